@@ -1,0 +1,81 @@
+"""The error tree. Every message says what was expected, what was found, where, and what to do.
+
+ContrastCXRError
+├── InputError              one input cannot be used; a batch command goes on and exits 1
+│   ├── ImageError          a picture or DICOM file
+│   └── DatasetError        a manifest, a table or a folder layout
+├── RequestError            the request itself is wrong; nothing was done; exit 2
+│   ├── UnknownNameError    a name nothing is registered under; names the nearest known one
+│   ├── ConfigError         a configuration file or an override
+│   ├── IncompatibleError   parts that cannot work together
+│   ├── CheckpointError     a checkpoint that is not ours, not this version, or not safe to load
+│   └── MissingExtraError   an optional dependency; names the extra to install
+└── OutputError             a result that could not be written; nothing half-written is left
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class ContrastCXRError(Exception):
+    """Base of every error that contrastcxr raises on purpose."""
+
+
+class InputError(ContrastCXRError):
+    """One input cannot be used; the others are still read."""
+
+
+class ImageError(InputError):
+    """A picture or DICOM file that cannot be read as a radiograph."""
+
+
+class DatasetError(InputError):
+    """A manifest, table or folder that departs from its published layout."""
+
+
+class RequestError(ContrastCXRError):
+    """The request itself is wrong, so nothing was done."""
+
+
+class UnknownNameError(RequestError):
+    """A name that nothing is registered under."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        names = sorted(known)
+        near = nearest(name, names)
+        hint = f"did you mean '{near}'?" if near else f"known: {', '.join(names)}"
+        super().__init__(f"unknown {kind} '{name}'; {hint}")
+
+
+class ConfigError(RequestError):
+    """A configuration file or override that does not describe a system."""
+
+
+class IncompatibleError(RequestError):
+    """Parts that exist but cannot work together."""
+
+
+class CheckpointError(RequestError):
+    """A checkpoint that is not ours, of another format version, or unsafe to load."""
+
+
+class MissingExtraError(RequestError):
+    """An optional dependency that is not installed."""
+
+    def __init__(self, package: str, extra: str, purpose: str) -> None:
+        super().__init__(
+            f"{purpose} needs the package '{package}', which is not installed; "
+            f"install it with: pip install 'contrastcxr[{extra}]'"
+        )
+
+
+class OutputError(ContrastCXRError):
+    """A result that could not be written."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name closest to `name`, or None when none is near."""
+    matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return matches[0] if matches else None

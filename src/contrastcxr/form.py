@@ -1,0 +1,205 @@
+"""The one form: a study, and the reading that a radiologist, a model or a rule makes of it.
+
+The human's and the model's answers have the same type, so that metrics compare two readings and writers print
+one without asking who wrote it.  Everything here is frozen and goes to JSON and back without loss (pixels aside).
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+Status = Literal["present", "absent", "uncertain", "unmentioned"]
+Side = Literal["left", "right", "bilateral"]
+Severity = Literal["minimal", "mild", "moderate", "severe"]
+Position = Literal["PA", "AP", "LATERAL", "unknown"]
+SCHEMA = "contrastcxr.reading/1"
+
+
+class _Form(BaseModel):
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        populate_by_name=True,
+        serialize_by_alias=True,
+        arbitrary_types_allowed=True,
+    )
+
+
+def _ordered(xyxy: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
+    x1, y1, x2, y2 = xyxy
+    if not (0 <= x1 < x2 and 0 <= y1 < y2):
+        raise ValueError(f"box {xyxy}; a box is [x1, y1, x2, y2] with 0 <= x1 < x2 and 0 <= y1 < y2")
+    return xyxy
+
+
+XYXY = Annotated[tuple[float, float, float, float], AfterValidator(_ordered)]
+
+
+class Box(_Form):
+    """A rectangle `[x1, y1, x2, y2]` in pixels of the original view, x to the right, y down."""
+
+    view: int = Field(0, ge=0, description="index into the study's views")
+    xyxy: XYXY
+    score: float | None = None
+
+
+class Span(_Form):
+    """Characters `[start, end)` of one report section."""
+
+    section: Literal["findings", "impression"] = "findings"
+    start: int = Field(ge=0)
+    end: int = Field(ge=0)
+
+
+class Finding(_Form):
+    """What one author says of one finding; a probability only where one was computed."""
+
+    name: str
+    status: Status
+    probability: float | None = Field(None, ge=0, le=1)
+    source: str | None = Field(None, description="what said so: finding head, label table, grammar, labeler …")
+    side: Side | None = None
+    zone: str | None = None
+    severity: Severity | None = None
+    size_mm: float | None = Field(None, gt=0)
+    boxes: tuple[Box, ...] = ()
+    sentences: tuple[int, ...] = Field((), description="indices into Report.sentences")
+    spans: tuple[Span, ...] = ()
+
+
+class Report(_Form):
+    """The sections of a report. `sentences` splits `findings` then `impression`, in reading order."""
+
+    findings: str = ""
+    impression: str = ""
+    indication: str = ""
+    comparison: str = ""
+    sentences: tuple[str, ...] = ()
+
+
+class PoolMatch(_Form):
+    """One normal image that the reading was compared with."""
+
+    image_id: str
+    weight: float = Field(ge=0, description="attention weight, averaged over the repeats")
+    locator: str | None = Field(None, description="where its pixels may be had again, if they may be shown")
+    source: str | None = None
+
+
+class Map(_Form):
+    """A coarse grid over one view: `rows[y][x]`, covering `extent` in pixels of the original view."""
+
+    view: int = Field(0, ge=0)
+    rows: tuple[tuple[float, ...], ...]
+    extent: XYXY
+
+
+class Evidence(_Form):
+    """Why the model said it: the normals compared with, the contrast, the attention of each sentence."""
+
+    closest: tuple[PoolMatch, ...] = ()
+    farthest: tuple[PoolMatch, ...] = ()
+    contrast: tuple[Map, ...] = ()
+    attention: tuple[tuple[Map, ...], ...] = Field((), description="per sentence of Report.sentences, per view")
+
+
+class Author(_Form):
+    """Who filled in the form."""
+
+    kind: Literal["human", "model", "rule"]
+    name: str
+    version: str | None = None
+
+
+class Flag(_Form):
+    """Something the reader of the page must know before believing it."""
+
+    kind: Literal["quality", "not_assessed", "disagreement", "orientation", "truncated"]
+    message: str
+    finding: str | None = None
+    value: float | None = None
+
+
+class Reading(_Form):
+    """Report, findings and evidence of one author on one study."""
+
+    schema_: Literal["contrastcxr.reading/1"] = Field("contrastcxr.reading/1", alias="schema")
+    study_id: str
+    author: Author
+    report: Report = Report()
+    findings: tuple[Finding, ...] = ()
+    evidence: Evidence = Evidence()
+    flags: tuple[Flag, ...] = ()
+    provenance: dict[str, Any] = Field(default_factory=dict)
+
+    def finding(self, name: str) -> Finding | None:
+        """Return the finding called `name`, or None when the author did not say anything of it."""
+        return next((f for f in self.findings if f.name == name), None)
+
+    def present(self) -> frozenset[str]:
+        """Names of the findings with status present."""
+        return frozenset(f.name for f in self.findings if f.status == "present")
+
+
+class View(_Form):
+    """One radiograph: its pixels, or the locator they are read from.
+
+    `locator` is a file path or `phantom:…`. `width` and `height` are the original pixel grid when known.
+    `pixels` is `[H, W]` float32 in [0, 1] with bone bright; it never goes to JSON.
+    """
+
+    view_id: str
+    locator: str | None = None
+    pixels: np.ndarray | None = Field(None, exclude=True, repr=False)
+    position: Position = "unknown"
+    position_source: Literal["stated", "orientation", "predicted"] = "stated"
+    width: int | None = Field(None, gt=0)
+    height: int | None = Field(None, gt=0)
+    spacing_mm: tuple[float, float] | None = Field(None, description="row, column spacing at the detector")
+    mirrored: bool | None = Field(None, description="patient's left on the picture's left; None when unknown")
+    uid: str | None = None
+
+    @model_validator(mode="after")
+    def _readable(self) -> View:
+        if self.locator is None and self.pixels is None:
+            raise ValueError(f"view '{self.view_id}' has neither pixels nor a locator")
+        return self
+
+
+class Study(_Form):
+    """One visit of one patient: the views, what is known beforehand, and what others said of it."""
+
+    study_id: str
+    patient_id: str | None = None
+    views: tuple[View, ...] = Field(min_length=1)
+    acquired: date | None = None
+    age: float | None = Field(None, ge=0, le=130)
+    sex: Literal["F", "M"] | None = None
+    indication: str = ""
+    prior: str | None = Field(None, description="study_id of the previous study")
+    readings: tuple[Reading, ...] = ()
+    split: str | None = None
+
+    def reading_by(self, name: str) -> Reading | None:
+        """Return the reading whose author has this name."""
+        return next((r for r in self.readings if r.author.name == name), None)
+
+
+def reading_schema() -> dict[str, Any]:
+    """JSON Schema of `Reading` as written to JSON."""
+    return Reading.model_json_schema(by_alias=True, mode="serialization")
+
+
+def is_file_locator(locator: str) -> bool:
+    """True unless the locator names a generator such as `phantom:`; a drive letter is not a scheme."""
+    return not locator.startswith("phantom:")
+
+
+def locator_path(locator: str) -> Path:
+    """The file a locator names."""
+    return Path(locator)
