@@ -1,0 +1,71 @@
+"""The closed lists of what may be said of a finding: side, zone, severity, and the tip of a device.
+
+Phantoms draw from these lists, the grammar writes them and the parser reads them back.  Zones are the
+patient's: `upper`, `middle` and `lower` are thirds of a lung (of the ribs for a fracture), `apex` and `base` its
+ends, `hilar` and `retrocardiac` the medial parts; lobes are named as lobes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from contrastcxr.form import Severity, Side
+
+SIDES: tuple[Side, ...] = ("left", "right", "bilateral")
+SEVERITIES: tuple[Severity, ...] = ("minimal", "mild", "moderate", "severe")
+THIRDS = ("upper", "middle", "lower")
+LOBES = ("upper lobe", "middle lobe", "lower lobe", "lingula")
+LUNG_ZONES = ("apex", *THIRDS, "base", "hilar", "retrocardiac", *LOBES)
+
+DEVICE_TIPS = {
+    "trachea": "endotracheal tube",
+    "superior vena cava": "central venous catheter",
+    "right atrium": "dialysis catheter",
+    "right ventricle": "pacemaker",
+    "stomach": "enteric tube",
+    "pleural space": "chest tube",
+}
+"""Where the tip lies -> which device it is; a `Support Devices` finding carries the tip as its zone."""
+
+ZONES = (*LUNG_ZONES, *DEVICE_TIPS)
+
+FIXED_SIDE: dict[str, Side] = {"middle lobe": "right", "lingula": "left"}
+_MIRROR_SIDE: dict[Side, Side] = {"left": "right", "right": "left", "bilateral": "bilateral"}
+_MIRROR_ZONE = {"middle lobe": "lingula", "lingula": "middle lobe"}
+
+
+@dataclass(frozen=True)
+class Sayable:
+    """What a report says of one finding beyond its status; anything else about it stays unsaid."""
+
+    side: bool = False
+    zones: tuple[str, ...] = ()
+    severities: tuple[Severity, ...] = ()
+    size: bool = False
+
+
+SAYABLE: dict[str, Sayable] = {
+    "Cardiomegaly": Sayable(severities=SEVERITIES),
+    "Pleural Effusion": Sayable(side=True, severities=SEVERITIES),
+    "Pneumothorax": Sayable(side=True, zones=("apex", "base"), severities=SEVERITIES),
+    "Nodule": Sayable(side=True, zones=LUNG_ZONES, size=True),
+    "Mass": Sayable(side=True, zones=LUNG_ZONES, size=True),
+    "Consolidation": Sayable(side=True, zones=LUNG_ZONES, severities=SEVERITIES),
+    "Atelectasis": Sayable(side=True, zones=LUNG_ZONES, severities=SEVERITIES),
+    "Edema": Sayable(side=True, severities=SEVERITIES),
+    "Emphysema": Sayable(side=True, zones=LUNG_ZONES, severities=SEVERITIES),
+    "Fibrosis": Sayable(side=True, zones=LUNG_ZONES, severities=SEVERITIES),
+    "Pleural Thickening": Sayable(side=True, zones=("apex", "base", *THIRDS), severities=SEVERITIES),
+    "Fracture": Sayable(side=True, zones=THIRDS),
+    "Granuloma": Sayable(side=True, zones=LUNG_ZONES, size=True),
+    "Hernia": Sayable(severities=SEVERITIES, size=True),
+    "Support Devices": Sayable(side=True, zones=tuple(DEVICE_TIPS)),
+    "Infiltration": Sayable(side=True, zones=LUNG_ZONES),
+    "Pneumonia": Sayable(side=True, zones=LUNG_ZONES),
+}
+
+
+def mirrored(side: Side | None, zone: str | None) -> tuple[Side | None, str | None]:
+    """Side and zone after left and right are swapped; middle lobe and lingula change places."""
+    swapped = None if side is None else _MIRROR_SIDE[side]
+    return swapped, zone if zone is None else _MIRROR_ZONE.get(zone, zone)
