@@ -10,7 +10,7 @@ from typing import IO
 import pytest
 
 from contrastcxr.errors import OutputError
-from contrastcxr.write.files import atomic_write
+from contrastcxr.files import atomic_write
 
 
 def names(folder: Path) -> list[str]:
@@ -25,13 +25,13 @@ def test_the_file_appears_complete_with_its_folders_and_nothing_beside_it(tmp_pa
 
 
 def test_the_final_name_does_not_exist_while_writing(tmp_path: Path) -> None:
-    with atomic_write(tmp_path / "b.bin") as stream:
+    with atomic_write(tmp_path / "b.bin", "wb") as stream:
         stream.write(b"x")
         assert not (tmp_path / "b.bin").exists()
 
 
 def _write_and_fail(path: Path, fault: BaseException) -> None:
-    with atomic_write(path) as stream:
+    with atomic_write(path, "wb") as stream:
         stream.write(b"new")
         raise fault
 
@@ -55,7 +55,7 @@ def test_a_full_disk_is_one_line_with_file_reason_and_remedy(
     monkeypatch.setattr(os, "fsync", full)
     with (
         pytest.raises(OutputError, match=r"b\.bin.*No space left.*free space") as caught,
-        atomic_write(tmp_path / "b.bin") as stream,
+        atomic_write(tmp_path / "b.bin", "wb") as stream,
     ):
         stream.write(b"new")
     assert "\n" not in str(caught.value)
@@ -69,8 +69,8 @@ def test_a_disk_that_fills_while_writing_is_an_output_error(
     def full(_part: Path, _mode: str) -> IO[bytes]:
         return Path("/dev/full").open("wb", buffering=0)
 
-    monkeypatch.setattr("contrastcxr.write.files._open", full)
-    with pytest.raises(OutputError, match="No space left"), atomic_write(tmp_path / "b.bin") as stream:
+    monkeypatch.setattr("contrastcxr.files._open", full)
+    with pytest.raises(OutputError, match="No space left"), atomic_write(tmp_path / "b.bin", "wb") as stream:
         stream.write(b"new")
 
 
@@ -81,6 +81,6 @@ def test_a_folder_name_taken_by_a_file_is_an_output_error(tmp_path: Path) -> Non
 
 
 def test_an_unreadable_input_inside_the_block_is_not_blamed_on_the_output(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError), atomic_write(tmp_path / "b.bin") as stream:
+    with pytest.raises(FileNotFoundError), atomic_write(tmp_path / "b.bin", "wb") as stream:
         stream.write((tmp_path / "absent.jpg").read_bytes())
     assert names(tmp_path) == []
