@@ -1,0 +1,58 @@
+"""The pixels of a view, wherever they are kept: in memory, in a file, or drawn again from a phantom's seed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from contrastcxr.data.images import check_picture, read_image
+from contrastcxr.data.sniff import sniff
+from contrastcxr.errors import ImageError
+from contrastcxr.form import View, is_file_locator, locator_path
+
+
+def load_pixels(view: View) -> np.ndarray:
+    """Return the view's pixels, `[H, W]` float32 in [0, 1] with bone bright.
+
+    Pixels already in memory are returned as they are, after the same checks; they must not be written to.
+
+    Raises:
+        ImageError: the pixels are missing, unreadable or not a radiograph.
+    """
+    if view.pixels is not None:
+        return _in_memory(view)
+    assert view.locator is not None  # the form guarantees one of the two
+    if not is_file_locator(view.locator):
+        return _drawn(view.locator)
+    return load_file(locator_path(view.locator))
+
+
+def load_file(path: Path) -> np.ndarray:
+    """Return the pixels of a PNG, JPEG or DICOM file; its content says which, not its name."""
+    if sniff(path) == "dicom":
+        from contrastcxr.data.dicom import read_pixels
+
+        return read_pixels(path)
+    return read_image(path)
+
+
+def _in_memory(view: View) -> np.ndarray:
+    pixels = np.asarray(view.pixels)
+    where = f"view '{view.view_id}'"
+    if pixels.ndim != 2:
+        raise ImageError(f"{where}: pixels have shape {pixels.shape}; pass one grey picture [H, W]")
+    if not np.issubdtype(pixels.dtype, np.floating):
+        raise ImageError(f"{where}: pixels are {pixels.dtype}; pass float32 in [0, 1], bone bright")
+    pixels = pixels.astype(np.float32, copy=False)
+    if not (np.isfinite(pixels).all() and pixels.min() >= 0 and pixels.max() <= 1):
+        raise ImageError(f"{where}: pixels go beyond [0, 1] or are not numbers; scale them to [0, 1], bone bright")
+    check_picture(pixels, where)
+    return pixels
+
+
+def _drawn(locator: str) -> np.ndarray:
+    # Imported here: drawing is not needed by those who read files.
+    from contrastcxr.phantom import render_locator
+
+    return np.asarray(render_locator(locator), dtype=np.float32)

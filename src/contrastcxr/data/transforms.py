@@ -1,0 +1,96 @@
+"""Pixels of any size become the square, normalised tensor an encoder takes, with the way back.
+
+Coordinates are continuous: pixel `i` covers `[i, i + 1)` and its centre is `i + 0.5`, so that an affine moves box
+edges and pixel centres alike.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+
+Affine = np.ndarray
+"""`[2, 3]` float64: `(x, y, 1)` of the model's picture to `(x, y)` of the original."""
+
+TRAIN_SCALE = 256 / 224
+"""Training resizes to this multiple of the side before it crops (after R2Gen: 256, then 224)."""
+
+
+class Preprocess(BaseModel):
+    """Resizing both axes to one side, then `(x - mean) / std` over three equal channels.
+
+    The picture is squeezed into the square, as R2Gen's test transform does; nothing is cut off or padded.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    size: int = Field(224, ge=16, le=4096)
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    std: tuple[float, float, float] = Field((0.229, 0.224, 0.225), description="all above 0")
+
+    def test(self, pixels: np.ndarray) -> tuple[Tensor, Affine]:
+        """Return the whole picture at the model's size.
+
+        Args:
+            pixels: `[H, W]` float32 in [0, 1].
+
+        Returns:
+            `[3, S, S]` float32 and the affine from model pixels to original pixels.
+        """
+        resized = resize(pixels, self.size)
+        return self._normalise(resized), resize_affine(pixels.shape, self.size)
+
+    def train(self, pixels: np.ndarray, generator: torch.Generator) -> tuple[Tensor, Affine]:
+        """Return a random crop of the picture; never a flip, which would swap left and right under the report.
+
+        Args:
+            pixels: `[H, W]` float32 in [0, 1].
+            generator: chooses the corner of the crop.
+
+        Returns:
+            `[3, S, S]` float32 and the affine from model pixels to original pixels.
+        """
+        side = round(self.size * TRAIN_SCALE)
+        top, left = torch.randint(side - self.size + 1, (2,), generator=generator).tolist()
+        crop = resize(pixels, side)[top : top + self.size, left : left + self.size]
+        return self._normalise(crop), resize_affine(pixels.shape, side, top=top, left=left)
+
+    def _normalise(self, pixels: Tensor) -> Tensor:
+        mean = torch.tensor(self.mean)[:, None, None]
+        std = torch.tensor(self.std)[:, None, None]
+        return (pixels[None] - mean) / std  # [S,S] -> [3,S,S]
+
+
+def resize(pixels: np.ndarray, side: int) -> Tensor:
+    """Return `[side, side]` float32 from `[H, W]`: bilinear, averaged over the source pixels when it shrinks."""
+    image = torch.from_numpy(np.ascontiguousarray(pixels, dtype=np.float32))
+    small = F.interpolate(image[None, None], (side, side), mode="bilinear", antialias=True, align_corners=False)
+    return small[0, 0]  # [1,1,side,side] -> [side,side]
+
+
+def resize_affine(shape: tuple[int, ...], side: int, *, top: int = 0, left: int = 0) -> Affine:
+    """Return the affine of a crop at (`left`, `top`) of the picture of `shape` (H, W) resized to `side`."""
+    sy, sx = shape[0] / side, shape[1] / side
+    return np.array([[sx, 0.0, sx * left], [0.0, sy, sy * top]])
+
+
+def map_points(affine: Affine, points: np.ndarray) -> np.ndarray:
+    """Return `[n, 2]` points (x, y) of the model's picture in pixels of the original."""
+    mapped: np.ndarray = np.asarray(points, dtype=np.float64) @ affine[:, :2].T + affine[:, 2]
+    return mapped
+
+
+def invert(affine: Affine) -> Affine:
+    """Return the affine that goes the other way."""
+    linear = np.linalg.inv(affine[:, :2])
+    return np.concatenate([linear, -linear @ affine[:, 2:]], axis=1)
+
+
+def map_box(affine: Affine, xyxy: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
+    """Return a box of the model's picture in pixels of the original (or the reverse, with `invert`)."""
+    corners = map_points(affine, np.array(xyxy).reshape(2, 2))  # [4] -> [2,2]
+    (x1, y1), (x2, y2) = corners.min(axis=0), corners.max(axis=0)
+    return float(x1), float(y1), float(x2), float(y2)
