@@ -53,4 +53,7 @@ def _is_about_another_file(error: OSError, *, target: Path, part: Path) -> bool:
 
 def _explain(target: Path, error: OSError) -> str:
     reason = error.strerror or type(error).__name__
-    return f"{target}: could not be written ({reason}); nothing is left of it; free space or choose another folder with --out"
+    return (
+        f"{target}: could not be written ({reason}); nothing is left of it; "
+        "free some space or choose another folder with --out"
+    )
