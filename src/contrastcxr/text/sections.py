@@ -1,0 +1,117 @@
+"""Raw report text becomes the sections of the form.
+
+Headings are those of MIMIC-CXR's and IU X-ray's reports.  A heading opens a section when it starts a line in any
+case, or stands inside a line in capitals, and ends in a colon.
+"""
+
+from __future__ import annotations
+
+import re
+
+from contrastcxr.form import Report
+from contrastcxr.text.clean import clean, split_sentences
+
+_HEADINGS = {
+    "findings": "findings",
+    "finding": "findings",
+    "findings and impression": "findings",
+    "findings/impression": "findings",
+    "impression": "impression",
+    "impressions": "impression",
+    "conclusion": "impression",
+    "opinion": "impression",
+    "indication": "indication",
+    "indications": "indication",
+    "clinical indication": "indication",
+    "history": "indication",
+    "clinical history": "indication",
+    "clinical information": "indication",
+    "reason for exam": "indication",
+    "reason for examination": "indication",
+    "comparison": "comparison",
+    "comparisons": "comparison",
+    "comparison exam": "comparison",
+    "technique": "other",
+    "examination": "other",
+    "exam": "other",
+    "study": "other",
+    "procedure": "other",
+    "views": "other",
+    "wet read": "other",
+    "recommendation": "other",
+    "recommendations": "other",
+    "recommendation(s)": "other",
+    "notification": "other",
+    "signed by": "other",
+}
+_NAMES = "|".join(re.escape(name) for name in sorted(_HEADINGS, key=len, reverse=True))
+_HEADING = re.compile(
+    rf"(?:^[ \t]*(?P<line>(?i:{_NAMES}))|(?<=\s)(?P<inline>{_NAMES.upper()}))[ \t]*:"
+    r"|^[ \t]*(?P<chest>(?:PORTABLE |AP |PA |FRONTAL |SINGLE |UPRIGHT )*CHEST[A-Z ,&\-]*):",
+    re.MULTILINE,
+)
+_BANNER = re.compile(r"^[ \t]*(?:FINAL|PRELIMINARY|WET READ) (?:REPORT|VERSION.*)[ \t]*$", re.MULTILINE)
+_PARAGRAPH = re.compile(r"\n[ \t]*\n")
+_LONG = frozenset({"findings", "impression"})
+_NONE_GIVEN = frozenset({"", "none", "none.", "n/a"})
+
+
+def split_sections(raw: str) -> Report:
+    """The sections of a raw report, cleaned, with `sentences` of findings then impression.
+
+    A findings or impression section runs to the next heading; the others hold one paragraph, and what follows is
+    free text.  Without a findings heading the findings are the text under a `CHEST …:` heading, else the free text, else, in a
+    report without an impression either, the last paragraph of all (ours).  A joint `FINDINGS AND IMPRESSION` is findings.
+    """
+    parts = _parts(_BANNER.sub("", raw.replace("\r\n", "\n")))
+    findings = parts["findings"] or parts["chest"] or parts["free"]
+    if not (findings or parts["impression"]):
+        findings = _PARAGRAPH.split(raw.strip())[-1]
+    return report(
+        findings=findings,
+        impression=parts["impression"],
+        indication=parts["indication"],
+        comparison=parts["comparison"],
+    )
+
+
+def report(*, findings: str, impression: str = "", indication: str = "", comparison: str = "") -> Report:
+    """A `Report` of cleaned sections with its sentences filled in; a comparison with `none` is no comparison."""
+    findings, impression = clean(findings), clean(impression)
+    comparison = clean(comparison)
+    return Report(
+        findings=findings,
+        impression=impression,
+        indication=clean(indication),
+        comparison="" if comparison.lower() in _NONE_GIVEN else comparison,
+        sentences=(*split_sentences(findings), *split_sentences(impression)),
+    )
+
+
+def _parts(raw: str) -> dict[str, str]:
+    parts = dict.fromkeys(("findings", "impression", "indication", "comparison", "other", "chest", "free"), "")
+    matches = list(_HEADING.finditer(raw))
+    first = matches[0].start() if matches else len(raw)
+    parts["free"] = raw[:first].strip()
+    for match, following in zip(matches, [*matches[1:], None], strict=True):
+        body = raw[match.end() : following.start() if following else len(raw)]
+        _file(parts, _section(match), body)
+    return parts
+
+
+def _section(match: re.Match[str]) -> str:
+    name = match["line"] or match["inline"]
+    return _HEADINGS[name.lower()] if name else "chest"
+
+
+def _file(parts: dict[str, str], section: str, body: str) -> None:
+    if section in _LONG or section == "chest":
+        parts[section] = _joined(parts[section], body)
+        return
+    first, *rest = _PARAGRAPH.split(body.strip(), maxsplit=1)
+    parts[section] = _joined(parts[section], first)
+    parts["free"] = _joined(parts["free"], *rest)
+
+
+def _joined(*texts: str) -> str:
+    return "\n\n".join(text.strip() for text in texts if text.strip())
