@@ -1,8 +1,8 @@
 """Report text becomes canonical text: one spacing, no list numbers, every measurement as the writer gave it.
 
-Canonical text is what `join(split_words(text))` gives back unchanged, so a tokenizer that keeps the words keeps the
-text.  A de-identification mask is one word, spelled as its source spells it: `XXXX` (IU X-ray), `___` (MIMIC-CXR,
-however many underscores).
+Canonical text is what `join(split_words(text))` gives back unchanged, so a tokenizer that keeps the words keeps
+the text.  A de-identification mask is one word, spelled as its source spells it: `XXXX` (IU X-ray), `___`
+(MIMIC-CXR, however many underscores).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _TIGHT_BEFORE = frozenset(".,;:?!)]}%/")
 _TIGHT_AFTER = frozenset("([{/")
 _ENDS = frozenset(".?!")
 _TAG = re.compile(r"</?(?:br|p|div|span)\s*/?>", re.IGNORECASE)
-_QUOTES = str.maketrans({"\u2018": "'", "\u2019": "'", "\u201c": " ", "\u201d": " ", '"': " ", "`": " ", "\u00a0": " "})
+_QUOTES = str.maketrans("\u2018\u2019\u201c\u201d\"`\u00a0", "''     ")
 _DASHES = re.compile(r"[\u2010-\u2015]")
 _LONE_APOSTROPHE = re.compile(r"(?<![^\W_])'|'(?![^\W_])")
 _MASK = re.compile(r"_{2,}")
@@ -38,8 +38,8 @@ _DOTS = re.compile(r"\.(?:\s*\.)+")
 def clean(text: str) -> str:
     """Canonical form of a section: one line, canonical spacing, list numbers removed, case kept.
 
-    Numbers are never altered: `1.2 cm`, `2.5 x 3 cm`, `T12`, `.5`, `10:30` and a sentence that ends in `1.` stay.  Numbers
-    are removed only as the markers of a list that starts at 1 and counts up, each before a capital letter.
+    Numbers are never altered: `1.2 cm`, `2.5 x 3 cm`, `T12`, `.5`, `10:30` and a sentence that ends in `1.` stay.
+    They are removed only as the markers of a list that starts at 1 and counts up, each before a capital letter.
 
     >>> clean("1. Nodule of 1.2 cm ,unchanged.  2. No effusion .")
     'Nodule of 1.2 cm, unchanged. No effusion.'

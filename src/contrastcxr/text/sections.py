@@ -59,14 +59,15 @@ _NONE_GIVEN = frozenset({"", "none", "none.", "n/a"})
 def split_sections(raw: str) -> Report:
     """The sections of a raw report, cleaned, with `sentences` of findings then impression.
 
-    A findings or impression section runs to the next heading; the others hold one paragraph, and what follows is
-    free text.  Without a findings heading the findings are the text under a `CHEST …:` heading, else the free text, else, in a
-    report without an impression either, the last paragraph of all (ours).  A joint `FINDINGS AND IMPRESSION` is findings.
+    A findings or impression section runs to the next heading; the others hold one paragraph, and what follows
+    is free text.  Without a findings heading the findings are the text under a `CHEST …:` heading, else the free
+    text, else, in a report without an impression either, the text before the first heading, else the last
+    paragraph of all (ours).  A joint `FINDINGS AND IMPRESSION` is findings.
     """
     parts = _parts(_BANNER.sub("", raw.replace("\r\n", "\n")))
     findings = parts["findings"] or parts["chest"] or parts["free"]
     if not (findings or parts["impression"]):
-        findings = _PARAGRAPH.split(raw.strip())[-1]
+        findings = parts["title"] or _PARAGRAPH.split(raw.strip())[-1]
     return report(
         findings=findings,
         impression=parts["impression"],
@@ -89,12 +90,13 @@ def report(*, findings: str, impression: str = "", indication: str = "", compari
 
 
 def _parts(raw: str) -> dict[str, str]:
-    parts = dict.fromkeys(("findings", "impression", "indication", "comparison", "other", "chest", "free"), "")
+    parts = dict.fromkeys(("findings", "impression", "indication", "comparison", "other", "chest", "free", "title"), "")
     matches = list(_HEADING.finditer(raw))
     first = matches[0].start() if matches else len(raw)
-    parts["free"] = raw[:first].strip()
-    for match, following in zip(matches, [*matches[1:], None], strict=True):
-        body = raw[match.end() : following.start() if following else len(raw)]
+    parts["title"] = raw[:first].strip()
+    ends = [*(match.start() for match in matches[1:]), len(raw)]
+    for match, end in zip(matches, ends, strict=False):
+        body = raw[match.end() : end]
         _file(parts, _section(match), body)
     return parts
 

@@ -14,7 +14,7 @@ from contrastcxr.text.clean import clean, join, split_words
 UNKNOWN = "<unk>"
 _ENDS = frozenset(".?!")
 _METRIC_WORD = re.compile(
-    r"<unk>|(?:[a-z]\.){2,}|_{2,}|'s\b|n't\b|[^\W_]+(?:(?:[-/']|(?<=\d)[.,:](?=\d))[^\W_]+)*|[%+=<>&#$*]", re.IGNORECASE
+    r"<unk>|(?:[a-z]\.){2,}|_{2,}|'(?:s|re|ve|ll|d|m)\b|[^\W_]+(?:(?:[-/']|(?<=\d)[.,:](?=\d))[^\W_]+)*|[%+=<>&#$*]"
 )
 _CLITIC = re.compile(r"(?<=\w)(n't|'(?:s|re|ve|ll|d|m))\b")
 
@@ -37,8 +37,8 @@ class SpecialTokens:
 class Tokenizer:
     """A closed vocabulary of lower-case words and marks, with the ids of the special tokens.
 
-    `words` in order take the free ids in order; a mapping of word to id keeps those ids.  A vocabulary of our own has
-    four distinct special ids; only `from_dict` accepts shared ones, for imported vocabularies.
+    `words` in order take the free ids in order; a mapping of word to id keeps those ids.  A vocabulary of our own
+    has four distinct special ids; only `from_dict` accepts shared ones, for imported vocabularies.
     """
 
     def __init__(self, words: Sequence[str] | Mapping[str, int], special: SpecialTokens | None = None) -> None:
@@ -55,17 +55,19 @@ class Tokenizer:
         self.special = special
 
     @classmethod
-    def train(cls, texts: Iterable[str], *, min_count: int = 3, special: SpecialTokens | None = None) -> Tokenizer:
-        """The words that occur at least `min_count` times in `texts`, most frequent first, ties in alphabet order."""
+    def train(
+        cls, texts: Iterable[str], *, min_count: int = 3, special: SpecialTokens | None = None
+    ) -> Tokenizer:
+        """The words that occur at least `min_count` times, most frequent first, ties in alphabet order."""
         counts = Counter(word for text in texts for word in tokenize(text))
         kept = [word for word, count in counts.items() if count >= min_count and word != UNKNOWN]
         return cls(sorted(kept, key=lambda word: (-counts[word], word)), special)
 
     @classmethod
     def from_dict(cls, saved: Mapping[str, Any]) -> Tokenizer:
-        """The vocabulary that `to_dict` described, or an imported one, whose ids are kept even where roles share one.
+        """The vocabulary that `to_dict` described, or an imported one, whose ids are kept.
 
-        `saved` is `{"special": {"pad", "bos", "eos", "unk"}, "words": {word: id} or [word, …]}`.
+        Roles may share an id here.  `saved` is `{"special": {"pad", "bos", "eos", "unk"}, "words": {word: id} or [word, …]}`.
         """
         tokenizer = cls.__new__(cls)
         tokenizer._fill(saved["words"], SpecialTokens(**saved["special"]))
@@ -138,9 +140,9 @@ def metric_tokens(text: str) -> list[str]:
     """Lower-case words that text metrics count: punctuation is dropped, words split as the Penn Treebank does.
 
     The declared Java-free tokenizer.  It follows the PTB tokenizer of COCO caption evaluation (CoreNLP 3.4.1, lower
-    case, its punctuation list removed): `cannot` is `can not`, `patient's` is `patient 's`, hyphens and slashes stay
-    inside words, decimals stay whole, `%` and `+` are words.  Departures (ours): brackets are dropped, where that code
-    leaves `-lrb-` because it lower-cases before it compares; apostrophes that open a word are dropped.
+    case, its punctuation list removed): `cannot` is `can not`, `patient's` is `patient 's`, hyphens and slashes
+    stay inside words, decimals stay whole, `%` and `+` are words.  Departures (ours): brackets are dropped, where
+    that code leaves `-lrb-` because it lower-cases before it compares; a final `Dr.` or `Ct.` loses its point.
     """
     spaced = _CLITIC.sub(r" \1", text.lower()).replace("cannot", "can not")
     return _METRIC_WORD.findall(spaced)
@@ -162,7 +164,7 @@ def _check(ids: Mapping[str, int], special: SpecialTokens) -> None:
     roles = {special.pad, special.bos, special.eos} | ({special.unk} if UNKNOWN not in ids else set())
     clash = next((word for word, number in ids.items() if number in roles or number < 0), None)
     if clash is not None:
-        raise RequestError(f"vocabulary gives '{clash}' the id {ids[clash]}, which is negative or a special token's")
+        raise RequestError(f"vocabulary gives '{clash}' the id {ids[clash]}, which is negative or a special one")
 
 
 def _capitalised(words: Iterable[str]) -> Iterator[str]:
