@@ -1,0 +1,82 @@
+"""How a stored radiograph is turned so that it stands upright with the patient's left on the viewer's right."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from contrastcxr.form import Position
+
+_AXIS = {"L": "lateral", "R": "lateral", "A": "depth", "P": "depth", "H": "height", "F": "height"}
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What to do to the stored rows and columns, in this order; the default does nothing."""
+
+    transpose: bool = False
+    flip_columns: bool = False
+    flip_rows: bool = False
+    known: bool = False
+    """True when the object says where the patient's left or front is."""
+
+    def apply(self, pixels: np.ndarray) -> np.ndarray:
+        """Return the picture as it should be looked at."""
+        if self.transpose:
+            pixels = pixels.T
+        if self.flip_columns:
+            pixels = pixels[:, ::-1]
+        if self.flip_rows:
+            pixels = pixels[::-1]
+        return np.ascontiguousarray(pixels)
+
+
+def turn_for(orientation: Sequence[str] | None) -> Turn:
+    """Return the turn that PatientOrientation asks for (PS3.3 C.7.6.1.1.1).
+
+    The two values name where rows and columns lead, first letter first: `L\\F` needs nothing. Laterals are put
+    upright and otherwise left as stored. Values that name no two axes, or one axis twice, are unknown.
+    """
+    letters = [str(v)[:1].upper() for v in orientation or ()]
+    if len(letters) != 2 or any(letter not in _AXIS for letter in letters):
+        return Turn()
+    transpose = _AXIS[letters[0]] == "height"
+    across, down = reversed(letters) if transpose else letters
+    if _AXIS[down] != "height" or _AXIS[across] == "height":
+        return Turn()
+    return Turn(transpose=transpose, flip_columns=across == "R", flip_rows=down == "H", known=True)
+
+
+def is_lateral(orientation: Sequence[str] | None) -> bool | None:
+    """True for a side view, False for a frontal one, None where PatientOrientation does not say."""
+    axes = {_AXIS.get(str(v)[:1].upper()) for v in orientation or ()}
+    if axes == {"lateral", "height"}:
+        return False
+    return True if axes == {"depth", "height"} else None
+
+
+_POSITIONS: dict[str, Position] = {
+    "PA": "PA",
+    "AP": "AP",
+    "LL": "LATERAL",
+    "RL": "LATERAL",
+    "LAT": "LATERAL",
+    "LLAT": "LATERAL",
+    "RLAT": "LATERAL",
+    "LATERAL": "LATERAL",
+}
+
+
+def stated_position(view_position: str, code_meaning: str) -> Position:
+    """Return the position that ViewPosition states, or else the meaning of the view code."""
+    position = _POSITIONS.get(view_position.strip().upper())
+    if position is not None:
+        return position
+    meaning = code_meaning.lower().replace("-", "").replace(" ", "")
+    if "posteroanterior" in meaning:
+        return "PA"
+    if "anteroposterior" in meaning:
+        return "AP"
+    return "LATERAL" if "lateral" in meaning and "oblique" not in meaning else "unknown"
