@@ -20,7 +20,7 @@ from typing import Literal
 import numpy as np
 import pydicom
 from pydicom.dataset import Dataset
-from pydicom.pixels.decoders import get_decoder
+from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.utils import pixel_array
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGLSLossless, JPEGLSNearLossless
 
@@ -112,7 +112,7 @@ def read_pixels(path: Path) -> np.ndarray:
         shown = to_display(ds, stored, min_range=MIN_RANGE)
     except (AttributeError, TypeError, ValueError, IndexError, OverflowError) as error:
         raise ImageError(
-            f"{path}: its grey value attributes (bits, rescale, LUT or window) make no sense together; export it again"
+            f"{path}: its bits, rescale, LUT or window attributes make no sense together; export it again"
         ) from error
     check_picture(shown, str(path))
     return turn_for(ds.get("PatientOrientation")).apply(shown)
@@ -220,9 +220,7 @@ def _dataset(path: Path, *, pixels: bool) -> Dataset:
     except Exception as error:  # pydicom raises whatever its parser stumbled over
         raise ImageError(f"{path}: the DICOM header is damaged; copy it again from where it came") from error
     if "SOPClassUID" not in ds and "Modality" not in ds:
-        raise ImageError(
-            f"{path}: is not a DICOM image, or cut off; a CR or DX object was expected; copy it again"
-        )
+        raise ImageError(f"{path}: is not a DICOM image, or is cut off; expected a CR or DX object; copy it again")
     if "TransferSyntaxUID" not in ds.file_meta:  # a bare data set, as old archives keep them
         implicit, _ = ds.original_encoding
         ds.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian

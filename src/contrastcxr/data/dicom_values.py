@@ -29,15 +29,15 @@ def to_display(ds: Dataset, stored: np.ndarray, *, min_range: float) -> np.ndarr
         stored: `[H, W]` integers of 8 or 16 bits as decoded.
         min_range: contrast under which a stated window is not believed.
     """
-    words = stored.view(np.uint8 if stored.dtype.itemsize == 1 else np.uint16)
+    words: np.ndarray = stored.view(np.uint8 if stored.dtype.itemsize == 1 else np.uint16)
     counts = np.bincount(words.ravel(), minlength=1 << (8 * words.itemsize))
     values = _stored_values(ds, counts.size)
     padding = _padding(ds, values)
     shown = _shown(ds, _modality(ds)(values), np.where(padding, 0, counts), min_range)
     if _inverted(ds):
         shown = 1 - shown
-    table = np.where(padding, 0, shown).astype(np.float32)
-    return np.take(table, words)
+    table: np.ndarray = np.where(padding, 0, shown).astype(np.float32)
+    return np.asarray(table[words])
 
 
 def _stored_values(ds: Dataset, size: int) -> np.ndarray:
@@ -128,7 +128,8 @@ def lut(item: Dataset) -> tuple[Mapping, float]:
 def _entries(raw: object, bits: int, count: int) -> np.ndarray:
     if isinstance(raw, bytes):
         packed = bits <= 8 and len(raw) < 2 * count
-        return np.asarray(np.frombuffer(raw, dtype=np.uint8 if packed else "<u2")[:count], dtype=np.float64)
+        words = np.frombuffer(raw, dtype=np.uint8) if packed else np.frombuffer(raw, dtype="<u2")
+        return words[:count].astype(np.float64)
     return np.array(raw, dtype=np.float64, ndmin=1)[:count]
 
 
