@@ -1,0 +1,108 @@
+"""The command `contrastcxr`: one verb per file, and the exit statuses.
+
+0 all done; 1 some inputs failed or a result could not be written (listed, the rest done); 2 the request itself is
+wrong; 130 interrupted. No module of this room imports torch before a verb needs it.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Annotated
+
+import typer
+
+from contrastcxr import __version__
+from contrastcxr.cli import output
+from contrastcxr.errors import ContrastCXRError, RequestError
+
+VERBS = {
+    "read": "contrastcxr.cli.read",
+    "train": "contrastcxr.cli.train",
+    "evaluate": "contrastcxr.cli.evaluate",
+    "phantom": "contrastcxr.cli.phantom",
+    "data": "contrastcxr.cli.data",
+    "models": "contrastcxr.cli.models",
+    "doctor": "contrastcxr.cli.doctor",
+}
+
+DONE, SOME_FAILED, WRONG_REQUEST, INTERRUPTED = 0, 1, 2, 130
+
+
+def build_app() -> typer.Typer:
+    """The command with every verb mounted: the function of the verb's name, or its own Typer app of verbs."""
+    app = typer.Typer(
+        name="contrastcxr",
+        help="Reads chest radiographs by contrast. Research use; not a medical device.",
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_every_verb)
+    for verb, module in VERBS.items():
+        if find_spec(module) is not None:
+            _mount(app, verb, module)
+    return app
+
+
+def _mount(app: typer.Typer, verb: str, module: str) -> None:
+    command = getattr(import_module(module), verb)
+    if isinstance(command, typer.Typer):
+        app.add_typer(command, name=verb)
+    else:
+        app.command(verb)(command)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"contrastcxr {__version__}")
+        raise typer.Exit
+
+
+def _every_verb(
+    quiet: output.Quiet = False,
+    as_json: output.Json = False,
+    verbose: output.Verbose = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    output.begin(quiet=quiet, as_json=as_json, verbose=verbose, fresh=True)
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Run one command line (without the program's name) and return its exit status."""
+    try:
+        build_app()(args=arguments, prog_name="contrastcxr")
+    except ContrastCXRError as error:
+        return _report(error)
+    except KeyboardInterrupt:
+        typer.echo("interrupted; what was finished is kept", err=True)
+        return INTERRUPTED
+    except BrokenPipeError:
+        return _nobody_reads()
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else SOME_FAILED
+    return DONE
+
+
+def _report(error: ContrastCXRError) -> int:
+    if output.current().verbose:
+        traceback.print_exception(error)
+    typer.echo(f"error: {error}", err=True)
+    return WRONG_REQUEST if isinstance(error, RequestError) else SOME_FAILED
+
+
+def _nobody_reads() -> int:
+    # `contrastcxr models | head -1` closes our output; Python would complain again at exit.
+    sys.stdout = None
+    return SOME_FAILED
+
+
+def main() -> None:
+    """Entry point of the installed command."""
+    sys.exit(run())

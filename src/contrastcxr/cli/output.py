@@ -1,0 +1,92 @@
+"""What every verb says and how: results on standard output, everything else on standard error.
+
+A progress bar on a terminal, plain lines otherwise, neither with `--quiet`.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Iterable, Iterator
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+T = TypeVar("T")
+
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print failures only.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more; show where an error came from.")]
+Seed = Annotated[int, typer.Option("--seed", help="Everything drawn at random follows from this number.")]
+Device = Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1, mps …")]
+Dtype = Annotated[str | None, typer.Option("--dtype", help="float32, bfloat16 or float16; default float32.")]
+
+
+@dataclass(frozen=True)
+class Output:
+    """How much one command says, and in which form."""
+
+    quiet: bool = False
+    as_json: bool = False
+    verbose: bool = False
+
+    def say(self, line: str) -> None:
+        """Print a line for a person on standard error, unless quiet."""
+        if not self.quiet:
+            typer.echo(line, err=True)
+
+    def complain(self, line: str) -> None:
+        """Print a line on standard error, quiet or not."""
+        typer.echo(line, err=True)
+
+    def result(self, text: str) -> None:
+        """Print what was asked for on standard output, unless quiet or JSON was asked for instead."""
+        if not self.quiet and not self.as_json:
+            typer.echo(text)
+
+    def result_json(self, value: Any) -> None:
+        """Print what was asked for as one JSON document, when JSON was asked for."""
+        if self.as_json:
+            typer.echo(json.dumps(value, ensure_ascii=False, indent=2))
+
+    def progress(self, steps: Iterable[T], *, total: int, doing: str) -> Iterator[T]:
+        """The same steps: beneath a bar on a terminal, else with a plain line at each tenth."""
+        if self.quiet:
+            return iter(steps)
+        return _bar(steps, total, doing) if sys.stderr.isatty() else self._lines(steps, total, doing)
+
+    def _lines(self, steps: Iterable[T], total: int, doing: str) -> Iterator[T]:
+        spacing = max(1, total // 10)
+        for done, step in enumerate(steps, start=1):
+            yield step
+            if done % spacing == 0 or done == total:
+                self.say(f"{doing} {done}/{total}")
+
+
+def _bar(steps: Iterable[T], total: int, doing: str) -> Iterator[T]:
+    from rich.console import Console
+    from rich.progress import track
+
+    yield from track(steps, total=total, description=doing, console=Console(stderr=True), transient=True)
+
+
+_CURRENT: ContextVar[Output] = ContextVar("output", default=Output())
+
+
+def current() -> Output:
+    """The settings of the command that runs."""
+    return _CURRENT.get()
+
+
+def begin(*, quiet: bool = False, as_json: bool = False, verbose: bool = False, fresh: bool = False) -> Output:
+    """Join the options before the verb with those after it; `fresh` forgets an earlier command."""
+    before = Output() if fresh else current()
+    joined = Output(
+        quiet=quiet or before.quiet, as_json=as_json or before.as_json, verbose=verbose or before.verbose
+    )
+    logging.basicConfig(level=logging.INFO if joined.verbose else logging.WARNING, format="%(name)s: %(message)s")
+    _CURRENT.set(joined)
+    return joined

@@ -1,0 +1,109 @@
+"""From tensors to the evidence of a reading, in pixels of the original views."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from contrastcxr.data.transforms import map_box
+from contrastcxr.form import Evidence, Map, PoolMatch
+from contrastcxr.read.sentences import Sentence
+
+MATCHES = 3
+_DECIMALS = 5
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Where one view's patches lie: their place in `N`, and the square of the model in the original's pixels."""
+
+    view: int
+    first: int
+    side: int
+    extent: tuple[float, float, float, float]
+
+    def map(self, values: np.ndarray) -> Map:
+        """`values [N]` of this view's patches as a map."""
+        cells = values[self.first : self.first + self.side**2].reshape(self.side, self.side)  # [g*g] -> [g,g]
+        rows = tuple(tuple(round(float(v), _DECIMALS) for v in row) for row in cells)
+        return Map(view=self.view, rows=rows, extent=self.extent)
+
+
+def grids(*, patches: int, affines: np.ndarray, view_index: Sequence[int], size: int) -> tuple[Grid, ...]:
+    """Return the grid of each real view.
+
+    Args:
+        patches: patches of one view; a square number.
+        affines: `[V, 2, 3]`, model pixels to original pixels.
+        view_index: which view of the study each real one is.
+        size: side of the model's picture.
+    """
+    side = math.isqrt(patches)
+    if side * side != patches:
+        return ()  # a decoder whose rows are not places has nothing to lay over a picture
+    extents = [_extent(affine, size) for affine in affines]
+    return tuple(Grid(view, i * patches, side, extents[i]) for i, view in enumerate(view_index))
+
+
+def _extent(affine: np.ndarray, size: int) -> tuple[float, float, float, float]:
+    x1, y1, x2, y2 = (round(v, 2) for v in map_box(affine, (0.0, 0.0, float(size), float(size))))
+    return max(x1, 0.0), max(y1, 0.0), x2, y2
+
+
+def sentence_attention(
+    attention: np.ndarray, sentences: Sequence[Sentence], places: Sequence[Grid]
+) -> tuple[tuple[Map, ...], ...]:
+    """Return per sentence and view the mean attention `[T, N]` of the sentence's tokens."""
+    means = (attention[s.first : s.last].mean(axis=0) for s in sentences)
+    return tuple(tuple(place.map(mean) for place in places) for mean in means)
+
+
+@dataclass(frozen=True)
+class PoolNames:
+    """What is known of the images of a pool, row by row."""
+
+    image_ids: Sequence[str]
+    locators: Sequence[str | None]
+    source: str | None = None
+
+    def match(self, row: int, weight: float) -> PoolMatch:
+        """Row `row` of the pool with its weight."""
+        locator = self.locators[row] if row < len(self.locators) else None
+        return PoolMatch(
+            image_id=self.image_ids[row], weight=round(weight, 6), locator=locator or None, source=self.source
+        )
+
+
+def matches(
+    weights: np.ndarray, names: PoolNames, *, allowed: np.ndarray | None = None
+) -> tuple[tuple[PoolMatch, ...], tuple[PoolMatch, ...]]:
+    """Return the three images most and the three least attended to.
+
+    Args:
+        weights: `[n, N_P]`, the attention of each repeat; averaged over repeats.
+        names: of the pool's images.
+        allowed: `[N_P]` bool, False where a row was masked for this study.
+    """
+    mean = weights.mean(axis=0)
+    rows = np.arange(mean.size) if allowed is None else np.flatnonzero(allowed)
+    order = rows[np.argsort(-mean[rows], kind="stable")]
+    closest = tuple(names.match(int(row), float(mean[row])) for row in order[:MATCHES])
+    farthest = tuple(names.match(int(row), float(mean[row])) for row in order[MATCHES:][::-1][:MATCHES])
+    return closest, farthest
+
+
+def evidence(
+    *,
+    places: Sequence[Grid],
+    sentences: Sequence[Sentence],
+    attention: np.ndarray | None,
+    contrast: np.ndarray | None,
+    pool: tuple[tuple[PoolMatch, ...], tuple[PoolMatch, ...]] = ((), ()),
+) -> Evidence:
+    """Return the evidence of one study from `attention [T, N]` and `contrast [N]`, either of which may be absent."""
+    shown = () if attention is None else sentence_attention(attention, sentences, places)
+    maps = () if contrast is None else tuple(place.map(contrast) for place in places)
+    return Evidence(closest=pool[0], farthest=pool[1], contrast=maps, attention=shown)

@@ -1,0 +1,112 @@
+"""The findings of a reading: what the finding head computes and what the report says, side by side.
+
+Neither overrules the other in silence: where they conflict the finding keeps the head's status and probability and
+the reading carries a flag.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from contrastcxr.form import Finding, Flag, Status
+from contrastcxr.vocab.labels import CHEXPERT, NIH14, NO_FINDING, to_chexpert
+
+HEAD = "finding head"
+REPORT = "report"
+BOTH = f"{HEAD} and {REPORT}"
+DEFAULT_THRESHOLD = 0.5
+
+Parse = Callable[[str], tuple[Finding, ...]]
+"""From a report's text to the findings it states."""
+
+
+def stated_findings(sentences: Sequence[str], parse: Parse | None) -> tuple[Finding, ...]:
+    """Return what the sentences say, each finding once, with the indices of the sentences that say it."""
+    said: dict[str, Finding] = {}
+    for index, sentence in enumerate(sentences if parse is not None else ()):
+        for finding in parse(sentence) if parse is not None else ():
+            if finding.status != "unmentioned" and finding.name != NO_FINDING:
+                found = finding.model_copy(update={"sentences": (index,), "source": REPORT})
+                said[finding.name] = _joined(said.get(finding.name), found)
+    return tuple(said.values())
+
+
+_STRENGTH: dict[Status, int] = {"unmentioned": 0, "absent": 1, "uncertain": 2, "present": 3}
+
+
+def _joined(before: Finding | None, now: Finding) -> Finding:
+    """A finding said twice takes the stronger saying, as a clinician would, and keeps both sentences."""
+    if before is None:
+        return now
+    keep, other = (now, before) if _STRENGTH[now.status] > _STRENGTH[before.status] else (before, now)
+    details = {"sentences": tuple(sorted({*before.sentences, *now.sentences}))}
+    if keep.status == other.status:
+        missing = {name: getattr(other, name) for name in ("zone", "severity", "size_mm")}
+        details |= {name: value for name, value in missing.items() if getattr(keep, name) is None}
+        details["side"] = _both_sides(keep, other)
+    return keep.model_copy(update=details)
+
+
+def _both_sides(one: Finding, other: Finding) -> str | None:
+    sides = {finding.side for finding in (one, other)} - {None}
+    return sides.pop() if len(sides) == 1 else ("bilateral" if sides else None)
+
+
+def merge(
+    said: Sequence[Finding],
+    probabilities: Mapping[str, float],
+    *,
+    thresholds: Mapping[str, float],
+) -> tuple[Finding, ...]:
+    """Return every finding the head or the report knows of, the head's in its own order first.
+
+    Args:
+        said: what the report states, each finding once.
+        probabilities: of the finding head, after temperature; empty without a head.
+        thresholds: from which probability a finding counts as present; 0.5 where not given.
+    """
+    stated = {finding.name: finding for finding in said}
+    headed = [_headed(name, p, stated.get(name), thresholds) for name, p in probabilities.items()]
+    return (*headed, *(finding for finding in said if finding.name not in probabilities))
+
+
+def _headed(name: str, probability: float, said: Finding | None, thresholds: Mapping[str, float]) -> Finding:
+    status: Status = "present" if probability >= thresholds.get(name, DEFAULT_THRESHOLD) else "absent"
+    if said is None:
+        return Finding(name=name, status=status, probability=probability, source=HEAD)
+    if _conflict(status, said.status):
+        return said.model_copy(update={"status": status, "probability": probability, "source": HEAD})
+    return said.model_copy(update={"probability": probability, "source": BOTH})
+
+
+def _conflict(head: Status, said: Status) -> bool:
+    return said != "uncertain" and head != said
+
+
+def disagreements(said: Sequence[Finding], merged: Sequence[Finding]) -> tuple[Flag, ...]:
+    """Return a flag for each finding that the head and the report see differently, silence of the report included."""
+    stated = {finding.name: finding.status for finding in said}
+    flags = (_disagreement(finding, stated.get(finding.name)) for finding in merged)
+    return tuple(flag for flag in flags if flag is not None)
+
+
+def _disagreement(finding: Finding, said: Status | None) -> Flag | None:
+    if finding.probability is None or finding.source != HEAD:
+        return None
+    if said is None and finding.status != "present":
+        return None
+    words = "does not mention it" if said is None else f"says {said}"
+    return Flag(
+        kind="disagreement",
+        finding=finding.name,
+        value=finding.probability,
+        message=f"{finding.name}: {HEAD} {finding.status} ({finding.probability:.2f}), the report {words}",
+    )
+
+
+def not_assessed(assessed: Sequence[str]) -> tuple[Flag, ...]:
+    """Return a flag for each CheXpert or NIH finding that none of the assessed findings covers."""
+    covered = {*assessed, *(to_chexpert(name) for name in assessed)}
+    known = dict.fromkeys((*CHEXPERT, *NIH14))
+    missing = [name for name in known if name != NO_FINDING and name not in covered]
+    return tuple(Flag(kind="not_assessed", finding=name, message=f"{name} was not assessed") for name in missing)

@@ -1,0 +1,44 @@
+"""What the reader of a page must know about the pictures before believing what is said of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from contrastcxr.form import Flag, Study, View
+
+
+def view_flags(study: Study, used: Sequence[int]) -> tuple[Flag, ...]:
+    """Return flags on projection and orientation of the views that were read, and on views that were not."""
+    return tuple(flag for index, view in enumerate(study.views) for flag in _of_view(index, view, index in used))
+
+
+def _of_view(index: int, view: View, used: bool) -> Iterator[Flag]:
+    name = f"view {index + 1}"
+    if not used:
+        yield Flag(kind="quality", message=f"{name} was not read: the model takes fewer views")
+        return
+    if view.position == "unknown":
+        yield Flag(kind="orientation", message=f"{name}: projection not stated (PA, AP or lateral)")
+    elif view.position_source == "predicted":
+        yield Flag(kind="orientation", message=f"{name}: projection {view.position} is a guess from the picture")
+    if view.mirrored:
+        yield Flag(kind="orientation", message=f"{name}: mirrored; the patient's left is on the left")
+    elif view.mirrored is None and view.position != "LATERAL":
+        yield Flag(kind="orientation", message=f"{name}: left and right not stated; trust only the marker")
+
+
+def source_flags(sources: Sequence[Mapping[str, Any]]) -> tuple[Flag, ...]:
+    """Return a flag when a model has only ever seen drawn phantoms."""
+    names = [str(source.get("name", "")) for source in sources if not source.get("weights_only")]
+    if names and all(name.startswith("phantom") for name in names):
+        message = "trained on drawn phantoms only; of a patient's radiograph it says nothing reliable"
+        return (Flag(kind="quality", message=message),)
+    return ()
+
+
+def length_flag(*, ended: bool, max_tokens: int) -> tuple[Flag, ...]:
+    """Return a flag when the report was cut at the token limit."""
+    if ended:
+        return ()
+    return (Flag(kind="truncated", message=f"the report was cut at {max_tokens} tokens"),)
