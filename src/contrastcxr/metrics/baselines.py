@@ -1,0 +1,82 @@
+"""Two readers that cannot read: the best constant report and the report of the most similar training image.
+
+Both stand beside every system, since on reports that are mostly normal they score well.  Neither sees the test
+references: the constant is picked on validation, the neighbour by image features alone.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from contrastcxr.metrics.text import bleu
+
+CANDIDATES = 100
+
+
+def constant_report(training: Sequence[str], validation: Sequence[str], *, candidates: int = CANDIDATES) -> str:
+    """The one training report that scores the highest BLEU-4 on validation when said of every study.
+
+    Tried are the most frequent training reports and, to fill up, training reports at even distances in order of
+    length.  Without validation reports it is the most frequent training report.
+
+    Args:
+        training: tokenised training reports.
+        validation: tokenised validation reports.
+        candidates: number of distinct reports tried.
+    """
+    counts = Counter(report for report in training if report)
+    if not counts:
+        raise ValueError("no training report is at hand; a constant report is picked among them")
+    ranked = sorted(counts, key=lambda report: (-counts[report], report))
+    if not validation:
+        return ranked[0]
+    tried = _spread(ranked, candidates)
+    return max(tried, key=lambda report: bleu(validation, [report] * len(validation))[3])
+
+
+def nearest_neighbours(
+    queries: NDArray[np.floating],
+    memory: NDArray[np.floating],
+    *,
+    query_patients: Sequence[str] | None = None,
+    memory_patients: Sequence[str] | None = None,
+    block: int = 256,
+) -> NDArray[np.intp]:
+    """For each query `[S, C]` the row of `memory [M, C]` with the highest cosine, `[S]`, of another patient.
+
+    Args:
+        queries: pooled image features of the studies to read.
+        memory: pooled image features of the training studies.
+        query_patients: patient of each query; with `memory_patients`, rows of the same patient are passed over.
+        memory_patients: patient of each row.
+        block: number of queries compared at once.
+    """
+    if len(memory) == 0:
+        raise ValueError("no training image is at hand; a nearest neighbour is looked for among them")
+    unit_queries, unit_memory = _unit(queries), _unit(memory)
+    found = np.empty(len(queries), dtype=np.intp)
+    for start in range(0, len(queries), block):
+        likeness = unit_queries[start : start + block] @ unit_memory.T  # [b, M]
+        if query_patients is not None and memory_patients is not None:
+            same = np.asarray(query_patients)[start : start + block, None] == np.asarray(memory_patients)[None, :]
+            likeness = np.where(same, -np.inf, likeness)
+        found[start : start + block] = likeness.argmax(axis=1)
+    return found
+
+
+def _spread(ranked: list[str], candidates: int) -> list[str]:
+    frequent = ranked[: candidates // 2]
+    others = sorted(ranked[candidates // 2 :], key=lambda report: (len(report.split()), report))
+    wanted = min(candidates - len(frequent), len(others))
+    places = np.linspace(0, max(len(others) - 1, 0), wanted)
+    return [*frequent, *(others[int(place)] for place in places)]
+
+
+def _unit(rows: NDArray[np.floating]) -> NDArray[np.float64]:
+    values = np.asarray(rows, np.float64)
+    unit: NDArray[np.float64] = values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-12)
+    return unit
