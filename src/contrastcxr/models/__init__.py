@@ -1,0 +1,1 @@
+"""Models: tensors in, tensors out. No files, tokenizers or data-set names."""

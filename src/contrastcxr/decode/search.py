@@ -1,0 +1,296 @@
+"""Greedy, beam and nucleus search over one step interface; the beams of all studies advance together as tensors.
+
+The rows given to the decoder are the live beams of the studies that can still get better. A beam that has ended is
+dropped from them, and so is a study once no live beam can beat its best finished one; what is found is what a
+search to the last step would find.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal, Self
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from torch import Tensor
+
+from contrastcxr.decode import filters
+from contrastcxr.models.decoders.base import StepDecoder
+
+DEAD = float("-inf")
+
+
+class GenerationSettings(BaseModel):
+    """How reports are searched for; default beam 3 for every decoder (C; ours for A)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    method: Literal["greedy", "beam", "nucleus"] = "beam"
+    beams: int = Field(3, ge=1, description="beam search only")
+    max_tokens: int = Field(60, ge=1, description="tokens chosen at most, the end token included")
+    min_tokens: int = Field(0, ge=0, description="words before the end token is allowed")
+    length_penalty: float = Field(0.0, ge=0, description="a finished beam scores log p / tokens ** penalty")
+    block_trigrams: bool = False
+    top_p: float = Field(0.9, gt=0, le=1, description="nucleus only")
+    temperature: float = Field(1.0, gt=0, description="nucleus only")
+
+    @model_validator(mode="after")
+    def _room_to_end(self) -> Self:
+        if self.min_tokens >= self.max_tokens:
+            raise ValueError(f"min_tokens {self.min_tokens} must be below max_tokens {self.max_tokens}")
+        return self
+
+    @property
+    def width(self) -> int:
+        """Beams that advance together per study."""
+        return self.beams if self.method == "beam" else 1
+
+
+@dataclass(frozen=True, eq=False)
+class Generated:
+    """The report found for each study.
+
+    Attributes:
+        token_ids: `[B, T]`, the words: no BOS, no end token, padded to the longest.
+        lengths: `[B]`, words in each.
+        log_probs: `[B]`, sum over the words and the end token, as the decoder gave them.
+        ended: `[B]` bool; False where the report was cut at `max_tokens`.
+        attention: `[B, T, N]`, what was looked at when each word was chosen, 0 after the end; None where the
+            decoder looks at no patch.
+    """
+
+    token_ids: Tensor
+    lengths: Tensor
+    log_probs: Tensor
+    ended: Tensor
+    attention: Tensor | None
+
+
+@torch.no_grad()
+def generate(
+    decoder: StepDecoder,
+    features: Any,
+    *,
+    bos: int,
+    eos: int,
+    pad: int,
+    settings: GenerationSettings,
+    generator: torch.Generator | None = None,
+    forbidden: tuple[int, ...] = (),
+) -> Generated:
+    """The best report of each study that `settings` finds.
+
+    BOS and PAD are never chosen unless one of them is the end token. The decoder must be in evaluation mode.
+
+    Args:
+        decoder: anything with `start` and `step`.
+        features: what `decoder.start` takes.
+        bos: fed first.
+        eos: ends a report.
+        pad: fills `token_ids` after the end.
+        settings: see `GenerationSettings`.
+        generator: of nucleus search (CPU); None draws from the global generator.
+        forbidden: further tokens never to choose, such as the unknown word.
+
+    Raises:
+        ValueError: the decoder gave no finite log-probability.
+    """
+    state = decoder.start(features)
+    never = tuple(sorted({bos, pad, *forbidden} - {eos}))
+    chooser = _Chooser(settings=settings, eos=eos, never=never)
+    beams = _Beams.first(state.rows, bos=bos, settings=settings, generator=generator)
+    for step in range(settings.max_tokens):
+        output = decoder.step(beams.tokens, state)
+        values, tokens = chooser.candidates(output.log_probs, beams, step)
+        rows = beams.advance(values, tokens, output.attention, step=step, eos=eos)
+        if len(rows) == 0:
+            break
+        same = len(rows) == output.state.rows and torch.equal(rows, torch.arange(len(rows), device=rows.device))
+        state = output.state if same else output.state.select(rows)
+    return beams.best(eos=eos, pad=pad)
+
+
+@dataclass(frozen=True)
+class _Chooser:
+    """Which tokens continue each row, and what they score."""
+
+    settings: GenerationSettings
+    eos: int
+    never: tuple[int, ...]
+
+    def candidates(self, log_probs: Tensor, beams: _Beams, step: int) -> tuple[Tensor, Tensor]:
+        """Scores and tokens `[R, K]` of the candidates of each row."""
+        allowed = self._allowed(log_probs, beams.history, step)
+        if self.settings.method == "nucleus":
+            tokens = self._sample(allowed, beams.luck[beams.study, step])
+            return beams.scores.unsqueeze(1) + log_probs.gather(1, tokens), tokens
+        found = allowed.topk(min(self.settings.width, allowed.shape[1]), dim=1)
+        return beams.scores.unsqueeze(1) + found.values, found.indices
+
+    def _allowed(self, log_probs: Tensor, history: Tensor | None, step: int) -> Tensor:
+        early = (self.eos,) if step < self.settings.min_tokens else ()
+        allowed = filters.forbid(log_probs, (*self.never, *early))
+        if history is None:
+            return allowed
+        return filters.or_end(filters.block_trigrams(allowed, history), log_probs, self.eos)
+
+    def _sample(self, log_probs: Tensor, luck: Tensor) -> Tensor:
+        """A token per row `[R, 1]`: the one at which the cumulated probability passes `luck [R]`."""
+        tempered = filters.keep_nucleus(log_probs / self.settings.temperature, self.settings.top_p)
+        order = torch.softmax(tempered, dim=-1).sort(dim=-1, descending=True)
+        passed = order.values.cumsum(dim=-1)
+        place = torch.searchsorted(passed, (luck * passed[:, -1]).unsqueeze(1))
+        # Rounding may point at what lies outside the nucleus; its last token is meant.
+        last = (order.values > 0).sum(dim=-1, keepdim=True) - 1
+        return order.indices.gather(1, place.minimum(last))
+
+
+@dataclass(eq=False)
+class _Trace:
+    """What was chosen at each step and from which beam: reports are read off backwards at the end."""
+
+    tokens: list[Tensor] = field(default_factory=list)  # [B, K] each
+    parents: list[Tensor] = field(default_factory=list)  # [B, K] each, beam that was continued
+    attention: list[Tensor] = field(default_factory=list)  # [B, K, N] each, of the beam that was continued
+
+    def follow(self, last: Tensor, beam: Tensor, *, pad: int) -> tuple[Tensor, Tensor | None]:
+        """Tokens `[B, T]` and attention `[B, T, N]` of the reports that ended at step `last [B]` in `beam [B]`."""
+        B, studies = len(last), torch.arange(len(last), device=last.device)
+        T = int(last.max()) + 1
+        tokens = last.new_full((B, T), pad)
+        seen = self.attention[0].new_zeros(B, T, self.attention[0].shape[-1]) if self.attention else None
+        for step in reversed(range(T)):
+            written = step <= last  # [B]
+            tokens[:, step] = torch.where(written, self.tokens[step][studies, beam], pad)
+            beam = torch.where(written, self.parents[step][studies, beam], beam)
+            if seen is not None:
+                seen[:, step] = self.attention[step][studies, beam] * written.unsqueeze(1)
+        return tokens, seen
+
+
+@dataclass(eq=False)
+class _Beams:
+    """The live beams, a row each, and the best finished report of every study.
+
+    A row stands at `place = study * K + beam` of a `[B, K]` grid; rows are in that order.
+    """
+
+    settings: GenerationSettings
+    tokens: Tensor  # [R] fed next
+    scores: Tensor  # [R] sum of log-probabilities
+    place: Tensor  # [R]
+    history: Tensor | None  # [R, t], for trigram blocking only
+    luck: Tensor  # [B, max_tokens] in [0, 1), for nucleus only
+    best_score: Tensor  # [B] after the length penalty
+    best_sum: Tensor  # [B]
+    best_step: Tensor  # [B]
+    best_beam: Tensor  # [B]
+    trace: _Trace = field(default_factory=_Trace)
+
+    @classmethod
+    def first(
+        cls, rows: int, *, bos: int, settings: GenerationSettings, generator: torch.Generator | None
+    ) -> _Beams:
+        """One live beam per study, before any token."""
+        draws = settings.max_tokens if settings.method == "nucleus" else 0
+        return cls(
+            settings=settings,
+            tokens=torch.full((rows,), bos),
+            scores=torch.zeros(rows),
+            place=torch.arange(rows) * settings.width,
+            history=torch.empty(rows, 0, dtype=torch.int64) if settings.block_trigrams else None,
+            luck=torch.rand(rows, draws, generator=generator),
+            best_score=torch.full((rows,), DEAD),
+            best_sum=torch.full((rows,), DEAD),
+            best_step=torch.full((rows,), -1),
+            best_beam=torch.zeros(rows, dtype=torch.int64),
+        )
+
+    @property
+    def study(self) -> Tensor:
+        """The study of each row, `[R]`."""
+        study: Tensor = self.place // self.settings.width
+        return study
+
+    def advance(
+        self, values: Tensor, tokens: Tensor, attention: Tensor | None, *, step: int, eos: int
+    ) -> Tensor:
+        """Keep the best candidates of each study; returns which row each new live row continues, `[R']`."""
+        score, token, parent = self._select(values, tokens)  # [B, K] each
+        self._record(token, parent, attention)
+        alive = score > DEAD
+        ended = alive & (token == eos)
+        cut = alive & (step + 1 == self.settings.max_tokens)
+        self._finish(score, ended | cut, step)
+        live = alive & ~ended & ~self._settled(score, alive & ~ended)
+        return self._keep(score, token, parent, live & ~cut)
+
+    def _select(self, values: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The K best candidates of each study: score, token and the beam they continue, `[B, K]` each."""
+        K, B, C = self.settings.width, len(self.best_score), values.shape[1]
+        all_values = values.new_full((B * K, C), DEAD).index_copy(0, self.place, values).view(B, K * C)
+        all_tokens = tokens.new_zeros(B * K, C).index_copy(0, self.place, tokens).view(B, K * C)
+        found = all_values.topk(min(K, K * C), dim=1)
+        return found.values, all_tokens.gather(1, found.indices), found.indices // C
+
+    def _record(self, token: Tensor, parent: Tensor, attention: Tensor | None) -> None:
+        self.trace.tokens.append(token)
+        self.trace.parents.append(parent)
+        if attention is not None:
+            K, B = self.settings.width, len(self.best_score)
+            grid = attention.new_zeros(B * K, attention.shape[1]).index_copy(0, self.place, attention)
+            self.trace.attention.append(grid.view(B, K, -1))
+
+    def _finish(self, score: Tensor, ended: Tensor, step: int) -> None:
+        """Remember the best finished beam of each study; the first of equals stays."""
+        final = (score / (step + 1) ** self.settings.length_penalty).masked_fill(~ended, DEAD)
+        best, beam = final.max(dim=1)
+        better = best > self.best_score
+        self.best_score = torch.where(better, best, self.best_score)
+        self.best_sum = torch.where(better, score.gather(1, beam.unsqueeze(1)).squeeze(1), self.best_sum)
+        self.best_step = torch.where(better, step, self.best_step)
+        self.best_beam = torch.where(better, beam, self.best_beam)
+
+    def _settled(self, score: Tensor, live: Tensor) -> Tensor:
+        """True `[B, 1]` where no live beam can beat the best finished one.
+
+        A sum of log-probabilities only falls, so dividing today's by the greatest length bounds what it can
+        become.
+        """
+        top = score.masked_fill(~live, DEAD).amax(dim=1)
+        reachable = top / self.settings.max_tokens**self.settings.length_penalty
+        return (self.best_score >= reachable).unsqueeze(1)
+
+    def _keep(self, score: Tensor, token: Tensor, parent: Tensor, live: Tensor) -> Tensor:
+        K = self.settings.width
+        place = live.flatten().nonzero().squeeze(1)  # [R']
+        row_at = place.new_full((live.numel(),), -1)
+        row_at[self.place] = torch.arange(len(self.place), device=place.device)
+        rows = row_at[place // K * K + parent.flatten()[place]]
+        self.place = place
+        self.tokens = token.flatten()[place]
+        self.scores = score.flatten()[place]
+        if self.history is not None:
+            self.history = torch.cat([self.history[rows], self.tokens.unsqueeze(1)], dim=1)
+        kept: Tensor = rows
+        return kept
+
+    def best(self, *, eos: int, pad: int) -> Generated:
+        """The best report of each study."""
+        if (self.best_step < 0).any():
+            raise ValueError("the decoder gave no finite log-probability, so no report could be found")
+        tokens, attention = self.trace.follow(self.best_step, self.best_beam, pad=pad)
+        last = tokens.gather(1, self.best_step.unsqueeze(1))  # [B, 1]
+        ended = (last == eos).squeeze(1)
+        lengths = self.best_step + 1 - ended.long()
+        T = int(lengths.max())
+        words = torch.arange(tokens.shape[1], device=tokens.device) < lengths.unsqueeze(1)
+        if attention is not None:
+            attention = (attention * words.unsqueeze(-1))[:, :T]
+        return Generated(
+            token_ids=tokens.masked_fill(~words, pad)[:, :T],
+            lengths=lengths,
+            log_probs=self.best_sum,
+            ended=ended,
+            attention=attention,
+        )

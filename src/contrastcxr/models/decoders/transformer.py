@@ -1,0 +1,216 @@
+"""The transformer of R2Gen's code without its memory (paper A, Table 2, row Transformer)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from contrastcxr.errors import IncompatibleError
+from contrastcxr.models.blocks.attention import PatchAttention, SelfAttention
+from contrastcxr.models.blocks.cache import PatchMemory, TokenCache
+from contrastcxr.models.blocks.norm import UnbiasedLayerNorm
+from contrastcxr.models.decoders.base import ReportDecoder, StepOutput
+from contrastcxr.models.features import VisualFeatures
+
+
+class FeedForward(nn.Sequential):
+    """Linear-ReLU-Dropout-Linear."""
+
+    def __init__(self, width: int, hidden: int, dropout: float) -> None:
+        widen, narrow = nn.Linear(width, hidden), nn.Linear(hidden, width)
+        nn.init.xavier_uniform_(widen.weight)
+        nn.init.xavier_uniform_(narrow.weight)
+        super().__init__(widen, nn.ReLU(), nn.Dropout(dropout), narrow)
+
+
+class EncoderLayer(nn.Module):
+    """Pre-norm self-attention over patches, then a feed-forward."""
+
+    def __init__(self, width: int, heads: int, feed_forward: int, dropout: float) -> None:
+        super().__init__()
+        self.attention_norm = UnbiasedLayerNorm(width)
+        self.attention = SelfAttention(width, heads, dropout)
+        self.feed_forward_norm = UnbiasedLayerNorm(width)
+        self.feed_forward = FeedForward(width, feed_forward, dropout)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """`x [B, N, d]`, `mask [B, N]` True for real patches."""
+        x = x + self.dropout(self.attention(self.attention_norm(x), mask=mask))
+        answer: Tensor = x + self.dropout(self.feed_forward(self.feed_forward_norm(x)))
+        return answer
+
+
+class DecoderLayer(nn.Module):
+    """Pre-norm causal self-attention, attention over patches, feed-forward."""
+
+    def __init__(self, width: int, heads: int, feed_forward: int, dropout: float) -> None:
+        super().__init__()
+        self.token_norm = UnbiasedLayerNorm(width)
+        self.tokens = SelfAttention(width, heads, dropout)
+        self.patch_norm = UnbiasedLayerNorm(width)
+        self.patches = PatchAttention(width, heads, dropout)
+        self.feed_forward_norm = UnbiasedLayerNorm(width)
+        self.feed_forward = FeedForward(width, feed_forward, dropout)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, memory: Tensor, mask: Tensor) -> Tensor:
+        """`x [B, T, d]` over itself and `memory [B, N, d]`."""
+        x = x + self.dropout(self.tokens(self.token_norm(x), causal=True))
+        x = x + self.dropout(self.patches(self.patch_norm(x), memory, mask))
+        answer: Tensor = x + self.dropout(self.feed_forward(self.feed_forward_norm(x)))
+        return answer
+
+    def step(
+        self, x: Tensor, cache: TokenCache, memory: PatchMemory, layer: int, *, weights: bool
+    ) -> tuple[Tensor, TokenCache, Tensor | None]:
+        """One token `x [R, d]`; with `weights` also its attention over patches `[R, N]`."""
+        answer, cache = self.tokens.step(self.token_norm(x), cache)
+        x = x + self.dropout(answer)
+        answer, attention = self.patches.step(self.patch_norm(x), memory, layer, weights=weights)
+        x = x + self.dropout(answer)
+        x = x + self.dropout(self.feed_forward(self.feed_forward_norm(x)))
+        return x, cache, attention
+
+
+@dataclass(frozen=True, eq=False)
+class TransformerState:
+    """Keys and values of tokens, per layer, and of patches."""
+
+    caches: tuple[TokenCache, ...]
+    memory: PatchMemory
+
+    @property
+    def rows(self) -> int:
+        """Number of rows R."""
+        return self.caches[0].rows
+
+    @property
+    def position(self) -> int:
+        """Number of tokens fed so far."""
+        return self.caches[0].length
+
+    def select(self, index: Tensor) -> TransformerState:
+        """The rows `index [R']`."""
+        return TransformerState(tuple(cache.select(index) for cache in self.caches), self.memory.select(index))
+
+
+class TransformerDecoder(ReportDecoder):
+    """A pre-norm transformer over patches and words, after R2Gen's code.
+
+    Token embeddings are scaled by `sqrt(d)` and get sinusoidal positions; patches get none; both stacks end in
+    a norm; layer norms are `UnbiasedLayerNorm`. Weights start as Xavier uniform (code). There is no dropout
+    before the output layer (code).
+
+    `patch_embedding` is R2Gen's Linear-ReLU-Dropout 0.5 on the patches. It belongs to the decoder here and not
+    to `W_I`, which Contrastive Attention needs linear, so that a row and its "w/ CA" differ in nothing else
+    (ours). Switch it off when the projection is `r2gen`, which has it already.
+
+    Args:
+        vocabulary: V.
+        width: d of features and model.
+        layers: of the encoder and of the decoder.
+        heads: of every attention.
+        feed_forward: hidden width of every feed-forward.
+        dropout: inside the layers.
+        patch_embedding: see above.
+        max_positions: longest token sequence, BOS included.
+    """
+
+    positions: Tensor
+
+    def __init__(
+        self,
+        vocabulary: int,
+        width: int = 512,
+        *,
+        layers: int = 3,
+        heads: int = 8,
+        feed_forward: int = 512,
+        dropout: float = 0.1,
+        patch_embedding: bool = True,
+        max_positions: int = 512,
+    ) -> None:
+        super().__init__(vocabulary, width)
+        self.patch_embedding = _patch_embedding(width) if patch_embedding else nn.Identity()
+        self.encoder = nn.ModuleList(EncoderLayer(width, heads, feed_forward, dropout) for _ in range(layers))
+        self.encoder_norm = UnbiasedLayerNorm(width)
+        self.embedding = nn.Embedding(vocabulary, width)
+        nn.init.xavier_uniform_(self.embedding.weight)
+        self.embedding_dropout = nn.Dropout(dropout)
+        self.decoder = nn.ModuleList(DecoderLayer(width, heads, feed_forward, dropout) for _ in range(layers))
+        self.decoder_norm = UnbiasedLayerNorm(width)
+        self.output = nn.Linear(width, vocabulary)
+        self.register_buffer("positions", sinusoidal_positions(max_positions, width), persistent=False)
+
+    def encode(self, features: VisualFeatures) -> Tensor:
+        """Patches `[B, N, d]` after the encoder stack and its norm; `H_X` of paper C."""
+        x = self.patch_embedding(features.patches)
+        for layer in self.encoder:
+            x = layer(x, features.mask)
+        encoded: Tensor = self.encoder_norm(x)
+        return encoded
+
+    def hidden(self, memory: Tensor, mask: Tensor, token_ids: Tensor) -> Tensor:
+        """Last decoder layer before its norm, `[B, T, d]`, for input `token_ids [B, T]`; `H_Y` of paper C."""
+        x = self._embed(token_ids, start=0)
+        for layer in self.decoder:
+            x = layer(x, memory, mask)
+        return x
+
+    def forward(self, features: VisualFeatures, token_ids: Tensor) -> Tensor:
+        """Log-probabilities `[B, T-1, V]` of `token_ids[:, 1:]`."""
+        return self._log_probs(self.hidden(self.encode(features), features.mask, token_ids[:, :-1]))
+
+    def start(self, features: VisualFeatures) -> TransformerState:
+        """Keys and values of the encoded patches, and empty caches."""
+        memory = self.encode(features)
+        keys_values = tuple(layer.patches.key_value(memory) for layer in self._layers())
+        caches = tuple(
+            TokenCache.empty(features.studies, self.width, like=keys_values[0]) for _ in range(len(self.decoder))
+        )
+        return TransformerState(caches, PatchMemory.of(keys_values, features.mask))
+
+    def step(self, token_ids: Tensor, state: TransformerState) -> StepOutput:
+        """One token; attention is the mean of the heads of the last layer."""
+        x = self._embed(token_ids.unsqueeze(1), start=state.position).squeeze(1)  # [R, d]
+        caches, attention = [], None
+        for index, (layer, cache) in enumerate(zip(self._layers(), state.caches, strict=True)):
+            last = index == len(self.decoder) - 1
+            x, cache, attention = layer.step(x, cache, state.memory, index, weights=last)
+            caches.append(cache)
+        return StepOutput(self._log_probs(x), TransformerState(tuple(caches), state.memory), attention)
+
+    def _layers(self) -> list[DecoderLayer]:
+        return [layer for layer in self.decoder if isinstance(layer, DecoderLayer)]
+
+    def _embed(self, token_ids: Tensor, start: int) -> Tensor:
+        end = start + token_ids.shape[1]
+        if end > len(self.positions):
+            raise IncompatibleError(
+                f"{end} tokens in a row; this decoder has {len(self.positions)} positions (decoder.max_positions)"
+            )
+        words = self.embedding(token_ids) * math.sqrt(self.width)
+        embedded: Tensor = self.embedding_dropout(words + self.positions[start:end])
+        return embedded
+
+    def _log_probs(self, hidden: Tensor) -> Tensor:
+        logits = self.output(self.decoder_norm(hidden))
+        return torch.log_softmax(logits.float(), dim=-1)
+
+
+def _patch_embedding(width: int) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Dropout(0.5))
+
+
+def sinusoidal_positions(count: int, width: int) -> Tensor:
+    """`[count, width]`: sines in even and cosines in odd columns, wavelengths from 2π to 10,000·2π (code)."""
+    place = torch.arange(count, dtype=torch.float32).unsqueeze(1)
+    rate = torch.exp(torch.arange(0, width, 2, dtype=torch.float32) * (-math.log(10000.0) / width))
+    table = torch.zeros(count, width)
+    table[:, 0::2] = torch.sin(place * rate)
+    table[:, 1::2] = torch.cos(place * rate)[:, : width // 2]
+    return table

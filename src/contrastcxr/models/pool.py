@@ -1,0 +1,232 @@
+"""The normality pool: what normal images look like to the encoder (paper A, section 3.2)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from contrastcxr.errors import IncompatibleError, UnknownNameError
+
+PoolKind = Literal["normal", "random", "zeros"]
+POOL_KINDS: tuple[PoolKind, ...] = ("normal", "random", "zeros")
+
+
+@dataclass(frozen=True)
+class PoolRows:
+    """Who the rows of a pool are; one entry per row in each tuple."""
+
+    image_ids: tuple[str, ...]
+    study_ids: tuple[str, ...]
+    patient_ids: tuple[str | None, ...]
+    positions: tuple[str, ...]
+    locators: tuple[str | None, ...]
+
+    def __post_init__(self) -> None:
+        sizes = {name: len(values) for name, values in asdict(self).items()}
+        if len(set(sizes.values())) != 1:
+            raise IncompatibleError(f"rows of a pool differ in number: {sizes}")
+
+    def __len__(self) -> int:
+        return len(self.image_ids)
+
+    def select(self, index: Sequence[int]) -> PoolRows:
+        """The rows at `index`, in that order."""
+        return PoolRows(**{name: tuple(values[i] for i in index) for name, values in asdict(self).items()})
+
+
+class NormalityPool(nn.Module):
+    """Raw pooled encoder features of normal training images, with who they are.
+
+    The vectors are kept before the projection: `W_I` is linear, so `P = pool · W_I` at every step and gradient
+    reaches `W_I` through it. They are a buffer, so they travel with the checkpoint.
+
+    Attributes:
+        raw: `[N_P, C]`.
+        rows: ids, patients, positions and locators of the rows.
+        kind: `normal`, or a control of equal size (ours): `random` training images, `zeros`.
+        wanted: the size that was asked for; a smaller pool took all there was.
+    """
+
+    raw: Tensor
+
+    def __init__(
+        self, raw: Tensor, rows: PoolRows, *, kind: PoolKind = "normal", wanted: int | None = None
+    ) -> None:
+        super().__init__()
+        if kind not in POOL_KINDS:
+            raise UnknownNameError("pool kind", kind, POOL_KINDS)
+        if raw.ndim != 2 or raw.shape[0] != len(rows) or len(rows) == 0:
+            raise IncompatibleError(
+                f"a pool needs raw features [N_P, C], a row for each of its {len(rows)} images and at least one; "
+                f"found {tuple(raw.shape)}"
+            )
+        self.register_buffer("raw", raw.detach().clone())
+        self.rows = rows
+        self.kind = kind
+        self.wanted = wanted if wanted is not None else len(rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def image_ids(self) -> tuple[str, ...]:
+        """Ids of the images, one per row."""
+        return self.rows.image_ids
+
+    @property
+    def study_ids(self) -> tuple[str, ...]:
+        """Ids of their studies."""
+        return self.rows.study_ids
+
+    @property
+    def patient_ids(self) -> tuple[str | None, ...]:
+        """Ids of their patients; None where unknown."""
+        return self.rows.patient_ids
+
+    @property
+    def locators(self) -> tuple[str | None, ...]:
+        """Where their pixels may be had again."""
+        return self.rows.locators
+
+    @property
+    def positions(self) -> tuple[str, ...]:
+        """Their view positions."""
+        return self.rows.positions
+
+    def exclude_mask(self, patient_ids: Sequence[str | None]) -> Tensor:
+        """True `[B, N_P]` where a row belongs to the patient being read; an unknown patient excludes nothing.
+
+        Without it attention can copy `v̂` and `v^d` vanishes (ours).
+        """
+        known = dict.fromkeys(patient for patient in self.patient_ids if patient is not None)
+        codes = {patient: code for code, patient in enumerate(known)}
+        own = self._codes(codes, self.patient_ids, unknown=-1)
+        read = self._codes(codes, patient_ids, unknown=-2)
+        return read.unsqueeze(1) == own.unsqueeze(0)
+
+    def match_mask(self, positions: Sequence[Sequence[str]]) -> Tensor:
+        """True `[B, N_P]` where a row's view is none of the study's, so that it is left out (ours,
+        `pool.match: view`).
+
+        `positions` holds the positions of each study's real views. A position `unknown`, of the study or of a
+        row, matches all; a study whose views the pool has none of is compared with the whole pool.
+        """
+        names = {name: code for code, name in enumerate(dict.fromkeys(self.positions))}
+        own = self._codes(names, self.positions, unknown=-1)  # [N_P]
+        has = torch.zeros(len(positions), len(names), dtype=torch.bool)
+        for row, views in enumerate(positions):
+            known = [names[view] for view in views if view in names]
+            has[row, known] = True
+            has[row] |= "unknown" in views or not known
+        if "unknown" in names:
+            has[:, names["unknown"]] = True
+        return ~has.to(self.raw.device)[:, own]
+
+    def _codes(self, codes: dict[str, int], names: Sequence[str | None], *, unknown: int) -> Tensor:
+        values = [unknown if name is None else codes.get(name, unknown) for name in names]
+        return torch.tensor(values, device=self.raw.device)
+
+    def refresh(self, raw: Tensor) -> None:
+        """Put in the features of the same images by the encoder as it is now; the `zeros` control stays zero."""
+        if raw.shape != self.raw.shape:
+            raise IncompatibleError(f"a refreshed pool stays {tuple(self.raw.shape)}; found {tuple(raw.shape)}")
+        if self.kind != "zeros":
+            self.raw.copy_(raw.detach())
+
+    def metadata(self) -> dict[str, Any]:
+        """All but the features, as plain JSON values."""
+        return {"kind": self.kind, "wanted": self.wanted, "rows": {k: list(v) for k, v in
+        asdict(self.rows).items()}}
+
+    @classmethod
+    def from_metadata(cls, metadata: dict[str, Any], raw: Tensor) -> NormalityPool:
+        """The pool that `metadata()` and `raw` describe."""
+        rows = PoolRows(**{name: tuple(values) for name, values in metadata["rows"].items()})
+        return cls(raw, rows, kind=metadata["kind"], wanted=metadata["wanted"])
+
+    def summary(self) -> dict[str, Any]:
+        """Kind, size, size asked for, patients and view mix, for the run record."""
+        return {
+            "kind": self.kind,
+            "size": len(self),
+            "wanted": self.wanted,
+            "patients": len(set(self.patient_ids)),
+            "views": dict(sorted(Counter(self.positions).items())),
+        }
+
+
+def build_pool(
+    raw: Tensor,
+    rows: PoolRows,
+    *,
+    normal: Sequence[bool] | Tensor,
+    size: int = 1000,
+    kind: PoolKind = "normal",
+    seed: int = 0,
+    per_position: bool = False,
+) -> NormalityPool:
+    """A pool drawn at random from training images (paper A: 1,000 normal ones).
+
+    Args:
+        raw: `[M, C]` pooled raw encoder features of the candidates, all of the training split.
+        rows: who the candidates are.
+        normal: `[M]`, True for normal images; the `random` control draws from all.
+        size: images to draw; where there are fewer, all are taken and `summary()` says so.
+        kind: `normal`, `random` or `zeros` (the rows of `normal` with their features set to 0, so that masking
+        acts alike).
+        seed: of the draw.
+        per_position: draw `size` images of each view position instead of `size` in all (ours).
+
+    Raises:
+        IncompatibleError: there is no candidate.
+    """
+    flags = torch.as_tensor(normal, dtype=torch.bool)
+    if raw.shape[0] != len(rows) or flags.shape != (len(rows),):
+        raise IncompatibleError(f"{len(rows)} candidates, {raw.shape[0]} features, {flags.numel()} normal flags")
+    candidates = torch.arange(len(rows)) if kind == "random" else flags.nonzero().flatten()
+    if len(candidates) == 0:
+        raise IncompatibleError("no training image is normal, so there is no normality pool; check the labels")
+    index = _draw(candidates, rows, size=size, seed=seed, per_position=per_position)
+    chosen = raw[index].float()
+    return NormalityPool(
+        torch.zeros_like(chosen) if kind == "zeros" else chosen,
+        rows.select(index.tolist()),
+        kind=kind,
+        wanted=size,
+    )
+
+
+def _draw(candidates: Tensor, rows: PoolRows, *, size: int, seed: int, per_position: bool) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    order = candidates[torch.randperm(len(candidates), generator=generator)]
+    if not per_position:
+        return order[:size].sort().values
+    kinds = dict.fromkeys(rows.positions)
+    parts = [torch.tensor([i for i in order.tolist() if rows.positions[i] == kind][:size]) for kind in kinds]
+    return torch.cat([part.long() for part in parts]).sort().values
+
+
+def extremes(weights: Tensor, keep: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Rows with the most and the least weight, closest and farthest first (paper A, Figure 3).
+
+    Args:
+        weights: `[B, n, N_P]` of the contrast evidence, per repeat; or `[B, N_P]`.
+        keep: `[B, N_P]` bool; rows that were not looked at are never named.
+        count: how many.
+
+    Returns:
+        Two int64 tensors `[B, n, count]` (or `[B, count]`), -1 where a study had fewer rows to look at.
+    """
+    kept = (keep if weights.ndim == 2 else keep.unsqueeze(1)).expand_as(weights)
+    count = min(count, weights.shape[-1])
+    return _top(weights, kept, count), _top(-weights, kept, count)
+
+
+def _top(values: Tensor, kept: Tensor, count: int) -> Tensor:
+    found = values.masked_fill(~kept, float("-inf")).topk(count, dim=-1)
+    return found.indices.masked_fill(found.values == float("-inf"), -1)

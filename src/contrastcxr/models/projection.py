@@ -1,0 +1,59 @@
+"""From raw encoder features to the model width."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from contrastcxr.errors import IncompatibleError
+from contrastcxr.models.features import VisualFeatures, masked_mean
+
+ProjectionKind = Literal["linear", "r2gen"]
+
+
+class PatchProjection(nn.Module):
+    """Patches of all views of a study side by side, brought to width `d` (paper A, Eq. 2 and 3).
+
+    `linear` is `W_I` of paper A: a linear map and nothing else, so that the mean commutes with it and a pool
+    may be kept as raw vectors. `r2gen` is the patch embedding of R2Gen's code, Linear-ReLU-Dropout 0.5; `v̂`
+    is then the mean after it and Contrastive Attention cannot be used.
+    """
+
+    def __init__(self, channels: int, width: int = 512, kind: ProjectionKind = "linear") -> None:
+        super().__init__()
+        if kind not in ("linear", "r2gen"):
+            raise IncompatibleError(f"projection kind '{kind}'; known: linear, r2gen")
+        self.channels = channels
+        self.width = width
+        self.kind = kind
+        self.linear = nn.Linear(channels, width)
+        self.dropout = nn.Dropout(0.5)
+
+    @property
+    def is_linear(self) -> bool:
+        """True when raw vectors may be averaged or pooled before the projection."""
+        return self.kind == "linear"
+
+    def project(self, raw: Tensor) -> Tensor:
+        """`raw [..., C]` at the model width, `[..., d]`."""
+        projected: Tensor = self.linear(raw.to(self.linear.weight.dtype))
+        if self.is_linear:
+            return projected
+        embedded: Tensor = self.dropout(torch.relu(projected))
+        return embedded
+
+    def forward(self, raw: Tensor, view_mask: Tensor) -> VisualFeatures:
+        """Features of `raw [B, V, N, C]`, where `view_mask [B, V]` is True for real views.
+
+        Raises:
+            IncompatibleError: the channels are not those the projection was built for.
+        """
+        B, V, N, C = raw.shape
+        if self.channels != C:
+            raise IncompatibleError(f"features have {C} channels, the projection was built for {self.channels}")
+        mask = view_mask.bool().repeat_interleave(N, dim=1)  # [B, V*N]
+        patches = self.project(raw.reshape(B, V * N, C))  # [B, V*N, d]
+        patches = patches.masked_fill(~mask.unsqueeze(-1), 0.0)
+        return VisualFeatures(patches=patches, pooled=masked_mean(patches, mask), mask=mask)

@@ -1,0 +1,156 @@
+"""One system: encoder, projection, contrast with its pool, decoder and finding head, joined."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from contrastcxr.errors import IncompatibleError
+from contrastcxr.models.contrast import ContrastiveAttention
+from contrastcxr.models.decoders.base import ReportDecoder
+from contrastcxr.models.encoders import Encoder
+from contrastcxr.models.features import VisualFeatures
+from contrastcxr.models.findings import FindingHead
+from contrastcxr.models.pool import NormalityPool
+from contrastcxr.models.projection import PatchProjection
+
+
+class ReportSystem(nn.Module):
+    """Pictures (or cached raw features) to visual features; the decoder and the finding head take it from there.
+
+    Args:
+        projection: raw features to model width.
+        decoder: writes the report.
+        encoder: None for a system that is only ever fed raw features.
+        finding_head: None for none.
+        contrast: Contrastive Attention, or None for the plain baseline; it needs a pool.
+        pool: global vectors of the normal images.
+        patch_pool: patch vectors of normal images, for `ContrastiveAttention(patches=True)`.
+        match_views: leave out pool rows whose view the study does not have (`pool.match: view`, ours).
+
+    Raises:
+        IncompatibleError: contrast without a pool, a pool without contrast, or contrast after a projection
+            that is not linear.
+    """
+
+    def __init__(
+        self,
+        *,
+        projection: PatchProjection,
+        decoder: ReportDecoder,
+        encoder: Encoder | None = None,
+        finding_head: FindingHead | None = None,
+        contrast: ContrastiveAttention | None = None,
+        pool: NormalityPool | None = None,
+        patch_pool: NormalityPool | None = None,
+        match_views: bool = True,
+    ) -> None:
+        super().__init__()
+        _check(projection, contrast, pool, patch_pool)
+        self.encoder = encoder
+        self.projection = projection
+        self.contrast = contrast
+        self.pool = pool
+        self.patch_pool = patch_pool
+        self.decoder = decoder
+        self.finding_head = finding_head
+        self.match_views = match_views
+
+    def encode(self, images: Tensor) -> Tensor:
+        """Raw features `[B, V, N, C]` of `images [B, V, 3, S, S]`.
+
+        Raises:
+            IncompatibleError: the system has no encoder.
+        """
+        if self.encoder is None:
+            raise IncompatibleError("this system has no encoder; give it raw features or build it with one")
+        B, V = images.shape[:2]
+        raw: Tensor = self.encoder(images.flatten(0, 1))  # [B*V, N, C]
+        return raw.reshape(B, V, *raw.shape[1:])
+
+    def features(
+        self,
+        *,
+        images: Tensor | None = None,
+        raw: Tensor | None = None,
+        view_mask: Tensor,
+        patient_ids: Sequence[str | None] | None = None,
+        positions: Sequence[Sequence[str]] | None = None,
+    ) -> VisualFeatures:
+        """Features of a batch, contrasted where the system has Contrastive Attention; evidence included.
+
+        Args:
+            images: `[B, V, 3, S, S]`, normalised; or
+            raw: `[B, V, N, C]`, what the encoder gave for them.
+            view_mask: `[B, V]` bool, True for real views.
+            patient_ids: B ids; rows of the pool with the same id are left out. None leaves nothing out.
+            positions: per study the positions of its views (padded ones are ignored); None matches everything.
+
+        Raises:
+            IncompatibleError: neither or both of images and raw.
+        """
+        if (images is None) == (raw is None):
+            raise IncompatibleError("features need either images or raw features, not both")
+        source = self.encode(images) if images is not None else raw
+        assert source is not None  # one of the two was given
+        features: VisualFeatures = self.projection(source, view_mask)
+        if self.contrast is None or self.pool is None:
+            return features
+        # The pool is projected anew at every step, so that gradient reaches W_I through it too.
+        contrasted: VisualFeatures = self.contrast(
+            features,
+            pool=self.projection.project(self.pool.raw),
+            exclude=self._exclude(self.pool, view_mask, patient_ids, positions),
+            patch_pool=None if self.patch_pool is None else self.projection.project(self.patch_pool.raw),
+            patch_exclude=self._exclude(self.patch_pool, view_mask, patient_ids, positions),
+        )
+        return contrasted
+
+    def _exclude(
+        self,
+        pool: NormalityPool | None,
+        view_mask: Tensor,
+        patient_ids: Sequence[str | None] | None,
+        positions: Sequence[Sequence[str]] | None,
+    ) -> Tensor | None:
+        if pool is None:
+            return None
+        exclude = torch.zeros(len(view_mask), len(pool), dtype=torch.bool, device=pool.raw.device)
+        if patient_ids is not None:
+            exclude |= pool.exclude_mask(patient_ids)
+        if self.match_views and positions is not None:
+            exclude |= pool.match_mask(_real_positions(positions, view_mask))
+        return exclude
+
+    def forward(self, features: VisualFeatures, token_ids: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Log-probabilities `[B, T-1, V]` of the report and logits `[B, L]` of the findings, if any."""
+        logits = None if self.finding_head is None else self.finding_head(features.pooled)
+        return self.decoder(features, token_ids), logits
+
+
+def _real_positions(positions: Sequence[Sequence[str]], view_mask: Tensor) -> list[list[str]]:
+    return [
+        [name for name, real in zip(names, mask, strict=False) if real]
+        for names, mask in zip(positions, view_mask.tolist(), strict=True)
+    ]
+
+
+def _check(
+    projection: PatchProjection,
+    contrast: ContrastiveAttention | None,
+    pool: NormalityPool | None,
+    patch_pool: NormalityPool | None,
+) -> None:
+    if (contrast is None) != (pool is None):
+        raise IncompatibleError("Contrastive Attention and a normality pool go together; give both or neither")
+    if contrast is None:
+        return
+    if not projection.is_linear:
+        raise IncompatibleError(
+            f"Contrastive Attention with projection '{projection.kind}': the pool is kept raw, which needs a "
+            "linear projection; set projection.kind: linear"
+        )
+    if contrast.needs_patch_pool != (patch_pool is not None):
+        raise IncompatibleError("contrast of patches and a pool of patch vectors go together: both or neither")
