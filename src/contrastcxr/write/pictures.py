@@ -1,0 +1,48 @@
+"""Where a page's pictures come from: the views that were read, and the normals they were compared with.
+
+A normal image is shown when it may be: phantoms are drawn again from their locators; images of a source that may not be
+passed on appear as ids unless the user points at the data with `--pool-root`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from contrastcxr.data.pixels import load_pixels
+from contrastcxr.errors import InputError
+from contrastcxr.form import PoolMatch, View, is_file_locator
+
+Finder = Callable[[str], View | None]
+"""From an image id to a view that can be loaded, or None where the source does not have it."""
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Loads pictures for pages; `finders` look pool images up by id, per source name."""
+
+    finders: Mapping[str, Finder] = field(default_factory=dict)
+
+    def of_view(self, view: View) -> np.ndarray:
+        """Pixels `[H, W]` in [0, 1] of a view that was read.
+
+        Raises:
+            ImageError: the view cannot be read any more.
+        """
+        return load_pixels(view)
+
+    def of_normal(self, match: PoolMatch) -> np.ndarray | None:
+        """Pixels of a pool image, or None where it may not be shown or is not there."""
+        view = self._normal_view(match)
+        try:
+            return None if view is None else load_pixels(view)
+        except InputError:
+            return None
+
+    def _normal_view(self, match: PoolMatch) -> View | None:
+        if match.locator is not None and not is_file_locator(match.locator):
+            return View(view_id=match.image_id, locator=match.locator)
+        finders = [f for name, f in self.finders.items() if match.source in (None, name)]
+        return next((view for view in (find(match.image_id) for find in finders) if view is not None), None)
