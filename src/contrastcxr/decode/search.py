@@ -7,6 +7,7 @@ search to the last step would find.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
@@ -15,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor
 
 from contrastcxr.decode import filters
-from contrastcxr.models.decoders.base import StepDecoder
+from contrastcxr.models.decoders.base import State, StepDecoder
 
 DEAD = float("-inf")
 
@@ -75,7 +76,7 @@ def generate(
     eos: int,
     pad: int,
     settings: GenerationSettings,
-    generator: torch.Generator | None = None,
+    generator: torch.Generator | Sequence[torch.Generator] | None = None,
     forbidden: tuple[int, ...] = (),
 ) -> Generated:
     """The best report of each study that `settings` finds.
@@ -89,7 +90,8 @@ def generate(
         eos: ends a report.
         pad: fills `token_ids` after the end.
         settings: see `GenerationSettings`.
-        generator: of nucleus search (CPU); None draws from the global generator.
+        generator: of nucleus search, on the CPU: one for the batch, or one per study, so that what a study gets
+            does not depend on its neighbours. None draws from the global generator.
         forbidden: further tokens never to choose, such as the unknown word.
 
     Raises:
@@ -98,7 +100,7 @@ def generate(
     state = decoder.start(features)
     never = tuple(sorted({bos, pad, *forbidden} - {eos}))
     chooser = _Chooser(settings=settings, eos=eos, never=never)
-    beams = _Beams.first(state.rows, bos=bos, settings=settings, generator=generator)
+    beams = _Beams.first(state, bos=bos, settings=settings, generator=generator)
     for step in range(settings.max_tokens):
         output = decoder.step(beams.tokens, state)
         values, tokens = chooser.candidates(output.log_probs, beams, step)
@@ -168,6 +170,16 @@ class _Trace:
         return tokens, seen
 
 
+def _luck(
+    rows: int, settings: GenerationSettings, generator: torch.Generator | Sequence[torch.Generator] | None
+) -> Tensor:
+    """A uniform number per study and step, `[B, max_tokens]`; `[B, 0]` where nothing is drawn."""
+    draws = settings.max_tokens if settings.method == "nucleus" else 0
+    if generator is None or isinstance(generator, torch.Generator):
+        return torch.rand(rows, draws, generator=generator)
+    return torch.stack([torch.rand(draws, generator=own) for own in generator])
+
+
 @dataclass(eq=False)
 class _Beams:
     """The live beams, a row each, and the best finished report of every study.
@@ -189,21 +201,27 @@ class _Beams:
 
     @classmethod
     def first(
-        cls, rows: int, *, bos: int, settings: GenerationSettings, generator: torch.Generator | None
+        cls,
+        state: State,
+        *,
+        bos: int,
+        settings: GenerationSettings,
+        generator: torch.Generator | Sequence[torch.Generator] | None,
     ) -> _Beams:
         """One live beam per study, before any token."""
-        draws = settings.max_tokens if settings.method == "nucleus" else 0
+        rows, place = state.rows, torch.arange(state.rows, device=state.device)
+        dead = torch.full((rows,), DEAD, device=state.device)
         return cls(
             settings=settings,
-            tokens=torch.full((rows,), bos),
-            scores=torch.zeros(rows),
-            place=torch.arange(rows) * settings.width,
-            history=torch.empty(rows, 0, dtype=torch.int64) if settings.block_trigrams else None,
-            luck=torch.rand(rows, draws, generator=generator),
-            best_score=torch.full((rows,), DEAD),
-            best_sum=torch.full((rows,), DEAD),
-            best_step=torch.full((rows,), -1),
-            best_beam=torch.zeros(rows, dtype=torch.int64),
+            tokens=torch.full_like(place, bos),
+            scores=torch.zeros_like(dead),
+            place=place * settings.width,
+            history=place.new_empty(rows, 0) if settings.block_trigrams else None,
+            luck=_luck(rows, settings, generator).to(state.device),
+            best_score=dead,
+            best_sum=dead,
+            best_step=torch.full_like(place, -1),
+            best_beam=torch.zeros_like(place),
         )
 
     @property
@@ -266,14 +284,13 @@ class _Beams:
         place = live.flatten().nonzero().squeeze(1)  # [R']
         row_at = place.new_full((live.numel(),), -1)
         row_at[self.place] = torch.arange(len(self.place), device=place.device)
-        rows = row_at[place // K * K + parent.flatten()[place]]
+        rows: Tensor = row_at[place // K * K + parent.flatten()[place]]
         self.place = place
         self.tokens = token.flatten()[place]
         self.scores = score.flatten()[place]
         if self.history is not None:
             self.history = torch.cat([self.history[rows], self.tokens.unsqueeze(1)], dim=1)
-        kept: Tensor = rows
-        return kept
+        return rows
 
     def best(self, *, eos: int, pad: int) -> Generated:
         """The best report of each study."""

@@ -5,6 +5,11 @@ from __future__ import annotations
 from torch import Tensor
 
 
+def real_tokens(targets: Tensor, pad: int) -> Tensor:
+    """True `[B, T]` where `targets` is not padding."""
+    return targets != pad
+
+
 def token_cross_entropy(log_probs: Tensor, targets: Tensor, pad: int, *, mask: Tensor | None = None) -> Tensor:
     """Mean of `−log p` over the real tokens of the batch, a scalar (over tokens, not over reports).
 
@@ -21,6 +26,6 @@ def token_cross_entropy(log_probs: Tensor, targets: Tensor, pad: int, *, mask: T
     Example:
         >>> token_cross_entropy(decoder(features, ids), ids[:, 1:], pad=0)  # doctest: +SKIP
     """
-    real = targets != pad if mask is None else mask
+    real = real_tokens(targets, pad) if mask is None else mask
     chosen = log_probs.gather(-1, targets.unsqueeze(-1)).squeeze(-1)  # [B, T]
     return -chosen.masked_fill(~real, 0.0).sum() / real.sum().clamp_min(1)

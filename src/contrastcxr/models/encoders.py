@@ -112,7 +112,11 @@ class Encoder(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Patches `[M, N, C]` of normalised `images [M, 3, S, S]`, row by row from the top left."""
         with torch.set_grad_enabled(self.trainable and torch.is_grad_enabled()):
-            return self._map(images).flatten(2).transpose(1, 2)  # [M, N, C]
+            return self._map(images.to(self._dtype)).flatten(2).transpose(1, 2)  # [M, N, C]
+
+    @property
+    def _dtype(self) -> torch.dtype:
+        return next(self.backbone.parameters()).dtype
 
     def config(self) -> dict[str, Any]:
         """What decides the features apart from the weights."""

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor, nn
 
 from contrastcxr.models.features import VisualFeatures
@@ -24,8 +25,13 @@ class State(Protocol):
         """Number of rows R, one per prefix being continued."""
         ...
 
+    @property
+    def device(self) -> torch.device:
+        """Where the rows are."""
+        ...
+
     def select(self, index: Tensor) -> State:
-        """The rows `index [R']`, int64, in that order; a row may come twice or not at all."""
+        """The rows `index [R']`, int64, in that order; a row may come twice or never."""
         ...
 
 

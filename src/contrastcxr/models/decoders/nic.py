@@ -23,6 +23,11 @@ class LstmState:
         """Number of rows R."""
         return self.hidden.shape[1]
 
+    @property
+    def device(self) -> torch.device:
+        """Where the rows are."""
+        return self.hidden.device
+
     def select(self, index: Tensor) -> LstmState:
         """The rows `index [R']`."""
         return LstmState(self.hidden.index_select(1, index), self.cell.index_select(1, index))

@@ -93,6 +93,11 @@ class TransformerState:
         """Number of tokens fed so far."""
         return self.caches[0].length
 
+    @property
+    def device(self) -> torch.device:
+        """Where the rows are."""
+        return self.caches[0].buffer.device
+
     def select(self, index: Tensor) -> TransformerState:
         """The rows `index [R']`."""
         return TransformerState(tuple(cache.select(index) for cache in self.caches), self.memory.select(index))
