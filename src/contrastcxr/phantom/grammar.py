@@ -1,0 +1,271 @@
+"""Findings become a report, as one of six reporters would write it (PHANTOMS: plan, order, wordings).
+
+The reporter never sees the picture: style, order, wordings and the choice of what to deny depend on `rng` and on
+which findings there are, nothing else.  What is said is exact: `parse` gives it back.  docs/reports.md has it all.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+
+from contrastcxr.errors import UnknownNameError
+from contrastcxr.form import Finding, Report
+from contrastcxr.phantom.denial import DENIAL_RATES, PLAIN_RATES, Denials, Statement, choose_absent
+from contrastcxr.phantom.wording import (
+    Wording,
+    choose,
+    cumulative,
+    facts_of,
+    finish,
+    impressions_for,
+    pick,
+    said_size,
+    sentences_for,
+    slots_of,
+    values_of,
+    wording_key,
+    wordings,
+)
+from contrastcxr.vocab.attributes import FIXED_SIDE, SAYABLE, ZONES
+from contrastcxr.vocab.labels import NIH14, NO_FINDING, PHANTOM, SUPPORT_DEVICES
+
+SPOKEN = (*PHANTOM, SUPPORT_DEVICES)
+"""The names that a phantom report may assert or deny, in the order of its findings."""
+
+
+@dataclass(frozen=True)
+class Style:
+    """A reporter's habits. Rates multiply the rates of `denial.py`; `order` is the order of regions."""
+
+    number: int
+    order: tuple[str, ...]
+    abnormal_first: bool
+    terseness: float
+    thoroughness: float
+    merging: float
+    fillers: float
+    millimetres_below: float
+
+
+_HEART_FIRST = ("devices", "heart", "mediastinum", "hila", "lungs", "pleura", "bones", "soft tissues", "abdomen")
+_LUNGS_FIRST = ("lungs", "pleura", "heart", "mediastinum", "hila", "bones", "soft tissues", "abdomen", "devices")
+_HEART_LATE = ("devices", "lungs", "pleura", "hila", "heart", "mediastinum", "abdomen", "bones", "soft tissues")
+_DEVICES_LAST = ("heart", "mediastinum", "hila", "lungs", "pleura", "abdomen", "soft tissues", "bones", "devices")
+
+STYLES = (
+    Style(0, _HEART_FIRST, False, 0.3, 1.0, 0.9, 0.5, 10),
+    Style(1, _LUNGS_FIRST, False, 0.5, 1.0, 0.8, 0.4, 10),
+    Style(2, _DEVICES_LAST, False, 0.2, 1.1, 0.6, 0.7, 30),
+    Style(3, _HEART_LATE, True, 1.0, 0.9, 0.9, 0.3, 10),
+    Style(4, _LUNGS_FIRST, True, 3.0, 0.8, 0.8, 0.2, 20),
+    Style(5, _HEART_FIRST, False, 0.5, 1.1, 0.4, 0.6, 10),
+)
+
+
+@dataclass(frozen=True)
+class WrittenReport:
+    """A report and the findings it states: those given, in their order, then those denied and those unmentioned.
+
+    Every finding carries what was said of it (attributes a report does not say are gone, sizes are rounded) and
+    the indices of its sentences in `report.sentences`.
+    """
+
+    report: Report
+    findings: tuple[Finding, ...]
+    style: int
+
+
+def write_report(
+    findings: Sequence[Finding], *, rng: np.random.Generator, style: int | None = None, indication: str = ""
+) -> WrittenReport:
+    """A report that says exactly these findings, denies some others and leaves the rest unmentioned.
+
+    Findings `present` or `uncertain` are asserted.  A name given as `absent` or `unmentioned` is denied or passed
+    over as told; for every other name of `SPOKEN` the reporter chooses.  Raises `UnknownNameError` for a name or zone
+    outside the closed lists of `vocab.attributes`.
+    """
+    habits = STYLES[int(rng.integers(len(STYLES))) if style is None else style]
+    told = tuple(as_said(finding) for finding in findings)
+    absent = _absent(told, SPOKEN, DENIAL_RATES, habits, rng)
+    return _write(told, SPOKEN, absent, habits, rng, indication)
+
+
+def write_from_labels(
+    labels: Iterable[str], *, rng: np.random.Generator, style: int | None = None
+) -> WrittenReport:
+    """A plain report of an image known by its NIH labels alone: no side, zone, size, severity, device or prior.
+
+    `labels` are canonical names of NIH14, or `No Finding`; every label is asserted, some of the others are denied.
+    """
+    habits = STYLES[int(rng.integers(len(STYLES))) if style is None else style]
+    names = [name for name in labels if name != NO_FINDING]
+    unknown = next((name for name in names if name not in NIH14), None)
+    if unknown is not None:
+        raise UnknownNameError("NIH finding", unknown, (*NIH14, NO_FINDING))
+    told = tuple(Finding(name=name, status="present") for name in NIH14 if name in names)
+    absent = _absent(told, NIH14, PLAIN_RATES, habits, rng)
+    return _write(told, NIH14, absent, habits, rng, "")
+
+
+def as_said(finding: Finding) -> Finding:
+    """The finding as a report can say it: attributes of no use to its name dropped, the size rounded.
+
+    The middle lobe is the right lung's and the lingula the left's, so their side is filled in.
+    """
+    sayable = SAYABLE.get(finding.name)
+    if sayable is None:
+        raise UnknownNameError("finding", finding.name, SAYABLE)
+    if finding.zone is not None and finding.zone not in ZONES:
+        raise UnknownNameError("zone", finding.zone, ZONES)
+    zone = finding.zone if finding.zone in sayable.zones else None
+    said = {
+        "zone": zone,
+        "side": FIXED_SIDE.get(zone or "", finding.side) if sayable.side else None,
+        "severity": finding.severity if finding.severity in sayable.severities else None,
+        "size_mm": said_size(finding.size_mm) if sayable.size and finding.size_mm else None,
+    }
+    return finding.model_copy(update=said)
+
+
+def write_indication(rng: np.random.Generator, *, age: float | None = None, sex: str | None = None) -> str:
+    """Why the picture was asked for; drawn without knowing the findings, so it tells nothing of them."""
+    data = wordings()["indication"]
+    person = {"age": str(round(age)) if age is not None else str(int(rng.integers(20, 90)))}
+    person["sex"] = {"F": "female", "M": "male"}.get(sex or "", "patient")
+    who = _one(data["who"], rng).format(**person)
+    return finish(_one(data["frame"], rng).format(who=who, why=_one(data["why"], rng)))
+
+
+def _absent(
+    told: Sequence[Finding],
+    names: Sequence[str],
+    rates: Mapping[str, float],
+    style: Style,
+    rng: np.random.Generator,
+) -> frozenset[str]:
+    asserted = {finding.name for finding in told if finding.status in ("present", "uncertain")}
+    denied = {finding.name for finding in told if finding.status == "absent"} - asserted
+    settled = asserted | denied | {finding.name for finding in told if finding.status == "unmentioned"}
+    free = [name for name in names if name not in settled]
+    if not free:
+        return frozenset(denied)
+    return frozenset(denied | choose_absent(free, asserted, rates, style.thoroughness, rng))
+
+
+def _write(
+    told: tuple[Finding, ...],
+    names: Sequence[str],
+    absent: frozenset[str],
+    style: Style,
+    rng: np.random.Generator,
+    indication: str,
+) -> WrittenReport:
+    positive = [(index, f) for index, f in enumerate(told) if f.status in ("present", "uncertain")]
+    asserted = [_assert(index, finding, style, rng) for index, finding in _in_order(positive)]
+    denials = Denials(style.number, style.terseness, style.merging, rng)
+    denied = denials.statements(absent, [finding for _, finding in positive])
+    statements = _ordered([*asserted, *denied, *_fillers(told, style, rng)], style)
+    closing = _impression([f for _, f in positive], [index for index, _ in positive], style, rng)
+    report = Report(
+        findings=" ".join(s.text for s in statements),
+        impression=" ".join(s.text for s in closing),
+        indication=indication,
+        sentences=tuple(s.text for s in (*statements, *closing)),
+    )
+    return WrittenReport(report, _located(told, names, absent, (*statements, *closing)), style.number)
+
+
+def _in_order(positive: list[tuple[int, Finding]]) -> list[tuple[int, Finding]]:
+    """Certain findings first; the order given otherwise."""
+    return sorted(positive, key=lambda pair: pair[1].status == "uncertain")
+
+
+def _assert(index: int, finding: Finding, style: Style, rng: np.random.Generator) -> Statement:
+    text = _worded(finding, style, rng, brief=False)
+    return Statement(text, _region(finding.name), abnormal=True, given=(index,))
+
+
+def _worded(finding: Finding, style: Style, rng: np.random.Generator, *, brief: bool) -> str:
+    key, facts, slots = wording_key(finding), facts_of(finding), slots_of(finding)
+    options, weights = _fitting(key, finding.status, facts, slots, style.number, brief)
+    return pick(options, weights, rng).fill(values_of(finding, rng, millimetres_below=style.millimetres_below))
+
+
+def _region(name: str) -> str:
+    return str(wordings()["findings"][name]["region"])
+
+
+@cache
+def _fitting(
+    key: str, status: str, facts: frozenset[str], slots: frozenset[str], style: int, brief: bool
+) -> tuple[tuple[Wording, ...], np.ndarray]:
+    """The wordings that fit, and their cumulative weights for a reporter; a brief one may leave facts out."""
+    if brief:
+        options = tuple(w for w in impressions_for(key, status) if w.used(slots) is not None)
+    else:
+        options = tuple(w for w in sentences_for(key, status) if w.fits(facts, slots))
+    return options, cumulative(options, style=style, terseness=STYLES[style].terseness)
+
+
+def _fillers(told: Sequence[Finding], style: Style, rng: np.random.Generator) -> list[Statement]:
+    """Sentences about anatomy that is normal in every phantom; a region with a finding is passed over."""
+    busy = {_region(f.name) for f in told if f.status in ("present", "uncertain")}
+    busy |= {"hila" for f in told if f.zone in ("hilar", "retrocardiac")}
+    chosen = []
+    for region, texts in wordings()["fillers"].items():
+        if region not in busy and rng.random() < style.fillers * _FILLER_RATES[region]:
+            chosen.append(Statement(_one(texts, rng, style), region))
+    return chosen
+
+
+_FILLER_RATES = {"mediastinum": 1.0, "hila": 0.35, "abdomen": 0.3, "soft tissues": 0.25}
+
+
+def _ordered(statements: list[Statement], style: Style) -> list[Statement]:
+    def place(statement: Statement) -> tuple[bool, int, bool]:
+        late = style.abnormal_first and not statement.abnormal
+        return (late, style.order.index(statement.region), not statement.abnormal)
+
+    return sorted(statements, key=place)
+
+
+def _impression(
+    positive: Sequence[Finding], indices: Sequence[int], style: Style, rng: np.random.Generator
+) -> list[Statement]:
+    if not positive:
+        return [Statement(_one(wordings()["impression"]["normal"], rng, style), "impression")]
+    chosen: dict[str, Statement] = {}
+    for index, finding in zip(indices, positive, strict=True):
+        text = _worded(finding, style, rng, brief=True)
+        before = chosen.get(text, Statement(text, "impression", abnormal=True))
+        chosen[text] = dataclasses.replace(before, given=(*before.given, index))
+    return list(chosen.values())[:4]
+
+
+def _located(
+    told: Sequence[Finding], names: Sequence[str], absent: frozenset[str], statements: Sequence[Statement]
+) -> tuple[Finding, ...]:
+    """Each finding with the sentences that say it; names told absent or unmentioned come with the unsaid ones."""
+    said = [
+        f.model_copy(update={"sentences": tuple(i for i, s in enumerate(statements) if index in s.given)})
+        for index, f in enumerate(told)
+        if f.status in ("present", "uncertain")
+    ]
+    spoken = {f.name for f in said}
+    for name in dict.fromkeys((*names, *(f.name for f in told))):
+        if name in absent:
+            where = tuple(i for i, s in enumerate(statements) if name in s.denied)
+            said.append(Finding(name=name, status="absent", sentences=where))
+        elif name not in spoken:
+            said.append(Finding(name=name, status="unmentioned"))
+    return tuple(said)
+
+
+def _one(texts: Sequence[str], rng: np.random.Generator, style: Style | None = None) -> str:
+    number, terseness = (style.number, style.terseness) if style else (-1, 1.0)
+    return choose(texts, style=number, terseness=terseness, rng=rng)
