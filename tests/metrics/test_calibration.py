@@ -3,7 +3,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from contrastcxr.metrics.calibration import brier, expected_calibration_error, fit_temperature, reliability
+from contrastcxr.metrics.bootstrap import study_weights
+from contrastcxr.metrics.calibration import (
+    brier,
+    calibration_error_statistic,
+    expected_calibration_error,
+    fit_temperature,
+    reliability,
+)
 
 
 def drawn(temperature: float, n: int = 20_000) -> tuple[np.ndarray, np.ndarray]:
@@ -36,6 +43,17 @@ def test_calibration_error_of_a_known_table() -> None:
     assert expected_calibration_error(probabilities, targets, bins=10) == pytest.approx((0.0 + 0.2) / 2)
     low, high = reliability(probabilities, targets, bins=10)
     assert (low.count, low.share_positive, high.share_positive) == (10, pytest.approx(0.1), pytest.approx(0.7))
+
+
+def test_weighted_calibration_error_is_that_of_the_repeated_studies() -> None:
+    rng = np.random.default_rng(0)
+    probabilities, targets = rng.random((30, 4)), rng.integers(0, 2, (30, 4)).astype(float)
+    targets[3, 2] = np.nan
+    weights = study_weights([str(k) for k in range(30)], replicates=6)
+    found = calibration_error_statistic(probabilities, targets)(weights)
+    for row, value in zip(weights.astype(int), found, strict=True):
+        drawn = np.repeat(np.arange(30), row)
+        assert value == pytest.approx(expected_calibration_error(probabilities[drawn], targets[drawn]))
 
 
 def test_probability_one_falls_into_the_last_bin() -> None:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from contrastcxr.metrics.bootstrap import Statistic, divide
+
 BINS = 15
 
 
@@ -45,6 +47,23 @@ def expected_calibration_error(probabilities: ArrayLike, targets: ArrayLike, *, 
     if total == 0:
         return float("nan")
     return sum(row.count * abs(row.mean_probability - row.share_positive) for row in table) / total
+
+
+def calibration_error_statistic(probabilities: ArrayLike, targets: ArrayLike, *, bins: int = BINS) -> Statistic:
+    """The expected calibration error as a statistic of study weights.
+
+    Args:
+        probabilities: `[S, L]`, in [0, 1].
+        targets: `[S, L]`, 0 or 1; NaN is left out.
+        bins: number of equal-width bins.
+    """
+    given, truth = np.asarray(probabilities, np.float64), np.asarray(targets, np.float64)
+    known = np.isfinite(given) & np.isfinite(truth)
+    gap = np.where(known, given - truth, 0.0)
+    place = np.minimum((np.nan_to_num(given) * bins).astype(int), bins - 1)
+    gaps = np.stack([np.where(place == k, gap, 0.0).sum(axis=1) for k in range(bins)], axis=1)  # [S, bins]
+    pairs = known.sum(axis=1).astype(np.float64)
+    return lambda weights: divide(np.abs(weights @ gaps).sum(axis=1), weights @ pairs)
 
 
 def brier(probabilities: ArrayLike, targets: ArrayLike) -> float:
@@ -87,7 +106,7 @@ def _known(values: ArrayLike, targets: ArrayLike) -> tuple[NDArray[np.float64], 
     flat, truth = np.asarray(values, np.float64).ravel(), np.asarray(targets, np.float64).ravel()
     if flat.shape != truth.shape:
         raise ValueError(f"{flat.size} values and {truth.size} targets; they must pair")
-    keep = np.isfinite(truth)
+    keep = np.isfinite(truth) & np.isfinite(flat)
     return flat[keep], truth[keep]
 
 

@@ -14,29 +14,49 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from contrastcxr.form import Finding, Reading
+from contrastcxr.form import Finding, Status
 from contrastcxr.metrics.bootstrap import Floats, Statistic, divide, mean_of, ratio_of
 
 UncertaintyPolicy = Literal["uncertain_negative", "uncertain_positive"]
 POLICIES: tuple[UncertaintyPolicy, ...] = ("uncertain_negative", "uncertain_positive")
 Flags = NDArray[np.bool_]
 Measure = Literal["precision", "recall", "f1"]
+Attribute = Literal["side", "severity"]
+Codes = NDArray[np.int8]
+
+STATUS_CODES: dict[Status, int] = {"unmentioned": 0, "absent": 1, "uncertain": 2, "present": 3}
+"""Ordered so that of two statements on one finding the stronger wins."""
 Findings = Sequence[Finding]
 
 
-def positive_matrix(
-    findings: Iterable[Findings], names: Sequence[str], *, policy: UncertaintyPolicy = "uncertain_negative"
-) -> Flags:
-    """Which finding each study calls positive, `[S, L]`.
+def status_codes(findings: Iterable[Findings], names: Sequence[str]) -> Codes:
+    """The status of every finding of every study as a code of `STATUS_CODES`, `[S, L]`.
 
     Args:
         findings: the findings of one author, study by study.
         names: canonical names in the order of the columns; other findings are passed over.
-        policy: A counts uncertain as negative, C as positive.
     """
-    counted = {"present"} if policy == "uncertain_negative" else {"present", "uncertain"}
-    rows = [{f.name for f in study if f.status in counted} for study in findings]
-    return np.asarray([[name in row for name in names] for row in rows], dtype=bool).reshape(len(rows), len(names))
+    column = {name: k for k, name in enumerate(names)}
+    studies = list(findings)
+    codes = np.zeros((len(studies), len(names)), dtype=np.int8)
+    for row, study in zip(codes, studies, strict=True):
+        for finding in study:
+            if finding.name in column:
+                row[column[finding.name]] = max(row[column[finding.name]], STATUS_CODES[finding.status])
+    return codes
+
+
+def positive(codes: Codes, *, policy: UncertaintyPolicy = "uncertain_negative") -> Flags:
+    """Which findings count as positive; A counts uncertain as negative, C as positive."""
+    least: Status = "present" if policy == "uncertain_negative" else "uncertain"
+    flags: Flags = codes >= STATUS_CODES[least]
+    return flags
+
+
+def targets(codes: Codes) -> NDArray[np.float64]:
+    """Targets of a probability: 1 present, 0 absent or unmentioned, NaN uncertain (left out, as in training)."""
+    known = np.where(codes == STATUS_CODES["uncertain"], np.nan, 0.0)
+    return np.where(codes == STATUS_CODES["present"], 1.0, known)
 
 
 @dataclass(frozen=True)
@@ -50,17 +70,16 @@ class ClinicalCounts:
     @classmethod
     def of(
         cls,
-        references: Sequence[Findings],
-        candidates: Sequence[Findings],
+        references: Codes,
+        candidates: Codes,
         names: Sequence[str],
         *,
         policy: UncertaintyPolicy = "uncertain_negative",
     ) -> ClinicalCounts:
-        """Count both sides by one policy; the two lists pair study by study."""
-        if len(references) != len(candidates):
+        """Count both sides by one policy; the two tables of status codes `[S, L]` pair study by study."""
+        if references.shape != candidates.shape:
             raise ValueError(f"{len(references)} references and {len(candidates)} readings; each study needs both")
-        truth = positive_matrix(references, names, policy=policy)
-        return cls(tuple(names), truth, positive_matrix(candidates, names, policy=policy))
+        return cls(tuple(names), positive(references, policy=policy), positive(candidates, policy=policy))
 
     def micro(self, measure: Measure) -> Statistic:
         """Precision, recall or F1 over all pairs of study and finding, as a statistic of study weights."""
@@ -97,31 +116,29 @@ class ClinicalCounts:
         return weights @ hits, weights @ self.claimed.astype(np.float64), weights @ self.truth.astype(np.float64)
 
 
-def attribute_agreement(
-    references: Sequence[Findings], candidates: Sequence[Findings], attribute: Literal["side", "severity"]
-) -> tuple[Statistic, int]:
-    """Share of findings that both call present on which they also agree, and the number of such findings.
+def agreement_counts(
+    references: Sequence[Findings], candidates: Sequence[Findings], attribute: Attribute
+) -> NDArray[np.int64]:
+    """Of the findings that both call present, on how many they agree, and how many there are: `[S, 2]`.
 
-    Only findings whose reference states the attribute count; a reading that leaves it out does not agree.
+    Only findings whose reference states the attribute count; a reading that leaves it out does not agree.  A
+    finding that is called twice (a nodule on each side) agrees when one of the two does.
     """
     pairs = [_agreement(r, c, attribute) for r, c in zip(references, candidates, strict=True)]
-    counts = np.asarray(pairs, np.float64).reshape(len(pairs), 2)
-    return ratio_of(counts[:, 0], counts[:, 1]), int(counts[:, 1].sum())
+    return np.asarray(pairs, np.int64).reshape(len(pairs), 2)
 
 
-def reading_findings(readings: Iterable[Reading]) -> list[Findings]:
-    """The findings that the authors filled in, study by study."""
-    return [reading.findings for reading in readings]
-
-
-def _agreement(reference: Findings, candidate: Findings, attribute: str) -> tuple[int, int]:
-    called = {f.name: f for f in candidate if f.status == "present"}
+def _agreement(reference: Findings, candidate: Findings, attribute: Attribute) -> tuple[int, int]:
+    called: dict[str, set[str | None]] = {}
+    for finding in candidate:
+        if finding.status == "present":
+            called.setdefault(finding.name, set()).add(getattr(finding, attribute))
     both = [
-        (getattr(f, attribute), getattr(called[f.name], attribute))
-        for f in reference
-        if f.status == "present" and f.name in called and getattr(f, attribute) is not None
+        getattr(finding, attribute) in called[finding.name]
+        for finding in reference
+        if finding.status == "present" and finding.name in called and getattr(finding, attribute) is not None
     ]
-    return sum(stated == said for stated, said in both), len(both)
+    return sum(both), len(both)
 
 
 def _precision(hits: Floats, claims: Floats, _truths: Floats) -> Floats:

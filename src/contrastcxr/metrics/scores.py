@@ -1,0 +1,221 @@
+"""All scores of a study table, each with its 95% interval, under the names that all our tables use."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from contrastcxr.metrics import meteor
+from contrastcxr.metrics.bootstrap import (
+    REPLICATES,
+    Floats,
+    Interval,
+    Statistic,
+    divide,
+    interval,
+    mean_of,
+    paired_difference,
+    study_weights,
+)
+from contrastcxr.metrics.calibration import calibration_error_statistic
+from contrastcxr.metrics.clinical import POLICIES, ClinicalCounts, Measure, UncertaintyPolicy, targets
+from contrastcxr.metrics.identification import MINIMUM_POSITIVES, Identification
+from contrastcxr.metrics.table import StudyTable
+from contrastcxr.metrics.text import BLEU_ORDERS, bleu_statistic
+
+_MEASURES: tuple[Measure, ...] = ("precision", "recall", "f1")
+_SUFFIX: dict[UncertaintyPolicy, str] = {"uncertain_negative": "", "uncertain_positive": "/uncertain_positive"}
+
+
+@dataclass(frozen=True)
+class Score:
+    """One figure (CIDEr up to 10, others up to 1), its interval, the studies behind it, or why it is empty."""
+
+    name: str
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int
+    note: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON; an undefined figure is null."""
+        return {k: v for k, v in vars(self).items() if k != "name" and not (k == "note" and v is None)}
+
+    def text(self, digits: int = 3) -> str:
+        """The figure as it stands in a table, such as `.412 (.380–.441)`."""
+        if self.value is None:
+            return "–"
+        if self.low is None or self.high is None:
+            return _figure(self.value, digits)
+        return f"{_figure(self.value, digits)} ({_figure(self.low, digits)}–{_figure(self.high, digits)})"
+
+
+Scores = Mapping[str, Score]
+
+
+def statistics(table: StudyTable, *, minimum: int = MINIMUM_POSITIVES) -> dict[str, Statistic]:
+    """Every score of the table as a statistic of study weights, by name."""
+    found = {f"bleu_{order}": bleu_statistic(table.bleu, order) for order in range(1, BLEU_ORDERS + 1)}
+    found |= {"rouge_l": mean_of(table.rouge_l), "cider": mean_of(table.cider)}
+    if table.meteor is not None:
+        counts = table.meteor
+        found["meteor"] = lambda weights: meteor.score_from_totals(weights @ counts)
+    found["mean_words"] = mean_of(table.words)
+    return found | _clinical(table) | _identification(table, minimum)
+
+
+def score_table(
+    table: StudyTable, *, replicates: int = REPLICATES, seed: int = 0, minimum: int = MINIMUM_POSITIVES
+) -> dict[str, Score]:
+    """Every score with its 95% bootstrap interval over patients.
+
+    Args:
+        table: of one system.
+        replicates: bootstrap draws.
+        seed: of the draws; the same for systems that are to be compared.
+        minimum: positives, and negatives, that a finding needs to enter the mean AUC.
+    """
+    weights = study_weights(table.groups, replicates=replicates, seed=seed)
+    found = {name: _score(name, interval(s, weights)) for name, s in statistics(table, minimum=minimum).items()}
+    return {**found, **_empty(table, minimum), **_too_few(table, minimum)}
+
+
+def differences(
+    first: Sequence[StudyTable],
+    second: Sequence[StudyTable],
+    names: Iterable[str],
+    *,
+    replicates: int = REPLICATES,
+    seed: int = 0,
+    minimum: int = MINIMUM_POSITIVES,
+) -> dict[str, Interval]:
+    """`first − second` for the named scores, by paired bootstrap over patients.
+
+    Each side is one table, or one per seed; then a score is the mean over the seeds, and a patient that is in
+    the test set of several seeds is drawn with all of them.
+
+    Raises:
+        ValueError: the tables are not of the same studies in the same order.
+    """
+    if [t.studies for t in first] != [t.studies for t in second]:
+        raise ValueError("the two systems were not scored on the same studies; a paired comparison needs that")
+    weights = study_weights([group for table in first for group in table.groups], replicates=replicates, seed=seed)
+    sides = [_over_seeds(first, minimum), _over_seeds(second, minimum)]
+    both = [name for name in names if all(name in side for side in sides)]
+    return {name: paired_difference(sides[0][name], sides[1][name], weights) for name in both}
+
+
+def seed_means(
+    tables: Sequence[StudyTable], *, replicates: int = REPLICATES, seed: int = 0, minimum: int = MINIMUM_POSITIVES
+) -> dict[str, Score]:
+    """Every score as the mean over seeds, with its 95% interval over patients (not over seeds)."""
+    weights = study_weights(
+        [group for table in tables for group in table.groups], replicates=replicates, seed=seed
+    )
+    return {name: _score(name, interval(s, weights)) for name, s in _over_seeds(tables, minimum).items()}
+
+
+def _over_seeds(tables: Sequence[StudyTable], minimum: int) -> dict[str, Statistic]:
+    """Mean over the tables of the scores that all of them have; weights hold their studies side by side."""
+    parts = [statistics(table, minimum=minimum) for table in tables]
+    ends = np.cumsum([len(table) for table in tables])
+    places = [slice(int(end) - len(table), int(end)) for table, end in zip(tables, ends, strict=True)]
+    shared = [name for name in parts[0] if all(name in part for part in parts)]
+    return {name: _mean([part[name] for part in parts], places) for name in shared}
+
+
+def _mean(parts: Sequence[Statistic], places: Sequence[slice]) -> Statistic:
+    def statistic(weights: Floats) -> Floats:
+        each = np.stack([part(weights[:, place]) for part, place in zip(parts, places, strict=True)])
+        mean: Floats = each.mean(axis=0)
+        return mean
+
+    return statistic
+
+
+def _clinical(table: StudyTable) -> dict[str, Statistic]:
+    if table.truth is None or table.claimed is None:
+        return {}
+    found: dict[str, Statistic] = {}
+    for policy in POLICIES:
+        counts = ClinicalCounts.of(table.truth, table.claimed, table.names, policy=policy)
+        for measure in _MEASURES:
+            found[f"positive_{measure}{_SUFFIX[policy]}"] = counts.micro(measure)
+            found[f"positive_{measure}_macro{_SUFFIX[policy]}"] = counts.macro(measure)
+        found[f"missed_abnormality{_SUFFIX[policy]}"] = counts.missed()
+        found[f"invented_abnormality{_SUFFIX[policy]}"] = counts.invented()
+    for name, counted in (("side_agreement", table.sides), ("severity_agreement", table.severities)):
+        if counted is not None and counted[:, 1].any():
+            found[name] = _share(counted)
+    return found
+
+
+def _share(counted: Any) -> Statistic:
+    agree, all_of = np.asarray(counted, np.float64).T
+    return lambda weights: divide(weights @ agree, weights @ all_of)
+
+
+def _identification(table: StudyTable, minimum: int) -> dict[str, Statistic]:
+    data = _identified(table)
+    if data is None:
+        return {}
+    scored = data.scored(minimum)
+    found = {f"auc/{name}": data.statistic(name) for name in scored}
+    error = calibration_error_statistic(data.probabilities, data.targets)
+    gaps = _row_means((data.probabilities - data.targets) ** 2)
+    mean = {"auc_mean": data.mean_statistic(scored)} if scored else {}
+    return {**mean, **found, "calibration_error": error, "brier": mean_of(gaps)}
+
+
+def _row_means(values: Floats) -> Floats:
+    known = np.isfinite(values)
+    return divide(np.where(known, values, 0.0).sum(axis=1), known.sum(axis=1).astype(np.float64))
+
+
+def _identified(table: StudyTable) -> Identification | None:
+    if table.truth is None or table.probabilities is None:
+        return None
+    return Identification(table.names, table.probabilities, targets(table.truth))
+
+
+def _too_few(table: StudyTable, minimum: int) -> dict[str, Score]:
+    data = _identified(table)
+    if data is None:
+        return {}
+    few = [name for name in data.names if name not in data.scored(minimum)]
+    note = f"n < {minimum}"
+    return {f"auc/{name}": Score(f"auc/{name}", None, None, None, len(table), note) for name in few}
+
+
+def _empty(table: StudyTable, minimum: int) -> dict[str, Score]:
+    """The scores that could not be computed, each with the reason."""
+    notes = table.notes or {}
+    reasons: dict[str, str] = {}
+    if table.meteor is None:
+        reasons["meteor"] = notes.get("meteor", "METEOR was not computed")
+    if table.truth is None or table.claimed is None:
+        reasons["positive_f1"] = notes.get("findings", "no findings to compare")
+    data = _identified(table)
+    if data is None:
+        reasons["auc_mean"] = "no probabilities, or no findings to compare them with"
+    elif not data.scored(minimum):
+        reasons["auc_mean"] = f"no finding has {minimum} positives and {minimum} negatives"
+    return {name: Score(name, None, None, None, len(table), reason) for name, reason in reasons.items()}
+
+
+def _score(name: str, found: Interval) -> Score:
+    return Score(name, _finite(found.value), _finite(found.low), _finite(found.high), found.n)
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _figure(value: float, digits: int) -> str:
+    figure = f"{value:.{digits}f}"
+    return figure.replace("0.", ".", 1) if figure.startswith(("0.", "-0.")) else figure

@@ -1,0 +1,198 @@
+"""The study table: per study, the few numbers from which every score of an evaluation is a weighted sum.
+
+A score needs no text any more once the table is made, so that tables of several seeds are pooled, two systems
+are compared on the same bootstrap draws, and what is kept of a long experiment is small.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from contrastcxr.errors import DatasetError
+from contrastcxr.files import atomic_write
+from contrastcxr.form import Finding
+from contrastcxr.metrics import meteor, text
+from contrastcxr.metrics.bootstrap import Floats
+from contrastcxr.metrics.clinical import Codes, agreement_counts, status_codes
+
+_ARRAYS = (
+    "bleu",
+    "rouge_l",
+    "cider",
+    "meteor",
+    "words",
+    "truth",
+    "claimed",
+    "sides",
+    "severities",
+    "probabilities",
+)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one system says of one study: the report as written, its findings, and probabilities by name.
+
+    `findings` is None where the report's findings cannot be had (a language without a parser).
+    """
+
+    report: str
+    findings: tuple[Finding, ...] | None = None
+    probabilities: Mapping[str, float] | None = None
+
+
+@dataclass(frozen=True)
+class StudyTable:
+    """Numbers of one system on `S` studies and `L` findings; None where a quantity does not apply.
+
+    Attributes:
+        names: the `L` findings.
+        groups: patient of each study, or the study itself where none is known.
+        studies: ids.
+        bleu: `[S, 10]` sufficient statistics.
+        rouge_l: `[S]`.
+        cider: `[S]`.
+        words: `[S]` tokens written.
+        meteor: `[S, 23]` match counts.
+        truth: `[S, L]` status codes of the reference.
+        claimed: `[S, L]` status codes of the report.
+        sides: `[S, 2]` agreeing and all findings that both call and the reference sides.
+        severities: `[S, 2]` likewise.
+        probabilities: `[S, L]`; NaN where none was given.
+        notes: why a quantity is None.
+    """
+
+    names: tuple[str, ...]
+    groups: tuple[str, ...]
+    studies: tuple[str, ...]
+    bleu: Floats
+    rouge_l: Floats
+    cider: Floats
+    words: Floats
+    meteor: Floats | None = None
+    truth: Codes | None = None
+    claimed: Codes | None = None
+    sides: NDArray[np.int64] | None = None
+    severities: NDArray[np.int64] | None = None
+    probabilities: Floats | None = None
+    notes: Mapping[str, str] | None = None
+
+    def __len__(self) -> int:
+        return len(self.studies)
+
+    def save(self, path: Path) -> None:
+        """Write the table as `.npz`; figures are kept in 32 bits, which loses nothing that is printed."""
+        arrays: dict[str, Any] = {
+            name: _small(name, getattr(self, name)) for name in _ARRAYS if getattr(self, name) is not None
+        }
+        said = {
+            "names": self.names,
+            "groups": self.groups,
+            "studies": self.studies,
+            "notes": dict(self.notes or {}),
+        }
+        with atomic_write(path, "wb") as file:
+            np.savez_compressed(file, said=np.asarray(json.dumps(said)), **arrays)
+
+    @classmethod
+    def load(cls, path: Path) -> StudyTable:
+        """Read what `save` wrote.
+
+        Raises:
+            DatasetError: the file is absent or not a study table.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                said = json.loads(str(stored["said"]))
+                arrays: dict[str, Any] = {name: _whole(stored[name]) for name in _ARRAYS if name in stored}
+        except (OSError, KeyError, ValueError) as error:
+            raise DatasetError(f"{path}: expected a study table (.npz), found: {error}; evaluate again") from None
+        lists: dict[str, Any] = {name: tuple(said[name]) for name in ("names", "groups", "studies")}
+        return cls(**lists, **arrays, notes=said["notes"])
+
+
+def tabulate(
+    studies: Sequence[str],
+    groups: Sequence[str],
+    references: Sequence[Answer],
+    candidates: Sequence[Answer],
+    names: Sequence[str],
+    *,
+    max_tokens: int | None = None,
+    meteor_counts: meteor.MeteorCounts | None = None,
+) -> StudyTable:
+    """Compare a system's answers with the reference answers, study by study.
+
+    Args:
+        studies: S ids.
+        groups: patient of each study.
+        references: what the reference author says; the report is cut to `max_tokens`.
+        candidates: what the system says.
+        names: canonical names of the findings that are scored.
+        max_tokens: None compares with full references (protocol `corrected`).
+        meteor_counts: of the same pairs, where they were made beforehand.
+    """
+    wanted = [text.tokenise(a.report, max_tokens=max_tokens) for a in references]
+    said = [text.tokenise(a.report) for a in candidates]
+    counted = meteor_counts or meteor.MeteorCounts(None, "METEOR was not asked for")
+    table = StudyTable(
+        names=tuple(names),
+        groups=tuple(groups),
+        studies=tuple(studies),
+        bleu=text.bleu_statistics(wanted, said),
+        rouge_l=text.rouge_l(wanted, said),
+        cider=text.cider(wanted, said),
+        words=np.asarray([len(report.split()) for report in said], np.float64),
+        meteor=counted.counts,
+        notes={"meteor": counted.reason} if counted.reason else {},
+    )
+    return _with_findings(table, references, candidates)
+
+
+def _with_findings(table: StudyTable, references: Sequence[Answer], candidates: Sequence[Answer]) -> StudyTable:
+    truth = [a.findings for a in references]
+    if any(findings is None for findings in truth):
+        return _noted(table, "findings", "the reference states no findings")
+    stated = [findings or () for findings in truth]
+    table = replace(
+        table,
+        truth=status_codes(stated, table.names),
+        probabilities=_probabilities([a.probabilities for a in candidates], table.names),
+    )
+    said = [a.findings for a in candidates]
+    if any(findings is None for findings in said):
+        return _noted(table, "findings", "no parser or labeler is at hand for these reports")
+    claimed = [findings or () for findings in said]
+    return replace(
+        table,
+        claimed=status_codes(claimed, table.names),
+        sides=agreement_counts(stated, claimed, "side"),
+        severities=agreement_counts(stated, claimed, "severity"),
+    )
+
+
+def _probabilities(given: Sequence[Mapping[str, float] | None], names: Sequence[str]) -> Floats | None:
+    if all(row is None for row in given):
+        return None
+    return np.asarray([[(row or {}).get(name, np.nan) for name in names] for row in given], np.float64)
+
+
+def _noted(table: StudyTable, about: str, reason: str) -> StudyTable:
+    return replace(table, notes={**(table.notes or {}), about: reason})
+
+
+def _small(name: str, values: NDArray[Any]) -> NDArray[Any]:
+    if name in ("rouge_l", "cider", "probabilities"):
+        return values.astype(np.float32)
+    return values if values.dtype == np.int8 else values.astype(np.int32)
+
+
+def _whole(values: NDArray[Any]) -> NDArray[Any]:
+    return values if values.dtype == np.int8 else values.astype(np.float64)
