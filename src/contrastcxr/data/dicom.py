@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import re
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from contrastcxr.data.dicom_orientation import Turn, is_lateral, stated_position
 from contrastcxr.data.dicom_values import to_display
 from contrastcxr.data.failures import Failure
 from contrastcxr.data.images import MIN_RANGE, check_picture, check_size
+from contrastcxr.data.tables import age_in_years, sex
 from contrastcxr.errors import ImageError
 from contrastcxr.form import Position, Study, View
 
@@ -143,7 +143,7 @@ def read_header(path: Path) -> DicomFile:
         spacing_mm=_spacing(ds, turn),
         acquired=_date(ds.get("StudyDate")),
         age=age_in_years(str(ds.get("PatientAge") or "")),
-        sex={"F": "F", "M": "M"}.get(str(ds.get("PatientSex") or "")),  # type: ignore[arg-type]
+        sex=sex(str(ds.get("PatientSex") or "")),
     )
 
 
@@ -334,12 +334,3 @@ def _date(value: object) -> date | None:
         return datetime.strptime(str(value or ""), "%Y%m%d").date()
     except ValueError:
         return None
-
-
-def age_in_years(text: str) -> float | None:
-    """Return the age that `058Y`, `018M`, `003W`, `010D` or plain `58` states; None beyond 0 to 130 years."""
-    match = re.fullmatch(r"(\d{1,4})([YMWD]?)", text.strip().upper())
-    if match is None:
-        return None
-    years = int(match[1]) / {"": 1, "Y": 1, "M": 12, "W": 52.18, "D": 365.25}[match[2]]
-    return years if years <= 130 else None

@@ -1,0 +1,28 @@
+"""Which of a study's readings carries its labels, and which its report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from contrastcxr.form import Reading, Report, Study
+from contrastcxr.vocab.labels import NIH14, PHANTOM
+
+COMPLETE: Mapping[str, tuple[str, ...]] = {"nih14 labels": NIH14, "phantom truth": PHANTOM}
+"""Authors who went through a whole list: what they do not mention counts as not there (usual for NIH; ours)."""
+
+
+def label_reading(study: Study) -> Reading | None:
+    """Return the reading whose findings are the study's labels, or None when nobody labelled it.
+
+    An author of `COMPLETE` is believed first, otherwise the first reading with findings.
+    """
+    for author in COMPLETE:
+        reading = study.reading_by(author)
+        if reading is not None:
+            return reading
+    return next((r for r in study.readings if r.findings), None)
+
+
+def report_of(study: Study) -> Report | None:
+    """Return the first report with findings or impression, or None when the study has only labels."""
+    return next((r.report for r in study.readings if r.report.findings or r.report.impression), None)

@@ -1,0 +1,112 @@
+"""Tables as text: rows with their line numbers, and values checked with the file, the row and the remedy named."""
+
+from __future__ import annotations
+
+import csv
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from contrastcxr.errors import DatasetError
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a table; `number` is its line as a spreadsheet counts, the header being line 1."""
+
+    file: Path
+    number: int
+    cells: tuple[str, ...]
+
+    def error(self, message: str) -> DatasetError:
+        """An error that names the file, the row and what the row is about."""
+        about = f" ({self.cells[0]})" if self.cells and self.cells[0] else ""
+        return DatasetError(f"{self.file} row {self.number}{about}: {message}")
+
+    def cell(self, index: int) -> str:
+        """The stripped text of a cell; empty where the row is shorter."""
+        return self.cells[index].strip() if index < len(self.cells) else ""
+
+    def number_at(self, index: int, name: str) -> float:
+        """The finite number in a cell.
+
+        Raises:
+            DatasetError: the cell is empty or no number.
+        """
+        text = self.cell(index)
+        value = number(text)
+        if value is None:
+            raise self.error(f"{name} '{text}'; expected a number; correct the cell")
+        return value
+
+
+def number(text: str) -> float | None:
+    """The finite number that a text is, or None."""
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def read_csv(path: Path) -> tuple[list[str], list[Row]]:
+    """Return the header and the rows of a comma-separated file, empty rows left out.
+
+    Raises:
+        DatasetError: the file cannot be read, is not UTF-8 text, or has no header.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            lines = [(i, tuple(cells)) for i, cells in enumerate(csv.reader(file), start=1)]
+    except OSError as error:
+        raise DatasetError(f"{path}: cannot be read ({error.strerror}); check the path and permissions") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DatasetError(f"{path}: is not comma-separated UTF-8 text; export the table again") from error
+    if not lines:
+        raise DatasetError(f"{path}: is empty; a header row was expected; export the table again")
+    rows = [Row(path, i, cells) for i, cells in lines[1:] if any(c.strip() for c in cells)]
+    return [name.strip() for name in lines[0][1]], rows
+
+
+def read_lines(path: Path) -> list[str]:
+    """Return the non-empty lines of a text file.
+
+    Raises:
+        DatasetError: the file cannot be read or is not UTF-8 text.
+    """
+    try:
+        return [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    except OSError as error:
+        raise DatasetError(f"{path}: cannot be read ({error.strerror}); check the path and permissions") from error
+    except UnicodeDecodeError as error:
+        raise DatasetError(f"{path}: is not UTF-8 text; one name a line was expected; export it again") from error
+
+
+def first_existing(folder: Path, names: Sequence[str], remedy: str) -> Path:
+    """Return the first of the named files that the folder holds.
+
+    Raises:
+        DatasetError: the folder holds none of them.
+    """
+    for name in names:
+        if (folder / name).is_file():
+            return folder / name
+    raise DatasetError(f"{folder}: holds no {' or '.join(names)}; {remedy}")
+
+
+def age_in_years(text: str) -> float | None:
+    """Return the age that `058Y`, `018M`, `003W`, `010D` or plain `58` states; None beyond 0 to 130 years."""
+    match = re.fullmatch(r"(\d{1,4})(?:\.0*)?([YMWD]?)", text.strip().upper())
+    if match is None:
+        return None
+    years = int(match[1]) / {"": 1, "Y": 1, "M": 12, "W": 52.18, "D": 365.25}[match[2]]
+    return years if years <= 130 else None
+
+
+def sex(text: str) -> Literal["F", "M"] | None:
+    """The sex that a cell or header states, or None."""
+    letters: dict[str, Literal["F", "M"]] = {"F": "F", "M": "M"}
+    return letters.get(text.strip().upper())
