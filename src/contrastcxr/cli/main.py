@@ -67,7 +67,7 @@ def _every_verb(
     quiet: output.Quiet = False,
     as_json: output.Json = False,
     verbose: output.Verbose = False,
-    version: Annotated[
+    _version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:

@@ -73,12 +73,12 @@ def _bar(steps: Iterable[T], total: int, doing: str) -> Iterator[T]:
     yield from track(steps, total=total, description=doing, console=Console(stderr=True), transient=True)
 
 
-_CURRENT: ContextVar[Output] = ContextVar("output", default=Output())
+_CURRENT: ContextVar[Output | None] = ContextVar("output", default=None)
 
 
 def current() -> Output:
     """The settings of the command that runs."""
-    return _CURRENT.get()
+    return _CURRENT.get() or Output()
 
 
 def begin(*, quiet: bool = False, as_json: bool = False, verbose: bool = False, fresh: bool = False) -> Output:

@@ -12,6 +12,9 @@ from contrastcxr.data.transforms import map_box
 from contrastcxr.form import Evidence, Map, PoolMatch
 from contrastcxr.read.sentences import Sentence
 
+Matches = tuple[tuple[PoolMatch, ...], tuple[PoolMatch, ...]]
+"""The pool images attended to most, and least."""
+
 MATCHES = 3
 _DECIMALS = 5
 
@@ -77,9 +80,7 @@ class PoolNames:
         )
 
 
-def matches(
-    weights: np.ndarray, names: PoolNames, *, allowed: np.ndarray | None = None
-) -> tuple[tuple[PoolMatch, ...], tuple[PoolMatch, ...]]:
+def matches(weights: np.ndarray, names: PoolNames, *, allowed: np.ndarray | None = None) -> Matches:
     """Return the three images most and the three least attended to.
 
     Args:
@@ -101,9 +102,9 @@ def evidence(
     sentences: Sequence[Sentence],
     attention: np.ndarray | None,
     contrast: np.ndarray | None,
-    pool: tuple[tuple[PoolMatch, ...], tuple[PoolMatch, ...]] = ((), ()),
+    pool: Matches = ((), ()),
 ) -> Evidence:
-    """Return the evidence of one study from `attention [T, N]` and `contrast [N]`, either of which may be absent."""
+    """Return the evidence of one study from `attention [T, N]` and `contrast [N]`, where it has them."""
     shown = () if attention is None else sentence_attention(attention, sentences, places)
     maps = () if contrast is None else tuple(place.map(contrast) for place in places)
     return Evidence(closest=pool[0], farthest=pool[1], contrast=maps, attention=shown)

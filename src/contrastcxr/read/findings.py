@@ -7,6 +7,7 @@ the reading carries a flag.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from contrastcxr.form import Finding, Flag, Status
 from contrastcxr.vocab.labels import CHEXPERT, NIH14, NO_FINDING, to_chexpert
@@ -39,7 +40,7 @@ def _joined(before: Finding | None, now: Finding) -> Finding:
     if before is None:
         return now
     keep, other = (now, before) if _STRENGTH[now.status] > _STRENGTH[before.status] else (before, now)
-    details = {"sentences": tuple(sorted({*before.sentences, *now.sentences}))}
+    details: dict[str, Any] = {"sentences": tuple(sorted({*before.sentences, *now.sentences}))}
     if keep.status == other.status:
         missing = {name: getattr(other, name) for name in ("zone", "severity", "size_mm")}
         details |= {name: value for name, value in missing.items() if getattr(keep, name) is None}
@@ -84,7 +85,7 @@ def _conflict(head: Status, said: Status) -> bool:
 
 
 def disagreements(said: Sequence[Finding], merged: Sequence[Finding]) -> tuple[Flag, ...]:
-    """Return a flag for each finding that the head and the report see differently, silence of the report included."""
+    """Return a flag for each finding that head and report see differently; a report may differ by silence."""
     stated = {finding.name: finding.status for finding in said}
     flags = (_disagreement(finding, stated.get(finding.name)) for finding in merged)
     return tuple(flag for flag in flags if flag is not None)

@@ -1,7 +1,7 @@
 """Where a page's pictures come from: the views that were read, and the normals they were compared with.
 
-A normal image is shown when it may be: phantoms are drawn again from their locators; images of a source that may not be
-passed on appear as ids unless the user points at the data with `--pool-root`.
+A normal image is shown when it may be: phantoms are drawn again from their locators; images of a source that may
+not be passed on appear as ids unless the user points at the data with `--pool-root`.
 """
 
 from __future__ import annotations

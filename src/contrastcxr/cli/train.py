@@ -1,0 +1,55 @@
+"""`contrastcxr train CONFIG`: a configuration becomes a run folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from contrastcxr.cli import output
+
+SOME_FAILED = 1
+
+
+def train(
+    config: Annotated[
+        Path, typer.Argument(help="A configuration file, such as configs/cpu/phantom-transformer.yaml.")
+    ],
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="A.B=C", help="Change one value; may be given several times."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="The run folder; default runs/NAME-seedS.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last whole epoch.")] = False,
+    devices: Annotated[int, typer.Option("--devices", min=1, help="Processes that share each batch.")] = 1,
+    seed: Annotated[int | None, typer.Option("--seed", help="The same as --set train.seed=N.")] = None,
+    cache: Annotated[
+        Path | None,
+        typer.Option("--cache", help="Folder for encoder features; default $CONTRASTCXR_CACHE or .cache."),
+    ] = None,
+    quiet: output.Quiet = False,
+    as_json: output.Json = False,
+    verbose: output.Verbose = False,
+) -> None:
+    """Train a system: a folder with checkpoint, configuration, log, metrics and run record."""
+    said = output.begin(quiet=quiet, as_json=as_json, verbose=verbose)
+    # Imported here: PyTorch takes seconds, and --help must not wait for it.
+    from contrastcxr.config import load_config
+    from contrastcxr.train import run
+
+    overrides = [*(set_ or []), *([f"train.seed={seed}"] if seed is not None else [])]
+    settings = load_config(config, overrides=overrides)
+    folder = run(
+        settings,
+        out=out or Path("runs") / f"{settings.name}-seed{settings.train.seed}",
+        cache=cache,
+        resume=resume,
+        devices=devices,
+        progress=False if said.quiet else None,
+        say=said.say,
+    )
+    said.result(str(folder.path))
+    said.result_json({"run": str(folder.path), "best": dict(folder.best), "unreadable": list(folder.unreadable)})
+    if folder.unreadable:
+        raise typer.Exit(SOME_FAILED)

@@ -1,0 +1,260 @@
+"""Study -> Reading: the only conductor at inference.
+
+The same `Reader` serves a command, training's validation and evaluation, so that what picks a checkpoint is what
+serves it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import fields, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from contrastcxr.data.batch import Batch, collate, prepare
+from contrastcxr.data.transforms import Preprocess
+from contrastcxr.decode.search import GenerationSettings
+from contrastcxr.errors import IncompatibleError, UnknownNameError
+from contrastcxr.form import Author, Evidence, Reading, Report, Study
+from contrastcxr.models.features import VisualFeatures
+from contrastcxr.models.system import ReportSystem
+from contrastcxr.read import evidence as shown
+from contrastcxr.read.answers import Answer, with_evidence, write_reports
+from contrastcxr.read.findings import Parse, disagreements, merge, not_assessed, stated_findings
+from contrastcxr.read.quality import length_flag, source_flags, view_flags
+from contrastcxr.read.sentences import Sentence, ending_ids, sentences_of
+from contrastcxr.text.tokenizer import Tokenizer
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+class Reader:
+    """A system with everything it needs to fill in the form.
+
+    Args:
+        system: the modules; borrowed, so training may go on with them after a validation.
+        tokenizer: the vocabulary its reports are written with.
+        preprocess: pixels to model pixels.
+        settings: of the search.
+        labels: canonical findings the head must have, in order; None takes the head's own.
+        thresholds: probability from which a finding counts as present; 0.5 where not given.
+        parse: from a sentence to the findings it states; None when the model's language has no parser.
+        author: who signs the readings.
+        provenance: what every reading carries on where it comes from; `sources` lists what the model learnt from.
+        pool_source: the source that the pool's pictures come from.
+        max_views: views of a study that are read; frontal ones first.
+        device: where the tensors go.
+        dtype: `float32`, `bfloat16` or `float16`; None leaves the system as it is.
+        seed: of sampling (`nucleus`); each study has its own stream.
+        batch_size: studies that go through the system together.
+
+    Raises:
+        IncompatibleError: the labels are not those of the finding head.
+        UnknownNameError: no such dtype.
+    """
+
+    def __init__(
+        self,
+        system: ReportSystem,
+        tokenizer: Tokenizer,
+        preprocess: Preprocess,
+        *,
+        settings: GenerationSettings | None = None,
+        labels: Sequence[str] | None = None,
+        thresholds: Mapping[str, float] | None = None,
+        parse: Parse | None = None,
+        author: Author | None = None,
+        provenance: Mapping[str, Any] | None = None,
+        pool_source: str | None = None,
+        max_views: int = 2,
+        device: str | torch.device = "cpu",
+        dtype: str | None = None,
+        seed: int = 0,
+        batch_size: int = 32,
+    ) -> None:
+        self.device = torch.device(device)
+        self.system = system.to(self.device)
+        if dtype is not None:
+            self.system.to(_dtype(dtype))
+        self.tokenizer = tokenizer
+        self.preprocess = preprocess
+        self.settings = settings or GenerationSettings()
+        self.labels = _labels(system, labels)
+        self.thresholds = dict(thresholds or {})
+        self.parse = parse
+        self.author = author or Author(kind="model", name="unnamed")
+        self.provenance = dict(provenance or {})
+        self.pool_source = pool_source
+        self.max_views = max_views
+        self.seed = seed
+        self.batch_size = batch_size
+        self._ends = ending_ids(tokenizer)
+
+    def read(self, study: Study) -> Reading:
+        """Read one study.
+
+        Raises:
+            ImageError: a view cannot be read.
+        """
+        return self.read_batch([study])[0]
+
+    def read_batch(self, studies: Sequence[Study], *, evidence: bool = True) -> list[Reading]:
+        """Read studies together; each gets what it would get alone.
+
+        Raises:
+            ImageError: a view cannot be read; nothing is returned then.
+        """
+        readings: list[Reading] = []
+        for start in range(0, len(studies), self.batch_size):
+            part = studies[start : start + self.batch_size]
+            batch = collate([prepare(study, self.preprocess, max_views=self.max_views) for study in part])
+            plain = self.read_features(batch, evidence=evidence)
+            readings += map(self._flagged, plain, part, batch.view_index)
+        return readings
+
+    def read_features(self, batch: Batch, *, evidence: bool = False) -> list[Reading]:
+        """Read a batch of pixels or of cached encoder features, in its own order.
+
+        Flags on the pictures themselves are left to `read`, which sees the studies. The system is called
+        for `batch_size` studies at a time, those with equal numbers of views together.
+        """
+        order = sorted(range(len(batch)), key=lambda i: len(batch.positions[i]))
+        readings: dict[int, Reading] = {}
+        with _evaluating(self.system):
+            for start in range(0, len(order), self.batch_size):
+                chosen = order[start : start + self.batch_size]
+                part = _rows(batch, chosen)
+                answers = self._answers(part)
+                made = (self._reading(part, row, answer, evidence) for row, answer in enumerate(answers))
+                readings |= zip(chosen, made, strict=True)
+        return [readings[i] for i in range(len(batch))]
+
+    def _answers(self, batch: Batch) -> list[Answer]:
+        features = self._features(batch.to(self.device))
+        written = write_reports(
+            self.system.decoder,
+            features,
+            special=self.tokenizer.special,
+            settings=self.settings,
+            study_ids=batch.study_ids,
+            seed=self.seed,
+        )
+        patches = features.patches.shape[1] // batch.view_mask.shape[1]
+        return with_evidence(
+            list(zip(written, self._probabilities(features), strict=True)), features, patches=patches
+        )
+
+    def _features(self, batch: Batch) -> VisualFeatures:
+        raw = batch.features
+        if raw is None and batch.images is not None:
+            raw = self.system.encode(batch.images.to(_own_dtype(self.system)))
+        return self.system.features(
+            raw=raw, view_mask=batch.view_mask, patient_ids=batch.patient_ids, positions=batch.positions
+        )
+
+    def _probabilities(self, features: VisualFeatures) -> list[tuple[float, ...]]:
+        head = self.system.finding_head
+        if head is None:
+            return [()] * features.studies
+        return [tuple(round(p, 4) for p in row) for row in head.probabilities(features.pooled).tolist()]
+
+    def _reading(self, batch: Batch, row: int, answer: Answer, evidence: bool) -> Reading:
+        sentences = sentences_of(answer.written.token_ids, self.tokenizer, self._ends)
+        texts = tuple(sentence.text for sentence in sentences)
+        said = stated_findings(texts, self.parse)
+        findings = merge(
+            said, dict(zip(self.labels, answer.probabilities, strict=True)), thresholds=self.thresholds
+        )
+        return Reading(
+            study_id=batch.study_ids[row],
+            author=self.author,
+            report=Report(findings=" ".join(texts), sentences=texts),
+            findings=findings,
+            evidence=self._evidence(batch, row, answer, sentences) if evidence else Evidence(),
+            flags=(
+                *disagreements(said, findings),
+                *length_flag(ended=answer.written.ended, max_tokens=self.settings.max_tokens),
+            ),
+            provenance=self.provenance,
+        )
+
+    def _evidence(self, batch: Batch, row: int, answer: Answer, sentences: Sequence[Sentence]) -> Evidence:
+        index = batch.view_index[row] if batch.view_index else tuple(range(len(batch.positions[row])))
+        places = shown.grids(
+            patches=answer.patches,
+            affines=batch.affines[row].cpu().numpy(),
+            view_index=index,
+            size=self.preprocess.size,
+        )
+        return shown.evidence(
+            places=places,
+            sentences=sentences,
+            attention=answer.written.attention if places else None,
+            contrast=answer.contrast,
+            pool=self._matches(answer),
+        )
+
+    def _matches(self, answer: Answer) -> shown.Matches:
+        pool = self.system.pool
+        if pool is None or answer.pool_weights is None or pool.kind == "zeros":
+            return (), ()
+        names = shown.PoolNames(pool.image_ids, pool.locators, self.pool_source)
+        return shown.matches(answer.pool_weights, names, allowed=answer.pool_keep)
+
+    def _flagged(self, reading: Reading, study: Study, used: Sequence[int]) -> Reading:
+        flags = (
+            *reading.flags,
+            *source_flags(self.provenance.get("sources", ())),
+            *view_flags(study, used),
+            *not_assessed([*self.labels, *(finding.name for finding in reading.findings)]),
+        )
+        indication = reading.report.model_copy(update={"indication": study.indication})
+        return reading.model_copy(update={"flags": flags, "report": indication})
+
+
+def _dtype(name: str) -> torch.dtype:
+    if name not in DTYPES:
+        raise UnknownNameError("dtype", name, DTYPES)
+    return DTYPES[name]
+
+
+def _own_dtype(system: nn.Module) -> torch.dtype:
+    return next(p.dtype for p in system.parameters() if p.is_floating_point())
+
+
+def _labels(system: ReportSystem, wanted: Sequence[str] | None) -> tuple[str, ...]:
+    own = () if system.finding_head is None else tuple(system.finding_head.findings)
+    if wanted is not None and system.finding_head is not None and tuple(wanted) != own:
+        raise IncompatibleError(f"labels {tuple(wanted)} are not those of the finding head, {own}")
+    return own
+
+
+def _rows(batch: Batch, index: Sequence[int]) -> Batch:
+    """The studies at `index`, padded to no more views than they have."""
+    views = max(len(batch.positions[i]) for i in index)
+    picked: dict[str, Any] = {}
+    for field in fields(batch):
+        value = getattr(batch, field.name)
+        if isinstance(value, Tensor):
+            picked[field.name] = value[torch.tensor(index, device=value.device)]
+        elif value:
+            picked[field.name] = tuple(value[i] for i in index)
+    for name in ("images", "features", "view_mask", "affines"):
+        if name in picked:
+            picked[name] = picked[name][:, :views]  # [B,V,…] -> [B,views,…]
+    return replace(batch, **picked)
+
+
+@contextmanager
+def _evaluating(system: nn.Module) -> Iterator[None]:
+    """The system in evaluation mode without gradients, and back as it was."""
+    training = system.training
+    system.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        system.train(training)
