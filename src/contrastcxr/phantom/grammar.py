@@ -6,7 +6,6 @@ which findings there are, nothing else.  What is said is exact: `parse` gives it
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -16,6 +15,7 @@ import numpy as np
 from contrastcxr.errors import UnknownNameError
 from contrastcxr.form import Finding, Report
 from contrastcxr.phantom.denial import DENIAL_RATES, PLAIN_RATES, Denials, Statement, choose_absent
+from contrastcxr.phantom.resolve import resolve
 from contrastcxr.phantom.wording import (
     Wording,
     choose,
@@ -86,8 +86,9 @@ def write_report(
     """A report that says exactly these findings, denies some others and leaves the rest unmentioned.
 
     Findings `present` or `uncertain` are asserted.  A name given as `absent` or `unmentioned` is denied or passed
-    over as told; for every other name of `SPOKEN` the reporter chooses.  Raises `UnknownNameError` for a name or zone
-    outside the closed lists of `vocab.attributes`.
+    over as told; for every other name of `SPOKEN` the reporter chooses.  A finding that says no more than another
+    (see `resolve`) is said with it.  Raises `UnknownNameError` for a name or zone outside the closed lists of
+    `vocab.attributes`.
     """
     habits = STYLES[int(rng.integers(len(STYLES))) if style is None else style]
     told = tuple(as_said(finding) for finding in findings)
@@ -165,12 +166,12 @@ def _write(
     rng: np.random.Generator,
     indication: str,
 ) -> WrittenReport:
-    positive = [(index, f) for index, f in enumerate(told) if f.status in ("present", "uncertain")]
-    asserted = [_assert(index, finding, style, rng) for index, finding in _in_order(positive)]
+    positive = _positive(told)
+    asserted = [_assert(finding, style, rng) for finding in positive]
     denials = Denials(style.number, style.terseness, style.merging, rng)
-    denied = denials.statements(absent, [finding for _, finding in positive])
-    statements = _ordered([*asserted, *denied, *_fillers(told, style, rng)], style)
-    closing = _impression([f for _, f in positive], [index for index, _ in positive], style, rng)
+    denied = denials.statements(absent, positive)
+    statements = _ordered([*asserted, *denied, *_fillers(positive, style, rng)], style)
+    closing = _impression(positive, style, rng)
     report = Report(
         findings=" ".join(s.text for s in statements),
         impression=" ".join(s.text for s in closing),
@@ -180,14 +181,19 @@ def _write(
     return WrittenReport(report, _located(told, names, absent, (*statements, *closing)), style.number)
 
 
-def _in_order(positive: list[tuple[int, Finding]]) -> list[tuple[int, Finding]]:
-    """Certain findings first; the order given otherwise."""
-    return sorted(positive, key=lambda pair: pair[1].status == "uncertain")
+def _positive(told: Sequence[Finding]) -> list[Finding]:
+    """What is to be asserted, certain findings first; `sentences` holds the indices in `told` that each one covers."""
+    numbered = [
+        f.model_copy(update={"sentences": (index,)})
+        for index, f in enumerate(told)
+        if f.status in ("present", "uncertain")
+    ]
+    return sorted(resolve(numbered), key=lambda finding: finding.status == "uncertain")
 
 
-def _assert(index: int, finding: Finding, style: Style, rng: np.random.Generator) -> Statement:
+def _assert(finding: Finding, style: Style, rng: np.random.Generator) -> Statement:
     text = _worded(finding, style, rng, brief=False)
-    return Statement(text, _region(finding.name), abnormal=True, given=(index,))
+    return Statement(text, _region(finding.name), abnormal=True, given=finding.sentences)
 
 
 def _worded(finding: Finding, style: Style, rng: np.random.Generator, *, brief: bool) -> str:
@@ -212,10 +218,10 @@ def _fitting(
     return options, cumulative(options, style=style, terseness=STYLES[style].terseness)
 
 
-def _fillers(told: Sequence[Finding], style: Style, rng: np.random.Generator) -> list[Statement]:
+def _fillers(positive: Sequence[Finding], style: Style, rng: np.random.Generator) -> list[Statement]:
     """Sentences about anatomy that is normal in every phantom; a region with a finding is passed over."""
-    busy = {_region(f.name) for f in told if f.status in ("present", "uncertain")}
-    busy |= {"hila" for f in told if f.zone in ("hilar", "retrocardiac")}
+    busy = {_region(f.name) for f in positive}
+    busy |= {"hila" for f in positive if f.zone in ("hilar", "retrocardiac")}
     chosen = []
     for region, texts in wordings()["fillers"].items():
         if region not in busy and rng.random() < style.fillers * _FILLER_RATES[region]:
@@ -223,6 +229,7 @@ def _fillers(told: Sequence[Finding], style: Style, rng: np.random.Generator) ->
     return chosen
 
 
+_LONGEST_IMPRESSION = 4
 _FILLER_RATES = {"mediastinum": 1.0, "hila": 0.35, "abdomen": 0.3, "soft tissues": 0.25}
 
 
@@ -234,17 +241,14 @@ def _ordered(statements: list[Statement], style: Style) -> list[Statement]:
     return sorted(statements, key=place)
 
 
-def _impression(
-    positive: Sequence[Finding], indices: Sequence[int], style: Style, rng: np.random.Generator
-) -> list[Statement]:
+def _impression(positive: Sequence[Finding], style: Style, rng: np.random.Generator) -> list[Statement]:
     if not positive:
         return [Statement(_one(wordings()["impression"]["normal"], rng, style), "impression")]
-    chosen: dict[str, Statement] = {}
-    for index, finding in zip(indices, positive, strict=True):
+    chosen: dict[str, tuple[int, ...]] = {}
+    for finding in positive:
         text = _worded(finding, style, rng, brief=True)
-        before = chosen.get(text, Statement(text, "impression", abnormal=True))
-        chosen[text] = dataclasses.replace(before, given=(*before.given, index))
-    return list(chosen.values())[:4]
+        chosen[text] = (*chosen.get(text, ()), *finding.sentences)
+    return [Statement(text, "impression", True, given) for text, given in chosen.items()][:_LONGEST_IMPRESSION]
 
 
 def _located(
