@@ -13,12 +13,10 @@ SOME_FAILED = 1
 
 
 def train(
-    config: Annotated[
-        Path, typer.Argument(help="A configuration file, such as configs/cpu/phantom-transformer.yaml.")
-    ],
+    config: Annotated[Path, typer.Argument(help="A configuration, such as configs/cpu/phantom-nic.yaml.")],
     set_: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="A.B=C", help="Change one value; may be given several times."),
+        typer.Option("--set", metavar="A.B=C", help="Change one value; may come again."),
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="The run folder; default runs/NAME-seedS.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last whole epoch.")] = False,
@@ -26,7 +24,7 @@ def train(
     seed: Annotated[int | None, typer.Option("--seed", help="The same as --set train.seed=N.")] = None,
     cache: Annotated[
         Path | None,
-        typer.Option("--cache", help="Folder for encoder features; default $CONTRASTCXR_CACHE or .cache."),
+        typer.Option("--cache", help="Folder for features; default $CONTRASTCXR_CACHE or .cache."),
     ] = None,
     quiet: output.Quiet = False,
     as_json: output.Json = False,

@@ -1,0 +1,162 @@
+"""Parts become a system: the only place where they meet, and where an impossible pair is refused by name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from contrastcxr.config import DecoderConfig, NicConfig, SystemConfig
+from contrastcxr.data.transforms import Preprocess
+from contrastcxr.errors import IncompatibleError
+from contrastcxr.models.contrast import ContrastiveAttention
+from contrastcxr.models.decoders import ReportDecoder, build_decoder
+from contrastcxr.models.encoders import Encoder, build_encoder
+from contrastcxr.models.findings import FindingHead
+from contrastcxr.models.pool import NormalityPool
+from contrastcxr.models.projection import PatchProjection
+from contrastcxr.models.system import ReportSystem
+from contrastcxr.vocab.labels import label_set
+
+
+def check_pairs(config: SystemConfig) -> None:
+    """Refuse parts that exist but cannot work together, before anything is loaded.
+
+    Raises:
+        IncompatibleError: names the two values and what to change.
+    """
+    contrast = config.contrast
+    if contrast is not None and config.projection.kind != "linear":
+        raise IncompatibleError(
+            f"contrast with projection.kind {config.projection.kind}: the pool is kept before the projection, which "
+            "must be linear; set projection.kind: linear or contrast: null"
+        )
+    if contrast is not None and not contrast.aggregate and "repeats" in contrast.model_fields_set:
+        raise IncompatibleError(
+            "contrast.repeats with contrast.aggregate off: n is the number of aggregating attentions; "
+            "remove one of the two"
+        )
+    if config.decoder.kind == "transformer" and config.width % config.decoder.heads:
+        raise IncompatibleError(
+            f"width {config.width} with decoder.heads {config.decoder.heads}: each head takes an equal part; "
+            "choose a width that the heads divide"
+        )
+    if config.image.augment and not config.encoder.trainable:
+        raise IncompatibleError(
+            "image.augment with a frozen encoder: its features are cached and never change; "
+            "set encoder.trainable: true"
+        )
+    _check_choice_of_checkpoint(config)
+
+
+def _check_choice_of_checkpoint(config: SystemConfig) -> None:
+    if config.train.monitor == "auc" and config.finding_head is None:
+        raise IncompatibleError("train.monitor auc without a finding_head; add one or choose another metric")
+    if config.generate.max_tokens > config.text.max_tokens:
+        raise IncompatibleError(
+            f"generate.max_tokens {config.generate.max_tokens} above text.max_tokens {config.text.max_tokens}: "
+            "positions that were never trained; lower the first"
+        )
+
+
+def make_encoder(config: SystemConfig, *, seed: int = 0) -> Encoder:
+    """The configured encoder with its weights."""
+    return build_encoder(
+        config.encoder.name,
+        weights=config.encoder.weights,
+        stage=config.encoder.stage,
+        image_size=config.image.size,
+        trainable=config.encoder.trainable,
+        train_norm=config.encoder.train_norm,
+        seed=seed,
+    )
+
+
+def make_preprocess(config: SystemConfig, encoder: Encoder) -> Preprocess:
+    """The transform that gives the encoder what it was trained on."""
+    red, green, blue = encoder.mean
+    mean = (red, green, blue)
+    red, green, blue = encoder.std
+    return Preprocess(size=config.image.size, mean=mean, std=(red, green, blue))
+
+
+def head_labels(config: SystemConfig) -> tuple[str, ...]:
+    """Findings of the configured head, in the order of its outputs; empty without a head."""
+    return label_set(config.finding_head.labels) if config.finding_head is not None else ()
+
+
+def build_system(
+    config: SystemConfig,
+    *,
+    vocabulary: int,
+    encoder: Encoder,
+    pool: NormalityPool | None = None,
+    labels: Sequence[str] | None = None,
+    seed: int = 0,
+) -> ReportSystem:
+    """A system as the configuration says, freshly initialised (the encoder keeps its weights).
+
+    Args:
+        config: of the system.
+        vocabulary: number of token ids.
+        encoder: from pixels to raw features.
+        pool: raw features of the pool; needed with, and only with, `config.contrast`.
+        labels: of the finding head; those of `config.finding_head` unless a checkpoint says otherwise.
+        seed: of the initialisation; the global generator is left as it was.
+
+    Raises:
+        IncompatibleError: parts that cannot work together.
+    """
+    check_pairs(config)
+    if (pool is None) != (config.contrast is None):
+        found = "without" if pool is None else "with"
+        raise IncompatibleError(
+            f"contrast {'on' if config.contrast else 'off'} {found} a pool; the two go together"
+        )
+    # torch initialises modules from the global generator: the fork leaves that generator as it was.
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return ReportSystem(
+            encoder=encoder,
+            projection=PatchProjection(encoder.channels, config.width, config.projection.kind),
+            decoder=_decoder(config.decoder, vocabulary=vocabulary, config=config),
+            finding_head=_finding_head(config, labels),
+            contrast=_contrast(config),
+            pool=pool,
+            match_views=config.contrast is not None and config.contrast.pool.match == "view",
+        )
+
+
+def _decoder(part: DecoderConfig, *, vocabulary: int, config: SystemConfig) -> ReportDecoder:
+    if isinstance(part, NicConfig):
+        return build_decoder(
+            "nic",
+            vocabulary=vocabulary,
+            width=config.width,
+            embedding=config.width,
+            hidden=config.width,
+            dropout=part.dropout,
+        )
+    return build_decoder(
+        "transformer",
+        vocabulary=vocabulary,
+        width=config.width,
+        layers=part.layers,
+        heads=part.heads,
+        feed_forward=part.feed_forward,
+        dropout=part.dropout,
+        patch_embedding=config.projection.kind == "linear",
+    )
+
+
+def _finding_head(config: SystemConfig, labels: Sequence[str] | None) -> FindingHead | None:
+    if config.finding_head is None:
+        return None
+    return FindingHead(config.width, labels or head_labels(config), dropout=config.finding_head.dropout)
+
+
+def _contrast(config: SystemConfig) -> ContrastiveAttention | None:
+    part = config.contrast
+    if part is None:
+        return None
+    return ContrastiveAttention(config.width, part.repeats, aggregate=part.aggregate, attention=part.attention)

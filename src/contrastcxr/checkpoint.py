@@ -1,0 +1,319 @@
+"""A trained system in one file: safetensors weights, and metadata that say all else that reading needs.
+
+The metadata are strings of JSON: format version, configuration, vocabulary, labels, preprocessing, temperature,
+thresholds, pool rows, sources.  Nothing in the file can run code.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor
+
+from contrastcxr.assemble import build_system
+from contrastcxr.config import SystemConfig, parse_config
+from contrastcxr.data.transforms import Preprocess
+from contrastcxr.errors import CheckpointError, ConfigError, UnknownNameError
+from contrastcxr.files import atomic_write
+from contrastcxr.models.encoders import build_encoder
+from contrastcxr.models.pool import NormalityPool
+from contrastcxr.models.system import ReportSystem
+from contrastcxr.text.tokenizer import Tokenizer
+
+FORMAT = "contrastcxr.checkpoint"
+FORMAT_VERSION = 1
+SUFFIX = ".safetensors"
+PICKLES = (".ckpt", ".pth", ".pt", ".bin", ".pkl")
+POOL_KEY = "pool.raw"
+_BUNDLED = Path(__file__).parent / "checkpoints"
+_CHECKOUT_MODELS = Path(__file__).parents[2] / "models"
+
+SaveDtype = Literal["float16", "float32"]
+
+
+class SourceNote(BaseModel):
+    """A data source that a checkpoint was made from, and what may be passed on."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    licence: str
+    redistributable: bool
+    contains_text: bool
+    contains_pictures: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """All that reading needs, as it is in the file.
+
+    Attributes:
+        config: of the system.
+        tokenizer: its vocabulary.
+        labels: findings of the head, in the order of its outputs; empty without a head.
+        preprocess: from pixels to the encoder's input.
+        temperature: divides the head's logits; 1 before calibration.
+        thresholds: probability from which a finding is called present; 0.5 where not given.
+        sources: the data it was made from.
+        state: the system's weights, the frozen encoder's and the raw pool's among them.
+        pool: `NormalityPool.metadata()`, without Contrastive Attention None.
+        record: what the training run says of itself (versions, data fingerprint, scores); free form.
+    """
+
+    config: SystemConfig
+    tokenizer: Tokenizer
+    labels: tuple[str, ...]
+    preprocess: Preprocess
+    state: Mapping[str, Tensor]
+    temperature: float = 1.0
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    sources: tuple[SourceNote, ...] = ()
+    pool: Mapping[str, Any] | None = None
+    record: Mapping[str, Any] = field(default_factory=dict)
+
+    def build(self) -> ReportSystem:
+        """The system with its weights, float32 on the CPU, in eval mode.
+
+        Raises:
+            CheckpointError: the weights are not those of the configuration.
+        """
+        encoder = build_encoder(
+            self.config.encoder.name,
+            weights="checkpoint",
+            stage=self.config.encoder.stage,
+            image_size=self.config.image.size,
+            trainable=self.config.encoder.trainable,
+            train_norm=self.config.encoder.train_norm,
+        )
+        pool = (
+            None
+            if self.pool is None
+            else NormalityPool.from_metadata(dict(self.pool), self.state[POOL_KEY].float())
+        )
+        system = build_system(
+            self.config, vocabulary=len(self.tokenizer), labels=self.labels, encoder=encoder, pool=pool
+        )
+        _load_state(system, self.state)
+        if system.finding_head is not None:
+            system.finding_head.set_temperature(self.temperature)
+        return system.eval()
+
+
+def _load_state(system: ReportSystem, state: Mapping[str, Tensor]) -> None:
+    try:
+        system.load_state_dict(
+            {key: value.float() if value.is_floating_point() else value for key, value in state.items()}
+        )
+    except RuntimeError as error:
+        raise CheckpointError(
+            f"the weights do not fit the checkpoint's own configuration ({' '.join(str(error).split())[:300]}); "
+            "the file was changed or written by another version: train or download it again"
+        ) from None
+
+
+def save_checkpoint(path: Path, checkpoint: Checkpoint, *, dtype: SaveDtype = "float16") -> int:
+    """Write one safetensors file and return its size in bytes.
+
+    In float16 the batch-norm statistics, the temperature and values beyond float16's range stay float32.
+
+    Raises:
+        OutputError: the file cannot be written; nothing half-written is left.
+    """
+    from safetensors.torch import save
+
+    tensors = {name: _stored(name, value, dtype) for name, value in checkpoint.state.items()}
+    content = save(tensors, metadata=_to_metadata(checkpoint))
+    with atomic_write(path, mode="wb") as file:
+        file.write(content)
+    return len(content)
+
+
+def _stored(name: str, value: Tensor, dtype: SaveDtype) -> Tensor:
+    kept = value.detach().cpu().contiguous().clone()
+    if not kept.is_floating_point():
+        return kept
+    if dtype == "float32" or name.rpartition(".")[2] in ("running_mean", "running_var", "temperature"):
+        return kept.float()
+    return kept.float() if kept.abs().amax() > torch.finfo(torch.float16).max else kept.half()
+
+
+def _to_metadata(checkpoint: Checkpoint) -> dict[str, str]:
+    values: dict[str, Any] = {
+        "config": checkpoint.config.to_dict(),
+        "vocabulary": checkpoint.tokenizer.to_dict(),
+        "labels": list(checkpoint.labels),
+        "preprocessing": checkpoint.preprocess.model_dump(mode="json"),
+        "temperature": checkpoint.temperature,
+        "thresholds": dict(checkpoint.thresholds),
+        "sources": [note.model_dump(mode="json") for note in checkpoint.sources],
+        "pool": checkpoint.pool,
+        "record": dict(checkpoint.record),
+    }
+    plain = {key: json.dumps(value, sort_keys=True, ensure_ascii=False) for key, value in values.items()}
+    return {"format": FORMAT, "format_version": str(FORMAT_VERSION), **plain}
+
+
+_METADATA = (
+    "config",
+    "vocabulary",
+    "labels",
+    "preprocessing",
+    "temperature",
+    "thresholds",
+    "sources",
+    "pool",
+    "record",
+)
+
+
+def load_checkpoint(name_or_path: str | Path, *, allow_pickle: bool = False) -> Checkpoint:
+    """Read a checkpoint by path or by name.
+
+    A name is looked for as `NAME.safetensors` and `NAME/NAME.safetensors` in the folders of `model_folders()`.
+
+    Args:
+        name_or_path: a `.safetensors` file, a run folder, or the name of a bundled model.
+        allow_pickle: read a training state (`.ckpt`) too; weights only, beside the run folder's other files.
+
+    Raises:
+        UnknownNameError: no such file or name.
+        CheckpointError: not ours, of another format version, damaged, or a pickle that was not allowed.
+    """
+    path = find_checkpoint(name_or_path)
+    if path.suffix in PICKLES:
+        return _from_training_state(path, allow_pickle=allow_pickle)
+    metadata, state = _read(path)
+    return _from_metadata(metadata, state, path)
+
+
+def model_folders() -> tuple[Path, ...]:
+    """Where models are looked for by name: `$CONTRASTCXR_MODELS`, the package, and `models/` of a checkout."""
+    own = os.environ.get("CONTRASTCXR_MODELS")
+    return (*([Path(own)] if own else []), _BUNDLED, _CHECKOUT_MODELS)
+
+
+def known_checkpoints() -> dict[str, Path]:
+    """Checkpoints that can be read by name, and their files; the first folder that has a name wins."""
+    found: dict[str, Path] = {}
+    for folder in model_folders():
+        for path in (*sorted(folder.glob(f"*{SUFFIX}")), *sorted(folder.glob(f"*/*{SUFFIX}"))):
+            if path.parent == folder or path.parent.name == path.stem:
+                found.setdefault(path.stem, path)
+    return found
+
+
+def find_checkpoint(name_or_path: str | Path) -> Path:
+    """The file of a checkpoint given by path, run folder or name.
+
+    Raises:
+        UnknownNameError: nothing is there under this name.
+    """
+    path = Path(name_or_path)
+    if path.is_file():
+        return path
+    inside = path / f"checkpoint{SUFFIX}"
+    if inside.is_file():
+        return inside
+    known = known_checkpoints()
+    name = str(name_or_path)
+    if name not in known:
+        raise UnknownNameError("model (no such file or bundled checkpoint)", name, known)
+    return known[name]
+
+
+def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            return file.metadata() or {}, {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(
+            f"{path}: expected a safetensors checkpoint, found something else ({error}); "
+            "give a checkpoint.safetensors of a run folder, or a bundled name"
+        ) from None
+
+
+def _from_metadata(metadata: Mapping[str, str], state: Mapping[str, Tensor], path: Path) -> Checkpoint:
+    said = _checked(metadata, path)
+    try:
+        config = parse_config(said["config"], where=str(path))
+    except ConfigError as error:
+        raise CheckpointError(f"{error}; the checkpoint was written by another version of contrastcxr") from None
+    return Checkpoint(
+        config=config,
+        tokenizer=Tokenizer.from_dict(said["vocabulary"]),
+        labels=tuple(said["labels"]),
+        preprocess=Preprocess.model_validate(said["preprocessing"]),
+        temperature=float(said["temperature"]),
+        thresholds=dict(said["thresholds"]),
+        sources=tuple(SourceNote.model_validate(note) for note in said["sources"]),
+        pool=said["pool"],
+        record=said["record"],
+        state=dict(state),
+    )
+
+
+def _checked(metadata: Mapping[str, str], path: Path) -> dict[str, Any]:
+    if metadata.get("format") != FORMAT:
+        raise CheckpointError(
+            f"{path}: expected a checkpoint of contrastcxr, found safetensors without its metadata; "
+            "weights of other projects come in through `contrastcxr import`"
+        )
+    version = metadata.get("format_version")
+    if version != str(FORMAT_VERSION):
+        raise CheckpointError(
+            f"{path}: checkpoint format {version}, this version reads {FORMAT_VERSION}; "
+            "use the version of contrastcxr that wrote it, or train again"
+        )
+    missing = [key for key in _METADATA if key not in metadata]
+    if missing:
+        raise CheckpointError(
+            f"{path}: the metadata lack {', '.join(missing)}; the file was changed, get it again"
+        )
+    return {key: json.loads(metadata[key]) for key in _METADATA}
+
+
+def _from_training_state(path: Path, *, allow_pickle: bool) -> Checkpoint:
+    """The weights of a training state with the metadata of the checkpoint beside it."""
+    if not allow_pickle:
+        raise CheckpointError(
+            f"{path}: a pickle can run code and is not read; give the run folder's checkpoint{SUFFIX}, "
+            "or allow it with --allow-pickle (weights only)"
+        )
+    beside = path.parent / f"checkpoint{SUFFIX}"
+    if not beside.is_file():
+        raise CheckpointError(
+            f"{path}: expected {beside.name} beside it for vocabulary and configuration, found none"
+        )
+    metadata, best = _read(beside)
+    saved = read_training_state(path)
+    weights = {key.removeprefix("system."): value for key, value in saved["state_dict"].items()}
+    if weights.keys() != best.keys():
+        raise CheckpointError(
+            f"{path}: its weights are not those of the system in {beside.name}; give the matching pair"
+        )
+    return _from_metadata(metadata, weights, beside)
+
+
+def read_training_state(path: Path) -> dict[str, Any]:
+    """A `.ckpt` of a run, read with weights only: a file that holds anything else is refused.
+
+    Raises:
+        CheckpointError: it cannot be read that way.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds for a damaged or foreign pickle
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise CheckpointError(f"{path}: expected the state of a training run, found: {reason}") from None
+    if not isinstance(state, dict) or "state_dict" not in state:
+        raise CheckpointError(f"{path}: expected the state of a training run, found {type(state).__name__}")
+    return state

@@ -1,0 +1,272 @@
+"""Everything before the first step: studies, vocabulary, encoder, cached features, pool, system."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from contrastcxr.assemble import build_system, check_pairs, head_labels, make_encoder, make_preprocess
+from contrastcxr.checkpoint import SourceNote
+from contrastcxr.config import SystemConfig
+from contrastcxr.data.authors import label_reading
+from contrastcxr.data.batch import Batch, choose_views
+from contrastcxr.data.pixels import load_pixels
+from contrastcxr.data.sources import load_studies, open_source
+from contrastcxr.data.transforms import Preprocess
+from contrastcxr.errors import DatasetError, ImageError
+from contrastcxr.form import Finding, Study, View
+from contrastcxr.models.encoders import Encoder
+from contrastcxr.models.system import ReportSystem
+from contrastcxr.text.tokenizer import Tokenizer
+from contrastcxr.train.data import (
+    FromCache,
+    FromPixels,
+    StudySamples,
+    Target,
+    chosen_views,
+    data_name,
+    loader,
+    reading_of,
+    report_text,
+    target_of,
+)
+from contrastcxr.train.features import FeatureCache, Say, Unreadable, encode_views, view_key
+from contrastcxr.train.pool import TrainingPool, make_pool
+
+EVALUATION_BATCH = 32
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Studies of one split with what is learnt of them."""
+
+    studies: tuple[Study, ...]
+    reports: tuple[str, ...]
+    truths: tuple[tuple[Finding, ...], ...]
+    targets: tuple[Target, ...]
+
+    def __len__(self) -> int:
+        return len(self.studies)
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A system before training and the data it will see.
+
+    Attributes:
+        cache: features of all views; None when the encoder is trained and pictures are read at every step.
+        sources: what the checkpoint says of the data it was made from.
+        truncated: training reports that `text.max_tokens` cuts.
+    """
+
+    config: SystemConfig
+    tokenizer: Tokenizer
+    labels: tuple[str, ...]
+    preprocess: Preprocess
+    system: ReportSystem
+    train: Split
+    validation: Split
+    pool: TrainingPool | None
+    cache: FeatureCache | None
+    sources: tuple[SourceNote, ...]
+    unreadable: tuple[Unreadable, ...]
+    truncated: int
+
+    def samples(self, split: Split, *, epoch: int | None = None) -> StudySamples:
+        """Samples of a split; with an epoch, cropped at random where the configuration augments."""
+        return StudySamples(split.studies, split.targets, self._load(epoch))
+
+    def _load(self, epoch: int | None) -> FromCache | FromPixels:
+        views = self.config.data.max_views
+        if self.cache is not None:
+            return FromCache(self.cache, views)
+        augmented = self.config.image.augment and epoch is not None
+        seed = self.config.train.seed * 10_007 + (epoch or 0) if augmented else None
+        return FromPixels(self.preprocess, views, seed)
+
+    def batches(self, split: Split) -> DataLoader[Batch]:
+        """Batches of a split in its own order, for scoring."""
+        order = [
+            list(range(i, min(i + EVALUATION_BATCH, len(split)))) for i in range(0, len(split), EVALUATION_BATCH)
+        ]
+        return loader(self.samples(split), order, pad=self.tokenizer.special.pad, workers=self._workers())
+
+    def _workers(self) -> int:
+        return self.config.train.workers if self.cache is None else 0
+
+
+def prepare(config: SystemConfig, *, cache: Path, say: Say) -> Prepared:
+    """Load the data, encode what the cache lacks, draw the pool and build the system.
+
+    Raises:
+        IncompatibleError: parts that cannot work together.
+        DatasetError: a split without studies, or studies without readings.
+    """
+    check_pairs(config)
+    encoder = make_encoder(config, seed=config.train.seed)
+    say(f"encoder {encoder.name}: {encoder.weights_note}")
+    preprocess = make_preprocess(config, encoder)
+    train, validation = _studies(config, "train"), _studies(config, "validation")
+    features, unreadable = None, list[Unreadable]()
+    if not config.encoder.trainable:
+        features, unreadable = _features([*train, *validation], config, encoder, preprocess, cache, say)
+        train, validation = (_readable(part, features, config) for part in (train, validation))
+    tokenizer = make_tokenizer(config, train)
+    labels = head_labels(config)
+    pool = _pool(config, train, encoder=encoder, preprocess=preprocess, cache=features)
+    return Prepared(
+        config=config,
+        tokenizer=tokenizer,
+        labels=labels,
+        preprocess=preprocess,
+        system=build_system(
+            config,
+            vocabulary=len(tokenizer),
+            encoder=encoder,
+            pool=pool.pool if pool else None,
+            seed=config.train.seed,
+        ),
+        train=_split(train, config, tokenizer, labels),
+        validation=_split(validation, config, tokenizer, labels),
+        pool=pool,
+        cache=features,
+        sources=source_notes(config, encoder),
+        unreadable=tuple(unreadable),
+        truncated=sum(tokenizer.truncates(_text(s, config), max_tokens=config.text.max_tokens) for s in train),
+    )
+
+
+def _studies(config: SystemConfig, split: str) -> list[Study]:
+    name = data_name(config.data, split=split)
+    studies = load_studies(name)
+    if not studies:
+        raise DatasetError(f"{name}: no studies; training needs at least one in 'train' and one in 'validation'")
+    limit = config.data.train_limit if split == "train" else config.data.validation_limit
+    if limit is None or limit >= len(studies):
+        return studies
+    # A seeded draw: the first ones of a table may be of one patient or one year.
+    order = torch.randperm(len(studies), generator=torch.Generator().manual_seed(config.data.seed))
+    return [studies[i] for i in sorted(order[:limit].tolist())]
+
+
+def _features(
+    studies: Sequence[Study], config: SystemConfig, encoder: Encoder, preprocess: Preprocess, root: Path, say: Say
+) -> tuple[FeatureCache, list[Unreadable]]:
+    return encode_views(
+        chosen_views(studies, max_views=config.data.max_views),
+        encoder=encoder,
+        preprocess=preprocess,
+        root=root,
+        workers=config.train.workers,
+        say=say,
+    )
+
+
+def _readable(studies: Sequence[Study], cache: FeatureCache, config: SystemConfig) -> list[Study]:
+    """The studies all of whose views are in the cache."""
+    return [s for s in studies if all(_cached(s.views[i], cache) for i in choose_views(s, config.data.max_views))]
+
+
+def _cached(view: View, cache: FeatureCache) -> bool:
+    try:
+        return view_key(view) in cache
+    except ImageError:
+        return False
+
+
+def make_tokenizer(config: SystemConfig, studies: Sequence[Study]) -> Tokenizer:
+    """The vocabulary of the training reports, cut to `text.max_words`."""
+    texts = [_text(study, config) for study in studies]
+    tokenizer = Tokenizer.train(texts, min_count=config.text.min_count)
+    words = list(tokenizer)
+    return tokenizer if config.text.max_words is None else Tokenizer(words[: config.text.max_words])
+
+
+def _text(study: Study, config: SystemConfig) -> str:
+    return report_text(reading_of(study, author=config.data.author), sections=config.text.sections)
+
+
+def _split(studies: Sequence[Study], config: SystemConfig, tokenizer: Tokenizer, labels: Sequence[str]) -> Split:
+    reports = [_text(study, config) for study in studies]
+    return Split(
+        studies=tuple(studies),
+        reports=tuple(reports),
+        truths=tuple(_truth(study, config) for study in studies),
+        targets=tuple(
+            target_of(s, written=text, tokenizer=tokenizer, max_tokens=config.text.max_tokens, labels=labels)
+            for s, text in zip(studies, reports, strict=True)
+        ),
+    )
+
+
+def _truth(study: Study, config: SystemConfig) -> tuple[Finding, ...]:
+    """What is on the study: of whoever labelled it, else of the reading that is learnt."""
+    labelled = label_reading(study) or reading_of(study, author=config.data.author)
+    return labelled.findings
+
+
+def _pool(
+    config: SystemConfig,
+    studies: Sequence[Study],
+    *,
+    encoder: Encoder,
+    preprocess: Preprocess,
+    cache: FeatureCache | None,
+) -> TrainingPool | None:
+    if config.contrast is None:
+        return None
+    pooled = _from_cache(cache) if cache is not None else pooled_by(encoder, preprocess)
+    return make_pool(
+        config.contrast.pool,
+        studies,
+        max_views=config.data.max_views,
+        pooled=pooled,
+        seed=config.train.seed,
+    )
+
+
+def _from_cache(cache: FeatureCache) -> Callable[[View], Tensor]:
+    def pooled(view: View) -> Tensor:
+        return torch.from_numpy(cache[view_key(view)].features.astype("float32").mean(0))
+
+    return pooled
+
+
+def pooled_by(encoder: Encoder, preprocess: Preprocess) -> Callable[[View], Tensor]:
+    """The raw pooled feature `[C]` of a view by the encoder as it is now, in eval mode, without gradient."""
+
+    @torch.no_grad()
+    def pooled(view: View) -> Tensor:
+        training = encoder.training
+        features: Tensor = encoder.eval()(preprocess.test(load_pixels(view))[0].unsqueeze(0))  # [1, N, C]
+        encoder.train(training)
+        return features[0].mean(0)
+
+    return pooled
+
+
+def source_notes(config: SystemConfig, encoder: Encoder) -> tuple[SourceNote, ...]:
+    """The data set and the encoder's weights, with their terms."""
+    source = open_source(data_name(config.data, split="train"))
+    terms = source.licence
+    return (
+        SourceNote(
+            name=source.name,
+            licence=terms.terms,
+            redistributable=terms.redistributable,
+            contains_text=terms.contains_text,
+            contains_pictures=terms.contains_pictures,
+        ),
+        SourceNote(
+            name=f"encoder {encoder.name}",
+            licence=encoder.weights_note,
+            redistributable=True,
+            contains_text=False,
+            contains_pictures=False,
+        ),
+    )

@@ -1,0 +1,138 @@
+"""The training step: teacher forcing and the finding head, on Lightning; the only conductor at training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor, nn
+
+from contrastcxr.config import OptimizerConfig, ScheduleConfig, SystemConfig
+from contrastcxr.data.batch import Batch
+from contrastcxr.errors import IncompatibleError
+from contrastcxr.losses.findings import finding_bce
+from contrastcxr.losses.language import real_tokens, token_cross_entropy
+from contrastcxr.models.system import ReportSystem
+
+OPTIMIZERS: Mapping[str, type[torch.optim.Adam]] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+
+
+def loss_weights(config: SystemConfig) -> dict[str, float]:
+    """Weight of each named loss term: `word` is the token cross-entropy, `finding` the head's."""
+    head = config.finding_head
+    return {"word": 1.0, **({"finding": head.weight} if head is not None else {})}
+
+
+def loss_terms(system: ReportSystem, batch: Batch, *, pad: int) -> dict[str, tuple[Tensor, Tensor]]:
+    """Per loss term its mean over this batch and the number of tokens or labels in the mean.
+
+    Patients of the batch are masked out of the pool (MODELS §2).
+    """
+    if batch.token_ids is None:
+        raise IncompatibleError("a training batch needs reports; choose data whose studies have readings")
+    features = system.features(
+        images=batch.images if batch.features is None else None,
+        raw=batch.features,
+        view_mask=batch.view_mask,
+        patient_ids=batch.patient_ids,
+        positions=batch.positions,
+    )
+    log_probs, logits = system(features, batch.token_ids)
+    targets = batch.token_ids[:, 1:]
+    terms = {"word": (token_cross_entropy(log_probs, targets, pad), real_tokens(targets, pad).sum())}
+    if logits is not None and batch.finding_targets is not None and batch.finding_mask is not None:
+        bce = finding_bce(logits, batch.finding_targets, batch.finding_mask)
+        terms["finding"] = (bce, batch.finding_mask.sum())
+    return terms
+
+
+def optimizer_of(config: OptimizerConfig, system: ReportSystem) -> torch.optim.Optimizer:
+    """The optimiser over trained parameters: the encoder's at `encoder_lr`, all others at `lr`."""
+    encoder = [p for p in _parameters(system.encoder) if p.requires_grad]
+    own = {id(p) for p in encoder}
+    rest = [p for p in system.parameters() if p.requires_grad and id(p) not in own]
+    groups: list[dict[str, Any]] = [{"params": rest, "lr": config.lr}]
+    if encoder:
+        groups.append({"params": encoder, "lr": config.encoder_lr})
+    return OPTIMIZERS[config.kind](groups, weight_decay=config.weight_decay, amsgrad=config.amsgrad)
+
+
+def _parameters(module: nn.Module | None) -> list[nn.Parameter]:
+    return [] if module is None else list(module.parameters())
+
+
+def rate_factor(config: ScheduleConfig, *, steps_per_epoch: int) -> Callable[[int], float]:
+    """The learning rate's factor at a step: linear warm-up, times `factor` after every `every_epochs` epochs."""
+
+    def factor(step: int) -> float:
+        warm = min(1.0, (step + 1) / config.warmup_steps) if config.warmup_steps else 1.0
+        drops = (step // steps_per_epoch) // config.every_epochs
+        return warm * float(config.factor**drops)
+
+    return factor
+
+
+class ReportTask(L.LightningModule):
+    """A system in training; Lightning keeps the processes, the precision and the state that resumes."""
+
+    def __init__(self, system: ReportSystem, *, config: SystemConfig, pad: int, steps_per_epoch: int) -> None:
+        super().__init__()
+        self.system = system
+        self.config = config
+        self.pad = pad
+        self.steps_per_epoch = steps_per_epoch
+        self.weights = loss_weights(config)
+        self.step_losses: list[dict[str, float]] = []
+
+    def on_train_epoch_start(self) -> None:
+        """Seed dropout by epoch and process, so that a run resumed at an epoch border goes on as it would have."""
+        torch.manual_seed((self.config.train.seed * 10_007 + self.current_epoch) * 1_009 + self.global_rank)
+        self.step_losses = []
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """The weighted loss of this process's share; the mean over processes is the global batch's loss."""
+        del batch_idx
+        terms = loss_terms(self.system, batch, pad=self.pad)
+        scaled = {name: mean * self._share(count) for name, (mean, count) in terms.items()}
+        self.step_losses.append({name: float(value.detach()) for name, value in scaled.items()})
+        return torch.stack([self.weights[name] * value for name, value in scaled.items()]).sum()
+
+    def _share(self, count: Tensor) -> Tensor:
+        """What this process's mean weighs: its tokens over the mean number of tokens of the processes.
+
+        Gradients are averaged over processes; without this a process with few tokens would count as much as one with
+        many, and two processes would differ from one with the same global batch.
+        """
+        if self.trainer.world_size == 1:
+            return torch.ones_like(count, dtype=torch.float32)
+        total = self.trainer.strategy.reduce(count.float(), reduce_op="sum")
+        return count * self.trainer.world_size / torch.as_tensor(total).clamp_min(1)
+
+    def configure_optimizers(self) -> Any:
+        """The optimiser and a schedule that moves at every step."""
+        optimizer = optimizer_of(self.config.train.optimizer, self.system)
+        factor = rate_factor(self.config.train.schedule, steps_per_epoch=self.steps_per_epoch)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def configure_gradient_clipping(self, *_: Any, **__: Any) -> None:
+        """Clip by value, by norm, or both, as configured."""
+        settings = self.config.train.optimizer
+        trained = [p for p in self.system.parameters() if p.grad is not None]
+        if settings.clip_value is not None:
+            nn.utils.clip_grad_value_(trained, settings.clip_value)
+        if settings.clip_norm is not None:
+            nn.utils.clip_grad_norm_(trained, settings.clip_norm)
+
+    def mean_losses(self) -> dict[str, float]:
+        """Mean of each loss term over the epoch's global batches so far; every process must call it."""
+        names = self.step_losses[0].keys() if self.step_losses else ()
+        means = {name: sum(step[name] for step in self.step_losses) / len(self.step_losses) for name in names}
+        return {name: self._over_processes(value) for name, value in means.items()}
+
+    def _over_processes(self, value: float) -> float:
+        if self.trainer.world_size == 1:
+            return value
+        return float(self.trainer.strategy.reduce(torch.tensor(value), reduce_op="mean"))
