@@ -7,7 +7,6 @@ the reading carries a flag.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 from contrastcxr.form import Finding, Flag, Status
 from contrastcxr.vocab.labels import CHEXPERT, NIH14, NO_FINDING, to_chexpert
@@ -18,39 +17,21 @@ BOTH = f"{HEAD} and {REPORT}"
 DEFAULT_THRESHOLD = 0.5
 
 Parse = Callable[[str], tuple[Finding, ...]]
-"""From a report's text to the findings it states."""
+"""From a report's text to the findings it states, each once, with the indices of its sentences."""
 
 
 def stated_findings(sentences: Sequence[str], parse: Parse | None) -> tuple[Finding, ...]:
-    """Return what the sentences say, each finding once, with the indices of the sentences that say it."""
-    said: dict[str, Finding] = {}
-    for index, sentence in enumerate(sentences if parse is not None else ()):
-        for finding in parse(sentence) if parse is not None else ():
-            if finding.status != "unmentioned" and finding.name != NO_FINDING:
-                found = finding.model_copy(update={"sentences": (index,), "source": REPORT})
-                said[finding.name] = _joined(said.get(finding.name), found)
-    return tuple(said.values())
+    """Return what a report says, each finding once, with the indices of the sentences that say it."""
+    found = () if parse is None else parse(" ".join(sentences))
+    return tuple(
+        finding.model_copy(update={"source": REPORT, "sentences": _within(finding.sentences, len(sentences))})
+        for finding in found
+        if finding.status != "unmentioned" and finding.name != NO_FINDING
+    )
 
 
-_STRENGTH: dict[Status, int] = {"unmentioned": 0, "absent": 1, "uncertain": 2, "present": 3}
-
-
-def _joined(before: Finding | None, now: Finding) -> Finding:
-    """A finding said twice takes the stronger saying, as a clinician would, and keeps both sentences."""
-    if before is None:
-        return now
-    keep, other = (now, before) if _STRENGTH[now.status] > _STRENGTH[before.status] else (before, now)
-    details: dict[str, Any] = {"sentences": tuple(sorted({*before.sentences, *now.sentences}))}
-    if keep.status == other.status:
-        missing = {name: getattr(other, name) for name in ("zone", "severity", "size_mm")}
-        details |= {name: value for name, value in missing.items() if getattr(keep, name) is None}
-        details["side"] = _both_sides(keep, other)
-    return keep.model_copy(update=details)
-
-
-def _both_sides(one: Finding, other: Finding) -> str | None:
-    sides = {finding.side for finding in (one, other)} - {None}
-    return sides.pop() if len(sides) == 1 else ("bilateral" if sides else None)
+def _within(indices: Sequence[int], length: int) -> tuple[int, ...]:
+    return tuple(index for index in indices if index < length)
 
 
 def merge(

@@ -30,7 +30,8 @@ def _of_view(index: int, view: View, used: bool) -> Iterator[Flag]:
 
 def source_flags(sources: Sequence[Mapping[str, Any]]) -> tuple[Flag, ...]:
     """Return a flag when a model has only ever seen drawn phantoms."""
-    names = [str(source.get("name", "")) for source in sources if not source.get("weights_only")]
+    names = [str(source.get("name", "")) for source in sources]
+    names = [name for name in names if not name.startswith("encoder ")]
     if names and all(name.startswith("phantom") for name in names):
         message = "trained on drawn phantoms only; of a patient's radiograph it says nothing reliable"
         return (Flag(kind="quality", message=message),)

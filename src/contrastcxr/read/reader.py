@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, replace
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from contrastcxr import __version__ as contrastcxr_version
+from contrastcxr.checkpoint import find_checkpoint, load_checkpoint
 from contrastcxr.data.batch import Batch, collate, prepare
 from contrastcxr.data.transforms import Preprocess
 from contrastcxr.decode.search import GenerationSettings
@@ -21,9 +24,11 @@ from contrastcxr.errors import IncompatibleError, UnknownNameError
 from contrastcxr.form import Author, Evidence, Reading, Report, Study
 from contrastcxr.models.features import VisualFeatures
 from contrastcxr.models.system import ReportSystem
+from contrastcxr.phantom.parse import parse
 from contrastcxr.read import evidence as shown
 from contrastcxr.read.answers import Answer, with_evidence, write_reports
 from contrastcxr.read.findings import Parse, disagreements, merge, not_assessed, stated_findings
+from contrastcxr.read.provenance import describe, writes_grammar
 from contrastcxr.read.quality import length_flag, source_flags, view_flags
 from contrastcxr.read.sentences import Sentence, ending_ids, sentences_of
 from contrastcxr.text.tokenizer import Tokenizer
@@ -92,6 +97,54 @@ class Reader:
         self.seed = seed
         self.batch_size = batch_size
         self._ends = ending_ids(tokenizer)
+
+    @classmethod
+    def from_checkpoint(
+        cls,
+        name_or_path: str | Path,
+        *,
+        device: str | torch.device = "cpu",
+        dtype: str | None = None,
+        seed: int = 0,
+        batch_size: int = 32,
+        settings: GenerationSettings | None = None,
+        allow_pickle: bool = False,
+    ) -> Reader:
+        """The reader that a checkpoint describes.
+
+        Args:
+            name_or_path: a checkpoint file, a run folder or the name of a bundled model.
+            device: where the tensors go.
+            dtype: `float32`, `bfloat16` or `float16`; None is float32.
+            seed: of sampling.
+            batch_size: studies that go through the system together.
+            settings: of the search, in place of the checkpoint's own.
+            allow_pickle: read a training state too, weights only.
+
+        Raises:
+            UnknownNameError: no such file or name.
+            CheckpointError: it is not a checkpoint of ours, or of another version.
+        """
+        path = find_checkpoint(name_or_path)
+        checkpoint = load_checkpoint(path, allow_pickle=allow_pickle)
+        config = checkpoint.config
+        return cls(
+            checkpoint.build(),
+            checkpoint.tokenizer,
+            checkpoint.preprocess,
+            settings=settings or config.generate,
+            labels=checkpoint.labels or None,
+            thresholds=checkpoint.thresholds,
+            parse=parse if writes_grammar(config) else None,
+            author=Author(kind="model", name=config.name, version=contrastcxr_version),
+            provenance=describe(checkpoint, path, seed=seed, dtype=dtype, settings=settings or config.generate),
+            pool_source=config.data.source,
+            max_views=config.data.max_views,
+            device=device,
+            dtype=dtype,
+            seed=seed,
+            batch_size=batch_size,
+        )
 
     def read(self, study: Study) -> Reading:
         """Read one study.

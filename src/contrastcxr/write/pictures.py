@@ -6,8 +6,8 @@ not be passed on appear as ids unless the user points at the data with `--pool-r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -21,9 +21,9 @@ Finder = Callable[[str], View | None]
 
 @dataclass(frozen=True)
 class Pictures:
-    """Loads pictures for pages; `finders` look pool images up by id, per source name."""
+    """Loads pictures for pages; `finders` look pool images up by id, one for each `--pool-root`."""
 
-    finders: Mapping[str, Finder] = field(default_factory=dict)
+    finders: Sequence[Finder] = ()
 
     def of_view(self, view: View) -> np.ndarray:
         """Pixels `[H, W]` in [0, 1] of a view that was read.
@@ -44,5 +44,5 @@ class Pictures:
     def _normal_view(self, match: PoolMatch) -> View | None:
         if match.locator is not None and not is_file_locator(match.locator):
             return View(view_id=match.image_id, locator=match.locator)
-        finders = [f for name, f in self.finders.items() if match.source in (None, name)]
-        return next((view for view in (find(match.image_id) for find in finders) if view is not None), None)
+        found = (find(match.image_id) for find in self.finders)
+        return next((view for view in found if view is not None), None)
