@@ -141,14 +141,16 @@ def _is_signed(item: Dataset) -> bool:
 
 def _by_range(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """Stretch the values in use to [0, 1], clipping a little at both ends."""
+    if not counts.any():
+        return np.zeros(values.shape)
     order = np.argsort(values, kind="stable")
-    cumulated = np.cumsum(counts[order]) / max(int(counts.sum()), 1)
+    cumulated = np.cumsum(counts[order]) / int(counts.sum())
     low = values[order][np.searchsorted(cumulated, CLIPPED)]
     high = values[order][min(int(np.searchsorted(cumulated, 1 - CLIPPED)), values.size - 1)]
     if high <= low:
         used = values[counts > 0]
-        low, high = (float(used.min()), float(used.max())) if used.size else (0.0, 0.0)
-    return np.clip((values - low) / max(float(high - low), 1e-6), 0, 1)
+        low, high = used.min(), used.max()
+    return np.asarray(np.clip((values - low) / max(float(high - low), 1e-6), 0, 1))
 
 
 def _inverted(ds: Dataset) -> bool:

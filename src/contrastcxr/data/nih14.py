@@ -113,7 +113,7 @@ class Nih14(Source):
         of: dict[str, str] = {}
         for split in self.splits:
             path = self.root / _LISTS[split]
-            for name in read_lines(path):
+            for _, name in read_lines(path):
                 if of.setdefault(name, split) != split:
                     raise DatasetError(f"{path}: {name} is also in the list {of[name]}; keep it in one list")
         return of

@@ -71,18 +71,19 @@ def read_csv(path: Path) -> tuple[list[str], list[Row]]:
     return [name.strip() for name in lines[0][1]], rows
 
 
-def read_lines(path: Path) -> list[str]:
-    """Return the non-empty lines of a text file.
+def read_lines(path: Path) -> list[tuple[int, str]]:
+    """Return the non-empty lines of a text file, stripped, with their numbers from 1.
 
     Raises:
         DatasetError: the file cannot be read or is not UTF-8 text.
     """
     try:
-        return [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except OSError as error:
         raise DatasetError(f"{path}: cannot be read ({error.strerror}); check the path and permissions") from error
     except UnicodeDecodeError as error:
-        raise DatasetError(f"{path}: is not UTF-8 text; one name a line was expected; export it again") from error
+        raise DatasetError(f"{path}: is not UTF-8 text, as was expected; export it again") from error
+    return [(number, line.strip()) for number, line in enumerate(lines, start=1) if line.strip()]
 
 
 def first_existing(folder: Path, names: Sequence[str], remedy: str) -> Path:

@@ -1,0 +1,248 @@
+"""Every source of studies by name, and how a person writes one: `name:root,key=value/split?param=value`.
+
+`nih14-cv:/data/nih?fold=2`, `phantom:standard/test?seed=0`, `manifest:/data/studies.jsonl`, or just a path. A
+drive letter is not a scheme, and a comma or slash of the root itself needs no escape.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+from urllib.parse import parse_qsl
+
+from contrastcxr.data import manifest, nih14, nih14_cv, nih_plain, phantom_source
+from contrastcxr.data.inputs import studies_from_paths
+from contrastcxr.data.source import Licence, Source
+from contrastcxr.errors import DatasetError, RequestError, UnknownNameError
+from contrastcxr.form import Study
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """A source as it was asked for."""
+
+    text: str
+    name: str
+    root: str
+    split: str | None = None
+    params: Mapping[str, str] = field(default_factory=dict)
+
+    def integer(self, name: str, default: int) -> int:
+        """The whole number that a parameter states.
+
+        Raises:
+            RequestError: it is not one, or below 0.
+        """
+        text = self.params.get(name)
+        if text is None:
+            return default
+        if not text.isascii() or not text.isdigit():
+            raise RequestError(f"{self.text}: {name}={text}; expected a whole number from 0")
+        return int(text)
+
+    def choice(self, name: str, known: tuple[str, ...], default: str) -> str:
+        """The value of a parameter that allows only these."""
+        value = self.params.get(name, default)
+        if value not in known:
+            raise UnknownNameError(f"{name} of {self.name}", value, known)
+        return value
+
+
+@dataclass(frozen=True)
+class SourceKind:
+    """What is known of a source before any data is touched."""
+
+    open: Callable[[DataSpec], Source]
+    summary: str
+    root: Literal["folder", "file", "level", "path"]
+    splits: tuple[str, ...]
+    params: tuple[str, ...]
+    licence: Licence
+
+
+class Paths(Source):
+    """Radiographs under a path, without splits; what cannot be read counts as missing."""
+
+    name = "paths"
+    licence = manifest.LICENCE
+    splits = ()
+
+    def __init__(self, path: Path) -> None:
+        self._found, failures = studies_from_paths([path])
+        self._failures = tuple(failure.message for failure in failures)
+        if not self._found:
+            more = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
+            raise DatasetError(f"{failures[0].message}{more}")
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """One line for every input that could not be read."""
+        return self._failures
+
+    def _load(self) -> Iterable[Study]:
+        return self._found
+
+
+def _phantom(spec: DataSpec) -> Source:
+    if spec.root not in phantom_source.LEVELS:
+        raise UnknownNameError("phantom level", spec.root, phantom_source.LEVELS)
+    limit = spec.integer("limit", 0) or None
+    return phantom_source.Phantoms(spec.root, seed=spec.integer("seed", 0), limit=limit)
+
+
+def _nih14(spec: DataSpec) -> Source:
+    return nih14.Nih14(_path(spec))
+
+
+def _nih_plain(spec: DataSpec) -> Source:
+    return nih_plain.NihPlain(_path(spec), seed=spec.integer("seed", 0))
+
+
+def _nih14_cv(spec: DataSpec) -> Source:
+    plain = spec.choice("report", ("none", "plain"), "none") == "plain"
+    return nih14_cv.Nih14Folds(
+        _path(spec), fold=spec.integer("fold", 0), plain_reports=plain, seed=spec.integer("seed", 0)
+    )
+
+
+def _manifest(spec: DataSpec) -> Source:
+    return manifest.Manifest(_path(spec))
+
+
+def _paths(spec: DataSpec) -> Source:
+    path = _path(spec)
+    return manifest.Manifest(path) if path.suffix.lower() in manifest.SUFFIXES else Paths(path)
+
+
+SOURCES: Mapping[str, SourceKind] = {
+    "phantom": SourceKind(
+        open=_phantom,
+        summary="synthetic chests with exact truth, drawn from seeds",
+        root="level",
+        splits=phantom_source.SPLITS,
+        params=("seed", "limit"),
+        licence=phantom_source.LICENCE,
+    ),
+    "nih14": SourceKind(
+        open=_nih14,
+        summary="NIH ChestX-ray14: labels, NIH boxes and RSNA boxes, in its published split",
+        root="folder",
+        splits=("train_val", "test"),
+        params=("limit",),
+        licence=nih14.LICENCE,
+    ),
+    "nih14-cv": SourceKind(
+        open=_nih14_cv,
+        summary="five patient-grouped folds of the NIH training list",
+        root="folder",
+        splits=nih14_cv.Nih14Folds.splits,
+        params=("fold", "report", "seed", "limit"),
+        licence=nih14.LICENCE,
+    ),
+    "nih-plain": SourceKind(
+        open=_nih_plain,
+        summary="NIH images with reports that the grammar wrote from their labels",
+        root="folder",
+        splits=("train_val", "test"),
+        params=("seed", "limit"),
+        licence=nih_plain.PLAIN_LICENCE,
+    ),
+    "manifest": SourceKind(
+        open=_manifest,
+        summary="your own studies, as JSON lines or CSV",
+        root="file",
+        splits=(),
+        params=("limit",),
+        licence=manifest.LICENCE,
+    ),
+    "paths": SourceKind(
+        open=_paths,
+        summary="DICOM, PNG and JPEG files, or folders of them",
+        root="path",
+        splits=(),
+        params=("limit",),
+        licence=manifest.LICENCE,
+    ),
+}
+
+
+def open_source(text: str) -> Source:
+    """Return the source that the text names, without a split chosen.
+
+    Raises:
+        UnknownNameError: a name, option or parameter that is not known; names the nearest.
+        DatasetError: the data is not there or departs from its layout.
+    """
+    spec = parse_spec(text)
+    return SOURCES[spec.name].open(spec)
+
+
+def load_studies(text: str) -> list[Study]:
+    """Return the studies that the text names: those of its split, or all of the source.
+
+    `limit=n` keeps the first n.
+
+    Raises:
+        UnknownNameError: a name, split, option or parameter that is not known; names the nearest.
+        DatasetError: the data is not there or departs from its layout.
+    """
+    spec = parse_spec(text)
+    studies = SOURCES[spec.name].open(spec).studies(spec.split)
+    return studies[: spec.integer("limit", 0) or None]
+
+
+def parse_spec(text: str) -> DataSpec:
+    """Take apart the text of a source.
+
+    Raises:
+        UnknownNameError: a name, option or parameter that is not known; names the nearest.
+    """
+    name, rest = _scheme(text)
+    rest, _, query = rest.partition("?")
+    kind = SOURCES[name]
+    rest, split = _split_off(rest, kind)
+    root, options = _options(rest)
+    for option in options:
+        raise RequestError(
+            f"{text}: {name} has no option '{option}'; parameters follow a '?': {', '.join(kind.params)}"
+        )
+    params = dict(parse_qsl(query, keep_blank_values=True))
+    for param in params:
+        if param not in kind.params:
+            raise UnknownNameError(f"parameter of {name}", param, kind.params)
+    if not root:
+        raise RequestError(f"{text}: no {kind.root} after '{name}:'; expected {name}:<{kind.root}>")
+    return DataSpec(text=text, name=name, root=root, split=split, params=params)
+
+
+def _scheme(text: str) -> tuple[str, str]:
+    """The name before the colon and what follows; a path has the name `paths`."""
+    match = re.match(r"([A-Za-z][\w.-]+):(?!//)", text)
+    if match is None or Path(text).exists():
+        return "paths", text
+    if match[1] not in SOURCES:
+        raise UnknownNameError("data source", match[1], SOURCES)
+    return match[1], text[match.end() :]
+
+
+def _split_off(rest: str, kind: SourceKind) -> tuple[str, str | None]:
+    """Part the split from the end, unless the whole is a path that exists."""
+    head, slash, tail = rest.rpartition("/")
+    if kind.root == "level":
+        return (head, tail) if slash else (rest, None)
+    if slash and tail in kind.splits and not Path(rest).exists():
+        return head, tail
+    return rest, None
+
+
+def _options(rest: str) -> tuple[str, dict[str, str]]:
+    """Part `,key=value` pairs from the root; a comma before anything else belongs to the root."""
+    root, *pairs = re.split(r",(?=[a-z_]+=)", rest)
+    return root, {key: value for key, _, value in (pair.partition("=") for pair in pairs)}
+
+
+def _path(spec: DataSpec) -> Path:
+    return Path(spec.root).expanduser()
