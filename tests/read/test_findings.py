@@ -1,0 +1,76 @@
+"""What the head computes and what the report says, side by side."""
+
+from __future__ import annotations
+
+import pytest
+
+from contrastcxr.form import Finding, Status
+from contrastcxr.phantom.parse import parse
+from contrastcxr.read.findings import BOTH, HEAD, REPORT, disagreements, merge, not_assessed, stated_findings
+
+SENTENCES = ("There is a small left pleural effusion.", "No pneumothorax is seen.")
+
+
+def effusion(status: Status) -> Finding:
+    return Finding(name="Pleural Effusion", status=status, side="left", sentences=(2,), source=REPORT)
+
+
+def test_a_finding_keeps_the_sentence_side_and_severity_that_the_report_gives_it() -> None:
+    said = {f.name: f for f in stated_findings(SENTENCES, parse)}
+    assert said["Pleural Effusion"].side == "left"
+    assert said["Pleural Effusion"].sentences == (0,)
+    assert said["Pneumothorax"].status == "absent"
+    assert said["Pneumothorax"].sentences == (1,)
+
+
+def test_without_a_parser_nothing_is_stated() -> None:
+    assert stated_findings(SENTENCES, None) == ()
+
+
+def test_agreement_has_both_as_source_and_no_flag() -> None:
+    merged = merge([effusion("present")], {"Pleural Effusion": 0.8}, thresholds={})
+    assert merged[0].source == BOTH
+    assert (merged[0].probability, merged[0].side) == (0.8, "left")
+    assert disagreements([effusion("present")], merged) == ()
+
+
+@pytest.mark.parametrize(
+    ("said", "probability", "status"), [("absent", 0.8, "present"), ("present", 0.1, "absent")]
+)
+def test_conflict_keeps_the_head_and_raises_a_flag(said: Status, probability: float, status: Status) -> None:
+    merged = merge([effusion(said)], {"Pleural Effusion": probability}, thresholds={})
+    (flag,) = disagreements([effusion(said)], merged)
+    assert (merged[0].status, merged[0].source, merged[0].sentences) == (status, HEAD, (2,))
+    assert (flag.finding, flag.value) == ("Pleural Effusion", probability)
+    assert f"the report says {said}" in flag.message
+
+
+def test_doubt_in_the_report_conflicts_with_nothing() -> None:
+    merged = merge([effusion("uncertain")], {"Pleural Effusion": 0.2}, thresholds={})
+    assert merged[0].status == "uncertain"
+    assert disagreements([effusion("uncertain")], merged) == ()
+
+
+def test_silence_conflicts_with_present_only() -> None:
+    merged = merge([], {"Edema": 0.9, "Mass": 0.1}, thresholds={})
+    flags = disagreements([], merged)
+    assert [f.finding for f in flags] == ["Edema"]
+    assert "does not mention it" in flags[0].message
+
+
+def test_a_threshold_of_the_checkpoint_replaces_one_half() -> None:
+    (finding,) = merge([], {"Edema": 0.3}, thresholds={"Edema": 0.25})
+    assert finding.status == "present"
+
+
+def test_what_only_the_report_says_comes_after_and_has_no_probability() -> None:
+    merged = merge([effusion("present")], {"Edema": 0.1}, thresholds={})
+    assert [f.name for f in merged] == ["Edema", "Pleural Effusion"]
+    assert merged[1].probability is None
+    assert merged[1].source == REPORT
+
+
+def test_a_wider_name_is_assessed_through_a_narrower_one() -> None:
+    missing = {f.finding for f in not_assessed(["Nodule"])}
+    assert "Lung Lesion" not in missing
+    assert {"Edema", "Mass"} <= missing
