@@ -140,7 +140,7 @@ class Denials:
         nouns = [plural(self._choose(wordings()["findings"][name]["absent"])) for name in names]
         listed = _joined([noun for noun, _ in nouns], comma=self.style % 2 == 0)
         frame = self._choose(wordings()["negatives"]["lists"])
-        if nouns[-1][1]:
+        if nouns[-1][1] and "evidence" not in frame:
             frame = frame.replace(" is ", " are ")
         return Statement(finish(frame.format(list=listed)), _region(names[0]), denied=frozenset(names))
 

@@ -52,10 +52,10 @@ class Style:
     millimetres_below: float
 
 
-_HEART_FIRST = ("devices", "heart", "mediastinum", "hila", "lungs", "pleura", "bones", "soft tissues", "abdomen")
-_LUNGS_FIRST = ("lungs", "pleura", "heart", "mediastinum", "hila", "bones", "soft tissues", "abdomen", "devices")
-_HEART_LATE = ("devices", "lungs", "pleura", "hila", "heart", "mediastinum", "abdomen", "bones", "soft tissues")
-_DEVICES_LAST = ("heart", "mediastinum", "hila", "lungs", "pleura", "abdomen", "soft tissues", "bones", "devices")
+_HEART_FIRST = ("view", "devices", "heart", "mediastinum", "hila", "lungs", "pleura", "bones", "soft tissues", "abdomen")
+_LUNGS_FIRST = ("view", "lungs", "pleura", "heart", "mediastinum", "hila", "bones", "soft tissues", "abdomen", "devices")
+_HEART_LATE = ("view", "devices", "lungs", "pleura", "hila", "heart", "mediastinum", "abdomen", "bones", "soft tissues")
+_DEVICES_LAST = ("view", "heart", "mediastinum", "hila", "lungs", "pleura", "abdomen", "soft tissues", "bones", "devices")
 
 STYLES = (
     Style(0, _HEART_FIRST, False, 0.3, 1.0, 0.9, 0.5, 10),
@@ -170,7 +170,8 @@ def _write(
     asserted = [_assert(finding, style, rng) for finding in positive]
     denials = Denials(style.number, style.terseness, style.merging, rng)
     denied = denials.statements(absent, positive)
-    statements = _ordered([*asserted, *denied, *_fillers(positive, style, rng)], style)
+    fillers = _fillers(positive, [*asserted, *denied], style, rng)
+    statements = _ordered([*asserted, *denied, *fillers], style)
     closing = _impression(positive, style, rng)
     report = Report(
         findings=" ".join(s.text for s in statements),
@@ -182,7 +183,7 @@ def _write(
 
 
 def _positive(told: Sequence[Finding]) -> list[Finding]:
-    """What is to be asserted, certain findings first; `sentences` holds the indices in `told` that each one covers."""
+    """What is to be asserted, certain first; `sentences` holds the indices in `told` that each one covers."""
     numbered = [
         f.model_copy(update={"sentences": (index,)})
         for index, f in enumerate(told)
@@ -218,19 +219,29 @@ def _fitting(
     return options, cumulative(options, style=style, terseness=STYLES[style].terseness)
 
 
-def _fillers(positive: Sequence[Finding], style: Style, rng: np.random.Generator) -> list[Statement]:
-    """Sentences about anatomy that is normal in every phantom; a region with a finding is passed over."""
+def _fillers(
+    positive: Sequence[Finding], said: Sequence[Statement], style: Style, rng: np.random.Generator
+) -> list[Statement]:
+    """Sentences about what is normal in every phantom; a region with a finding is passed over.
+
+    A reporter adds them by habit, and more of them while the report is shorter than `_SHORTEST` words.
+    """
     busy = {_region(f.name) for f in positive}
     busy |= {"hila" for f in positive if f.zone in ("hilar", "retrocardiac")}
+    free = [region for region in wordings()["fillers"] if region not in busy]
+    words = sum(len(statement.text.split()) for statement in said)
     chosen = []
-    for region, texts in wordings()["fillers"].items():
-        if region not in busy and rng.random() < style.fillers * _FILLER_RATES[region]:
-            chosen.append(Statement(_one(texts, rng, style), region))
+    wanted = {region: rng.random() < style.fillers * _FILLER_RATES[region] for region in free}
+    for region in sorted(free, key=lambda name: not wanted[name]):
+        if wanted[region] or words < _SHORTEST:
+            chosen.append(Statement(_one(wordings()["fillers"][region], rng, style), region))
+            words += len(chosen[-1].text.split())
     return chosen
 
 
+_SHORTEST = 12
 _LONGEST_IMPRESSION = 4
-_FILLER_RATES = {"mediastinum": 1.0, "hila": 0.35, "abdomen": 0.3, "soft tissues": 0.25}
+_FILLER_RATES = {"mediastinum": 1.0, "hila": 0.35, "abdomen": 0.3, "soft tissues": 0.25, "view": 0.1}
 
 
 def _ordered(statements: list[Statement], style: Style) -> list[Statement]:

@@ -1,8 +1,8 @@
 """A report becomes the findings it states: the inverse of the grammar, forgiving to what a model writes.
 
-`parse` knows words, not wordings: findings, anatomy with its states, negation, doubt, sides, zones, severities and
-sizes (`lexicon.yaml`).  Every wording of the grammar is inverted exactly, which the tests prove; words and sentences
-outside the lexicon are passed over.
+`parse` knows words, not wordings: findings, anatomy with its states, negation, doubt, sides, zones, severities
+and sizes (`lexicon.yaml`).  Every wording of the grammar is inverted exactly, which the tests prove; words and
+sentences outside the lexicon are passed over.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from contrastcxr.phantom.resolve import resolve
 from contrastcxr.text.clean import sentence_words, split_words
 from contrastcxr.vocab.attributes import FIXED_SIDE, SAYABLE
 
-_MILLIMETRES = {"mm": 1.0, "cm": 10.0, "millimeter": 1.0, "centimeter": 10.0, "millimeters": 1.0, "centimeters": 10.0}
+_MILLIMETRES = {"mm": 1.0, "millimeters": 1.0, "cm": 10.0, "centimeters": 10.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +171,7 @@ def _negated(clause: Sequence[_Item], at: int) -> bool:
 
 
 def _placed(mentions: Sequence[_Mention], clause: Sequence[_Item]) -> list[_Mention]:
-    """Mentions with the sides, zones, severities and sizes of the clause; each goes to the mention it stands by."""
+    """Mentions with the sides, zones, severities and sizes of the clause, each given to the one it stands by."""
     asserted = [mention for mention in mentions if mention.status != "absent"]
     if not asserted:
         return list(mentions)

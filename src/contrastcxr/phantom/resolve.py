@@ -13,8 +13,8 @@ def resolve(mentions: Iterable[Finding]) -> tuple[Finding, ...]:
     """The findings that a row of mentions amounts to, in order of first mention; `unmentioned` ones are dropped.
 
     For each name: (1) an assertion outranks every denial; (2) a mention that says no more than another of its
-    status merges with it; (3) doubt about what is asserted elsewhere without contradiction merges with the assertion;
-    (4) of two that differ in severity alone, the first counts.  What is left side by side are different places.
+    status merges with it; (3) doubt about what is asserted elsewhere without contradiction merges with the
+    assertion; (4) of two that differ in severity alone, the first counts.  What is left are different places.
     """
     by_name: dict[str, list[Finding]] = {}
     for mention in mentions:
