@@ -277,7 +277,8 @@ class _Beams:
         """
         top = score.masked_fill(~live, DEAD).amax(dim=1)
         reachable = top / self.settings.max_tokens**self.settings.length_penalty
-        return (self.best_score >= reachable).unsqueeze(1)
+        settled: Tensor = (self.best_score >= reachable).unsqueeze(1)
+        return settled
 
     def _keep(self, score: Tensor, token: Tensor, parent: Tensor, live: Tensor) -> Tensor:
         K = self.settings.width

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from contrastcxr.errors import IncompatibleError
-from contrastcxr.models.blocks.cache import PatchMemory, TokenCache
+from contrastcxr.models.blocks.cache import BeamGrid, PatchMemory, TokenCache
 
 
 def mask_bias(mask: Tensor, dtype: torch.dtype) -> Tensor:
@@ -64,13 +64,13 @@ class SelfAttention(_Heads):
         bias = None if mask is None else mask_bias(mask, query.dtype)[:, None, None]  # [B, 1, 1, T]
         return self.attend(query, key, value, bias=bias, causal=causal)
 
-    def step(self, x: Tensor, cache: TokenCache) -> tuple[Tensor, TokenCache]:
-        """`x [R, d]` over the tokens of the cache and itself."""
+    def step(self, x: Tensor, cache: TokenCache, layer: int, grid: BeamGrid, bias: Tensor | None) -> Tensor:
+        """`x [R, d]`, whose place in `cache` is written, over its own path of tokens (`bias`, see `mask_bias`)."""
         query, keys_values = self.query_key_value(x).split((self.width, 2 * self.width), dim=-1)
-        cache = cache.append(keys_values)
-        key, value = (self.split(part) for part in cache.written().chunk(2, dim=-1))  # [R, h, t, d/h]
-        answer = self.attend(self.split(query.unsqueeze(1)), key, value, bias=None, causal=False)
-        return answer.squeeze(1), cache
+        cache.write(layer, grid.spread(keys_values))
+        key, value = (self.split(part) for part in cache.read(layer).chunk(2, dim=-1))  # [M, h, t*slots, d/h]
+        query = self.split(grid.spread(query))  # [M, h, slots, d/h]
+        return grid.gather(self.attend(query, key, value, bias=bias, causal=False))
 
 
 class PatchAttention(_Heads):
@@ -89,14 +89,16 @@ class PatchAttention(_Heads):
         query = self.split(self.query(x))
         return self.attend(query, key, value, bias=mask_bias(mask, query.dtype)[:, None, None], causal=False)
 
-    def step(self, x: Tensor, memory: PatchMemory, layer: int, *, weights: bool) -> tuple[Tensor, Tensor | None]:
+    def step(
+        self, x: Tensor, memory: PatchMemory, layer: int, grid: BeamGrid, *, weights: bool
+    ) -> tuple[Tensor, Tensor | None]:
         """`x [R, d]` over the patches of its study, and with `weights` the mean weight of the heads `[R, N]`."""
         key, value = (self.split(part) for part in memory.keys_values[layer].chunk(2, dim=-1))  # [M, h, N, d/h]
-        query = self.split(memory.spread(self.query(x)))  # [M, h, slots, d/h]
+        query = self.split(grid.spread(self.query(x)))  # [M, h, slots, d/h]
         bias = mask_bias(memory.mask, query.dtype)[:, None, None]  # [M, 1, 1, N]
         if not weights:
-            return memory.gather(self.attend(query, key, value, bias=bias, causal=False)), None
+            return grid.gather(self.attend(query, key, value, bias=bias, causal=False)), None
         scores = query @ key.transpose(-2, -1) / math.sqrt(self.width // self.heads) + bias
         shares = torch.softmax(scores.float(), dim=-1)  # [M, h, slots, N]
         answer = self.out(self.merge(shares.to(value.dtype) @ value))
-        return memory.gather(answer), memory.gather(shares.mean(dim=1))
+        return grid.gather(answer), grid.gather(shares.mean(dim=1))

@@ -1,116 +1,163 @@
-"""What a transformer keeps between steps: keys and values of the tokens so far, and of the patches.
+"""What a transformer keeps between steps, laid out so that moving beams about copies next to nothing.
 
-Patches are stored once per study whatever the number of beams, and tokens are written into room made beforehand.
+Prefixes of one study (its beams) share a row of a grid. Keys and values of the patches are stored once per study;
+those of a token stay in the slot they were written to, and every prefix remembers through which slots it came.
+Attention then looks at all slots of its study, masked to its own path.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 
+@dataclass(frozen=True, eq=False)
+class BeamGrid:
+    """Where each of R prefixes stands in a grid of M studies and some slots.
+
+    Attributes:
+        studies: M.
+        slots: the most prefixes that a study has had at once.
+        owner: `[R]`, the study (row of M) of each prefix.
+        place: `[R]`, `owner * slots + slot`.
+    """
+
+    studies: int
+    slots: int
+    owner: Tensor
+    place: Tensor
+
+    @classmethod
+    def of(cls, studies: int, device: torch.device) -> BeamGrid:
+        """One prefix per study."""
+        own = torch.arange(studies, device=device)
+        return cls(studies, 1, own, own)
+
+    @property
+    def slot(self) -> Tensor:
+        """`[R]`, the slot of each prefix."""
+        slot: Tensor = self.place - self.owner * self.slots
+        return slot
+
+    def select(self, index: Tensor) -> tuple[BeamGrid, Tensor | None]:
+        """The grid of the prefixes `index [R']`, and the studies it keeps (None for all, as they were)."""
+        owner = self.owner.index_select(0, index)
+        if torch.equal(owner, self.owner):
+            return self, None
+        kept, owner, counts = torch.unique(owner, return_inverse=True, return_counts=True)
+        slots = max(self.slots, int(counts.max())) if len(counts) else self.slots
+        grid = BeamGrid(len(kept), slots, owner, owner * slots + _rank_within(owner, counts))
+        return grid, None if len(kept) == self.studies else kept
+
+    def spread(self, rows: Tensor) -> Tensor:
+        """`rows [R, ...]` on the grid, `[M, slots, ...]`; empty places are 0."""
+        if len(rows) == self.studies and self.slots == 1:
+            return rows.unsqueeze(1)
+        grid = rows.new_zeros(self.studies * self.slots, *rows.shape[1:])
+        return grid.index_copy_(0, self.place, rows).view(self.studies, self.slots, *rows.shape[1:])
+
+    def gather(self, grid: Tensor) -> Tensor:
+        """The inverse of `spread`: `[M, slots, ...]` to `[R, ...]`."""
+        return grid.flatten(0, 1).index_select(0, self.place)
+
+
 @dataclass
 class _Claim:
-    """How far a buffer has been written, shared by all caches that look at it."""
+    """How many places of the buffers have been written, shared by all caches that look at them."""
 
     used: int
 
 
 @dataclass(frozen=True, eq=False)
 class TokenCache:
-    """Keys and values of the tokens so far, `[R, room, 2d]`, of which `length` are written.
+    """Keys and values of the tokens so far; a value, although written in place where nobody has written before.
 
-    `append` writes in place where nobody has written before and into a copy otherwise, so a cache is a value
-    although it is not copied at every step.
+    Attributes:
+        buffers: per layer `[M, room, slots, 2d]`.
+        length: places written.
+        path: `[R, length]`, the slot that each prefix was in at each place.
     """
 
-    buffer: Tensor
+    buffers: tuple[Tensor, ...]
     length: int
+    path: Tensor
     claim: _Claim
 
     @classmethod
-    def empty(cls, rows: int, width: int, *, like: Tensor, room: int = 32) -> TokenCache:
-        """A cache of no token for `rows` prefixes, with dtype and device of `like`."""
-        return cls(like.new_empty(rows, room, 2 * width), 0, _Claim(0))
+    def empty(cls, layers: int, studies: int, width: int, *, like: Tensor, room: int = 32) -> TokenCache:
+        """A cache of no token, one prefix per study, with dtype and device of `like`."""
+        buffers = tuple(like.new_empty(studies, room, 1, 2 * width) for _ in range(layers))
+        path = torch.empty(studies, 0, dtype=torch.int64, device=like.device)
+        return cls(buffers, 0, path, _Claim(0))
 
-    @property
-    def rows(self) -> int:
-        """Number of rows R."""
-        return self.buffer.shape[0]
-
-    def append(self, keys_values: Tensor) -> TokenCache:
-        """The cache with `keys_values [R, 2d]` of one more token."""
-        room = self.buffer.shape[1]
-        if self.claim.used != self.length or self.length == room:
-            return self._copy(room=max(room, 2 * self.length)).append(keys_values)
-        self.buffer[:, self.length] = keys_values
+    def extended(self, grid: BeamGrid) -> TokenCache:
+        """The cache with room for one more token of every prefix, which each layer then writes."""
+        _, room, slots, _ = self.buffers[0].shape
+        if self.claim.used != self.length or self.length == room or slots != grid.slots:
+            more = room if self.length < room else 2 * room
+            return self._moved(room=more, slots=grid.slots).extended(grid)
         self.claim.used += 1
-        return TokenCache(self.buffer, self.length + 1, self.claim)
+        path = torch.cat([self.path, grid.slot.unsqueeze(1)], dim=1)
+        return replace(self, length=self.length + 1, path=path)
 
-    def select(self, index: Tensor) -> TokenCache:
-        """The rows `index [R']`; only what is written is copied."""
-        _, room, width = self.buffer.shape
-        buffer = self.buffer.new_empty(len(index), room, width)
-        buffer[:, : self.length] = self.written().index_select(0, index)
-        return TokenCache(buffer, self.length, _Claim(self.length))
+    def write(self, layer: int, keys_values: Tensor) -> None:
+        """Put `keys_values [M, slots, 2d]` at the place that `extended` made."""
+        self.buffers[layer][:, self.length - 1] = keys_values
 
-    def written(self) -> Tensor:
-        """Keys and values `[R, length, 2d]`."""
-        return self.buffer[:, : self.length]
+    def read(self, layer: int) -> Tensor:
+        """Keys and values `[M, length * slots, 2d]`."""
+        return self.buffers[layer][:, : self.length].flatten(1, 2)
 
-    def _copy(self, room: int) -> TokenCache:
-        buffer = self.buffer.new_empty(self.rows, room, self.buffer.shape[2])
-        buffer[:, : self.length] = self.written()
-        return TokenCache(buffer, self.length, _Claim(self.length))
+    def visible(self, grid: BeamGrid) -> Tensor | None:
+        """True `[M, slots, length * slots]` on each prefix's own path; None when there is one slot only."""
+        if grid.slots == 1:
+            return None
+        path = grid.spread(self.path).unsqueeze(-1)  # [M, slots, length, 1]
+        return (path == torch.arange(grid.slots, device=path.device)).flatten(2)
+
+    def select(self, index: Tensor, kept: Tensor | None) -> TokenCache:
+        """The prefixes `index [R']`; only their paths are copied, and the buffers when studies are dropped."""
+        path = self.path.index_select(0, index)
+        if kept is None:
+            return replace(self, path=path)
+        _, room, slots, _ = self.buffers[0].shape
+        moved = self._moved(room=room, slots=slots, kept=kept)
+        return replace(moved, path=path)
+
+    def _moved(self, *, room: int, slots: int, kept: Tensor | None = None) -> TokenCache:
+        buffers = tuple(self._copy(buffer, room, slots, kept) for buffer in self.buffers)
+        return TokenCache(buffers, self.length, self.path, _Claim(self.length))
+
+    def _copy(self, buffer: Tensor, room: int, slots: int, kept: Tensor | None) -> Tensor:
+        written = buffer[:, : self.length]
+        written = written if kept is None else written.index_select(0, kept)
+        # Slots that did not exist then are masked, and must be finite all the same.
+        copy = buffer.new_zeros(written.shape[0], room, slots, buffer.shape[3])
+        copy[:, : self.length, : written.shape[2]] = written
+        return copy
 
 
 @dataclass(frozen=True, eq=False)
 class PatchMemory:
-    """Keys and values of the patches, computed once per study and shared by its rows.
+    """Keys and values of the patches, computed once per study.
 
     Attributes:
         keys_values: per layer `[M, N, 2d]`.
         mask: `[M, N]` bool, True for real patches.
-        owner: `[R]`, the study (row of M) of each prefix.
-        place: `[R]`, position of each prefix in a `[M, slots]` grid.
-        slots: the most prefixes that one study has.
     """
 
     keys_values: tuple[Tensor, ...]
     mask: Tensor
-    owner: Tensor
-    place: Tensor
-    slots: int = field(default=1)
 
-    @classmethod
-    def of(cls, keys_values: tuple[Tensor, ...], mask: Tensor) -> PatchMemory:
-        """Memory with one row per study."""
-        own = torch.arange(len(mask), device=mask.device)
-        return cls(keys_values, mask, own, own)
-
-    def select(self, index: Tensor) -> PatchMemory:
-        """The rows `index [R']`; studies that no row belongs to any more are dropped."""
-        owner = self.owner.index_select(0, index)
-        if torch.equal(owner, self.owner):
+    def select(self, kept: Tensor | None) -> PatchMemory:
+        """The studies `kept [M']`; None keeps all."""
+        if kept is None:
             return self
-        studies, owner, counts = torch.unique(owner, return_inverse=True, return_counts=True)
-        slots = int(counts.max()) if len(counts) else 0
-        place = owner * slots + _rank_within(owner, counts)
-        if len(studies) == len(self.mask):
-            return PatchMemory(self.keys_values, self.mask, owner, place, slots)
-        kept = tuple(kv.index_select(0, studies) for kv in self.keys_values)
-        return PatchMemory(kept, self.mask.index_select(0, studies), owner, place, slots)
-
-    def spread(self, rows: Tensor) -> Tensor:
-        """`rows [R, ...]` on the grid of their studies, `[M, slots, ...]`; empty places are 0."""
-        grid = rows.new_zeros(len(self.mask) * self.slots, *rows.shape[1:])
-        return grid.index_copy(0, self.place, rows).view(len(self.mask), self.slots, *rows.shape[1:])
-
-    def gather(self, grid: Tensor) -> Tensor:
-        """The inverse of `spread`: `[M, slots, ...]` to `[R, ...]`."""
-        return grid.flatten(0, 1).index_select(0, self.place)
+        return PatchMemory(
+            tuple(part.index_select(0, kept) for part in self.keys_values), self.mask.index_select(0, kept)
+        )
 
 
 def _rank_within(owner: Tensor, counts: Tensor) -> Tensor:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
 from contrastcxr.errors import IncompatibleError
-from contrastcxr.models.blocks.attention import PatchAttention, SelfAttention
-from contrastcxr.models.blocks.cache import PatchMemory, TokenCache
+from contrastcxr.models.blocks.attention import PatchAttention, SelfAttention, mask_bias
+from contrastcxr.models.blocks.cache import BeamGrid, PatchMemory, TokenCache
 from contrastcxr.models.blocks.norm import UnbiasedLayerNorm
 from contrastcxr.models.decoders.base import ReportDecoder, StepOutput
 from contrastcxr.models.features import VisualFeatures
@@ -65,42 +65,38 @@ class DecoderLayer(nn.Module):
         return answer
 
     def step(
-        self, x: Tensor, cache: TokenCache, memory: PatchMemory, layer: int, *, weights: bool
-    ) -> tuple[Tensor, TokenCache, Tensor | None]:
+        self, x: Tensor, state: TransformerState, layer: int, *, bias: Tensor | None, weights: bool
+    ) -> tuple[Tensor, Tensor | None]:
         """One token `x [R, d]`; with `weights` also its attention over patches `[R, N]`."""
-        answer, cache = self.tokens.step(self.token_norm(x), cache)
+        grid = state.grid
+        x = x + self.dropout(self.tokens.step(self.token_norm(x), state.tokens, layer, grid, bias))
+        answer, attention = self.patches.step(self.patch_norm(x), state.patches, layer, grid, weights=weights)
         x = x + self.dropout(answer)
-        answer, attention = self.patches.step(self.patch_norm(x), memory, layer, weights=weights)
-        x = x + self.dropout(answer)
-        x = x + self.dropout(self.feed_forward(self.feed_forward_norm(x)))
-        return x, cache, attention
+        return x + self.dropout(self.feed_forward(self.feed_forward_norm(x))), attention
 
 
 @dataclass(frozen=True, eq=False)
 class TransformerState:
-    """Keys and values of tokens, per layer, and of patches."""
+    """Keys and values of tokens and of patches, and which prefix belongs to which study."""
 
-    caches: tuple[TokenCache, ...]
-    memory: PatchMemory
+    tokens: TokenCache
+    patches: PatchMemory
+    grid: BeamGrid
 
     @property
     def rows(self) -> int:
         """Number of rows R."""
-        return self.caches[0].rows
-
-    @property
-    def position(self) -> int:
-        """Number of tokens fed so far."""
-        return self.caches[0].length
+        return len(self.grid.owner)
 
     @property
     def device(self) -> torch.device:
         """Where the rows are."""
-        return self.caches[0].buffer.device
+        return self.grid.owner.device
 
     def select(self, index: Tensor) -> TransformerState:
-        """The rows `index [R']`."""
-        return TransformerState(tuple(cache.select(index) for cache in self.caches), self.memory.select(index))
+        """The rows `index [R']`; studies that no row belongs to any more are dropped."""
+        grid, kept = self.grid.select(index)
+        return TransformerState(self.tokens.select(index, kept), self.patches.select(kept), grid)
 
 
 class TransformerDecoder(ReportDecoder):
@@ -168,26 +164,26 @@ class TransformerDecoder(ReportDecoder):
 
     def forward(self, features: VisualFeatures, token_ids: Tensor) -> Tensor:
         """Log-probabilities `[B, T-1, V]` of `token_ids[:, 1:]`."""
-        return self._log_probs(self.hidden(self.encode(features), features.mask, token_ids[:, :-1]))
+        return self.log_probs(self.hidden(self.encode(features), features.mask, token_ids[:, :-1]))
 
     def start(self, features: VisualFeatures) -> TransformerState:
         """Keys and values of the encoded patches, and empty caches."""
         memory = self.encode(features)
         keys_values = tuple(layer.patches.key_value(memory) for layer in self._layers())
-        caches = tuple(
-            TokenCache.empty(features.studies, self.width, like=keys_values[0]) for _ in range(len(self.decoder))
-        )
-        return TransformerState(caches, PatchMemory.of(keys_values, features.mask))
+        tokens = TokenCache.empty(len(keys_values), features.studies, self.width, like=keys_values[0])
+        grid = BeamGrid.of(features.studies, memory.device)
+        return TransformerState(tokens, PatchMemory(keys_values, features.mask), grid)
 
     def step(self, token_ids: Tensor, state: TransformerState) -> StepOutput:
         """One token; attention is the mean of the heads of the last layer."""
-        x = self._embed(token_ids.unsqueeze(1), start=state.position).squeeze(1)  # [R, d]
-        caches, attention = [], None
-        for index, (layer, cache) in enumerate(zip(self._layers(), state.caches, strict=True)):
-            last = index == len(self.decoder) - 1
-            x, cache, attention = layer.step(x, cache, state.memory, index, weights=last)
-            caches.append(cache)
-        return StepOutput(self._log_probs(x), TransformerState(tuple(caches), state.memory), attention)
+        x = self._embed(token_ids.unsqueeze(1), start=state.tokens.length).squeeze(1)  # [R, d]
+        state = replace(state, tokens=state.tokens.extended(state.grid))
+        visible = state.tokens.visible(state.grid)
+        bias = None if visible is None else mask_bias(visible, state.patches.keys_values[0].dtype).unsqueeze(1)
+        attention = None
+        for index, layer in enumerate(self._layers()):
+            x, attention = layer.step(x, state, index, bias=bias, weights=index == len(self.decoder) - 1)
+        return StepOutput(self.log_probs(x), state, attention)
 
     def _layers(self) -> list[DecoderLayer]:
         return [layer for layer in self.decoder if isinstance(layer, DecoderLayer)]
@@ -202,7 +198,8 @@ class TransformerDecoder(ReportDecoder):
         embedded: Tensor = self.embedding_dropout(words + self.positions[start:end])
         return embedded
 
-    def _log_probs(self, hidden: Tensor) -> Tensor:
+    def log_probs(self, hidden: Tensor) -> Tensor:
+        """Log-probabilities `[..., V]` of the token after each `hidden [..., d]`."""
         logits = self.output(self.decoder_norm(hidden))
         return torch.log_softmax(logits.float(), dim=-1)
 
