@@ -13,21 +13,21 @@ from contrastcxr.form import Finding
 from contrastcxr.phantom.wording import choose, finish, plural, wordings
 
 DENIAL_RATES: dict[str, float] = {
-    "Cardiomegaly": 0.86,
-    "Pleural Effusion": 0.84,
-    "Pneumothorax": 0.80,
-    "Consolidation": 0.55,
-    "Fracture": 0.42,
-    "Edema": 0.25,
-    "Nodule": 0.06,
-    "Mass": 0.05,
-    "Atelectasis": 0.03,
+    "Cardiomegaly": 0.80,
+    "Pleural Effusion": 0.76,
+    "Pneumothorax": 0.70,
+    "Consolidation": 0.42,
+    "Fracture": 0.36,
+    "Edema": 0.22,
+    "Nodule": 0.08,
+    "Mass": 0.06,
+    "Atelectasis": 0.04,
     "Support Devices": 0.04,
-    "Pleural Thickening": 0.04,
+    "Pleural Thickening": 0.06,
     "Hernia": 0.03,
-    "Emphysema": 0.03,
-    "Fibrosis": 0.03,
-    "Granuloma": 0.02,
+    "Emphysema": 0.05,
+    "Fibrosis": 0.04,
+    "Granuloma": 0.03,
 }
 """How often a finding that is not there is denied, before a reporter's thoroughness."""
 
@@ -35,7 +35,7 @@ PLAIN_RATES: dict[str, float] = {**DENIAL_RATES, "Pneumonia": 0.08, "Infiltratio
 LUNG = frozenset(
     ("Nodule", "Mass", "Consolidation", "Atelectasis", "Edema", "Emphysema", "Fibrosis", "Granuloma")
 ) | frozenset(("Infiltration", "Pneumonia"))
-_CLEAR_LUNGS = 0.62
+_CLEAR_LUNGS = 0.55
 _OTHERWISE_CLEAR = 0.3
 _LISTED = ("Consolidation", "Pleural Effusion", "Pneumothorax", "Edema", "Atelectasis", "Nodule", "Mass")
 _LISTED_LATE = ("Infiltration", "Pneumonia", "Pleural Thickening", "Emphysema", "Fibrosis", "Granuloma")
@@ -132,7 +132,7 @@ class Denials:
         return said + [self._list([name]) for name in ("Hernia",) if name in left]
 
     def _shuffled(self, group: list[str]) -> list[str]:
-        if self.rng.random() < 0.7:
+        if self.rng.random() < 0.8:
             return group
         return [group[index] for index in self.rng.permutation(len(group))]
 

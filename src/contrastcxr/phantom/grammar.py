@@ -40,10 +40,10 @@ SPOKEN = (*PHANTOM, SUPPORT_DEVICES)
 
 @dataclass(frozen=True)
 class Style:
-    """A reporter's habits. Rates multiply the rates of `denial.py`; `order` is the order of regions."""
+    """A reporter's habits. Rates multiply the rates of `denial.py`; `order` names the regions in order."""
 
     number: int
-    order: tuple[str, ...]
+    order: str
     abnormal_first: bool
     terseness: float
     thoroughness: float
@@ -52,10 +52,10 @@ class Style:
     millimetres_below: float
 
 
-_HEART_FIRST = ("view", "devices", "heart", "mediastinum", "hila", "lungs", "pleura", "bones", "soft tissues", "abdomen")
-_LUNGS_FIRST = ("view", "lungs", "pleura", "heart", "mediastinum", "hila", "bones", "soft tissues", "abdomen", "devices")
-_HEART_LATE = ("view", "devices", "lungs", "pleura", "hila", "heart", "mediastinum", "abdomen", "bones", "soft tissues")
-_DEVICES_LAST = ("view", "heart", "mediastinum", "hila", "lungs", "pleura", "abdomen", "soft tissues", "bones", "devices")
+_HEART_FIRST = "view devices heart mediastinum hila lungs pleura bones soft-tissues abdomen"
+_LUNGS_FIRST = "view lungs pleura heart mediastinum hila bones soft-tissues abdomen devices"
+_HEART_LATE = "view devices lungs pleura hila heart mediastinum abdomen bones soft-tissues"
+_DEVICES_LAST = "view heart mediastinum hila lungs pleura abdomen soft-tissues bones devices"
 
 STYLES = (
     Style(0, _HEART_FIRST, False, 0.3, 1.0, 0.9, 0.5, 10),
@@ -81,19 +81,31 @@ class WrittenReport:
 
 
 def write_report(
-    findings: Sequence[Finding], *, rng: np.random.Generator, style: int | None = None, indication: str = ""
+    findings: Sequence[Finding],
+    *,
+    rng: np.random.Generator,
+    style: int | None = None,
+    indication: str = "",
+    denied: Iterable[str] | None = None,
 ) -> WrittenReport:
-    """A report that says exactly these findings, denies some others and leaves the rest unmentioned.
+    """A report that asserts these findings, denies some others and leaves the rest unmentioned.
 
-    Findings `present` or `uncertain` are asserted.  A name given as `absent` or `unmentioned` is denied or passed
-    over as told; for every other name of `SPOKEN` the reporter chooses.  A finding that says no more than another
-    (see `resolve`) is said with it.  Raises `UnknownNameError` for a name or zone outside the closed lists of
-    `vocab.attributes`.
+    Findings `present` or `uncertain` are asserted; one that says no more than another (see `resolve`) is said with
+    it.  Of the other names of `SPOKEN`, given as `absent` or not at all, the reporter chooses which to deny,
+    unless `denied` names them.  Raises `UnknownNameError` for a name or zone outside `vocab.attributes`.
     """
     habits = STYLES[int(rng.integers(len(STYLES))) if style is None else style]
     told = tuple(as_said(finding) for finding in findings)
-    absent = _absent(told, SPOKEN, DENIAL_RATES, habits, rng)
+    absent = _absent(told, SPOKEN, DENIAL_RATES, habits, rng) if denied is None else _denied(told, denied)
     return _write(told, SPOKEN, absent, habits, rng, indication)
+
+
+def write_again(written: WrittenReport, *, rng: np.random.Generator, style: int | None = None) -> WrittenReport:
+    """The same assertions and denials in other words: another reporter, or the same one on another day."""
+    denied = [finding.name for finding in written.findings if finding.status == "absent"]
+    return write_report(
+        written.findings, rng=rng, style=style, indication=written.report.indication, denied=denied
+    )
 
 
 def write_from_labels(
@@ -149,13 +161,21 @@ def _absent(
     style: Style,
     rng: np.random.Generator,
 ) -> frozenset[str]:
-    asserted = {finding.name for finding in told if finding.status in ("present", "uncertain")}
-    denied = {finding.name for finding in told if finding.status == "absent"} - asserted
-    settled = asserted | denied | {finding.name for finding in told if finding.status == "unmentioned"}
-    free = [name for name in names if name not in settled]
-    if not free:
-        return frozenset(denied)
-    return frozenset(denied | choose_absent(free, asserted, rates, style.thoroughness, rng))
+    asserted = _asserted_names(told)
+    free = [name for name in names if name not in asserted]
+    return frozenset(choose_absent(free, asserted, rates, style.thoroughness, rng))
+
+
+def _denied(told: Sequence[Finding], names: Iterable[str]) -> frozenset[str]:
+    denied = frozenset(names)
+    unknown = next((name for name in denied if name not in SPOKEN), None)
+    if unknown is not None:
+        raise UnknownNameError("finding", unknown, SPOKEN)
+    return denied - _asserted_names(told)
+
+
+def _asserted_names(told: Iterable[Finding]) -> set[str]:
+    return {finding.name for finding in told if finding.status in ("present", "uncertain")}
 
 
 def _write(
@@ -241,13 +261,13 @@ def _fillers(
 
 _SHORTEST = 12
 _LONGEST_IMPRESSION = 4
-_FILLER_RATES = {"mediastinum": 1.0, "hila": 0.35, "abdomen": 0.3, "soft tissues": 0.25, "view": 0.1}
+_FILLER_RATES = {"mediastinum": 1.0, "hila": 0.35, "abdomen": 0.3, "soft-tissues": 0.25, "view": 0.1}
 
 
 def _ordered(statements: list[Statement], style: Style) -> list[Statement]:
     def place(statement: Statement) -> tuple[bool, int, bool]:
         late = style.abnormal_first and not statement.abnormal
-        return (late, style.order.index(statement.region), not statement.abnormal)
+        return (late, style.order.split().index(statement.region), not statement.abnormal)
 
     return sorted(statements, key=place)
 
@@ -265,14 +285,14 @@ def _impression(positive: Sequence[Finding], style: Style, rng: np.random.Genera
 def _located(
     told: Sequence[Finding], names: Sequence[str], absent: frozenset[str], statements: Sequence[Statement]
 ) -> tuple[Finding, ...]:
-    """Each finding with the sentences that say it; names told absent or unmentioned come with the unsaid ones."""
+    """Each asserted finding with the sentences that say it, then each other name, denied or unmentioned."""
     said = [
         f.model_copy(update={"sentences": tuple(i for i, s in enumerate(statements) if index in s.given)})
         for index, f in enumerate(told)
         if f.status in ("present", "uncertain")
     ]
     spoken = {f.name for f in said}
-    for name in dict.fromkeys((*names, *(f.name for f in told))):
+    for name in names:
         if name in absent:
             where = tuple(i for i, s in enumerate(statements) if name in s.denied)
             said.append(Finding(name=name, status="absent", sentences=where))

@@ -36,8 +36,8 @@ _SAYS = {
     "third": {"zone"},
     "size": {"size"},
 }
-STEEPNESS = 1.0
-"""How fast wordings get rarer down a list: the weight of rank r is `(r + 1) ** -STEEPNESS`."""
+STEEPNESS = {"finding": 2.2, "normal": 1.5}
+"""How fast wordings get rarer down a list: the weight of rank r is `(r + 1) ** -steepness`."""
 
 
 @cache
@@ -96,9 +96,9 @@ def plural(noun: str) -> tuple[str, bool]:
     return (noun[1:], True) if noun.startswith("~") else (noun, False)
 
 
-def ranked(texts: Iterable[str], *, share: float = 1.0) -> list[Wording]:
+def ranked(texts: Iterable[str], *, kind: str = "finding") -> list[Wording]:
     """Wordings of a list in which earlier is commoner; `*` marks a terse one."""
-    weights = [(text, share * (rank + 1) ** -STEEPNESS) for rank, text in enumerate(texts)]
+    weights = [(text, (rank + 1) ** -STEEPNESS[kind]) for rank, text in enumerate(texts)]
     return [Wording(text.removeprefix("*"), weight, text.startswith("*")) for text, weight in weights]
 
 
@@ -111,7 +111,7 @@ def sentences_for(key: str, status: str) -> tuple[Wording, ...]:
         for noun in ranked(entry["nouns"])
         for frame in ranked(wordings()["frames"][status])
     ]
-    return (*framed, *ranked(entry.get(status, ()), share=1.2))
+    return (*framed, *ranked(entry.get(status, ())))
 
 
 @cache
@@ -150,14 +150,14 @@ def pick(options: Sequence[Wording], weights: np.ndarray, rng: np.random.Generat
 
 
 def choose(texts: Iterable[str], *, style: int, terseness: float, rng: np.random.Generator) -> str:
-    """One text of a ranked list, by a reporter's habits."""
+    """One of a ranked list of normal sentences or nouns, by a reporter's habits."""
     options, weights = _habitual(tuple(texts), style, terseness)
     return pick(options, weights, rng).text
 
 
 @cache
 def _habitual(texts: tuple[str, ...], style: int, terseness: float) -> tuple[tuple[Wording, ...], np.ndarray]:
-    options = tuple(ranked(texts))
+    options = tuple(ranked(texts, kind="normal"))
     return options, cumulative(options, style=style, terseness=terseness)
 
 
@@ -167,8 +167,8 @@ def cumulative(options: Iterable[Wording], *, style: int, terseness: float) -> n
 
 
 def habit(style: int, text: str) -> float:
-    """How fond a reporter is of a wording: 3, 1 or 1/3, fixed by the pair and by nothing else."""
-    return (3.0, 1.0, 1.0, 1 / 3)[zlib.crc32(f"{style}|{text}".encode()) % 4]
+    """How fond a reporter is of a wording: 2, 1 or 1/2, fixed by the pair and by nothing else."""
+    return (2.0, 1.0, 1.0, 0.5)[zlib.crc32(f"{style}|{text}".encode()) % 4]
 
 
 def slots_of(finding: Finding) -> frozenset[str]:
