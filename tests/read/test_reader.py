@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_system import save_tiny, tiny_config, tiny_study
 
 from contrastcxr.data.batch import collate, prepare
 from contrastcxr.errors import ImageError, IncompatibleError, UnknownNameError
 from contrastcxr.form import Reading, Study, View
 from contrastcxr.read.reader import Reader
 from contrastcxr.vocab.labels import PHANTOM
+from tiny_system import save_tiny, tiny_config, tiny_study
 
 NUCLEUS = {"method": "nucleus", "max_tokens": 24, "top_p": 0.95, "temperature": 1.5}
 

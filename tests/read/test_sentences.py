@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from tiny_system import SENTENCES
 
 from contrastcxr.phantom.grammar import write_from_labels
 from contrastcxr.read.sentences import ending_ids, sentences_of
 from contrastcxr.text.clean import split_sentences
 from contrastcxr.text.tokenizer import Tokenizer
+from tiny_system import SENTENCES
 
 
 def words_of(tokenizer: Tokenizer, text: str) -> list[int]:

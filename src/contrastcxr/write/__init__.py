@@ -12,6 +12,8 @@ from contrastcxr.write.as_json import JsonWriter
 from contrastcxr.write.html import HtmlWriter
 from contrastcxr.write.pictures import Pictures
 
+__all__ = ["WRITERS", "HtmlWriter", "JsonWriter", "Pictures", "Writer", "get_writer"]
+
 
 class Writer(Protocol):
     """Writes the reading of a study into a folder and returns the file."""

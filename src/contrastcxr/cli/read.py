@@ -1,0 +1,134 @@
+"""`contrastcxr read PATH…`: radiographs in, readings out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from contrastcxr.cli import output
+from contrastcxr.cli.output import Output
+from contrastcxr.cli.reading import DEFAULT_MODEL, Done, open_desk
+
+if TYPE_CHECKING:
+    from contrastcxr.data.failures import Failure
+    from contrastcxr.form import Study
+
+SOME_FAILED = 1
+SHOWN = 12
+
+
+def read(
+    paths: Annotated[
+        list[Path],
+        typer.Argument(metavar="PATH...", help="DICOM files or folders, PNG or JPEG files, a manifest."),
+    ],
+    model: Annotated[
+        str, typer.Option("--model", "-m", help="A bundled name, a file or a run folder.")
+    ] = DEFAULT_MODEL,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the readings.")] = Path("readings"),
+    formats: Annotated[str, typer.Option("--format", "-f", help="html, json, or both.")] = "html,json",
+    pool_root: Annotated[
+        list[str] | None,
+        typer.Option("--pool-root", metavar="NAME:PATH", help="Show the normals compared with, from this data."),
+    ] = None,
+    keep_ids: Annotated[
+        bool, typer.Option("--keep-ids", help="Keep the identifiers of DICOM studies instead of hashes.")
+    ] = False,
+    device: output.Device = "cpu",
+    dtype: output.Dtype = None,
+    seed: output.Seed = 0,
+    quiet: output.Quiet = False,
+    as_json: output.Json = False,
+    verbose: output.Verbose = False,
+) -> None:
+    """Read studies and write a page of each. Research use; not a medical device."""
+    said = output.begin(quiet=quiet, as_json=as_json, verbose=verbose)
+    desk = open_desk(
+        model=model,
+        out=out,
+        formats=[name.strip() for name in formats.split(",") if name.strip()],
+        pool_roots=pool_root or (),
+        device=device,
+        dtype=dtype,
+        seed=seed,
+    )
+
+    def progress(studies: Iterable[Study], total: int) -> Iterable[Study]:
+        return said.progress(studies, total=total, doing="reading")
+
+    failures: list[Failure] = []
+    done = list(desk.read(paths, keep_ids=keep_ids, on_failure=failures.append, progress=progress))
+    _conclude(said, done, failures, index=desk.finish(done))
+
+
+def _conclude(said: Output, done: Sequence[Done], failures: Sequence[Failure], *, index: Path | None) -> None:
+    if done:
+        said.result(summary(done, index))
+    said.result_json(
+        {"readings": [_line(each) for each in done], "failures": [vars(failure) for failure in failures]}
+    )
+    for failure in failures:
+        said.complain(f"failed: {failure.message}")
+    if failures:
+        said.complain(f"{len(failures)} failed, {len(done)} read")
+        raise typer.Exit(SOME_FAILED)
+
+
+def _line(done: Done) -> dict[str, object]:
+    return {
+        "study_id": done.reading.study_id,
+        "present": sorted(done.reading.present()),
+        "report": done.reading.report.findings,
+        "files": {name: str(path) for name, path in done.files.items()},
+    }
+
+
+def summary(done: Sequence[Done], index: Path | None) -> str:
+    """Return one screen on what was read, and where the pages are."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for name, share in (("study", 2), ("view", 1), ("present", 3), ("report begins", 4)):
+        table.add_column(name, ratio=share, overflow="fold" if name != "report begins" else "ellipsis")
+    for each in done[:SHOWN]:
+        table.add_row(each.reading.study_id, each.position, _present(each), _first_sentence(each))
+    console = Console(record=True, quiet=False, width=_width(), highlight=False)
+    with console.capture() as captured:
+        console.print(table)
+    rest = [f"… and {len(done) - SHOWN} more"] if len(done) > SHOWN else []
+    return "\n".join([captured.get().rstrip("\n"), *rest, "", *_where(done, index)])
+
+
+def _width() -> int:
+    import shutil
+
+    return min(shutil.get_terminal_size((110, 24)).columns, 140)
+
+
+def _present(done: Done) -> str:
+    found = [f for f in done.reading.findings if f.status == "present"]
+    found.sort(key=lambda f: -(f.probability or 0))
+    names = [f.name if f.probability is None else f"{f.name} {f.probability:.2f}" for f in found]
+    return ", ".join(names) or "none"
+
+
+def _first_sentence(done: Done) -> str:
+    return done.reading.report.sentences[0] if done.reading.report.sentences else "(empty)"
+
+
+def _where(done: Sequence[Done], index: Path | None) -> list[str]:
+    files = [each.files for each in done]
+    pages = [paths["html"] for paths in files if "html" in paths]
+    lines = [f"{len(done)} read by {done[0].reading.author.name}. Research use; not a medical device."]
+    if index is not None:
+        lines.append(f"pages    {index}")
+    elif pages:
+        lines.append(f"page     {pages[0]}")
+    data = [paths["json"] for paths in files if "json" in paths]
+    if data:
+        lines.append(f"data     {data[0]}" + (f" and {len(data) - 1} more" if len(data) > 1 else ""))
+    return lines

@@ -1,0 +1,202 @@
+"""Paths in, readings and their pages out: what `contrastcxr read` does, as one call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from contrastcxr.errors import InputError, OutputError, RequestError
+
+if TYPE_CHECKING:
+    from contrastcxr.data.failures import Failure
+    from contrastcxr.form import Reading, Study, View
+    from contrastcxr.read.reader import Reader
+    from contrastcxr.write import Writer
+
+DEFAULT_MODEL = "phantom"
+FORMATS = ("html", "json")
+_TOGETHER = 8
+
+OnFailure = Callable[["Failure"], None]
+
+
+@dataclass(frozen=True)
+class Done:
+    """One study that was read: its reading, and the files that hold it, by format."""
+
+    reading: Reading
+    position: str
+    files: dict[str, Path] = field(default_factory=dict)
+
+
+def read(
+    paths: str | Path | Iterable[str | Path],
+    *,
+    model: str | Path = DEFAULT_MODEL,
+    out: str | Path | None = None,
+    formats: Sequence[str] = FORMATS,
+    pool_roots: Sequence[str] = (),
+    keep_ids: bool = False,
+    device: str = "cpu",
+    dtype: str | None = None,
+    seed: int = 0,
+    on_failure: OnFailure | None = None,
+) -> list[Reading]:
+    """Read studies from files and folders, and write a page of each when `out` is given.
+
+    Args:
+        paths: DICOM files or folders, PNG or JPEG files, or a manifest; one or several.
+        model: a checkpoint file, a run folder or the name of a bundled model.
+        out: folder for the files; None writes nothing.
+        formats: of the files, `html` and `json`.
+        pool_roots: where pictures of pool normals may be taken from, such as `nih14:/data/nih`.
+        keep_ids: keep the identifiers of DICOM studies instead of hashes.
+        device: `cpu`, `cuda`, `mps` …
+        dtype: `float32`, `bfloat16` or `float16`; None is float32.
+        seed: of sampling.
+        on_failure: called with each input that could not be read; without it the first one raises.
+
+    Raises:
+        RequestError: an unknown model, format or source.
+        InputError: an input cannot be read and there is no `on_failure`.
+        OutputError: a file cannot be written and there is no `on_failure`.
+    """
+    desk = open_desk(
+        model=model, out=out, formats=formats, pool_roots=pool_roots, device=device, dtype=dtype, seed=seed
+    )
+    several = [paths] if isinstance(paths, str | Path) else list(paths)
+    done = list(desk.read(several, keep_ids=keep_ids, on_failure=on_failure or _raise))
+    desk.finish(done)
+    return [each.reading for each in done]
+
+
+def _raise(failure: Failure) -> None:
+    raise InputError(failure.message)
+
+
+@dataclass(frozen=True)
+class Desk:
+    """A reader with its writers: studies go through it a few at a time, so that memory stays bounded."""
+
+    reader: Reader
+    writers: tuple[Writer, ...]
+    out: Path | None
+
+    def read(
+        self,
+        paths: Sequence[str | Path],
+        *,
+        keep_ids: bool,
+        on_failure: OnFailure,
+        progress: Callable[[Iterable[Study], int], Iterable[Study]] | None = None,
+    ) -> Iterator[Done]:
+        """Yield each study that was read and written; the others go to `on_failure`.
+
+        Args:
+            paths: as a person types them.
+            keep_ids: keep the identifiers of DICOM studies instead of hashes.
+            on_failure: called with each input that failed; the rest goes on when it returns.
+            progress: given the studies and their number, gives the studies again while showing how far it is.
+        """
+        from contrastcxr.data.inputs import studies_from_paths
+
+        studies, failures = studies_from_paths(paths, keep_ids=keep_ids)
+        for failure in failures:
+            on_failure(failure)
+        shown = studies if progress is None else progress(studies, len(studies))
+        waiting: list[Study] = []
+        for study in shown:
+            waiting += self._loaded(study, on_failure)
+            if len(waiting) == _TOGETHER:
+                yield from self._finished(waiting, on_failure)
+                waiting = []
+        yield from self._finished(waiting, on_failure)
+
+    def _loaded(self, study: Study, on_failure: OnFailure) -> list[Study]:
+        from contrastcxr.data.inputs import with_pixels
+
+        loaded, failures = with_pixels(study)
+        for failure in failures:
+            on_failure(failure)
+        return [] if loaded is None else [loaded]
+
+    def _finished(self, studies: Sequence[Study], on_failure: OnFailure) -> Iterator[Done]:
+        from contrastcxr.data.failures import Failure
+
+        readings = self.reader.read_batch(studies) if studies else []
+        for study, reading in zip(studies, readings, strict=True):
+            try:
+                yield Done(reading, " + ".join(v.position for v in study.views), self._write(reading, study))
+            except (InputError, OutputError) as error:
+                on_failure(Failure.of(study.study_id, error))
+
+    def _write(self, reading: Reading, study: Study) -> dict[str, Path]:
+        if self.out is None:
+            return {}
+        return {writer.name: writer.write(reading, study, self.out) for writer in self.writers}
+
+    def finish(self, done: Sequence[Done]) -> Path | None:
+        """Write the list of the pages when there are several, and return it."""
+        from contrastcxr.write.html import write_index
+
+        pages = [(each.reading, each.files["html"]) for each in done if "html" in each.files]
+        if self.out is None or len(pages) < 2:
+            return None
+        return write_index([reading for reading, _ in pages], [page for _, page in pages], self.out)
+
+
+def open_desk(
+    *,
+    model: str | Path,
+    out: str | Path | None,
+    formats: Sequence[str],
+    pool_roots: Sequence[str],
+    device: str,
+    dtype: str | None,
+    seed: int,
+) -> Desk:
+    """Return a desk after checking the whole request, before any input is touched.
+
+    Raises:
+        RequestError: an unknown model, format, device or source.
+    """
+    # Imported here: torch takes seconds, and a wrong format needs none of it.
+    from contrastcxr.write import Pictures, get_writer
+
+    pictures = Pictures(tuple(_finder(root) for root in pool_roots))
+    writers = tuple(get_writer(name, pictures=pictures) for name in dict.fromkeys(formats))
+    from contrastcxr.read.reader import Reader
+
+    _check_device(device)
+    reader = Reader.from_checkpoint(model, device=device, dtype=dtype, seed=seed)
+    return Desk(reader, writers, None if out is None else Path(out))
+
+
+def _check_device(device: str) -> None:
+    import torch
+
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise RequestError(
+            f"device '{device}' cannot be used ({reason}); choose cpu, or see `contrastcxr doctor`"
+        ) from error
+
+
+def _finder(root: str) -> Callable[[str], View | None]:
+    """Look images up by id in a source, which is opened when the first one is wanted."""
+    from contrastcxr.data.sources import open_source, parse_spec
+
+    parse_spec(root)
+
+    @cache
+    def views() -> dict[str, View]:
+        studies = open_source(root).studies()
+        named = ((study.study_id, view) for study in studies for view in study.views)
+        return {name: view for study, view in named for name in (f"{study}/{view.view_id}", view.view_id)}
+
+    return lambda image_id: views().get(image_id)
