@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
@@ -90,3 +91,33 @@ def begin(*, quiet: bool = False, as_json: bool = False, verbose: bool = False, 
     logging.basicConfig(level=logging.INFO if joined.verbose else logging.WARNING, format="%(name)s: %(message)s")
     _CURRENT.set(joined)
     return joined
+
+
+def table(rows: Sequence[Mapping[str, object]]) -> str:
+    """Return rows of equal keys as a table as wide as the terminal."""
+    from rich.table import Table
+
+    made = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for name in rows[0] if rows else ():
+        made.add_column(name, overflow="fold")
+    for row in rows:
+        made.add_row(*(escape_markup(str(value)) for value in row.values()))
+    return render(made)
+
+
+def render(made: object) -> str:
+    """Return something of rich as text, at most 140 characters wide."""
+    from rich.console import Console
+
+    width = min(shutil.get_terminal_size((110, 24)).columns, 140)
+    console = Console(width=width, highlight=False, emoji=False)
+    with console.capture() as captured:
+        console.print(made)
+    return captured.get().rstrip("\n")
+
+
+def escape_markup(text: str) -> str:
+    """Return text in which square brackets are square brackets."""
+    from rich.markup import escape
+
+    return escape(text)

@@ -88,25 +88,17 @@ def _line(done: Done) -> dict[str, object]:
 
 def summary(done: Sequence[Done], index: Path | None) -> str:
     """Return one screen on what was read, and where the pages are."""
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for name, share in (("study", 2), ("view", 1), ("present", 3), ("report begins", 4)):
-        table.add_column(name, ratio=share, overflow="fold" if name != "report begins" else "ellipsis")
-    for each in done[:SHOWN]:
-        table.add_row(each.reading.study_id, each.position, _present(each), _first_sentence(each))
-    console = Console(record=True, quiet=False, width=_width(), highlight=False)
-    with console.capture() as captured:
-        console.print(table)
+    rows = [
+        {
+            "study": each.reading.study_id,
+            "view": each.position,
+            "present": _present(each),
+            "report begins": _first_sentence(each),
+        }
+        for each in done[:SHOWN]
+    ]
     rest = [f"… and {len(done) - SHOWN} more"] if len(done) > SHOWN else []
-    return "\n".join([captured.get().rstrip("\n"), *rest, "", *_where(done, index)])
-
-
-def _width() -> int:
-    import shutil
-
-    return min(shutil.get_terminal_size((110, 24)).columns, 140)
+    return "\n".join([output.table(rows), *rest, "", *_where(done, index)])
 
 
 def _present(done: Done) -> str:

@@ -1,0 +1,96 @@
+"""`contrastcxr data list` and `contrastcxr data check D`: the sources known, and whether one is complete."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from contrastcxr.cli import output
+
+if TYPE_CHECKING:
+    from contrastcxr.data.source import Source
+
+SOME_FAILED = 1
+SHOWN = 10
+
+data = typer.Typer(
+    help="List the data sources known, or check one.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    add_completion=False,
+)
+
+
+@data.command("list")
+def list_(quiet: output.Quiet = False, as_json: output.Json = False, verbose: output.Verbose = False) -> None:
+    """List the data sources known."""
+    said = output.begin(quiet=quiet, as_json=as_json, verbose=verbose)
+    from contrastcxr.data import SOURCES
+
+    rows = [
+        {
+            "name": f"{name}:<{kind.root}>",
+            "what": kind.summary,
+            "splits": " ".join(kind.splits) or "none",
+            "parameters": " ".join(kind.params),
+            "licence": kind.licence.terms,
+        }
+        for name, kind in SOURCES.items()
+    ]
+    said.result("\n\n".join("\n".join(_block(row)) for row in rows))
+    said.result_json(rows)
+
+
+def _block(row: dict[str, str]) -> list[str]:
+    name, what, *details = row.items()
+    return [name[1], f"  {what[1]}", *(f"  {key}: {value}" for key, value in details if value)]
+
+
+@data.command()
+def check(
+    source: Annotated[str, typer.Argument(metavar="D", help="A source with its root, such as nih14:/data/nih.")],
+    quiet: output.Quiet = False,
+    as_json: output.Json = False,
+    verbose: output.Verbose = False,
+) -> None:
+    """Say what a source holds and what it lacks; exit status 1 when images are missing."""
+    said = output.begin(quiet=quiet, as_json=as_json, verbose=verbose)
+    from contrastcxr.data import open_source
+
+    opened = open_source(source)
+    report = _report(opened)
+    said.result("\n".join(_lines(report)))
+    said.result_json(report)
+    if opened.missing:
+        raise typer.Exit(SOME_FAILED)
+
+
+def _report(source: Source) -> dict[str, Any]:
+    studies = source.studies()
+    views = [view for study in studies for view in study.views]
+    return {
+        "source": source.name,
+        "licence": source.licence.terms,
+        "studies": len(studies),
+        "patients": len({study.patient_id for study in studies if study.patient_id is not None}),
+        "images": len(views),
+        "splits": dict(Counter(study.split or "none" for study in studies)),
+        "views": dict(Counter(view.position for view in views)),
+        "read by": dict(Counter(r.author.name for study in studies for r in study.readings)),
+        "missing": len(source.missing),
+        "first missing": list(source.missing[:SHOWN]),
+    }
+
+
+def _lines(report: dict[str, Any]) -> list[str]:
+    plain = {key: value for key, value in report.items() if key != "first missing"}
+    lines = [f"{key:<10} {_words(value)}" for key, value in plain.items()]
+    return [*lines, *(f"  missing  {line}" for line in report["first missing"])]
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {count:,}" for name, count in value.items()) or "none"
+    return f"{value:,}" if isinstance(value, int) else str(value)
