@@ -6,6 +6,7 @@ project has settings for. Nothing is downloaded unless `weights="hub"` is asked 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Mapping
@@ -87,8 +88,15 @@ class Encoder(nn.Module):
         self.channels, self.grid = self._measure()
 
     def _measure(self) -> tuple[int, tuple[int, int]]:
-        with torch.no_grad():
-            feature_map = self._map(torch.zeros(1, 3, self.image_size, self.image_size))
+        side = self.image_size
+        try:
+            with torch.no_grad():
+                feature_map = self._map(torch.zeros(1, 3, side, side, dtype=self._dtype))
+        except (AttributeError, AssertionError, IndexError, ValueError, RuntimeError) as error:
+            raise IncompatibleError(
+                f"encoder '{self.name}' gives no feature map at stage {self.stage} for {side} pixels "
+                f"({first_line(error)}); choose another stage, image size or encoder"
+            ) from error
         return feature_map.shape[1], (feature_map.shape[2], feature_map.shape[3])
 
     def _map(self, images: Tensor) -> Tensor:
@@ -164,7 +172,7 @@ def build_encoder(
 
     Raises:
         UnknownNameError: timm has no such model.
-        IncompatibleError: the model gives no feature map, or the package has no weights for it.
+        IncompatibleError: the model gives no feature map there, or no package has weights for it.
         CheckpointError: the file does not fit the model or is a pickle that was not allowed.
         MissingExtraError: the package of the weights is not installed.
         RequestError: the hub could not be reached.
@@ -172,7 +180,7 @@ def build_encoder(
     backbone = _create(name, image_size=image_size, pretrained=weights == "hub", seed=seed)
     note = load_weights(backbone, name, weights, allow_pickle=allow_pickle, seed=seed)
     _drop_classifier(backbone)
-    _check_map(backbone, name, stage)
+    _drop_later_stages(backbone, stage)
     settings = backbone.pretrained_cfg
     return Encoder(
         backbone,
@@ -222,7 +230,10 @@ def _drop_classifier(backbone: nn.Module) -> None:
         reset(0)
 
 
-def _check_map(backbone: nn.Module, name: str, stage: int | None) -> None:
-    if hasattr(backbone, "forward_intermediates") or (stage is None and hasattr(backbone, "forward_features")):
+def _drop_later_stages(backbone: nn.Module, stage: int | None) -> None:
+    """What comes after the stage that is read would never learn, yet be saved."""
+    prune = getattr(backbone, "prune_intermediate_layers", None)
+    if prune is None or stage is None:
         return
-    raise IncompatibleError(f"encoder '{name}' gives no feature map (stage {stage}); choose one that does")
+    with contextlib.suppress(AssertionError, IndexError, ValueError):  # no such stage: said when it is measured
+        prune([stage], prune_norm=False, prune_head=True)

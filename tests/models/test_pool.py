@@ -1,0 +1,136 @@
+"""The normality pool: who is in it, who is left out, and its two controls."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+
+from contrastcxr.errors import IncompatibleError, UnknownNameError
+from contrastcxr.models.pool import NormalityPool, PoolRows, build_pool, extremes
+
+COUNT = 12
+
+
+def _rows() -> PoolRows:
+    return PoolRows(
+        image_ids=tuple(f"i{n}" for n in range(COUNT)),
+        study_ids=tuple(f"s{n // 2}" for n in range(COUNT)),
+        patient_ids=(None, *(f"p{n // 3}" for n in range(1, COUNT))),
+        positions=("PA", "LATERAL") * (COUNT // 2 - 1) + ("AP", "unknown"),
+        locators=(None,) * COUNT,
+    )
+
+
+@pytest.fixture
+def raw() -> torch.Tensor:
+    return torch.randn(COUNT, 4, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture
+def pool(raw: torch.Tensor) -> NormalityPool:
+    return NormalityPool(raw, _rows())
+
+
+def test_every_row_of_the_patient_being_read_is_left_out(pool: NormalityPool) -> None:
+    mask = pool.exclude_mask(["p1", "stranger", None])
+    assert [pool.patient_ids[n] for n in mask[0].nonzero().flatten()] == ["p1"] * 3
+    assert not mask[1].any()
+    assert not mask[2].any()  # an unknown patient is not the pool's unknown patient
+
+
+def test_only_rows_of_the_views_of_the_study_are_kept(pool: NormalityPool) -> None:
+    mask = pool.match_mask([["PA"], ["PA", "LATERAL"], ["AP"]])
+    kept = [{pool.positions[n] for n in (~row).nonzero().flatten()} for row in mask]
+    assert kept == [{"PA", "unknown"}, {"PA", "LATERAL", "unknown"}, {"AP", "unknown"}]
+
+
+@pytest.mark.parametrize("views", [["unknown"], ["PA", "unknown"], ["LL"], []])
+def test_a_view_that_is_unknown_or_not_in_the_pool_matches_all(pool: NormalityPool, views: list[str]) -> None:
+    assert not pool.match_mask([views]).any()
+
+
+def test_a_pool_is_drawn_from_normals_only_and_the_seed_decides(raw: torch.Tensor) -> None:
+    normal = [n % 3 != 0 for n in range(COUNT)]
+    pool = build_pool(raw, _rows(), normal=normal, size=4, seed=1)
+    again = build_pool(raw, _rows(), normal=normal, size=4, seed=1)
+    draws = {build_pool(raw, _rows(), normal=normal, size=4, seed=seed).image_ids for seed in range(8)}
+    assert len(pool) == 4
+    assert all(normal[int(name[1:])] for name in pool.image_ids)
+    assert pool.image_ids == again.image_ids
+    assert len(draws) > 1
+    for row, name in zip(pool.raw, pool.image_ids, strict=True):
+        assert torch.equal(row, raw[int(name[1:])])
+
+
+def test_too_few_normals_are_all_taken_and_the_summary_says_so(raw: torch.Tensor) -> None:
+    pool = build_pool(raw, _rows(), normal=[n < 3 for n in range(COUNT)], size=1000)
+    assert pool.summary() == {
+        "kind": "normal",
+        "size": 3,
+        "wanted": 1000,
+        "patients": 2,
+        "views": {"LATERAL": 1, "PA": 2},
+    }
+
+
+def test_per_position_draws_the_size_of_each_view(raw: torch.Tensor) -> None:
+    pool = build_pool(raw, _rows(), normal=[True] * COUNT, size=3, per_position=True)
+    assert pool.summary()["views"] == {"AP": 1, "LATERAL": 3, "PA": 3, "unknown": 1}
+
+
+def test_the_random_control_draws_from_all_images(raw: torch.Tensor) -> None:
+    pool = build_pool(raw, _rows(), normal=[n == 0 for n in range(COUNT)], size=6, kind="random")
+    assert len(pool) == 6
+
+
+def test_the_zeros_control_has_the_rows_of_the_normal_pool_without_their_features(raw: torch.Tensor) -> None:
+    normal = build_pool(raw, _rows(), normal=[True] * COUNT, size=5, seed=3)
+    zeros = build_pool(raw, _rows(), normal=[True] * COUNT, size=5, seed=3, kind="zeros")
+    assert zeros.rows == normal.rows
+    assert zeros.raw.eq(0).all()
+    zeros.refresh(normal.raw)
+    assert zeros.raw.eq(0).all()
+
+
+def test_a_refresh_replaces_the_features_of_the_same_images(pool: NormalityPool, raw: torch.Tensor) -> None:
+    pool.refresh(raw + 1)
+    assert torch.equal(pool.raw, raw + 1)
+    with pytest.raises(IncompatibleError, match=r"stays \(12, 4\); found \(3, 4\)"):
+        pool.refresh(raw[:3])
+
+
+def test_metadata_goes_through_json_and_back(pool: NormalityPool) -> None:
+    back = NormalityPool.from_metadata(json.loads(json.dumps(pool.metadata())), pool.raw)
+    assert back.rows == pool.rows
+    assert (back.kind, back.wanted) == (pool.kind, pool.wanted)
+
+
+def test_features_travel_in_the_state_dict_without_being_trained(pool: NormalityPool) -> None:
+    assert list(pool.state_dict()) == ["raw"]
+    assert list(pool.parameters()) == []
+
+
+def test_no_normal_image_is_refused(raw: torch.Tensor) -> None:
+    with pytest.raises(IncompatibleError, match="no training image is normal"):
+        build_pool(raw, _rows(), normal=[False] * COUNT)
+
+
+def test_an_unknown_kind_is_refused(raw: torch.Tensor) -> None:
+    with pytest.raises(UnknownNameError, match="did you mean 'normal'"):
+        NormalityPool(raw, _rows(), kind="normals")  # type: ignore[arg-type]
+
+
+def test_rows_that_differ_in_number_are_refused() -> None:
+    with pytest.raises(IncompatibleError, match="'study_ids': 1"):
+        replace(_rows(), study_ids=("s",))
+
+
+def test_extremes_name_closest_and_farthest_among_what_was_looked_at() -> None:
+    weights = torch.tensor([[[0.5, 0.1, 0.4, 0.0]], [[0.2, 0.8, 0.0, 0.0]]])
+    keep = torch.tensor([[True, True, True, False], [True, True, False, False]])
+    closest, farthest = extremes(weights, keep, 3)
+    assert closest.tolist() == [[[0, 2, 1]], [[1, 0, -1]]]
+    assert farthest.tolist() == [[[1, 2, 0]], [[0, 1, -1]]]

@@ -1,0 +1,75 @@
+"""Projection of raw features: views side by side, means over real patches only."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from contrastcxr.errors import IncompatibleError
+from contrastcxr.models.features import VisualFeatures
+from contrastcxr.models.projection import PatchProjection
+
+RAW = torch.randn(2, 2, 3, 5, generator=torch.Generator().manual_seed(0))  # [B, V, N, C]
+MASK = torch.tensor([[True, True], [True, False]])
+
+
+def test_views_are_side_by_side_and_absent_ones_are_zero() -> None:
+    projection = PatchProjection(5, 4)
+    features = projection(RAW, MASK)
+    assert features.patches.shape == (2, 6, 4)
+    torch.testing.assert_close(features.patches[0, 3:], projection.linear(RAW[0, 1]))
+    assert features.patches[1, 3:].eq(0).all()
+    assert features.mask.tolist() == [[True] * 6, [True] * 3 + [False] * 3]
+
+
+def test_the_global_feature_is_the_mean_over_real_patches() -> None:
+    features = PatchProjection(5, 4)(RAW, MASK)
+    torch.testing.assert_close(features.pooled[0], features.patches[0].mean(dim=0))
+    torch.testing.assert_close(features.pooled[1], features.patches[1, :3].mean(dim=0))
+
+
+def test_what_stands_in_an_absent_view_changes_nothing() -> None:
+    projection, other = PatchProjection(5, 4), RAW.clone()
+    other[1, 1] = 99.0
+    torch.testing.assert_close(projection(other, MASK).pooled, projection(RAW, MASK).pooled, atol=0, rtol=0)
+
+
+def test_linear_commutes_with_the_mean_so_that_a_pool_may_stay_raw() -> None:
+    projection = PatchProjection(5, 4)
+    pooled = projection.project(RAW[:, 0].mean(dim=1))
+    torch.testing.assert_close(pooled, projection(RAW[:, :1], MASK[:, :1]).pooled)
+
+
+def test_r2gen_is_linear_relu_dropout_and_not_linear() -> None:
+    projection = PatchProjection(5, 4, kind="r2gen").eval()
+    torch.testing.assert_close(projection.project(RAW), torch.relu(projection.linear(RAW)))
+    assert not projection.is_linear
+    assert projection.train().project(torch.ones(50, 5)).eq(0).any()
+
+
+def test_half_precision_features_of_a_cache_are_accepted() -> None:
+    projection = PatchProjection(5, 4)
+    torch.testing.assert_close(projection.project(RAW.half()), projection.project(RAW), atol=1e-2, rtol=1e-2)
+
+
+def test_other_channels_are_refused() -> None:
+    with pytest.raises(IncompatibleError, match="features have 5 channels, the projection was built for 6"):
+        PatchProjection(6, 4)(RAW, MASK)
+
+
+def test_an_unknown_kind_is_refused() -> None:
+    with pytest.raises(IncompatibleError, match="'mlp'"):
+        PatchProjection(5, 4, kind="mlp")  # type: ignore[arg-type]
+
+
+def test_features_of_shapes_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"need pooled \(2, 4\)"):
+        VisualFeatures(torch.zeros(2, 3, 4), torch.zeros(2, 5), torch.ones(2, 3, dtype=torch.bool))
+
+
+def test_features_are_selected_with_their_evidence() -> None:
+    features = PatchProjection(5, 4)(RAW, MASK).with_evidence(seen=torch.tensor([1, 2]))
+    chosen = features.select(torch.tensor([1]))
+    assert chosen.studies == 1
+    assert chosen.evidence["seen"].tolist() == [2]
+    assert torch.equal(chosen.patches, features.patches[1:])
