@@ -180,7 +180,10 @@ def _row_means(values: Floats) -> Floats:
 def _identified(table: StudyTable) -> Identification | None:
     if table.truth is None or table.probabilities is None:
         return None
-    return Identification(table.names, table.probabilities, targets(table.truth))
+    given = np.any(np.isfinite(table.probabilities), axis=0)
+    columns = np.flatnonzero(given)
+    names = tuple(table.names[k] for k in columns)
+    return Identification(names, table.probabilities[:, columns], targets(table.truth)[:, columns])
 
 
 def _too_few(table: StudyTable, minimum: int) -> dict[str, Score]:

@@ -17,6 +17,8 @@ from contrastcxr.errors import MissingExtraError
 from contrastcxr.metrics.bootstrap import Floats, Statistic
 from contrastcxr.text.tokenizer import metric_tokens
 
+TOKENISER = "metric-tokens-1"
+"""Name of the tokenizer in signatures; another number when its rules change."""
 BLEU_ORDERS = 4
 _SMALL, _TINY = 1e-9, 1e-15  # of pycocoevalcap, so that the values agree to the last digit
 

@@ -1,0 +1,58 @@
+"""Reading a split through the cache of encoder features, so that many systems share one pass over the pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from contrastcxr.data.batch import choose_views, collate
+from contrastcxr.data.transforms import Preprocess
+from contrastcxr.errors import ImageError, RequestError
+from contrastcxr.form import Reading, Study
+from contrastcxr.models.encoders import Encoder
+from contrastcxr.read.reader import Reader
+from contrastcxr.train.data import FromCache, chosen_views
+from contrastcxr.train.features import FeatureCache, encode_views, view_key
+
+READ_BATCH = 32
+
+Say = Callable[[str], None]
+
+
+def silent(line: str) -> None:
+    """Takes a line of progress and says nothing."""
+
+
+def read_cached(
+    reader: Reader, studies: Sequence[Study], *, cache: Path, say: Say = silent
+) -> tuple[list[Reading], list[str]]:
+    """Read studies through the feature cache; also the line of each study that could not be read."""
+    encoder = reader.system.encoder
+    if encoder is None:
+        raise RequestError("this system has no encoder of its own; evaluate its readings instead (--readings)")
+    kept, failures = encoded(studies, encoder, reader.preprocess, max_views=reader.max_views, cache=cache, say=say)
+    load = FromCache(kept, reader.max_views)
+    readable = [study for study in studies if in_cache(study, kept, reader.max_views)]
+    readings: list[Reading] = []
+    for start in range(0, len(readable), READ_BATCH):
+        batch = collate([load(study, start + k) for k, study in enumerate(readable[start : start + READ_BATCH])])
+        readings += reader.read_features(batch)
+        say(f"read {len(readings):,} of {len(readable):,} studies")
+    return readings, failures
+
+
+def encoded(
+    studies: Sequence[Study], encoder: Encoder, preprocess: Preprocess, *, max_views: int, cache: Path, say: Say
+) -> tuple[FeatureCache, list[str]]:
+    """Features of the studies' views, made where the cache lacks them, and the lines of unreadable views."""
+    views = chosen_views(studies, max_views=max_views)
+    kept, unreadable = encode_views(views, encoder=encoder, preprocess=preprocess, root=cache, say=say)
+    return kept, [f"{view.view_id}: {view.message}" for view in unreadable]
+
+
+def in_cache(study: Study, kept: FeatureCache, max_views: int) -> bool:
+    """True when every view that would be read has its features."""
+    try:
+        return all(view_key(study.views[i]) in kept for i in choose_views(study, max_views))
+    except ImageError:
+        return False

@@ -1,0 +1,269 @@
+"""One evaluation from end to end: readings, baselines, study tables, scores, folder."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from contrastcxr import __version__
+from contrastcxr.errors import MissingExtraError, RequestError, UnknownNameError
+from contrastcxr.evaluate.baselines import DESCRIPTIONS, Eyes, baseline_answers
+from contrastcxr.evaluate.cached import Say, read_cached, silent
+from contrastcxr.evaluate.references import References, load_references, portable_name, system_answers
+from contrastcxr.evaluate.result import PROTOCOLS, Evaluation, Protocol, SystemScores
+from contrastcxr.form import Reading
+from contrastcxr.metrics import meteor
+from contrastcxr.metrics.bootstrap import REPLICATES
+from contrastcxr.metrics.diversity import diversity
+from contrastcxr.metrics.identification import MINIMUM_POSITIVES
+from contrastcxr.metrics.scores import Score, Scores, score_table
+from contrastcxr.metrics.table import Answer, StudyTable, tabulate
+from contrastcxr.metrics.text import TOKENISER, tokenise
+from contrastcxr.read.reader import Reader
+from contrastcxr.train.features import default_cache
+
+PUBLISHED_MAX_TOKENS = 60  # paper A on IU X-ray, after R2Gen
+SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Bootstrap:
+    """How intervals are drawn, and how many positives and negatives a finding needs to enter the mean AUC."""
+
+    replicates: int = REPLICATES
+    seed: int = 0
+    minimum: int = MINIMUM_POSITIVES
+
+
+def evaluate(
+    system: Reader | Sequence[Reading],
+    *,
+    data: str,
+    split: str = "test",
+    protocol: str = "corrected",
+    out: Path | None = None,
+    reference: str | None = None,
+    allow_partial: bool = False,
+    baselines: bool = True,
+    with_meteor: bool = True,
+    limit: int | None = None,
+    bootstrap: Bootstrap | None = None,
+    cache: Path | None = None,
+    say: Say = silent,
+) -> Evaluation:
+    """Score a reader, or readings made elsewhere, on a split.
+
+    Args:
+        system: a `Reader` (from a checkpoint: `Reader.from_checkpoint`), or readings by study id.
+        data: a data name, such as `phantom:standard` or `nih14-cv:/path?fold=0&report=plain`.
+        split: of the data.
+        protocol: `corrected` or `as-published`.
+        out: folder for the results; nothing is written without one.
+        reference: author whose readings are the references; each study's first by default.
+        allow_partial: score the studies that have a reading although others have none.
+        baselines: put the constant report, the nearest neighbour and the bounds beside the system.
+        with_meteor: compute METEOR where Java is at hand.
+        limit: the first so many studies only.
+        bootstrap: replicates and seed of the intervals.
+        cache: folder of encoder features.
+        say: takes lines of progress.
+
+    Raises:
+        UnknownNameError: no such protocol, data or split.
+        RequestError: readings of unknown studies or twice of one, or studies without a reading.
+        DatasetError: the data departs from its layout.
+    """
+    rules, drawn, store = _protocol(protocol), bootstrap or Bootstrap(), cache or default_cache()
+    references = load_references(data, split, author=reference, limit=limit)
+    given, failures = _readings(system, references, cache=store, say=say)
+    references, readings, notes = matched(references, given, failures, allow_partial=allow_partial)
+    answers = {"system": system_answers(readings, references)}
+    if baselines:
+        eyes, blind = _eyes(system, store)
+        beside, missing = baseline_answers(references, data, author=reference, eyes=eyes, say=say)
+        answers, notes = answers | beside, [*notes, *blind, *missing]
+    cut = _cut(system, rules)
+    tables = tabulated(references, answers, max_tokens=cut, with_meteor=with_meteor)
+    found = Evaluation(
+        data=portable_name(data),
+        split=split,
+        protocol=rules.name,
+        signature=signature(data, split, references, protocol=rules, max_tokens=cut, bootstrap=drawn),
+        systems=scored(tables, answers, {"system": _described(readings)}, drawn),
+        readings=tuple(readings),
+        failures=tuple(failures),
+        notes=tuple(notes),
+        facts=_facts(references, rules),
+    )
+    if out is not None:
+        found.write(out)
+    return found
+
+
+def matched(
+    references: References, given: Sequence[Reading], failures: Sequence[str], *, allow_partial: bool
+) -> tuple[References, list[Reading], list[str]]:
+    """Readings in the order of their references, and a note on the studies that have none.
+
+    Raises:
+        RequestError: readings of unknown studies, two of one study, or studies without one (unless allowed).
+    """
+    counts = Counter(reading.study_id for reading in given)
+    twice = [study for study, count in counts.items() if count > 1]
+    unknown = [study for study in counts if study not in set(references.ids)]
+    if twice or unknown:
+        kind, ids = (
+            ("two readings of", twice) if twice else ("readings of studies that are not in the data:", unknown)
+        )
+        raise RequestError(f"{kind} {_some(ids)}; give one reading for each study of the split")
+    missing = [study for study in references.ids if study not in counts]
+    if missing and (not allow_partial or len(missing) == len(references.ids)):
+        why = f" ({'; '.join(failures[:SHOWN])})" if failures else ""
+        raise RequestError(
+            f"{len(missing)} of {len(references.ids)} studies have no reading: {_some(missing)}{why}; "
+            "read them too, or score the others with --allow-partial"
+        )
+    notes = [f"partial: {len(missing)} of {len(references.ids)} studies have no reading and are left out"]
+    by_id = {reading.study_id: reading for reading in given}
+    kept = references.of(by_id)
+    return kept, [by_id[study] for study in kept.ids], notes if missing else []
+
+
+def tabulated(
+    references: References,
+    answers: Mapping[str, Sequence[Answer]],
+    *,
+    max_tokens: int | None = None,
+    with_meteor: bool = True,
+) -> dict[str, StudyTable]:
+    """The study table of every system; METEOR's Java is started once for all of them."""
+    wanted = references.answers()
+    cut = [tokenise(a.report, max_tokens=max_tokens) for a in wanted]
+    counts = _meteor(cut, answers) if with_meteor else dict.fromkeys(answers)
+    return {
+        name: tabulate(
+            references.ids,
+            references.patients,
+            wanted,
+            said,
+            references.names,
+            max_tokens=max_tokens,
+            meteor_counts=counts[name],
+        )
+        for name, said in answers.items()
+    }
+
+
+def scored(
+    tables: Mapping[str, StudyTable],
+    answers: Mapping[str, Sequence[Answer]],
+    described: Mapping[str, str],
+    bootstrap: Bootstrap,
+) -> dict[str, SystemScores]:
+    """Scores of every table, those of its whole set of reports (distinct reports) among them."""
+    found = {}
+    for name, table in tables.items():
+        scores: Scores = score_table(
+            table, replicates=bootstrap.replicates, seed=bootstrap.seed, minimum=bootstrap.minimum
+        )
+        whole = _diversity([answer.report for answer in answers[name]])
+        said = described.get(name) or DESCRIPTIONS[name]
+        found[name] = SystemScores(said, table, {**scores, **whole})
+    return found
+
+
+def signature(
+    data: str,
+    split: str,
+    references: References,
+    *,
+    protocol: Protocol,
+    max_tokens: int | None,
+    bootstrap: Bootstrap,
+) -> str:
+    """What two figures must share to be compared, in one line."""
+    return "|".join(
+        (
+            f"contrastcxr:{__version__}",
+            f"data:{portable_name(data)}",
+            f"split:{split}",
+            f"reference:{references.readings[0].author.name}",
+            f"protocol:{protocol.name}",
+            f"cut:{max_tokens or 'none'}",
+            f"tokens:{TOKENISER}",
+            f"bootstrap:{bootstrap.replicates}/patient/{bootstrap.seed}",
+            f"n:{len(references.studies)}",
+        )
+    )
+
+
+def _meteor(wanted: list[str], answers: Mapping[str, Sequence[Answer]]) -> dict[str, meteor.MeteorCounts | None]:
+    said = [tokenise(a.report) for given in answers.values() for a in given]
+    found = meteor.meteor_counts(wanted * len(answers), said)
+    if found.counts is None:
+        return dict.fromkeys(answers, found)
+    parts = np.split(found.counts, len(answers))
+    return {name: meteor.MeteorCounts(part) for name, part in zip(answers, parts, strict=True)}
+
+
+def _readings(
+    system: Reader | Sequence[Reading], references: References, *, cache: Path, say: Say
+) -> tuple[Sequence[Reading], list[str]]:
+    if isinstance(system, Reader):
+        return read_cached(system, references.studies, cache=cache, say=say)
+    return system, []
+
+
+def _eyes(system: Reader | Sequence[Reading], cache: Path) -> tuple[Eyes | None, list[str]]:
+    if isinstance(system, Reader) and system.system.encoder is not None:
+        return Eyes(system.system.encoder, system.preprocess, system.max_views, cache), []
+    try:
+        return Eyes.stock(cache), []
+    except MissingExtraError as error:
+        return None, [f"no nearest neighbour: {error}"]
+
+
+def _protocol(name: str) -> Protocol:
+    if name not in PROTOCOLS:
+        raise UnknownNameError("protocol", name, PROTOCOLS)
+    return PROTOCOLS[name]
+
+
+def _cut(system: Reader | Sequence[Reading], rules: Protocol) -> int | None:
+    if not rules.truncates:
+        return None
+    return system.settings.max_tokens if isinstance(system, Reader) else PUBLISHED_MAX_TOKENS
+
+
+def _described(readings: Sequence[Reading]) -> str:
+    author = readings[0].author
+    return f"{author.kind} {author.name}" + (f" {author.version}" if author.version else "")
+
+
+def _diversity(reports: Sequence[str]) -> dict[str, Score]:
+    found, n = diversity(reports), len(reports)
+    values = {
+        "distinct_reports": found.distinct_share,
+        "distinct_sentences": float(found.distinct_sentences),
+        "most_common_report": found.most_common_share,
+    }
+    return {name: Score(name, value, None, None, n) for name, value in values.items()}
+
+
+def _facts(references: References, rules: Protocol) -> dict[str, str]:
+    studies, patients = len(references.studies), len(set(references.patients))
+    return {
+        "studies": f"{studies:,} of {patients:,} patients",
+        "reference": f"{references.readings[0].author.kind} {references.readings[0].author.name}",
+        "protocol": f"{rules.name} ({rules.meaning})",
+        "findings scored": ", ".join(references.names) or "none",
+    }
+
+
+def _some(ids: Sequence[str]) -> str:
+    more = f" and {len(ids) - SHOWN} more" if len(ids) > SHOWN else ""
+    return ", ".join(ids[:SHOWN]) + more

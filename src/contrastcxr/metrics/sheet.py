@@ -1,0 +1,104 @@
+"""An evaluation as a page a person reads: one table in Markdown and in HTML, figures with their intervals."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping, Sequence
+
+from contrastcxr.metrics.scores import Score, Scores
+
+ROWS: Mapping[str, str] = {
+    "bleu_1": "BLEU-1",
+    "bleu_2": "BLEU-2",
+    "bleu_3": "BLEU-3",
+    "bleu_4": "BLEU-4",
+    "meteor": "METEOR",
+    "rouge_l": "ROUGE-L",
+    "cider": "CIDEr",
+    "positive_f1": "positive-finding F1",
+    "positive_precision": "positive-finding precision",
+    "positive_recall": "positive-finding recall",
+    "positive_f1_macro": "positive-finding F1, macro",
+    "positive_f1/uncertain_positive": "positive-finding F1, uncertain counted positive",
+    "missed_abnormality": "abnormal studies with no abnormality called",
+    "invented_abnormality": "studies with an invented abnormality",
+    "side_agreement": "side right, of findings called",
+    "severity_agreement": "severity right, of findings called",
+    "auc_mean": "mean AUC",
+    "calibration_error": "expected calibration error",
+    "brier": "Brier score",
+    "distinct_reports": "distinct reports per report",
+    "most_common_report": "share of the most common report",
+    "mean_words": "words per report",
+}
+"""The rows of the table, in order; every other score stands in `scores.json` alone."""
+
+
+def markdown(
+    title: str, facts: Mapping[str, str], systems: Mapping[str, Scores], notes: Sequence[str] = ()
+) -> str:
+    """The page as Markdown.
+
+    Args:
+        title: its heading.
+        facts: what was scored and how; the signature among them.
+        systems: the scores by system, a column each.
+        notes: sentences beneath the table.
+    """
+    names = list(systems)
+    lines = [f"# {title}", "", *(f"- {key}: {value}" for key, value in facts.items()), ""]
+    lines += [_line(["score", *names]), _line(["---", *("---:" for _ in names)])]
+    lines += [_line([label, *cells]) for label, cells in _rows(systems)]
+    lines += ["", "Figures in brackets are 95% bootstrap intervals over patients.", ""]
+    lines += [f"- {note}" for note in (*notes, *_reasons(systems))]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def page(title: str, facts: Mapping[str, str], systems: Mapping[str, Scores], notes: Sequence[str] = ()) -> str:
+    """The page as one HTML file without scripts or requests."""
+    said = "".join(f"<li>{html.escape(f'{key}: {value}')}</li>" for key, value in facts.items())
+    head = "".join(f"<th>{html.escape(name)}</th>" for name in ("score", *systems))
+    body = "".join(
+        f"<tr><th>{html.escape(label)}</th>{''.join(f'<td>{html.escape(cell)}</td>' for cell in cells)}</tr>"
+        for label, cells in _rows(systems)
+    )
+    below = "".join(f"<li>{html.escape(note)}</li>" for note in (*notes, *_reasons(systems)))
+    return (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title>'
+        f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style><h1>{html.escape(title)}</h1>'
+        f"<ul>{said}</ul><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        "<p>Figures in brackets are 95% bootstrap intervals over patients. Research use; not a medical device.</p>"
+        f"<ul>{below}</ul></html>\n"
+    )
+
+
+_STYLE = (
+    "body{font:15px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem;color:#1b1f24}"
+    "table{border-collapse:collapse;display:block;overflow-x:auto}td,th{padding:.25rem .8rem;text-align:right;"
+    "border-bottom:1px solid #d8dee4;font-variant-numeric:tabular-nums;white-space:nowrap}"
+    "tbody th,th:first-child{text-align:left;font-weight:400}thead th{font-weight:600}"
+)
+
+
+def _rows(systems: Mapping[str, Scores]) -> list[tuple[str, list[str]]]:
+    shown = [name for name in ROWS if any(name in scores for scores in systems.values())]
+    return [(ROWS[name], [_cell(scores.get(name)) for scores in systems.values()]) for name in shown]
+
+
+def _cell(score: Score | None) -> str:
+    return "–" if score is None else score.text()
+
+
+def _reasons(systems: Mapping[str, Scores]) -> list[str]:
+    """Why cells of the table are empty, each reason once."""
+    said = {
+        f"{ROWS[name]}: {score.note}": None
+        for scores in systems.values()
+        for name, score in scores.items()
+        if name in ROWS and score.value is None and score.note
+    }
+    return list(said)
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
