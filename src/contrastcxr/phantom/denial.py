@@ -137,12 +137,16 @@ class Denials:
         return [group[index] for index in self.rng.permutation(len(group))]
 
     def _list(self, names: Sequence[str]) -> Statement:
-        nouns = [plural(self._choose(wordings()["findings"][name]["absent"])) for name in names]
+        nouns = [plural(self._choose(self._nouns(name, alone=len(names) == 1))) for name in names]
         listed = _joined([noun for noun, _ in nouns], comma=self.style % 2 == 0)
         frame = self._choose(wordings()["negatives"]["lists"])
         if nouns[-1][1] and "evidence" not in frame:
             frame = frame.replace(" is ", " are ")
         return Statement(finish(frame.format(list=listed)), _region(names[0]), denied=frozenset(names))
+
+    def _nouns(self, name: str, *, alone: bool) -> list[str]:
+        nouns: list[str] = wordings()["findings"][name]["absent"]
+        return nouns if alone else [noun for noun in nouns if not noun.startswith("~")]
 
     def _spared(self, said: Sequence[Statement], positive: Sequence[Finding]) -> list[Statement]:
         """`The right lung is clear`, when everything is on the left and clear lungs were not spoken of."""

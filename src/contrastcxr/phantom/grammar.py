@@ -31,7 +31,7 @@ from contrastcxr.phantom.wording import (
     wording_key,
     wordings,
 )
-from contrastcxr.vocab.attributes import FIXED_SIDE, SAYABLE, ZONES
+from contrastcxr.vocab.attributes import SAYABLE, ZONES, sayable_side
 from contrastcxr.vocab.labels import NIH14, NO_FINDING, PHANTOM, SUPPORT_DEVICES
 
 SPOKEN = (*PHANTOM, SUPPORT_DEVICES)
@@ -126,10 +126,7 @@ def write_from_labels(
 
 
 def as_said(finding: Finding) -> Finding:
-    """The finding as a report can say it: attributes of no use to its name dropped, the size rounded.
-
-    The middle lobe is the right lung's and the lingula the left's, so their side is filled in.
-    """
+    """The finding as a report can say it: attributes of no use to its name dropped, the size rounded."""
     sayable = SAYABLE.get(finding.name)
     if sayable is None:
         raise UnknownNameError("finding", finding.name, SAYABLE)
@@ -138,7 +135,7 @@ def as_said(finding: Finding) -> Finding:
     zone = finding.zone if finding.zone in sayable.zones else None
     said = {
         "zone": zone,
-        "side": FIXED_SIDE.get(zone or "", finding.side) if sayable.side else None,
+        "side": sayable_side(finding.name, zone, finding.side),
         "severity": finding.severity if finding.severity in sayable.severities else None,
         "size_mm": said_size(finding.size_mm) if sayable.size and finding.size_mm else None,
     }
@@ -261,7 +258,7 @@ def _fillers(
 
 _SHORTEST = 12
 _LONGEST_IMPRESSION = 4
-_FILLER_RATES = {"mediastinum": 1.0, "hila": 0.35, "abdomen": 0.3, "soft-tissues": 0.25, "view": 0.1}
+_FILLER_RATES = {"mediastinum": 0.8, "hila": 0.25, "abdomen": 0.2, "soft-tissues": 0.15, "view": 0.08}
 
 
 def _ordered(statements: list[Statement], style: Style) -> list[Statement]:

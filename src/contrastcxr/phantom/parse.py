@@ -18,7 +18,7 @@ import yaml
 from contrastcxr.form import Finding, Severity, Side, Status
 from contrastcxr.phantom.resolve import resolve
 from contrastcxr.text.clean import sentence_words, split_words
-from contrastcxr.vocab.attributes import FIXED_SIDE, SAYABLE
+from contrastcxr.vocab.attributes import SAYABLE, sayable_side
 
 _MILLIMETRES = {"mm": 1.0, "millimeters": 1.0, "cm": 10.0, "centimeters": 10.0}
 
@@ -210,12 +210,12 @@ def _with(mention: _Mention, items: Iterable[_Item]) -> _Mention:
 
 
 def _sayable(mention: _Mention) -> _Mention:
-    """The mention without what its name cannot carry; the middle lobe is the right lung's."""
+    """The mention without what its name cannot carry."""
     sayable = SAYABLE[mention.name]
     if mention.status == "absent":
         return _Mention(mention.name, "absent")
     zone = mention.zone if mention.zone in sayable.zones else None
-    side = FIXED_SIDE.get(zone or "", mention.side) if sayable.side else None
+    side = sayable_side(mention.name, zone, mention.side)
     severity = mention.severity if mention.severity in sayable.severities else None
     size = mention.size_mm if sayable.size else None
     return _Mention(mention.name, mention.status, 0, side, zone, severity, size)

@@ -36,7 +36,7 @@ _SAYS = {
     "third": {"zone"},
     "size": {"size"},
 }
-STEEPNESS = {"finding": 2.2, "normal": 1.5}
+STEEPNESS = {"finding": 2.2, "normal": 1.35}
 """How fast wordings get rarer down a list: the weight of rank r is `(r + 1) ** -steepness`."""
 
 
@@ -213,6 +213,8 @@ def _places(finding: Finding, rng: np.random.Generator) -> dict[str, str]:
     if zone not in wordings()["zones"]:
         return {}
     names = wordings()["zones"][zone]
+    if zone == "lingula":
+        side = None  # there is no other lingula
     where = _choose(names["both" if both else "where"], rng)
     site = _choose(names["bisite" if both else "site"], rng)
     if not both:

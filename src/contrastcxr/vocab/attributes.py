@@ -27,6 +27,9 @@ DEVICE_TIPS = {
 }
 """Where the tip lies -> which device it is; a `Support Devices` finding carries the tip as its zone."""
 
+MIDLINE_TIPS = ("trachea", "stomach")
+"""Tips whose side nobody reports."""
+
 ZONES = (*LUNG_ZONES, *DEVICE_TIPS)
 
 FIXED_SIDE: dict[str, Side] = {"middle lobe": "right", "lingula": "left"}
@@ -63,6 +66,13 @@ SAYABLE: dict[str, Sayable] = {
     "Infiltration": Sayable(side=True, zones=LUNG_ZONES),
     "Pneumonia": Sayable(side=True, zones=LUNG_ZONES),
 }
+
+
+def sayable_side(name: str, zone: str | None, side: Side | None) -> Side | None:
+    """The side a report gives: none in the midline, the right for the middle lobe, the left for the lingula."""
+    if not SAYABLE[name].side or zone in MIDLINE_TIPS:
+        return None
+    return FIXED_SIDE.get(zone or "", side)
 
 
 def mirrored(side: Side | None, zone: str | None) -> tuple[Side | None, str | None]:
