@@ -49,7 +49,8 @@ def hand_made_reading(study: Study) -> Reading:
     shapes = [view.pixels.shape for view in study.views if view.pixels is not None]
     peaks = ((4, 3), (5, 5), (1, 4), (1, 1))
     attention = tuple(
-        tuple(a_map(v, peak=peak, height=0.3, width=w, tall=h) for v, (h, w) in enumerate(shapes)) for peak in peaks
+        tuple(a_map(v, peak=peak, height=0.3, width=w, tall=h) for v, (h, w) in enumerate(shapes))
+        for peak in peaks
     )
     contrast = tuple(a_map(v, peak=(5, 5), height=0.42, width=w, tall=h) for v, (h, w) in enumerate(shapes))
     tall, width = shapes[0]
@@ -59,25 +60,47 @@ def hand_made_reading(study: Study) -> Reading:
         report=Report(findings=" ".join(SENTENCES), sentences=SENTENCES),
         findings=(
             Finding(
-                name="Cardiomegaly", status="present", probability=0.83, source="finding head and report",
-                severity="moderate", sentences=(0,),
+                name="Cardiomegaly",
+                status="present",
+                probability=0.83,
+                source="finding head and report",
+                severity="moderate",
+                sentences=(0,),
                 boxes=(Box(view=0, xyxy=(0.3 * width, 0.5 * tall, 0.75 * width, 0.8 * tall), score=0.7),),
             ),
             Finding(
-                name="Pleural Effusion", status="present", probability=0.71, source="finding head and report",
-                side="left", severity="mild", sentences=(1,),
+                name="Pleural Effusion",
+                status="present",
+                probability=0.71,
+                source="finding head and report",
+                side="left",
+                severity="mild",
+                sentences=(1,),
             ),
             Finding(name="Pneumothorax", status="absent", probability=0.04, source="finding head", sentences=(2,)),
             Finding(
-                name="Nodule", status="uncertain", probability=0.38, source="finding head and report", side="right",
-                zone="upper", size_mm=12.0, sentences=(3,),
+                name="Nodule",
+                status="uncertain",
+                probability=0.38,
+                source="finding head and report",
+                side="right",
+                zone="upper",
+                size_mm=12.0,
+                sentences=(3,),
             ),
             *(
                 Finding(name=name, status="absent" if p < 0.5 else "present", probability=p, source="finding head")
                 for name, p in (
-                    ("Mass", 0.02), ("Consolidation", 0.61), ("Atelectasis", 0.22), ("Edema", 0.06),
-                    ("Emphysema", 0.03), ("Fibrosis", 0.05), ("Pleural Thickening", 0.08), ("Fracture", 0.02),
-                    ("Granuloma", 0.01), ("Hernia", 0.01),
+                    ("Mass", 0.02),
+                    ("Consolidation", 0.61),
+                    ("Atelectasis", 0.22),
+                    ("Edema", 0.06),
+                    ("Emphysema", 0.03),
+                    ("Fibrosis", 0.05),
+                    ("Pleural Thickening", 0.08),
+                    ("Fracture", 0.02),
+                    ("Granuloma", 0.01),
+                    ("Hernia", 0.01),
                 )
             ),
         ),
@@ -93,8 +116,10 @@ def hand_made_reading(study: Study) -> Reading:
         ),
         flags=(
             Flag(
-                kind="disagreement", finding="Consolidation", value=0.61,
-                message="Consolidation: finding head present (0.61), the report does not mention it",
+                kind="disagreement",
+                finding="Consolidation",
+                value=0.61,
+                message="Consolidation: finding head 0.61, report silent",
             ),
             Flag(kind="orientation", message="view 1: left and right not stated; trust only the marker"),
             *(

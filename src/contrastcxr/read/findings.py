@@ -77,12 +77,12 @@ def _disagreement(finding: Finding, said: Status | None) -> Flag | None:
         return None
     if said is None and finding.status != "present":
         return None
-    words = "does not mention it" if said is None else f"says {said}"
+    words = "silent" if said is None else f"says {said}"
     return Flag(
         kind="disagreement",
         finding=finding.name,
         value=finding.probability,
-        message=f"{finding.name}: {HEAD} {finding.status} ({finding.probability:.2f}), the report {words}",
+        message=f"{finding.name}: {HEAD} {finding.probability:.2f}, {REPORT} {words}",
     )
 
 

@@ -11,14 +11,16 @@ from PIL import Image
 
 from contrastcxr.form import Map
 
-ATTENTION = (255, 176, 0)
-APART = (230, 97, 0)
-ALIKE = (64, 140, 255)
+Colour = tuple[int, int, int]
+
+ATTENTION: Colour = (255, 176, 0)
+APART: Colour = (230, 97, 0)
+ALIKE: Colour = (64, 140, 255)
 SATURATED_SHARE = 8.0
 """Attention of this many times an even share is drawn at full strength; an even share or less is not drawn."""
 
-_STRONGEST = 0.72
-_SMOOTH = 8
+_STRONGEST = 0.62
+_SMOOTH = 16
 
 
 def picture_uri(pixels: np.ndarray, *, max_side: int = 1024, quality: int = 88) -> str:
@@ -39,7 +41,8 @@ def attention_uri(map_: Map, *, cells: int) -> str:
     """
     weights = np.array(map_.rows)
     times_even = np.maximum(weights * cells, 1.0)
-    return _tint(np.log(times_even) / math.log(SATURATED_SHARE), ATTENTION)
+    strength = _smooth(np.log(times_even) / math.log(SATURATED_SHARE))
+    return _tinted(np.clip(strength, 0, 1), above=ATTENTION, below=ATTENTION)
 
 
 def contrast_uri(map_: Map, *, largest: float) -> str:
@@ -49,21 +52,13 @@ def contrast_uri(map_: Map, *, largest: float) -> str:
         map_: cosine of each patch with the difference from the normals.
         largest: magnitude drawn at full strength.
     """
-    values = np.array(map_.rows) / max(largest, 1e-6)
-    strength = _smooth(np.clip(np.abs(values), 0, 1))
-    sign = _smooth(values) > 0
-    colour = np.where(sign[..., None], np.array(APART), np.array(ALIKE))  # [h,w,1] -> [h,w,3]
-    return _rgba(colour, strength)
+    values = _smooth(np.array(map_.rows) / max(largest, 1e-6))
+    return _tinted(np.clip(values, -1, 1), above=APART, below=ALIKE)
 
 
 def largest_contrast(maps: tuple[Map, ...]) -> float:
     """Return the largest magnitude over the maps of a study, 0 without maps."""
     return max((abs(value) for map_ in maps for row in map_.rows for value in row), default=0.0)
-
-
-def _tint(strength: np.ndarray, colour: tuple[int, int, int]) -> str:
-    smooth = _smooth(np.clip(strength, 0, 1))
-    return _rgba(np.broadcast_to(np.array(colour), (*smooth.shape, 3)), smooth)
 
 
 def _smooth(values: np.ndarray) -> np.ndarray:
@@ -72,11 +67,14 @@ def _smooth(values: np.ndarray) -> np.ndarray:
     return np.asarray(grid.resize((width * _SMOOTH, height * _SMOOTH), Image.Resampling.BICUBIC))
 
 
-def _rgba(colour: np.ndarray, strength: np.ndarray) -> str:
-    alpha = np.rint(np.clip(strength, 0, 1) * _STRONGEST * 255)
-    picture = Image.fromarray(np.concatenate([colour, alpha[..., None]], axis=-1).astype(np.uint8))
+def _tinted(values: np.ndarray, *, above: Colour, below: Colour) -> str:
+    """A PNG of `values [h, w]` in [-1, 1]: the sign chooses the colour, the magnitude how much of it covers."""
+    level = np.rint(values * 127).astype(int) + 128  # 1 … 255, 128 shows nothing
+    picture = Image.fromarray(level.astype(np.uint8)).convert("P")
+    picture.putpalette([part for i in range(256) for part in (above if i >= 128 else below)])
+    cover = bytes(round(abs(i - 128) / 128 * _STRONGEST * 255) for i in range(256))
     stream = io.BytesIO()
-    picture.save(stream, "PNG", optimize=True)
+    picture.save(stream, "PNG", optimize=True, transparency=cover)
     return _uri(stream.getvalue(), "image/png")
 
 
