@@ -54,7 +54,7 @@ def test_a_full_disk_is_one_line_with_file_reason_and_remedy(
 
     monkeypatch.setattr(os, "fsync", full)
     with (
-        pytest.raises(OutputError, match=r"b\.bin.*No space left.*free space") as caught,
+        pytest.raises(OutputError, match=r"b\.bin.*No space left.*free some space") as caught,
         atomic_write(tmp_path / "b.bin", "wb") as stream,
     ):
         stream.write(b"new")

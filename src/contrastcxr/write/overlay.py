@@ -64,7 +64,7 @@ def largest_contrast(maps: tuple[Map, ...]) -> float:
 def _smooth(values: np.ndarray) -> np.ndarray:
     height, width = values.shape
     grid = Image.fromarray(values.astype(np.float32), mode="F")
-    return np.asarray(grid.resize((width * _SMOOTH, height * _SMOOTH), Image.Resampling.BICUBIC))
+    return np.asarray(grid.resize((width * _SMOOTH, height * _SMOOTH), Image.Resampling.BILINEAR))
 
 
 def _tinted(values: np.ndarray, *, above: Colour, below: Colour) -> str:

@@ -1,0 +1,135 @@
+"""A study and a reading made by hand, with every part of the form filled in."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from contrastcxr.form import (
+    Author,
+    Box,
+    Evidence,
+    Finding,
+    Flag,
+    Map,
+    PoolMatch,
+    Reading,
+    Report,
+    Study,
+    View,
+)
+
+SENTENCES = (
+    "The heart is moderately enlarged.",
+    "There is a small left pleural effusion.",
+    "No pneumothorax is seen.",
+    "A 12 mm nodule is possible in the right upper zone.",
+)
+
+
+def a_map(view: int, *, peak: tuple[int, int], height: float, width: int = 400, tall: int = 300) -> Map:
+    rows = np.full((7, 7), 0.01)
+    rows[peak] = height
+    rows[peak[0], peak[1] - 1] = height / 2
+    return Map(view=view, rows=tuple(tuple(float(v) for v in row) for row in rows), extent=(0, 0, width, tall))
+
+
+def hand_made_study(*views: np.ndarray) -> Study:
+    named = (("PA", views[0]), *(("LATERAL", pixels) for pixels in views[1:]))
+    return Study(
+        study_id="5f3a9c01d2e4b687",
+        views=tuple(
+            View(view_id=f"v{i}", pixels=pixels, position=position, mirrored=False)
+            for i, (position, pixels) in enumerate(named)
+        ),
+    )
+
+
+def hand_made_reading(study: Study) -> Reading:
+    shapes = [view.pixels.shape for view in study.views if view.pixels is not None]
+    peaks = ((4, 3), (5, 5), (1, 4), (1, 1))
+    attention = tuple(
+        tuple(a_map(v, peak=peak, height=0.3, width=w, tall=h) for v, (h, w) in enumerate(shapes))
+        for peak in peaks
+    )
+    contrast = tuple(a_map(v, peak=(5, 5), height=0.42, width=w, tall=h) for v, (h, w) in enumerate(shapes))
+    tall, width = shapes[0]
+    return Reading(
+        study_id=study.study_id,
+        author=Author(kind="model", name="hand-made", version="0.1.0"),
+        report=Report(findings=" ".join(SENTENCES), sentences=SENTENCES),
+        findings=(
+            Finding(
+                name="Cardiomegaly",
+                status="present",
+                probability=0.83,
+                source="finding head and report",
+                severity="moderate",
+                sentences=(0,),
+                boxes=(Box(view=0, xyxy=(0.3 * width, 0.5 * tall, 0.75 * width, 0.8 * tall), score=0.7),),
+            ),
+            Finding(
+                name="Pleural Effusion",
+                status="present",
+                probability=0.71,
+                source="finding head and report",
+                side="left",
+                severity="mild",
+                sentences=(1,),
+            ),
+            Finding(name="Pneumothorax", status="absent", probability=0.04, source="finding head", sentences=(2,)),
+            Finding(
+                name="Nodule",
+                status="uncertain",
+                probability=0.38,
+                source="finding head and report",
+                side="right",
+                zone="upper",
+                size_mm=12.0,
+                sentences=(3,),
+            ),
+            *(
+                Finding(name=name, status="absent" if p < 0.5 else "present", probability=p, source="finding head")
+                for name, p in (
+                    ("Mass", 0.02),
+                    ("Consolidation", 0.61),
+                    ("Atelectasis", 0.22),
+                    ("Edema", 0.06),
+                    ("Emphysema", 0.03),
+                    ("Fibrosis", 0.05),
+                    ("Pleural Thickening", 0.08),
+                    ("Fracture", 0.02),
+                    ("Granuloma", 0.01),
+                    ("Hernia", 0.01),
+                )
+            ),
+        ),
+        evidence=Evidence(
+            closest=(
+                PoolMatch(image_id="s000123.frontal", weight=0.121, locator=None, source="nih14"),
+                PoolMatch(image_id="s000007.frontal", weight=0.084, locator=None, source="nih14"),
+                PoolMatch(image_id="s001919.frontal", weight=0.080, locator=None, source="nih14"),
+            ),
+            farthest=(PoolMatch(image_id="s000002.frontal", weight=0.0001, source="nih14"),),
+            contrast=contrast,
+            attention=attention,
+        ),
+        flags=(
+            Flag(
+                kind="disagreement",
+                finding="Consolidation",
+                value=0.61,
+                message="Consolidation: finding head 0.61, report silent",
+            ),
+            Flag(kind="orientation", message="view 1: left and right not stated; trust only the marker"),
+            *(
+                Flag(kind="not_assessed", finding=name, message=f"{name} was not assessed")
+                for name in ("Enlarged Cardiomediastinum", "Lung Opacity", "Pneumonia", "Support Devices")
+            ),
+        ),
+        provenance={
+            "model": {"name": "hand-made", "checkpoint_sha256": "0f1e2d3c4b5a69788796a5b4c3d2e1f0"},
+            "software": {"contrastcxr": "0.1.0", "torch": "2.6"},
+            "seed": 0,
+            "sources": [{"name": "phantom:standard", "licence": "Apache-2.0"}],
+        },
+    )

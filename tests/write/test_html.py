@@ -1,0 +1,220 @@
+"""A page is one file that asks for nothing, escapes everything and shows what the reading says."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from contrastcxr.form import Author, Evidence, Finding, Flag, Map, PoolMatch, Reading, Report, Study, View
+from contrastcxr.write.html import to_html, write_index
+from contrastcxr.write.names import file_stem
+from contrastcxr.write.overlay import ALIKE, APART, attention_uri, contrast_uri, picture_uri
+from contrastcxr.write.pictures import Pictures
+from hand_made import hand_made_reading
+
+HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"' onload='x"
+
+
+class Elements(HTMLParser):
+    """Every start tag of a page with its attributes, and the text between."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+    def named(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+def picture(uri: str | None) -> Image.Image:
+    assert uri is not None
+    return Image.open(io.BytesIO(base64.b64decode(uri.partition("base64,")[2])))
+
+
+def visible(page: str) -> str:
+    return " ".join(" ".join(Elements(page).words).split())
+
+
+def test_nothing_on_the_page_points_outside(reading: Reading, study: Study) -> None:
+    page = to_html(reading, study)
+    found = [
+        value
+        for _, attributes in Elements(page).tags
+        for name, value in attributes.items()
+        if name in {"src", "href", "srcset", "action", "data", "xlink:href"} and value is not None
+    ]
+    assert found
+    assert all(value.startswith(("data:image/", "#")) for value in found)
+    assert "http" not in re.sub(r"http-equiv", "", page)
+    assert "url(" not in page
+    assert "@import" not in page
+
+
+def test_the_policy_allows_our_script_by_its_hash_and_no_request(reading: Reading, study: Study) -> None:
+    page = to_html(reading, study)
+    script = page.partition("<script>")[2].partition("</script>")[0]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    (policy,) = (m["content"] for m in Elements(page).named("meta") if m.get("http-equiv"))
+    assert policy is not None
+    assert "default-src 'none'" in policy
+    assert f"'sha256-{digest}'" in policy
+
+
+def test_hostile_text_stays_text_wherever_it_stands(study: Study) -> None:
+    reading = Reading(
+        study_id=HOSTILE,
+        author=Author(kind="model", name=HOSTILE, version=HOSTILE),
+        report=Report(findings=HOSTILE, indication=HOSTILE, sentences=(HOSTILE,)),
+        findings=(
+            Finding(name=HOSTILE, status="present", probability=0.5, source=HOSTILE, zone=HOSTILE, sentences=(0,)),
+        ),
+        evidence=Evidence(closest=(PoolMatch(image_id=HOSTILE, weight=0.5, source=HOSTILE),)),
+        flags=(
+            Flag(kind="disagreement", message=HOSTILE, finding=HOSTILE),
+            Flag(kind="quality", message=HOSTILE),
+            Flag(kind="not_assessed", message=HOSTILE, finding=HOSTILE),
+        ),
+        provenance={HOSTILE: HOSTILE, "sources": [{"name": HOSTILE, "licence": HOSTILE}]},
+    )
+    elements = Elements(to_html(reading, study))
+    assert len(elements.named("script")) == 1
+    assert not elements.named("img")
+    assert not [name for _, attributes in elements.tags for name in attributes if name.startswith("on")]
+    assert " ".join(elements.words).count("alert(1)") > 8
+
+
+def test_each_sentence_stands_with_its_finding_probability_and_side(reading: Reading, study: Study) -> None:
+    said = visible(to_html(reading, study))
+    assert "There is a small left pleural effusion. ● Pleural Effusion · left · mild 0.71" in said
+    assert "No pneumothorax is seen. ○ Pneumothorax absent 0.04" in said
+    assert "◐ Nodule uncertain · right · upper · 12 mm 0.38" in said
+
+
+def test_flags_provenance_licences_and_the_notice_are_there(reading: Reading, study: Study) -> None:
+    said = visible(to_html(reading, study))
+    assert "Image and text disagree Consolidation: finding head 0.61, report silent" in said
+    assert "Not assessed Enlarged Cardiomediastinum, Lung Opacity, Pneumonia, Support Devices." in said
+    assert "learnt from phantom:standard Apache-2.0" in said
+    assert "Research use; not a medical device" in said
+
+
+def test_overlays_lie_in_the_pixels_of_their_view(reading: Reading, study: Study) -> None:
+    elements = Elements(to_html(reading, study))
+    (svg,) = elements.named("svg")
+    assert svg["viewbox"] == "0 0 400 300"
+    (box,) = elements.named("rect")
+    assert [float(box[k] or "nan") for k in ("x", "y", "width", "height")] == pytest.approx([120, 150, 180, 90])
+    maps = [i for i in elements.named("image") if "data-sentence" in i]
+    assert [i["data-sentence"] for i in maps] == ["0", "1", "2", "3"]
+    assert all((i["width"], i["height"]) == ("400.0", "300.0") for i in maps)
+
+
+def test_two_views_have_tabs_and_one_has_none(two_views: Study, reading: Reading, study: Study) -> None:
+    both = Elements(to_html(hand_made_reading(two_views), two_views))
+    assert [b["id"] for b in both.named("button") if b.get("role") == "tab"] == ["tab-0", "tab-1"]
+    assert len(both.named("svg")) == 2
+    assert not [b for b in Elements(to_html(reading, study)).named("button") if b.get("role") == "tab"]
+
+
+def test_the_picture_is_kept_whole_and_reduced_to_1024() -> None:
+    tall = np.linspace(0, 1, 2000, dtype=np.float32)[:, None].repeat(1500, axis=1)
+    shown = picture(picture_uri(tall))
+    assert shown.size == (768, 1024)
+    assert np.asarray(shown)[0].mean() < 5 < 250 < np.asarray(shown)[-1].mean()
+
+
+def test_a_normal_without_a_picture_that_may_be_shown_is_an_id(reading: Reading, study: Study) -> None:
+    page = to_html(reading, study)
+    assert not Elements(page).named("img")
+    assert "s000123.frontal" in visible(page)
+    assert "12.1 %" in visible(page)
+
+
+def test_a_pool_root_shows_the_normals_it_has(reading: Reading, study: Study) -> None:
+    ramp = np.linspace(0, 1, 64, dtype=np.float32)[None].repeat(64, axis=0)
+
+    def find(image_id: str) -> View | None:
+        return View(view_id=image_id, pixels=ramp) if image_id == "s000123.frontal" else None
+
+    (shown,) = Elements(to_html(reading, study, Pictures((find,)))).named("img")
+    assert picture(shown["src"]).size == (64, 64)
+
+
+def test_a_phantom_normal_is_drawn_again_from_its_locator(reading: Reading, study: Study) -> None:
+    match = PoolMatch(image_id="n", weight=0.3, locator="phantom:standard/train/000003?seed=0&view=frontal")
+    evidence = reading.evidence.model_copy(update={"closest": (match,)})
+    page = to_html(reading.model_copy(update={"evidence": evidence}), study)
+    (shown,) = Elements(page).named("img")
+    assert np.asarray(picture(shown["src"])).std() > 10
+
+
+def test_a_reading_with_nothing_in_it_still_makes_a_page(study: Study) -> None:
+    said = visible(to_html(Reading(study_id="x", author=Author(kind="human", name="Reader 1")), study))
+    assert "The report is empty." in said
+    assert "Author Reader 1" in said
+
+
+def test_equal_readings_make_equal_pages(reading: Reading, study: Study) -> None:
+    assert to_html(reading, study) == to_html(reading.model_copy(deep=True), study)
+
+
+def test_the_index_links_every_page(reading: Reading, tmp_path: Path) -> None:
+    other = reading.model_copy(update={"study_id": HOSTILE})
+    index = write_index([reading, other], [tmp_path / "a.html", tmp_path / "b #1.html"], tmp_path)
+    elements = Elements(index.read_text(encoding="utf-8"))
+    assert [a["href"] for a in elements.named("a")] == ["a.html", "b%20%231.html"]
+    assert len(elements.named("script")) == 0
+
+
+@pytest.mark.parametrize(
+    "name", ["../../etc/passwd", "a/b", "", ".hidden", "a" * 300, "Ünï côde", "index", "con:x"]
+)
+def test_any_study_id_gives_a_plain_file_name(name: str) -> None:
+    stem = file_stem(name)
+    assert re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,110}", stem)
+    assert stem != "index"
+
+
+def test_different_ids_never_share_a_file() -> None:
+    assert len({file_stem(name) for name in ("a/b", "a_b", "a:b", "a b")}) == 4
+
+
+def grid(values: np.ndarray) -> Map:
+    return Map(rows=tuple(tuple(float(v) for v in row) for row in values), extent=(0, 0, 10, 10))
+
+
+def test_attention_shows_only_what_is_above_an_even_share() -> None:
+    values = np.full((4, 4), 1 / 16)
+    values[1, 2] = 0.5
+    cover = np.asarray(picture(attention_uri(grid(values), cells=16)).convert("RGBA"))[..., 3].reshape(
+        4, 16, 4, 16
+    )
+    centres = cover[:, 7:9, :, 7:9].mean(axis=(1, 3))
+    assert np.unravel_index(centres.argmax(), (4, 4)) == (1, 2)
+    assert centres[3, 0] == 0
+
+
+def test_contrast_has_a_colour_for_each_sign() -> None:
+    values = np.zeros((4, 4))
+    values[0, 0], values[3, 3] = 0.2, -0.4
+    shown = np.asarray(picture(contrast_uri(grid(values), largest=0.4)).convert("RGBA"))
+    apart, alike = shown[2, 2], shown[-3, -3]
+    assert tuple(apart[:3]) == APART
+    assert tuple(alike[:3]) == ALIKE
+    assert alike[3] > 1.5 * apart[3] > 0
