@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import logging
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -209,11 +211,27 @@ def pseudonym(kind: str, value: str) -> str:
     return hashlib.sha256(f"contrastcxr {kind} {value}".encode()).hexdigest()[:16]
 
 
+@contextmanager
+def _silent_pydicom() -> Iterator[None]:
+    """Keep pydicom's warnings and log lines to itself: they quote values, which may name the patient."""
+    logger = logging.getLogger("pydicom")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        logger.addFilter(_nothing)
+        try:
+            yield
+        finally:
+            logger.removeFilter(_nothing)
+
+
+def _nothing(record: logging.LogRecord) -> bool:
+    return not record  # False: no record passes
+
+
 def _dataset(path: Path, *, pixels: bool) -> Dataset:
     tags = [*_HEADER_TAGS, *_PIXEL_TAGS] if pixels else list(_HEADER_TAGS)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # pydicom's warnings quote values, which may name the patient
+        with _silent_pydicom():
             # specific_tags keeps every other attribute unparsed; force reads files without a preamble.
             ds = pydicom.dcmread(path, stop_before_pixels=not pixels, specific_tags=tags, force=True)
             list(ds.iterall())  # parse now, so that a damaged value is found here
@@ -271,9 +289,11 @@ def _decoded(ds: Dataset, path: Path) -> np.ndarray:
         raise ImageError(f"{path}: has no pixel data, or is cut off; copy it again from where it came")
     _check_decoder(syntax, path)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            stored = pixel_array(ds, raw=True, decoding_plugin=_plugin(syntax))
+        with _silent_pydicom():
+            # The table masks unused bits itself, and knows a HighBit that is not the last stored one.
+            stored = pixel_array(
+                ds, raw=True, view_only=True, correct_unused_bits=False, decoding_plugin=_plugin(syntax)
+            )
     except Exception as error:  # every plugin raises its own kind
         raise ImageError(
             f"{path}: the pixel data ({syntax.name}) is truncated or damaged; copy it again from where it came"

@@ -61,7 +61,7 @@ class Manifest(Source):
     def __init__(self, path: Path) -> None:
         self.path = path
         splits = dict.fromkeys(s.split for s in self._parsed.studies if s.split)
-        usual = ("train", "validation", "test")
+        usual = ("train", "train_val", "validation", "test")
         self.splits = (*(s for s in usual if s in splits), *(s for s in splits if s not in usual))
 
     @property

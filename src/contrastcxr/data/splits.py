@@ -18,8 +18,9 @@ def patient_folds(
 ) -> list[tuple[Study, ...]]:
     """Split studies into folds of whole patients, stratified greedily (ours, after scikit-learn's grouped folds).
 
-    Patients are shuffled and taken from the one with most studies down; each goes to the fold where the share of
-    every stratum stays most even. A study without a patient id is its own patient.
+    Patients are shuffled and taken from the one with the largest shares of the strata down, because it is hardest to
+    place; each goes to the fold where the share of every stratum stays most even. A study without a patient id is its
+    own patient.
 
     Args:
         studies: what to split; the order inside a fold is theirs.
@@ -34,7 +35,7 @@ def patient_folds(
     if not 2 <= folds <= len(patients):
         raise RequestError(f"{folds} folds of {len(patients)} patients; expected 2 to {len(patients)} folds")
     shares = _shares(studies, patients, strata)
-    fold_of = _assign(shares, np.array([len(p) for p in patients]), folds, np.random.default_rng(seed))
+    fold_of = _assign(shares, folds, np.random.default_rng(seed))
     members: list[list[int]] = [[] for _ in range(folds)]
     for patient, fold in zip(patients, fold_of, strict=True):
         members[fold] += patient
@@ -71,10 +72,10 @@ def _shares(studies: Sequence[Study], patients: Sequence[Sequence[int]], strata:
     return np.asarray(counts / counts.sum(axis=0))
 
 
-def _assign(shares: np.ndarray, sizes: np.ndarray, folds: int, rng: np.random.Generator) -> np.ndarray:
+def _assign(shares: np.ndarray, folds: int, rng: np.random.Generator) -> np.ndarray:
     """The fold of each patient, `[patients]`."""
     order = rng.permutation(len(shares))
-    order = order[np.argsort(-sizes[order], kind="stable")]
+    order = order[np.argsort(-shares[order].sum(axis=1), kind="stable")]
     held = np.zeros((folds, shares.shape[1]))
     fold_of = np.zeros(len(shares), dtype=int)
     for patient in order:
