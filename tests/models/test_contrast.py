@@ -108,7 +108,8 @@ def test_masked_patches_are_zero_again_after_the_relu(features: VisualFeatures, 
 def test_pool_weights_sum_to_one_per_repeat_and_leave_out_the_excluded(
     aggregate: bool, features: VisualFeatures, pool: Tensor, exclude: Tensor
 ) -> None:
-    found = ContrastiveAttention(D, 4 if aggregate else 1, aggregate=aggregate)(features, pool=pool, exclude=exclude)
+    contrast = ContrastiveAttention(D, 4 if aggregate else 1, aggregate=aggregate)
+    found = contrast(features, pool=pool, exclude=exclude)
     weights = found.evidence["pool_weights"]
     assert weights.shape == (B, 4 if aggregate else 1, POOL)
     assert weights.transpose(1, 2)[exclude].eq(0).all()

@@ -61,18 +61,26 @@ class NicDecoder(ReportDecoder):
         """Log-probabilities `[B, T-1, V]` of `token_ids[:, 1:]`."""
         words = self.embedding(token_ids[:, :-1])  # [B, T-1, e]
         inputs = torch.cat([self.image(features.pooled).unsqueeze(1), words], dim=1)  # [B, T, e]
-        hidden, _ = self.lstm(inputs)
+        hidden, _ = self._run(inputs)
         return self._log_probs(hidden[:, 1:])
 
     def start(self, features: VisualFeatures) -> LstmState:
         """The state after the image."""
-        _, (hidden, cell) = self.lstm(self.image(features.pooled).unsqueeze(1))
+        _, (hidden, cell) = self._run(self.image(features.pooled).unsqueeze(1))
         return LstmState(hidden, cell)
 
     def step(self, token_ids: Tensor, state: LstmState) -> StepOutput:
         """One LSTM step on `token_ids [R]`."""
-        answer, (hidden, cell) = self.lstm(self.embedding(token_ids).unsqueeze(1), (state.hidden, state.cell))
+        answer, (hidden, cell) = self._run(self.embedding(token_ids).unsqueeze(1), (state.hidden, state.cell))
         return StepOutput(self._log_probs(answer.squeeze(1)), LstmState(hidden, cell))
+
+    def _run(
+        self, inputs: Tensor, state: tuple[Tensor, Tensor] | None = None
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """The LSTM in the precision of its weights: CPUs without bfloat16 units have no LSTM under autocast."""
+        with torch.autocast(inputs.device.type, enabled=False):
+            answer: tuple[Tensor, tuple[Tensor, Tensor]] = self.lstm(inputs.to(self.lstm.weight_ih_l0.dtype), state)
+        return answer
 
     def _log_probs(self, hidden: Tensor) -> Tensor:
         logits = self.output(self.dropout(hidden))

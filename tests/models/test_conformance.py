@@ -1,0 +1,219 @@
+"""What every registered decoder must do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from contrastcxr.decode import Generated, GenerationSettings, generate
+from contrastcxr.errors import UnknownNameError
+from contrastcxr.losses import token_cross_entropy
+from contrastcxr.models.decoders import DECODERS, ReportDecoder, build_decoder
+from contrastcxr.models.features import VisualFeatures, masked_mean
+
+PAD, BOS, EOS = 0, 1, 2
+V, WIDTH, N = 24, 16, 6
+TINY: dict[str, dict[str, Any]] = {
+    "nic": {"embedding": 16, "hidden": 32, "dropout": 0.0},
+    "transformer": {"layers": 2, "heads": 2, "feed_forward": 16, "dropout": 0.0},
+}
+REPORTS = torch.tensor(
+    [
+        [BOS, 5, 6, 7, 8, EOS, PAD, PAD],
+        [BOS, 5, 9, 9, 10, 11, 12, EOS],
+        [BOS, 13, EOS, PAD, PAD, PAD, PAD, PAD],
+        [BOS, 5, 6, 14, 15, 16, EOS, PAD],
+    ]
+)
+
+
+def _features() -> VisualFeatures:
+    """Four studies; the second half of the patches belongs to a view that studies 1 and 3 do not have."""
+    patches = torch.randn(4, N, WIDTH, generator=torch.Generator().manual_seed(0))
+    mask = torch.ones(4, N, dtype=torch.bool)
+    mask[1::2, N // 2 :] = False
+    patches = patches.masked_fill(~mask.unsqueeze(-1), 0.0)
+    return VisualFeatures(patches, masked_mean(patches, mask), mask)
+
+
+def _fresh(name: str) -> ReportDecoder:
+    torch.manual_seed(0)
+    return build_decoder(name, vocabulary=V, width=WIDTH, **TINY[name])
+
+
+def _search(decoder: ReportDecoder, features: VisualFeatures, **settings: Any) -> Generated:
+    chosen = GenerationSettings(**{"beams": 3, "max_tokens": 12, **settings})
+    return generate(decoder, features, bos=BOS, eos=EOS, pad=PAD, settings=chosen)
+
+
+@pytest.fixture(params=sorted(DECODERS))
+def decoder(request: pytest.FixtureRequest) -> ReportDecoder:
+    return _fresh(request.param).eval()
+
+
+@pytest.fixture(scope="module", params=sorted(DECODERS))
+def fitted(request: pytest.FixtureRequest) -> ReportDecoder:
+    """A decoder that has learnt the four reports by heart: random weights tie, these do not."""
+    decoder, features = _fresh(request.param), _features()
+    optimizer = torch.optim.Adam(decoder.parameters(), lr=1e-2)
+    for _ in range(120):
+        optimizer.zero_grad()
+        token_cross_entropy(decoder(features, REPORTS), REPORTS[:, 1:], PAD).backward()
+        optimizer.step()
+    return decoder.eval()
+
+
+def test_the_suite_covers_the_registry() -> None:
+    assert set(TINY) == set(DECODERS)
+
+
+def test_an_unknown_decoder_names_its_neighbour() -> None:
+    with pytest.raises(UnknownNameError, match="did you mean 'transformer'"):
+        build_decoder("transfomer", vocabulary=V, width=WIDTH)
+
+
+def test_teacher_forcing_gives_a_distribution_per_token(decoder: ReportDecoder) -> None:
+    log_probs = decoder(_features(), REPORTS)
+    assert log_probs.shape == (4, 7, V)
+    torch.testing.assert_close(log_probs.exp().sum(dim=-1), torch.ones(4, 7))
+
+
+def test_gradient_reaches_every_parameter_and_the_features(decoder: ReportDecoder) -> None:
+    features = _features()
+    patches = features.patches.requires_grad_()
+    features = VisualFeatures(patches, masked_mean(patches, features.mask), features.mask)
+    token_cross_entropy(decoder(features, REPORTS), REPORTS[:, 1:], PAD).backward()
+    dead = [name for name, p in decoder.named_parameters() if p.grad is None or p.grad.abs().sum() == 0]
+    assert dead == []
+    assert patches.grad is not None
+    assert patches.grad[0].abs().sum() > 0
+
+
+def test_it_saves_and_loads_bit_equal(decoder: ReportDecoder, tmp_path: Path) -> None:
+    save_file(decoder.state_dict(), tmp_path / "d.safetensors")
+    name = next(name for name, kind in DECODERS.items() if isinstance(decoder, kind))
+    other = build_decoder(name, vocabulary=V, width=WIDTH, **TINY[name]).eval()
+    other.load_state_dict(load_file(tmp_path / "d.safetensors"))
+    assert torch.equal(other(_features(), REPORTS), decoder(_features(), REPORTS))
+
+
+def test_stepping_equals_teacher_forcing(decoder: ReportDecoder) -> None:
+    features = _features()
+    expected = decoder(features, REPORTS)
+    state = decoder.start(features)
+    for place in range(REPORTS.shape[1] - 1):
+        output = decoder.step(REPORTS[:, place], state)
+        torch.testing.assert_close(output.log_probs, expected[:, place], atol=1e-4, rtol=1e-4)
+        state = output.state
+
+
+def _walk(decoder: ReportDecoder, state: Any, tokens: list[Tensor]) -> Tensor:
+    output = None
+    for token in tokens:
+        output = decoder.step(token, state)
+        state = output.state
+    assert output is not None
+    return output.log_probs
+
+
+def test_rows_may_be_repeated_reordered_and_dropped_between_steps(decoder: ReportDecoder) -> None:
+    """A tangle of selections gives each row what its own prefix gives when walked alone."""
+    features, generator = _features(), torch.Generator().manual_seed(3)
+    state, study, prefix = decoder.start(features), torch.arange(4), torch.full((4, 1), BOS)
+    for step in range(9):
+        output = decoder.step(prefix[:, -1], state)
+        rows = 8 if step < 5 else 3
+        index = torch.randint(len(study), (rows,), generator=generator)
+        state, study = output.state.select(index), study[index]
+        tokens = torch.randint(3, V, (rows, 1), generator=generator)
+        prefix = torch.cat([prefix[index], tokens], dim=1)
+    found = decoder.step(prefix[:, -1], state).log_probs
+    for row in range(len(study)):
+        alone = decoder(features.select(study[row : row + 1]), torch.cat([prefix[row], prefix[row, :1]])[None])
+        torch.testing.assert_close(found[row], alone[0, -1], atol=1e-4, rtol=1e-4)
+
+
+def test_a_state_is_a_value_that_two_continuations_may_share(decoder: ReportDecoder) -> None:
+    state = decoder.step(REPORTS[:, 0], decoder.start(_features())).state
+    first, second = torch.full((4,), 5), torch.full((4,), 9)
+    expected = _walk(decoder, state, [first, first])
+    branch = decoder.step(first, state).state
+    _walk(decoder, state, [second, second])
+    _walk(decoder, state.select(torch.tensor([3, 2, 1, 0])), [second])
+    torch.testing.assert_close(_walk(decoder, branch, [first]), expected)
+    torch.testing.assert_close(_walk(decoder, state, [first, first]), expected)
+
+
+def test_attention_is_a_share_of_real_patches(decoder: ReportDecoder) -> None:
+    features = _features()
+    attention = decoder.step(REPORTS[:, 0], decoder.start(features)).attention
+    if attention is None:
+        return
+    torch.testing.assert_close(attention.sum(dim=-1), torch.ones(4))
+    assert attention[~features.mask].eq(0).all()
+
+
+def test_padding_behind_a_report_changes_nothing(decoder: ReportDecoder) -> None:
+    longer = torch.cat([REPORTS, torch.full((4, 5), PAD)], dim=1)
+    found = decoder(_features(), longer)[:, :7]
+    torch.testing.assert_close(found, decoder(_features(), REPORTS), atol=1e-5, rtol=1e-5)
+
+
+def test_it_learns_four_reports_by_heart(fitted: ReportDecoder) -> None:
+    for method in ("greedy", "beam"):
+        found = _search(fitted, _features(), method=method)
+        assert found.ended.all()
+        for row in range(4):
+            words = REPORTS[row][REPORTS[row] > EOS].tolist()
+            assert found.token_ids[row, : found.lengths[row]].tolist() == words
+
+
+def _same(found: Generated, expected: Generated, rows: Tensor) -> None:
+    T = min(found.token_ids.shape[1], expected.token_ids.shape[1])
+    assert torch.equal(found.token_ids[:, :T], expected.token_ids[rows][:, :T])
+    assert torch.equal(found.lengths, expected.lengths[rows])
+    torch.testing.assert_close(found.log_probs, expected.log_probs[rows], atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("order", [[3, 1, 0, 2], [2], [0, 0, 1]], ids=["order", "alone", "repeated"])
+def test_order_and_size_of_the_batch_change_nothing(fitted: ReportDecoder, order: list[int]) -> None:
+    rows = torch.tensor(order)
+    _same(_search(fitted, _features().select(rows)), _search(fitted, _features()), rows)
+
+
+def test_absent_views_change_nothing(fitted: ReportDecoder) -> None:
+    """Studies 1 and 3 have one view: cutting the padding off, or filling it with noise, gives the same report."""
+    rows = torch.tensor([1, 3])
+    features, expected = _features().select(rows), _search(fitted, _features())
+    half = N // 2
+    cut = VisualFeatures(features.patches[:, :half], features.pooled, features.mask[:, :half])
+    noise = features.patches.masked_fill(~features.mask.unsqueeze(-1), 7.0)
+    _same(_search(fitted, cut), expected, rows)
+    _same(_search(fitted, features.replace(patches=noise)), expected, rows)
+
+
+def test_bfloat16_autocast_is_safe(fitted: ReportDecoder) -> None:
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = _search(fitted, _features())
+        loss = token_cross_entropy(fitted(_features(), REPORTS), REPORTS[:, 1:], PAD)
+    assert found.log_probs.isfinite().all()
+    assert loss.isfinite()
+
+
+def test_a_module_cast_to_bfloat16_reads(fitted: ReportDecoder) -> None:
+    rough = build_decoder(
+        next(name for name, kind in DECODERS.items() if isinstance(fitted, kind)),
+        vocabulary=V,
+        width=WIDTH,
+        **TINY[next(name for name, kind in DECODERS.items() if isinstance(fitted, kind))],
+    )
+    rough.load_state_dict(fitted.state_dict())
+    rough = rough.to(torch.bfloat16).eval()
+    features = _features()
+    half = features.replace(patches=features.patches.bfloat16(), pooled=features.pooled.bfloat16())
+    assert _search(rough, half).log_probs.isfinite().all()
