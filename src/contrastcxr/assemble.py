@@ -28,7 +28,7 @@ def check_pairs(config: SystemConfig) -> None:
     contrast = config.contrast
     if contrast is not None and config.projection.kind != "linear":
         raise IncompatibleError(
-            f"contrast with projection.kind {config.projection.kind}: the pool is kept before the projection, which "
+            f"contrast with projection.kind {config.projection.kind}: the pool is kept raw, so the projection "
             "must be linear; set projection.kind: linear or contrast: null"
         )
     if contrast is not None and not contrast.aggregate and "repeats" in contrast.model_fields_set:

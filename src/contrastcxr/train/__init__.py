@@ -25,8 +25,8 @@ def run(
 ) -> RunFolder:
     """Train a system as configured and leave a run folder; see `contrastcxr.train.trainer.run`.
 
-    `cache` is the folder for encoder features; unless given, `$CONTRASTCXR_CACHE` or `.cache/contrastcxr` below the
-    working directory.
+    `cache` is the folder for encoder features; unless given, `$CONTRASTCXR_CACHE`, or `.cache/contrastcxr` below
+    the working directory.
 
     Raises:
         MissingExtraError: the extra `train` is not installed.

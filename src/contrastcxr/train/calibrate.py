@@ -35,8 +35,8 @@ class Calibration:
 
     Attributes:
         temperature: divides the logits.
-        thresholds: probability from which a finding is called present, for the best F1 on validation; only findings
-            with at least `MINIMUM_POSITIVES` positive and negative studies have one.
+        thresholds: probability from which a finding is called present, for the best F1 on validation; only
+            findings with at least `MINIMUM_POSITIVES` positive and negative studies have one.
         ece_before: expected calibration error at temperature 1.
         ece_after: at the fitted temperature (on the studies it was fitted on).
         reliability: table over equal-width bins, after.
@@ -105,7 +105,7 @@ def best_thresholds(probabilities: Table, targets: Table, *, labels: Sequence[st
 
 
 def _best_threshold(scores: Table, truth: NDArray[np.bool_]) -> float:
-    """The k highest scores called positive give F1 = 2 hits / (k + positives); the best k among distinct scores."""
+    """Calling the k highest scores positive gives F1 = 2 hits / (k + positives); the best k decides."""
     order = np.argsort(-scores, kind="stable")
     ranked, hits = scores[order], np.cumsum(truth[order])
     f1 = 2 * hits / (np.arange(1, len(ranked) + 1) + truth.sum())

@@ -125,8 +125,8 @@ class FromPixels:
 def epoch_batches(count: int, *, batch_size: int, seed: int, epoch: int) -> list[list[int]]:
     """Indices of each global batch of an epoch: a permutation cut into equal batches, the ragged rest left out.
 
-    A set smaller than one batch is one batch.  Only `seed` and `epoch` decide, so that a resumed run and any number
-    of processes see the same batches.
+    A set smaller than one batch is one batch.  Only `seed` and `epoch` decide, so that a resumed run and any
+    number of processes see the same batches.
     """
     generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
     order = torch.randperm(count, generator=generator).tolist()

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
+import torch
 
 from contrastcxr.files import atomic_write
 from contrastcxr.models.system import ReportSystem
@@ -73,6 +74,12 @@ class EpochKeeper(L.Callback):
         """Go on from the state of an earlier part of the run."""
         self.best = dict(state_dict["best"])
         self.seconds = float(state_dict["seconds"])
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Share the cores between the processes: each would otherwise start a thread on every core."""
+        del pl_module, stage
+        if trainer.world_size > 1:
+            torch.set_num_threads(max(1, torch.get_num_threads() // trainer.world_size))
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Start the clock, and re-encode the pool where the encoder has moved."""

@@ -62,7 +62,7 @@ _PROBES = 12
 
 @cache
 def phantom_version() -> str:
-    """The phantoms' own version with a hash over a few of them, so that phantoms that changed are encoded again."""
+    """The phantoms' own version and a hash over a few of them: phantoms that changed are encoded again."""
     from contrastcxr.phantom.locator import FORMAT, PhantomId, locator, render_locator
 
     digest = hashlib.blake2b(digest_size=8)
@@ -101,7 +101,7 @@ def cache_folder(root: Path, *, encoder: Encoder, preprocess: Preprocess) -> Pat
 
 @dataclass(frozen=True, eq=False)
 class Encoded:
-    """One view as the encoder left it: raw features `[N, C]` float16, and the affine `[2, 3]` back to its pixels."""
+    """One view as the encoder left it: raw features `[N, C]` float16, and the affine `[2, 3]` to its pixels."""
 
     features: Half
     affine: NDArray[np.float32]

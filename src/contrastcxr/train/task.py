@@ -102,8 +102,8 @@ class ReportTask(L.LightningModule):
     def _share(self, count: Tensor) -> Tensor:
         """What this process's mean weighs: its tokens over the mean number of tokens of the processes.
 
-        Gradients are averaged over processes; without this a process with few tokens would count as much as one with
-        many, and two processes would differ from one with the same global batch.
+        Gradients are averaged over processes; without this a process with few tokens would count as much as one
+        with many, and two processes would differ from one with the same global batch.
         """
         if self.trainer.world_size == 1:
             return torch.ones_like(count, dtype=torch.float32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 import warnings
@@ -188,13 +189,13 @@ def run(
     """
     _check_devices(config, devices)
     _claim(out, config, resume=resume)
-    with _log(out / LOG_FILE, say, append=resume) as tell:
-        if resume and (out / RECORD_FILE).is_file():
-            tell("this run is already finished; nothing to do")
-            return _finished(out)
-        prepared = prepare(config, cache=cache, say=tell)
-        keeper = _fit(prepared, out=out, resume=resume, devices=devices, progress=progress, say=tell)
-        return _close(prepared, keeper, out=out, say=tell)
+    if resume and (out / RECORD_FILE).is_file():
+        say(f"{out}: this run is already finished; nothing to do")
+        return _finished(out)
+    tell = _Log(out / LOG_FILE, say)
+    prepared = prepare(config, cache=cache, say=tell)
+    keeper = _fit(prepared, out=out, resume=resume, devices=devices, progress=progress, say=tell)
+    return _close(prepared, keeper, out=out, say=tell)
 
 
 def _check_devices(config: SystemConfig, devices: int) -> None:
@@ -221,16 +222,17 @@ def _claim(out: Path, config: SystemConfig, *, resume: bool) -> None:
         )
 
 
-@contextmanager
-def _log(path: Path, say: Say, *, append: bool) -> Iterator[Say]:
-    """Lines go to the caller and to the run's log."""
-    with path.open("a" if append else "w", encoding="utf-8", buffering=1) as file:
+@dataclass(frozen=True)
+class _Log:
+    """Lines go to the caller and to the run's log; spawned processes can take it along."""
 
-        def tell(line: str) -> None:
+    path: Path
+    say: Say
+
+    def __call__(self, line: str) -> None:
+        with self.path.open("a", encoding="utf-8") as file:
             file.write(line + "\n")
-            say(line)
-
-        yield tell
+        self.say(line)
 
 
 def precision_of(config: SystemConfig) -> str:
@@ -408,7 +410,5 @@ def _record(
 
 
 def _finished(out: Path) -> RunFolder:
-    import json
-
     said = json.loads((out / RECORD_FILE).read_text(encoding="utf-8"))
     return RunFolder(out, said["best"], tuple(said["unreadable"]))

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from contrastcxr.assemble import build_system, check_pairs, head_labels, make_encoder, make_preprocess
+from contrastcxr.config import parse_config
+from contrastcxr.errors import IncompatibleError
+from contrastcxr.models.encoders import Encoder
+from contrastcxr.models.pool import NormalityPool, PoolRows
+
+SMALL: dict[str, Any] = {
+    "name": "small",
+    "width": 16,
+    "image": {"size": 64},
+    "encoder": {"name": "test_efficientnet", "weights": "random"},
+    "decoder": {"kind": "nic"},
+}
+
+
+@pytest.fixture(scope="module")
+def encoder() -> Encoder:
+    return make_encoder(parse_config(SMALL, where="small"))
+
+
+def pool_of(encoder: Encoder) -> NormalityPool:
+    names = ("a", "b", "c")
+    rows = PoolRows(names, names, names, ("PA", "PA", "AP"), (None, None, None))
+    return NormalityPool(torch.rand(3, encoder.channels), rows)
+
+
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        ({"contrast": {}, "projection": {"kind": "r2gen"}}, r"contrast with projection\.kind r2gen"),
+        ({"contrast": {"repeats": 4, "aggregate": False}}, r"contrast\.repeats with contrast\.aggregate off"),
+        ({"decoder": {"kind": "transformer", "heads": 3}}, r"width 16 with decoder\.heads 3"),
+        ({"image": {"augment": True}}, r"image\.augment with a frozen encoder"),
+        ({"train": {"monitor": "auc"}}, r"monitor auc without a finding_head"),
+        ({"text": {"max_tokens": 20}, "generate": {"max_tokens": 30}}, r"generate\.max_tokens 30 above"),
+    ],
+)
+def test_an_impossible_pair_is_refused_by_name(values: dict[str, Any], named: str) -> None:
+    with pytest.raises(IncompatibleError, match=named):
+        check_pairs(parse_config({**SMALL, **values}, where="small"))
+
+
+def test_aggregate_off_without_repeats_is_a_possible_system() -> None:
+    check_pairs(parse_config({**SMALL, "contrast": {"aggregate": False}}, where="small"))
+
+
+def test_contrast_and_a_pool_go_together(encoder: Encoder) -> None:
+    with_contrast = parse_config({**SMALL, "contrast": {}}, where="small")
+    with pytest.raises(IncompatibleError, match="contrast on without a pool"):
+        build_system(with_contrast, vocabulary=9, encoder=encoder)
+    with pytest.raises(IncompatibleError, match="contrast off with a pool"):
+        build_system(parse_config(SMALL, where="small"), vocabulary=9, encoder=encoder, pool=pool_of(encoder))
+
+
+@pytest.mark.parametrize("decoder", ["nic", "transformer"])
+@pytest.mark.parametrize("contrast", [None, {"repeats": 2}])
+def test_each_decoder_is_built_with_and_without_contrast(
+    encoder: Encoder, decoder: str, contrast: dict[str, Any] | None
+) -> None:
+    values = {**SMALL, "decoder": {"kind": decoder}, "contrast": contrast, "finding_head": {"labels": "nih14"}}
+    config = parse_config(values, where="small")
+    pool = pool_of(encoder) if contrast else None
+    system = build_system(config, vocabulary=9, encoder=encoder, pool=pool)
+    features = system.features(raw=torch.rand(2, 1, 4, encoder.channels), view_mask=torch.ones(2, 1).bool())
+    log_probs, logits = system(features, torch.tensor([[1, 5, 2], [1, 6, 2]]))
+    assert log_probs.shape == (2, 2, 9)
+    assert logits.shape == (2, len(head_labels(config)))
+
+
+def test_the_seed_decides_the_weights_and_leaves_the_global_generator_alone(encoder: Encoder) -> None:
+    config = parse_config(SMALL, where="small")
+    before = torch.random.get_rng_state()
+    built = [build_system(config, vocabulary=9, encoder=encoder, seed=seed) for seed in (1, 1, 2)]
+    weights = [system.projection.linear.weight for system in built]
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+    assert torch.equal(before, torch.random.get_rng_state())
+
+
+def test_the_transform_is_the_encoders_own(encoder: Encoder) -> None:
+    made = make_preprocess(parse_config(SMALL, where="small"), encoder)
+    assert (made.size, made.mean, made.std) == (64, encoder.mean, encoder.std)

@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from contrastcxr import config as config_module
+from contrastcxr.config import SystemConfig, load_config, parse_config
+from contrastcxr.decode.search import GenerationSettings
+from contrastcxr.errors import ConfigError
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "src" / "contrastcxr"
+COMPLETE = sorted(p for p in (ROOT / "configs").glob("*/*.yaml") if "decoder:" in p.read_text(encoding="utf-8"))
+SMALL: dict[str, Any] = {"name": "small", "decoder": {"kind": "nic"}}
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("path", COMPLETE, ids=lambda p: f"{p.parent.name}/{p.stem}")
+def test_a_shipped_configuration_is_read_and_survives_being_written_out(path: Path) -> None:
+    read = load_config(path)
+    again = parse_config(read.to_dict(), where="again")
+    assert again == read
+
+
+@pytest.mark.parametrize(
+    ("values", "place", "neighbour"),
+    [
+        ({"contrst": {}}, "contrst", "contrast"),
+        ({"contrast": {"pool": {"knd": "zeros"}}}, "contrast.pool.knd", "kind"),
+        ({"decoder": {"kind": "nic", "drpout": 0.1}}, "decoder.drpout", "dropout"),
+        ({"train": {"optimizer": {"weight_decy": 0}}}, "train.optimizer.weight_decy", "weight_decay"),
+        ({"generate": {"beam": 3}}, "generate.beam", "beams"),
+    ],
+)
+def test_an_unknown_key_is_refused_with_its_place_and_nearest_neighbour(
+    values: dict[str, Any], place: str, neighbour: str
+) -> None:
+    with pytest.raises(ConfigError, match=rf"file\.yaml: unknown key '{place}'; did you mean '{neighbour}'"):
+        parse_config({**SMALL, **values}, where="file.yaml")
+
+
+def test_an_unknown_key_like_none_lists_the_known_ones() -> None:
+    with pytest.raises(ConfigError, match=r"'train\.zzz'; known: batch_size, "):
+        parse_config({**SMALL, "train": {"zzz": 1}}, where="file.yaml")
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"width": "wide"}, r"width: .*found 'wide'"),
+        ({"train": {"epochs": 0}}, r"train\.epochs: .*found 0"),
+        ({"decoder": {"kind": "lstm"}}, r"decoder: .*'nic', 'transformer'"),
+        ({"decoder": {"kind": "transformer", "layers": 0}}, r"decoder\.layers: "),
+    ],
+)
+def test_a_bad_value_is_refused_with_its_place_and_what_was_found(values: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        parse_config({**SMALL, **values}, where="file.yaml")
+
+
+def test_a_file_takes_what_it_does_not_say_from_its_parent(tmp_path: Path) -> None:
+    write(tmp_path / "base.yaml", "name: base\nwidth: 64\ndecoder: {kind: nic, dropout: 0.1}\n")
+    child = write(tmp_path / "child.yaml", "extends: base.yaml\nname: child\ndecoder: {dropout: 0.2}\n")
+    read = load_config(child)
+    assert (read.name, read.width, read.decoder.kind, read.decoder.dropout) == ("child", 64, "nic", 0.2)
+
+
+def test_files_that_extend_each_other_are_refused(tmp_path: Path) -> None:
+    write(tmp_path / "a.yaml", "extends: b.yaml\n")
+    write(tmp_path / "b.yaml", "extends: a.yaml\n")
+    with pytest.raises(ConfigError, match="leads back"):
+        load_config(tmp_path / "a.yaml")
+
+
+def test_overrides_change_values_make_parts_and_take_parts_away(tmp_path: Path) -> None:
+    path = write(tmp_path / "c.yaml", "name: c\ndecoder: {kind: nic}\nfinding_head: {labels: phantom}\n")
+    read = load_config(path, overrides=["contrast.pool.kind=zeros", "train.optimizer.lr=1e-3", "finding_head=null"])
+    assert read.contrast is not None
+    assert read.contrast.pool.kind == "zeros"
+    assert read.train.optimizer.lr == 0.001
+    assert read.finding_head is None
+
+
+@pytest.mark.parametrize("override", ["width", "=3", "name.first=x"])
+def test_an_override_without_a_place_or_a_value_is_refused(tmp_path: Path, override: str) -> None:
+    path = write(tmp_path / "c.yaml", "name: c\ndecoder: {kind: nic}\n")
+    with pytest.raises(ConfigError, match="--set"):
+        load_config(path, overrides=[override])
+
+
+@pytest.mark.parametrize("text", ["- a\n- b\n", "a: [1\n", ""])
+def test_a_file_that_is_no_configuration_is_refused_by_name(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ConfigError, match=r"c\.yaml"):
+        load_config(write(tmp_path / "c.yaml", text))
+
+
+def test_a_missing_file_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"none\.yaml: No such file"):
+        load_config(tmp_path / "none.yaml")
+
+
+def parts() -> Iterator[type[BaseModel]]:
+    for value in vars(config_module).values():
+        if isinstance(value, type) and issubclass(value, BaseModel) and value is not BaseModel:
+            yield value
+
+
+FIELDS = sorted({f"{m.__name__}.{f}" for m in parts() if m is not GenerationSettings for f in m.model_fields})
+
+
+def attributes_read() -> set[str]:
+    files = [p for p in PACKAGE.rglob("*.py") if p.name != "config.py"]
+    trees = (ast.parse(p.read_text(encoding="utf-8")) for p in files)
+    return {node.attr for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+
+
+READ = attributes_read()
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_every_field_is_read_by_some_code(field: str) -> None:
+    assert field.partition(".")[2] in READ, f"no code reads {field}; use it or remove it"
+
+
+def test_a_configuration_cannot_be_changed() -> None:
+    read = parse_config(SMALL, where="small")
+    with pytest.raises(ValueError, match="frozen"):
+        read.width = 3  # type: ignore[misc]
+    assert isinstance(read, SystemConfig)
