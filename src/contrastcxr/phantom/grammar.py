@@ -52,10 +52,10 @@ class Style:
     millimetres_below: float
 
 
-_HEART_FIRST = "view devices heart mediastinum hila lungs pleura bones soft-tissues abdomen"
-_LUNGS_FIRST = "view lungs pleura heart mediastinum hila bones soft-tissues abdomen devices"
-_HEART_LATE = "view devices lungs pleura hila heart mediastinum abdomen bones soft-tissues"
-_DEVICES_LAST = "view heart mediastinum hila lungs pleura abdomen soft-tissues bones devices"
+_HEART_FIRST = "devices heart mediastinum hila lungs pleura bones soft-tissues abdomen"
+_LUNGS_FIRST = "lungs pleura heart mediastinum hila bones soft-tissues abdomen devices"
+_HEART_LATE = "devices lungs pleura hila heart mediastinum abdomen bones soft-tissues"
+_DEVICES_LAST = "heart mediastinum hila lungs pleura abdomen soft-tissues bones devices"
 
 STYLES = (
     Style(0, _HEART_FIRST, False, 0.3, 1.0, 0.9, 0.5, 10),
@@ -65,6 +65,12 @@ STYLES = (
     Style(4, _LUNGS_FIRST, True, 3.0, 0.8, 0.8, 0.2, 20),
     Style(5, _HEART_FIRST, False, 0.5, 1.1, 0.4, 0.6, 10),
 )
+
+
+_SHORTEST = 12
+_LONGEST_IMPRESSION = 4
+_FILLER_RATES = {"mediastinum": 0.8, "hila": 0.25, "abdomen": 0.2, "soft-tissues": 0.15, "view": 0.08}
+"""How often a reporter speaks of a region that is normal in every phantom, before the reporter's own liking."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +120,7 @@ def write_from_labels(
     """A plain report of an image known by its NIH labels alone: no side, zone, size, severity, device or prior.
 
     `labels` are canonical names of NIH14, or `No Finding`; every label is asserted, some of the others are denied.
+    Nothing is said of anatomy that no label speaks of.  Raises `UnknownNameError` for any other name.
     """
     habits = STYLES[int(rng.integers(len(STYLES))) if style is None else style]
     names = [name for name in labels if name != NO_FINDING]
@@ -122,7 +129,9 @@ def write_from_labels(
         raise UnknownNameError("NIH finding", unknown, (*NIH14, NO_FINDING))
     told = tuple(Finding(name=name, status="present") for name in NIH14 if name in names)
     absent = _absent(told, NIH14, PLAIN_RATES, habits, rng)
-    return _write(told, NIH14, absent, habits, rng, "")
+    if not told and len(absent) < 2:
+        absent |= {"Pleural Effusion", "Pneumothorax"}
+    return _write(told, NIH14, absent, habits, rng, "", fillers=("view",))
 
 
 def as_said(finding: Finding) -> Finding:
@@ -182,13 +191,14 @@ def _write(
     style: Style,
     rng: np.random.Generator,
     indication: str,
+    fillers: tuple[str, ...] = (*_FILLER_RATES,),
 ) -> WrittenReport:
     positive = _positive(told)
     asserted = [_assert(finding, style, rng) for finding in positive]
     denials = Denials(style.number, style.terseness, style.merging, rng)
     denied = denials.statements(absent, positive)
-    fillers = _fillers(positive, [*asserted, *denied], style, rng)
-    statements = _ordered([*asserted, *denied, *fillers], style)
+    normal = _fillers(fillers, positive, [*asserted, *denied], style, rng)
+    statements = _ordered([*asserted, *denied, *normal], style)
     closing = _impression(positive, style, rng)
     report = Report(
         findings=" ".join(s.text for s in statements),
@@ -237,7 +247,11 @@ def _fitting(
 
 
 def _fillers(
-    positive: Sequence[Finding], said: Sequence[Statement], style: Style, rng: np.random.Generator
+    regions: Iterable[str],
+    positive: Sequence[Finding],
+    said: Sequence[Statement],
+    style: Style,
+    rng: np.random.Generator,
 ) -> list[Statement]:
     """Sentences about what is normal in every phantom; a region with a finding is passed over.
 
@@ -245,7 +259,7 @@ def _fillers(
     """
     busy = {_region(f.name) for f in positive}
     busy |= {"hila" for f in positive if f.zone in ("hilar", "retrocardiac")}
-    free = [region for region in wordings()["fillers"] if region not in busy]
+    free = [region for region in regions if region not in busy]
     words = sum(len(statement.text.split()) for statement in said)
     chosen = []
     wanted = {region: rng.random() < style.fillers * _FILLER_RATES[region] for region in free}
@@ -256,15 +270,11 @@ def _fillers(
     return chosen
 
 
-_SHORTEST = 12
-_LONGEST_IMPRESSION = 4
-_FILLER_RATES = {"mediastinum": 0.8, "hila": 0.25, "abdomen": 0.2, "soft-tissues": 0.15, "view": 0.08}
-
-
 def _ordered(statements: list[Statement], style: Style) -> list[Statement]:
     def place(statement: Statement) -> tuple[bool, int, bool]:
-        late = style.abnormal_first and not statement.abnormal
-        return (late, style.order.split().index(statement.region), not statement.abnormal)
+        late = style.abnormal_first and not statement.abnormal and statement.region != "view"
+        rank = -1 if statement.region == "view" else style.order.split().index(statement.region)
+        return (late, rank, not statement.abnormal)
 
     return sorted(statements, key=place)
 
