@@ -12,7 +12,7 @@ from contrastcxr.errors import InputError, OutputError, RequestError
 
 if TYPE_CHECKING:
     from contrastcxr.data.failures import Failure
-    from contrastcxr.form import Reading, Study, View
+    from contrastcxr.form import Flag, Reading, Study, View
     from contrastcxr.read.reader import Reader
     from contrastcxr.write import Writer
 
@@ -78,6 +78,26 @@ def _raise(failure: Failure) -> None:
 
 
 @dataclass(frozen=True)
+class _Loaded:
+    """A study with its pixels in memory, and what to say of views that could not be read."""
+
+    study: Study
+    flags: tuple[Flag, ...]
+
+
+def _load(study: Study, on_failure: OnFailure) -> list[_Loaded]:
+    from contrastcxr.data.inputs import with_pixels
+    from contrastcxr.form import Flag
+
+    found, failures = with_pixels(study)
+    for failure in failures:
+        on_failure(failure)
+    message = f"{len(failures)} of the study's {len(study.views)} views could not be read"
+    flags = (Flag(kind="quality", message=message),) if failures else ()
+    return [] if found is None else [_Loaded(found, flags)]
+
+
+@dataclass(frozen=True)
 class Desk:
     """A reader with its writers: studies go through it a few at a time, so that memory stays bounded."""
 
@@ -107,31 +127,25 @@ class Desk:
         for failure in failures:
             on_failure(failure)
         shown = studies if progress is None else progress(studies, len(studies))
-        waiting: list[Study] = []
+        waiting: list[_Loaded] = []
         for study in shown:
-            waiting += self._loaded(study, on_failure)
+            waiting += _load(study, on_failure)
             if len(waiting) == _TOGETHER:
                 yield from self._finished(waiting, on_failure)
                 waiting = []
         yield from self._finished(waiting, on_failure)
 
-    def _loaded(self, study: Study, on_failure: OnFailure) -> list[Study]:
-        from contrastcxr.data.inputs import with_pixels
-
-        loaded, failures = with_pixels(study)
-        for failure in failures:
-            on_failure(failure)
-        return [] if loaded is None else [loaded]
-
-    def _finished(self, studies: Sequence[Study], on_failure: OnFailure) -> Iterator[Done]:
+    def _finished(self, loaded: Sequence[_Loaded], on_failure: OnFailure) -> Iterator[Done]:
         from contrastcxr.data.failures import Failure
 
-        readings = self.reader.read_batch(studies) if studies else []
-        for study, reading in zip(studies, readings, strict=True):
+        readings = self.reader.read_batch([each.study for each in loaded]) if loaded else []
+        for each, plain in zip(loaded, readings, strict=True):
+            reading = plain.model_copy(update={"flags": (*each.flags, *plain.flags)})
+            positions = " + ".join(view.position for view in each.study.views)
             try:
-                yield Done(reading, " + ".join(v.position for v in study.views), self._write(reading, study))
+                yield Done(reading, positions, self._write(reading, each.study))
             except (InputError, OutputError) as error:
-                on_failure(Failure.of(study.study_id, error))
+                on_failure(Failure.of(reading.study_id, error))
 
     def _write(self, reading: Reading, study: Study) -> dict[str, Path]:
         if self.out is None:

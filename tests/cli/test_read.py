@@ -1,0 +1,202 @@
+"""`contrastcxr read`, as a person types it."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+
+import contrastcxr
+from contrastcxr.cli.reading import Desk
+from contrastcxr.errors import InputError
+from contrastcxr.write.as_json import from_json
+from tiny_system import smooth
+
+NAMES = ("Doe^Jane", "Doe", "Jane", "PID-4711", "19570312")
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(p.name for p in folder.iterdir()) if folder.exists() else []
+
+
+def write_dicom(path: Path) -> Path:
+    """One DX object of a patient whose name must not get out."""
+    pixels = (smooth(np.random.default_rng(5), 96, 80) * 4095).astype(np.uint16)
+    meta = FileMetaDataset()
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.1.1"
+    meta.MediaStorageSOPInstanceUID = generate_uid(entropy_srcs=["image"])
+    made = Dataset()
+    made.file_meta = meta
+    made.SOPClassUID, made.SOPInstanceUID = meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID
+    made.StudyInstanceUID = generate_uid(entropy_srcs=["study"])
+    made.SeriesInstanceUID = generate_uid(entropy_srcs=["series"])
+    made.PatientName, made.PatientID, made.PatientBirthDate = NAMES[0], NAMES[3], NAMES[4]
+    made.Modality, made.ViewPosition, made.BodyPartExamined = "DX", "PA", "CHEST"
+    made.PatientOrientation = ["L", "F"]
+    made.Rows, made.Columns = pixels.shape
+    made.SamplesPerPixel, made.PhotometricInterpretation = 1, "MONOCHROME2"
+    made.BitsAllocated, made.BitsStored, made.HighBit, made.PixelRepresentation = 16, 12, 11, 0
+    made.PixelData = pixels.tobytes()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    made.save_as(path, enforce_file_format=True)
+    return path
+
+
+def test_a_folder_becomes_pages_data_and_an_index(
+    command: Any, model: Path, pictures: Path, tmp_path: Path
+) -> None:
+    ran = command("read", pictures, "--model", model, "--out", tmp_path / "out")
+    assert ran.status == 0
+    assert files(tmp_path / "out") == ["first.html", "first.json", "index.html", "second.html", "second.json"]
+    assert "index.html" in ran.out
+    assert "first" in ran.out
+    assert from_json((tmp_path / "out" / "first.json").read_text(encoding="utf-8")).study_id == "first"
+
+
+def test_one_format_writes_only_that(command: Any, model: Path, pictures: Path, tmp_path: Path) -> None:
+    ran = command("read", pictures / "first.png", "--model", model, "--out", tmp_path / "out", "--format", "json")
+    assert ran.status == 0
+    assert files(tmp_path / "out") == ["first.json"]
+
+
+def test_json_and_quiet_say_no_more_than_asked(command: Any, model: Path, pictures: Path, tmp_path: Path) -> None:
+    arguments = ("read", pictures, "--model", model, "--out", tmp_path / "out", "--format", "json")
+    document = json.loads(command(*arguments, "--json").out)
+    assert [r["study_id"] for r in document["readings"]] == ["first", "second"]
+    assert document["failures"] == []
+    assert command("--json", *arguments).out == command(*arguments, "--json").out
+    silent = command(*arguments, "--quiet")
+    assert (silent.status, silent.out, silent.err) == (0, "", "")
+
+
+def test_two_runs_write_the_same_bytes(command: Any, model: Path, pictures: Path, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        command("read", pictures, "--model", model, "--out", tmp_path / name, "--quiet")
+    assert files(tmp_path / "a") == files(tmp_path / "b")
+    for name in files(tmp_path / "a"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_bad_inputs_are_listed_and_the_others_read(
+    command: Any, model: Path, pictures: Path, tmp_path: Path
+) -> None:
+    (pictures / "cut.png").write_bytes((pictures / "first.png").read_bytes()[:90])
+    (pictures / "words.jpg").write_text("not a picture")
+    ran = command("read", pictures, tmp_path / "absent.png", "--model", model, "--out", tmp_path / "out")
+    assert ran.status == 1
+    assert {"first.json", "second.json"} <= set(files(tmp_path / "out"))
+    failed = [line for line in ran.err.splitlines() if line.startswith("failed: ")]
+    assert sorted(next(n for n in ("cut.png", "words.jpg", "absent.png") if n in line) for line in failed) == [
+        "absent.png",
+        "cut.png",
+        "words.jpg",
+    ]
+    assert "Traceback" not in ran.err
+
+
+def test_no_name_of_a_patient_gets_out(command: Any, model: Path, tmp_path: Path) -> None:
+    path = write_dicom(tmp_path / "in" / "image.dcm")
+    ran = command("-v", "read", path, "--model", model, "--out", tmp_path / "out")
+    assert ran.status == 0
+    said = ran.out + ran.err + " ".join(files(tmp_path / "out"))
+    said += "".join(p.read_text(encoding="utf-8") for p in (tmp_path / "out").iterdir())
+    uid = generate_uid(entropy_srcs=["study"])
+    assert not [name for name in (*NAMES, uid) if name in said]
+
+
+def test_identifiers_are_kept_on_request(command: Any, model: Path, tmp_path: Path) -> None:
+    path = write_dicom(tmp_path / "in" / "image.dcm")
+    command("read", path, "--model", model, "--out", tmp_path / "out", "--keep-ids", "--format", "json")
+    assert files(tmp_path / "out") == [f"{generate_uid(entropy_srcs=['study'])}.json"]
+
+
+def test_a_full_disk_fails_each_study_and_leaves_nothing(
+    command: Any, model: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    ran = command("read", pictures, "--model", model, "--out", tmp_path / "out")
+    assert ran.status == 1
+    assert files(tmp_path / "out") == []
+    assert ran.err.count("No space left on device") == 2
+    assert "Traceback" not in ran.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--model", "fantom"), "unknown model"),
+        (("--format", "htlm"), "did you mean 'html'"),
+        (("--device", "quantum"), "device 'quantum'"),
+        (("--dtype", "float31"), "did you mean 'float32'"),
+        (("--pool-root", "nih15:/x"), "did you mean 'nih14'"),
+    ],
+)
+def test_a_wrong_request_is_one_line_and_status_2(
+    command: Any, model: Path, pictures: Path, tmp_path: Path, arguments: tuple[str, ...], said: str
+) -> None:
+    rest = () if "--model" in arguments else ("--model", model)
+    ran = command("read", pictures, "--out", tmp_path / "out", *rest, *arguments)
+    assert ran.status == 2
+    assert said in ran.err
+    assert len(ran.err.splitlines()) == 1
+    assert files(tmp_path / "out") == []
+
+
+def test_verbose_shows_where_an_error_came_from(command: Any, pictures: Path) -> None:
+    assert "Traceback" in command("read", pictures, "--model", "fantom", "-v").err
+    assert "Traceback" not in command("read", pictures, "--model", "fantom").err
+
+
+def test_an_interruption_is_clean(
+    command: Any, model: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Desk, "_write", interrupt)
+    ran = command("read", pictures, "--model", model, "--out", tmp_path / "out")
+    assert ran.status == 130
+    assert "Traceback" not in ran.err
+    assert files(tmp_path / "out") == []
+
+
+def test_the_call_returns_readings_and_writes_nothing_unasked(
+    model: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    readings = contrastcxr.read(pictures, model=model)
+    assert [r.study_id for r in readings] == ["first", "second"]
+    assert files(tmp_path) == ["in"]
+
+
+def test_the_call_raises_at_a_bad_input_unless_told_to_go_on(model: Path, pictures: Path, tmp_path: Path) -> None:
+    failures: list[Any] = []
+    listen: Callable[[Any], None] = failures.append
+    several = [pictures / "first.png", tmp_path / "absent.png"]
+    with pytest.raises(InputError, match=r"absent\.png"):
+        contrastcxr.read(several, model=model)
+    readings = contrastcxr.read(several, model=model, on_failure=listen)
+    assert [r.study_id for r in readings] == ["first"]
+    assert "absent.png" in failures[0].message
+
+
+def test_a_view_that_cannot_be_read_is_said_on_the_reading(model: Path, pictures: Path) -> None:
+    (pictures / "cut.png").write_bytes((pictures / "first.png").read_bytes()[:90])
+    lines = [{"study_id": "s", "images": ["first.png", "cut.png"]}]
+    (pictures / "studies.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    failures: list[Any] = []
+    (reading,) = contrastcxr.read(pictures / "studies.jsonl", model=model, on_failure=failures.append)
+    assert len(failures) == 1
+    assert any("could not be read" in flag.message for flag in reading.flags)
