@@ -8,7 +8,6 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
-from tiny_system import tiny_checkpoint, tiny_config
 
 from contrastcxr.checkpoint import (
     Checkpoint,
@@ -18,6 +17,7 @@ from contrastcxr.checkpoint import (
     save_checkpoint,
 )
 from contrastcxr.errors import CheckpointError, OutputError, UnknownNameError
+from tiny_system import tiny_checkpoint, tiny_config
 
 
 @pytest.fixture(scope="module")

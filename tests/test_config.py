@@ -83,7 +83,9 @@ def test_files_that_extend_each_other_are_refused(tmp_path: Path) -> None:
 
 def test_overrides_change_values_make_parts_and_take_parts_away(tmp_path: Path) -> None:
     path = write(tmp_path / "c.yaml", "name: c\ndecoder: {kind: nic}\nfinding_head: {labels: phantom}\n")
-    read = load_config(path, overrides=["contrast.pool.kind=zeros", "train.optimizer.lr=1e-3", "finding_head=null"])
+    read = load_config(
+        path, overrides=["contrast.pool.kind=zeros", "train.optimizer.lr=1e-3", "finding_head=null"]
+    )
     assert read.contrast is not None
     assert read.contrast.pool.kind == "zeros"
     assert read.train.optimizer.lr == 0.001

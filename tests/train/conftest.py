@@ -1,45 +1,14 @@
-"""A miniature data set in memory: pictures whose one finding is a bright patch, and reports that say so."""
+"""Fixtures of the training tests."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
+from mini_data import MiniSource, mini_study
 
-from contrastcxr.config import SystemConfig, parse_config
-from contrastcxr.data.phantom_source import LICENCE
-from contrastcxr.form import Author, Finding, Reading, Report, Study, View
-
-ABNORMAL = "There is a small left pleural effusion."
-NORMAL = "The lungs are clear. No pleural effusion is seen."
-
-
-def mini_study(index: int, *, split: str) -> Study:
-    rng = np.random.default_rng([index, len(split)])
-    sick = index % 2 == 1
-    pixels = rng.uniform(0.2, 0.5, size=(64, 64)).astype(np.float32)
-    if sick:
-        pixels[40:, 32:] += 0.5
-    finding = Finding(name="Pleural Effusion", status="present" if sick else "absent")
-    study_id = f"{split}-{index:03d}"
-    reading = Reading(
-        study_id=study_id,
-        author=Author(kind="rule", name="phantom truth"),
-        report=Report(findings=ABNORMAL if sick else NORMAL),
-        findings=(finding,),
-    )
-    view = View(view_id=f"{study_id}-0", pixels=pixels, position="PA" if index % 3 else "AP", width=64, height=64)
-    return Study(study_id=study_id, patient_id=f"p{index // 2}", views=(view,), readings=(reading,), split=split)
-
-
-@dataclass(frozen=True)
-class MiniSource:
-    name: str = "mini"
-    licence: Any = LICENCE
+from contrastcxr.form import Study
 
 
 @pytest.fixture
@@ -51,31 +20,8 @@ def mini_data(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], list[Study]]:
         return [mini_study(i, split=split) for i in range(16 if split == "train" else 8)]
 
     monkeypatch.setattr("contrastcxr.train.prepare.load_studies", load)
-    monkeypatch.setattr("contrastcxr.train.prepare.open_source", lambda name: MiniSource())
+    monkeypatch.setattr("contrastcxr.train.prepare.open_source", lambda _: MiniSource())
     return load
-
-
-def mini_config(**changes: Any) -> SystemConfig:
-    values: dict[str, Any] = {
-        "name": "mini",
-        "width": 16,
-        "data": {"source": "mini"},
-        "text": {"min_count": 1, "max_tokens": 24},
-        "image": {"size": 64},
-        "encoder": {"name": "test_efficientnet", "weights": "random"},
-        "decoder": {"kind": "nic", "dropout": 0.0},
-        "finding_head": {"labels": "phantom", "dropout": 0.0},
-        "contrast": {"repeats": 2, "pool": {"size": 5}},
-        "generate": {"method": "greedy", "max_tokens": 20},
-        "train": {
-            "batch_size": 4,
-            "epochs": 2,
-            "monitor": "loss",
-            "optimizer": {"lr": 0.005},
-            "precision": "fp32",
-        },
-    }
-    return parse_config({**values, **changes}, where="mini")
 
 
 @pytest.fixture

@@ -87,9 +87,17 @@ class ReportTask(L.LightningModule):
         self.step_losses: list[dict[str, float]] = []
 
     def on_train_epoch_start(self) -> None:
-        """Seed dropout by epoch and process, so that a run resumed at an epoch border goes on as it would have."""
-        torch.manual_seed((self.config.train.seed * 10_007 + self.current_epoch) * 1_009 + self.global_rank)
+        """Forget the losses of the epoch before."""
         self.step_losses = []
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Seed dropout by step and process, so that a run resumed at an epoch border goes on as it would have.
+
+        Dropout draws from the global generator; `run` restores it afterwards.
+        """
+        del batch
+        step = self.current_epoch * self.steps_per_epoch + batch_idx
+        torch.manual_seed((self.config.train.seed * 1_000_003 + step) * 1_009 + self.global_rank)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The weighted loss of this process's share; the mean over processes is the global batch's loss."""

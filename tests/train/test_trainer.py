@@ -1,0 +1,191 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from mini_data import mini_config
+
+from contrastcxr.checkpoint import load_checkpoint
+from contrastcxr.errors import ConfigError, IncompatibleError
+from contrastcxr.train import run
+from contrastcxr.train.epochs import read_metrics
+from contrastcxr.train.trainer import precision_of
+
+TRAIN = {"batch_size": 4, "monitor": "loss", "precision": "fp32", "optimizer": {"lr": 0.005}}
+
+pytestmark = pytest.mark.usefixtures("mini_data")
+
+
+def losses(folder: Path) -> list[float]:
+    lines = read_metrics(folder / "metrics.jsonl")
+    return [value for line in lines for value in (*line["train"].values(), line["validation"]["loss"])]
+
+
+def test_a_run_leaves_a_folder_with_everything_and_nothing_elsewhere(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    said: list[str] = []
+    folder = run(mini_config(), out=tmp_path / "run", cache=cache, progress=False, say=said.append)
+    names = {p.name for p in folder.path.iterdir()}
+    assert names == {
+        "checkpoint.safetensors",
+        "config.yaml",
+        "log.txt",
+        "metrics.jsonl",
+        "run_record.json",
+        "last.ckpt",
+    }
+    assert not list((tmp_path / "work").iterdir())
+    assert (folder.path / "log.txt").read_text().splitlines() == said
+    assert any("epoch 2 of 2" in line for line in said)
+
+
+def test_the_checkpoint_is_the_best_epochs_and_calibrated(tmp_path: Path, cache: Path) -> None:
+    folder = run(mini_config(), out=tmp_path / "run", cache=cache, progress=False)
+    checkpoint = load_checkpoint(folder.path)
+    best = min(read_metrics(folder.metrics), key=lambda line: line["validation"]["loss"])
+    assert checkpoint.record["best"]["epoch"] == best["epoch"] == folder.best["epoch"]
+    assert checkpoint.record["best"]["loss"] == best["validation"]["loss"]
+    assert checkpoint.temperature != 1.0
+    assert [note.name for note in checkpoint.sources] == ["mini", "encoder test_efficientnet"]
+
+
+def test_the_record_tells_data_pool_versions_and_calibration_but_no_path(tmp_path: Path, cache: Path) -> None:
+    folder = run(mini_config(), out=tmp_path / "run", cache=cache, progress=False)
+    text = folder.record.read_text()
+    record = json.loads(text)
+    assert record["data"]["train"]["studies"] == 16
+    assert record["pool"]["size"] == 5
+    assert record["pool"]["purity"] == 1.0
+    assert set(record["pool"]["views"]) <= {"PA", "AP"}
+    assert record["versions"]["torch"] == metadata.version("torch")
+    assert record["calibration"]["pairs"] == 8 * 14
+    assert record["loss_weights"] == {"word": 1.0, "finding": 1.0}
+    assert str(tmp_path) not in text
+
+
+def test_training_lowers_the_loss(tmp_path: Path, cache: Path) -> None:
+    config = mini_config(train={**TRAIN, "epochs": 10, "optimizer": {"lr": 0.02}})
+    folder = run(config, out=tmp_path / "run", cache=cache, progress=False)
+    words = [line["train"]["word"] for line in read_metrics(folder.metrics)]
+    assert words[-1] < 0.7 * words[0]
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.5])
+def test_a_resumed_run_has_the_losses_of_an_uninterrupted_one(tmp_path: Path, cache: Path, dropout: float) -> None:
+    def config(epochs: int) -> Any:
+        decoder = {"kind": "nic", "dropout": dropout}
+        schedule = {"warmup_steps": 3, "factor": 0.5, "every_epochs": 1}
+        return mini_config(decoder=decoder, train={**TRAIN, "epochs": epochs, "schedule": schedule})
+
+    whole = run(config(3), out=tmp_path / "whole", cache=cache, progress=False)
+    run(config(2), out=tmp_path / "parts", cache=cache, progress=False)
+    # As if stopped before the last epoch: no record yet, and a configuration of three epochs.
+    (tmp_path / "parts" / "run_record.json").unlink()
+    (tmp_path / "parts" / "config.yaml").write_text(config(3).to_yaml())
+    parts = run(config(3), out=tmp_path / "parts", cache=cache, resume=True, progress=False)
+    assert losses(parts.path) == pytest.approx(losses(whole.path), abs=1e-5)
+    assert len(losses(parts.path)) == 9
+
+
+def test_two_processes_equal_one_with_the_same_global_batch(tmp_path: Path, cache: Path) -> None:
+    one = run(mini_config(), out=tmp_path / "one", cache=cache, progress=False)
+    two = run(mini_config(), out=tmp_path / "two", cache=cache, devices=2, progress=False)
+    assert losses(two.path) == pytest.approx(losses(one.path), abs=1e-4)
+    ours, theirs = load_checkpoint(one.path).state, load_checkpoint(two.path).state
+    for name, value in ours.items():
+        assert torch.allclose(value, theirs[name], atol=1e-4), name
+
+
+def test_early_stopping_waits_for_patience_and_no_longer(tmp_path: Path, cache: Path) -> None:
+    still = {"lr": 1e-12}
+    config = mini_config(train={**TRAIN, "epochs": 9, "patience": 2, "monitor": "bleu4", "optimizer": still})
+    folder = run(config, out=tmp_path / "run", cache=cache, progress=False)
+    assert len(read_metrics(folder.metrics)) == 3
+    assert folder.best["epoch"] == 1
+
+
+@pytest.mark.parametrize("monitor", ["bleu4", "positive_f1", "loss"])
+def test_every_metric_can_pick_the_checkpoint(tmp_path: Path, cache: Path, monitor: str) -> None:
+    config = mini_config(train={**TRAIN, "epochs": 1, "monitor": monitor})
+    assert monitor in run(config, out=tmp_path / "run", cache=cache, progress=False).best
+
+
+def test_a_trained_encoder_moves_and_its_pool_is_encoded_again(tmp_path: Path, cache: Path) -> None:
+    encoder = {"name": "test_efficientnet", "weights": "random", "trainable": True}
+    config = mini_config(encoder=encoder, image={"size": 64, "augment": True}, train={**TRAIN, "epochs": 2})
+    folder = run(config, out=tmp_path / "run", cache=cache, progress=False)
+    start = run(mini_config(train={**TRAIN, "epochs": 1}), out=tmp_path / "frozen", cache=cache, progress=False)
+    moved, frozen = (load_checkpoint(f.path).state for f in (folder, start))
+    changed = [k for k in moved if k.startswith("encoder.") and not torch.equal(moved[k], frozen[k])]
+    assert changed
+    assert not torch.allclose(moved["pool.raw"], frozen["pool.raw"], atol=1e-3)
+    assert not cache.joinpath("features").exists() or len(list(cache.glob("features/*"))) == 1
+
+
+def test_a_folder_with_a_run_is_not_overwritten(tmp_path: Path, cache: Path) -> None:
+    run(mini_config(train={**TRAIN, "epochs": 1}), out=tmp_path / "run", cache=cache, progress=False)
+    with pytest.raises(ConfigError, match="holds a run already; add --resume"):
+        run(mini_config(train={**TRAIN, "epochs": 1}), out=tmp_path / "run", cache=cache)
+
+
+def test_resuming_with_another_configuration_is_refused(tmp_path: Path, cache: Path) -> None:
+    run(mini_config(train={**TRAIN, "epochs": 1}), out=tmp_path / "run", cache=cache, progress=False)
+    with pytest.raises(ConfigError, match="differs from the configuration given"):
+        run(mini_config(width=32), out=tmp_path / "run", cache=cache, resume=True)
+
+
+def test_resuming_a_finished_run_does_nothing(tmp_path: Path, cache: Path) -> None:
+    config = mini_config(train={**TRAIN, "epochs": 1})
+    first = run(config, out=tmp_path / "run", cache=cache, progress=False)
+    before = first.checkpoint.stat().st_mtime_ns
+    again = run(config, out=tmp_path / "run", cache=cache, resume=True)
+    assert again.best == first.best
+    assert first.checkpoint.stat().st_mtime_ns == before
+
+
+def test_a_damaged_training_state_is_refused_in_one_line(tmp_path: Path, cache: Path) -> None:
+    config = mini_config(train={**TRAIN, "epochs": 1})
+    folder = run(config, out=tmp_path / "run", cache=cache, progress=False).path
+    (folder / "run_record.json").unlink()
+    (folder / "last.ckpt").write_bytes(b"cut short")
+    with pytest.raises(Exception, match=r"last\.ckpt: expected the state of a training run"):
+        run(config, out=folder, cache=cache, resume=True)
+
+
+def test_processes_that_cannot_share_a_batch_are_refused(tmp_path: Path, cache: Path) -> None:
+    with pytest.raises(IncompatibleError, match=r"--devices 3 with train\.batch_size 4"):
+        run(mini_config(), out=tmp_path / "run", cache=cache, devices=3)
+
+
+def test_the_written_configuration_is_the_one_given(tmp_path: Path, cache: Path) -> None:
+    config = mini_config(train={**TRAIN, "epochs": 1})
+    folder = run(config, out=tmp_path / "run", cache=cache, progress=False)
+    assert yaml.safe_load((folder.path / "config.yaml").read_text()) == config.to_dict()
+
+
+@pytest.mark.parametrize(("has", "used"), [(True, "bf16"), (False, "fp32")])
+def test_auto_precision_is_bf16_where_the_cpu_has_it(
+    monkeypatch: pytest.MonkeyPatch, has: bool, used: str
+) -> None:
+    monkeypatch.setattr("contrastcxr.train.trainer.cpu_multiplies_bf16", lambda: has)
+    assert precision_of(mini_config(train={"precision": "auto"})) == used
+    assert precision_of(mini_config(train={"precision": "fp32"})) == "fp32"
+
+
+def test_training_in_bf16_gives_nearly_the_losses_of_fp32(
+    tmp_path: Path, cache: Path, mini_data: Callable[..., Any]
+) -> None:
+    assert mini_data is not None
+    half = mini_config(train={**TRAIN, "epochs": 1, "precision": "bf16"})
+    full = mini_config(train={**TRAIN, "epochs": 1})
+    folders = [run(c, out=tmp_path / c.train.precision, cache=cache, progress=False) for c in (half, full)]
+    assert losses(folders[0].path) == pytest.approx(losses(folders[1].path), rel=0.05)
