@@ -31,7 +31,8 @@ def test_doubt_about_the_other_side_stands_beside_the_assertion() -> None:
 
 
 def test_of_two_severities_in_one_place_the_first_counts() -> None:
-    (found,) = resolve([effusion(side="left", severity="mild"), effusion(side="left", severity="severe", sentence=1)])
+    first, second = effusion(side="left", severity="mild"), effusion(side="left", severity="severe", sentence=1)
+    (found,) = resolve([first, second])
     assert found.severity == "mild"
 
 

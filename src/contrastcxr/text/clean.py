@@ -16,9 +16,8 @@ _WORD = re.compile(
       <unk>                                                  # a word that a vocabulary did not know
     | (?:[A-Za-z]\.){2,}                                     # i.e. a.m. e.g.
     | \b(?:Dr|Mr|Mrs|Ms|vs|approx|cf)\.(?!\w)                # one-dot abbreviations
-    | _{2,}                                                  # ___
     | (?<![\w.])\.\d+                                        # .5
-    | [^\W_]+(?:(?:[-']|(?<=\d)[.,:](?=\d))[^\W_]+)*         # 1.2  T12  10:30  2.5x3cm  left-sided  patient's
+    | (?:_{2,}|[^\W_]+)(?:(?:[-']|(?<=\d)[.,:](?=\d))(?:_{2,}|[^\W_]+))*   # 1.2 T12 10:30 left-sided it's ___
     | [^\s\w]                                                # any mark on its own
     """,
     re.VERBOSE | re.IGNORECASE,
@@ -31,7 +30,9 @@ _QUOTES = str.maketrans("\u2018\u2019\u201c\u201d\"`\u00a0", "''     ")
 _DASHES = re.compile(r"[\u2010-\u2015]")
 _LONE_APOSTROPHE = re.compile(r"(?<![^\W_])'|'(?![^\W_])")
 _MASK = re.compile(r"_{2,}")
-_LIST_NUMBER = re.compile(r"(?:^\s*|(?<=[.?!:;])\s*|(?<=\n)[ \t]*)\(?(\d{1,2})(?:\.|\))\s*(?=[A-Z_(])")
+_LIST_NUMBER = re.compile(
+    r"(?:^\s*|(?<=[.?!:;])\s+|(?<=[A-Za-z][:;])|(?<=\n)[ \t]*)\(?(\d{1,2})(?:\.|\))\s*(?=[A-Z_(])"
+)
 _DOTS = re.compile(r"\.(?:\s*\.)+")
 
 

@@ -90,7 +90,7 @@ def report(*, findings: str, impression: str = "", indication: str = "", compari
 
 
 def _parts(raw: str) -> dict[str, str]:
-    parts = dict.fromkeys(("findings", "impression", "indication", "comparison", "other", "chest", "free", "title"), "")
+    parts = dict.fromkeys((*_HEADINGS.values(), "chest", "free", "title"), "")
     matches = list(_HEADING.finditer(raw))
     first = matches[0].start() if matches else len(raw)
     parts["title"] = raw[:first].strip()

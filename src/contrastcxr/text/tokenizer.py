@@ -67,7 +67,8 @@ class Tokenizer:
     def from_dict(cls, saved: Mapping[str, Any]) -> Tokenizer:
         """The vocabulary that `to_dict` described, or an imported one, whose ids are kept.
 
-        Roles may share an id here.  `saved` is `{"special": {"pad", "bos", "eos", "unk"}, "words": {word: id} or [word, …]}`.
+        Roles may share an id here.  `saved["special"]` gives `pad`, `bos`, `eos` and `unk`; `saved["words"]` is a
+        mapping of word to id, or words in order.
         """
         tokenizer = cls.__new__(cls)
         tokenizer._fill(saved["words"], SpecialTokens(**saved["special"]))
@@ -139,10 +140,10 @@ def tokenize(text: str) -> list[str]:
 def metric_tokens(text: str) -> list[str]:
     """Lower-case words that text metrics count: punctuation is dropped, words split as the Penn Treebank does.
 
-    The declared Java-free tokenizer.  It follows the PTB tokenizer of COCO caption evaluation (CoreNLP 3.4.1, lower
-    case, its punctuation list removed): `cannot` is `can not`, `patient's` is `patient 's`, hyphens and slashes
-    stay inside words, decimals stay whole, `%` and `+` are words.  Departures (ours): brackets are dropped, where
-    that code leaves `-lrb-` because it lower-cases before it compares; a final `Dr.` or `Ct.` loses its point.
+    The declared Java-free tokenizer.  It follows the PTB tokenizer of COCO caption evaluation (CoreNLP 3.4.1,
+    lower case, its punctuation list removed): `cannot` is `can not`, `patient's` is `patient 's`, hyphens and
+    slashes stay inside words, decimals stay whole, `%` and `+` are words.  Departures (ours): brackets are dropped,
+    where that code leaves `-lrb-` because it lower-cases before it compares; `Dr.` and `Ct.` lose their point.
     """
     spaced = _CLITIC.sub(r" \1", text.lower()).replace("cannot", "can not")
     return _METRIC_WORD.findall(spaced)
