@@ -22,6 +22,7 @@ VERBS = {
     "read": "contrastcxr.cli.read",
     "train": "contrastcxr.cli.train",
     "evaluate": "contrastcxr.cli.evaluate",
+    "reproduce": "contrastcxr.cli.reproduce",
     "phantom": "contrastcxr.cli.phantom",
     "data": "contrastcxr.cli.data",
     "models": "contrastcxr.cli.models",

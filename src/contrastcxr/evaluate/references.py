@@ -63,17 +63,18 @@ def load_references(data: str, split: str, *, author: str | None = None, limit: 
     Raises:
         DatasetError: no studies, or a study without a reading by the author.
     """
-    studies = studies_of(data, split)[:limit]
+    studies = studies_of(data, split, limit=limit)
     if not studies:
         raise DatasetError(f"{data}: no studies in '{split}'; expected at least one to evaluate on")
     readings = tuple(reading_of(study, author=author) for study in studies)
     return References(tuple(studies), readings, finding_names(readings))
 
 
-def studies_of(data: str, split: str) -> list[Study]:
+def studies_of(data: str, split: str, *, limit: int | None = None) -> list[Study]:
     """The studies of one split (the one that `data` itself names goes first); all where there are no splits."""
-    spec = parse_spec(data)
-    source = open_source(data)
+    if limit is not None:  # said to the source, so that nothing is drawn in vain
+        data = f"{data}{'&' if '?' in data else '?'}limit={limit}"
+    spec, source = parse_spec(data), open_source(data)
     studies = source.studies((spec.split or split) if source.splits else None)
     return studies[: spec.integer("limit", 0) or None]
 

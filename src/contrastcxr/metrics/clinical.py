@@ -86,12 +86,16 @@ class ClinicalCounts:
         return lambda weights: _MEASURES[measure](*(total.sum(axis=1) for total in self._totals(weights)))
 
     def macro(self, measure: Measure) -> Statistic:
-        """The mean over the findings that the reference has at least once, as a statistic of study weights."""
-        has = self.truth.any(axis=0)
+        """The mean over the findings that the reference has at least once, as a statistic of study weights.
+
+        A replicate that draws none of a finding averages over the others.
+        """
 
         def statistic(weights: Floats) -> Floats:
-            each = _MEASURES[measure](*(total[:, has] for total in self._totals(weights)))
-            return each.mean(axis=1) if each.shape[1] else np.full(len(weights), np.nan)
+            hits, claims, truths = self._totals(weights)
+            has = truths > 0  # [R, L]
+            each = _MEASURES[measure](hits, claims, truths)
+            return divide(np.where(has, each, 0.0).sum(axis=1), has.sum(axis=1).astype(np.float64))
 
         return statistic
 

@@ -1,0 +1,103 @@
+"""`contrastcxr evaluate`: a model, or readings made elsewhere, against references."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from contrastcxr.cli import output
+from contrastcxr.errors import RequestError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from contrastcxr.evaluate import Evaluation
+    from contrastcxr.form import Reading
+    from contrastcxr.read.reader import Reader
+
+SOME_FAILED = 1
+SHOWN = ("bleu_4", "rouge_l", "cider", "positive_f1", "auc_mean")
+
+
+def evaluate(
+    model: Annotated[str | None, typer.Argument(help="A bundled name, a checkpoint or a run folder.")] = None,
+    data: Annotated[str, typer.Option("--data", help="A data name, such as phantom:standard.")] = ...,  # type: ignore[assignment]
+    readings: Annotated[
+        Path | None,
+        typer.Option("--readings", help="Readings instead of a model: JSON lines of study_id and text."),
+    ] = None,
+    split: Annotated[str, typer.Option("--split", help="Split of the data.")] = "test",
+    protocol: Annotated[str, typer.Option("--protocol", help="corrected or as-published.")] = "corrected",
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the evaluation.")] = Path("evaluation"),
+    reference: Annotated[
+        str | None, typer.Option("--reference", help="Author of the references; default each study's first.")
+    ] = None,
+    allow_partial: Annotated[
+        bool, typer.Option("--allow-partial", help="Score the studies that have a reading, and say how many.")
+    ] = False,
+    baselines: Annotated[
+        bool, typer.Option("--baselines/--no-baselines", help="Constant report, nearest neighbour and bounds.")
+    ] = True,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="The first so many studies only.")] = None,
+    cache: Annotated[
+        Path | None, typer.Option("--cache", help="Folder for features; default $CONTRASTCXR_CACHE or .cache.")
+    ] = None,
+    device: output.Device = "cpu",
+    dtype: output.Dtype = None,
+    seed: output.Seed = 0,
+    quiet: output.Quiet = False,
+    as_json: output.Json = False,
+    verbose: output.Verbose = False,
+) -> None:
+    """Score a model or given readings, with intervals, beside readers that cannot read."""
+    said = output.begin(quiet=quiet, as_json=as_json, verbose=verbose)
+    if (model is None) == (readings is None):
+        raise RequestError("give either a MODEL or --readings FILE")
+    # Imported here: PyTorch takes seconds, and --help must not wait for it.
+    from contrastcxr.evaluate import Bootstrap
+    from contrastcxr.evaluate import evaluate as run
+
+    found = run(
+        _system(model, readings, device=device, dtype=dtype, seed=seed),
+        data=data,
+        split=split,
+        protocol=protocol,
+        out=out,
+        reference=reference,
+        allow_partial=allow_partial,
+        baselines=baselines,
+        limit=limit,
+        bootstrap=Bootstrap(seed=seed),
+        cache=cache,
+        say=said.say,
+    )
+    said.result(summary(found, out))
+    said.result_json(found.to_dict())
+    if found.failures:
+        for failure in found.failures:
+            said.complain(f"failed: {failure}")
+        raise typer.Exit(SOME_FAILED)
+
+
+def summary(found: Evaluation, out: Path) -> str:
+    """The main scores of every system, a line each, and where the rest is."""
+    lines = [f"{found.data}, {found.split}, {found.facts['studies']}, protocol {found.protocol}"]
+    for name, system in found.systems.items():
+        figures = [f"{key} {system.scores[key].text()}" for key in SHOWN if key in system.scores]
+        lines.append(f"{name}: {'  '.join(figures)}")
+    return "\n".join([*lines, *found.notes, str(out / "report.html")])
+
+
+def _system(
+    model: str | None, readings: Path | None, *, device: str, dtype: str | None, seed: int
+) -> Reader | Sequence[Reading]:
+    if readings is not None:
+        from contrastcxr.evaluate import load_readings
+
+        return load_readings(readings)
+    from contrastcxr.read.reader import Reader
+
+    assert model is not None  # one of the two was given
+    return Reader.from_checkpoint(model, device=device, dtype=dtype, seed=seed)

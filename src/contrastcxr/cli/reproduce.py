@@ -1,0 +1,78 @@
+"""`contrastcxr reproduce PAPER TABLE`: the rows of a table, trained, scored and recorded one by one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from contrastcxr.cli import output
+from contrastcxr.errors import RequestError
+
+SOME_FAILED = 1
+
+
+def reproduce(
+    paper: Annotated[str, typer.Argument(help="contrastive-attention, cia-net, wcl or cross-attention.")],
+    table: Annotated[str, typer.Argument(help="A table of the paper; `first` is our own first experiment.")],
+    data: Annotated[str, typer.Option("--data", help="phantom:standard, or nih14-cv:/path.")] = "phantom:standard",
+    rows: Annotated[
+        str, typer.Option("--rows", help="Comma between rows, such as nic-none,nic-normal; default all.")
+    ] = "",
+    seeds: Annotated[str, typer.Option("--seeds", help="Comma between seeds; default those of the plan.")] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the expected hours and do nothing.")] = False,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the records.")] = Path("results"),
+    runs: Annotated[Path, typer.Option("--runs", help="Folder for the run folders.")] = Path("runs"),
+    plan: Annotated[Path | None, typer.Option("--plan", help="Another file of rows.")] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="A.B=C", help="Change one value in every row.")
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option("--limit", min=1, help="A rehearsal: so many test studies and twins only.")
+    ] = None,
+    cache: Annotated[
+        Path | None, typer.Option("--cache", help="Folder for features; default $CONTRASTCXR_CACHE or .cache.")
+    ] = None,
+    quiet: output.Quiet = False,
+    as_json: output.Json = False,
+    verbose: output.Verbose = False,
+) -> None:
+    """Run the rows of a table that are not recorded yet; rows already recorded are skipped."""
+    said = output.begin(quiet=quiet, as_json=as_json, verbose=verbose)
+    # Imported here: PyTorch takes seconds, and --help must not wait for it.
+    from contrastcxr.reproduce import Limits, Places, find_plan, run_rows, task_of
+    from contrastcxr.reproduce.estimate import expect, in_words
+    from contrastcxr.reproduce.rows import recorded
+    from contrastcxr.train.features import default_cache
+
+    task = task_of(*find_plan(paper, table, path=plan), data)
+    chosen = task.rows(wanted=_list(rows), seeds=_numbers(seeds))
+    places = Places(results=out, runs=runs, cache=cache or default_cache())
+    if dry_run:
+        done = recorded(task, places)
+        for line in in_words(expect(chosen, done), len(done)):
+            said.result(line)
+        said.result_json(
+            [{"row": e.row.stem, "seconds": e.seconds, "basis": e.basis} for e in expect(chosen, done)]
+        )
+        return
+    limits = Limits(test=limit, twins=limit, overrides=tuple(set_ or ()))
+    failed = run_rows(task, chosen, places=places, limits=limits, say=said.say)
+    for row, reason in failed:
+        said.complain(f"failed: {row.stem}: {reason}")
+    said.result(str(places.record(task, chosen[0]).parent))
+    said.result_json([{"row": record.row, "seed": record.seed} for record in recorded(task, places)])
+    if failed:
+        raise typer.Exit(SOME_FAILED)
+
+
+def _list(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _numbers(text: str) -> list[int]:
+    parts = _list(text)
+    if not all(part.isdigit() for part in parts):
+        raise RequestError(f"--seeds {text}; expected whole numbers with commas between, such as 0,1,2")
+    return [int(part) for part in parts]

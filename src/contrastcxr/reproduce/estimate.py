@@ -1,0 +1,48 @@
+"""How long the rows that are still to run will take: from recorded rows like them, else a labelled guess."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from contrastcxr.reproduce.plan import BASELINES, Row
+from contrastcxr.reproduce.record import Record
+
+GUESSED_SECONDS: Mapping[str, float] = {BASELINES: 300.0, "nic": 420.0, "transformer": 1800.0}
+"""Where nothing is recorded: 3,000 reports an epoch at about 140 (nic) and 32 (transformer) a second on two cores,
+fifteen epochs, and reading the test and twin studies.  A guess, printed as one."""
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """Seconds that a row will take, and where the figure comes from."""
+
+    row: Row
+    seconds: float
+    basis: str
+
+
+def expect(rows: Sequence[Row], records: Sequence[Record]) -> list[Expectation]:
+    """Expected seconds of each row that is not among the records."""
+    done = {(record.row, record.seed) for record in records}
+    return [_expect(row, records) for row in rows if (row.name, row.seed) not in done]
+
+
+def in_words(expected: Sequence[Expectation], recorded: int) -> list[str]:
+    """The dry run as lines, the total last."""
+    lines = [f"{e.row.stem}: {e.seconds / 3600:.2f} h ({e.basis})" for e in expected]
+    hours = sum(e.seconds for e in expected) / 3600
+    guessed = sum(e.basis.startswith("guess") for e in expected)
+    said = f"{len(expected)} rows to run, {recorded} recorded: about {hours:.1f} h"
+    return [*lines, said + (f"; {guessed} of them by guess" if guessed else ", from recorded rows")]
+
+
+def _expect(row: Row, records: Sequence[Record]) -> Expectation:
+    same = [r for r in records if r.row == row.name]
+    like = same or [r for r in records if r.row.partition("-")[0] == row.system]
+    if like:
+        mean = sum(sum(r.seconds.values()) for r in like) / len(like)
+        return Expectation(row, mean, f"mean of {len(like)} recorded {'rows' if len(like) > 1 else 'row'} like it")
+    return Expectation(
+        row, GUESSED_SECONDS.get(row.system, max(GUESSED_SECONDS.values())), "guess, nothing recorded"
+    )

@@ -1,0 +1,179 @@
+"""The rows of an experiment: systems, contrasts and seeds as overrides of one configuration file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from contrastcxr.config import SystemConfig, load_config
+from contrastcxr.data.sources import SOURCES, parse_spec
+from contrastcxr.errors import ConfigError, RequestError, UnknownNameError
+
+BASELINES = "baselines"
+_CHECKOUT = Path(__file__).resolve().parents[3]
+PAPERS: Mapping[str, Mapping[str, str]] = {
+    "contrastive-attention": {"first": "configs/cpu/experiments/first.yaml"},
+    "cia-net": {},
+    "wcl": {},
+    "cross-attention": {},
+}
+"""Tables that can be reproduced, by paper, and the file that holds their rows."""
+
+
+class DataPlan(BaseModel):
+    """What changes with the data: the systems' configurations, what a seed changes, whether there are twins."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    configs: dict[str, str] = Field(description="system: configuration file, relative to the plan")
+    seed_overrides: tuple[str, ...] = Field(description="overrides in which {seed} is the seed")
+    twins: str | None = Field(None, description="split of four pictures of one anatomy")
+
+
+class Plan(BaseModel):
+    """An experiment: every system with every contrast, on every seed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    paper: str
+    title: str
+    contrasts: dict[str, tuple[str, ...]] = Field(
+        description="name of a contrast: its overrides, in which {seed} is the seed"
+    )
+    seeds: tuple[int, ...] = (0, 1, 2)
+    data: dict[str, DataPlan]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One system with one contrast on one seed, or the baselines of that seed."""
+
+    system: str
+    contrast: str
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """Name of the row, whatever the seed, such as `nic-normal`."""
+        return self.system if self.system == BASELINES else f"{self.system}-{self.contrast}"
+
+    @property
+    def stem(self) -> str:
+        """Name of the row's files, such as `nic-normal-seed0`."""
+        return f"{self.name}-seed{self.seed}"
+
+
+@dataclass(frozen=True)
+class Task:
+    """An experiment on one source of data.
+
+    Attributes:
+        plan: the experiment.
+        folder: the plan file's folder, which configurations are relative to.
+        data: name in the plan, such as `phantom:standard`.
+        root: where the data is, for a source with a folder.
+    """
+
+    plan: Plan
+    folder: Path
+    data: str
+    root: str | None
+
+    @property
+    def of_data(self) -> DataPlan:
+        """What the plan says of this data."""
+        return self.plan.data[self.data]
+
+    @property
+    def place(self) -> str:
+        """The folder name of this data below the experiment's."""
+        return self.data.replace(":", "-")
+
+    def rows(self, *, wanted: Sequence[str] = (), seeds: Sequence[int] = ()) -> list[Row]:
+        """The rows in the order they run: seed by seed, the baselines of a seed first.
+
+        Raises:
+            UnknownNameError: a row that the plan does not have.
+        """
+        names = {Row(s, c, 0).name: (s, c) for s in self.of_data.configs for c in self.plan.contrasts}
+        every = {BASELINES: (BASELINES, "none"), **names}
+        for name in wanted:
+            if name not in every:
+                raise UnknownNameError(f"row of {self.plan.name}", name, every)
+        chosen = [every[name] for name in every if not wanted or name in wanted]
+        return [Row(system, contrast, seed) for seed in seeds or self.plan.seeds for system, contrast in chosen]
+
+    def config(self, row: Row, *, extra: Sequence[str] = ()) -> SystemConfig:
+        """The configuration of a row; the baselines have that of the first system without contrast."""
+        system = next(iter(self.of_data.configs)) if row.system == BASELINES else row.system
+        overrides = [
+            *(text.format(seed=row.seed) for text in self.plan.contrasts[row.contrast]),
+            *(text.format(seed=row.seed) for text in self.of_data.seed_overrides),
+            *([f"data.root={self.root}"] if self.root else []),
+            f"name={self.plan.name}-{row.name}",
+            *extra,
+        ]
+        return load_config(self.folder / self.of_data.configs[system], overrides=overrides)
+
+
+def find_plan(paper: str, table: str, *, path: Path | None = None) -> tuple[Plan, Path]:
+    """The plan of a paper's table and the folder it is in.
+
+    Args:
+        paper: `contrastive-attention`, `cia-net`, `wcl` or `cross-attention`.
+        table: name of the table; `first` is our own first experiment.
+        path: a plan file to take instead.
+
+    Raises:
+        UnknownNameError: no such paper or table.
+        ConfigError: the plan file is absent or not a plan.
+    """
+    if paper not in PAPERS:
+        raise UnknownNameError("paper", paper, PAPERS)
+    if path is None:
+        if table not in PAPERS[paper]:
+            known = [f"{p} {t}" for p, tables in PAPERS.items() for t in tables]
+            raise UnknownNameError("table", f"{paper} {table}", known)
+        path = _located(PAPERS[paper][table])
+    return _read(path), path.parent
+
+
+def task_of(plan: Plan, folder: Path, data: str) -> Task:
+    """The experiment on the data that `--data` names.
+
+    Raises:
+        RequestError: the plan has no rows for this data.
+    """
+    spec = parse_spec(data)
+    is_level = SOURCES[spec.name].root == "level"
+    name = f"{spec.name}:{spec.root}" if is_level else spec.name
+    if name not in plan.data:
+        raise RequestError(f"{plan.name} has no rows for {name}; it has: {', '.join(plan.data)}")
+    return Task(plan, folder, name, None if is_level else spec.root)
+
+
+def _located(relative: str) -> Path:
+    here = Path(relative)
+    return here if here.is_file() else _CHECKOUT / relative
+
+
+def _read(path: Path) -> Plan:
+    try:
+        values: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(
+            f"{path}: {error.strerror or error}; run in a checkout, or give the plan with --plan"
+        ) from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not YAML ({' '.join(str(error).split())})") from None
+    try:
+        return Plan.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ConfigError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None

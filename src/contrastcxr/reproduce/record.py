@@ -1,0 +1,87 @@
+"""What is kept of a row: its configuration, scores, seconds and versions; nothing of the machine it ran on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from contrastcxr.errors import DatasetError
+from contrastcxr.files import atomic_write
+
+SCHEMA = "contrastcxr.row/1"
+
+
+@dataclass(frozen=True)
+class Record:
+    """One finished row.
+
+    Attributes:
+        experiment: name of the plan.
+        data: name of the data, without folders of a machine.
+        row: name of the row, whatever the seed.
+        seed: of the row.
+        signature: what two figures must share to be compared.
+        config: of the system, without folders; of the baselines that of the system whose pictures they see.
+        systems: scores by system; `system` alone for a trained row.
+        seconds: of training and of evaluation.
+        training: epochs, best validation, pool, parameters, precision, calibration.
+        twins: the claim on twins, where the data have them.
+        versions: of the packages that made it.
+    """
+
+    experiment: str
+    data: str
+    row: str
+    seed: int
+    signature: str
+    config: Mapping[str, Any]
+    systems: Mapping[str, Mapping[str, Any]]
+    seconds: Mapping[str, float]
+    training: Mapping[str, Any] = field(default_factory=dict)
+    twins: Mapping[str, Any] | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
+    schema: str = SCHEMA
+
+    def write(self, path: Path) -> None:
+        """Write the record as JSON, whole or not at all."""
+        with atomic_write(path) as file:
+            json.dump(asdict(self), file, indent=1, ensure_ascii=False, allow_nan=False)
+            file.write("\n")
+
+    def score(self, name: str, *, system: str = "system") -> float | None:
+        """The value of one score; None where it is empty."""
+        found = self.systems.get(system, {}).get(name)
+        return None if found is None else found["value"]
+
+
+def read_record(path: Path) -> Record:
+    """Read what `Record.write` wrote.
+
+    Raises:
+        DatasetError: the file is not a record of this version.
+    """
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        if values.get("schema") != SCHEMA:
+            raise ValueError(f"schema {values.get('schema')!r}")
+        return Record(**values)
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise DatasetError(f"{path}: expected a record of schema {SCHEMA} ({error}); run the row again") from None
+
+
+def read_records(folder: Path) -> list[Record]:
+    """All records of a folder, by row and seed."""
+    found = [read_record(path) for path in sorted(folder.glob("*.json")) if not path.name.startswith(".")]
+    return sorted(found, key=lambda record: (record.row, record.seed))
+
+
+def without_folders(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration without the places of this machine: data root, and an encoder file's folder."""
+    cleaned = json.loads(json.dumps(config))
+    cleaned["data"]["root"] = None
+    weights = str(cleaned["encoder"]["weights"])
+    cleaned["encoder"]["weights"] = weights.replace("\\", "/").rpartition("/")[2]
+    return dict(cleaned)

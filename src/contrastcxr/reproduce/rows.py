@@ -1,0 +1,204 @@
+"""Running rows: train, evaluate, write one record; rows that are recorded already are left alone."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from contrastcxr.assemble import make_encoder, make_preprocess
+from contrastcxr.config import SystemConfig
+from contrastcxr.errors import ContrastCXRError
+from contrastcxr.evaluate.baselines import Eyes, baseline_answers
+from contrastcxr.evaluate.cached import Say
+from contrastcxr.evaluate.references import load_references
+from contrastcxr.evaluate.result import PROTOCOLS, SystemScores
+from contrastcxr.evaluate.run import Bootstrap, evaluate, scored, signature, tabulated
+from contrastcxr.metrics.scores import Scores
+from contrastcxr.read.reader import Reader
+from contrastcxr.reproduce.plan import BASELINES, Row, Task
+from contrastcxr.reproduce.record import Record, read_record, without_folders
+from contrastcxr.reproduce.twins import twins_of
+from contrastcxr.train import run as train
+from contrastcxr.train.data import data_name
+from contrastcxr.train.run_record import RECORD_FILE, versions
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where rows leave things.
+
+    Attributes:
+        results: folder of the records, kept.
+        runs: folder of the run folders, which may be deleted once the rows are recorded.
+        cache: folder of encoder features that all rows share.
+    """
+
+    results: Path
+    runs: Path
+    cache: Path
+
+    def record(self, task: Task, row: Row) -> Path:
+        """The row's record."""
+        return self.results / task.plan.name / task.place / f"{row.stem}.json"
+
+    def table(self, task: Task, row: Row) -> Path:
+        """The row's study table."""
+        return self.record(task, row).with_suffix(".npz")
+
+    def run(self, task: Task, row: Row) -> Path:
+        """The row's run folder."""
+        return self.runs / task.plan.name / task.place / row.stem
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Cuts for a rehearsal; a record made with any of them says so in its configuration and signature.
+
+    Attributes:
+        test: studies of the test split.
+        twins: quadruples.
+        overrides: further configuration, such as `train.epochs=1`.
+        bootstrap: replicates and seed.
+    """
+
+    test: int | None = None
+    twins: int | None = None
+    overrides: tuple[str, ...] = ()
+    bootstrap: Bootstrap = field(default_factory=Bootstrap)
+
+
+def run_rows(
+    task: Task, rows: Sequence[Row], *, places: Places, limits: Limits | None = None, say: Say
+) -> list[tuple[Row, str]]:
+    """Run the rows that have no record yet, one by one, and return those that failed with the error's line."""
+    failed: list[tuple[Row, str]] = []
+    for place, row in enumerate(rows, 1):
+        title = f"row {place} of {len(rows)}: {task.data} {row.stem}"
+        if places.record(task, row).is_file():
+            say(f"{title}: recorded already")
+            continue
+        say(title)
+        try:
+            record = run_row(task, row, places=places, limits=limits or Limits(), say=say)
+        except ContrastCXRError as error:
+            failed.append((row, str(error)))
+            say(f"{title}: failed: {error}")
+            continue
+        say(f"{title}: {_line(record)}")
+    return failed
+
+
+def run_row(task: Task, row: Row, *, places: Places, limits: Limits, say: Say) -> Record:
+    """Train and score one row (or the baselines of a seed), write its record and return it."""
+    config = task.config(row, extra=limits.overrides)
+    if row.system == BASELINES:
+        record = _baselines(task, row, config, places, limits, say)
+    else:
+        record = _trained(task, row, config, places, limits, say)
+    record.write(places.record(task, row))
+    return record
+
+
+def _trained(task: Task, row: Row, config: SystemConfig, places: Places, limits: Limits, say: Say) -> Record:
+    folder = places.run(task, row)
+    done = train(config, out=folder, cache=places.cache, resume=(folder / "config.yaml").is_file(), say=say)
+    began = time.perf_counter()
+    reader = Reader.from_checkpoint(done.checkpoint)
+    data = split_data(config)
+    found = evaluate(
+        reader,
+        data=data,
+        reference=config.data.author,
+        baselines=False,
+        limit=limits.test,
+        bootstrap=limits.bootstrap,
+        cache=places.cache,
+        say=say,
+    )
+    twins = None
+    if task.of_data.twins is not None:
+        twins = twins_of(
+            reader, data=data, split=task.of_data.twins, cache=places.cache, limit=limits.twins, say=say
+        )
+    found.systems["system"].table.save(places.table(task, row))
+    said = json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))
+    return Record(
+        experiment=task.plan.name,
+        data=task.data,
+        row=row.name,
+        seed=row.seed,
+        signature=found.signature,
+        config=without_folders(config.to_dict()),
+        systems={"system": _scores(found.scores)},
+        seconds={"training": said["seconds"], "evaluation": round(time.perf_counter() - began, 1)},
+        training={name: said[name] for name in _TOLD if name in said},
+        twins=twins,
+        versions=versions(),
+    )
+
+
+_TOLD = ("epochs", "best", "pool", "parameters", "precision", "vocabulary", "data", "encoder", "calibration")
+
+
+def _baselines(task: Task, row: Row, config: SystemConfig, places: Places, limits: Limits, say: Say) -> Record:
+    began = time.perf_counter()
+    data = split_data(config)
+    references = load_references(data, "test", author=config.data.author, limit=limits.test)
+    encoder = make_encoder(config, seed=config.train.seed)
+    eyes = Eyes(encoder, make_preprocess(config, encoder), config.data.max_views, places.cache)
+    answers, notes = baseline_answers(references, data, author=config.data.author, eyes=eyes, say=say)
+    for note in notes:
+        say(note)
+    found: Mapping[str, SystemScores] = scored(tabulated(references, answers), answers, {}, limits.bootstrap)
+    return Record(
+        experiment=task.plan.name,
+        data=task.data,
+        row=row.name,
+        seed=row.seed,
+        signature=signature(
+            data,
+            "test",
+            references,
+            protocol=PROTOCOLS["corrected"],
+            max_tokens=None,
+            bootstrap=limits.bootstrap,
+        ),
+        config=without_folders(config.to_dict()),
+        systems={name: _scores(system.scores) for name, system in found.items()},
+        seconds={"training": 0.0, "evaluation": round(time.perf_counter() - began, 1)},
+        versions=versions(),
+    )
+
+
+def split_data(config: SystemConfig) -> str:
+    """The data name of a configuration, without a split."""
+    place, _, options = data_name(config.data, split="test").partition("?")
+    return f"{place.removesuffix('/test')}?{options}"
+
+
+def recorded(task: Task, places: Places) -> list[Record]:
+    """The records of the experiment on this data."""
+    rows = [row for row in task.rows() if places.record(task, row).is_file()]
+    return [read_record(places.record(task, row)) for row in rows]
+
+
+def _scores(scores: Scores) -> dict[str, Any]:
+    return {name: score.to_dict() for name, score in scores.items()}
+
+
+def _line(record: Record) -> str:
+    shown = ("bleu_4", "cider", "positive_f1", "auc_mean")
+    systems = record.systems if "system" not in record.systems else {"": record.systems["system"]}
+    parts = []
+    for system, scores in systems.items():
+        values = [f"{name} {scores[name]['value']:.3f}" for name in shown if _has(scores, name)]
+        parts.append(" ".join([system, *values]).strip())
+    return f"{'; '.join(parts)} ({sum(record.seconds.values()):,.0f} s)"
+
+
+def _has(scores: Mapping[str, Any], name: str) -> bool:
+    return name in scores and scores[name]["value"] is not None

@@ -1,0 +1,131 @@
+"""The claim on twins for one trained row: its features and its side words on four pictures of one anatomy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from contrastcxr.data.batch import Batch, collate
+from contrastcxr.errors import DatasetError
+from contrastcxr.evaluate.cached import READ_BATCH, Say, encoded, in_cache
+from contrastcxr.evaluate.references import References, load_references, system_answers
+from contrastcxr.form import Finding, Reading, Study
+from contrastcxr.metrics.bootstrap import Floats, Interval
+from contrastcxr.metrics.contrast_claim import Claim, compare_ratios, lesion_to_pose, swap_share, swapped_sides
+from contrastcxr.phantom.twins import ROLES
+from contrastcxr.read.reader import Reader
+from contrastcxr.train.data import FromCache
+from contrastcxr.train.features import FeatureCache
+
+
+def twins_of(reader: Reader, *, data: str, split: str, cache: Path, limit: int | None, say: Say) -> dict[str, Any]:
+    """What a record keeps of the twins: ratios of every quadruple, the claim, and whether side words swap.
+
+    Args:
+        reader: of the trained row.
+        data: a phantom data name.
+        split: of twins, four studies in the order of `phantom.twins.ROLES` after each other.
+        cache: folder of encoder features.
+        limit: the first so many quadruples only.
+        say: takes lines of progress.
+    """
+    references = load_references(data, split, limit=limit * len(ROLES) if limit else None)
+    quadruples = _quadruples(references)
+    encoder = reader.system.encoder
+    assert encoder is not None  # checkpoints hold their encoder
+    kept, failures = encoded(
+        references.studies, encoder, reader.preprocess, max_views=reader.max_views, cache=cache, say=say
+    )
+    if failures or not all(in_cache(study, kept, reader.max_views) for study in references.studies):
+        raise DatasetError(f"{data}/{split}: pictures of twins cannot be read ({'; '.join(failures[:3])})")
+    vectors = {role: _vectors(reader, [q[role] for q in quadruples], kept) for role in ROLES[:3]}
+    ratios = {name: lesion_to_pose(*(vectors[role][name] for role in ROLES[:3])) for name in vectors["normal"]}
+    sides = _sides(reader, references, quadruples, kept)
+    return {
+        "quadruples": len(quadruples),
+        "ratios": {name: [_rounded(value) for value in values] for name, values in ratios.items()},
+        "sides": sides.tolist(),
+        **summary(ratios, sides),
+    }
+
+
+def summary(ratios: Mapping[str, Floats], sides: NDArray[np.int64]) -> dict[str, Any]:
+    """The claim (where there is a difference) and the share of swapped side words, with intervals."""
+    found: dict[str, Any] = {"swapped_sides": _plain(swap_share(sides))}
+    if "difference" in ratios:
+        found["claim"] = plain_claim(compare_ratios([ratios["pooled"]], [ratios["difference"]]))
+    return found
+
+
+def plain_claim(claim: Claim) -> dict[str, Any]:
+    """A claim as plain values."""
+    parts = {name: _plain(getattr(claim, name)) for name in ("pooled", "difference", "gain")}
+    return {**parts, "holds": claim.holds}
+
+
+def _quadruples(references: References) -> list[dict[str, Study]]:
+    count = len(references.studies) // len(ROLES)
+    found = [references.studies[k * len(ROLES) : (k + 1) * len(ROLES)] for k in range(count)]
+    for four in found:
+        if [study.study_id.rpartition("-")[2] for study in four] != list(ROLES):
+            raise DatasetError(f"{four[0].study_id}: expected twins in the order {', '.join(ROLES)}")
+    return [dict(zip(ROLES, four, strict=True)) for four in found]
+
+
+def _batches(reader: Reader, studies: Sequence[Study], kept: FeatureCache) -> list[Batch]:
+    load = FromCache(kept, reader.max_views)
+    parts = [studies[start : start + READ_BATCH] for start in range(0, len(studies), READ_BATCH)]
+    return [collate([load(study, k) for k, study in enumerate(part)]) for part in parts]
+
+
+@torch.no_grad()
+def _vectors(reader: Reader, studies: Sequence[Study], kept: FeatureCache) -> dict[str, Floats]:
+    """`pooled`, the global feature `v̂` before contrast, and `difference`, `v^d`, `[Q, d]` each."""
+    system = reader.system.eval()
+    rows: dict[str, list[Floats]] = {}
+    for batch in _batches(reader, studies, kept):
+        assert batch.features is not None
+        found = system.features(
+            raw=batch.features.to(next(system.projection.parameters()).dtype),
+            view_mask=batch.view_mask,
+            patient_ids=batch.patient_ids,
+            positions=batch.positions,
+        )
+        difference, common = found.evidence.get("difference"), found.evidence.get("common")
+        pooled = found.pooled if difference is None or common is None else common + difference
+        rows.setdefault("pooled", []).append(pooled.double().numpy())
+        if difference is not None:
+            rows.setdefault("difference", []).append(difference.double().numpy())
+    return {name: np.concatenate(parts) for name, parts in rows.items()}
+
+
+def _sides(
+    reader: Reader, references: References, quadruples: Sequence[Mapping[str, Study]], kept: FeatureCache
+) -> NDArray[np.int64]:
+    truth = {r.study_id: r.findings for r in references.readings}
+    lesions = [q["lesion"] for q in quadruples]
+    said = [_findings(reader, [q[role] for q in quadruples], references, kept) for role in ("lesion", "mirrored")]
+    return swapped_sides([truth[study.study_id] for study in lesions], said[0], said[1])
+
+
+def _findings(
+    reader: Reader, studies: Sequence[Study], references: References, kept: FeatureCache
+) -> list[tuple[Finding, ...]]:
+    readings: list[Reading] = []
+    for batch in _batches(reader, studies, kept):
+        readings += reader.read_features(batch)
+    return [answer.findings or () for answer in system_answers(readings, references)]
+
+
+def _plain(found: Interval) -> dict[str, Any]:
+    values = {"value": found.value, "low": found.low, "high": found.high}
+    return {**{k: _rounded(v) for k, v in values.items()}, "n": found.n}
+
+
+def _rounded(value: float) -> float | None:
+    return round(float(value), 5) if np.isfinite(value) else None
