@@ -28,7 +28,7 @@ def tiny_config(**changes: object) -> SystemConfig:
         "name": "tiny",
         "width": 16,
         "image": {"size": 64},
-        "encoder": {"weights": "random"},
+        "encoder": {"name": "test_resnet", "weights": "random"},
         "decoder": {"kind": "transformer", "layers": 1, "heads": 2, "feed_forward": 16},
         "contrast": {"repeats": 2},
         "finding_head": {"labels": "phantom"},
@@ -95,6 +95,6 @@ def tiny_study(name: str, *, views: int = 1, seed: int = 0, patient: str | None 
 
 
 def smooth(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
-    y, x = np.mgrid[0:1 : height * 1j, 0:1 : width * 1j]
+    y, x = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j]
     a, b, c = rng.uniform(2, 9, 3)
     return (0.5 + 0.4 * np.sin(a * x + b) * np.cos(c * y)).astype(np.float32)
