@@ -41,7 +41,7 @@ def _account(mentions: list[Finding]) -> list[Finding]:
 
 def _add(kept: list[Finding], mention: Finding) -> None:
     for index, one in enumerate(kept):
-        if _covers(one, mention) or _same_place(one, mention):
+        if _covers(one, mention) or _rivals(one, mention):
             kept[index] = _merged(one, mention)
             return
     covered = [one for one in kept if _covers(mention, one)]
@@ -63,7 +63,10 @@ def _agree(one: Finding, other: Finding) -> bool:
     )
 
 
-def _same_place(one: Finding, other: Finding) -> bool:
+def _rivals(one: Finding, other: Finding) -> bool:
+    """Whether both give a severity, not the same, to one and the same place."""
+    if one.severity is None or other.severity is None:
+        return False
     return (one.side, one.zone, one.size_mm) == (other.side, other.zone, other.size_mm)
 
 

@@ -142,8 +142,8 @@ def metric_tokens(text: str) -> list[str]:
 
     The declared Java-free tokenizer.  It follows the PTB tokenizer of COCO caption evaluation (CoreNLP 3.4.1,
     lower case, its punctuation list removed): `cannot` is `can not`, `patient's` is `patient 's`, hyphens and
-    slashes stay inside words, decimals stay whole, `%` and `+` are words.  Departures (ours): brackets are dropped,
-    where that code leaves `-lrb-` because it lower-cases before it compares; `Dr.` and `Ct.` lose their point.
+    slashes stay inside words, decimals stay whole, `%` and `+` are words.  Departures (ours): brackets are
+    dropped, where that code leaves `-lrb-` because it lower-cases first; `Dr.` and `Ct.` lose their point.
     """
     spaced = _CLITIC.sub(r" \1", text.lower()).replace("cannot", "can not")
     return _METRIC_WORD.findall(spaced)
