@@ -1,0 +1,119 @@
+"""A page as a browser shows it: no scrolling at 1280×800, no sideways scrolling at 390, one A4, no request."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from browser import Browser, find_browser
+from contrastcxr.form import Reading, Study
+from contrastcxr.write.html import HtmlWriter, write_index
+from hand_made import hand_made_reading
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    program = find_browser()
+    if program is None:
+        pytest.skip("no Chromium on this machine")
+    started = Browser(program, tmp_path_factory.mktemp("profile"))
+    yield started
+    started.close()
+
+
+@pytest.fixture
+def page(two_views: Study, tmp_path: Path) -> Path:
+    return HtmlWriter().write(hand_made_reading(two_views), two_views, tmp_path)
+
+
+def shown_maps(browser: Browser) -> list[str]:
+    script = "[...document.querySelectorAll('.attention image:not([hidden])')].map(i => i.dataset.sentence)"
+    return list(browser.run(script))
+
+
+def press(browser: Browser, key: str) -> None:
+    browser.run(
+        f"document.activeElement.dispatchEvent(new KeyboardEvent('keydown', {{key: '{key}', bubbles: true}}))"
+    )
+
+
+def test_a_screen_of_1280_by_800_holds_the_page_without_scrolling(browser: Browser, page: Path) -> None:
+    browser.open(page, width=1280, height=800)
+    size = "[document.documentElement.scrollWidth, document.documentElement.scrollHeight]"
+    assert browser.run(size) == [1280, 800]
+    words = "(w => w.scrollHeight - w.clientHeight)(document.querySelector('.words'))"
+    assert browser.run(words) == 0
+    assert browser.run("document.querySelector('.film svg').getBoundingClientRect().width") > 500
+
+
+def test_the_page_asks_for_nothing_and_breaks_no_rule_of_its_own(browser: Browser, page: Path) -> None:
+    browser.open(page, width=1280, height=800)
+    assert [url for url in browser.requests() if not url.startswith("data:")] == [page.as_uri()]
+    assert browser.complaints() == []
+
+
+def test_a_telephone_stacks_the_page_without_sideways_scrolling(
+    browser: Browser, page: Path, reading: Reading, tmp_path: Path
+) -> None:
+    browser.open(page, width=390, height=844)
+    assert browser.run("document.documentElement.scrollWidth") == 390
+    stage, words = (
+        browser.run(f"document.querySelector('{name}').getBoundingClientRect().toJSON()")
+        for name in (".stage", ".words")
+    )
+    assert words["top"] >= stage["bottom"]
+    index = write_index([reading], [page], tmp_path)
+    browser.open(index, width=390, height=844)
+    assert browser.run("document.documentElement.scrollWidth") == 390
+
+
+def test_the_attention_shown_is_that_of_the_sentence_in_focus(browser: Browser, page: Path) -> None:
+    browser.open(page, width=1280, height=800)
+    assert shown_maps(browser) == []
+    browser.run("document.querySelectorAll('.sentence')[1].focus()")
+    assert shown_maps(browser) == ["1", "1"]
+    press(browser, "ArrowDown")
+    assert shown_maps(browser) == ["2", "2"]
+    browser.run("document.activeElement.blur()")
+    assert shown_maps(browser) == []
+
+
+def test_a_chosen_sentence_stays_until_escape(browser: Browser, page: Path) -> None:
+    browser.open(page, width=1280, height=800)
+    browser.run("document.querySelectorAll('.sentence')[0].click()")
+    assert browser.run("document.querySelectorAll('.sentence')[0].getAttribute('aria-pressed')") == "true"
+    assert shown_maps(browser) == ["0", "0"]
+    press(browser, "Escape")
+    assert shown_maps(browser) == []
+
+
+def test_keys_switch_the_overlays(browser: Browser, page: Path) -> None:
+    browser.open(page, width=1280, height=800)
+    hidden = "document.querySelector('.layer.{}').hasAttribute('hidden')"
+    before = [browser.run(hidden.format(name)) for name in ("boxes", "contrast")]
+    for key in "bc":
+        press(browser, key)
+    assert [browser.run(hidden.format(name)) for name in ("boxes", "contrast")] == [not b for b in before]
+
+
+def test_tabs_change_the_view_by_pointer_and_by_key(browser: Browser, page: Path) -> None:
+    browser.open(page, width=1280, height=800)
+    shown = (
+        "[...document.querySelectorAll('.film')].filter(f => f.getBoundingClientRect().width > 0).map(f => f.id)"
+    )
+    assert browser.run(shown) == ["view-0"]
+    browser.run("document.querySelector('#tab-1').click()")
+    assert browser.run(shown) == ["view-1"]
+    browser.run("document.querySelector('#tab-1').focus()")
+    press(browser, "ArrowRight")
+    assert browser.run(shown) == ["view-0"]
+
+
+def test_it_prints_on_one_sheet(browser: Browser, page: Path) -> None:
+    browser.open(page, width=1280, height=800)
+    content = base64.b64decode(browser.pdf())
+    assert len(re.findall(rb"/Type\s*/Page\b", content)) == 1
