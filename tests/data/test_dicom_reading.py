@@ -20,7 +20,7 @@ from pydicom.uid import (
 )
 from radiograph_files import ramp
 
-from contrastcxr.data.dicom import dicom_studies, pseudonym, read_header, read_pixels
+from contrastcxr.data.dicom import DicomFile, dicom_studies, pseudonym, read_header, read_pixels, study_of
 from contrastcxr.errors import ImageError
 
 Dicom = Callable[..., Path]
@@ -318,6 +318,25 @@ def test_nothing_that_names_the_patient_leaves_the_reader(dicom: Dicom) -> None:
 def test_ids_are_kept_when_asked_for(dicom: Dicom) -> None:
     studies, _ = dicom_studies([dicom(StudyInstanceUID="1.2.3", SOPInstanceUID="1.2.9")], keep_ids=True)
     assert (studies[0].study_id, studies[0].patient_id, studies[0].views[0].uid) == ("1.2.3", "MRN-4711", "1.2.9")
+
+
+def test_a_damaged_header_cannot_carry_the_name_into_a_message(dicom: Dicom) -> None:
+    path = dicom(BodyPartExamined="KNEE")
+    data = path.read_bytes()
+    for tag in (b"\x08\x00\x16\x00", b"\x08\x00\x60\x00", b"\x18\x00\x15\x00"):  # class, modality, body part
+        at = data.index(tag) + 6
+        longer = data[:at] + (200).to_bytes(2, "little") + data[at + 2 :]
+        path.write_bytes(longer)
+        with pytest.raises(ImageError) as caught:
+            read_header(path)
+        assert "Secretive" not in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("keep", ["../../x", "1.2.3\x00", "Secretive^Sam"])
+def test_a_damaged_study_uid_is_hashed_even_when_ids_are_kept(keep: str) -> None:
+    file = DicomFile(Path("a"), keep, None, "1", 1, "PA", "stated", None, 64, 48, None, None, None, None)
+    assert study_of([file], keep_ids=True).study_id == pseudonym("study", keep)
 
 
 def test_odd_values_in_a_header_are_not_printed(

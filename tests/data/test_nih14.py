@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -218,6 +219,23 @@ def test_real_folds_share_no_patient_and_are_alike_in_views_and_labels(shared_da
         assert max(held) - min(held) <= slack
     ap = [np.mean([s.views[0].position == "AP" for s in t]) for t in tests]
     assert max(ap) - min(ap) < 0.01
+
+
+FOLD_DIGESTS = (
+    "7c729b38801693ee",
+    "452d2868bc5e9aa5",
+    "f06fdeee87ee902e",
+    "5e4b6753e9727e58",
+    "32fe1d7810728452",
+)
+"""Of the names in each test fold as first cut; other folds would make every recorded figure another experiment."""
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("fold", range(5))
+def test_the_folds_stay_those_that_figures_were_measured_on(shared_data: Path, fold: int) -> None:
+    names = " ".join(s.study_id for s in Nih14Folds(shared_data / "nih14", fold=fold).studies("test"))
+    assert hashlib.sha256(names.encode()).hexdigest()[:16] == FOLD_DIGESTS[fold]
 
 
 @pytest.mark.data

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import logging
+import re
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from typing import Literal
 
 import numpy as np
 import pydicom
+from pydicom import config
 from pydicom.dataset import Dataset
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.utils import pixel_array
@@ -167,7 +169,7 @@ def dicom_studies(paths: Iterable[Path], *, keep_ids: bool = False) -> tuple[lis
             _keep(groups.setdefault(file.study_uid, {}), file)
         except ImageError as error:
             failures.append(Failure.of(path, error))
-    return [_study(list(files.values()), keep_ids=keep_ids) for files in groups.values()], failures
+    return [study_of(list(files.values()), keep_ids=keep_ids) for files in groups.values()], failures
 
 
 def _keep(files: dict[str, DicomFile], file: DicomFile) -> None:
@@ -176,10 +178,12 @@ def _keep(files: dict[str, DicomFile], file: DicomFile) -> None:
         raise ImageError(f"{file.path}: the same image as {twin.path}; it is read once")
 
 
-def _study(files: list[DicomFile], *, keep_ids: bool) -> Study:
+def study_of(files: list[DicomFile], *, keep_ids: bool) -> Study:
+    """Return the study of files that share a StudyInstanceUID, frontal views first."""
     files = sorted(files, key=lambda f: (f.position == "LATERAL", f.instance_number, str(f.path)))
     first = files[0]
-    study_id = first.study_uid if keep_ids else pseudonym("study", first.study_uid)
+    plain = keep_ids and re.fullmatch(r"[0-9.]{1,64}", first.study_uid)  # a damaged UID names no file
+    study_id = first.study_uid if plain else pseudonym("study", first.study_uid)
     patient = first.patient if keep_ids or first.patient is None else pseudonym("patient", first.patient)
     views = tuple(_view(f, f"{study_id}-{n}", keep_ids=keep_ids) for n, f in enumerate(files, start=1))
     return Study(
@@ -254,16 +258,29 @@ def _check(ds: Dataset, path: Path) -> None:
 
 
 def _refused_kind(ds: Dataset) -> str | None:
-    kind = UID(str(ds.get("SOPClassUID") or "")).name or "an unnamed object"
+    kind = _uid_name(ds.get("SOPClassUID")) or "an unnamed object"
     modality = str(ds.get("Modality") or "")
     if modality not in MODALITIES:
-        return f"{kind}, modality {modality or 'not stated'}"
+        return f"{kind}, modality {_term(modality)}"
     if ds.get("PresentationIntentType") == "FOR PROCESSING" or "For Processing" in kind:
         return f"{kind}, raw values for processing and not for presentation"
     part = str(ds.get("BodyPartExamined") or "").strip().upper()
     if part not in UNSTATED and not any(word in part for word in CHEST_WORDS):
-        return f"body part {part[:16]}"
+        return f"body part {_term(part)}"
     return None
+
+
+def _term(text: str) -> str:
+    """A coded value as it may be printed: a damaged one can hold anything, also a name."""
+    if not text:
+        return "not stated"
+    return text if re.fullmatch(r"[A-Z0-9_]{2,6}|[A-Z][A-Z0-9_ ]{0,15}", text) else "that is damaged"
+
+
+def _uid_name(value: object) -> str:
+    """The registered name of a UID; empty for one that is not registered, which can hold anything."""
+    uid = UID(str(value or ""), validation_mode=config.IGNORE)
+    return "" if uid.name == uid else uid.name
 
 
 def _refused_pixels(ds: Dataset) -> str | None:
@@ -275,7 +292,7 @@ def _refused_pixels(ds: Dataset) -> str | None:
         return f"{frames:.0f} frames"
     photometric = str(ds.get("PhotometricInterpretation") or "")
     if samples != 1 or photometric not in ("MONOCHROME1", "MONOCHROME2"):
-        return f"colour or unknown kind of pixels ({photometric or 'no PhotometricInterpretation'})"
+        return f"colour or unknown kind of pixels ({_term(photometric)})"
     allocated, stored = int(ds.BitsAllocated), int(ds.BitsStored)
     if allocated not in (8, 16) or not 1 < stored <= allocated:
         return f"{stored} bits stored in {allocated}"
@@ -284,7 +301,7 @@ def _refused_pixels(ds: Dataset) -> str | None:
 
 def _decoded(ds: Dataset, path: Path) -> np.ndarray:
     """Return the stored values `[H, W]`, integers of 8 or 16 bits."""
-    syntax = UID(str(ds.file_meta.TransferSyntaxUID or ""))
+    syntax = UID(str(ds.file_meta.TransferSyntaxUID or ""), validation_mode=config.IGNORE)
     if "PixelData" not in ds:
         raise ImageError(f"{path}: has no pixel data, or is cut off; copy it again from where it came")
     _check_decoder(syntax, path)
@@ -294,9 +311,11 @@ def _decoded(ds: Dataset, path: Path) -> np.ndarray:
             stored = pixel_array(
                 ds, raw=True, view_only=True, correct_unused_bits=False, decoding_plugin=_plugin(syntax)
             )
-    except Exception as error:  # every plugin raises its own kind
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # every plugin raises its own kind, those in Rust not even an Exception
         raise ImageError(
-            f"{path}: the pixel data ({syntax.name}) is truncated or damaged; copy it again from where it came"
+            f"{path}: the {_uid_name(syntax)} pixel data is truncated or damaged; copy it again from where it came"
         ) from error
     if stored.shape != (ds.Rows, ds.Columns) or stored.dtype.itemsize > 2:
         raise ImageError(
@@ -312,7 +331,7 @@ def _check_decoder(syntax: UID, path: Path) -> None:
         available = False
     if not available:
         raise ImageError(
-            f"{path}: no decoder for {syntax.name or 'an unnamed transfer syntax'}; install one with: "
+            f"{path}: no decoder for {_uid_name(syntax) or 'an unnamed transfer syntax'}; install one with: "
             "pip install 'contrastcxr[dicom]', or export it uncompressed"
         )
 

@@ -42,6 +42,11 @@ class Nih14Folds(Source):
         """Images that the tables name and the folder does not hold."""
         return self._images.missing
 
+    def studies(self, split: str | None = None) -> list[Study]:
+        """Return the studies of one split, or all; reports are written for these alone."""
+        chosen = super().studies(split)
+        return with_plain_reports(chosen, seed=self._seed) if self._plain else chosen
+
     def _load(self) -> Iterable[Study]:
         return self._studies
 
@@ -51,8 +56,7 @@ class Nih14Folds(Source):
             self._images.studies("train_val"), folds=FOLDS, seed=FOLD_SEED, strata=view_and_labels
         )
         cut = fold_split(folds, self._fold)
-        studies = [study for split in self.splits for study in cut[split]]
-        return with_plain_reports(studies, seed=self._seed) if self._plain else studies
+        return [study for split in self.splits for study in cut[split]]
 
 
 def view_and_labels(study: Study) -> list[str]:

@@ -49,8 +49,12 @@ class NihPlain(Source):
         """Images that the tables name and the folder does not hold."""
         return self._images.missing
 
+    def studies(self, split: str | None = None) -> list[Study]:
+        """Return the studies of one split, or all; reports are written for these alone."""
+        return with_plain_reports(super().studies(split), seed=self._seed)
+
     def _load(self) -> Iterable[Study]:
-        return with_plain_reports(self._images.studies(), seed=self._seed)
+        return self._images.studies()
 
 
 def with_plain_reports(studies: Iterable[Study], *, seed: int = 0) -> list[Study]:

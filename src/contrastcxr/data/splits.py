@@ -18,9 +18,9 @@ def patient_folds(
 ) -> list[tuple[Study, ...]]:
     """Split studies into folds of whole patients, stratified greedily (ours, after scikit-learn's grouped folds).
 
-    Patients are shuffled and taken from the one with the largest shares of the strata down, because it is hardest to
-    place; each goes to the fold where the share of every stratum stays most even. A study without a patient id is its
-    own patient.
+    Patients are shuffled and taken from the one with the largest shares of the strata down, because it is hardest
+    to place; each goes to the fold where the share of every stratum stays most even. A study without a patient id
+    is its own patient.
 
     Args:
         studies: what to split; the order inside a fold is theirs.
@@ -85,5 +85,8 @@ def _assign(shares: np.ndarray, folds: int, rng: np.random.Generator) -> np.ndar
 
 
 def _most_even(held: np.ndarray, share: np.ndarray) -> int:
-    """The fold that keeps the sum over strata of squared fold shares smallest; only the cross term can differ."""
-    return int(np.argmin(held @ share))
+    """The fold that keeps the sum over strata of squared fold shares smallest; only the cross term can differ.
+
+    Rounded, so that ties do not fall to the last bit of a machine's sums.
+    """
+    return int(np.argmin(np.round(held @ share, 10)))
