@@ -1,0 +1,227 @@
+"""Writes docs/results.md, and the README's table between its markers, from the records of the first experiment.
+
+    python scripts/results_table.py                    # docs/results.md, and the README table on standard output
+    python scripts/results_table.py --readme README.md # puts the table between the two markers of the README
+
+Every figure and every sentence comes from the records; nothing is typed in.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from contrastcxr.files import atomic_write
+from contrastcxr.metrics.bootstrap import Interval
+from contrastcxr.reproduce.pooled import COMPARED, CONTROLS, PLAIN, Comparison, Mean, Pooled, pool, sentence
+
+ROOT = Path(__file__).resolve().parents[1]
+BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
+SYSTEMS, CONTRASTS = ("nic", "transformer"), ("none", "normal", "random", "zeros")
+POOLS = {
+    "none": "none",
+    "normal": "normal images",
+    "random": "random images (control)",
+    "zeros": "zeros (control)",
+}
+LABELS = {
+    "positive_f1": "positive F1",
+    "auc_mean": "AUC",
+    "bleu_4": "BLEU-4",
+    "cider": "CIDEr",
+    "rouge_l": "ROUGE-L",
+    "meteor": "METEOR",
+}
+BASELINES = {
+    "constant": "constant report",
+    "neighbour": "nearest neighbour",
+    "ceiling": "ceiling: the truth in other words",
+    "floor": "floor: reports of other studies",
+}
+
+
+def main() -> None:
+    arguments = _arguments()
+    pools = [found for folder in _folders(arguments.results) if (found := pool(folder)) is not None]
+    if not pools:
+        raise SystemExit(
+            f"{arguments.results}: no records; run `contrastcxr reproduce contrastive-attention first`"
+        )
+    with atomic_write(arguments.out) as file:
+        file.write(page(pools))
+    block = readme_table(pools)
+    if arguments.readme is None:
+        print(block)
+    else:
+        put(block, arguments.readme)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--results", type=Path, default=ROOT / "results" / "first-experiment")
+    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "results.md")
+    parser.add_argument("--readme", type=Path)
+    return parser.parse_args()
+
+
+def _folders(results: Path) -> list[Path]:
+    """Phantoms first: they carry the claim's test."""
+    found = [folder for folder in results.glob("*") if folder.is_dir()] if results.is_dir() else []
+    return sorted(found, key=lambda folder: (not folder.name.startswith("phantom"), folder.name))
+
+
+def put(block: str, readme: Path) -> None:
+    """Replace what stands between the markers of the README."""
+    text = readme.read_text(encoding="utf-8")
+    if BEGIN not in text or END not in text:
+        raise SystemExit(f"{readme}: expected the markers {BEGIN} and {END}; put them where the table belongs")
+    pattern = re.compile(f"{re.escape(BEGIN)}.*{re.escape(END)}", re.DOTALL)
+    with atomic_write(readme) as file:
+        file.write(pattern.sub(lambda _: f"{BEGIN}\n{block}\n{END}", text))
+
+
+def readme_table(pools: Sequence[Pooled]) -> str:
+    """The sentence and a table of at most eight rows."""
+    shown = ("positive_f1", "auc_mean", "bleu_4")
+    head = ["decoder", "pool compared with", *(f"{p.data} {LABELS[s]}" for p in pools for s in shown)]
+    lines = [sentence(pools), "", _line(head), _line(["---", "---", *["---:"] * (len(head) - 2)])]
+    for system in SYSTEMS:
+        for contrast in CONTRASTS:
+            cells = [_cell(p.means.get(f"{system}-{contrast}", {}).get(s)) for p in pools for s in shown]
+            if any(cell != "–" for cell in cells):
+                lines.append(_line([system, POOLS[contrast], *cells]))
+    seeds = "; ".join(f"{p.data}: {_seed_words(p)}" for p in pools)
+    return "\n".join([*lines, "", f"Mean ± standard deviation over seeds ({seeds}). All scores: docs/results.md."])
+
+
+def page(pools: Sequence[Pooled]) -> str:
+    """`docs/results.md`."""
+    parts = [
+        "# Results of the first experiment",
+        "",
+        "Written by `scripts/results_table.py` from the records in `results/`; do not edit by hand.",
+        "Does Contrastive Attention help, and is it the contrast that helps? Each decoder runs plain, with a pool",
+        "of normal images, and with two control pools of equal size. A gain that a control also has is width, not",
+        "contrast.",
+        "",
+        sentence(pools),
+    ]
+    for found in pools:
+        parts += [
+            "",
+            f"## {found.data}",
+            "",
+            *_scores(found),
+            "",
+            *_differences(found),
+            *_claim(found),
+            *_cost(found),
+        ]
+    return "\n".join(parts).rstrip() + "\n"
+
+
+def _scores(found: Pooled) -> list[str]:
+    """Every row's main scores, the baselines first."""
+    columns = list(LABELS)
+    rows = {**BASELINES, **{f"{s}-{c}": f"{s}, {POOLS[c]}" for s in SYSTEMS for c in CONTRASTS}}
+    lines = [_line(["", *(LABELS[c] for c in columns)]), _line(["---", *["---:"] * len(columns)])]
+    lines += [
+        _line([title, *(_cell(found.means[name].get(c)) for c in columns)])
+        for name, title in rows.items()
+        if name in found.means
+    ]
+    return [*lines, "", f"Mean ± standard deviation over seeds; {_seed_words(found)}."]
+
+
+def _differences(found: Pooled) -> list[str]:
+    """What the pool of normals changes, by paired bootstrap."""
+    lines = ["Contrast with the pool of normals minus the other row, 95% interval of the paired bootstrap:", ""]
+    lines += [_line(["decoder", "minus", *(LABELS[s] for s in COMPARED)]), _line(["---", "---", *["---:"] * 5])]
+    for comparison in found.comparisons:
+        for other in (PLAIN, *CONTROLS):
+            if other in comparison.over:
+                cells = [_change(comparison.over[other].get(s)) for s in COMPARED]
+                lines.append(_line([comparison.system, POOLS[other], *cells]))
+    return [*lines, "", *(f"- {_conclusion(comparison)}" for comparison in found.comparisons)]
+
+
+def _conclusion(comparison: Comparison) -> str:
+    said = ", ".join(f"{LABELS[score]} {comparison.outcome(score)}" for score in COMPARED)
+    return f"{comparison.system}, seeds {', '.join(map(str, comparison.seeds)) or 'none shared'}: {said}."
+
+
+def _claim(found: Pooled) -> list[str]:
+    """The papers' claim on twins."""
+    if not found.twins:
+        return []
+    lines = [
+        "",
+        "Twins: R is how far a lesion moves a feature, over how far another pose moves it (geometric mean).",
+        "The claim asks for R of the difference above R of the global feature: the whole interval of the gain > 0.",
+        "",
+        _line(["row", "R of v̂", "R of v^d", "gain", "claim", "side words that swap with the mirror"]),
+        _line(["---", "---:", "---:", "---:", "---", "---:"]),
+    ]
+    for row in found.twins:
+        swapped = (
+            f"{_interval(row.swapped)}, n {row.swapped.n}" if row.swapped.n else "– (no sided finding called)"
+        )
+        if row.claim is None:
+            lines.append(_line([row.row, "–", "–", "–", "–", swapped]))
+        else:
+            parts = [_interval(row.claim.pooled), _interval(row.claim.difference), _change(row.claim.gain)]
+            lines.append(_line([row.row, *parts, "holds" if row.claim.holds else "does not hold", swapped]))
+    return lines
+
+
+def _cost(found: Pooled) -> list[str]:
+    seconds = sum(sum(record.seconds.values()) for record in found.records)
+    versions = {
+        f"{k} {v}" for record in found.records for k, v in record.versions.items() if k in ("torch", "timm")
+    }
+    return [
+        "",
+        f"{len(found.records)} records, {seconds / 3600:.1f} h of the machine; {', '.join(sorted(versions))}.",
+    ]
+
+
+def _seed_words(found: Pooled) -> str:
+    counts: Mapping[str, int] = {
+        name: scores["bleu_4"].seeds
+        for name, scores in found.means.items()
+        if "bleu_4" in scores and name not in BASELINES
+    }
+    if not counts:
+        return "no trained row yet"
+    low, high = min(counts.values()), max(counts.values())
+    return f"{high} seeds" if low == high else f"{low} to {high} seeds a row, the others are still to run"
+
+
+def _cell(mean: Mean | None) -> str:
+    if mean is None:
+        return "–"
+    return _figure(mean.mean) + ("" if mean.deviation is None else f" ± {_figure(mean.deviation)}")
+
+
+def _interval(found: Interval) -> str:
+    return f"{_figure(found.value)} ({_figure(found.low)} to {_figure(found.high)})"
+
+
+def _change(found: Interval | None) -> str:
+    if found is None:
+        return "–"
+    return f"{found.value:+.3f} ({found.low:+.3f} to {found.high:+.3f})"
+
+
+def _figure(value: float) -> str:
+    return f"{value:.3f}"
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,209 @@
+"""Rows pooled over seeds: mean and deviation, paired differences to plain and to the controls, and what follows.
+
+What is concluded is a rule over intervals, so that nobody's wish has a say: contrast *helped* on a score only
+when it is above the plain system and above both controls, each with the whole 95% interval of the paired
+difference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from contrastcxr.metrics.bootstrap import REPLICATES, Interval
+from contrastcxr.metrics.contrast_claim import Claim, compare_ratios, swap_share
+from contrastcxr.metrics.scores import differences
+from contrastcxr.metrics.table import StudyTable
+from contrastcxr.reproduce.plan import BASELINES
+from contrastcxr.reproduce.record import Record, read_records
+
+PRIMARY = "positive_f1"
+"""The score that decides, named before any row was run: findings of the report, which words alone cannot win."""
+COMPARED = (PRIMARY, "auc_mean", "bleu_4", "cider", "rouge_l")
+CONTRAST, PLAIN, CONTROLS = "normal", "none", ("random", "zeros")
+
+Outcome = Literal["helped", "as a control", "no difference", "harmed", "unknown"]
+
+
+@dataclass(frozen=True)
+class Mean:
+    """One score of one row over its seeds."""
+
+    mean: float
+    deviation: float | None
+    seeds: int
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What contrast changed for one decoder: differences by score, to the plain system and to each control.
+
+    Attributes:
+        system: the decoder.
+        seeds: those that all four rows have.
+        over: contrast of the other row: score: paired difference.
+    """
+
+    system: str
+    seeds: tuple[int, ...]
+    over: Mapping[str, Mapping[str, Interval]]
+
+    def outcome(self, score: str = PRIMARY) -> Outcome:
+        """What the intervals say of one score."""
+        found = {other: changes[score] for other, changes in self.over.items() if score in changes}
+        if PLAIN not in found or any(control not in found for control in CONTROLS):
+            return "unknown"
+        if found[PLAIN].high < 0:
+            return "harmed"
+        if not found[PLAIN].low > 0:
+            return "no difference"
+        return "helped" if all(found[control].low > 0 for control in CONTROLS) else "as a control"
+
+
+@dataclass(frozen=True)
+class TwinRow:
+    """The claim on twins for one row, over its seeds."""
+
+    row: str
+    claim: Claim | None
+    swapped: Interval
+
+
+@dataclass(frozen=True, eq=False)
+class Pooled:
+    """All rows of an experiment on one source of data."""
+
+    data: str
+    records: tuple[Record, ...]
+    means: Mapping[str, Mapping[str, Mean]]
+    comparisons: tuple[Comparison, ...]
+    twins: tuple[TwinRow, ...]
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Seeds with at least one trained row."""
+        return tuple(sorted({record.seed for record in self.records if record.row != BASELINES}))
+
+
+def pool(folder: Path, *, replicates: int = REPLICATES, seed: int = 0) -> Pooled | None:
+    """Pool the records and study tables of a folder; None where there are none.
+
+    Raises:
+        DatasetError: a file that is not of this version.
+    """
+    records = read_records(folder)
+    if not records:
+        return None
+    tables = {
+        (r.row, r.seed): StudyTable.load(folder / f"{r.row}-seed{r.seed}.npz")
+        for r in records
+        if r.row != BASELINES
+    }
+    systems = list(dict.fromkeys(row.partition("-")[0] for row, _ in tables))
+    return Pooled(
+        data=records[0].data,
+        records=tuple(records),
+        means=_means(records),
+        comparisons=tuple(_compared(name, tables, replicates=replicates, seed=seed) for name in systems),
+        twins=tuple(_twins(records, replicates=replicates, seed=seed)),
+    )
+
+
+def sentence(pools: Sequence[Pooled]) -> str:
+    """Whether contrast helped, in one plain sentence that follows from the intervals of the primary score."""
+    found = [(p.data, c.system, c.outcome()) for p in pools for c in p.comparisons]
+    known = [(data, system, outcome) for data, system, outcome in found if outcome != "unknown"]
+    if not known:
+        return "No setting has all four rows yet, so whether contrast helps is not known."
+    parts = [f"{_MEANS[outcome]} with {_places(known, outcome)}" for outcome in _MEANS if _has(known, outcome)]
+    helped = sum(outcome == "helped" for *_, outcome in known)
+    lead = "Contrast helped" if helped == len(known) else f"Contrast helped in {helped} of {len(known)} settings"
+    lead = "Contrast did not help" if helped == 0 else lead
+    return f"{lead} (positive-finding F1, paired over seeds): it {'; it '.join(parts)}."
+
+
+_MEANS: Mapping[Outcome, str] = {
+    "helped": "was above the plain system and above both control pools",
+    "as a control": "was above the plain system, but not above both control pools",
+    "no difference": "showed no difference to the plain system",
+    "harmed": "was below the plain system",
+}
+
+
+def _has(known: Sequence[tuple[str, str, Outcome]], outcome: Outcome) -> bool:
+    return any(found == outcome for *_, found in known)
+
+
+def _places(known: Sequence[tuple[str, str, Outcome]], outcome: Outcome) -> str:
+    return ", ".join(f"{system} on {data}" for data, system, found in known if found == outcome)
+
+
+def _means(records: Sequence[Record]) -> dict[str, dict[str, Mean]]:
+    """Means over seeds by row; the baselines' systems are rows of their own."""
+    rows: dict[str, list[Mapping[str, float]]] = {}
+    for record in records:
+        for system, scores in record.systems.items():
+            name = record.row if system == "system" else system
+            values = {key: score["value"] for key, score in scores.items() if score["value"] is not None}
+            rows.setdefault(name, []).append(values)
+    return {name: _mean_scores(seeds) for name, seeds in rows.items()}
+
+
+def _mean_scores(seeds: Sequence[Mapping[str, float]]) -> dict[str, Mean]:
+    shared = [key for key in seeds[0] if all(key in values for values in seeds)]
+    return {key: _mean([values[key] for values in seeds]) for key in shared}
+
+
+def _mean(values: Sequence[float]) -> Mean:
+    deviation = float(np.std(values, ddof=1)) if len(values) > 1 else None
+    return Mean(float(np.mean(values)), deviation, len(values))
+
+
+def _compared(
+    system: str, tables: Mapping[tuple[str, int], StudyTable], *, replicates: int, seed: int
+) -> Comparison:
+    def seeds_of(contrast: str) -> set[int]:
+        return {number for row, number in tables if row == f"{system}-{contrast}"}
+
+    others = [name for name in (PLAIN, *CONTROLS) if seeds_of(name) & seeds_of(CONTRAST)]
+    shared = tuple(sorted(set.intersection(seeds_of(CONTRAST), *(seeds_of(name) for name in others))))
+    if not shared:
+        return Comparison(system, (), {})
+    ours = [tables[f"{system}-{CONTRAST}", number] for number in shared]
+    over = {
+        name: differences(
+            ours,
+            [tables[f"{system}-{name}", number] for number in shared],
+            COMPARED,
+            replicates=replicates,
+            seed=seed,
+        )
+        for name in others
+    }
+    return Comparison(system, shared, over)
+
+
+def _twins(records: Sequence[Record], *, replicates: int, seed: int) -> list[TwinRow]:
+    rows: dict[str, list[Record]] = {}
+    for record in records:
+        if record.twins is not None:
+            rows.setdefault(record.row, []).append(record)
+    return [_twin_row(name, found, replicates=replicates, seed=seed) for name, found in rows.items()]
+
+
+def _twin_row(row: str, records: Sequence[Record], *, replicates: int, seed: int) -> TwinRow:
+    kept = [record.twins for record in records if record.twins is not None]
+    sides = np.sum([np.asarray(twins["sides"], np.int64) for twins in kept], axis=0)
+    claim = None
+    if all("difference" in twins["ratios"] for twins in kept):
+        parts = {name: [_numbers(twins["ratios"][name]) for twins in kept] for name in ("pooled", "difference")}
+        claim = compare_ratios(parts["pooled"], parts["difference"], replicates=replicates, seed=seed)
+    return TwinRow(row, claim, swap_share(sides, replicates=replicates, seed=seed))
+
+
+def _numbers(values: Sequence[float | None]) -> np.ndarray:
+    return np.asarray([np.nan if value is None else value for value in values], np.float64)
