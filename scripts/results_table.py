@@ -159,7 +159,7 @@ def _claim(found: Pooled) -> list[str]:
     lines = [
         "",
         "Twins: R is how far a lesion moves a feature, over how far another pose moves it (geometric mean).",
-        "The claim asks for R of the difference above R of the global feature: the whole interval of the gain > 0.",
+        "The claim asks for R of the difference above R of the global feature, the whole interval.",
         "",
         _line(["row", "R of v̂", "R of v^d", "gain", "claim", "side words that swap with the mirror"]),
         _line(["---", "---:", "---:", "---:", "---", "---:"]),
