@@ -12,7 +12,7 @@ import yaml
 from mini_data import mini_config
 
 from contrastcxr.checkpoint import load_checkpoint
-from contrastcxr.errors import ConfigError, IncompatibleError
+from contrastcxr.errors import ConfigError, DatasetError, IncompatibleError
 from contrastcxr.train import run
 from contrastcxr.train.epochs import read_metrics
 from contrastcxr.train.trainer import precision_of
@@ -44,7 +44,8 @@ def test_a_run_leaves_a_folder_with_everything_and_nothing_elsewhere(
         "last.ckpt",
     }
     assert not list((tmp_path / "work").iterdir())
-    assert (folder.path / "log.txt").read_text().splitlines() == said
+    logged = (folder.path / "log.txt").read_text().splitlines()
+    assert logged == said[-len(logged) :]
     assert any("epoch 2 of 2" in line for line in said)
 
 
@@ -129,6 +130,15 @@ def test_a_trained_encoder_moves_and_its_pool_is_encoded_again(tmp_path: Path, c
     assert changed
     assert not torch.allclose(moved["pool.raw"], frozen["pool.raw"], atol=1e-3)
     assert not cache.joinpath("features").exists() or len(list(cache.glob("features/*"))) == 1
+
+
+def test_a_request_that_fails_leaves_the_folder_free(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("contrastcxr.train.prepare.load_studies", lambda _: [])
+    with pytest.raises(DatasetError, match="no studies"):
+        run(mini_config(), out=tmp_path / "run", cache=cache)
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_folder_with_a_run_is_not_overwritten(tmp_path: Path, cache: Path) -> None:

@@ -17,6 +17,7 @@ import torch
 from lightning.pytorch.callbacks import TQDMProgressBar
 from torch.utils.data import DataLoader
 
+from contrastcxr.assemble import check_pairs
 from contrastcxr.checkpoint import Checkpoint, load_checkpoint, read_training_state, save_checkpoint
 from contrastcxr.config import SystemConfig
 from contrastcxr.data.batch import Batch
@@ -187,13 +188,17 @@ def run(
         IncompatibleError: parts that cannot work together, or a batch that the processes cannot share.
         DatasetError: no studies, or studies without readings.
     """
+    check_pairs(config)
     _check_devices(config, devices)
-    _claim(out, config, resume=resume)
+    _check_folder(out, config, resume=resume)
     if resume and (out / RECORD_FILE).is_file():
         say(f"{out}: this run is already finished; nothing to do")
         return _finished(out)
+    # Nothing is written into the folder before the data have turned out usable.
+    prepared = prepare(config, cache=cache, say=say)
+    with atomic_write(out / CONFIG_FILE) as file:
+        file.write(config.to_yaml())
     tell = _Log(out / LOG_FILE, say)
-    prepared = prepare(config, cache=cache, say=tell)
     keeper = _fit(prepared, out=out, resume=resume, devices=devices, progress=progress, say=tell)
     return _close(prepared, keeper, out=out, say=tell)
 
@@ -206,17 +211,14 @@ def _check_devices(config: SystemConfig, devices: int) -> None:
         )
 
 
-def _claim(out: Path, config: SystemConfig, *, resume: bool) -> None:
-    """Write the configuration into the folder, or check that the folder is this very run's."""
+def _check_folder(out: Path, config: SystemConfig, *, resume: bool) -> None:
+    """Refuse a folder that holds another run, or this one unless it is resumed."""
     path = out / CONFIG_FILE
-    text = config.to_yaml()
     if not path.is_file():
-        with atomic_write(path) as file:
-            file.write(text)
         return
     if not resume:
         raise ConfigError(f"{out} holds a run already; add --resume to go on with it, or choose another --out")
-    if path.read_text(encoding="utf-8") != text:
+    if path.read_text(encoding="utf-8") != config.to_yaml():
         raise ConfigError(
             f"{path} differs from the configuration given; resume with the same one, or choose another --out"
         )
