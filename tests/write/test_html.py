@@ -18,7 +18,7 @@ from contrastcxr.write.html import to_html, write_index
 from contrastcxr.write.names import file_stem
 from contrastcxr.write.overlay import ALIKE, APART, attention_uri, contrast_uri, picture_uri
 from contrastcxr.write.pictures import Pictures
-from hand_made import hand_made_reading
+from hand_made import SENTENCES, hand_made_reading
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"' onload='x"
 
@@ -104,6 +104,13 @@ def test_each_sentence_stands_with_its_finding_probability_and_side(reading: Rea
     assert "There is a small left pleural effusion. ● Pleural Effusion · left · mild 0.71" in said
     assert "No pneumothorax is seen. ○ Pneumothorax absent 0.04" in said
     assert "◐ Nodule uncertain · right · upper · 12 mm 0.38" in said
+
+
+def test_the_impression_has_its_own_heading(reading: Reading, study: Study) -> None:
+    report = Report(findings=" ".join(SENTENCES[:2]), impression=" ".join(SENTENCES[2:]), sentences=SENTENCES)
+    page = to_html(reading.model_copy(update={"report": report}), study)
+    assert "0.71 Impression No pneumothorax is seen." in visible(page)
+    assert "Impression" not in visible(to_html(reading, study))
 
 
 def test_flags_provenance_licences_and_the_notice_are_there(reading: Reading, study: Study) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from contrastcxr.form import Evidence, Finding, Flag, Map, Position, Reading, Study, View
+from contrastcxr.form import Evidence, Finding, Flag, Map, Position, Reading, Report, Study, View
+from contrastcxr.text.clean import split_sentences
 from contrastcxr.write.overlay import attention_uri, contrast_uri, largest_contrast, picture_uri
 from contrastcxr.write.pictures import Pictures
 
@@ -106,10 +107,22 @@ def _grid(evidence: Evidence) -> str:
 def _sentences(reading: Reading) -> list[Values]:
     report = reading.report
     texts = report.sentences or tuple(text for text in (report.findings, report.impression) if text)
+    impression = _first_of_impression(report, texts)
     return [
-        {"index": i, "text": text, "findings": [_finding(f) for f in reading.findings if i in f.sentences]}
+        {
+            "index": i,
+            "text": text,
+            "heading": "Impression" if i == impression else None,
+            "findings": [_finding(f) for f in reading.findings if i in f.sentences],
+        }
         for i, text in enumerate(texts)
     ]
+
+
+def _first_of_impression(report: Report, texts: Sequence[str]) -> int | None:
+    """Index of the sentence that the impression begins with, where both sections are there."""
+    before = len(split_sentences(report.findings))
+    return before if report.impression and 0 < before < len(texts) else None
 
 
 def _finding(finding: Finding) -> Values:
@@ -121,6 +134,7 @@ def _finding(finding: Finding) -> Values:
         "details": [detail for detail in details if detail],
         "probability": finding.probability,
         "source": finding.source,
+        "said": bool(finding.sentences),
     }
 
 
