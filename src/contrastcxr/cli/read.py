@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,7 +14,6 @@ from contrastcxr.cli.reading import DEFAULT_MODEL, Done, open_desk
 
 if TYPE_CHECKING:
     from contrastcxr.data.failures import Failure
-    from contrastcxr.form import Study
 
 SOME_FAILED = 1
 SHOWN = 12
@@ -56,11 +55,10 @@ def read(
         seed=seed,
     )
 
-    def progress(studies: Iterable[Study], total: int) -> Iterable[Study]:
-        return said.progress(studies, total=total, doing="reading")
-
     failures: list[Failure] = []
-    done = list(desk.read(paths, keep_ids=keep_ids, on_failure=failures.append, progress=progress))
+    studies = desk.find(paths, keep_ids=keep_ids, on_failure=failures.append)
+    steps = desk.read(studies, on_failure=failures.append)
+    done = list(said.progress(steps, total=len(studies), doing="reading"))
     _conclude(said, done, failures, index=desk.finish(done))
 
 

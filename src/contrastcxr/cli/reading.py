@@ -68,7 +68,8 @@ def read(
         model=model, out=out, formats=formats, pool_roots=pool_roots, device=device, dtype=dtype, seed=seed
     )
     several = [paths] if isinstance(paths, str | Path) else list(paths)
-    done = list(desk.read(several, keep_ids=keep_ids, on_failure=on_failure or _raise))
+    fail = on_failure or _raise
+    done = list(desk.read(desk.find(several, keep_ids=keep_ids, on_failure=fail), on_failure=fail))
     desk.finish(done)
     return [each.reading for each in done]
 
@@ -105,30 +106,19 @@ class Desk:
     writers: tuple[Writer, ...]
     out: Path | None
 
-    def read(
-        self,
-        paths: Sequence[str | Path],
-        *,
-        keep_ids: bool,
-        on_failure: OnFailure,
-        progress: Callable[[Iterable[Study], int], Iterable[Study]] | None = None,
-    ) -> Iterator[Done]:
-        """Yield each study that was read and written; the others go to `on_failure`.
-
-        Args:
-            paths: as a person types them.
-            keep_ids: keep the identifiers of DICOM studies instead of hashes.
-            on_failure: called with each input that failed; the rest goes on when it returns.
-            progress: given the studies and their number, gives the studies again while showing how far it is.
-        """
+    def find(self, paths: Sequence[str | Path], *, keep_ids: bool, on_failure: OnFailure) -> list[Study]:
+        """Return the studies under the paths; what is none goes to `on_failure`."""
         from contrastcxr.data.inputs import studies_from_paths
 
         studies, failures = studies_from_paths(paths, keep_ids=keep_ids)
         for failure in failures:
             on_failure(failure)
-        shown = studies if progress is None else progress(studies, len(studies))
+        return studies
+
+    def read(self, studies: Iterable[Study], *, on_failure: OnFailure) -> Iterator[Done]:
+        """Yield each study that was read and written; the others go to `on_failure`, and the rest goes on."""
         waiting: list[_Loaded] = []
-        for study in shown:
+        for study in studies:
             waiting += _load(study, on_failure)
             if len(waiting) == _TOGETHER:
                 yield from self._finished(waiting, on_failure)
