@@ -129,5 +129,5 @@ def _classifier_names(backbone: nn.Module) -> tuple[str, ...]:
 
 
 def first_line(error: Exception) -> str:
-    """The first line of an error's message, short enough for one line of ours."""
-    return (str(error).splitlines() or [""])[0][:160]
+    """The first sentence of an error's message, short enough for one line of ours."""
+    return (str(error).splitlines() or [""])[0].split(". ")[0][:160]

@@ -79,7 +79,8 @@ class NicDecoder(ReportDecoder):
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """The LSTM in the precision of its weights: CPUs without bfloat16 units have no LSTM under autocast."""
         with torch.autocast(inputs.device.type, enabled=False):
-            answer: tuple[Tensor, tuple[Tensor, Tensor]] = self.lstm(inputs.to(self.lstm.weight_ih_l0.dtype), state)
+            inputs = inputs.to(next(self.lstm.parameters()).dtype)
+            answer: tuple[Tensor, tuple[Tensor, Tensor]] = self.lstm(inputs, state)
         return answer
 
     def _log_probs(self, hidden: Tensor) -> Tensor:
