@@ -15,7 +15,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor
 
-from contrastcxr.decode import filters
+from contrastcxr.decode.filters import block_trigrams, forbid, keep_nucleus, or_end
 from contrastcxr.models.decoders.base import State, StepDecoder
 
 DEAD = float("-inf")
@@ -131,14 +131,14 @@ class _Chooser:
 
     def _allowed(self, log_probs: Tensor, history: Tensor | None, step: int) -> Tensor:
         early = (self.eos,) if step < self.settings.min_tokens else ()
-        allowed = filters.forbid(log_probs, (*self.never, *early))
+        allowed = forbid(log_probs, (*self.never, *early))
         if history is None:
             return allowed
-        return filters.or_end(filters.block_trigrams(allowed, history), log_probs, self.eos)
+        return or_end(block_trigrams(allowed, history), log_probs, self.eos)
 
     def _sample(self, log_probs: Tensor, luck: Tensor) -> Tensor:
         """A token per row `[R, 1]`: the one at which the cumulated probability passes `luck [R]`."""
-        tempered = filters.keep_nucleus(log_probs / self.settings.temperature, self.settings.top_p)
+        tempered = keep_nucleus(log_probs / self.settings.temperature, self.settings.top_p)
         order = torch.softmax(tempered, dim=-1).sort(dim=-1, descending=True)
         passed = order.values.cumsum(dim=-1)
         place = torch.searchsorted(passed, (luck * passed[:, -1]).unsqueeze(1))
