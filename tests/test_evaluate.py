@@ -1,0 +1,234 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+import small_corpus
+from contrastcxr.checkpoint import save_checkpoint
+from contrastcxr.cli.main import run
+from contrastcxr.errors import DatasetError, RequestError, UnknownNameError
+from contrastcxr.evaluate import Bootstrap, Evaluation, evaluate, load_readings, load_references
+from contrastcxr.evaluate.references import finding_names, portable_name
+from contrastcxr.form import Author, Finding, Reading, Report
+from contrastcxr.read.reader import Reader
+from tiny_system import tiny_checkpoint, tiny_config
+
+DATA = "phantom:smoke"
+QUICK = Bootstrap(replicates=50, minimum=2)
+MODEL = Author(kind="model", name="someone")
+
+
+@pytest.fixture(autouse=True)
+def _phantoms_of_noise(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("contrastcxr.phantom.corpus.corpus", small_corpus.corpus)
+
+
+def copies() -> list[Reading]:
+    """Readings that repeat the references word by word."""
+    return [s.readings[0].model_copy(update={"author": MODEL}) for s in small_corpus.corpus(split="test")]
+
+
+def scored(readings: list[Reading], **options: object) -> Evaluation:
+    given = {"data": DATA, "baselines": False, "with_meteor": False, "bootstrap": QUICK, **options}
+    return evaluate(readings, **given)  # type: ignore[arg-type]
+
+
+def test_a_copy_of_the_references_is_perfect() -> None:
+    scores = scored(copies()).scores
+    for name in ("bleu_4", "rouge_l", "positive_f1", "positive_f1_macro", "side_agreement"):
+        assert scores[name].value == pytest.approx(1.0), name
+    assert scores["missed_abnormality"].value == 0.0
+    assert scores["invented_abnormality"].value == 0.0
+
+
+def test_the_order_of_the_readings_changes_nothing() -> None:
+    assert scored(copies()[::-1]).to_dict() == scored(copies()).to_dict()
+
+
+def test_findings_are_those_of_the_words_not_of_the_form() -> None:
+    silent = [r.model_copy(update={"report": Report(findings="The heart is normal in size.")}) for r in copies()]
+    assert scored(silent).scores["positive_f1"].value == 0.0
+
+
+def test_references_are_full_when_corrected_and_cut_as_published() -> None:
+    long = [
+        r.model_copy(update={"report": Report(findings=r.report.findings + " There is nothing else." * 20)})
+        for r in copies()
+    ]
+    corrected, published = scored(long), scored(long, protocol="as-published")
+    assert corrected.signature != published.signature
+    assert "cut:60" in published.signature
+    assert published.protocol == "as-published"
+
+
+def test_a_study_without_a_reading_is_refused_unless_allowed() -> None:
+    some = copies()[2:]
+    with pytest.raises(
+        RequestError, match=r"2 of 12 studies have no reading: test-000, test-001.*--allow-partial"
+    ):
+        scored(some)
+    found = scored(some, allow_partial=True)
+    assert found.scores["bleu_4"].n == 10
+    assert any(note.startswith("partial: 2 of 12") for note in found.notes)
+    assert "n:10" in found.signature
+
+
+def test_no_reading_at_all_is_refused_even_when_partial_is_allowed() -> None:
+    with pytest.raises(RequestError, match="12 of 12"):
+        scored([], allow_partial=True)
+
+
+def test_unknown_and_repeated_studies_are_refused_by_name() -> None:
+    with pytest.raises(RequestError, match="not in the data: elsewhere"):
+        scored([*copies(), Reading(study_id="elsewhere", author=MODEL)])
+    with pytest.raises(RequestError, match="two readings of test-003"):
+        scored([*copies(), copies()[3]])
+
+
+def test_an_unknown_protocol_names_the_nearest() -> None:
+    with pytest.raises(UnknownNameError, match="did you mean 'corrected'"):
+        scored(copies(), protocol="correct")
+
+
+def test_findings_that_nobody_speaks_of_are_not_scored() -> None:
+    reading = Reading(
+        study_id="a",
+        author=MODEL,
+        findings=(Finding(name="Hernia", status="unmentioned"), Finding(name="Mass", status="absent")),
+    )
+    assert finding_names([reading]) == ("Mass",)
+
+
+def test_no_folder_of_this_machine_is_in_a_data_name(tmp_path: Path) -> None:
+    assert portable_name(f"nih14-cv:{tmp_path}?fold=1") == "nih14-cv?fold=1"
+    assert portable_name("phantom:smoke/test?seed=3") == "phantom:smoke?seed=3"
+
+
+@pytest.fixture(scope="module")
+def evaluation(tmp_path_factory: pytest.TempPathFactory) -> tuple[Evaluation, Path]:
+    """A tiny system with random weights, read through the cache, beside all baselines."""
+    out = tmp_path_factory.mktemp("evaluation")
+    model = out / "tiny.safetensors"
+    save_checkpoint(model, tiny_checkpoint(tiny_config(data={"max_views": 1})))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("contrastcxr.phantom.corpus.corpus", small_corpus.corpus)
+        found = evaluate(
+            Reader.from_checkpoint(model),
+            data=DATA,
+            out=out,
+            with_meteor=False,
+            bootstrap=QUICK,
+            cache=out / "cache",
+        )
+    return found, out
+
+
+def test_constant_neighbour_ceiling_and_floor_stand_beside_a_system(evaluation: tuple[Evaluation, Path]) -> None:
+    systems = evaluation[0].systems
+    assert list(systems) == ["system", "constant", "neighbour", "ceiling", "floor"]
+    assert systems["constant"].scores["auc_mean"].value == 0.5
+    assert systems["constant"].scores["distinct_reports"].value == 1 / 12
+    assert systems["ceiling"].scores["positive_f1"].value == 1.0
+    assert systems["neighbour"].scores["auc_mean"].value is not None
+    assert all(system.scores["bleu_4"].n == 12 for system in systems.values())
+
+
+def test_the_constant_report_is_a_training_report(evaluation: tuple[Evaluation, Path]) -> None:
+    words = evaluation[0].systems["constant"].table.words
+    assert len(set(words.tolist())) == 1
+    assert evaluation[0].systems["constant"].table.bleu[:, -2].tolist() == words.tolist()
+
+
+def test_the_folder_holds_scores_readings_and_pages(evaluation: tuple[Evaluation, Path]) -> None:
+    found, out = evaluation
+    said = json.loads((out / "scores.json").read_text())
+    assert said["schema"] == "contrastcxr.evaluation/1"
+    assert said["signature"] == found.signature
+    bleu = said["systems"]["system"]["scores"]["bleu_4"]
+    assert bleu["low"] <= bleu["value"] <= bleu["high"]
+    assert bleu["n"] == 12
+    assert load_readings(out / "readings.jsonl") == list(found.readings)
+    assert "| BLEU-4 |" in (out / "report.md").read_text()
+    page = (out / "report.html").read_text()
+    assert "positive-finding F1" in page
+    assert "http" not in page
+    assert not list(out.glob(".*"))
+
+
+def test_readings_of_a_model_scored_again_from_their_file_score_the_same(
+    evaluation: tuple[Evaluation, Path],
+) -> None:
+    found, out = evaluation
+    again = scored(load_readings(out / "readings.jsonl"))
+    assert again.to_dict()["systems"]["system"]["scores"] == found.to_dict()["systems"]["system"]["scores"]
+
+
+def test_plain_texts_are_readings_too(tmp_path: Path) -> None:
+    path = tmp_path / "mine.jsonl"
+    path.write_text('{"study_id": "a", "text": "No effusion. Clear lungs."}\n\n{"study_id": "b", "text": ""}\n')
+    first, second = load_readings(path)
+    assert first.report.findings == "No effusion. Clear lungs."
+    assert len(first.report.sentences) == 2
+    assert first.author.name == "mine"
+    assert second.report.findings == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("{not json", "mine.jsonl line 1: not JSON"),
+        ('{"study": "a"}', "mine.jsonl line 1: expected"),
+        ('{"schema": "contrastcxr.reading/1", "study_id": "a"}', "mine.jsonl line 1: author"),
+    ],
+)
+def test_a_wrong_line_is_named(tmp_path: Path, text: str, expected: str) -> None:
+    path = tmp_path / "mine.jsonl"
+    path.write_text(text)
+    with pytest.raises(DatasetError, match=expected):
+        load_readings(path)
+
+
+def test_a_file_without_readings_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "mine.jsonl"
+    path.write_text("\n")
+    with pytest.raises(RequestError, match="no readings"):
+        load_readings(path)
+    with pytest.raises(RequestError, match="cannot be read"):
+        load_readings(tmp_path / "absent.jsonl")
+
+
+def test_references_of_another_author_are_asked_for_by_name() -> None:
+    with pytest.raises(DatasetError, match="expected a reading by 'radiologist'"):
+        load_references(DATA, "test", author="radiologist")
+
+
+def test_the_command_scores_a_file_of_readings(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shutil.which", lambda _: None)
+    path = tmp_path / "copies.jsonl"
+    path.write_text(
+        "".join(json.dumps({"study_id": r.study_id, "text": r.report.findings}) + "\n" for r in copies())
+    )
+    command = [
+        "evaluate",
+        "--readings",
+        str(path),
+        "--data",
+        DATA,
+        "--out",
+        str(tmp_path / "out"),
+        "--no-baselines",
+    ]
+    assert run(command) == 0
+    assert "bleu_4 1.000" in capsys.readouterr().out
+    said = json.loads((tmp_path / "out" / "scores.json").read_text())
+    assert said["systems"]["system"]["scores"]["meteor"]["value"] is None
+    assert "Java" in (tmp_path / "out" / "report.md").read_text()
+
+
+def test_the_command_asks_for_a_model_or_readings(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["evaluate", "--data", DATA]) == 2
+    assert "either a MODEL or --readings" in capsys.readouterr().err
