@@ -115,7 +115,7 @@ def test_the_impression_has_its_own_heading(reading: Reading, study: Study) -> N
 
 def test_flags_provenance_licences_and_the_notice_are_there(reading: Reading, study: Study) -> None:
     said = visible(to_html(reading, study))
-    assert "Image and text disagree Consolidation: finding head 0.61, report silent" in said
+    assert "Image and text disagree report silent: Consolidation 0.61" in said
     assert "Not assessed Enlarged Cardiomediastinum, Lung Opacity, Pneumonia, Support Devices." in said
     assert "learnt from phantom:standard Apache-2.0" in said
     assert "Research use; not a medical device" in said

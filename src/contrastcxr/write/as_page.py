@@ -164,10 +164,22 @@ def _quality(flags: Iterable[Flag]) -> str:
 
 def _flags(flags: Sequence[Flag]) -> Values:
     return {
-        "disagreement": [f.message for f in flags if f.kind == "disagreement"],
+        "disagreement": _disagreements([f for f in flags if f.kind == "disagreement"]),
         "remarks": [f.message for f in flags if f.kind not in {"disagreement", "not_assessed"}],
         "not_assessed": [f.finding or f.message for f in flags if f.kind == "not_assessed"],
     }
+
+
+def _disagreements(flags: Iterable[Flag]) -> list[str]:
+    """What the report says, and of which findings with the finding head's probabilities; one line for each saying."""
+    groups: dict[str, list[str]] = {}
+    for flag in flags:
+        if flag.finding is None or flag.value is None:
+            groups.setdefault(flag.message, [])
+        else:
+            said = flag.message.rpartition(", ")[2]
+            groups.setdefault(said, []).append(f"{flag.finding} {flag.value:.2f}")
+    return [f"{said}: {', '.join(names)}" if names else said for said, names in groups.items()]
 
 
 def _rows(provenance: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, str]]:
