@@ -23,7 +23,7 @@ def phantom(
     """Draw synthetic studies whose findings, boxes and reports are known."""
     said = output.begin(quiet=quiet, as_json=as_json, verbose=verbose)
     # Imported here: drawing needs SciPy, which --help must not wait for.
-    from contrastcxr.phantom.studies import write_studies
+    from contrastcxr.phantom import write_studies
 
     written = write_studies(folder, studies=studies, level=level, format=format_, seed=seed)
     said.result(f"{studies} phantom studies at level {level}: {len(written)} files in {folder}")

@@ -171,7 +171,7 @@ def _flags(flags: Sequence[Flag]) -> Values:
 
 
 def _disagreements(flags: Iterable[Flag]) -> list[str]:
-    """What the report says, and of which findings with the finding head's probabilities; one line for each saying."""
+    """One line for each thing the report says, with the findings and what the finding head gives them."""
     groups: dict[str, list[str]] = {}
     for flag in flags:
         if flag.finding is None or flag.value is None:
