@@ -22,7 +22,7 @@ SHOWN = 12
 def read(
     paths: Annotated[
         list[Path],
-        typer.Argument(metavar="PATH...", help="DICOM files or folders, PNG or JPEG files, a manifest."),
+        typer.Argument(metavar="PATH", help="DICOM files or folders, PNG or JPEG files, a manifest."),
     ],
     model: Annotated[
         str, typer.Option("--model", "-m", help="A bundled name, a file or a run folder.")
