@@ -50,6 +50,15 @@ def test_a_screen_of_1280_by_800_holds_the_page_without_scrolling(browser: Brows
     assert browser.run("document.querySelector('.film svg').getBoundingClientRect().width") > 500
 
 
+def test_ten_sentences_fit_that_screen_too(browser: Browser, two_views: Study, tmp_path: Path) -> None:
+    reading = hand_made_reading(two_views)
+    more = tuple(f"Here is sentence number {n} of a long report." for n in range(6))
+    report = reading.report.model_copy(update={"sentences": (*reading.report.sentences, *more)})
+    page = HtmlWriter().write(reading.model_copy(update={"report": report}), two_views, tmp_path)
+    browser.open(page, width=1280, height=800)
+    assert browser.run("(w => w.scrollHeight - w.clientHeight)(document.querySelector('.words'))") == 0
+
+
 def test_the_page_asks_for_nothing_and_breaks_no_rule_of_its_own(browser: Browser, page: Path) -> None:
     browser.open(page, width=1280, height=800)
     assert [url for url in browser.requests() if not url.startswith("data:")] == [page.as_uri()]
