@@ -43,8 +43,9 @@ class Score:
     note: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON; an undefined figure is null."""
-        return {k: v for k, v in vars(self).items() if k != "name" and not (k == "note" and v is None)}
+        """Plain values for JSON, to six places; an undefined figure is null."""
+        said = {k: v for k, v in vars(self).items() if k != "name" and not (k == "note" and v is None)}
+        return {k: round(v, 6) if isinstance(v, float) else v for k, v in said.items()}
 
     def text(self, digits: int = 3) -> str:
         """The figure as it stands in a table, such as `.412 (.380–.441)`."""

@@ -1,0 +1,208 @@
+"""Nuisance predictors: how well labels are told from what is no sign of disease (ours).
+
+File size, patient number, view, age, sex, mean grey, image size, histogram and a 16×16 thumbnail each get a
+logistic regression, fitted on training studies and scored on test studies.  A model's AUC stands beside theirs
+in its card: what a thumbnail also knows, the model need not have seen.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from contrastcxr.data.batch import choose_views
+from contrastcxr.data.pixels import load_pixels
+from contrastcxr.errors import MissingExtraError
+from contrastcxr.form import Reading, Study, View, is_file_locator, locator_path
+from contrastcxr.metrics.bootstrap import REPLICATES, Interval, interval, study_weights
+from contrastcxr.metrics.clinical import status_codes, targets
+from contrastcxr.metrics.identification import MINIMUM_POSITIVES, Identification
+
+ABNORMAL = "any finding"
+"""The extra target: any of the findings present, against none."""
+BINS, THUMBNAIL, LEVELS = 10, 16, 32
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class NuisanceScore:
+    """What one predictor knows: mean AUC over `findings` of them, and AUC of abnormal against normal."""
+
+    predictor: str
+    mean_auc: Interval
+    abnormal_auc: Interval
+    findings: int
+
+
+@dataclass(frozen=True, eq=False)
+class Facts:
+    """What the predictors may look at of `S` studies: numbers, which are binned, and vectors."""
+
+    numbers: Mapping[str, Floats]
+    vectors: Mapping[str, Floats]
+
+
+def nuisance_scores(
+    training: Sequence[Study],
+    test: Sequence[Study],
+    names: Sequence[str],
+    *,
+    reference: Callable[[Study], Reading],
+    minimum: int = MINIMUM_POSITIVES,
+    replicates: int = REPLICATES,
+    seed: int = 0,
+) -> list[NuisanceScore]:
+    """Score every predictor that the studies allow, best first.
+
+    Args:
+        training: studies that regressions are fitted on.
+        test: studies that they are scored on.
+        names: findings.
+        reference: the reading whose statuses are the truth.
+        minimum: positives and negatives a finding needs, in training and in test.
+        replicates: bootstrap draws over patients.
+        seed: of the draws.
+
+    Raises:
+        MissingExtraError: scikit-learn is not installed.
+    """
+    known, asked = facts_of(training), facts_of(test)
+    fitted, truth = (_targets(part, names, reference) for part in (training, test))
+    weights = study_weights([s.patient_id or s.study_id for s in test], replicates=replicates, seed=seed)
+    scores = []
+    for predictor, (left, right) in _designs(known, asked).items():
+        guessed = _predict(left, fitted, right, minimum=minimum)
+        scores.append(_score(predictor, guessed, truth, (*names, ABNORMAL), weights, minimum))
+    return sorted(scores, key=lambda score: -np.nan_to_num(score.mean_auc.value))
+
+
+def facts_of(studies: Sequence[Study]) -> Facts:
+    """Everything the predictors look at, from the first frontal view of each study; NaN where unknown."""
+    rows = [_facts(study) for study in studies]
+    numbers = {name: np.asarray([row[0][name] for row in rows], np.float64) for name in _NUMBERS}
+    vectors = {name: np.stack([row[1][name] for row in rows]) for name in ("thumbnail", "histogram")}
+    return Facts(numbers, vectors)
+
+
+_NUMBERS = ("file size", "patient number", "view", "age", "sex", "mean grey", "image size")
+_POSITIONS = {"PA": 0.0, "AP": 1.0, "LATERAL": 2.0, "unknown": np.nan}
+
+
+def _facts(study: Study) -> tuple[dict[str, float], dict[str, Floats]]:
+    view = study.views[choose_views(study, 1)[0]]
+    pixels = load_pixels(view)
+    small = np.asarray(Image.fromarray(pixels).resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX), np.float64)
+    shares = np.histogram(pixels, bins=LEVELS, range=(0, 1))[0] / pixels.size
+    numbers = {
+        "file size": _file_size(view, pixels),
+        "patient number": _number(study.patient_id),
+        "view": _POSITIONS[view.position],
+        "age": np.nan if study.age is None else study.age,
+        "sex": {"F": 0.0, "M": 1.0}.get(study.sex or "", np.nan),
+        "mean grey": float(pixels.mean()),
+        "image size": float((view.width or pixels.shape[1]) * (view.height or pixels.shape[0])),
+    }
+    return numbers, {"thumbnail": small.ravel(), "histogram": shares}
+
+
+def _file_size(view: View, pixels: NDArray[np.floating]) -> float:
+    """Bytes of the file; of the picture as PNG where there is none."""
+    if view.locator is not None and is_file_locator(view.locator):
+        return float(locator_path(view.locator).stat().st_size)
+    stream = io.BytesIO()
+    Image.fromarray((np.clip(pixels, 0, 1) * 255).astype(np.uint8)).save(stream, "PNG")
+    return float(stream.tell())
+
+
+def _number(patient_id: str | None) -> float:
+    digits = re.findall(r"\d+", patient_id or "")
+    return float(digits[-1]) if digits else np.nan
+
+
+def _targets(studies: Sequence[Study], names: Sequence[str], reference: Callable[[Study], Reading]) -> Floats:
+    """`[S, L + 1]`: every finding, and any of them."""
+    codes = status_codes([reference(study).findings for study in studies], names)
+    known = targets(codes)
+    return np.column_stack([known, (known == 1).any(axis=1)])
+
+
+def _designs(known: Facts, asked: Facts) -> dict[str, tuple[Floats, Floats]]:
+    """Per predictor the design matrices of training and test; predictors that never vary are left out."""
+    found = {name: _binned(known.numbers[name], asked.numbers[name]) for name in _NUMBERS}
+    found |= {name: _standard(known.vectors[name], asked.vectors[name]) for name in known.vectors}
+    return {name: pair for name, pair in found.items() if np.ptp(pair[0], axis=0).any()}
+
+
+def _binned(known: Floats, asked: Floats) -> tuple[Floats, Floats]:
+    """One column per decile of the training values, and one for unknown ones."""
+    present = known[np.isfinite(known)]
+    if present.size == 0:
+        return np.zeros((len(known), 1)), np.zeros((len(asked), 1))
+    edges = np.unique(np.quantile(present, np.linspace(0, 1, BINS + 1)[1:-1]))
+
+    def columns(values: Floats) -> Floats:
+        place = np.where(np.isfinite(values), np.searchsorted(edges, values, side="right"), len(edges) + 1)
+        return np.eye(len(edges) + 2)[place]
+
+    return columns(known), columns(asked)
+
+
+def _standard(known: Floats, asked: Floats) -> tuple[Floats, Floats]:
+    mean, deviation = known.mean(axis=0), known.std(axis=0)
+    scale = np.where(deviation > 0, deviation, 1.0)
+    return (known - mean) / scale, (asked - mean) / scale
+
+
+def _predict(design: Floats, fitted: Floats, asked: Floats, *, minimum: int) -> Floats:
+    """Probabilities `[S, L + 1]`; NaN for findings with too few training cases."""
+    found = np.full((len(asked), fitted.shape[1]), np.nan)
+    for column in range(fitted.shape[1]):
+        known = np.isfinite(fitted[:, column])
+        truth = fitted[known, column] > 0.5
+        if min(truth.sum(), (~truth).sum()) >= minimum:
+            model = _regression().fit(design[known], truth)
+            found[:, column] = model.predict_proba(asked)[:, 1]
+    return found
+
+
+def _regression() -> Any:
+    try:
+        from sklearn.linear_model import LogisticRegression
+    except ModuleNotFoundError:
+        raise MissingExtraError("scikit-learn", "metrics", "fitting nuisance predictors") from None
+    return LogisticRegression(C=0.1, max_iter=2000)
+
+
+def _score(
+    predictor: str, guessed: Floats, truth: Floats, names: Sequence[str], weights: Floats, minimum: int
+) -> NuisanceScore:
+    given = [k for k in range(len(names)) if np.isfinite(guessed[:, k]).all()]
+    data = Identification(tuple(names[k] for k in given), guessed[:, given], truth[:, given])
+    scored = [name for name in data.scored(minimum) if name != ABNORMAL]
+    return NuisanceScore(
+        predictor,
+        mean_auc=interval(data.mean_statistic(scored), weights),
+        abnormal_auc=interval(data.mean_statistic([n for n in data.scored(minimum) if n == ABNORMAL]), weights),
+        findings=len(scored),
+    )
+
+
+def table(scores: Sequence[NuisanceScore]) -> str:
+    """The scores as a Markdown table for a model card."""
+    lines = ["| predictor | mean AUC | abnormal against normal, AUC |", "| --- | ---: | ---: |"]
+    lines += [f"| {s.predictor} | {_cell(s.mean_auc)} | {_cell(s.abnormal_auc)} |" for s in scores]
+    return "\n".join(lines)
+
+
+def _cell(found: Interval) -> str:
+    if not np.isfinite(found.value):
+        return "–"
+    return f"{found.value:.3f} ({found.low:.3f}–{found.high:.3f})"
