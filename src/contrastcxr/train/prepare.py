@@ -16,7 +16,7 @@ from contrastcxr.config import SystemConfig
 from contrastcxr.data.authors import label_reading
 from contrastcxr.data.batch import Batch, choose_views
 from contrastcxr.data.pixels import load_pixels
-from contrastcxr.data.sources import load_studies, open_source
+from contrastcxr.data.sources import open_source
 from contrastcxr.data.transforms import Preprocess
 from contrastcxr.errors import DatasetError, ImageError
 from contrastcxr.form import Finding, Study, View
@@ -37,6 +37,7 @@ from contrastcxr.train.data import (
 )
 from contrastcxr.train.features import FeatureCache, Say, Unreadable, encode_views, view_key
 from contrastcxr.train.pool import TrainingPool, make_pool
+from contrastcxr.train.studies import studies_of
 
 EVALUATION_BATCH = 32
 
@@ -111,7 +112,7 @@ def prepare(config: SystemConfig, *, cache: Path, say: Say) -> Prepared:
     encoder = make_encoder(config, seed=config.train.seed)
     say(f"encoder {encoder.name}: {encoder.weights_note}")
     preprocess = make_preprocess(config, encoder)
-    train, validation = _studies(config, "train"), _studies(config, "validation")
+    train, validation = (_studies(config, split, cache=cache, say=say) for split in ("train", "validation"))
     features, unreadable = None, list[Unreadable]()
     if not config.encoder.trainable:
         features, unreadable = _features([*train, *validation], config, encoder, preprocess, cache, say)
@@ -141,9 +142,9 @@ def prepare(config: SystemConfig, *, cache: Path, say: Say) -> Prepared:
     )
 
 
-def _studies(config: SystemConfig, split: str) -> list[Study]:
+def _studies(config: SystemConfig, split: str, *, cache: Path, say: Say) -> list[Study]:
     name = data_name(config.data, split=split)
-    studies = load_studies(name)
+    studies = studies_of(name, root=cache, say=say)
     if not studies:
         raise DatasetError(f"{name}: no studies; training needs at least one in 'train' and one in 'validation'")
     limit = config.data.train_limit if split == "train" else config.data.validation_limit

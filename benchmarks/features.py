@@ -1,0 +1,79 @@
+"""An epoch from cached features against one from pixels: the ratio of seconds, both measured in this run.
+
+    python benchmarks/features.py [--config configs/cpu/phantom-nic.yaml] [--studies 96] [--set data.root=…]
+
+Both epochs see the same studies in the same order and take the same training steps.  From pixels each picture is
+read (a phantom: drawn), resized and encoded again, as it would be without the cache.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from contrastcxr.config import load_config
+from contrastcxr.data.batch import Batch
+from contrastcxr.train.data import epoch_batches, loader
+from contrastcxr.train.prepare import Prepared, prepare
+from contrastcxr.train.task import loss_terms, optimizer_of
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def batches(prepared: Prepared) -> Iterable[Batch]:
+    order = epoch_batches(len(prepared.train), batch_size=prepared.config.train.batch_size, seed=0, epoch=0)
+    samples = prepared.samples(prepared.train, epoch=0)
+    return loader(samples, order, pad=prepared.tokenizer.special.pad)
+
+
+def epoch_seconds(prepared: Prepared) -> float:
+    """Seconds of one epoch of training steps."""
+    optimizer = optimizer_of(prepared.config.train.optimizer, prepared.system)
+    prepared.system.train()
+    started = time.perf_counter()
+    for batch in batches(prepared):
+        terms = loss_terms(prepared.system, batch, pad=prepared.tokenizer.special.pad)
+        optimizer.zero_grad()
+        torch.stack([mean for mean, _ in terms.values()]).sum().backward()
+        optimizer.step()
+    return time.perf_counter() - started
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--config", type=Path, default=ROOT / "configs/cpu/phantom-nic.yaml")
+    parser.add_argument("--studies", type=int, default=96)
+    parser.add_argument("--set", action="append", default=[], dest="overrides", metavar="A.B=C")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    small = [f"data.train_limit={arguments.studies}", "data.validation_limit=1", "train.workers=0"]
+    config = load_config(arguments.config, overrides=[*small, *arguments.overrides])
+    with tempfile.TemporaryDirectory() as folder:
+        cached = prepare(config, cache=Path(folder), say=print)
+        epoch_seconds(cached)  # warm up
+        from_cache = epoch_seconds(cached)
+        from_pixels = epoch_seconds(replace(cached, cache=None))
+    print(
+        json.dumps(
+            {
+                "config": config.name,
+                "studies": len(cached.train),
+                "threads": arguments.threads,
+                "epoch_from_cache_seconds": round(from_cache, 2),
+                "epoch_from_pixels_seconds": round(from_pixels, 2),
+                "ratio": round(from_pixels / from_cache, 1),
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()
