@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from functools import lru_cache
+from collections.abc import Iterable
 
+from contrastcxr.data.drawn import drawn
 from contrastcxr.data.source import Licence, Source
 from contrastcxr.form import Study
 
@@ -45,13 +45,5 @@ class Phantoms(Source):
         # Imported here: drawing needs SciPy, which those who read files do not wait for.
         from contrastcxr.phantom.corpus import corpus
 
-        studies = _once(corpus, self.level, split, self._seed, self._limit)
+        studies = drawn(corpus, self.level, split=split, seed=self._seed, limit=self._limit)
         return [s if s.split == split else s.model_copy(update={"split": split}) for s in studies]
-
-
-@lru_cache(maxsize=8)
-def _once(
-    draw: Callable[..., Sequence[Study]], level: str, split: str, seed: int, limit: int | None
-) -> tuple[Study, ...]:
-    """The studies, which are frozen, drawn once a process: thousands take minutes."""
-    return tuple(draw(level, split=split, seed=seed, limit=limit))
