@@ -166,7 +166,6 @@ def loader(
         batch_sampler=_Fixed(batches),
         num_workers=workers,
         collate_fn=_Collate(pad),
-        multiprocessing_context="forkserver" if workers else None,
     )
 
 

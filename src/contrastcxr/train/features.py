@@ -296,7 +296,6 @@ def _loader(missing: Sequence[tuple[str, View]], preprocess: Preprocess, workers
         batch_size=ENCODE_BATCH,
         num_workers=workers,
         collate_fn=list,
-        multiprocessing_context="forkserver" if workers else None,
     )
 
 
