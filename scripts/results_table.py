@@ -196,7 +196,9 @@ def _seed_words(found: Pooled) -> str:
     if not counts:
         return "no trained row yet"
     low, high = min(counts.values()), max(counts.values())
-    return f"{high} seeds" if low == high else f"{low} to {high} seeds a row, the others are still to run"
+    if low < high:
+        return f"{low} to {high} seeds a row, the others are still to run"
+    return f"{high} seed{'s' if high > 1 else ''}"
 
 
 def _cell(mean: Mean | None) -> str:

@@ -84,9 +84,10 @@ def run_rows(
         say(title)
         try:
             record = run_row(task, row, places=places, limits=limits or Limits(), say=say)
-        except ContrastCXRError as error:
-            failed.append((row, str(error)))
-            say(f"{title}: failed: {error}")
+        except Exception as error:  # whatever it is, the hours of the other rows must not be lost
+            reason = str(error) if isinstance(error, ContrastCXRError) else f"{type(error).__name__}: {error}"
+            failed.append((row, reason))
+            say(f"{title}: failed: {reason}")
             continue
         say(f"{title}: {_line(record)}")
     return failed
