@@ -7,13 +7,14 @@ what they replace). The chest is a sum of analytic solids, no picture of a perso
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from contrastcxr.phantom.bones import clavicles, ribs, scapulae, vertebrae
 from contrastcxr.phantom.grid import Grid
-from contrastcxr.phantom.outlines import Outlines, at, outlines, sign, thorax_width
-from contrastcxr.phantom.shapes import ellipsoid, hollow_tube, smoothstep
+from contrastcxr.phantom.outlines import Outlines, at, outlines, sign, smooth_table, thorax_width
+from contrastcxr.phantom.shapes import ellipsoid, hollow_tube, interpolate, smoothstep
 from contrastcxr.phantom.truth import Array, Patient, PhantomParameters, Pose
 from contrastcxr.phantom.vessels import vessels
 
@@ -25,17 +26,13 @@ HEART_DEPTH = 45.0  # z of the heart, mm in front of the axis of yaw
 
 @dataclass(frozen=True)
 class Scene:
-    """Fields of one healthy chest under one pose."""
+    """Fields of one healthy chest under one pose; the costly ones are drawn when first asked for."""
 
     grid: Grid
     outline: Outlines
     parameters: PhantomParameters
-    attenuation: Array
     lung: Array
     cavity: Array
-    wall: Array
-    vessels: Array
-    ribs: Array
     heart: Array
     centre: Array
 
@@ -43,6 +40,28 @@ class Scene:
     def patient(self) -> Patient:
         """The patient drawn."""
         return self.parameters.patient
+
+    @cached_property
+    def vessels(self) -> Array:
+        """Attenuation of the vessel trees inside the lungs."""
+        inside = np.minimum(self.lung * np.float32(1 / 40), 1)
+        return vessels(self.patient, self.grid, self.outline) * inside
+
+    @cached_property
+    def ribs(self) -> Array:
+        """Attenuation of the ribs."""
+        return ribs(self.patient, self.parameters.pose, self.grid, self.outline)
+
+    @cached_property
+    def attenuation(self) -> Array:
+        """Attenuation of the whole healthy chest."""
+        patient, pose, grid, outline = self.patient, self.parameters.pose, self.grid, self.outline
+        soft = _body(patient, pose, grid, outline) - self.lung - _air(patient, grid, outline)
+        total = MU_SOFT * np.maximum(soft, 0) + MU_LUNG * self.lung + self.ribs + self.vessels
+        total *= _mottle(patient, grid, self.lung)
+        for bone in (vertebrae, clavicles, scapulae):
+            bone(patient, pose, grid, outline, total)
+        return total
 
     def yaw_shift(self, z: float) -> float:
         """Shift in x (mm) of something `z` mm in front of the axis of yaw."""
@@ -59,30 +78,34 @@ def build_scene(parameters: PhantomParameters, grid: Grid) -> Scene:
     patient, pose = parameters.patient, parameters.pose
     outline = outlines(patient, pose.inspiration_ribs)
     wall = np.where(grid.x < 0, outline.wall_right[grid.row], outline.wall_left[grid.row])
-    cavity, below = _cavity(grid, outline, wall)
+    cavity = _cavity(grid, outline, wall)
     heart = heart_thickness(patient, pose, grid, outline, ratio=patient.ratio)
     centre = _mediastinum(patient, pose, grid, outline)
-    lung = np.maximum(cavity * (1 - below) - np.maximum(heart, centre), 0)
-    soft = np.maximum(_body(patient, pose, grid, outline) - lung, 0)
-    soft = np.maximum(soft - _air(patient, grid, outline), 0)
-    rib_field = ribs(patient, pose, grid, outline)
-    tree = vessels(patient, grid, outline) * np.minimum(lung * np.float32(1 / 40), 1)
-    total = MU_SOFT * soft + MU_LUNG * lung + rib_field + tree
-    for bone in (vertebrae, clavicles, scapulae):
-        bone(patient, pose, grid, outline, total)
-    return Scene(grid, outline, parameters, total, lung, cavity * (1 - below), wall, tree, rib_field, heart, centre)
+    lung = np.maximum(cavity - np.maximum(heart, centre), 0)
+    return Scene(grid, outline, parameters, lung, cavity, heart, centre)
 
 
-def _cavity(grid: Grid, outline: Outlines, wall: Array) -> tuple[Array, Array]:
+def _mottle(patient: Patient, grid: Grid, lung: Array) -> Array:
+    """Uneven tissue: broad clouds of fat and muscle everywhere, a fine grain in the lungs."""
+    rng = np.random.default_rng([patient.seed, 80])
+    broad = interpolate(rng.standard_normal((20, 20)), grid.size) * np.float32(0.022)
+    medium = interpolate(rng.standard_normal((56, 56)), grid.size) * np.float32(0.012)
+    fine = interpolate(rng.standard_normal((150, 150)), grid.size)
+    inside = np.minimum(lung * np.float32(1 / 60), 1) * np.float32(0.026 * patient.texture)
+    return 1 + broad + medium + fine * inside
+
+
+def _cavity(grid: Grid, outline: Outlines, wall: Array) -> Array:
+    """Depth (mm) of the chest cavity above the diaphragm."""
     u = grid.x / np.maximum(wall, np.float32(0.5))
     cavity = outline.depth[grid.row] * np.sqrt(np.maximum(1 - u * u, 0))
-    return cavity, _diaphragm(grid, outline, u)
+    return cavity * (1 - _diaphragm(grid, outline, u))
 
 
 def _diaphragm(grid: Grid, outline: Outlines, u: Array) -> Array:
     """Part of the depth taken by the diaphragm: the chord of a dome, steep just below its top."""
-    right = grid.x < 0
-    top = np.where(right, np.float32(outline.dome_right), np.float32(outline.dome_left))
+    across = smoothstep(grid.x * np.float32(1 / 56) + np.float32(0.5))
+    top = np.float32(outline.dome_right) + np.float32(outline.dome_left - outline.dome_right) * across
     bend = np.abs(u) - np.float32(0.42)
     drop = bend * bend * np.where(bend > 0, np.float32(105), np.float32(60))
     below = np.clip((grid.y - top - drop) * np.float32(1 / 52), 0, 1)
@@ -95,35 +118,37 @@ def heart_radii(patient: Patient, pose: Pose, outline: Outlines, ratio: float) -
     return 0.32 * width, 0.68 * width
 
 
+_HEART_DOWN = np.array([-0.05, 0.0, 0.12, 0.26, 0.42, 0.58, 0.72, 0.84, 0.93, 1.02, 1.10, 1.16])
+_HEART_LEFT = np.array([0.0, 0.34, 0.45, 0.55, 0.69, 0.84, 0.95, 1.0, 0.99, 0.92, 0.74, 0.0])
+_HEART_RIGHT = np.array([0.0, 0.42, 0.52, 0.62, 0.80, 0.94, 1.0, 0.98, 0.90, 0.76, 0.5, 0.0])
+
+
 def heart_thickness(patient: Patient, pose: Pose, grid: Grid, outline: Outlines, *, ratio: float) -> Array:
     """Thickness (mm) of the heart along the beam for a cardiothoracic ratio."""
     right, left = heart_radii(patient, pose, outline, ratio)
-    shift = yaw_shift(pose, HEART_DEPTH)
-    low = outline.dome_left + 4
-    middle = low - 0.47 * patient.heart_height * (0.55 + ratio)
-    out = np.zeros_like(grid.x)
-    tilt = patient.heart_tilt_deg
-    ventricle = (left - 0.5 * (left - right * 0.2), left - 0.5 * (left - right * 0.2))
-    rx = ventricle[0] * 1.02
-    for centre, radii, angle in (
-        ((left - rx * 0.985 + shift, middle + 8), (rx, 0.46 * patient.heart_height, 46 + 30 * (ratio - 0.4)), tilt),
-        ((-right + 0.62 * right + 8 + shift, middle - 2), (0.62 * right + 8, 0.44 * patient.heart_height, 42), -8.0),
-        ((12 + shift, middle - 34), (0.52 * left + 4, 34, 38), tilt * 0.6),
-        ((20 + shift * 0.5, middle - 52), (17, 24, 30), 10.0),
-    ):
-        window, thickness = ellipsoid(grid, centre, radii, angle)
-        out[window] = np.maximum(out[window], thickness)
-    return out
+    rng = np.random.default_rng([patient.seed, 76])
+    height = patient.heart_height * (0.82 + 0.42 * ratio)
+    top = outline.dome_left + 14 - height
+    down = top + height * _HEART_DOWN
+    sides = []
+    for widths, reach in ((_HEART_RIGHT, right), (_HEART_LEFT, left)):
+        shape = widths * (1 + rng.normal(0, 0.035, 12))
+        shape = shape ** (1 + 0.012 * (patient.heart_tilt_deg - 36)) if reach is left else shape
+        sides.append(smooth_table(down, shape / shape.max() * reach, 41))
+    depth = smooth_table(down, np.array([0, 40, 56, 70, 84, 94, 98, 96, 90, 78, 50, 0]) * (0.7 + 0.7 * ratio), 41)
+    x = grid.x - np.float32(yaw_shift(pose, HEART_DEPTH))
+    u = x / np.maximum(np.where(x < 0, sides[0][grid.row], sides[1][grid.row]), np.float32(0.5))
+    return depth[grid.row] * np.sqrt(np.maximum(1 - u * u, 0))
 
 
 def _mediastinum(patient: Patient, pose: Pose, grid: Grid, outline: Outlines) -> Array:
     side = np.where(grid.x < 0, outline.mediastinum_right[grid.row], outline.mediastinum_left[grid.row])
     u = (grid.x - outline.spine[grid.row] * np.float32(0.6)) / np.maximum(side, np.float32(0.5))
-    out = np.float32(150) * np.sqrt(np.maximum(1 - u * u, 0)) ** np.float32(0.8)
+    out = np.float32(120) * np.sqrt(np.maximum(1 - u * u, 0))
     arch_y = outline.apex + 0.27 * patient.lung_height
     shift = yaw_shift(pose, -10)
     for centre, radii in (
-        ((18 + 0.4 * patient.knob + shift, arch_y), (patient.knob, patient.knob * 1.05, 45)),
+        ((17 + 0.35 * patient.knob + shift, arch_y + 4), (patient.knob, patient.knob * 1.5, 40)),
         ((-16 - 8 * patient.aorta_uncoil + shift, arch_y + 24), (14 + 8 * patient.aorta_uncoil, 46, 26)),
         ((16 + 10 * patient.aorta_uncoil + yaw_shift(pose, -40), arch_y + 70), (15, 105, 24)),
     ):
@@ -159,13 +184,13 @@ def _stomach(patient: Patient, grid: Grid, outline: Outlines, out: Array) -> Non
     out[window] += bubble * fluid
     for _ in range(int(rng.integers(0, 6))):
         spot = (rng.uniform(-70, 100), outline.dome_left + rng.uniform(45, 110))
-        window, gas = ellipsoid(grid, spot, (rng.uniform(6, 20), rng.uniform(5, 11), 9), rng.uniform(-60, 60), 1.0)
+        window, gas = ellipsoid(grid, spot, (rng.uniform(6, 24), rng.uniform(5, 12), 7), rng.uniform(-60, 60), 1.6)
         out[window] += gas
 
 
 def _body(patient: Patient, pose: Pose, grid: Grid, outline: Outlines) -> Array:
     u = grid.x / outline.body[grid.row]
-    path = outline.body_depth[grid.row] * np.sqrt(np.sqrt(np.maximum(1 - (u * u) ** 2, 0) ** 1.3))
+    path = outline.body_depth[grid.row] * np.sqrt(np.maximum(1 - np.abs(u * u * u), 0))
     path = np.maximum(path, _arms(patient, pose, grid, outline))
     _breasts(patient, grid, outline, path)
     return path
@@ -174,7 +199,7 @@ def _body(patient: Patient, pose: Pose, grid: Grid, outline: Outlines) -> Array:
 def _arms(patient: Patient, pose: Pose, grid: Grid, outline: Outlines) -> Array:
     top = outline.apex + patient.shoulder_drop
     y = grid.y - np.float32(top - 4)
-    centre = at(outline.body, 0.0) + 22 + pose.arms * np.maximum(y, 0) * np.float32(0.55)
+    centre = at(outline.body, 0.0) + 14 + pose.arms * np.maximum(y, 0) * np.float32(0.55)
     radius = np.float32(33 + 16 * patient.habitus)
     d = np.abs(grid.x) - centre
     tube = np.sqrt(np.maximum(radius * radius - d * d - np.minimum(y, 0) ** 2, 0)) * 2
@@ -190,5 +215,5 @@ def _breasts(patient: Patient, grid: Grid, outline: Outlines, path: Array) -> No
         size = patient.breast * rng.uniform(0.93, 1.07)
         centre = (side * (patient.half_width * 0.62 + rng.uniform(-6, 6)), outline.apex + 0.70 * patient.lung_height)
         window, lump = ellipsoid(grid, centre, (size, size * 0.95, size * 0.36), 0.0, 0.42)
-        fade = 0.15 + 0.85 * smoothstep((grid.y[window] - centre[1]) / np.float32(size * 1.3) + np.float32(0.6))
+        fade = smoothstep((grid.y[window] - centre[1]) / np.float32(size * 1.5) + np.float32(0.6))
         path[window] += lump * fade

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from contrastcxr.phantom.grid import TABLE_HALF, TABLE_STEP, TABLE_Y, Grid
@@ -9,8 +11,8 @@ from contrastcxr.phantom.outlines import Outlines, at
 from contrastcxr.phantom.shapes import hollow_tube, smoothstep
 from contrastcxr.phantom.truth import Array, Patient, Pose
 
-CORTEX = 0.036  # per mm over soft tissue
-MARROW = 0.0065
+CORTEX = 0.027  # per mm over soft tissue
+MARROW = 0.0055
 RIB_OUTER = 6.4
 RIB_INNER = 5.2
 RIBS = 11
@@ -53,7 +55,7 @@ def _rib_bundle(patient: Patient, x: Array, y: Array, wall: Array, heights: np.n
     if front:
         theta = np.float32(np.pi) - theta
     drop = rib_drop(patient, theta)
-    table, nearest = _nearest_rib(heights)
+    table, nearest = _nearest_rib(tuple(heights))
     row = np.clip((y - drop + np.float32(TABLE_HALF)) * np.float32(1 / TABLE_STEP), 0, TABLE_Y.size - 1).astype(np.int32)
     offset = table[row]
     fast = np.float32(patient.rib_slope) * (9 + 40 * theta - 16 * np.cos(2 * theta)) / wall
@@ -63,7 +65,12 @@ def _rib_bundle(patient: Patient, x: Array, y: Array, wall: Array, heights: np.n
     along = 1 / np.sqrt(1 + fast * fast + 1e-3 - np.minimum(u * u, np.float32(0.90)) / (1 + fast * fast))
     width = np.float32(0.86 if front else 1.0)
     tube = hollow_tube(distance / width, RIB_OUTER, RIB_INNER, CORTEX, MARROW) * np.minimum(along, np.float32(2.2))
-    return tube * _rib_ends(x, wall, nearest[row], theta, front)
+    return tube * _rib_strength(patient, front)[nearest[row].astype(np.int32)] * _rib_ends(x, wall, nearest[row], theta, front)
+
+
+def _rib_strength(patient: Patient, front: bool) -> Array:
+    rng = np.random.default_rng([patient.seed, 73 + front])
+    return rng.uniform(0.72, 1.2, RIBS + 1).astype(np.float32)
 
 
 def _rib_ends(x: Array, wall: Array, rib: Array, theta: Array, front: bool) -> Array:
@@ -74,33 +81,47 @@ def _rib_ends(x: Array, wall: Array, rib: Array, theta: Array, front: bool) -> A
     return np.float32(0.72) * fade * ((rib >= 0) & (rib <= 8))
 
 
-def _nearest_rib(heights: np.ndarray) -> tuple[Array, Array]:
+@lru_cache(maxsize=16)
+def _nearest_rib(positions: tuple[float, ...]) -> tuple[Array, Array]:
+    heights = np.array(positions)
     nearest = np.abs(TABLE_Y[:, None] - heights[None]).argmin(1)
     offset = (TABLE_Y - heights[nearest]).astype(np.float32)
     number = np.where(np.abs(offset) < 14, nearest, -1).astype(np.float32)
     return offset, number
 
 
+_VERTEBRA_PITCH = 22.5
+_TILE_STEP = 0.25
+_TILE_HALF = 40.0
+
+
+@lru_cache(maxsize=1)
+def _vertebra() -> Array:
+    """One vertebra with its disc as a tile `[90, 320]` at 0.25 mm: body, end plates, pedicles, processes."""
+    phase = (np.arange(int(_VERTEBRA_PITCH / _TILE_STEP))[:, None] + 0.5) * _TILE_STEP / _VERTEBRA_PITCH
+    x = (np.arange(int(2 * _TILE_HALF / _TILE_STEP))[None, :] + 0.5) * _TILE_STEP - _TILE_HALF
+    body = np.maximum(1 - (x / (15.0 + 1.5 * np.abs(phase - 0.5))) ** 2, 0) ** 0.4
+    disc = smoothstep((np.abs(phase - 0.5) - 0.40) * 14)
+    plate = np.exp(-(((np.abs(phase - 0.5) - 0.40) * 24) ** 2))
+    bone = body * (0.15 - 0.075 * disc + 0.035 * plate)
+    ring = np.hypot((np.abs(x) - 10.5) * 1.25, (phase - 0.32) * _VERTEBRA_PITCH)
+    bone = bone + 0.055 * np.exp(-(((ring - 4.2) / 1.7) ** 2))
+    spinous = np.hypot(x / 3.2, (phase - 0.78) * _VERTEBRA_PITCH / 5.2)
+    bone = bone + 0.06 * np.exp(-(spinous**3))
+    across = smoothstep((30 - np.abs(x)) / 10) * smoothstep((np.abs(x) - 12) / 4)
+    transverse = np.exp(-((((phase - 0.30) * _VERTEBRA_PITCH) / 4.2) ** 4)) * across
+    return (bone + 0.05 * transverse).astype(np.float32)
+
+
 def vertebrae(patient: Patient, pose: Pose, grid: Grid, outline: Outlines, total: Array) -> None:
-    """Add the vertebral column: bodies, end plates, pedicles and spinous processes."""
-    index = np.flatnonzero(np.abs(grid.x) < 45)
-    y = grid.y.ravel()[index]
+    """Add the vertebral column: one tile repeated along the spine."""
+    tile = _vertebra()
+    index = np.flatnonzero(np.abs(grid.x) < _TILE_HALF + 6)
     row = grid.row.ravel()[index]
     x = grid.x.ravel()[index] - outline.spine[row] - _shift(pose, -75)
-    pitch = np.float32(22.5)
-    phase = np.mod(y + 1000, pitch) / pitch
-    body = np.maximum(1 - (x / (15.5 + 0.02 * y)) ** 2, 0) ** np.float32(0.35)
-    disc = smoothstep((np.abs(phase - 0.5) - 0.40) * 22)
-    plate = np.exp(-(((np.abs(phase - 0.5) - 0.40) * 28) ** 2))
-    bone = body * (0.26 - 0.15 * disc + 0.09 * plate)
-    px, py = np.abs(x) - 10.5, (phase - 0.32) * pitch
-    ring = np.hypot(px * 1.25, py)
-    bone += 0.16 * np.exp(-(((ring - 4.2) / 1.5) ** 2))
-    spinous = np.hypot(x / 3.2, (phase - 0.78) * pitch / 5.2)
-    bone += 0.20 * np.exp(-(spinous**3))
-    transverse = np.exp(-((((phase - 0.30) * pitch) / 4.2) ** 4)) * smoothstep((30 - np.abs(x)) / 10) * (np.abs(x) > 12)
-    bone += 0.06 * transverse
-    total.ravel()[index] += (bone * np.float32(patient.rib_density)).astype(np.float32)
+    column = np.clip((x + np.float32(_TILE_HALF)) * np.float32(1 / _TILE_STEP), 0, tile.shape[1] - 1).astype(np.int32)
+    line = ((grid.y.ravel()[index] + np.float32(1000)) * np.float32(1 / _TILE_STEP)).astype(np.int32) % tile.shape[0]
+    total.ravel()[index] += tile.ravel()[line * tile.shape[1] + column] * np.float32(patient.rib_density)
 
 
 def clavicles(patient: Patient, pose: Pose, grid: Grid, outline: Outlines, total: Array) -> None:
@@ -127,17 +148,17 @@ def scapulae(patient: Patient, pose: Pose, grid: Grid, outline: Outlines, total:
     rng = np.random.default_rng([patient.seed, 79])
     top = outline.apex + patient.shoulder_drop
     for side in (-1.0, 1.0):
-        out = at(outline.body, 0.0) - 4 + 16 * pose.arms + rng.uniform(-4, 4)
-        centre = (side * out, top + 48 + rng.uniform(-5, 5))
-        window = grid.window(centre, 84)
+        out = at(outline.wall("right" if side < 0 else "left"), 0.0) + 8 + 26 * pose.arms + rng.uniform(-4, 4)
+        centre = (side * out, top + 56 + rng.uniform(-5, 5))
+        window = grid.window(centre, 96)
         x, y = side * grid.x[window] - np.float32(out), grid.y[window] - np.float32(centre[1])
         lean = x + 0.22 * y
-        half = np.maximum(30 - 0.40 * (y + 62), 0)
+        half = np.maximum(44 - 0.36 * (y + 62), 0)
         edge = half - np.abs(lean + 4)
         plate = smoothstep(edge * 0.4) * smoothstep((y + 60) * 0.1)
         rim = np.exp(-(((edge - 2.6) / 2.0) ** 2)) * smoothstep((y + 58) * 0.1)
         total[window] += np.float32(patient.rib_density) * (0.035 * plate + 0.10 * rim * (half > 3))
-        _humerus(patient, grid, (side * (out + 30), top + 6), total)
+        _humerus(patient, grid, (side * (at(outline.body, 0.0) + 6), top + 8), total)
 
 
 def _humerus(patient: Patient, grid: Grid, centre: tuple[float, float], total: Array) -> None:

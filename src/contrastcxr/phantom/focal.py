@@ -90,7 +90,7 @@ def paint_hernia(lesion: Lesion, scene: Scene) -> Paint:
     window, dx, dy = local(scene, lesion, radius * 1.4)
     q = np.maximum(1 - (dx / radius) ** 2 - (dy / (radius * flat)) ** 2, 0)
     depth = 2 * np.float32(radius) * np.sqrt(q)
-    fill = np.minimum(depth, scene.cavity[window] * 0.8) * LUNG_GAIN
+    fill = np.minimum(depth, scene.cavity[window]) * 0.6 * LUNG_GAIN
     inner = np.maximum(1 - (dx / (radius * 0.86)) ** 2 - (dy / (radius * flat * 0.86)) ** 2, 0)
     level = smoothstep((-dy + radius * flat * np.float32(gas - 0.5)) * 0.7)
     air = 1.5 * radius * np.sqrt(inner) * level * MU_SOFT

@@ -46,7 +46,10 @@ class Grid:
         """Columns and rows of many anatomical points."""
         m = self.forward / self.pitch
         centre = FIELD_MM / 2 / self.pitch - 0.5
-        return m[0, 0] * x + m[0, 1] * y + m[0, 2] + centre, m[1, 0] * x + m[1, 1] * y + m[1, 2] + centre
+        m = m.astype(np.float32)
+        return m[0, 0] * x + m[0, 1] * y + (m[0, 2] + np.float32(centre)), m[1, 0] * x + m[1, 1] * y + (
+            m[1, 2] + np.float32(centre)
+        )
 
 
 def pose_matrix(pose: Pose) -> np.ndarray:

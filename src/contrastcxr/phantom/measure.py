@@ -19,7 +19,8 @@ from contrastcxr.phantom.physics import signal
 from contrastcxr.phantom.render import compose, full_mask, mask_box
 from contrastcxr.phantom.truth import Array, Lesion, Mask, PhantomParameters
 
-MEASURE_SIZE = 160
+MEASURE_SIZE = 144
+BOX_SIZE = 256
 SEEN = 1.15  # contrast-to-noise times square root of cm^2
 DOUBTFUL = 0.75
 FIXED = frozenset({"Cardiomegaly", "Support Devices"})
@@ -28,7 +29,10 @@ DENSITY = {
     "Pneumothorax": (0.5, 1.25),
     "Hernia": (0.6, 1.1),
     "Fracture": (0.6, 1.4),
-    "Emphysema": (0.3, 1.4),
+    "Emphysema": (0.3, 1.3),
+    "Edema": (0.4, 1.7),
+    "Fibrosis": (0.4, 1.7),
+    "Consolidation": (0.4, 1.9),
 }
 ANY_DENSITY = (0.25, 2.4)
 
@@ -109,10 +113,12 @@ def _with_status(lesion: Lesion, ratio: float, area: float) -> Lesion:
 
 
 def lesion_boxes(parameters: PhantomParameters, *, size: int) -> dict[int, tuple[float, float, float, float]]:
-    """Boxes by lesion in pixels of a view of `size`, from masks drawn without the display."""
+    """Boxes by lesion in pixels of a view of `size`, from masks drawn at 256 px without the display."""
     if not parameters.lesions:
         return {}
-    grid: Grid = make_grid(parameters.pose, size=size)
+    scale = size / BOX_SIZE
+    grid: Grid = make_grid(parameters.pose, size=BOX_SIZE)
     scene = build_scene(parameters, grid)
     masks = {i: full_mask(paint(lesion, scene), grid, parameters) for i, lesion in enumerate(parameters.lesions)}
-    return {i: mask_box(mask) for i, mask in masks.items() if mask.any()}
+    boxes = {i: mask_box(mask) for i, mask in masks.items() if mask.any()}
+    return {i: (x1 * scale, y1 * scale, x2 * scale, y2 * scale) for i, (x1, y1, x2, y2) in boxes.items()}

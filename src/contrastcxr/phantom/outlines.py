@@ -12,7 +12,7 @@ from contrastcxr.phantom.grid import TABLE_HALF, TABLE_STEP, TABLE_Y
 from contrastcxr.phantom.truth import Array, Patient
 
 _LUNG_HEIGHTS = np.array([-0.01, 0.0, 0.03, 0.09, 0.18, 0.32, 0.52, 0.74, 0.95, 1.15, 1.6])
-_LUNG_WIDTHS = np.array([0.0, 0.13, 0.36, 0.53, 0.69, 0.84, 0.94, 0.985, 1.0, 1.0, 0.97])
+_LUNG_WIDTHS = np.array([0.0, 0.16, 0.42, 0.59, 0.74, 0.87, 0.95, 0.985, 1.0, 1.0, 0.97])
 _SMOOTH = 41
 
 
@@ -55,7 +55,8 @@ def sign(side: str | None) -> float:
     return -1.0 if side == "right" else 1.0
 
 
-def _table(heights: np.ndarray, values: np.ndarray, smooth: int = _SMOOTH) -> Array:
+def smooth_table(heights: np.ndarray, values: np.ndarray, smooth: int = _SMOOTH) -> Array:
+    """A smooth table over `TABLE_Y` through values at some heights (mm)."""
     raw = np.interp(TABLE_Y, heights, values)
     kernel = np.hanning(smooth + 2)[1:-1]
     padded = np.pad(raw, smooth // 2, mode="edge")
@@ -66,17 +67,17 @@ def _wall(patient: Patient, jitter: tuple[float, ...]) -> Array:
     heights = -patient.lung_height / 2 + _LUNG_HEIGHTS * patient.lung_height
     widths = _LUNG_WIDTHS * patient.half_width
     widths[2:-1] *= 1 + np.asarray(jitter)
-    return _table(heights, widths, smooth=61)
+    return smooth_table(heights, widths, smooth=111)
 
 
 def _mediastinum(patient: Patient, side: Literal["left", "right"]) -> Array:
     top = -patient.lung_height / 2
-    right = [0, 13, 20, 22, 24, 22, 18, 16]
-    left = [0, 13, 20, 24, 26, 26, 20, 18]
+    right = [0, 16, 24, 27, 29, 26, 20, 17]
+    left = [0, 16, 22, 26, 29, 30, 22, 19]
     heights = top + np.array([-0.14, -0.06, 0.06, 0.22, 0.36, 0.5, 0.75, 1.0]) * patient.lung_height
     widths = np.array(right if side == "right" else left, dtype=float)
     widths[2:] *= 0.85 + 0.35 * patient.habitus + 0.002 * (patient.age - 50)
-    return _table(heights, widths, smooth=81)
+    return smooth_table(heights, widths, smooth=81)
 
 
 def _body(patient: Patient) -> tuple[Array, Array]:
@@ -89,7 +90,7 @@ def _body(patient: Patient) -> tuple[Array, Array]:
     widths = np.array([55, 58, 66, 92, 136, w + 42, w + 30, w + fat, w + fat, w + fat, w + fat * 1.15, w + fat * 1.3])
     depths = np.array([105, 110, 115, 118, 120, 138, 172, 190, 198, 202, 206, 206], dtype=float)
     depths = depths * patient.depth / 160 + 26 * (patient.habitus - 0.4)
-    return _table(heights, widths, 101), _table(heights, depths, 101)
+    return smooth_table(heights, widths, 101), smooth_table(heights, depths, 101)
 
 
 def _spine(patient: Patient) -> Array:
@@ -109,7 +110,7 @@ def outlines(patient: Patient, inspiration_ribs: float) -> Outlines:
     return Outlines(
         wall_right=_wall(patient, patient.outline_jitter[0]),
         wall_left=_wall(patient, patient.outline_jitter[1]),
-        depth=_table(heights, depths),
+        depth=smooth_table(heights, depths),
         mediastinum_right=_mediastinum(patient, "right"),
         mediastinum_left=_mediastinum(patient, "left"),
         body=body,

@@ -49,7 +49,7 @@ def draw_patient(seed: int) -> Patient:
 
 
 def _jitter(rng: np.random.Generator) -> tuple[float, ...]:
-    return tuple(float(v) for v in rng.normal(0, 0.022, 8))
+    return tuple(float(v) for v in rng.normal(0, 0.014, 8))
 
 
 def draw_pose(rng: np.random.Generator, level: Level) -> Pose:
@@ -58,7 +58,7 @@ def draw_pose(rng: np.random.Generator, level: Level) -> Pose:
     low, high = 1 - 0.15 * k, 1 + 0.15 * k
     return Pose(
         rotation_deg=float(rng.uniform(-level.rotation_deg, level.rotation_deg)),
-        scale=float(rng.uniform(low, high)) * 1.06,
+        scale=float(rng.uniform(low, high)) * 1.13,
         shift_mm=(float(rng.uniform(-25, 25) * k), float(rng.uniform(-25, 25) * k + 4)),
         yaw_deg=float(rng.uniform(-7, 7) * k),
         projection="AP" if rng.random() < 0.38 else "PA",
@@ -78,7 +78,7 @@ def draw_technique(rng: np.random.Generator, *, detector: Literal["standard", "s
         blur_mm=0.62 if other else float(rng.uniform(0.2, 0.4)),
         sharpen=float(rng.uniform(0.9, 1.6)) if other else float(rng.uniform(0.15, 0.8)),
         sharpen_mm=6.0 if other else float(rng.uniform(9, 20)),
-        black=float(rng.uniform(-0.04, 0.20)),
+        black=float(rng.uniform(0.02, 0.24)),
         white=float(rng.uniform(-0.04, 0.16)),
         gamma=float(np.exp(rng.uniform(-0.25, 0.30))) * (0.75 if other else 1.0),
         shoulder=float(rng.uniform(0.0, 1.3)),

@@ -77,7 +77,7 @@ def paint_pleura(lesion: Lesion, scene: Scene) -> Paint:
     bump = smoothstep((half - np.abs(c.down - middle)) * np.float32(2.5 / half))
     gap = np.float32(thick) * bump * (1 + 0.22 * ripples(lesion.seed, c.x, c.y, 26))
     distance = _shrunk(c, scene, lesion.side, gap)
-    depth = 42 * smoothstep(distance * 0.4 + 0.4) * bump
+    depth = 30 * smoothstep(distance * 0.25 + 0.35) * bump
     change = LUNG_GAIN * np.float32(lesion.density) * np.minimum(depth, c.lung) * c.here
     return Paint(c.window, change, (distance > -0.5) & c.here & (bump > 0.3))
 
@@ -97,8 +97,8 @@ def paint_consolidation(lesion: Lesion, scene: Scene) -> Paint:
     """Airspace filled with fluid inside one lobe, air bronchograms left open."""
     c = chest(scene, lesion.side)
     inside = _region(c, lesion, soft=0.45, wobble=0.16)
-    patchy = np.clip(1 + 0.25 * ripples(lesion.seed + 1, c.x, c.y, 15), 0.4, 1.5)
-    air = 1 - 0.6 * _bronchogram(lesion, scene, c)
+    patchy = np.clip(1 + 0.13 * ripples(lesion.seed + 1, c.x, c.y, 13), 0.4, 1.5)
+    air = 1 - 0.4 * _bronchogram(lesion, scene, c)
     fill = 0.42 * c.lung * inside * patchy * air
     change = LUNG_GAIN * np.float32(lesion.density) * fill
     return Paint(c.window, change, (inside > 0.35) & (c.lung > 12))
@@ -126,7 +126,7 @@ def paint_collapse(lesion: Lesion, scene: Scene) -> Paint:
         edge = (down0 + tilt * c.out) - c.down
     else:
         edge = (c.down - down0) - tilt * (c.out - out0)
-    inside = smoothstep(edge * 12 + 0.3) * smoothstep((reach - np.abs(c.out - out0)) * 5) * c.here
+    inside = smoothstep((c.x - 2) / 16) * smoothstep(edge * 12 + 0.3) * smoothstep((reach - np.abs(c.out - out0)) * 5) * c.here
     change = LUNG_GAIN * np.float32(0.45 * lesion.density) * c.lung * inside
     return Paint(c.window, change, (inside > 0.35) & (c.lung > 12))
 
@@ -138,10 +138,10 @@ def paint_edema(lesion: Lesion, scene: Scene) -> Paint:
     reach, low = lesion.extent
     far = np.hypot(c.x - abs(hx) - 14, (c.y - hy - low) * np.float32(0.72)) / np.float32(reach)
     haze = np.exp(-far * far) * c.here
-    texture = np.clip(1 + 0.35 * ripples(lesion.seed, c.x, c.y, 12), 0.2, 2)
+    texture = np.clip(1 + 0.18 * ripples(lesion.seed, c.x, c.y, 14), 0.2, 2)
     septa = np.clip(np.sin((c.y + 0.25 * c.x) * np.float32(2 * np.pi / 7)) - 0.72, 0, 1) * (c.out > 0.86)
     septa = septa * smoothstep((c.down - 0.7) * 8) * c.here
-    change = LUNG_GAIN * 0.20 * c.lung * haze * texture + 0.9 * scene.vessels[c.window] * haze + 0.11 * septa
+    change = LUNG_GAIN * 0.20 * c.lung * haze * texture + 0.7 * scene.vessels[c.window] * haze + 0.11 * septa
     return Paint(c.window, (np.float32(lesion.density) * change).astype(np.float32), (haze > 0.3) & (c.lung > 12))
 
 
@@ -162,5 +162,5 @@ def paint_fibrosis(lesion: Lesion, scene: Scene) -> Paint:
     inside = _region(c, lesion, soft=0.6, wobble=0.15)
     net = np.exp(-((ripples(lesion.seed, c.x, c.y, 15, 9) / 0.22) ** 2))
     net = net + np.exp(-((ripples(lesion.seed + 9, c.x, c.y, 10, 9) / 0.18) ** 2))
-    change = (0.10 * net + 0.06) * inside * np.minimum(c.lung * np.float32(1 / 60), 1)
+    change = (0.055 * net + 0.05) * inside * np.minimum(c.lung * np.float32(1 / 60), 1)
     return Paint(c.window, (np.float32(lesion.density) * change).astype(np.float32), (inside > 0.3) & (c.lung > 12))

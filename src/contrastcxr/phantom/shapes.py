@@ -62,12 +62,11 @@ def splat(grid: Grid, x: np.ndarray, y: np.ndarray, amount: np.ndarray) -> Array
     c0, l0 = column.astype(np.int32), line.astype(np.int32)
     fc, fl = column - c0, line - l0
     base = l0 * size + c0
-    index = np.concatenate([base, base + 1, base + size, base + size + 1])
-    weight = np.concatenate(
-        [value * (1 - fc) * (1 - fl), value * fc * (1 - fl), value * (1 - fc) * fl, value * fc * fl]
-    )
+    low, high = value * (1 - fl), value * fl
+    flat = np.zeros(size * size)
+    for step, weight in ((0, low * (1 - fc)), (1, low * fc), (size, high * (1 - fc)), (size + 1, high * fc)):
+        flat[step:] += np.bincount(base, weights=weight, minlength=size * size)[: size * size - step]
     scale = float(np.hypot(grid.forward[0, 0], grid.forward[1, 0])) / grid.pitch
-    flat = np.bincount(index, weights=weight, minlength=size * size)
     return (flat * scale**2).astype(np.float32).reshape(size, size)
 
 
@@ -80,17 +79,18 @@ def ribbon(
     strips fine enough for the grid's pixels.
     """
     step = np.linalg.norm(np.diff(points, axis=1), axis=2).max(initial=0.1)
-    along = max(1, int(np.ceil(step / (grid.pitch * 0.9))))
+    along = max(1, int(np.ceil(step / (grid.pitch * 1.1))))
+    points, radius = points.astype(np.float32), radius.astype(np.float32)
     t = np.linspace(0, points.shape[1] - 1, (points.shape[1] - 1) * along + 1)
     low = np.minimum(t.astype(int), points.shape[1] - 2)
-    f = (t - low)[None, :]
+    f = (t - low).astype(np.float32)[None, :]
     p = points[:, low] * (1 - f[..., None]) + points[:, low + 1] * f[..., None]
     r = radius[:, low] * (1 - f) + radius[:, low + 1] * f
     d = np.gradient(p, axis=1)
     length = np.maximum(np.linalg.norm(d, axis=2), 1e-6)
     normal = np.stack([-d[..., 1], d[..., 0]], axis=-1) / length[..., None]
-    strips = max(3, int(np.ceil(2 * float(radius.max(initial=0.1)) / (grid.pitch * 0.9))))
-    offset = (np.arange(strips) + 0.5) / strips * 2 - 1
+    strips = max(2, int(np.ceil(2 * float(radius.max(initial=0.1)) / (grid.pitch * 1.1))))
+    offset = ((np.arange(strips, dtype=np.float32) + 0.5) / strips * 2 - 1).astype(np.float32)
     q = p[:, :, None] + normal[:, :, None] * (offset[None, None, :, None] * r[..., None, None])
     chord = 2 * flatness * r[..., None] * np.sqrt(1 - offset**2)
     area = length[..., None] * r[..., None] * 2 / strips

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
-from contrastcxr.phantom.grid import Grid
-from contrastcxr.phantom.outlines import Outlines, at, sign
+from contrastcxr.phantom.grid import Grid, table_row
+from contrastcxr.phantom.outlines import Outlines, at, outlines, sign
 from contrastcxr.phantom.shapes import ribbon, splat
 from contrastcxr.phantom.truth import Array, Patient
 
@@ -22,19 +24,32 @@ def hilum(outline: Outlines, patient: Patient, side: str) -> tuple[float, float]
 
 def vessels(patient: Patient, grid: Grid, outline: Outlines) -> Array:
     """Attenuation `[S, S]` of both vessel trees, not yet cut at the borders of the lungs."""
-    parts = [rods for side in ("right", "left") for rods in _tree(patient, outline, side)]
-    pieces = [ribbon(grid, points, radius) for points, radius in parts]
+    parts = [rods for side in ("right", "left") for rods in _tree(patient, side)]
+    inside = [_inside(outline, points) for points, _ in parts]
+    pieces = [ribbon(grid, p[keep], r[keep]) for (p, r), keep in zip(parts, inside, strict=True) if keep.any()]
     x, y, amount = (np.concatenate([p[i] for p in pieces]) for i in range(3))
     return splat(grid, x, y, amount * MU_VESSEL * patient.vessel_density)
 
 
-def _tree(patient: Patient, outline: Outlines, side: str) -> list[tuple[np.ndarray, np.ndarray]]:
+def _inside(outline: Outlines, points: np.ndarray) -> np.ndarray:
+    """Rods that touch a lung at either end; the others would be cut away anyway."""
+    ends = points[:, [0, -1]]
+    row = table_row(ends[..., 1])
+    wall = np.where(ends[..., 0] < 0, outline.wall_right[row], outline.wall_left[row])
+    low = max(outline.dome_right, outline.dome_left) + 40
+    keep: np.ndarray = ((np.abs(ends[..., 0]) < wall) & (ends[..., 1] < low)).any(1)
+    return keep
+
+
+@lru_cache(maxsize=32)
+def _tree(patient: Patient, side: str) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
     """Rods by generation: points `[R, P, 2]` and radii `[R, P]`."""
+    outline = outlines(patient, 9.0)
     rng = np.random.default_rng([patient.seed, 71 if side == "right" else 72])
     s, origin = sign(side), np.array(hilum(outline, patient, side))
     angles = np.deg2rad(np.array([-78, -52, -22, 4, 30, 52, 70, 84, -64, 62]) + rng.normal(0, 7, 10))
     start = origin + rng.normal(0, 4, (10, 2)) * np.array([0.7, 1.6])
-    radius = 4.3 * patient.hilum * rng.uniform(0.75, 1.1, 10)
+    radius = 4.7 * patient.hilum * rng.uniform(0.75, 1.1, 10)
     length = rng.uniform(18, 30, 10)
     out = [_trunks(rng, s, origin, patient.hilum)]
     for generation in range(GENERATIONS):
@@ -42,7 +57,7 @@ def _tree(patient: Patient, outline: Outlines, side: str) -> list[tuple[np.ndarr
         taper = np.linspace(1.0, 0.8, POINTS)
         out.append((points, radius[:, None] * taper))
         start, angles, length, radius = _split(rng, end, heading, length, radius, generation)
-    return out
+    return tuple(out)
 
 
 def _trunks(rng: np.random.Generator, s: float, origin: np.ndarray, size: float) -> tuple[np.ndarray, np.ndarray]:
@@ -83,7 +98,7 @@ def _split(
     fork = rng.uniform(0.25, 0.65, n)
     angles = np.concatenate([heading + fork * (1 - share), heading - fork * share])
     angles += rng.normal(0, 0.08, 2 * n)
-    radii = np.concatenate([radius, radius]) * 0.8 * ratio
+    radii = np.concatenate([radius, radius]) * 0.88 * ratio
     lengths = np.concatenate([length, length]) * rng.uniform(0.72, 1.0, 2 * n)
     ends = np.concatenate([end, end])
     keep = radii > 0.28
