@@ -27,7 +27,7 @@ class DataConfig(_Part):
 
     source: str = Field("phantom:standard", description="`phantom:LEVEL`, `nih14-cv`, `manifest`, …")
     root: str | None = Field(None, description="the source's folder or file; none for phantoms")
-    options: dict[str, str | int] = Field({}, description="what follows the `?` of a data name, such as report: plain")
+    options: dict[str, str | int] = Field({}, description="after the `?` of a data name, such as report: plain")
     seed: int = Field(0, description="draws phantoms and folds")
     fold: int | None = Field(None, ge=0, description="the test fold of a source with folds")
     author: str | None = Field(None, description="whose reading is learnt; none takes each study's first")
