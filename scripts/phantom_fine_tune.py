@@ -73,16 +73,27 @@ def fine_tune(
         start = time.time()
         loss = _epoch(model, optimizer, schedule, train_x, train_y, epoch)
         value = score(model, test_x, test_y)
-        print(f"fine-tune epoch {epoch + 1}: loss {loss:.4f}, test AUC {value:.3f}, {time.time() - start:.0f} s", flush=True)
+        print(
+            f"fine-tune epoch {epoch + 1}: loss {loss:.4f}, test AUC {value:.3f}, {time.time() - start:.0f} s",
+            flush=True,
+        )
         state = {"epoch": epoch + 1, "model": model.state_dict(), "optimizer": optimizer.state_dict()}
         with atomic_write(path, "wb") as file:
             torch.save({**state, "schedule": schedule.state_dict()}, file)
     if first >= EPOCHS:
         value = score(model, test_x, test_y)
-    return {"phantoms": phantom_version(), "auc": round(value, 4), "epochs": EPOCHS, "train": len(train_x), "test": len(test_x)}
+    return {
+        "phantoms": phantom_version(),
+        "auc": round(value, 4),
+        "epochs": EPOCHS,
+        "train": len(train_x),
+        "test": len(test_x),
+    }
 
 
-def _resume(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, schedule: torch.optim.lr_scheduler.LRScheduler) -> int:
+def _resume(
+    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, schedule: torch.optim.lr_scheduler.LRScheduler
+) -> int:
     if not path.is_file():
         return 0
     state = torch.load(path, weights_only=True)

@@ -7,6 +7,13 @@ from contrastcxr.phantom.sampling import sample
 from contrastcxr.phantom.truth import PhantomParameters, Rendered
 
 __all__ = [
-    "PhantomId", "PhantomParameters", "Rendered", "locator", "phantom_parameters", "render", "render_locator", "sample",
+    "PhantomId",
+    "PhantomParameters",
+    "Rendered",
+    "locator",
+    "phantom_parameters",
+    "render",
+    "render_locator",
+    "sample",
     "write_studies",
-]  # fmt: skip
+]

@@ -1,8 +1,11 @@
 """The healthy chest: attenuation of every tissue along the beam, from a patient and a pose.
 
-All fields are `[S, S]`; lung and soft tissue are path lengths in mm, bones and vessels are attenuations (excess over
-what they replace). The chest is a sum of analytic solids, no picture of a person is used anywhere.
+All fields are `[S, S]`; lung and soft tissue are path lengths in mm, bones and vessels are attenuations (excess
+over what they replace). The chest is a sum of analytic solids; no picture of a person is used anywhere.
 """
+
+# NumPy's types make Any of a scalar times an array.
+# mypy: disable-error-code="no-any-return"
 
 from __future__ import annotations
 
@@ -58,7 +61,7 @@ class Scene:
         patient, pose, grid, outline = self.patient, self.parameters.pose, self.grid, self.outline
         soft = _body(patient, pose, grid, outline) - self.lung - _air(patient, grid, outline)
         total = MU_SOFT * np.maximum(soft, 0) + MU_LUNG * self.lung + self.ribs + self.vessels
-        total *= _mottle(patient, grid, self.lung)
+        total *= _mottle(patient, grid, self.lung, mirrored=pose.mirrored)
         for bone in (vertebrae, clavicles, scapulae):
             bone(patient, pose, grid, outline, total)
         return total
@@ -85,13 +88,15 @@ def build_scene(parameters: PhantomParameters, grid: Grid) -> Scene:
     return Scene(grid, outline, parameters, lung, cavity, heart, centre)
 
 
-def _mottle(patient: Patient, grid: Grid, lung: Array) -> Array:
+def _mottle(patient: Patient, grid: Grid, lung: Array, *, mirrored: bool) -> Array:
     """Uneven tissue: broad clouds of fat and muscle everywhere, a fine grain in the lungs."""
     rng = np.random.default_rng([patient.seed, 80])
     broad = interpolate(rng.standard_normal((20, 20)), grid.size) * np.float32(0.022)
     medium = interpolate(rng.standard_normal((56, 56)), grid.size) * np.float32(0.012)
     fine = interpolate(rng.standard_normal((150, 150)), grid.size)
     inside = np.minimum(lung * np.float32(1 / 60), 1) * np.float32(0.026 * patient.texture)
+    if mirrored:
+        broad, medium, fine = broad[:, ::-1], medium[:, ::-1], fine[:, ::-1]
     return 1 + broad + medium + fine * inside
 
 
@@ -112,7 +117,7 @@ def _diaphragm(grid: Grid, outline: Outlines, u: Array) -> Array:
     return np.sqrt(1 - (1 - below) ** 2)
 
 
-def heart_radii(patient: Patient, pose: Pose, outline: Outlines, ratio: float) -> tuple[float, float]:
+def heart_radii(pose: Pose, outline: Outlines, ratio: float) -> tuple[float, float]:
     """Extent of the heart to the right and left of the midline, mm, for a cardiothoracic ratio."""
     width = ratio * thorax_width(outline) * (1.045 if pose.projection == "AP" else 1.0)
     return 0.32 * width, 0.68 * width
@@ -125,7 +130,7 @@ _HEART_RIGHT = np.array([0.0, 0.42, 0.52, 0.62, 0.80, 0.94, 1.0, 0.98, 0.90, 0.7
 
 def heart_thickness(patient: Patient, pose: Pose, grid: Grid, outline: Outlines, *, ratio: float) -> Array:
     """Thickness (mm) of the heart along the beam for a cardiothoracic ratio."""
-    right, left = heart_radii(patient, pose, outline, ratio)
+    right, left = heart_radii(pose, outline, ratio)
     rng = np.random.default_rng([patient.seed, 76])
     height = patient.heart_height * (0.82 + 0.42 * ratio)
     top = outline.dome_left + 14 - height
@@ -165,7 +170,9 @@ def _air(patient: Patient, grid: Grid, outline: Outlines) -> Array:
     x = grid.x[window] - outline.spine[grid.row[window]] * 0.8 + 2
     y = grid.y[window]
     tube = np.sqrt(np.maximum(81 - x * x, 0)) * 2
-    out[window] = tube * smoothstep((carina - y) * np.float32(0.1)) * smoothstep((y - carina + 140) * np.float32(0.05))
+    out[window] = (
+        tube * smoothstep((carina - y) * np.float32(0.1)) * smoothstep((y - carina + 140) * np.float32(0.05))
+    )
     for side, angle, length in (("right", 62.0, 17.0), ("left", 38.0, 23.0)):
         s = sign(side)
         centre = (s * length * 0.75, carina + 11)
@@ -213,7 +220,10 @@ def _breasts(patient: Patient, grid: Grid, outline: Outlines, path: Array) -> No
     rng = np.random.default_rng([patient.seed, 78])
     for side in (-1.0, 1.0):
         size = patient.breast * rng.uniform(0.93, 1.07)
-        centre = (side * (patient.half_width * 0.62 + rng.uniform(-6, 6)), outline.apex + 0.70 * patient.lung_height)
+        centre = (
+            side * (patient.half_width * 0.62 + rng.uniform(-6, 6)),
+            outline.apex + 0.70 * patient.lung_height,
+        )
         window, lump = ellipsoid(grid, centre, (size, size * 0.95, size * 0.36), 0.0, 0.42)
         fade = smoothstep((grid.y[window] - centre[1]) / np.float32(size * 1.5) + np.float32(0.6))
         path[window] += lump * fade

@@ -1,5 +1,8 @@
 """Bones of the chest as excess attenuation over the soft tissue they replace."""
 
+# NumPy's types make Any of a scalar times an array.
+# mypy: disable-error-code="no-any-return"
+
 from __future__ import annotations
 
 from functools import lru_cache
@@ -56,7 +59,9 @@ def _rib_bundle(patient: Patient, x: Array, y: Array, wall: Array, heights: np.n
         theta = np.float32(np.pi) - theta
     drop = rib_drop(patient, theta)
     table, nearest = _nearest_rib(tuple(heights))
-    row = np.clip((y - drop + np.float32(TABLE_HALF)) * np.float32(1 / TABLE_STEP), 0, TABLE_Y.size - 1).astype(np.int32)
+    row = np.clip((y - drop + np.float32(TABLE_HALF)) * np.float32(1 / TABLE_STEP), 0, TABLE_Y.size - 1).astype(
+        np.int32
+    )
     offset = table[row]
     fast = np.float32(patient.rib_slope) * (9 + 40 * theta - 16 * np.cos(2 * theta)) / wall
     cosine = np.sqrt(1 - u * u)
@@ -65,7 +70,11 @@ def _rib_bundle(patient: Patient, x: Array, y: Array, wall: Array, heights: np.n
     along = 1 / np.sqrt(1 + fast * fast + 1e-3 - np.minimum(u * u, np.float32(0.90)) / (1 + fast * fast))
     width = np.float32(0.86 if front else 1.0)
     tube = hollow_tube(distance / width, RIB_OUTER, RIB_INNER, CORTEX, MARROW) * np.minimum(along, np.float32(2.2))
-    return tube * _rib_strength(patient, front)[nearest[row].astype(np.int32)] * _rib_ends(x, wall, nearest[row], theta, front)
+    return (
+        tube
+        * _rib_strength(patient, front)[nearest[row].astype(np.int32)]
+        * _rib_ends(x, wall, nearest[row], front)
+    )
 
 
 def _rib_strength(patient: Patient, front: bool) -> Array:
@@ -73,7 +82,7 @@ def _rib_strength(patient: Patient, front: bool) -> Array:
     return rng.uniform(0.72, 1.2, RIBS + 1).astype(np.float32)
 
 
-def _rib_ends(x: Array, wall: Array, rib: Array, theta: Array, front: bool) -> Array:
+def _rib_ends(x: Array, wall: Array, rib: Array, front: bool) -> Array:
     if not front:
         return smoothstep((x - 14) * np.float32(0.12)) * (rib >= 0)
     end = 0.30 + 0.028 * np.abs(rib - 2)
@@ -119,8 +128,12 @@ def vertebrae(patient: Patient, pose: Pose, grid: Grid, outline: Outlines, total
     index = np.flatnonzero(np.abs(grid.x) < _TILE_HALF + 6)
     row = grid.row.ravel()[index]
     x = grid.x.ravel()[index] - outline.spine[row] - _shift(pose, -75)
-    column = np.clip((x + np.float32(_TILE_HALF)) * np.float32(1 / _TILE_STEP), 0, tile.shape[1] - 1).astype(np.int32)
-    line = ((grid.y.ravel()[index] + np.float32(1000)) * np.float32(1 / _TILE_STEP)).astype(np.int32) % tile.shape[0]
+    column = np.clip((x + np.float32(_TILE_HALF)) * np.float32(1 / _TILE_STEP), 0, tile.shape[1] - 1).astype(
+        np.int32
+    )
+    line = ((grid.y.ravel()[index] + np.float32(1000)) * np.float32(1 / _TILE_STEP)).astype(np.int32) % tile.shape[
+        0
+    ]
     total.ravel()[index] += tile.ravel()[line * tile.shape[1] + column] * np.float32(patient.rib_density)
 
 
@@ -128,7 +141,7 @@ def clavicles(patient: Patient, pose: Pose, grid: Grid, outline: Outlines, total
     """Add the clavicles: S-shaped tubes from the sternum to the shoulder, higher in AP views."""
     raise_ap = -14.0 if pose.projection == "AP" else 0.0
     for side in (-1.0, 1.0):
-        inner = (side * 15 + _shift(pose, 70), outline.apex + 42 + raise_ap)
+        inner = (side * 15 + float(_shift(pose, 70)), outline.apex + 42 + raise_ap)
         reach = at(outline.body, outline.apex + patient.shoulder_drop + 10) - 22
         outer_y = inner[1] - 16 - patient.clavicle_tilt + patient.shoulder_drop * 0.35
         window = grid.window(((inner[0] + side * reach) / 2, (inner[1] + outer_y) / 2), reach * 0.62 + 12)

@@ -23,11 +23,13 @@ NAMES = (*PHANTOM, SUPPORT_DEVICES)
 _SEVERITIES = ("minimal", "mild", "moderate", "severe")
 
 
-def corpus(level: str = "standard", *, split: str = "train", seed: int = 0, limit: int | None = None) -> list[Study]:
+def corpus(
+    level: str = "standard", *, split: str = "train", seed: int = 0, limit: int | None = None
+) -> list[Study]:
     """The studies of one split, in order; the first `limit` of them.
 
-    Each has a frontal view (some a lateral) and one reading by `phantom truth`: all 14 findings and support devices with
-    true status, side, zone, severity, size and boxes, and a report whose sentences each finding points at.
+    Each has a frontal view (some a lateral) and one reading by `phantom truth`: 14 findings and support devices
+    with true status, side, zone, severity, size and boxes, and a report whose sentences they point at.
 
     Raises:
         UnknownNameError: no such level or split.
@@ -73,7 +75,9 @@ def _views(parameters: PhantomParameters, phantom: PhantomId, study_id: str) -> 
         view_id=f"{study_id}-frontal", locator=locator(phantom), position=parameters.pose.projection, **shared
     )
     if parameters.lateral:
-        yield View(view_id=f"{study_id}-lateral", locator=locator(phantom, "lateral"), position="LATERAL", **shared)
+        yield View(
+            view_id=f"{study_id}-lateral", locator=locator(phantom, "lateral"), position="LATERAL", **shared
+        )
 
 
 def truth_reading(parameters: PhantomParameters, study_id: str, rng: np.random.Generator) -> Reading:

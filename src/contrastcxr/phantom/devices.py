@@ -1,5 +1,8 @@
 """Painters of support devices: lines and tubes along typical courses, told apart by where the tip lies."""
 
+# NumPy's types make Any of a scalar times an array.
+# mypy: disable-error-code="no-any-return"
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -53,8 +56,13 @@ def _stomach(scene: Scene, s: float, tip: float) -> Course:
 def _pleura(scene: Scene, s: float, tip: float) -> Course:
     outline, h = scene.outline, scene.patient.lung_height
     y = outline.apex + 0.72 * h
-    wide = at(outline.wall(("right" if s < 0 else "left")), y)
-    return [(s * (wide + 60), y + 30), (s * (wide - 4), y), (s * wide * 0.74, y - 0.25 * h), (s * wide * 0.5, outline.apex + 30 + tip)]
+    wide = at(outline.wall("right" if s < 0 else "left"), y)
+    return [
+        (s * (wide + 60), y + 30),
+        (s * (wide - 4), y),
+        (s * wide * 0.74, y - 0.25 * h),
+        (s * wide * 0.5, outline.apex + 30 + tip),
+    ]
 
 
 COURSES = {

@@ -1,6 +1,7 @@
 """Phantom views as CR and DX objects, with the attributes that a reader has to get right.
 
-Names, numbers and dates are made up; unique identifiers follow from the study, so that the same study gives the same file.
+Names, numbers and dates are made up; unique identifiers follow from the study, so the same study gives the same
+file.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import numpy as np
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.sequence import Sequence
 from pydicom.uid import (
+    UID,
     ComputedRadiographyImageStorage,
     DigitalXRayImageStorageForPresentation,
     ExplicitVRLittleEndian,
@@ -31,8 +33,8 @@ def write_dicom(
 ) -> list[Path]:
     """Write the views of a study as DICOM files and return their paths.
 
-    Half of the studies are CR, half DX; `technique.photometric` and `technique.bits` say how pixels are stored. Both
-    show the same picture: MONOCHROME1 stores it inverted.
+    Half of the studies are CR, half DX; `technique.photometric` and `technique.bits` say how pixels are stored.
+    MONOCHROME1 stores the same picture inverted.
 
     Args:
         parameters: the study.
@@ -73,8 +75,8 @@ def _dataset(
     return dataset
 
 
-def _uid(*words: str) -> str:
-    return str(generate_uid(entropy_srcs=["contrastcxr phantom", *words]))
+def _uid(*words: str) -> UID:
+    return UID(generate_uid(entropy_srcs=["contrastcxr phantom", *words]))
 
 
 def _patient(dataset: FileDataset, parameters: PhantomParameters, name: str) -> None:

@@ -24,7 +24,7 @@ def write_studies(
     *,
     studies: int = 3,
     level: str = "standard",
-    format: str = "png",  # noqa: A002
+    format: str = "png",
     seed: int = 0,
     split: str = "test",
 ) -> list[Path]:
@@ -41,14 +41,18 @@ def write_studies(
     if format not in FORMATS:
         raise UnknownNameError("phantom format", format, FORMATS)
     if not 1 <= studies <= split_size(level, split):
-        raise RequestError(f"{studies} studies; {level}/{split} has {split_size(level, split)}: ask for 1 to that many")
+        raise RequestError(
+            f"{studies} studies; {level}/{split} has {split_size(level, split)}: ask for 1 to that many"
+        )
     root, paths, written = Path(folder), [], []
     for index in range(studies):
         phantom = PhantomId(level, split, index, seed)
         study = phantom_study(phantom)
         files = _write_png(study, root) if format == "png" else _write_dicom(study, phantom, root)
         paths += files
-        written.append(_pointing_at(study, files, 1.0 if format == "png" else DICOM_SIZE / (study.views[0].width or 1)))
+        written.append(
+            _pointing_at(study, files, 1.0 if format == "png" else DICOM_SIZE / (study.views[0].width or 1))
+        )
     with atomic_write(root / MANIFEST, "w") as file:
         file.writelines(study.model_dump_json() + "\n" for study in written)
     return [*paths, root / MANIFEST]

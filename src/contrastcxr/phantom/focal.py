@@ -1,5 +1,8 @@
 """Painters of focal findings: nodule, mass, granuloma, fracture, hernia, plate atelectasis."""
 
+# NumPy's types make Any of a scalar times an array.
+# mypy: disable-error-code="no-any-return"
+
 from __future__ import annotations
 
 import numpy as np
@@ -35,7 +38,7 @@ def paint_mass(lesion: Lesion, scene: Scene) -> Paint:
     rng = np.random.default_rng([lesion.seed, 6])
     window, dx, dy = local(scene, lesion, radius * 1.7)
     u, v = rotate(dx, dy, angle)
-    depth = np.maximum(1 - (u / radius) ** 2 - (v / (radius * flat)) ** 2, 0) ** np.float32(0.5)
+    depth: Array = np.maximum(1 - (u / radius) ** 2 - (v / (radius * flat)) ** 2, 0) ** np.float32(0.5)
     for _ in range(4):
         t, r = rng.uniform(0, 2 * np.pi), rng.uniform(0.35, 0.6)
         cx, cy = 0.55 * radius * np.cos(t), 0.55 * radius * flat * np.sin(t)
@@ -69,7 +72,7 @@ def paint_granuloma(lesion: Lesion, scene: Scene) -> Paint:
 
 
 def paint_fracture(lesion: Lesion, scene: Scene) -> Paint:
-    """A cortical step: a dark gap across a rib, a displaced end, a little callus. `extent`: rib angle, gap, shift."""
+    """A dark gap across a rib, a displaced end, a little callus. `extent` is rib angle, gap, step."""
     angle, gap, step = lesion.extent
     window, dx, dy = local(scene, lesion, 15)
     u, v = rotate(dx, dy, angle)
@@ -104,6 +107,6 @@ def paint_plate(lesion: Lesion, scene: Scene) -> Paint:
     window, dx, dy = local(scene, lesion, half * 1.15)
     u, v = rotate(dx, dy, angle)
     v = v + 0.0022 * u * u * (1 if lesion.seed % 2 else -1)
-    body = smoothstep((half - np.abs(u)) * np.float32(3 / half)) * np.exp(-np.abs(v / np.float32(thick)) ** 3)
+    body = smoothstep((half - np.abs(u)) * np.float32(3 / half)) * np.exp(-(np.abs(v / np.float32(thick)) ** 3))
     depth = 34 * body * in_lung(scene, window)
     return Paint(window, LUNG_GAIN * np.float32(lesion.density) * depth, depth > 8)

@@ -83,4 +83,5 @@ def make_grid(pose: Pose, *, size: int) -> Grid:
 def table_row(y: Array) -> np.ndarray:
     """Index of each y (mm) into a table over `TABLE_Y`."""
     row: np.ndarray = ((y + TABLE_HALF) * (1 / TABLE_STEP)).astype(np.int32)
-    return np.clip(row, 0, TABLE_Y.size - 1)
+    np.clip(row, 0, TABLE_Y.size - 1, out=row)
+    return row

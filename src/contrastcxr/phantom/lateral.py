@@ -4,6 +4,9 @@ Coarser than the frontal view on purpose: lungs, heart, spine, sternum, domes an
 shadows at their depth. It says which depth a shadow has, and hides no label elsewhere.
 """
 
+# NumPy's types make Any of a scalar times an array.
+# mypy: disable-error-code="no-any-return"
+
 from __future__ import annotations
 
 import dataclasses
@@ -86,7 +89,7 @@ def _heart(parameters: PhantomParameters, grid: Grid, outline: Outlines) -> Arra
     patient = parameters.patient
     grown = [lesion.extent[0] for lesion in parameters.lesions if lesion.name == "Cardiomegaly"]
     ratio = grown[0] if grown else patient.ratio
-    right, left = heart_radii(patient, parameters.pose, outline, ratio)
+    right, left = heart_radii(parameters.pose, outline, ratio)
     out = np.zeros_like(grid.x)
     middle = outline.dome_left - 0.42 * patient.heart_height
     depth = 34 + 60 * (ratio - 0.35)

@@ -70,7 +70,9 @@ def parse_locator(text: str) -> tuple[PhantomId, ViewName]:
     phantom = PhantomId(match["level"], match["split"], int(match["index"]), int(match["seed"] or 0))
     size = split_size(phantom.level, phantom.split)
     if phantom.index >= size:
-        raise RequestError(f"locator '{text}': index {phantom.index}; {phantom.level}/{phantom.split} has {size} studies")
+        raise RequestError(
+            f"locator '{text}': index {phantom.index}; {phantom.level}/{phantom.split} has {size} studies"
+        )
     return phantom, "lateral" if view == "lateral" else "frontal"
 
 
@@ -120,5 +122,12 @@ def _files(level: str, split: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 def study_seed(phantom: PhantomId, patient: int, stream: int) -> int:
     """A 32-bit seed of one stream of one patient; splits, levels and corpora never share one."""
-    words = [FORMAT, phantom.seed, list(LEVELS).index(phantom.level), list(SPLITS).index(phantom.split), patient, stream]
+    words = [
+        FORMAT,
+        phantom.seed,
+        list(LEVELS).index(phantom.level),
+        list(SPLITS).index(phantom.split),
+        patient,
+        stream,
+    ]
     return int(np.random.SeedSequence(words).generate_state(1)[0])

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 
 from contrastcxr.phantom.anatomy import LUNG_GAIN, Scene
 from contrastcxr.phantom.devices import smooth_course
-from contrastcxr.phantom.focal import MU_CALCIUM
 from contrastcxr.phantom.grid import Window
 from contrastcxr.phantom.outlines import sign
 from contrastcxr.phantom.paint import EVERYWHERE, chest, ripples
@@ -65,9 +65,13 @@ def _azygos(item: Lookalike, scene: Scene) -> Drawn:
 
 
 def _prominent_hilum(item: Lookalike, scene: Scene) -> Drawn:
-    window, blob = ellipsoid(scene.grid, item.xy, (item.size, item.size * 1.7, item.size), sign(item.side) * -14, 0.8)
+    window, blob = ellipsoid(
+        scene.grid, item.xy, (item.size, item.size * 1.7, item.size), sign(item.side) * -14, 0.8
+    )
     grain = 1 + 0.3 * ripples(item.seed, scene.grid.x[window], scene.grid.y[window], 12)
-    return window, LUNG_GAIN * np.float32(0.7 * item.density) * blob * grain * np.minimum(scene.lung[window] / 30, 1)
+    return window, LUNG_GAIN * np.float32(0.7 * item.density) * blob * grain * np.minimum(
+        scene.lung[window] / 30, 1
+    )
 
 
 def _leads(item: Lookalike, scene: Scene) -> Drawn:
@@ -79,7 +83,9 @@ def _leads(item: Lookalike, scene: Scene) -> Drawn:
         window, disc = ellipsoid(scene.grid, spot, (5.5, 5.5, 1.0), 0.0, 0.2)
         out[window] += 0.45 * disc
         end = (s * rng.uniform(20, 190), rng.uniform(120, 230))
-        course = smooth_course([spot, ((spot[0] + end[0]) / 2 + rng.normal(0, 25), (spot[1] + end[1]) / 2), end], item.seed)
+        course = smooth_course(
+            [spot, ((spot[0] + end[0]) / 2 + rng.normal(0, 25), (spot[1] + end[1]) / 2), end], item.seed
+        )
         x, y, amount = ribbon(scene.grid, course, np.full(course.shape[:2], 0.7))
         out += np.minimum(splat(scene.grid, x, y, amount) / 1.4, 1) * np.float32(0.35 * item.density)
     return EVERYWHERE, out
@@ -133,22 +139,28 @@ _SIZE = {
 }
 
 
-def draw_lookalikes(rng: np.random.Generator, scene_half_width: float, height: float, factor: float) -> list[Lookalike]:
+def draw_lookalikes(
+    rng: np.random.Generator, scene_half_width: float, height: float, factor: float
+) -> list[Lookalike]:
     """Look-alikes of one study, independent of disease; `factor` multiplies their chances."""
     out: list[Lookalike] = []
     for kind, chance in _CHANCE.items():
         drawn, one_side = rng.random() < chance * factor, rng.random()
-        sides = ("right", "left") if kind in _BOTH_SIDES else (("right",) if one_side < 0.5 else ("left",))
+        sides = _sides(kind, one_side)
         seed, size = int(rng.integers(2**31)), float(rng.uniform(*_SIZE.get(kind, (6.0, 10.0))))
         density, place = float(rng.uniform(0.6, 1.3)), rng.normal(0, 5, 2)
         if not drawn:
             continue
-        if kind == "azygos fissure":
-            sides = ("right",)
         for side in sides:
             x, y = _place(kind, scene_half_width, height)
             out.append(Lookalike(kind, side, (sign(side) * x + place[0], y + place[1]), size, density, seed))
     return out
+
+
+def _sides(kind: str, toss: float) -> tuple[Literal["left", "right"], ...]:
+    if kind in _BOTH_SIDES:
+        return ("right", "left")
+    return ("right",) if toss < 0.5 or kind == "azygos fissure" else ("left",)
 
 
 def _place(kind: str, half_width: float, height: float) -> tuple[float, float]:
@@ -162,4 +174,3 @@ def _place(kind: str, half_width: float, height: float) -> tuple[float, float]:
 def paint_lookalike(item: Lookalike, scene: Scene) -> Drawn:
     """Window and change of attenuation of one look-alike."""
     return LOOKALIKES[item.kind](item, scene)
-

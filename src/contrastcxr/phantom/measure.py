@@ -1,7 +1,8 @@
 """How visible each lesion is: contrast-to-noise from the rendered difference, and the status that follows.
 
-The Rose criterion: a lesion is seen when contrast-to-noise times the square root of its area passes a threshold. Noise is
-quantum noise together with the anatomical clutter round the lesion, which in a chest is the larger part (ours).
+The Rose criterion: a lesion is seen when contrast-to-noise times the square root of its area passes a threshold.
+Noise is quantum noise together with the anatomical clutter round the lesion, which in a chest is the larger part
+(ours).
 """
 
 from __future__ import annotations
@@ -107,9 +108,7 @@ def _with_status(lesion: Lesion, ratio: float, area: float) -> Lesion:
         status = "present" if area > 0 else "absent"
     if lesion.name == "Cardiomegaly":
         status = "present" if lesion.extent[0] >= 0.52 else "uncertain"
-    return dataclasses.replace(
-        lesion, cnr=ratio, area_mm2=area, visible=status == "present", status=status
-    )
+    return dataclasses.replace(lesion, cnr=ratio, area_mm2=area, visible=status == "present", status=status)
 
 
 def lesion_boxes(parameters: PhantomParameters, *, size: int) -> dict[int, tuple[float, float, float, float]]:

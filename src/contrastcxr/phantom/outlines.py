@@ -1,5 +1,8 @@
 """Body and lung outlines of a patient as tables over height, and where things lie inside a lung."""
 
+# NumPy's types make Any of a scalar times an array.
+# mypy: disable-error-code="no-any-return"
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -87,7 +90,9 @@ def _body(patient: Patient) -> tuple[Array, Array]:
     w = patient.half_width
     heights = top + np.array([-0.75, -0.45, -0.30, -0.2, -0.10, 0.02, 0.18, 0.4, 0.7, 1.0, 1.3, 1.8]) * h
     heights[3:6] += drop * np.array([0.7, 1.0, 1.0])
-    widths = np.array([55, 58, 66, 92, 136, w + 42, w + 30, w + fat, w + fat, w + fat, w + fat * 1.15, w + fat * 1.3])
+    widths = np.array(
+        [55, 58, 66, 92, 136, w + 42, w + 30, w + fat, w + fat, w + fat, w + fat * 1.15, w + fat * 1.3]
+    )
     depths = np.array([105, 110, 115, 118, 120, 138, 172, 190, 198, 202, 206, 206], dtype=float)
     depths = depths * patient.depth / 160 + 26 * (patient.habitus - 0.4)
     return smooth_table(heights, widths, 101), smooth_table(heights, depths, 101)

@@ -25,7 +25,10 @@ class Paint:
 
 @dataclass(frozen=True)
 class Chest:
-    """Lung coordinates of a window: `x` outwards from the midline, `down` 0 apex to 1 dome, `out` 0 to 1 at the wall."""
+    """Lung coordinates of a window.
+
+    `x` runs outwards from the midline (mm), `down` from 0 at the apex to 1 at the dome, `out` to 1 at the wall.
+    """
 
     window: Window
     x: Array

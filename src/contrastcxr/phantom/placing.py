@@ -35,7 +35,7 @@ HELDOUT = frozenset(
 
 @dataclass(frozen=True)
 class Place:
-    """What placing needs to know of the patient, and whether this must be (or must not be) a held-out combination."""
+    """What placing needs to know of the patient, and whether the combination must be a held-out one."""
 
     rng: np.random.Generator
     patient: Patient
@@ -46,21 +46,30 @@ class Place:
     def lesion(self, name: str, side: OneSide | None, **fields: Any) -> Lesion:
         """A lesion with the draws that all have in common."""
         defaults: dict[str, Any] = {
-            "zone": None, "severity": None, "size_mm": None, "kind": "", "density": 1.0, "xyz": (0.0, 0.0, 0.0),
+            "zone": None,
+            "severity": None,
+            "size_mm": None,
+            "kind": "",
+            "density": 1.0,
+            "xyz": (0.0, 0.0, 0.0),
         }
         target, seed = float(self.rng.uniform(*self.cnr)), int(self.rng.integers(2**31))
         return Lesion(name=name, side=side, target_cnr=target, seed=seed, **{**defaults, **fields})
 
-    def combination(self, name: str, zones: tuple[str, ...], right_only: tuple[str, ...] = (), left_only: tuple[str, ...] = ()) -> tuple[OneSide, str]:
+    def combination(
+        self, name: str, zones: tuple[str, ...], right_only: tuple[str, ...] = (), left_only: tuple[str, ...] = ()
+    ) -> tuple[OneSide, str]:
         """A side and zone that respect the held-out set."""
         options: list[tuple[OneSide, str]] = []
         for side in ("right", "left"):
             for zone in zones:
                 barred = (side == "left" and zone in right_only) or (side == "right" and zone in left_only)
                 if not barred and ((name, side, zone) in HELDOUT) == self.heldout:
-                    options.append((side, zone))  # type: ignore[arg-type]
+                    options.append((side, zone))
         if not options:
-            return Place(self.rng, self.patient, self.outline, self.cnr).combination(name, zones, right_only, left_only)
+            return Place(self.rng, self.patient, self.outline, self.cnr).combination(
+                name, zones, right_only, left_only
+            )
         return options[int(self.rng.integers(len(options)))]
 
     def side(self) -> OneSide:
@@ -91,7 +100,9 @@ def _round(name: str, low: float, high: float) -> Callable[[Place], list[Lesion]
 
 def _cardiomegaly(p: Place) -> list[Lesion]:
     ratio = float(p.rng.uniform(0.49, 0.52) if p.rng.random() < 0.2 else p.rng.uniform(0.52, 0.65))
-    return [p.lesion("Cardiomegaly", None, severity=heart_severity(ratio), extent=(ratio,), xyz=(20.0, 60.0, 45.0))]
+    return [
+        p.lesion("Cardiomegaly", None, severity=heart_severity(ratio), extent=(ratio,), xyz=(20.0, 60.0, 45.0))
+    ]
 
 
 def heart_severity(ratio: float) -> Severity:
@@ -108,7 +119,13 @@ def _effusion(p: Place) -> list[Lesion]:
         level = float(p.rng.uniform(low, high))
         x, y = lung_point(p.outline, side, down=1.0, out=0.8)
         out.append(
-            p.lesion("Pleural Effusion", side, severity=severity, extent=(level, float(p.rng.uniform(26, 44))), xyz=(x, y - level / 2, -30.0))
+            p.lesion(
+                "Pleural Effusion",
+                side,
+                severity=severity,
+                extent=(level, float(p.rng.uniform(26, 44))),
+                xyz=(x, y - level / 2, -30.0),
+            )
         )
     return out
 
@@ -133,7 +150,9 @@ def _pneumothorax(p: Place) -> list[Lesion]:
     return [p.lesion("Pneumothorax", side, zone=zone, severity=severity, extent=(gap,), xyz=(x, y, 0.0))]
 
 
-def _regional(name: str, zones: tuple[str, ...], reach: tuple[float, float], both: float) -> Callable[[Place], list[Lesion]]:
+def _regional(
+    name: str, zones: tuple[str, ...], reach: tuple[float, float], both: float
+) -> Callable[[Place], list[Lesion]]:
     def place(p: Place) -> list[Lesion]:
         side, zone = p.combination(name, zones, right_only=("middle lobe",), left_only=("lingula",))
         scale = float(p.rng.uniform(*reach))
@@ -144,7 +163,9 @@ def _regional(name: str, zones: tuple[str, ...], reach: tuple[float, float], bot
     return place
 
 
-def _region_lesion(p: Place, name: str, side: OneSide, zone: str, scale: float, reach: tuple[float, float]) -> Lesion:
+def _region_lesion(
+    p: Place, name: str, side: OneSide, zone: str, scale: float, reach: tuple[float, float]
+) -> Lesion:
     d1, d2, o1, o2 = REGIONS[zone]
     down = float(p.rng.uniform(d1 + 0.3 * (d2 - d1), d1 + 0.7 * (d2 - d1)))
     low, high = max(o1, 0.12), min(o2, 0.85)
@@ -154,7 +175,12 @@ def _region_lesion(p: Place, name: str, side: OneSide, zone: str, scale: float, 
     x, y = lung_point(p.outline, side, down=down, out=out)
     extent = (down, out, scale * float(p.rng.uniform(0.9, 1.2)), scale * float(p.rng.uniform(1.4, 1.9)))
     return p.lesion(
-        name, side, zone=zone, severity=names[min(int(grade * 3), 2)], extent=extent, xyz=(x, y, float(p.rng.uniform(-40, 30)))
+        name,
+        side,
+        zone=zone,
+        severity=names[min(int(grade * 3), 2)],
+        extent=extent,
+        xyz=(x, y, float(p.rng.uniform(-40, 30))),
     )
 
 
@@ -167,7 +193,17 @@ def _atelectasis(p: Place) -> list[Lesion]:
     x, y = lung_point(p.outline, side, down=p.rng.uniform(*down), out=p.rng.uniform(0.35, 0.7))
     severity: Severity = "minimal" if half < 22 else "mild" if half < 34 else "moderate"
     extent = (half, thick, float(sign(side) * p.rng.normal(8, 18)))
-    return [p.lesion("Atelectasis", side, zone=zone, severity=severity, kind="plate", extent=extent, xyz=(x, y, float(p.rng.uniform(-40, 40))))]
+    return [
+        p.lesion(
+            "Atelectasis",
+            side,
+            zone=zone,
+            severity=severity,
+            kind="plate",
+            extent=extent,
+            xyz=(x, y, float(p.rng.uniform(-40, 40))),
+        )
+    ]
 
 
 def _collapse(p: Place, side: OneSide, zone: str) -> Lesion:
@@ -175,9 +211,16 @@ def _collapse(p: Place, side: OneSide, zone: str) -> Lesion:
     if zone == "upper":
         extent = (float(p.rng.uniform(0.16, 0.26)), 0.3, 1.3, float(p.rng.uniform(0.05, 0.2)))
     else:
-        extent = (float(p.rng.uniform(0.68, 0.85)), 0.0, float(p.rng.uniform(0.35, 0.6)), float(p.rng.uniform(0.3, 0.9)))
+        extent = (
+            float(p.rng.uniform(0.68, 0.85)),
+            0.0,
+            float(p.rng.uniform(0.35, 0.6)),
+            float(p.rng.uniform(0.3, 0.9)),
+        )
     x, y = lung_point(p.outline, side, down=0.15 if zone == "upper" else 0.95, out=0.3)
-    return p.lesion("Atelectasis", side, zone=zone, severity=severity, kind="collapse", extent=extent, xyz=(x, y, -35.0))
+    return p.lesion(
+        "Atelectasis", side, zone=zone, severity=severity, kind="collapse", extent=extent, xyz=(x, y, -35.0)
+    )
 
 
 def _edema(p: Place) -> list[Lesion]:
@@ -186,7 +229,13 @@ def _edema(p: Place) -> list[Lesion]:
     severity: Severity = "mild" if reach < 44 else "moderate" if reach < 55 else "severe"
     low = float(p.rng.uniform(0, 26))
     return [
-        p.lesion("Edema", side, severity=severity, extent=(reach * float(p.rng.uniform(0.9, 1.1)), low), xyz=(sign(side) * 55, 10.0 + low, 0.0))
+        p.lesion(
+            "Edema",
+            side,
+            severity=severity,
+            extent=(reach * float(p.rng.uniform(0.9, 1.1)), low),
+            xyz=(sign(side) * 55, 10.0 + low, 0.0),
+        )
         for side in sides
     ]
 
@@ -197,7 +246,11 @@ def _pleura(p: Place) -> list[Lesion]:
     thick, half = float(p.rng.uniform(4, 13)), float(p.rng.uniform(0.10, 0.22))
     severity: Severity = "mild" if thick < 7 else "moderate" if thick < 10 else "severe"
     x, y = lung_point(p.outline, side, down=middle, out=0.95)
-    return [p.lesion("Pleural Thickening", side, zone=zone, severity=severity, extent=(thick, middle, half), xyz=(x, y, 0.0))]
+    return [
+        p.lesion(
+            "Pleural Thickening", side, zone=zone, severity=severity, extent=(thick, middle, half), xyz=(x, y, 0.0)
+        )
+    ]
 
 
 def _fracture(p: Place) -> list[Lesion]:
@@ -210,7 +263,16 @@ def _fracture(p: Place) -> list[Lesion]:
     slope = p.patient.rib_slope * (9 + 40 * theta - 16 * np.cos(2 * theta)) / (wall * np.cos(theta))
     angle = float(np.rad2deg(np.arctan(slope))) * sign(side)
     extent = (angle, float(p.rng.uniform(1.2, 2.6)), float(p.rng.choice([-1, 1]) * p.rng.uniform(2.0, 5.0)))
-    return [p.lesion("Fracture", side, zone=zone, kind=f"rib {rib + 1}", extent=extent, xyz=(sign(side) * u * wall, y, -65.0))]
+    return [
+        p.lesion(
+            "Fracture",
+            side,
+            zone=zone,
+            kind=f"rib {rib + 1}",
+            extent=extent,
+            xyz=(sign(side) * u * wall, y, -65.0),
+        )
+    ]
 
 
 def _granuloma(p: Place) -> list[Lesion]:
@@ -222,7 +284,11 @@ def _granuloma(p: Place) -> list[Lesion]:
 def _hernia(p: Place) -> list[Lesion]:
     radius = float(p.rng.uniform(16, 38))
     severity: Severity = "mild" if radius < 23 else "moderate" if radius < 31 else "severe"
-    centre = (float(p.rng.uniform(2, 26)), p.outline.dome_left - 0.55 * radius + float(p.rng.uniform(-4, 8)), -35.0)
+    centre = (
+        float(p.rng.uniform(2, 26)),
+        p.outline.dome_left - 0.55 * radius + float(p.rng.uniform(-4, 8)),
+        -35.0,
+    )
     extent = (radius, float(p.rng.uniform(0.75, 0.95)), float(p.rng.uniform(0.2, 0.6)))
     return [p.lesion("Hernia", None, severity=severity, size_mm=2 * radius, extent=extent, xyz=centre)]
 

@@ -1,5 +1,8 @@
 """Painters of findings that fill a region: heart, pleura, lobes, interstitium."""
 
+# NumPy's types make Any of a scalar times an array.
+# mypy: disable-error-code="no-any-return"
+
 from __future__ import annotations
 
 import numpy as np
@@ -12,7 +15,7 @@ from contrastcxr.phantom.shapes import smoothstep
 from contrastcxr.phantom.truth import Array, Lesion
 from contrastcxr.phantom.vessels import hilum
 
-# Where a lobe or zone lies: down from, down to, out from, out to (fractions of the lung; 1 is the dome or the wall).
+# Where a lobe or zone lies: down from, down to, out from, out to (1 is the dome or the wall).
 REGIONS: dict[str, tuple[float, float, float, float]] = {
     "upper lobe": (0.02, 0.54, -0.1, 1.1),
     "middle lobe": (0.56, 1.02, -0.3, 0.66),
@@ -126,7 +129,12 @@ def paint_collapse(lesion: Lesion, scene: Scene) -> Paint:
         edge = (down0 + tilt * c.out) - c.down
     else:
         edge = (c.down - down0) - tilt * (c.out - out0)
-    inside = smoothstep((c.x - 2) / 16) * smoothstep(edge * 12 + 0.3) * smoothstep((reach - np.abs(c.out - out0)) * 5) * c.here
+    inside = (
+        smoothstep((c.x - 2) / 16)
+        * smoothstep(edge * 12 + 0.3)
+        * smoothstep((reach - np.abs(c.out - out0)) * 5)
+        * c.here
+    )
     change = LUNG_GAIN * np.float32(0.45 * lesion.density) * c.lung * inside
     return Paint(c.window, change, (inside > 0.35) & (c.lung > 12))
 
@@ -153,7 +161,9 @@ def paint_emphysema(lesion: Lesion, scene: Scene) -> Paint:
     walls = np.exp(-((cells / 0.09) ** 2)) * inside
     thin = MU_LUNG * 0.55 * c.lung * (1 + 0.3 * cells)
     change = 0.035 * walls - (thin + 0.75 * scene.vessels[c.window]) * inside
-    return Paint(c.window, (np.float32(lesion.density) * change).astype(np.float32), (inside > 0.3) & (c.lung > 12))
+    return Paint(
+        c.window, (np.float32(lesion.density) * change).astype(np.float32), (inside > 0.3) & (c.lung > 12)
+    )
 
 
 def paint_fibrosis(lesion: Lesion, scene: Scene) -> Paint:
@@ -163,4 +173,6 @@ def paint_fibrosis(lesion: Lesion, scene: Scene) -> Paint:
     net = np.exp(-((ripples(lesion.seed, c.x, c.y, 15, 9) / 0.22) ** 2))
     net = net + np.exp(-((ripples(lesion.seed + 9, c.x, c.y, 10, 9) / 0.18) ** 2))
     change = (0.055 * net + 0.05) * inside * np.minimum(c.lung * np.float32(1 / 60), 1)
-    return Paint(c.window, (np.float32(lesion.density) * change).astype(np.float32), (inside > 0.3) & (c.lung > 12))
+    return Paint(
+        c.window, (np.float32(lesion.density) * change).astype(np.float32), (inside > 0.3) & (c.lung > 12)
+    )

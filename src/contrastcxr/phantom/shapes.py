@@ -1,5 +1,8 @@
 """Path lengths of simple solids, drawn into a window of the picture."""
 
+# NumPy's types make Any of a scalar times an array.
+# mypy: disable-error-code="no-any-return"
+
 from __future__ import annotations
 
 from functools import lru_cache
@@ -11,7 +14,11 @@ from contrastcxr.phantom.truth import Array
 
 
 def ellipsoid(
-    grid: Grid, centre: tuple[float, float], radii: tuple[float, float, float], angle_deg: float = 0.0, power: float = 0.5
+    grid: Grid,
+    centre: tuple[float, float],
+    radii: tuple[float, float, float],
+    angle_deg: float = 0.0,
+    power: float = 0.5,
 ) -> tuple[Window, Array]:
     """Window and path length (mm) of an ellipsoid with in-plane radii `rx, ry` and radius `rz` along the beam."""
     window = grid.window(centre, max(radii[0], radii[1]) * 1.05)

@@ -14,8 +14,16 @@ from contrastcxr.vocab.attributes import mirrored as mirrored_words
 
 ROLES = ("normal", "lesion", "pose", "mirrored")
 _SIDED = (
-    "Pleural Effusion", "Pneumothorax", "Nodule", "Mass", "Consolidation", "Atelectasis", "Pleural Thickening", "Fracture", "Granuloma",
-)  # fmt: skip
+    "Pleural Effusion",
+    "Pneumothorax",
+    "Nodule",
+    "Mass",
+    "Consolidation",
+    "Atelectasis",
+    "Pleural Thickening",
+    "Fracture",
+    "Granuloma",
+)
 
 
 def twin(role: int, *, seed: int, other: int, level: str) -> PhantomParameters:
@@ -34,7 +42,9 @@ def twin(role: int, *, seed: int, other: int, level: str) -> PhantomParameters:
     if role == 2:
         rng = np.random.default_rng([other, 2])
         pose = dataclasses.replace(draw_pose(rng, spec), projection=diseased.pose.projection)
-        technique = dataclasses.replace(diseased.technique, noise_seed=draw_technique(rng, detector="standard").noise_seed)
+        technique = dataclasses.replace(
+            diseased.technique, noise_seed=draw_technique(rng, detector="standard").noise_seed
+        )
         return dataclasses.replace(normal, pose=pose, technique=technique)
     return mirror(diseased)
 
@@ -54,7 +64,10 @@ def mirror(parameters: PhantomParameters) -> PhantomParameters:
     """The same chest with left and right exchanged: the picture is flipped, all but the side marker."""
     pose = parameters.pose
     flipped = dataclasses.replace(
-        pose, mirrored=not pose.mirrored, rotation_deg=-pose.rotation_deg, shift_mm=(-pose.shift_mm[0], pose.shift_mm[1])
+        pose,
+        mirrored=not pose.mirrored,
+        rotation_deg=-pose.rotation_deg,
+        shift_mm=(-pose.shift_mm[0], pose.shift_mm[1]),
     )
     return dataclasses.replace(parameters, pose=flipped)
 
@@ -64,4 +77,4 @@ def spoken(lesion: Lesion, pose: Pose) -> Lesion:
     if not pose.mirrored:
         return lesion
     side, zone = mirrored_words(lesion.side, lesion.zone)
-    return dataclasses.replace(lesion, side=side, zone=zone)
+    return dataclasses.replace(lesion, side=None if side == "bilateral" else side, zone=zone)
