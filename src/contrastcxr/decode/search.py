@@ -230,9 +230,7 @@ class _Beams:
         study: Tensor = self.place // self.settings.width
         return study
 
-    def advance(
-        self, values: Tensor, tokens: Tensor, attention: Tensor | None, *, step: int, eos: int
-    ) -> Tensor:
+    def advance(self, values: Tensor, tokens: Tensor, attention: Tensor | None, *, step: int, eos: int) -> Tensor:
         """Keep the best candidates of each study; returns which row each new live row continues, `[R']`."""
         score, token, parent = self._select(values, tokens)  # [B, K] each
         self._record(token, parent, attention)

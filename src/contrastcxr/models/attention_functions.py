@@ -71,8 +71,7 @@ class AdditiveScores(nn.Module):
         query = self.query(x).unflatten(-1, (-1, self.width)).transpose(-3, -2)  # [..., n, X, d]
         key = self.key(y).unflatten(-1, (-1, self.width)).transpose(-3, -2)  # [..., n, Y, d]
         blocks = [
-            checkpoint(self._block, part, key, use_reentrant=False)
-            for part in query.split(self.block, dim=-2)
+            checkpoint(self._block, part, key, use_reentrant=False) for part in query.split(self.block, dim=-2)
         ]
         return torch.cat(blocks, dim=-2)
 

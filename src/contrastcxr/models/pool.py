@@ -140,8 +140,11 @@ class NormalityPool(nn.Module):
 
     def metadata(self) -> dict[str, Any]:
         """All but the features, as plain JSON values."""
-        return {"kind": self.kind, "wanted": self.wanted, "rows": {k: list(v) for k, v in
-        asdict(self.rows).items()}}
+        return {
+            "kind": self.kind,
+            "wanted": self.wanted,
+            "rows": {k: list(v) for k, v in asdict(self.rows).items()},
+        }
 
     @classmethod
     def from_metadata(cls, metadata: dict[str, Any], raw: Tensor) -> NormalityPool:

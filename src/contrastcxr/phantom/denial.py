@@ -95,9 +95,7 @@ class Denials:
         said += self._lists(left)
         return said + self._spared(said, positive)
 
-    def _bundled(
-        self, bundle: Mapping[str, Any], left: set[str], positive: Sequence[Finding]
-    ) -> Statement | None:
+    def _bundled(self, bundle: Mapping[str, Any], left: set[str], positive: Sequence[Finding]) -> Statement | None:
         """Anatomy called normal; `otherwise` normal where some of what it denies is there, or the organ is ill."""
         ill = {finding.name for finding in positive}
         names = set(bundle["names"])

@@ -55,9 +55,7 @@ class Tokenizer:
         self.special = special
 
     @classmethod
-    def train(
-        cls, texts: Iterable[str], *, min_count: int = 3, special: SpecialTokens | None = None
-    ) -> Tokenizer:
+    def train(cls, texts: Iterable[str], *, min_count: int = 3, special: SpecialTokens | None = None) -> Tokenizer:
         """The words that occur at least `min_count` times, most frequent first, ties in alphabet order."""
         counts = Counter(word for text in texts for word in tokenize(text))
         kept = [word for word, count in counts.items() if count >= min_count and word != UNKNOWN]
