@@ -123,9 +123,9 @@ def heart_radii(pose: Pose, outline: Outlines, ratio: float) -> tuple[float, flo
     return 0.32 * width, 0.68 * width
 
 
-_HEART_DOWN = np.array([-0.05, 0.0, 0.12, 0.26, 0.42, 0.58, 0.72, 0.84, 0.93, 1.02, 1.10, 1.16])
-_HEART_LEFT = np.array([0.0, 0.34, 0.45, 0.55, 0.69, 0.84, 0.95, 1.0, 0.99, 0.92, 0.74, 0.0])
-_HEART_RIGHT = np.array([0.0, 0.42, 0.52, 0.62, 0.80, 0.94, 1.0, 0.98, 0.90, 0.76, 0.5, 0.0])
+_HEART_DOWN = np.array([-0.05, 0.0, 0.12, 0.26, 0.42, 0.58, 0.72, 0.84, 0.93, 1.04, 1.22, 1.45])
+_HEART_LEFT = np.array([0.0, 0.34, 0.45, 0.55, 0.69, 0.84, 0.95, 1.0, 0.99, 0.94, 0.78, 0.0])
+_HEART_RIGHT = np.array([0.0, 0.42, 0.52, 0.62, 0.80, 0.94, 1.0, 0.98, 0.92, 0.86, 0.7, 0.0])
 
 
 def heart_thickness(patient: Patient, pose: Pose, grid: Grid, outline: Outlines, *, ratio: float) -> Array:
@@ -140,7 +140,7 @@ def heart_thickness(patient: Patient, pose: Pose, grid: Grid, outline: Outlines,
         shape = widths * (1 + rng.normal(0, 0.035, 12))
         shape = shape ** (1 + 0.012 * (patient.heart_tilt_deg - 36)) if reach is left else shape
         sides.append(smooth_table(down, shape / shape.max() * reach, 41))
-    depth = smooth_table(down, np.array([0, 40, 56, 70, 84, 94, 98, 96, 90, 78, 50, 0]) * (0.7 + 0.7 * ratio), 41)
+    depth = smooth_table(down, np.array([0, 40, 56, 70, 84, 94, 98, 97, 96, 95, 85, 0]) * (0.7 + 0.7 * ratio), 41)
     x = grid.x - np.float32(yaw_shift(pose, HEART_DEPTH))
     u = x / np.maximum(np.where(x < 0, sides[0][grid.row], sides[1][grid.row]), np.float32(0.5))
     return depth[grid.row] * np.sqrt(np.maximum(1 - u * u, 0))
@@ -166,12 +166,12 @@ def _air(patient: Patient, grid: Grid, outline: Outlines) -> Array:
     """Path (mm) of air outside the lungs: trachea, main bronchi, gastric bubble, bowel."""
     out = np.zeros_like(grid.x)
     carina = outline.apex + 0.42 * patient.lung_height
-    window = grid.window((0, carina - 65), 80)
+    window = grid.window((0, carina - 110), 130)
     x = grid.x[window] - outline.spine[grid.row[window]] * 0.8 + 2
     y = grid.y[window]
-    tube = np.sqrt(np.maximum(81 - x * x, 0)) * 2
+    tube = np.sqrt(np.maximum(64 - x * x, 0)) * np.float32(1.7)
     out[window] = (
-        tube * smoothstep((carina - y) * np.float32(0.1)) * smoothstep((y - carina + 140) * np.float32(0.05))
+        tube * smoothstep((carina + 4 - y) * np.float32(0.022)) * smoothstep((y - carina + 225) * np.float32(0.03))
     )
     for side, angle, length in (("right", 62.0, 17.0), ("left", 38.0, 23.0)):
         s = sign(side)

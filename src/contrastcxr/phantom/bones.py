@@ -14,10 +14,10 @@ from contrastcxr.phantom.outlines import Outlines, at
 from contrastcxr.phantom.shapes import hollow_tube, smoothstep
 from contrastcxr.phantom.truth import Array, Patient, Pose
 
-CORTEX = 0.027  # per mm over soft tissue
-MARROW = 0.0055
-RIB_OUTER = 6.4
-RIB_INNER = 5.2
+CORTEX = 0.028  # per mm over soft tissue
+MARROW = 0.0038
+RIB_OUTER = 5.9
+RIB_INNER = 4.9
 RIBS = 11
 
 
@@ -112,7 +112,7 @@ def _vertebra() -> Array:
     body = np.maximum(1 - (x / (15.0 + 1.5 * np.abs(phase - 0.5))) ** 2, 0) ** 0.4
     disc = smoothstep((np.abs(phase - 0.5) - 0.40) * 14)
     plate = np.exp(-(((np.abs(phase - 0.5) - 0.40) * 24) ** 2))
-    bone = body * (0.15 - 0.075 * disc + 0.035 * plate)
+    bone = body * (0.11 - 0.055 * disc + 0.03 * plate)
     ring = np.hypot((np.abs(x) - 10.5) * 1.25, (phase - 0.32) * _VERTEBRA_PITCH)
     bone = bone + 0.055 * np.exp(-(((ring - 4.2) / 1.7) ** 2))
     spinous = np.hypot(x / 3.2, (phase - 0.78) * _VERTEBRA_PITCH / 5.2)

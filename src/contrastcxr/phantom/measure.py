@@ -31,8 +31,8 @@ DENSITY = {
     "Hernia": (0.6, 1.1),
     "Fracture": (0.6, 1.4),
     "Emphysema": (0.3, 1.3),
-    "Edema": (0.4, 1.7),
-    "Fibrosis": (0.4, 1.7),
+    "Edema": (0.3, 0.9),
+    "Fibrosis": (0.4, 2.0),
     "Consolidation": (0.4, 1.9),
 }
 ANY_DENSITY = (0.25, 2.4)
