@@ -141,15 +141,22 @@ def heart_thickness(patient: Patient, pose: Pose, grid: Grid, outline: Outlines,
         shape = shape ** (1 + 0.012 * (patient.heart_tilt_deg - 36)) if reach is left else shape
         sides.append(smooth_table(down, shape / shape.max() * reach, 41))
     depth = smooth_table(down, np.array([0, 40, 56, 70, 84, 94, 98, 97, 96, 95, 85, 0]) * (0.7 + 0.7 * ratio), 41)
-    x = grid.x - np.float32(yaw_shift(pose, HEART_DEPTH))
-    u = x / np.maximum(np.where(x < 0, sides[0][grid.row], sides[1][grid.row]), np.float32(0.5))
-    return depth[grid.row] * np.sqrt(np.maximum(1 - u * u, 0))
+    shift = np.float32(yaw_shift(pose, HEART_DEPTH))
+    out = np.zeros_like(grid.x)
+    index = np.flatnonzero((np.abs(grid.x - shift) < 1.1 * left) & (grid.y > top - 20))
+    row, x = grid.row.ravel()[index], grid.x.ravel()[index] - shift
+    u = x / np.maximum(np.where(x < 0, sides[0][row], sides[1][row]), np.float32(0.5))
+    out.ravel()[index] = depth[row] * np.sqrt(np.maximum(1 - u * u, 0))
+    return out
 
 
 def _mediastinum(patient: Patient, pose: Pose, grid: Grid, outline: Outlines) -> Array:
-    side = np.where(grid.x < 0, outline.mediastinum_right[grid.row], outline.mediastinum_left[grid.row])
-    u = (grid.x - outline.spine[grid.row] * np.float32(0.6)) / np.maximum(side, np.float32(0.5))
-    out = np.float32(120) * np.sqrt(np.maximum(1 - u * u, 0))
+    out = np.zeros_like(grid.x)
+    index = np.flatnonzero(np.abs(grid.x) < 80)
+    row, x = grid.row.ravel()[index], grid.x.ravel()[index]
+    side = np.where(x < 0, outline.mediastinum_right[row], outline.mediastinum_left[row])
+    u = (x - outline.spine[row] * np.float32(0.6)) / np.maximum(side, np.float32(0.5))
+    out.ravel()[index] = np.float32(120) * np.sqrt(np.maximum(1 - u * u, 0))
     arch_y = outline.apex + 0.27 * patient.lung_height
     shift = yaw_shift(pose, -10)
     for centre, radii in (
@@ -198,20 +205,22 @@ def _stomach(patient: Patient, grid: Grid, outline: Outlines, out: Array) -> Non
 def _body(patient: Patient, pose: Pose, grid: Grid, outline: Outlines) -> Array:
     u = grid.x / outline.body[grid.row]
     path = outline.body_depth[grid.row] * np.sqrt(np.maximum(1 - np.abs(u * u * u), 0))
-    path = np.maximum(path, _arms(patient, pose, grid, outline))
+    _arms(patient, pose, grid, outline, path)
     _breasts(patient, grid, outline, path)
     return path
 
 
-def _arms(patient: Patient, pose: Pose, grid: Grid, outline: Outlines) -> Array:
+def _arms(patient: Patient, pose: Pose, grid: Grid, outline: Outlines, path: Array) -> None:
     top = outline.apex + patient.shoulder_drop
-    y = grid.y - np.float32(top - 4)
-    centre = at(outline.body, 0.0) + 14 + pose.arms * np.maximum(y, 0) * np.float32(0.55)
+    inner = at(outline.body, 0.0) + 14
     radius = np.float32(33 + 16 * patient.habitus)
-    d = np.abs(grid.x) - centre
+    index = np.flatnonzero(np.abs(grid.x) > inner - radius)
+    y = grid.y.ravel()[index] - np.float32(top - 4)
+    d = np.abs(grid.x.ravel()[index]) - inner - pose.arms * np.maximum(y, 0) * np.float32(0.55)
     tube = np.sqrt(np.maximum(radius * radius - d * d - np.minimum(y, 0) ** 2, 0)) * 2
     bone = hollow_tube(np.hypot(d, np.minimum(y - 10, 0)), 11, 7.5, 1.6, 0.4)
-    return tube + bone
+    flat = path.ravel()
+    flat[index] = np.maximum(flat[index], tube + bone)
 
 
 def _breasts(patient: Patient, grid: Grid, outline: Outlines, path: Array) -> None:

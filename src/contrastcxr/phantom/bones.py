@@ -38,7 +38,7 @@ def ribs(patient: Patient, pose: Pose, grid: Grid, outline: Outlines) -> Array:
     """Attenuation `[S, S]` of ten and a half rib pairs, each a hollow tube round the lung."""
     heights = rib_heights(patient)
     wall = np.where(grid.x < 0, outline.wall_right[grid.row], outline.wall_left[grid.row]) + np.float32(3.5)
-    inside = (wall > 18) & (np.abs(grid.x) < wall)
+    inside = (wall > 18) & (np.abs(grid.x) < wall) & (grid.y < heights[-1] + 90)
     index = np.flatnonzero(inside)
     x, y, w = grid.x.ravel()[index], grid.y.ravel()[index], wall.ravel()[index]
     out = np.zeros(grid.x.size, np.float32)

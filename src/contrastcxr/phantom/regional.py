@@ -37,7 +37,7 @@ def paint_heart(lesion: Lesion, scene: Scene) -> Paint:
     grown = heart_thickness(patient, pose, scene.grid, scene.outline, ratio=lesion.extent[0])
     added = np.minimum(np.maximum(grown - np.maximum(scene.heart, scene.centre), 0), scene.lung)
     fill = smoothstep(added * np.float32(1 / 30)) * added
-    return Paint(EVERYWHERE, LUNG_GAIN * fill, grown > 14)
+    return Paint(EVERYWHERE, LUNG_GAIN * fill, (grown > 14) & (scene.grid.y < scene.outline.dome_left + 14))
 
 
 def paint_effusion(lesion: Lesion, scene: Scene) -> Paint:
@@ -99,8 +99,8 @@ def _region(c: Chest, lesion: Lesion, *, soft: float, wobble: float) -> Array:
 def paint_consolidation(lesion: Lesion, scene: Scene) -> Paint:
     """Airspace filled with fluid inside one lobe, air bronchograms left open."""
     c = chest(scene, lesion.side)
-    inside = _region(c, lesion, soft=0.45, wobble=0.16)
-    patchy = np.clip(1 + 0.13 * ripples(lesion.seed + 1, c.x, c.y, 13), 0.4, 1.5)
+    inside = _region(c, lesion, soft=0.6, wobble=0.08)
+    patchy = np.clip(1 + 0.07 * ripples(lesion.seed + 1, c.x, c.y, 13), 0.4, 1.5)
     air = 1 - 0.4 * _bronchogram(lesion, scene, c)
     fill = 0.42 * c.lung * inside * patchy * air
     change = LUNG_GAIN * np.float32(lesion.density) * fill
@@ -157,9 +157,9 @@ def paint_emphysema(lesion: Lesion, scene: Scene) -> Paint:
     """Dark lung with sparse vessels and thin-walled bullae in one lung."""
     c = chest(scene, lesion.side)
     inside = _region(c, lesion, soft=0.6, wobble=0.08)
-    cells = ripples(lesion.seed, c.x, c.y, 34)
+    cells = ripples(lesion.seed, c.x, c.y, 42)
     walls = np.exp(-((cells / 0.09) ** 2)) * inside
-    thin = MU_LUNG * 0.55 * c.lung * (1 + 0.3 * cells)
+    thin = MU_LUNG * 0.55 * c.lung * (1 + 0.15 * cells)
     change = 0.035 * walls - (thin + 0.75 * scene.vessels[c.window]) * inside
     return Paint(
         c.window, (np.float32(lesion.density) * change).astype(np.float32), (inside > 0.3) & (c.lung > 12)

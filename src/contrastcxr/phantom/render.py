@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy import ndimage
 
 from contrastcxr.errors import RequestError
 from contrastcxr.phantom.anatomy import Scene, build_scene
@@ -15,6 +16,7 @@ from contrastcxr.phantom.physics import collimate, expose, sharpen, tone
 from contrastcxr.phantom.truth import XYXY, Array, Mask, PhantomParameters, Rendered, Technique, ViewName
 
 SMALLEST, LARGEST = 32, 4096
+LARGEST_DRAWN = 1024  # anatomy finer than .4 mm is interpolated; noise and display are computed at full size
 
 
 def render(parameters: PhantomParameters, *, size: int = 512, view: ViewName = "frontal") -> Rendered:
@@ -41,13 +43,28 @@ def render(parameters: PhantomParameters, *, size: int = 512, view: ViewName = "
     if view != "frontal":
         raise RequestError(f"phantom view '{view}'; expected 'frontal' or 'lateral'")
     grid = make_grid(parameters.pose, size=size)
-    scene = build_scene(parameters, grid)
+    drawn = grid if size <= LARGEST_DRAWN else make_grid(parameters.pose, size=-(-size // 2))
+    scene = build_scene(parameters, drawn)
     paints = [paint(lesion, scene) for lesion in parameters.lesions]
-    attenuation = compose(scene, paints)
-    masks = {i: full_mask(p, grid, parameters) for i, p in enumerate(paints)}
+    attenuation = enlarge(compose(scene, paints), size)
+    masks = {i: doubled(full_mask(p, drawn, parameters), size) for i, p in enumerate(paints)}
     masks = {i: mask for i, mask in masks.items() if mask.any()}
     pixels = display(attenuation, parameters, grid)
     return Rendered(pixels, {i: mask_box(m) for i, m in masks.items()}, masks, grid.pitch)
+
+
+def enlarge(field: Array, size: int) -> Array:
+    """A field interpolated linearly to `[size, size]`."""
+    if field.shape[0] == size:
+        return field
+    return np.asarray(
+        ndimage.zoom(field, size / field.shape[0], order=1, mode="nearest", grid_mode=True), dtype=np.float32
+    )
+
+
+def doubled(mask: Mask, size: int) -> Mask:
+    """A mask with every pixel doubled, cut to `[size, size]`; itself when it has that size."""
+    return mask if mask.shape[0] == size else mask.repeat(2, 0).repeat(2, 1)[:size, :size]
 
 
 def compose(scene: Scene, paints: list[Paint]) -> Array:

@@ -38,7 +38,7 @@ def hollow_tube(distance: Array, outer: float, inner: float, cortex: float, marr
 
 def smoothstep(value: Array) -> Array:
     """0 below 0, 1 above 1, smooth between."""
-    t = np.clip(value, 0, 1)
+    t = np.minimum(np.maximum(value, 0), 1)
     return t * t * (3 - 2 * t)
 
 
@@ -68,13 +68,19 @@ def splat(grid: Grid, x: np.ndarray, y: np.ndarray, amount: np.ndarray) -> Array
     column, line, value = column[inside], line[inside], amount[inside]
     c0, l0 = column.astype(np.int32), line.astype(np.int32)
     fc, fl = column - c0, line - l0
-    base = l0 * size + c0
+    out = np.zeros((size, size), np.float32)
+    if not value.size:
+        return out
+    left, top = int(c0.min()), int(l0.min())
+    width, height = int(c0.max()) - left + 2, int(l0.max()) - top + 2
+    base = (l0 - top) * width + (c0 - left)
     low, high = value * (1 - fl), value * fl
-    flat = np.zeros(size * size)
-    for step, weight in ((0, low * (1 - fc)), (1, low * fc), (size, high * (1 - fc)), (size + 1, high * fc)):
-        flat[step:] += np.bincount(base, weights=weight, minlength=size * size)[: size * size - step]
+    flat = np.zeros(width * height)
+    for step, weight in ((0, low * (1 - fc)), (1, low * fc), (width, high * (1 - fc)), (width + 1, high * fc)):
+        flat[step:] += np.bincount(base, weights=weight, minlength=flat.size)[: flat.size - step]
     scale = float(np.hypot(grid.forward[0, 0], grid.forward[1, 0])) / grid.pitch
-    return (flat * scale**2).astype(np.float32).reshape(size, size)
+    out[top : top + height, left : left + width] = (flat * scale**2).reshape(height, width)
+    return out
 
 
 def ribbon(
@@ -86,7 +92,7 @@ def ribbon(
     strips fine enough for the grid's pixels.
     """
     step = np.linalg.norm(np.diff(points, axis=1), axis=2).max(initial=0.1)
-    along = max(1, int(np.ceil(step / (grid.pitch * 1.1))))
+    along = max(1, int(np.ceil(step / (grid.pitch * 1.35))))
     points, radius = points.astype(np.float32), radius.astype(np.float32)
     t = np.linspace(0, points.shape[1] - 1, (points.shape[1] - 1) * along + 1)
     low = np.minimum(t.astype(int), points.shape[1] - 2)
@@ -96,7 +102,7 @@ def ribbon(
     d = np.gradient(p, axis=1)
     length = np.maximum(np.linalg.norm(d, axis=2), 1e-6)
     normal = np.stack([-d[..., 1], d[..., 0]], axis=-1) / length[..., None]
-    strips = max(2, int(np.ceil(2 * float(radius.max(initial=0.1)) / (grid.pitch * 1.1))))
+    strips = max(2, int(np.ceil(2 * float(radius.max(initial=0.1)) / (grid.pitch * 1.35))))
     offset = ((np.arange(strips, dtype=np.float32) + 0.5) / strips * 2 - 1).astype(np.float32)
     q = p[:, :, None] + normal[:, :, None] * (offset[None, None, :, None] * r[..., None, None])
     chord = 2 * flatness * r[..., None] * np.sqrt(1 - offset**2)
