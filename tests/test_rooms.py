@@ -46,6 +46,12 @@ def dotted(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
+def submodule(module: str, name: str) -> str:
+    """`module.name` where that is a module of its own, else `module`, which defines the name."""
+    inner = PACKAGE.parent / module.replace(".", "/") / name
+    return f"{module}.{name}" if inner.is_dir() or inner.with_suffix(".py").exists() else module
+
+
 def imports(path: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom):
@@ -54,12 +60,7 @@ def imports(path: Path) -> Iterator[str]:
             if module == "contrastcxr":
                 yield from (f"contrastcxr.{alias.name}" for alias in node.names if alias.name != "__version__")
             elif module.startswith("contrastcxr."):
-                yield module
-                yield from (
-                    f"{module}.{alias.name}"
-                    for alias in node.names
-                    if (PACKAGE.parent / module.replace(".", "/") / f"{alias.name}.py").exists()
-                )
+                yield from {submodule(module, alias.name) for alias in node.names}
         elif isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names if alias.name.startswith("contrastcxr."))
 

@@ -16,10 +16,10 @@ import numpy as np
 from contrastcxr.phantom.anatomy import LUNG_GAIN, MU_LUNG, MU_SOFT, heart_radii
 from contrastcxr.phantom.bones import CORTEX, MARROW
 from contrastcxr.phantom.grid import Grid, make_grid
+from contrastcxr.phantom.masks import full_mask, mask_box
 from contrastcxr.phantom.outlines import Outlines, at, outlines
 from contrastcxr.phantom.paint import Paint, ripples
 from contrastcxr.phantom.physics import collimate, expose, sharpen, tone
-from contrastcxr.phantom.render import full_mask, mask_box
 from contrastcxr.phantom.shapes import ellipsoid, hollow_tube, interpolate, smoothstep
 from contrastcxr.phantom.truth import Array, Lesion, PhantomParameters, Rendered
 
