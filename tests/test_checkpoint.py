@@ -165,3 +165,11 @@ def test_a_folder_that_cannot_be_written_leaves_nothing(tiny: Checkpoint, tmp_pa
     with pytest.raises(OutputError):
         save_checkpoint(tmp_path / "file" / "checkpoint.safetensors", tiny)
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_checkpoint_names_no_folder_of_the_machine_it_was_made_on(tiny: Checkpoint, tmp_path: Path) -> None:
+    data = tiny.config.data.model_copy(update={"root": "/somewhere/private"})
+    path = tmp_path / "checkpoint.safetensors"
+    save_checkpoint(path, replace(tiny, config=tiny.config.model_copy(update={"data": data})), dtype="float32")
+    assert b"/somewhere/private" not in path.read_bytes()
+    assert load_checkpoint(path).config.data.root is None

@@ -144,9 +144,15 @@ def _stored(name: str, value: Tensor, dtype: SaveDtype) -> Tensor:
     return kept.float() if kept.abs().amax() > torch.finfo(torch.float16).max else kept.half()
 
 
+def _portable(config: SystemConfig) -> dict[str, Any]:
+    """The configuration without the folder its data lay in: a checkpoint travels and names no machine's place."""
+    values = config.to_dict()
+    return {**values, "data": {**values["data"], "root": None}}
+
+
 def _to_metadata(checkpoint: Checkpoint) -> dict[str, str]:
     values: dict[str, Any] = {
-        "config": checkpoint.config.to_dict(),
+        "config": _portable(checkpoint.config),
         "vocabulary": checkpoint.tokenizer.to_dict(),
         "labels": list(checkpoint.labels),
         "preprocessing": checkpoint.preprocess.model_dump(mode="json"),

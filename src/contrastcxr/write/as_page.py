@@ -148,7 +148,9 @@ def _by_probability(finding: Finding) -> tuple[float, str]:
 
 
 def _weighted(image_id: str, weight: float) -> Values:
-    return {"id": image_id, "weight": weight, "percent": f"{weight * 100:.1f} %"}
+    study, _, view = image_id.partition("/")
+    shown = view if view.startswith(study) else image_id  # a view named after its study names both
+    return {"id": shown, "weight": weight, "percent": f"{weight * 100:.1f} %"}
 
 
 def _normal(match: Any, pictures: Pictures) -> Values:
