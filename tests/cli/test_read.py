@@ -200,3 +200,16 @@ def test_a_view_that_cannot_be_read_is_said_on_the_reading(model: Path, pictures
     (reading,) = contrastcxr.read(pictures / "studies.jsonl", model=model, on_failure=failures.append)
     assert len(failures) == 1
     assert any("could not be read" in flag.message for flag in reading.flags)
+
+
+@pytest.mark.parametrize("verb", ["read", "evaluate"])
+def test_a_pickle_is_refused_and_the_flag_is_named(
+    verb: str, command: Any, pictures: Path, tmp_path: Path
+) -> None:
+    state = tmp_path / "last.ckpt"
+    state.write_bytes(b"cos\nsystem\n(S'touch gone'\ntR.")
+    asked = (pictures,) if verb == "read" else (state, "--data", "phantom:smoke", "--limit", 1)
+    ran = command(verb, *asked, *(("--model", state) if verb == "read" else ()), "--out", tmp_path / "out")
+    assert ran.status == 2
+    assert "--allow-pickle" in ran.err
+    assert not (tmp_path / "out").exists()

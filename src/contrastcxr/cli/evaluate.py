@@ -44,6 +44,7 @@ def evaluate(
     cache: Annotated[
         Path | None, typer.Option("--cache", help="Folder for features; default $CONTRASTCXR_CACHE or .cache.")
     ] = None,
+    allow_pickle: output.AllowPickle = False,
     device: output.Device = "cpu",
     dtype: output.Dtype = None,
     seed: output.Seed = 0,
@@ -60,7 +61,7 @@ def evaluate(
     from contrastcxr.evaluate import evaluate as run
 
     found = run(
-        _system(model, readings, device=device, dtype=dtype, seed=seed),
+        _system(model, readings, device=device, dtype=dtype, seed=seed, allow_pickle=allow_pickle),
         data=data,
         split=split,
         protocol=protocol,
@@ -91,7 +92,7 @@ def summary(found: Evaluation, out: Path) -> str:
 
 
 def _system(
-    model: str | None, readings: Path | None, *, device: str, dtype: str | None, seed: int
+    model: str | None, readings: Path | None, *, device: str, dtype: str | None, seed: int, allow_pickle: bool
 ) -> Reader | Sequence[Reading]:
     if readings is not None:
         from contrastcxr.evaluate import load_readings
@@ -100,4 +101,4 @@ def _system(
     from contrastcxr.read.reader import Reader
 
     assert model is not None  # one of the two was given
-    return Reader.from_checkpoint(model, device=device, dtype=dtype, seed=seed)
+    return Reader.from_checkpoint(model, device=device, dtype=dtype, seed=seed, allow_pickle=allow_pickle)

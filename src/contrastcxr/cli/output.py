@@ -24,6 +24,9 @@ Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more; show w
 Seed = Annotated[int, typer.Option("--seed", help="Everything drawn at random follows from this number.")]
 Device = Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1, mps …")]
 Dtype = Annotated[str | None, typer.Option("--dtype", help="float32, bfloat16 or float16; default float32.")]
+AllowPickle = Annotated[
+    bool, typer.Option("--allow-pickle", help="Read a training state (last.ckpt) too, its weights only.")
+]
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,7 @@ def read(
     keep_ids: Annotated[
         bool, typer.Option("--keep-ids", help="Keep the identifiers of DICOM studies instead of hashes.")
     ] = False,
+    allow_pickle: output.AllowPickle = False,
     device: output.Device = "cpu",
     dtype: output.Dtype = None,
     seed: output.Seed = 0,
@@ -53,6 +54,7 @@ def read(
         device=device,
         dtype=dtype,
         seed=seed,
+        allow_pickle=allow_pickle,
     )
 
     failures: list[Failure] = []

@@ -43,6 +43,7 @@ def read(
     device: str = "cpu",
     dtype: str | None = None,
     seed: int = 0,
+    allow_pickle: bool = False,
     on_failure: OnFailure | None = None,
 ) -> list[Reading]:
     """Read studies from files and folders, and write a page of each when `out` is given.
@@ -57,6 +58,7 @@ def read(
         device: `cpu`, `cuda`, `mps` …
         dtype: `float32`, `bfloat16` or `float16`; None is float32.
         seed: of sampling.
+        allow_pickle: read a training state (`last.ckpt`) too, and then its weights only.
         on_failure: called with each input that could not be read; without it the first one raises.
 
     Raises:
@@ -65,7 +67,14 @@ def read(
         OutputError: a file cannot be written and there is no `on_failure`.
     """
     desk = open_desk(
-        model=model, out=out, formats=formats, pool_roots=pool_roots, device=device, dtype=dtype, seed=seed
+        model=model,
+        out=out,
+        formats=formats,
+        pool_roots=pool_roots,
+        device=device,
+        dtype=dtype,
+        seed=seed,
+        allow_pickle=allow_pickle,
     )
     several = [paths] if isinstance(paths, str | Path) else list(paths)
     fail = on_failure or _raise
@@ -161,6 +170,7 @@ def open_desk(
     device: str,
     dtype: str | None,
     seed: int,
+    allow_pickle: bool = False,
 ) -> Desk:
     """Return a desk after checking the whole request, before any input is touched.
 
@@ -175,7 +185,7 @@ def open_desk(
     from contrastcxr.read.reader import Reader
 
     _check_device(device)
-    reader = Reader.from_checkpoint(model, device=device, dtype=dtype, seed=seed)
+    reader = Reader.from_checkpoint(model, device=device, dtype=dtype, seed=seed, allow_pickle=allow_pickle)
     return Desk(reader, writers, None if out is None else Path(out))
 
 
