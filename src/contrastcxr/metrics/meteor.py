@@ -7,13 +7,11 @@ cheap.  One Java process serves a whole call, always ends with it, and is killed
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
 import re
 import shutil
 import subprocess
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,8 +59,7 @@ def meteor_counts(
         return MeteorCounts(None, "METEOR needs pycocoevalcap; install contrastcxr[metrics]")
     limit = _START_SECONDS + _SECONDS_A_PAIR * len(references) if seconds is None else seconds
     lines = [f"SCORE ||| {_plain(r)} ||| {_plain(c)}" for r, c in zip(references, candidates, strict=True)]
-    with _without_spaces(jar) as reachable:
-        return _ask(program, reachable, lines, seconds=limit)
+    return _ask(program, jar, lines, seconds=limit)
 
 
 def score_from_totals(totals: Floats) -> Floats:
@@ -96,7 +93,9 @@ def _without_whole_chunks(counts: Floats) -> Floats:
 
 
 def _ask(program: str, jar: Path, lines: list[str], *, seconds: float) -> MeteorCounts:
-    command = [program, "-Xmx1G", "-jar", str(jar), "-", "-", "-stdio", "-l", "en", "-norm"]
+    # The program misreads a path with spaces where it looks for its own table, so it is told where that is.
+    table = jar.parent / "data" / "paraphrase-en.gz"
+    command = [program, "-Xmx1G", "-jar", str(jar), "-", "-", "-stdio", "-l", "en", "-norm", "-a", str(table)]
     try:
         done = subprocess.run(
             command,
@@ -114,18 +113,6 @@ def _ask(program: str, jar: Path, lines: list[str], *, seconds: float) -> Meteor
     if done.returncode != 0 or len(rows) != len(lines) or any(len(row) != COUNTS for row in rows):
         return MeteorCounts(None, f"METEOR answered {len(rows)} of {len(lines)} pairs (exit {done.returncode})")
     return MeteorCounts(_without_whole_chunks(np.asarray(rows, np.float64).reshape(len(rows), COUNTS)))
-
-
-@contextlib.contextmanager
-def _without_spaces(jar: Path) -> Iterator[Path]:
-    """The jar under a path without spaces: the program looks for its tables beside itself and cannot read one."""
-    if " " not in str(jar):
-        yield jar
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        link = Path(folder) / "meteor"
-        link.symlink_to(jar.parent, target_is_directory=True)
-        yield link / jar.name
 
 
 def _plain(text: str) -> str:
