@@ -19,8 +19,10 @@ SCORES = {
     "rouge_l": "ROUGE-L",
     "cider": "CIDEr",
     "positive_f1": "positive-finding F1",
+    "missed_abnormality": "abnormal studies with no abnormality called",
+    "invented_abnormality": "studies with an invented abnormality",
     "auc_mean": "mean AUC of the finding head",
-    "distinct": "distinct reports per report",
+    "distinct_reports": "distinct reports per report",
 }
 WARNING = (
     "**Research only; not a medical device.** It was made so that every part of contrastcxr can be seen working. "
