@@ -40,6 +40,8 @@ NUISANCE = "The same labels predicted from things that are no finding:"
 def figure(score: dict[str, Any] | None) -> str:
     if score is None or score.get("value") is None:
         return "–"
+    if score["low"] is None:
+        return f"{score['value']:.3f}"
     return f"{score['value']:.3f} ({score['low']:.3f}–{score['high']:.3f})"
 
 
