@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.pop("CONTRASTCXR_CACHE", None)  # no test reads or fills a user's cache
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -60,6 +60,18 @@ def test_changed_code_draws_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert len(list((tmp_path / "studies").iterdir())) == 2
 
 
+def test_pixels_in_memory_are_not_sent_to_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from small_corpus import corpus
+
+    monkeypatch.setenv("CONTRASTCXR_CACHE", str(tmp_path))
+    first = drawn(corpus, "smoke", split="test", seed=0, limit=3)
+    drawn.cache_clear()
+    again = drawn(corpus, "smoke", split="test", seed=0, limit=3)
+    assert [s.study_id for s in again] == [s.study_id for s in first]
+    assert all(view.pixels is not None for study in again for view in study.views)
+    assert not list(tmp_path.rglob("*.jsonl"))
+
+
 def test_a_real_phantom_goes_to_disk_and_back_without_loss(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

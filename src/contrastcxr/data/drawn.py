@@ -32,6 +32,8 @@ def drawn(draw: Draw, level: str, *, split: str, seed: int, limit: int | None) -
         lines = path.read_text(encoding="utf-8").splitlines()
         return tuple(Study.model_validate_json(line) for line in lines)
     studies = tuple(draw(level, split=split, seed=seed, limit=limit))
+    if any(view.locator is None for study in studies for view in study.views):
+        return studies  # pixels in memory only: JSON would lose them
     with atomic_write(path) as file:
         file.writelines(study.model_dump_json(by_alias=True) + "\n" for study in studies)
     return studies
