@@ -70,24 +70,31 @@ def check(
 def _report(source: Source) -> dict[str, Any]:
     studies = source.studies()
     views = [view for study in studies for view in study.views]
+    held = source.inventory()
     return {
         "source": source.name,
         "licence": source.licence.terms,
+        "from": source.licence.where,
+        "reports": "none" if held.reports is None else held.reports,
         "studies": len(studies),
         "patients": len({study.patient_id for study in studies if study.patient_id is not None}),
-        "images": len(views),
+        "images": held.images,
         "splits": dict(Counter(study.split or "none" for study in studies)),
         "views": dict(Counter(view.position for view in views)),
         "read by": dict(Counter(r.author.name for study in studies for r in study.readings)),
+        **held.counts,
+        "notes": list(held.notes),
         "missing": len(source.missing),
         "first missing": list(source.missing[:SHOWN]),
     }
 
 
 def _lines(report: dict[str, Any]) -> list[str]:
-    plain = {key: value for key, value in report.items() if key != "first missing"}
-    lines = [f"{key:<10} {_words(value)}" for key, value in plain.items()]
-    return [*lines, *(f"  missing  {line}" for line in report["first missing"])]
+    plain = {key: value for key, value in report.items() if key not in ("notes", "first missing")}
+    wide = max(len(key) for key in plain)
+    lines = [f"{key:<{wide}}  {_words(value)}" for key, value in plain.items()]
+    notes = [f"  note     {line}" for line in report["notes"]]
+    return [*lines, *notes, *(f"  missing  {line}" for line in report["first missing"])]
 
 
 def _words(value: Any) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
 
 from contrastcxr.errors import RequestError, UnknownNameError
 from contrastcxr.form import Study
@@ -21,6 +22,23 @@ class Licence:
     where: str
 
 
+@dataclass(frozen=True)
+class Inventory:
+    """What the tables of a source name, beside what the folder holds.
+
+    Attributes:
+        images: image files that the tables name, there or not.
+        reports: texts that the tables name; None for a source without texts.
+        counts: whatever else is worth knowing of this source, in words.
+        notes: one line for each thing that is there but is left out, or is wrong without being missing.
+    """
+
+    images: int
+    reports: int | None = None
+    counts: Mapping[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
 class Source(ABC):
     """Studies of one data set, in its splits."""
 
@@ -28,11 +46,18 @@ class Source(ABC):
     licence: Licence
     splits: tuple[str, ...]
     """Names of the splits that are there, in the order training, validation, test."""
+    images: Literal["there", "any"] = "there"
+    """`any`: views whose image file is absent stay in their studies, for work on texts and labels alone."""
 
     @property
     def missing(self) -> tuple[str, ...]:
         """Images that the tables name and the folder does not hold; their studies are left out."""
         return ()
+
+    def inventory(self) -> Inventory:
+        """Count what the tables name; never reads a pixel."""
+        views = sum(len(study.views) for study in self._load())
+        return Inventory(images=views + (len(self.missing) if self.images == "there" else 0))
 
     @abstractmethod
     def _load(self) -> Iterable[Study]:

@@ -29,6 +29,7 @@ class DataSpec:
     root: str
     split: str | None = None
     params: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, str] = field(default_factory=dict)
 
     def integer(self, name: str, default: int) -> int:
         """The whole number that a parameter states.
@@ -61,6 +62,8 @@ class SourceKind:
     splits: tuple[str, ...]
     params: tuple[str, ...]
     licence: Licence
+    options: tuple[str, ...] = ()
+    """Further roots and settings after the first, `name:root,key=value`."""
 
 
 class Paths(Source):
@@ -206,16 +209,17 @@ def parse_spec(text: str) -> DataSpec:
     rest, split = _split_off(rest, kind)
     root, options = _options(rest)
     for option in options:
-        raise RequestError(
-            f"{text}: {name} has no option '{option}'; parameters follow a '?': {', '.join(kind.params)}"
-        )
+        if option not in kind.options:
+            raise RequestError(
+                f"{text}: {name} has no option '{option}'; parameters follow a '?': {', '.join(kind.params)}"
+            )
     params = dict(parse_qsl(query, keep_blank_values=True))
     for param in params:
         if param not in kind.params:
             raise UnknownNameError(f"parameter of {name}", param, kind.params)
     if not root:
         raise RequestError(f"{text}: no {kind.root} after '{name}:'; expected {name}:<{kind.root}>")
-    return DataSpec(text=text, name=name, root=root, split=split, params=params)
+    return DataSpec(text=text, name=name, root=root, split=split, params=params, options=options)
 
 
 def _scheme(text: str) -> tuple[str, str]:
