@@ -10,7 +10,7 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "src" / "contrastcxr"
 ROOMS = (
-    ("errors", "form", "files"),
+    ("errors", "form", "files", "published"),
     ("vocab",),
     ("text",),
     ("phantom",),

@@ -183,7 +183,7 @@ TABLES: Mapping[str, PublishedTable] = {
         notes=(
             _IOU_LABELS,
             _ONE_TRAINING,
-            "T = 0.5, 0%, Ours: our copy is garbled in its last columns, which are taken from the same row in Table 2.",
+            "T = 0.5, 0%, Ours: our copy garbles the last columns; they are those of the same row in Table 2.",
         ),
     ),
     "cia-net table4": PublishedTable(
