@@ -9,6 +9,7 @@ import typer
 
 from contrastcxr.cli import output
 from contrastcxr.errors import RequestError
+from contrastcxr.files import default_cache
 
 SOME_FAILED = 1
 
@@ -21,6 +22,10 @@ def reproduce(
         str, typer.Option("--rows", help="Comma between rows, such as nic-none,nic-normal; default all.")
     ] = "",
     seeds: Annotated[str, typer.Option("--seeds", help="Comma between seeds; default those of the plan.")] = "",
+    published: Annotated[
+        bool,
+        typer.Option("--published", help="Print the paper's own figures and what is known of them; run nothing."),
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the expected hours and do nothing.")] = False,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the records.")] = Path("results"),
     runs: Annotated[Path, typer.Option("--runs", help="Folder for the run folders.")] = Path("runs"),
@@ -40,11 +45,13 @@ def reproduce(
 ) -> None:
     """Run the rows of a table that are not recorded yet; rows already recorded are skipped."""
     said = output.begin(quiet=quiet, as_json=as_json, verbose=verbose)
+    if published:
+        _print_published(said, paper, table)
+        return
     # Imported here: PyTorch takes seconds, and --help must not wait for it.
     from contrastcxr.reproduce import Limits, Places, find_plan, run_rows, task_of
     from contrastcxr.reproduce.estimate import expect, in_words
     from contrastcxr.reproduce.rows import recorded
-    from contrastcxr.train.features import default_cache
 
     task = task_of(*find_plan(paper, table, path=plan), data)
     chosen = task.rows(wanted=_list(rows), seeds=_numbers(seeds))
@@ -65,6 +72,20 @@ def reproduce(
     said.result_json([{"row": record.row, "seed": record.seed} for record in recorded(task, places)])
     if failed:
         raise typer.Exit(SOME_FAILED)
+
+
+def _print_published(said: output.Output, paper: str, table: str) -> None:
+    from contrastcxr.published import published_table
+
+    printed = published_table(paper, table)
+    rows = [{**row.keys, **row.cells} for row in printed.rows]
+    shown = [{name: value or "-" for name, value in row.items()} for row in rows]
+    unit = "in percent" if printed.percent else "as fractions"
+    said.result(f"{paper} {table}: {printed.title} ({unit})")
+    said.result(output.table(shown))
+    for note in printed.notes:
+        said.result(f"note: {note}")
+    said.result_json({"title": printed.title, "percent": printed.percent, "rows": rows, "notes": printed.notes})
 
 
 def _list(text: str) -> list[str]:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from contrastcxr.config import SystemConfig, load_config
 from contrastcxr.data.sources import SOURCES, parse_spec
 from contrastcxr.errors import ConfigError, RequestError, UnknownNameError
+from contrastcxr.published import TABLES
 
 BASELINES = "baselines"
 _CHECKOUT = Path(__file__).resolve().parents[3]
@@ -132,16 +133,26 @@ def find_plan(paper: str, table: str, *, path: Path | None = None) -> tuple[Plan
 
     Raises:
         UnknownNameError: no such paper or table.
+        RequestError: a table of the paper whose rows cannot be trained here.
         ConfigError: the plan file is absent or not a plan.
     """
     if paper not in PAPERS:
         raise UnknownNameError("paper", paper, PAPERS)
     if path is None:
         if table not in PAPERS[paper]:
-            known = [f"{p} {t}" for p, tables in PAPERS.items() for t in tables]
-            raise UnknownNameError("table", f"{paper} {table}", known)
+            raise _no_plan(paper, table)
         path = _located(PAPERS[paper][table])
     return _read(path), path.parent
+
+
+def _no_plan(paper: str, table: str) -> RequestError:
+    known = [f"{p} {t}" for p, tables in PAPERS.items() for t in tables]
+    if f"{paper} {table}" not in TABLES:
+        return UnknownNameError("table", f"{paper} {table}", [*known, *TABLES])
+    return RequestError(
+        f"{paper} {table}: its rows cannot be trained here yet, only {', '.join(known)}; "
+        "--published prints the paper's figures"
+    )
 
 
 def task_of(plan: Plan, folder: Path, data: str) -> Task:
