@@ -7,6 +7,7 @@ case, or stands inside a line in capitals, and ends in a colon.
 from __future__ import annotations
 
 import re
+from typing import Literal
 
 from contrastcxr.form import Report
 from contrastcxr.text.clean import clean, split_sentences
@@ -117,3 +118,26 @@ def _file(parts: dict[str, str], section: str, body: str) -> None:
 
 def _joined(*texts: str) -> str:
     return "\n\n".join(text.strip() for text in texts if text.strip())
+
+
+def said_ranges(raw: str) -> list[tuple[Literal["findings", "impression"], int, int]]:
+    """The stretches `[start, end)` of a raw report that describe the picture, each with its section.
+
+    Without headings that is the whole text, as findings.  What stands under another heading is left out, down to
+    the first empty line; free text after it, and text before the first heading, count as findings.
+    """
+    matches = list(_HEADING.finditer(raw)) if ":" in raw else []
+    if not matches:
+        return [("findings", 0, len(raw))]
+    ranges: list[tuple[Literal["findings", "impression"], int, int]] = [("findings", 0, matches[0].start())]
+    ends = [*(match.start() for match in matches[1:]), len(raw)]
+    for match, end in zip(matches, ends, strict=True):
+        name, start = _section(match), match.end()
+        if name == "impression":
+            ranges.append(("impression", start, end))
+            continue
+        if name not in _LONG and name != "chest":
+            gap = _PARAGRAPH.search(raw, start, end)
+            start = gap.end() if gap else end
+        ranges.append(("findings", start, end))
+    return [one for one in ranges if one[1] < one[2]]

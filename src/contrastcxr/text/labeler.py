@@ -1,0 +1,102 @@
+"""The rule-based labeler: the 14 CheXpert findings of a report, and the words that said so.
+
+What is looked for, what denies or doubts it and how far that reaches is data (`labeling/rules/*.yaml`); the
+pipeline is sentences -> signs (one automaton over words) -> scope -> statements -> the account of a report.
+After the idea of Irvin et al. 2019 (CheXpert), rules and wording ours.  docs/labeler.md has definitions and figures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import cache
+
+from contrastcxr.form import Finding, Report
+from contrastcxr.text.labeling.account import Placed, account
+from contrastcxr.text.labeling.attributes import attach
+from contrastcxr.text.labeling.mentions import Mention, Statement
+from contrastcxr.text.labeling.rules import Rules, default_rules
+from contrastcxr.text.labeling.scope import Scope
+from contrastcxr.text.labeling.sentences import sentences, words
+from contrastcxr.text.sections import said_ranges
+
+NAME = "contrastcxr labeler"
+VERSION = "1"
+_KEPT = 1 << 15
+
+
+class Labeler:
+    """Labels texts and reports by rules.
+
+    Sentences repeat across reports: the statements of the last ones read are kept, in a store that is emptied when
+    it holds `keep` sentences, so that memory stays flat however many reports pass.
+    """
+
+    def __init__(self, rules: Rules | None = None, *, keep: int = _KEPT) -> None:
+        self._rules = rules or default_rules()
+        self._keep = keep
+        self._known: dict[str, tuple[Statement, ...]] = {}
+
+    def label(self, text: str) -> tuple[Finding, ...]:
+        """The 14 findings of a text, in CheXpert's order.
+
+        Where the text has headings, what stands under indication, comparison or technique is passed over.  A span
+        counts characters of `text` as it was given; its section is the heading's.
+        """
+        return account([one for section, start, end in said_ranges(text) for one in self._read(text, section, start, end)])
+
+    def label_report(self, report: Report) -> tuple[Finding, ...]:
+        """The 14 findings of a report; spans count characters of its findings and impression sections."""
+        parts = (("findings", report.findings), ("impression", report.impression))
+        return account([one for section, text in parts for one in self._read(text, section, 0, len(text))])
+
+    def label_all(self, texts: Iterable[str]) -> Iterator[tuple[Finding, ...]]:
+        """The findings of each text in turn; nothing is read ahead."""
+        return map(self.label, texts)
+
+    def _read(self, text: str, section: str, start: int, end: int) -> Iterator[Placed]:
+        for offset, sentence in sentences(text, start, end):
+            for statement in self._statements(sentence):
+                yield Placed(statement, section, offset)
+
+    def _statements(self, sentence: str) -> tuple[Statement, ...]:
+        found = self._known.get(sentence)
+        if found is None:
+            if len(self._known) >= self._keep:
+                self._known.clear()
+            found = self._known[sentence] = read_sentence(sentence, self._rules)
+        return found
+
+
+def read_sentence(sentence: str, rules: Rules) -> tuple[Statement, ...]:
+    """What one sentence says of each finding that it names."""
+    tokens, starts, ends = words(sentence)
+    signs = rules.automaton.signs(tokens)
+    mentions = Scope(signs, len(tokens), rules).read()
+    if not mentions:
+        return ()
+    attach(mentions, signs)
+    return tuple(
+        Statement(name, mention.said, *_attributes(name, mention, rules), _characters(mention, starts, ends))
+        for mention in mentions
+        for name in mention.names
+    )
+
+
+def _attributes(name: str, mention: Mention, rules: Rules) -> tuple:  # type: ignore[type-arg]
+    return mention.side, None if name in rules.without_severity else mention.severity
+
+
+def _characters(mention: Mention, starts: list[int], ends: list[int]) -> tuple[tuple[int, int], ...]:
+    places = {(mention.first, mention.last), *mention.decided_by}
+    return tuple((starts[first], ends[last - 1]) for first, last in sorted(places))
+
+
+@cache
+def default_labeler() -> Labeler:
+    """The labeler with the rules that the package ships."""
+    return Labeler()
+
+
+def label(text: str) -> tuple[Finding, ...]:
+    """The 14 findings of a text, by the rules that the package ships (see `Labeler.label`)."""
+    return default_labeler().label(text)

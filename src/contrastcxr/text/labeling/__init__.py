@@ -1,0 +1,1 @@
+"""The parts of the labeler: rules, automaton, sentences, scope, structures, attributes, account."""

@@ -1,0 +1,33 @@
+"""Raw text becomes sentences and their words, each with the characters it stands on."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+_WORD = re.compile(r"\d+(?:\.\d+)?|\b(?:vs|approx|dr)\.|[^\W_]+(?:'[^\W_]+)?|_{2,}|[,;&/]")
+_BORDER = re.compile(
+    r"(?<!\bvs)(?<!\bDr)(?<!\bdr)(?<!\bapprox)(?:[.?!]+(?=\s|$|[A-Z]))"  # a full stop, even with no space behind it
+    r"|\n[ \t]*\n"  # an empty line
+    r"|\n(?=[ \t]*(?:[-*\u2022]|\d{1,2}[.)])\s)"  # the next entry of a list
+)
+
+
+def sentences(text: str, start: int = 0, end: int | None = None) -> Iterator[tuple[int, str]]:
+    """The sentences of `text[start:end]`, each with the place of its first character in `text`.
+
+    A decimal point ends nothing. A line break ends a sentence only before an empty line or a list entry.
+    """
+    end = len(text) if end is None else end
+    at = start
+    for border in _BORDER.finditer(text, start, end):
+        yield at, text[at : border.start()]
+        at = border.end()
+    if at < end:
+        yield at, text[at:end]
+
+
+def words(sentence: str) -> tuple[list[str], list[int], list[int]]:
+    """The lower-case words and marks of a sentence, where each starts and where it ends; hyphens part words."""
+    found = list(_WORD.finditer(sentence.lower()))
+    return [m.group() for m in found], [m.start() for m in found], [m.end() for m in found]
