@@ -44,7 +44,7 @@ _LISTS = {"train_val": "train_val_list.txt", "test": "test_list.txt"}
 _SUFFIXES = (".png", ".jpg", ".jpeg")
 _BOX_LABELS = {"Infiltrate": "Infiltration"}
 
-_RSNA_STATUS: Mapping[str, tuple[str, str]] = {
+RSNA_STATUS: Mapping[str, tuple[str, str]] = {
     "Normal": ("absent", "present"),
     "No Lung Opacity / Not Normal": ("absent", "absent"),
     "Lung Opacity": ("present", "absent"),
@@ -211,12 +211,12 @@ def _box_reading(study_id: str, rows: Iterable[Row], view: View) -> Reading:
 def _rsna_reading(study_id: str, rows: list[Row], view: View) -> Reading:
     classes = {row.cell(1) for row in rows}
     kind = rows[0].cell(1)
-    if len(classes) > 1 or kind not in _RSNA_STATUS:
-        raise rows[-1].error(f"class {' and '.join(sorted(classes))}; expected one of {', '.join(_RSNA_STATUS)}")
+    if len(classes) > 1 or kind not in RSNA_STATUS:
+        raise rows[-1].error(f"class {' and '.join(sorted(classes))}; expected one of {', '.join(RSNA_STATUS)}")
     boxes = tuple(_box(row, view) for row in rows if row.cell(2))
     if bool(boxes) != (kind == "Lung Opacity"):
         raise rows[0].error(f"class {kind} with {len(boxes)} boxes; only Lung Opacity has boxes; correct the rows")
-    pneumonia, normal = _RSNA_STATUS[kind]
+    pneumonia, normal = RSNA_STATUS[kind]
     source = f"rsna: {kind}"
     return Reading.model_validate(
         {

@@ -1,4 +1,4 @@
-"""Finding names: the 14 of CheXpert, the 14 of NIH ChestX-ray14, the 14 of the phantoms, and how they map.
+"""Finding names: the 14 of CheXpert, of NIH ChestX-ray14 and of the phantoms, further ones, and how they map.
 
 `Finding.name` is always the canonical name: CheXpert's where it has one, else NIH's with spaces.
 """
@@ -61,9 +61,91 @@ PHANTOM = (
     "Hernia",
 )
 
+PNEUMONIAS = (
+    "Viral Pneumonia",
+    "Bacterial Pneumonia",
+    "Fungal Pneumonia",
+    "Aspiration Pneumonia",
+    "Lipoid Pneumonia",
+    "COVID-19",
+    "SARS",
+    "MERS",
+    "Influenza Pneumonia",
+    "H1N1 Pneumonia",
+    "Varicella Pneumonia",
+    "Herpes Pneumonia",
+    "Streptococcus Pneumonia",
+    "Klebsiella Pneumonia",
+    "Legionella Pneumonia",
+    "Mycoplasma Pneumonia",
+    "Chlamydophila Pneumonia",
+    "E. coli Pneumonia",
+    "Nocardia Pneumonia",
+    "Staphylococcus Pneumonia",
+    "MRSA Pneumonia",
+    "Pneumocystis Pneumonia",
+    "Aspergillosis",
+)
+"""Causes of pneumonia: diagnoses of a patient, which no radiograph shows alone."""
+
+FURTHER = (
+    "Aortic Enlargement",
+    "Calcification",
+    "Chronic Obstructive Pulmonary Disease",
+    "Enlarged Pulmonary Artery",
+    "Interstitial Lung Disease",
+    "Lung Cavity",
+    "Lung Cyst",
+    "Lung Tumor",
+    "Mediastinal Shift",
+    "Other Disease",
+    "Other Lesion",
+    "Tuberculosis",
+    "Acute Respiratory Distress Syndrome",
+    *PNEUMONIAS,
+)
+"""Canonical names of findings and diseases that data sets name and that no label set has."""
+
 LABEL_SETS = {"chexpert": CHEXPERT, "nih14": NIH14, "phantom": PHANTOM}
 
 _FROM_NIH = {"Effusion": "Pleural Effusion", "Pleural_Thickening": "Pleural Thickening"}
+
+_FROM_VINDR = {
+    "Aortic enlargement": "Aortic Enlargement",
+    "Clavicle fracture": "Fracture",
+    "COPD": "Chronic Obstructive Pulmonary Disease",
+    "Enlarged PA": "Enlarged Pulmonary Artery",
+    "ILD": "Interstitial Lung Disease",
+    "Lung cavity": "Lung Cavity",
+    "Lung cyst": "Lung Cyst",
+    "Lung tumor": "Lung Tumor",
+    "Mediastinal shift": "Mediastinal Shift",
+    "No finding": "No Finding",
+    "Nodule/Mass": "Lung Lesion",
+    "Other disease": "Other Disease",
+    "Other diseases": "Other Disease",
+    "Other lesion": "Other Lesion",
+    "Pleural effusion": "Pleural Effusion",
+    "Pleural thickening": "Pleural Thickening",
+    "Pulmonary fibrosis": "Fibrosis",
+    "Rib fracture": "Fracture",
+    **{
+        name: name
+        for name in (
+            "Atelectasis",
+            "Calcification",
+            "Cardiomegaly",
+            "Consolidation",
+            "Edema",
+            "Emphysema",
+            "Infiltration",
+            "Lung Opacity",
+            "Pneumonia",
+            "Pneumothorax",
+            "Tuberculosis",
+        )
+    },
+}
 
 _TO_CHEXPERT = {
     "Mass": "Lung Lesion",
@@ -72,6 +154,9 @@ _TO_CHEXPERT = {
     "Infiltration": "Lung Opacity",
     "Fibrosis": "Lung Opacity",
     "Pleural Thickening": "Pleural Other",
+    "Interstitial Lung Disease": "Lung Opacity",
+    "Lung Tumor": "Lung Lesion",
+    **dict.fromkeys(PNEUMONIAS, "Pneumonia"),
 }
 
 
@@ -81,6 +166,13 @@ def from_nih(name: str) -> str:
     if canonical not in NIH14 and canonical != NO_FINDING:
         raise UnknownNameError("NIH finding", name, (*NIH14, *_FROM_NIH, NO_FINDING))
     return canonical
+
+
+def from_vindr(name: str) -> str:
+    """Canonical name of a class as the VinDr-CXR tables write it (`Nodule/Mass` is CheXpert's `Lung Lesion`)."""
+    if name not in _FROM_VINDR:
+        raise UnknownNameError("VinDr-CXR class", name, _FROM_VINDR)
+    return _FROM_VINDR[name]
 
 
 def to_chexpert(name: str) -> str | None:
