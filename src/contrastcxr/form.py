@@ -163,6 +163,7 @@ class View(_Form):
     spacing_mm: tuple[float, float] | None = Field(None, description="row, column spacing at the detector")
     mirrored: bool | None = Field(None, description="patient's left on the picture's left; None when unknown")
     uid: str | None = None
+    doubts: tuple[str, ...] = Field((), description="what its file contradicts itself in, to be said on the page")
 
     @model_validator(mode="after")
     def _readable(self) -> View:

@@ -8,33 +8,29 @@ patient ids can hash it too.
 from __future__ import annotations
 
 import hashlib
-import importlib.util
-import logging
 import re
-import warnings
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import pydicom
-from pydicom import config
 from pydicom.dataset import Dataset
-from pydicom.pixels.decoders.base import get_decoder
-from pydicom.pixels.utils import pixel_array
-from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGLSLossless, JPEGLSNearLossless
 
-from contrastcxr.data.dicom_orientation import Turn, is_lateral, stated_position, turn_for
-from contrastcxr.data.dicom_values import to_display
+from contrastcxr.data.dicom_decode import stored_values
+from contrastcxr.data.dicom_file import coded, open_object, uid_name
+from contrastcxr.data.dicom_orientation import Turn, is_lateral, stated_position, turn_of
+from contrastcxr.data.dicom_spacing import spacing, spacing_doubt
+from contrastcxr.data.dicom_values import UnknownWindowError, to_display
 from contrastcxr.data.failures import Failure
 from contrastcxr.data.images import MIN_RANGE, check_picture, check_size
 from contrastcxr.data.tables import age_in_years, sex
 from contrastcxr.errors import ImageError
 from contrastcxr.form import Position, Study, View
 
+SPARE_BYTES = 1 << 20
+"""Pixel data may be twice as large as the picture, which no compression makes it, and this much more (ours)."""
 MODALITIES = ("CR", "DX", "DR", "RG")
 CHEST_WORDS = ("CHEST", "THORAX", "TORAX", "LUNG")
 UNSTATED = ("", "UNKNOWN", "UNDEFINED", "NONE", "OTHER")
@@ -53,10 +49,16 @@ _HEADER_TAGS = [
     "ViewPosition",
     "ViewCodeSequence",
     "PatientOrientation",
+    "ImageRotation",
+    "ImageHorizontalFlip",
     "InstanceNumber",
     "ImagerPixelSpacing",
     "NominalScannedPixelSpacing",
     "PixelSpacing",
+    "PixelSpacingCalibrationType",
+    "EstimatedRadiographicMagnificationFactor",
+    "DistanceSourceToDetector",
+    "DistanceSourceToPatient",
     "SamplesPerPixel",
     "PhotometricInterpretation",
     "NumberOfFrames",
@@ -78,6 +80,7 @@ _PIXEL_TAGS = [
     "VOILUTFunction",
     "WindowCenter",
     "WindowWidth",
+    "WindowCenterWidthExplanation",
     "PresentationLUTShape",
     "PixelData",
 ]
@@ -101,25 +104,31 @@ class DicomFile:
     acquired: date | None
     age: float | None
     sex: Literal["F", "M"] | None
+    doubts: tuple[str, ...] = ()
 
 
-def read_pixels(path: Path) -> np.ndarray:
+def read_pixels(path: Path, *, window: str | None = None) -> np.ndarray:
     """Return the upright radiograph, `[H, W]` float32 in [0, 1], bone bright, patient's left on the right.
 
+    Args:
+        path: the file.
+        window: number (from 1) or name of the window to show it with, where it states several; None: the first.
+
     Raises:
-        ImageError: not a single-frame grey CR or DX of the chest, no decoder, or damaged pixel data.
+        ImageError: not one grey frame of a CR or DX of the chest, no decoder, no such window, or damaged pixels.
     """
-    ds = _dataset(path, pixels=True)
-    _check(ds, path)
-    stored = _decoded(ds, path)
+    ds = _with_pixels(path)
+    stored = stored_values(ds, path)
     try:
-        shown = to_display(ds, stored, min_range=MIN_RANGE)
+        shown = to_display(ds, stored, min_range=MIN_RANGE, window=window)
+    except UnknownWindowError as error:
+        raise ImageError(f"{path}: {error}") from error
     except (AttributeError, TypeError, ValueError, IndexError, OverflowError) as error:
         raise ImageError(
             f"{path}: its bits, rescale, LUT or window attributes make no sense together; export it again"
         ) from error
     check_picture(shown, str(path))
-    return turn_for(ds.get("PatientOrientation")).apply(shown)
+    return turn_of(ds).apply(shown)
 
 
 def read_header(path: Path) -> DicomFile:
@@ -128,10 +137,9 @@ def read_header(path: Path) -> DicomFile:
     Raises:
         ImageError: not a DICOM file, or not a single-frame grey CR or DX of the chest.
     """
-    ds = _dataset(path, pixels=False)
-    _check(ds, path)
+    ds = _accepted(path)
     orientation = ds.get("PatientOrientation")
-    turn = turn_for(orientation)
+    turn = turn_of(ds)
     position, source = _position(ds)
     return DicomFile(
         path=path,
@@ -144,10 +152,11 @@ def read_header(path: Path) -> DicomFile:
         mirrored=False if turn.known and is_lateral(orientation) is False else None,
         width=int(ds.Rows if turn.transpose else ds.Columns),
         height=int(ds.Columns if turn.transpose else ds.Rows),
-        spacing_mm=_spacing(ds, turn),
+        spacing_mm=_upright(spacing(ds), turn),
         acquired=_date(ds.get("StudyDate")),
         age=age_in_years(str(ds.get("PatientAge") or "")),
         sex=sex(str(ds.get("PatientSex") or "")),
+        doubts=_doubts(ds, position),
     )
 
 
@@ -207,6 +216,7 @@ def _view(file: DicomFile, view_id: str, *, keep_ids: bool) -> View:
         spacing_mm=file.spacing_mm,
         mirrored=file.mirrored,
         uid=file.instance_uid if keep_ids else None,
+        doubts=file.doubts,
     )
 
 
@@ -215,72 +225,39 @@ def pseudonym(kind: str, value: str) -> str:
     return hashlib.sha256(f"contrastcxr {kind} {value}".encode()).hexdigest()[:16]
 
 
-@contextmanager
-def _silent_pydicom() -> Iterator[None]:
-    """Keep pydicom's warnings and log lines to itself: they quote values, which may name the patient."""
-    logger = logging.getLogger("pydicom")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        logger.addFilter(_nothing)
-        try:
-            yield
-        finally:
-            logger.removeFilter(_nothing)
+def _accepted(path: Path) -> Dataset:
+    """Open a file without its pixel data, and refuse, by name, all but one grey radiograph of a chest."""
+    return _checked(open_object(path, tags=_HEADER_TAGS), path)
 
 
-def _nothing(record: logging.LogRecord) -> bool:
-    return not record  # False: no record passes
-
-
-def _dataset(path: Path, *, pixels: bool) -> Dataset:
-    tags = [*_HEADER_TAGS, *_PIXEL_TAGS] if pixels else list(_HEADER_TAGS)
-    try:
-        with _silent_pydicom():
-            # specific_tags keeps every other attribute unparsed; force reads files without a preamble.
-            ds = pydicom.dcmread(path, stop_before_pixels=not pixels, specific_tags=tags, force=True)
-            list(ds.iterall())  # parse now, so that a damaged value is found here
-    except Exception as error:  # pydicom raises whatever its parser stumbled over
-        raise ImageError(f"{path}: the DICOM header is damaged; copy it again from where it came") from error
+def _checked(ds: Dataset, path: Path) -> Dataset:
     if "SOPClassUID" not in ds and "Modality" not in ds:
         raise ImageError(f"{path}: is not a DICOM image, or is cut off; expected a CR or DX object; copy it again")
-    if "TransferSyntaxUID" not in ds.file_meta:  # a bare data set, as old archives keep them
-        implicit, _ = ds.original_encoding
-        ds.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
-    return ds
-
-
-def _check(ds: Dataset, path: Path) -> None:
-    """Refuse, by name, everything that is not one grey radiograph of a chest."""
     refusal = _refused_kind(ds) or _refused_pixels(ds)
     if refusal:
         raise ImageError(f"{path}: {refusal}; one grey CR or DX image of the chest was expected; leave it out")
     check_size(int(ds.Columns), int(ds.Rows), where=str(path))
+    return ds
+
+
+def _with_pixels(path: Path) -> Dataset:
+    """Open a file that its header lets in; the pixel data may take no more than such a picture does."""
+    header = _accepted(path)
+    room = SPARE_BYTES + 2 * int(header.Rows) * int(header.Columns) * int(header.BitsAllocated) // 8
+    return _checked(open_object(path, tags=[*_HEADER_TAGS, *_PIXEL_TAGS], pixel_bytes=room), path)
 
 
 def _refused_kind(ds: Dataset) -> str | None:
-    kind = _uid_name(ds.get("SOPClassUID")) or "an unnamed object"
+    kind = uid_name(ds.get("SOPClassUID")) or "an unnamed object"
     modality = str(ds.get("Modality") or "")
     if modality not in MODALITIES:
-        return f"{kind}, modality {_term(modality)}"
+        return f"{kind}, modality {coded(modality)}"
     if ds.get("PresentationIntentType") == "FOR PROCESSING" or "For Processing" in kind:
         return f"{kind}, raw values for processing and not for presentation"
     part = str(ds.get("BodyPartExamined") or "").strip().upper()
     if part not in UNSTATED and not any(word in part for word in CHEST_WORDS):
-        return f"body part {_term(part)}"
+        return f"body part {coded(part)}"
     return None
-
-
-def _term(text: str) -> str:
-    """A coded value as it may be printed: a damaged one can hold anything, also a name."""
-    if not text:
-        return "not stated"
-    return text if re.fullmatch(r"[A-Z0-9_]{2,6}|[A-Z][A-Z0-9_ ]{0,15}", text) else "that is damaged"
-
-
-def _uid_name(value: object) -> str:
-    """The registered name of a UID; empty for one that is not registered, which can hold anything."""
-    uid = UID(str(value or ""), validation_mode=config.IGNORE)
-    return "" if uid.name == uid else uid.name
 
 
 def _refused_pixels(ds: Dataset) -> str | None:
@@ -292,73 +269,36 @@ def _refused_pixels(ds: Dataset) -> str | None:
         return f"{frames:.0f} frames"
     photometric = str(ds.get("PhotometricInterpretation") or "")
     if samples != 1 or photometric not in ("MONOCHROME1", "MONOCHROME2"):
-        return f"colour or unknown kind of pixels ({_term(photometric)})"
+        return f"colour or unknown kind of pixels ({coded(photometric)})"
     allocated, stored = int(ds.BitsAllocated), int(ds.BitsStored)
     if allocated not in (8, 16) or not 1 < stored <= allocated:
         return f"{stored} bits stored in {allocated}"
     return None
 
 
-def _decoded(ds: Dataset, path: Path) -> np.ndarray:
-    """Return the stored values `[H, W]`, integers of 8 or 16 bits."""
-    syntax = UID(str(ds.file_meta.TransferSyntaxUID or ""), validation_mode=config.IGNORE)
-    if "PixelData" not in ds:
-        raise ImageError(f"{path}: has no pixel data, or is cut off; copy it again from where it came")
-    _check_decoder(syntax, path)
-    try:
-        with _silent_pydicom():
-            # The table masks unused bits itself, and knows a HighBit that is not the last stored one.
-            stored = pixel_array(
-                ds, raw=True, view_only=True, correct_unused_bits=False, decoding_plugin=_plugin(syntax)
-            )
-    except (KeyboardInterrupt, SystemExit):
-        raise
-    except BaseException as error:  # every plugin raises its own kind, those in Rust not even an Exception
-        raise ImageError(
-            f"{path}: the {_uid_name(syntax)} pixel data is truncated or damaged; copy it again from where it came"
-        ) from error
-    if stored.shape != (ds.Rows, ds.Columns) or stored.dtype.itemsize > 2:
-        raise ImageError(
-            f"{path}: decodes to {stored.shape}, its header says ({ds.Rows}, {ds.Columns}); export it again"
-        )
-    return stored
-
-
-def _check_decoder(syntax: UID, path: Path) -> None:
-    try:
-        available = get_decoder(syntax).is_available
-    except NotImplementedError:
-        available = False
-    if not available:
-        raise ImageError(
-            f"{path}: no decoder for {_uid_name(syntax) or 'an unnamed transfer syntax'}; install one with: "
-            "pip install 'contrastcxr[dicom]', or export it uncompressed"
-        )
-
-
-def _plugin(syntax: UID) -> str:
-    """The fastest plugin for JPEG-LS where it is installed; otherwise pydicom's own choice."""
-    jpeg_ls = syntax in (JPEGLSLossless, JPEGLSNearLossless)
-    return "pyjpegls" if jpeg_ls and importlib.util.find_spec("jpeg_ls") else ""
-
-
 def _position(ds: Dataset) -> tuple[Position, Literal["stated", "orientation"]]:
     codes = ds.get("ViewCodeSequence")
-    meaning = str(codes[0].get("CodeMeaning") or "") if codes else ""
-    stated = stated_position(str(ds.get("ViewPosition") or ""), meaning)
+    code = codes[0] if codes else Dataset()
+    stated = stated_position(
+        str(ds.get("ViewPosition") or ""), str(code.get("CodeValue") or ""), str(code.get("CodeMeaning") or "")
+    )
     if stated == "unknown" and is_lateral(ds.get("PatientOrientation")):
         return "LATERAL", "orientation"
     return stated, "stated"
 
 
-def _spacing(ds: Dataset, turn: Turn) -> tuple[float, float] | None:
-    """Row and column spacing at the detector, in mm, of the upright picture."""
-    for name in ("ImagerPixelSpacing", "NominalScannedPixelSpacing", "PixelSpacing"):
-        values = [_number(v) for v in ds.get(name) or ()]
-        if len(values) == 2 and all(v is not None and v > 0 for v in values):
-            row, column = (float(v or 0) for v in values)
-            return (column, row) if turn.transpose else (row, column)
-    return None
+def _doubts(ds: Dataset, position: Position) -> tuple[str, ...]:
+    """What the header contradicts itself in, one sentence each."""
+    lateral = is_lateral(ds.get("PatientOrientation"))
+    found = [spacing_doubt(ds)]
+    if lateral is not None and position != "unknown" and lateral != (position == "LATERAL"):
+        kind = "lateral" if lateral else "frontal"
+        found.append(f"its file states the view {position} and the orientation of a {kind} view")
+    return tuple(doubt for doubt in found if doubt)
+
+
+def _upright(spacing_mm: tuple[float, float] | None, turn: Turn) -> tuple[float, float] | None:
+    return spacing_mm[::-1] if spacing_mm and turn.transpose else spacing_mm
 
 
 def _number(value: object) -> float | None:

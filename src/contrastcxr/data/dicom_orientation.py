@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from pydicom.dataset import Dataset
 
 from contrastcxr.form import Position
 
@@ -49,6 +50,27 @@ def turn_for(orientation: Sequence[str] | None) -> Turn:
     return Turn(transpose=transpose, flip_columns=across == "R", flip_rows=down == "H", known=True)
 
 
+def turn_of(ds: Dataset) -> Turn:
+    """Return the turn that an object asks for.
+
+    PatientOrientation says how the stored picture lies and decides. Without it, the rotation and flip that the
+    sender wants at display are carried out (PS3.3 C.10.6), but where the patient's left is stays unknown. The flip
+    and rotation of the field of view (PS3.3 C.8.11.4) have already been applied to the stored pixels, as seen from a
+    detector whose viewing side is not stated: they never turn a picture, and do not say where the left is.
+    """
+    stated = turn_for(ds.get("PatientOrientation"))
+    if stated.known:
+        return stated
+    return _at_display(str(ds.get("ImageRotation") or "0"), str(ds.get("ImageHorizontalFlip") or "N"))
+
+
+def _at_display(rotation: str, flip: str) -> Turn:
+    """Clockwise by multiples of 90 degrees, then flipped from side to side."""
+    turns = {"90": (True, True, False), "180": (False, True, True), "270": (True, False, True)}
+    transpose, columns, rows = turns.get(rotation, (False, False, False))
+    return Turn(transpose=transpose, flip_columns=columns != (flip == "Y"), flip_rows=rows)
+
+
 def is_lateral(orientation: Sequence[str] | None) -> bool | None:
     """True for a side view, False for a frontal one, None where PatientOrientation does not say."""
     axes = {_AXIS.get(str(v)[:1].upper()) for v in orientation or ()}
@@ -69,9 +91,24 @@ _POSITIONS: dict[str, Position] = {
 }
 
 
-def stated_position(view_position: str, code_meaning: str) -> Position:
-    """Return the position that ViewPosition states, or else the meaning of the view code."""
-    position = _POSITIONS.get(view_position.strip().upper())
+_CODES: dict[str, Position] = {
+    "399348003": "AP",
+    "R-10206": "AP",
+    "272479007": "PA",
+    "R-10214": "PA",
+    "R-40888": "PA",
+    "399067008": "LATERAL",
+    "399173006": "LATERAL",
+    "R-10236": "LATERAL",
+    "399198007": "LATERAL",
+    "R-10232": "LATERAL",
+}
+"""Views of PS3.16 CID 4010 in SNOMED CT, and as older objects write them."""
+
+
+def stated_position(view_position: str, code: str, code_meaning: str) -> Position:
+    """Return the position that ViewPosition states, or else the view code, or else the code's meaning."""
+    position = _POSITIONS.get(view_position.strip().upper()) or _CODES.get(code.strip())
     if position is not None:
         return position
     meaning = code_meaning.lower().replace("-", "").replace(" ", "")

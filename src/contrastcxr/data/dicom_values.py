@@ -7,10 +7,13 @@ C.11.2).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, MutableSequence
+from typing import Any
 
 import numpy as np
 from pydicom.dataset import Dataset
+
+from contrastcxr.data.dicom_file import coded
 
 Mapping = Callable[[np.ndarray], np.ndarray]
 
@@ -20,7 +23,11 @@ COUNTED_SIDE = 256
 """Values in use are counted on a grid of at least this many rows and columns (ours); it costs nothing then."""
 
 
-def to_display(ds: Dataset, stored: np.ndarray, *, min_range: float) -> np.ndarray:
+class UnknownWindowError(Exception):
+    """A window was asked for that the object does not have; the message says which it has."""
+
+
+def to_display(ds: Dataset, stored: np.ndarray, *, min_range: float, window: str | None = None) -> np.ndarray:
     """Return `[H, W]` float32 in [0, 1], bone bright, from the stored values of a greyscale object.
 
     The VOI LUT comes first, else the first window, else the range of the values in use but for 0.1% at each end.
@@ -30,13 +37,20 @@ def to_display(ds: Dataset, stored: np.ndarray, *, min_range: float) -> np.ndarr
         ds: the object; its attributes say how values are stored and shown.
         stored: `[H, W]` integers of 8 or 16 bits as decoded.
         min_range: contrast under which a stated window is not believed.
+        window: number (from 1) or name of the window wanted; it is believed whatever it shows.
+
+    Raises:
+        UnknownWindowError: there is no such window.
     """
     words: np.ndarray = stored.view(np.uint8 if stored.dtype.itemsize == 1 else np.uint16)
     step = max(1, min(words.shape) // COUNTED_SIDE)
     counts = np.bincount(words[::step, ::step].ravel(), minlength=1 << (8 * words.itemsize))
     values = _stored_values(ds, counts.size)
     padding = _padding(ds, values)
-    shown = _shown(ds, _modality(ds)(values), np.where(padding, 0, counts), min_range)
+    if window is None:
+        shown = _shown(ds, _modality(ds)(values), np.where(padding, 0, counts), min_range)
+    else:
+        shown = _chosen(ds, window)(_modality(ds)(values))
     if _inverted(ds):
         shown = 1 - shown
     table: np.ndarray = np.where(padding, 0, shown).astype(np.float32)
@@ -60,9 +74,15 @@ def _padding(ds: Dataset, values: np.ndarray) -> np.ndarray:
     first = ds.get("PixelPaddingValue")
     if first is None:
         return np.zeros(values.shape, dtype=bool)
-    last = ds.get("PixelPaddingRangeLimit", first)
-    low, high = sorted((int(first), int(last)))
+    last = ds.get("PixelPaddingRangeLimit")
+    low, high = sorted(_signed_as(ds, int(v)) for v in (first, first if last is None else last))
     return (values >= low) & (values <= high)
+
+
+def _signed_as(ds: Dataset, value: int) -> int:
+    """A padding value as a stored value: objects of signed values often write it as an unsigned word."""
+    signed = int(ds.get("PixelRepresentation", 0)) == 1
+    return value - (1 << int(ds.BitsAllocated)) if signed and value >= 1 << (int(ds.BitsAllocated) - 1) else value
 
 
 def _modality(ds: Dataset) -> Mapping:
@@ -84,22 +104,70 @@ def _shown(ds: Dataset, values: np.ndarray, counts: np.ndarray, min_range: float
 
 
 def _voi(ds: Dataset) -> Mapping | None:
-    sequence = ds.get("VOILUTSequence")
-    if sequence:
-        mapping, top = lut(sequence[0])
-        return lambda values: np.clip(mapping(values) / top, 0, 1)
-    center, width = _first(ds.get("WindowCenter")), _first(ds.get("WindowWidth"))
+    """The table or, where there is none, the first window that the object states."""
+    tables = _tables(ds)
+    if tables:
+        return tables[0][1]
+    first = next(iter(_windows(ds)), None)
+    return None if first is None else first[1]
+
+
+def _chosen(ds: Dataset, wanted: str) -> Mapping:
+    """The window of a number or a name; a name may be that of a table too, and its case does not matter."""
+    windows, tables = _windows(ds), _tables(ds)
+    if wanted.isdecimal() and 0 < int(wanted) <= len(windows):
+        found = windows[int(wanted) - 1][1]
+    else:
+        named = {name.casefold(): mapping for name, mapping in (*tables, *windows) if name and mapping}
+        found = named.get(wanted.strip().casefold())
+    if found is None:
+        names = [coded(name.upper(), longest=24) for name, _ in (*windows, *tables) if name]
+        raise UnknownWindowError(
+            f"has no window '{wanted}'; it has {len(windows)}"
+            + (f", named {', '.join(names)}" if names else ", without names")
+            + "; choose one of these, or leave out the choice"
+        )
+    return found
+
+
+def _tables(ds: Dataset) -> list[tuple[str, Mapping]]:
+    """The VOI look-up tables by name."""
+    return [
+        (str(item.get("LUTExplanation") or "").strip(), _table(item)) for item in ds.get("VOILUTSequence") or ()
+    ]
+
+
+def _table(item: Dataset) -> Mapping:
+    mapping, top = lut(item)
+    return lambda values: np.clip(mapping(values) / top, 0, 1)
+
+
+def _windows(ds: Dataset) -> list[tuple[str, Mapping | None]]:
+    """The windows by name, in the order of the object; None stands for one that is no window."""
+    names = [str(name).strip() for name in _several(ds.get("WindowCenterWidthExplanation"))]
+    function = str(ds.get("VOILUTFunction") or "LINEAR")
+    pairs = zip(_several(ds.get("WindowCenter")), _several(ds.get("WindowWidth")), strict=False)
+    return [
+        (names[n] if n < len(names) else "", _window(_finite(center), _finite(width), function=function))
+        for n, (center, width) in enumerate(pairs)
+    ]
+
+
+def _window(center: float | None, width: float | None, *, function: str) -> Mapping | None:
     if center is None or width is None or not width > 0:
         return None
-    return window(center, width, function=str(ds.get("VOILUTFunction") or "LINEAR"))
+    return window(center, width, function=function)
 
 
-def _first(value: object) -> float | None:
-    """The first of one or several decimal strings; None where there is none that is a number."""
+def _several(value: Any) -> list[Any]:
+    """The values of an attribute that may hold none, one or several."""
     if value is None or value == "":
-        return None
-    one = value if isinstance(value, (int, float, str)) else next(iter(value), None)  # type: ignore[call-overload]
-    number = float("nan") if one is None else float(one)
+        return []
+    return list(value) if isinstance(value, MutableSequence) else [value]
+
+
+def _finite(value: object) -> float | None:
+    number = float(str(value)) if value not in (None, "") else float("nan")
     return number if np.isfinite(number) else None
 
 

@@ -18,6 +18,7 @@ def _of_view(index: int, view: View, used: bool) -> Iterator[Flag]:
     if not used:
         yield Flag(kind="quality", message=f"{name} was not read: the model takes fewer views")
         return
+    yield from (Flag(kind="quality", message=f"{name}: {doubt}") for doubt in view.doubts)
     if view.position == "unknown":
         yield Flag(kind="orientation", message=f"{name}: projection not stated (PA, AP or lateral)")
     elif view.position_source == "predicted":

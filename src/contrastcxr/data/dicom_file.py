@@ -1,0 +1,163 @@
+"""Opening a DICOM file within bounds: only the attributes needed, only as many bytes as a radiograph takes.
+
+pydicom reads what a file tells it to: it inflates a deflated object whole, and turns every value into Python
+objects. Here a file is metered while it is read, so that neither a bomb nor a damaged length takes the memory.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import re
+import sys
+import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import pydicom
+from pydicom import config
+from pydicom.dataelem import RawDataElement
+from pydicom.dataset import Dataset
+from pydicom.tag import Tag
+from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+from contrastcxr.errors import ImageError
+
+HEADER_BYTES = 16 << 20
+"""What all attributes but the pixels may take, as far as they are read (ours); real headers take kilobytes."""
+HEADER_READS = 200_000
+"""Pieces a header may be read in, a few per attribute (ours)."""
+VALUE_BYTES = 16 << 10
+"""What one value other than a table may take (ours)."""
+TABLE_BYTES = 256 << 10
+"""What the entries of one look-up table may take: 65,536 of 16 bits, twice (ours)."""
+
+_DEFLATED = b"1.2.840.10008.1.2.1.99"
+_INFLATED = b"1.2.840.10008.1.2.1"
+_LUT_DATA = Tag("LUTData")
+_PIXEL_DATA = Tag("PixelData")
+
+
+class TooMuchError(Exception):
+    """A file that asks for more than its picture can need."""
+
+
+def open_object(path: Path, *, tags: list[str], pixel_bytes: int = 0) -> Dataset:
+    """Return the named attributes of a DICOM file, all parsed, or its pixel data too.
+
+    Args:
+        path: the file; one without a preamble, as old archives keep them, is read as well.
+        tags: keywords of the attributes; no other one is parsed.
+        pixel_bytes: what the pixel data may take; 0 leaves them unread.
+
+    Raises:
+        ImageError: the file is damaged, cut off, or would take more memory than a radiograph needs.
+    """
+    limit = HEADER_BYTES + pixel_bytes
+    try:
+        with _silent_pydicom(), path.open("rb") as file:
+            source = _Metered(_inflated(file, limit, whole=pixel_bytes > 0), limit)
+            # specific_tags keeps every other attribute unparsed; force reads files without a preamble.
+            ds = pydicom.dcmread(
+                cast(BinaryIO, source), stop_before_pixels=not pixel_bytes, specific_tags=tags, force=True
+            )
+            _check_values(ds)
+            list(ds.iterall())  # parse now, so that a damaged value is found here
+    except TooMuchError as error:
+        raise ImageError(f"{path}: {error}; a radiograph was expected; export it again") from error
+    except Exception as error:  # pydicom raises whatever its parser stumbled over
+        raise ImageError(f"{path}: the DICOM header is damaged; copy it again from where it came") from error
+    if "TransferSyntaxUID" not in ds.file_meta:
+        implicit, _ = ds.original_encoding
+        ds.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
+    return cast(Dataset, ds)
+
+
+def uid_name(value: object) -> str:
+    """Return the registered name of a UID; empty for one that is not registered, which can hold anything."""
+    uid = UID(str(value or ""), validation_mode=config.IGNORE)
+    return "" if uid.name == uid else str(uid.name)
+
+
+def coded(text: str, *, longest: int = 16) -> str:
+    """Return a coded value as it may be printed: a damaged one can hold anything, also a name."""
+    if not text:
+        return "not stated"
+    return text if re.fullmatch(rf"[A-Z0-9][A-Z0-9_ ]{{0,{longest - 1}}}", text) else "that is damaged"
+
+
+@contextmanager
+def _silent_pydicom() -> Iterator[None]:
+    """Keep pydicom's warnings and log lines to itself: they quote values, which may name the patient."""
+    logger = logging.getLogger("pydicom")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        logger.addFilter(_nothing)
+        try:
+            yield
+        finally:
+            logger.removeFilter(_nothing)
+
+
+def _nothing(record: logging.LogRecord) -> bool:
+    return not record  # False: no record passes
+
+
+class _Metered:
+    """A file that may be read so often and so much, and no more."""
+
+    def __init__(self, file: BinaryIO, limit: int) -> None:
+        self._file = file
+        self._bytes = limit
+        self._reads = HEADER_READS
+        self.seek = file.seek
+        self.tell = file.tell
+        self.close = file.close
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._file.read(self._bytes + 1 if size < 0 else min(size, self._bytes + 1))
+        self._bytes -= len(data)
+        self._reads -= 1
+        if self._bytes < 0:
+            raise TooMuchError("its attributes or pixel data take far more bytes than its picture has")
+        if self._reads < 0:
+            raise TooMuchError("it has too many attributes")
+        return data
+
+
+def _inflated(file: BinaryIO, limit: int, *, whole: bool) -> BinaryIO:
+    """Return the file, or, for a deflated object, what it inflates to, as an object that is not deflated.
+
+    Nothing is inflated beyond the limit. Without `whole` the rest is left out, since only the header is wanted.
+    """
+    head = file.read(4096)
+    file.seek(0)
+    syntax = re.search(rb"\x02\x00\x10\x00UI..(" + re.escape(_DEFLATED) + rb")", head[132:], re.DOTALL)
+    if head[128:132] != b"DICM" or not syntax:
+        return file
+    group = re.match(rb"\x02\x00\x00\x00UL\x04\x00(.{4})", head[132:], re.DOTALL)
+    if not group:
+        raise ValueError("a deflated object without the length of its meta information")
+    start = 132 + 12 + int.from_bytes(group[1], "little")
+    meta = head[:start].replace(_DEFLATED, _INFLATED.ljust(len(_DEFLATED), b"\0"))
+    file.seek(start)
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    data = inflater.decompress(file.read(limit), limit + 1)
+    if whole and len(data) > limit:
+        raise TooMuchError(f"it inflates to more than {limit >> 20} MiB, far more than its picture has")
+    return io.BytesIO(meta + data[:limit])
+
+
+def _check_values(ds: Dataset) -> None:
+    """Refuse values of a size that no attribute read here has, before they become Python objects."""
+    for tag in list(ds.keys()):
+        element: Any = ds.get_item(tag)
+        if element.VR == "SQ" and not isinstance(element, RawDataElement):
+            for item in element.value:
+                _check_values(item)
+        most = {_LUT_DATA: TABLE_BYTES, _PIXEL_DATA: sys.maxsize}.get(tag, VALUE_BYTES)
+        if isinstance(element.value, bytes) and len(element.value) > most:
+            raise TooMuchError(f"its attribute {Tag(tag)} takes {len(element.value):,} bytes")
