@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from contrastcxr.metrics.significance import holm, randomisation_p_values
+from contrastcxr.metrics.table import StudyTable
+
+
+def table(rouge: np.ndarray, *, groups: tuple[str, ...] | None = None) -> StudyTable:
+    """Of equal words and findings, with one score that differs."""
+    n = len(rouge)
+    studies = tuple(f"s{i:02d}" for i in range(n))
+    return StudyTable(
+        names=("Edema",),
+        groups=groups or studies,
+        studies=studies,
+        bleu=np.ones((n, 10)),
+        rouge_l=rouge,
+        cider=np.zeros(n),
+        words=np.full(n, 7.0),
+    )
+
+
+def by_hand(a: np.ndarray, b: np.ndarray, shuffles: int, seed: int) -> float:
+    coins = np.random.default_rng(seed).integers(0, 2, size=(shuffles, len(a)))
+    observed = abs(a.mean() - b.mean())
+    as_large = 0
+    for row in coins:
+        one = [x if keep else y for x, y, keep in zip(a, b, row, strict=True)]
+        other = [y if keep else x for x, y, keep in zip(a, b, row, strict=True)]
+        as_large += abs(np.mean(one) - np.mean(other)) >= observed - 1e-12
+    return (1 + as_large) / (1 + shuffles)
+
+
+@pytest.fixture
+def two() -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(3)
+    a = rng.random(12)
+    return a, a + rng.normal(0.05, 0.1, 12)
+
+
+def test_the_p_value_is_that_of_plain_loops(two: tuple[np.ndarray, np.ndarray]) -> None:
+    found = randomisation_p_values(table(two[0]), table(two[1]), ["rouge_l"], shuffles=499, seed=1)
+    assert found["rouge_l"] == pytest.approx(by_hand(*two, 499, 1))
+
+
+def test_equal_systems_differ_by_chance_alone(two: tuple[np.ndarray, np.ndarray]) -> None:
+    assert randomisation_p_values(table(two[0]), table(two[0]), ["rouge_l", "bleu_4"], shuffles=99) == {
+        "rouge_l": 1.0,
+        "bleu_4": 1.0,
+    }
+
+
+def test_a_system_that_is_better_everywhere_is_not_so_by_chance() -> None:
+    a = np.linspace(0.2, 0.5, 30)
+    found = randomisation_p_values(table(a + 0.1), table(a), ["rouge_l"], shuffles=999)
+    assert found["rouge_l"] == pytest.approx(1 / 1000)
+
+
+def test_answers_of_a_patient_are_exchanged_together() -> None:
+    a = np.linspace(0.2, 0.5, 30)
+    groups = ("one",) * 15 + ("two",) * 15
+    found = randomisation_p_values(
+        table(a + 0.1, groups=groups), table(a, groups=groups), ["rouge_l"], shuffles=999
+    )
+    assert found["rouge_l"] > 0.4  # two patients: half of all exchanges move both or none
+
+
+def test_chance_gives_small_p_values_as_often_as_they_say() -> None:
+    rng = np.random.default_rng(11)
+    found = [
+        randomisation_p_values(table(rng.random(20)), table(rng.random(20)), ["rouge_l"], shuffles=99, seed=i)[
+            "rouge_l"
+        ]
+        for i in range(200)
+    ]
+    assert 0.1 < np.mean(np.asarray(found) <= 0.2) < 0.3
+
+
+def test_other_studies_cannot_be_compared(two: tuple[np.ndarray, np.ndarray]) -> None:
+    other = replace(table(two[1]), studies=tuple(f"t{i}" for i in range(12)))
+    with pytest.raises(ValueError, match="same studies"):
+        randomisation_p_values(table(two[0]), other, ["rouge_l"])
+
+
+def test_holm_multiplies_by_the_tests_that_are_left() -> None:
+    assert holm({"a": 0.01, "b": 0.04, "c": 0.03}) == pytest.approx({"a": 0.03, "b": 0.06, "c": 0.06})
+
+
+def test_holm_never_exceeds_one_and_never_falls() -> None:
+    assert holm({"a": 0.6, "b": 0.5}) == pytest.approx({"a": 1.0, "b": 1.0})
+    assert holm({}) == {}
