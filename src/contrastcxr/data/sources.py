@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import parse_qsl
 
-from contrastcxr.data import manifest, nih14, nih14_cv, nih_plain, phantom_source
+from contrastcxr.data import iu_xray, manifest, nih14, nih14_cv, nih_plain, phantom_source
 from contrastcxr.data.inputs import studies_from_paths
 from contrastcxr.data.source import Licence, Source
 from contrastcxr.errors import DatasetError, RequestError, UnknownNameError
@@ -111,6 +111,17 @@ def _nih14_cv(spec: DataSpec) -> Source:
     )
 
 
+def _iu_xray(spec: DataSpec) -> Source:
+    layout = spec.options.get("layout")
+    return iu_xray.IuXray(
+        spec.root,
+        layout=iu_xray.layout_named(layout) if layout else None,
+        annotation=_option_path(spec, "annotation"),
+        pictures=_option_path(spec, "pictures"),
+        images=_images(spec),
+    )
+
+
 def _manifest(spec: DataSpec) -> Source:
     return manifest.Manifest(_path(spec))
 
@@ -152,6 +163,15 @@ SOURCES: Mapping[str, SourceKind] = {
         splits=("train_val", "test"),
         params=("seed", "limit"),
         licence=nih_plain.PLAIN_LICENCE,
+    ),
+    "iu_xray": SourceKind(
+        open=_iu_xray,
+        summary="IU X-ray: reports, MeSH terms; Open-i XML, Kaggle's or R2Gen's tables, torchxrayvision",
+        root="folder",
+        splits=iu_xray.SPLITS,
+        params=("images", "limit"),
+        options=("layout", "annotation", "pictures"),
+        licence=iu_xray.LICENCE,
     ),
     "manifest": SourceKind(
         open=_manifest,
@@ -250,3 +270,11 @@ def _options(rest: str) -> tuple[str, dict[str, str]]:
 
 def _path(spec: DataSpec) -> Path:
     return Path(spec.root).expanduser()
+
+
+def _option_path(spec: DataSpec, name: str) -> Path | None:
+    return Path(spec.options[name]).expanduser() if name in spec.options else None
+
+
+def _images(spec: DataSpec) -> Literal["there", "any"]:
+    return "any" if spec.choice("images", ("there", "any"), "there") == "any" else "there"

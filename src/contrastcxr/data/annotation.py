@@ -1,0 +1,186 @@
+"""The annotation file of R2Gen and of the projects after it: which report and which images belong together.
+
+`{"train": [{"id", "report", "image_path": [...], "split"}], "val": […], "test": […]}`; MIMIC-CXR's copy also has
+`subject_id` and `study_id`. Copies in circulation differ; what is recognised is named by `Annotation.shape`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from contrastcxr.errors import DatasetError
+
+SPLITS: Mapping[str, str] = {
+    "train": "train",
+    "val": "validation",
+    "valid": "validation",
+    "validate": "validation",
+    "validation": "validation",
+    "dev": "validation",
+    "test": "test",
+}
+"""Names of splits in circulation -> ours."""
+
+_NAMES = "train, val, test"
+_REPORT = ("report", "finding", "findings", "caption")
+_IMAGES = ("image_path", "image_paths", "image", "images")
+_LARGEST = 2 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One report with its images, as the file writes them; `place` names it in messages."""
+
+    id: str
+    report: str
+    images: tuple[str, ...]
+    split: str
+    place: str
+    subject_id: str | None = None
+    study_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """A whole annotation file.
+
+    Attributes:
+        path: where it was read from.
+        shape: in words, how it departs from R2Gen's own, or that it does not.
+        samples: in the order of the file.
+    """
+
+    path: Path
+    shape: str
+    samples: tuple[Sample, ...]
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The splits that hold samples, in the usual order."""
+        held = {sample.split for sample in self.samples}
+        return tuple(split for split in ("train", "validation", "test") if split in held)
+
+
+def read_annotation(path: Path) -> Annotation:
+    """Read an annotation file of any shape in circulation.
+
+    Raises:
+        DatasetError: not readable, no JSON, another shape, an unknown split, or an id in two places.
+    """
+    lists, shape = _lists(path, _json(path))
+    samples = tuple(_sample(path, place, split, entry) for split, place, entry in lists)
+    if not samples:
+        raise DatasetError(f"{path}: holds no sample; expected lists {_NAMES}; download the file again")
+    first: dict[str, str] = {}
+    for sample in samples:
+        if first.setdefault(sample.id, sample.place) != sample.place:
+            raise DatasetError(
+                f"{path} {sample.place} ({sample.id}): the id is already in {first[sample.id]}; "
+                "ids must differ; keep one"
+            )
+    return Annotation(path, _shape(shape, samples), samples)
+
+
+def _json(path: Path) -> Any:
+    try:
+        if path.stat().st_size > _LARGEST:
+            raise DatasetError(f"{path}: is above {_LARGEST >> 30} GiB; an annotation file was expected; check it")
+        return json.loads(path.read_bytes().decode("utf-8-sig"))
+    except OSError as error:
+        raise DatasetError(f"{path}: cannot be read ({error.strerror}); check the path and permissions") from error
+    except UnicodeDecodeError as error:
+        raise DatasetError(
+            f"{path}: byte {error.start} is not UTF-8; JSON in UTF-8 was expected; export it again"
+        ) from error
+    except json.JSONDecodeError as error:
+        raise DatasetError(
+            f"{path} line {error.lineno}: is not JSON ({error.msg}); the file may be cut off; download it again"
+        ) from error
+    except RecursionError as error:
+        raise DatasetError(f"{path}: is nested too deep; expected lists {_NAMES}; check the file") from error
+
+
+def _lists(path: Path, value: Any) -> tuple[Iterator[tuple[str, str, Any]], str]:
+    """(split, place, entry) of every sample, and the outer shape in words."""
+    if isinstance(value, list):
+        return _flat(path, value), "one list, the split in each sample"
+    if not isinstance(value, dict) or not any(isinstance(v, list) for v in value.values()):
+        raise DatasetError(
+            f"{path}: expected an object with the lists {_NAMES}, found {_kind(value)}; check the file"
+        )
+    odd = [name for name in value if name not in SPLITS]
+    if odd:
+        raise DatasetError(f"{path}: list '{odd[0]}'; expected {', '.join(SPLITS)}; rename or remove it")
+    named = [name for name in value if name not in ("train", "val", "test")]
+    shape = f"lists {', '.join(value)}" if named or len(value) < 3 else ""
+    return _by_split(path, value), shape
+
+
+def _by_split(path: Path, value: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
+    for name, entries in value.items():
+        if not isinstance(entries, list):
+            raise DatasetError(f"{path}: '{name}' is {_kind(entries)}; expected a list of samples; check the file")
+        for number, entry in enumerate(entries, start=1):
+            yield SPLITS[name], f"{name} sample {number}", entry
+
+
+def _flat(path: Path, entries: Iterable[Any]) -> Iterator[tuple[str, str, Any]]:
+    for number, entry in enumerate(entries, start=1):
+        name = entry.get("split") if isinstance(entry, dict) else None
+        if name not in SPLITS:
+            raise DatasetError(
+                f"{path} sample {number}: split {json.dumps(name)}; expected {_NAMES}; a list without splits is "
+                "not an annotation file"
+            )
+        yield SPLITS[name], f"sample {number}", entry
+
+
+def _sample(path: Path, place: str, split: str, entry: Any) -> Sample:
+    def wrong(found: str) -> DatasetError:
+        about = f" ({entry['id']})" if isinstance(entry, dict) and "id" in entry else ""
+        return DatasetError(f"{path} {place}{about}: {found}; correct the sample")
+
+    if not isinstance(entry, dict):
+        raise wrong(f"{_kind(entry)}; expected an object with id, report and image_path")
+    report = next((entry[key] for key in _REPORT if key in entry), None)
+    images = next((entry[key] for key in _IMAGES if key in entry), None)
+    images = [images] if isinstance(images, str) else images
+    if not isinstance(entry.get("id"), str | int) or not str(entry["id"]).strip():
+        raise wrong(f"id is {_kind(entry.get('id'))}; expected text")
+    if not isinstance(report, str):
+        raise wrong(f"report is {_kind(report)}; expected text")
+    if not isinstance(images, list) or not images or not all(isinstance(name, str) and name for name in images):
+        raise wrong(f"image_path is {_kind(images)}; expected a list with at least one path")
+    stated = entry.get("split")
+    if stated is not None and SPLITS.get(str(stated)) != split:
+        raise wrong(f"split '{stated}' inside the list for {split}; expected the same")
+    return Sample(
+        id=str(entry["id"]).strip(),
+        report=report,
+        images=tuple(images),
+        split=split,
+        place=place,
+        subject_id=_text(entry.get("subject_id")),
+        study_id=_text(entry.get("study_id")),
+    )
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value).strip()
+
+
+def _kind(value: Any) -> str:
+    names = {dict: "an object", list: "a list", str: "text", bool: "true or false", type(None): "nothing"}
+    return "an empty list" if value == [] else names.get(type(value), "a number")
+
+
+def _shape(outer: str, samples: tuple[Sample, ...]) -> str:
+    """What the file is, in words: whose data, how many images a sample, and how it departs from R2Gen's own."""
+    whose = "MIMIC-CXR" if samples[0].study_id else "IU X-ray" if samples[0].id.startswith("CXR") else "other data"
+    views = sorted({len(sample.images) for sample in samples})
+    each = f"{views[0]}" if len(views) == 1 else f"{views[0]} to {views[-1]}"
+    return f"R2Gen annotation of {whose}, {each} images a sample" + (f"; {outer}" if outer else "")
