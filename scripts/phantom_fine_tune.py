@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from contrastcxr.data.identity import phantom_version
 from contrastcxr.files import atomic_write
 from contrastcxr.metrics.identification import auc
 from contrastcxr.models.encoders import build_encoder
-from contrastcxr.train.features import phantom_version
 
 EPOCHS = 12
 BATCH = 24

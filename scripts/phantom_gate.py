@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from contrastcxr.data.identity import phantom_version
 from contrastcxr.files import atomic_write
 from contrastcxr.form import Finding, Reading, Study
 from contrastcxr.metrics.clinical import positive, status_codes
@@ -31,7 +32,6 @@ from contrastcxr.phantom.corpus import corpus
 from contrastcxr.phantom.grammar import write_report
 from contrastcxr.phantom.locator import parse_locator, phantom_parameters, render_locator
 from contrastcxr.phantom.parse import parse
-from contrastcxr.train.features import phantom_version
 from contrastcxr.vocab.labels import PHANTOM, SUPPORT_DEVICES
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -1,9 +1,13 @@
-"""Writing a file whole or not at all."""
+"""Writing a file whole or not at all, and where files of the cache go."""
 
 from __future__ import annotations
 
+import hashlib
 import os
+import platform
+import re
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -24,7 +28,7 @@ def atomic_write(path: str | Path, mode: Literal["wb", "w"] = "w") -> Iterator[I
         OutputError: the folder or file cannot be written (disk full, no permission).
     """
     target = Path(path)
-    part = target.with_name(f".{target.name[:80]}.{os.getpid()}-{secrets.token_hex(4)}.part")
+    part = target.with_name(f".{target.name[:80]}.{_machine()}-{os.getpid()}-{secrets.token_hex(4)}.part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with _open(part, mode) as stream:
@@ -57,3 +61,56 @@ def _explain(target: Path, error: OSError) -> str:
         f"{target}: could not be written ({reason}); nothing is left of it; "
         "free some space or choose another folder with --out"
     )
+
+
+_PART = re.compile(r"\..+\.(?P<machine>[0-9a-f]{6})-(?P<process>\d+)-[0-9a-f]{8}\.part")
+
+
+def _machine() -> str:
+    """Six letters that stand for this machine, so that a shared folder shows whose unfinished file it is."""
+    return hashlib.blake2b(platform.node().encode(), digest_size=3).hexdigest()
+
+
+def clear_parts(folder: Path) -> int:
+    """Remove what processes of this machine left half-written in a folder when they were killed; return how many.
+
+    Files of a process that still runs, or of another machine, stay.
+    """
+    removed = 0
+    for path in folder.glob(".*.part"):
+        match = _PART.fullmatch(path.name)
+        if match and match["machine"] == _machine() and not _runs(int(match["process"])):
+            with suppress(OSError):
+                path.unlink()
+                removed += 1
+    return removed
+
+
+def _runs(process: int) -> bool:
+    if os.name == "nt":
+        return True  # there, asking would end the process
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True  # there, but somebody else's
+    return True
+
+
+def default_cache() -> Path:
+    """`$CONTRASTCXR_CACHE`, or `.cache/contrastcxr` below the working directory."""
+    return Path(os.environ.get("CONTRASTCXR_CACHE") or Path(".cache") / "contrastcxr")
+
+
+def free_bytes(folder: Path) -> int:
+    """How much the disk of a folder can still hold; the folder is made.
+
+    Raises:
+        OutputError: the folder cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return shutil.disk_usage(folder).free
+    except OSError as error:
+        raise OutputError(f"{folder}: {error.strerror or error}; choose another folder with --cache") from None

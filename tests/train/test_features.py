@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +9,13 @@ from mini_data import mini_config, mini_study
 from PIL import Image
 
 from contrastcxr.assemble import make_encoder, make_preprocess
+from contrastcxr.data.identity import view_key
 from contrastcxr.data.pixels import load_pixels
 from contrastcxr.errors import OutputError
 from contrastcxr.form import View
 from contrastcxr.models.encoders import Encoder
 from contrastcxr.train import features as cached
-from contrastcxr.train.features import FeatureCache, cache_folder, default_cache, encode_views, view_key
+from contrastcxr.train.features import FeatureCache, cache_folder, encode_views
 
 
 @pytest.fixture(scope="module")
@@ -88,27 +88,6 @@ def test_other_weights_and_other_transforms_have_other_folders(encoder: Encoder,
     assert len(folders) == 3
 
 
-def test_a_changed_file_has_another_key_and_an_unchanged_one_the_same(tmp_path: Path) -> None:
-    view = picture(tmp_path / "a.png")
-    first = view_key(view)
-    assert view_key(view) == first
-    os.utime(tmp_path / "a.png", ns=(1, 1))
-    assert view_key(view) != first
-
-
-def test_a_phantoms_key_holds_its_version(monkeypatch: pytest.MonkeyPatch) -> None:
-    view = View(view_id="p", locator="phantom:smoke/train/000000?seed=0&view=frontal")
-    keys = []
-    for version in ("1", "2"):
-        monkeypatch.setattr(cached, "phantom_version", lambda version=version: version)
-        keys.append(view_key(view))
-    assert keys[0] != keys[1]
-
-
-def test_the_phantom_version_is_the_same_each_time() -> None:
-    assert cached.phantom_version.__wrapped__() == cached.phantom_version()
-
-
 def test_an_unreadable_picture_is_named_and_the_others_are_encoded(
     encoder: Encoder, cache: Path, tmp_path: Path
 ) -> None:
@@ -134,15 +113,8 @@ def test_worker_processes_give_the_same_features(encoder: Encoder, tmp_path: Pat
 def test_a_full_disk_is_refused_before_the_work(
     encoder: Encoder, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cached, "_free_bytes", lambda _: 10)
+    monkeypatch.setattr(cached, "free_bytes", lambda _: 10)
     preprocess = make_preprocess(mini_config(), encoder)
     with pytest.raises(OutputError, match="0 MB free; free some space or choose another folder with --cache"):
         encode_views(views(2), encoder=encoder, preprocess=preprocess, root=cache)
     assert len(FeatureCache(cache_folder(cache, encoder=encoder, preprocess=preprocess))) == 0
-
-
-def test_the_cache_is_where_the_environment_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("CONTRASTCXR_CACHE", str(tmp_path))
-    assert default_cache() == tmp_path
-    monkeypatch.delenv("CONTRASTCXR_CACHE")
-    assert default_cache() == Path(".cache/contrastcxr")

@@ -1,8 +1,10 @@
-"""`contrastcxr data list` and `contrastcxr data check D`: the sources known, and whether one is complete."""
+"""`contrastcxr data list`, `check D`, `prepare D`: the sources known, whether one is complete, and its cache."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,7 +18,7 @@ SOME_FAILED = 1
 SHOWN = 10
 
 data = typer.Typer(
-    help="List the data sources known, or check one.",
+    help="List the data sources known, check one, or prepare it for training.",
     no_args_is_help=True,
     rich_markup_mode=None,
     add_completion=False,
@@ -65,6 +67,43 @@ def check(
     said.result_json(report)
     if opened.missing:
         raise typer.Exit(SOME_FAILED)
+
+
+@data.command()
+def prepare(
+    source: Annotated[str, typer.Argument(metavar="D", help="A source with its root, such as nih14:/data/nih.")],
+    cache: Annotated[
+        Path | None,
+        typer.Option("--cache", "--out", help="Folder for what is made; default $CONTRASTCXR_CACHE or .cache."),
+    ] = None,
+    size: Annotated[int, typer.Option("--size", min=32, max=4096, help="Side of the pictures in pixels.")] = 256,
+    workers: Annotated[int, typer.Option("--workers", min=0, help="Processes that read pictures; 0: none.")] = 0,
+    tables: Annotated[bool, typer.Option("--tables", help="Write the tables alone, no pictures.")] = False,
+    quiet: output.Quiet = False,
+    as_json: output.Json = False,
+    verbose: output.Verbose = False,
+) -> None:
+    """Write a source's tables and its pictures, resized once; exit status 1 when some cannot be read."""
+    said = output.begin(quiet=quiet, as_json=as_json, verbose=verbose)
+    # Imported here: PyTorch takes seconds, and --help must not wait for it.
+    from contrastcxr.data.preparing import prepare_source
+    from contrastcxr.files import default_cache
+
+    root = cache or default_cache()
+    made = prepare_source(source, root=root, side=size, pictures=not tables, workers=workers, say=said.say)
+    said.result(str(made.folder))
+    said.result_json({**vars(made), "folder": str(made.folder)})
+    for kind, lines in (("unreadable", made.unreadable), ("missing", made.missing)):
+        _complain(said, kind, lines)
+    if made.unreadable or made.missing:
+        raise typer.Exit(SOME_FAILED)
+
+
+def _complain(said: output.Output, kind: str, lines: Sequence[str]) -> None:
+    for line in lines[:SHOWN]:
+        said.complain(f"{kind}: {line}")
+    if lines:
+        said.complain(f"{len(lines):,} {kind}" + (f", {SHOWN} of them shown" if len(lines) > SHOWN else ""))
 
 
 def _report(source: Source) -> dict[str, Any]:

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from contrastcxr.data.pixels import load_pixels
+from contrastcxr.data.pixels import Picture, PictureOf, original
 from contrastcxr.data.transforms import Preprocess
 from contrastcxr.form import Position, Study
 
@@ -76,14 +75,17 @@ def prepare(
     *,
     max_views: int = 2,
     generator: torch.Generator | None = None,
+    picture_of: PictureOf = original,
 ) -> Sample:
     """Read a study's pixels into a sample; with a generator, as a random crop for training.
+
+    `picture_of` says where pixels come from: the files, or squares that were prepared.
 
     Raises:
         ImageError: a view cannot be read.
     """
     chosen = choose_views(study, max_views)
-    made = [_one_view(preprocess, load_pixels(study.views[i]), generator) for i in chosen]
+    made = [_one_view(preprocess, picture_of(study.views[i]), generator) for i in chosen]
     return Sample(
         study_id=study.study_id,
         patient_id=study.patient_id,
@@ -94,10 +96,11 @@ def prepare(
     )
 
 
-def _one_view(
-    preprocess: Preprocess, pixels: np.ndarray, generator: torch.Generator | None
-) -> tuple[Tensor, Tensor]:
-    image, affine = preprocess.test(pixels) if generator is None else preprocess.train(pixels, generator)
+def _one_view(preprocess: Preprocess, read: Picture, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
+    if generator is None:
+        image, affine = preprocess.test(read.pixels, shape=read.shape)
+    else:
+        image, affine = preprocess.train(read.pixels, generator, shape=read.shape)
     return image, torch.from_numpy(affine).float()
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,28 @@ from contrastcxr.data.images import check_picture, read_image
 from contrastcxr.data.sniff import sniff
 from contrastcxr.errors import ImageError
 from contrastcxr.form import View, is_file_locator, locator_path
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """Pixels `[h, w]` float32 in [0, 1] of a whole view, and the view's own (H, W), which may be larger."""
+
+    pixels: np.ndarray
+    shape: tuple[int, int]
+
+
+PictureOf = Callable[[View], Picture]
+"""Where pixels come from: `original`, or pictures that were prepared."""
+
+
+def original(view: View) -> Picture:
+    """The view's own pixels.
+
+    Raises:
+        ImageError: the pixels are missing, unreadable or not a radiograph.
+    """
+    pixels = load_pixels(view)
+    return Picture(pixels, (pixels.shape[0], pixels.shape[1]))
 
 
 def load_pixels(view: View) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -72,6 +72,14 @@ class Source(ABC):
         """
         self.check_split(split)
         return [s for s in self._load() if split is None or s.split == split]
+
+    def stream(self, split: str | None = None) -> Iterator[Study]:
+        """Yield the same studies one by one; a source of very many keeps none of them."""
+        if type(self).studies is not Source.studies:
+            yield from self.studies(split)  # it does more than to choose
+            return
+        self.check_split(split)
+        yield from (s for s in self._load() if split is None or s.split == split)
 
     def check_split(self, split: str | None) -> None:
         """Raise unless the source has this split."""

@@ -31,32 +31,45 @@ class Preprocess(BaseModel):
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = Field((0.229, 0.224, 0.225), description="all above 0")
 
-    def test(self, pixels: np.ndarray) -> tuple[Tensor, Affine]:
+    @property
+    def train_side(self) -> int:
+        """Side of the picture that training crops from."""
+        return round(self.size * TRAIN_SCALE)
+
+    def test(self, pixels: np.ndarray, *, shape: tuple[int, int] | None = None) -> tuple[Tensor, Affine]:
         """Return the whole picture at the model's size.
 
         Args:
             pixels: `[H, W]` float32 in [0, 1].
+            shape: of the original, where `pixels` are that original resized.
 
         Returns:
             `[3, S, S]` float32 and the affine from model pixels to original pixels.
         """
         resized = resize(pixels, self.size)
-        return self._normalise(resized), resize_affine(pixels.shape, self.size)
+        return self._normalise(resized), resize_affine(shape or pixels.shape, self.size)
 
-    def train(self, pixels: np.ndarray, generator: torch.Generator) -> tuple[Tensor, Affine]:
+    def train(
+        self, pixels: np.ndarray, generator: torch.Generator, *, shape: tuple[int, int] | None = None
+    ) -> tuple[Tensor, Affine]:
         """Return a random crop of the picture; never a flip, which would swap left and right under the report.
 
         Args:
             pixels: `[H, W]` float32 in [0, 1].
             generator: chooses the corner of the crop.
+            shape: of the original, where `pixels` are that original resized.
 
         Returns:
             `[3, S, S]` float32 and the affine from model pixels to original pixels.
         """
-        side = round(self.size * TRAIN_SCALE)
+        side = self.train_side
         top, left = torch.randint(side - self.size + 1, (2,), generator=generator).tolist()
         crop = resize(pixels, side)[top : top + self.size, left : left + self.size]
-        return self._normalise(crop), resize_affine(pixels.shape, side, top=top, left=left)
+        return self._normalise(crop), resize_affine(shape or pixels.shape, side, top=top, left=left)
+
+    def grey(self, image: Tensor) -> Tensor:
+        """Return the grey picture `[S, S]` in [0, 1] that a normalised `image [3, S, S]` was made from."""
+        return image[0] * self.std[0] + self.mean[0]
 
     def _normalise(self, pixels: Tensor) -> Tensor:
         mean = torch.tensor(self.mean)[:, None, None]

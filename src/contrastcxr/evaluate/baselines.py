@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contrastcxr.data.batch import choose_views
+from contrastcxr.data.identity import view_key
 from contrastcxr.data.nih_plain import oracle_readings, shuffled_readings
 from contrastcxr.data.transforms import Preprocess
 from contrastcxr.errors import ContrastCXRError
@@ -24,7 +25,7 @@ from contrastcxr.metrics.text import tokenise
 from contrastcxr.models.encoders import Encoder, build_encoder
 from contrastcxr.phantom.grammar import write_report
 from contrastcxr.phantom.parse import parse
-from contrastcxr.train.features import FeatureCache, view_key
+from contrastcxr.train.features import FeatureCache
 
 DESCRIPTIONS: Mapping[str, str] = {
     "constant": "the training report with the best BLEU-4 on validation, said of every study (AUC .5)",

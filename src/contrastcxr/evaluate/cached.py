@@ -6,13 +6,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from contrastcxr.data.batch import choose_views, collate
+from contrastcxr.data.identity import view_key
 from contrastcxr.data.transforms import Preprocess
 from contrastcxr.errors import ImageError, RequestError
 from contrastcxr.form import Reading, Study
 from contrastcxr.models.encoders import Encoder
 from contrastcxr.read.reader import Reader
 from contrastcxr.train.data import FromCache, chosen_views
-from contrastcxr.train.features import FeatureCache, encode_views, view_key
+from contrastcxr.train.features import FeatureCache, encode_views
 
 READ_BATCH = 32
 

@@ -15,6 +15,7 @@ from contrastcxr.evaluate.baselines import DESCRIPTIONS, Eyes, baseline_answers
 from contrastcxr.evaluate.cached import Say, read_cached, silent
 from contrastcxr.evaluate.references import References, load_references, portable_name, system_answers
 from contrastcxr.evaluate.result import PROTOCOLS, Evaluation, Protocol, SystemScores
+from contrastcxr.files import default_cache
 from contrastcxr.form import Reading
 from contrastcxr.metrics import meteor
 from contrastcxr.metrics.bootstrap import REPLICATES
@@ -24,7 +25,6 @@ from contrastcxr.metrics.scores import Score, Scores, score_table
 from contrastcxr.metrics.table import Answer, StudyTable, tabulate
 from contrastcxr.metrics.text import TOKENISER, tokenise
 from contrastcxr.read.reader import Reader
-from contrastcxr.train.features import default_cache
 
 PUBLISHED_MAX_TOKENS = 60  # paper A on IU X-ray, after R2Gen
 SHOWN = 3

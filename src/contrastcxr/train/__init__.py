@@ -10,7 +10,7 @@ from contrastcxr.errors import MissingExtraError
 if TYPE_CHECKING:
     from contrastcxr.config import SystemConfig
     from contrastcxr.train.features import Say
-    from contrastcxr.train.trainer import RunFolder
+    from contrastcxr.train.run_folder import RunFolder
 
 
 def run(
@@ -38,7 +38,8 @@ def run(
         if (error.name or "").split(".")[0] != "lightning":
             raise
         raise MissingExtraError("lightning", "train", "training") from None
-    from contrastcxr.train.features import default_cache, silent
+    from contrastcxr.files import default_cache
+    from contrastcxr.train.features import silent
 
     return trainer.run(
         config,

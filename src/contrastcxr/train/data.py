@@ -11,12 +11,14 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from contrastcxr.config import DataConfig
 from contrastcxr.data.batch import Batch, Sample, choose_views, collate, prepare
+from contrastcxr.data.identity import view_key
+from contrastcxr.data.pixels import PictureOf, original
 from contrastcxr.data.targets import finding_targets
 from contrastcxr.data.transforms import Preprocess
 from contrastcxr.errors import ConfigError, DatasetError
 from contrastcxr.form import Reading, Study, View
 from contrastcxr.text.tokenizer import Tokenizer
-from contrastcxr.train.features import FeatureCache, view_key
+from contrastcxr.train.features import FeatureCache
 
 
 def reading_of(study: Study, *, author: str | None) -> Reading:
@@ -113,13 +115,20 @@ class FromPixels:
     preprocess: Preprocess
     max_views: int
     augment_seed: int | None = None
+    picture_of: PictureOf = original
 
     def __call__(self, study: Study, index: int) -> Sample:
         """The study's images; `index` and the seed choose the crop."""
         generator = None
         if self.augment_seed is not None:
             generator = torch.Generator().manual_seed(self.augment_seed * 1_000_003 + index)
-        return prepare(study, self.preprocess, max_views=self.max_views, generator=generator)
+        return prepare(
+            study,
+            self.preprocess,
+            max_views=self.max_views,
+            generator=generator,
+            picture_of=self.picture_of,
+        )
 
 
 def epoch_batches(count: int, *, batch_size: int, seed: int, epoch: int) -> list[list[int]]:
