@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+from pydantic import BaseModel
 
-from contrastcxr.config import DecoderConfig, NicConfig, SystemConfig
+from contrastcxr.config import ContrastConfig, DecoderConfig, NicConfig, SystemConfig
 from contrastcxr.data.transforms import Preprocess
 from contrastcxr.errors import IncompatibleError
 from contrastcxr.models.contrast import ContrastiveAttention
@@ -17,6 +18,9 @@ from contrastcxr.models.pool import NormalityPool
 from contrastcxr.models.projection import PatchProjection
 from contrastcxr.models.system import ReportSystem
 from contrastcxr.vocab.labels import label_set
+
+GLOBAL_DECODERS = ("nic",)
+"""Decoders that look at the global feature alone."""
 
 
 def check_pairs(config: SystemConfig) -> None:
@@ -31,11 +35,8 @@ def check_pairs(config: SystemConfig) -> None:
             f"contrast with projection.kind {config.projection.kind}: the pool is kept raw, so the projection "
             "must be linear; set projection.kind: linear or contrast: null"
         )
-    if contrast is not None and not contrast.aggregate and "repeats" in contrast.model_fields_set:
-        raise IncompatibleError(
-            "contrast.repeats with contrast.aggregate off: n is the number of aggregating attentions; "
-            "remove one of the two"
-        )
+    if contrast is not None:
+        _check_contrast(contrast, config)
     if config.decoder.kind == "transformer" and config.width % config.decoder.heads:
         raise IncompatibleError(
             f"width {config.width} with decoder.heads {config.decoder.heads}: each head takes an equal part; "
@@ -47,6 +48,63 @@ def check_pairs(config: SystemConfig) -> None:
             "set encoder.trainable: true"
         )
     _check_choice_of_checkpoint(config)
+
+
+def _check_contrast(contrast: ContrastConfig, config: SystemConfig) -> None:
+    # Against the default and not against what was written: a run folder and a checkpoint write every value out.
+    if not contrast.aggregate and contrast.repeats != _default(contrast, "repeats"):
+        raise IncompatibleError(
+            "contrast.repeats with contrast.aggregate off: n is the number of aggregating attentions; "
+            "remove one of the two"
+        )
+    if not contrast.aggregate and not contrast.differentiate:
+        raise IncompatibleError(
+            "contrast.aggregate and contrast.differentiate both off: no attention is left; turn one of them on"
+        )
+    if contrast.patches and not contrast.aggregate:
+        raise IncompatibleError(
+            "contrast.patches with contrast.aggregate off: patches are compared through Aggregate Attention; "
+            "turn it on or patches off"
+        )
+    if contrast.patches and config.decoder.kind in GLOBAL_DECODERS:
+        raise IncompatibleError(
+            f"contrast.patches with decoder.kind {config.decoder.kind}: it looks at the global feature only, "
+            "which patches do not change; choose another decoder or turn patches off"
+        )
+    _check_stages(contrast.stages, config.encoder.stage)
+    _check_pool(contrast)
+
+
+def _default(part: BaseModel, field: str) -> object:
+    return type(part).model_fields[field].default
+
+
+def _check_stages(stages: Sequence[int], read: int | None) -> None:
+    if list(stages) != sorted(set(stages)):
+        raise IncompatibleError(f"contrast.stages {list(stages)}: give each stage once, in increasing order")
+    if stages and read is not None and stages[-1] >= read:
+        raise IncompatibleError(
+            f"contrast.stages {list(stages)} with encoder.stage {read}: further stages are finer than the one "
+            "that is read; give smaller numbers"
+        )
+
+
+def _check_pool(contrast: ContrastConfig) -> None:
+    pool = contrast.pool
+    if not contrast.patches and pool.patches != _default(pool, "patches"):
+        raise IncompatibleError(
+            "contrast.pool.patches with contrast.patches off: no pool of patches is drawn; remove one of the two"
+        )
+    if pool.views == "same_view" and pool.match == "none":
+        raise IncompatibleError(
+            "contrast.pool.views same_view with contrast.pool.match none: a view is compared with its own "
+            "position; set contrast.pool.match: view"
+        )
+    if pool.views == "same_view" and pool.unit == "study":
+        raise IncompatibleError(
+            "contrast.pool.views same_view with contrast.pool.unit study: a row is several views; "
+            "set contrast.pool.unit: image"
+        )
 
 
 def _check_choice_of_checkpoint(config: SystemConfig) -> None:
@@ -65,11 +123,17 @@ def make_encoder(config: SystemConfig, *, seed: int = 0) -> Encoder:
         config.encoder.name,
         weights=config.encoder.weights,
         stage=config.encoder.stage,
+        stages=further_stages(config),
         image_size=config.image.size,
         trainable=config.encoder.trainable,
         train_norm=config.encoder.train_norm,
         seed=seed,
     )
+
+
+def further_stages(config: SystemConfig) -> tuple[int, ...]:
+    """Stages that the encoder gives beside its own map; none without contrast."""
+    return config.contrast.stages if config.contrast is not None else ()
 
 
 def make_preprocess(config: SystemConfig, encoder: Encoder) -> Preprocess:
@@ -91,6 +155,7 @@ def build_system(
     vocabulary: int,
     encoder: Encoder,
     pool: NormalityPool | None = None,
+    patch_pool: NormalityPool | None = None,
     labels: Sequence[str] | None = None,
     seed: int = 0,
 ) -> ReportSystem:
@@ -101,6 +166,7 @@ def build_system(
         vocabulary: number of token ids.
         encoder: from pixels to raw features.
         pool: raw features of the pool; needed with, and only with, `config.contrast`.
+        patch_pool: raw patch vectors; needed with, and only with, `config.contrast.patches`.
         labels: of the finding head; those of `config.finding_head` unless a checkpoint says otherwise.
         seed: of the initialisation; the global generator is left as it was.
 
@@ -118,11 +184,14 @@ def build_system(
         torch.manual_seed(seed)
         return ReportSystem(
             encoder=encoder,
-            projection=PatchProjection(encoder.channels, config.width, config.projection.kind),
+            projection=PatchProjection(
+                encoder.channels, config.width, config.projection.kind, stage_channels=encoder.stage_channels
+            ),
             decoder=_decoder(config.decoder, vocabulary=vocabulary, config=config),
             finding_head=_finding_head(config, labels),
             contrast=_contrast(config),
             pool=pool,
+            patch_pool=patch_pool,
             match_views=config.contrast is not None and config.contrast.pool.match == "view",
         )
 
@@ -159,4 +228,13 @@ def _contrast(config: SystemConfig) -> ContrastiveAttention | None:
     part = config.contrast
     if part is None:
         return None
-    return ContrastiveAttention(config.width, part.repeats, aggregate=part.aggregate, attention=part.attention)
+    return ContrastiveAttention(
+        config.width,
+        part.repeats,
+        aggregate=part.aggregate,
+        differentiate=part.differentiate,
+        attention=part.attention,
+        patches=part.patches,
+        stages=len(part.stages),
+        per_view=part.pool.views == "same_view",
+    )

@@ -17,7 +17,7 @@ import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
-from contrastcxr.assemble import build_system
+from contrastcxr.assemble import build_system, further_stages
 from contrastcxr.config import SystemConfig, parse_config
 from contrastcxr.data.transforms import Preprocess
 from contrastcxr.errors import CheckpointError, ConfigError, UnknownNameError
@@ -32,6 +32,7 @@ FORMAT_VERSION = 1
 SUFFIX = ".safetensors"
 PICKLES = (".ckpt", ".pth", ".pt", ".bin", ".pkl")
 POOL_KEY = "pool.raw"
+PATCH_POOL_KEY = "patch_pool.raw"
 _BUNDLED = Path(__file__).parent / "checkpoints"
 _CHECKOUT_MODELS = Path(__file__).parents[2] / "models"
 
@@ -64,6 +65,7 @@ class Checkpoint:
         sources: the data it was made from.
         state: the system's weights, the frozen encoder's and the raw pool's among them.
         pool: `NormalityPool.metadata()`, without Contrastive Attention None.
+        patch_pool: the same of the pool of patches; None unless patches are compared.
         record: what the training run says of itself (versions, data fingerprint, scores); free form.
     """
 
@@ -76,6 +78,7 @@ class Checkpoint:
     thresholds: Mapping[str, float] = field(default_factory=dict)
     sources: tuple[SourceNote, ...] = ()
     pool: Mapping[str, Any] | None = None
+    patch_pool: Mapping[str, Any] | None = None
     record: Mapping[str, Any] = field(default_factory=dict)
 
     def build(self) -> ReportSystem:
@@ -88,22 +91,26 @@ class Checkpoint:
             self.config.encoder.name,
             weights="checkpoint",
             stage=self.config.encoder.stage,
+            stages=further_stages(self.config),
             image_size=self.config.image.size,
             trainable=self.config.encoder.trainable,
             train_norm=self.config.encoder.train_norm,
         )
-        pool = (
-            None
-            if self.pool is None
-            else NormalityPool.from_metadata(dict(self.pool), self.state[POOL_KEY].float())
-        )
         system = build_system(
-            self.config, vocabulary=len(self.tokenizer), labels=self.labels, encoder=encoder, pool=pool
+            self.config,
+            vocabulary=len(self.tokenizer),
+            labels=self.labels,
+            encoder=encoder,
+            pool=self._rebuilt(self.pool, POOL_KEY),
+            patch_pool=self._rebuilt(self.patch_pool, PATCH_POOL_KEY),
         )
         _load_state(system, self.state)
         if system.finding_head is not None:
             system.finding_head.set_temperature(self.temperature)
         return system.eval()
+
+    def _rebuilt(self, metadata: Mapping[str, Any] | None, key: str) -> NormalityPool | None:
+        return None if metadata is None else NormalityPool.from_metadata(dict(metadata), self.state[key].float())
 
 
 def _load_state(system: ReportSystem, state: Mapping[str, Tensor]) -> None:
@@ -162,6 +169,8 @@ def _to_metadata(checkpoint: Checkpoint) -> dict[str, str]:
         "pool": checkpoint.pool,
         "record": dict(checkpoint.record),
     }
+    if checkpoint.patch_pool is not None:
+        values["patch_pool"] = checkpoint.patch_pool
     plain = {key: json.dumps(value, sort_keys=True, ensure_ascii=False) for key, value in values.items()}
     return {"format": FORMAT, "format_version": str(FORMAT_VERSION), **plain}
 
@@ -177,6 +186,7 @@ _METADATA = (
     "pool",
     "record",
 )
+_OPTIONAL_METADATA = ("patch_pool",)
 
 
 def load_checkpoint(name_or_path: str | Path, *, allow_pickle: bool = False) -> Checkpoint:
@@ -262,6 +272,7 @@ def _from_metadata(metadata: Mapping[str, str], state: Mapping[str, Tensor], pat
         thresholds=dict(said["thresholds"]),
         sources=tuple(SourceNote.model_validate(note) for note in said["sources"]),
         pool=said["pool"],
+        patch_pool=said.get("patch_pool"),
         record=said["record"],
         state=dict(state),
     )
@@ -284,7 +295,8 @@ def _checked(metadata: Mapping[str, str], path: Path) -> dict[str, Any]:
         raise CheckpointError(
             f"{path}: the metadata lack {', '.join(missing)}; the file was changed, get it again"
         )
-    return {key: json.loads(metadata[key]) for key in _METADATA}
+    there = [*_METADATA, *(key for key in _OPTIONAL_METADATA if key in metadata)]
+    return {key: json.loads(metadata[key]) for key in there}
 
 
 def _from_training_state(path: Path, *, allow_pickle: bool) -> Checkpoint:

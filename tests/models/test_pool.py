@@ -9,7 +9,15 @@ import pytest
 import torch
 
 from contrastcxr.errors import IncompatibleError, UnknownNameError
-from contrastcxr.models.pool import NormalityPool, PoolRows, build_pool, extremes
+from contrastcxr.models.pool import (
+    NormalityPool,
+    PatchPlaces,
+    PoolRows,
+    PoolUnit,
+    build_pool,
+    extremes,
+    views_name,
+)
 
 COUNT = 12
 
@@ -52,6 +60,21 @@ def test_a_view_that_is_unknown_or_not_in_the_pool_matches_all(pool: NormalityPo
     assert not pool.match_mask([views]).any()
 
 
+def test_rows_that_are_studies_match_studies_with_the_same_views(raw: torch.Tensor) -> None:
+    rows = replace(_rows(), positions=("PA", "LATERAL+PA", "AP", "LATERAL+PA", "unknown", "PA") * 2)
+    pool = NormalityPool(raw, rows, unit="study")
+    mask = pool.match_mask([["PA", "LATERAL"], ["PA"], ["PA", "unknown"], ["AP", "LATERAL"]])
+    kept = [{pool.positions[n] for n in (~row).nonzero().flatten()} for row in mask]
+    assert kept[:2] == [{"LATERAL+PA", "unknown"}, {"PA", "unknown"}]
+    assert not mask[2:].any()  # not known, and not in the pool: the whole pool
+
+
+def test_views_have_one_name_whatever_their_order() -> None:
+    assert views_name(["PA", "LATERAL"]) == views_name(["LATERAL", "PA", "PA"]) == "LATERAL+PA"
+    assert views_name(["PA"]) == "PA"
+    assert views_name(["PA", "unknown"]) == "unknown"
+
+
 def test_a_pool_is_drawn_from_normals_only_and_the_seed_decides(raw: torch.Tensor) -> None:
     normal = [n % 3 != 0 for n in range(COUNT)]
     pool = build_pool(raw, _rows(), normal=normal, size=4, seed=1)
@@ -81,6 +104,23 @@ def test_per_position_draws_the_size_of_each_view(raw: torch.Tensor) -> None:
     assert pool.summary()["views"] == {"AP": 1, "LATERAL": 3, "PA": 3, "unknown": 1}
 
 
+def test_the_random_control_has_as_many_of_each_position_as_are_normal(raw: torch.Tensor) -> None:
+    normal = [n in (0, 1, 2, 4) for n in range(COUNT)]
+    pool = build_pool(raw, _rows(), normal=normal, size=2, kind="random", per_position=True)
+    assert pool.summary()["views"] == {"LATERAL": 1, "PA": 2}
+
+
+def test_patches_are_drawn_by_the_seed_and_none_twice() -> None:
+    found = PatchPlaces.draw(5, 4, size=12, seed=1)
+    pairs = list(zip(found.images, found.places, strict=True))
+    assert len(set(pairs)) == 12
+    assert pairs == sorted(pairs)
+    assert set(found.images) <= set(range(5))
+    assert set(found.places) <= set(range(4))
+    assert PatchPlaces.draw(5, 4, size=12, seed=1) == found != PatchPlaces.draw(5, 4, size=12, seed=2)
+    assert len(PatchPlaces.draw(2, 4, size=100, seed=1).images) == 8
+
+
 def test_the_random_control_draws_from_all_images(raw: torch.Tensor) -> None:
     pool = build_pool(raw, _rows(), normal=[n == 0 for n in range(COUNT)], size=6, kind="random")
     assert len(pool) == 6
@@ -102,10 +142,12 @@ def test_a_refresh_replaces_the_features_of_the_same_images(pool: NormalityPool,
         pool.refresh(raw[:3])
 
 
-def test_metadata_goes_through_json_and_back(pool: NormalityPool) -> None:
+@pytest.mark.parametrize("unit", ["image", "study"])
+def test_metadata_goes_through_json_and_back(raw: torch.Tensor, unit: PoolUnit) -> None:
+    pool = NormalityPool(raw, _rows(), unit=unit)
     back = NormalityPool.from_metadata(json.loads(json.dumps(pool.metadata())), pool.raw)
     assert back.rows == pool.rows
-    assert (back.kind, back.wanted) == (pool.kind, pool.wanted)
+    assert (back.kind, back.wanted, back.unit) == (pool.kind, pool.wanted, pool.unit)
 
 
 def test_features_travel_in_the_state_dict_without_being_trained(pool: NormalityPool) -> None:

@@ -48,10 +48,82 @@ def test_a_pool_of_zeros_is_zero() -> None:
 
 def test_rows_and_views_of_a_pool_belong_together() -> None:
     pool = made(kind="random", size=4)
-    for row, view in enumerate(pool.views):
+    for row, (view,) in enumerate(pool.views):
         assert pool.pool.image_ids[row].endswith(view.view_id)
         assert pool.pool.positions[row] == view.position
         assert torch.equal(pool.pool.raw[row], pooled(view))
+
+
+def two_view_studies(count: int = 12) -> list[Study]:
+    """Each study with a lateral view behind the frontal one; every third has the frontal one only."""
+    made = []
+    for i, study in enumerate(studies(count)):
+        front = study.views[0]
+        side = front.model_copy(update={"view_id": f"{front.view_id}-side", "position": "LATERAL"})
+        side = side.model_copy(update={"pixels": front.pixels[::2]})
+        made.append(study.model_copy(update={"views": (front,) if i % 3 == 0 else (side, front)}))
+    return made
+
+
+def of_two_views(**values: object) -> TrainingPool:
+    config = PoolConfig.model_validate(values)
+    return make_pool(config, two_view_studies(), max_views=2, pooled=pooled, seed=0, patches=four_patches)
+
+
+def four_patches(view: View) -> torch.Tensor:
+    return torch.stack([pooled(view) + place for place in range(4)])
+
+
+def test_a_row_that_is_a_study_is_the_mean_of_its_views() -> None:
+    pool = of_two_views(unit="study")
+    assert pool.pool.unit == "study"
+    assert len(pool.pool) == 6
+    assert set(pool.pool.positions) == {"LATERAL+PA", "AP"} or set(pool.pool.positions) == {"LATERAL+PA", "PA", "AP"}
+    assert {len(views) for views in pool.views} == {1, 2}
+    for row, views in enumerate(pool.views):
+        torch.testing.assert_close(pool.pool.raw[row], sum(pooled(v) for v in views) / len(views))
+        assert views[0].position != "LATERAL"
+        assert pool.pool.image_ids[row].endswith(views[0].view_id)
+    assert pool.summary()["unit"] == "study"
+
+
+def test_an_image_pool_of_two_views_holds_both_views_of_a_study() -> None:
+    pool = of_two_views()
+    assert len(pool.pool) == 10
+    assert pool.summary()["views"]["LATERAL"] == 4
+
+
+@pytest.mark.parametrize("kind", ["normal", "random", "zeros"])
+def test_a_pool_drawn_per_position_has_the_size_of_each(kind: str) -> None:
+    views = of_two_views(kind=kind, size=3, per_position=True).summary()["views"]
+    assert views == {"AP": 2, "LATERAL": 3, "PA": 3}
+
+
+@pytest.mark.parametrize(("kind", "unit"), [("normal", "image"), ("normal", "study"), ("random", "study")])
+def test_a_pool_of_patches_holds_patches_of_the_pools_images(kind: str, unit: str) -> None:
+    pool = of_two_views(kind=kind, unit=unit, size=4, patches=7)
+    found = pool.patches
+    assert found is not None
+    assert len(found.pool) == pool.summary()["patches"] == 7
+    assert len(set(zip(found.drawn.images, found.drawn.places, strict=True))) == 7
+    assert set(found.pool.study_ids) <= set(pool.pool.study_ids)
+    for row, (image, place) in enumerate(zip(found.drawn.images, found.drawn.places, strict=True)):
+        view = found.views[image]
+        assert found.pool.positions[row] == view.position
+        assert torch.equal(found.pool.raw[row], four_patches(view)[place])
+    assert torch.equal(found.features(four_patches), found.pool.raw)
+
+
+def test_a_control_of_zeros_has_patches_of_zeros() -> None:
+    found = of_two_views(kind="zeros").patches
+    assert found is not None
+    assert not found.pool.raw.any()
+
+
+def test_the_features_of_a_pool_can_be_made_again() -> None:
+    for unit in ("image", "study"):
+        pool = of_two_views(unit=unit)
+        assert torch.equal(pool.features(pooled), pool.pool.raw)
 
 
 def drawn(*, run_seed: int, own: int | None) -> tuple[str, ...]:

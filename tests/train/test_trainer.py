@@ -15,7 +15,7 @@ from contrastcxr.checkpoint import load_checkpoint
 from contrastcxr.errors import ConfigError, DatasetError, IncompatibleError
 from contrastcxr.train import run
 from contrastcxr.train.epochs import read_metrics
-from contrastcxr.train.trainer import precision_of
+from contrastcxr.train.machine import precision_of
 
 TRAIN = {"batch_size": 4, "monitor": "loss", "precision": "fp32", "optimizer": {"lr": 0.005}}
 
@@ -186,7 +186,7 @@ def test_the_written_configuration_is_the_one_given(tmp_path: Path, cache: Path)
 def test_auto_precision_is_bf16_where_the_cpu_has_it(
     monkeypatch: pytest.MonkeyPatch, has: bool, used: str
 ) -> None:
-    monkeypatch.setattr("contrastcxr.train.trainer.cpu_multiplies_bf16", lambda: has)
+    monkeypatch.setattr("contrastcxr.train.machine.cpu_multiplies_bf16", lambda: has)
     assert precision_of(mini_config(train={"precision": "auto"})) == used
     assert precision_of(mini_config(train={"precision": "fp32"})) == "fp32"
 

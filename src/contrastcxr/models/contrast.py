@@ -2,83 +2,48 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from contrastcxr.errors import IncompatibleError
-from contrastcxr.models.attention_functions import AttentionName, build_scores, masked_softmax
-from contrastcxr.models.features import VisualFeatures
+from contrastcxr.models.attention_functions import AttentionName
+from contrastcxr.models.comparison import Comparison
+from contrastcxr.models.features import VisualFeatures, masked_mean
 
 
-class AggregateAttention(nn.Module):
-    """The normals closest to the query, found `n` times with own weights (paper A, Eq. 5 and 6)."""
+@dataclass(frozen=True, eq=False)
+class StageFeatures:
+    """Global vectors of further encoder stages, at the model width.
 
-    def __init__(self, width: int, repeats: int, attention: AttentionName = "dot") -> None:
-        super().__init__()
-        self.scores = build_scores(attention, width=width, repeats=repeats)
+    Attributes:
+        queries: `[B, V, S, d]`, one per view and stage.
+        pool: `[N_P, S, d]`, the same of the pool's images.
+    """
 
-    def forward(self, query: Tensor, pool: Tensor, keep: Tensor | None) -> tuple[Tensor, Tensor]:
-        """`P' [B, n, d]` and the weights `[B, n, N_P]` of `query [B, d]` over `pool [N_P, d]`, `keep [B, N_P]`."""
-        scores = self.scores(query.unsqueeze(1), pool).squeeze(-2)  # [B, n, N_P]
-        weights = masked_softmax(scores, None if keep is None else keep.unsqueeze(1))
-        return weights.to(pool.dtype) @ pool, weights
-
-
-class DifferentiateAttention(nn.Module):
-    """What the query shares with the normals: the mean row of a self-attention over `[v̂; P']` (paper A, Eq. 7)."""
-
-    def __init__(self, width: int, attention: AttentionName = "dot") -> None:
-        super().__init__()
-        self.scores = build_scores(attention, width=width, repeats=1)
-
-    def forward(self, query: Tensor, closest: Tensor) -> Tensor:
-        """`v^c [B, d]` of `query [B, d]` and `closest [B, n, d]`."""
-        rows = torch.cat([query.unsqueeze(1), closest], dim=1)  # [B, n+1, d]
-        weights = masked_softmax(self.scores(rows, rows).squeeze(-3), None)  # [B, n+1, n+1]
-        return (weights.mean(dim=1, keepdim=True).to(rows.dtype) @ rows).squeeze(1)
-
-    def over_pool(self, query: Tensor, pool: Tensor, keep: Tensor) -> tuple[Tensor, Tensor]:
-        """`v^c [B, d]` of `[v̂; P]` itself (paper A, Table 5 b) and the weights `[B, 1, N_P]` that the pool got.
-
-        Only the mean row is needed. The scores among pool rows are the same for every study, so they are
-        computed once, `[N_P, N_P]`; a study only changes the denominator of each row (by its own column) and
-        which rows and columns count (`keep [B, N_P]`).
-        """
-        among = self.scores(pool, pool).squeeze(0).float()  # [N_P, N_P]
-        to_query = self.scores(pool, query).squeeze(0).float().T  # [B, N_P] pool row -> its score for v̂
-        own = torch.cat([self._self_score(query), self._pool_scores(query, pool)], dim=1)  # [B, 1+N_P]
-        from_query = masked_softmax(own, F.pad(keep, (1, 0), value=True))  # [B, 1+N_P]
-        kept = keep.to(among.dtype)
-        top = among.amax(dim=1).detach()  # [N_P]
-        shares = torch.exp(among - top.unsqueeze(1))  # [N_P rows, N_P columns], not yet divided
-        total = (kept @ shares.T).clamp_min(torch.finfo(shares.dtype).tiny)  # [B, N_P rows], kept columns only
-        to_pool = kept * torch.sigmoid(total.log() + top - to_query)  # [B, N_P rows]: share of row i on the pool
-        rows = 1.0 + kept.sum(dim=1, keepdim=True)  # [B, 1]
-        on_pool = (from_query[:, 1:] + kept * ((to_pool / total) @ shares)) / rows  # [B, N_P]
-        on_query = 1.0 - on_pool.sum(dim=1, keepdim=True)  # [B, 1]
-        common = on_query.to(query.dtype) * query + on_pool.to(pool.dtype) @ pool
-        return common, on_pool.unsqueeze(1)
-
-    def _self_score(self, query: Tensor) -> Tensor:
-        rows = query.unsqueeze(1)  # [B, 1, d]
-        score: Tensor = self.scores(rows, rows).flatten(1)  # [B, 1]
-        return score.float()
-
-    def _pool_scores(self, query: Tensor, pool: Tensor) -> Tensor:
-        scores: Tensor = self.scores(query, pool).squeeze(0)  # [B, N_P]
-        return scores.float()
+    queries: Tensor
+    pool: Tensor
 
 
-class ContrastiveAttention(nn.Module):
+class ContrastiveAttention(Comparison):
     """Features rewritten by what sets the image apart from normal ones (paper A, Eq. 4 to 10).
 
     `v^d = v̂ − v^c`; `v̂' = ReLU([v̂; v^d] W')` and `v_i' = ReLU([v_i; v^d] W')` with one shared `W'`. There
     is no dropout, norm or residual. `v̂'` is Eq. 9, never the mean of the `v_i'`. Masked patches are zeroed again.
 
-    With `patches=True`, our extension of what paper A names in section 6, every patch is a query of its own
-    against a pool of patch vectors and has its own `v_i^d`; `v̂'` stays as in the paper. Patch queries have
-    own weights.
+    Paper A names two extensions in section 6 and gives no equations; these are ours:
+
+    - `patches=True`: every patch is a query of its own against a pool of patch vectors, with weights of its
+      own, and has its own `v_i^d`; `v̂'` stays as in the paper.
+    - `stages=S`: the global vectors of S further encoder stages are compared, each by weights of its own, with
+      those of the pool's images; their differences are joined to `v^d`:
+      `v' = ReLU([v; v^d; v^d_1; …; v^d_S] W')` with `W' ∈ R^{(2+S)d×d}`.
+
+    With `per_view=True` (ours, `pool.views: same_view`) each view is compared on its own, its `v̂` being the mean
+    of its patches; a patch gets the `v^d` of its view, and the study their mean over its views. One view gives
+    the same as the paper's model.
 
     A study all of whose pool rows are excluded has nothing to be compared with: `P'` is empty, so `v^c = v̂` and
     `v^d = 0` (ours), and its pool weights are 0.
@@ -87,8 +52,14 @@ class ContrastiveAttention(nn.Module):
         width: d.
         repeats: n of Aggregate Attention; the paper tries 1, 2, 4, 6, 8, 10.
         aggregate: False differentiates `[v̂; P]` itself (Table 5 b).
+        differentiate: False takes the mean of `P'` for `v^c` (ours).
         attention: `dot`, `additive` or `bilinear`.
         patches: contrast every patch on its own too (ours).
+        stages: number of further encoder stages (ours).
+        per_view: compare every view on its own (ours).
+
+    Raises:
+        IncompatibleError: options that leave nothing to compare with.
     """
 
     def __init__(
@@ -97,25 +68,31 @@ class ContrastiveAttention(nn.Module):
         repeats: int = 6,
         *,
         aggregate: bool = True,
+        differentiate: bool = True,
         attention: AttentionName = "dot",
         patches: bool = False,
+        stages: int = 0,
+        per_view: bool = False,
     ) -> None:
-        super().__init__()
-        if repeats < 1:
-            raise IncompatibleError(f"contrast with n = {repeats}; Aggregate Attention needs n of at least 1")
+        super().__init__(width, repeats, aggregate=aggregate, differentiate=differentiate, attention=attention)
         if patches and not aggregate:
             raise IncompatibleError("contrast of patches needs Aggregate Attention; set aggregate: true")
         self.width = width
-        self.aggregate = AggregateAttention(width, repeats, attention) if aggregate else None
-        self.differentiate = DifferentiateAttention(width, attention)
-        self.patch_aggregate = AggregateAttention(width, repeats, attention) if patches else None
-        self.patch_differentiate = DifferentiateAttention(width, attention) if patches else None
-        self.update = nn.Linear(2 * width, width)
+        self.per_view = per_view
+        self.update = nn.Linear((2 + stages) * width, width)
+
+        def another() -> Comparison:
+            return Comparison(
+                width, repeats, aggregate=aggregate, differentiate=differentiate, attention=attention
+            )
+
+        self.of_patches = another() if patches else None
+        self.of_stages = nn.ModuleList(another() for _ in range(stages))
 
     @property
     def needs_patch_pool(self) -> bool:
         """True when `forward` must be given a pool of patch vectors."""
-        return self.patch_aggregate is not None
+        return self.of_patches is not None
 
     def forward(
         self,
@@ -125,67 +102,152 @@ class ContrastiveAttention(nn.Module):
         exclude: Tensor | None = None,
         patch_pool: Tensor | None = None,
         patch_exclude: Tensor | None = None,
+        stages: StageFeatures | None = None,
     ) -> VisualFeatures:
         """Contrasted features; the evidence says with what.
 
         Args:
             features: patches `[B, N, d]` and pooled `[B, d]` after a linear projection.
             pool: `[N_P, d]`, projected by the same map as the features.
-            exclude: `[B, N_P]` bool, True where a row must not be looked at (own patient, other view).
+            exclude: `[B, N_P]` bool, True where a row must not be looked at (own patient, other view); with
+                `per_view` `[B, V, N_P]`, which also says how many views the patches come from.
             patch_pool: `[N_Q, d]`, for `patches=True`.
-            patch_exclude: `[B, N_Q]` bool.
+            patch_exclude: `[B, N_Q]` bool; with `per_view` `[B, V, N_Q]`.
+            stages: of `stages=S`.
 
         Returns:
             Features with evidence `pool_weights [B, n, N_P]`, `pool_keep [B, N_P]`, `common [B, d]` (`v^c`),
-            `difference [B, d]` (`v^d`) and `contrast_map [B, N]`, the cosine of each `v_i` with `v^d` (ours; 0
-            where masked).
+            `difference [B, d]` (`v^d`) and `contrast_map [B, N]`, the cosine of each `v_i` with its `v^d` (ours; 0
+            where masked). Over several views weights, `v^c` and `v^d` are means, and a row counts as kept for any.
         """
-        keep = _keep(exclude, features.studies, pool)
-        common, weights = self._common(features.pooled, pool, keep)
-        difference = features.pooled - common
-        per_patch = self._patch_difference(features, difference, patch_pool, patch_exclude)
-        patches = self._update(features.patches, per_patch)
+        asked = _Queries.of(features, exclude, pool=pool, per_view=self.per_view)
+        common, weights = self.common(asked.vectors, pool, asked.keep)
+        own = asked.vectors - common  # [Q, d]
+        further = self._further(asked, stages)  # S of [Q, d]
+        by_patch = asked.to_patches(own)
+        if self.of_patches is not None:
+            by_patch = self._by_patch(self.of_patches, features, asked, patch_pool, patch_exclude)
+        patches = self._update(features.patches, by_patch, [asked.to_patches(part) for part in further])
+        difference = asked.over_views(own)
         return VisualFeatures(
             patches=patches.masked_fill(~features.mask.unsqueeze(-1), 0.0),
-            pooled=self._update(features.pooled, difference),
+            pooled=self._update(features.pooled, difference, [asked.over_views(part) for part in further]),
             mask=features.mask,
             evidence={
                 **features.evidence,
-                "pool_weights": weights,
-                "pool_keep": keep,
-                "common": common,
+                "pool_weights": asked.over_views(weights),
+                "pool_keep": asked.kept_by_any(),
+                "common": asked.over_views(common),
                 "difference": difference,
-                "contrast_map": contrast_map(features, per_patch),
+                "contrast_map": contrast_map(features, by_patch),
             },
         )
 
-    def _common(self, query: Tensor, pool: Tensor, keep: Tensor) -> tuple[Tensor, Tensor]:
-        if self.aggregate is None:
-            common, weights = self.differentiate.over_pool(query, pool, keep)
-        else:
-            closest, weights = self.aggregate(query, pool, keep)
-            common = self.differentiate(query, closest)
-        alone = ~keep.any(dim=1, keepdim=True)  # [B, 1]
-        return torch.where(alone, query, common), weights
+    def _further(self, asked: _Queries, stages: StageFeatures | None) -> list[Tensor]:
+        """`v^d_s [Q, d]` of each further stage."""
+        found = 0 if stages is None else stages.queries.shape[2]
+        if found != len(self.of_stages):
+            raise IncompatibleError(
+                f"contrast over {len(self.of_stages)} further stages was given {found} of them"
+            )
+        if stages is None:
+            return []
+        differences = []
+        for s, comparison in enumerate(self.of_stages):
+            assert isinstance(comparison, Comparison)
+            query = asked.of_views(stages.queries[:, :, s])
+            differences.append(query - comparison.common(query, stages.pool[:, s], asked.keep)[0])
+        return differences
 
-    def _patch_difference(
-        self, features: VisualFeatures, difference: Tensor, pool: Tensor | None, exclude: Tensor | None
+    def _by_patch(
+        self,
+        comparison: Comparison,
+        features: VisualFeatures,
+        asked: _Queries,
+        pool: Tensor | None,
+        exclude: Tensor | None,
     ) -> Tensor:
-        """`v_i^d [B, N, d]`: the study's own `v^d`, or each patch's with `patches=True`."""
-        B, N, d = features.patches.shape
-        if self.patch_aggregate is None or self.patch_differentiate is None:
-            return difference.unsqueeze(1).expand(B, N, d)
+        """`v_i^d [B, N, d]`, each patch compared with the pool of patches."""
         if pool is None:
             raise IncompatibleError("contrast of patches needs a pool of patch vectors (patch_pool)")
-        keep = _keep(exclude, B, pool).repeat_interleave(N, dim=0)  # [B*N, N_Q]
+        B, N, d = features.patches.shape
+        rows = _keep(exclude, (*asked.shape, pool.shape[0]), pool)  # [Q, N_Q]
+        keep = rows.repeat_interleave(B * N // len(rows), dim=0)  # [B*N, N_Q]
         query = features.patches.reshape(B * N, d)
-        closest, _ = self.patch_aggregate(query, pool, keep)
-        common = torch.where(~keep.any(dim=1, keepdim=True), query, self.patch_differentiate(query, closest))
-        return (query - common).view(B, N, d)
+        return (query - comparison.common(query, pool, keep)[0]).view(B, N, d)
 
-    def _update(self, vectors: Tensor, difference: Tensor) -> Tensor:
-        """`ReLU([v; v^d] W')` (Eq. 9 and 10)."""
-        return torch.relu(self.update(torch.cat([vectors, difference], dim=-1)))
+    def _update(self, vectors: Tensor, difference: Tensor, further: list[Tensor]) -> Tensor:
+        """`ReLU([v; v^d; …] W')` (Eq. 9 and 10)."""
+        return torch.relu(self.update(torch.cat([vectors, difference, *further], dim=-1)))
+
+
+@dataclass(frozen=True, eq=False)
+class _Queries:
+    """What is compared: the global vector of each study, or of each of its views; `Q = B` or `B·V` rows.
+
+    Attributes:
+        vectors: `[Q, d]`.
+        keep: `[Q, N_P]`.
+        real: `[B, V]`, the views there are (`V` is 1 where studies are compared as a whole).
+        mask: `[B, N]` of the patches.
+        per_view: whether the rows are views.
+    """
+
+    vectors: Tensor
+    keep: Tensor
+    real: Tensor
+    mask: Tensor
+    per_view: bool
+
+    @classmethod
+    def of(cls, features: VisualFeatures, exclude: Tensor | None, *, pool: Tensor, per_view: bool) -> _Queries:
+        B, N, d = features.patches.shape
+        if not per_view:
+            keep = _keep(exclude, (B, pool.shape[0]), pool)
+            return cls(features.pooled, keep, features.mask.any(dim=1, keepdim=True), features.mask, per_view)
+        if exclude is None or exclude.ndim != 3 or N % exclude.shape[1]:
+            found = None if exclude is None else tuple(exclude.shape)
+            raise IncompatibleError(
+                f"contrast by view needs an exclude mask [B, V, N_P] whose views share {N} patches; found {found}"
+            )
+        V = exclude.shape[1]
+        by_view = features.mask.view(B, V, N // V)
+        vectors = masked_mean(features.patches.reshape(B * V, N // V, d), by_view.flatten(0, 1))  # [B*V, d]
+        keep = _keep(exclude, (B, V, pool.shape[0]), pool)
+        return cls(vectors, keep, by_view.any(dim=2), features.mask, per_view)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """`(B,)`, or `(B, V)` by view."""
+        return tuple(self.real.shape) if self.per_view else (len(self.real),)
+
+    def of_views(self, vectors: Tensor) -> Tensor:
+        """`vectors [B, V, d]` of single views as queries `[Q, d]`."""
+        B, V, d = vectors.shape
+        if self.per_view:
+            return vectors.reshape(B * V, d)
+        return masked_mean(vectors, self.mask.view(B, V, -1).any(dim=2))
+
+    def over_views(self, values: Tensor) -> Tensor:
+        """`values [Q, …]` as one per study `[B, …]`, the mean over its real views."""
+        if not self.per_view:
+            return values
+        split = values.view(*self.real.shape, -1)  # [B, V, …]
+        return masked_mean(split, self.real).view(len(self.real), *values.shape[1:])
+
+    def to_patches(self, values: Tensor) -> Tensor:
+        """`values [Q, d]` laid beside the patches they belong to, `[B, N, d]`."""
+        B, N = self.mask.shape
+        if not self.per_view:
+            return values.unsqueeze(1).expand(B, N, -1)
+        return values.view(*self.real.shape, -1).repeat_interleave(N // self.real.shape[1], dim=1)
+
+    def kept_by_any(self) -> Tensor:
+        """`[B, N_P]`: rows that were looked at for a real view."""
+        if not self.per_view:
+            return self.keep
+        kept: Tensor = self.keep.view(*self.real.shape, -1) & self.real.unsqueeze(-1)  # [B, V, N_P]
+        return kept.any(dim=1)
 
 
 def contrast_map(features: VisualFeatures, difference: Tensor) -> Tensor:
@@ -197,13 +259,13 @@ def contrast_map(features: VisualFeatures, difference: Tensor) -> Tensor:
     return cosine.masked_fill(~features.mask, 0.0)
 
 
-def _keep(exclude: Tensor | None, studies: int, pool: Tensor) -> Tensor:
-    shape = (studies, pool.shape[0])
+def _keep(exclude: Tensor | None, shape: tuple[int, ...], pool: Tensor) -> Tensor:
+    """`[Q, N_P]`: the opposite of an exclude mask of this shape."""
     if exclude is None:
-        return torch.ones(shape, dtype=torch.bool, device=pool.device)
+        return torch.ones(shape, dtype=torch.bool, device=pool.device).flatten(0, -2)
     if exclude.shape != shape or exclude.dtype != torch.bool:
         raise IncompatibleError(
             f"exclude mask {tuple(exclude.shape)} of {exclude.dtype}; expected bool {shape}, a row per study "
-            "and a column per pool image"
+            "(and view) and a column per pool image"
         )
-    return ~exclude
+    return ~exclude.flatten(0, -2)

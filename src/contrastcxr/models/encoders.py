@@ -9,12 +9,13 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from contrastcxr.errors import IncompatibleError, RequestError, UnknownNameError
 from contrastcxr.models.encoder_weights import WeightsSource, first_line, load_weights
@@ -52,7 +53,10 @@ class Encoder(nn.Module):
         name: timm name.
         stage: None for the last map before pooling (Lite0: 1,280 channels after `conv_head`), else the index of an
             intermediate stage.
-        channels: C.
+        stages: indices of further stages, finer than the map that is read (`contrast.stages`, ours). Each is
+            averaged onto the same grid and its channels follow the map's own.
+        stage_channels: how many channels each of them adds.
+        channels: C, all of them together.
         image_size: side in pixels at which `grid` holds.
         grid: rows and columns of patches at `image_size`.
         mean: per channel, of pixels in [0, 1].
@@ -66,6 +70,7 @@ class Encoder(nn.Module):
         *,
         name: str,
         stage: int | None,
+        stages: Sequence[int] = (),
         image_size: int,
         mean: tuple[float, ...],
         std: tuple[float, ...],
@@ -77,6 +82,8 @@ class Encoder(nn.Module):
         self.backbone = backbone
         self.name = name
         self.stage = stage
+        self.stages = tuple(stages)
+        self.stage_channels: tuple[int, ...] = ()
         self.image_size = image_size
         self.mean = mean
         self.std = std
@@ -91,22 +98,45 @@ class Encoder(nn.Module):
         side = self.image_size
         try:
             with torch.no_grad():
-                feature_map = self._map(torch.zeros(1, 3, side, side, dtype=self._dtype))
+                own, *further = self._maps(torch.zeros(1, 3, side, side, dtype=self._dtype))
         except (AttributeError, AssertionError, IndexError, ValueError, RuntimeError) as error:
+            asked = f"stage {self.stage}" + (f" and {list(self.stages)}" if self.stages else "")
             raise IncompatibleError(
-                f"encoder '{self.name}' gives no feature map at stage {self.stage} for {side} pixels "
+                f"encoder '{self.name}' gives no feature map at {asked} for {side} pixels "
                 f"({first_line(error)}); choose another stage, image size or encoder"
             ) from error
-        return feature_map.shape[1], (feature_map.shape[2], feature_map.shape[3])
+        self.stage_channels = tuple(part.shape[1] for part in further)
+        return own.shape[1] + sum(self.stage_channels), (own.shape[2], own.shape[3])
 
     def _map(self, images: Tensor) -> Tensor:
-        """The feature map `[M, C, H, W]`."""
+        """The feature map `[M, C, H, W]`, the channels of further stages behind its own."""
+        own, *further = self._maps(images)
+        if not further:
+            return own
+        grid = (own.shape[2], own.shape[3])
+        return torch.cat([own, *(F.adaptive_avg_pool2d(part, grid) for part in further)], dim=1)
+
+    def _maps(self, images: Tensor) -> list[Tensor]:
+        """The map that is read and those of the further stages, each on its own grid, from one pass."""
+        if not self.stages:
+            return [self._own_map(images)]
+        if self.stage is None:
+            last, further = _intermediates_and_last(self.backbone, images, self.stages)
+            if last.ndim == 4 and last.shape[1] == self.backbone.num_features:
+                return [last, *further]
+        stage = -1 if self.stage is None else self.stage
+        *further, own = _intermediates(self.backbone, images, [*self.stages, stage])
+        if len(further) != len(self.stages):
+            raise ValueError(f"{list(self.stages)} are not all finer than the stage that is read")
+        return [own, *further]
+
+    def _own_map(self, images: Tensor) -> Tensor:
         if self.stage is None:
             last: Tensor = self.backbone.forward_features(images)  # type: ignore[operator]
             if last.ndim == 4 and last.shape[1] == self.backbone.num_features:
                 return last
         stage = -1 if self.stage is None else self.stage
-        return _intermediate(self.backbone, images, stage)
+        return _intermediates(self.backbone, images, [stage])[0]
 
     def train(self, mode: bool = True) -> Encoder:
         """Training mode reaches the backbone only when it is trainable, and its norms only with `train_norm`."""
@@ -128,7 +158,8 @@ class Encoder(nn.Module):
 
     def config(self) -> dict[str, Any]:
         """What decides the features apart from the weights."""
-        return {"name": self.name, "stage": self.stage, "mean": list(self.mean), "std": list(self.std)}
+        said = {"name": self.name, "stage": self.stage, "mean": list(self.mean), "std": list(self.std)}
+        return {**said, "stages": list(self.stages)} if self.stages else said
 
     def fingerprint(self) -> str:
         """SHA-256 over configuration and weights: equal fingerprints give equal features."""
@@ -139,11 +170,18 @@ class Encoder(nn.Module):
         return digest.hexdigest()
 
 
-def _intermediate(backbone: nn.Module, images: Tensor, stage: int) -> Tensor:
+def _intermediates(backbone: nn.Module, images: Tensor, stages: Sequence[int]) -> list[Tensor]:
     maps: list[Tensor] = backbone.forward_intermediates(  # type: ignore[operator]
-        images, indices=[stage], intermediates_only=True, output_fmt="NCHW"
+        images, indices=list(stages), intermediates_only=True, output_fmt="NCHW"
     )
-    return maps[0]
+    return maps
+
+
+def _intermediates_and_last(
+    backbone: nn.Module, images: Tensor, stages: Sequence[int]
+) -> tuple[Tensor, list[Tensor]]:
+    last, maps = backbone.forward_intermediates(images, indices=list(stages), output_fmt="NCHW")  # type: ignore[operator]
+    return last, maps
 
 
 def build_encoder(
@@ -151,6 +189,7 @@ def build_encoder(
     *,
     weights: WeightsSource = "package",
     stage: int | None = None,
+    stages: Sequence[int] = (),
     image_size: int = 224,
     trainable: bool = False,
     train_norm: bool = False,
@@ -164,6 +203,7 @@ def build_encoder(
         weights: `package` (ImageNet weights that come with a Python package; Lite0 only), `hub` (downloads),
             `random`, `checkpoint` (nothing is loaded: a state dict follows) or the path of a local file.
         stage: None for the last map before pooling, else the index of an intermediate stage (0 is the finest).
+        stages: indices of further stages, increasing, whose channels follow (`contrast.stages`, ours).
         image_size: side of the square input in pixels.
         trainable: whether gradient reaches the backbone (paper A extracts features: False).
         train_norm: whether a trainable encoder updates its batch-norm statistics.
@@ -186,6 +226,7 @@ def build_encoder(
         backbone,
         name=name,
         stage=stage,
+        stages=stages,
         image_size=image_size,
         mean=tuple(settings["mean"]),  # type: ignore[index]
         std=tuple(settings["std"]),  # type: ignore[index]

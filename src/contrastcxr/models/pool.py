@@ -14,6 +14,15 @@ from contrastcxr.errors import IncompatibleError, UnknownNameError
 
 PoolKind = Literal["normal", "random", "zeros"]
 POOL_KINDS: tuple[PoolKind, ...] = ("normal", "random", "zeros")
+PoolUnit = Literal["image", "study"]
+"""What a row of a pool is: one image (paper A), or the mean over the views of one study (ours)."""
+
+UNKNOWN_VIEW = "unknown"
+
+
+def views_name(positions: Sequence[str]) -> str:
+    """The position of a row that stands for several views, such as `LATERAL+PA`; unknown when one of them is."""
+    return UNKNOWN_VIEW if UNKNOWN_VIEW in positions else "+".join(sorted(set(positions)))
 
 
 @dataclass(frozen=True)
@@ -50,12 +59,19 @@ class NormalityPool(nn.Module):
         rows: ids, patients, positions and locators of the rows.
         kind: `normal`, or a control of equal size (ours): `random` training images, `zeros`.
         wanted: the size that was asked for; a smaller pool took all there was.
+        unit: what a row is; the positions of a study's row are joined (`views_name`).
     """
 
     raw: Tensor
 
     def __init__(
-        self, raw: Tensor, rows: PoolRows, *, kind: PoolKind = "normal", wanted: int | None = None
+        self,
+        raw: Tensor,
+        rows: PoolRows,
+        *,
+        kind: PoolKind = "normal",
+        wanted: int | None = None,
+        unit: PoolUnit = "image",
     ) -> None:
         super().__init__()
         if kind not in POOL_KINDS:
@@ -69,6 +85,7 @@ class NormalityPool(nn.Module):
         self.rows = rows
         self.kind = kind
         self.wanted = wanted if wanted is not None else len(rows)
+        self.unit = unit
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -114,17 +131,20 @@ class NormalityPool(nn.Module):
         `pool.match: view`).
 
         `positions` holds the positions of each study's real views. A position `unknown`, of the study or of a
-        row, matches all; a study whose views the pool has none of is compared with the whole pool.
+        row, matches all; a study whose views the pool has none of is compared with the whole pool. Where the rows
+        are studies, those with the very same views match.
         """
+        if self.unit == "study":
+            positions = [[views_name(views)] for views in positions]
         names = {name: code for code, name in enumerate(dict.fromkeys(self.positions))}
         own = self._codes(names, self.positions, unknown=-1)  # [N_P]
         has = torch.zeros(len(positions), len(names), dtype=torch.bool)
         for row, views in enumerate(positions):
             known = [names[view] for view in views if view in names]
             has[row, known] = True
-            has[row] |= "unknown" in views or not known
-        if "unknown" in names:
-            has[:, names["unknown"]] = True
+            has[row] |= UNKNOWN_VIEW in views or not known
+        if UNKNOWN_VIEW in names:
+            has[:, names[UNKNOWN_VIEW]] = True
         return ~has.to(self.raw.device)[:, own]
 
     def _codes(self, codes: dict[str, int], names: Sequence[str | None], *, unknown: int) -> Tensor:
@@ -144,13 +164,15 @@ class NormalityPool(nn.Module):
             "kind": self.kind,
             "wanted": self.wanted,
             "rows": {k: list(v) for k, v in asdict(self.rows).items()},
+            **({} if self.unit == "image" else {"unit": self.unit}),
         }
 
     @classmethod
     def from_metadata(cls, metadata: dict[str, Any], raw: Tensor) -> NormalityPool:
         """The pool that `metadata()` and `raw` describe."""
         rows = PoolRows(**{name: tuple(values) for name, values in metadata["rows"].items()})
-        return cls(raw, rows, kind=metadata["kind"], wanted=metadata["wanted"])
+        unit: PoolUnit = metadata.get("unit", "image")
+        return cls(raw, rows, kind=metadata["kind"], wanted=metadata["wanted"], unit=unit)
 
     def summary(self) -> dict[str, Any]:
         """Kind, size, size asked for, patients and view mix, for the run record."""
@@ -160,6 +182,7 @@ class NormalityPool(nn.Module):
             "wanted": self.wanted,
             "patients": len(set(self.patient_ids)),
             "views": dict(sorted(Counter(self.positions).items())),
+            **({} if self.unit == "image" else {"unit": self.unit}),
         }
 
 
@@ -172,6 +195,7 @@ def build_pool(
     kind: PoolKind = "normal",
     seed: int = 0,
     per_position: bool = False,
+    unit: PoolUnit = "image",
 ) -> NormalityPool:
     """A pool drawn at random from training images (paper A: 1,000 normal ones).
 
@@ -183,7 +207,9 @@ def build_pool(
         kind: `normal`, `random` or `zeros` (the rows of `normal` with their features set to 0, so that masking
         acts alike).
         seed: of the draw.
-        per_position: draw `size` images of each view position instead of `size` in all (ours).
+        per_position: draw `size` images of each view position instead of `size` in all (ours); `random` draws
+            as many of a position as there are normal ones.
+        unit: what a candidate is.
 
     Raises:
         IncompatibleError: there is no candidate.
@@ -194,24 +220,44 @@ def build_pool(
     candidates = torch.arange(len(rows)) if kind == "random" else flags.nonzero().flatten()
     if len(candidates) == 0:
         raise IncompatibleError("no training image is normal, so there is no normality pool; check the labels")
-    index = _draw(candidates, rows, size=size, seed=seed, per_position=per_position)
+    order = candidates[torch.randperm(len(candidates), generator=torch.Generator().manual_seed(seed))]
+    index = _of_each_position(order, rows, size=size, normal=flags) if per_position else order[:size].sort().values
     chosen = raw[index].float()
     return NormalityPool(
         torch.zeros_like(chosen) if kind == "zeros" else chosen,
         rows.select(index.tolist()),
         kind=kind,
         wanted=size,
+        unit=unit,
     )
 
 
-def _draw(candidates: Tensor, rows: PoolRows, *, size: int, seed: int, per_position: bool) -> Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    order = candidates[torch.randperm(len(candidates), generator=generator)]
-    if not per_position:
-        return order[:size].sort().values
-    kinds = dict.fromkeys(rows.positions)
-    parts = [torch.tensor([i for i in order.tolist() if rows.positions[i] == kind][:size]) for kind in kinds]
-    return torch.cat([part.long() for part in parts]).sort().values
+def _of_each_position(order: Tensor, rows: PoolRows, *, size: int, normal: Tensor) -> Tensor:
+    """The first rows of each position along `order`: `size` of them, or as many as are normal there."""
+    normals = Counter(position for position, flag in zip(rows.positions, normal.tolist(), strict=True) if flag)
+    taken: Counter[str] = Counter()
+    chosen = []
+    for i in order.tolist():
+        position = rows.positions[i]
+        if taken[position] < min(size, normals[position] if normals else size):
+            taken[position] += 1
+            chosen.append(i)
+    return torch.tensor(sorted(chosen), dtype=torch.int64)
+
+
+@dataclass(frozen=True)
+class PatchPlaces:
+    """Which patches a pool of patches holds: of which image each is, and which of that image's patches."""
+
+    images: tuple[int, ...]
+    places: tuple[int, ...]
+
+    @classmethod
+    def draw(cls, images: int, patches: int, *, size: int, seed: int) -> PatchPlaces:
+        """At most `size` of the `images * patches` patches, at random and none twice (ours)."""
+        generator = torch.Generator().manual_seed(seed)
+        drawn = torch.randperm(images * patches, generator=generator)[:size].sort().values
+        return cls(tuple((drawn // patches).tolist()), tuple((drawn % patches).tolist()))
 
 
 def extremes(weights: Tensor, keep: Tensor, count: int) -> tuple[Tensor, Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -19,17 +20,34 @@ class PatchProjection(nn.Module):
     `linear` is `W_I` of paper A: a linear map and nothing else, so that the mean commutes with it and a pool
     may be kept as raw vectors. `r2gen` is the patch embedding of R2Gen's code, Linear-ReLU-Dropout 0.5; `v̂`
     is then the mean after it and Contrastive Attention cannot be used.
+
+    Args:
+        channels: C of the raw features, those of further encoder stages included.
+        width: d.
+        kind: `linear` or `r2gen`.
+        stage_channels: how many of the last channels belong to each further stage; these do not become patches.
+            Each stage has a linear map of its own (ours).
     """
 
-    def __init__(self, channels: int, width: int = 512, kind: ProjectionKind = "linear") -> None:
+    def __init__(
+        self,
+        channels: int,
+        width: int = 512,
+        kind: ProjectionKind = "linear",
+        *,
+        stage_channels: Sequence[int] = (),
+    ) -> None:
         super().__init__()
         if kind not in ("linear", "r2gen"):
             raise IncompatibleError(f"projection kind '{kind}'; known: linear, r2gen")
         self.channels = channels
         self.width = width
         self.kind = kind
-        self.linear = nn.Linear(channels, width)
+        self.stage_channels = tuple(stage_channels)
+        self.own_channels = channels - sum(self.stage_channels)
+        self.linear = nn.Linear(self.own_channels, width)
         self.dropout = nn.Dropout(0.5)
+        self.stages = nn.ModuleList(nn.Linear(count, width) for count in self.stage_channels)
 
     @property
     def is_linear(self) -> bool:
@@ -37,12 +55,19 @@ class PatchProjection(nn.Module):
         return self.kind == "linear"
 
     def project(self, raw: Tensor) -> Tensor:
-        """`raw [..., C]` at the model width, `[..., d]`."""
-        projected: Tensor = self.linear(raw.to(self.linear.weight.dtype))
+        """`raw [..., C]` at the model width, `[..., d]`; further stages are left out."""
+        own = raw[..., : self.own_channels] if self.stage_channels else raw
+        projected: Tensor = self.linear(own.to(self.linear.weight.dtype))
         if self.is_linear:
             return projected
         embedded: Tensor = self.dropout(torch.relu(projected))
         return embedded
+
+    def project_stages(self, raw: Tensor) -> Tensor:
+        """The further stages of `raw [..., C]` at the model width, `[..., S, d]`."""
+        whole = raw.to(self.linear.weight.dtype)
+        parts = torch.split(whole, [self.own_channels, *self.stage_channels], dim=-1)[1:]
+        return torch.stack([stage(part) for stage, part in zip(self.stages, parts, strict=True)], dim=-2)
 
     def forward(self, raw: Tensor, view_mask: Tensor) -> VisualFeatures:
         """Features of `raw [B, V, N, C]`, where `view_mask [B, V]` is True for real views.

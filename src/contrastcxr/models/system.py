@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from contrastcxr.errors import IncompatibleError
-from contrastcxr.models.contrast import ContrastiveAttention
+from contrastcxr.models.contrast import ContrastiveAttention, StageFeatures
 from contrastcxr.models.decoders.base import ReportDecoder
 from contrastcxr.models.encoders import Encoder
 from contrastcxr.models.features import VisualFeatures
@@ -28,7 +28,8 @@ class ReportSystem(nn.Module):
         contrast: Contrastive Attention, or None for the plain baseline; it needs a pool.
         pool: global vectors of the normal images.
         patch_pool: patch vectors of normal images, for `ContrastiveAttention(patches=True)`.
-        match_views: leave out pool rows whose view the study does not have (`pool.match: view`, ours).
+        match_views: leave out pool rows whose view the study does not have (`pool.match: view`, ours); where
+            contrast goes view by view, those of another view than the one that is compared.
 
     Raises:
         IncompatibleError: contrast without a pool, a pool without contrast, or contrast after a projection
@@ -98,6 +99,10 @@ class ReportSystem(nn.Module):
         features: VisualFeatures = self.projection(source, view_mask)
         if self.contrast is None or self.pool is None:
             return features
+        stages = None
+        if self.projection.stage_channels:
+            by_view = self.projection.project_stages(source.mean(dim=2))  # [B, V, S, d]
+            stages = StageFeatures(by_view, self.projection.project_stages(self.pool.raw))
         # The pool is projected anew at every step, so that gradient reaches W_I through it too.
         contrasted: VisualFeatures = self.contrast(
             features,
@@ -105,6 +110,7 @@ class ReportSystem(nn.Module):
             exclude=self._exclude(self.pool, view_mask, patient_ids, positions),
             patch_pool=None if self.patch_pool is None else self.projection.project(self.patch_pool.raw),
             patch_exclude=self._exclude(self.patch_pool, view_mask, patient_ids, positions),
+            stages=stages,
         )
         return contrasted
 
@@ -115,14 +121,23 @@ class ReportSystem(nn.Module):
         patient_ids: Sequence[str | None] | None,
         positions: Sequence[Sequence[str]] | None,
     ) -> Tensor | None:
+        """`[B, N_P]`, or `[B, V, N_P]` where contrast goes view by view."""
         if pool is None:
             return None
         exclude = torch.zeros(len(view_mask), len(pool), dtype=torch.bool, device=pool.raw.device)
         if patient_ids is not None:
             exclude |= pool.exclude_mask(patient_ids)
+        matched = None
         if self.match_views and positions is not None:
-            exclude |= pool.match_mask(_real_positions(positions, view_mask))
-        return exclude
+            matched = _real_positions(positions, view_mask)
+        if self.contrast is None or not self.contrast.per_view:
+            return exclude if matched is None else exclude | pool.match_mask(matched)
+        views = view_mask.shape[1]
+        by_view = exclude.unsqueeze(1).repeat(1, views, 1)  # [B, V, N_P]
+        if matched is not None:
+            single = [[name] for names in matched for name in [*names, *(["unknown"] * views)][:views]]
+            by_view |= pool.match_mask(single).view_as(by_view)
+        return by_view
 
     def forward(self, features: VisualFeatures, token_ids: Tensor) -> tuple[Tensor, Tensor | None]:
         """Log-probabilities `[B, T-1, V]` of the report and logits `[B, L]` of the findings, if any."""
@@ -154,3 +169,13 @@ def _check(
         )
     if contrast.needs_patch_pool != (patch_pool is not None):
         raise IncompatibleError("contrast of patches and a pool of patch vectors go together: both or neither")
+    if contrast.per_view and pool is not None and pool.unit == "study":
+        raise IncompatibleError(
+            "contrast view by view with a pool of whole studies: a view has no row to be compared with; "
+            "set pool.unit: image or pool.views: all"
+        )
+    if len(contrast.of_stages) != len(projection.stage_channels):
+        raise IncompatibleError(
+            f"contrast over {len(contrast.of_stages)} further stages with a projection of "
+            f"{len(projection.stage_channels)}; give both the same contrast.stages"
+        )

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
 from torch.utils.data import DataLoader
 
 from contrastcxr.assemble import build_system, check_pairs, head_labels, make_encoder, make_preprocess
@@ -15,7 +14,9 @@ from contrastcxr.checkpoint import SourceNote
 from contrastcxr.config import SystemConfig
 from contrastcxr.data.authors import label_reading
 from contrastcxr.data.batch import Batch, choose_views
-from contrastcxr.data.pixels import load_pixels
+from contrastcxr.data.identity import view_key
+from contrastcxr.data.picture_cache import PictureCache, find_pictures
+from contrastcxr.data.pixels import PictureOf, original
 from contrastcxr.data.sources import open_source
 from contrastcxr.data.transforms import Preprocess
 from contrastcxr.errors import DatasetError, ImageError
@@ -35,9 +36,10 @@ from contrastcxr.train.data import (
     report_text,
     target_of,
 )
-from contrastcxr.train.features import FeatureCache, Say, Unreadable, encode_views, view_key
+from contrastcxr.train.features import FeatureCache, Say, Unreadable, encode_views
 from contrastcxr.train.pool import TrainingPool, make_pool
 from contrastcxr.train.studies import studies_of
+from contrastcxr.train.view_features import CachedFeatures, EncodedFeatures, ViewFeatures
 
 EVALUATION_BATCH = 32
 
@@ -61,6 +63,7 @@ class Prepared:
 
     Attributes:
         cache: features of all views; None when the encoder is trained and pictures are read at every step.
+        pictures: prepared pictures of all views, read at every step in place of the files.
         sources: what the checkpoint says of the data it was made from.
         truncated: training reports that `text.max_tokens` cuts.
     """
@@ -74,6 +77,7 @@ class Prepared:
     validation: Split
     pool: TrainingPool | None
     cache: FeatureCache | None
+    pictures: PictureCache | None
     sources: tuple[SourceNote, ...]
     unreadable: tuple[Unreadable, ...]
     truncated: int
@@ -88,7 +92,12 @@ class Prepared:
             return FromCache(self.cache, views)
         augmented = self.config.image.augment and epoch is not None
         seed = self.config.train.seed * 10_007 + (epoch or 0) if augmented else None
-        return FromPixels(self.preprocess, views, seed)
+        return FromPixels(self.preprocess, views, seed, self.picture_of)
+
+    @property
+    def picture_of(self) -> PictureOf:
+        """Where the pixels of a view come from."""
+        return self.pictures or original
 
     def batches(self, split: Split) -> DataLoader[Batch]:
         """Batches of a split in its own order, for scoring."""
@@ -113,13 +122,16 @@ def prepare(config: SystemConfig, *, cache: Path, say: Say) -> Prepared:
     say(f"encoder {encoder.name}: {encoder.weights_note}")
     preprocess = make_preprocess(config, encoder)
     train, validation = (_studies(config, split, cache=cache, say=say) for split in ("train", "validation"))
-    features, unreadable = None, list[Unreadable]()
+    features, pictures, unreadable = None, None, list[Unreadable]()
     if not config.encoder.trainable:
         features, unreadable = _features([*train, *validation], config, encoder, preprocess, cache, say)
         train, validation = (_readable(part, features, config) for part in (train, validation))
+    else:
+        pictures = _pictures([*train, *validation], config, preprocess, cache, say)
     tokenizer = make_tokenizer(config, train)
     labels = head_labels(config)
-    pool = _pool(config, train, encoder=encoder, preprocess=preprocess, cache=features)
+    here = EncodedFeatures(encoder, preprocess, pictures or original)
+    pool = _pool(config, train, here if features is None else CachedFeatures(features))
     return Prepared(
         config=config,
         tokenizer=tokenizer,
@@ -130,12 +142,14 @@ def prepare(config: SystemConfig, *, cache: Path, say: Say) -> Prepared:
             vocabulary=len(tokenizer),
             encoder=encoder,
             pool=pool.pool if pool else None,
+            patch_pool=pool.patches.pool if pool and pool.patches else None,
             seed=config.train.seed,
         ),
         train=_split(train, config, tokenizer, labels),
         validation=_split(validation, config, tokenizer, labels),
         pool=pool,
         cache=features,
+        pictures=pictures,
         sources=source_notes(config, encoder),
         unreadable=tuple(unreadable),
         truncated=sum(tokenizer.truncates(_text(s, config), max_tokens=config.text.max_tokens) for s in train),
@@ -166,6 +180,15 @@ def _features(
         workers=config.train.workers,
         say=say,
     )
+
+
+def _pictures(
+    studies: Sequence[Study], config: SystemConfig, preprocess: Preprocess, root: Path, say: Say
+) -> PictureCache | None:
+    side = preprocess.train_side if config.image.augment else preprocess.size
+    found = find_pictures(root, chosen_views(studies, max_views=config.data.max_views), side=side)
+    say("pixels: read from their files at every step" if found is None else f"pixels: {found.name}")
+    return found
 
 
 def _readable(studies: Sequence[Study], cache: FeatureCache, config: SystemConfig) -> list[Study]:
@@ -211,44 +234,17 @@ def _truth(study: Study, config: SystemConfig) -> tuple[Finding, ...]:
     return labelled.findings
 
 
-def _pool(
-    config: SystemConfig,
-    studies: Sequence[Study],
-    *,
-    encoder: Encoder,
-    preprocess: Preprocess,
-    cache: FeatureCache | None,
-) -> TrainingPool | None:
+def _pool(config: SystemConfig, studies: Sequence[Study], features: ViewFeatures) -> TrainingPool | None:
     if config.contrast is None:
         return None
-    pooled = _from_cache(cache) if cache is not None else pooled_by(encoder, preprocess)
     return make_pool(
         config.contrast.pool,
         studies,
         max_views=config.data.max_views,
-        pooled=pooled,
+        pooled=features.pooled,
         seed=config.train.seed,
+        patches=features.patches if config.contrast.patches else None,
     )
-
-
-def _from_cache(cache: FeatureCache) -> Callable[[View], Tensor]:
-    def pooled(view: View) -> Tensor:
-        return torch.from_numpy(cache[view_key(view)].features.astype("float32").mean(0))
-
-    return pooled
-
-
-def pooled_by(encoder: Encoder, preprocess: Preprocess) -> Callable[[View], Tensor]:
-    """The raw pooled feature `[C]` of a view by the encoder as it is now, in eval mode, without gradient."""
-
-    @torch.no_grad()
-    def pooled(view: View) -> Tensor:
-        training = encoder.training
-        features: Tensor = encoder.eval()(preprocess.test(load_pixels(view))[0].unsqueeze(0))  # [1, N, C]
-        encoder.train(training)
-        return features[0].mean(0)
-
-    return pooled
 
 
 def source_notes(config: SystemConfig, encoder: Encoder) -> tuple[SourceNote, ...]:

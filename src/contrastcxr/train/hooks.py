@@ -1,0 +1,91 @@
+"""What happens between epochs: the system is scored, the best one kept, the pool encoded again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from contrastcxr.checkpoint import Checkpoint, save_checkpoint
+from contrastcxr.form import Author
+from contrastcxr.models.system import ReportSystem
+from contrastcxr.read.reader import Reader
+from contrastcxr.train.prepare import Prepared
+from contrastcxr.train.run_folder import CHECKPOINT_FILE
+from contrastcxr.train.task import loss_weights
+from contrastcxr.train.validate import Validation
+from contrastcxr.train.view_features import EncodedFeatures
+
+
+@dataclass(frozen=True, eq=False)
+class ScoreSystem:
+    """Validation scores of the system in training."""
+
+    prepared: Prepared
+
+    def __call__(self, system: ReportSystem) -> dict[str, float]:
+        """Scores by name, `train.monitor` among them."""
+        prepared = self.prepared
+        validation = Validation(
+            batches=list(prepared.batches(prepared.validation)),
+            reports=prepared.validation.reports,
+            truths=prepared.validation.truths,
+            labels=prepared.labels,
+            make_reader=self._reader,
+            weights=loss_weights(prepared.config),
+        )
+        return validation.scores(system)
+
+    def _reader(self, system: ReportSystem) -> Reader:
+        prepared = self.prepared
+        return Reader(
+            system,
+            prepared.tokenizer,
+            prepared.preprocess,
+            settings=prepared.config.generate,
+            labels=prepared.labels,
+            max_views=prepared.config.data.max_views,
+            author=Author(kind="model", name=prepared.config.name),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class KeepBest:
+    """Writes the checkpoint of the best system so far."""
+
+    prepared: Prepared
+    folder: Path
+
+    def __call__(self, system: ReportSystem, best: Mapping[str, float]) -> None:
+        """Write the checkpoint, with the scores that made it the best."""
+        prepared = self.prepared
+        made = Checkpoint(
+            config=prepared.config,
+            tokenizer=prepared.tokenizer,
+            labels=prepared.labels,
+            preprocess=prepared.preprocess,
+            state=system.state_dict(),
+            sources=prepared.sources,
+            pool=prepared.pool.pool.metadata() if prepared.pool else None,
+            patch_pool=prepared.pool.patches.pool.metadata() if prepared.pool and prepared.pool.patches else None,
+            record={"best": dict(best), "seed": prepared.config.train.seed},
+        )
+        save_checkpoint(self.folder / CHECKPOINT_FILE, made, dtype=prepared.config.train.checkpoint_dtype)
+
+
+@dataclass(frozen=True, eq=False)
+class RefreshPool:
+    """Encodes the pool's pictures again with the encoder as it is now."""
+
+    prepared: Prepared
+
+    def __call__(self, system: ReportSystem) -> None:
+        """Put the pictures' new features into the system's pools."""
+        pool = self.prepared.pool
+        assert pool is not None
+        assert system.pool is not None
+        assert system.encoder is not None
+        encoded = EncodedFeatures(system.encoder, self.prepared.preprocess, self.prepared.picture_of)
+        system.pool.refresh(pool.features(encoded.pooled))
+        if pool.patches is not None and system.patch_pool is not None:
+            system.patch_pool.refresh(pool.patches.features(encoded.patches))
