@@ -88,9 +88,7 @@ class CheXpert(Tabled):
         for split in SPLITS:
             if split not in self._tables:
                 yield f"no {_TABLES[split][0]}: there is no split {split}"
-        odd = sum(
-            view.position == "unknown" and "frontal" in view.view_id for s in self.named for view in s.views
-        )
+        odd = sum(view.position == "unknown" and "frontal" in view.view_id for s in self.named for view in s.views)
         if odd:
             yield f"{odd} frontal views are neither PA nor AP in the table (LL, RL or blank): position unknown"
 
@@ -122,9 +120,7 @@ class CheXpert(Tabled):
             views=tuple(self._view(table, row, found, study_id) for row, found in rows),
             age=age_in_years(table.cell(first, "Age")),
             sex=_SEXES.get(table.cell(first, "Sex").lower()),
-            readings=(
-                Reading(study_id=study_id, author=author, findings=_author_findings(cells, first, author)),
-            ),
+            readings=(Reading(study_id=study_id, author=author, findings=_author_findings(cells, first, author)),),
             split=split,
         )
 
@@ -172,7 +168,7 @@ def _find_tables(root: Path) -> dict[str, Path]:
     found = {split: find_table(folders, names) for split, names in _TABLES.items()}
     tables = {split: path for split, path in found.items() if path is not None}
     if not tables:
-        raise DatasetError(f"{root}: holds no train.csv, valid.csv or test.csv; give the folder of CheXpert's tables")
+        raise DatasetError(f"{root}: holds no train.csv, valid.csv or test.csv; give the folder of the tables")
     return tables
 
 

@@ -23,5 +23,5 @@ def packaged_file(name: str, purpose: str) -> Path:
         raise MissingExtraError(PACKAGE, "xrv", purpose)
     path = Path(spec.origin).parent / "data" / name
     if not path.is_file():
-        raise DatasetError(f"{path}: is not in this version of {PACKAGE}; install version 1.4 or name your own copy")
+        raise DatasetError(f"{path}: is not in this version of {PACKAGE}; install 1.4 or name your own copy")
     return path

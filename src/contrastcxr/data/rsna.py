@@ -1,9 +1,9 @@
 """RSNA Pneumonia Detection Challenge (Shih et al. 2019), stage 2, as Kaggle publishes it.
 
-One author, `rsna`: radiologists who drew boxes around opacities suspicious of pneumonia. Boxes are in the 1024×1024
-pixels of the DICOM images. The ids of the challenge are of images, not of patients: only the published match with
-NIH ChestX-ray14 (`pneumonia-challenge-dataset-mappings_2018.json`) says which images are of one patient, and adds
-the NIH labels as a second author.
+One author, `rsna`: radiologists who drew boxes around opacities suspicious of pneumonia. Boxes are in the pixels
+of the DICOM images, 1024×1024. The ids of the challenge are of images, not of patients: only the published match
+with NIH ChestX-ray14 (`pneumonia-challenge-dataset-mappings_2018.json`) says which images are of one patient, and
+adds the NIH labels as a second author.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from contrastcxr.form import Box, Finding, Position, Reading, Study, View
 from contrastcxr.vocab.labels import NO_FINDING, from_nih
 
 LICENCE = Licence(
-    terms="non-commercial and academic use under the rules of the RSNA challenge; images from NIH ChestX-ray14, with "
-    "attribution",
+    terms="non-commercial and academic use under the rules of the RSNA challenge; images from NIH ChestX-ray14, "
+    "with attribution",
     redistributable=False,
     contains_text=False,
     contains_pictures=True,
@@ -102,8 +102,8 @@ class Rsna(Tabled):
         for image_id, rows in by_first_cell(table).items():
             kind = classes.pop(image_id, None) if self._class_path else None
             yield self._study(image_id, "train", table, rows, kind)
-        for image_id, (_, row) in classes.items():
-            raise row.error(f"{image_id} is not in {self._labels.name}; expected the same images; download both again")
+        for _, row in classes.values():
+            raise row.error(f"is not in {self._labels.name}; expected the same images; download both again")
         for image_id in self._test_ids:
             yield self._study(image_id, "test", table, [], None)
 
@@ -321,5 +321,3 @@ def _nih_reading(image_id: str, match: Mapping[str, Any], path: Path | None) -> 
         raise DatasetError(f"{path} ({image_id}): {error}; correct orig_labels") from error
     found = tuple(Finding(name=n, status="present", source=LABELS.name) for n in dict.fromkeys(names))
     return Reading(study_id=image_id, author=LABELS, findings=found)
-
-

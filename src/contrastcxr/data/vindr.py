@@ -1,9 +1,9 @@
-"""VinDr-CXR (Nguyen et al. 2022) as PhysioNet or Kaggle publish it: every radiologist is an author of their own.
+"""VinDr-CXR (Nguyen et al. 2022) as PhysioNet or Kaggle publish it: every radiologist is an author.
 
-In the training set three of seventeen radiologists looked at each image; in the test set five agreed on one answer,
-the author `vindr consensus`. Boxes mark local findings, in pixels of the DICOM image. Where the image label table is
-there (PhysioNet), what a radiologist did not mark is *absent*; in a box table alone it is *unmentioned*. Study ids are
-the image ids; patients are not published.
+In the training set three of seventeen radiologists looked at each image; in the test set five agreed on one
+answer, the author `vindr consensus`. Boxes mark local findings, in pixels of the DICOM image. Where the image label
+table is there (PhysioNet), what a radiologist did not mark is *absent*; in a box table alone it is *unmentioned*.
+Study ids are the image ids; patients are not published.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -151,9 +150,7 @@ class VinDr(Tabled):
     def _picture_folder(self, split: str) -> Path:
         return self._folders()[0] / split
 
-    def _scale(
-        self, view: View, path: Path, row: Row, original: tuple[int, int] | None
-    ) -> tuple[float, float]:
+    def _scale(self, view: View, path: Path, row: Row, original: tuple[int, int] | None) -> tuple[float, float]:
         """Factors from the pixels of the box table to those of the file."""
         if self._boxes_of == "file" or path.suffix.lower() in (".dicom", ".dcm"):
             return 1.0, 1.0
@@ -175,7 +172,7 @@ def _find_tables(root: Path) -> dict[str, Path]:
     found = {split: find_table([root, root / "annotations"], names) for split, names in _BOX_TABLES.items()}
     tables = {split: path for split, path in found.items() if path is not None}
     if not tables:
-        raise DatasetError(f"{root}: holds no annotations/annotations_train.csv or train.csv; give the right folder")
+        raise DatasetError(f"{root}: holds no annotations/annotations_train.csv or train.csv; give its folder")
     return tables
 
 

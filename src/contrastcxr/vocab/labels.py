@@ -61,32 +61,32 @@ PHANTOM = (
     "Hernia",
 )
 
-PNEUMONIAS = (
-    "Viral Pneumonia",
-    "Bacterial Pneumonia",
-    "Fungal Pneumonia",
-    "Aspiration Pneumonia",
-    "Lipoid Pneumonia",
-    "COVID-19",
-    "SARS",
-    "MERS",
-    "Influenza Pneumonia",
-    "H1N1 Pneumonia",
-    "Varicella Pneumonia",
-    "Herpes Pneumonia",
-    "Streptococcus Pneumonia",
-    "Klebsiella Pneumonia",
-    "Legionella Pneumonia",
-    "Mycoplasma Pneumonia",
-    "Chlamydophila Pneumonia",
-    "E. coli Pneumonia",
-    "Nocardia Pneumonia",
-    "Staphylococcus Pneumonia",
-    "MRSA Pneumonia",
-    "Pneumocystis Pneumonia",
-    "Aspergillosis",
-)
-"""Causes of pneumonia: diagnoses of a patient, which no radiograph shows alone."""
+PNEUMONIAS = {
+    "Viral Pneumonia": "Pneumonia",
+    "Bacterial Pneumonia": "Pneumonia",
+    "Fungal Pneumonia": "Pneumonia",
+    "Aspiration Pneumonia": "Pneumonia",
+    "Lipoid Pneumonia": "Pneumonia",
+    "COVID-19": "Viral Pneumonia",
+    "SARS": "Viral Pneumonia",
+    "MERS": "Viral Pneumonia",
+    "Influenza Pneumonia": "Viral Pneumonia",
+    "H1N1 Pneumonia": "Influenza Pneumonia",
+    "Varicella Pneumonia": "Viral Pneumonia",
+    "Herpes Pneumonia": "Viral Pneumonia",
+    "Streptococcus Pneumonia": "Bacterial Pneumonia",
+    "Klebsiella Pneumonia": "Bacterial Pneumonia",
+    "Legionella Pneumonia": "Bacterial Pneumonia",
+    "Mycoplasma Pneumonia": "Bacterial Pneumonia",
+    "Chlamydophila Pneumonia": "Bacterial Pneumonia",
+    "E. coli Pneumonia": "Bacterial Pneumonia",
+    "Nocardia Pneumonia": "Bacterial Pneumonia",
+    "Staphylococcus Pneumonia": "Bacterial Pneumonia",
+    "MRSA Pneumonia": "Staphylococcus Pneumonia",
+    "Pneumocystis Pneumonia": "Fungal Pneumonia",
+    "Aspergillosis": "Fungal Pneumonia",
+}
+"""Causes of pneumonia and what each is a kind of: diagnoses of a patient, which no radiograph shows alone."""
 
 FURTHER = (
     "Aortic Enlargement",
@@ -147,6 +147,35 @@ _FROM_VINDR = {
     },
 }
 
+_FROM_COVID = {
+    "ARDS": "Acute Respiratory Distress Syndrome",
+    "Aspiration": "Aspiration Pneumonia",
+    "Bacterial": "Bacterial Pneumonia",
+    "Chlamydophila": "Chlamydophila Pneumonia",
+    "E.Coli": "E. coli Pneumonia",
+    "Fungal": "Fungal Pneumonia",
+    "H1N1": "H1N1 Pneumonia",
+    "Herpes": "Herpes Pneumonia",
+    "Influenza": "Influenza Pneumonia",
+    "Klebsiella": "Klebsiella Pneumonia",
+    "Legionella": "Legionella Pneumonia",
+    "Lipoid": "Lipoid Pneumonia",
+    "MERS-CoV": "MERS",
+    "MRSA": "MRSA Pneumonia",
+    "Mycoplasma": "Mycoplasma Pneumonia",
+    "Mycoplasma Bacterial Pneumonia": "Mycoplasma Pneumonia",
+    "Nocardia": "Nocardia Pneumonia",
+    "Pneumocystis": "Pneumocystis Pneumonia",
+    "Staphylococcus": "Staphylococcus Pneumonia",
+    "Streptococcus": "Streptococcus Pneumonia",
+    "Varicella": "Varicella Pneumonia",
+    "Viral": "Viral Pneumonia",
+    **{
+        name: name
+        for name in ("Aspergillosis", "COVID-19", "MERS", "Pneumonia", "SARS", "Tuberculosis", NO_FINDING)
+    },
+}
+
 _TO_CHEXPERT = {
     "Mass": "Lung Lesion",
     "Nodule": "Lung Lesion",
@@ -173,6 +202,18 @@ def from_vindr(name: str) -> str:
     if name not in _FROM_VINDR:
         raise UnknownNameError("VinDr-CXR class", name, _FROM_VINDR)
     return _FROM_VINDR[name]
+
+
+def from_covid(name: str) -> str:
+    """Canonical name of one word of the COVID-19 collection's findings (`Viral` is `Viral Pneumonia`)."""
+    if name not in _FROM_COVID:
+        raise UnknownNameError("finding of the COVID-19 collection", name, _FROM_COVID)
+    return _FROM_COVID[name]
+
+
+def kinds_of(name: str) -> tuple[str, ...]:
+    """The name after everything it is a kind of: COVID-19 is a viral pneumonia, which is a pneumonia."""
+    return (*kinds_of(PNEUMONIAS[name]), name) if name in PNEUMONIAS else (name,)
 
 
 def to_chexpert(name: str) -> str | None:
