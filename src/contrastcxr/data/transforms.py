@@ -67,10 +67,6 @@ class Preprocess(BaseModel):
         crop = resize(pixels, side)[top : top + self.size, left : left + self.size]
         return self._normalise(crop), resize_affine(shape or pixels.shape, side, top=top, left=left)
 
-    def grey(self, image: Tensor) -> Tensor:
-        """Return the grey picture `[S, S]` in [0, 1] that a normalised `image [3, S, S]` was made from."""
-        return image[0] * self.std[0] + self.mean[0]
-
     def _normalise(self, pixels: Tensor) -> Tensor:
         mean = torch.tensor(self.mean)[:, None, None]
         std = torch.tensor(self.std)[:, None, None]
