@@ -86,7 +86,9 @@ class Covid(Tabled):
     licence = LICENCE
     splits = ()
 
-    def __init__(self, root: Path, *, images: Literal["there", "any"] = "there", masks: str | None = None) -> None:
+    def __init__(
+        self, root: Path, *, images: Literal["there", "any"] = "there", masks: str | Path | None = None
+    ) -> None:
         """Find the tables.
 
         Args:

@@ -37,6 +37,7 @@ LICENCE = Licence(
     where="https://www.kaggle.com/competitions/rsna-pneumonia-detection-challenge",
 )
 
+SPLITS = ("train", "test")
 GRID = 1024
 SLACK = 2.0
 """Grid pixels by which a box may stick out before it is an error; it is clipped (ours)."""
@@ -76,7 +77,7 @@ class Rsna(Tabled):
         root: Path,
         *,
         images: Literal["there", "any"] = "there",
-        headers: str | None = None,
+        headers: str | Path | None = None,
         mapping: Path | None = None,
     ) -> None:
         """Find the tables.

@@ -13,7 +13,18 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import parse_qsl
 
-from contrastcxr.data import iu_xray, manifest, nih14, nih14_cv, nih_plain, phantom_source
+from contrastcxr.data import (
+    chexpert,
+    covid,
+    iu_xray,
+    manifest,
+    nih14,
+    nih14_cv,
+    nih_plain,
+    phantom_source,
+    rsna,
+    vindr,
+)
 from contrastcxr.data.inputs import studies_from_paths
 from contrastcxr.data.source import Licence, Source
 from contrastcxr.errors import DatasetError, RequestError, UnknownNameError
@@ -122,6 +133,28 @@ def _iu_xray(spec: DataSpec) -> Source:
     )
 
 
+def _chexpert(spec: DataSpec) -> Source:
+    return chexpert.CheXpert(_path(spec), images=_images(spec))
+
+
+def _covid(spec: DataSpec) -> Source:
+    return covid.Covid(_path(spec), images=_images(spec), masks=spec.options.get("masks"))
+
+
+def _rsna(spec: DataSpec) -> Source:
+    return rsna.Rsna(
+        _path(spec),
+        images=_images(spec),
+        headers=spec.options.get("headers"),
+        mapping=_option_path(spec, "mapping"),
+    )
+
+
+def _vindr(spec: DataSpec) -> Source:
+    own = spec.choice("boxes", ("original", "file"), "original") == "file"
+    return vindr.VinDr(_path(spec), images=_images(spec), boxes="file" if own else "original")
+
+
 def _manifest(spec: DataSpec) -> Source:
     return manifest.Manifest(_path(spec))
 
@@ -172,6 +205,40 @@ SOURCES: Mapping[str, SourceKind] = {
         params=("images", "limit"),
         options=("layout", "annotation", "pictures"),
         licence=iu_xray.LICENCE,
+    ),
+    "chexpert": SourceKind(
+        open=_chexpert,
+        summary="CheXpert: labels of its labeler for training, of radiologists for validation and test",
+        root="folder",
+        splits=chexpert.SPLITS,
+        params=("images", "limit"),
+        licence=chexpert.LICENCE,
+    ),
+    "covid": SourceKind(
+        open=_covid,
+        summary="COVID-19 image collection: diagnoses, clinical notes, severity, lung boxes and masks",
+        root="folder",
+        splits=(),
+        params=("images", "limit"),
+        options=("masks",),
+        licence=covid.LICENCE,
+    ),
+    "rsna": SourceKind(
+        open=_rsna,
+        summary="RSNA pneumonia challenge: boxes of opacities, with NIH patients where the match is there",
+        root="folder",
+        splits=rsna.SPLITS,
+        params=("images", "limit"),
+        options=("headers", "mapping"),
+        licence=rsna.LICENCE,
+    ),
+    "vindr": SourceKind(
+        open=_vindr,
+        summary="VinDr-CXR: boxes and labels, every radiologist an author",
+        root="folder",
+        splits=vindr.SPLITS,
+        params=("images", "boxes", "limit"),
+        licence=vindr.LICENCE,
     ),
     "manifest": SourceKind(
         open=_manifest,
