@@ -46,7 +46,6 @@ def describe(
         "software": {"contrastcxr": __version__, **_versions()},
         "preprocessing": checkpoint.preprocess.model_dump(mode="json"),
         "search": settings.model_dump(mode="json"),
-        "protocol": "corrected",
         "temperature": checkpoint.temperature,
         "seed": seed,
         "dtype": dtype or "float32",
