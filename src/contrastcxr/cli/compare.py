@@ -1,0 +1,75 @@
+"""`contrastcxr compare EVAL_A EVAL_B`: two evaluations of the same studies, score by score."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from contrastcxr.cli import output
+
+if TYPE_CHECKING:
+    from contrastcxr.evaluate.compare import SystemComparison
+
+
+def compare(
+    first: Annotated[Path, typer.Argument(metavar="EVAL_A", help="A folder that `contrastcxr evaluate` wrote.")],
+    second: Annotated[Path, typer.Argument(metavar="EVAL_B", help="Another.")],
+    scores: Annotated[
+        str,
+        typer.Option("--scores", help="Comma between scores, such as bleu_4,positive_f1; default the table's."),
+    ] = "",
+    allow_different: Annotated[
+        bool, typer.Option("--allow-different", help="Compare although the signatures differ, on shared studies.")
+    ] = False,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Also write comparison.json here.")] = None,
+    seed: output.Seed = 0,
+    quiet: output.Quiet = False,
+    as_json: output.Json = False,
+    verbose: output.Verbose = False,
+) -> None:
+    """Say by how much two systems differ, with paired intervals and tests corrected over the table."""
+    said = output.begin(quiet=quiet, as_json=as_json, verbose=verbose)
+    from contrastcxr.evaluate.compare import compare as run
+    from contrastcxr.files import atomic_write
+
+    wanted = [part.strip() for part in scores.split(",") if part.strip()]
+    found = run(first, second, scores=wanted, allow_different=allow_different, seed=seed)
+    said.result(_table(found))
+    for note in (*found.notes, _MEANING):
+        said.result(note)
+    said.result_json(found.to_dict())
+    if out is not None:
+        with atomic_write(out / "comparison.json") as file:
+            json.dump(found.to_dict(), file, indent=1)
+
+
+_MEANING = (
+    "Differences are A minus B with 95% paired bootstrap intervals over patients; p by approximate randomisation, "
+    "corrected by Holm over the rows."
+)
+
+
+def _table(found: SystemComparison) -> str:
+    from contrastcxr.metrics.sheet import ROWS
+
+    return output.table(
+        [
+            {
+                "score": ROWS.get(score.name, score.name),
+                "A": score.first.text(),
+                "B": score.second.text(),
+                "A - B": _signed(score.difference.value),
+                "95% interval": f"{_signed(score.difference.low)} to {_signed(score.difference.high)}",
+                "p": f"{score.p:.4f}",
+                "p (Holm)": f"{score.p_holm:.4f}",
+            }
+            for score in found.scores
+        ]
+    )
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.3f}".replace("0.", ".", 1)

@@ -1,0 +1,174 @@
+"""Two evaluations of the same studies against each other: differences with intervals, and tests over the table."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from contrastcxr.errors import DatasetError, RequestError, UnknownNameError
+from contrastcxr.metrics.bootstrap import REPLICATES, Interval
+from contrastcxr.metrics.scores import Score, differences, score_table, statistics
+from contrastcxr.metrics.sheet import ROWS
+from contrastcxr.metrics.significance import SHUFFLES, holm, randomisation_p_values
+from contrastcxr.metrics.table import StudyTable
+
+SIGNIFICANT = 0.05
+
+
+@dataclass(frozen=True)
+class ScoreDifference:
+    """One score of two systems.
+
+    Attributes:
+        name: of the score.
+        first: of the first system, with its interval.
+        second: of the second.
+        difference: first minus second, with its paired 95% bootstrap interval over patients.
+        p: two-sided, by approximate randomisation.
+        p_holm: the same after Holm's correction over all scores compared.
+    """
+
+    name: str
+    first: Score
+    second: Score
+    difference: Interval
+    p: float
+    p_holm: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "first": self.first.to_dict(),
+            "second": self.second.to_dict(),
+            "difference": vars(self.difference),
+            "p": self.p,
+            "p_holm": self.p_holm,
+        }
+
+
+@dataclass(frozen=True)
+class SystemComparison:
+    """Two evaluation folders compared.
+
+    Attributes:
+        signatures: of the two; equal unless differences were allowed.
+        scores: compared, in the order of the evaluation's own table.
+        notes: what a reader must know.
+    """
+
+    signatures: tuple[str, str]
+    scores: tuple[ScoreDifference, ...]
+    notes: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """What `comparison.json` holds."""
+        return {
+            "signatures": list(self.signatures),
+            "scores": {score.name: score.to_dict() for score in self.scores},
+            "notes": list(self.notes),
+        }
+
+
+def compare(
+    first: Path,
+    second: Path,
+    *,
+    scores: Sequence[str] = (),
+    allow_different: bool = False,
+    replicates: int = REPLICATES,
+    shuffles: int = SHUFFLES,
+    seed: int = 0,
+) -> SystemComparison:
+    """Compare the systems of two evaluation folders on the same draws of patients.
+
+    Args:
+        first: folder that `contrastcxr evaluate` wrote.
+        second: another.
+        scores: names as in `scores.json`; by default those of the evaluation's table that both have.
+        allow_different: compare although the signatures differ, on the studies that both have.
+        replicates: of the paired bootstrap.
+        shuffles: of the approximate randomisation.
+        seed: of both.
+
+    Raises:
+        DatasetError: a folder is not an evaluation.
+        RequestError: the signatures differ, or no study is shared.
+        UnknownNameError: a score that one of the two lacks.
+    """
+    said = (_signature(first), _signature(second))
+    tables = [StudyTable.load(folder / "studies.npz") for folder in (first, second)]
+    notes = _differing(said, allowed=allow_different)
+    one, other = _paired(tables[0], tables[1], strict=not allow_different)
+    if len(one) < max(len(table) for table in tables):
+        notes = (*notes, f"{len(one)} studies are in both; {len(tables[0])} and {len(tables[1])} were scored")
+    names = _names(one, other, scores)
+    changes = differences([one], [other], names, replicates=replicates, seed=seed)
+    p = randomisation_p_values(one, other, names, shuffles=shuffles, seed=seed)
+    corrected = holm(p)
+    values = [score_table(table, replicates=replicates, seed=seed) for table in (one, other)]
+    found = [
+        ScoreDifference(name, values[0][name], values[1][name], changes[name], p[name], corrected[name])
+        for name in names
+    ]
+    return SystemComparison(said, tuple(found), notes)
+
+
+def _signature(folder: Path) -> str:
+    path = folder / "scores.json"
+    try:
+        return str(json.loads(path.read_text(encoding="utf-8"))["signature"])
+    except OSError as error:
+        raise DatasetError(
+            f"{path}: {error.strerror or error}; give a folder that 'contrastcxr evaluate' wrote"
+        ) from None
+    except (ValueError, KeyError, TypeError):
+        raise DatasetError(f"{path}: is not the scores of an evaluation; evaluate again") from None
+
+
+def _differing(signatures: tuple[str, str], *, allowed: bool) -> tuple[str, ...]:
+    one, other = (dict(part.partition(":")[::2] for part in text.split("|")) for text in signatures)
+    parts = [key for key in {**one, **other} if one.get(key) != other.get(key)]
+    if not parts:
+        return ()
+    said = "; ".join(f"{key} {one.get(key, 'none')} and {other.get(key, 'none')}" for key in parts)
+    if not allowed:
+        raise RequestError(
+            f"the two evaluations are not comparable: {said}; evaluate both alike, or add --allow-different"
+        )
+    return (f"not the same evaluation: {said}",)
+
+
+def _paired(one: StudyTable, other: StudyTable, *, strict: bool) -> tuple[StudyTable, StudyTable]:
+    if one.studies == other.studies:
+        return one, other
+    place = {study: row for row, study in enumerate(other.studies)}
+    shared = [(row, place[study]) for row, study in enumerate(one.studies) if study in place]
+    if strict or not shared:
+        raise RequestError(
+            f"the evaluations share {len(shared)} of {len(one)} and {len(other)} studies; a paired comparison "
+            "needs the same ones; evaluate both on the same data"
+        )
+    return _taken(one, [a for a, _ in shared]), _taken(other, [b for _, b in shared])
+
+
+def _taken(table: StudyTable, rows: Sequence[int]) -> StudyTable:
+    """The table of some of its studies; CIDEr keeps the document frequencies of all."""
+    kept: dict[str, Any] = {name: tuple(getattr(table, name)[i] for i in rows) for name in ("groups", "studies")}
+    for field in fields(StudyTable):
+        value = getattr(table, field.name)
+        if isinstance(value, np.ndarray):
+            kept[field.name] = value[list(rows)]
+    return replace(table, **kept)
+
+
+def _names(one: StudyTable, other: StudyTable, wanted: Sequence[str]) -> list[str]:
+    both = [name for name in statistics(one) if name in statistics(other)]
+    for name in wanted:
+        if name not in both:
+            raise UnknownNameError("score that both evaluations have", name, both)
+    return list(wanted) or [name for name in ROWS if name in both]
