@@ -19,8 +19,8 @@ from pydantic import ValidationError
 from contrastcxr.data.failures import Failure
 from contrastcxr.data.headers import file_size
 from contrastcxr.data.manifest_columns import COLUMNS, study_fields
-from contrastcxr.data.source import Licence, Source
-from contrastcxr.data.tables import Row, read_csv, read_lines
+from contrastcxr.data.source import Licence, OnMissing, Source, unheard
+from contrastcxr.data.tables import Row, each_line, read_csv
 from contrastcxr.errors import ContrastCXRError, DatasetError, ImageError, nearest
 from contrastcxr.form import Study, View, is_file_locator, locator_path
 
@@ -52,35 +52,67 @@ class Parsed:
     missing: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Line:
+    """What one row gives: a study or a failure; images that it names and that are not there undo its study."""
+
+    study: Study | None = None
+    failure: Failure | None = None
+    missing: tuple[str, ...] = ()
+
+
 class Manifest(Source):
-    """The studies of one manifest; a wrong row refuses the whole file, a missing image only its study."""
+    """The studies of one manifest; a wrong row refuses the whole file, a missing image only its study.
+
+    The file is gone through once to check it and again for its studies, so that those of a long one are not held.
+    """
 
     name = "manifest"
     licence = LICENCE
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        splits = dict.fromkeys(s.split for s in self._parsed.studies if s.split)
+        self._missing: list[str] = []
+        splits = dict.fromkeys(self._checked_splits())
         usual = ("train", "train_val", "validation", "test")
-        self.splits = (*(s for s in usual if s in splits), *(s for s in splits if s not in usual))
+        self.splits = (*(s for s in usual if s in splits), *(s for s in splits if s and s not in usual))
 
     @property
     def missing(self) -> tuple[str, ...]:
         """Images that the manifest names and that are not there; their studies are left out."""
-        return self._parsed.missing
+        return tuple(self._missing)
+
+    def stream(self, split: str | None = None, *, on_missing: OnMissing = unheard) -> Iterator[Study]:
+        """Yield the studies row by row, keeping none of them."""
+        self.check_split(split)
+        for line in each_row(self.path):
+            for name in line.missing:
+                on_missing(name)
+            if line.study is not None and (split is None or line.study.split == split):
+                yield line.study
 
     def _load(self) -> Iterable[Study]:
-        return self._parsed.studies
+        return self._studies
 
     @cached_property
-    def _parsed(self) -> Parsed:
-        parsed = parse_manifest(self.path)
-        if parsed.failures:
-            more = f" (and {len(parsed.failures) - 1} more)" if len(parsed.failures) > 1 else ""
-            raise DatasetError(f"{parsed.failures[0].message}{more}")
-        if not parsed.studies:
+    def _studies(self) -> tuple[Study, ...]:
+        return tuple(self.stream())
+
+    def _checked_splits(self) -> Iterator[str | None]:
+        """The split of each study, once every row has been found good."""
+        failures: list[Failure] = []
+        found = 0
+        for line in each_row(self.path):
+            self._missing += line.missing
+            failures += [line.failure] if line.failure else []
+            if line.study is not None:
+                found += 1
+                yield line.study.split
+        if failures:
+            more = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
+            raise DatasetError(f"{failures[0].message}{more}")
+        if not found:
             raise DatasetError(f"{self.path}: holds no study whose images are there; check the paths in it")
-        return parsed
 
 
 def parse_manifest(path: Path) -> Parsed:
@@ -89,26 +121,39 @@ def parse_manifest(path: Path) -> Parsed:
     Raises:
         DatasetError: the file cannot be read at all, or has unknown columns.
     """
-    studies: dict[str, Study] = {}
+    lines = list(each_row(path))
+    return Parsed(
+        studies=tuple(line.study for line in lines if line.study is not None),
+        failures=tuple(line.failure for line in lines if line.failure is not None),
+        missing=tuple(name for line in lines for name in line.missing),
+    )
+
+
+def each_row(path: Path) -> Iterator[Line]:
+    """Yield what each row of a manifest gives.
+
+    Raises:
+        DatasetError: the file cannot be read at all, or has unknown columns.
+    """
     first_at: dict[str, str] = {}
-    failures: list[Failure] = []
-    missing: list[str] = []
     for record in _records(path):
         try:
-            study = _study(record, path.parent)
-            absent = [v.locator or "" for v in study.views if _is_absent(v)]
-            missing += absent
-            if study.study_id in first_at:
-                raise DatasetError(
-                    f"{record.where}: study_id '{study.study_id}' is already in {first_at[study.study_id]}; "
-                    "ids must differ; rename one"
-                )
-            first_at[study.study_id] = record.where.rsplit("/", 1)[-1]
-            if not absent:
-                studies[study.study_id] = _checked(study, record.where)
+            yield _line(record, path, first_at)
         except ContrastCXRError as error:
-            failures.append(Failure.of(record.where, error))
-    return Parsed(tuple(studies.values()), tuple(failures), tuple(missing))
+            yield Line(failure=Failure.of(record.where, error))
+
+
+def _line(record: Record, path: Path, first_at: dict[str, str]) -> Line:
+    study = _study(record, path.parent)
+    absent = tuple(v.locator or "" for v in study.views if _is_absent(v))
+    if study.study_id in first_at:
+        error = DatasetError(
+            f"{record.where}: study_id '{study.study_id}' is already in {path.name} {first_at[study.study_id]}; "
+            "ids must differ; rename one"
+        )
+        return Line(failure=Failure.of(record.where, error), missing=absent)
+    first_at[study.study_id] = record.where.removeprefix(f"{path} ")
+    return Line(missing=absent) if absent else Line(study=_checked(study, record.where))
 
 
 def manifest_line(study: Study) -> str:
@@ -147,7 +192,7 @@ def _csv_fields(header: Sequence[str], row: Row) -> Mapping[str, Any]:
 
 
 def _json_records(path: Path) -> Iterator[Record]:
-    for number, line in read_lines(path):
+    for number, line in each_line(path):
         where = f"{path} line {number}"
         yield Record(where, partial(_json_fields, line, where))
 

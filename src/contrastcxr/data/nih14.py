@@ -8,12 +8,12 @@ grid and scaled to the pixels of the file that is there. Study ids are the stems
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 
 from contrastcxr.data.images import image_size
-from contrastcxr.data.source import Licence, Source
+from contrastcxr.data.source import Licence, OnMissing, Source, unheard
 from contrastcxr.data.tables import Row, age_in_years, first_existing, number, read_csv, read_lines, sex
 from contrastcxr.errors import DatasetError, UnknownNameError
 from contrastcxr.form import XYXY, Author, Box, Finding, Position, Reading, Study, View
@@ -80,9 +80,21 @@ class Nih14(Source):
     def _load(self) -> Iterable[Study]:
         return self._studies
 
+    def stream(self, split: str | None = None, *, on_missing: OnMissing = unheard) -> Iterator[Study]:
+        """Yield the studies row by row, keeping none of them."""
+        self.check_split(split)
+        for name in self.missing:
+            on_missing(name)
+        for row in self._there():
+            if split is None or self._split_of.get(row.cell(0)) == split:
+                yield self._study(row)
+
+    def _there(self) -> Iterator[Row]:
+        return (row for row in self._rows if Path(row.cell(0)).stem in self._images)
+
     @cached_property
     def _studies(self) -> tuple[Study, ...]:
-        found = tuple(self._study(row) for row in self._rows if Path(row.cell(0)).stem in self._images)
+        found = tuple(self._study(row) for row in self._there())
         if not found:
             raise DatasetError(
                 f"{self.root}: none of the {len(self._rows)} images of the table is under images/ or "

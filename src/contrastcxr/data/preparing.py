@@ -20,7 +20,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -36,12 +36,12 @@ from contrastcxr.data.picture_cache import FOLDER, SIDE, VERSION, pictures_folde
 from contrastcxr.data.pixels import load_pixels
 from contrastcxr.data.shards import open_shard, write_shard
 from contrastcxr.data.source import Source
-from contrastcxr.data.sources import SOURCES, DataSpec, parse_spec
+from contrastcxr.data.sources import SOURCES, parse_spec
 from contrastcxr.data.stored_studies import StoredStudies
 from contrastcxr.data.transforms import resize
 from contrastcxr.errors import ContrastCXRError, ImageError, OutputError
 from contrastcxr.files import atomic_write, clear_parts, free_bytes
-from contrastcxr.form import Study, View
+from contrastcxr.form import View
 
 ABOUT = "about.json"
 UNREADABLE = "unreadable.jsonl"
@@ -124,7 +124,9 @@ def prepare_source(
     free_bytes(folder)
     clear_parts(folder)
     say(f"listing the studies of {text}")
-    count = write_tables(folder, _studies(source, spec))
+    missing: list[str] = []
+    studies = source.stream(spec.split, on_missing=missing.append)
+    count = write_tables(folder, islice(studies, spec.integer("limit", 0) or None))
     plan = Plan(folder, side)
     todo = plan.todo() if pictures else []
     if pictures:
@@ -132,13 +134,9 @@ def prepare_source(
     for done, _ in enumerate(_made(plan, todo, workers), start=1):
         say(f"pictures: {done:,} of {len(todo):,} shards")
     unreadable = plan.unreadable() if pictures else ()
-    made = Prepared(folder, count, len(plan) if pictures else 0, len(todo), unreadable, source.missing)
+    made = Prepared(folder, count, len(plan) if pictures else 0, len(todo), unreadable, tuple(missing))
     _write_about(made, source, side=side if pictures else None)
     return made
-
-
-def _studies(source: Source, spec: DataSpec) -> Iterator[Study]:
-    return islice(source.stream(spec.split), spec.integer("limit", 0) or None)
 
 
 class Plan:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -37,6 +37,15 @@ class Inventory:
     reports: int | None = None
     counts: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+
+
+OnMissing = Callable[[str], None]
+"""Takes the name of a picture that is not there."""
+
+
+def unheard(name: str) -> None:
+    """Takes a name and says nothing."""
+    del name
 
 
 class Source(ABC):
@@ -73,13 +82,11 @@ class Source(ABC):
         self.check_split(split)
         return [s for s in self._load() if split is None or s.split == split]
 
-    def stream(self, split: str | None = None) -> Iterator[Study]:
-        """Yield the same studies one by one; a source of very many keeps none of them."""
-        if type(self).studies is not Source.studies:
-            yield from self.studies(split)  # it does more than to choose
-            return
-        self.check_split(split)
-        yield from (s for s in self._load() if split is None or s.split == split)
+    def stream(self, split: str | None = None, *, on_missing: OnMissing = unheard) -> Iterator[Study]:
+        """Yield the same studies one by one and tell what is missing; a source of very many keeps none."""
+        for name in self.missing:
+            on_missing(name)
+        yield from self.studies(split)
 
     def check_split(self, split: str | None) -> None:
         """Raise unless the source has this split."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Literal
 
 from contrastcxr.data.presence import is_there, without_views
-from contrastcxr.data.source import Inventory, Source
+from contrastcxr.data.source import Inventory, OnMissing, Source, unheard
 from contrastcxr.form import Study
 
 
@@ -71,3 +71,14 @@ class Tabled(Source):
 
     def _load(self) -> Iterable[Study]:
         return self._kept
+
+    def stream(self, split: str | None = None, *, on_missing: OnMissing = unheard) -> Iterator[Study]:
+        """Yield the studies as they are read, looking for their pictures one study at a time."""
+        self.check_split(split)
+        for study in self._read():
+            gone = [i for i, view in enumerate(study.views) if not is_there(view)]
+            for i in gone:
+                on_missing(study.views[i].locator or study.views[i].view_id)
+            kept = study if self.images == "any" else without_views(study, gone)
+            if kept is not None and (split is None or kept.split == split):
+                yield kept

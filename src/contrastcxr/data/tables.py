@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -77,13 +77,24 @@ def read_lines(path: Path) -> list[tuple[int, str]]:
     Raises:
         DatasetError: the file cannot be read or is not UTF-8 text.
     """
+    return list(each_line(path))
+
+
+def each_line(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield what `read_lines` returns while the file is read.
+
+    Raises:
+        DatasetError: the file cannot be read or is not UTF-8 text.
+    """
     try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
+        with path.open(encoding="utf-8-sig", newline="\n") as file:
+            for number, line in enumerate(file, start=1):
+                if stripped := line.strip():
+                    yield number, stripped
     except OSError as error:
         raise DatasetError(f"{path}: cannot be read ({error.strerror}); check the path and permissions") from error
     except UnicodeDecodeError as error:
         raise DatasetError(f"{path}: is not UTF-8 text, as was expected; export it again") from error
-    return [(number, line.strip()) for number, line in enumerate(lines, start=1) if line.strip()]
 
 
 def first_existing(folder: Path, names: Sequence[str], remedy: str) -> Path:
