@@ -31,7 +31,9 @@ _NAMES = {
     "Finding": "contrastcxr.form",
     "Box": "contrastcxr.form",
     "Evidence": "contrastcxr.form",
+    "Labeler": "contrastcxr.text.labeler",
     "Reader": "contrastcxr.read.reader",
+    "label": "contrastcxr.text.labeler",
     "load_checkpoint": "contrastcxr.checkpoint",
     "load_config": "contrastcxr.config",
     "load_studies": "contrastcxr.data",
@@ -43,6 +45,7 @@ __all__ = [
     "Box",
     "Evidence",
     "Finding",
+    "Labeler",
     "Reader",
     "Reading",
     "Report",
@@ -51,6 +54,7 @@ __all__ = [
     "__version__",
     "evaluate",
     "get_writer",
+    "label",
     "load_checkpoint",
     "load_config",
     "load_studies",
@@ -66,6 +70,7 @@ if TYPE_CHECKING:
     from contrastcxr.data import load_studies, open_source
     from contrastcxr.form import Box, Evidence, Finding, Reading, Report, Study, View
     from contrastcxr.read.reader import Reader
+    from contrastcxr.text.labeler import Labeler, label
     from contrastcxr.write import get_writer
 
 

@@ -2,7 +2,8 @@
 
 What is looked for, what denies or doubts it and how far that reaches is data (`labeling/rules/*.yaml`); the
 pipeline is sentences -> signs (one automaton over words) -> scope -> statements -> the account of a report.
-After the idea of Irvin et al. 2019 (CheXpert), rules and wording ours.  docs/labeler.md has definitions and figures.
+After the idea of Irvin et al. 2019 (CheXpert); rules and wording are ours.  docs/labeler.md has definitions and
+figures.
 """
 
 from __future__ import annotations
@@ -10,14 +11,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from functools import cache
 
-from contrastcxr.form import Finding, Report
+from contrastcxr.form import Finding, Report, Severity
 from contrastcxr.text.labeling.account import Placed, account
 from contrastcxr.text.labeling.attributes import attach
 from contrastcxr.text.labeling.mentions import Mention, Statement
 from contrastcxr.text.labeling.rules import Rules, default_rules
 from contrastcxr.text.labeling.scope import Scope
 from contrastcxr.text.labeling.sentences import sentences, words
-from contrastcxr.text.sections import said_ranges
+from contrastcxr.text.sections import SaidSection, said_ranges
 
 NAME = "contrastcxr labeler"
 VERSION = "1"
@@ -42,18 +43,23 @@ class Labeler:
         Where the text has headings, what stands under indication, comparison or technique is passed over.  A span
         counts characters of `text` as it was given; its section is the heading's.
         """
-        return account([one for section, start, end in said_ranges(text) for one in self._read(text, section, start, end)])
+        return account(
+            [one for section, start, end in said_ranges(text) for one in self._read(text, section, start, end)]
+        )
 
     def label_report(self, report: Report) -> tuple[Finding, ...]:
         """The 14 findings of a report; spans count characters of its findings and impression sections."""
-        parts = (("findings", report.findings), ("impression", report.impression))
+        parts: tuple[tuple[SaidSection, str], ...] = (
+            ("findings", report.findings),
+            ("impression", report.impression),
+        )
         return account([one for section, text in parts for one in self._read(text, section, 0, len(text))])
 
     def label_all(self, texts: Iterable[str]) -> Iterator[tuple[Finding, ...]]:
         """The findings of each text in turn; nothing is read ahead."""
         return map(self.label, texts)
 
-    def _read(self, text: str, section: str, start: int, end: int) -> Iterator[Placed]:
+    def _read(self, text: str, section: SaidSection, start: int, end: int) -> Iterator[Placed]:
         for offset, sentence in sentences(text, start, end):
             for statement in self._statements(sentence):
                 yield Placed(statement, section, offset)
@@ -76,14 +82,16 @@ def read_sentence(sentence: str, rules: Rules) -> tuple[Statement, ...]:
         return ()
     attach(mentions, signs)
     return tuple(
-        Statement(name, mention.said, *_attributes(name, mention, rules), _characters(mention, starts, ends))
+        Statement(
+            name, mention.said, mention.side, _severity(name, mention, rules), _characters(mention, starts, ends)
+        )
         for mention in mentions
         for name in mention.names
     )
 
 
-def _attributes(name: str, mention: Mention, rules: Rules) -> tuple:  # type: ignore[type-arg]
-    return mention.side, None if name in rules.without_severity else mention.severity
+def _severity(name: str, mention: Mention, rules: Rules) -> Severity | None:
+    return None if name in rules.without_severity else mention.severity
 
 
 def _characters(mention: Mention, starts: list[int], ends: list[int]) -> tuple[tuple[int, int], ...]:

@@ -53,6 +53,7 @@ _HEADING = re.compile(
 )
 _BANNER = re.compile(r"^[ \t]*(?:FINAL|PRELIMINARY|WET READ) (?:REPORT|VERSION.*)[ \t]*$", re.MULTILINE)
 _PARAGRAPH = re.compile(r"\n[ \t]*\n")
+SaidSection = Literal["findings", "impression"]
 _LONG = frozenset({"findings", "impression"})
 _NONE_GIVEN = frozenset({"", "none", "none.", "n/a"})
 
@@ -75,6 +76,12 @@ def split_sections(raw: str) -> Report:
         indication=parts["indication"],
         comparison=parts["comparison"],
     )
+
+
+def has_findings(raw: str) -> bool:
+    """True when a raw report has a findings section of its own: text under its heading, or under `CHEST …:`."""
+    parts = _parts(_BANNER.sub("", raw.replace("\r\n", "\n")))
+    return bool(parts["findings"] or parts["chest"])
 
 
 def report(*, findings: str, impression: str = "", indication: str = "", comparison: str = "") -> Report:
@@ -120,7 +127,7 @@ def _joined(*texts: str) -> str:
     return "\n\n".join(text.strip() for text in texts if text.strip())
 
 
-def said_ranges(raw: str) -> list[tuple[Literal["findings", "impression"], int, int]]:
+def said_ranges(raw: str) -> list[tuple[SaidSection, int, int]]:
     """The stretches `[start, end)` of a raw report that describe the picture, each with its section.
 
     Without headings that is the whole text, as findings.  What stands under another heading is left out, down to
@@ -129,7 +136,7 @@ def said_ranges(raw: str) -> list[tuple[Literal["findings", "impression"], int, 
     matches = list(_HEADING.finditer(raw)) if ":" in raw else []
     if not matches:
         return [("findings", 0, len(raw))]
-    ranges: list[tuple[Literal["findings", "impression"], int, int]] = [("findings", 0, matches[0].start())]
+    ranges: list[tuple[SaidSection, int, int]] = [("findings", 0, matches[0].start())]
     ends = [*(match.start() for match in matches[1:]), len(raw)]
     for match, end in zip(matches, ends, strict=True):
         name, start = _section(match), match.end()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from contrastcxr.form import Finding, Severity, Side, Span, Status
 from contrastcxr.text.labeling.mentions import Statement
-from contrastcxr.text.labeling.rules import ELSEWHERE
+from contrastcxr.text.sections import SaidSection
 from contrastcxr.vocab.attributes import SEVERITIES
 from contrastcxr.vocab.labels import CHEXPERT, NO_FINDING, SUPPORT_DEVICES
 
@@ -22,7 +23,7 @@ class Placed(NamedTuple):
     """A statement, and where its characters stand in a report section."""
 
     statement: Statement
-    section: str
+    section: SaidSection
     offset: int
 
 
@@ -37,7 +38,9 @@ def account(placed: Sequence[Placed]) -> tuple[Finding, ...]:
         if one.statement.said != "ignored":
             by_name.setdefault(one.statement.name, []).append(one)
     return tuple(
-        _no_finding(by_name) if name == NO_FINDING else _finding(name, by_name[name])
+        _no_finding(by_name)
+        if name == NO_FINDING
+        else _finding(name, by_name[name])
         if name in by_name
         else _UNMENTIONED[name]
         for name in CHEXPERT
@@ -88,4 +91,9 @@ def _spans(said: Iterable[Placed]) -> tuple[Span, ...]:
         for one in said
         for start, end in one.statement.characters
     }
-    return tuple(Span(section=section, start=start, end=end) for section, start, end in sorted(places))  # type: ignore[arg-type]
+    return tuple(_span(*place) for place in sorted(places))
+
+
+@lru_cache(maxsize=1 << 14)  # the same places recur; a span never changes
+def _span(section: SaidSection, start: int, end: int) -> Span:
+    return Span(section=section, start=start, end=end)

@@ -14,9 +14,11 @@ import yaml
 
 from contrastcxr.errors import ConfigError
 from contrastcxr.text.labeling.automaton import Automaton
+from contrastcxr.text.labeling.mentions import Said
 from contrastcxr.text.labeling.sentences import words
 from contrastcxr.vocab.labels import CHEXPERT, NO_FINDING
 
+Says = Mapping[tuple[str, str], tuple[tuple[str, Said], ...]]
 ELSEWHERE = "elsewhere"
 GENERAL = "general"
 NORMALITY = "normality"
@@ -50,7 +52,7 @@ class Rules:
     """
 
     automaton: Automaton
-    says: Mapping[tuple[str, str], tuple[tuple[str, str], ...]]
+    says: Says
     begins: frozenset[str]
     without_severity: frozenset[str]
 

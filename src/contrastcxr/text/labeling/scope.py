@@ -12,6 +12,7 @@ from contrastcxr.text.labeling.structures import Structures
 _LIST = frozenset({"comma", "and", "with"})
 _ENDS_GENERAL = frozenset({"comma", "with"})
 _NOTHING_FOLLOWS = frozenset({"separator", "stop", "except", "back"})
+_VERBS = frozenset({"verbs", "negative_after", "doubt_after"})
 _FAR = 6
 
 
@@ -26,8 +27,8 @@ class Scope:
         "_excepted",
         "_reach",
         "_rules",
-        "_separator",
         "_separated",
+        "_separator",
         "_signs",
         "_structures",
         "_verb",
@@ -51,7 +52,8 @@ class Scope:
 
     def read(self) -> list[Mention]:
         """The mentions of the sentence, statuses decided."""
-        for self._at, sign in enumerate(self._signs):
+        for at, sign in enumerate(self._signs):
+            self._at = at
             handle = _HANDLERS.get(sign.kind)
             if handle is not None:
                 handle(self, sign)
@@ -159,7 +161,7 @@ class Scope:
         if not clause:
             return self.mentions[-1:]
         listed = [clause[-1]]
-        verbs = [one.first for one in self._signs[: self._at] if one.kind in ("verbs", "negative_after", "doubt_after")]
+        verbs = [one.first for one in self._signs[: self._at] if one.kind in _VERBS]
         for mention in reversed(clause[:-1]):
             if any(mention.last <= verb < listed[-1].first for verb in verbs) or mention.first > sign.first:
                 break

@@ -6,10 +6,17 @@ import re
 from collections.abc import Iterator
 
 _WORD = re.compile(r"\d+(?:\.\d+)?|\b(?:vs|approx|dr)\.|[^\W_]+(?:'[^\W_]+)?|_{2,}|[,;&/]")
+# One set of characters comes first, which is what the search runs fast on.
 _BORDER = re.compile(
-    r"(?<!\bvs)(?<!\bDr)(?<!\bdr)(?<!\bapprox)(?:[.?!]+(?=\s|$|[A-Z]))"  # a full stop, even with no space behind it
-    r"|\n[ \t]*\n"  # an empty line
-    r"|\n(?=[ \t]*(?:[-*\u2022]|\d{1,2}[.)])\s)"  # the next entry of a list
+    r"""
+    [.?!\n](?:
+        (?<=\n)(?: [ \t]*\n                                        # an empty line
+                 | (?=[ \t]*(?:[-*\u2022]|\d{1,2}[.)])\s) )        # the next entry of a list
+      | (?<!\n)(?<!\bvs\.)(?<!\b[Dd]r\.)(?<!\bapprox\.)
+        [.?!]*(?=\s|$|[A-Z])                                       # a full stop, even with no space behind it
+    )
+    """,
+    re.VERBOSE,
 )
 
 

@@ -6,15 +6,15 @@ the sentence, to the ones named last ("the heart is not normal in size; it is en
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from contrastcxr.text.labeling.automaton import Sign
 from contrastcxr.text.labeling.mentions import Mention, Said, Words
+from contrastcxr.text.labeling.rules import Says
 
 NORMAL = frozenset({"normal", "clear"})
 Reach = tuple[Said, Words]
-Says = Mapping[tuple[str, str], tuple[tuple[str, Said], ...]]
 
 
 @dataclass(slots=True)

@@ -1,0 +1,133 @@
+"""`contrastcxr label [FILE…]`: report texts in, the 14 CheXpert findings out, with the words that said so."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from contrastcxr.cli import output
+from contrastcxr.cli.output import Output
+from contrastcxr.errors import InputError, RequestError
+from contrastcxr.form import Finding
+from contrastcxr.text.report_files import ReportText, ReportTexts, check_form
+
+SOME_FAILED = 1
+STANDARD_INPUT = "standard input"
+LABELERS = ("rules", "chexbert")
+Label = Callable[[str], tuple[Finding, ...]]
+
+
+def label(
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="FILE",
+            help="JSON lines or CSV with study_id and text, or plain text; none, or -, reads standard input.",
+        ),
+    ] = None,
+    form: Annotated[
+        str | None,
+        typer.Option("--input-format", help="jsonl, csv or text; default by name or content."),
+    ] = None,
+    labeler: Annotated[str, typer.Option("--labeler", help="rules, or chexbert with --weights.")] = "rules",
+    weights: Annotated[
+        Path | None, typer.Option("--weights", help="CheXbert's checkpoint on this machine.")
+    ] = None,
+    allow_pickle: output.AllowPickle = False,
+    quiet: output.Quiet = False,
+    as_json: output.Json = False,
+    verbose: output.Verbose = False,
+) -> None:
+    """Label report texts: 14 findings, and the words that said so. Research use; not a medical device."""
+    said = output.begin(quiet=quiet, as_json=as_json, verbose=verbose)
+    failures: list[str] = []
+
+    def fail(error: InputError) -> None:
+        failures.append(str(error))
+        said.complain(f"failed: {error}")
+
+    texts = ReportTexts(on_failure=fail, form=check_form(form))
+    answer = _labeler(labeler, weights, allow_pickle=allow_pickle)
+    done = 0
+    for one in _reports(texts, files or [Path("-")]):
+        _print(said, one, answer(one.text))
+        done += 1
+    if failures:
+        said.complain(f"{len(failures)} failed, {done} labelled")
+        raise typer.Exit(SOME_FAILED)
+
+
+def _reports(texts: ReportTexts, paths: Sequence[Path]) -> Iterator[ReportText]:
+    for path in paths:
+        if str(path) == "-":
+            yield from texts.stream(sys.stdin.buffer, name=STANDARD_INPUT, study_id="stdin")
+        else:
+            yield from texts.files([path])
+
+
+def _labeler(name: str, weights: Path | None, *, allow_pickle: bool) -> Label:
+    if name not in LABELERS:
+        raise RequestError(f"unknown labeler '{name}'; known: {', '.join(LABELERS)}")
+    if name == "rules":
+        if weights is not None:
+            raise RequestError("--weights are those of chexbert; add --labeler chexbert, or leave them out")
+        from contrastcxr.text.labeler import default_labeler
+
+        return default_labeler().label
+    if weights is None:
+        raise RequestError("--labeler chexbert needs --weights, CheXbert's checkpoint on this machine")
+    from contrastcxr.text.chexbert import CheXbert
+
+    return CheXbert.load(weights, allow_pickle=allow_pickle).label
+
+
+def _print(said: Output, one: ReportText, findings: Sequence[Finding]) -> None:
+    if said.as_json:
+        typer.echo(json.dumps(document(one, findings), ensure_ascii=False))
+    elif one.alone:
+        said.result("\n".join(lines(one, findings)))
+    else:
+        said.result(f"{one.study_id}: {in_one_line(findings)}")
+
+
+def document(one: ReportText, findings: Sequence[Finding]) -> dict[str, Any]:
+    """What `--json` writes of one report."""
+    return {"study_id": one.study_id, "findings": [_finding(finding, one.text) for finding in findings]}
+
+
+def _finding(finding: Finding, text: str) -> dict[str, Any]:
+    spans = [{**span.model_dump(), "text": text[span.start : span.end]} for span in finding.spans]
+    return {
+        "name": finding.name,
+        "status": finding.status,
+        "side": finding.side,
+        "severity": finding.severity,
+        "spans": spans,
+    }
+
+
+def lines(one: ReportText, findings: Sequence[Finding]) -> list[str]:
+    """The findings of one report, a line each: name, status, attributes, and the words that said so."""
+    wide = max(len(finding.name) for finding in findings)
+    return [_line(finding, one.text, wide).rstrip() for finding in findings]
+
+
+def _line(finding: Finding, text: str, wide: int) -> str:
+    attributes = " ".join(word for word in (finding.severity, finding.side) if word)
+    words = " | ".join(" ".join(text[span.start : span.end].split()) for span in finding.spans)
+    return f"{finding.name:<{wide}}  {finding.status:<11}  {attributes:<18}  {words}"
+
+
+def in_one_line(findings: Sequence[Finding]) -> str:
+    """The names of a report's findings by status, those unmentioned left out."""
+    parts = []
+    for status in ("present", "uncertain", "absent"):
+        names = [finding.name for finding in findings if finding.status == status]
+        if names:
+            parts.append(f"{status} {', '.join(names)}")
+    return "; ".join(parts) or "nothing mentioned"
