@@ -19,6 +19,7 @@ from torch import Tensor
 
 from contrastcxr.assemble import build_system, further_stages
 from contrastcxr.config import SystemConfig, parse_config
+from contrastcxr.data.quality import QualityReference
 from contrastcxr.data.transforms import Preprocess
 from contrastcxr.errors import CheckpointError, ConfigError, UnknownNameError
 from contrastcxr.files import atomic_write
@@ -33,6 +34,7 @@ SUFFIX = ".safetensors"
 PICKLES = (".ckpt", ".pth", ".pt", ".bin", ".pkl")
 POOL_KEY = "pool.raw"
 PATCH_POOL_KEY = "patch_pool.raw"
+QUALITY_PREFIX = "quality."
 _BUNDLED = Path(__file__).parent / "checkpoints"
 _CHECKOUT_MODELS = Path(__file__).parents[2] / "models"
 
@@ -67,6 +69,7 @@ class Checkpoint:
         pool: `NormalityPool.metadata()`, without Contrastive Attention None.
         patch_pool: the same of the pool of patches; None unless patches are compared.
         record: what the training run says of itself (versions, data fingerprint, scores); free form.
+        quality: what its training pictures look like; None in files that do not hold it.
     """
 
     config: SystemConfig
@@ -80,6 +83,7 @@ class Checkpoint:
     pool: Mapping[str, Any] | None = None
     patch_pool: Mapping[str, Any] | None = None
     record: Mapping[str, Any] = field(default_factory=dict)
+    quality: QualityReference | None = None
 
     def build(self) -> ReportSystem:
         """The system with its weights, float32 on the CPU, in eval mode.
@@ -135,7 +139,9 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint, *, dtype: SaveDtype = "f
     """
     from safetensors.torch import save
 
-    tensors = {name: _stored(name, value, dtype) for name, value in checkpoint.state.items()}
+    quality = checkpoint.quality.tensors() if checkpoint.quality is not None else {}
+    state = {**checkpoint.state, **{QUALITY_PREFIX + name: value for name, value in quality.items()}}
+    tensors = {name: _stored(name, value, dtype) for name, value in state.items()}
     content = save(tensors, metadata=_to_metadata(checkpoint))
     with atomic_write(path, mode="wb") as file:
         file.write(content)
@@ -171,6 +177,8 @@ def _to_metadata(checkpoint: Checkpoint) -> dict[str, str]:
     }
     if checkpoint.patch_pool is not None:
         values["patch_pool"] = checkpoint.patch_pool
+    if checkpoint.quality is not None:
+        values["quality"] = checkpoint.quality.metadata()
     plain = {key: json.dumps(value, sort_keys=True, ensure_ascii=False) for key, value in values.items()}
     return {"format": FORMAT, "format_version": str(FORMAT_VERSION), **plain}
 
@@ -186,7 +194,7 @@ _METADATA = (
     "pool",
     "record",
 )
-_OPTIONAL_METADATA = ("patch_pool",)
+_OPTIONAL_METADATA = ("patch_pool", "quality")
 
 
 def load_checkpoint(name_or_path: str | Path, *, allow_pickle: bool = False) -> Checkpoint:
@@ -274,8 +282,21 @@ def _from_metadata(metadata: Mapping[str, str], state: Mapping[str, Tensor], pat
         pool=said["pool"],
         patch_pool=said.get("patch_pool"),
         record=said["record"],
-        state=dict(state),
+        quality=_quality(said.get("quality"), state, path),
+        state={name: value for name, value in state.items() if not name.startswith(QUALITY_PREFIX)},
     )
+
+
+def _quality(said: Mapping[str, Any] | None, state: Mapping[str, Tensor], path: Path) -> QualityReference | None:
+    if said is None:
+        return None
+    own = {n.removeprefix(QUALITY_PREFIX): v for n, v in state.items() if n.startswith(QUALITY_PREFIX)}
+    try:
+        return QualityReference.from_saved(said, own)
+    except KeyError as error:
+        raise CheckpointError(
+            f"{path}: the picture statistics lack {error}; the file was changed, get it again"
+        ) from None
 
 
 def _checked(metadata: Mapping[str, str], path: Path) -> dict[str, Any]:
@@ -314,11 +335,12 @@ def _from_training_state(path: Path, *, allow_pickle: bool) -> Checkpoint:
     metadata, best = _read(beside)
     saved = read_training_state(path)
     weights = {key.removeprefix("system."): value for key, value in saved["state_dict"].items()}
-    if weights.keys() != best.keys():
+    statistics = {key: value for key, value in best.items() if key.startswith(QUALITY_PREFIX)}
+    if weights.keys() != best.keys() - statistics.keys():
         raise CheckpointError(
             f"{path}: its weights are not those of the system in {beside.name}; give the matching pair"
         )
-    return _from_metadata(metadata, weights, beside)
+    return _from_metadata(metadata, {**weights, **statistics}, beside)
 
 
 def read_training_state(path: Path) -> dict[str, Any]:

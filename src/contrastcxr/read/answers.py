@@ -32,6 +32,7 @@ class Answer:
     written: Written
     probabilities: tuple[float, ...]  # of the finding head; empty without one
     patches: int  # of one view
+    pooled: Tensor  # [V, C] of the encoder, averaged over the patches; padded views too
     contrast: np.ndarray | None = None  # [N]
     pool_weights: np.ndarray | None = None  # [n, N_P]
     pool_keep: np.ndarray | None = None  # [N_P] bool
@@ -86,7 +87,11 @@ def array(tensor: Tensor | None) -> np.ndarray | None:
 
 
 def with_evidence(
-    answers: Sequence[tuple[Written, tuple[float, ...]]], features: VisualFeatures, *, patches: int
+    answers: Sequence[tuple[Written, tuple[float, ...]]],
+    features: VisualFeatures,
+    *,
+    patches: int,
+    pooled: Tensor,
 ) -> list[Answer]:
     """Return each study's answer with what its features have to show."""
     contrast = array(features.evidence.get("contrast_map"))
@@ -97,6 +102,7 @@ def with_evidence(
             written,
             probabilities,
             patches,
+            pooled=pooled[row],
             contrast=None if contrast is None else contrast[row],
             pool_weights=None if weights is None else weights[row],
             pool_keep=None if keep is None else keep[row],

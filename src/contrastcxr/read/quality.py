@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from contrastcxr.data.quality import Pictures, QualityReference
 from contrastcxr.form import Flag, Study, View
+
+LATERAL = "LATERAL"
 
 
 def view_flags(study: Study, used: Sequence[int]) -> tuple[Flag, ...]:
@@ -27,6 +30,41 @@ def _of_view(index: int, view: View, used: bool) -> Iterator[Flag]:
         yield Flag(kind="orientation", message=f"{name}: mirrored; the patient's left is on the left")
     elif view.mirrored is None and view.position != "LATERAL":
         yield Flag(kind="orientation", message=f"{name}: left and right not stated; trust only the marker")
+
+
+def measure_flags(
+    reference: QualityReference | None, pictures: Pictures, *, study: Study, used: Sequence[int]
+) -> tuple[Flag, ...]:
+    """Return a warning for each measure that passes its limit, on each view that was read.
+
+    Args:
+        reference: of the model; without one a single flag says that quality was not assessed.
+        pictures: of the views at `used`.
+        study: all its views.
+        used: indices of the views that were read.
+    """
+    if reference is None:
+        return (Flag(kind="not_assessed", message="input quality"),)
+    return tuple(
+        flag
+        for row, index in enumerate(used)
+        for flag in _measured(reference, pictures[[row]], study.views[index], f"view {index + 1}")
+    )
+
+
+def _measured(reference: QualityReference, picture: Pictures, view: View, name: str) -> Iterator[Flag]:
+    """The layout of a lateral view cannot be compared with the frontal training pictures."""
+    if view.position == LATERAL:
+        share = reference.positions.get(LATERAL, 0.0)
+        if share:
+            yield Flag(kind="not_assessed", message=f"quality of {name} (lateral)")
+        else:
+            message = f"{name}: lateral; no picture the model was trained on is"
+            yield Flag(kind="quality", message=message, value=share)
+        return
+    for measured in reference.measure(picture)[0]:
+        if measured.passed:
+            yield Flag(kind="quality", message=f"{name}: {measured.message()}", value=round(measured.value, 4))
 
 
 def source_flags(sources: Sequence[Mapping[str, Any]]) -> tuple[Flag, ...]:

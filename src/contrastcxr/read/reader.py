@@ -17,11 +17,13 @@ from torch import Tensor, nn
 
 from contrastcxr import __version__ as contrastcxr_version
 from contrastcxr.checkpoint import find_checkpoint, load_checkpoint
-from contrastcxr.data.batch import Batch, collate, prepare
+from contrastcxr.data.batch import Batch, Sample, collate, prepare
+from contrastcxr.data.pixels import Picture, original
+from contrastcxr.data.quality import GreyValues, Pictures, QualityReference, grey_values, thumbnails
 from contrastcxr.data.transforms import Preprocess
 from contrastcxr.decode.search import GenerationSettings
 from contrastcxr.errors import IncompatibleError, UnknownNameError
-from contrastcxr.form import Author, Evidence, Reading, Report, Study
+from contrastcxr.form import Author, Evidence, Reading, Report, Study, View
 from contrastcxr.models.features import VisualFeatures
 from contrastcxr.models.system import ReportSystem
 from contrastcxr.phantom.parse import parse
@@ -29,7 +31,7 @@ from contrastcxr.read import evidence as shown
 from contrastcxr.read.answers import Answer, with_evidence, write_reports
 from contrastcxr.read.findings import Parse, disagreements, merge, not_assessed, stated_findings
 from contrastcxr.read.provenance import describe, writes_grammar
-from contrastcxr.read.quality import length_flag, source_flags, view_flags
+from contrastcxr.read.quality import length_flag, measure_flags, source_flags, view_flags
 from contrastcxr.read.sentences import Sentence, ending_ids, sentences_of
 from contrastcxr.text.tokenizer import Tokenizer
 
@@ -51,6 +53,7 @@ class Reader:
         provenance: what every reading carries on where it comes from; `sources` lists what the model learnt from.
         pool_source: the source that the pool's pictures come from.
         max_views: views of a study that are read; frontal ones first.
+        quality: what the training pictures look like; None leaves the quality of pictures unassessed.
         device: where the tensors go.
         dtype: `float32`, `bfloat16` or `float16`; None leaves the system as it is.
         seed: of sampling (`nucleus`); each study has its own stream.
@@ -75,6 +78,7 @@ class Reader:
         provenance: Mapping[str, Any] | None = None,
         pool_source: str | None = None,
         max_views: int = 2,
+        quality: QualityReference | None = None,
         device: str | torch.device = "cpu",
         dtype: str | None = None,
         seed: int = 0,
@@ -94,6 +98,7 @@ class Reader:
         self.provenance = dict(provenance or {})
         self.pool_source = pool_source
         self.max_views = max_views
+        self.quality = quality
         self.seed = seed
         self.batch_size = batch_size
         self._ends = ending_ids(tokenizer)
@@ -140,6 +145,7 @@ class Reader:
             provenance=describe(checkpoint, path, seed=seed, dtype=dtype, settings=settings or config.generate),
             pool_source=config.data.source,
             max_views=config.data.max_views,
+            quality=checkpoint.quality,
             device=device,
             dtype=dtype,
             seed=seed,
@@ -163,9 +169,12 @@ class Reader:
         readings: list[Reading] = []
         for start in range(0, len(studies), self.batch_size):
             part = studies[start : start + self.batch_size]
-            batch = collate([prepare(study, self.preprocess, max_views=self.max_views) for study in part])
-            plain = self.read_features(batch, evidence=evidence)
-            readings += map(self._flagged, plain, part, batch.view_index)
+            prepared = [_prepared(study, self.preprocess, self.max_views) for study in part]
+            batch = collate([sample for sample, _ in prepared])
+            for row, (reading, pooled) in enumerate(self._read(batch, evidence)):
+                greys, small = prepared[row][1], _thumbnails(batch, row)
+                pictures = Pictures(greys, small, pooled[: len(greys)])
+                readings.append(self._flagged(reading, part[row], batch.view_index[row], pictures))
         return readings
 
     def read_features(self, batch: Batch, *, evidence: bool = False) -> list[Reading]:
@@ -174,19 +183,26 @@ class Reader:
         Flags on the pictures themselves are left to `read`, which sees the studies. The system is called
         for `batch_size` studies at a time, those with equal numbers of views together.
         """
+        return [reading for reading, _ in self._read(batch, evidence)]
+
+    def _read(self, batch: Batch, evidence: bool) -> list[tuple[Reading, Tensor]]:
+        """Each study's reading, and the encoder's features `[V, C]` of its views, averaged over the patches."""
         order = sorted(range(len(batch)), key=lambda i: len(batch.positions[i]))
-        readings: dict[int, Reading] = {}
+        readings: dict[int, tuple[Reading, Tensor]] = {}
         with _evaluating(self.system):
             for start in range(0, len(order), self.batch_size):
                 chosen = order[start : start + self.batch_size]
                 part = _rows(batch, chosen)
                 answers = self._answers(part)
-                made = (self._reading(part, row, answer, evidence) for row, answer in enumerate(answers))
+                made = (
+                    (self._reading(part, row, answer, evidence), answer.pooled)
+                    for row, answer in enumerate(answers)
+                )
                 readings |= zip(chosen, made, strict=True)
         return [readings[i] for i in range(len(batch))]
 
     def _answers(self, batch: Batch) -> list[Answer]:
-        features = self._features(batch.to(self.device))
+        raw, features = self._features(batch.to(self.device))
         written = write_reports(
             self.system.decoder,
             features,
@@ -197,14 +213,19 @@ class Reader:
         )
         patches = features.patches.shape[1] // batch.view_mask.shape[1]
         return with_evidence(
-            list(zip(written, self._probabilities(features), strict=True)), features, patches=patches
+            list(zip(written, self._probabilities(features), strict=True)),
+            features,
+            patches=patches,
+            pooled=raw.mean(2).float().cpu(),  # [B,V,N,C] -> [B,V,C]
         )
 
-    def _features(self, batch: Batch) -> VisualFeatures:
+    def _features(self, batch: Batch) -> tuple[Tensor, VisualFeatures]:
+        """What the encoder gives, `[B, V, N, C]`, and what the system makes of it."""
         raw = batch.features
-        if raw is None and batch.images is not None:
+        if raw is None:
+            assert batch.images is not None  # a batch holds one of the two
             raw = self.system.encode(batch.images.to(_own_dtype(self.system)))
-        return self.system.features(
+        return raw, self.system.features(
             raw=raw, view_mask=batch.view_mask, patient_ids=batch.patient_ids, positions=batch.positions
         )
 
@@ -257,15 +278,34 @@ class Reader:
         names = shown.PoolNames(pool.image_ids, pool.locators, self.pool_source)
         return shown.matches(answer.pool_weights, names, allowed=answer.pool_keep)
 
-    def _flagged(self, reading: Reading, study: Study, used: Sequence[int]) -> Reading:
+    def _flagged(self, reading: Reading, study: Study, used: Sequence[int], pictures: Pictures) -> Reading:
         flags = (
             *reading.flags,
             *source_flags(self.provenance.get("sources", ())),
             *view_flags(study, used),
+            *measure_flags(self.quality, pictures, study=study, used=used),
             *not_assessed([*self.labels, *(finding.name for finding in reading.findings)]),
         )
         indication = reading.report.model_copy(update={"indication": study.indication})
         return reading.model_copy(update={"flags": flags, "report": indication})
+
+
+def _prepared(study: Study, preprocess: Preprocess, max_views: int) -> tuple[Sample, tuple[GreyValues, ...]]:
+    """The study as tensors, and the grey values of the views that are read, from their own pixels."""
+    greys: list[GreyValues] = []
+
+    def measured(view: View) -> Picture:
+        read = original(view)
+        greys.append(grey_values(read.pixels))
+        return read
+
+    sample = prepare(study, preprocess, max_views=max_views, picture_of=measured)
+    return sample, tuple(greys)
+
+
+def _thumbnails(batch: Batch, row: int) -> Tensor:
+    assert batch.images is not None  # made of pixels by `_prepared`
+    return thumbnails(batch.images[row, : len(batch.positions[row])])
 
 
 def _dtype(name: str) -> torch.dtype:

@@ -12,6 +12,7 @@ from contrastcxr.train.epochs import METRICS_FILE, EpochKeeper, read_metrics
 from contrastcxr.train.features import Say
 from contrastcxr.train.machine import precision_of
 from contrastcxr.train.prepare import Prepared
+from contrastcxr.train.quality import quality_reference
 from contrastcxr.train.run_folder import CHECKPOINT_FILE, RunFolder
 from contrastcxr.train.run_record import RunRecord, data_fingerprint
 from contrastcxr.train.task import loss_weights
@@ -28,6 +29,7 @@ def close_run(prepared: Prepared, keeper: EpochKeeper, *, out: Path, say: Say) -
         temperature=calibration.temperature if calibration else 1.0,
         thresholds=calibration.thresholds if calibration else {},
         record={**best.record, "data": dict(record.data), "versions": dict(record.versions)},
+        quality=quality_reference(prepared, best, say=say),
     )
     size = save_checkpoint(out / CHECKPOINT_FILE, finished, dtype=prepared.config.train.checkpoint_dtype)
     record.write(out)

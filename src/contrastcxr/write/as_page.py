@@ -160,7 +160,10 @@ def _normal(match: Any, pictures: Pictures) -> Values:
 
 
 def _quality(flags: Iterable[Flag]) -> str:
+    flags = list(flags)
     remarks = sum(flag.kind in {"quality", "orientation"} for flag in flags)
+    if remarks == 0 and any(flag.kind == "not_assessed" and flag.finding is None for flag in flags):
+        return "not assessed"
     return "no remarks" if remarks == 0 else f"{remarks} remark{'s' if remarks > 1 else ''}"
 
 
