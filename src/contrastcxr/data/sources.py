@@ -18,6 +18,8 @@ from contrastcxr.data import (
     covid,
     iu_xray,
     manifest,
+    mimic_abn,
+    mimic_cxr,
     nih14,
     nih14_cv,
     nih_plain,
@@ -155,6 +157,29 @@ def _vindr(spec: DataSpec) -> Source:
     return vindr.VinDr(_path(spec), images=_images(spec), boxes="file" if own else "original")
 
 
+def _mimic_cxr(spec: DataSpec) -> Source:
+    findings = _option(spec, "subset", ("all", "findings")) == "findings"
+    return mimic_cxr.MimicCxr(
+        _mimic_roots(spec, "annotation"),
+        subset="findings" if findings else "all",
+        unit=_unit(spec),
+        images=_images(spec),
+    )
+
+
+def _mimic_abn(spec: DataSpec) -> Source:
+    return mimic_abn.MimicAbn(_mimic_roots(spec, "list"), unit=_unit(spec), images=_images(spec))
+
+
+def _mimic_roots(spec: DataSpec, annotation: str) -> mimic_cxr.MimicRoots:
+    reports, tables, listed = (_option_path(spec, name) for name in ("reports", "tables", annotation))
+    return mimic_cxr.MimicRoots(_path(spec), reports=reports, tables=tables, annotation=listed)
+
+
+def _unit(spec: DataSpec) -> Literal["study", "image"]:
+    return "image" if _option(spec, "unit", ("study", "image")) == "image" else "study"
+
+
 def _manifest(spec: DataSpec) -> Source:
     return manifest.Manifest(_path(spec))
 
@@ -239,6 +264,24 @@ SOURCES: Mapping[str, SourceKind] = {
         splits=vindr.SPLITS,
         params=("images", "boxes", "limit"),
         licence=vindr.LICENCE,
+    ),
+    "mimic_cxr": SourceKind(
+        open=_mimic_cxr,
+        summary="MIMIC-CXR, JPEG or DICOM: texts, official split, CheXpert and NegBio labels, prior studies",
+        root="folder",
+        splits=mimic_cxr.SPLITS,
+        params=("images", "limit"),
+        options=("reports", "tables", "annotation", "subset", "unit"),
+        licence=mimic_cxr.LICENCE,
+    ),
+    "mimic_abn": SourceKind(
+        open=_mimic_abn,
+        summary="MIMIC-ABN: the abnormal sentences of MIMIC-CXR's reports, from its list or derived",
+        root="folder",
+        splits=mimic_cxr.SPLITS,
+        params=("images", "limit"),
+        options=("reports", "tables", "list", "unit"),
+        licence=mimic_cxr.LICENCE,
     ),
     "manifest": SourceKind(
         open=_manifest,
@@ -345,3 +388,11 @@ def _option_path(spec: DataSpec, name: str) -> Path | None:
 
 def _images(spec: DataSpec) -> Literal["there", "any"]:
     return "any" if spec.choice("images", ("there", "any"), "there") == "any" else "there"
+
+
+def _option(spec: DataSpec, name: str, known: tuple[str, ...]) -> str:
+    """The value of an option that allows only these; the first is the usual one."""
+    value = spec.options.get(name, known[0])
+    if value not in known:
+        raise UnknownNameError(f"{name} of {spec.name}", value, known)
+    return value
