@@ -36,6 +36,10 @@ def read(
     keep_ids: Annotated[
         bool, typer.Option("--keep-ids", help="Keep the identifiers of DICOM studies instead of hashes.")
     ] = False,
+    window: Annotated[
+        str | None,
+        typer.Option("--window", metavar="N|NAME", help="Show DICOM files with this window instead of the first."),
+    ] = None,
     allow_pickle: output.AllowPickle = False,
     device: output.Device = "cpu",
     dtype: output.Dtype = None,
@@ -55,6 +59,7 @@ def read(
         dtype=dtype,
         seed=seed,
         allow_pickle=allow_pickle,
+        window=window,
     )
 
     failures: list[Failure] = []

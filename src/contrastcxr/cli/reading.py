@@ -40,6 +40,7 @@ def read(
     formats: Sequence[str] = FORMATS,
     pool_roots: Sequence[str] = (),
     keep_ids: bool = False,
+    window: str | int | None = None,
     device: str = "cpu",
     dtype: str | None = None,
     seed: int = 0,
@@ -55,6 +56,7 @@ def read(
         formats: of the files, `html` and `json`.
         pool_roots: where pictures of pool normals may be taken from, such as `nih14:/data/nih`.
         keep_ids: keep the identifiers of DICOM studies instead of hashes.
+        window: number (from 1) or name of the window to show DICOM files with; None takes the first of each file.
         device: `cpu`, `cuda`, `mps` …
         dtype: `float32`, `bfloat16` or `float16`; None is float32.
         seed: of sampling.
@@ -75,6 +77,7 @@ def read(
         dtype=dtype,
         seed=seed,
         allow_pickle=allow_pickle,
+        window=None if window is None else str(window),
     )
     several = [paths] if isinstance(paths, str | Path) else list(paths)
     fail = on_failure or _raise
@@ -95,11 +98,11 @@ class _Loaded:
     flags: tuple[Flag, ...]
 
 
-def _load(study: Study, on_failure: OnFailure) -> list[_Loaded]:
+def _load(study: Study, window: str | None, on_failure: OnFailure) -> list[_Loaded]:
     from contrastcxr.data.inputs import with_pixels
     from contrastcxr.form import Flag
 
-    found, failures = with_pixels(study)
+    found, failures = with_pixels(study, window=window)
     for failure in failures:
         on_failure(failure)
     message = f"{len(failures)} of the study's {len(study.views)} views could not be read"
@@ -114,6 +117,7 @@ class Desk:
     reader: Reader
     writers: tuple[Writer, ...]
     out: Path | None
+    window: str | None = None
 
     def find(self, paths: Sequence[str | Path], *, keep_ids: bool, on_failure: OnFailure) -> list[Study]:
         """Return the studies under the paths; what is none goes to `on_failure`."""
@@ -128,7 +132,7 @@ class Desk:
         """Yield each study that was read and written; the others go to `on_failure`, and the rest goes on."""
         waiting: list[_Loaded] = []
         for study in studies:
-            waiting += _load(study, on_failure)
+            waiting += _load(study, self.window, on_failure)
             if len(waiting) == _TOGETHER:
                 yield from self._finished(waiting, on_failure)
                 waiting = []
@@ -171,6 +175,7 @@ def open_desk(
     dtype: str | None,
     seed: int,
     allow_pickle: bool = False,
+    window: str | None = None,
 ) -> Desk:
     """Return a desk after checking the whole request, before any input is touched.
 
@@ -186,7 +191,7 @@ def open_desk(
 
     _check_device(device)
     reader = Reader.from_checkpoint(model, device=device, dtype=dtype, seed=seed, allow_pickle=allow_pickle)
-    return Desk(reader, writers, None if out is None else Path(out))
+    return Desk(reader, writers, None if out is None else Path(out), window)
 
 
 def _check_device(device: str) -> None:

@@ -4,8 +4,9 @@ The decoders are native libraries; damaged data can hold them for many seconds, 
 down. Here that happens to a process with little to lose: its processor time and memory are limited, and
 `guarded_decoder` starts another one. Run as `python -m contrastcxr.data.decode_worker`.
 
-A job is one line of JSON and then the bytes of the pixel data; an answer is one line of JSON and then the decoded
-values. Nothing else is ever said, so that no value of a header gets out.
+A job is one line of JSON and the bytes of the pixel data; an answer is one line of JSON and the decoded values. The
+bytes go through the pipes, or through memory that both processes share where the system has it (`SharedPages`).
+Nothing else is ever said, so that no value of a header gets out.
 """
 
 from __future__ import annotations
@@ -23,12 +24,14 @@ from pydicom.pixels.utils import pixel_array
 from pydicom.uid import UID
 
 from contrastcxr.data.dicom_codestream import BadStreamError, check_stream
+from contrastcxr.data.shared_pages import SharedPages
 
 try:
     import resource
 except ImportError:  # Windows has no such limits; there the time alone is limited, by the one who asks
     resource = None  # type: ignore[assignment]
 
+READY = b"ready\n"
 MEMORY = 2 << 30
 """Bytes of address space that decoding may take (ours)."""
 
@@ -36,15 +39,22 @@ MEMORY = 2 << 30
 def main() -> None:
     """Answer jobs until standard input ends."""
     jobs, answers = sys.stdin.buffer, _own_stdout()
+    shared = SharedPages(int(sys.argv[1])) if len(sys.argv) > 1 else None
     if resource is not None:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         _limit(resource.RLIMIT_AS, MEMORY)
+    answers.write(READY)
+    answers.flush()
     while line := jobs.readline():
         job = json.loads(line)
         _limit_time(float(job["seconds"]))
-        answer, values = _answered(job, jobs.read(job["bytes"]))
+        data = jobs.read(job["bytes"]) if shared is None else shared.get(job["bytes"])
+        answer, values = _answered(job, data)
+        if shared is not None:
+            shared.put(values)
         answers.write(json.dumps(answer).encode() + b"\n")
-        answers.write(values)
+        if shared is None:
+            answers.write(values)
         answers.flush()
 
 

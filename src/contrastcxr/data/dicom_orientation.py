@@ -55,7 +55,7 @@ def turn_of(ds: Dataset) -> Turn:
 
     PatientOrientation says how the stored picture lies and decides. Without it, the rotation and flip that the
     sender wants at display are carried out (PS3.3 C.10.6), but where the patient's left is stays unknown. The flip
-    and rotation of the field of view (PS3.3 C.8.11.4) have already been applied to the stored pixels, as seen from a
+    and rotation of the field of view (PS3.3 C.8.11.4) were applied to the stored pixels already, as seen from a
     detector whose viewing side is not stated: they never turn a picture, and do not say where the left is.
     """
     stated = turn_for(ds.get("PatientOrientation"))

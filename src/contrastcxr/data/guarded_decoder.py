@@ -12,28 +12,34 @@ import os
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from dataclasses import dataclass, field
-from io import BufferedReader
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
 from contrastcxr.data.dicom_codestream import BadStreamError
+from contrastcxr.data.decode_worker import READY
+from contrastcxr.data.shared_pages import SharedPages
 
 BASE_SECONDS = 1.0
-SECONDS_PER_MEGAPIXEL = 0.25
+SECONDS_PER_MEGAPIXEL = 0.75
 MOST_SECONDS = 8.0
-"""Processor time that a picture may take: several times what the slowest decoder needs (ours)."""
-_PATIENCE = 3.0
+"""Processor time that a picture may take (ours); JPEG 2000, the slowest, takes up to 0.4 s a megapixel."""
+_PATIENCE = 4.0
 """How much longer than that we wait by the clock, for a busy machine."""
-_STARTING = 20.0
-"""Seconds that a worker may take to start on a busy machine."""
-_PIPE_BYTES = 1 << 20
-_F_SETPIPE_SZ = 1031  # Linux: fewer, larger turns
 
 
 class WorkerError(Exception):
     """The worker that decodes could not be started."""
+
+
+@dataclass(frozen=True)
+class _Worker:
+    """A process that decodes, and the memory shared with it, where there is such."""
+
+    process: subprocess.Popen[bytes]
+    shared: SharedPages | None
 
 
 @dataclass
@@ -41,7 +47,7 @@ class _Desk:
     """The worker of this process, and whose turn it is."""
 
     turn: threading.Lock = field(default_factory=threading.Lock)
-    worker: subprocess.Popen[bytes] | None = None
+    worker: _Worker | None = None
 
 
 _DESKS: dict[int, _Desk] = {}
@@ -59,10 +65,10 @@ def decode_guarded(header: dict[str, Any], data: bytes, *, syntax: str, plugin: 
     job = {"header": header, "syntax": syntax, "plugin": plugin, "seconds": seconds, "bytes": len(data)}
     desk = _DESKS.setdefault(os.getpid(), _Desk())
     with desk.turn:
-        fresh = desk.worker is None or desk.worker.poll() is not None
-        worker = desk.worker = _started() if fresh else desk.worker
-        assert worker is not None
-        wait = threading.Timer(_PATIENCE * seconds + (_STARTING if fresh else 0), worker.kill)
+        if desk.worker is not None and desk.worker.process.poll() is not None:
+            _stop(desk)
+        desk.worker = worker = desk.worker or _started()
+        wait = threading.Timer(_PATIENCE * seconds, worker.process.kill)
         wait.daemon = True
         wait.start()
         try:
@@ -77,55 +83,52 @@ def decode_guarded(header: dict[str, Any], data: bytes, *, syntax: str, plugin: 
             wait.cancel()
     if "refused" in answer:
         raise BadStreamError(str(answer["refused"]))
-    return np.asarray(values.view(answer["dtype"]).reshape(answer["shape"]))
+    return np.frombuffer(values, dtype=answer["dtype"]).reshape(answer["shape"])
 
 
-def _ask(worker: subprocess.Popen[bytes], job: bytes, data: bytes) -> tuple[dict[str, Any], np.ndarray]:
-    """Return the answer, and its bytes `[n]` uint8."""
-    assert worker.stdin is not None
-    assert worker.stdout is not None
-    worker.stdin.write(job)
-    worker.stdin.write(data)
-    worker.stdin.flush()
-    answer = json.loads(worker.stdout.readline())
-    values: np.ndarray = np.empty(answer.get("bytes", 0), dtype=np.uint8)
-    stream = cast(BufferedReader, worker.stdout)
-    if stream.readinto(values.data) < values.nbytes:
+def _ask(worker: _Worker, job: bytes, data: bytes) -> tuple[dict[str, Any], bytes]:
+    """Return the answer, and the bytes of the decoded values."""
+    jobs, answers = worker.process.stdin, worker.process.stdout
+    assert jobs is not None
+    assert answers is not None
+    if worker.shared is not None:
+        worker.shared.put(data)
+        data = b""
+    jobs.write(job + data)
+    jobs.flush()
+    answer = json.loads(answers.readline())
+    size = int(answer.get("bytes", 0))
+    values = answers.read(size) if worker.shared is None else worker.shared.get(size)
+    if len(values) < size:
         raise ValueError("the answer ends early")
     return answer, values
 
 
-def _started() -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "contrastcxr.data.decode_worker"]
+def _started() -> _Worker:
+    shared = SharedPages.create()
+    descriptors = () if shared is None else (shared.descriptor,)
+    command = [sys.executable, "-m", "contrastcxr.data.decode_worker", *map(str, descriptors)]
     # One thread: threads of a linear algebra library would take the address space that is limited.
     alone = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     try:
-        worker = subprocess.Popen(
+        process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             env={**os.environ, **alone},
+            pass_fds=descriptors,
             start_new_session=True,  # Ctrl-C is for us; it ends when our end of its input closes
         )
     except OSError as error:
         raise WorkerError(f"{sys.executable} cannot be started ({error.strerror})") from error
-    _widen(worker)
+    worker = _Worker(process, shared)
+    assert process.stdout is not None
+    if process.stdout.readline() != READY:
+        _end(worker)
+        raise WorkerError(f"{' '.join(command[:3])} does not start")
     atexit.register(_end, worker)
     return worker
-
-
-def _widen(worker: subprocess.Popen[bytes]) -> None:
-    if sys.platform != "linux":
-        return
-    import fcntl
-
-    for pipe in (worker.stdin, worker.stdout):
-        try:
-            assert pipe is not None
-            fcntl.fcntl(pipe.fileno(), _F_SETPIPE_SZ, _PIPE_BYTES)
-        except OSError:  # above the system's limit: narrower works too
-            continue
 
 
 def _stop(desk: _Desk) -> None:
@@ -135,12 +138,12 @@ def _stop(desk: _Desk) -> None:
         desk.worker = None
 
 
-def _end(worker: subprocess.Popen[bytes]) -> None:
-    worker.kill()
-    for pipe in (worker.stdin, worker.stdout):
+def _end(worker: _Worker) -> None:
+    worker.process.kill()
+    for pipe in (worker.process.stdin, worker.process.stdout):
         if pipe is not None:
-            try:
+            with suppress(OSError):  # what was still to be sent cannot be
                 pipe.close()
-            except OSError:  # what was still to be sent cannot be
-                continue
-    worker.wait()
+    worker.process.wait()
+    if worker.shared is not None:
+        worker.shared.close()

@@ -46,16 +46,20 @@ def studies_from_paths(
     return _distinct([*_dicom_studies(dicom, keep_ids, failures), *studies], failures), failures
 
 
-def with_pixels(study: Study) -> tuple[Study | None, list[Failure]]:
+def with_pixels(study: Study, *, window: str | None = None) -> tuple[Study | None, list[Failure]]:
     """Return the study with the pixels of its views in memory, without the views that cannot be read.
 
     None when no view can be read. Readings go with the views, because their boxes count views.
+
+    Args:
+        study: whose views are files.
+        window: number or name of the window that DICOM files are shown with; None takes the first of each.
     """
     views: list[View] = []
     failures: list[Failure] = []
     for view in study.views:
         try:
-            pixels = load_pixels(view)
+            pixels = load_pixels(view, window=window)
         except InputError as error:
             failures.append(Failure.of(view.locator or view.view_id, error))
         else:

@@ -36,10 +36,11 @@ def original(view: View) -> Picture:
     return Picture(pixels, (pixels.shape[0], pixels.shape[1]))
 
 
-def load_pixels(view: View) -> np.ndarray:
+def load_pixels(view: View, *, window: str | None = None) -> np.ndarray:
     """Return the view's pixels, `[H, W]` float32 in [0, 1] with bone bright.
 
-    Pixels already in memory are returned as they are, after the same checks; they must not be written to.
+    Pixels already in memory are returned as they are, after the same checks; they must not be written to. `window` is
+    the number or name of the window that a DICOM file is shown with; None takes its first.
 
     Raises:
         ImageError: the pixels are missing, unreadable or not a radiograph.
@@ -49,15 +50,15 @@ def load_pixels(view: View) -> np.ndarray:
     assert view.locator is not None  # the form guarantees one of the two
     if not is_file_locator(view.locator):
         return _drawn(view.locator)
-    return load_file(locator_path(view.locator))
+    return load_file(locator_path(view.locator), window=window)
 
 
-def load_file(path: Path) -> np.ndarray:
+def load_file(path: Path, *, window: str | None = None) -> np.ndarray:
     """Return the pixels of a PNG, JPEG or DICOM file; its content says which, not its name."""
     if sniff(path) == "dicom":
         from contrastcxr.data.dicom import read_pixels
 
-        return read_pixels(path)
+        return read_pixels(path, window=window)
     return read_image(path)
 
 
