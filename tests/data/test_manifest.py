@@ -87,14 +87,19 @@ def test_splits_are_those_of_the_rows_in_the_usual_order(png: Png, tmp_path: Pat
     assert Manifest(lines(tmp_path / "m.jsonl", *rows)).splits == ("train", "test", "mine")
 
 
-def test_missing_images_are_listed_and_their_studies_left_out(png: Png, tmp_path: Path) -> None:
+def test_missing_images_are_listed_and_their_views_left_out_unless_any_will_do(png: Png, tmp_path: Path) -> None:
     png("a.png")
     path = lines(
-        tmp_path / "m.jsonl", {"study_id": "1", "image": "a.png"}, {"study_id": "2", "images": ["a.png", "b.png"]}
+        tmp_path / "m.jsonl",
+        {"study_id": "1", "image": "a.png"},
+        {"study_id": "2", "images": ["a.png", "b.png"]},
+        {"study_id": "3", "image": "c.png"},
     )
     manifest = Manifest(path)
-    assert [s.study_id for s in manifest.studies()] == ["1"]
-    assert manifest.missing == (str(tmp_path / "b.png"),)
+    assert [(s.study_id, len(s.views)) for s in manifest.studies()] == [("1", 1), ("2", 1)]
+    assert manifest.missing == (str(tmp_path / "b.png"), str(tmp_path / "c.png"))
+    kept = Manifest(path, images="any").studies()
+    assert [(s.study_id, len(s.views)) for s in kept] == [("1", 1), ("2", 2), ("3", 1)]
 
 
 def row(**columns: object) -> dict[str, object]:
@@ -163,7 +168,8 @@ def test_a_box_on_a_damaged_picture_is_that_row_s_fault(tmp_path: Path) -> None:
         ("m.csv", "study_id,image\n", "holds no study"),
         ("m.csv", "study_id,image\n1,a.png,extra\n", r"row 2 \(1\): 3 cells under 2 columns"),
         ("m.jsonl", "", "holds no study"),
-        ("m.parquet", "", "expected a manifest that ends in .jsonl or .csv"),
+        ("m.parquet", "study_id", "is no whole Parquet file"),
+        ("m.xlsx", "", "expected a manifest that ends in .jsonl or .csv or .parquet"),
     ],
 )
 def test_a_file_that_is_no_manifest_is_refused(tmp_path: Path, name: str, text: str, message: str) -> None:

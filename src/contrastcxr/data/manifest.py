@@ -1,30 +1,31 @@
-"""A manifest: one study a line, as JSON lines of whole studies, or as JSON lines or CSV with simple columns.
+"""A manifest: one study a row, whole or with simple columns, as JSON lines, CSV or Parquet.
 
-A line with `views` is a whole `Study`; any other uses the columns of `COLUMNS`. In CSV, lists are separated by
-`;`, a label may carry its status (`Edema=uncertain`; a plain label is present), and `boxes` is JSON. Paths are
+A row with `views` is a whole `Study`; any other uses the columns of `COLUMNS`. In CSV, lists are separated by `;`,
+a label may carry its status (`Edema=uncertain`; a plain label is present), and what is nested is JSON. Paths are
 relative to the manifest's folder.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 from pydantic import ValidationError
 
 from contrastcxr.data.failures import Failure
 from contrastcxr.data.headers import file_size
-from contrastcxr.data.manifest_columns import COLUMNS, study_fields
-from contrastcxr.data.source import Licence, OnMissing, Source, unheard
-from contrastcxr.data.tables import Row, each_line, read_csv
-from contrastcxr.errors import ContrastCXRError, DatasetError, ImageError, nearest
+from contrastcxr.data.manifest_columns import study_fields
+from contrastcxr.data.manifest_records import SUFFIXES, Record, is_whole, records
+from contrastcxr.data.presence import is_there, without_views
+from contrastcxr.data.source import Inventory, Licence, OnMissing, Source, unheard
+from contrastcxr.errors import ContrastCXRError, DatasetError, ImageError
 from contrastcxr.form import Study, View, is_file_locator, locator_path
 
-SUFFIXES = (".jsonl", ".csv")
+__all__ = ["LICENCE", "SUFFIXES", "Manifest", "Parsed", "each_row", "manifest_line", "parse_manifest"]
 
 LICENCE = Licence(
     terms="the user's own data",
@@ -33,14 +34,6 @@ LICENCE = Licence(
     contains_pictures=True,
     where="the user's disk",
 )
-
-
-@dataclass(frozen=True)
-class Record:
-    """One line of a manifest before it is checked."""
-
-    where: str
-    read: Callable[[], Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -54,7 +47,10 @@ class Parsed:
 
 @dataclass(frozen=True)
 class Line:
-    """What one row gives: a study or a failure; images that it names and that are not there undo its study."""
+    """What one row gives: a study or a failure, and the images it names that are not there.
+
+    Views whose image is absent are dropped, and the study when none is left, unless `images="any"` was asked for.
+    """
 
     study: Study | None = None
     failure: Failure | None = None
@@ -62,7 +58,7 @@ class Line:
 
 
 class Manifest(Source):
-    """The studies of one manifest; a wrong row refuses the whole file, a missing image only its study.
+    """The studies of one manifest; a wrong row refuses the whole file, a missing image only its view.
 
     The file is gone through once to check it and again for its studies, so that those of a long one are not held.
     """
@@ -70,8 +66,9 @@ class Manifest(Source):
     name = "manifest"
     licence = LICENCE
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, images: Literal["there", "any"] = "there") -> None:
         self.path = path
+        self.images = images
         self._missing: list[str] = []
         splits = dict.fromkeys(self._checked_splits())
         usual = ("train", "train_val", "validation", "test")
@@ -79,13 +76,25 @@ class Manifest(Source):
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """Images that the manifest names and that are not there; their studies are left out."""
+        """Images that the manifest names and that are not there."""
         return tuple(self._missing)
+
+    def inventory(self) -> Inventory:
+        """Count images, texts, and the boxes of each author."""
+        images = 0 if self.images == "any" else len(self._missing)
+        reports = 0
+        boxes: Counter[str] = Counter()
+        for study in self.stream():
+            images += len(study.views)
+            for reading in study.readings:
+                reports += bool(reading.report.findings or reading.report.impression)
+                boxes[f"boxes by {reading.author.name}"] += sum(len(finding.boxes) for finding in reading.findings)
+        return Inventory(images=images, reports=reports or None, counts={n: c for n, c in boxes.items() if c})
 
     def stream(self, split: str | None = None, *, on_missing: OnMissing = unheard) -> Iterator[Study]:
         """Yield the studies row by row, keeping none of them."""
         self.check_split(split)
-        for line in each_row(self.path):
+        for line in each_row(self.path, images=self.images):
             for name in line.missing:
                 on_missing(name)
             if line.study is not None and (split is None or line.study.split == split):
@@ -102,7 +111,7 @@ class Manifest(Source):
         """The split of each study, once every row has been found good."""
         failures: list[Failure] = []
         found = 0
-        for line in each_row(self.path):
+        for line in each_row(self.path, images=self.images):
             self._missing += line.missing
             failures += [line.failure] if line.failure else []
             if line.study is not None:
@@ -129,23 +138,24 @@ def parse_manifest(path: Path) -> Parsed:
     )
 
 
-def each_row(path: Path) -> Iterator[Line]:
+def each_row(path: Path, *, images: Literal["there", "any"] = "there") -> Iterator[Line]:
     """Yield what each row of a manifest gives.
 
     Raises:
         DatasetError: the file cannot be read at all, or has unknown columns.
     """
     first_at: dict[str, str] = {}
-    for record in _records(path):
+    for record in records(path):
         try:
-            yield _line(record, path, first_at)
+            yield _line(record, path, first_at, images)
         except ContrastCXRError as error:
             yield Line(failure=Failure.of(record.where, error))
 
 
-def _line(record: Record, path: Path, first_at: dict[str, str]) -> Line:
+def _line(record: Record, path: Path, first_at: dict[str, str], images: Literal["there", "any"]) -> Line:
     study = _study(record, path.parent)
-    absent = tuple(v.locator or "" for v in study.views if _is_absent(v))
+    gone = [i for i, view in enumerate(study.views) if not is_there(view)]
+    absent = tuple(study.views[i].locator or "" for i in gone)
     if study.study_id in first_at:
         error = DatasetError(
             f"{record.where}: study_id '{study.study_id}' is already in {path.name} {first_at[study.study_id]}; "
@@ -153,7 +163,8 @@ def _line(record: Record, path: Path, first_at: dict[str, str]) -> Line:
         )
         return Line(failure=Failure.of(record.where, error), missing=absent)
     first_at[study.study_id] = record.where.removeprefix(f"{path} ")
-    return Line(missing=absent) if absent else Line(study=_checked(study, record.where))
+    checked = _checked(study, record.where)
+    return Line(study=checked if images == "any" else without_views(checked, gone), missing=absent)
 
 
 def manifest_line(study: Study) -> str:
@@ -168,64 +179,11 @@ def manifest_line(study: Study) -> str:
     return study.model_dump_json(exclude_defaults=True)
 
 
-def _records(path: Path) -> Iterator[Record]:
-    suffix = path.suffix.lower()
-    if suffix == ".csv":
-        return _csv_records(path)
-    if suffix == ".jsonl":
-        return _json_records(path)
-    raise DatasetError(f"{path}: expected a manifest that ends in {' or '.join(SUFFIXES)}; rename or convert it")
-
-
-def _csv_records(path: Path) -> Iterator[Record]:
-    header, rows = read_csv(path)
-    _check_columns(header, f"{path} header")
-    for row in rows:
-        yield Record(f"{path} row {row.number}", partial(_csv_fields, header, row))
-
-
-def _csv_fields(header: Sequence[str], row: Row) -> Mapping[str, Any]:
-    if len(row.cells) > len(header):
-        raise row.error(f"{len(row.cells)} cells under {len(header)} columns; quote cells that hold a comma")
-    cells = ((name, row.cell(i)) for i, name in enumerate(header))
-    return {name: text for name, text in cells if text}
-
-
-def _json_records(path: Path) -> Iterator[Record]:
-    for number, line in each_line(path):
-        where = f"{path} line {number}"
-        yield Record(where, partial(_json_fields, line, where))
-
-
-def _json_fields(line: str, where: str) -> Mapping[str, Any]:
-    try:
-        fields = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise DatasetError(f"{where}: is not JSON; expected one object a line; correct the line") from error
-    if not isinstance(fields, dict):
-        raise DatasetError(f"{where}: is a JSON {type(fields).__name__}; expected one object a line; correct it")
-    if "views" not in fields:
-        _check_columns(fields, where)
-    return {name: value for name, value in fields.items() if value is not None}
-
-
-def _check_columns(names: Iterable[str], where: str) -> None:
-    seen: set[str] = set()
-    for name in names:
-        if name in seen:
-            raise DatasetError(f"{where}: column '{name}' appears twice; remove one")
-        seen.add(name)
-        if name not in COLUMNS:
-            near = nearest(name, COLUMNS)
-            hint = f"did you mean '{near}'?" if near else f"known: {', '.join(COLUMNS)}"
-            raise DatasetError(f"{where}: unknown column '{name}'; {hint}")
-
-
 def _study(record: Record, folder: Path) -> Study:
     fields = record.read()
-    fields = fields if "views" in fields else study_fields(fields, record.where)
+    fields = fields if is_whole(fields) else study_fields(fields, record.where)
     try:
-        study = Study.model_validate_json(json.dumps(fields))
+        study = Study.model_validate(fields)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "the study"
@@ -237,10 +195,6 @@ def _located(view: View, folder: Path) -> View:
     if view.locator is None or not is_file_locator(view.locator):
         return view
     return view.model_copy(update={"locator": str(folder / locator_path(view.locator))})
-
-
-def _is_absent(view: View) -> bool:
-    return view.locator is not None and is_file_locator(view.locator) and not locator_path(view.locator).is_file()
 
 
 def _checked(study: Study, where: str) -> Study:
@@ -264,7 +218,7 @@ def _checked(study: Study, where: str) -> Study:
 
 
 def _sized(view: View, where: str) -> View:
-    if view.locator is None or not is_file_locator(view.locator):
+    if view.locator is None or not is_file_locator(view.locator) or not is_there(view):
         return view
     try:
         width, height = file_size(locator_path(view.locator))

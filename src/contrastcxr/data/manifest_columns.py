@@ -6,11 +6,12 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from contrastcxr.data.tables import number
 from contrastcxr.errors import DatasetError, nearest
 from contrastcxr.form import Report
 from contrastcxr.text.clean import split_sentences
 from contrastcxr.text.sections import split_sections
-from contrastcxr.vocab.labels import CHEXPERT, NIH14, PHANTOM
+from contrastcxr.vocab.labels import CHEXPERT, FURTHER, NIH14, PHANTOM
 
 COLUMNS: Mapping[str, str] = {
     "study_id": "names the study; required, and different in every row",
@@ -19,13 +20,16 @@ COLUMNS: Mapping[str, str] = {
     "images": "paths of several images",
     "position": "PA, AP or LATERAL of the only image",
     "positions": "the same for several images, in their order",
+    "spacing": "mm per pixel: of rows and columns, or one number for both; the same for every image",
     "report": "the whole report; its headings are recognised",
     "findings": "the findings section, where sections are apart",
     "impression": "the impression section",
     "indication": "the indication section",
     "comparison": "the comparison section",
-    "labels": "findings with their status; without one, present",
+    "labels": "findings with their status; without one, present; JSON also takes side, zone, severity, size_mm",
     "boxes": 'JSON list of {"finding", "xyxy", "view"}; xyxy in pixels of the image, view from 0',
+    "author": "who said so; without one, manifest",
+    "readings": "JSON list of what others said, each a whole reading with its author",
     "split": "train, validation, test, or a name of your own",
     "age": "in years",
     "sex": "F or M",
@@ -33,10 +37,11 @@ COLUMNS: Mapping[str, str] = {
     "prior": "study_id of the patient's previous study",
 }
 
-AUTHOR = {"kind": "human", "name": "manifest"}
+AUTHOR = "manifest"
 
-_KNOWN_FINDINGS = tuple(dict.fromkeys((*CHEXPERT, *NIH14, *PHANTOM)))
+_KNOWN_FINDINGS = tuple(dict.fromkeys((*CHEXPERT, *NIH14, *PHANTOM, *FURTHER)))
 _STATUSES = ("present", "absent", "uncertain", "unmentioned")
+_DETAILS = ("status", "side", "zone", "severity", "size_mm", "probability")
 _PLAIN = ("study_id", "patient_id", "split", "age", "sex", "acquired", "prior")
 
 
@@ -54,7 +59,8 @@ def study_fields(row: Mapping[str, Any], where: str) -> dict[str, Any]:
     fields["views"] = _views(row, study_id, where)
     fields["indication"] = str(row.get("indication", ""))
     reading = _reading(row, study_id, where)
-    return fields | ({"readings": [reading]} if reading else {})
+    readings = [*([reading] if reading else []), *_readings(row.get("readings"), study_id, where)]
+    return fields | ({"readings": readings} if readings else {})
 
 
 def _views(row: Mapping[str, Any], study_id: str, where: str) -> list[dict[str, Any]]:
@@ -65,8 +71,9 @@ def _views(row: Mapping[str, Any], study_id: str, where: str) -> list[dict[str, 
     if positions and len(positions) != len(images):
         raise DatasetError(f"{where}: {len(positions)} positions of {len(images)} images; give one for each image")
     named = [p.upper() if p.upper() in ("PA", "AP", "LATERAL") else p for p in positions]
+    spacing = _spacing(row.get("spacing"), where)
     return [
-        {"view_id": f"{study_id}-{n}", "locator": path, "position": position}
+        {"view_id": f"{study_id}-{n}", "locator": path, "position": position, "spacing_mm": spacing}
         for n, (path, position) in enumerate(zip(images, named or ["unknown"] * len(images), strict=True), start=1)
     ]
 
@@ -92,7 +99,7 @@ def _reading(row: Mapping[str, Any], study_id: str, where: str) -> dict[str, Any
         return None
     return {
         "study_id": study_id,
-        "author": AUTHOR,
+        "author": {"kind": "human", "name": str(row.get("author") or AUTHOR)},
         "report": (report or Report()).model_dump(),
         "findings": list(findings.values()),
     }
@@ -117,9 +124,9 @@ def _report(row: Mapping[str, Any], where: str) -> Report | None:
 def _findings(row: Mapping[str, Any], where: str) -> dict[str, dict[str, Any]]:
     """Findings by name, from the labels and then the boxes; a boxed finding without a label is present."""
     found: dict[str, dict[str, Any]] = {}
-    for name, status in _labels(row.get("labels"), where):
+    for name, said in _labels(row.get("labels"), where):
         canonical = _finding_name(name, where)
-        found[canonical] = {"name": canonical, "status": status, "source": "manifest", "boxes": []}
+        found[canonical] = {"name": canonical, **said, "source": "manifest", "boxes": []}
     for box in _boxes(row.get("boxes"), where):
         name = _finding_name(str(box.pop("finding", "")), where)
         entry = {"name": name, "status": "present", "source": "manifest", "boxes": []}
@@ -127,16 +134,56 @@ def _findings(row: Mapping[str, Any], where: str) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _labels(value: Any, where: str) -> list[tuple[str, str]]:
+def _labels(value: Any, where: str) -> list[tuple[str, dict[str, Any]]]:
+    """Findings with what is said of each: its status, and in JSON whatever else of `_DETAILS`."""
+    if isinstance(value, str) and value.lstrip().startswith("{"):
+        value = _json(value, "labels", where)
     if isinstance(value, dict):
-        pairs = [(str(name), str(status)) for name, status in value.items()]
+        said = (
+            (str(name), detail if isinstance(detail, dict) else {"status": detail})
+            for name, detail in value.items()
+        )
+        pairs = [(name, {"status": "present", **detail}) for name, detail in said]
     else:
         split = (part.partition("=") for part in _list(value))
-        pairs = [(name.strip(), status.strip() or "present") for name, _, status in split]
-    for name, status in pairs:
-        if status not in _STATUSES:
-            raise DatasetError(f"{where}: status '{status}' of {name}; expected one of {', '.join(_STATUSES)}")
+        pairs = [(name.strip(), {"status": status.strip() or "present"}) for name, _, status in split]
+    for name, detail in pairs:
+        if detail["status"] not in _STATUSES:
+            raise DatasetError(
+                f"{where}: status '{detail['status']}' of {name}; expected one of {', '.join(_STATUSES)}"
+            )
+        for key in detail:
+            if key not in _DETAILS:
+                raise DatasetError(f"{where}: '{key}' of {name}; expected some of {', '.join(_DETAILS)}")
     return pairs
+
+
+def _readings(value: Any, study_id: str, where: str) -> list[dict[str, Any]]:
+    """What others said, each reading with the id of the study it stands in."""
+    readings = _json(value, "readings", where) if isinstance(value, str) else value or []
+    if not isinstance(readings, list) or not all(isinstance(r, dict) and "author" in r for r in readings):
+        raise DatasetError(f"{where}: readings; expected {COLUMNS['readings']}; correct the cell")
+    return [{"study_id": study_id, **reading} for reading in readings]
+
+
+def _json(text: str, column: str, where: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise DatasetError(
+            f"{where}: {column} is not JSON; expected {COLUMNS[column]}; correct the cell"
+        ) from error
+
+
+def _spacing(value: Any, where: str) -> tuple[float, float] | None:
+    parts = [value] if isinstance(value, int | float) else _list(value)
+    numbers = [number(str(part)) for part in parts]
+    if not numbers:
+        return None
+    row, column = numbers[0], numbers[-1]
+    if len(numbers) > 2 or row is None or column is None or min(row, column) <= 0:
+        raise DatasetError(f"{where}: spacing '{value}'; expected {COLUMNS['spacing']}, above 0; correct the cell")
+    return row, column
 
 
 def _boxes(value: Any, where: str) -> list[dict[str, Any]]:

@@ -181,7 +181,7 @@ def _unit(spec: DataSpec) -> Literal["study", "image"]:
 
 
 def _manifest(spec: DataSpec) -> Source:
-    return manifest.Manifest(_path(spec))
+    return manifest.Manifest(_path(spec), images=_images(spec))
 
 
 def _paths(spec: DataSpec) -> Source:
@@ -285,10 +285,10 @@ SOURCES: Mapping[str, SourceKind] = {
     ),
     "manifest": SourceKind(
         open=_manifest,
-        summary="your own studies, as JSON lines or CSV",
+        summary="your own studies, as JSON lines, CSV or Parquet",
         root="file",
         splits=(),
-        params=("limit",),
+        params=("images", "limit"),
         licence=manifest.LICENCE,
     ),
     "paths": SourceKind(

@@ -1,8 +1,8 @@
 """VinDr-CXR (Nguyen et al. 2022) as PhysioNet or Kaggle publish it: every radiologist is an author.
 
 In the training set three of seventeen radiologists looked at each image; in the test set five agreed on one
-answer, the author `vindr consensus`. Boxes mark local findings, in pixels of the DICOM image. What a radiologist did
-not mark is *absent* where the table of image labels is there (PhysioNet), and *unmentioned* in a box table alone.
+answer, the author `vindr consensus`. Boxes mark local findings, in pixels of the DICOM image. What a radiologist
+did not mark is *absent* where the table of image labels is there (PhysioNet), *unmentioned* in a box table alone.
 Study ids are the image ids; patients are not published.
 """
 
