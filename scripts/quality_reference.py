@@ -17,9 +17,10 @@ from safetensors import safe_open
 
 from contrastcxr.assemble import make_encoder
 from contrastcxr.checkpoint import Checkpoint, find_checkpoint, load_checkpoint, save_checkpoint
+from contrastcxr.files import default_cache
 from contrastcxr.form import Study
 from contrastcxr.train.data import chosen_views, data_name
-from contrastcxr.train.features import default_cache, encode_views
+from contrastcxr.train.features import encode_views
 from contrastcxr.train.quality import reference_of
 from contrastcxr.train.studies import studies_of
 from contrastcxr.train.view_features import CachedFeatures
@@ -34,7 +35,8 @@ def weights_of(path: Path) -> dict[str, str]:
 
 def studies(checkpoint: Checkpoint, split: str, root: Path | None, cache: Path, limit: int | None) -> list[Study]:
     data = checkpoint.config.data.model_copy(update={"root": None if root is None else str(root)})
-    return studies_of(data_name(data, split=split), root=cache, say=print)[:limit]
+    name = data_name(data, split=split) + ("" if limit is None else f"&limit={limit}")
+    return studies_of(name, root=cache, say=print)
 
 
 def main() -> None:
