@@ -1,4 +1,4 @@
-"""`contrastcxr data list`, `check D`, `prepare D`: the sources known, whether one is complete, and its cache."""
+"""`contrastcxr data list`, `check D`, `prepare D`, `manifest D`: sources, what they hold, cache and export."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SOME_FAILED = 1
 SHOWN = 10
 
 data = typer.Typer(
-    help="List the data sources known, check one, or prepare it for training.",
+    help="List the data sources known, check one, prepare it for training, or write it as a manifest.",
     no_args_is_help=True,
     rich_markup_mode=None,
     add_completion=False,
@@ -96,6 +96,30 @@ def prepare(
     for kind, lines in (("unreadable", made.unreadable), ("missing", made.missing)):
         _complain(said, kind, lines)
     if made.unreadable or made.missing:
+        raise typer.Exit(SOME_FAILED)
+
+
+@data.command()
+def manifest(
+    source: Annotated[
+        str, typer.Argument(metavar="D", help="A source with its root, and its split if one is meant.")
+    ],
+    out: Annotated[Path, typer.Option("--out", help="The manifest to write: .jsonl, .csv or .parquet.")],
+    quiet: output.Quiet = False,
+    as_json: output.Json = False,
+    verbose: output.Verbose = False,
+) -> None:
+    """Write a source's studies as a manifest, one whole study a row; exit status 1 when images are missing."""
+    said = output.begin(quiet=quiet, as_json=as_json, verbose=verbose)
+    from contrastcxr.data.manifest_writing import write_manifest
+    from contrastcxr.data.sources import stream_studies
+
+    missing: list[str] = []
+    written = write_manifest(stream_studies(source, on_missing=missing.append), out)
+    said.result(f"{written:,} studies in {out}")
+    said.result_json({"manifest": str(out), "studies": written, "missing": len(missing)})
+    _complain(said, "missing", missing)
+    if missing:
         raise typer.Exit(SOME_FAILED)
 
 

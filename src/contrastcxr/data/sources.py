@@ -1,17 +1,11 @@
-"""Every source of studies by name, and how a person writes one: `name:root,key=value/split?param=value`.
-
-`nih14-cv:/data/nih?fold=2`, `phantom:standard/test?seed=0`, `manifest:/data/studies.jsonl`, or just a path. A
-drive letter is not a scheme, and a comma or slash of the root itself needs no escape.
-"""
+"""Every source of studies by name."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Literal
-from urllib.parse import parse_qsl
 
 from contrastcxr.data import (
     chexpert,
@@ -28,55 +22,21 @@ from contrastcxr.data import (
     vindr,
 )
 from contrastcxr.data.inputs import studies_from_paths
-from contrastcxr.data.source import Licence, Source
-from contrastcxr.errors import DatasetError, RequestError, UnknownNameError
+from contrastcxr.data.source import OnMissing, Source, unheard
+from contrastcxr.data.spec import DataSpec, SourceKind, taken_apart
+from contrastcxr.errors import DatasetError, UnknownNameError
 from contrastcxr.form import Study
 
-
-@dataclass(frozen=True)
-class DataSpec:
-    """A source as it was asked for."""
-
-    text: str
-    name: str
-    root: str
-    split: str | None = None
-    params: Mapping[str, str] = field(default_factory=dict)
-    options: Mapping[str, str] = field(default_factory=dict)
-
-    def integer(self, name: str, default: int) -> int:
-        """The whole number that a parameter states.
-
-        Raises:
-            RequestError: it is not one, or below 0.
-        """
-        text = self.params.get(name)
-        if text is None:
-            return default
-        if not text.isascii() or not text.isdigit():
-            raise RequestError(f"{self.text}: {name}={text}; expected a whole number from 0")
-        return int(text)
-
-    def choice(self, name: str, known: tuple[str, ...], default: str) -> str:
-        """The value of a parameter that allows only these."""
-        value = self.params.get(name, default)
-        if value not in known:
-            raise UnknownNameError(f"{name} of {self.name}", value, known)
-        return value
-
-
-@dataclass(frozen=True)
-class SourceKind:
-    """What is known of a source before any data is touched."""
-
-    open: Callable[[DataSpec], Source]
-    summary: str
-    root: Literal["folder", "file", "level", "path"]
-    splits: tuple[str, ...]
-    params: tuple[str, ...]
-    licence: Licence
-    options: tuple[str, ...] = ()
-    """Further roots and settings after the first, `name:root,key=value`."""
+__all__ = [
+    "SOURCES",
+    "DataSpec",
+    "Paths",
+    "SourceKind",
+    "load_studies",
+    "open_source",
+    "parse_spec",
+    "stream_studies",
+]
 
 
 class Paths(Source):
@@ -323,8 +283,31 @@ def load_studies(text: str) -> list[Study]:
         DatasetError: the data is not there or departs from its layout.
     """
     spec = parse_spec(text)
-    studies = SOURCES[spec.name].open(spec).studies(spec.split)
+    source = SOURCES[spec.name].open(spec)
+    studies = source.studies(spec.split)
+    if not studies and source.missing:
+        hint = ", or ask for ?images=any" if "images" in SOURCES[spec.name].params else ""
+        raise DatasetError(
+            f"{text}: none of {len(source.missing):,} images is there, such as {source.missing[0]}; "
+            f"put them there{hint}"
+        )
     return studies[: spec.integer("limit", 0) or None]
+
+
+def stream_studies(text: str, *, on_missing: OnMissing = unheard) -> Iterator[Study]:
+    """Yield what `load_studies` returns, one study at a time.
+
+    Args:
+        text: the source, its split and its parameters.
+        on_missing: takes the name of each picture that is not there.
+
+    Raises:
+        UnknownNameError: a name, split, option or parameter that is not known; names the nearest.
+        DatasetError: the data is not there or departs from its layout.
+    """
+    spec = parse_spec(text)
+    stream = SOURCES[spec.name].open(spec).stream(spec.split, on_missing=on_missing)
+    return islice(stream, spec.integer("limit", 0) or None)
 
 
 def parse_spec(text: str) -> DataSpec:
@@ -333,49 +316,7 @@ def parse_spec(text: str) -> DataSpec:
     Raises:
         UnknownNameError: a name, option or parameter that is not known; names the nearest.
     """
-    name, rest = _scheme(text)
-    rest, _, query = rest.partition("?")
-    kind = SOURCES[name]
-    rest, split = _split_off(rest, kind)
-    root, options = _options(rest)
-    for option in options:
-        if option not in kind.options:
-            raise RequestError(
-                f"{text}: {name} has no option '{option}'; parameters follow a '?': {', '.join(kind.params)}"
-            )
-    params = dict(parse_qsl(query, keep_blank_values=True))
-    for param in params:
-        if param not in kind.params:
-            raise UnknownNameError(f"parameter of {name}", param, kind.params)
-    if not root:
-        raise RequestError(f"{text}: no {kind.root} after '{name}:'; expected {name}:<{kind.root}>")
-    return DataSpec(text=text, name=name, root=root, split=split, params=params, options=options)
-
-
-def _scheme(text: str) -> tuple[str, str]:
-    """The name before the colon and what follows; a path has the name `paths`."""
-    match = re.match(r"([A-Za-z][\w.-]+):(?!//)", text)
-    if match is None or Path(text).exists():
-        return "paths", text
-    if match[1] not in SOURCES:
-        raise UnknownNameError("data source", match[1], SOURCES)
-    return match[1], text[match.end() :]
-
-
-def _split_off(rest: str, kind: SourceKind) -> tuple[str, str | None]:
-    """Part the split from the end, unless the whole is a path that exists."""
-    head, slash, tail = rest.rpartition("/")
-    if kind.root == "level":
-        return (head, tail) if slash else (rest, None)
-    if slash and tail in kind.splits and not Path(rest).exists():
-        return head, tail
-    return rest, None
-
-
-def _options(rest: str) -> tuple[str, dict[str, str]]:
-    """Part `,key=value` pairs from the root; a comma before anything else belongs to the root."""
-    root, *pairs = re.split(r",(?=[a-z_]+=)", rest)
-    return root, {key: value for key, _, value in (pair.partition("=") for pair in pairs)}
+    return taken_apart(text, SOURCES)
 
 
 def _path(spec: DataSpec) -> Path:
