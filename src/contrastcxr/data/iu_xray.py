@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -20,10 +20,9 @@ from typing import Literal
 from contrastcxr.data import iu_kaggle, iu_openi
 from contrastcxr.data.annotation import Annotation, read_annotation
 from contrastcxr.data.iu_reports import NORMAL, IuReport, Picture, picture_key, readings
-from contrastcxr.data.named_tables import read_table
 from contrastcxr.data.packaged import PACKAGE, packaged_file
-from contrastcxr.data.source import Inventory, Licence
-from contrastcxr.data.tabled import Tabled
+from contrastcxr.data.source import Inventory, Licence, OnMissing, Source, unheard
+from contrastcxr.data.streamed_tables import stream_table
 from contrastcxr.errors import DatasetError, UnknownNameError
 from contrastcxr.form import Position, Study, View
 
@@ -48,7 +47,7 @@ _DEEPEST = 4
 _LATERALS = ("LL", "RL", "LATERAL", "LARGE LATERAL")
 
 
-class IuXray(Tabled):
+class IuXray(Source):
     """The studies of one folder, or of the reports in the torchxrayvision package."""
 
     name = "iu_xray"
@@ -76,7 +75,7 @@ class IuXray(Tabled):
             DatasetError: no layout is there, or not the one asked for.
             MissingExtraError: the package is not installed.
         """
-        super().__init__(images=images)
+        self.images = images
         self._packaged = str(root) == PACKAGE
         folder = Path(root).expanduser()
         self._annotation_path = annotation or _annotation_of(folder)
@@ -118,11 +117,36 @@ class IuXray(Tabled):
         )
         return tuple(replace(report, split=splits.get(report.uid)) for report in reports)
 
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Where the images would be that the tables name and the folder does not hold."""
+        pictures = (picture for report in self.reports for picture in report.pictures)
+        return tuple(str(self._place(p)) for p in pictures if picture_key(p.name) not in self._files)
+
     def inventory(self) -> Inventory:
         """Count what the tables name; never reads a pixel."""
-        reports = self.reports
-        held = super().inventory()
-        return replace(held, reports=len(reports), images=sum(len(report.pictures) for report in reports))
+        return Inventory(
+            images=sum(len(report.pictures) for report in self.reports),
+            reports=len(self.reports),
+            counts=self._counts(),
+            notes=tuple(self._notes()),
+        )
+
+    def studies(self, split: str | None = None) -> list[Study]:
+        """Return the studies of one split, or all of them."""
+        return list(self.stream(split))
+
+    def stream(self, split: str | None = None, *, on_missing: OnMissing = unheard) -> Iterator[Study]:
+        """Yield the studies of one split, or all, and tell which of their images are missing."""
+        self.check_split(split)
+        for report in self.reports:
+            if split is None or report.split == split:
+                study = self._study(report, on_missing)
+                if study is not None:
+                    yield study
+
+    def _load(self) -> Iterable[Study]:
+        return self.stream()
 
     def _counts(self) -> Mapping[str, int]:
         reports = self.reports
@@ -144,39 +168,46 @@ class IuXray(Tabled):
         yield f"layout {self.layout}{also}"
         if self._annotation:
             yield f"{self._annotation_path}: {self._annotation.shape}"
+        named = {picture_key(picture.name) for report in self.reports for picture in report.pictures}
+        if named.isdisjoint(self._files) and self.images == "there":
+            yield f"none of the {len(named):,} images is there; ?images=any gives texts and labels alone"
         bare = sum(not report.pictures for report in self.reports)
         if bare:
             yield f"{bare} reports name no image; they are no studies"
-        named = {picture_key(picture.name) for report in self.reports for picture in report.pictures}
         odd = sorted(path.name for key, path in self._files.items() if key not in named)
         if odd:
             yield f"{len(odd)} image files that no table names are not read, such as {odd[0]}"
 
-    def _read(self) -> Iterable[Study]:
-        return (self._study(report) for report in self.reports if report.pictures)
-
-    def _study(self, report: IuReport) -> Study:
+    def _study(self, report: IuReport, on_missing: OnMissing) -> Study | None:
+        views = tuple(self._views(report, on_missing))
+        if not views:
+            return None
         said = readings(report)
         return Study(
             study_id=report.study_id,
             # The DICOM headers of the collection give every report a patient of its own, numbered like it.
             patient_id=f"CXR{report.uid}",
-            views=tuple(self._view(picture) for picture in report.pictures),
+            views=views,
             indication=said[0].report.indication,
             readings=said,
             split=report.split,
         )
 
-    def _view(self, picture: Picture) -> View:
-        path = self._files.get(picture_key(picture.name))
+    def _views(self, report: IuReport, on_missing: OnMissing) -> Iterator[View]:
+        for picture in report.pictures:
+            path, there = self._place(picture), picture_key(picture.name) in self._files
+            if not there:
+                on_missing(str(path))
+            if there or self.images == "any":
+                name = re.sub(r"(\.(dcm|png))+$", "", picture.name)
+                yield View(view_id=name, locator=str(path), position=picture.position)
+
+    def _place(self, picture: Picture) -> Path:
+        """Where a picture is or would be."""
         would_be = self._picture_root or Path()
         if would_be == self.root and not self._packaged:
             would_be /= _PICTURES[self.layout]
-        return View(
-            view_id=re.sub(r"(\.(dcm|png))+$", "", picture.name),
-            locator=str(path or would_be / picture.name),
-            position=picture.position,
-        )
+        return self._files.get(picture_key(picture.name), would_be / picture.name)
 
     def _found_layouts(self) -> tuple[Layout, ...]:
         if self._packaged:
@@ -315,9 +346,8 @@ def _header_positions(path: Path) -> dict[str, Position]:
 
     A header's PA or AP says nothing: of 3,593 images with PA, 1,368 are laterals in Kaggle's table (measured).
     """
-    table = read_table(path, ("imageid", "View Position"))
-    laterals = (r for r in table.rows if table.cell(r, "View Position") in _LATERALS)
-    return {picture_key(table.cell(row, "imageid")): "LATERAL" for row in laterals}
+    rows = (line.cells for line in stream_table(path, ("imageid", "View Position")))
+    return {picture_key(image): "LATERAL" for image, stated in rows if stated in _LATERALS}
 
 
 def layout_named(text: str) -> Layout:

@@ -148,7 +148,7 @@ class MimicCxr(Source):
         return list(self.stream(split))
 
     def stream(self, split: str | None = None, *, on_missing: OnMissing = unheard) -> Iterator[Study]:
-        """Yield the studies of one split, or all, in the order of the table, and tell what they lack; none is kept."""
+        """Yield the studies of one split, or all, in table order, and tell what they lack; none is kept."""
         self.check_split(split)
         for number, held in self._held.items():
             if split is None or held.split == split:
