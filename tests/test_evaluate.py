@@ -8,10 +8,14 @@ import pytest
 import small_corpus
 from contrastcxr.checkpoint import save_checkpoint
 from contrastcxr.cli.main import run
+from contrastcxr.data.normals import is_normal
 from contrastcxr.errors import DatasetError, RequestError, UnknownNameError
 from contrastcxr.evaluate import Bootstrap, Evaluation, evaluate, load_readings, load_references
-from contrastcxr.evaluate.references import finding_names, portable_name
+from contrastcxr.evaluate.baselines import constant
+from contrastcxr.evaluate.references import References, finding_names, portable_name
 from contrastcxr.form import Author, Finding, Reading, Report
+from contrastcxr.metrics.baselines import constant_report
+from contrastcxr.metrics.text import tokenise
 from contrastcxr.read.reader import Reader
 from tiny_system import tiny_checkpoint, tiny_config
 
@@ -139,6 +143,32 @@ def test_the_constant_report_is_a_training_report(evaluation: tuple[Evaluation, 
     words = evaluation[0].systems["constant"].table.words
     assert len(set(words.tolist())) == 1
     assert evaluation[0].systems["constant"].table.bleu[:, -2].tolist() == words.tolist()
+
+
+def _references(split: str, *, normal: bool | None = None) -> References:
+    """The small corpus; only its normal or its abnormal studies where told."""
+    studies = [s for s in small_corpus.corpus(split=split) if normal is None or is_normal(s) == normal]
+    readings = tuple(study.readings[0] for study in studies)
+    return References(tuple(studies), readings, finding_names(readings))
+
+
+def test_the_constant_is_a_normal_report_even_where_an_abnormal_one_scores_better() -> None:
+    test, validation = _references("test"), _references("validation", normal=False)
+    chosen = constant(test, _references("train"), validation)[0]
+    of_normal = {r.report.findings for r in _references("train", normal=True).readings}
+    assert chosen.report in of_normal
+    assert not any(f.status == "present" for f in chosen.findings or ())
+    best_of_all = constant_report(
+        [tokenise(r.report.findings) for r in _references("train").readings],
+        [tokenise(r.report.findings) for r in validation.readings],
+    )
+    assert tokenise(chosen.report) != best_of_all
+
+
+def test_without_a_normal_training_study_the_constant_is_any_training_report() -> None:
+    sick = _references("train", normal=False)
+    chosen = constant(_references("test"), sick, _references("validation"))[0]
+    assert chosen.report in {r.report.findings for r in sick.readings}
 
 
 def test_the_folder_holds_scores_readings_and_pages(evaluation: tuple[Evaluation, Path]) -> None:

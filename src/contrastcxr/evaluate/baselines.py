@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from contrastcxr.data.batch import choose_views
 from contrastcxr.data.identity import view_key
 from contrastcxr.data.nih_plain import oracle_readings, shuffled_readings
+from contrastcxr.data.normals import is_normal
 from contrastcxr.data.transforms import Preprocess
 from contrastcxr.errors import ContrastCXRError
 from contrastcxr.evaluate.cached import Say, encoded, in_cache
@@ -26,9 +27,10 @@ from contrastcxr.models.encoders import Encoder, build_encoder
 from contrastcxr.phantom.grammar import write_report
 from contrastcxr.phantom.parse import parse
 from contrastcxr.train.features import FeatureCache
+from contrastcxr.vocab.labels import NO_FINDING
 
 DESCRIPTIONS: Mapping[str, str] = {
-    "constant": "the training report with the best BLEU-4 on validation, said of every study (AUC .5)",
+    "constant": "the normal training report with the best BLEU-4 on validation, said of every study (AUC .5)",
     "neighbour": "report and findings of the training study with the nearest picture (cosine of features)",
     "ceiling": "the true findings written again by the grammar in other words",
     "floor": "reports that move between studies, so that no picture is looked at",
@@ -90,14 +92,26 @@ def baseline_answers(
 
 
 def constant(references: References, training: References, validation: References | None) -> list[Answer]:
-    """The best constant report of the training set, with each finding's frequency there as its probability."""
-    said = [answer.report for answer in training.answers()]
+    """The best normal report of the training set, with each finding's frequency there as its probability.
+
+    Candidates are the reports of normal training studies; all training reports where none is known to be normal.
+    A constant that names a finding invents it for everybody, and whether the best of a hundred wordings does is
+    luck. Normal reports alone also score higher: more of them are tried.
+    """
+    said = [answer.report for answer in _normal(training).answers()]
     by_tokens = {tokenise(report): report for report in said}
     held_out = [tokenise(a.report) for a in validation.answers()] if validation else []
     report = by_tokens[constant_report([tokenise(r) for r in said], held_out)]
     shares = np.nan_to_num(np.nanmean(_targets(training, references.names), axis=0))
     probabilities = {name: float(share) for name, share in zip(references.names, shares, strict=True)}
     return [Answer(report, _said(report, references), probabilities)] * len(references.studies)
+
+
+def _normal(training: References) -> References:
+    """The studies that are normal and whose report says so; all of them where there is none."""
+    pairs = zip(training.studies, training.readings, strict=True)
+    found = [study.study_id for study, reading in pairs if is_normal(study) and reading.present() <= {NO_FINDING}]
+    return training.of(found) if found else training
 
 
 def neighbour(references: References, training: References, eyes: Eyes, *, say: Say) -> list[Answer]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -77,31 +77,82 @@ def evaluate(
         RequestError: readings of unknown studies or twice of one, or studies without a reading.
         DatasetError: the data departs from its layout.
     """
-    rules, drawn, store = _protocol(protocol), bootstrap or Bootstrap(), cache or default_cache()
+    rules, store = _protocol(protocol), cache or default_cache()
     references = load_references(data, split, author=reference, limit=limit)
-    given, failures = _readings(system, references, cache=store, say=say)
-    references, readings, notes = matched(references, given, failures, allow_partial=allow_partial)
-    answers = {"system": system_answers(readings, references)}
+    heard = _hear(system, references, allow_partial=allow_partial, cache=store, say=say)
     if baselines:
-        eyes, blind = _eyes(system, store)
-        beside, missing = baseline_answers(references, data, author=reference, eyes=eyes, say=say)
-        answers, notes = answers | beside, [*notes, *blind, *missing]
-    cut = _cut(system, rules)
-    tables = tabulated(references, answers, max_tokens=cut, with_meteor=with_meteor)
-    found = Evaluation(
-        data=portable_name(data),
+        heard = _with_baselines(heard, system, data, author=reference, cache=store, say=say)
+    found = _judge(
+        heard,
+        data=data,
         split=split,
-        protocol=rules.name,
-        signature=signature(data, split, references, protocol=rules, max_tokens=cut, bootstrap=drawn),
-        systems=scored(tables, answers, {"system": _described(readings)}, drawn),
-        readings=tuple(readings),
-        failures=tuple(failures),
-        notes=tuple(notes),
-        facts=_facts(references, rules),
+        rules=rules,
+        max_tokens=_cut(system, rules),
+        with_meteor=with_meteor,
+        bootstrap=bootstrap or Bootstrap(),
     )
     if out is not None:
         found.write(out)
     return found
+
+
+@dataclass(frozen=True, eq=False)
+class _Heard:
+    """What the system and those beside it say of the studies, before anything is scored."""
+
+    references: References
+    readings: tuple[Reading, ...]
+    answers: Mapping[str, Sequence[Answer]]
+    failures: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def _hear(
+    system: Reader | Sequence[Reading], references: References, *, allow_partial: bool, cache: Path, say: Say
+) -> _Heard:
+    given, failures = _readings(system, references, cache=cache, say=say)
+    kept, readings, notes = matched(references, given, failures, allow_partial=allow_partial)
+    answers = {"system": system_answers(readings, kept)}
+    return _Heard(kept, tuple(readings), answers, tuple(failures), tuple(notes))
+
+
+def _with_baselines(
+    heard: _Heard,
+    system: Reader | Sequence[Reading],
+    data: str,
+    *,
+    author: str | None,
+    cache: Path,
+    say: Say,
+) -> _Heard:
+    eyes, blind = _eyes(system, cache)
+    beside, missing = baseline_answers(heard.references, data, author=author, eyes=eyes, say=say)
+    return replace(heard, answers={**heard.answers, **beside}, notes=(*heard.notes, *blind, *missing))
+
+
+def _judge(
+    heard: _Heard,
+    *,
+    data: str,
+    split: str,
+    rules: Protocol,
+    max_tokens: int | None,
+    with_meteor: bool,
+    bootstrap: Bootstrap,
+) -> Evaluation:
+    said = signature(data, split, heard.references, protocol=rules, max_tokens=max_tokens, bootstrap=bootstrap)
+    tables = tabulated(heard.references, heard.answers, max_tokens=max_tokens, with_meteor=with_meteor)
+    return Evaluation(
+        data=portable_name(data),
+        split=split,
+        protocol=rules.name,
+        signature=said,
+        systems=scored(tables, heard.answers, {"system": _described(heard.readings)}, bootstrap),
+        readings=heard.readings,
+        failures=heard.failures,
+        notes=heard.notes,
+        facts=_facts(heard.references, rules),
+    )
 
 
 def matched(

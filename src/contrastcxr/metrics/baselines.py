@@ -24,7 +24,7 @@ def constant_report(training: Sequence[str], validation: Sequence[str], *, candi
     length.  Without validation reports it is the most frequent training report.
 
     Args:
-        training: tokenised training reports.
+        training: tokenised training reports; `evaluate` gives those of normal studies.
         validation: tokenised validation reports.
         candidates: number of distinct reports tried.
     """
