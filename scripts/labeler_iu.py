@@ -44,7 +44,7 @@ TERMS: dict[str, frozenset[str]] = {
     "Edema": frozenset({"Pulmonary Edema", "Pulmonary Congestion", "Heart Failure"}),
     "Consolidation": frozenset({"Consolidation"}),
     "Pneumonia": frozenset({"Pneumonia"}),
-    "Atelectasis": frozenset({"Pulmonary Atelectasis"}),
+    "Atelectasis": frozenset({"Pulmonary Atelectasis", "Volume Loss"}),
     "Pneumothorax": frozenset({"Pneumothorax", "Hydropneumothorax", "Hemopneumothorax"}),
     "Pleural Effusion": frozenset({"Pleural Effusion", "Hydropneumothorax", "Hemopneumothorax", "Hemothorax"}),
     "Pleural Other": frozenset({"Thickening", "Pleura"}),

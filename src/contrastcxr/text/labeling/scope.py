@@ -89,7 +89,13 @@ class Scope:
                 one.decide("uncertain", (separator.first, separator.last))
 
     def _structure(self, sign: Sign) -> None:
-        if self._separator is not None and self._separator.value in _LIST and self._begins_clause():
+        separator = self._separator
+        if (
+            self._reach is not None
+            and separator is not None
+            and separator.value in _LIST
+            and self._begins_clause()
+        ):
             self._end_reach()
         self.mentions += self._structures.structure(sign)
 
@@ -101,9 +107,25 @@ class Scope:
         return False
 
     def _state(self, sign: Sign) -> None:
+        following = self._next()
+        if sign.value == "borderline" and following is not None and following.kind == "finding":
+            self._doubt(sign)  # "borderline cardiomegaly"
+            return
+        if self._denies_last(sign, following):
+            return
         before = len(self.mentions)
         self.mentions += self._structures.enter(sign, self._reach)
         self._consumed = self._consumed or len(self.mentions) > before
+
+    def _denies_last(self, sign: Sign, following: Sign | None) -> bool:
+        """ "The vascular engorgement appears normal": a finding that is normal is none."""
+        last = self._last()
+        if sign.value != "normal" or last is None or last.said != "present" or self._structures.waiting:
+            return False
+        if self._verb < last.last or (following is not None and following.kind == "structure"):
+            return False
+        last.decide("absent", (sign.first, sign.last))
+        return True
 
     # cues before
 
@@ -111,9 +133,9 @@ class Scope:
         self._begin("absent", sign)
 
     def _doubt(self, sign: Sign) -> None:
-        # "no evidence of possible pneumonia" denies; "no effusion, possible pneumonia" doubts.
+        # "no opacity to suggest pneumonia" denies; "no effusion, possible pneumonia" doubts.
         denied = self._reach is not None and self._reach[0] == "absent"
-        if not denied or self._separated or self._consumed:
+        if not denied or self._separated:
             self._begin("uncertain", sign)
 
     def _ignored(self, sign: Sign) -> None:
@@ -145,7 +167,7 @@ class Scope:
             return False
         if sign.last == self._count:
             return True
-        following = self._signs[self._at + 1] if self._at + 1 < len(self._signs) else None
+        following = self._next()
         return following is not None and following.first == sign.last and following.kind in _NOTHING_FOLLOWS
 
     def _decide_back(self, said: Said, sign: Sign) -> None:
@@ -195,6 +217,8 @@ class Scope:
     def _separate(self, sign: Sign) -> None:
         self._separator = sign
         self._separated = True
+        if sign.value == "comma":
+            self._structures.separate()
         if self._reach is None:
             return
         last = self._last()
@@ -209,6 +233,7 @@ class Scope:
         separator = self._separator
         if separator is not None and separator.last == sign.first and separator.value in _LIST:
             self._end_reach()
+            self._structures.separate(always=True)
 
     def _severity(self, sign: Sign) -> None:
         if sign.value in self._rules.begins:
@@ -223,6 +248,9 @@ class Scope:
         self._reach = None
         self._consumed = False
         self._clause = len(self.mentions)
+
+    def _next(self) -> Sign | None:
+        return self._signs[self._at + 1] if self._at + 1 < len(self._signs) else None
 
     def _last(self) -> Mention | None:
         return self.mentions[-1] if len(self.mentions) > self._clause else None

@@ -55,6 +55,11 @@ class Structures:
         if self.used:
             self.state = None
 
+    def separate(self, *, always: bool = False) -> None:
+        """A comma: "enlarged heart, mediastinal contours" says nothing of the contours, "normal heart, lungs" does."""
+        if self.state is not None and self.used and (always or self.state.value not in NORMAL):
+            self.state = None
+
     def finish(self) -> Iterator[Mention]:
         """The mentions of a state that no structure followed: it tells of those named last."""
         if self.state is not None and not self.used:
@@ -67,9 +72,8 @@ class Structures:
         cue = _cue(state, reach)
         if cue is not None and state.value in NORMAL:
             return  # "not normal" does not say what is wrong
-        first, second = sorted((structure, state), key=lambda sign: sign.first)
         for name, said in stated:
-            mention = Mention((name,), said, first.first, first.last, [(second.first, second.last)])
+            mention = Mention((name,), said, state.first, state.last, [(structure.first, structure.last)])
             if cue is not None:
                 mention.decide(*cue)
             yield mention
