@@ -130,6 +130,36 @@ def _complain(said: output.Output, kind: str, lines: Sequence[str]) -> None:
         said.complain(f"{len(lines):,} {kind}" + (f", {SHOWN} of them shown" if len(lines) > SHOWN else ""))
 
 
+@data.command()
+def audit(
+    source: Annotated[str, typer.Argument(metavar="D", help="A source with its root, such as nih14:/data/nih.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for audit.html and audit.json.")] = Path(
+        "audit"
+    ),
+    reference: Annotated[
+        str | None,
+        typer.Option("--reference", help="Whose labels are looked at; default who labels most studies."),
+    ] = None,
+    seed: output.Seed = 0,
+    quiet: output.Quiet = False,
+    as_json: output.Json = False,
+    verbose: output.Verbose = False,
+) -> None:
+    """Look for leaks, copies and labels that are told without a lesion; exit status 1 when a check warns."""
+    said = output.begin(quiet=quiet, as_json=as_json, verbose=verbose)
+    from contrastcxr.evaluate.audit import audit as run
+
+    found = run(source, author=reference, seed=seed, say=said.say)
+    found.write(out)
+    said.result(
+        output.table([{"": c.verdict, "check": c.name, "found": c.message} for c in found.checks])
+        + f"\n{out / 'audit.html'}"
+    )
+    said.result_json(found.to_dict())
+    if found.warnings:
+        raise typer.Exit(SOME_FAILED)
+
+
 def _report(source: Source) -> dict[str, Any]:
     studies = source.studies()
     views = [view for study in studies for view in study.views]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -19,9 +19,10 @@ from PIL import Image
 
 from contrastcxr.data.batch import choose_views
 from contrastcxr.data.pixels import load_pixels
-from contrastcxr.errors import MissingExtraError
+from contrastcxr.data.splits import patient_folds
+from contrastcxr.errors import ImageError, MissingExtraError
 from contrastcxr.form import Reading, Study, View, is_file_locator, locator_path
-from contrastcxr.metrics.bootstrap import REPLICATES, Interval, interval, study_weights
+from contrastcxr.metrics.bootstrap import REPLICATES, Interval, interval, plain_weights, study_weights
 from contrastcxr.metrics.clinical import status_codes, targets
 from contrastcxr.metrics.identification import MINIMUM_POSITIVES, Identification
 
@@ -34,12 +35,13 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class NuisanceScore:
-    """What one predictor knows: mean AUC over `findings` of them, and AUC of abnormal against normal."""
+    """What one predictor knows: mean AUC over `findings` of them, AUC of abnormal against normal, and of each."""
 
     predictor: str
     mean_auc: Interval
     abnormal_auc: Interval
     findings: int
+    by_finding: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +50,10 @@ class Facts:
 
     numbers: Mapping[str, Floats]
     vectors: Mapping[str, Floats]
+
+    def take(self, rows: NDArray[np.intp]) -> Facts:
+        """The facts of some of the studies."""
+        return Facts({k: v[rows] for k, v in self.numbers.items()}, {k: v[rows] for k, v in self.vectors.items()})
 
 
 def nuisance_scores(
@@ -84,6 +90,53 @@ def nuisance_scores(
     return sorted(scores, key=lambda score: -np.nan_to_num(score.mean_auc.value))
 
 
+def held_out_scores(
+    studies: Sequence[Study],
+    names: Sequence[str],
+    *,
+    reference: Callable[[Study], Reading],
+    folds: int = 5,
+    minimum: int = MINIMUM_POSITIVES,
+    replicates: int = REPLICATES,
+    seed: int = 0,
+) -> list[NuisanceScore]:
+    """Score every predictor inside one set of studies: fitted on all folds of patients but one, asked on that one.
+
+    Probabilities of the folds are ranked together.
+
+    Args:
+        studies: of one split.
+        names: findings.
+        reference: the reading whose statuses are the truth.
+        folds: of patients.
+        minimum: positives and negatives that a finding needs.
+        replicates: bootstrap draws over patients.
+        seed: of folds and draws.
+
+    Raises:
+        MissingExtraError: scikit-learn is not installed.
+        RequestError: fewer patients than folds.
+    """
+
+    def strata(study: Study) -> list[str]:
+        return [f.name for f in reference(study).findings if f.status == "present"]
+
+    members = patient_folds(studies, folds=folds, seed=seed, strata=strata)
+    place = {study.study_id: i for i, study in enumerate(studies)}
+    parts = [np.asarray([place[study.study_id] for study in part]) for part in members]
+    facts, truth = facts_of(studies), _targets(studies, names, reference)
+    weights = study_weights([s.patient_id or s.study_id for s in studies], replicates=replicates, seed=seed)
+    guessed: dict[str, Floats] = {}
+    for part in parts:
+        rest = np.setdiff1d(np.arange(len(studies)), part)
+        for predictor, (left, right) in _designs(facts.take(rest), facts.take(part)).items():
+            table = guessed.setdefault(predictor, np.full(truth.shape, np.nan))
+            table[part] = _predict(left, truth[rest], right, minimum=minimum)
+    named = (*names, ABNORMAL)
+    scores = [_score(predictor, table, truth, named, weights, minimum) for predictor, table in guessed.items()]
+    return sorted(scores, key=lambda score: -np.nan_to_num(score.mean_auc.value))
+
+
 def facts_of(studies: Sequence[Study]) -> Facts:
     """Everything the predictors look at, from the first frontal view of each study; NaN where unknown."""
     rows = [_facts(study) for study in studies]
@@ -98,15 +151,27 @@ _POSITIONS = {"PA": 0.0, "AP": 1.0, "LATERAL": 2.0, "unknown": np.nan}
 
 def _facts(study: Study) -> tuple[dict[str, float], dict[str, Floats]]:
     view = study.views[choose_views(study, 1)[0]]
-    pixels = load_pixels(view)
-    small = np.asarray(Image.fromarray(pixels).resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX), np.float64)
-    shares = np.histogram(pixels, bins=LEVELS, range=(0, 1))[0] / pixels.size
     numbers = {
-        "file size": _file_size(view, pixels),
         "patient number": _number(study.patient_id),
         "view": _POSITIONS[view.position],
         "age": np.nan if study.age is None else study.age,
         "sex": {"F": 0.0, "M": 1.0}.get(study.sex or "", np.nan),
+    }
+    seen, vectors = _seen(view)
+    return numbers | seen, vectors
+
+
+def _seen(view: View) -> tuple[dict[str, float], dict[str, Floats]]:
+    """What needs the picture; NaN where it cannot be read."""
+    try:
+        pixels = load_pixels(view)
+    except ImageError:
+        unknown = {"thumbnail": np.full(THUMBNAIL**2, np.nan), "histogram": np.full(LEVELS, np.nan)}
+        return dict.fromkeys(("file size", "mean grey", "image size"), np.nan), unknown
+    small = np.asarray(Image.fromarray(pixels).resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX), np.float64)
+    shares = np.histogram(pixels, bins=LEVELS, range=(0, 1))[0] / pixels.size
+    numbers = {
+        "file size": _file_size(view, pixels),
         "mean grey": float(pixels.mean()),
         "image size": float((view.width or pixels.shape[1]) * (view.height or pixels.shape[0])),
     }
@@ -135,9 +200,15 @@ def _targets(studies: Sequence[Study], names: Sequence[str], reference: Callable
 
 
 def _designs(known: Facts, asked: Facts) -> dict[str, tuple[Floats, Floats]]:
-    """Per predictor the design matrices of training and test; predictors that never vary are left out."""
+    """Per predictor the design matrices of training and test.
+
+    Predictors that never vary are left out, and thumbnail and histogram where a picture cannot be read.
+    """
     found = {name: _binned(known.numbers[name], asked.numbers[name]) for name in _NUMBERS}
-    found |= {name: _standard(known.vectors[name], asked.vectors[name]) for name in known.vectors}
+    whole = [
+        n for n in known.vectors if np.isfinite(known.vectors[n]).all() and np.isfinite(asked.vectors[n]).all()
+    ]
+    found |= {name: _standard(known.vectors[name], asked.vectors[name]) for name in whole}
     return {name: pair for name, pair in found.items() if np.ptp(pair[0], axis=0).any()}
 
 
@@ -192,6 +263,7 @@ def _score(
         mean_auc=interval(data.mean_statistic(scored), weights),
         abnormal_auc=interval(data.mean_statistic([n for n in data.scored(minimum) if n == ABNORMAL]), weights),
         findings=len(scored),
+        by_finding={name: float(data.statistic(name)(plain_weights(len(truth)))[0]) for name in scored},
     )
 
 

@@ -1,0 +1,40 @@
+"""One line of an audit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Verdict = Literal["ok", "warning", "not run"]
+
+
+@dataclass(frozen=True)
+class Check:
+    """What one check found.
+
+    Attributes:
+        name: what was looked for.
+        verdict: `warning` where a figure made with these data needs the reader to know it.
+        message: one sentence with the numbers.
+        rows: the cases behind it, for the page and for JSON; equal keys in all of them.
+    """
+
+    name: str
+    verdict: Verdict
+    message: str
+    rows: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "name": self.name,
+            "verdict": self.verdict,
+            "message": self.message,
+            "rows": [dict(row) for row in self.rows],
+        }
+
+
+def share(part: int, whole: int) -> str:
+    """`12 of 590 (2.0%)`."""
+    return f"{part:,} of {whole:,} ({part / whole:.1%})" if whole else f"{part:,}"
