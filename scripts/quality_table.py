@@ -3,7 +3,7 @@
 python scripts/quality_table.py CHECKPOINT OUT.json --root DATA [--shared FOLDER] [--cache DIR] [--each 2]
 
 Valid pictures are the test split of the checkpoint's data, which neither its statistics nor its limits have seen.
-Bad ones are made of every second of them (`--each`), and come from other places: drawn laterals, the sample
+Bad ones are made of some of them (`--each`), and come from other places: drawn laterals, the sample
 folders below `--shared` where they are there, photographs that installed packages carry, textures and drawings
 made here. The JSON holds counts; the table for docs/quality.md is printed.
 """
@@ -36,13 +36,12 @@ from contrastcxr.train.data import chosen_views, data_name
 from contrastcxr.train.studies import studies_of
 
 Pixels = np.ndarray
-DRAWN = 60
 PHOTOGRAPHS = {
     "sklearn": ("china.jpg", "flower.jpg"),
     "matplotlib": ("grace_hopper.jpg",),
     "skimage": ("astronaut.png", "camera.png", "chelsea.png", "coffee.png", "retina.jpg", "rocket.jpg"),
 }
-CROPS = 7
+CROPS = 3
 
 
 def warped(pixels: Pixels, make: Callable[[torch.Tensor], torch.Tensor]) -> Pixels:
@@ -123,24 +122,27 @@ def views_of(checkpoint: Checkpoint, split: str, root: Path | None, cache: Path,
     return chosen_views(studies_of(name, root=cache, say=print), max_views=checkpoint.config.data.max_views)
 
 
-def elsewhere(shared: Path | None, seed: int) -> Iterator[tuple[str, Iterator[Pixels]]]:
+def elsewhere(shared: Path | None, drawn: int, each: int, seed: int) -> Iterator[tuple[str, Iterator[Pixels]]]:
     """Pictures that are not of the model's kind, by name."""
-    yield "drawn phantoms, lateral", phantoms("lateral")
-    yield "drawn phantoms, frontal", phantoms("frontal")
+    yield "drawn phantoms, lateral", phantoms("lateral", drawn)
+    yield "drawn phantoms, frontal", phantoms("frontal", drawn)
     if shared is not None:
-        yield "COVID-19 collection, frontal (other hospitals)", covid(shared, ("PA", "AP", "AP Supine"))
-        yield "COVID-19 collection, lateral", covid(shared, ("L",))
+        yield (
+            "COVID-19 collection, frontal (other hospitals)",
+            covid(shared, ("PA", "AP", "AP Supine"), each),
+        )
+        yield "COVID-19 collection, lateral", covid(shared, ("L",), 1)
         yield "IU X-ray, frontal", iu(shared, "Frontal")
         yield "IU X-ray, lateral", iu(shared, "Lateral")
     yield f"photographs, {CROPS} grey crops of each of {len(photograph_files())}", photographs(seed)
-    yield "textures (1/f noise, as in natural scenes)", textures(seed)
-    yield "line drawings", drawings(seed)
+    yield "textures (1/f noise, as in natural scenes)", textures(drawn, seed)
+    yield "line drawings", drawings(drawn, seed)
 
 
-def phantoms(view: str) -> Iterator[Pixels]:
+def phantoms(view: str, drawn: int) -> Iterator[Pixels]:
     from contrastcxr.phantom import render_locator
 
-    names = (f"phantom:standard/test/{i:06d}?seed=0&view={view}" for i in range(DRAWN))
+    names = (f"phantom:standard/test/{i:06d}?seed=0&view={view}" for i in range(drawn))
     return (np.asarray(render_locator(name), np.float32) for name in names)
 
 
@@ -149,10 +151,10 @@ def table_rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def covid(shared: Path, views: Sequence[str]) -> Iterator[Pixels]:
+def covid(shared: Path, views: Sequence[str], each: int) -> Iterator[Pixels]:
     folder = shared / "covid_chestxray"
     rows = [r for r in table_rows(folder / "metadata.csv") if r["view"] in views and r["modality"] == "X-ray"]
-    return readable(folder / "images" / r["filename"] for r in rows)
+    return readable(folder / "images" / r["filename"] for r in rows[::each])
 
 
 def iu(shared: Path, projection: str) -> Iterator[Pixels]:
@@ -195,19 +197,19 @@ def photographs(seed: int) -> Iterator[Pixels]:
             yield grey[top : top + side, left : left + side]
 
 
-def textures(seed: int) -> Iterator[Pixels]:
+def textures(drawn: int, seed: int) -> Iterator[Pixels]:
     rng = np.random.default_rng(seed)
     side = 512
     radius = np.hypot(np.fft.fftfreq(side)[:, None], np.fft.rfftfreq(side)[None]).clip(1 / side)
-    for _ in range(DRAWN):
+    for _ in range(drawn):
         power = rng.uniform(1.0, 2.0)
         noise = np.fft.irfft2(np.fft.rfft2(rng.standard_normal((side, side))) / radius**power)
         yield ((noise - noise.min()) / np.ptp(noise)).astype(np.float32)
 
 
-def drawings(seed: int) -> Iterator[Pixels]:
+def drawings(drawn: int, seed: int) -> Iterator[Pixels]:
     rng = np.random.default_rng(seed)
-    for _ in range(DRAWN):
+    for _ in range(drawn):
         page = Image.new("L", (512, 512), 255)
         pen = ImageDraw.Draw(page)
         for _ in range(int(rng.integers(5, 30))):
@@ -273,6 +275,7 @@ def main() -> None:
     parser.add_argument("--shared", type=Path)
     parser.add_argument("--cache", type=Path, default=default_cache())
     parser.add_argument("--each", type=int, default=2)
+    parser.add_argument("--drawn", type=int, default=60, help="phantoms, textures and drawings, of each kind")
     parser.add_argument("--limit", type=int, help="valid pictures")
     parser.add_argument("--folds", action="store_true", help="false alarms over five folds too (nih14-cv)")
     a = parser.parse_args()
@@ -290,7 +293,7 @@ def main() -> None:
     for title, harm in HARM.items():
         counts[title] = count(reference, bench.pictures(harm(p) for p in islice(valid, 0, None, a.each)))
         print(title, counts[title], flush=True)
-    for title, pixels in elsewhere(a.shared, seed=0):
+    for title, pixels in elsewhere(a.shared, a.drawn, a.each, seed=0):
         counts[title] = count(reference, bench.pictures(pixels))
         print(title, counts[title], flush=True)
     cost = milliseconds(bench, reference, valid[:50])
