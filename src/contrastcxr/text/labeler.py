@@ -43,26 +43,26 @@ class Labeler:
         Where the text has headings, what stands under indication, comparison or technique is passed over.  A span
         counts characters of `text` as it was given; its section is the heading's.
         """
-        return account(
-            [one for section, start, end in said_ranges(text) for one in self._read(text, section, start, end)]
-        )
+        placed: list[Placed] = []
+        for section, start, end in said_ranges(text):
+            self._read(placed, text, section, start, end)
+        return account(placed)
 
     def label_report(self, report: Report) -> tuple[Finding, ...]:
         """The 14 findings of a report; spans count characters of its findings and impression sections."""
-        parts: tuple[tuple[SaidSection, str], ...] = (
-            ("findings", report.findings),
-            ("impression", report.impression),
-        )
-        return account([one for section, text in parts for one in self._read(text, section, 0, len(text))])
+        placed: list[Placed] = []
+        self._read(placed, report.findings, "findings", 0, len(report.findings))
+        self._read(placed, report.impression, "impression", 0, len(report.impression))
+        return account(placed)
 
     def label_all(self, texts: Iterable[str]) -> Iterator[tuple[Finding, ...]]:
         """The findings of each text in turn; nothing is read ahead."""
         return map(self.label, texts)
 
-    def _read(self, text: str, section: SaidSection, start: int, end: int) -> Iterator[Placed]:
+    def _read(self, placed: list[Placed], text: str, section: SaidSection, start: int, end: int) -> None:
         for offset, sentence in sentences(text, start, end):
             for statement in self._statements(sentence):
-                yield Placed(statement, section, offset)
+                placed.append(Placed(statement, section, offset))
 
     def _statements(self, sentence: str) -> tuple[Statement, ...]:
         found = self._known.get(sentence)

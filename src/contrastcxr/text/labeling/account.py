@@ -48,6 +48,8 @@ def account(placed: Sequence[Placed]) -> tuple[Finding, ...]:
 
 
 def _finding(name: str, said: Sequence[Placed]) -> Finding:
+    if len(said) == 1:
+        return _alone(name, said[0])
     rank = max(_RANK[one.statement.said] for one in said)
     asserted = [one for one in said if rank and _RANK[one.statement.said]]
     deciding = [one for one in said if _RANK[one.statement.said] == rank]
@@ -58,6 +60,19 @@ def _finding(name: str, said: Sequence[Placed]) -> Finding:
         side=_side(deciding if rank else ()) or _side(asserted),
         severity=_severity(deciding if rank else ()) or _severity(asserted),
         spans=_spans(deciding),
+    )
+
+
+def _alone(name: str, one: Placed) -> Finding:
+    statement = one.statement
+    rank = _RANK[statement.said]
+    return Finding(
+        name=name,
+        status=_STATUS[rank],
+        source=SOURCE,
+        side=statement.side if rank else None,
+        severity=statement.severity if rank else None,
+        spans=_spans((one,)),
     )
 
 

@@ -14,24 +14,35 @@ _BORDER = re.compile(
                  | (?=[ \t]*(?:[-*\u2022]|\d{1,2}[.)])\s) )        # the next entry of a list
       | (?<!\n)(?<!\bvs\.)(?<!\b[Dd]r\.)(?<!\bapprox\.)
         [.?!]*(?=\s|$|[A-Z])                                       # a full stop, even with no space behind it
-    )
+    )\s*
     """,
     re.VERBOSE,
 )
+_LONGEST = 2000  # characters; what is longer is no sentence, and would take time that grows with its square
 
 
 def sentences(text: str, start: int = 0, end: int | None = None) -> Iterator[tuple[int, str]]:
     """The sentences of `text[start:end]`, each with the place of its first character in `text`.
 
-    A decimal point ends nothing. A line break ends a sentence only before an empty line or a list entry.
+    A decimal point ends nothing. A line break ends a sentence only before an empty line or a list entry. What is
+    longer than any sentence is cut at a space.
     """
     end = len(text) if end is None else end
     at = start
     for border in _BORDER.finditer(text, start, end):
-        yield at, text[at : border.start()]
+        yield from _pieces(text, at, border.start())
         at = border.end()
-    if at < end:
-        yield at, text[at:end]
+    yield from _pieces(text, at, end)
+
+
+def _pieces(text: str, start: int, end: int) -> Iterator[tuple[int, str]]:
+    while end - start > _LONGEST:
+        cut = text.rfind(" ", start + 1, start + _LONGEST)
+        cut = cut if cut > 0 else start + _LONGEST
+        yield start, text[start:cut]
+        start = cut
+    if start < end:
+        yield start, text[start:end]
 
 
 def words(sentence: str) -> tuple[list[str], list[int], list[int]]:

@@ -56,7 +56,7 @@ class Structures:
             self.state = None
 
     def separate(self, *, always: bool = False) -> None:
-        """A comma: "enlarged heart, mediastinal contours" says nothing of the contours, "normal heart, lungs" does."""
+        """A comma: in "enlarged heart, hilar contours" the state ends, in "normal heart, lungs" it does not."""
         if self.state is not None and self.used and (always or self.state.value not in NORMAL):
             self.state = None
 
