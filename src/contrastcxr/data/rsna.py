@@ -20,7 +20,7 @@ from contrastcxr.data.headers import file_size
 from contrastcxr.data.named_tables import Table, by_first_cell, find_table, read_table
 from contrastcxr.data.nih14 import LABELS, RSNA, RSNA_STATUS
 from contrastcxr.data.packaged import PACKAGE, packaged_file
-from contrastcxr.data.presence import existing
+from contrastcxr.data.presence import PictureFolder
 from contrastcxr.data.source import Licence
 from contrastcxr.data.tabled import Tabled
 from contrastcxr.data.tables import Row, age_in_years, number, sex
@@ -149,9 +149,11 @@ class Rsna(Tabled):
         path = find_table([self.root], TEST_TABLES)
         if path is not None:
             return tuple(dict.fromkeys(row.cell(0) for row in read_table(path, ("patientId",)).rows))
-        folder = self.root / _FOLDERS["test"]
-        files = sorted(folder.iterdir()) if folder.is_dir() else []
-        return tuple(file.stem for file in files if file.suffix.lower() in SUFFIXES)
+        return self._pictures["test"].stems
+
+    @cached_property
+    def _pictures(self) -> Mapping[str, PictureFolder]:
+        return {split: PictureFolder(self.root / folder, SUFFIXES) for split, folder in _FOLDERS.items()}
 
     @cached_property
     def _match(self) -> Mapping[str, Mapping[str, Any]]:
@@ -164,11 +166,12 @@ class Rsna(Tabled):
     def _study(
         self, image_id: str, split: str, table: Table, rows: list[Row], kind: tuple[str, Row] | None
     ) -> Study:
-        path = existing(self.root / _FOLDERS[split], image_id, SUFFIXES)
-        facts = self._facts_of(image_id, path, boxed=any(table.cell(row, "x") for row in rows))
+        path, there = self._pictures[split].find(image_id)
+        boxed = any(table.cell(row, "x") for row in rows)
+        facts = self._facts_of(image_id, path, there=there, boxed=boxed)
         view = View(
             view_id=image_id,
-            locator=str(path),
+            locator=path,
             position=facts.position,
             width=facts.width,
             height=facts.height,
@@ -187,16 +190,16 @@ class Rsna(Tabled):
             split=split,
         )
 
-    def _facts_of(self, image_id: str, path: Path, *, boxed: bool) -> Facts:
-        there = path.is_file()
+    def _facts_of(self, image_id: str, path: str, *, there: bool, boxed: bool) -> Facts:
+        dicom = path.endswith(".dcm")
         if image_id in self._facts:
             facts = self._facts[image_id]
-            return facts if path.suffix == ".dcm" or not there else _resized(facts, path)
+            return facts if dicom or not there else _resized(facts, Path(path))
         if not there:
             return Facts(width=GRID, height=GRID)
-        if path.suffix == ".dcm":
-            return _dicom_facts(path)
-        return _resized(Facts(), path) if boxed else Facts()
+        if dicom:
+            return _dicom_facts(Path(path))
+        return _resized(Facts(), Path(path)) if boxed else Facts()
 
 
 def _label_table(root: Path) -> Path:

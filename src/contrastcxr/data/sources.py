@@ -198,6 +198,7 @@ SOURCES: Mapping[str, SourceKind] = {
         splits=chexpert.SPLITS,
         params=("images", "limit"),
         licence=chexpert.LICENCE,
+        split_folders=True,
     ),
     "covid": SourceKind(
         open=_covid,
@@ -224,6 +225,7 @@ SOURCES: Mapping[str, SourceKind] = {
         splits=vindr.SPLITS,
         params=("images", "boxes", "limit"),
         licence=vindr.LICENCE,
+        split_folders=True,
     ),
     "mimic_cxr": SourceKind(
         open=_mimic_cxr,

@@ -61,6 +61,8 @@ class SourceKind:
     licence: Licence
     options: tuple[str, ...] = ()
     """Further roots and settings after the first, `name:root,key=value`."""
+    split_folders: bool = False
+    """The data set itself has folders called as its splits, so that `root/train` is a split, not a root."""
 
 
 def taken_apart(text: str, kinds: Mapping[str, SourceKind]) -> DataSpec:
@@ -103,7 +105,7 @@ def _split_off(rest: str, kind: SourceKind) -> tuple[str, str | None]:
     head, slash, tail = rest.rpartition("/")
     if kind.root == "level":
         return (head, tail) if slash else (rest, None)
-    if slash and tail in kind.splits and not Path(rest).exists():
+    if slash and tail in kind.splits and (kind.split_folders or not Path(rest).exists()):
         return head, tail
     return rest, None
 

@@ -12,13 +12,14 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
 from contrastcxr.data.headers import file_size
 from contrastcxr.data.named_tables import Table, by_first_cell, find_table, read_table
 from contrastcxr.data.packaged import PACKAGE, packaged_file
-from contrastcxr.data.presence import existing
+from contrastcxr.data.presence import PictureFolder
 from contrastcxr.data.source import Licence
 from contrastcxr.data.tabled import Tabled
 from contrastcxr.data.tables import Row
@@ -135,20 +136,22 @@ class VinDr(Tabled):
         )
 
     def _study(self, image_id: str, tables: _Tables, split: str) -> Study:
-        path = existing(self._picture_folder(split), image_id, SUFFIXES)
+        where, there = self._pictures[split].find(image_id)
+        path = Path(where)
         rows = tables.boxes.get(image_id, [])
         boxed = [row for row in rows if tables.box_table.cell(row, "x_min")]
-        view = View(view_id=image_id, locator=str(path), position="PA")
+        view = View(view_id=image_id, locator=where, position="PA")
         scale: tuple[float, float] = (1.0, 1.0)
-        if boxed and path.is_file():
+        if boxed and there:
             view = _sized(view, path)
             scale = self._scale(view, path, boxed[0], tables.sizes.get(image_id))
         labels = tables.labels.get(image_id, [])
         readings = _readings(image_id, rows, labels, tables, lambda row: _box(tables.box_table, row, view, scale))
         return Study(study_id=image_id, views=(view,), readings=tuple(readings), split=split)
 
-    def _picture_folder(self, split: str) -> Path:
-        return self._folders()[0] / split
+    @cached_property
+    def _pictures(self) -> Mapping[str, PictureFolder]:
+        return {split: PictureFolder(self._folders()[0] / split, SUFFIXES) for split in self.splits}
 
     def _scale(self, view: View, path: Path, row: Row, original: tuple[int, int] | None) -> tuple[float, float]:
         """Factors from the pixels of the box table to those of the file."""
