@@ -53,18 +53,24 @@ def measure_flags(
 
 
 def _measured(reference: QualityReference, picture: Pictures, view: View, name: str) -> Iterator[Flag]:
-    """The layout of a lateral view cannot be compared with the frontal training pictures."""
+    """A lateral view cannot be compared with frontal pictures; one that is guessed to be lateral is all the same.
+
+    A turned frontal view is easily guessed to be lateral, and it is the turn that must be said.
+    """
     if view.position == LATERAL:
-        share = reference.positions.get(LATERAL, 0.0)
-        if share:
-            yield Flag(kind="not_assessed", message=f"quality of {name} (lateral)")
-        else:
-            message = f"{name}: lateral; no picture the model was trained on is"
-            yield Flag(kind="quality", message=message, value=share)
-        return
+        yield _lateral(reference, name)
+        if view.position_source != "predicted":
+            return
     for measured in reference.measure(picture)[0]:
         if measured.passed:
             yield Flag(kind="quality", message=f"{name}: {measured.message()}", value=round(measured.value, 4))
+
+
+def _lateral(reference: QualityReference, name: str) -> Flag:
+    if reference.positions.get(LATERAL, 0.0):
+        return Flag(kind="not_assessed", message=f"quality of {name} (lateral)")
+    message = f"{name}: lateral; no picture the model was trained on is"
+    return Flag(kind="quality", message=message, value=0.0)
 
 
 def source_flags(sources: Sequence[Mapping[str, Any]]) -> tuple[Flag, ...]:
