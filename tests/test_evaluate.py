@@ -56,15 +56,12 @@ def test_findings_are_those_of_the_words_not_of_the_form() -> None:
     assert scored(silent).scores["positive_f1"].value == 0.0
 
 
-def test_references_are_full_when_corrected_and_cut_as_published() -> None:
-    long = [
-        r.model_copy(update={"report": Report(findings=r.report.findings + " There is nothing else." * 20)})
-        for r in copies()
-    ]
-    corrected, published = scored(long), scored(long, protocol="as-published")
-    assert corrected.signature != published.signature
-    assert "cut:60" in published.signature
+def test_as_published_scores_other_words_under_another_signature() -> None:
+    corrected, published = scored(copies()), scored(copies(), protocol="as-published")
+    assert "cut:none|tokens:metric-tokens-1" in corrected.signature
+    assert "cut:59|tokens:r2gen-words-1/iu_xray/3" in published.signature
     assert published.protocol == "as-published"
+    assert published.systems["system"].table.words[0] > corrected.systems["system"].table.words[0]  # full stops
 
 
 def test_a_study_without_a_reading_is_refused_unless_allowed() -> None:

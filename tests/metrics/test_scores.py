@@ -7,7 +7,7 @@ import pytest
 
 from contrastcxr.metrics import text
 from contrastcxr.metrics.bootstrap import plain_weights
-from contrastcxr.metrics.scores import Score, differences, score_table, seed_means, statistics
+from contrastcxr.metrics.scores import Score, counted_how, differences, score_table, seed_means, statistics
 from contrastcxr.metrics.table import StudyTable
 
 WORDS = np.asarray(["heart", "is", "normal", "lungs", "are", "clear", "no", "effusion", "mass", "nodule"])
@@ -116,3 +116,19 @@ def test_systems_scored_on_other_studies_are_not_compared() -> None:
 )
 def test_a_figure_reads_as_in_a_table(score: Score, expected: str) -> None:
     assert score.text() == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "how"),
+    [
+        ("bleu_4", ""),
+        ("positive_f1", "uncertain:negative|average:micro"),
+        ("positive_f1_macro/uncertain_positive", "uncertain:positive|average:macro over findings present"),
+        ("missed_abnormality", "uncertain:negative|average:studies"),
+        ("wcl/f1", "findings:14|uncertain:positive|average:macro"),
+        ("r2gen/f1/Edema", "finding:Edema|uncertain:negative"),
+        ("auc/Edema", "uncertain:left out"),
+    ],
+)
+def test_a_score_says_how_it_counts(name: str, how: str) -> None:
+    assert counted_how(name) == how

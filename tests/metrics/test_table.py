@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,6 +10,8 @@ import pytest
 from contrastcxr.errors import DatasetError
 from contrastcxr.form import Finding
 from contrastcxr.metrics.table import Answer, StudyTable, tabulate
+from contrastcxr.metrics.text import tokenise
+from contrastcxr.metrics.words import PLAIN
 
 NAMES = ("Mass", "Nodule")
 MASS = Finding(name="Mass", status="present", side="left")
@@ -29,7 +33,7 @@ def candidates() -> list[Answer]:
     ]
 
 
-def table(**options: int) -> StudyTable:
+def table(**options: Any) -> StudyTable:
     return tabulate(("a", "b", "c"), ("p", "p", "q"), references(), candidates(), NAMES, **options)
 
 
@@ -46,7 +50,8 @@ def test_a_table_holds_status_codes_and_probabilities_by_finding() -> None:
 
 
 def test_truncation_cuts_the_reference_alone() -> None:
-    cut, full = table(max_tokens=3), table()
+    words = replace(PLAIN, cut=3, reference=lambda text: " ".join(tokenise(text).split()[:3]))
+    cut, full = table(words=words), table()
     assert cut.bleu[:, -1].tolist() == [3, 3, 3]
     assert full.bleu[0, -1] == 11
     assert cut.words.tolist() == full.words.tolist() == [7, 6, 0]

@@ -1,7 +1,8 @@
 """Readings against references: every score with its interval, beside readers that cannot read."""
 
+from contrastcxr.evaluate.protocols import PROTOCOLS
 from contrastcxr.evaluate.references import References, load_references
-from contrastcxr.evaluate.result import PROTOCOLS, Evaluation, SystemScores
+from contrastcxr.evaluate.result import Evaluation, SystemScores
 from contrastcxr.evaluate.run import Bootstrap, evaluate
 from contrastcxr.evaluate.submitted import load_readings
 

@@ -15,7 +15,7 @@ from contrastcxr.data.identity import view_key
 from contrastcxr.data.nih_plain import oracle_readings, shuffled_readings
 from contrastcxr.data.normals import is_normal
 from contrastcxr.data.transforms import Preprocess
-from contrastcxr.errors import ContrastCXRError
+from contrastcxr.errors import ContrastCXRError, DatasetError
 from contrastcxr.evaluate.cached import Say, encoded, in_cache
 from contrastcxr.evaluate.references import References, answer_of, load_references
 from contrastcxr.form import Finding, Study
@@ -25,7 +25,6 @@ from contrastcxr.metrics.table import Answer
 from contrastcxr.metrics.text import tokenise
 from contrastcxr.models.encoders import Encoder, build_encoder
 from contrastcxr.phantom.grammar import write_report
-from contrastcxr.phantom.parse import parse
 from contrastcxr.train.features import FeatureCache
 from contrastcxr.vocab.labels import NO_FINDING
 
@@ -59,7 +58,7 @@ class Eyes:
         )
         readable = [i for i, study in enumerate(studies) if in_cache(study, kept, self.max_views)]
         rows = [self._mean(studies[i], kept) for i in readable]
-        return np.asarray(rows, np.float32).reshape(len(rows), -1), readable
+        return np.asarray(rows, np.float32).reshape(len(rows), self.encoder.channels), readable
 
     def _mean(self, study: Study, kept: FeatureCache) -> NDArray[np.float32]:
         views = [kept[view_key(study.views[i])].features for i in choose_views(study, self.max_views)]
@@ -84,9 +83,14 @@ def baseline_answers(
         training = load_references(data, "train", author=author)
     except ContrastCXRError as error:
         return answers, [f"no baselines from training reports: {error}"]
+    if not any(answer.report for answer in training.answers()):
+        return answers, ["no baselines from training reports: none is written"]
     answers = {"constant": constant(references, training, _validation(data, author)), **answers}
     if eyes is not None:
-        answers = {"neighbour": neighbour(references, training, eyes, say=say), **answers}
+        try:
+            answers = {"neighbour": neighbour(references, training, eyes, say=say), **answers}
+        except DatasetError as error:
+            notes.append(f"no nearest neighbour: {error}")
     ordered = [name for name in DESCRIPTIONS if name in answers]
     return {name: answers[name] for name in ordered}, notes
 
@@ -104,7 +108,7 @@ def constant(references: References, training: References, validation: Reference
     report = by_tokens[constant_report([tokenise(r) for r in said], held_out)]
     shares = np.nan_to_num(np.nanmean(_targets(training, references.names), axis=0))
     probabilities = {name: float(share) for name, share in zip(references.names, shares, strict=True)}
-    return [Answer(report, _said(report, references), probabilities)] * len(references.studies)
+    return [Answer(report, references.findings_in(report), probabilities)] * len(references.studies)
 
 
 def _normal(training: References) -> References:
@@ -118,6 +122,8 @@ def neighbour(references: References, training: References, eyes: Eyes, *, say: 
     """The nearest training study's report; a study whose picture cannot be read gets an empty one."""
     queries, asked = eyes.pooled(references.studies, say=say)
     memory, known = eyes.pooled(training.studies, say=say)
+    if not asked or not known:
+        raise DatasetError("no picture of the training studies, or of those that are scored, can be read")
     found = nearest_neighbours(
         queries,
         memory,
@@ -128,7 +134,9 @@ def neighbour(references: References, training: References, eyes: Eyes, *, say: 
     answers = [Answer("", ())] * len(references.studies)
     for i, place in zip(asked, found, strict=True):
         near = given[known[int(place)]]
-        answers[i] = Answer(near.report, _said(near.report, references), _as_probabilities(near, references.names))
+        answers[i] = Answer(
+            near.report, references.findings_in(near.report), _as_probabilities(near, references.names)
+        )
     return answers
 
 
@@ -161,11 +169,7 @@ def _moved(reports: Sequence[str], seed: int) -> list[str]:
 
 
 def _written(reports: Sequence[str], references: References) -> list[Answer]:
-    return [Answer(report, _said(report, references)) for report in reports]
-
-
-def _said(report: str, references: References) -> tuple[Finding, ...] | None:
-    return parse(report) if references.parses() else None
+    return [Answer(report, references.findings_in(report)) for report in reports]
 
 
 def _validation(data: str, author: str | None) -> References | None:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from contrastcxr.data.sources import SOURCES, open_source, parse_spec
 from contrastcxr.errors import DatasetError
 from contrastcxr.form import Finding, Reading, Study
 from contrastcxr.metrics.table import Answer
 from contrastcxr.phantom.parse import parse
+from contrastcxr.text.labeler import NAME, VERSION, default_labeler
 from contrastcxr.train.data import reading_of, report_text
 from contrastcxr.vocab.labels import CHEXPERT, NIH14, NO_FINDING, PHANTOM
 
 SECTIONS = ("findings",)
+GRAMMAR, LABELER, NOBODY = "grammar", f"{NAME} {VERSION}", "none"
 GRAMMAR_AUTHORS = ("phantom truth", "nih-plain")
 """Authors whose reports the phantom grammar wrote, so that `parse` reads them without a labeler."""
 
@@ -43,12 +45,28 @@ class References:
         return tuple(study.patient_id or study.study_id for study in self.studies)
 
     def answers(self) -> list[Answer]:
-        """What the reference says, as scores take it."""
+        """What the reference says, as scores take it; findings from its words where the labeler reads them."""
+        if self.labelled_by == LABELER:
+            said = [answer_of(r, findings=None) for r in self.readings]
+            return [replace(answer, findings=self.findings_in(answer.report)) for answer in said]
         return [answer_of(r, findings=r.findings or None) for r in self.readings]
 
     def parses(self) -> bool:
         """True when the phantom grammar wrote the reports."""
         return all(reading.author.name in GRAMMAR_AUTHORS for reading in self.readings)
+
+    @property
+    def labelled_by(self) -> str:
+        """What reads findings out of a report, on both sides; part of every signature."""
+        if self.parses():
+            return GRAMMAR
+        return LABELER if any(_written(reading) for reading in self.readings) else NOBODY
+
+    def findings_in(self, report: str) -> tuple[Finding, ...] | None:
+        """The findings that a report states; None where nothing here can read it."""
+        if self.labelled_by == GRAMMAR:
+            return parse(report)
+        return default_labeler().label(report) if self.labelled_by == LABELER else None
 
     def of(self, ids: Iterable[str]) -> References:
         """The references of these studies alone, in our order."""
@@ -67,7 +85,8 @@ def load_references(data: str, split: str, *, author: str | None = None, limit: 
     if not studies:
         raise DatasetError(f"{data}: no studies in '{split}'; expected at least one to evaluate on")
     readings = tuple(reading_of(study, author=author) for study in studies)
-    return References(tuple(studies), readings, finding_names(readings))
+    found = References(tuple(studies), readings, finding_names(readings))
+    return replace(found, names=CHEXPERT) if found.labelled_by == LABELER else found
 
 
 def studies_of(data: str, split: str, *, limit: int | None = None) -> list[Study]:
@@ -103,7 +122,9 @@ def answer_of(reading: Reading, *, findings: Sequence[Finding] | None) -> Answer
 
 def system_answers(readings: Sequence[Reading], references: References) -> list[Answer]:
     """What a system says, its findings taken from the words of its report."""
-    if not references.parses():
-        return [answer_of(reading, findings=None) for reading in readings]
-    plain = [answer_of(reading, findings=()) for reading in readings]
-    return [Answer(a.report, parse(a.report), a.probabilities) for a in plain]
+    plain = [answer_of(reading, findings=None) for reading in readings]
+    return [Answer(a.report, references.findings_in(a.report), a.probabilities) for a in plain]
+
+
+def _written(reading: Reading) -> bool:
+    return bool(reading.report.findings or reading.report.impression)

@@ -11,26 +11,10 @@ from typing import Any
 from contrastcxr.files import atomic_write
 from contrastcxr.form import Reading
 from contrastcxr.metrics import sheet
-from contrastcxr.metrics.scores import Scores
+from contrastcxr.metrics.scores import Score, Scores, counted_how
 from contrastcxr.metrics.table import StudyTable
 
 SCHEMA = "contrastcxr.evaluation/1"
-
-
-@dataclass(frozen=True)
-class Protocol:
-    """How references are prepared; its name is in every signature."""
-
-    name: str
-    truncates: bool
-    meaning: str
-
-
-PROTOCOLS: Mapping[str, Protocol] = {
-    "corrected": Protocol("corrected", False, "full references, every uncertainty policy side by side"),
-    "as-published": Protocol("as-published", True, "references cut to the longest report a system writes"),
-}
-PUBLISHED_MAX_TOKENS = 60  # paper A on IU X-ray, after R2Gen
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +57,10 @@ class Evaluation:
     def to_dict(self) -> dict[str, Any]:
         """What `scores.json` holds."""
         systems = {
-            name: {"description": s.description, "scores": {n: score.to_dict() for n, score in s.scores.items()}}
+            name: {
+                "description": s.description,
+                "scores": {n: self._score(score) for n, score in s.scores.items()},
+            }
             for name, s in self.systems.items()
         }
         return {
@@ -85,6 +72,10 @@ class Evaluation:
             "failures": list(self.failures),
             "notes": list(self.notes),
         }
+
+    def _score(self, score: Score) -> dict[str, Any]:
+        how = counted_how(score.name)
+        return {**score.to_dict(), "signature": self.signature + (f"|{how}" if how else "")}
 
     def write(self, folder: Path) -> None:
         """Write `scores.json`, `readings.jsonl`, `studies.npz`, `report.md` and `report.html` into a folder."""

@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from contrastcxr import __version__
-from contrastcxr.errors import MissingExtraError, RequestError, UnknownNameError
+from contrastcxr.errors import MissingExtraError, RequestError
 from contrastcxr.evaluate.baselines import DESCRIPTIONS, Eyes, baseline_answers
 from contrastcxr.evaluate.cached import Say, read_cached, silent
+from contrastcxr.evaluate.protocols import PROTOCOLS, words_of
 from contrastcxr.evaluate.references import References, load_references, portable_name, system_answers
-from contrastcxr.evaluate.result import PROTOCOLS, Evaluation, Protocol, SystemScores
+from contrastcxr.evaluate.result import Evaluation, SystemScores
 from contrastcxr.files import default_cache
 from contrastcxr.form import Reading
 from contrastcxr.metrics import meteor
@@ -23,10 +24,9 @@ from contrastcxr.metrics.diversity import diversity
 from contrastcxr.metrics.identification import MINIMUM_POSITIVES
 from contrastcxr.metrics.scores import Score, Scores, score_table
 from contrastcxr.metrics.table import Answer, StudyTable, tabulate
-from contrastcxr.metrics.text import TOKENISER, tokenise
+from contrastcxr.metrics.words import PLAIN, ScoredWords
 from contrastcxr.read.reader import Reader
 
-PUBLISHED_MAX_TOKENS = 60  # paper A on IU X-ray, after R2Gen
 SHOWN = 3
 
 
@@ -77,7 +77,7 @@ def evaluate(
         RequestError: readings of unknown studies or twice of one, or studies without a reading.
         DatasetError: the data departs from its layout.
     """
-    rules, store = _protocol(protocol), cache or default_cache()
+    words, store = words_of(protocol, data, author=reference), cache or default_cache()
     references = load_references(data, split, author=reference, limit=limit)
     heard = _hear(system, references, allow_partial=allow_partial, cache=store, say=say)
     if baselines:
@@ -86,8 +86,8 @@ def evaluate(
         heard,
         data=data,
         split=split,
-        rules=rules,
-        max_tokens=_cut(system, rules),
+        protocol=protocol,
+        words=words,
         with_meteor=with_meteor,
         bootstrap=bootstrap or Bootstrap(),
     )
@@ -135,23 +135,23 @@ def _judge(
     *,
     data: str,
     split: str,
-    rules: Protocol,
-    max_tokens: int | None,
+    protocol: str,
+    words: ScoredWords,
     with_meteor: bool,
     bootstrap: Bootstrap,
 ) -> Evaluation:
-    said = signature(data, split, heard.references, protocol=rules, max_tokens=max_tokens, bootstrap=bootstrap)
-    tables = tabulated(heard.references, heard.answers, max_tokens=max_tokens, with_meteor=with_meteor)
+    said = signature(data, split, heard.references, protocol=protocol, words=words, bootstrap=bootstrap)
+    tables = tabulated(heard.references, heard.answers, words=words, with_meteor=with_meteor)
     return Evaluation(
         data=portable_name(data),
         split=split,
-        protocol=rules.name,
+        protocol=protocol,
         signature=said,
         systems=scored(tables, heard.answers, {"system": _described(heard.readings)}, bootstrap),
         readings=heard.readings,
         failures=heard.failures,
         notes=heard.notes,
-        facts=_facts(heard.references, rules),
+        facts=_facts(heard.references, protocol),
     )
 
 
@@ -188,13 +188,12 @@ def tabulated(
     references: References,
     answers: Mapping[str, Sequence[Answer]],
     *,
-    max_tokens: int | None = None,
+    words: ScoredWords = PLAIN,
     with_meteor: bool = True,
 ) -> dict[str, StudyTable]:
     """The study table of every system; METEOR's Java is started once for all of them."""
     wanted = references.answers()
-    cut = [tokenise(a.report, max_tokens=max_tokens) for a in wanted]
-    counts = _meteor(cut, answers) if with_meteor else dict.fromkeys(answers)
+    counts = _meteor(wanted, answers, words) if with_meteor else dict.fromkeys(answers)
     return {
         name: tabulate(
             references.ids,
@@ -202,7 +201,7 @@ def tabulated(
             wanted,
             said,
             references.names,
-            max_tokens=max_tokens,
+            words=words,
             meteor_counts=counts[name],
         )
         for name, said in answers.items()
@@ -232,8 +231,8 @@ def signature(
     split: str,
     references: References,
     *,
-    protocol: Protocol,
-    max_tokens: int | None,
+    protocol: str,
+    words: ScoredWords,
     bootstrap: Bootstrap,
 ) -> str:
     """What two figures must share to be compared, in one line."""
@@ -243,17 +242,21 @@ def signature(
             f"data:{portable_name(data)}",
             f"split:{split}",
             f"reference:{references.readings[0].author.name}",
-            f"protocol:{protocol.name}",
-            f"cut:{max_tokens or 'none'}",
-            f"tokens:{TOKENISER}",
+            f"protocol:{protocol}",
+            f"cut:{words.cut or 'none'}",
+            f"tokens:{words.name}",
+            f"labels:{references.labelled_by}",
             f"bootstrap:{bootstrap.replicates}/patient/{bootstrap.seed}",
             f"n:{len(references.studies)}",
         )
     )
 
 
-def _meteor(wanted: list[str], answers: Mapping[str, Sequence[Answer]]) -> dict[str, meteor.MeteorCounts | None]:
-    said = [tokenise(a.report) for given in answers.values() for a in given]
+def _meteor(
+    references: Sequence[Answer], answers: Mapping[str, Sequence[Answer]], words: ScoredWords
+) -> dict[str, meteor.MeteorCounts | None]:
+    wanted = [words.reference(a.report) for a in references]
+    said = [words.candidate(a.report) for given in answers.values() for a in given]
     found = meteor.meteor_counts(wanted * len(answers), said)
     if found.counts is None:
         return dict.fromkeys(answers, found)
@@ -278,18 +281,6 @@ def _eyes(system: Reader | Sequence[Reading], cache: Path) -> tuple[Eyes | None,
         return None, [f"no nearest neighbour: {error}"]
 
 
-def _protocol(name: str) -> Protocol:
-    if name not in PROTOCOLS:
-        raise UnknownNameError("protocol", name, PROTOCOLS)
-    return PROTOCOLS[name]
-
-
-def _cut(system: Reader | Sequence[Reading], rules: Protocol) -> int | None:
-    if not rules.truncates:
-        return None
-    return system.settings.max_tokens if isinstance(system, Reader) else PUBLISHED_MAX_TOKENS
-
-
 def _described(readings: Sequence[Reading]) -> str:
     author = readings[0].author
     return f"{author.kind} {author.name}" + (f" {author.version}" if author.version else "")
@@ -305,12 +296,12 @@ def _diversity(reports: Sequence[str]) -> dict[str, Score]:
     return {name: Score(name, value, None, None, n) for name, value in values.items()}
 
 
-def _facts(references: References, rules: Protocol) -> dict[str, str]:
+def _facts(references: References, protocol: str) -> dict[str, str]:
     studies, patients = len(references.studies), len(set(references.patients))
     return {
         "studies": f"{studies:,} of {patients:,} patients",
         "reference": f"{references.readings[0].author.kind} {references.readings[0].author.name}",
-        "protocol": f"{rules.name} ({rules.meaning})",
+        "protocol": f"{protocol} ({PROTOCOLS[protocol]})",
         "findings scored": ", ".join(references.names) or "none",
     }
 

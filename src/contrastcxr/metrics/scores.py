@@ -23,9 +23,11 @@ from contrastcxr.metrics.bootstrap import (
 )
 from contrastcxr.metrics.calibration import calibration_error_statistic
 from contrastcxr.metrics.clinical import POLICIES, ClinicalCounts, Measure, UncertaintyPolicy, targets
+from contrastcxr.metrics.efficacy import PRESETS, efficacy
 from contrastcxr.metrics.identification import MINIMUM_POSITIVES, Identification
 from contrastcxr.metrics.table import StudyTable
 from contrastcxr.metrics.text import BLEU_ORDERS, bleu_statistic
+from contrastcxr.vocab.labels import CHEXPERT, NO_FINDING
 
 _MEASURES: tuple[Measure, ...] = ("precision", "recall", "f1")
 _SUFFIX: dict[UncertaintyPolicy, str] = {"uncertain_negative": "", "uncertain_positive": "/uncertain_positive"}
@@ -68,6 +70,19 @@ def statistics(table: StudyTable, *, minimum: int = MINIMUM_POSITIVES) -> dict[s
         found["meteor"] = lambda weights: meteor.score_from_totals(weights @ counts)
     found["mean_words"] = mean_of(table.words)
     return found | _clinical(table) | _identification(table, minimum)
+
+
+def counted_how(name: str) -> str:
+    """How a score counts uncertain labels and averages, as it stands in the score's signature; empty for words."""
+    family, _, rest = name.partition("/")
+    if family in PRESETS:
+        one = rest.startswith("f1/")
+        return f"finding:{rest[3:]}|uncertain:{PRESETS[family].uncertain}" if one else PRESETS[family].signature
+    if family.startswith(("positive_", "missed_", "invented_")):
+        average = "macro over findings present" if family.endswith("_macro") else "micro"
+        average = average if family.startswith("positive_") else "studies"
+        return f"uncertain:{'positive' if rest else 'negative'}|average:{average}"
+    return "uncertain:left out" if family.startswith(("auc", "calibration", "brier")) else ""
 
 
 def score_table(
@@ -143,8 +158,10 @@ def _clinical(table: StudyTable) -> dict[str, Statistic]:
     if table.truth is None or table.claimed is None:
         return {}
     found: dict[str, Statistic] = {}
+    findings = [k for k, name in enumerate(table.names) if name != NO_FINDING]
+    names = [table.names[k] for k in findings]
     for policy in POLICIES:
-        counts = ClinicalCounts.of(table.truth, table.claimed, table.names, policy=policy)
+        counts = ClinicalCounts.of(table.truth[:, findings], table.claimed[:, findings], names, policy=policy)
         for measure in _MEASURES:
             found[f"positive_{measure}{_SUFFIX[policy]}"] = counts.micro(measure)
             found[f"positive_{measure}_macro{_SUFFIX[policy]}"] = counts.macro(measure)
@@ -153,6 +170,9 @@ def _clinical(table: StudyTable) -> dict[str, Statistic]:
     for name, counted in (("side_agreement", table.sides), ("severity_agreement", table.severities)):
         if counted is not None and counted[:, 1].any():
             found[name] = _share(counted)
+    if set(CHEXPERT) <= set(table.names):
+        for definition in PRESETS.values():
+            found |= efficacy(table.truth, table.claimed, table.names, definition)
     return found
 
 

@@ -21,6 +21,7 @@ from contrastcxr.form import Finding
 from contrastcxr.metrics import meteor, text
 from contrastcxr.metrics.bootstrap import Floats
 from contrastcxr.metrics.clinical import Codes, agreement_counts, status_codes
+from contrastcxr.metrics.words import PLAIN, ScoredWords
 
 _ARRAYS = (
     "bleu",
@@ -125,7 +126,7 @@ def tabulate(
     candidates: Sequence[Answer],
     names: Sequence[str],
     *,
-    max_tokens: int | None = None,
+    words: ScoredWords = PLAIN,
     meteor_counts: meteor.MeteorCounts | None = None,
 ) -> StudyTable:
     """Compare a system's answers with the reference answers, study by study.
@@ -133,14 +134,14 @@ def tabulate(
     Args:
         studies: S ids.
         groups: patient of each study.
-        references: what the reference author says; the report is cut to `max_tokens`.
+        references: what the reference author says.
         candidates: what the system says.
         names: canonical names of the findings that are scored.
-        max_tokens: None compares with full references (protocol `corrected`).
+        words: how reports become words.
         meteor_counts: of the same pairs, where they were made beforehand.
     """
-    wanted = [text.tokenise(a.report, max_tokens=max_tokens) for a in references]
-    said = [text.tokenise(a.report) for a in candidates]
+    wanted = [words.reference(a.report) for a in references]
+    said = [words.candidate(a.report) for a in candidates]
     counted = meteor_counts or meteor.MeteorCounts(None, "METEOR was not asked for")
     table = StudyTable(
         names=tuple(names),

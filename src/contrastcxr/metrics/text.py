@@ -23,9 +23,9 @@ BLEU_ORDERS = 4
 _SMALL, _TINY = 1e-9, 1e-15  # of pycocoevalcap, so that the values agree to the last digit
 
 
-def tokenise(text: str, *, max_tokens: int | None = None) -> str:
-    """The text as the metrics see it: tokens joined by single spaces, at most `max_tokens` of them."""
-    return " ".join(metric_tokens(text)[:max_tokens])
+def tokenise(text: str) -> str:
+    """The text as the metrics see it: tokens joined by single spaces."""
+    return " ".join(metric_tokens(text))
 
 
 def bleu_statistics(references: Sequence[str], candidates: Sequence[str]) -> Floats:

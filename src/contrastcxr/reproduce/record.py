@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from contrastcxr.config import without_places
 from contrastcxr.errors import DatasetError
 from contrastcxr.files import atomic_write
 
@@ -81,7 +82,7 @@ def read_records(folder: Path) -> list[Record]:
 def without_folders(config: Mapping[str, Any]) -> dict[str, Any]:
     """A configuration without the places of this machine: data root, and an encoder file's folder."""
     cleaned = json.loads(json.dumps(config))
-    cleaned["data"]["root"] = None
+    cleaned["data"] = without_places(cleaned["data"])
     weights = str(cleaned["encoder"]["weights"])
     cleaned["encoder"]["weights"] = weights.replace("\\", "/").rpartition("/")[2]
     return dict(cleaned)

@@ -14,10 +14,12 @@ from contrastcxr.config import SystemConfig
 from contrastcxr.errors import ContrastCXRError
 from contrastcxr.evaluate.baselines import Eyes, baseline_answers
 from contrastcxr.evaluate.cached import Say
+from contrastcxr.evaluate.protocols import CORRECTED
 from contrastcxr.evaluate.references import load_references
-from contrastcxr.evaluate.result import PROTOCOLS, SystemScores
+from contrastcxr.evaluate.result import SystemScores
 from contrastcxr.evaluate.run import Bootstrap, evaluate, scored, signature, tabulated
 from contrastcxr.metrics.scores import Scores
+from contrastcxr.metrics.words import PLAIN
 from contrastcxr.read.reader import Reader
 from contrastcxr.reproduce.plan import BASELINES, Row, Task
 from contrastcxr.reproduce.record import Record, read_record, without_folders
@@ -164,8 +166,8 @@ def _baselines(task: Task, row: Row, config: SystemConfig, places: Places, limit
             data,
             "test",
             references,
-            protocol=PROTOCOLS["corrected"],
-            max_tokens=None,
+            protocol=CORRECTED,
+            words=PLAIN,
             bootstrap=limits.bootstrap,
         ),
         config=without_folders(config.to_dict()),
