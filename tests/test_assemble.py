@@ -36,6 +36,14 @@ def pool_of(encoder: Encoder) -> NormalityPool:
     [
         ({"contrast": {}, "projection": {"kind": "r2gen"}}, r"contrast with projection\.kind r2gen"),
         ({"contrast": {"repeats": 4, "aggregate": False}}, r"contrast\.repeats with contrast\.aggregate off"),
+        ({"contrast": {"aggregate": False, "differentiate": False}}, r"differentiate both off"),
+        ({"contrast": {"patches": True, "aggregate": False}}, r"contrast\.patches with contrast\.aggregate off"),
+        ({"contrast": {"patches": True}}, r"contrast\.patches with decoder\.kind nic"),
+        ({"contrast": {"pool": {"patches": 9}}}, r"contrast\.pool\.patches with contrast\.patches off"),
+        ({"contrast": {"stages": [2, 1]}}, r"contrast\.stages \[2, 1\]: give each stage once"),
+        ({"contrast": {"stages": [1, 2]}, "encoder": {"stage": 2}}, r"\[1, 2\] with encoder\.stage 2"),
+        ({"contrast": {"pool": {"views": "same_view", "match": "none"}}}, r"same_view with contrast\.pool\.match"),
+        ({"contrast": {"pool": {"views": "same_view", "unit": "study"}}}, r"same_view with contrast\.pool\.unit"),
         ({"decoder": {"kind": "transformer", "heads": 3}}, r"width 16 with decoder\.heads 3"),
         ({"image": {"augment": True}}, r"image\.augment with a frozen encoder"),
         ({"train": {"monitor": "auc"}}, r"monitor auc without a finding_head"),
@@ -49,6 +57,12 @@ def test_an_impossible_pair_is_refused_by_name(values: dict[str, Any], named: st
 
 def test_aggregate_off_without_repeats_is_a_possible_system() -> None:
     check_pairs(parse_config({**SMALL, "contrast": {"aggregate": False}}, where="small"))
+
+
+def test_a_configuration_that_was_written_out_is_possible_where_it_was() -> None:
+    """A run folder and a checkpoint write every value out: what was left at its default is then written too."""
+    config = parse_config({**SMALL, "contrast": {"aggregate": False}}, where="small")
+    check_pairs(parse_config(config.to_dict(), where="written"))
 
 
 def test_contrast_and_a_pool_go_together(encoder: Encoder) -> None:

@@ -53,6 +53,30 @@ def test_what_is_saved_comes_back_equal(tiny: Checkpoint, saved: Path) -> None:
     assert all(torch.equal(back.state[key], tiny.state[key]) for key in tiny.state)
 
 
+@pytest.mark.parametrize(
+    "contrast",
+    [
+        {"patches": True},
+        {"stages": [0, 1]},
+        {"aggregate": False},
+        {"differentiate": False},
+        {"pool": {"views": "same_view"}},
+        {"patches": True, "stages": [0], "pool": {"views": "same_view", "kind": "zeros"}},
+    ],
+    ids=str,
+)
+def test_a_system_of_any_contrast_comes_back_whole(contrast: dict[str, object], tmp_path: Path) -> None:
+    made = tiny_checkpoint(tiny_config(contrast=contrast))
+    save_checkpoint(tmp_path / "c.safetensors", made, dtype="float32")
+    images = torch.randn(2, 2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    views, positions = torch.tensor([[True, True], [True, False]]), [["PA", "LATERAL"], ["PA"]]
+    built = (made.build(), load_checkpoint(tmp_path / "c.safetensors").build())
+    ours, back = (s.features(images=images, view_mask=views, positions=positions) for s in built)
+    assert torch.equal(ours.patches, back.patches)
+    assert torch.equal(ours.pooled, back.pooled)
+    assert ours.evidence["pool_weights"].isfinite().all()
+
+
 def test_a_built_system_is_in_eval_mode_with_the_temperature_and_the_saved_weights(saved: Path) -> None:
     checkpoint = load_checkpoint(saved)
     system = checkpoint.build()

@@ -1,20 +1,16 @@
+"""Reading a configuration; that every field of one is used is watched in tests/train/test_config_is_read.py."""
+
 from __future__ import annotations
 
-import ast
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
 
-from contrastcxr import config as config_module
 from contrastcxr.config import SystemConfig, load_config, parse_config
-from contrastcxr.decode.search import GenerationSettings
 from contrastcxr.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGE = ROOT / "src" / "contrastcxr"
 COMPLETE = sorted(p for p in (ROOT / "configs").glob("*/*.yaml") if "decoder:" in p.read_text(encoding="utf-8"))
 SMALL: dict[str, Any] = {"name": "small", "decoder": {"kind": "nic"}}
 
@@ -108,29 +104,6 @@ def test_a_file_that_is_no_configuration_is_refused_by_name(tmp_path: Path, text
 def test_a_missing_file_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"none\.yaml: No such file"):
         load_config(tmp_path / "none.yaml")
-
-
-def parts() -> Iterator[type[BaseModel]]:
-    for value in vars(config_module).values():
-        if isinstance(value, type) and issubclass(value, BaseModel) and value is not BaseModel:
-            yield value
-
-
-FIELDS = sorted({f"{m.__name__}.{f}" for m in parts() if m is not GenerationSettings for f in m.model_fields})
-
-
-def attributes_read() -> set[str]:
-    files = [p for p in PACKAGE.rglob("*.py") if p.name != "config.py"]
-    trees = (ast.parse(p.read_text(encoding="utf-8")) for p in files)
-    return {node.attr for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
-
-
-READ = attributes_read()
-
-
-@pytest.mark.parametrize("field", FIELDS)
-def test_every_field_is_read_by_some_code(field: str) -> None:
-    assert field.partition(".")[2] in READ, f"no code reads {field}; use it or remove it"
 
 
 def test_a_configuration_cannot_be_changed() -> None:

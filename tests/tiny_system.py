@@ -44,7 +44,10 @@ def tiny_checkpoint(config: SystemConfig | None = None, *, seed: int = 0) -> Che
     tokenizer = Tokenizer.train(SENTENCES, min_count=1)
     encoder = make_encoder(config, seed=seed)
     pool = None if config.contrast is None else _pool(encoder.channels, kind=config.contrast.pool.kind)
-    system = build_system(config, vocabulary=len(tokenizer), encoder=encoder, pool=pool, seed=seed)
+    patches = pool if config.contrast is not None and config.contrast.patches else None
+    system = build_system(
+        config, vocabulary=len(tokenizer), encoder=encoder, pool=pool, patch_pool=patches, seed=seed
+    )
     return Checkpoint(
         config=config,
         tokenizer=tokenizer,
@@ -61,6 +64,7 @@ def tiny_checkpoint(config: SystemConfig | None = None, *, seed: int = 0) -> Che
             ),
         ),
         pool=None if pool is None else pool.metadata(),
+        patch_pool=None if patches is None else patches.metadata(),
     )
 
 

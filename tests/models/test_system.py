@@ -138,6 +138,91 @@ def test_impossible_pairs_are_refused(kind: str, contrast: bool, pool: bool, mes
         )
 
 
+def _of_stages(*, per_view: bool = False, stage: int | None = None) -> ReportSystem:
+    encoder = build_encoder("test_resnet", weights="random", image_size=64, stage=stage, stages=(0, 1))
+    torch.manual_seed(0)
+    return ReportSystem(
+        encoder=encoder,
+        projection=PatchProjection(encoder.channels, D, stage_channels=encoder.stage_channels),
+        decoder=build_decoder("nic", vocabulary=5, width=D, embedding=4, hidden=4),
+        contrast=ContrastiveAttention(D, 2, stages=2, per_view=per_view),
+        pool=_pool(encoder.channels),
+    )
+
+
+def test_by_view_each_view_is_compared_with_its_own_position_and_never_with_its_patient(encoder: Encoder) -> None:
+    system = _system(encoder)
+    assert system.pool is not None
+    system.contrast = ContrastiveAttention(D, per_view=True)
+    exclude = system._exclude(system.pool, VIEWS, ["a", "z"], POSITIONS)
+    assert exclude is not None
+    kept = (~exclude).int().tolist()
+    assert kept[0] == [[0, 0, 1, 0, 0, 0], [0, 0, 0, 1, 1, 1]]
+    assert kept[1][0] == [1, 1, 1, 0, 0, 0]
+    found = system.features(images=IMAGES, view_mask=VIEWS, patient_ids=["a", "z"], positions=POSITIONS)
+    assert found.evidence["pool_weights"].sum(dim=-1).allclose(torch.ones(2, 6))
+
+
+@pytest.mark.parametrize("per_view", [False, True])
+def test_an_absent_view_changes_nothing_with_further_stages(per_view: bool) -> None:
+    system = _of_stages(per_view=per_view).eval()
+    raw = system.encode(IMAGES)
+    noise = raw.clone()
+    noise[1, 1] = 9.0
+    options = {"view_mask": VIEWS, "positions": POSITIONS}
+    found = system.features(raw=noise, **options)
+    expected = system.features(raw=raw, **options)
+    torch.testing.assert_close(found.patches, expected.patches)
+    torch.testing.assert_close(found.pooled, expected.pooled)
+    alone = system.features(raw=raw[1:, :1], view_mask=VIEWS[1:, :1], positions=POSITIONS[1:])
+    torch.testing.assert_close(alone.pooled, expected.pooled[1:])
+
+
+@pytest.mark.parametrize("stage", [None, 3])
+def test_further_stages_stand_behind_the_map_and_leave_it_as_it_is(stage: int | None) -> None:
+    plain = build_encoder("test_resnet", weights="random", image_size=64, stage=stage)
+    more = build_encoder("test_resnet", weights="random", image_size=64, stage=stage, stages=(0, 1))
+    single = [build_encoder("test_resnet", weights="random", image_size=64, stage=s) for s in (0, 1)]
+    assert more.stage_channels == tuple(e.channels for e in single)
+    raw = more(IMAGES[0])
+    torch.testing.assert_close(raw[..., : plain.channels], plain(IMAGES[0]))
+    means = raw.mean(dim=1)[:, plain.channels :]
+    torch.testing.assert_close(means, torch.cat([e(IMAGES[0]).mean(dim=1) for e in single], dim=1))
+    assert more.fingerprint() != plain.fingerprint()
+
+
+def test_gradient_reaches_the_maps_of_all_stages_through_the_pool_too() -> None:
+    system = _of_stages()
+    system.features(images=IMAGES, view_mask=VIEWS).pooled.square().sum().backward()
+    dead = [
+        name
+        for name, p in system.named_parameters()
+        if p.requires_grad and not name.startswith("decoder") and (p.grad is None or not p.grad.abs().sum())
+    ]
+    assert dead == []
+
+
+def test_further_stages_that_only_one_part_has_are_refused(encoder: Encoder) -> None:
+    with pytest.raises(IncompatibleError, match=r"same contrast\.stages"):
+        ReportSystem(
+            projection=PatchProjection(encoder.channels, D),
+            decoder=build_decoder("nic", vocabulary=5, width=D, embedding=4, hidden=4),
+            contrast=ContrastiveAttention(D, stages=1),
+            pool=_pool(encoder.channels),
+        )
+
+
+def test_a_pool_of_studies_cannot_be_compared_view_by_view(encoder: Encoder) -> None:
+    pool = _pool(encoder.channels)
+    with pytest.raises(IncompatibleError, match=r"set pool\.unit: image"):
+        ReportSystem(
+            projection=PatchProjection(encoder.channels, D),
+            decoder=build_decoder("nic", vocabulary=5, width=D, embedding=4, hidden=4),
+            contrast=ContrastiveAttention(D, per_view=True),
+            pool=NormalityPool(pool.raw, pool.rows, unit="study"),
+        )
+
+
 def test_patch_contrast_needs_and_uses_its_own_pool(encoder: Encoder) -> None:
     parts = {
         "projection": PatchProjection(encoder.channels, D),
