@@ -159,12 +159,17 @@ def _normal(match: Any, pictures: Pictures) -> Values:
     return {**_weighted(match.image_id, match.weight), "src": src, "source": match.source}
 
 
-def _quality(flags: Iterable[Flag]) -> str:
-    flags = list(flags)
-    remarks = sum(flag.kind in {"quality", "orientation"} for flag in flags)
-    if remarks == 0 and any(flag.kind == "not_assessed" and flag.finding is None for flag in flags):
-        return "not assessed"
-    return "no remarks" if remarks == 0 else f"{remarks} remark{'s' if remarks > 1 else ''}"
+def _quality(flags: Sequence[Flag]) -> str:
+    """Measures beyond their limits are warnings, everything else said of the pictures is a remark."""
+    about = [flag for flag in flags if flag.kind in {"quality", "orientation"}]
+    warnings = sum(flag.kind == "quality" and flag.value is not None for flag in about)
+    said = [_counted(warnings, "warning"), _counted(len(about) - warnings, "remark")]
+    unmeasured = any(flag.kind == "not_assessed" and flag.finding is None for flag in flags)
+    return ", ".join(filter(None, said)) or ("not assessed" if unmeasured else "no remarks")
+
+
+def _counted(count: int, word: str) -> str:
+    return f"{count} {word}{'s' if count > 1 else ''}" if count else ""
 
 
 def _flags(flags: Sequence[Flag]) -> Values:
