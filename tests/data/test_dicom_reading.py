@@ -14,14 +14,12 @@ from pydicom.uid import (
     CTImageStorage,
     DigitalXRayImageStorageForProcessing,
     GrayscaleSoftcopyPresentationStateStorage,
-    JPEG2000Lossless,
-    JPEGLSLossless,
-    RLELossless,
 )
 from radiograph_files import ramp
 
 from contrastcxr.data.dicom import DicomFile, dicom_studies, pseudonym, read_header, read_pixels, study_of
 from contrastcxr.errors import ImageError
+from contrastcxr.read.quality import view_flags
 
 Dicom = Callable[..., Path]
 STORED = ramp(top=4095)
@@ -185,6 +183,16 @@ def test_the_view_comes_from_its_attribute_or_else_from_the_orientation(
     assert (header.position, header.position_source) == (position, source)
 
 
+@pytest.mark.parametrize(
+    ("value", "position"),
+    [("399348003", "AP"), ("R-10214", "PA"), ("399198007", "LATERAL"), ("399136008", "unknown")],
+)
+def test_the_view_may_be_a_code_without_words(dicom: Dicom, value: str, position: str) -> None:
+    code = Dataset()
+    code.CodeValue = value
+    assert read_header(dicom(ViewPosition=None, ViewCodeSequence=Sequence([code]))).position == position
+
+
 def test_the_view_may_be_a_code(dicom: Dicom) -> None:
     code = Dataset()
     code.CodeMeaning = "postero-anterior"
@@ -197,13 +205,88 @@ def test_spacing_at_the_detector_goes_before_pixel_spacing(dicom: Dicom) -> None
     assert read_header(dicom(ImagerPixelSpacing=None)).spacing_mm is None
 
 
-@pytest.mark.parametrize("syntax", [RLELossless, JPEGLSLossless, JPEG2000Lossless])
-def test_compressed_objects_read_like_plain_ones(dicom: Dicom, syntax: str) -> None:
-    path = dicom()
-    ds = pydicom.dcmread(path)
-    ds.compress(syntax, generate_instance_uid=False)
-    ds.save_as(path.with_name("c.dcm"))
-    np.testing.assert_array_equal(read_pixels(path.with_name("c.dcm")), read_pixels(path))
+def spaced(**attributes: object) -> Callable[[Dataset], None]:
+    def edit(ds: Dataset) -> None:
+        ds.ImagerPixelSpacing, ds.PixelSpacing = [0.2, 0.2], [0.16, 0.16]
+        for name, value in attributes.items():
+            setattr(ds, name, value)
+
+    return edit
+
+
+def test_two_spacings_that_nothing_explains_are_doubted_on_the_page(dicom: Dicom) -> None:
+    (study,), _ = dicom_studies([dicom(edit=spaced())])
+    (doubt,) = study.views[0].doubts
+    assert "two pixel spacings, 0.2 mm at the detector and 0.16 mm" in doubt
+    assert [f.message for f in view_flags(study, [0]) if f.kind == "quality"] == [f"view 1: {doubt}"]
+
+
+@pytest.mark.parametrize(
+    "explained",
+    [
+        {"PixelSpacingCalibrationType": "GEOMETRY"},
+        {"PixelSpacingCalibrationType": "FIDUCIAL"},
+        {"EstimatedRadiographicMagnificationFactor": 1.25},
+        {"DistanceSourceToDetector": 1800, "DistanceSourceToPatient": 1440},
+        {"PixelSpacing": [0.2, 0.2]},
+        {"PixelSpacing": None},
+    ],
+)
+def test_a_calibration_a_magnification_or_equal_spacings_leave_no_doubt(dicom: Dicom, explained: dict) -> None:
+    header = read_header(dicom(edit=spaced(**explained)))
+    assert (header.doubts, header.spacing_mm) == ((), (0.2, 0.2))
+
+
+def test_a_magnification_that_does_not_fit_explains_nothing(dicom: Dicom) -> None:
+    assert read_header(dicom(edit=spaced(EstimatedRadiographicMagnificationFactor=1.5))).doubts
+
+
+def test_a_view_and_an_orientation_that_contradict_each_other_are_doubted(dicom: Dicom) -> None:
+    header = read_header(dicom(ViewPosition="PA", PatientOrientation=["A", "F"]))
+    assert header.doubts == ("its file states the view PA and the orientation of a lateral view",)
+
+
+DISPLAYED = {
+    (0, "N"): lambda a: a,
+    (0, "Y"): lambda a: a[:, ::-1],
+    (90, "N"): lambda a: np.rot90(a, -1),
+    (90, "Y"): lambda a: np.rot90(a, -1)[:, ::-1],
+    (180, "N"): lambda a: np.rot90(a, 2),
+    (180, "Y"): lambda a: np.rot90(a, 2)[:, ::-1],
+    (270, "N"): lambda a: np.rot90(a, 1),
+    (270, "Y"): lambda a: np.rot90(a, 1)[:, ::-1],
+}
+
+
+@pytest.mark.parametrize(("rotation", "flip"), DISPLAYED)
+def test_without_an_orientation_the_senders_rotation_and_flip_are_carried_out_and_the_side_is_unknown(
+    dicom: Dicom, rotation: int, flip: str
+) -> None:
+    path = dicom(PatientOrientation=None, ImageRotation=rotation, ImageHorizontalFlip=flip)
+    header, pixels = read_header(path), read_pixels(path)
+    np.testing.assert_allclose(pixels, DISPLAYED[rotation, flip](UPRIGHT), atol=1e-3)
+    assert (header.height, header.width) == pixels.shape
+    assert header.mirrored is None
+    assert header.spacing_mm == ((0.1, 0.2) if rotation in (90, 270) else (0.2, 0.1))
+
+
+def test_a_stated_orientation_goes_before_the_flip_at_display(dicom: Dicom) -> None:
+    path = dicom(PatientOrientation=["L", "F"], ImageRotation=90, ImageHorizontalFlip="Y")
+    np.testing.assert_allclose(read_pixels(path), UPRIGHT, atol=1e-3)
+    assert read_header(path).mirrored is False
+
+
+@pytest.mark.parametrize(("orientation", "mirrored"), [(["L", "F"], False), (None, None)])
+@pytest.mark.parametrize("flip", ["YES", "NO"])
+def test_a_flip_of_the_field_of_view_has_been_done_already_and_does_not_say_where_the_left_is(
+    dicom: Dicom, flip: str, orientation: object, mirrored: bool | None
+) -> None:
+    path = dicom(PatientOrientation=orientation, FieldOfViewHorizontalFlip=flip, FieldOfViewRotation=0)
+    np.testing.assert_allclose(read_pixels(path), UPRIGHT, atol=1e-3)
+    (study,), _ = dicom_studies([path])
+    assert study.views[0].mirrored is mirrored
+    words = [flag.message for flag in view_flags(study, [0]) if flag.kind == "orientation"]
+    assert words == ([] if orientation else ["view 1: left and right not stated; trust only the marker"])
 
 
 def test_a_bare_data_set_without_preamble_is_read(dicom: Dicom, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ The decoders are native libraries; damaged data can hold them for many seconds, 
 down. Here that happens to a process with little to lose: its processor time and memory are limited, and
 `guarded_decoder` starts another one. Run as `python -m contrastcxr.data.decode_worker`.
 
-A job is one line of JSON and the bytes of the pixel data; an answer is one line of JSON and the decoded values. The
+A job is one line of JSON and the pixel data; an answer is one line of JSON and the decoded values. The
 bytes go through the pipes, or through memory that both processes share where the system has it (`SharedPages`).
 Nothing else is ever said, so that no value of a header gets out.
 """

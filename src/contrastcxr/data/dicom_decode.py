@@ -135,11 +135,8 @@ def _plain_value(value: object) -> int | str:
 
 def _plugin(ds: Dataset, syntax: UID, path: Path) -> str:
     """The fastest plugin that is installed for the transfer syntax."""
-    try:
-        found = get_decoder(syntax).available_plugins
-    except NotImplementedError:
-        found = ()
     wanted = PREFERRED.get(syntax, ())
+    found = get_decoder(syntax).available_plugins if wanted else ()
     if syntax == JPEGExtended12Bit and int(ds.BitsStored) <= 8:
         wanted = PREFERRED[JPEGBaseline8Bit]
     chosen = next((name for name in wanted if name in found), None)

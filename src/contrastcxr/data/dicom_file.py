@@ -19,7 +19,6 @@ from typing import Any, BinaryIO, cast
 
 import pydicom
 from pydicom import config
-from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
@@ -37,8 +36,12 @@ TABLE_BYTES = 256 << 10
 
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
 _INFLATED = b"1.2.840.10008.1.2.1"
-_LUT_DATA = Tag("LUTData")
-_PIXEL_DATA = Tag("PixelData")
+_SEQUENCES = (Tag("ModalityLUTSequence"), Tag("VOILUTSequence"))
+_MOST_BYTES: dict[int, int] = {
+    Tag("LUTData"): TABLE_BYTES,
+    **dict.fromkeys(_SEQUENCES, 16 * TABLE_BYTES),
+    Tag("PixelData"): sys.maxsize,  # metered while it was read
+}
 
 
 class TooMuchError(Exception):
@@ -155,9 +158,8 @@ def _check_values(ds: Dataset) -> None:
     """Refuse values of a size that no attribute read here has, before they become Python objects."""
     for tag in list(ds.keys()):
         element: Any = ds.get_item(tag)
-        if element.VR == "SQ" and not isinstance(element, RawDataElement):
-            for item in element.value:
-                _check_values(item)
-        most = {_LUT_DATA: TABLE_BYTES, _PIXEL_DATA: sys.maxsize}.get(tag, VALUE_BYTES)
-        if isinstance(element.value, bytes) and len(element.value) > most:
+        if isinstance(element.value, bytes) and len(element.value) > _MOST_BYTES.get(tag, VALUE_BYTES):
             raise TooMuchError(f"its attribute {Tag(tag)} takes {len(element.value):,} bytes")
+        if element.VR == "SQ" or tag in _SEQUENCES:
+            for item in ds[tag].value or ():
+                _check_values(item)

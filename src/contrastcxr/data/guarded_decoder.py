@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from contrastcxr.data.dicom_codestream import BadStreamError
 from contrastcxr.data.decode_worker import READY
+from contrastcxr.data.dicom_codestream import BadStreamError
 from contrastcxr.data.shared_pages import SharedPages
 
 BASE_SECONDS = 1.0
@@ -63,7 +63,7 @@ def decode_guarded(header: dict[str, Any], data: bytes, *, syntax: str, plugin: 
     """
     seconds = min(BASE_SECONDS + SECONDS_PER_MEGAPIXEL * header["Rows"] * header["Columns"] / 1e6, MOST_SECONDS)
     job = {"header": header, "syntax": syntax, "plugin": plugin, "seconds": seconds, "bytes": len(data)}
-    desk = _DESKS.setdefault(os.getpid(), _Desk())
+    desk = _desk()
     with desk.turn:
         if desk.worker is not None and desk.worker.process.poll() is not None:
             _stop(desk)
@@ -84,6 +84,14 @@ def decode_guarded(header: dict[str, Any], data: bytes, *, syntax: str, plugin: 
     if "refused" in answer:
         raise BadStreamError(str(answer["refused"]))
     return np.frombuffer(values, dtype=answer["dtype"]).reshape(answer["shape"])
+
+
+def _desk() -> _Desk:
+    desk = _DESKS.get(os.getpid())
+    if desk is None:
+        desk = _DESKS.setdefault(os.getpid(), _Desk())
+        atexit.register(_stop, desk)
+    return desk
 
 
 def _ask(worker: _Worker, job: bytes, data: bytes) -> tuple[dict[str, Any], bytes]:
@@ -127,13 +135,11 @@ def _started() -> _Worker:
     if process.stdout.readline() != READY:
         _end(worker)
         raise WorkerError(f"{' '.join(command[:3])} does not start")
-    atexit.register(_end, worker)
     return worker
 
 
 def _stop(desk: _Desk) -> None:
     if desk.worker is not None:
-        atexit.unregister(_end)
         _end(desk.worker)
         desk.worker = None
 

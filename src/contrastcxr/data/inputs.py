@@ -6,8 +6,11 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from contrastcxr.data.failures import Failure
 from contrastcxr.data.images import image_size
+from contrastcxr.data.lateral import looks_lateral
 from contrastcxr.data.manifest import SUFFIXES as MANIFEST_SUFFIXES
 from contrastcxr.data.manifest import parse_manifest
 from contrastcxr.data.pixels import load_pixels
@@ -49,7 +52,8 @@ def studies_from_paths(
 def with_pixels(study: Study, *, window: str | None = None) -> tuple[Study | None, list[Failure]]:
     """Return the study with the pixels of its views in memory, without the views that cannot be read.
 
-    None when no view can be read. Readings go with the views, because their boxes count views.
+    None when no view can be read. A view that its file does not name is called a lateral where it surely looks
+    like one, and marked as predicted. Readings go with the views, because their boxes count views.
 
     Args:
         study: whose views are files.
@@ -64,11 +68,19 @@ def with_pixels(study: Study, *, window: str | None = None) -> tuple[Study | Non
             failures.append(Failure.of(view.locator or view.view_id, error))
         else:
             height, width = pixels.shape
-            views.append(view.model_copy(update={"pixels": pixels, "width": width, "height": height}))
+            known = {"pixels": pixels, "width": width, "height": height, **_predicted(view, pixels)}
+            views.append(view.model_copy(update=known))
     if not views:
         return None, failures
     readings = () if failures else study.readings
     return study.model_copy(update={"views": tuple(views), "readings": readings}), failures
+
+
+def _predicted(view: View, pixels: np.ndarray) -> dict[str, str]:
+    """What the picture says of a view that its file says nothing of."""
+    if view.position != "unknown" or not looks_lateral(pixels):
+        return {}
+    return {"position": "LATERAL", "position_source": "predicted"}
 
 
 def _files(paths: Sequence[str | Path], failures: list[Failure]) -> Iterator[tuple[Path, FileKind | None]]:

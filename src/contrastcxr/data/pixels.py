@@ -39,8 +39,8 @@ def original(view: View) -> Picture:
 def load_pixels(view: View, *, window: str | None = None) -> np.ndarray:
     """Return the view's pixels, `[H, W]` float32 in [0, 1] with bone bright.
 
-    Pixels already in memory are returned as they are, after the same checks; they must not be written to. `window` is
-    the number or name of the window that a DICOM file is shown with; None takes its first.
+    Pixels already in memory are returned as they are, after the same checks; they must not be written to. `window`
+    is the number or name of the window that a DICOM file is shown with; None takes its first.
 
     Raises:
         ImageError: the pixels are missing, unreadable or not a radiograph.
