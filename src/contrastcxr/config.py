@@ -27,13 +27,21 @@ class DataConfig(_Part):
 
     source: str = Field("phantom:standard", description="`phantom:LEVEL`, `nih14-cv`, `manifest`, …")
     root: str | None = Field(None, description="the source's folder or file; none for phantoms")
-    options: dict[str, str | int] = Field({}, description="after the `?` of a data name, such as report: plain")
+    options: dict[str, str | int] = Field(
+        {}, description="settings and further roots of the source, such as report: plain or reports: /texts"
+    )
     seed: int = Field(0, description="draws phantoms and folds")
     fold: int | None = Field(None, ge=0, description="the test fold of a source with folds")
     author: str | None = Field(None, description="whose reading is learnt; none takes each study's first")
     max_views: int = Field(1, ge=1, description="views of a study that enter, frontal ones first")
     train_limit: int | None = Field(None, ge=1, description="training studies; none takes all")
     validation_limit: int | None = Field(200, ge=1, description="validation studies scored after each epoch")
+
+
+def without_places(data: Mapping[str, Any]) -> dict[str, Any]:
+    """The `data` part of a configuration without folders of this machine: its root, and options that are paths."""
+    options = {key: value for key, value in data["options"].items() if not {"/", "\\"} & set(str(value))}
+    return {**data, "root": None, "options": options}
 
 
 class TextConfig(_Part):

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mini_data import ABNORMAL, mini_study
 
-from contrastcxr.config import DataConfig
+from contrastcxr.config import DataConfig, without_places
 from contrastcxr.data.transforms import Preprocess
 from contrastcxr.errors import ConfigError, DatasetError
 from contrastcxr.form import Author, Reading, Report
@@ -121,6 +121,19 @@ def test_a_data_name_says_source_place_split_and_options() -> None:
     config = DataConfig(source="nih14-cv", root="/data/nih14", fold=2, options={"report": "plain"})
     assert data_name(config, split="train") == "nih14-cv:/data/nih14/train?report=plain&seed=0&fold=2"
     assert data_name(DataConfig(seed=3), split="test") == "phantom:standard/test?seed=3"
+
+
+def test_further_roots_follow_the_root_and_only_known_parameters_are_named() -> None:
+    options = {"subset": "findings", "reports": "/txt", "images": "any"}
+    config = DataConfig(source="mimic_cxr", root="/jpg", options=options)
+    assert data_name(config, split="train") == "mimic_cxr:/jpg,subset=findings,reports=/txt/train?images=any"
+    assert data_name(DataConfig(source="manifest", root="a.jsonl"), split="test") == "manifest:a.jsonl/test"
+
+
+def test_a_configuration_that_travels_names_no_folder() -> None:
+    config = DataConfig(source="mimic_cxr", root="/jpg", options={"subset": "findings", "reports": "/txt"})
+    kept = without_places(config.model_dump())
+    assert (kept["root"], kept["options"], kept["source"]) == (None, {"subset": "findings"}, "mimic_cxr")
 
 
 def test_a_place_for_drawn_studies_is_refused(tmp_path: Path) -> None:
