@@ -136,7 +136,7 @@ def _flat(path: Path, entries: Iterable[Any]) -> Iterator[tuple[str, str, Any]]:
                 f"{path} sample {number}: split {json.dumps(name)}; expected {_NAMES}; a list without splits is "
                 "not an annotation file"
             )
-        yield SPLITS[name], f"sample {number}", entry
+        yield SPLITS[str(name)], f"sample {number}", entry
 
 
 def _sample(path: Path, place: str, split: str, entry: Any) -> Sample:
