@@ -227,11 +227,12 @@ def test_contrast_has_a_colour_for_each_sign() -> None:
     assert alike[3] > 1.5 * apart[3] > 0
 
 
-def test_the_status_bar_tells_warnings_from_remarks_and_from_pictures_that_were_not_measured(study: Study) -> None:
+def test_the_status_bar_tells_warnings_from_remarks_and_from_pictures_that_were_not_measured(
+    reading: Reading, study: Study
+) -> None:
     warning = Flag(kind="quality", message="view 1: too dark: mean grey value 0.20, limit 0.38", value=0.2)
     remark = Flag(kind="orientation", message="view 1: projection not stated (PA, AP or lateral)")
     unmeasured = Flag(kind="not_assessed", message="input quality")
-    reading = hand_made_reading()
     bars = {
         flags: visible(to_html(reading.model_copy(update={"flags": flags}), study))
         for flags in ((warning, remark, warning), (unmeasured,), (remark, unmeasured), ())
@@ -240,7 +241,7 @@ def test_the_status_bar_tells_warnings_from_remarks_and_from_pictures_that_were_
     assert all(f"Quality {words} " in bar for words, bar in zip(wanted, bars.values(), strict=True))
 
 
-def test_a_warning_stands_on_the_page_with_its_number_and_limit(study: Study) -> None:
+def test_a_warning_stands_on_the_page_with_its_number_and_limit(reading: Reading, study: Study) -> None:
     warning = Flag(kind="quality", message="view 1: too dark: mean grey value 0.20, limit 0.38", value=0.2)
-    page = visible(to_html(hand_made_reading().model_copy(update={"flags": (warning,)}), study))
+    page = visible(to_html(reading.model_copy(update={"flags": (warning,)}), study))
     assert "too dark: mean grey value 0.20, limit 0.38" in page
