@@ -7,7 +7,6 @@ thresholds, pool rows, sources.  Nothing in the file can run code.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,11 +17,11 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
 from contrastcxr.assemble import build_system, further_stages
-from contrastcxr.config import SystemConfig, parse_config
+from contrastcxr.config import SystemConfig, parse_config, without_places
 from contrastcxr.data.quality import QualityReference
 from contrastcxr.data.transforms import Preprocess
 from contrastcxr.errors import CheckpointError, ConfigError, UnknownNameError
-from contrastcxr.files import atomic_write
+from contrastcxr.files import CHECKPOINT_SUFFIX, atomic_write, known_checkpoints
 from contrastcxr.models.encoders import build_encoder
 from contrastcxr.models.pool import NormalityPool
 from contrastcxr.models.system import ReportSystem
@@ -30,13 +29,10 @@ from contrastcxr.text.tokenizer import Tokenizer
 
 FORMAT = "contrastcxr.checkpoint"
 FORMAT_VERSION = 1
-SUFFIX = ".safetensors"
 PICKLES = (".ckpt", ".pth", ".pt", ".bin", ".pkl")
 POOL_KEY = "pool.raw"
 PATCH_POOL_KEY = "patch_pool.raw"
 QUALITY_PREFIX = "quality."
-_BUNDLED = Path(__file__).parent / "checkpoints"
-_CHECKOUT_MODELS = Path(__file__).parents[2] / "models"
 
 SaveDtype = Literal["float16", "float32"]
 
@@ -160,7 +156,7 @@ def _stored(name: str, value: Tensor, dtype: SaveDtype) -> Tensor:
 def _portable(config: SystemConfig) -> dict[str, Any]:
     """The configuration without the folder its data lay in: a checkpoint travels and names no machine's place."""
     values = config.to_dict()
-    return {**values, "data": {**values["data"], "root": None}}
+    return {**values, "data": without_places(values["data"])}
 
 
 def _to_metadata(checkpoint: Checkpoint) -> dict[str, str]:
@@ -217,22 +213,6 @@ def load_checkpoint(name_or_path: str | Path, *, allow_pickle: bool = False) -> 
     return _from_metadata(metadata, state, path)
 
 
-def model_folders() -> tuple[Path, ...]:
-    """Where models are looked for by name: `$CONTRASTCXR_MODELS`, the package, and `models/` of a checkout."""
-    own = os.environ.get("CONTRASTCXR_MODELS")
-    return (*([Path(own)] if own else []), _BUNDLED, _CHECKOUT_MODELS)
-
-
-def known_checkpoints() -> dict[str, Path]:
-    """Checkpoints that can be read by name, and their files; the first folder that has a name wins."""
-    found: dict[str, Path] = {}
-    for folder in model_folders():
-        for path in (*sorted(folder.glob(f"*{SUFFIX}")), *sorted(folder.glob(f"*/*{SUFFIX}"))):
-            if path.parent == folder or path.parent.name == path.stem:
-                found.setdefault(path.stem, path)
-    return found
-
-
 def find_checkpoint(name_or_path: str | Path) -> Path:
     """The file of a checkpoint given by path, run folder or name.
 
@@ -242,7 +222,7 @@ def find_checkpoint(name_or_path: str | Path) -> Path:
     path = Path(name_or_path)
     if path.is_file():
         return path
-    inside = path / f"checkpoint{SUFFIX}"
+    inside = path / f"checkpoint{CHECKPOINT_SUFFIX}"
     if inside.is_file():
         return inside
     known = known_checkpoints()
@@ -324,10 +304,10 @@ def _from_training_state(path: Path, *, allow_pickle: bool) -> Checkpoint:
     """The weights of a training state with the metadata of the checkpoint beside it."""
     if not allow_pickle:
         raise CheckpointError(
-            f"{path}: a pickle can run code and is not read; give the run folder's checkpoint{SUFFIX}, "
+            f"{path}: a pickle can run code and is not read; give the run folder's checkpoint{CHECKPOINT_SUFFIX}, "
             "or allow it with --allow-pickle (weights only)"
         )
-    beside = path.parent / f"checkpoint{SUFFIX}"
+    beside = path.parent / f"checkpoint{CHECKPOINT_SUFFIX}"
     if not beside.is_file():
         raise CheckpointError(
             f"{path}: expected {beside.name} beside it for vocabulary and configuration, found none"

@@ -1,4 +1,4 @@
-"""Writing a file whole or not at all, and where files of the cache go."""
+"""Writing a file whole or not at all, and where the files of the cache and of models are."""
 
 from __future__ import annotations
 
@@ -114,3 +114,27 @@ def free_bytes(folder: Path) -> int:
         return shutil.disk_usage(folder).free
     except OSError as error:
         raise OutputError(f"{folder}: {error.strerror or error}; choose another folder with --cache") from None
+
+
+CHECKPOINT_SUFFIX = ".safetensors"
+_BUNDLED = Path(__file__).parent / "checkpoints"
+_CHECKOUT_MODELS = Path(__file__).parents[2] / "models"
+
+
+def model_folders() -> tuple[Path, ...]:
+    """Where models are looked for by name: `$CONTRASTCXR_MODELS`, the package, and `models/` of a checkout."""
+    own = os.environ.get("CONTRASTCXR_MODELS")
+    return (*([Path(own)] if own else []), _BUNDLED, _CHECKOUT_MODELS)
+
+
+def known_checkpoints() -> dict[str, Path]:
+    """Checkpoints that can be read by name, and their files; the first folder that has a name wins."""
+    found: dict[str, Path] = {}
+    for folder in model_folders():
+        for path in (
+            *sorted(folder.glob(f"*{CHECKPOINT_SUFFIX}")),
+            *sorted(folder.glob(f"*/*{CHECKPOINT_SUFFIX}")),
+        ):
+            if path.parent == folder or path.parent.name == path.stem:
+                found.setdefault(path.stem, path)
+    return found

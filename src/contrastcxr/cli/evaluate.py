@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from contrastcxr.cli import output
+from contrastcxr.cli import complete, output
 from contrastcxr.errors import RequestError
 
 if TYPE_CHECKING:
@@ -22,8 +22,13 @@ SHOWN = ("bleu_4", "rouge_l", "cider", "positive_f1", "auc_mean")
 
 
 def evaluate(
-    model: Annotated[str | None, typer.Argument(help="A bundled name, a checkpoint or a run folder.")] = None,
-    data: Annotated[str, typer.Option("--data", help="A data name, such as phantom:standard.")] = ...,  # type: ignore[assignment]
+    model: Annotated[
+        str | None,
+        typer.Argument(help="A bundled name, a checkpoint or a run folder.", autocompletion=complete.models),
+    ] = None,
+    data: Annotated[
+        str, typer.Option("--data", help="A data name, such as phantom:standard.", autocompletion=complete.sources)
+    ] = ...,  # type: ignore[assignment]
     readings: Annotated[
         Path | None,
         typer.Option("--readings", help="Readings instead of a model: JSON lines of study_id and text."),

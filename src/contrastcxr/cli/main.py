@@ -40,7 +40,7 @@ def build_app() -> typer.Typer:
         name="contrastcxr",
         help="Reads chest radiographs by contrast. Research use; not a medical device.",
         no_args_is_help=True,
-        add_completion=False,
+        add_completion=True,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 
 from contrastcxr.cli import output
 from contrastcxr.errors import CheckpointError
+from contrastcxr.files import known_checkpoints
 
 OURS = "Apache-2.0"
 PAPERS = {
@@ -54,7 +55,7 @@ def _parts() -> Iterator[Known]:
 
 
 def _checkpoints() -> Iterator[Known]:
-    from contrastcxr.checkpoint import known_checkpoints, load_checkpoint
+    from contrastcxr.checkpoint import load_checkpoint
 
     for name, path in known_checkpoints().items():
         try:

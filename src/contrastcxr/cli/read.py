@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from contrastcxr.cli import output
+from contrastcxr.cli import complete, output
 from contrastcxr.cli.output import Output
 from contrastcxr.cli.reading import DEFAULT_MODEL, Done, open_desk
 
@@ -25,13 +25,21 @@ def read(
         typer.Argument(metavar="PATH", help="DICOM files or folders, PNG or JPEG files, a manifest."),
     ],
     model: Annotated[
-        str, typer.Option("--model", "-m", help="A bundled name, a file or a run folder.")
+        str,
+        typer.Option(
+            "--model", "-m", help="A bundled name, a file or a run folder.", autocompletion=complete.models
+        ),
     ] = DEFAULT_MODEL,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the readings.")] = Path("readings"),
     formats: Annotated[str, typer.Option("--format", "-f", help="html, json, or both.")] = "html,json",
     pool_root: Annotated[
         list[str] | None,
-        typer.Option("--pool-root", metavar="NAME:PATH", help="Show the normals compared with, from this data."),
+        typer.Option(
+            "--pool-root",
+            metavar="NAME:PATH",
+            help="Show the normals compared with, from this data.",
+            autocompletion=complete.sources,
+        ),
     ] = None,
     keep_ids: Annotated[
         bool, typer.Option("--keep-ids", help="Keep the identifiers of DICOM studies instead of hashes.")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from contrastcxr.cli import output
+from contrastcxr.cli import complete, output
 from contrastcxr.errors import RequestError
 from contrastcxr.files import default_cache
 
@@ -17,7 +17,9 @@ SOME_FAILED = 1
 def reproduce(
     paper: Annotated[str, typer.Argument(help="contrastive-attention, cia-net, wcl or cross-attention.")],
     table: Annotated[str, typer.Argument(help="A table of the paper; `first` is our own first experiment.")],
-    data: Annotated[str, typer.Option("--data", help="phantom:standard, or nih14-cv:/path.")] = "phantom:standard",
+    data: Annotated[
+        str, typer.Option("--data", help="phantom:standard, or nih14-cv:/path.", autocompletion=complete.sources)
+    ] = "phantom:standard",
     rows: Annotated[
         str, typer.Option("--rows", help="Comma between rows, such as nic-none,nic-normal; default all.")
     ] = "",

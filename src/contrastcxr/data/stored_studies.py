@@ -5,9 +5,9 @@ A list of 377,110 `Study` objects takes gigabytes, and each worker process would
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import overload
+from typing import TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from contrastcxr.errors import DatasetError
 from contrastcxr.files import atomic_write
 from contrastcxr.form import Study
+
+T = TypeVar("T")
 
 
 class StoredStudies(Sequence[Study]):
@@ -82,3 +84,27 @@ def write_studies(path: Path, studies: Iterable[Study]) -> None:
 def study_line(study: Study) -> str:
     """The study as a line that a manifest takes, its line break included."""
     return study.model_dump_json(exclude_defaults=True) + "\n"
+
+
+class Mapped(Sequence[T]):
+    """What a function makes of each study, made when it is asked for and not kept."""
+
+    def __init__(self, studies: Sequence[Study], make: Callable[[Study], T]) -> None:
+        self._studies = studies
+        self._make = make
+
+    def __len__(self) -> int:
+        return len(self._studies)
+
+    @overload
+    def __getitem__(self, index: int) -> T: ...
+    @overload
+    def __getitem__(self, index: slice) -> Mapped[T]: ...
+    def __getitem__(self, index: int | slice) -> T | Mapped[T]:
+        """What is made of one study, or a sequence over some of them."""
+        if isinstance(index, slice):
+            return Mapped(self._studies[index], self._make)
+        return self._make(self._studies[index])
+
+    def __iter__(self) -> Iterator[T]:
+        return map(self._make, self._studies)
