@@ -11,7 +11,8 @@ _BORDER = re.compile(
     r"""
     [.?!\n](?:
         (?<=\n)(?: [ \t]*\n                                        # an empty line
-                 | (?=[ \t]*(?:[-*\u2022]|\d{1,2}[.)])\s) )        # the next entry of a list
+                 | (?=[ \t]*(?:[-*\u2022]|\d{1,2}[.)])\s)           # the next entry of a list
+                 | (?=[ \t]*[A-Z][a-z]) )                          # a line that begins like a sentence
       | (?<!\n)(?<!\bvs\.)(?<!\b[Dd]r\.)(?<!\bapprox\.)
         [.?!]*(?=\s|$|[A-Z])                                       # a full stop, even with no space behind it
     )\s*
@@ -24,8 +25,8 @@ _LONGEST = 2000  # characters; what is longer is no sentence, and would take tim
 def sentences(text: str, start: int = 0, end: int | None = None) -> Iterator[tuple[int, str]]:
     """The sentences of `text[start:end]`, each with the place of its first character in `text`.
 
-    A decimal point ends nothing. A line break ends a sentence only before an empty line or a list entry. What is
-    longer than any sentence is cut at a space.
+    A decimal point ends nothing. A line break ends a sentence before an empty line, a list entry or a
+    capital and a small letter. What is longer than any sentence is cut at a space.
     """
     end = len(text) if end is None else end
     at = start

@@ -1,0 +1,125 @@
+"""Report texts from files: each form, and every way in which one may be wrong."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+
+from contrastcxr.errors import InputError, RequestError
+from contrastcxr.text.report_files import Form, ReportTexts, check_form
+
+
+def read(content: bytes, name: str = "standard input", form: Form | None = None) -> tuple[list[str], list[str]]:
+    failures: list[InputError] = []
+    texts = ReportTexts(on_failure=failures.append, form=form)
+    found = [f"{one.study_id}={one.text}" for one in texts.stream(io.BytesIO(content), name=name, study_id="it")]
+    return found, [str(failure) for failure in failures]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'{"study_id": "a", "text": "No effusion."}\n\n{"text": "Edema.", "study_id": 7, "more": 1}\n',
+        b"study_id,text\na,No effusion.\n\n7,Edema.\n",
+        b'\xef\xbb\xbfother,text,study_id\r\n-,"No effusion.",a\r\n-,Edema.,7\r\n',
+        b'\xef\xbb\xbf{"study_id": "a", "text": "No effusion."}\n{"study_id": "7", "text": "Edema."}',
+    ],
+)
+def test_the_form_shows_in_the_first_line(content: bytes) -> None:
+    assert read(content) == (["a=No effusion.", "7=Edema."], [])
+
+
+def test_anything_else_is_one_report() -> None:
+    assert read(b"No effusion,\nno edema.\n") == (["it=No effusion,\nno edema.\n"], [])
+
+
+def test_the_name_and_then_the_option_decide_before_the_content() -> None:
+    content = b"study_id,text\na,b\n"
+    assert read(content, name="x.txt")[0] == ["it=study_id,text\na,b\n"]
+    assert read(content, name="x.txt", form="csv")[0] == ["a=b"]
+    assert read(b"study_id\ttext\na\tb, c\n", name="x.tsv")[0] == ["a=b, c"]
+
+
+def test_a_cell_may_hold_line_breaks() -> None:
+    assert read(b'study_id,text\na,"No effusion.\nNo edema."\n')[0] == ["a=No effusion.\nNo edema."]
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (b"{bad", "line 2: not JSON"),
+        (b"[1]", "line 2: expected"),
+        (b'{"study_id": "b"}', "line 2: lacks text"),
+        (b'{"text": "Edema."}', "line 2: lacks study_id"),
+        (b"{}", "line 2: lacks study_id and text"),
+        (b'{"study_id": "b", "text": null}', "line 2: study_id must be"),
+        (b'{"study_id": true, "text": "Edema."}', "line 2: study_id must be"),
+        (b'{"study_id": "", "text": "Edema."}', "line 2: has no study_id"),
+        (b'{"study_id": "b", "text": " "}', "line 2: the report of study 'b' is empty"),
+        (b'{"study_id": "a", "text": "Edema."}', "line 2: study 'a' comes a second time"),
+        (b'{"study_id": "b", "text": "\xff"}', "line 2: is not UTF-8 text (byte 0xff at 27)"),
+        (b'{"study_id": "b", "text": "\\ud800"}', "line 2: holds bytes that are not UTF-8"),
+    ],
+)
+def test_a_bad_json_line_is_named_and_the_rest_is_read(line: bytes, said: str) -> None:
+    before, after = b'{"study_id": "a", "text": "x"}\n', b'\n{"study_id": "c", "text": "y"}\n'
+    found, failures = read(before + line + after, name="x.jsonl")
+    assert found == ["a=x", "c=y"]
+    assert len(failures) == 1
+    assert f"x.jsonl {said}" in failures[0]
+    assert "\n" not in failures[0]
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        (b"b", "row 3: has 1 cells"),
+        (b"b,", "row 3: the report of study 'b' is empty"),
+        (b",Edema.", "row 3: has no study_id"),
+        (b"a,Edema.", "row 3: study 'a' comes a second time"),
+        (b"b,\xff", "row 3: holds bytes that are not UTF-8"),
+    ],
+)
+def test_a_bad_row_is_named_and_the_rest_is_read(row: bytes, said: str) -> None:
+    found, failures = read(b"study_id,text\na,x\n" + row + b"\nc,y\n", name="x.csv")
+    assert found == ["a=x", "c=y"]
+    assert len(failures) == 1
+    assert f"x.csv {said}" in failures[0]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "has no column study_id and no text (found nothing)"),
+        (b"study_id,report\na,x\n", "has no column text (found study_id, report)"),
+        (b"id,text\na,x\n", "has no column study_id (found id, text)"),
+    ],
+)
+def test_a_table_without_the_columns_fails_whole(content: bytes, said: str) -> None:
+    found, failures = read(content, name="x.csv")
+    assert found == []
+    assert len(failures) == 1
+    assert said in failures[0]
+
+
+def test_plain_text_that_is_not_utf8_fails() -> None:
+    assert read(b"caf\xe9") == ([], ["standard input: is not UTF-8 text (byte 0xe9 at 3); save it as UTF-8"])
+
+
+def test_a_file_that_is_not_there_is_named_and_the_next_is_read(tmp_path: Path) -> None:
+    (tmp_path / "b.txt").write_text("Edema.")
+    failures: list[InputError] = []
+    texts = ReportTexts(on_failure=failures.append)
+    found = list(texts.files([tmp_path / "a.txt", tmp_path, tmp_path / "b.txt"]))
+    assert [one.study_id for one in found] == ["b"]
+    assert len(failures) == 2
+    assert str(tmp_path / "a.txt") in str(failures[0])
+
+
+def test_an_unknown_form_is_refused() -> None:
+    assert check_form(None) is None
+    assert check_form("csv") == "csv"
+    with pytest.raises(RequestError, match="unknown input format 'xml'; expected one of jsonl, csv, text"):
+        check_form("xml")
