@@ -289,6 +289,28 @@ def test_one_table_without_the_other_names_it(tmp_path: Path) -> None:
         IuXray(tmp_path).studies()
 
 
+def test_one_table_of_the_pair_still_helps_another_layout(tmp_path: Path) -> None:
+    write_kaggle(write_r2gen(tmp_path / "a"))
+    (tmp_path / "a" / "indiana_projections.csv").unlink()
+    source = IuXray(tmp_path / "a")
+    assert (source.layouts, is_normal(source.studies("train")[0])) == (("r2gen",), True)
+    write_kaggle(write_openi(tmp_path / "b"))
+    (tmp_path / "b" / "indiana_reports.csv").unlink()
+    study = by_id(IuXray(tmp_path / "b"))["CXR1"]
+    assert [view.position for view in study.views] == ["unknown", "LATERAL"]
+
+
+def test_a_stream_tells_what_its_split_lacks(tmp_path: Path) -> None:
+    source = IuXray(write_r2gen(tmp_path))
+    gone = tmp_path / "images" / "CXR2_IM-0652" / "0.png"
+    gone.unlink()
+    told: list[str] = []
+    assert len(list(source.stream("train", on_missing=told.append))) == 1
+    assert told == []
+    assert [len(s.views) for s in source.stream("test", on_missing=told.append)] == [1]
+    assert told == [str(gone)]
+
+
 def test_without_the_package_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("contrastcxr.data.packaged.find_spec", lambda _: None)
     with pytest.raises(MissingExtraError, match=r"contrastcxr\[xrv\]"):

@@ -8,6 +8,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+from iu_files import samples as iu_samples
 from mimic_files import ROWS, TEXTS, folder, write_mimic, write_split
 
 from contrastcxr.data import load_studies, open_source
@@ -217,6 +218,20 @@ def write_annotation(path: Path) -> Path:
         lists[name].append({**sample, "image_path": [image], "split": name})
     path.write_text(json.dumps(lists))
     return path
+
+
+def test_an_annotation_of_other_data_or_with_a_study_in_two_splits_is_refused(mimic: str, tmp_path: Path) -> None:
+    path = tmp_path / "annotation.json"
+    path.write_text(json.dumps(iu_samples()))
+    with pytest.raises(DatasetError, match=r"train sample 1 .*no study_id and subject_id; expected R2Gen's"):
+        load_studies(f"{mimic},annotation={path}")
+    lists = json.loads(write_annotation(path).read_text())
+    lists["val"].append({**lists["train"].pop(1), "split": "val"})
+    path.write_text(json.dumps(lists))
+    with pytest.raises(
+        DatasetError, match="study 50000001 is in train and validation; expected one"
+    ):
+        load_studies(f"{mimic},annotation={path}")
 
 
 def edit(path: Path, old: str, new: str) -> None:

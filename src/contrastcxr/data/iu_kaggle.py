@@ -29,10 +29,26 @@ def read_reports(folder: Path) -> list[IuReport]:
     for name in (REPORTS, PROJECTIONS):
         if not (folder / name).is_file():
             raise DatasetError(f"{folder}: holds no {name}; {REPORTS} and {PROJECTIONS} go together; add it")
-    table = read_table(folder / REPORTS, ("uid", "MeSH", *_SECTIONS))
-    rows = _by_uid(table)
+    table, rows = _texts(folder)
     pictures = _pictures(folder / PROJECTIONS, rows)
     return [_report(table, uid, row, tuple(pictures.get(uid, ()))) for uid, row in rows.items()]
+
+
+def read_texts(folder: Path) -> list[IuReport]:
+    """The reports of the first table alone, without images; none where it is not there.
+
+    Raises:
+        DatasetError: a row is wrong.
+    """
+    if not (folder / REPORTS).is_file():
+        return []
+    table, rows = _texts(folder)
+    return [_report(table, uid, row, ()) for uid, row in rows.items()]
+
+
+def _texts(folder: Path) -> tuple[Table, dict[str, Row]]:
+    table = read_table(folder / REPORTS, ("uid", "MeSH", *_SECTIONS))
+    return table, _by_uid(table)
 
 
 def positions(folder: Path) -> dict[str, Position]:

@@ -213,11 +213,11 @@ class IuXray(Source):
         if self._packaged:
             packaged_file(iu_openi.ARCHIVE, f"iu_xray:{PACKAGE}")
             return ("openi",)
-        there = {
-            "openi": bool(self._xml_folder) or (self.root / iu_openi.ARCHIVE).is_file(),
-            "kaggle": any((self.root / name).is_file() for name in (iu_kaggle.REPORTS, iu_kaggle.PROJECTIONS)),
-            "r2gen": self._annotation_path is not None,
-        }
+        xml = bool(self._xml_folder) or (self.root / iu_openi.ARCHIVE).is_file()
+        r2gen = self._annotation_path is not None
+        tables = [(self.root / name).is_file() for name in (iu_kaggle.REPORTS, iu_kaggle.PROJECTIONS)]
+        # One of the pair alone still helps another layout; by itself it is read, to say that the other is missing.
+        there = {"openi": xml, "kaggle": all(tables) or (any(tables) and not (xml or r2gen)), "r2gen": r2gen}
         found = tuple(layout for layout in LAYOUTS if there[layout])
         if not found:
             raise DatasetError(
@@ -289,7 +289,8 @@ class IuXray(Source):
     @cached_property
     def _complete(self) -> Mapping[str, IuReport]:
         whole = next((layout for layout in self.layouts if layout != "r2gen"), None)
-        return {report.uid: report for report in self._reports_of(whole)} if whole else {}
+        found = self._reports_of(whole) if whole else iu_kaggle.read_texts(self.root)
+        return {report.uid: report for report in found}
 
     @cached_property
     def _annotation(self) -> Annotation | None:
