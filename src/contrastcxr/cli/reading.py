@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from contrastcxr.errors import InputError, OutputError, RequestError
+from contrastcxr.files import clear_parts
 
 if TYPE_CHECKING:
     from contrastcxr.data.failures import Failure
@@ -143,7 +144,9 @@ class Desk:
 
         readings = self.reader.read_batch([each.study for each in loaded]) if loaded else []
         for each, plain in zip(loaded, readings, strict=True):
-            reading = plain.model_copy(update={"flags": (*each.flags, *plain.flags)})
+            shown = {} if self.window is None else {"window": self.window}
+            known = {"flags": (*each.flags, *plain.flags), "provenance": {**plain.provenance, **shown}}
+            reading = plain.model_copy(update=known)
             positions = " + ".join(view.position for view in each.study.views)
             try:
                 yield Done(reading, positions, self._write(reading, each.study))
@@ -191,6 +194,8 @@ def open_desk(
 
     _check_device(device)
     reader = Reader.from_checkpoint(model, device=device, dtype=dtype, seed=seed, allow_pickle=allow_pickle)
+    if out is not None:
+        clear_parts(Path(out))  # of a run that was killed
     return Desk(reader, writers, None if out is None else Path(out), window)
 
 
