@@ -32,3 +32,21 @@ def test_canonical_names_map_to_chexpert_where_it_has_one(name: str, chexpert: s
 def test_an_unknown_label_set_names_the_nearest() -> None:
     with pytest.raises(UnknownNameError, match="did you mean 'nih14'"):
         labels.label_set("nih4")
+
+
+def test_vindr_names_become_canonical() -> None:
+    assert labels.from_vindr("Nodule/Mass") == "Lung Lesion"
+    assert labels.from_vindr("Rib fracture") == labels.from_vindr("Clavicle fracture") == "Fracture"
+    with pytest.raises(UnknownNameError, match="did you mean 'Cardiomegaly'"):
+        labels.from_vindr("Cardiomegalie")
+
+
+def test_a_pneumonia_is_everything_it_is_a_kind_of() -> None:
+    assert labels.kinds_of(labels.from_covid("H1N1")) == (
+        "Pneumonia",
+        "Viral Pneumonia",
+        "Influenza Pneumonia",
+        "H1N1 Pneumonia",
+    )
+    assert labels.kinds_of("Edema") == ("Edema",)
+    assert {labels.to_chexpert(name) for name in labels.PNEUMONIAS} == {"Pneumonia"}
