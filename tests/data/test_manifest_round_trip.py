@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from iu_files import write_openi
+from mimic_files import write_mimic
 from mini_chexpert import write_chexpert
 from mini_covid import write_covid
 from mini_rsna import write_rsna
@@ -12,8 +14,12 @@ from mini_vindr import write_vindr
 
 from contrastcxr.data.chexpert import CheXpert
 from contrastcxr.data.covid import Covid
+from contrastcxr.data.iu_xray import IuXray
 from contrastcxr.data.manifest import Manifest
 from contrastcxr.data.manifest_writing import CELL_LIMIT, write_manifest
+from contrastcxr.data.mimic_cxr import MimicCxr, MimicRoots
+from contrastcxr.data.nih14 import Nih14
+from contrastcxr.data.phantom_source import Phantoms
 from contrastcxr.data.rsna import Rsna
 from contrastcxr.data.source import Source
 from contrastcxr.data.vindr import VinDr
@@ -27,7 +33,16 @@ READERS: dict[str, Callable[[Path], Source]] = {
     "covid": lambda folder: Covid(write_covid(folder)),
     "rsna": lambda folder: Rsna(write_rsna(folder)),
     "vindr": lambda folder: VinDr(write_vindr(folder)),
+    "iu_xray": lambda folder: IuXray(written(write_openi, folder), images="any"),
+    "mimic_cxr": lambda folder: MimicCxr(MimicRoots(written(write_mimic, folder)), images="any"),
+    "phantom": lambda _: Phantoms("smoke", limit=2),
 }
+
+
+def written(write: Callable[[Path], object], folder: Path) -> Path:
+    """The folder, once the miniature is written there."""
+    write(folder)
+    return folder
 
 
 @pytest.mark.parametrize("name", READERS)
@@ -36,7 +51,13 @@ def test_studies_come_back_equal_from_every_format(name: str, tmp_path: Path) ->
     for suffix in SUFFIXES:
         path = tmp_path / f"studies.{suffix}"
         assert write_manifest(studies, path) == len(studies)
-        assert Manifest(path).studies() == studies
+        assert Manifest(path, images="any").studies() == studies
+
+
+def test_nih_comes_back_equal(nih: Path) -> None:
+    studies = Nih14(nih).studies()
+    write_manifest(studies, nih / "m.parquet")
+    assert Manifest(nih / "m.parquet").studies() == studies
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
