@@ -15,7 +15,7 @@ CHANNELS = 24
 
 
 def chest_like(seed: int, side: int = 96) -> np.ndarray:
-    """Two dark lungs, bright heart and belly, dark air above the shoulders, a white marker of some size."""
+    """Two dark lungs, bright heart and belly, dark air above the shoulders, some white at the foot."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[0 : 1 : side * 1j, 0 : 1 : side * 1j]
     dx, dy = rng.normal(0, 0.01, 2)
@@ -25,7 +25,7 @@ def chest_like(seed: int, side: int = 96) -> np.ndarray:
     grey = 0.55 - 0.35 * lungs + 0.2 * heart + 0.2 * belly - 0.4 * air
     grey = 0.5 + (grey - 0.5) * rng.uniform(0.8, 1.1) + rng.uniform(-0.04, 0.04)
     grey = np.clip(grey + rng.normal(0, 0.01, grey.shape), 0.01, 0.99).astype(np.float32)
-    grey[4, 4 : 4 + rng.integers(2, 20)] = 1.0
+    grey.reshape(-1)[-int(rng.integers(10, 400)) :] = 1.0
     return np.asarray(grey)
 
 

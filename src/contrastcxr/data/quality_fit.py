@@ -106,7 +106,8 @@ def _practice(small: Tensor, kind: int, generator: torch.Generator) -> tuple[Ten
     upright, uncut = torch.zeros(n), torch.zeros(n, 4)
     if kind < 2:
         degrees = (torch.rand(n, generator=generator) * 2 - 1) * TILTS
-        seen = tilted(small, degrees, black_corners=kind == 1)
+        # Corners are filled with 0, which is black only where black is 0: thumbnails are of normalised pictures.
+        seen = tilted(small - small.amin((1, 2), keepdim=True), degrees, black_corners=kind == 1)
         return seen, torch.cat([degrees[:, None], uncut], 1)
     cuts = _some_sides(n, generator) if kind == 2 else torch.rand(n, 1, generator=generator).expand(n, 4) * 0.3
     return cut(small, cuts), torch.cat([upright[:, None], cuts], 1)
