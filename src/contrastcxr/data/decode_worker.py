@@ -32,6 +32,7 @@ except ImportError:  # Windows has no such limits; there the time alone is limit
     resource = None  # type: ignore[assignment]
 
 READY = b"ready\n"
+LIMITS_TIME = resource is not None
 MEMORY = 2 << 30
 """Bytes of address space that decoding may take (ours)."""
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from contrastcxr.data.decode_worker import READY
+from contrastcxr.data.decode_worker import LIMITS_TIME, READY
 from contrastcxr.data.dicom_codestream import BadStreamError
 from contrastcxr.data.shared_pages import SharedPages
 
@@ -26,8 +26,8 @@ BASE_SECONDS = 1.0
 SECONDS_PER_MEGAPIXEL = 0.75
 MOST_SECONDS = 8.0
 """Processor time that a picture may take (ours); JPEG 2000, the slowest, takes up to 0.4 s a megapixel."""
-_PATIENCE = 4.0
-"""How much longer than that we wait by the clock, for a busy machine."""
+_PATIENCE = 10.0 if LIMITS_TIME else 1.5
+"""How much longer than that we wait by the clock: long on a busy machine, if the worker limits itself."""
 
 
 class WorkerError(Exception):
