@@ -89,7 +89,8 @@ def layout(small: Tensor) -> Tensor:
     """Return `[n, LAYOUT, LAYOUT]` of `[n, s, s]` with mean 0 and norm 1: brightness and contrast are gone."""
     seen = _resized(small, LAYOUT)
     centred: Tensor = seen - seen.mean((1, 2), keepdim=True)
-    return centred / centred.flatten(1).norm(dim=1)[:, None, None].clamp_min(1e-6)
+    length: Tensor = centred.flatten(1).norm(dim=1)
+    return centred / length[:, None, None].clamp_min(1e-6)
 
 
 def _resized(pictures: Tensor, side: int) -> Tensor:
