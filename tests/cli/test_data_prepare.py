@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+def test_prepare_says_the_size_first_and_where_it_went(command: Any, pictures: Path, tmp_path: Path) -> None:
+    ran = command("data", "prepare", pictures, "--cache", tmp_path / "cache", "--size", 64, "--workers", 1)
+    assert ran.status == 0
+    assert "2 to make, 64×64, 0 MB in" in ran.err.splitlines()[1]
+    folder = Path(ran.out.strip())
+    assert folder.parent == tmp_path / "cache" / "prepared"
+    assert (folder / "pictures-64" / "00000.npy").is_file()
+
+
+def test_what_cannot_be_read_is_listed_and_the_status_is_1(command: Any, pictures: Path, tmp_path: Path) -> None:
+    manifest = tmp_path / "studies.jsonl"
+    rows = [{"study_id": name, "image": f"in/{name}.png"} for name in ("first", "second", "third", "gone")]
+    manifest.write_text("\n".join(json.dumps(row) for row in rows))
+    (pictures / "third.png").write_bytes(b"words")
+    ran = command("data", "prepare", f"manifest:{manifest}", "--out", tmp_path / "cache", "--json")
+    assert ran.status == 1
+    made = json.loads(ran.out)
+    assert (made["studies"], made["pictures"], made["made"]) == (3, 3, 1)
+    assert "third.png" in made["unreadable"][0]
+    assert "gone.png" in made["missing"][0]
+    assert "unreadable: " in ran.err
+    assert "1 missing" in ran.err
+
+
+def test_a_disk_without_room_is_refused_in_one_line(
+    command: Any, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from contrastcxr.data import preparing
+
+    monkeypatch.setattr(preparing, "free_bytes", lambda _: 100)
+    ran = command("data", "prepare", pictures, "--cache", tmp_path / "cache")
+    assert ran.status == 1
+    assert ran.err.splitlines()[-1].startswith("error: ")
+    assert "a smaller --size" in ran.err
+
+
+def test_an_unknown_source_is_a_wrong_request(command: Any, tmp_path: Path) -> None:
+    ran = command("data", "prepare", "nih41:/x", "--cache", tmp_path)
+    assert ran.status == 2
+    assert "did you mean 'nih14'" in ran.err
+    assert not list(tmp_path.iterdir())
+
+
+def test_data_list_says_options_parameters_terms_and_where(command: Any) -> None:
+    rows = {row["name"]: row for row in json.loads(command("data", "list", "--json").out)}
+    nih = rows["nih14:<folder>"]
+    assert {"splits", "options", "parameters", "licence", "redistributable", "where"} <= set(nih)
+    assert nih["where"].startswith("https://")
+    assert nih["redistributable"] == "yes"
+    assert rows["manifest:<file>"]["redistributable"] == "no"
+    assert "?seed=…" in rows["phantom:<level>"]["parameters"]
+    assert "where: https://" in command("data", "list").out
