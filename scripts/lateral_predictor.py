@@ -5,7 +5,7 @@
 Laterals are phantoms, frontals are phantoms and the NIH training list; phantoms also as mirror images, since a
 lateral may face either way.  The threshold is the score that 1 in 100 NIH frontals exceed when their patient's
 fold was left out.  Thumbnail and regularisation were chosen on one half of the COVID-19 collection's patients; the
-figures come from the other half, which chose nothing.  No picture of that collection trains.
+figures come from the other half, which was seen while choosing: they are optimistic.  No picture of that collection trains.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def views(studies: Iterable[Study]) -> Iterator[tuple[str, View]]:
 
 
 def measured(model: LogisticRegression, limit: float, root: Path) -> dict[str, float | int]:
-    """Figures on the half of the COVID-19 collection's patients that chose nothing."""
+    """Figures on the half of the COVID-19 collection's patients that the choice is not scored on."""
     known = [
         (view.position == "LATERAL", thumbnail(load_pixels(view)))
         for patient, view in views(load_studies(f"covid:{root}"))

@@ -97,7 +97,7 @@ def _json_fields(line: str, where: str) -> Mapping[str, Any]:
 
 def _parquet_records(path: Path) -> Iterator[Record]:
     try:
-        import pyarrow  # type: ignore[import-untyped, unused-ignore]
+        import pyarrow
         from pyarrow import parquet
     except ImportError as error:
         raise MissingExtraError("pyarrow", "parquet", f"the manifest {path.name}") from error

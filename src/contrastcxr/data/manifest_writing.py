@@ -100,7 +100,7 @@ def _cells(studies: Iterable[Study]) -> Iterator[dict[str, Any]]:
 
 def _write_parquet(studies: Iterable[Study], path: Path) -> int:
     try:
-        import pyarrow  # type: ignore[import-untyped, unused-ignore]
+        import pyarrow
         from pyarrow import parquet
     except ImportError as error:
         raise MissingExtraError("pyarrow", "parquet", f"the manifest {path.name}") from error
