@@ -62,6 +62,8 @@ class Finding(_Form):
     name: str
     status: Status
     probability: float | None = Field(None, ge=0, le=1)
+    threshold: float | None = Field(None, ge=0, le=1, description="from which probability it counts as present")
+    stated: Status | None = Field(None, description="what the report says of it, where `status` is not only that")
     source: str | None = Field(None, description="what said so: finding head, label table, grammar, labeler …")
     side: Side | None = None
     zone: str | None = None

@@ -31,7 +31,7 @@ def test_agreement_has_both_as_source_and_no_flag() -> None:
     merged = merge([effusion("present")], {"Pleural Effusion": 0.8}, thresholds={})
     assert merged[0].source == BOTH
     assert (merged[0].probability, merged[0].side) == (0.8, "left")
-    assert disagreements([effusion("present")], merged) == ()
+    assert disagreements(merged) == ()
 
 
 @pytest.mark.parametrize(
@@ -39,8 +39,9 @@ def test_agreement_has_both_as_source_and_no_flag() -> None:
 )
 def test_conflict_keeps_the_head_and_raises_a_flag(said: Status, probability: float, status: Status) -> None:
     merged = merge([effusion(said)], {"Pleural Effusion": probability}, thresholds={})
-    (flag,) = disagreements([effusion(said)], merged)
+    (flag,) = disagreements(merged)
     assert (merged[0].status, merged[0].source, merged[0].sentences) == (status, HEAD, (2,))
+    assert merged[0].stated == said
     assert (flag.finding, flag.value) == ("Pleural Effusion", probability)
     assert f"report says {said}" in flag.message
 
@@ -48,19 +49,30 @@ def test_conflict_keeps_the_head_and_raises_a_flag(said: Status, probability: fl
 def test_doubt_in_the_report_conflicts_with_nothing() -> None:
     merged = merge([effusion("uncertain")], {"Pleural Effusion": 0.2}, thresholds={})
     assert merged[0].status == "uncertain"
-    assert disagreements([effusion("uncertain")], merged) == ()
+    assert disagreements(merged) == ()
 
 
 def test_silence_conflicts_with_present_only() -> None:
     merged = merge([], {"Edema": 0.9, "Mass": 0.1}, thresholds={})
-    flags = disagreements([], merged)
+    flags = disagreements(merged)
     assert [f.finding for f in flags] == ["Edema"]
     assert "report silent" in flags[0].message
 
 
 def test_a_threshold_of_the_checkpoint_replaces_one_half() -> None:
     (finding,) = merge([], {"Edema": 0.3}, thresholds={"Edema": 0.25})
-    assert finding.status == "present"
+    assert (finding.status, finding.threshold, finding.stated) == ("present", 0.25, "unmentioned")
+
+
+def test_each_place_that_the_report_names_keeps_its_own_sentence_and_side() -> None:
+    report = "There is a nodule in the right upper lobe. There is a nodule in the left lower lobe."
+    said = stated_findings(report.replace(". ", ".|").split("|"), parse)
+    merged = merge(said, {"Nodule": 0.1}, thresholds={})
+    assert [(f.side, f.sentences, f.stated, f.status) for f in merged] == [
+        ("right", (0,), "present", "absent"),
+        ("left", (1,), "present", "absent"),
+    ]
+    assert len(disagreements(merged)) == 1
 
 
 def test_what_only_the_report_says_comes_after_and_has_no_probability() -> None:

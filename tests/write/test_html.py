@@ -101,9 +101,58 @@ def test_hostile_text_stays_text_wherever_it_stands(study: Study) -> None:
 
 def test_each_sentence_stands_with_its_finding_probability_and_side(reading: Reading, study: Study) -> None:
     said = visible(to_html(reading, study))
-    assert "There is a small left pleural effusion. ● Pleural Effusion · left · mild 0.71" in said
-    assert "No pneumothorax is seen. ○ Pneumothorax absent 0.04" in said
-    assert "◐ Nodule uncertain · right · upper · 12 mm 0.38" in said
+    assert (
+        "There is a small left pleural effusion. ● Pleural Effusion present · left · mild finding head 0.71"
+        in said
+    )
+    assert "No pneumothorax is seen. ○ Pneumothorax absent finding head 0.04" in said
+    assert "◐ Nodule uncertain · right · upper · 12 mm finding head 0.38" in said
+
+
+def contradicting(reading: Reading) -> Reading:
+    """The reading with an effusion that the report denies and the head sees."""
+    findings = tuple(
+        f.model_copy(update={"stated": "absent", "threshold": 0.4, "source": "finding head", "sentences": (2,)})
+        if f.name == "Pleural Effusion"
+        else f
+        for f in reading.findings
+    )
+    return reading.model_copy(update={"findings": findings})
+
+
+def test_a_sentence_stands_with_what_it_says_even_where_the_head_contradicts(
+    reading: Reading, study: Study
+) -> None:
+    said = visible(to_html(contradicting(reading), study))
+    assert (
+        "No pneumothorax is seen. ○ Pleural Effusion absent · left · mild finding head contradicts ≠ 0.71" in said
+    )
+    assert "Pleural Effusion present 0.71 ≠ report says absent" in said
+
+
+def test_an_agreeing_finding_is_not_marked_as_different(reading: Reading, study: Study) -> None:
+    assert "≠" not in visible(to_html(reading.model_copy(update={"flags": ()}), study)).replace(
+        "≠ contradicts", ""
+    )
+
+
+def test_a_threshold_is_a_tick_on_the_track(reading: Reading, study: Study) -> None:
+    ticks = [s["style"] for s in Elements(to_html(contradicting(reading), study)).named("s")]
+    assert ticks == ["left:40.0%"]
+    assert not Elements(to_html(reading, study)).named("s")
+
+
+def test_nearly_even_attention_is_called_that(reading: Reading, study: Study) -> None:
+    rows = np.full((7, 7), 1 / 49)
+    rows[3, 3] *= 1.4
+    maps = (Map(rows=tuple(map(tuple, rows.tolist())), extent=(0, 0, 400, 300)),)
+    flat = reading.evidence.model_copy(update={"attention": (maps,) * 4, "contrast": maps})
+    page = to_html(reading.model_copy(update={"evidence": flat}), study)
+    assert "nearly even in every sentence (at most 1.4×): points at no place" in visible(page)
+    assert "nearly the same everywhere: shows no place" in visible(page)
+    (first, *_) = (a for a in Elements(page).named("li") if a.get("data-sentence") == "0")
+    assert first["data-attention"] == "this sentence 1.0× to 1.4×, nearly even: points at no place"
+    assert "nearly" not in visible(to_html(reading, study))
 
 
 def test_the_impression_has_its_own_heading(reading: Reading, study: Study) -> None:
@@ -115,7 +164,7 @@ def test_the_impression_has_its_own_heading(reading: Reading, study: Study) -> N
 
 def test_flags_provenance_licences_and_the_notice_are_there(reading: Reading, study: Study) -> None:
     said = visible(to_html(reading, study))
-    assert "Image and text disagree report silent: Consolidation 0.61" in said
+    assert "Image and text disagree Present by the finding head, not in the report: Consolidation 0.61" in said
     assert "Not assessed Enlarged Cardiomediastinum, Lung Opacity, Pneumonia, Support Devices." in said
     assert "learnt from phantom:standard Apache-2.0" in said
     assert "Research use; not a medical device" in said
@@ -217,10 +266,18 @@ def test_attention_shows_only_what_is_above_an_even_share() -> None:
     assert centres[3, 0] == 0
 
 
+def test_weak_contrast_is_drawn_weakly() -> None:
+    def cover(value: float) -> int:
+        drawn = picture(contrast_uri(grid(np.full((4, 4), value)))).convert("RGBA")
+        return int(np.asarray(drawn)[..., 3].max())
+
+    assert cover(0.02) < 8 < 100 < cover(0.7)
+
+
 def test_contrast_has_a_colour_for_each_sign() -> None:
     values = np.zeros((4, 4))
     values[0, 0], values[3, 3] = 0.2, -0.4
-    shown = np.asarray(picture(contrast_uri(grid(values), largest=0.4)).convert("RGBA"))
+    shown = np.asarray(picture(contrast_uri(grid(values))).convert("RGBA"))
     apart, alike = shown[2, 2], shown[-3, -3]
     assert tuple(apart[:3]) == APART
     assert tuple(alike[:3]) == ALIKE

@@ -42,42 +42,62 @@ def merge(
 ) -> tuple[Finding, ...]:
     """Return every finding the head or the report knows of, the head's in its own order first.
 
+    A finding that the report states at several places stands once for each, with the same probability.
+
     Args:
-        said: what the report states, each finding once.
+        said: what the report states, each place of a finding once.
         probabilities: of the finding head, after temperature; empty without a head.
         thresholds: from which probability a finding counts as present; 0.5 where not given.
     """
-    stated = {finding.name: finding for finding in said}
-    headed = [_headed(name, p, stated.get(name), thresholds) for name, p in probabilities.items()]
+    headed = [
+        _headed(each, probability, thresholds.get(name, DEFAULT_THRESHOLD))
+        for name, probability in probabilities.items()
+        for each in _stated_of(name, said)
+    ]
     return (*headed, *(finding for finding in said if finding.name not in probabilities))
 
 
-def _headed(name: str, probability: float, said: Finding | None, thresholds: Mapping[str, float]) -> Finding:
-    status: Status = "present" if probability >= thresholds.get(name, DEFAULT_THRESHOLD) else "absent"
-    if said is None:
-        return Finding(name=name, status=status, probability=probability, source=HEAD)
-    if _conflict(status, said.status):
-        return said.model_copy(update={"status": status, "probability": probability, "source": HEAD})
-    return said.model_copy(update={"probability": probability, "source": BOTH})
+def _stated_of(name: str, said: Sequence[Finding]) -> list[Finding]:
+    found = [finding for finding in said if finding.name == name]
+    return found or [Finding(name=name, status="unmentioned")]
+
+
+def _headed(said: Finding, probability: float, threshold: float) -> Finding:
+    """What the report states, or its silence, with what the head makes of the image."""
+    status: Status = "present" if probability >= threshold else "absent"
+    agreed = said.status != "unmentioned" and not _conflict(status, said.status)
+    return said.model_copy(
+        update={
+            "status": said.status if agreed else status,
+            "probability": probability,
+            "threshold": threshold,
+            "stated": said.status,
+            "source": BOTH if agreed else HEAD,
+        }
+    )
 
 
 def _conflict(head: Status, said: Status) -> bool:
     return said != "uncertain" and head != said
 
 
-def disagreements(said: Sequence[Finding], merged: Sequence[Finding]) -> tuple[Flag, ...]:
+def disagreements(merged: Sequence[Finding]) -> tuple[Flag, ...]:
     """Return a flag for each finding that head and report see differently; a report may differ by silence."""
-    stated = {finding.name: finding.status for finding in said}
-    flags = (_disagreement(finding, stated.get(finding.name)) for finding in merged)
-    return tuple(flag for flag in flags if flag is not None)
+    flags: dict[str, Flag] = {}
+    for finding in merged:
+        flag = _disagreement(finding)
+        if flag is not None:
+            flags.setdefault(finding.name, flag)
+    return tuple(flags.values())
 
 
-def _disagreement(finding: Finding, said: Status | None) -> Flag | None:
+def _disagreement(finding: Finding) -> Flag | None:
     if finding.probability is None or finding.source != HEAD:
         return None
-    if said is None and finding.status != "present":
+    silent = finding.stated in {None, "unmentioned"}
+    if silent and finding.status != "present":
         return None
-    words = "silent" if said is None else f"says {said}"
+    words = "silent" if silent else f"says {finding.stated}"
     return Flag(
         kind="disagreement",
         finding=finding.name,

@@ -249,7 +249,7 @@ class Reader:
             findings=findings,
             evidence=self._evidence(batch, row, answer, sentences) if evidence else Evidence(),
             flags=(
-                *disagreements(said, findings),
+                *disagreements(findings),
                 *length_flag(ended=answer.written.ended, max_tokens=self.settings.max_tokens),
             ),
             provenance=self.provenance,

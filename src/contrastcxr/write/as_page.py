@@ -7,12 +7,26 @@ from typing import Any
 
 from contrastcxr.form import Evidence, Finding, Flag, Map, Position, Reading, Report, Study, View
 from contrastcxr.text.clean import split_sentences
-from contrastcxr.write.overlay import attention_uri, contrast_uri, largest_contrast, picture_uri
+from contrastcxr.write.overlay import (
+    FULL_CONTRAST,
+    NEARLY_EVEN,
+    NEARLY_FLAT,
+    SATURATED_SHARE,
+    attention_uri,
+    cells_of,
+    contrast_uri,
+    extremes,
+    picture_uri,
+)
 from contrastcxr.write.pictures import Pictures
 
 MARKS = {"present": "●", "uncertain": "◐", "absent": "○", "unmentioned": "·"}
 _POSITION: dict[Position, str] = {"PA": "PA", "AP": "AP", "LATERAL": "Lateral", "unknown": "View"}
-_LIKELY = 0.1
+_DIFFERENCES = {
+    "report silent": "Present by the finding head, not in the report",
+    "report says absent": "Present by the finding head, denied in the report",
+    "report says present": "In the report, absent by the finding head",
+}
 _THUMBNAIL = 224
 
 Values = dict[str, Any]
@@ -21,19 +35,27 @@ Values = dict[str, Any]
 def page_values(reading: Reading, study: Study, pictures: Pictures) -> Values:
     """Return everything the template of a reading's page prints."""
     views = [_view(index, reading, study.views[index], pictures) for index in _shown(reading, study)]
+    normals = [_normal(match, pictures) for match in reading.evidence.closest]
     return {
         "study_id": reading.study_id,
         "author": reading.author,
         "indication": reading.report.indication,
         "views": views,
+        "projections": " + ".join(_projection(study.views[view["index"]].position) for view in views),
         "quality": _quality(reading.flags),
         "sentences": _sentences(reading),
-        "findings": [_finding(f) for f in sorted(reading.findings, key=_by_probability)],
+        "findings": [_finding(f) for f in sorted(_each_once(reading.findings), key=_by_probability)],
         "headed": any(f.probability is not None for f in reading.findings),
-        "normals": [_normal(match, pictures) for match in reading.evidence.closest],
+        "has_thresholds": any(f.threshold is not None for f in reading.findings),
+        "read_by_parser": any(f.sentences for f in reading.findings),
+        "normals": normals,
+        "pictured": any(normal["src"] for normal in normals),
         "farthest": [_weighted(match.image_id, match.weight) for match in reading.evidence.farthest],
-        "contrast_scale": largest_contrast(reading.evidence.contrast),
+        "contrast_said": _contrast_said(reading.evidence),
+        "full_contrast": FULL_CONTRAST,
         "attends": bool(reading.evidence.attention),
+        "attention_said": _attention_said(reading.evidence),
+        "full_attention": SATURATED_SHARE,
         "has_boxes": any(view["boxes"] for view in views),
         "has_contrast": any(view["contrast"] for view in views),
         "grid": _grid(reading.evidence),
@@ -42,6 +64,24 @@ def page_values(reading: Reading, study: Study, pictures: Pictures) -> Values:
         "licences": _licences(reading.provenance),
         "model_hash": _model_hash(reading.provenance),
     }
+
+
+def index_row(reading: Reading, page: str) -> Values:
+    """Return what the list of several readings says of one: its page, findings, report and flags."""
+    kinds = [flag.kind for flag in reading.flags]
+    found = sorted(_each_once(reading.findings), key=_by_probability)
+    return {
+        "study_id": reading.study_id,
+        "page": page,
+        "present": [_finding(f) for f in found if f.status == "present"],
+        "report": " ".join(reading.report.sentences) or reading.report.findings or reading.report.impression,
+        "disagreements": kinds.count("disagreement"),
+        "cautions": sum(kind not in {"disagreement", "not_assessed"} for kind in kinds),
+    }
+
+
+def _projection(position: Position) -> str:
+    return "not stated" if position == "unknown" else _POSITION[position]
 
 
 def _shown(reading: Reading, study: Study) -> Sequence[int]:
@@ -86,14 +126,47 @@ def _placed(map_: Map, src: str) -> Values:
 
 
 def _contrast(view: int, evidence: Evidence) -> Values | None:
-    largest = largest_contrast(evidence.contrast)
-    found = (_placed(m, contrast_uri(m, largest=largest)) for m in evidence.contrast if m.view == view)
+    found = (_placed(m, contrast_uri(m)) for m in evidence.contrast if m.view == view)
     return next(found, None)
+
+
+def _contrast_said(evidence: Evidence) -> str:
+    """How far the cosines of the contrast map reach, in words a page prints."""
+    low, high = extremes(evidence.contrast)
+    flat = "; nearly the same everywhere: shows no place" if high - low < NEARLY_FLAT else ""
+    return f"here {_signed(low)} to {_signed(high)}{flat}"
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.2f}".replace("-", "\N{MINUS SIGN}")
+
+
+def _share(maps: Sequence[Map]) -> float:
+    """The strongest patch of a sentence's attention, in times an even share over the patches."""
+    return extremes(maps)[1] * cells_of(maps)
+
+
+def _attention_said(evidence: Evidence) -> str:
+    """What holds for the attention of the whole report: where no sentence points anywhere, that."""
+    highest = max((_share(maps) for maps in evidence.attention), default=0.0)
+    if highest < NEARLY_EVEN:
+        return f"nearly even in every sentence (at most {highest:.1f}×): points at no place"
+    return f"point at a sentence; strongest in this report {highest:.1f}×"
+
+
+def _sentence_attention(evidence: Evidence, sentence: int) -> str:
+    if sentence >= len(evidence.attention):
+        return ""
+    maps = evidence.attention[sentence]
+    cells = cells_of(maps)
+    low, high = (value * cells for value in extremes(maps))
+    even = ", nearly even: points at no place" if high < NEARLY_EVEN else ""
+    return f"this sentence {low:.1f}× to {high:.1f}×{even}"
 
 
 def _attention(view: int, evidence: Evidence) -> Iterable[Values]:
     for sentence, maps in enumerate(evidence.attention):
-        cells = sum(len(m.rows) * len(m.rows[0]) for m in maps)
+        cells = cells_of(maps)
         for map_ in maps:
             if map_.view == view:
                 yield {"sentence": sentence, **_placed(map_, attention_uri(map_, cells=cells))}
@@ -113,7 +186,8 @@ def _sentences(reading: Reading) -> list[Values]:
             "index": i,
             "text": text,
             "heading": "Impression" if i == impression else None,
-            "findings": [_finding(f) for f in reading.findings if i in f.sentences],
+            "attention": _sentence_attention(reading.evidence, i),
+            "findings": [_chip(f) for f in reading.findings if i in f.sentences],
         }
         for i, text in enumerate(texts)
     ]
@@ -125,17 +199,50 @@ def _first_of_impression(report: Report, texts: Sequence[str]) -> int | None:
     return before if report.impression and 0 < before < len(texts) else None
 
 
-def _finding(finding: Finding) -> Values:
+def _each_once(findings: Iterable[Finding]) -> Iterable[Finding]:
+    """One finding of each name: the report may state one at several places."""
+    first: dict[str, Finding] = {}
+    for finding in findings:
+        first.setdefault(finding.name, finding)
+    return first.values()
+
+
+def _chip(finding: Finding) -> Values:
+    """A finding as its sentence states it, whatever the image is said to show."""
+    status = finding.stated or finding.status
     details = (finding.side, finding.zone, finding.severity, _size(finding.size_mm))
+    return {
+        **_finding(finding),
+        "status": status,
+        "mark": MARKS[status],
+        "details": [detail for detail in details if detail],
+    }
+
+
+def _finding(finding: Finding) -> Values:
+    """A finding as the reading settles it: by the finding head, where there is one."""
     return {
         "name": finding.name,
         "status": finding.status,
         "mark": MARKS[finding.status],
-        "details": [detail for detail in details if detail],
         "probability": finding.probability,
+        "threshold": finding.threshold,
+        "differs": _differs(finding),
+        "stated": _stated(finding),
         "source": finding.source,
         "said": bool(finding.sentences),
     }
+
+
+def _differs(finding: Finding) -> bool:
+    """Whether the head contradicts the report; a report that leaves out what is absent does not."""
+    if finding.stated in {None, finding.status}:
+        return False
+    return finding.stated != "unmentioned" or finding.status == "present"
+
+
+def _stated(finding: Finding) -> str:
+    return "silent" if finding.stated in {None, "unmentioned"} else f"says {finding.stated}"
 
 
 def _size(millimetres: float | None) -> str | None:
@@ -183,11 +290,12 @@ def _flags(flags: Sequence[Flag]) -> Values:
 def _disagreements(flags: Iterable[Flag]) -> list[str]:
     """One line for each thing the report says, with the findings and what the finding head gives them."""
     groups: dict[str, list[str]] = {}
-    for flag in flags:
+    for flag in sorted(flags, key=lambda flag: -(flag.value or 0.0)):
         if flag.finding is None or flag.value is None:
             groups.setdefault(flag.message, [])
         else:
             said = flag.message.rpartition(", ")[2]
+            said = _DIFFERENCES.get(said, said)
             groups.setdefault(said, []).append(f"{flag.finding} {flag.value:.2f}")
     return [f"{said}: {', '.join(names)}" if names else said for said, names in groups.items()]
 

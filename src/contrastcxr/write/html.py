@@ -16,7 +16,7 @@ from markupsafe import Markup
 from contrastcxr import __version__
 from contrastcxr.files import atomic_write
 from contrastcxr.form import Reading, Study
-from contrastcxr.write.as_page import page_values
+from contrastcxr.write.as_page import index_row, page_values
 from contrastcxr.write.names import file_stem
 from contrastcxr.write.pictures import Pictures
 
@@ -61,7 +61,7 @@ def write_index(readings: Sequence[Reading], pages: Sequence[Path], folder: Path
     Raises:
         OutputError: the file cannot be written.
     """
-    rows = [{"reading": r, "page": p.name} for r, p in zip(readings, pages, strict=True)]
+    rows = [index_row(r, p.name) for r, p in zip(readings, pages, strict=True)]
     path = folder / "index.html"
     with atomic_write(path, "w") as stream:
         stream.write(_render("index.html.j2", {"rows": rows}))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image
@@ -18,6 +19,12 @@ APART: Colour = (230, 97, 0)
 ALIKE: Colour = (64, 140, 255)
 SATURATED_SHARE = 8.0
 """Attention of this many times an even share is drawn at full strength; an even share or less is not drawn."""
+NEARLY_EVEN = 2.0
+"""Attention that nowhere reaches this many times an even share points at no place (ours)."""
+FULL_CONTRAST = 0.7
+"""Cosine drawn at full strength: one scale for every page, so that weak contrast looks weak (ours)."""
+NEARLY_FLAT = 0.1
+"""A contrast map whose cosines differ by less is the same everywhere (ours)."""
 
 _STRONGEST = 0.62
 _SMOOTH = 16
@@ -45,20 +52,25 @@ def attention_uri(map_: Map, *, cells: int) -> str:
     return _tinted(np.clip(strength, 0, 1), above=ATTENTION, below=ATTENTION)
 
 
-def contrast_uri(map_: Map, *, largest: float) -> str:
+def contrast_uri(map_: Map) -> str:
     """Return a transparent PNG of a contrast map: one colour apart from the normals, another alike.
 
     Args:
         map_: cosine of each patch with the difference from the normals.
-        largest: magnitude drawn at full strength.
     """
-    values = _smooth(np.array(map_.rows) / max(largest, 1e-6))
+    values = _smooth(np.array(map_.rows) / FULL_CONTRAST)
     return _tinted(np.clip(values, -1, 1), above=APART, below=ALIKE)
 
 
-def largest_contrast(maps: tuple[Map, ...]) -> float:
-    """Return the largest magnitude over the maps of a study, 0 without maps."""
-    return max((abs(value) for map_ in maps for row in map_.rows for value in row), default=0.0)
+def cells_of(maps: Sequence[Map]) -> int:
+    """Return how many patches share one attention: those of all its views."""
+    return sum(len(map_.rows) * len(map_.rows[0]) for map_ in maps)
+
+
+def extremes(maps: Sequence[Map]) -> tuple[float, float]:
+    """Return the least and the greatest value over some maps; (0, 0) without any."""
+    values = [value for map_ in maps for row in map_.rows for value in row]
+    return (min(values), max(values)) if values else (0.0, 0.0)
 
 
 def _smooth(values: np.ndarray) -> np.ndarray:

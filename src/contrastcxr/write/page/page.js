@@ -9,6 +9,8 @@
   const show = (sentence) => {
     const chosen = sentence ?? pinned;
     items.forEach((item) => item.classList.toggle("on", item.dataset.sentence === chosen));
+    const active = items.find((item) => item.dataset.sentence === chosen);
+    all("[data-said=attention]").forEach((said) => { said.textContent = active?.dataset.attention ?? said.dataset.general; });
     all(".attention image").forEach((map) => { map.toggleAttribute("hidden", map.dataset.sentence !== chosen); });
     all(".boxes g").forEach((box) => {
       const its = box.dataset.sentences.split(" ");
