@@ -176,7 +176,13 @@ def main() -> None:
     if arguments.show:
         show(arguments.show, [row for row in rows if row[0] in development])
         return
-    parts = {"development half": development, "other half": apart, "whole": development | apart}
+    indexed = frozenset(row[0] for row in rows if "No Indexing" not in row[2])
+    parts = {
+        "development half": development,
+        "other half": apart,
+        "whole": development | apart,
+        "indexed": indexed,  # without the reports that nobody indexed
+    }
     measured = {
         part: {
             "reports": len(numbers),

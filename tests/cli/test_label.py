@@ -119,3 +119,10 @@ def test_the_commands_of_the_page_do_what_it_shows(command: Any, typed: Any) -> 
         typed(match[1].replace("\\n", "\n").encode())
         ran = command(*match[2].split())
         assert (ran.out + ran.err).rstrip("\n") == shown.rstrip("\n")
+
+
+def test_the_json_of_the_page_is_what_the_command_writes(command: Any, typed: Any) -> None:
+    shown = re.search(r"```json\n(.*?)```", DOCS.read_text(encoding="utf-8"), flags=re.S)
+    assert shown is not None
+    typed(b'{"study_id": "a", "text": "The left pneumothorax has resolved."}')
+    assert json.loads(shown[1]) in json.loads(command("label", "--json").out)["findings"]

@@ -157,6 +157,21 @@ def test_headings_part_what_is_seen_from_why_it_was_looked_for() -> None:
     assert words(text, "Fracture") == ["Possible", "fracture"]
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("INDICATION: pneumonia\n\nNo effusion.", {"Pleural Effusion": "absent"}),
+        ("HISTORY: Cough.\nCHEST, TWO VIEWS: Cardiomegaly.", {"Cardiomegaly": "present"}),
+        ("Edema.\nIMPRESSION:\nNo effusion.", {"Edema": "present", "Pleural Effusion": "absent"}),
+        ("FINDINGS AND IMPRESSION: Edema.", {"Edema": "present"}),
+        ("Heart: edema", {"Edema": "present"}),
+        ("Reason for exam: edema", {}),
+    ],
+)
+def test_free_text_and_every_descriptive_heading_are_read(text: str, expected: dict[str, str]) -> None:
+    assert {n: s for n, s in statuses(text).items() if n != "No Finding"} == expected
+
+
 def test_a_report_of_the_form_is_labelled_section_by_section() -> None:
     report = Report(findings="No effusion.", impression="Cardiomegaly.", indication="Pneumonia?")
     findings = {f.name: f for f in Labeler().label_report(report)}

@@ -1,0 +1,57 @@
+"""The figures that the labeler's page prints are those that were recorded, and the ones this code gets."""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from contrastcxr.form import Report
+from contrastcxr.text.labeler import Labeler
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def script(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def recorded() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((ROOT / "results" / "labeler.json").read_text(encoding="utf-8"))
+    return found
+
+
+def test_the_page_prints_what_was_recorded(recorded: dict[str, Any]) -> None:
+    page = (ROOT / "docs" / "labeler.md").read_text(encoding="utf-8")
+    assert script("labeler_page").written(page, recorded) == page
+
+
+@pytest.mark.data
+def test_the_labeler_gets_the_recorded_figures_on_iu_reports(shared_data: Path, recorded: dict[str, Any]) -> None:
+    measure = script("labeler_iu")
+    labeler = Labeler()
+    rows: dict[str, Any] = {}
+    with (shared_data / "iu_xray" / "indiana_reports.csv").open(encoding="utf-8", newline="") as file:
+        for line in csv.DictReader(file):
+            problems = frozenset(term.strip() for term in line["Problems"].split(";"))
+            report = Report(findings=line["findings"], impression=line["impression"])
+            rows[line["uid"]] = (problems, labeler.label_report(report))
+    assert len(rows) == 3851
+    _, apart = measure.split(rows)
+    for part, numbers in {"other half": apart, "whole": rows.keys()}.items():
+        for policy, statuses in measure.POLICIES.items():
+            got = measure.table([rows[number] for number in numbers], statuses)
+            assert got == recorded["iu_xray"][part][policy]
