@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 import contrastcxr
 from contrastcxr.form import Finding, Report
 from contrastcxr.text.labeler import Labeler, label
+from contrastcxr.text.sections import report
 from contrastcxr.vocab.labels import CHEXPERT
 
 HERE = Path(__file__).parent
@@ -173,12 +174,28 @@ def test_free_text_and_every_descriptive_heading_are_read(text: str, expected: d
 
 
 def test_a_report_of_the_form_is_labelled_section_by_section() -> None:
-    report = Report(findings="No effusion.", impression="Cardiomegaly.", indication="Pneumonia?")
-    findings = {f.name: f for f in Labeler().label_report(report)}
+    made = Report(findings="No effusion.", impression="Cardiomegaly.", indication="Pneumonia?")
+    findings = {f.name: f for f in Labeler().label_report(made)}
     assert findings["Pneumonia"].status == "unmentioned"
     (span,) = findings["Cardiomegaly"].spans
     assert (span.section, span.start, span.end) == ("impression", 0, 12)
     assert findings["Pleural Effusion"].spans[0].section == "findings"
+
+
+def test_the_sentences_of_a_finding_are_those_its_spans_stand_in() -> None:
+    made = report(
+        findings="Clear lungs. No effusion. No edema or effusion.", impression="No effusion. Cardiomegaly."
+    )
+    findings = {f.name: f for f in Labeler().label_report(made)}
+    assert findings["Pleural Effusion"].sentences == (1, 2, 3)
+    assert findings["Edema"].sentences == (2,)
+    assert findings["Cardiomegaly"].sentences == (4,)
+    assert findings["Fracture"].sentences == ()
+
+
+def test_a_sentence_that_the_sections_do_not_hold_is_passed_over() -> None:
+    made = Report(findings="No effusion. Edema.", sentences=("No effusion.", "Something else.", "Edema."))
+    assert {f.name: f for f in Labeler().label_report(made)}["Edema"].sentences == (2,)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ figures.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 
 from contrastcxr.form import Finding, Report, Severity
@@ -49,11 +49,17 @@ class Labeler:
         return account(placed)
 
     def label_report(self, report: Report) -> tuple[Finding, ...]:
-        """The 14 findings of a report; spans count characters of its findings and impression sections."""
+        """The 14 findings of a report.
+
+        Spans count characters of its findings and impression sections; `sentences` are the indices of those of the
+        report's sentences, where it has them, that the spans stand in.
+        """
         placed: list[Placed] = []
         self._read(placed, report.findings, "findings", 0, len(report.findings))
         self._read(placed, report.impression, "impression", 0, len(report.impression))
-        return account(placed)
+        places = _places(report)
+        findings = account(placed)
+        return tuple(_in_sentences(finding, places) for finding in findings) if places else findings
 
     def label_all(self, texts: Iterable[str]) -> Iterator[tuple[Finding, ...]]:
         """The findings of each text in turn; nothing is read ahead."""
@@ -71,6 +77,35 @@ class Labeler:
                 self._known.clear()
             found = self._known[sentence] = read_sentence(sentence, self._rules)
         return found
+
+
+_Place = tuple[SaidSection, int, int]
+
+
+def _places(report: Report) -> list[_Place | None]:
+    """Where each sentence of a report stands: its section and characters; None for one that is not found."""
+    places: list[_Place | None] = []
+    section: SaidSection = "findings"
+    at = 0
+    for sentence in report.sentences:
+        start = getattr(report, section).find(sentence, at)
+        if start < 0 and section == "findings" and (start := report.impression.find(sentence)) >= 0:
+            section = "impression"
+        places.append(None if start < 0 else (section, start, start + len(sentence)))
+        at = at if start < 0 else start + len(sentence)
+    return places
+
+
+def _in_sentences(finding: Finding, places: Sequence[_Place | None]) -> Finding:
+    if not finding.spans:
+        return finding
+    inside = tuple(
+        index
+        for index, place in enumerate(places)
+        if place is not None
+        and any(span.section == place[0] and place[1] <= span.start < place[2] for span in finding.spans)
+    )
+    return finding.model_copy(update={"sentences": inside})
 
 
 def read_sentence(sentence: str, rules: Rules) -> tuple[Statement, ...]:
