@@ -115,6 +115,7 @@ def _boxes(view: int, findings: Iterable[Finding], width: int) -> Iterable[Value
                 x1, y1, x2, y2 = box.xyxy
                 yield {
                     **{"x": x1, "y": y1, "w": x2 - x1, "h": y2 - y1, "size": width / 36},
+                    **({"at": x2, "anchor": "end"} if x1 + x2 > width else {"at": x1, "anchor": "start"}),
                     "label": finding.name if box.score is None else f"{finding.name} {box.score:.2f}",
                     "sentences": " ".join(str(i) for i in finding.sentences),
                 }
