@@ -1,6 +1,6 @@
 """How fast the labeler is from a cold start, and whether its memory stays flat.
 
-    python benchmarks/label.py ../shared/data/iu_xray/indiana_reports.csv [--stream 230000]
+    python benchmarks/label.py path/to/indiana_reports.csv [--stream 230000]
 
 Cold: a new process, a new labeler, every report once, findings and impression whole; no sentence is known
 beforehand. Time is the process's own, so that a busy machine disturbs it less; loading the rules is timed apart.

@@ -1,6 +1,6 @@
 """Measures the labeler on IU X-ray against the human MeSH indexing, and on phantom reports against the truth.
 
-    python scripts/labeler_iu.py ../shared/data/iu_xray/indiana_reports.csv --out results/labeler.json
+    python scripts/labeler_iu.py path/to/indiana_reports.csv --out results/labeler.json
     python scripts/labeler_iu.py … --show "Lung Opacity"     (disagreements of the development half)
 
 The human indexing names what is there and never what is not, so only positives are compared: a finding is called
