@@ -51,7 +51,7 @@ def by_indication(train: References, test: References, indications: Mapping[str,
 
 
 def by_labels(train: References, test: References) -> list[str]:
-    """For each test study the training report with the nearest labels: an oracle, which sees those of the reference."""
+    """For each test study the training report with the nearest labels: an oracle, which sees the reference."""
     asked, known = (
         status_codes([a.findings or () for a in part.answers()], part.names).astype(np.float64)
         for part in (test, train)

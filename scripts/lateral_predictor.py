@@ -5,7 +5,8 @@
 Laterals are phantoms, frontals are phantoms and the NIH training list; phantoms also as mirror images, since a
 lateral may face either way.  The threshold is the score that 1 in 100 NIH frontals exceed when their patient's
 fold was left out.  Thumbnail and regularisation were chosen on one half of the COVID-19 collection's patients; the
-figures come from the other half, which was seen while choosing: they are optimistic.  No picture of that collection trains.
+figures come from the other half, which was seen while choosing: they are optimistic.  No picture of that
+collection trains.
 """
 
 from __future__ import annotations

@@ -40,8 +40,8 @@ class DataConfig(_Part):
 
 def without_places(data: Mapping[str, Any]) -> dict[str, Any]:
     """The `data` part of a configuration without folders of this machine: its root, and options that are paths."""
-    options = {key: value for key, value in data["options"].items() if not {"/", "\\"} & set(str(value))}
-    return {**data, "root": None, "options": options}
+    options = {key: value for key, value in data.get("options", {}).items() if not {"/", "\\"} & set(str(value))}
+    return {**data, "root": None, **({"options": options} if "options" in data else {})}
 
 
 class TextConfig(_Part):

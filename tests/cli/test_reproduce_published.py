@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
 from contrastcxr.published import TABLES
 
 
-def test_published_figures_are_printed_with_their_notes(command: Any) -> None:
+def test_published_figures_are_printed_with_their_notes(command: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "140")
     ran = command("reproduce", "wcl", "table1", "--published")
     assert ran.status == 0
     assert "MDT+WCL" in ran.out

@@ -10,7 +10,7 @@ import torch
 
 from chest_like import CHANNELS, chest_like, chest_reference, many, pictures_of
 from contrastcxr.data.quality import MEASURES, Measured, QualityReference, grey_values
-from contrastcxr.data.quality_fit import MINIMUM, cut, fit_reference, tilted
+from contrastcxr.data.quality_fit import LEAST, MINIMUM, cut, fit_reference, tilted
 
 Make = Callable[[np.ndarray], np.ndarray]
 
@@ -52,7 +52,7 @@ def test_a_large_picture_is_sampled_and_measures_as_all_of_it_does() -> None:
 def test_each_measure_warns_on_about_one_in_a_hundred_of_the_pictures_its_limit_was_read_from(name: str) -> None:
     heldout = many(200, first=1000)
     rows = chest_reference().measure(heldout)
-    assert 1 <= sum(m.passed for row in rows for m in row if m.name == name) <= 2
+    assert (name not in LEAST) <= sum(m.passed for row in rows for m in row if m.name == name) <= 2
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,9 @@ from contrastcxr.data.quality import MEASURES, Pictures, QualityReference, layou
 SHARE = 0.01
 """Share of valid held-out pictures that each measure warns on."""
 
+LEAST = {"tilted": 3.0, "cut": 0.05}
+"""Limits are never stricter than this: degrees and a share of a side that no reader would mind."""
+
 MINIMUM = 100
 """With fewer pictures than this, no limit can be placed that 1% of them pass."""
 
@@ -77,7 +80,7 @@ def _limited(fitted: QualityReference, heldout: Pictures) -> QualityReference:
         name: float(np.quantile(values[name], 1 - SHARE if measure.above else SHARE))
         for name, measure in MEASURES.items()
     }
-    return replace(fitted, limits=limits)
+    return replace(fitted, limits={name: max(value, LEAST.get(name, value)) for name, value in limits.items()})
 
 
 def _fit_distance(features: Tensor) -> tuple[Tensor, Tensor, Tensor, float]:
