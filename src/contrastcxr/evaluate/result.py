@@ -1,16 +1,12 @@
-"""The result of an evaluation, and the folder it is kept in."""
+"""The result of an evaluation."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from contrastcxr.files import atomic_write
 from contrastcxr.form import Reading
-from contrastcxr.metrics import sheet
 from contrastcxr.metrics.scores import Score, Scores, counted_how
 from contrastcxr.metrics.table import StudyTable
 
@@ -76,18 +72,3 @@ class Evaluation:
     def _score(self, score: Score) -> dict[str, Any]:
         how = counted_how(score.name)
         return {**score.to_dict(), "signature": self.signature + (f"|{how}" if how else "")}
-
-    def write(self, folder: Path) -> None:
-        """Write `scores.json`, `readings.jsonl`, `studies.npz`, `report.md` and `report.html` into a folder."""
-        columns = {name: s.scores for name, s in self.systems.items()}
-        title, notes = f"Evaluation on {self.data}, {self.split}", (*self.notes, *self.failures)
-        with atomic_write(folder / "readings.jsonl") as file:
-            file.writelines(reading.model_dump_json(by_alias=True) + "\n" for reading in self.readings)
-        self.systems["system"].table.save(folder / "studies.npz")
-        with atomic_write(folder / "report.md") as file:
-            file.write(sheet.markdown(title, self.facts, columns, notes))
-        with atomic_write(folder / "report.html") as file:
-            file.write(sheet.page(title, self.facts, columns, notes))
-        with atomic_write(folder / "scores.json") as file:
-            json.dump(self.to_dict(), file, indent=1, ensure_ascii=False)
-            file.write("\n")

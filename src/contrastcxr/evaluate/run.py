@@ -10,11 +10,15 @@ from pathlib import Path
 import numpy as np
 
 from contrastcxr import __version__
+from contrastcxr.data.sources import open_source
 from contrastcxr.errors import MissingExtraError, RequestError
+from contrastcxr.evaluate.audit.run import quick_checks
 from contrastcxr.evaluate.baselines import DESCRIPTIONS, Eyes, baseline_answers
 from contrastcxr.evaluate.cached import Say, read_cached, silent
+from contrastcxr.evaluate.folder import write_evaluation
 from contrastcxr.evaluate.protocols import PROTOCOLS, words_of
 from contrastcxr.evaluate.references import References, load_references, portable_name, system_answers
+from contrastcxr.evaluate.report import Material, paired_differences
 from contrastcxr.evaluate.result import Evaluation, SystemScores
 from contrastcxr.files import default_cache
 from contrastcxr.form import Reading
@@ -92,7 +96,7 @@ def evaluate(
         bootstrap=bootstrap or Bootstrap(),
     )
     if out is not None:
-        found.write(out)
+        write_evaluation(found, out, _material(heard, found, data, author=reference, bootstrap=bootstrap, say=say))
     return found
 
 
@@ -152,6 +156,23 @@ def _judge(
         failures=heard.failures,
         notes=heard.notes,
         facts=_facts(heard.references, protocol),
+    )
+
+
+def _material(
+    heard: _Heard, found: Evaluation, data: str, *, author: str | None, bootstrap: Bootstrap | None, say: Say
+) -> Material:
+    drawn = bootstrap or Bootstrap()
+    changes = paired_differences(
+        found.systems, replicates=drawn.replicates, seed=drawn.seed, minimum=drawn.minimum
+    )
+    return Material(
+        references=heard.references,
+        wanted=heard.references.answers(),
+        answers=heard.answers,
+        licence=open_source(data).licence,
+        differences=changes,
+        checks=quick_checks(data, author=author, say=say),
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from contrastcxr.errors import DatasetError, RequestError
-from contrastcxr.form import SCHEMA, Author, Reading, Report
+from contrastcxr.form import SCHEMA, Author, Reading, Report, problem_of
 from contrastcxr.text.clean import split_sentences
 
 
@@ -17,26 +17,30 @@ def load_readings(path: Path) -> list[Reading]:
     """Read a file of readings, one JSON document a line.
 
     Raises:
-        RequestError: the file cannot be opened or holds no reading.
+        RequestError: the file cannot be opened, or holds no reading that says anything.
         DatasetError: a line that is neither `{"study_id", "text"}` nor a reading; names the line.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise RequestError(f"{path}: cannot be read as text ({error}); give a file of JSON lines") from None
-    readings = [
-        _reading(line, f"{path.name} line {k}", path.stem) for k, line in enumerate(lines, 1) if line.strip()
-    ]
+    except OSError as error:
+        raise RequestError(f"{path}: cannot be read ({error.strerror}); check the path and permissions") from None
+    except UnicodeDecodeError as error:
+        raise RequestError(f"{path}: byte {error.start} is not UTF-8 text; save it as UTF-8") from None
+    readings = [_reading(line, f"{path} line {k}", path.stem) for k, line in enumerate(lines, 1) if line.strip()]
     if not readings:
         raise RequestError(f"{path}: no readings; expected one JSON document a line with study_id and text")
+    if not any(reading.report.findings.strip() or reading.report.impression.strip() for reading in readings):
+        raise RequestError(
+            f"{path}: the text of every reading is empty; expected reports; check how it was written"
+        )
     return readings
 
 
 def _reading(line: str, where: str, name: str) -> Reading:
     try:
         document = json.loads(line)
-    except ValueError as error:
-        raise DatasetError(f"{where}: not JSON ({error}); expected one document a line") from None
+    except (ValueError, RecursionError):
+        raise DatasetError(f"{where}: is not JSON; expected one document a line; correct the line") from None
     if isinstance(document, dict) and "schema" in document:
         return _whole(document, where)
     if (
@@ -54,6 +58,5 @@ def _whole(document: dict[str, Any], where: str) -> Reading:
     try:
         return Reading.model_validate(document)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise DatasetError(f"{where}: {place}: {first['msg']}; expected a reading of schema {SCHEMA}") from None
+        said = problem_of(error, whole="the reading")
+        raise DatasetError(f"{where}: {said}; expected a reading of schema {SCHEMA}") from None

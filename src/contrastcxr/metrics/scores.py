@@ -78,6 +78,8 @@ def counted_how(name: str) -> str:
     if family in PRESETS:
         one = rest.startswith("f1/")
         return f"finding:{rest[3:]}|uncertain:{PRESETS[family].uncertain}" if one else PRESETS[family].signature
+    if family.startswith("finding_"):
+        return f"finding:{rest}|uncertain:negative"
     if family.startswith(("positive_", "missed_", "invented_")):
         average = "macro over findings present" if family.endswith("_macro") else "micro"
         average = average if family.startswith("positive_") else "studies"
@@ -167,6 +169,8 @@ def _clinical(table: StudyTable) -> dict[str, Statistic]:
             found[f"positive_{measure}_macro{_SUFFIX[policy]}"] = counts.macro(measure)
         found[f"missed_abnormality{_SUFFIX[policy]}"] = counts.missed()
         found[f"invented_abnormality{_SUFFIX[policy]}"] = counts.invented()
+        if policy == "uncertain_negative":
+            found |= _by_finding(counts)
     for name, counted in (("side_agreement", table.sides), ("severity_agreement", table.severities)):
         if counted is not None and counted[:, 1].any():
             found[name] = _share(counted)
@@ -174,6 +178,14 @@ def _clinical(table: StudyTable) -> dict[str, Statistic]:
         for definition in PRESETS.values():
             found |= efficacy(table.truth, table.claimed, table.names, definition)
     return found
+
+
+def _by_finding(counts: ClinicalCounts) -> dict[str, Statistic]:
+    return {
+        f"finding_{measure}/{name}": counts.of_finding(name, measure)
+        for measure in _MEASURES
+        for name in counts.names
+    }
 
 
 def _share(counted: Any) -> Statistic:

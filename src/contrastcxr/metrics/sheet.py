@@ -1,8 +1,7 @@
-"""An evaluation as a page a person reads: one table in Markdown and in HTML, figures with their intervals."""
+"""An evaluation as one table in Markdown, figures with their intervals; the page is `evaluate.report`."""
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping, Sequence
 
 from contrastcxr.metrics.scores import Score, Scores
@@ -39,7 +38,7 @@ ROWS: Mapping[str, str] = {
     "most_common_report": "share of the most common report",
     "mean_words": "words per report",
 }
-"""The rows of the table, in order; every other score stands in `scores.json` alone."""
+"""The rows of the table, in order, with their names; scores of one finding stand elsewhere."""
 
 
 def markdown(
@@ -58,34 +57,8 @@ def markdown(
     lines += [_line(["score", *names]), _line(["---", *("---:" for _ in names)])]
     lines += [_line([label, *cells]) for label, cells in _rows(systems)]
     lines += ["", "Figures in brackets are 95% bootstrap intervals over patients.", ""]
-    lines += [f"- {note}" for note in (*notes, *_reasons(systems))]
+    lines += [f"- {note}" for note in (*notes, *reasons(systems))]
     return "\n".join(lines).rstrip() + "\n"
-
-
-def page(title: str, facts: Mapping[str, str], systems: Mapping[str, Scores], notes: Sequence[str] = ()) -> str:
-    """The page as one HTML file without scripts or requests."""
-    said = "".join(f"<li>{html.escape(f'{key}: {value}')}</li>" for key, value in facts.items())
-    head = "".join(f"<th>{html.escape(name)}</th>" for name in ("score", *systems))
-    body = "".join(
-        f"<tr><th>{html.escape(label)}</th>{''.join(f'<td>{html.escape(cell)}</td>' for cell in cells)}</tr>"
-        for label, cells in _rows(systems)
-    )
-    below = "".join(f"<li>{html.escape(note)}</li>" for note in (*notes, *_reasons(systems)))
-    return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title>'
-        f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style><h1>{html.escape(title)}</h1>'
-        f"<ul>{said}</ul><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-        "<p>Figures in brackets are 95% bootstrap intervals over patients. Research use; not a medical device.</p>"
-        f"<ul>{below}</ul></html>\n"
-    )
-
-
-_STYLE = (
-    "body{font:15px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem;color:#1b1f24}"
-    "table{border-collapse:collapse;display:block;overflow-x:auto}td,th{padding:.25rem .8rem;text-align:right;"
-    "border-bottom:1px solid #d8dee4;font-variant-numeric:tabular-nums;white-space:nowrap}"
-    "tbody th,th:first-child{text-align:left;font-weight:400}thead th{font-weight:600}"
-)
 
 
 def _rows(systems: Mapping[str, Scores]) -> list[tuple[str, list[str]]]:
@@ -97,7 +70,7 @@ def _cell(score: Score | None) -> str:
     return "–" if score is None else score.text()
 
 
-def _reasons(systems: Mapping[str, Scores]) -> list[str]:
+def reasons(systems: Mapping[str, Scores]) -> list[str]:
     """Why cells of the table are empty, each reason once."""
     said = {
         f"{ROWS[name]}: {score.note}": None

@@ -11,7 +11,7 @@ from typing import Any
 
 from contrastcxr.data.source import Source
 from contrastcxr.data.sources import load_studies, open_source, parse_spec
-from contrastcxr.errors import DatasetError
+from contrastcxr.errors import ContrastCXRError, DatasetError
 from contrastcxr.evaluate.audit import leaks, page, pictures
 from contrastcxr.evaluate.audit.nuisance import nuisance
 from contrastcxr.evaluate.audit.verdict import Check, share
@@ -21,6 +21,8 @@ from contrastcxr.files import atomic_write
 from contrastcxr.form import Reading, Study
 
 SCHEMA = "contrastcxr.audit/1"
+QUICK = 20_000
+"""Studies up to which the quick checks compare reports (ours; the time is that of all pairs)."""
 ORDER = ("train", "train_val", "validation", "val", "valid", "test")
 
 
@@ -85,9 +87,9 @@ def audit(data: str, *, author: str | None = None, seed: int = 0, say: Say = sil
     reading, who = labels_of(studies, author)
     names = finding_names(list(reading.values()))
     say(f"auditing {len(studies):,} studies")
-    checks = [
+    checks: list[Check | None] = [
         leaks.patients(splits),
-        leaks.official_lists(splits) if parse_spec(data).name.startswith("nih") else None,
+        _lists(data, splits),
         leaks.reports(splits),
         leaks.label_shift(splits, names, reading),
         table_and_folder(source),
@@ -100,6 +102,41 @@ def audit(data: str, *, author: str | None = None, seed: int = 0, say: Say = sil
     checks.append(nuisance(inside, names, reading, split=main, seed=seed))
     counts = {split: len(found) for split, found in splits.items()} or {"all": len(studies)}
     return Audit(portable_name(data), counts, who, tuple(check for check in checks if check is not None))
+
+
+def quick_checks(data: str, *, author: str | None = None, say: Say = silent) -> tuple[Check, ...]:
+    """The checks of a data set that open no picture and fit nothing; for the page of an evaluation.
+
+    Args:
+        data: a data name; all its splits are looked at, whatever split it names.
+        author: whose labels are looked at, where they label anything; else who labels most studies.
+        say: takes lines of progress.
+    """
+    try:
+        source = open_source(data)
+        studies = source.studies()
+    except ContrastCXRError as error:
+        return (Check("data", "not run", f"the data cannot be looked at as a whole: {error}"),)
+    say(f"checking the splits of {len(studies):,} studies")
+    splits = _ordered(leaks.by_split(studies))
+    labelled = any(r.author.name == author and r.findings for s in studies for r in s.readings)
+    reading, _ = labels_of(studies, author if labelled else None)
+    names = finding_names(list(reading.values()))
+    checks = [
+        leaks.patients(splits),
+        _lists(data, splits),
+        leaks.reports(splits) if len(studies) <= QUICK else _too_many(len(studies)),
+        leaks.label_shift(splits, names, reading),
+    ]
+    return tuple(check for check in checks if check is not None)
+
+
+def _lists(data: str, splits: Mapping[str, list[Study]]) -> Check | None:
+    return leaks.official_lists(splits) if parse_spec(data).name.startswith("nih") else None
+
+
+def _too_many(studies: int) -> Check:
+    return Check("reports across splits", "not run", f"{studies:,} studies take minutes; the full audit does it")
 
 
 def labels_of(studies: Sequence[Study], author: str | None) -> tuple[dict[str, Reading], str | None]:
