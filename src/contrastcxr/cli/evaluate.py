@@ -24,7 +24,9 @@ SHOWN = ("bleu_4", "rouge_l", "cider", "positive_f1", "auc_mean")
 def evaluate(
     model: Annotated[
         str | None,
-        typer.Argument(help="A bundled name, a checkpoint or a run folder.", autocompletion=complete.models),
+        typer.Argument(
+            metavar="MODEL", help="A bundled name, a checkpoint or a run folder.", autocompletion=complete.models
+        ),
     ] = None,
     data: Annotated[
         str, typer.Option("--data", help="A data name, such as phantom:standard.", autocompletion=complete.sources)
@@ -46,9 +48,7 @@ def evaluate(
         bool, typer.Option("--baselines/--no-baselines", help="Constant report, nearest neighbour and bounds.")
     ] = True,
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="The first so many studies only.")] = None,
-    cache: Annotated[
-        Path | None, typer.Option("--cache", help="Folder for features; default $CONTRASTCXR_CACHE or .cache.")
-    ] = None,
+    cache: output.Cache = None,
     allow_pickle: output.AllowPickle = False,
     device: output.Device = "cpu",
     dtype: output.Dtype = None,

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
@@ -24,6 +25,9 @@ Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more; show w
 Seed = Annotated[int, typer.Option("--seed", help="Everything drawn at random follows from this number.")]
 Device = Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1, mps …")]
 Dtype = Annotated[str | None, typer.Option("--dtype", help="float32, bfloat16 or float16; default float32.")]
+Cache = Annotated[
+    Path | None, typer.Option("--cache", help="Folder for features; default $CONTRASTCXR_CACHE or .cache.")
+]
 AllowPickle = Annotated[
     bool, typer.Option("--allow-pickle", help="Read a training state (last.ckpt) too, its weights only.")
 ]

@@ -15,8 +15,12 @@ SOME_FAILED = 1
 
 
 def reproduce(
-    paper: Annotated[str, typer.Argument(help="contrastive-attention, cia-net, wcl or cross-attention.")],
-    table: Annotated[str, typer.Argument(help="A table of the paper; `first` is our own first experiment.")],
+    paper: Annotated[
+        str, typer.Argument(metavar="PAPER", help="contrastive-attention, cia-net, wcl or cross-attention.")
+    ],
+    table: Annotated[
+        str, typer.Argument(metavar="TABLE", help="A table of the paper; `first` is our own first experiment.")
+    ],
     data: Annotated[
         str, typer.Option("--data", help="phantom:standard, or nih14-cv:/path.", autocompletion=complete.sources)
     ] = "phantom:standard",
@@ -38,9 +42,7 @@ def reproduce(
     limit: Annotated[
         int | None, typer.Option("--limit", min=1, help="A rehearsal: so many test studies and twins only.")
     ] = None,
-    cache: Annotated[
-        Path | None, typer.Option("--cache", help="Folder for features; default $CONTRASTCXR_CACHE or .cache.")
-    ] = None,
+    cache: output.Cache = None,
     quiet: output.Quiet = False,
     as_json: output.Json = False,
     verbose: output.Verbose = False,

@@ -13,7 +13,7 @@ SOME_FAILED = 1
 
 
 def train(
-    config: Annotated[Path, typer.Argument(help="A configuration, such as configs/cpu/phantom-nic.yaml.")],
+    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="Such as configs/cpu/phantom-nic.yaml.")],
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="A.B=C", help="Change one value; may come again."),
@@ -22,10 +22,7 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last whole epoch.")] = False,
     devices: Annotated[int, typer.Option("--devices", min=1, help="Processes that share each batch.")] = 1,
     seed: Annotated[int | None, typer.Option("--seed", help="The same as --set train.seed=N.")] = None,
-    cache: Annotated[
-        Path | None,
-        typer.Option("--cache", help="Folder for features; default $CONTRASTCXR_CACHE or .cache."),
-    ] = None,
+    cache: output.Cache = None,
     quiet: output.Quiet = False,
     as_json: output.Json = False,
     verbose: output.Verbose = False,
