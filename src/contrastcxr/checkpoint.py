@@ -7,20 +7,21 @@ thresholds, pool rows, sources.  Nothing in the file can run code.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
 from contrastcxr.assemble import build_system, further_stages
-from contrastcxr.config import SystemConfig, parse_config, without_places
+from contrastcxr.config import SystemConfig, TransformerConfig, parse_config, without_places
 from contrastcxr.data.quality import QualityReference
 from contrastcxr.data.transforms import Preprocess
-from contrastcxr.errors import CheckpointError, ConfigError, UnknownNameError
+from contrastcxr.errors import CheckpointError, ConfigError, ContrastCXRError, UnknownNameError
 from contrastcxr.files import CHECKPOINT_SUFFIX, atomic_write, known_checkpoints
 from contrastcxr.models.encoders import build_encoder
 from contrastcxr.models.pool import NormalityPool
@@ -33,6 +34,9 @@ PICKLES = (".ckpt", ".pth", ".pt", ".bin", ".pkl")
 POOL_KEY = "pool.raw"
 PATCH_POOL_KEY = "patch_pool.raw"
 QUALITY_PREFIX = "quality."
+_UNUSABLE = (ContrastCXRError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
+"""What reading a value of another shape raises."""
+T = TypeVar("T")
 
 SaveDtype = Literal["float16", "float32"]
 
@@ -66,6 +70,7 @@ class Checkpoint:
         patch_pool: the same of the pool of patches; None unless patches are compared.
         record: what the training run says of itself (versions, data fingerprint, scores); free form.
         quality: what its training pictures look like; None in files that do not hold it.
+        where: what it is called in messages, its file where it has one.
     """
 
     config: SystemConfig
@@ -80,13 +85,39 @@ class Checkpoint:
     patch_pool: Mapping[str, Any] | None = None
     record: Mapping[str, Any] = field(default_factory=dict)
     quality: QualityReference | None = None
+    where: str = "the checkpoint"
 
     def build(self) -> ReportSystem:
         """The system with its weights, float32 on the CPU, in eval mode.
 
         Raises:
-            CheckpointError: the weights are not those of the configuration.
+            CheckpointError: the configuration makes no system, or the weights are not those of it.
         """
+        try:
+            self._check_sizes()
+            system = self._assembled()
+            _load_state(system, self.state, self.where)
+            if system.finding_head is not None:
+                system.finding_head.set_temperature(self.temperature)
+        except CheckpointError:
+            raise
+        except (*_UNUSABLE, RuntimeError, MemoryError) as error:
+            reason = str(error) if isinstance(error, ContrastCXRError) else "its metadata contradict its weights"
+            raise CheckpointError(f"{self.where}: {reason}; {_CHANGED}") from error
+        return system.eval()
+
+    def _check_sizes(self) -> None:
+        """Refuse a size that no weight has, before memory is taken for a system of that size."""
+        held = {side for tensor in self.state.values() for side in tensor.shape}
+        asked = {"width": self.config.width, "vocabulary": len(self.tokenizer)}
+        if isinstance(self.config.decoder, TransformerConfig):
+            asked["decoder.feed_forward"] = self.config.decoder.feed_forward
+        for name, size in asked.items():
+            if size not in held:
+                raise _misfit_error(self.where, f"none of them has the {name} {size:,}")
+
+    def _assembled(self) -> ReportSystem:
+        """The system without its weights."""
         encoder = build_encoder(
             self.config.encoder.name,
             weights="checkpoint",
@@ -96,7 +127,7 @@ class Checkpoint:
             trainable=self.config.encoder.trainable,
             train_norm=self.config.encoder.train_norm,
         )
-        system = build_system(
+        return build_system(
             self.config,
             vocabulary=len(self.tokenizer),
             labels=self.labels,
@@ -104,25 +135,40 @@ class Checkpoint:
             pool=self._rebuilt(self.pool, POOL_KEY),
             patch_pool=self._rebuilt(self.patch_pool, PATCH_POOL_KEY),
         )
-        _load_state(system, self.state)
-        if system.finding_head is not None:
-            system.finding_head.set_temperature(self.temperature)
-        return system.eval()
 
     def _rebuilt(self, metadata: Mapping[str, Any] | None, key: str) -> NormalityPool | None:
         return None if metadata is None else NormalityPool.from_metadata(dict(metadata), self.state[key].float())
 
 
-def _load_state(system: ReportSystem, state: Mapping[str, Tensor]) -> None:
-    try:
-        system.load_state_dict(
-            {key: value.float() if value.is_floating_point() else value for key, value in state.items()}
-        )
-    except RuntimeError as error:
-        raise CheckpointError(
-            f"the weights do not fit the checkpoint's own configuration ({' '.join(str(error).split())[:300]}); "
-            "the file was changed or written by another version: train or download it again"
-        ) from None
+_CHANGED = "the file was changed or written by another version: train or download it again"
+
+
+def _misfit_error(where: str, how: str) -> CheckpointError:
+    return CheckpointError(f"{where}: the weights do not fit its own configuration ({how}); {_CHANGED}")
+
+
+def _load_state(system: ReportSystem, state: Mapping[str, Tensor], where: str) -> None:
+    misfit = _misfit(system.state_dict(), state)
+    if misfit:
+        raise _misfit_error(where, misfit)
+    system.load_state_dict(
+        {key: value.float() if value.is_floating_point() else value for key, value in state.items()}
+    )
+
+
+def _misfit(wanted: Mapping[str, Tensor], held: Mapping[str, Tensor]) -> str | None:
+    """The first weight that lacks, is not known, or has another shape; None where all fit."""
+    for name, tensor in wanted.items():
+        if name not in held:
+            return f"it lacks {name}"
+        if held[name].shape != tensor.shape:
+            return f"{name} is {_size(held[name])} instead of {_size(tensor)}"
+    unknown = sorted(held.keys() - wanted.keys())
+    return f"{unknown[0]} is not part of it" if unknown else None
+
+
+def _size(tensor: Tensor) -> str:
+    return "×".join(map(str, tensor.shape)) or "one number"
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint, *, dtype: SaveDtype = "float16") -> int:
@@ -238,11 +284,31 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
     try:
         with safe_open(path, framework="pt") as file:
             return file.metadata() or {}, {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError):
         raise CheckpointError(
-            f"{path}: expected a safetensors checkpoint, found something else ({error}); "
+            f"{path}: expected a safetensors checkpoint, found {_found_instead(path)}; "
             "give a checkpoint.safetensors of a run folder, or a bundled name"
         ) from None
+
+
+def _found_instead(path: Path) -> str:
+    """What a file is that safetensors does not open, in words."""
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            head = int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(head)) if 8 + head <= size else None
+    except OSError as error:
+        return f"a file that cannot be opened ({error.strerror})"
+    except (ValueError, RecursionError):
+        return "a damaged header"
+    if size == 0:
+        return "an empty file"
+    if not isinstance(header, dict):
+        return "something else, or the first bytes of one"
+    ends = [entry.get("data_offsets", [0])[-1] for entry in header.values() if isinstance(entry, dict)]
+    whole = 8 + head + max((end for end in ends if isinstance(end, int)), default=0)
+    return f"one that is cut off, {size:,} bytes of {whole:,}" if size < whole else "a damaged header"
 
 
 def _from_metadata(metadata: Mapping[str, str], state: Mapping[str, Tensor], path: Path) -> Checkpoint:
@@ -251,20 +317,56 @@ def _from_metadata(metadata: Mapping[str, str], state: Mapping[str, Tensor], pat
         config = parse_config(said["config"], where=str(path))
     except ConfigError as error:
         raise CheckpointError(f"{error}; the checkpoint was written by another version of contrastcxr") from None
+
+    def part(name: str, read: Callable[[Any], T]) -> T:
+        try:
+            return read(said.get(name))
+        except _UNUSABLE:
+            raise _damaged(path, name) from None
+
     return Checkpoint(
         config=config,
-        tokenizer=Tokenizer.from_dict(said["vocabulary"]),
-        labels=tuple(said["labels"]),
-        preprocess=Preprocess.model_validate(said["preprocessing"]),
-        temperature=float(said["temperature"]),
-        thresholds=dict(said["thresholds"]),
-        sources=tuple(SourceNote.model_validate(note) for note in said["sources"]),
-        pool=said["pool"],
-        patch_pool=said.get("patch_pool"),
-        record=said["record"],
+        tokenizer=part("vocabulary", Tokenizer.from_dict),
+        labels=part("labels", _labels),
+        preprocess=part("preprocessing", Preprocess.model_validate),
+        temperature=part("temperature", _above_0),
+        thresholds=part("thresholds", _thresholds),
+        sources=part("sources", lambda notes: tuple(SourceNote.model_validate(note) for note in notes)),
+        pool=part("pool", _maybe_mapping),
+        patch_pool=part("patch_pool", _maybe_mapping),
+        record=part("record", dict),
+        where=str(path),
         quality=_quality(said.get("quality"), state, path),
         state={name: value for name, value in state.items() if not name.startswith(QUALITY_PREFIX)},
     )
+
+
+def _damaged(path: Path, part: str) -> CheckpointError:
+    return CheckpointError(f"{path}: the {part} in its metadata is damaged; the file was changed, get it again")
+
+
+def _labels(values: Any) -> tuple[str, ...]:
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise TypeError("labels are a list of names")
+    return tuple(values)
+
+
+def _above_0(value: Any) -> float:
+    number = float(value)
+    if not 0 < number < math.inf:
+        raise ValueError("a temperature is above 0")
+    return number
+
+
+def _thresholds(values: Any) -> dict[str, float]:
+    numbers = {str(name): float(value) for name, value in values.items()}
+    if not all(0 <= number <= 1 for number in numbers.values()):
+        raise ValueError("a threshold is a probability")
+    return numbers
+
+
+def _maybe_mapping(value: Any) -> dict[str, Any] | None:
+    return None if value is None else dict(value.items())
 
 
 def _quality(said: Mapping[str, Any] | None, state: Mapping[str, Tensor], path: Path) -> QualityReference | None:
@@ -277,13 +379,15 @@ def _quality(said: Mapping[str, Any] | None, state: Mapping[str, Tensor], path: 
         raise CheckpointError(
             f"{path}: the picture statistics lack {error}; the file was changed, get it again"
         ) from None
+    except _UNUSABLE:
+        raise _damaged(path, "quality") from None
 
 
 def _checked(metadata: Mapping[str, str], path: Path) -> dict[str, Any]:
     if metadata.get("format") != FORMAT:
         raise CheckpointError(
             f"{path}: expected a checkpoint of contrastcxr, found safetensors without its metadata; "
-            "weights of other projects come in through `contrastcxr import`"
+            "give one that `contrastcxr train` wrote, or a bundled name"
         )
     version = metadata.get("format_version")
     if version != str(FORMAT_VERSION):
@@ -297,7 +401,15 @@ def _checked(metadata: Mapping[str, str], path: Path) -> dict[str, Any]:
             f"{path}: the metadata lack {', '.join(missing)}; the file was changed, get it again"
         )
     there = [*_METADATA, *(key for key in _OPTIONAL_METADATA if key in metadata)]
-    return {key: json.loads(metadata[key]) for key in there}
+    said = {}
+    for key in there:
+        try:
+            said[key] = json.loads(metadata[key])
+        except (ValueError, RecursionError):
+            raise _damaged(path, key) from None
+    if not isinstance(said["config"], dict):
+        raise _damaged(path, "config")
+    return said
 
 
 def _from_training_state(path: Path, *, allow_pickle: bool) -> Checkpoint:
@@ -310,7 +422,8 @@ def _from_training_state(path: Path, *, allow_pickle: bool) -> Checkpoint:
     beside = path.parent / f"checkpoint{CHECKPOINT_SUFFIX}"
     if not beside.is_file():
         raise CheckpointError(
-            f"{path}: expected {beside.name} beside it for vocabulary and configuration, found none"
+            f"{path}: expected {beside.name} beside it for vocabulary and configuration, found none; "
+            "give the one inside its run folder"
         )
     metadata, best = _read(beside)
     saved = read_training_state(path)
@@ -331,9 +444,11 @@ def read_training_state(path: Path) -> dict[str, Any]:
     """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds for a damaged or foreign pickle
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise CheckpointError(f"{path}: expected the state of a training run, found: {reason}") from None
-    if not isinstance(state, dict) or "state_dict" not in state:
+    except Exception:  # torch raises many kinds for a damaged or foreign pickle
+        raise CheckpointError(
+            f"{path}: expected the state of a training run, found a damaged file or one that holds more than "
+            "weights, which could run code; give another"
+        ) from None
+    if not isinstance(state, dict) or not isinstance(state.get("state_dict"), dict):
         raise CheckpointError(f"{path}: expected the state of a training run, found {type(state).__name__}")
     return state

@@ -56,7 +56,7 @@ class TextConfig(_Part):
 class ImageConfig(_Part):
     """What of a picture the encoder sees: `size` pixels square, mean and deviation as the encoder was trained."""
 
-    size: int = Field(224, ge=32)
+    size: int = Field(224, ge=32, le=4096)
     augment: bool = Field(False, description="random crops in training; only where the encoder is trained")
 
 
@@ -97,7 +97,7 @@ class PoolConfig(_Part):
 class ContrastConfig(_Part):
     """Contrastive Attention (paper A §3.2, Eq. 4–10)."""
 
-    repeats: int = Field(6, ge=1, description="n of Eq. 5")
+    repeats: int = Field(6, ge=1, le=256, description="n of Eq. 5")
     aggregate: bool = Field(True, description="Aggregate Attention; off is Table 5 (b)")
     differentiate: bool = Field(True, description="Differentiate Attention; off takes the mean of P' (ours)")
     attention: Literal["dot", "additive", "bilinear"] = "dot"
@@ -119,7 +119,7 @@ class TransformerConfig(_Part):
     """Pre-norm transformer over the patches, as R2Gen's baseline has it (Chen 2020)."""
 
     kind: Literal["transformer"] = "transformer"
-    layers: int = Field(3, ge=1, description="of the encoder, and of the decoder")
+    layers: int = Field(3, ge=1, le=256, description="of the encoder, and of the decoder")
     heads: int = Field(8, ge=1)
     feed_forward: int = Field(512, ge=1)
     dropout: float = Field(0.1, ge=0, lt=1)
@@ -177,7 +177,7 @@ class SystemConfig(_Part):
 
     name: str = Field(min_length=1)
     paper: str | None = Field(None, description="the publication whose setting this is")
-    width: int = Field(512, ge=8, description="d, the model width")
+    width: int = Field(512, ge=8, le=65_536, description="d, the model width")
     data: DataConfig = DataConfig()
     text: TextConfig = TextConfig()
     image: ImageConfig = ImageConfig()
@@ -223,7 +223,7 @@ def parse_config(values: Mapping[str, Any], *, where: str) -> SystemConfig:
     try:
         return SystemConfig.model_validate(dict(values))
     except ValidationError as error:
-        raise ConfigError("; ".join(_explain(dict(e), where) for e in error.errors())) from None
+        raise ConfigError(f"{where}: " + "; ".join(_explain(dict(e)) for e in error.errors())) from None
 
 
 def _read_with_parents(path: Path, *, seen: tuple[Path, ...]) -> dict[str, Any]:
@@ -241,11 +241,21 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror or error}; give the path of a configuration file") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not YAML ({' '.join(str(error).split())})") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: byte {error.start} is not UTF-8 text; save it as UTF-8") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise ConfigError(
+            f"{path}{_line_of(error)}: is not YAML; correct its brackets, colons or indents"
+        ) from None
     if not isinstance(values, dict):
-        raise ConfigError(f"{path}: expected keys such as `decoder:`, found {type(values).__name__}")
+        found = "nothing" if values is None else type(values).__name__
+        raise ConfigError(f"{path}: expected keys such as `decoder:`, found {found}")
     return cast(dict[str, Any], values)
+
+
+def _line_of(error: Exception) -> str:
+    mark = error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None
+    return "" if mark is None else f" line {mark.line + 1}"
 
 
 def _merge(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -262,7 +272,7 @@ def _override(values: dict[str, Any], override: str) -> None:
         raise ConfigError(f"--set {override}: expected a.b=value")
     try:
         value = yaml.safe_load(text)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, RecursionError):
         raise ConfigError(f"--set {override}: the value is not YAML") from None
     *parents, last = name.split(".")
     part = values
@@ -278,15 +288,17 @@ def _override(values: dict[str, Any], override: str) -> None:
 _DECODER_KINDS = tuple(str(m.model_fields["kind"].default) for m in (NicConfig, TransformerConfig))
 
 
-def _explain(error: dict[str, Any], where: str) -> str:
+def _explain(error: dict[str, Any]) -> str:
     place = [str(key) for key in error["loc"]]
     dotted = ".".join(key for key in place if key not in _DECODER_KINDS)
+    if error["type"] == "missing":
+        return f"no '{dotted}'; every configuration needs it"
     if error["type"] != "extra_forbidden":
-        return f"{where}: {dotted}: {error['msg']}, found {error['input']!r}"
+        return f"{dotted}: {error['msg']}, found {error['input']!r}"
     known = _keys_at(place[:-1])
     near = nearest(place[-1], known)
     hint = f"did you mean '{near}'?" if near else f"known: {', '.join(known)}"
-    return f"{where}: unknown key '{dotted}'; {hint}"
+    return f"unknown key '{dotted}'; {hint}"
 
 
 def _keys_at(place: Sequence[str]) -> list[str]:

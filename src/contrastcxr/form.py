@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 Status = Literal["present", "absent", "uncertain", "unmentioned"]
 Side = Literal["left", "right", "bilateral"]
@@ -206,3 +206,19 @@ def is_file_locator(locator: str) -> bool:
 def locator_path(locator: str) -> Path:
     """The file a locator names."""
     return Path(locator)
+
+
+def problem_of(error: ValidationError, *, whole: str) -> str:
+    """Return the first thing that is wrong, in words: where in the form, what was expected, what was found.
+
+    Args:
+        error: what checking a form raised.
+        whole: what the form is called where no single field is to blame.
+    """
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"]) or whole
+    expected = str(first["msg"]).removeprefix("Value error, ")
+    found = first["input"]
+    if first["type"] in ("missing", "value_error") or not isinstance(found, str | int | float | bool | None):
+        return f"{place}: {expected}"
+    return f"{place}: {expected}, found {str(found)[:40]!r}"

@@ -140,11 +140,16 @@ def _plugin(ds: Dataset, syntax: UID, path: Path) -> str:
     if syntax == JPEGExtended12Bit and int(ds.BitsStored) <= 8:
         wanted = PREFERRED[JPEGBaseline8Bit]
     chosen = next((name for name in wanted if name in found), None)
+    if not wanted:
+        raise ImageError(
+            f"{path}: no decoder for {uid_name(syntax) or 'an unnamed transfer syntax'}, which is none of those "
+            "of radiographs; export it uncompressed"
+        )
     if chosen is None:
         extra = "dicom-gpl" if syntax == JPEGExtended12Bit and int(ds.BitsStored) > 8 else "dicom"
         licence = " (its decoder is under the GPL)" if extra == "dicom-gpl" else ""
         raise ImageError(
-            f"{path}: no decoder for {uid_name(syntax) or 'an unnamed transfer syntax'}; install one with: "
+            f"{path}: no decoder for {uid_name(syntax)}; install one with: "
             f"pip install 'contrastcxr[{extra}]'{licence}, or export it uncompressed"
         )
     return chosen

@@ -145,5 +145,6 @@ def _refuse_colour(rgb: np.ndarray, path: Path) -> None:
     share = float((spread > COLOUR_SPREAD).mean())
     if share > COLOUR_SHARE:
         raise ImageError(
-            f"{path}: {share:.0%} of its pixels are coloured, as in a photograph; a grey radiograph was expected"
+            f"{path}: {share:.0%} of its pixels are coloured, as in a photograph; a grey radiograph "
+            "was expected; leave it out"
         )

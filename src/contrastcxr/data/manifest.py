@@ -23,7 +23,7 @@ from contrastcxr.data.manifest_records import SUFFIXES, Record, is_whole, record
 from contrastcxr.data.presence import is_there, without_views
 from contrastcxr.data.source import Inventory, Licence, OnMissing, Source, unheard
 from contrastcxr.errors import ContrastCXRError, DatasetError, ImageError
-from contrastcxr.form import Study, View, is_file_locator, locator_path
+from contrastcxr.form import Study, View, is_file_locator, locator_path, problem_of
 
 __all__ = ["LICENCE", "SUFFIXES", "Manifest", "Parsed", "each_row", "manifest_line", "parse_manifest"]
 
@@ -34,6 +34,8 @@ LICENCE = Licence(
     contains_pictures=True,
     where="the user's disk",
 )
+
+NO_ROW = "holds no study; expected one a row; check that it was written whole"
 
 
 @dataclass(frozen=True)
@@ -110,8 +112,9 @@ class Manifest(Source):
     def _checked_splits(self) -> Iterator[str | None]:
         """The split of each study, once every row has been found good."""
         failures: list[Failure] = []
-        found = 0
+        rows = found = 0
         for line in each_row(self.path, images=self.images):
+            rows += 1
             self._missing += line.missing
             failures += [line.failure] if line.failure else []
             if line.study is not None:
@@ -120,6 +123,8 @@ class Manifest(Source):
         if failures:
             more = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
             raise DatasetError(f"{failures[0].message}{more}")
+        if not rows:
+            raise DatasetError(f"{self.path}: {NO_ROW}")
         if not found:
             raise DatasetError(f"{self.path}: holds no study whose images are there; check the paths in it")
 
@@ -128,9 +133,11 @@ def parse_manifest(path: Path) -> Parsed:
     """Read a manifest, keeping the good rows and listing the others.
 
     Raises:
-        DatasetError: the file cannot be read at all, or has unknown columns.
+        DatasetError: the file cannot be read at all, has unknown columns, or has no row.
     """
     lines = list(each_row(path))
+    if not lines:
+        raise DatasetError(f"{path}: {NO_ROW}")
     return Parsed(
         studies=tuple(line.study for line in lines if line.study is not None),
         failures=tuple(line.failure for line in lines if line.failure is not None),
@@ -185,9 +192,7 @@ def _study(record: Record, folder: Path) -> Study:
     try:
         study = Study.model_validate(fields)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the study"
-        raise DatasetError(f"{record.where}: {place}: {first['msg']}; correct it") from error
+        raise DatasetError(f"{record.where}: {problem_of(error, whole='the study')}; correct it") from error
     return study.model_copy(update={"views": tuple(_located(v, folder) for v in study.views)})
 
 

@@ -14,7 +14,7 @@ from typing import Literal
 from urllib.parse import parse_qsl
 
 from contrastcxr.data.source import Licence, Source
-from contrastcxr.errors import RequestError, UnknownNameError
+from contrastcxr.errors import RequestError, UnknownNameError, nearest
 
 
 @dataclass(frozen=True)
@@ -78,9 +78,9 @@ def taken_apart(text: str, kinds: Mapping[str, SourceKind]) -> DataSpec:
     root, options = _options(rest)
     for option in options:
         if option not in kind.options:
-            raise RequestError(
-                f"{text}: {name} has no option '{option}'; parameters follow a '?': {', '.join(kind.params)}"
-            )
+            near = nearest(option, kind.options)
+            hint = f"did you mean '{near}'?" if near else f"parameters follow a '?': {', '.join(kind.params)}"
+            raise RequestError(f"{text}: {name} has no option '{option}'; {hint}")
     params = dict(parse_qsl(query, keep_blank_values=True))
     for param in params:
         if param not in kind.params:

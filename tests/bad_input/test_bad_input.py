@@ -1,0 +1,72 @@
+"""Every kind of bad input in the tables beside this file: the message, exactly, and the exit status."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shlex
+from pathlib import Path
+
+import pytest
+
+from bad_input.case import SOME_FAILED, Case, filled
+from bad_input.files import picture
+from bad_input.objects import OBJECTS
+from bad_input.pictures import PICTURES
+from bad_input.systems import SYSTEMS
+from bad_input.tables import TABLES
+from contrastcxr.cli.main import run
+from tiny_system import save_tiny
+
+CASES = (*PICTURES, *OBJECTS, *TABLES, *SYSTEMS)
+SAID = ("error: ", "failed: ", "missing: ", "unreadable: ")
+LISTED = "  missing  "
+"""How `data check` lists what is missing, on standard output."""
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_tiny(tmp_path_factory.mktemp("a good model"))
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name.replace(" ", "-"))
+def test_bad_input_is_named_in_one_line(
+    case: Case, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, out, good = tmp_path / "in", tmp_path / "out", picture()(tmp_path)
+    folder.mkdir()
+    places = {"bad": case.make(folder), "folder": folder, "out": out, "model": model, "picture": good}
+    status = run([filled(word, places) for word in shlex.split(case.command)])
+    said = capsys.readouterr()
+    assert messages(said.err, said.out) == case.expected(places)
+    assert status == case.status
+    assert not list(out.rglob("*.part"))
+    assert status == SOME_FAILED or not out.exists()
+    assert "Traceback" not in said.err
+
+
+def test_a_full_disk_is_said_and_leaves_nothing(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    good, out = picture()(tmp_path), tmp_path / "out"
+    assert run(["read", str(good), "--model", str(model), "--out", str(out), "--format", "json"]) == SOME_FAILED
+    said = capsys.readouterr()
+    assert messages(said.err, said.out) == [
+        f"{out}/chest.json: could not be written (No space left on device); nothing is left of it; "
+        "free some space or choose another folder with --out"
+    ]
+    assert not list(out.iterdir())
+
+
+def test_there_are_forty_kinds_and_no_two_of_one_name() -> None:
+    assert len({case.name for case in CASES}) == len(CASES) >= 40
+
+
+def messages(err: str, out: str) -> list[str]:
+    """What was said to be wrong, on either stream, without the words before it."""
+    told = [line.removeprefix(start) for line in err.splitlines() for start in SAID if line.startswith(start)]
+    return told + [line.removeprefix(LISTED) for line in out.splitlines() if line.startswith(LISTED)]
