@@ -180,7 +180,7 @@ def test_the_folder_holds_scores_readings_and_pages(evaluation: tuple[Evaluation
     assert "| BLEU-4 |" in (out / "report.md").read_text()
     page = (out / "report.html").read_text()
     assert "positive-finding F1" in page
-    assert "http" not in page
+    assert "://" not in page
     assert not list(out.glob(".*"))
 
 

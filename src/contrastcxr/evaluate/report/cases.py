@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,7 +32,7 @@ Values = dict[str, Any]
 
 def case_values(table: StudyTable, material: Material) -> list[Values]:
     """The best and the worst studies; no study is both."""
-    best, worst = extremes(table)
+    best, worst = extremes(table, [answer.report for answer in material.wanted])
     groups = (("Best", best), ("Worst", worst))
     return [
         {"title": title, "studies": [_case(i, table, material) for i in places]}
@@ -45,18 +45,31 @@ def ranked_by(table: StudyTable) -> str:
     """How studies are put in order, in words."""
     if table.truth is None or table.claimed is None:
         return "by ROUGE-L, since no findings can be compared"
-    return "by findings missed or invented, then by findings called right, then by ROUGE-L"
+    return "by findings missed or invented, then called right, then by ROUGE-L; of equal references the first"
 
 
-def extremes(table: StudyTable, *, shown: int = SHOWN) -> tuple[list[int], list[int]]:
-    """Places of the best studies, best first, and of the worst, worst first; half of few studies each."""
+def extremes(table: StudyTable, texts: Sequence[str], *, shown: int = SHOWN) -> tuple[list[int], list[int]]:
+    """Places of the best studies, best first, and of the worst, worst first; half of few studies each.
+
+    Args:
+        table: of the system.
+        texts: the references; of studies whose references are equal the first is shown.
+        shown: studies on each side at most.
+    """
     errors, hits = _errors_and_hits(table)
-    best = np.lexsort((-table.rouge_l, -hits, errors))
-    worst = np.lexsort((table.rouge_l, hits, -errors))
     few = min(shown, max(1, len(table) // 2))
-    first = [int(i) for i in best[:few]]
-    last = [int(i) for i in worst if int(i) not in first and (errors[i] or table.rouge_l[i] < PERFECT)]
-    return first, last[:few]
+    best = _differing(np.lexsort((-table.rouge_l, -hits, errors)), texts, set())[:few]
+    flawed = [i for i in np.lexsort((table.rouge_l, hits, -errors)) if errors[i] or table.rouge_l[i] < PERFECT]
+    return best, _differing(flawed, texts, {texts[i] for i in best})[:few]
+
+
+def _differing(places: Iterable[int], texts: Sequence[str], seen: set[str]) -> list[int]:
+    """The places in their order, without those whose text has been seen."""
+    first: dict[str, int] = {}
+    for place in places:
+        if texts[place] not in seen:
+            first.setdefault(texts[place], int(place))
+    return list(first.values())
 
 
 def _errors_and_hits(table: StudyTable) -> tuple[Any, Any]:

@@ -160,7 +160,7 @@ def verdict(change: Interval, *, lower_is_better: bool) -> str:
 def _signed(value: float) -> str:
     if not math.isfinite(value):
         return "–"
-    sign = "\N{MINUS SIGN}" if round(value, 3) < 0 else "+"
+    sign = {-1: "\N{MINUS SIGN}", 0: "", 1: "+"}[(round(value, 3) > 0) - (round(value, 3) < 0)]
     return sign + f"{abs(value):.3f}".removeprefix("0")
 
 
