@@ -535,14 +535,14 @@ READINGS = (
         readings_text(json.dumps(SAID), "s2 clear"),
         EVALUATE,
         SOME_FAILED,
-        "{bad} line 2: is not JSON; expected one document a line; correct the line",
+        "{bad} line 2: not JSON; expected one document a line; correct the line",
     ),
     Case(
         "a reading nested too deep",
         readings_text("[" * 100_000),
         EVALUATE,
         SOME_FAILED,
-        "{bad} line 1: is not JSON; expected one document a line; correct the line",
+        "{bad} line 1: not JSON; expected one document a line; correct the line",
     ),
     Case(
         "a reading without text",

@@ -40,7 +40,7 @@ def _reading(line: str, where: str, name: str) -> Reading:
     try:
         document = json.loads(line)
     except (ValueError, RecursionError):
-        raise DatasetError(f"{where}: is not JSON; expected one document a line; correct the line") from None
+        raise DatasetError(f"{where}: not JSON; expected one document a line; correct the line") from None
     if isinstance(document, dict) and "schema" in document:
         return _whole(document, where)
     if (

@@ -1,0 +1,116 @@
+"""What each kind of input goes through: a result, or one line of ours that names the file, may come of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from hypothesis import strategies as st
+from PIL import Image
+from radiograph_files import ramp
+
+from contrastcxr.data.inputs import studies_from_paths, with_pixels
+from contrastcxr.data.sources import open_source
+from contrastcxr.errors import ContrastCXRError
+from fuzz import recipes
+from fuzz.recipes import Recipe
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of input: its recipes, what reads it, and its share of 10,000 inputs."""
+
+    recipes: st.SearchStrategy[Recipe]
+    read: Callable[[Path], list[str]]
+    inputs: int
+
+
+def read_pictures(path: Path) -> list[str]:
+    """What `contrastcxr read` does before the model, and what it complains of."""
+    studies, failures = studies_from_paths([path])
+    for study in studies:
+        loaded, more = with_pixels(study)
+        failures += more
+        if loaded is None:
+            continue
+        for view in loaded.views:
+            assert view.pixels is not None
+            assert view.pixels.dtype == np.float32
+            assert np.isfinite(view.pixels).all()
+            assert 0 <= view.pixels.min() <= view.pixels.max() <= 1
+    return [failure.message for failure in failures]
+
+
+def check_manifest(path: Path) -> list[str]:
+    """What `data check` and `read` do with a manifest."""
+    (path.parent / "chest.png").write_bytes(_png())
+    _, failures = studies_from_paths([path])
+    source = open_source(f"manifest:{path}")
+    source.inventory()
+    for study in source.studies():
+        study.model_dump_json()
+    return [failure.message for failure in failures]
+
+
+def check_annotation(path: Path) -> list[str]:
+    """What `data check iu_xray:` does with an annotation file."""
+    source = open_source(f"iu_xray:{path.parent}?images=any")
+    source.inventory()
+    list(source.studies())
+    return []
+
+
+def load_readings(path: Path) -> list[str]:
+    """What `evaluate --readings` does with a file."""
+    from contrastcxr.evaluate.submitted import load_readings as load
+
+    load(path)
+    return []
+
+
+def load_system(path: Path) -> list[str]:
+    """What `--model` does with a file."""
+    from contrastcxr.read.reader import Reader
+
+    Reader.from_checkpoint(path)
+    return []
+
+
+@cache
+def _png() -> bytes:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "chest.png"
+        Image.fromarray(ramp().astype(np.uint8)).save(path)
+        return path.read_bytes()
+
+
+KINDS: dict[str, Kind] = {
+    "headers": Kind(recipes.HEADERS, read_pictures, 3_500),
+    "streams": Kind(recipes.STREAMS, read_pictures, 2_500),
+    "manifests": Kind(recipes.MANIFESTS, check_manifest, 1_500),
+    "annotations": Kind(recipes.ANNOTATIONS, check_annotation, 1_000),
+    "readings": Kind(recipes.READINGS, load_readings, 500),
+    "checkpoints": Kind(recipes.CHECKPOINTS, load_system, 1_000),
+}
+
+
+def try_out(kind: str, recipe: Recipe, folder: Path) -> None:
+    """Make the input and read it.
+
+    Raises:
+        AssertionError: what was said is not one line that names the file.
+        Exception: whatever else comes out than an error of ours, which is what is looked for.
+    """
+    path = recipe.write(folder)
+    try:
+        said = KINDS[kind].read(path)
+    except ContrastCXRError as error:
+        said = [str(error)]
+    for message in said:
+        assert "\n" not in message.strip(), f"more than one line: {message!r}"
+        assert str(path.parent) in message, f"names no file: {message!r}"
+        assert len(message) < 1500 + len(str(path)), f"a long message: {message[:300]!r}"

@@ -1,0 +1,64 @@
+"""Every damaged input is read, or refused in one line of ours: a few hundred here, 10,000 in `make slow`."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+
+from fuzz.found import FOUND
+from fuzz.recipes import Recipe
+from fuzz.targets import KINDS, try_out
+
+WORKER = Path(__file__).with_name("worker.py")
+SHORT = {"headers": 70, "streams": 60, "manifests": 60, "annotations": 50, "readings": 50, "checkpoints": 25}
+SEEDS = (1, 2, 3, 4, 5)
+
+
+@pytest.mark.parametrize("kind", sorted(SHORT))
+def test_some_damaged_inputs_are_read_or_refused(kind: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+    @settings(
+        max_examples=SHORT[kind],
+        derandomize=True,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+        phases=(Phase.generate, Phase.shrink),
+    )
+    @given(KINDS[kind].recipes)
+    def each(recipe: Recipe) -> None:
+        try_out(kind, recipe, tmp_path_factory.mktemp("input"))
+
+    each()
+
+
+@pytest.mark.parametrize(("kind", "recipe"), FOUND, ids=lambda value: value if isinstance(value, str) else "")
+def test_what_once_came_through_is_refused(kind: str, recipe: Recipe, tmp_path: Path) -> None:
+    try_out(kind, recipe, tmp_path)
+
+
+def test_there_are_ten_thousand_inputs() -> None:
+    assert sum(kind.inputs for kind in KINDS.values()) == 10_000
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="memory and processor time are limited as on Linux")
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_ten_thousand_damaged_inputs_within_limits(kind: str, seed: int, tmp_path: Path) -> None:
+    inputs = KINDS[kind].inputs // len(SEEDS)
+    done = subprocess.run(
+        [sys.executable, str(WORKER), kind, str(inputs), str(seed)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"},
+    )
+    last = tmp_path / "last-recipe.txt"
+    told = last.read_text() if last.exists() else "no input was tried"
+    assert done.returncode == 0, f"{done.stdout}{done.stderr[-4000:]}\nlast input: {told}"
