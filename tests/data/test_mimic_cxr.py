@@ -228,9 +228,7 @@ def test_an_annotation_of_other_data_or_with_a_study_in_two_splits_is_refused(mi
     lists = json.loads(write_annotation(path).read_text())
     lists["val"].append({**lists["train"].pop(1), "split": "val"})
     path.write_text(json.dumps(lists))
-    with pytest.raises(
-        DatasetError, match="study 50000001 is in train and validation; expected one"
-    ):
+    with pytest.raises(DatasetError, match="study 50000001 is in train and validation; expected one"):
         load_studies(f"{mimic},annotation={path}")
 
 
