@@ -1,7 +1,7 @@
 """Recipes of bad inputs: a good file by name, and edits of its bytes or values.
 
-A recipe prints as what makes it again. They are drawn by hypothesis, which shrinks one that fails to the fewest and
-simplest edits.
+A recipe prints as what makes it again. They are drawn by hypothesis, which shrinks one that fails to the fewest
+and simplest edits.
 """
 
 from __future__ import annotations
