@@ -40,9 +40,9 @@ def test_no_study_is_both_best_and_worst_and_a_perfect_one_is_never_worst() -> N
     assert extremes(table([1.0, 1.0], [0, 0]), TEXTS) == ([0], [])
 
 
-def test_of_equal_references_one_is_shown() -> None:
+def test_of_equal_references_one_is_shown_on_each_side() -> None:
     best, worst = extremes(table([0.9, 0.8, 0.2, 0.1]), ["same", "same", "other", "other"])
-    assert (best, worst) == ([0, 2], [])
+    assert (best, worst) == ([0, 2], [3, 1])
 
 
 def stated(**statuses: Status) -> tuple[Finding, ...]:

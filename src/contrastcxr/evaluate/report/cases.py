@@ -53,22 +53,22 @@ def extremes(table: StudyTable, texts: Sequence[str], *, shown: int = SHOWN) -> 
 
     Args:
         table: of the system.
-        texts: the references; of studies whose references are equal the first is shown.
+        texts: the references; of studies whose references are equal the first of each side is shown.
         shown: studies on each side at most.
     """
     errors, hits = _errors_and_hits(table)
     few = min(shown, max(1, len(table) // 2))
-    best = _differing(np.lexsort((-table.rouge_l, -hits, errors)), texts, set())[:few]
-    flawed = [i for i in np.lexsort((table.rouge_l, hits, -errors)) if errors[i] or table.rouge_l[i] < PERFECT]
-    return best, _differing(flawed, texts, {texts[i] for i in best})[:few]
+    best = _differing(np.lexsort((-table.rouge_l, -hits, errors)), texts)[:few]
+    order = np.lexsort((table.rouge_l, hits, -errors))
+    flawed = [i for i in order if i not in best and (errors[i] or table.rouge_l[i] < PERFECT)]
+    return best, _differing(flawed, texts)[:few]
 
 
-def _differing(places: Iterable[int], texts: Sequence[str], seen: set[str]) -> list[int]:
-    """The places in their order, without those whose text has been seen."""
+def _differing(places: Iterable[int], texts: Sequence[str]) -> list[int]:
+    """The places in their order, the first of each text alone."""
     first: dict[str, int] = {}
     for place in places:
-        if texts[place] not in seen:
-            first.setdefault(texts[place], int(place))
+        first.setdefault(texts[place], int(place))
     return list(first.values())
 
 
