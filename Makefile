@@ -34,7 +34,7 @@ test: $(VENV)/.test  ## the whole test suite
 	@OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile -q $(TESTS)
 
 slow: $(VENV)/.test  ## the tests that take minutes
-	@OMP_NUM_THREADS=1 $(PY) -m pytest -q -m slow --override-ini addopts="-ra --strict-markers"
+	@OMP_NUM_THREADS=1 $(PY) -m pytest -q -m slow
 
 lint: $(VENV)/.dev  ## style
 	@$(PY) -m ruff check .
