@@ -306,8 +306,9 @@ def _found_instead(path: Path) -> str:
         return "an empty file"
     if not isinstance(header, dict):
         return "something else, or the first bytes of one"
-    ends = [entry.get("data_offsets", [0])[-1] for entry in header.values() if isinstance(entry, dict)]
-    whole = 8 + head + max((end for end in ends if isinstance(end, int)), default=0)
+    places = [entry.get("data_offsets") for entry in header.values() if isinstance(entry, dict)]
+    ends = [place[-1] for place in places if isinstance(place, list) and place and isinstance(place[-1], int)]
+    whole = 8 + head + max(ends, default=0)
     return f"one that is cut off, {size:,} bytes of {whole:,}" if size < whole else "a damaged header"
 
 

@@ -2,6 +2,15 @@
 
 from __future__ import annotations
 
-from fuzz.recipes import Json, Recipe
+from fuzz.recipes import Attribute, Bytes, Header, Json, Metadata, Recipe, Repeat
 
-FOUND: tuple[tuple[str, Recipe], ...] = (("readings", Json("readings", ((1, []),))),)
+FOUND: tuple[tuple[str, Recipe], ...] = (
+    ("readings", Json("readings", ((1, []),))),
+    ("headers", Header("plain", (Attribute("BitsAllocated", "DS", "nan"),))),
+    ("headers", Header("plain", (Attribute("BitsAllocated", "DS", "inf"),))),
+    ("headers", Header("plain", (Attribute("Columns", "DS", "nan"),))),
+    ("headers", Header("plain", (Attribute("InstanceNumber", "DS", "nan"),))),
+    ("headers", Header("plain", (Attribute("ViewCodeSequence", "US", bytes(12)),))),
+    ("manifests", Bytes("table", (Repeat(0, 7, 183),))),
+    ("checkpoints", Metadata((("header", 181, None),))),
+)

@@ -8,6 +8,7 @@ patient ids can hash it too.
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from typing import Literal
 
 import numpy as np
 from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
 
 from contrastcxr.data.dicom_decode import stored_values
 from contrastcxr.data.dicom_file import coded, open_object, uid_name
@@ -278,7 +280,7 @@ def _refused_pixels(ds: Dataset) -> str | None:
 
 def _position(ds: Dataset) -> tuple[Position, Literal["stated", "orientation"]]:
     codes = ds.get("ViewCodeSequence")
-    code = codes[0] if codes else Dataset()
+    code = codes[0] if isinstance(codes, Sequence) and codes else Dataset()
     stated = stated_position(
         str(ds.get("ViewPosition") or ""), str(code.get("CodeValue") or ""), str(code.get("CodeMeaning") or "")
     )
@@ -302,10 +304,12 @@ def _upright(spacing_mm: tuple[float, float] | None, turn: Turn) -> tuple[float,
 
 
 def _number(value: object) -> float | None:
+    """The finite number that a value states; a damaged header can hold `nan` where a count belongs."""
     try:
-        return float(str(value))
+        number = float(str(value))
     except ValueError:
         return None
+    return number if math.isfinite(number) else None
 
 
 def _date(value: object) -> date | None:

@@ -160,4 +160,4 @@ def _check_columns(names: Iterable[str], where: str) -> None:
         if name not in known:
             near = nearest(name, known)
             hint = f"did you mean '{near}'?" if near else f"known: {', '.join(known)}"
-            raise DatasetError(f"{where}: unknown column '{name}'; {hint}")
+            raise DatasetError(f"{where}: unknown column '{name:.80}'; {hint}")
