@@ -348,11 +348,13 @@ class Metadata:
         size = int.from_bytes(data[:8], "little")
         header = json.loads(data[8 : 8 + size])
         for part, at, value in self.changes:
+            if not isinstance(header, dict):
+                break  # nothing is left of it to change
             if part == "header":
                 held = header.pop("__metadata__", {})
                 header = replaced(header, at, value)
                 header = {"__metadata__": held, **header} if isinstance(header, dict) else header
-            elif isinstance(header, dict) and part in header.get("__metadata__", {}):
+            elif part in header.get("__metadata__", {}):
                 changed = replaced(json.loads(header["__metadata__"][part]), at, value)
                 header["__metadata__"][part] = json.dumps(changed)
         head = json.dumps(header).encode()
