@@ -55,9 +55,9 @@ def build_app() -> typer.Typer:
 def _mount(app: typer.Typer, verb: str, module: str) -> None:
     command = getattr(import_module(module), verb)
     if isinstance(command, typer.Typer):
-        app.add_typer(command, name=verb)
-    else:
-        app.command(verb)(command)
+        app.add_typer(command, name=verb, short_help=command.info.help)
+    else:  # said whole; without a short help the list of verbs cuts their sentences off
+        app.command(verb, short_help=(command.__doc__ or "").strip().splitlines()[0])(command)
 
 
 def _print_version(wanted: bool) -> None:
