@@ -12,11 +12,11 @@ from safetensors.torch import save_file
 from contrastcxr.checkpoint import (
     Checkpoint,
     find_checkpoint,
-    known_checkpoints,
     load_checkpoint,
     save_checkpoint,
 )
 from contrastcxr.errors import CheckpointError, OutputError, UnknownNameError
+from contrastcxr.files import known_checkpoints
 from tiny_system import tiny_checkpoint, tiny_config
 
 

@@ -387,6 +387,18 @@ def test_the_same_image_twice_is_read_once_and_listed(dicom: Dicom) -> None:
     assert [f.where for f in failures] == [str(paths[1])]
 
 
+@pytest.mark.parametrize("cut_first", [True, False])
+def test_of_an_image_and_its_cut_copy_the_whole_one_is_read(dicom: Dicom, cut_first: bool) -> None:
+    whole = dicom("m.dcm", SOPInstanceUID="1.5", StudyInstanceUID="1.2")
+    cut = whole.with_name("a.dcm" if cut_first else "z.dcm")
+    cut.write_bytes(whole.read_bytes()[:-500])
+    studies, failures = dicom_studies(sorted([whole, cut]))
+    assert [v.locator for s in studies for v in s.views] == [str(whole)]
+    assert [(f.where, f.message) for f in failures] == [
+        (str(cut), f"{cut}: the same image as {whole}; it is read once")
+    ]
+
+
 def test_nothing_that_names_the_patient_leaves_the_reader(dicom: Dicom) -> None:
     path = dicom(StudyInstanceUID="1.2.3.4711", SOPInstanceUID="1.2.3.4712", PatientAge="063Y", PatientSex="F")
     studies, _ = dicom_studies([path])

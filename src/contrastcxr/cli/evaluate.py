@@ -79,11 +79,15 @@ def evaluate(
         cache=cache,
         say=said.say,
     )
+    _tell(said, found, out)
+
+
+def _tell(said: output.Output, found: Evaluation, out: Path) -> None:
     said.result(summary(found, out))
     said.result_json(found.to_dict())
+    for failure in found.failures:
+        said.complain(f"failed: {failure}")
     if found.failures:
-        for failure in found.failures:
-            said.complain(f"failed: {failure}")
         raise typer.Exit(SOME_FAILED)
 
 

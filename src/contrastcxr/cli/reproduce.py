@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from contrastcxr.cli import complete, output
 from contrastcxr.errors import RequestError
 from contrastcxr.files import default_cache
+
+if TYPE_CHECKING:
+    from contrastcxr.reproduce import Record, Row
 
 SOME_FAILED = 1
 
@@ -54,19 +58,13 @@ def reproduce(
         return
     # Imported here: PyTorch takes seconds, and --help must not wait for it.
     from contrastcxr.reproduce import Limits, Places, find_plan, run_rows, task_of
-    from contrastcxr.reproduce.estimate import expect, in_words
     from contrastcxr.reproduce.rows import recorded
 
     task = task_of(*find_plan(paper, table, path=plan), data)
     chosen = task.rows(wanted=_list(rows), seeds=_numbers(seeds))
     places = Places(results=out, runs=runs, cache=cache or default_cache())
     if dry_run:
-        done = recorded(task, places)
-        for line in in_words(expect(chosen, done), len(done)):
-            said.result(line)
-        said.result_json(
-            [{"row": e.row.stem, "seconds": e.seconds, "basis": e.basis} for e in expect(chosen, done)]
-        )
+        _print_hours(said, chosen, recorded(task, places))
         return
     limits = Limits(test=limit, twins=limit, overrides=tuple(set_ or ()))
     failed = run_rows(task, chosen, places=places, limits=limits, say=said.say)
@@ -76,6 +74,15 @@ def reproduce(
     said.result_json([{"row": record.row, "seed": record.seed} for record in recorded(task, places)])
     if failed:
         raise typer.Exit(SOME_FAILED)
+
+
+def _print_hours(said: output.Output, rows: Sequence[Row], done: Sequence[Record]) -> None:
+    from contrastcxr.reproduce.estimate import expect, in_words
+
+    expected = expect(rows, done)
+    for line in in_words(expected, len(done)):
+        said.result(line)
+    said.result_json([{"row": e.row.stem, "seconds": e.seconds, "basis": e.basis} for e in expected])
 
 
 def _print_published(said: output.Output, paper: str, table: str) -> None:

@@ -177,16 +177,22 @@ def dicom_studies(paths: Iterable[Path], *, keep_ids: bool = False) -> tuple[lis
     for path in paths:
         try:
             file = read_header(path)
-            _keep(groups.setdefault(file.study_uid, {}), file)
         except ImageError as error:
             failures.append(Failure.of(path, error))
+        else:
+            failures += _keep(groups.setdefault(file.study_uid, {}), file)
     return [study_of(list(files.values()), keep_ids=keep_ids) for files in groups.values()], failures
 
 
-def _keep(files: dict[str, DicomFile], file: DicomFile) -> None:
+def _keep(files: dict[str, DicomFile], file: DicomFile) -> list[Failure]:
+    """Keep one file of an image: the largest, because a copy that was cut off has the same header."""
     twin = files.setdefault(file.instance_uid, file)
-    if twin is not file:
-        raise ImageError(f"{file.path}: the same image as {twin.path}; it is read once")
+    if twin is file:
+        return []
+    if file.path.stat().st_size > twin.path.stat().st_size:
+        files[file.instance_uid] = file
+        file, twin = twin, file
+    return [Failure(str(file.path), f"{file.path}: the same image as {twin.path}; it is read once")]
 
 
 def study_of(files: list[DicomFile], *, keep_ids: bool) -> Study:

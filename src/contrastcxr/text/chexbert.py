@@ -22,22 +22,7 @@ if TYPE_CHECKING:
 
 SOURCE = "chexbert"
 LONGEST = 512
-HEADS = (
-    "Enlarged Cardiomediastinum",
-    "Cardiomegaly",
-    "Lung Opacity",
-    "Lung Lesion",
-    "Edema",
-    "Consolidation",
-    "Pneumonia",
-    "Atelectasis",
-    "Pneumothorax",
-    "Pleural Effusion",
-    "Pleural Other",
-    "Fracture",
-    "Support Devices",
-    NO_FINDING,
-)
+HEADS = (*(name for name in CHEXPERT if name != NO_FINDING), NO_FINDING)
 """The findings in the order of the fourteen heads."""
 CLASSES: tuple[Status, ...] = ("unmentioned", "present", "absent", "uncertain")
 """What the classes of a head mean; the head of No Finding has the first two only."""

@@ -1,0 +1,162 @@
+"""Checkpoint files: written whole, found by name or path, read without running code."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from contrastcxr.checkpoint.metadata import QUALITY_PREFIX, from_metadata, to_metadata
+from contrastcxr.checkpoint.system import Checkpoint
+from contrastcxr.errors import CheckpointError, UnknownNameError
+from contrastcxr.files import CHECKPOINT_SUFFIX, atomic_write, known_checkpoints
+
+PICKLES = (".ckpt", ".pth", ".pt", ".bin", ".pkl")
+
+SaveDtype = Literal["float16", "float32"]
+
+
+def save_checkpoint(path: Path, checkpoint: Checkpoint, *, dtype: SaveDtype = "float16") -> int:
+    """Write one safetensors file and return its size in bytes.
+
+    In float16 the batch-norm statistics, the temperature and values beyond float16's range stay float32.
+
+    Raises:
+        OutputError: the file cannot be written; nothing half-written is left.
+    """
+    from safetensors.torch import save
+
+    quality = checkpoint.quality.tensors() if checkpoint.quality is not None else {}
+    state = {**checkpoint.state, **{QUALITY_PREFIX + name: value for name, value in quality.items()}}
+    tensors = {name: _stored(name, value, dtype) for name, value in state.items()}
+    content = save(tensors, metadata=to_metadata(checkpoint))
+    with atomic_write(path, mode="wb") as file:
+        file.write(content)
+    return len(content)
+
+
+def _stored(name: str, value: Tensor, dtype: SaveDtype) -> Tensor:
+    kept = value.detach().cpu().contiguous().clone()
+    if not kept.is_floating_point():
+        return kept
+    if dtype == "float32" or name.rpartition(".")[2] in ("running_mean", "running_var", "temperature"):
+        return kept.float()
+    return kept.float() if kept.abs().amax() > torch.finfo(torch.float16).max else kept.half()
+
+
+def load_checkpoint(name_or_path: str | Path, *, allow_pickle: bool = False) -> Checkpoint:
+    """Read a checkpoint by path or by name.
+
+    A name is looked for as `NAME.safetensors` and `NAME/NAME.safetensors` in the folders of `model_folders()`.
+
+    Args:
+        name_or_path: a `.safetensors` file, a run folder, or the name of a bundled model.
+        allow_pickle: read a training state (`.ckpt`) too; weights only, beside the run folder's other files.
+
+    Raises:
+        UnknownNameError: no such file or name.
+        CheckpointError: not ours, of another format version, damaged, or a pickle that was not allowed.
+    """
+    path = find_checkpoint(name_or_path)
+    if path.suffix in PICKLES:
+        return _from_training_state(path, allow_pickle=allow_pickle)
+    metadata, state = _read(path)
+    return from_metadata(metadata, state, path)
+
+
+def find_checkpoint(name_or_path: str | Path) -> Path:
+    """The file of a checkpoint given by path, run folder or name.
+
+    Raises:
+        UnknownNameError: nothing is there under this name.
+    """
+    path = Path(name_or_path)
+    if path.is_file():
+        return path
+    inside = path / f"checkpoint{CHECKPOINT_SUFFIX}"
+    if inside.is_file():
+        return inside
+    known = known_checkpoints()
+    name = str(name_or_path)
+    if name not in known:
+        raise UnknownNameError("model (no such file or bundled checkpoint)", name, known)
+    return known[name]
+
+
+def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            return file.metadata() or {}, {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError):
+        raise CheckpointError(
+            f"{path}: expected a safetensors checkpoint, found {_found_instead(path)}; "
+            "give a checkpoint.safetensors of a run folder, or a bundled name"
+        ) from None
+
+
+def _found_instead(path: Path) -> str:
+    """What a file is that safetensors does not open, in words."""
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            head = int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(head)) if 8 + head <= size else None
+    except OSError as error:
+        return f"a file that cannot be opened ({error.strerror})"
+    except (ValueError, RecursionError):
+        return "a damaged header"
+    if size == 0:
+        return "an empty file"
+    if not isinstance(header, dict):
+        return "something else, or the first bytes of one"
+    places = [entry.get("data_offsets") for entry in header.values() if isinstance(entry, dict)]
+    ends = [place[-1] for place in places if isinstance(place, list) and place and isinstance(place[-1], int)]
+    whole = 8 + head + max(ends, default=0)
+    return f"one that is cut off, {size:,} bytes of {whole:,}" if size < whole else "a damaged header"
+
+
+def _from_training_state(path: Path, *, allow_pickle: bool) -> Checkpoint:
+    """The weights of a training state with the metadata of the checkpoint beside it."""
+    if not allow_pickle:
+        raise CheckpointError(
+            f"{path}: a pickle can run code and is not read; give the run folder's checkpoint{CHECKPOINT_SUFFIX}, "
+            "or allow it with --allow-pickle (weights only)"
+        )
+    beside = path.parent / f"checkpoint{CHECKPOINT_SUFFIX}"
+    if not beside.is_file():
+        raise CheckpointError(
+            f"{path}: expected {beside.name} beside it for vocabulary and configuration, found none; "
+            "give the one inside its run folder"
+        )
+    metadata, best = _read(beside)
+    saved = read_training_state(path)
+    weights = {key.removeprefix("system."): value for key, value in saved["state_dict"].items()}
+    statistics = {key: value for key, value in best.items() if key.startswith(QUALITY_PREFIX)}
+    if weights.keys() != best.keys() - statistics.keys():
+        raise CheckpointError(
+            f"{path}: its weights are not those of the system in {beside.name}; give the matching pair"
+        )
+    return from_metadata(metadata, {**weights, **statistics}, beside)
+
+
+def read_training_state(path: Path) -> dict[str, Any]:
+    """A `.ckpt` of a run, read with weights only: a file that holds anything else is refused.
+
+    Raises:
+        CheckpointError: it cannot be read that way.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception:  # torch raises many kinds for a damaged or foreign pickle
+        raise CheckpointError(
+            f"{path}: expected the state of a training run, found a damaged file or one that holds more than "
+            "weights, which could run code; give another"
+        ) from None
+    if not isinstance(state, dict) or not isinstance(state.get("state_dict"), dict):
+        raise CheckpointError(f"{path}: expected the state of a training run, found {type(state).__name__}")
+    return state

@@ -1,0 +1,153 @@
+"""What a checkpoint holds, and the system that is built from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor
+
+from contrastcxr.assemble import build_system, further_stages
+from contrastcxr.config import SystemConfig, TransformerConfig
+from contrastcxr.data.quality import QualityReference
+from contrastcxr.data.transforms import Preprocess
+from contrastcxr.errors import CheckpointError, ContrastCXRError
+from contrastcxr.models.encoders import build_encoder
+from contrastcxr.models.pool import NormalityPool
+from contrastcxr.models.system import ReportSystem
+from contrastcxr.text.tokenizer import Tokenizer
+
+POOL_KEY = "pool.raw"
+PATCH_POOL_KEY = "patch_pool.raw"
+UNUSABLE = (ContrastCXRError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
+"""What reading a value of another shape raises."""
+_CHANGED = "the file was changed or written by another version: train or download it again"
+
+
+class SourceNote(BaseModel):
+    """A data source that a checkpoint was made from, and what may be passed on."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    licence: str
+    redistributable: bool
+    contains_text: bool
+    contains_pictures: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """All that reading needs, as it is in the file.
+
+    Attributes:
+        config: of the system.
+        tokenizer: its vocabulary.
+        labels: findings of the head, in the order of its outputs; empty without a head.
+        preprocess: from pixels to the encoder's input.
+        temperature: divides the head's logits; 1 before calibration.
+        thresholds: probability from which a finding is called present; 0.5 where not given.
+        sources: the data it was made from.
+        state: the system's weights, the frozen encoder's and the raw pool's among them.
+        pool: `NormalityPool.metadata()`, without Contrastive Attention None.
+        patch_pool: the same of the pool of patches; None unless patches are compared.
+        record: what the training run says of itself (versions, data fingerprint, scores); free form.
+        quality: what its training pictures look like; None in files that do not hold it.
+        where: what it is called in messages, its file where it has one.
+    """
+
+    config: SystemConfig
+    tokenizer: Tokenizer
+    labels: tuple[str, ...]
+    preprocess: Preprocess
+    state: Mapping[str, Tensor]
+    temperature: float = 1.0
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    sources: tuple[SourceNote, ...] = ()
+    pool: Mapping[str, Any] | None = None
+    patch_pool: Mapping[str, Any] | None = None
+    record: Mapping[str, Any] = field(default_factory=dict)
+    quality: QualityReference | None = None
+    where: str = "the checkpoint"
+
+    def build(self) -> ReportSystem:
+        """The system with its weights, float32 on the CPU, in eval mode.
+
+        Raises:
+            CheckpointError: the configuration makes no system, or the weights are not those of it.
+        """
+        try:
+            self._check_sizes()
+            system = self._assembled()
+            _load_state(system, self.state, self.where)
+            if system.finding_head is not None:
+                system.finding_head.set_temperature(self.temperature)
+        except CheckpointError:
+            raise
+        except (*UNUSABLE, RuntimeError, MemoryError) as error:
+            reason = str(error) if isinstance(error, ContrastCXRError) else "its metadata contradict its weights"
+            raise CheckpointError(f"{self.where}: {reason}; {_CHANGED}") from error
+        return system.eval()
+
+    def _check_sizes(self) -> None:
+        """Refuse a size that no weight has, before memory is taken for a system of that size."""
+        held = {side for tensor in self.state.values() for side in tensor.shape}
+        asked = {"width": self.config.width, "vocabulary": len(self.tokenizer)}
+        if isinstance(self.config.decoder, TransformerConfig):
+            asked["decoder.feed_forward"] = self.config.decoder.feed_forward
+        for name, size in asked.items():
+            if size not in held:
+                raise _misfit_error(self.where, f"none of them has the {name} {size:,}")
+
+    def _assembled(self) -> ReportSystem:
+        """The system without its weights."""
+        encoder = build_encoder(
+            self.config.encoder.name,
+            weights="checkpoint",
+            stage=self.config.encoder.stage,
+            stages=further_stages(self.config),
+            image_size=self.config.image.size,
+            trainable=self.config.encoder.trainable,
+            train_norm=self.config.encoder.train_norm,
+        )
+        return build_system(
+            self.config,
+            vocabulary=len(self.tokenizer),
+            labels=self.labels,
+            encoder=encoder,
+            pool=self._rebuilt(self.pool, POOL_KEY),
+            patch_pool=self._rebuilt(self.patch_pool, PATCH_POOL_KEY),
+        )
+
+    def _rebuilt(self, metadata: Mapping[str, Any] | None, key: str) -> NormalityPool | None:
+        return None if metadata is None else NormalityPool.from_metadata(dict(metadata), self.state[key].float())
+
+
+def _misfit_error(where: str, how: str) -> CheckpointError:
+    return CheckpointError(f"{where}: the weights do not fit its own configuration ({how}); {_CHANGED}")
+
+
+def _load_state(system: ReportSystem, state: Mapping[str, Tensor], where: str) -> None:
+    misfit = _misfit(system.state_dict(), state)
+    if misfit:
+        raise _misfit_error(where, misfit)
+    system.load_state_dict(
+        {key: value.float() if value.is_floating_point() else value for key, value in state.items()}
+    )
+
+
+def _misfit(wanted: Mapping[str, Tensor], held: Mapping[str, Tensor]) -> str | None:
+    """The first weight that lacks, is not known, or has another shape; None where all fit."""
+    for name, tensor in wanted.items():
+        if name not in held:
+            return f"it lacks {name}"
+        if held[name].shape != tensor.shape:
+            return f"{name} is {_size(held[name])} instead of {_size(tensor)}"
+    unknown = sorted(held.keys() - wanted.keys())
+    return f"{unknown[0]} is not part of it" if unknown else None
+
+
+def _size(tensor: Tensor) -> str:
+    return "×".join(map(str, tensor.shape)) or "one number"
