@@ -33,11 +33,11 @@ from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.encaps import get_frame
 from pydicom.uid import ComputedRadiographyImageStorage, ExplicitVRLittleEndian, JPEGLSLossless, generate_uid
 
-from contrastcxr.data import guarded_decoder
-from contrastcxr.data.dicom import read_pixels
-from contrastcxr.data.dicom_decode import stored_values
-from contrastcxr.data.dicom_orientation import turn_of
-from contrastcxr.data.dicom_values import to_display
+from contrastcxr.data.dicom import guarded as guarded_decoder
+from contrastcxr.data.dicom.decode import stored_values
+from contrastcxr.data.dicom.orientation import turn_of
+from contrastcxr.data.dicom.reading import read_pixels
+from contrastcxr.data.dicom.values import to_display
 from contrastcxr.data.images import MIN_RANGE, check_picture
 from contrastcxr.data.transforms import Preprocess
 from contrastcxr.models.encoders import build_encoder

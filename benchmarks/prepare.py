@@ -28,9 +28,9 @@ import numpy as np
 import torch
 from PIL import Image
 
-from contrastcxr.data.picture_cache import find_pictures
-from contrastcxr.data.preparing import prepare_source
-from contrastcxr.data.stored_studies import Mapped, StoredStudies
+from contrastcxr.data.prepared.picture_cache import find_pictures
+from contrastcxr.data.prepared.preparing import prepare_source
+from contrastcxr.data.prepared.stored_studies import Mapped, StoredStudies
 from contrastcxr.data.transforms import Preprocess
 from contrastcxr.form import Study
 from contrastcxr.text.tokenizer import Tokenizer

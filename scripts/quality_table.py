@@ -27,8 +27,8 @@ from PIL import Image, ImageDraw
 
 from contrastcxr.checkpoint import Checkpoint, load_checkpoint
 from contrastcxr.data.pixels import load_file, load_pixels
-from contrastcxr.data.quality import MEASURES, Pictures, QualityReference, grey_values, thumbnails
-from contrastcxr.data.quality_fit import cut, fit_reference, tilted
+from contrastcxr.data.quality.fit import cut, fit_reference, tilted
+from contrastcxr.data.quality.measures import MEASURES, Pictures, QualityReference, grey_values, thumbnails
 from contrastcxr.errors import ImageError
 from contrastcxr.files import default_cache
 from contrastcxr.models.encoders import Encoder

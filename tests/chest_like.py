@@ -7,8 +7,8 @@ from functools import cache
 import numpy as np
 import torch
 
-from contrastcxr.data.quality import Pictures, QualityReference, grey_values, thumbnails
-from contrastcxr.data.quality_fit import fit_reference
+from contrastcxr.data.quality.fit import fit_reference
+from contrastcxr.data.quality.measures import Pictures, QualityReference, grey_values, thumbnails
 from contrastcxr.data.transforms import Preprocess
 
 CHANNELS = 24

@@ -11,7 +11,7 @@ import pytest
 import contrastcxr
 from contrastcxr.cli import machine
 from contrastcxr.cli.doctor import lines
-from contrastcxr.data.dicom_decode import PREFERRED
+from contrastcxr.data.dicom.decode import PREFERRED
 
 ROOT = Path(__file__).resolve().parents[2]
 

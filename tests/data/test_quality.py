@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from chest_like import CHANNELS, chest_like, chest_reference, many, pictures_of
-from contrastcxr.data.quality import MEASURES, Measured, QualityReference, grey_values
-from contrastcxr.data.quality_fit import LEAST, MINIMUM, cut, fit_reference, tilted
+from contrastcxr.data.quality.fit import LEAST, MINIMUM, cut, fit_reference, tilted
+from contrastcxr.data.quality.measures import MEASURES, Measured, QualityReference, grey_values
 
 Make = Callable[[np.ndarray], np.ndarray]
 

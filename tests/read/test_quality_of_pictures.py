@@ -12,8 +12,8 @@ import torch
 from chest_like import chest_like
 from contrastcxr.checkpoint import load_checkpoint, save_checkpoint
 from contrastcxr.data.batch import collate, prepare
-from contrastcxr.data.quality import MEASURES, Pictures, QualityReference, grey_values, thumbnails
-from contrastcxr.data.quality_fit import fit_reference
+from contrastcxr.data.quality.fit import fit_reference
+from contrastcxr.data.quality.measures import MEASURES, Pictures, QualityReference, grey_values, thumbnails
 from contrastcxr.form import Flag, Position, Study, View
 from contrastcxr.read.reader import Reader
 from tiny_system import save_tiny, tiny_checkpoint

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from contrastcxr.config import SystemConfig, parse_config
-from contrastcxr.data.phantom_source import LICENCE
+from contrastcxr.data.readers.phantom import LICENCE
 from contrastcxr.form import Author, Finding, Reading, Report, Study, View
 
 ABNORMAL = "There is a small left pleural effusion."

@@ -8,7 +8,7 @@ import pytest
 from mini_data import mini_config
 
 from contrastcxr.checkpoint import load_checkpoint
-from contrastcxr.data import quality_fit
+from contrastcxr.data.quality import fit as quality_fit
 from contrastcxr.read.reader import Reader
 from contrastcxr.train import quality, run
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from contrastcxr.checkpoint.system import UNUSABLE, Checkpoint, SourceNote
 from contrastcxr.config import SystemConfig, parse_config, without_places
-from contrastcxr.data.quality import QualityReference
+from contrastcxr.data.quality.measures import QualityReference
 from contrastcxr.data.transforms import Preprocess
 from contrastcxr.errors import CheckpointError, ConfigError
 from contrastcxr.text.tokenizer import Tokenizer

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from contrastcxr.assemble import build_system, further_stages
 from contrastcxr.config import SystemConfig, TransformerConfig
-from contrastcxr.data.quality import QualityReference
+from contrastcxr.data.quality.measures import QualityReference
 from contrastcxr.data.transforms import Preprocess
 from contrastcxr.errors import CheckpointError, ContrastCXRError
 from contrastcxr.models.encoders import build_encoder

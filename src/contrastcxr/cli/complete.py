@@ -31,7 +31,7 @@ def models(incomplete: str) -> list[Offer]:
 
 
 def _levels() -> tuple[str, ...]:
-    from contrastcxr.data.phantom_source import LEVELS
+    from contrastcxr.data.readers.phantom import LEVELS
 
     return LEVELS
 

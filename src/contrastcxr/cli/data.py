@@ -99,7 +99,7 @@ def prepare(
     """Write a source's tables and its pictures, resized once; exit status 1 when some cannot be read."""
     said = output.begin(quiet=quiet, as_json=as_json, verbose=verbose)
     # Imported here: PyTorch takes seconds, and --help must not wait for it.
-    from contrastcxr.data.preparing import prepare_source
+    from contrastcxr.data.prepared.preparing import prepare_source
     from contrastcxr.files import default_cache
 
     root = cache or default_cache()
@@ -124,7 +124,7 @@ def manifest(
 ) -> None:
     """Write a source's studies as a manifest, one whole study a row; exit status 1 when images are missing."""
     said = output.begin(quiet=quiet, as_json=as_json, verbose=verbose)
-    from contrastcxr.data.manifest_writing import write_manifest
+    from contrastcxr.data.readers.manifest_writing import write_manifest
     from contrastcxr.data.sources import stream_studies
 
     missing: list[str] = []

@@ -111,7 +111,7 @@ def codecs() -> list[Section]:
     from pydicom.pixels.decoders.base import get_decoder
     from pydicom.uid import UID, JPEGExtended12Bit
 
-    from contrastcxr.data.dicom_decode import PREFERRED
+    from contrastcxr.data.dicom.decode import PREFERRED
 
     rows = []
     for syntax, preferred in PREFERRED.items():

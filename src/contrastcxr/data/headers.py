@@ -15,7 +15,7 @@ def file_size(path: Path) -> tuple[int, int]:
         ImageError: the file cannot be a radiograph.
     """
     if sniff(path) == "dicom":
-        from contrastcxr.data.dicom import read_header
+        from contrastcxr.data.dicom.reading import read_header
 
         header = read_header(path)
         return header.width, header.height

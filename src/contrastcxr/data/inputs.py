@@ -11,9 +11,9 @@ import numpy as np
 from contrastcxr.data.failures import Failure
 from contrastcxr.data.images import image_size
 from contrastcxr.data.lateral import looks_lateral
-from contrastcxr.data.manifest import SUFFIXES as MANIFEST_SUFFIXES
-from contrastcxr.data.manifest import parse_manifest
 from contrastcxr.data.pixels import load_pixels
+from contrastcxr.data.readers.manifest import SUFFIXES as MANIFEST_SUFFIXES
+from contrastcxr.data.readers.manifest import parse_manifest
 from contrastcxr.data.sniff import DICOM_SUFFIXES, FileKind, sniff
 from contrastcxr.errors import DatasetError, ImageError, InputError
 from contrastcxr.form import Study, View
@@ -147,7 +147,7 @@ def _dicom_studies(paths: Sequence[Path], keep_ids: bool, failures: list[Failure
     if not paths:
         return []
     # Imported here: whoever reads pictures does not wait for pydicom.
-    from contrastcxr.data.dicom import dicom_studies
+    from contrastcxr.data.dicom.reading import dicom_studies
 
     studies, refused = dicom_studies(paths, keep_ids=keep_ids)
     failures += refused

@@ -56,7 +56,7 @@ def load_pixels(view: View, *, window: str | None = None) -> np.ndarray:
 def load_file(path: Path, *, window: str | None = None) -> np.ndarray:
     """Return the pixels of a PNG, JPEG or DICOM file; its content says which, not its name."""
     if sniff(path) == "dicom":
-        from contrastcxr.data.dicom import read_pixels
+        from contrastcxr.data.dicom.reading import read_pixels
 
         return read_pixels(path, window=window)
     return read_image(path)

@@ -7,7 +7,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Literal
 
-from contrastcxr.data import (
+from contrastcxr.data.inputs import studies_from_paths
+from contrastcxr.data.readers import (
     chexpert,
     covid,
     iu_xray,
@@ -17,11 +18,10 @@ from contrastcxr.data import (
     nih14,
     nih14_cv,
     nih_plain,
-    phantom_source,
+    phantom,
     rsna,
     vindr,
 )
-from contrastcxr.data.inputs import studies_from_paths
 from contrastcxr.data.source import OnMissing, Source, unheard
 from contrastcxr.data.spec import DataSpec, SourceKind, taken_apart
 from contrastcxr.errors import DatasetError, UnknownNameError
@@ -63,10 +63,10 @@ class Paths(Source):
 
 
 def _phantom(spec: DataSpec) -> Source:
-    if spec.root not in phantom_source.LEVELS:
-        raise UnknownNameError("phantom level", spec.root, phantom_source.LEVELS)
+    if spec.root not in phantom.LEVELS:
+        raise UnknownNameError("phantom level", spec.root, phantom.LEVELS)
     limit = spec.integer("limit", 0) or None
-    return phantom_source.Phantoms(spec.root, seed=spec.integer("seed", 0), limit=limit)
+    return phantom.Phantoms(spec.root, seed=spec.integer("seed", 0), limit=limit)
 
 
 def _nih14(spec: DataSpec) -> Source:
@@ -154,9 +154,9 @@ SOURCES: Mapping[str, SourceKind] = {
         open=_phantom,
         summary="synthetic chests with exact truth, drawn from seeds",
         root="level",
-        splits=phantom_source.SPLITS,
+        splits=phantom.SPLITS,
         params=("seed", "limit"),
-        licence=phantom_source.LICENCE,
+        licence=phantom.LICENCE,
     ),
     "nih14": SourceKind(
         open=_nih14,

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from contrastcxr.data.batch import choose_views
 from contrastcxr.data.identity import view_key
-from contrastcxr.data.nih_plain import oracle_readings, shuffled_readings
 from contrastcxr.data.normals import is_normal
+from contrastcxr.data.readers.nih_plain import oracle_readings, shuffled_readings
 from contrastcxr.data.transforms import Preprocess
 from contrastcxr.errors import ContrastCXRError, DatasetError
 from contrastcxr.evaluate.cached import Say, encoded, in_cache

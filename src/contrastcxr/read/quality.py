@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from contrastcxr.data.quality import Pictures, QualityReference
+from contrastcxr.data.quality.measures import Pictures, QualityReference
 from contrastcxr.form import Flag, Study, View
 
 LATERAL = "LATERAL"

@@ -19,7 +19,7 @@ from contrastcxr import __version__ as contrastcxr_version
 from contrastcxr.checkpoint import find_checkpoint, load_checkpoint
 from contrastcxr.data.batch import Batch, Sample, collate, prepare
 from contrastcxr.data.pixels import Picture, original
-from contrastcxr.data.quality import GreyValues, Pictures, QualityReference, grey_values, thumbnails
+from contrastcxr.data.quality.measures import GreyValues, Pictures, QualityReference, grey_values, thumbnails
 from contrastcxr.data.transforms import Preprocess
 from contrastcxr.decode.search import GenerationSettings
 from contrastcxr.errors import IncompatibleError, UnknownNameError

@@ -22,9 +22,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from contrastcxr.data.identity import view_key
-from contrastcxr.data.picture_cache import PictureCache, find_pictures
 from contrastcxr.data.pixels import PictureOf, original
-from contrastcxr.data.shards import Shard, ShardIndex, open_shard, write_shard
+from contrastcxr.data.prepared.picture_cache import PictureCache, find_pictures
+from contrastcxr.data.prepared.shards import Shard, ShardIndex, open_shard, write_shard
 from contrastcxr.data.transforms import Preprocess
 from contrastcxr.errors import ImageError, OutputError
 from contrastcxr.files import free_bytes

@@ -15,8 +15,8 @@ from contrastcxr.config import SystemConfig
 from contrastcxr.data.authors import label_reading
 from contrastcxr.data.batch import Batch, choose_views
 from contrastcxr.data.identity import view_key
-from contrastcxr.data.picture_cache import PictureCache, find_pictures
 from contrastcxr.data.pixels import PictureOf, original
+from contrastcxr.data.prepared.picture_cache import PictureCache, find_pictures
 from contrastcxr.data.sources import open_source
 from contrastcxr.data.transforms import Preprocess
 from contrastcxr.errors import DatasetError, ImageError

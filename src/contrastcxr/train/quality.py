@@ -8,8 +8,8 @@ import torch
 
 from contrastcxr.checkpoint import Checkpoint
 from contrastcxr.data.pixels import original
-from contrastcxr.data.quality import GreyValues, Pictures, QualityReference, grey_values, thumbnails
-from contrastcxr.data.quality_fit import MINIMUM, fit_reference
+from contrastcxr.data.quality.fit import MINIMUM, fit_reference
+from contrastcxr.data.quality.measures import GreyValues, Pictures, QualityReference, grey_values, thumbnails
 from contrastcxr.data.transforms import Preprocess
 from contrastcxr.errors import ImageError
 from contrastcxr.form import Study, View

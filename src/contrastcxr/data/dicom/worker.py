@@ -1,0 +1,128 @@
+"""Decodes compressed pixel data in a process of its own: reads jobs on standard input, answers on standard output.
+
+The decoders are native libraries; damaged data can hold them for many seconds, fill their memory, or bring them
+down. Here that happens to a process with little to lose: its processor time and memory are limited, and
+`guarded_decoder` starts another one. Run as `python -m contrastcxr.data.dicom.worker`.
+
+A job is one line of JSON and the pixel data; an answer is one line of JSON and the decoded values. The
+bytes go through the pipes, or through memory that both processes share where the system has it (`SharedPages`).
+Nothing else is ever said, so that no value of a header gets out.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import Any, BinaryIO
+
+import numpy as np
+from pydicom import config
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.encaps import get_frame
+from pydicom.pixels.utils import pixel_array
+from pydicom.uid import UID
+
+from contrastcxr.data.dicom.codestream import BadStreamError, check_stream
+from contrastcxr.data.prepared.shared_pages import SharedPages
+
+try:
+    import resource
+except ImportError:  # Windows has no such limits; there the time alone is limited, by the one who asks
+    resource = None  # type: ignore[assignment]
+
+READY = b"ready\n"
+LIMITS_TIME = resource is not None
+MEMORY = 2 << 30
+"""Bytes of address space that decoding may take (ours)."""
+
+
+def main() -> None:
+    """Answer jobs until standard input ends."""
+    jobs, answers = sys.stdin.buffer, _own_stdout()
+    shared = SharedPages(int(sys.argv[1])) if len(sys.argv) > 1 else None
+    if resource is not None:
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        _limit(resource.RLIMIT_AS, MEMORY)
+    answers.write(READY)
+    answers.flush()
+    while line := jobs.readline():
+        job = json.loads(line)
+        _limit_time(float(job["seconds"]))
+        data = jobs.read(job["bytes"]) if shared is None else shared.get(job["bytes"])
+        answer, values = _answered(job, data)
+        if shared is not None:
+            shared.put(values)
+        answers.write(json.dumps(answer).encode() + b"\n")
+        if shared is None:
+            answers.write(values)
+        answers.flush()
+
+
+def _own_stdout() -> BinaryIO:
+    """Standard output for the answers alone: what libraries print there or as errors goes nowhere."""
+    mine = os.dup(1)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.dup2(nowhere, 2)
+    return os.fdopen(mine, "wb")
+
+
+def _limit(kind: int, value: int) -> None:
+    try:
+        _, hard = resource.getrlimit(kind)
+        resource.setrlimit(kind, (value if hard < 0 else min(value, hard), hard))
+    except (OSError, ValueError):  # a system that does not know the limit
+        return
+
+
+def _limit_time(seconds: float) -> None:
+    if resource is not None:
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        _limit(resource.RLIMIT_CPU, int(used.ru_utime + used.ru_stime + seconds + 1))
+
+
+def _answered(job: dict[str, Any], data: bytes) -> tuple[dict[str, Any], memoryview | bytes]:
+    try:
+        values = decode(job["header"], data, syntax=job["syntax"], plugin=job["plugin"])
+    except BadStreamError as refusal:
+        return {"refused": str(refusal)}, b""
+    except MemoryError:
+        return {"refused": "needs more memory than a radiograph takes"}, b""
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException:  # every plugin raises its own kind, those in Rust not even an Exception
+        return {"refused": "is truncated or damaged"}, b""
+    values = np.ascontiguousarray(values)
+    described = {"shape": values.shape, "dtype": values.dtype.str, "bytes": values.nbytes}
+    return described, values.reshape(-1).view(np.uint8).data
+
+
+def decode(header: dict[str, Any], data: bytes, *, syntax: str, plugin: str) -> np.ndarray:
+    """Return the stored values `[H, W]` of encapsulated pixel data.
+
+    Args:
+        header: attributes of the image pixel module by keyword.
+        data: the encapsulated pixel data of one frame.
+        syntax: UID of the transfer syntax.
+        plugin: pydicom's name of the decoder; empty tries all there are.
+
+    Raises:
+        BadStreamError: the compressed picture is not what the header says.
+        Exception: whatever the decoder raises at damaged data.
+    """
+    config.settings.reading_validation_mode = config.IGNORE
+    ds = Dataset()
+    ds.file_meta = FileMetaDataset()
+    ds.file_meta.TransferSyntaxUID = UID(syntax)
+    for keyword, value in header.items():
+        setattr(ds, keyword, value)
+    stream = get_frame(data, 0, number_of_frames=1)
+    check_stream(stream, syntax, rows=ds.Rows, columns=ds.Columns, allocated=ds.BitsAllocated)
+    ds.PixelData = data
+    # The table masks unused bits itself.
+    return np.asarray(pixel_array(ds, raw=True, view_only=True, correct_unused_bits=False, decoding_plugin=plugin))
+
+
+if __name__ == "__main__":
+    main()

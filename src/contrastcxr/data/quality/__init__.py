@@ -1,0 +1,1 @@
+"""Simple measures of a picture, and where they lie among the pictures a model was trained on."""

@@ -1,0 +1,1 @@
+"""A reader for each published collection, for phantoms and for manifests; `data.sources` knows them by name."""

@@ -1,0 +1,232 @@
+"""A manifest: one study a row, whole or with simple columns, as JSON lines, CSV or Parquet.
+
+A row with `views` is a whole `Study`; any other uses the columns of `COLUMNS`. In CSV, lists are separated by `;`,
+a label may carry its status (`Edema=uncertain`; a plain label is present), and what is nested is JSON. Paths are
+relative to the manifest's folder.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from pydantic import ValidationError
+
+from contrastcxr.data.failures import Failure
+from contrastcxr.data.headers import file_size
+from contrastcxr.data.presence import is_there, without_views
+from contrastcxr.data.readers.manifest_columns import study_fields
+from contrastcxr.data.readers.manifest_records import SUFFIXES, Record, is_whole, records
+from contrastcxr.data.source import Inventory, Licence, OnMissing, Source, unheard
+from contrastcxr.errors import ContrastCXRError, DatasetError, ImageError
+from contrastcxr.form import Study, View, is_file_locator, locator_path, problem_of
+
+__all__ = ["LICENCE", "SUFFIXES", "Manifest", "Parsed", "each_row", "manifest_line", "parse_manifest"]
+
+LICENCE = Licence(
+    terms="the user's own data",
+    redistributable=False,
+    contains_text=True,
+    contains_pictures=True,
+    where="the user's disk",
+)
+
+NO_ROW = "holds no study; expected one a row; check that it was written whole"
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """What a manifest gives: its good studies, its bad rows, and the images it names that are not there."""
+
+    studies: tuple[Study, ...]
+    failures: tuple[Failure, ...]
+    missing: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Line:
+    """What one row gives: a study or a failure, and the images it names that are not there.
+
+    Views whose image is absent are dropped, and the study when none is left, unless `images="any"` was asked for.
+    """
+
+    study: Study | None = None
+    failure: Failure | None = None
+    missing: tuple[str, ...] = ()
+
+
+class Manifest(Source):
+    """The studies of one manifest; a wrong row refuses the whole file, a missing image only its view.
+
+    The file is gone through once to check it and again for its studies, so that those of a long one are not held.
+    """
+
+    name = "manifest"
+    licence = LICENCE
+
+    def __init__(self, path: Path, *, images: Literal["there", "any"] = "there") -> None:
+        self.path = path
+        self.images = images
+        self._missing: list[str] = []
+        splits = dict.fromkeys(self._checked_splits())
+        usual = ("train", "train_val", "validation", "test")
+        self.splits = (*(s for s in usual if s in splits), *(s for s in splits if s and s not in usual))
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Images that the manifest names and that are not there."""
+        return tuple(self._missing)
+
+    def inventory(self) -> Inventory:
+        """Count images, texts, and the boxes of each author."""
+        images = 0 if self.images == "any" else len(self._missing)
+        reports = 0
+        boxes: Counter[str] = Counter()
+        for study in self.stream():
+            images += len(study.views)
+            for reading in study.readings:
+                reports += bool(reading.report.findings or reading.report.impression)
+                boxes[f"boxes by {reading.author.name}"] += sum(len(finding.boxes) for finding in reading.findings)
+        return Inventory(images=images, reports=reports or None, counts={n: c for n, c in boxes.items() if c})
+
+    def stream(self, split: str | None = None, *, on_missing: OnMissing = unheard) -> Iterator[Study]:
+        """Yield the studies row by row, keeping none of them."""
+        self.check_split(split)
+        for line in each_row(self.path, images=self.images):
+            for name in line.missing:
+                on_missing(name)
+            if line.study is not None and (split is None or line.study.split == split):
+                yield line.study
+
+    def _load(self) -> Iterable[Study]:
+        return self._studies
+
+    @cached_property
+    def _studies(self) -> tuple[Study, ...]:
+        return tuple(self.stream())
+
+    def _checked_splits(self) -> Iterator[str | None]:
+        """The split of each study, once every row has been found good."""
+        failures: list[Failure] = []
+        rows = found = 0
+        for line in each_row(self.path, images=self.images):
+            rows += 1
+            self._missing += line.missing
+            failures += [line.failure] if line.failure else []
+            if line.study is not None:
+                found += 1
+                yield line.study.split
+        if failures:
+            more = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
+            raise DatasetError(f"{failures[0].message}{more}")
+        if not rows:
+            raise DatasetError(f"{self.path}: {NO_ROW}")
+        if not found:
+            raise DatasetError(f"{self.path}: holds no study whose images are there; check the paths in it")
+
+
+def parse_manifest(path: Path) -> Parsed:
+    """Read a manifest, keeping the good rows and listing the others.
+
+    Raises:
+        DatasetError: the file cannot be read at all, has unknown columns, or has no row.
+    """
+    lines = list(each_row(path))
+    if not lines:
+        raise DatasetError(f"{path}: {NO_ROW}")
+    return Parsed(
+        studies=tuple(line.study for line in lines if line.study is not None),
+        failures=tuple(line.failure for line in lines if line.failure is not None),
+        missing=tuple(name for line in lines for name in line.missing),
+    )
+
+
+def each_row(path: Path, *, images: Literal["there", "any"] = "there") -> Iterator[Line]:
+    """Yield what each row of a manifest gives.
+
+    Raises:
+        DatasetError: the file cannot be read at all, or has unknown columns.
+    """
+    first_at: dict[str, str] = {}
+    for record in records(path):
+        try:
+            yield _line(record, path, first_at, images)
+        except ContrastCXRError as error:
+            yield Line(failure=Failure.of(record.where, error))
+
+
+def _line(record: Record, path: Path, first_at: dict[str, str], images: Literal["there", "any"]) -> Line:
+    study = _study(record, path.parent)
+    gone = [i for i, view in enumerate(study.views) if not is_there(view)]
+    absent = tuple(study.views[i].locator or "" for i in gone)
+    if study.study_id in first_at:
+        error = DatasetError(
+            f"{record.where}: study_id '{study.study_id}' is already in {path.name} {first_at[study.study_id]}; "
+            "ids must differ; rename one"
+        )
+        return Line(failure=Failure.of(record.where, error), missing=absent)
+    first_at[study.study_id] = record.where.removeprefix(f"{path} ")
+    checked = _checked(study, record.where)
+    return Line(study=checked if images == "any" else without_views(checked, gone), missing=absent)
+
+
+def manifest_line(study: Study) -> str:
+    """Return the study as one line of a manifest, without a line break; views in memory cannot be written.
+
+    Raises:
+        DatasetError: a view has no locator.
+    """
+    for view in study.views:
+        if view.locator is None:
+            raise DatasetError(f"study '{study.study_id}': view '{view.view_id}' is only in memory; save it first")
+    return study.model_dump_json(exclude_defaults=True)
+
+
+def _study(record: Record, folder: Path) -> Study:
+    fields = record.read()
+    fields = fields if is_whole(fields) else study_fields(fields, record.where)
+    try:
+        study = Study.model_validate(fields)
+    except ValidationError as error:
+        raise DatasetError(f"{record.where}: {problem_of(error, whole='the study')}; correct it") from error
+    return study.model_copy(update={"views": tuple(_located(v, folder) for v in study.views)})
+
+
+def _located(view: View, folder: Path) -> View:
+    if view.locator is None or not is_file_locator(view.locator):
+        return view
+    return view.model_copy(update={"locator": str(folder / locator_path(view.locator))})
+
+
+def _checked(study: Study, where: str) -> Study:
+    """The study with the sizes of its views that have boxes filled in, once the boxes are known to lie inside."""
+    boxed = {b.view for r in study.readings for f in r.findings for b in f.boxes}
+    beyond = [i for i in boxed if i >= len(study.views)]
+    if beyond:
+        raise DatasetError(
+            f"{where}: a box in view {beyond[0]} of {len(study.views)}; views count from 0; correct it"
+        )
+    views = tuple(_sized(v, where) if i in boxed else v for i, v in enumerate(study.views))
+    for finding in (f for r in study.readings for f in r.findings):
+        for box in finding.boxes:
+            view = views[box.view]
+            if view.width and view.height and (box.xyxy[2] > view.width or box.xyxy[3] > view.height):
+                raise DatasetError(
+                    f"{where}: box {list(box.xyxy)} of {finding.name} leaves its image of "
+                    f"{view.width}×{view.height} pixels; expected [x1, y1, x2, y2] inside it; correct the box"
+                )
+    return study.model_copy(update={"views": views})
+
+
+def _sized(view: View, where: str) -> View:
+    if view.locator is None or not is_file_locator(view.locator) or not is_there(view):
+        return view
+    try:
+        width, height = file_size(locator_path(view.locator))
+    except ImageError as error:
+        raise DatasetError(f"{where}: {error}") from error
+    return view.model_copy(update={"width": width, "height": height})

@@ -1,0 +1,163 @@
+"""The rows of a manifest in each of its formats, before they are checked: JSON lines, CSV and Parquet.
+
+A row with `views` is a whole `Study` under the names of its fields; in CSV, and in Parquet where a column is text,
+`views` and `readings` are JSON. Any other row has the simple columns of `COLUMNS`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from contrastcxr.data.readers.manifest_columns import COLUMNS
+from contrastcxr.data.tables.files import Row, each_line, read_csv
+from contrastcxr.errors import DatasetError, MissingExtraError, nearest
+from contrastcxr.form import Study
+
+SUFFIXES = (".jsonl", ".csv", ".parquet")
+
+WHOLE = tuple(Study.model_fields)
+"""Columns of a row that is a whole study."""
+NESTED = ("views", "readings")
+"""Those of them that are JSON where a cell is text."""
+
+_BATCH = 1_000
+"""Parquet rows held at a time."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One row of a manifest before it is checked."""
+
+    where: str
+    read: Callable[[], Mapping[str, Any]]
+
+
+def records(path: Path) -> Iterator[Record]:
+    """Yield the rows of a manifest; what is wrong with one is raised by its `read`.
+
+    Raises:
+        DatasetError: the file cannot be read at all, or its header has an unknown column.
+        MissingExtraError: Parquet without pyarrow.
+    """
+    suffix = path.suffix.lower()
+    if suffix == ".csv":
+        return _csv_records(path)
+    if suffix == ".jsonl":
+        return _json_records(path)
+    if suffix == ".parquet":
+        return _parquet_records(path)
+    raise DatasetError(f"{path}: expected a manifest that ends in {' or '.join(SUFFIXES)}; rename or convert it")
+
+
+def is_whole(fields: Mapping[str, Any] | Sequence[str]) -> bool:
+    """True for the row or header of whole studies, False for simple columns."""
+    return "views" in fields
+
+
+def _csv_records(path: Path) -> Iterator[Record]:
+    header, rows = read_csv(path)
+    _check_columns(header, f"{path} header")
+    for row in rows:
+        yield Record(f"{path} row {row.number}", partial(_csv_fields, header, row))
+
+
+def _csv_fields(header: Sequence[str], row: Row) -> Mapping[str, Any]:
+    if len(row.cells) > len(header):
+        raise row.error(f"{len(row.cells)} cells under {len(header)} columns; quote cells that hold a comma")
+    if is_whole(header):  # texts as they are, so that a study comes back as it was written
+        return _parsed(dict(zip(header, row.cells, strict=False)), f"{row.file} row {row.number}")
+    cells = ((name, row.cell(i)) for i, name in enumerate(header))
+    return {name: text for name, text in cells if text}
+
+
+def _json_records(path: Path) -> Iterator[Record]:
+    for number, line in each_line(path):
+        where = f"{path} line {number}"
+        yield Record(where, partial(_json_fields, line, where))
+
+
+def _json_fields(line: str, where: str) -> Mapping[str, Any]:
+    try:
+        fields = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise DatasetError(f"{where}: is not JSON; expected one object a line; correct the line") from error
+    if not isinstance(fields, dict):
+        raise DatasetError(f"{where}: is a JSON {type(fields).__name__}; expected one object a line; correct it")
+    if not is_whole(fields):
+        _check_columns(fields, where)
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _parquet_records(path: Path) -> Iterator[Record]:
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError as error:
+        raise MissingExtraError("pyarrow", "parquet", f"the manifest {path.name}") from error
+    try:
+        with parquet.ParquetFile(path) as file:
+            _check_columns(file.schema_arrow.names, f"{path} schema")
+            number = 0
+            for batch in file.iter_batches(batch_size=_BATCH):
+                for fields in batch.to_pylist():
+                    number += 1
+                    where = f"{path} row {number}"
+                    yield Record(where, partial(_parquet_fields, fields, where))
+    except (pyarrow.ArrowException, OSError) as error:
+        raise DatasetError(
+            f"{path}: is no whole Parquet file ({type(error).__name__}); expected studies; write it again"
+        ) from error
+
+
+def _parquet_fields(fields: Mapping[str, Any], where: str) -> Mapping[str, Any]:
+    plain = {name: _plain(value) for name, value in fields.items()}
+    held = {name: value for name, value in plain.items() if value is not None and value != ""}
+    return _parsed(held, where) if is_whole(fields) else held
+
+
+def _plain(value: Any) -> Any:
+    """The value as JSON has it: dates as text, and no field that is empty."""
+    if isinstance(value, datetime | date):
+        return value.isoformat()[:10]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items() if item is not None}
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _parsed(fields: Mapping[str, Any], where: str) -> Mapping[str, Any]:
+    """The fields of a whole study, nested ones out of their JSON, empty ones left out."""
+    return {
+        name: _nested(value, name, where) if name in NESTED else value
+        for name, value in fields.items()
+        if value is not None and value != ""
+    }
+
+
+def _nested(value: Any, name: str, where: str) -> Any:
+    try:
+        return json.loads(value) if isinstance(value, str) else value
+    except (ValueError, RecursionError) as error:
+        raise DatasetError(f"{where}: {name} is not JSON; expected a list of {name}; correct the cell") from error
+
+
+def _check_columns(names: Iterable[str], where: str) -> None:
+    names = list(names)
+    known = WHOLE if is_whole(names) else tuple(COLUMNS)
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise DatasetError(f"{where}: column '{name}' appears twice; remove one")
+        seen.add(name)
+        if name not in known:
+            near = nearest(name, known)
+            hint = f"did you mean '{near}'?" if near else f"known: {', '.join(known)}"
+            raise DatasetError(f"{where}: unknown column '{name:.80}'; {hint}")

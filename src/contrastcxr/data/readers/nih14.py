@@ -1,0 +1,262 @@
+"""NIH ChestX-ray14 in its published layout, whole or in part, original or resized.
+
+The labels, the NIH boxes and the RSNA boxes are three authors. Labels were mined from reports by rules (Wang et
+al. 2017), so a label that is not listed is *unmentioned*, not absent. Boxes are given on the published 1024×1024
+grid and scaled to the pixels of the file that is there. Study ids are the stems of the image names.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+
+from contrastcxr.data.images import image_size
+from contrastcxr.data.source import Licence, OnMissing, Source, unheard
+from contrastcxr.data.tables.files import Row, age_in_years, first_existing, number, read_csv, read_lines, sex
+from contrastcxr.errors import DatasetError, UnknownNameError
+from contrastcxr.form import XYXY, Author, Box, Finding, Position, Reading, Study, View
+from contrastcxr.vocab.labels import NO_FINDING, from_nih
+
+LABELS = Author(kind="rule", name="nih14 labels")
+BOXES = Author(kind="human", name="nih14 boxes")
+RSNA = Author(kind="human", name="rsna")
+
+LICENCE = Licence(
+    terms="open, with attribution to the NIH Clinical Center (labels and boxes included); RSNA boxes only under "
+    "the non-commercial terms of the challenge",
+    redistributable=True,
+    contains_text=False,
+    contains_pictures=True,
+    where="https://nihcc.app.box.com/v/ChestXray-NIHCC",
+)
+
+GRID = 1024
+"""Side of the published pictures, in whose pixels both box tables are written."""
+SLACK = 2.0
+"""Grid pixels by which a box may stick out before it is an error; it is clipped (rounding of the tables, ours)."""
+
+_TABLES = ("Data_Entry_2017_v2020.csv", "Data_Entry_2017.csv")
+_BOX_TABLE = "BBox_List_2017.csv"
+_RSNA_TABLE = "rsna_pneumonia.csv"
+_LISTS = {"train_val": "train_val_list.txt", "test": "test_list.txt"}
+_SUFFIXES = (".png", ".jpg", ".jpeg")
+_BOX_LABELS = {"Infiltrate": "Infiltration"}
+
+RSNA_STATUS: Mapping[str, tuple[str, str]] = {
+    "Normal": ("absent", "present"),
+    "No Lung Opacity / Not Normal": ("absent", "absent"),
+    "Lung Opacity": ("present", "absent"),
+}
+"""Class -> status of (Pneumonia, No Finding); the boxes mark opacities suspicious of pneumonia."""
+
+
+class Nih14(Source):
+    """One folder: tables, lists, and PNG or JPEG files in `images/` or `images_001/images/` …"""
+
+    name = "nih14"
+    licence = LICENCE
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        if not root.is_dir():
+            raise DatasetError(f"{root}: is not a folder; give the folder that holds {_TABLES[0]}")
+        self.splits = tuple(split for split, file in _LISTS.items() if (root / file).is_file())
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Names in the label table or a list of which there is no image, or no row; sorted."""
+        named = {row.cell(0) for row in self._rows} | set(self._split_of)
+        known = {row.cell(0) for row in self._rows}
+        return tuple(sorted(n for n in named if n not in known or Path(n).stem not in self._images))
+
+    @property
+    def unlisted(self) -> tuple[str, ...]:
+        """Image files that no row of the label table names; they are not read."""
+        known = {Path(row.cell(0)).stem for row in self._rows}
+        return tuple(sorted(path.name for stem, path in self._images.items() if stem not in known))
+
+    def _load(self) -> Iterable[Study]:
+        return self._studies
+
+    def stream(self, split: str | None = None, *, on_missing: OnMissing = unheard) -> Iterator[Study]:
+        """Yield the studies row by row, keeping none of them."""
+        self.check_split(split)
+        for name in self.missing:
+            on_missing(name)
+        for row in self._there():
+            if split is None or self._split_of.get(row.cell(0)) == split:
+                yield self._study(row)
+
+    def _there(self) -> Iterator[Row]:
+        return (row for row in self._rows if Path(row.cell(0)).stem in self._images)
+
+    @cached_property
+    def _studies(self) -> tuple[Study, ...]:
+        found = tuple(self._study(row) for row in self._there())
+        if not found:
+            raise DatasetError(
+                f"{self.root}: none of the {len(self._rows)} images of the table is under images/ or "
+                "images_0xx/images/; unpack the image archives there"
+            )
+        return found
+
+    @cached_property
+    def _rows(self) -> list[Row]:
+        path = first_existing(self.root, _TABLES, "download it from the data set's page")
+        _, rows = read_csv(path)
+        counts = Counter(row.cell(0) for row in rows)
+        for row in rows:
+            if counts[row.cell(0)] > 1:
+                raise row.error(f"the image is listed {counts[row.cell(0)]} times; keep one row")
+        return rows
+
+    @cached_property
+    def _images(self) -> dict[str, Path]:
+        """Image files by stem; a folder of resized JPEGs has other suffixes than the table."""
+        folders = [f for f in sorted(self.root.glob("images*")) if f.is_dir()]
+        folders = [inner for f in folders for inner in (f, f / "images") if inner.is_dir()]
+        files = (path for folder in folders for path in sorted(folder.iterdir()))
+        return {path.stem: path for path in files if path.suffix.lower() in _SUFFIXES}
+
+    @cached_property
+    def _split_of(self) -> dict[str, str]:
+        of: dict[str, str] = {}
+        for split in self.splits:
+            path = self.root / _LISTS[split]
+            for _, name in read_lines(path):
+                if of.setdefault(name, split) != split:
+                    raise DatasetError(f"{path}: {name} is also in the list {of[name]}; keep it in one list")
+        return of
+
+    @cached_property
+    def _nih_boxes(self) -> dict[str, list[Row]]:
+        return _by_image(self.root / _BOX_TABLE)
+
+    @cached_property
+    def _rsna(self) -> dict[str, list[Row]]:
+        return _by_image(self.root / _RSNA_TABLE)
+
+    def _study(self, row: Row) -> Study:
+        name = row.cell(0)
+        stem = Path(name).stem
+        view = _view(row, self._images[stem])
+        boxes, rsna = self._nih_boxes.get(name, []), self._rsna.get(name, [])
+        readings = [_label_reading(stem, row)]
+        readings += [_box_reading(stem, boxes, view)] if boxes else []
+        readings += [_rsna_reading(stem, rsna, view)] if rsna else []
+        return Study(
+            study_id=stem,
+            patient_id=_patient_id(row),
+            views=(view,),
+            age=age_in_years(row.cell(4)),
+            sex=sex(row.cell(5)),
+            readings=tuple(readings),
+            split=self._split_of.get(name),
+        )
+
+
+def _by_image(path: Path) -> dict[str, list[Row]]:
+    """Rows of an optional table, by the image in their first cell."""
+    grouped: dict[str, list[Row]] = defaultdict(list)
+    for row in read_csv(path)[1] if path.is_file() else []:
+        grouped[row.cell(0)].append(row)
+    return dict(grouped)
+
+
+def _patient_id(row: Row) -> str:
+    text = row.cell(3)
+    if not text:
+        raise row.error("no patient ID; splits are made by patient; correct the cell")
+    return text.zfill(8) if text.isdigit() else text
+
+
+def _view(row: Row, path: Path) -> View:
+    width, height = image_size(path)
+    positions: dict[str, Position] = {"PA": "PA", "AP": "AP"}
+    return View(
+        view_id=path.stem,
+        locator=str(path),
+        position=positions.get(row.cell(6).upper(), "unknown"),
+        width=width,
+        height=height,
+        spacing_mm=_spacing(row, width, height),
+    )
+
+
+def _spacing(row: Row, width: int, height: int) -> tuple[float, float] | None:
+    """Row and column spacing of the file's pixels; the table gives the spacing before any resizing."""
+    values = [number(row.cell(i)) for i in range(7, 11)]
+    if any(v is None or v <= 0 for v in values):
+        return None
+    full_width, full_height, x, y = (v or 0.0 for v in values)
+    return y * full_height / height, x * full_width / width
+
+
+def _label_reading(study_id: str, row: Row) -> Reading:
+    names = [_canonical(row, label) for label in row.cell(1).split("|")]
+    if NO_FINDING in names and len(names) > 1:
+        raise row.error(f"'{row.cell(1)}'; {NO_FINDING} cannot stand beside a finding; correct the cell")
+    findings = tuple(Finding(name=n, status="present", source=LABELS.name) for n in dict.fromkeys(names))
+    return Reading(study_id=study_id, author=LABELS, findings=findings)
+
+
+def _canonical(row: Row, label: str) -> str:
+    try:
+        return from_nih(_BOX_LABELS.get(label.strip(), label.strip()))
+    except UnknownNameError as error:
+        raise row.error(f"{error}; correct the label") from error
+
+
+def _box_reading(study_id: str, rows: Iterable[Row], view: View) -> Reading:
+    boxes: dict[str, list[Box]] = defaultdict(list)
+    for row in rows:
+        boxes[_canonical(row, row.cell(1))].append(_box(row, view))
+    findings = (
+        Finding(name=name, status="present", source=BOXES.name, boxes=tuple(found))
+        for name, found in boxes.items()
+    )
+    return Reading(study_id=study_id, author=BOXES, findings=tuple(findings))
+
+
+def _rsna_reading(study_id: str, rows: list[Row], view: View) -> Reading:
+    classes = {row.cell(1) for row in rows}
+    kind = rows[0].cell(1)
+    if len(classes) > 1 or kind not in RSNA_STATUS:
+        raise rows[-1].error(f"class {' and '.join(sorted(classes))}; expected one of {', '.join(RSNA_STATUS)}")
+    boxes = tuple(_box(row, view) for row in rows if row.cell(2))
+    if bool(boxes) != (kind == "Lung Opacity"):
+        raise rows[0].error(f"class {kind} with {len(boxes)} boxes; only Lung Opacity has boxes; correct the rows")
+    pneumonia, normal = RSNA_STATUS[kind]
+    source = f"rsna: {kind}"
+    return Reading.model_validate(
+        {
+            "study_id": study_id,
+            "author": RSNA,
+            "findings": (
+                {"name": "Pneumonia", "status": pneumonia, "source": source, "boxes": boxes},
+                {"name": NO_FINDING, "status": normal, "source": source},
+            ),
+        }
+    )
+
+
+def _box(row: Row, view: View) -> Box:
+    """The box of cells 2 to 5 (x, y, width, height on the grid) in pixels of the view."""
+    x, y, w, h = (row.number_at(i, name) for i, name in enumerate(("x", "y", "width", "height"), start=2))
+    for name, value in (("width", w), ("height", h)):
+        if value <= 0:
+            raise row.error(f"{name} {value:g}; a box needs width and height above 0; correct the row")
+    if min(x, y) < -SLACK or max(x + w, y + h) > GRID + SLACK:
+        raise row.error(
+            f"box [{x:g}, {y:g}, {w:g}, {h:g}]; expected x, y, width, height inside the {GRID}×{GRID} grid; "
+            "correct the row"
+        )
+    return Box(xyxy=_scaled((x, y, x + w, y + h), view))
+
+
+def _scaled(grid: tuple[float, float, float, float], view: View) -> XYXY:
+    sx, sy = (view.width or GRID) / GRID, (view.height or GRID) / GRID
+    x1, y1, x2, y2 = (min(max(v, 0.0), float(GRID)) for v in grid)
+    return x1 * sx, y1 * sy, x2 * sx, y2 * sy

@@ -1,0 +1,66 @@
+"""Five patient-grouped folds of the NIH training list, the protocol of every figure on real images.
+
+The published test list was drawn for its boxes, so it is for localization only. Folds are stratified by view and
+label with a fixed seed: fold f is `test`, the next one `validation`, the other three `train`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cached_property
+from pathlib import Path
+
+from contrastcxr.data.authors import label_reading
+from contrastcxr.data.readers.nih14 import LICENCE, Nih14
+from contrastcxr.data.readers.nih_plain import PLAIN_LICENCE, with_plain_reports
+from contrastcxr.data.source import Source
+from contrastcxr.data.splits import fold_split, patient_folds
+from contrastcxr.errors import RequestError
+from contrastcxr.form import Study
+
+FOLDS = 5
+FOLD_SEED = 0
+
+
+class Nih14Folds(Source):
+    """One of the five cuts of the NIH training list into train, validation and test."""
+
+    name = "nih14-cv"
+    splits = ("train", "validation", "test")
+
+    def __init__(self, root: Path, *, fold: int = 0, plain_reports: bool = False, seed: int = 0) -> None:
+        if not 0 <= fold < FOLDS:
+            raise RequestError(f"fold {fold} of nih14-cv; expected 0 to {FOLDS - 1}")
+        self.licence = PLAIN_LICENCE if plain_reports else LICENCE
+        self._images = Nih14(root)
+        self._fold = fold
+        self._plain = plain_reports
+        self._seed = seed
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Images that the tables name and the folder does not hold."""
+        return self._images.missing
+
+    def studies(self, split: str | None = None) -> list[Study]:
+        """Return the studies of one split, or all; reports are written for these alone."""
+        chosen = super().studies(split)
+        return with_plain_reports(chosen, seed=self._seed) if self._plain else chosen
+
+    def _load(self) -> Iterable[Study]:
+        return self._studies
+
+    @cached_property
+    def _studies(self) -> list[Study]:
+        folds = patient_folds(
+            self._images.studies("train_val"), folds=FOLDS, seed=FOLD_SEED, strata=view_and_labels
+        )
+        cut = fold_split(folds, self._fold)
+        return [study for split in self.splits for study in cut[split]]
+
+
+def view_and_labels(study: Study) -> list[str]:
+    """The strata of a study: its view, and each of its labels within that view."""
+    position = study.views[0].position
+    reading = label_reading(study)
+    return [position, *(f"{position} {name}" for name in sorted(reading.present() if reading else ()))]

@@ -1,0 +1,327 @@
+"""RSNA Pneumonia Detection Challenge (Shih et al. 2019), stage 2, as Kaggle publishes it.
+
+One author, `rsna`: radiologists who drew boxes around opacities suspicious of pneumonia. Boxes are in the pixels
+of the DICOM images, 1024×1024. The ids of the challenge are of images, not of patients: only the published match
+with NIH ChestX-ray14 (`pneumonia-challenge-dataset-mappings_2018.json`) says which images are of one patient, and
+adds the NIH labels as a second author.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from contrastcxr.data.headers import file_size
+from contrastcxr.data.packaged import PACKAGE, packaged_file
+from contrastcxr.data.presence import PictureFolder
+from contrastcxr.data.readers.nih14 import LABELS, RSNA, RSNA_STATUS
+from contrastcxr.data.source import Licence
+from contrastcxr.data.tables.files import Row, age_in_years, number, sex
+from contrastcxr.data.tables.named import Table, by_first_cell, find_table, read_table
+from contrastcxr.data.tables.tabled import Tabled
+from contrastcxr.errors import DatasetError, ImageError, UnknownNameError
+from contrastcxr.form import Box, Finding, Position, Reading, Study, View
+from contrastcxr.vocab.labels import NO_FINDING, from_nih
+
+LICENCE = Licence(
+    terms="non-commercial and academic use under the rules of the RSNA challenge; images from NIH ChestX-ray14, "
+    "with attribution",
+    redistributable=False,
+    contains_text=False,
+    contains_pictures=True,
+    where="https://www.kaggle.com/competitions/rsna-pneumonia-detection-challenge",
+)
+
+SPLITS = ("train", "test")
+GRID = 1024
+SLACK = 2.0
+"""Grid pixels by which a box may stick out before it is an error; it is clipped (ours)."""
+SUFFIXES = (".dcm", ".png", ".jpg", ".jpeg")
+
+LABEL_TABLES = ("stage_2_train_labels.csv", "kaggle_stage_2_train_labels.csv")
+CLASS_TABLES = ("stage_2_detailed_class_info.csv",)
+TEST_TABLES = ("stage_2_sample_submission.csv",)
+MAPPING = "pneumonia-challenge-dataset-mappings_2018.json"
+PACKAGED_LABELS = "kaggle_stage_2_train_labels.csv.zip"
+PACKAGED_HEADERS = "kaggle_stage_2_train_images_dicom_headers.csv.gz"
+
+_FOLDERS = {"train": "stage_2_train_images", "test": "stage_2_test_images"}
+_POSITIONS: Mapping[str, Position] = {"PA": "PA", "AP": "AP"}
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a DICOM header says, from the header itself or from a table of headers."""
+
+    position: Position = "unknown"
+    width: int | None = None
+    height: int | None = None
+    spacing_mm: tuple[float, float] | None = None
+    age: float | None = None
+    sex: Literal["F", "M"] | None = None
+
+
+class Rsna(Tabled):
+    """The folder of the challenge's tables and picture folders, or the packaged training table."""
+
+    name = "rsna"
+    licence = LICENCE
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        images: Literal["there", "any"] = "there",
+        headers: str | Path | None = None,
+        mapping: Path | None = None,
+    ) -> None:
+        """Find the tables.
+
+        Args:
+            root: the folder; or `torchxrayvision` for the packaged training table.
+            images: `any` keeps studies whose picture is absent.
+            headers: a table of DICOM headers (`torchxrayvision` for the packaged one), which saves opening every
+                file for its view, spacing, age and sex.
+            mapping: the match with NIH ChestX-ray14; without, the one in the folder if it is there.
+        """
+        super().__init__(images=images)
+        self.root = root
+        self._labels = _label_table(root)
+        self._header_table = packaged_file(PACKAGED_HEADERS, "headers") if headers == PACKAGE else headers
+        inside = root / MAPPING
+        self._mapping = mapping or (inside if inside.is_file() else None)
+        self.splits = ("train", "test") if self._test_ids else ("train",)
+
+    def _read(self) -> Iterator[Study]:
+        table = read_table(self._labels, ("patientId", "x", "y", "width", "height", "Target"))
+        classes = self._classes
+        for image_id, rows in by_first_cell(table).items():
+            kind = classes.pop(image_id, None) if self._class_path else None
+            yield self._study(image_id, "train", table, rows, kind)
+        for _, row in classes.values():
+            raise row.error(f"is not in {self._labels.name}; expected the same images; download both again")
+        for image_id in self._test_ids:
+            yield self._study(image_id, "test", table, [], None)
+
+    def _counts(self) -> Mapping[str, int]:
+        readings = [study.reading_by(RSNA.name) for study in self.named]
+        kinds = Counter((r.findings[0].source or "") for r in readings if r is not None)
+        boxes = [len(f.boxes) for r in readings if r is not None for f in r.findings]
+        return {
+            **{kind: kinds[kind] for kind in sorted(kinds)},
+            "boxes by rsna": sum(boxes),
+            "matched with nih14": sum(study.patient_id is not None for study in self.named),
+        }
+
+    def _notes(self) -> Iterator[str]:
+        if self._class_path is None:
+            yield f"no {CLASS_TABLES[0]}: images without pneumonia are not parted into Normal and Not Normal"
+        if self._mapping is None:
+            yield f"no {MAPPING}: patients are unknown, and one patient may stand on both sides of a split"
+
+    @cached_property
+    def _class_path(self) -> Path | None:
+        return find_table([self.root], CLASS_TABLES)
+
+    @property
+    def _classes(self) -> dict[str, tuple[str, Row]]:
+        """Image -> its class and the row that says so."""
+        if self._class_path is None:
+            return {}
+        table = read_table(self._class_path, ("patientId", "class"))
+        classes: dict[str, tuple[str, Row]] = {}
+        for row in table.rows:
+            image_id, kind = table.cell(row, "patientId"), table.cell(row, "class")
+            if kind not in RSNA_STATUS:
+                raise row.error(f"class '{kind}'; expected one of {', '.join(RSNA_STATUS)}; correct the cell")
+            if classes.setdefault(image_id, (kind, row))[0] != kind:
+                raise row.error(f"class '{kind}' after '{classes[image_id][0]}'; expected one class an image")
+        return classes
+
+    @cached_property
+    def _test_ids(self) -> tuple[str, ...]:
+        """Images of the unlabelled test set, from its table or else its folder."""
+        path = find_table([self.root], TEST_TABLES)
+        if path is not None:
+            return tuple(dict.fromkeys(row.cell(0) for row in read_table(path, ("patientId",)).rows))
+        return self._pictures["test"].stems
+
+    @cached_property
+    def _pictures(self) -> Mapping[str, PictureFolder]:
+        return {split: PictureFolder(self.root / folder, SUFFIXES) for split, folder in _FOLDERS.items()}
+
+    @cached_property
+    def _match(self) -> Mapping[str, Mapping[str, Any]]:
+        return _read_mapping(self._mapping) if self._mapping else {}
+
+    @cached_property
+    def _facts(self) -> Mapping[str, Facts]:
+        return _header_facts(Path(self._header_table)) if self._header_table else {}
+
+    def _study(
+        self, image_id: str, split: str, table: Table, rows: list[Row], kind: tuple[str, Row] | None
+    ) -> Study:
+        path, there = self._pictures[split].find(image_id)
+        boxed = any(table.cell(row, "x") for row in rows)
+        facts = self._facts_of(image_id, path, there=there, boxed=boxed)
+        view = View(
+            view_id=image_id,
+            locator=path,
+            position=facts.position,
+            width=facts.width,
+            height=facts.height,
+            spacing_mm=facts.spacing_mm,
+        )
+        readings = [_rsna_reading(image_id, table, rows, kind, view)] if rows else []
+        match = self._match.get(image_id)
+        readings += [_nih_reading(image_id, match, self._mapping)] if match else []
+        return Study(
+            study_id=image_id,
+            patient_id=str(match["img_id"]).split("_")[0] if match else None,
+            views=(view,),
+            age=facts.age,
+            sex=facts.sex,
+            readings=tuple(readings),
+            split=split,
+        )
+
+    def _facts_of(self, image_id: str, path: str, *, there: bool, boxed: bool) -> Facts:
+        dicom = path.endswith(".dcm")
+        if image_id in self._facts:
+            facts = self._facts[image_id]
+            return facts if dicom or not there else _resized(facts, Path(path))
+        if not there:
+            return Facts(width=GRID, height=GRID)
+        if dicom:
+            return _dicom_facts(Path(path))
+        return _resized(Facts(), Path(path)) if boxed else Facts()
+
+
+def _label_table(root: Path) -> Path:
+    if root == Path(PACKAGE) and not root.exists():
+        return packaged_file(PACKAGED_LABELS, "rsna:torchxrayvision")
+    path = find_table([root], LABEL_TABLES)
+    if path is None:
+        raise DatasetError(f"{root}: holds no {LABEL_TABLES[0]}; give the folder of the challenge's files")
+    return path
+
+
+def _dicom_facts(path: Path) -> Facts:
+    # Imported here: whoever reads tables does not wait for pydicom.
+    from contrastcxr.data.dicom.reading import read_header
+
+    try:
+        header = read_header(path)
+    except ImageError as error:
+        raise DatasetError(str(error)) from error
+    return Facts(header.position, header.width, header.height, header.spacing_mm, header.age, header.sex)
+
+
+def _resized(facts: Facts, path: Path) -> Facts:
+    """The facts of a PNG or JPEG copy, with its own size."""
+    try:
+        width, height = file_size(path)
+    except ImageError as error:
+        raise DatasetError(str(error)) from error
+    y, x = facts.spacing_mm or (0.0, 0.0)
+    spacing = (y * GRID / height, x * GRID / width) if facts.spacing_mm else None
+    return Facts(facts.position, width, height, spacing, facts.age, facts.sex)
+
+
+def _header_facts(path: Path) -> dict[str, Facts]:
+    """Facts by image from a table of headers; a spacing is one number, of square pixels."""
+    columns = ("PatientID", "PatientAge", "PatientSex", "PixelSpacing", "ViewPosition")
+    table = read_table(path, columns)
+    facts: dict[str, Facts] = {}
+    for row in table.rows:
+        spacing = number(table.cell(row, "PixelSpacing"))
+        facts[table.cell(row, "PatientID")] = Facts(
+            position=_POSITIONS.get(table.cell(row, "ViewPosition"), "unknown"),
+            width=GRID,
+            height=GRID,
+            spacing_mm=(spacing, spacing) if spacing and spacing > 0 else None,
+            age=age_in_years(table.cell(row, "PatientAge")),
+            sex=sex(table.cell(row, "PatientSex")),
+        )
+    return facts
+
+
+def _rsna_reading(
+    image_id: str, table: Table, rows: list[Row], stated: tuple[str, Row] | None, view: View
+) -> Reading:
+    boxes = tuple(_box(table, row, view) for row in rows if table.cell(row, "x"))
+    if len(set(boxes)) != len(boxes):
+        raise rows[-1].error("the same box is listed twice; expected different boxes; remove one row")
+    kind = _kind(table, rows, stated)
+    if bool(boxes) != (kind == "Lung Opacity"):
+        raise rows[0].error(f"{kind} with {len(boxes)} boxes; only Lung Opacity has boxes; correct the rows")
+    findings = [Finding(name="Pneumonia", status="present" if boxes else "absent", source=kind, boxes=boxes)]
+    if kind in RSNA_STATUS:
+        normal = "present" if kind == "Normal" else "absent"
+        findings.append(Finding.model_validate({"name": NO_FINDING, "status": normal, "source": kind}))
+    return Reading(study_id=image_id, author=RSNA, findings=tuple(_named(f) for f in findings))
+
+
+def _named(finding: Finding) -> Finding:
+    return finding.model_copy(update={"source": f"rsna: {finding.source}"})
+
+
+def _kind(table: Table, rows: list[Row], stated: tuple[str, Row] | None) -> str:
+    """The class of an image; without the table of classes, Lung Opacity or the target's own words."""
+    targets = {table.cell(row, "Target") for row in rows}
+    if targets not in ({"0"}, {"1"}):
+        raise rows[-1].error(f"Target {' and '.join(sorted(targets))}; expected 0 or 1, the same in all rows")
+    opacity = targets == {"1"}
+    if stated is None:
+        return "Lung Opacity" if opacity else "Target 0"
+    kind, row = stated
+    if opacity != (kind == "Lung Opacity"):
+        raise row.error(f"class '{kind}' of an image with Target {int(opacity)}; only Lung Opacity has Target 1")
+    return kind
+
+
+def _box(table: Table, row: Row, view: View) -> Box:
+    x, y, w, h = (table.number(row, name) for name in ("x", "y", "width", "height"))
+    for name, value in (("width", w), ("height", h)):
+        if value <= 0:
+            raise row.error(f"{name} {value:g}; a box needs width and height above 0; correct the row")
+    if min(x, y) < -SLACK or max(x + w, y + h) > GRID + SLACK:
+        raise row.error(
+            f"box [{x:g}, {y:g}, {w:g}, {h:g}]; expected x, y, width, height inside the {GRID}×{GRID} image; "
+            "correct the row"
+        )
+    sx, sy = (view.width or GRID) / GRID, (view.height or GRID) / GRID
+    x1, y1, x2, y2 = (min(max(v, 0.0), float(GRID)) for v in (x, y, x + w, y + h))
+    return Box(xyxy=(x1 * sx, y1 * sy, x2 * sx, y2 * sy))
+
+
+def _read_mapping(path: Path) -> dict[str, Mapping[str, Any]]:
+    """Challenge image -> its entry of the published match, checked."""
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DatasetError(f"{path}: cannot be read ({error.strerror}); check the path and permissions") from error
+    except (ValueError, RecursionError) as error:
+        raise DatasetError(f"{path}: is not JSON; expected a list of matches; download it again") from error
+    if not isinstance(entries, list):
+        raise DatasetError(f"{path}: is a JSON {type(entries).__name__}; expected a list; download it again")
+    found: dict[str, Mapping[str, Any]] = {}
+    for place, entry in enumerate(entries):
+        if not isinstance(entry, dict) or not {"subset_img_id", "img_id"} <= set(entry):
+            raise DatasetError(f"{path} entry {place}: expected subset_img_id and img_id; download it again")
+        found[str(entry["subset_img_id"])] = entry
+    return found
+
+
+def _nih_reading(image_id: str, match: Mapping[str, Any], path: Path | None) -> Reading:
+    try:
+        names = [from_nih(str(name).strip()) for name in match.get("orig_labels") or ()]
+    except UnknownNameError as error:
+        raise DatasetError(f"{path} ({image_id}): {error}; correct orig_labels") from error
+    found = tuple(Finding(name=n, status="present", source=LABELS.name) for n in dict.fromkeys(names))
+    return Reading(study_id=image_id, author=LABELS, findings=found)

@@ -1,0 +1,77 @@
+"""Tables of hundreds of thousands of rows, read once, row by row, and only the columns that are asked for."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from contrastcxr.data.tables.files import Row
+from contrastcxr.errors import DatasetError, nearest
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """The cells that were asked for, stripped, and where they stand."""
+
+    file: Path
+    number: int
+    cells: tuple[str, ...]
+
+    def error(self, message: str) -> DatasetError:
+        """An error that names the file, the row and what the row is about."""
+        return Row(self.file, self.number, self.cells).error(message)
+
+
+def stream_table(path: Path, required: Sequence[str], optional: Sequence[str] = ()) -> Iterator[Line]:
+    """Yield the rows of a comma-separated file, `.gz` included, with the required columns, then the optional ones.
+
+    An optional column that is not there gives empty cells.
+
+    Raises:
+        DatasetError: the file cannot be read, is cut off, is not UTF-8 text, lacks a column, or has a row of
+            another length.
+    """
+    try:
+        with _opened(path) as file:
+            yield from _lines(path, file, required, optional)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise DatasetError(
+            f"{path}: the archive is damaged or cut off; a whole compressed table was expected; download it again"
+        ) from error
+    except OSError as error:
+        raise DatasetError(
+            f"{path}: cannot be read ({error.strerror or error}); check the path and permissions"
+        ) from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DatasetError(f"{path}: is not comma-separated UTF-8 text; export the table again") from error
+
+
+def _opened(path: Path) -> IO[str]:
+    if path.suffix == ".gz":
+        return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
+    return path.open(encoding="utf-8-sig", newline="")
+
+
+def _lines(path: Path, file: IO[str], required: Sequence[str], optional: Sequence[str]) -> Iterator[Line]:
+    rows = csv.reader(file)
+    header = [name.strip() for name in next(rows, [])]
+    for name in required:
+        if header.count(name) != 1:
+            near = nearest(name, header)
+            found = f"the nearest is '{near}'" if near else f"found {', '.join(header) or 'nothing'}"
+            times = f"{header.count(name)} columns" if name in header else "no column"
+            raise DatasetError(f"{path} header: {times} '{name}'; {found}; export the table again")
+    where = [header.index(name) if name in header else None for name in (*required, *optional)]
+    for cells in rows:
+        if not any(cells):
+            continue
+        if len(cells) != len(header):
+            raise Row(path, rows.line_num, tuple(cells)).error(
+                f"{len(cells)} cells under {len(header)} columns; expected one for each; correct the row"
+            )
+        yield Line(path, rows.line_num, tuple("" if i is None else cells[i].strip() for i in where))

@@ -1,0 +1,200 @@
+"""Every transfer syntax that there is a decoder for, over 8 to 16 bits, signed and not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import gdcm
+import numpy as np
+import pydicom
+import pytest
+from pydicom.encaps import encapsulate, get_frame
+from pydicom.uid import (
+    HTJ2K,
+    JPEG2000,
+    UID,
+    HTJ2KLossless,
+    HTJ2KLosslessRPCL,
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    JPEGLSNearLossless,
+    RLELossless,
+)
+from radiograph_files import ramp
+
+from contrastcxr.data.dicom.reading import read_header, read_pixels
+from contrastcxr.errors import ImageError
+
+Dicom = Callable[..., Path]
+DEPTHS = [
+    (np.uint8, 8),
+    (np.uint16, 10),
+    (np.uint16, 12),
+    (np.uint16, 14),
+    (np.uint16, 16),
+    (np.int16, 12),
+    (np.int16, 16),
+]
+LOSSLESS = {
+    "implicit": gdcm.TransferSyntax.ImplicitVRLittleEndian,
+    "big endian": gdcm.TransferSyntax.ExplicitVRBigEndian,
+    "deflated": gdcm.TransferSyntax.DeflatedExplicitVRLittleEndian,
+    "JPEG process 14": gdcm.TransferSyntax.JPEGLosslessProcess14,
+    "JPEG process 14, selection 1": gdcm.TransferSyntax.JPEGLosslessProcess14_1,
+    "RLE": gdcm.TransferSyntax.RLELossless,
+    "JPEG-LS": gdcm.TransferSyntax.JPEGLSLossless,
+    "JPEG 2000": gdcm.TransferSyntax.JPEG2000Lossless,
+}
+OFFICIAL = {
+    "implicit": pydicom.uid.ImplicitVRLittleEndian,
+    "big endian": pydicom.uid.ExplicitVRBigEndian,
+    "deflated": pydicom.uid.DeflatedExplicitVRLittleEndian,
+    "JPEG process 14": JPEGLossless,
+    "JPEG process 14, selection 1": JPEGLosslessSV1,
+    "RLE": RLELossless,
+    "JPEG-LS": JPEGLSLossless,
+    "JPEG 2000": JPEG2000Lossless,
+}
+
+
+def plain(dicom: Dicom, kind: type, bits: int) -> Path:
+    """An uncompressed object whose values fill all bits, from the least to the most."""
+    stored = ramp(top=(1 << bits) - 1).astype(np.int64)
+    signed = np.issubdtype(kind, np.signedinteger)
+    if signed:
+        stored -= 1 << (bits - 1)
+    return dicom(stored=stored.astype(kind), bits=bits, **({"WindowCenter": 0} if signed else {}))
+
+
+def changed(path: Path, syntax: int) -> Path:
+    """The same object as gdcm writes it in another transfer syntax."""
+    reader, change, writer = gdcm.ImageReader(), gdcm.ImageChangeTransferSyntax(), gdcm.ImageWriter()
+    reader.SetFileName(str(path))
+    assert reader.Read()
+    change.SetTransferSyntax(gdcm.TransferSyntax(syntax))
+    change.SetInput(reader.GetImage())
+    assert change.Change()
+    out = path.with_name("changed.dcm")
+    writer.SetFileName(str(out))
+    writer.SetFile(reader.GetFile())
+    writer.SetImage(change.GetOutput())
+    assert writer.Write()
+    return out
+
+
+def relabelled(path: Path, syntax: str, name: str = "relabelled.dcm") -> Path:
+    ds = pydicom.dcmread(path)
+    ds.file_meta.TransferSyntaxUID = syntax
+    ds.save_as(path.with_name(name), enforce_file_format=True)
+    return path.with_name(name)
+
+
+def compressed(path: Path, syntax: str, **options: object) -> Path:
+    ds = pydicom.dcmread(path)
+    ds.compress(syntax, generate_instance_uid=False, **options)
+    ds.save_as(path.with_name("compressed.dcm"))
+    return path.with_name("compressed.dcm")
+
+
+@pytest.mark.parametrize(("kind", "bits"), DEPTHS)
+@pytest.mark.parametrize("name", LOSSLESS)
+def test_a_lossless_syntax_gives_the_values_of_the_plain_object(
+    dicom: Dicom, name: str, kind: type, bits: int
+) -> None:
+    path = plain(dicom, kind, bits)
+    other = changed(path, LOSSLESS[name])
+    assert pydicom.dcmread(other).file_meta.TransferSyntaxUID == OFFICIAL[name]
+    np.testing.assert_array_equal(read_pixels(other), read_pixels(path))
+    assert read_header(other).width == 64
+
+
+@pytest.mark.parametrize(("kind", "bits"), DEPTHS)
+@pytest.mark.parametrize("syntax", [RLELossless, JPEGLSLossless, JPEG2000Lossless])
+def test_what_pydicom_compresses_without_loss_is_read_without_loss(
+    dicom: Dicom, syntax: str, kind: type, bits: int
+) -> None:
+    path = plain(dicom, kind, bits)
+    np.testing.assert_array_equal(read_pixels(compressed(path, syntax)), read_pixels(path))
+
+
+@pytest.mark.parametrize(("kind", "bits"), [d for d in DEPTHS if d != (np.int16, 16)])
+def test_near_lossless_jpeg_ls_is_as_near_as_it_says(dicom: Dicom, kind: type, bits: int) -> None:
+    path = plain(dicom, kind, bits)
+    far = np.abs(read_pixels(compressed(path, JPEGLSNearLossless, jls_error=3)) - read_pixels(path)).max()
+    assert 0 < far <= 3.01 / ((1 << bits) - 1)
+
+
+@pytest.mark.parametrize(("kind", "bits"), DEPTHS)
+def test_lossy_jpeg_2000_is_near(dicom: Dicom, kind: type, bits: int) -> None:
+    path = plain(dicom, kind, bits)
+    np.testing.assert_allclose(read_pixels(compressed(path, JPEG2000, j2k_cr=[4])), read_pixels(path), atol=0.01)
+
+
+@pytest.mark.parametrize("label", [None, JPEGExtended12Bit])
+def test_jpeg_of_8_bits_is_near_as_baseline_and_as_extended(dicom: Dicom, label: str | None) -> None:
+    path = plain(dicom, np.uint8, 8)
+    jpeg = changed(path, gdcm.TransferSyntax.JPEGBaselineProcess1)
+    assert pydicom.dcmread(jpeg).file_meta.TransferSyntaxUID == JPEGBaseline8Bit
+    jpeg = jpeg if label is None else relabelled(jpeg, label)
+    np.testing.assert_allclose(read_pixels(jpeg), read_pixels(path), atol=0.02)
+
+
+def test_jpeg_of_12_bits_names_the_extra_that_decodes_it(dicom: Dicom) -> None:
+    path = changed(plain(dicom, np.uint16, 12), gdcm.TransferSyntax.JPEGExtendedProcess2_4)
+    assert read_header(path).width == 64
+    with pytest.raises(ImageError) as caught:
+        read_pixels(path)
+    assert str(caught.value) == (
+        f"{path}: no decoder for JPEG Extended (Process 2 and 4); install one with: pip install "
+        "'contrastcxr[dicom-gpl]' (its decoder is under the GPL), or export it uncompressed"
+    )
+
+
+@pytest.mark.parametrize("syntax", [HTJ2KLossless, HTJ2KLosslessRPCL, HTJ2K])
+def test_high_throughput_jpeg_2000_goes_to_the_decoder_of_jpeg_2000(dicom: Dicom, syntax: str) -> None:
+    # No encoder of it is at hand; its decoder reads plain streams of JPEG 2000 too, which shows the way they take.
+    path = plain(dicom, np.uint16, 12)
+    np.testing.assert_array_equal(
+        read_pixels(relabelled(compressed(path, JPEG2000Lossless), syntax)), read_pixels(path)
+    )
+
+
+@pytest.mark.parametrize("syntax", ["1.2.840.10008.1.2.4.100", "1.2.3.4711"])
+def test_a_syntax_without_a_decoder_is_refused_by_its_registered_name_alone(dicom: Dicom, syntax: str) -> None:
+    path = relabelled(compressed(plain(dicom, np.uint16, 12), JPEG2000Lossless), syntax)
+    name = UID(syntax).name if syntax.endswith("100") else "an unnamed transfer syntax"
+    with pytest.raises(ImageError, match="no decoder for " + name.replace("(", ".").replace(")", ".")):
+        read_pixels(path)
+
+
+def test_a_picture_in_several_fragments_is_one_picture(dicom: Dicom) -> None:
+    path = plain(dicom, np.uint16, 12)
+    ds = pydicom.dcmread(compressed(path, JPEG2000Lossless))
+    ds.PixelData = encapsulate([get_frame(ds.PixelData, 0, number_of_frames=1)], fragments_per_frame=3)
+    ds.save_as(path.with_name("fragments.dcm"))
+    np.testing.assert_array_equal(read_pixels(path.with_name("fragments.dcm")), read_pixels(path))
+
+
+@pytest.mark.parametrize("extra", [1, 2, 30])
+def test_a_few_bytes_behind_the_picture_are_padding(dicom: Dicom, extra: int) -> None:
+    path = dicom()
+    ds = pydicom.dcmread(path)
+    ds.PixelData += bytes(extra + extra % 2)
+    ds.save_as(path.with_name("longer.dcm"))
+    np.testing.assert_array_equal(read_pixels(path.with_name("longer.dcm")), read_pixels(path))
+
+
+def test_words_of_big_endian_bytes_are_put_in_order(dicom: Dicom) -> None:
+    path = plain(dicom, np.uint8, 8)
+    ds = pydicom.dcmread(path)
+    ds.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRBigEndian
+    ds["PixelData"].VR = "OW"
+    ds.PixelData = np.frombuffer(ds.PixelData, dtype="<u2").astype(">u2").tobytes()
+    big = path.with_name("big.dcm")
+    pydicom.dcmwrite(big, ds, implicit_vr=False, little_endian=False)
+    np.testing.assert_array_equal(read_pixels(big), read_pixels(path))
