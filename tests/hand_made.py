@@ -13,6 +13,7 @@ from contrastcxr.form import (
     Map,
     PoolMatch,
     Reading,
+    RepeatMatches,
     Report,
     Study,
     View,
@@ -110,6 +111,13 @@ def hand_made_reading(study: Study) -> Reading:
                 PoolMatch(image_id="s001919.frontal", weight=0.080, locator=None, source="nih14"),
             ),
             farthest=(PoolMatch(image_id="s000002.frontal", weight=0.0001, source="nih14"),),
+            repeats=tuple(
+                RepeatMatches(
+                    closest=(PoolMatch(image_id=f"s00012{i}.frontal", weight=0.2 + i / 10, source="nih14"),),
+                    farthest=(PoolMatch(image_id=f"s00900{i}.frontal", weight=0.0, source="nih14"),),
+                )
+                for i in range(2)
+            ),
             contrast=contrast,
             attention=attention,
         ),

@@ -88,9 +88,16 @@ class PoolMatch(_Form):
     """One normal image that the reading was compared with."""
 
     image_id: str
-    weight: float = Field(ge=0, description="attention weight, averaged over the repeats")
+    weight: float = Field(ge=0, description="share of the attention over the pool")
     locator: str | None = Field(None, description="where its pixels may be had again, if they may be shown")
     source: str | None = None
+
+
+class RepeatMatches(_Form):
+    """The pool images that one repeat of Aggregate Attention attended to most, and least (paper A, Figure 3)."""
+
+    closest: tuple[PoolMatch, ...] = ()
+    farthest: tuple[PoolMatch, ...] = ()
 
 
 class Map(_Form):
@@ -104,8 +111,9 @@ class Map(_Form):
 class Evidence(_Form):
     """Why the model said it: the normals compared with, the contrast, the attention of each sentence."""
 
-    closest: tuple[PoolMatch, ...] = ()
-    farthest: tuple[PoolMatch, ...] = ()
+    closest: tuple[PoolMatch, ...] = Field((), description="by weights averaged over the repeats")
+    farthest: tuple[PoolMatch, ...] = Field((), description="by weights averaged over the repeats")
+    repeats: tuple[RepeatMatches, ...] = Field((), description="per repeat of Aggregate Attention")
     contrast: tuple[Map, ...] = ()
     attention: tuple[tuple[Map, ...], ...] = Field((), description="per sentence of Report.sentences, per view")
 

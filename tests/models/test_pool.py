@@ -15,7 +15,6 @@ from contrastcxr.models.pool import (
     PoolRows,
     PoolUnit,
     build_pool,
-    extremes,
     views_name,
 )
 
@@ -168,11 +167,3 @@ def test_an_unknown_kind_is_refused(raw: torch.Tensor) -> None:
 def test_rows_that_differ_in_number_are_refused() -> None:
     with pytest.raises(IncompatibleError, match="'study_ids': 1"):
         replace(_rows(), study_ids=("s",))
-
-
-def test_extremes_name_closest_and_farthest_among_what_was_looked_at() -> None:
-    weights = torch.tensor([[[0.5, 0.1, 0.4, 0.0]], [[0.2, 0.8, 0.0, 0.0]]])
-    keep = torch.tensor([[True, True, True, False], [True, True, False, False]])
-    closest, farthest = extremes(weights, keep, 3)
-    assert closest.tolist() == [[[0, 2, 1]], [[1, 0, -1]]]
-    assert farthest.tolist() == [[[1, 2, 0]], [[0, 1, -1]]]

@@ -120,6 +120,32 @@ def test_the_patient_being_read_is_not_compared_with_himself(reader: Reader) -> 
     assert own not in {m.image_id for m in (*his.closest, *his.farthest)}
 
 
+def test_each_repeat_names_its_own_closest_and_farthest_by_its_own_weights(reader: Reader) -> None:
+    seen: list[torch.Tensor] = []
+    assert reader.system.contrast is not None
+    hook = reader.system.contrast.register_forward_hook(
+        lambda _m, _i, out: seen.append(out.evidence["pool_weights"])
+    )
+    evidence = reader.read(tiny_study("one")).evidence
+    hook.remove()
+    assert reader.system.pool is not None
+    ids = reader.system.pool.image_ids
+    (weights,) = seen[0]  # [n, N_P]
+    assert len(evidence.repeats) == len(weights) > 1
+    for repeat, row in zip(evidence.repeats, weights.tolist(), strict=True):
+        by_weight = sorted(range(len(row)), key=lambda i: -row[i])
+        assert [m.image_id for m in repeat.closest] == [ids[i] for i in by_weight[:3]]
+        assert [m.image_id for m in repeat.farthest] == [ids[i] for i in by_weight[3:][::-1][:3]]
+        assert [m.weight for m in repeat.closest] == pytest.approx([row[i] for i in by_weight[:3]], abs=1e-6)
+
+
+def test_a_single_repeat_is_not_said_twice(tmp_path: Path) -> None:
+    one = tiny_config(contrast={"repeats": 1})
+    evidence = Reader.from_checkpoint(save_tiny(tmp_path, one)).read(tiny_study("one")).evidence
+    assert evidence.closest
+    assert evidence.repeats == ()
+
+
 @pytest.mark.parametrize(
     ("changes", "findings", "normals"),
     [({"finding_head": None}, False, True), ({"contrast": None}, True, False)],

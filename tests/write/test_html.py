@@ -302,3 +302,14 @@ def test_a_warning_stands_on_the_page_with_its_number_and_limit(reading: Reading
     warning = Flag(kind="quality", message="view 1: too dark: mean grey value 0.20, limit 0.38", value=0.2)
     page = visible(to_html(reading.model_copy(update={"flags": (warning,)}), study))
     assert "too dark: mean grey value 0.20, limit 0.38" in page
+
+
+def test_what_each_repeat_found_is_folded_under_provenance(reading: Reading, study: Study) -> None:
+    page = to_html(reading, study)
+    folded = visible(page.partition('<details class="provenance">')[2].partition("</details>")[0])
+    assert "comparison 1 of 2 closest s000120.frontal (20.0 %); farthest s009000.frontal (0.0 %)" in folded
+    assert "comparison 2 of 2 closest s000121.frontal (30.0 %); farthest s009001.frontal (0.0 %)" in folded
+
+
+def test_a_page_begins_with_its_doctype(reading: Reading, study: Study) -> None:
+    assert to_html(reading, study).startswith("<!doctype html>")

@@ -258,24 +258,3 @@ class PatchPlaces:
         generator = torch.Generator().manual_seed(seed)
         drawn = torch.randperm(images * patches, generator=generator)[:size].sort().values
         return cls(tuple((drawn // patches).tolist()), tuple((drawn % patches).tolist()))
-
-
-def extremes(weights: Tensor, keep: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Rows with the most and the least weight, closest and farthest first (paper A, Figure 3).
-
-    Args:
-        weights: `[B, n, N_P]` of the contrast evidence, per repeat; or `[B, N_P]`.
-        keep: `[B, N_P]` bool; rows that were not looked at are never named.
-        count: how many.
-
-    Returns:
-        Two int64 tensors `[B, n, count]` (or `[B, count]`), -1 where a study had fewer rows to look at.
-    """
-    kept = (keep if weights.ndim == 2 else keep.unsqueeze(1)).expand_as(weights)
-    count = min(count, weights.shape[-1])
-    return _top(weights, kept, count), _top(-weights, kept, count)
-
-
-def _top(values: Tensor, kept: Tensor, count: int) -> Tensor:
-    found = values.masked_fill(~kept, float("-inf")).topk(count, dim=-1)
-    return found.indices.masked_fill(found.values == float("-inf"), -1)

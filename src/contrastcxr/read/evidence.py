@@ -9,11 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from contrastcxr.data.transforms import map_box
-from contrastcxr.form import Evidence, Map, PoolMatch
+from contrastcxr.form import Evidence, Map, PoolMatch, RepeatMatches
 from contrastcxr.read.sentences import Sentence
-
-Matches = tuple[tuple[PoolMatch, ...], tuple[PoolMatch, ...]]
-"""The pool images attended to most, and least."""
 
 MATCHES = 3
 _DECIMALS = 5
@@ -80,20 +77,34 @@ class PoolNames:
         )
 
 
-def matches(weights: np.ndarray, names: PoolNames, *, allowed: np.ndarray | None = None) -> Matches:
-    """Return the three images most and the three least attended to.
+def matches(weights: np.ndarray, names: PoolNames, *, allowed: np.ndarray | None = None) -> RepeatMatches:
+    """Return the three images most and the three least attended to; none is named as both.
 
     Args:
-        weights: `[n, N_P]`, the attention of each repeat; averaged over repeats.
+        weights: `[N_P]`, the attention of one repeat, or its mean over the repeats.
         names: of the pool's images.
         allowed: `[N_P]` bool, False where a row was masked for this study.
     """
-    mean = weights.mean(axis=0)
-    rows = np.arange(mean.size) if allowed is None else np.flatnonzero(allowed)
-    order = rows[np.argsort(-mean[rows], kind="stable")]
-    closest = tuple(names.match(int(row), float(mean[row])) for row in order[:MATCHES])
-    farthest = tuple(names.match(int(row), float(mean[row])) for row in order[MATCHES:][::-1][:MATCHES])
-    return closest, farthest
+    rows = np.arange(weights.size) if allowed is None else np.flatnonzero(allowed)
+    order = rows[np.argsort(-weights[rows], kind="stable")]
+    closest = tuple(names.match(int(row), float(weights[row])) for row in order[:MATCHES])
+    farthest = tuple(names.match(int(row), float(weights[row])) for row in order[MATCHES:][::-1][:MATCHES])
+    return RepeatMatches(closest=closest, farthest=farthest)
+
+
+@dataclass(frozen=True)
+class Compared:
+    """The pool images a study was compared with: over all repeats, and by repeat where there are several."""
+
+    mean: RepeatMatches
+    repeats: tuple[RepeatMatches, ...] = ()
+
+    @classmethod
+    def of(cls, weights: np.ndarray, names: PoolNames, *, allowed: np.ndarray | None = None) -> Compared:
+        """From the attention `[n, N_P]` of each repeat; `names` and `allowed` as for `matches`."""
+        each = (matches(row, names, allowed=allowed) for row in weights)
+        mean = matches(weights.mean(axis=0), names, allowed=allowed)
+        return cls(mean, tuple(each) if len(weights) > 1 else ())
 
 
 def evidence(
@@ -102,9 +113,16 @@ def evidence(
     sentences: Sequence[Sentence],
     attention: np.ndarray | None,
     contrast: np.ndarray | None,
-    pool: Matches = ((), ()),
+    pool: Compared | None = None,
 ) -> Evidence:
     """Return the evidence of one study from `attention [T, N]` and `contrast [N]`, where it has them."""
     shown = () if attention is None else sentence_attention(attention, sentences, places)
     maps = () if contrast is None else tuple(place.map(contrast) for place in places)
-    return Evidence(closest=pool[0], farthest=pool[1], contrast=maps, attention=shown)
+    compared = pool or Compared(RepeatMatches())
+    return Evidence(
+        closest=compared.mean.closest,
+        farthest=compared.mean.farthest,
+        repeats=compared.repeats,
+        contrast=maps,
+        attention=shown,
+    )

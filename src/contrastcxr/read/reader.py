@@ -268,15 +268,15 @@ class Reader:
             sentences=sentences,
             attention=answer.written.attention if places else None,
             contrast=answer.contrast,
-            pool=self._matches(answer),
+            pool=self._compared(answer),
         )
 
-    def _matches(self, answer: Answer) -> shown.Matches:
+    def _compared(self, answer: Answer) -> shown.Compared | None:
         pool = self.system.pool
         if pool is None or answer.pool_weights is None or pool.kind == "zeros":
-            return (), ()
+            return None
         names = shown.PoolNames(pool.image_ids, pool.locators, self.pool_source)
-        return shown.matches(answer.pool_weights, names, allowed=answer.pool_keep)
+        return shown.Compared.of(answer.pool_weights, names, allowed=answer.pool_keep)
 
     def _flagged(self, reading: Reading, study: Study, used: Sequence[int], pictures: Pictures) -> Reading:
         flags = (

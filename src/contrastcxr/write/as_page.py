@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from contrastcxr.form import Evidence, Finding, Flag, Map, Position, Reading, Report, Study, View
+from contrastcxr.form import Evidence, Finding, Flag, Map, Position, Reading, RepeatMatches, Report, Study, View
 from contrastcxr.text.clean import split_sentences
 from contrastcxr.write.overlay import (
     FULL_CONTRAST,
@@ -51,6 +51,7 @@ def page_values(reading: Reading, study: Study, pictures: Pictures) -> Values:
         "normals": normals,
         "pictured": any(normal["src"] for normal in normals),
         "farthest": [_weighted(match.image_id, match.weight) for match in reading.evidence.farthest],
+        "repeats": [_repeat(repeat) for repeat in reading.evidence.repeats],
         "contrast_said": _contrast_said(reading.evidence),
         "full_contrast": FULL_CONTRAST,
         "attends": bool(reading.evidence.attention),
@@ -259,6 +260,13 @@ def _weighted(image_id: str, weight: float) -> Values:
     study, _, view = image_id.partition("/")
     shown = view if view.startswith(study) else image_id  # a view named after its study names both
     return {"id": shown, "weight": weight, "percent": f"{weight * 100:.1f} %"}
+
+
+def _repeat(repeat: RepeatMatches) -> Values:
+    return {
+        "closest": [_weighted(match.image_id, match.weight) for match in repeat.closest],
+        "farthest": [_weighted(match.image_id, match.weight) for match in repeat.farthest],
+    }
 
 
 def _normal(match: Any, pictures: Pictures) -> Values:
