@@ -65,7 +65,8 @@ def check_stream(stream: bytes, syntax: str, *, rows: int, columns: int, allocat
         raise BadStreamError(
             f"has {found.components} components of {found.bits} bits in itself, its header says one of {allocated}"
         )
-    if not stream.rstrip(b"\0").endswith(_EOI):
+    end = stream.rfind(_EOI)
+    if end < 0 or stream[end + len(_EOI) :].strip(b"\0"):  # zeros behind the end fill up
         raise BadStreamError("is cut off")
 
 

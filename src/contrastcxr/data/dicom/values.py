@@ -21,6 +21,8 @@ CLIPPED = 0.001
 """Share of pixels clipped at each end where an object states no usable window (ours)."""
 COUNTED_SIDE = 256
 """Values in use are counted on a grid of at least this many rows and columns (ours); it costs nothing then."""
+LOOKED_UP = 1 << 16
+"""So many pixels are looked up at once: NumPy makes each an index of 64 bits, and these then stay in the cache."""
 
 
 class UnknownWindowError(Exception):
@@ -54,7 +56,17 @@ def to_display(ds: Dataset, stored: np.ndarray, *, min_range: float, window: str
     if _inverted(ds):
         shown = 1 - shown
     table: np.ndarray = np.where(padding, 0, shown).astype(np.float32)
-    return np.asarray(table[words])
+    return _looked_up(table, words)
+
+
+def _looked_up(table: np.ndarray, words: np.ndarray) -> np.ndarray:
+    """Return `table[words]`; the table has an entry for every word there can be."""
+    shown: np.ndarray = np.empty(words.shape, dtype=table.dtype)
+    rows = max(1, LOOKED_UP // words.shape[1])
+    for top in range(0, len(words), rows):
+        part = slice(top, top + rows)
+        np.take(table, words[part], out=shown[part], mode="clip")  # not "raise", which copies `out`
+    return shown
 
 
 def _stored_values(ds: Dataset, size: int) -> np.ndarray:

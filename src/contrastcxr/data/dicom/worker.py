@@ -119,9 +119,20 @@ def decode(header: dict[str, Any], data: bytes, *, syntax: str, plugin: str) -> 
         setattr(ds, keyword, value)
     stream = get_frame(data, 0, number_of_frames=1)
     check_stream(stream, syntax, rows=ds.Rows, columns=ds.Columns, allocated=ds.BitsAllocated)
+    if plugin == "pyjpegls":
+        return _jpeg_ls(stream, ds.Rows, ds.Columns)
     ds.PixelData = data
     # The table masks unused bits itself.
     return np.asarray(pixel_array(ds, raw=True, view_only=True, correct_unused_bits=False, decoding_plugin=plugin))
+
+
+def _jpeg_ls(stream: bytes, rows: int, columns: int) -> np.ndarray:
+    """JPEG-LS by its decoder itself: pydicom would take the data apart again and copy the picture twice."""
+    import jpeg_ls
+
+    words, found = jpeg_ls.decode_pixel_data(stream)
+    dtype = np.dtype(np.uint8) if found["bits_per_sample"] <= 8 else np.dtype("<u2")
+    return np.frombuffer(words, dtype=dtype).astype(dtype.newbyteorder("="), copy=False).reshape(rows, columns)
 
 
 if __name__ == "__main__":
