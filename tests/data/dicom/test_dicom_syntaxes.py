@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import gdcm
@@ -31,6 +32,7 @@ from contrastcxr.data.dicom.reading import read_header, read_pixels
 from contrastcxr.errors import ImageError
 
 Dicom = Callable[..., Path]
+STREAMS = Path(__file__).parent / "streams"
 DEPTHS = [
     (np.uint8, 8),
     (np.uint16, 10),
@@ -94,6 +96,16 @@ def relabelled(path: Path, syntax: str, name: str = "relabelled.dcm") -> Path:
     return path.with_name(name)
 
 
+def holding(stream: str, path: Path, syntax: str) -> Path:
+    """The object with a compressed picture of its values that was made elsewhere (streams/make.py)."""
+    ds = pydicom.dcmread(path)
+    ds.PixelData = encapsulate([(STREAMS / stream).read_bytes()])
+    ds["PixelData"].is_undefined_length = True
+    ds.file_meta.TransferSyntaxUID = syntax
+    ds.save_as(path.with_name("holding.dcm"))
+    return path.with_name("holding.dcm")
+
+
 def compressed(path: Path, syntax: str, **options: object) -> Path:
     ds = pydicom.dcmread(path)
     ds.compress(syntax, generate_instance_uid=False, **options)
@@ -144,23 +156,31 @@ def test_jpeg_of_8_bits_is_near_as_baseline_and_as_extended(dicom: Dicom, label:
     np.testing.assert_allclose(read_pixels(jpeg), read_pixels(path), atol=0.02)
 
 
-def test_jpeg_of_12_bits_names_the_extra_that_decodes_it(dicom: Dicom) -> None:
-    path = changed(plain(dicom, np.uint16, 12), gdcm.TransferSyntax.JPEGExtendedProcess2_4)
-    assert read_header(path).width == 64
-    with pytest.raises(ImageError) as caught:
-        read_pixels(path)
-    assert str(caught.value) == (
-        f"{path}: no decoder for JPEG Extended (Process 2 and 4); install one with: pip install "
-        "'contrastcxr[dicom-gpl]' (its decoder is under the GPL), or export it uncompressed"
-    )
-
-
-@pytest.mark.parametrize("syntax", [HTJ2KLossless, HTJ2KLosslessRPCL, HTJ2K])
-def test_high_throughput_jpeg_2000_goes_to_the_decoder_of_jpeg_2000(dicom: Dicom, syntax: str) -> None:
-    # No encoder of it is at hand; its decoder reads plain streams of JPEG 2000 too, which shows the way they take.
+@pytest.mark.parametrize("syntax", [HTJ2KLossless, HTJ2KLosslessRPCL])
+def test_high_throughput_jpeg_2000_without_loss_gives_the_values_of_the_plain_object(
+    dicom: Dicom, syntax: str
+) -> None:
     path = plain(dicom, np.uint16, 12)
-    np.testing.assert_array_equal(
-        read_pixels(relabelled(compressed(path, JPEG2000Lossless), syntax)), read_pixels(path)
+    np.testing.assert_array_equal(read_pixels(holding("ht_lossless.j2c", path, syntax)), read_pixels(path))
+
+
+def test_lossy_high_throughput_jpeg_2000_is_near(dicom: Dicom) -> None:
+    path = plain(dicom, np.uint16, 12)
+    np.testing.assert_allclose(read_pixels(holding("ht_lossy.j2c", path, HTJ2K)), read_pixels(path), atol=0.01)
+
+
+def test_jpeg_of_12_bits_is_near_with_the_extra_that_decodes_it_and_names_it_without(dicom: Dicom) -> None:
+    path = plain(dicom, np.uint16, 12)
+    jpeg = holding("extended_12_bits.jpg", path, JPEGExtended12Bit)
+    assert read_header(jpeg).width == 64
+    if find_spec("libjpeg"):
+        np.testing.assert_allclose(read_pixels(jpeg), read_pixels(path), atol=0.001)
+        return
+    with pytest.raises(ImageError) as caught:
+        read_pixels(jpeg)
+    assert str(caught.value) == (
+        f"{jpeg}: no decoder for JPEG Extended (Process 2 and 4); install one with: pip install "
+        "'contrastcxr[dicom-gpl]' (its decoder is under the GPL), or export it uncompressed"
     )
 
 
