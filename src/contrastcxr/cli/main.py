@@ -10,6 +10,7 @@ import sys
 import traceback
 from importlib import import_module
 from importlib.util import find_spec
+from keyword import iskeyword
 from typing import Annotated
 
 import typer
@@ -28,6 +29,7 @@ VERBS = {
     "phantom": "contrastcxr.cli.phantom",
     "data": "contrastcxr.cli.data",
     "models": "contrastcxr.cli.models",
+    "import": "contrastcxr.cli.import_",
     "doctor": "contrastcxr.cli.doctor",
 }
 
@@ -53,7 +55,7 @@ def build_app() -> typer.Typer:
 
 
 def _mount(app: typer.Typer, verb: str, module: str) -> None:
-    command = getattr(import_module(module), verb)
+    command = getattr(import_module(module), f"{verb}_" if iskeyword(verb) else verb)
     if isinstance(command, typer.Typer):
         app.add_typer(command, name=verb, short_help=command.info.help)
     else:  # said whole; without a short help the list of verbs cuts their sentences off

@@ -17,6 +17,7 @@ PAPERS = {
     "zeros": "control (ours): nothing to compare with",
     "nic": "Vinyals 2015; paper A, Table 1",
     "transformer": "Chen 2020, the baseline of R2Gen; paper A, Table 2",
+    "r2gen": "Chen 2020, the memory-driven transformer; paper A, Table 2",
     "finding head": "ours: a probability per finding from the contrasted global feature",
 }
 """Where each part comes from, by name."""
