@@ -11,6 +11,7 @@ from radiograph_files import ramp
 
 from contrastcxr.data.inputs import studies_from_paths, with_pixels
 from contrastcxr.form import Study, View
+from contrastcxr.phantom import write_studies
 
 Write = Callable[..., Path]
 
@@ -97,6 +98,37 @@ def test_a_manifest_gives_its_good_rows(png: Write, tmp_path: Path) -> None:
     (tmp_path / "bad.csv").write_text("wrong\n1\n")
     studies, failures = studies_from_paths([tmp_path / "bad.csv", tmp_path / "a.png"])
     assert ([s.study_id for s in studies], len(failures)) == (["a"], 1)
+
+
+def test_a_folder_with_a_manifest_gives_its_studies_and_the_pictures_that_none_of_them_names(
+    png: Write, dicom: Write, tmp_path: Path
+) -> None:
+    folder = tmp_path / "drawn"
+    for name in ("front.png", "side.png", "third.png"):
+        png(f"drawn/{name}")
+    dicom("drawn/b.dcm")
+    (folder / "broken.png").write_text("no picture")
+    rows = [{"study_id": "1", "images": ["front.png", "side.png"]}, {"study_id": "2", "images": ["b.dcm"]}]
+    (folder / "studies.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    studies, failures = studies_from_paths([folder, folder / "studies.jsonl", folder / "side.png"])
+    assert [(s.study_id, len(s.views)) for s in studies] == [("1", 2), ("2", 1), ("third", 1)]
+    assert [f.where for f in failures] == [str(folder / "broken.png")]
+
+
+def test_a_folder_of_phantoms_is_read_as_its_studies(tmp_path: Path) -> None:
+    write_studies(tmp_path, studies=2, level="smoke")
+    studies, failures = studies_from_paths([tmp_path])
+    assert [[v.position == "LATERAL" for v in s.views] for s in studies] == [[False, True], [False]]
+    assert all(study.readings for study in studies)
+    assert failures == []
+
+
+def test_a_folder_whose_manifest_is_unusable_is_read_picture_by_picture(png: Write, tmp_path: Path) -> None:
+    png("x/a.png")
+    (tmp_path / "x" / "studies.jsonl").write_text("{")
+    studies, failures = studies_from_paths([tmp_path / "x"])
+    assert [s.study_id for s in studies] == ["a"]
+    assert "studies.jsonl" in failures[0].message
 
 
 def test_two_studies_of_one_id_are_not_both_read(png: Write, tmp_path: Path) -> None:

@@ -27,5 +27,5 @@ def phantom(
 
     written = write_studies(folder, studies=studies, level=level, format=format_, seed=seed)
     said.result(f"{studies} phantom studies at level {level}: {len(written)} files in {folder}")
-    said.say(f"to read them, both views of a study together: contrastcxr read {folder / 'studies.jsonl'}")
+    said.say(f"to read them, both views of a study together: contrastcxr read {folder}")
     said.result_json({"folder": str(folder), "files": [str(path) for path in written]})

@@ -22,7 +22,10 @@ SHOWN = 12
 def read(
     paths: Annotated[
         list[Path],
-        typer.Argument(metavar="PATH", help="DICOM files or folders, PNG or JPEG files, a manifest."),
+        typer.Argument(
+            metavar="PATH",
+            help="DICOM, PNG or JPEG files, folders of them, or a manifest; a folder's studies.jsonl is its manifest.",
+        ),
     ],
     model: Annotated[
         str,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +16,12 @@ from contrastcxr.data.readers.manifest import SUFFIXES as MANIFEST_SUFFIXES
 from contrastcxr.data.readers.manifest import parse_manifest
 from contrastcxr.data.sniff import DICOM_SUFFIXES, FileKind, sniff
 from contrastcxr.errors import DatasetError, ImageError, InputError
-from contrastcxr.form import Study, View
+from contrastcxr.form import Study, View, is_file_locator, locator_path
 
 __all__ = ["Failure", "studies_from_paths", "with_pixels"]
 
+FOLDER_MANIFEST = "studies.jsonl"
+"""A file of this name in a folder is its manifest, as `contrastcxr phantom` and `data prepare` write one."""
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", *DICOM_SUFFIXES)
 """In a folder, a file with one of these names that cannot be read is a failure; other files are passed over."""
 
@@ -30,7 +32,8 @@ def studies_from_paths(
     """Return the studies under the paths and the inputs that are not studies.
 
     A PNG or JPEG file is a study of its own; DICOM files are grouped by their study, across all paths; a manifest
-    (`.jsonl`, `.csv`) gives its rows. Only headers are read here, so a damaged picture shows when its pixels are
+    (`.jsonl`, `.csv`, `.parquet`), also one named `studies.jsonl` in a folder, gives its rows, and the files it
+    names are read as its studies alone. Only headers are read here, so a damaged picture shows when its pixels are
     loaded (`with_pixels`). A file that is named twice is read once.
 
     Args:
@@ -38,15 +41,13 @@ def studies_from_paths(
         keep_ids: keep the identifiers of DICOM objects instead of hashes.
     """
     failures: list[Failure] = []
-    files = list(_files(paths, failures))
-    dicom = [path for path, kind in files if kind == "dicom"]
-    studies: list[Study] = []
-    for path, kind in files:
-        if kind is None:
-            studies += _manifest_studies(path, failures)
-        elif kind != "dicom":
-            studies += _picture_study(path, failures)
-    return _distinct([*_dicom_studies(dicom, keep_ids, failures), *studies], failures), failures
+    manifests = _manifests(paths)
+    listed = [study for path in manifests for study in _manifest_studies(path, failures)]
+    done = {path.resolve() for path in manifests} | {file for study in listed for file in _files_of(study)}
+    files = list(_files(paths, done, failures))
+    dicom = _dicom_studies([path for path, kind in files if kind == "dicom"], keep_ids, failures)
+    pictures = [s for path, kind in files if kind != "dicom" for s in _picture_study(path, failures)]
+    return _distinct([*dicom, *listed, *pictures], failures), failures
 
 
 def with_pixels(study: Study, *, window: str | None = None) -> tuple[Study | None, list[Failure]]:
@@ -83,21 +84,36 @@ def _predicted(view: View, pixels: np.ndarray) -> dict[str, str]:
     return {"position": "LATERAL", "position_source": "predicted"}
 
 
-def _files(paths: Sequence[str | Path], failures: list[Failure]) -> Iterator[tuple[Path, FileKind | None]]:
-    """Every file that may be read, once, with its kind (None for a manifest)."""
-    seen: set[Path] = set()
+def _manifests(paths: Sequence[str | Path]) -> list[Path]:
+    """Every manifest among the paths and in the folders, once."""
+    found: dict[Path, Path] = {}
     for path in map(Path, paths):
-        found = list(_in_folder(path, failures)) if path.is_dir() else list(_one_file(path, failures))
-        for file, kind in found:
-            real = file.resolve()
-            if real not in seen:
-                seen.add(real)
-                yield file, kind
+        inside = (file for file in _walk(path, []) if file.name == FOLDER_MANIFEST) if path.is_dir() else (path,)
+        for file in inside:
+            if file.suffix.lower() in MANIFEST_SUFFIXES and file.is_file():
+                found.setdefault(file.resolve(), file)
+    return list(found.values())
 
 
-def _one_file(path: Path, failures: list[Failure]) -> Iterator[tuple[Path, FileKind | None]]:
-    if path.suffix.lower() in MANIFEST_SUFFIXES and path.is_file():
-        yield path, None
+def _files_of(study: Study) -> Iterator[Path]:
+    for view in study.views:
+        if view.locator is not None and is_file_locator(view.locator):
+            yield locator_path(view.locator).resolve()
+
+
+def _files(
+    paths: Sequence[str | Path], done: Set[Path], failures: list[Failure]
+) -> Iterator[tuple[Path, FileKind]]:
+    """Every file that may be read and is not done yet, once, with its kind."""
+    seen = set(done)
+    for path in map(Path, paths):
+        for file in _in_folder(path, seen, failures) if path.is_dir() else _one_file(path, seen, failures):
+            seen.add(file[0].resolve())
+            yield file
+
+
+def _one_file(path: Path, seen: Set[Path], failures: list[Failure]) -> Iterator[tuple[Path, FileKind]]:
+    if path.resolve() in seen:
         return
     try:
         yield path, _picture_kind(path)
@@ -105,9 +121,12 @@ def _one_file(path: Path, failures: list[Failure]) -> Iterator[tuple[Path, FileK
         failures.append(Failure.of(path, error))
 
 
-def _in_folder(folder: Path, failures: list[Failure]) -> Iterator[tuple[Path, FileKind | None]]:
+def _in_folder(folder: Path, seen: Set[Path], failures: list[Failure]) -> Iterator[tuple[Path, FileKind]]:
     found = False
     for path in _walk(folder, failures):
+        if path.resolve() in seen:
+            found = True
+            continue
         named = path.suffix.lower() in PICTURE_SUFFIXES
         try:
             kind = _picture_kind(path)
