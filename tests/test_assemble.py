@@ -83,7 +83,8 @@ def test_each_decoder_is_built_with_and_without_contrast(
     pool = pool_of(encoder) if contrast else None
     system = build_system(config, vocabulary=9, encoder=encoder, pool=pool)
     features = system.features(raw=torch.rand(2, 1, 4, encoder.channels), view_mask=torch.ones(2, 1).bool())
-    log_probs, logits = system(features, torch.tensor([[1, 5, 2], [1, 6, 2]]))
+    log_probs = system.decoder(features, torch.tensor([[1, 5, 2], [1, 6, 2]]))
+    logits = system.finding_logits(features)
     assert log_probs.shape == (2, 2, 9)
     assert logits.shape == (2, len(head_labels(config)))
 

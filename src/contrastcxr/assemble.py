@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from pydantic import BaseModel
 
-from contrastcxr.config import ContrastConfig, DecoderConfig, NicConfig, SystemConfig
+from contrastcxr.config import CoAttentionConfig, ContrastConfig, DecoderConfig, SystemConfig
 from contrastcxr.data.transforms import Preprocess
 from contrastcxr.errors import IncompatibleError
 from contrastcxr.models.contrast import ContrastiveAttention
@@ -17,10 +18,32 @@ from contrastcxr.models.findings import FindingHead
 from contrastcxr.models.pool import NormalityPool
 from contrastcxr.models.projection import PatchProjection
 from contrastcxr.models.system import ReportSystem
+from contrastcxr.text.tokenizer import Tokenizer
 from contrastcxr.vocab.labels import label_set
 
-GLOBAL_DECODERS = ("nic",)
+GLOBAL_DECODERS = ("nic", "hlstm")
 """Decoders that look at the global feature alone."""
+
+SENTENCE_DECODERS = ("hlstm", "hlstm_dual", "co_attention", "multi_attention")
+"""Decoders that plan a report sentence by sentence."""
+
+EMBEDDING_DECODERS = ("transformer", "r2gen")
+"""Decoders with a patch embedding of their own, unless the projection is one."""
+
+_NOT_OF_THE_MODULE = ("kind", "tags", "word_vectors")
+
+
+@dataclass(frozen=True)
+class Marks:
+    """Ids of a vocabulary that mean something to a decoder: the end of a sentence, if any, and of a report."""
+
+    sentence_end: int | None
+    end_of_report: int
+
+    @classmethod
+    def of(cls, tokenizer: Tokenizer) -> Marks:
+        """Those of a vocabulary; `.` ends a sentence."""
+        return cls(tokenizer.id_of(".") if "." in tokenizer else None, tokenizer.special.eos)
 
 
 def check_pairs(config: SystemConfig) -> None:
@@ -37,17 +60,23 @@ def check_pairs(config: SystemConfig) -> None:
         )
     if contrast is not None:
         _check_contrast(contrast, config)
-    if config.decoder.kind == "transformer" and config.width % config.decoder.heads:
-        raise IncompatibleError(
-            f"width {config.width} with decoder.heads {config.decoder.heads}: each head takes an equal part; "
-            "choose a width that the heads divide"
-        )
+    _check_heads(config)
     if config.image.augment and not config.encoder.trainable:
         raise IncompatibleError(
             "image.augment with a frozen encoder: its features are cached and never change; "
             "set encoder.trainable: true"
         )
     _check_choice_of_checkpoint(config)
+
+
+def _check_heads(config: SystemConfig) -> None:
+    for option in ("heads", "memory_heads"):
+        heads = getattr(config.decoder, option, 1)
+        if config.width % heads:
+            raise IncompatibleError(
+                f"width {config.width} with decoder.{option} {heads}: each head takes an equal part; "
+                "choose a width that the heads divide"
+            )
 
 
 def _check_contrast(contrast: ContrastConfig, config: SystemConfig) -> None:
@@ -66,13 +95,17 @@ def _check_contrast(contrast: ContrastConfig, config: SystemConfig) -> None:
             "contrast.patches with contrast.aggregate off: patches are compared through Aggregate Attention; "
             "turn it on or patches off"
         )
-    if contrast.patches and config.decoder.kind in GLOBAL_DECODERS:
+    if contrast.patches and _looks_at_no_patch(config.decoder):
         raise IncompatibleError(
             f"contrast.patches with decoder.kind {config.decoder.kind}: it looks at the global feature only, "
             "which patches do not change; choose another decoder or turn patches off"
         )
     _check_stages(contrast.stages, config.encoder.stage)
     _check_pool(contrast)
+
+
+def _looks_at_no_patch(decoder: DecoderConfig) -> bool:
+    return decoder.kind in GLOBAL_DECODERS and not (decoder.kind == "hlstm" and decoder.pool == "max")
 
 
 def _default(part: BaseModel, field: str) -> object:
@@ -157,6 +190,7 @@ def build_system(
     pool: NormalityPool | None = None,
     patch_pool: NormalityPool | None = None,
     labels: Sequence[str] | None = None,
+    marks: Marks | None = None,
     seed: int = 0,
 ) -> ReportSystem:
     """A system as the configuration says, freshly initialised (the encoder keeps its weights).
@@ -168,6 +202,7 @@ def build_system(
         pool: raw features of the pool; needed with, and only with, `config.contrast`.
         patch_pool: raw patch vectors; needed with, and only with, `config.contrast.patches`.
         labels: of the finding head; those of `config.finding_head` unless a checkpoint says otherwise.
+        marks: of the vocabulary; needed by decoders that plan sentences.
         seed: of the initialisation; the global generator is left as it was.
 
     Raises:
@@ -187,7 +222,7 @@ def build_system(
             projection=PatchProjection(
                 encoder.channels, config.width, config.projection.kind, stage_channels=encoder.stage_channels
             ),
-            decoder=_decoder(config.decoder, vocabulary=vocabulary, config=config),
+            decoder=_decoder(config.decoder, vocabulary=vocabulary, config=config, marks=marks),
             finding_head=_finding_head(config, labels),
             contrast=_contrast(config),
             pool=pool,
@@ -196,26 +231,28 @@ def build_system(
         )
 
 
-def _decoder(part: DecoderConfig, *, vocabulary: int, config: SystemConfig) -> ReportDecoder:
-    if isinstance(part, NicConfig):
-        return build_decoder(
-            "nic",
-            vocabulary=vocabulary,
-            width=config.width,
-            embedding=config.width,
-            hidden=config.width,
-            dropout=part.dropout,
+def _decoder(part: DecoderConfig, *, vocabulary: int, config: SystemConfig, marks: Marks | None) -> ReportDecoder:
+    options = {
+        name: getattr(part, name)
+        for name in type(part).model_fields
+        if name not in _NOT_OF_THE_MODULE and not name.endswith("_weight")
+    }
+    if part.kind in EMBEDDING_DECODERS:
+        options["patch_embedding"] = config.projection.kind == "linear"
+    if part.kind in SENTENCE_DECODERS:
+        options |= _sentence_marks(part.kind, marks)
+    if isinstance(part, CoAttentionConfig):
+        options["tags"] = len(label_set(part.tags))
+    return build_decoder(part.kind, vocabulary=vocabulary, width=config.width, **options)
+
+
+def _sentence_marks(kind: str, marks: Marks | None) -> dict[str, int]:
+    if marks is None or marks.sentence_end is None:
+        raise IncompatibleError(
+            f"decoder.kind {kind} with a vocabulary that has no '.': it plans sentence by sentence; choose data "
+            "whose reports have sentences, or another decoder"
         )
-    return build_decoder(
-        "transformer",
-        vocabulary=vocabulary,
-        width=config.width,
-        layers=part.layers,
-        heads=part.heads,
-        feed_forward=part.feed_forward,
-        dropout=part.dropout,
-        patch_embedding=config.projection.kind == "linear",
-    )
+    return {"sentence_end": marks.sentence_end, "end_of_report": marks.end_of_report}
 
 
 def _finding_head(config: SystemConfig, labels: Sequence[str] | None) -> FindingHead | None:

@@ -10,35 +10,72 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from contrastcxr.decode import Generated, GenerationSettings, generate
+from contrastcxr.decode import Generated, GenerationSettings, ReportSearch
 from contrastcxr.errors import UnknownNameError
-from contrastcxr.losses import token_cross_entropy
-from contrastcxr.models.decoders import DECODERS, ReportDecoder, build_decoder
+from contrastcxr.losses import taught_terms
+from contrastcxr.models.decoders import DECODERS, ReportDecoder, TokenDecoder, build_decoder
+from contrastcxr.models.decoders.base import Targets
 from contrastcxr.models.features import VisualFeatures, masked_mean
 
-PAD, BOS, EOS = 0, 1, 2
+PAD, BOS, EOS, UNK, STOP = 0, 1, 2, 3, 4
 V, WIDTH, N = 24, 16, 6
+RECURRENT = {"embedding": 16, "hidden": 32, "dropout": 0.0}
+SENTENCES = {**RECURRENT, "sentence_end": STOP, "end_of_report": EOS, "sentences": 4, "words": 6}
 TINY: dict[str, dict[str, Any]] = {
-    "nic": {"embedding": 16, "hidden": 32, "dropout": 0.0},
+    "nic": RECURRENT,
+    "visual_attention": RECURRENT,
+    "spatial_attention": RECURRENT,
+    "adaptive_attention": RECURRENT,
+    "att2in": RECURRENT,
+    "up_down": RECURRENT,
+    "hlstm": {**SENTENCES, "layers": 2},
+    "hlstm_dual": SENTENCES,
+    "co_attention": {**SENTENCES, "tags": 5, "kept_tags": 3},
+    "multi_attention": SENTENCES,
     "transformer": {"layers": 2, "heads": 2, "feed_forward": 16, "dropout": 0.0},
+    "r2gen": {
+        "layers": 2,
+        "heads": 2,
+        "feed_forward": 16,
+        "dropout": 0.0,
+        "memory_slots": 2,
+        "memory_heads": 2,
+    },
 }
 REPORTS = torch.tensor(
     [
-        [BOS, 5, 6, 7, 8, EOS, PAD, PAD],
-        [BOS, 5, 9, 9, 10, 11, 12, EOS],
-        [BOS, 13, EOS, PAD, PAD, PAD, PAD, PAD],
-        [BOS, 5, 6, 14, 15, 16, EOS, PAD],
+        [BOS, 5, 6, STOP, 7, 8, STOP, EOS, PAD, PAD],
+        [BOS, 5, 9, 9, STOP, 10, 11, 12, STOP, EOS],
+        [BOS, 13, STOP, EOS, PAD, PAD, PAD, PAD, PAD, PAD],
+        [BOS, 5, 6, STOP, 14, 15, 16, STOP, EOS, PAD],
     ]
+)
+TARGETS = Targets(
+    token_ids=REPORTS,
+    mask=REPORTS[:, 1:] != PAD,
+    abnormal=torch.tensor([[0, 1, 0, 0], [0, 1, 0, 0], [0, 0, 0, 0], [0, 1, 0, 0]]).bool(),
+    tags=torch.tensor([[1, 0, 0, 1, 0], [0, 1, 0, 0, 0], [0, 0, 0, 0, 0], [1, 0, 1, 0, 0]]).float(),
+)
+TOKEN_DECODERS = sorted(
+    name
+    for name, options in TINY.items()
+    if isinstance(build_decoder(name, vocabulary=V, width=WIDTH, **options), TokenDecoder)
 )
 
 
 def _features() -> VisualFeatures:
-    """Four studies; the second half of the patches belongs to a view that studies 1 and 3 do not have."""
+    """Four studies; the second half of the patches belongs to a view that studies 1 and 3 do not have.
+
+    Study 2 comes without an indication.
+    """
     patches = torch.randn(4, N, WIDTH, generator=torch.Generator().manual_seed(0))
     mask = torch.ones(4, N, dtype=torch.bool)
     mask[1::2, N // 2 :] = False
     patches = patches.masked_fill(~mask.unsqueeze(-1), 0.0)
-    return VisualFeatures(patches, masked_mean(patches, mask), mask)
+    indication = torch.tensor([[5, 6, 7], [8, PAD, PAD], [PAD, PAD, PAD], [9, 10, PAD]])
+    return VisualFeatures(
+        patches, masked_mean(patches, mask), mask, indication=indication, indication_mask=indication != PAD
+    )
 
 
 def _fresh(name: str) -> ReportDecoder:
@@ -46,14 +83,31 @@ def _fresh(name: str) -> ReportDecoder:
     return build_decoder(name, vocabulary=V, width=WIDTH, **TINY[name])
 
 
+def _name(decoder: ReportDecoder) -> str:
+    return next(name for name, kind in DECODERS.items() if type(decoder) is kind)
+
+
 def _search(decoder: ReportDecoder, features: VisualFeatures, **settings: Any) -> Generated:
     chosen = GenerationSettings(**{"beams": 3, "max_tokens": 12, **settings})
-    return generate(decoder, features, bos=BOS, eos=EOS, pad=PAD, settings=chosen)
+    with torch.no_grad():
+        return decoder.write(features, ReportSearch(chosen, bos=BOS, eos=EOS, pad=PAD))
+
+
+def _loss(decoder: ReportDecoder, features: VisualFeatures, targets: Targets = TARGETS) -> Tensor:
+    terms = taught_terms(decoder.teach(features, targets))
+    return torch.stack([mean for mean, _ in terms.values()]).sum()
 
 
 @pytest.fixture(params=sorted(DECODERS))
-def decoder(request: pytest.FixtureRequest) -> ReportDecoder:
+def any_decoder(request: pytest.FixtureRequest) -> ReportDecoder:
     return _fresh(request.param).eval()
+
+
+@pytest.fixture(params=TOKEN_DECODERS)
+def decoder(request: pytest.FixtureRequest) -> TokenDecoder:
+    chosen = _fresh(request.param).eval()
+    assert isinstance(chosen, TokenDecoder)
+    return chosen
 
 
 @pytest.fixture(scope="module", params=sorted(DECODERS))
@@ -61,9 +115,9 @@ def fitted(request: pytest.FixtureRequest) -> ReportDecoder:
     """A decoder that has learnt the four reports by heart: random weights tie, these do not."""
     decoder, features = _fresh(request.param), _features()
     optimizer = torch.optim.Adam(decoder.parameters(), lr=1e-2)
-    for _ in range(120):
+    for _ in range(150):
         optimizer.zero_grad()
-        token_cross_entropy(decoder(features, REPORTS), REPORTS[:, 1:], PAD).backward()
+        _loss(decoder, features).backward()
         optimizer.step()
     return decoder.eval()
 
@@ -77,32 +131,32 @@ def test_an_unknown_decoder_names_its_neighbour() -> None:
         build_decoder("transfomer", vocabulary=V, width=WIDTH)
 
 
-def test_teacher_forcing_gives_a_distribution_per_token(decoder: ReportDecoder) -> None:
+def test_teacher_forcing_gives_a_distribution_per_token(decoder: TokenDecoder) -> None:
     log_probs = decoder(_features(), REPORTS)
-    assert log_probs.shape == (4, 7, V)
-    torch.testing.assert_close(log_probs.exp().sum(dim=-1), torch.ones(4, 7))
+    assert log_probs.shape == (4, 9, V)
+    torch.testing.assert_close(log_probs.exp().sum(dim=-1), torch.ones(4, 9))
 
 
-def test_gradient_reaches_every_parameter_and_the_features(decoder: ReportDecoder) -> None:
+def test_gradient_reaches_every_parameter_and_the_features(any_decoder: ReportDecoder) -> None:
     features = _features()
     patches = features.patches.requires_grad_()
-    features = VisualFeatures(patches, masked_mean(patches, features.mask), features.mask)
-    token_cross_entropy(decoder(features, REPORTS), REPORTS[:, 1:], PAD).backward()
-    dead = [name for name, p in decoder.named_parameters() if p.grad is None or p.grad.abs().sum() == 0]
+    features = features.replace(patches=patches, pooled=masked_mean(patches, features.mask))
+    _loss(any_decoder, features).backward()
+    dead = [name for name, p in any_decoder.named_parameters() if p.grad is None or p.grad.abs().sum() == 0]
     assert dead == []
     assert patches.grad is not None
     assert patches.grad[0].abs().sum() > 0
 
 
-def test_it_saves_and_loads_bit_equal(decoder: ReportDecoder, tmp_path: Path) -> None:
-    save_file(decoder.state_dict(), tmp_path / "d.safetensors")
-    name = next(name for name, kind in DECODERS.items() if isinstance(decoder, kind))
+def test_it_saves_and_loads_bit_equal(any_decoder: ReportDecoder, tmp_path: Path) -> None:
+    save_file(any_decoder.state_dict(), tmp_path / "d.safetensors")
+    name = _name(any_decoder)
     other = build_decoder(name, vocabulary=V, width=WIDTH, **TINY[name]).eval()
     other.load_state_dict(load_file(tmp_path / "d.safetensors"))
-    assert torch.equal(other(_features(), REPORTS), decoder(_features(), REPORTS))
+    assert torch.equal(_loss(other, _features()), _loss(any_decoder, _features()))
 
 
-def test_stepping_equals_teacher_forcing(decoder: ReportDecoder) -> None:
+def test_stepping_equals_teacher_forcing(decoder: TokenDecoder) -> None:
     features = _features()
     expected = decoder(features, REPORTS)
     state = decoder.start(features)
@@ -112,7 +166,7 @@ def test_stepping_equals_teacher_forcing(decoder: ReportDecoder) -> None:
         state = output.state
 
 
-def _walk(decoder: ReportDecoder, state: Any, tokens: list[Tensor]) -> Tensor:
+def _walk(decoder: TokenDecoder, state: Any, tokens: list[Tensor]) -> Tensor:
     output = None
     for token in tokens:
         output = decoder.step(token, state)
@@ -121,7 +175,7 @@ def _walk(decoder: ReportDecoder, state: Any, tokens: list[Tensor]) -> Tensor:
     return output.log_probs
 
 
-def test_rows_may_be_repeated_reordered_and_dropped_between_steps(decoder: ReportDecoder) -> None:
+def test_rows_may_be_repeated_reordered_and_dropped_between_steps(decoder: TokenDecoder) -> None:
     """A tangle of selections gives each row what its own prefix gives when walked alone."""
     features, generator = _features(), torch.Generator().manual_seed(3)
     state, study, prefix = decoder.start(features), torch.arange(4), torch.full((4, 1), BOS)
@@ -138,7 +192,7 @@ def test_rows_may_be_repeated_reordered_and_dropped_between_steps(decoder: Repor
         torch.testing.assert_close(found[row], alone[0, -1], atol=1e-4, rtol=1e-4)
 
 
-def test_a_state_is_a_value_that_two_continuations_may_share(decoder: ReportDecoder) -> None:
+def test_a_state_is_a_value_that_two_continuations_may_share(decoder: TokenDecoder) -> None:
     state = decoder.step(REPORTS[:, 0], decoder.start(_features())).state
     first, second = torch.full((4,), 5), torch.full((4,), 9)
     expected = _walk(decoder, state, [first, first])
@@ -149,7 +203,7 @@ def test_a_state_is_a_value_that_two_continuations_may_share(decoder: ReportDeco
     torch.testing.assert_close(_walk(decoder, state, [first, first]), expected)
 
 
-def test_attention_is_a_share_of_real_patches(decoder: ReportDecoder) -> None:
+def test_attention_is_a_share_of_real_patches(decoder: TokenDecoder) -> None:
     features = _features()
     attention = decoder.step(REPORTS[:, 0], decoder.start(features)).attention
     if attention is None:
@@ -158,10 +212,42 @@ def test_attention_is_a_share_of_real_patches(decoder: ReportDecoder) -> None:
     assert attention[~features.mask].eq(0).all()
 
 
-def test_padding_behind_a_report_changes_nothing(decoder: ReportDecoder) -> None:
+def test_padding_behind_a_report_changes_nothing(any_decoder: ReportDecoder) -> None:
     longer = torch.cat([REPORTS, torch.full((4, 5), PAD)], dim=1)
-    found = decoder(_features(), longer)[:, :7]
-    torch.testing.assert_close(found, decoder(_features(), REPORTS), atol=1e-5, rtol=1e-5)
+    padded = Targets(longer, longer[:, 1:] != PAD, TARGETS.abnormal, TARGETS.tags)
+    found, expected = any_decoder.teach(_features(), padded), any_decoder.teach(_features(), TARGETS)
+    assert found.log_probs is not None
+    assert expected.log_probs is not None
+    assert torch.equal(torch.as_tensor(found.words), torch.as_tensor(expected.words))
+    torch.testing.assert_close(found.log_probs, expected.log_probs, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(
+        _loss(any_decoder, _features(), padded), _loss(any_decoder, _features()), atol=1e-5, rtol=1e-5
+    )
+
+
+def test_what_it_says_of_its_own_report_is_what_teaching_says(fitted: ReportDecoder) -> None:
+    """The log-probability of a written report is the sum of its words' and of where it stopped."""
+    features, found = _features(), _search(fitted, _features())
+    for row in range(4):
+        one = torch.tensor([row])
+        ids = found.token_ids[row, : found.lengths[row]]
+        report = torch.cat([torch.tensor([BOS]), ids, torch.tensor([EOS])])[None]
+        told = fitted.teach(
+            features.select(one),
+            Targets(report, torch.ones(1, len(ids) + 1).bool(), _flags(found, row), TARGETS.tags),
+        )
+        assert told.log_probs is not None
+        assert told.words is not None
+        total = told.log_probs.gather(1, told.words.unsqueeze(1)).sum()
+        if told.stop is not None:
+            logits, last = told.stop
+            total = total - torch.nn.functional.binary_cross_entropy_with_logits(logits, last, reduction="sum")
+        torch.testing.assert_close(found.log_probs[row], total, atol=1e-4, rtol=1e-4)
+
+
+def _flags(found: Generated, row: int) -> Tensor | None:
+    said = found.plan.get("abnormal")
+    return None if said is None else said[row : row + 1] > 0.5
 
 
 def test_it_learns_four_reports_by_heart(fitted: ReportDecoder) -> None:
@@ -191,7 +277,7 @@ def test_absent_views_change_nothing(fitted: ReportDecoder) -> None:
     rows = torch.tensor([1, 3])
     features, expected = _features().select(rows), _search(fitted, _features())
     half = N // 2
-    cut = VisualFeatures(features.patches[:, :half], features.pooled, features.mask[:, :half])
+    cut = features.replace(patches=features.patches[:, :half], mask=features.mask[:, :half])
     noise = features.patches.masked_fill(~features.mask.unsqueeze(-1), 7.0)
     _same(_search(fitted, cut), expected, rows)
     _same(_search(fitted, features.replace(patches=noise)), expected, rows)
@@ -200,18 +286,14 @@ def test_absent_views_change_nothing(fitted: ReportDecoder) -> None:
 def test_bfloat16_autocast_is_safe(fitted: ReportDecoder) -> None:
     with torch.autocast("cpu", dtype=torch.bfloat16):
         found = _search(fitted, _features())
-        loss = token_cross_entropy(fitted(_features(), REPORTS), REPORTS[:, 1:], PAD)
+        loss = _loss(fitted, _features())
     assert found.log_probs.isfinite().all()
     assert loss.isfinite()
 
 
 def test_a_module_cast_to_bfloat16_reads(fitted: ReportDecoder) -> None:
-    rough = build_decoder(
-        next(name for name, kind in DECODERS.items() if isinstance(fitted, kind)),
-        vocabulary=V,
-        width=WIDTH,
-        **TINY[next(name for name, kind in DECODERS.items() if isinstance(fitted, kind))],
-    )
+    name = _name(fitted)
+    rough = build_decoder(name, vocabulary=V, width=WIDTH, **TINY[name])
     rough.load_state_dict(fitted.state_dict())
     rough = rough.to(torch.bfloat16).eval()
     features = _features()

@@ -85,7 +85,7 @@ def test_a_training_step_of_both_losses_reaches_every_trained_parameter(encoder:
     system = _system(encoder).eval()
     features = system.features(images=IMAGES, view_mask=VIEWS)
     ids = torch.tensor([[1, 4, 5, 2], [1, 6, 2, 0]])
-    log_probs, logits = system(features, ids)
+    log_probs, logits = system.decoder(features, ids), system.finding_logits(features)
     loss = token_cross_entropy(log_probs, ids[:, 1:], pad=0) + finding_bce(logits, torch.ones(2, 1))
     loss.backward()
     trained = {name: p for name, p in system.named_parameters() if p.requires_grad}

@@ -18,7 +18,8 @@ from contrastcxr.read.reader import Reader
 from contrastcxr.train import run
 
 Seen = set[tuple[str, str]]
-PACKAGE = str(Path(config_module.__file__).parent)
+CONFIG = str(Path(config_module.__file__).parent)
+PACKAGE = str(Path(CONFIG).parent)
 
 
 def parts() -> list[type[BaseModel]]:
@@ -36,7 +37,7 @@ FIELDS = sorted((part.__name__, field) for part in parts() for field in part.mod
 def counts(frame: Any) -> bool:
     """Whether a read from this frame uses the value: not the configuration itself, nor what only refuses pairs."""
     code = frame.f_code
-    if not code.co_filename.startswith(PACKAGE) or code.co_filename == config_module.__file__:
+    if not code.co_filename.startswith(PACKAGE) or code.co_filename.startswith(CONFIG):
         return False
     return not (code.co_filename.endswith("assemble.py") and code.co_name.lstrip("_").startswith("check"))
 

@@ -9,8 +9,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
-from contrastcxr.assemble import build_system, further_stages
-from contrastcxr.config import SystemConfig, TransformerConfig
+from contrastcxr.assemble import Marks, build_system, further_stages
+from contrastcxr.config import SystemConfig
 from contrastcxr.data.quality.measures import QualityReference
 from contrastcxr.data.transforms import Preprocess
 from contrastcxr.errors import CheckpointError, ContrastCXRError
@@ -95,8 +95,9 @@ class Checkpoint:
         """Refuse a size that no weight has, before memory is taken for a system of that size."""
         held = {side for tensor in self.state.values() for side in tensor.shape}
         asked = {"width": self.config.width, "vocabulary": len(self.tokenizer)}
-        if isinstance(self.config.decoder, TransformerConfig):
-            asked["decoder.feed_forward"] = self.config.decoder.feed_forward
+        for option in ("feed_forward", "embedding", "hidden", "attention"):
+            size = getattr(self.config.decoder, option, None)
+            asked |= {} if size is None else {f"decoder.{option}": size}
         for name, size in asked.items():
             if size not in held:
                 raise _misfit_error(self.where, f"none of them has the {name} {size:,}")
@@ -116,6 +117,7 @@ class Checkpoint:
             self.config,
             vocabulary=len(self.tokenizer),
             labels=self.labels,
+            marks=Marks.of(self.tokenizer),
             encoder=encoder,
             pool=self._rebuilt(self.pool, POOL_KEY),
             patch_pool=self._rebuilt(self.patch_pool, PATCH_POOL_KEY),

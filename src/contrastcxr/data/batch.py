@@ -31,6 +31,9 @@ class Sample:
     token_ids: Tensor | None = None  # [T] int64, bos … eos
     finding_targets: Tensor | None = None  # [L] float
     finding_mask: Tensor | None = None  # [L] bool
+    indication_ids: Tensor | None = None  # [T] int64, for decoders that read it; may be empty
+    abnormal: Tensor | None = None  # [S] bool, of each sentence of the report
+    tags: Tensor | None = None  # [L] float, 1 for each tag
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +41,8 @@ class Batch:
     """`B` studies of at most `V` views: pixels or encoder features, and what training compares with.
 
     `view_mask` is True at real views; masked views hold zeros and an identity affine, and have no entry in
-    `positions` and `view_index`. `finding_mask` is True where a target is known.
+    `positions` and `view_index`. `finding_mask` is True where a target is known. `indication_ids` are there for
+    decoders that read the indication; a study without one has none of `indication_mask`.
     """
 
     study_ids: tuple[str, ...]
@@ -51,6 +55,10 @@ class Batch:
     token_ids: Tensor | None = None  # [B,T] int64
     finding_targets: Tensor | None = None  # [B,L] float
     finding_mask: Tensor | None = None  # [B,L] bool
+    indication_ids: Tensor | None = None  # [B,T] int64
+    indication_mask: Tensor | None = None  # [B,T] bool
+    abnormal: Tensor | None = None  # [B,S] bool
+    tags: Tensor | None = None  # [B,L] float
     view_index: tuple[tuple[int, ...], ...] = ()
 
     def __len__(self) -> int:
@@ -125,6 +133,10 @@ def collate(samples: Sequence[Sample], *, pad: int = 0) -> Batch:
         token_ids=_tokens([s.token_ids for s in samples], pad),
         finding_targets=_stacked([s.finding_targets for s in samples], "finding_targets"),
         finding_mask=_stacked([s.finding_mask for s in samples], "finding_mask"),
+        indication_ids=_tokens([s.indication_ids for s in samples], pad),
+        indication_mask=_lengths_mask([s.indication_ids for s in samples]),
+        abnormal=_tokens([s.abnormal for s in samples], 0),
+        tags=_stacked([s.tags for s in samples], "tags"),
         view_index=tuple(s.view_index for s in samples),
     )
 
@@ -158,6 +170,12 @@ def _affines(values: Sequence[Tensor], length: int) -> Tensor:
 def _tokens(values: Sequence[Tensor | None], pad: int) -> Tensor | None:
     found = _present(values, "token_ids")
     return None if found is None else torch.nn.utils.rnn.pad_sequence(found, batch_first=True, padding_value=pad)
+
+
+def _lengths_mask(values: Sequence[Tensor | None]) -> Tensor | None:
+    """True `[B, T]` at the values there are, whatever their ids."""
+    found = [torch.ones_like(value, dtype=torch.bool) for value in values if value is not None]
+    return torch.nn.utils.rnn.pad_sequence(found, batch_first=True) if found else None
 
 
 def _stacked(values: Sequence[Tensor | None], name: str) -> Tensor | None:

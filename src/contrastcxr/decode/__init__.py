@@ -1,5 +1,7 @@
 """Search for a report, outside the network."""
 
-from contrastcxr.decode.search import Generated, GenerationSettings, generate
+from contrastcxr.decode.report import ReportSearch
+from contrastcxr.decode.search import GenerationSettings, generate
+from contrastcxr.models.decoders.base import Generated
 
-__all__ = ["Generated", "GenerationSettings", "generate"]
+__all__ = ["Generated", "GenerationSettings", "ReportSearch", "generate"]

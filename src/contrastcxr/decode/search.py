@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor
 
 from contrastcxr.decode.filters import block_trigrams, forbid, keep_nucleus, or_end
-from contrastcxr.models.decoders.base import State, StepDecoder
+from contrastcxr.models.decoders.base import Generated, State, StepDecoder
 
 DEAD = float("-inf")
 
@@ -45,26 +45,6 @@ class GenerationSettings(BaseModel):
     def width(self) -> int:
         """Beams that advance together per study."""
         return self.beams if self.method == "beam" else 1
-
-
-@dataclass(frozen=True, eq=False)
-class Generated:
-    """The report found for each study.
-
-    Attributes:
-        token_ids: `[B, T]`, the words: no BOS, no end token, padded to the longest.
-        lengths: `[B]`, words in each.
-        log_probs: `[B]`, sum over the words and the end token, as the decoder gave them.
-        ended: `[B]` bool; False where the report was cut at `max_tokens`.
-        attention: `[B, T, N]`, what was looked at when each word was chosen, 0 after the end; None where the
-            decoder looks at no patch.
-    """
-
-    token_ids: Tensor
-    lengths: Tensor
-    log_probs: Tensor
-    ended: Tensor
-    attention: Tensor | None
 
 
 @torch.no_grad()

@@ -129,10 +129,9 @@ class ContrastiveAttention(Comparison):
             by_patch = self._by_patch(self.of_patches, features, asked, patch_pool, patch_exclude)
         patches = self._update(features.patches, by_patch, [asked.to_patches(part) for part in further])
         difference = asked.over_views(own)
-        return VisualFeatures(
+        return features.replace(
             patches=patches.masked_fill(~features.mask.unsqueeze(-1), 0.0),
             pooled=self._update(features.pooled, difference, [asked.over_views(part) for part in further]),
-            mask=features.mask,
             evidence={
                 **features.evidence,
                 "pool_weights": asked.over_views(weights),

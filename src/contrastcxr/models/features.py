@@ -20,12 +20,17 @@ class VisualFeatures:
         pooled: `[B, d]`, the global feature `v̂` of paper A.
         mask: `[B, N]` bool, True where a patch belongs to a real view; every study has one.
         evidence: named tensors whose first dimension is B.
+        indication: `[B, T]` token ids of why the picture was taken, for decoders that read it; None where nobody
+            asks.
+        indication_mask: `[B, T]` bool, True for its real words; a study without indication has none.
     """
 
     patches: Tensor
     pooled: Tensor
     mask: Tensor
     evidence: Mapping[str, Tensor] = field(default_factory=dict)
+    indication: Tensor | None = None
+    indication_mask: Tensor | None = None
 
     def __post_init__(self) -> None:
         B, N, d = self.patches.shape
@@ -55,6 +60,8 @@ class VisualFeatures:
             pooled=self.pooled[index],
             mask=self.mask[index],
             evidence={name: value[index] for name, value in self.evidence.items()},
+            indication=None if self.indication is None else self.indication[index],
+            indication_mask=None if self.indication_mask is None else self.indication_mask[index],
         )
 
 

@@ -79,6 +79,8 @@ class ReportSystem(nn.Module):
         view_mask: Tensor,
         patient_ids: Sequence[str | None] | None = None,
         positions: Sequence[Sequence[str]] | None = None,
+        indication: Tensor | None = None,
+        indication_mask: Tensor | None = None,
     ) -> VisualFeatures:
         """Features of a batch, contrasted where the system has Contrastive Attention; evidence included.
 
@@ -88,6 +90,8 @@ class ReportSystem(nn.Module):
             view_mask: `[B, V]` bool, True for real views.
             patient_ids: B ids; rows of the pool with the same id are left out. None leaves nothing out.
             positions: per study the positions of its views (padded ones are ignored); None matches everything.
+            indication: `[B, T]` token ids, for decoders that read it.
+            indication_mask: `[B, T]` bool, True at its real words.
 
         Raises:
             IncompatibleError: neither or both of images and raw.
@@ -97,6 +101,7 @@ class ReportSystem(nn.Module):
         source = self.encode(images) if images is not None else raw
         assert source is not None  # one of the two was given
         features: VisualFeatures = self.projection(source, view_mask)
+        features = features.replace(indication=indication, indication_mask=indication_mask)
         if self.contrast is None or self.pool is None:
             return features
         stages = None
@@ -139,10 +144,12 @@ class ReportSystem(nn.Module):
             by_view |= pool.match_mask(single).view_as(by_view)
         return by_view
 
-    def forward(self, features: VisualFeatures, token_ids: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Log-probabilities `[B, T-1, V]` of the report and logits `[B, L]` of the findings, if any."""
-        logits = None if self.finding_head is None else self.finding_head(features.pooled)
-        return self.decoder(features, token_ids), logits
+    def finding_logits(self, features: VisualFeatures) -> Tensor | None:
+        """Logits `[B, L]` of the findings; None without a head."""
+        if self.finding_head is None:
+            return None
+        logits: Tensor = self.finding_head(features.pooled)
+        return logits
 
 
 def _real_positions(positions: Sequence[Sequence[str]], view_mask: Tensor) -> list[list[str]]:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from contrastcxr.decode.search import Generated, GenerationSettings, generate
+from contrastcxr.decode import Generated, GenerationSettings, ReportSearch
 from contrastcxr.models.decoders.base import ReportDecoder
 from contrastcxr.models.features import VisualFeatures
 from contrastcxr.text.tokenizer import SpecialTokens
@@ -53,16 +53,9 @@ def write_reports(
     order and size of a batch change nothing.
     """
     streams = [_stream(seed, study_id) for study_id in study_ids] if settings.method == "nucleus" else None
-    found = generate(
-        decoder,
-        features,
-        bos=special.bos,
-        eos=special.eos,
-        pad=special.pad,
-        settings=settings,
-        generator=streams,
-    )
-    return list(_rows(found))
+    search = ReportSearch(settings, bos=special.bos, eos=special.eos, pad=special.pad, generators=streams)
+    with torch.no_grad():
+        return list(_rows(decoder.write(features, search)))
 
 
 def _rows(found: Generated) -> Iterator[Written]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch.utils.data import DataLoader
 
-from contrastcxr.assemble import build_system, check_pairs, head_labels, make_encoder, make_preprocess
+from contrastcxr.assemble import Marks, build_system, check_pairs, head_labels, make_encoder, make_preprocess
 from contrastcxr.checkpoint import SourceNote
 from contrastcxr.config import SystemConfig
 from contrastcxr.data.authors import label_reading
@@ -143,6 +143,7 @@ def prepare(config: SystemConfig, *, cache: Path, say: Say) -> Prepared:
             encoder=encoder,
             pool=pool.pool if pool else None,
             patch_pool=pool.patches.pool if pool and pool.patches else None,
+            marks=Marks.of(tokenizer),
             seed=config.train.seed,
         ),
         train=_split(train, config, tokenizer, labels),

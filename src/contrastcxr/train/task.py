@@ -13,16 +13,27 @@ from contrastcxr.config import OptimizerConfig, ScheduleConfig, SystemConfig
 from contrastcxr.data.batch import Batch
 from contrastcxr.errors import IncompatibleError
 from contrastcxr.losses.findings import finding_bce
-from contrastcxr.losses.language import real_tokens, token_cross_entropy
+from contrastcxr.losses.language import real_tokens
+from contrastcxr.losses.taught import taught_terms
+from contrastcxr.models.decoders.base import Targets
 from contrastcxr.models.system import ReportSystem
 
 OPTIMIZERS: Mapping[str, type[torch.optim.Adam]] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
 
 
+DECODER_TERMS = ("stop", "abnormal", "tag", "coverage", "ranking")
+"""Terms of `losses.taught` beside the words, each weighed by the decoder's own `…_weight`."""
+
+
 def loss_weights(config: SystemConfig) -> dict[str, float]:
     """Weight of each named loss term: `word` is the token cross-entropy, `finding` the head's."""
+    own = {name: getattr(config.decoder, f"{name}_weight", None) for name in DECODER_TERMS}
     head = config.finding_head
-    return {"word": 1.0, **({"finding": head.weight} if head is not None else {})}
+    return {
+        "word": 1.0,
+        **{name: weight for name, weight in own.items() if weight is not None},
+        **({"finding": head.weight} if head is not None else {}),
+    }
 
 
 def loss_terms(system: ReportSystem, batch: Batch, *, pad: int) -> dict[str, tuple[Tensor, Tensor]]:
@@ -38,10 +49,13 @@ def loss_terms(system: ReportSystem, batch: Batch, *, pad: int) -> dict[str, tup
         view_mask=batch.view_mask,
         patient_ids=batch.patient_ids,
         positions=batch.positions,
+        indication=batch.indication_ids,
+        indication_mask=batch.indication_mask,
     )
-    log_probs, logits = system(features, batch.token_ids)
-    targets = batch.token_ids[:, 1:]
-    terms = {"word": (token_cross_entropy(log_probs, targets, pad), real_tokens(targets, pad).sum())}
+    mask = real_tokens(batch.token_ids[:, 1:], pad)
+    targets = Targets(batch.token_ids, mask, abnormal=batch.abnormal, tags=batch.tags)
+    terms = taught_terms(system.decoder.teach(features, targets))
+    logits = system.finding_logits(features)
     if logits is not None and batch.finding_targets is not None and batch.finding_mask is not None:
         bce = finding_bce(logits, batch.finding_targets, batch.finding_mask)
         terms["finding"] = (bce, batch.finding_mask.sum())

@@ -19,7 +19,7 @@ def _sigmoid(x: float) -> float:
 
 def _lstm(decoder: NicDecoder, x: list[float], h: list[float], c: list[float]) -> tuple[list[float], list[float]]:
     """`i, f, g, o` of each unit from its own rows of the two weight matrices."""
-    lstm = decoder.lstm
+    lstm = decoder.words.lstm
     new_h, new_c = [], []
     for unit in range(HIDDEN):
         gates = []
@@ -43,9 +43,12 @@ def _linear(layer: torch.nn.Linear, x: list[float]) -> list[float]:
 def _reference(decoder: NicDecoder, pooled: Tensor, prefix: list[int]) -> list[float]:
     """Log-probabilities after `prefix`: the image first, then the words."""
     h, c = [0.0] * HIDDEN, [0.0] * HIDDEN
-    for x in (_linear(decoder.image, pooled.tolist()), *(decoder.embedding.weight[w].tolist() for w in prefix)):
+    for x in (
+        _linear(decoder.image, pooled.tolist()),
+        *(decoder.words.embedding.weight[w].tolist() for w in prefix),
+    ):
         h, c = _lstm(decoder, x, h, c)
-    logits = _linear(decoder.output, h)
+    logits = _linear(decoder.words.output, h)
     total = math.log(sum(math.exp(v) for v in logits))
     return [v - total for v in logits]
 

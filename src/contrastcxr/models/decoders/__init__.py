@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from contrastcxr.errors import UnknownNameError
-from contrastcxr.models.decoders.base import ReportDecoder, State, StepDecoder, StepOutput
+from contrastcxr.models.decoders.adaptive_attention import AdaptiveAttentionDecoder, SpatialAttentionDecoder
+from contrastcxr.models.decoders.att2in import Att2inDecoder
+from contrastcxr.models.decoders.base import ReportDecoder, State, StepDecoder, StepOutput, TokenDecoder
+from contrastcxr.models.decoders.co_attention import CoAttentionDecoder
+from contrastcxr.models.decoders.hlstm import DualHlstmDecoder, HlstmDecoder
+from contrastcxr.models.decoders.multi_attention import MultiAttentionDecoder
 from contrastcxr.models.decoders.nic import NicDecoder
+from contrastcxr.models.decoders.r2gen import R2GenDecoder
 from contrastcxr.models.decoders.transformer import TransformerDecoder
+from contrastcxr.models.decoders.up_down import UpDownDecoder
+from contrastcxr.models.decoders.visual_attention import VisualAttentionDecoder
 
-DECODERS: Mapping[str, type[NicDecoder] | type[TransformerDecoder]] = {
+DECODERS: Mapping[str, Callable[..., ReportDecoder]] = {
     "nic": NicDecoder,
+    "visual_attention": VisualAttentionDecoder,
+    "spatial_attention": SpatialAttentionDecoder,
+    "adaptive_attention": AdaptiveAttentionDecoder,
+    "att2in": Att2inDecoder,
+    "up_down": UpDownDecoder,
+    "hlstm": HlstmDecoder,
+    "hlstm_dual": DualHlstmDecoder,
+    "co_attention": CoAttentionDecoder,
+    "multi_attention": MultiAttentionDecoder,
     "transformer": TransformerDecoder,
+    "r2gen": R2GenDecoder,
 }
 
 
@@ -27,4 +45,12 @@ def build_decoder(name: str, *, vocabulary: int, width: int, **options: Any) -> 
     return DECODERS[name](vocabulary, width, **options)
 
 
-__all__ = ["DECODERS", "ReportDecoder", "State", "StepDecoder", "StepOutput", "build_decoder"]
+__all__ = [
+    "DECODERS",
+    "ReportDecoder",
+    "State",
+    "StepDecoder",
+    "StepOutput",
+    "TokenDecoder",
+    "build_decoder",
+]

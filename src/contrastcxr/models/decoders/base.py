@@ -1,9 +1,10 @@
-"""What every report decoder answers to: teacher forcing in training, one step at a time in search."""
+"""What every report decoder answers to: it is taught by forcing, and writes with the one search it is handed."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import torch
@@ -62,8 +63,113 @@ class StepDecoder(Protocol):
         ...
 
 
+@dataclass(frozen=True, eq=False)
+class Targets:
+    """What a batch of training studies asks of a decoder.
+
+    Attributes:
+        token_ids: `[B, T]`, BOS … EOS, padded at the end.
+        mask: `[B, T-1]` bool, True where `token_ids[:, 1:]` is real, EOS included.
+        abnormal: `[B, S]` bool, whether each sentence of the report names an abnormality; None where nobody says
+            so.
+        tags: `[B, L]`, 1 for each tag of the study, else 0; None where there are none.
+    """
+
+    token_ids: Tensor
+    mask: Tensor
+    abnormal: Tensor | None = None
+    tags: Tensor | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Taught:
+    """What a decoder says of its targets; `losses.taught` turns each part into a named term.
+
+    Attributes:
+        log_probs: `[M, V]` of the words that were to be chosen, all in one list; None for a decoder without words.
+        words: `[M]`, those words.
+        attention: `[B, N]`, the attention each patch got over all real steps, for doubly stochastic
+            regularisation; one per attention of the decoder, with the mask of what could be attended to.
+        stop: logits `[K]` of "this is the last sentence" and their targets `[K]`.
+        abnormal: logits `[K]` of "this sentence names an abnormality" and their targets `[K]`.
+        tags: log-probabilities `[B, L]` of tags and the targets `[B, L]`, each row summing to 1 or 0.
+        ranking: similarities `[K, K]` of images and sentences, own pairs on the diagonal, and a mask `[K, K]` of
+            those that may stand against each other.
+    """
+
+    log_probs: Tensor | None = None
+    words: Tensor | None = None
+    attention: Mapping[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
+    stop: tuple[Tensor, Tensor] | None = None
+    abnormal: tuple[Tensor, Tensor] | None = None
+    tags: tuple[Tensor, Tensor] | None = None
+    ranking: tuple[Tensor, Tensor] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Generated:
+    """The report found for each study.
+
+    Attributes:
+        token_ids: `[B, T]`, the words: no BOS, no end token, padded to the longest.
+        lengths: `[B]`, words in each.
+        log_probs: `[B]`, sum over the words and the end token, as the decoder gave them.
+        ended: `[B]` bool; False where the report was cut at `max_tokens`.
+        attention: `[B, T, N]`, what was looked at when each word was chosen, 0 after the end; None where the
+            decoder looks at no patch.
+        plan: named tensors on the report as a whole, whose first dimension is B: sentences, tags, what was
+            retrieved.
+    """
+
+    token_ids: Tensor
+    lengths: Tensor
+    log_probs: Tensor
+    ended: Tensor
+    attention: Tensor | None
+    plan: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+class Search(Protocol):
+    """The one search, as a decoder is handed it: settings, special tokens and luck are already in it.
+
+    Attributes:
+        max_tokens: the most tokens a report may have, its end included.
+        pad: id of the padding.
+    """
+
+    @property
+    def max_tokens(self) -> int:
+        """The most tokens a report may have, its end included."""
+        ...
+
+    @property
+    def pad(self) -> int:
+        """Id of the padding."""
+        ...
+
+    def __call__(
+        self,
+        decoder: StepDecoder,
+        features: Any,
+        *,
+        end: int | None = None,
+        max_tokens: int | None = None,
+        study: Tensor | None = None,
+    ) -> Generated:
+        """The best sequence of each row that `decoder.start(features)` begins.
+
+        Args:
+            decoder: anything with `start` and `step`.
+            features: what its `start` takes.
+            end: id of the token that ends a row; None takes EOS.
+            max_tokens: None takes the report's.
+            study: `[R]`, ascending, the study of each row, when a study has several or none; None for a row each.
+        """
+        ...
+
+
 class ReportDecoder(nn.Module, ABC):
-    """Base of the decoders that write a report token by token.
+    """Base of everything that writes a report from visual features.
 
     Attributes:
         vocabulary: V.
@@ -74,6 +180,18 @@ class ReportDecoder(nn.Module, ABC):
         super().__init__()
         self.vocabulary = vocabulary
         self.width = width
+
+    @abstractmethod
+    def teach(self, features: VisualFeatures, targets: Targets) -> Taught:
+        """What the decoder says of the reports of a batch."""
+
+    @abstractmethod
+    def write(self, features: VisualFeatures, search: Search) -> Generated:
+        """The report of each study."""
+
+
+class TokenDecoder(ReportDecoder):
+    """Base of the decoders that write a report token by token."""
 
     @abstractmethod
     def forward(self, features: VisualFeatures, token_ids: Tensor) -> Tensor:
@@ -89,3 +207,12 @@ class ReportDecoder(nn.Module, ABC):
     @abstractmethod
     def step(self, token_ids: Tensor, state: Any) -> StepOutput:
         """Feed `token_ids [R]` (BOS first) and get the distribution of the tokens that follow."""
+
+    def teach(self, features: VisualFeatures, targets: Targets) -> Taught:
+        """The log-probabilities of the real tokens."""
+        log_probs = self(features, targets.token_ids)
+        return Taught(log_probs=log_probs[targets.mask], words=targets.token_ids[:, 1:][targets.mask])
+
+    def write(self, features: VisualFeatures, search: Search) -> Generated:
+        """The best report of each study that the search finds."""
+        return search(self, features)

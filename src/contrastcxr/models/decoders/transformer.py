@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -12,8 +13,10 @@ from contrastcxr.errors import IncompatibleError
 from contrastcxr.models.blocks.attention import PatchAttention, SelfAttention, mask_bias
 from contrastcxr.models.blocks.cache import BeamGrid, PatchMemory, TokenCache
 from contrastcxr.models.blocks.norm import UnbiasedLayerNorm
-from contrastcxr.models.decoders.base import ReportDecoder, StepOutput
+from contrastcxr.models.decoders.base import StepOutput, TokenDecoder
 from contrastcxr.models.features import VisualFeatures
+
+Norm = Callable[[Tensor], Tensor]
 
 
 class FeedForward(nn.Sequential):
@@ -45,7 +48,10 @@ class EncoderLayer(nn.Module):
 
 
 class DecoderLayer(nn.Module):
-    """Pre-norm causal self-attention, attention over patches, feed-forward."""
+    """Pre-norm causal self-attention, attention over patches, feed-forward.
+
+    `norms` of its methods stand in for its own three where something else decides scale and shift (R2Gen).
+    """
 
     def __init__(self, width: int, heads: int, feed_forward: int, dropout: float) -> None:
         super().__init__()
@@ -57,22 +63,36 @@ class DecoderLayer(nn.Module):
         self.feed_forward = FeedForward(width, feed_forward, dropout)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor, memory: Tensor, mask: Tensor) -> Tensor:
+    @property
+    def norms(self) -> tuple[UnbiasedLayerNorm, UnbiasedLayerNorm, UnbiasedLayerNorm]:
+        """Its own norms: before the tokens, the patches and the feed-forward."""
+        return self.token_norm, self.patch_norm, self.feed_forward_norm
+
+    def forward(self, x: Tensor, memory: Tensor, mask: Tensor, norms: Sequence[Norm] | None = None) -> Tensor:
         """`x [B, T, d]` over itself and `memory [B, N, d]`."""
-        x = x + self.dropout(self.tokens(self.token_norm(x), causal=True))
-        x = x + self.dropout(self.patches(self.patch_norm(x), memory, mask))
-        answer: Tensor = x + self.dropout(self.feed_forward(self.feed_forward_norm(x)))
+        of_tokens, of_patches, of_feed_forward = norms or self.norms
+        x = x + self.dropout(self.tokens(of_tokens(x), causal=True))
+        x = x + self.dropout(self.patches(of_patches(x), memory, mask))
+        answer: Tensor = x + self.dropout(self.feed_forward(of_feed_forward(x)))
         return answer
 
     def step(
-        self, x: Tensor, state: TransformerState, layer: int, *, bias: Tensor | None, weights: bool
+        self,
+        x: Tensor,
+        state: TransformerState,
+        layer: int,
+        *,
+        bias: Tensor | None,
+        weights: bool,
+        norms: Sequence[Norm] | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """One token `x [R, d]`; with `weights` also its attention over patches `[R, N]`."""
         grid = state.grid
-        x = x + self.dropout(self.tokens.step(self.token_norm(x), state.tokens, layer, grid, bias))
-        answer, attention = self.patches.step(self.patch_norm(x), state.patches, layer, grid, weights=weights)
+        of_tokens, of_patches, of_feed_forward = norms or self.norms
+        x = x + self.dropout(self.tokens.step(of_tokens(x), state.tokens, layer, grid, bias))
+        answer, attention = self.patches.step(of_patches(x), state.patches, layer, grid, weights=weights)
         x = x + self.dropout(answer)
-        return x + self.dropout(self.feed_forward(self.feed_forward_norm(x))), attention
+        return x + self.dropout(self.feed_forward(of_feed_forward(x))), attention
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +119,7 @@ class TransformerState:
         return TransformerState(self.tokens.select(index, kept), self.patches.select(kept), grid)
 
 
-class TransformerDecoder(ReportDecoder):
+class TransformerDecoder(TokenDecoder):
     """A pre-norm transformer over patches and words, after R2Gen's code.
 
     Token embeddings are scaled by `sqrt(d)` and get sinusoidal positions; patches get none; both stacks end in
@@ -157,9 +177,14 @@ class TransformerDecoder(ReportDecoder):
 
     def hidden(self, memory: Tensor, mask: Tensor, token_ids: Tensor) -> Tensor:
         """Last decoder layer before its norm, `[B, T, d]`, for input `token_ids [B, T]`; `H_Y` of paper C."""
-        x = self._embed(token_ids, start=0)
-        for layer in self.decoder:
-            x = layer(x, memory, mask)
+        return self.through(self.embed(token_ids, start=0), memory, mask)
+
+    def through(
+        self, x: Tensor, memory: Tensor, mask: Tensor, norms: Sequence[Sequence[Norm]] | None = None
+    ) -> Tensor:
+        """`x [B, T, d]` after every decoder layer; `norms` are three for each, in place of their own."""
+        for layer, own in zip(self.layers(), norms or self._norms(), strict=True):
+            x = layer(x, memory, mask, own)
         return x
 
     def forward(self, features: VisualFeatures, token_ids: Tensor) -> Tensor:
@@ -169,26 +194,41 @@ class TransformerDecoder(ReportDecoder):
     def start(self, features: VisualFeatures) -> TransformerState:
         """Keys and values of the encoded patches, and empty caches."""
         memory = self.encode(features)
-        keys_values = tuple(layer.patches.key_value(memory) for layer in self._layers())
+        keys_values = tuple(layer.patches.key_value(memory) for layer in self.layers())
         tokens = TokenCache.empty(len(keys_values), features.studies, self.width, like=keys_values[0])
         grid = BeamGrid.of(features.studies, memory.device)
         return TransformerState(tokens, PatchMemory(keys_values, features.mask), grid)
 
     def step(self, token_ids: Tensor, state: TransformerState) -> StepOutput:
         """One token; attention is the mean of the heads of the last layer."""
-        x = self._embed(token_ids.unsqueeze(1), start=state.tokens.length).squeeze(1)  # [R, d]
+        return self.advance(self.embed_next(token_ids, state), state)
+
+    def advance(
+        self, x: Tensor, state: TransformerState, norms: Sequence[Sequence[Norm]] | None = None
+    ) -> StepOutput:
+        """`step` of the embedded token `x [R, d]`; `norms` are three for each layer, in place of their own."""
         state = replace(state, tokens=state.tokens.extended(state.grid))
         visible = state.tokens.visible(state.grid)
         bias = None if visible is None else mask_bias(visible, state.patches.keys_values[0].dtype).unsqueeze(1)
         attention = None
-        for index, layer in enumerate(self._layers()):
-            x, attention = layer.step(x, state, index, bias=bias, weights=index == len(self.decoder) - 1)
+        last = len(self.decoder) - 1
+        for index, (layer, own) in enumerate(zip(self.layers(), norms or self._norms(), strict=True)):
+            x, attention = layer.step(x, state, index, bias=bias, weights=index == last, norms=own)
         return StepOutput(self.log_probs(x), state, attention)
 
-    def _layers(self) -> list[DecoderLayer]:
+    def layers(self) -> list[DecoderLayer]:
+        """The layers of the decoder."""
         return [layer for layer in self.decoder if isinstance(layer, DecoderLayer)]
 
-    def _embed(self, token_ids: Tensor, start: int) -> Tensor:
+    def _norms(self) -> Sequence[Sequence[Norm]]:
+        return [layer.norms for layer in self.layers()]
+
+    def embed_next(self, token_ids: Tensor, state: TransformerState) -> Tensor:
+        """`token_ids [R]` at the place that comes next in `state`, `[R, d]`."""
+        return self.embed(token_ids.unsqueeze(1), start=state.tokens.length).squeeze(1)
+
+    def embed(self, token_ids: Tensor, start: int) -> Tensor:
+        """`token_ids [B, T]` from place `start` on, scaled, positioned and dropped out, `[B, T, d]`."""
         end = start + token_ids.shape[1]
         if end > len(self.positions):
             raise IncompatibleError(

@@ -1,0 +1,149 @@
+"""Configurations from YAML, read strictly: files with parents, overrides, and errors that name the nearest key.
+
+A file may name a parent (`extends: base.yaml`), and `--set a.b=c` changes one value of either.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Union, cast, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from contrastcxr.config.decoders import ALIASES, AnyDecoder
+from contrastcxr.config.parts import SystemConfig
+from contrastcxr.errors import ConfigError, nearest
+
+
+def load_config(path: Path | str, *, overrides: Sequence[str] = ()) -> SystemConfig:
+    """Read a configuration file, its parents, and then the overrides.
+
+    Args:
+        path: a YAML file.
+        overrides: `a.b=value`, the value in YAML (`null` takes a part away).
+
+    Raises:
+        ConfigError: the file is missing or not YAML, or a key or value is not one of a `SystemConfig`.
+    """
+    values = _read_with_parents(Path(path), seen=())
+    for override in overrides:
+        _override(values, override)
+    return parse_config(values, where=str(path))
+
+
+def parse_config(values: Mapping[str, Any], *, where: str) -> SystemConfig:
+    """Check plain values against `SystemConfig`; `where` names them in the error.
+
+    Raises:
+        ConfigError: an unknown key (its nearest neighbour is named) or a value out of range.
+    """
+    try:
+        return SystemConfig.model_validate(dict(values))
+    except ValidationError as error:
+        raise ConfigError(f"{where}: " + "; ".join(_explain(dict(e)) for e in error.errors())) from None
+
+
+def _read_with_parents(path: Path, *, seen: tuple[Path, ...]) -> dict[str, Any]:
+    if path.resolve() in seen:
+        raise ConfigError(f"{path}: `extends` leads back to this file; remove one of the two lines")
+    values = _read_yaml(path)
+    parent = values.pop("extends", None)
+    if parent is None:
+        return values
+    return _merge(_read_with_parents(path.parent / str(parent), seen=(*seen, path.resolve())), values)
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror or error}; give the path of a configuration file") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: byte {error.start} is not UTF-8 text; save it as UTF-8") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise ConfigError(
+            f"{path}{_line_of(error)}: is not YAML; correct its brackets, colons or indents"
+        ) from None
+    if not isinstance(values, dict):
+        found = "nothing" if values is None else type(values).__name__
+        raise ConfigError(f"{path}: expected keys such as `decoder:`, found {found}")
+    return cast(dict[str, Any], values)
+
+
+def _line_of(error: Exception) -> str:
+    mark = error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None
+    return "" if mark is None else f" line {mark.line + 1}"
+
+
+def _merge(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in over.items():
+        old = merged.get(key)
+        merged[key] = _merge(old, value) if isinstance(old, dict) and isinstance(value, Mapping) else value
+    return merged
+
+
+def _override(values: dict[str, Any], override: str) -> None:
+    name, equals, text = override.partition("=")
+    if not equals or not name:
+        raise ConfigError(f"--set {override}: expected a.b=value")
+    try:
+        value = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError):
+        raise ConfigError(f"--set {override}: the value is not YAML") from None
+    *parents, last = name.split(".")
+    part = values
+    for parent in parents:
+        if part.get(parent) is None:
+            part[parent] = {}
+        part = part[parent]
+        if not isinstance(part, dict):
+            raise ConfigError(f"--set {override}: `{parent}` holds a single value, not keys")
+    part[last] = value
+
+
+_DECODER_KINDS = tuple(str(m.model_fields["kind"].default) for m in get_args(AnyDecoder))
+
+
+def _explain(error: dict[str, Any]) -> str:
+    place = [str(key) for key in error["loc"]]
+    dotted = ".".join(key for key in place if key not in _DECODER_KINDS)
+    if error["type"] == "missing":
+        return f"no '{dotted}'; every configuration needs it"
+    if error["type"] == "union_tag_invalid":
+        return _unknown_kind(dotted, str(error["input"].get("kind")))
+    if error["type"] != "extra_forbidden":
+        return f"{dotted}: {error['msg']}, found {error['input']!r}"
+    known = _keys_at(place[:-1])
+    near = nearest(place[-1], known)
+    hint = f"did you mean '{near}'?" if near else f"known: {', '.join(known)}"
+    return f"unknown key '{dotted}'; {hint}"
+
+
+def _unknown_kind(dotted: str, kind: str) -> str:
+    near = nearest(kind, [*_DECODER_KINDS, *ALIASES])
+    hint = f"did you mean '{near}'?" if near else f"known: {', '.join(_DECODER_KINDS)}"
+    return f"unknown {dotted}.kind '{kind}'; {hint}"
+
+
+def _keys_at(place: Sequence[str]) -> list[str]:
+    """Keys of the part at a place of an error; a place inside `decoder` has the decoder's kind after it."""
+    models: tuple[type[BaseModel], ...] = (SystemConfig,)
+    for key in place:
+        inner = [
+            m for model in models if key in model.model_fields for m in _models(model.model_fields[key].annotation)
+        ]
+        tagged = [m for m in models if "kind" in m.model_fields and m.model_fields["kind"].default == key]
+        models = tuple(inner or tagged or models)
+    return sorted({name for model in models for name in model.model_fields})
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    if get_origin(annotation) in (Union, types.UnionType, Annotated):
+        return [model for inner in get_args(annotation) for model in _models(inner)]
+    return []

@@ -1,0 +1,73 @@
+"""The search as decoders are handed it: settings, special tokens and luck of a batch of studies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from contrastcxr.decode.search import GenerationSettings, generate
+from contrastcxr.models.decoders.base import Generated, StepDecoder
+
+
+@dataclass(frozen=True, eq=False)
+class ReportSearch:
+    """`generate` for the rows that a decoder makes of its studies: one each, or one per sentence.
+
+    Attributes:
+        settings: of the search; a length limit, a minimum length and trigram blocking hold within each row.
+        bos: fed first.
+        eos: ends a report.
+        pad: fills up behind the end.
+        forbidden: further tokens never to choose.
+        generators: of nucleus search, one per study; None draws from the global generator.
+    """
+
+    settings: GenerationSettings
+    bos: int
+    eos: int
+    pad: int
+    forbidden: tuple[int, ...] = ()
+    generators: Sequence[torch.Generator] | None = None
+
+    @property
+    def max_tokens(self) -> int:
+        """The most tokens of a report, its end included."""
+        return self.settings.max_tokens
+
+    def __call__(
+        self,
+        decoder: StepDecoder,
+        features: Any,
+        *,
+        end: int | None = None,
+        max_tokens: int | None = None,
+        study: Tensor | None = None,
+    ) -> Generated:
+        """The best sequence of each row; arguments as of `models.decoders.base.Search`."""
+        forbidden = self.forbidden if end is None else (*self.forbidden, self.eos)
+        return generate(
+            decoder,
+            features,
+            bos=self.bos,
+            eos=self.eos if end is None else end,
+            pad=self.pad,
+            settings=self._limited(max_tokens),
+            generator=self._luck(study),
+            forbidden=forbidden,
+        )
+
+    def _limited(self, max_tokens: int | None) -> GenerationSettings:
+        if max_tokens is None:
+            return self.settings
+        shortest = min(self.settings.min_tokens, max_tokens - 1)
+        return self.settings.model_copy(update={"max_tokens": max_tokens, "min_tokens": shortest})
+
+    def _luck(self, study: Tensor | None) -> Sequence[torch.Generator] | None:
+        """The generator of each row; rows of a study draw from its stream one after another."""
+        if self.generators is None or study is None:
+            return self.generators
+        return [self.generators[row] for row in study.tolist()]

@@ -1,0 +1,65 @@
+"""Att2in: attention enters the cell of the LSTM and nothing else (after Rennie 2017; paper A, Table 1)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from contrastcxr.models.blocks.additive_attention import AdditiveAttention
+from contrastcxr.models.decoders.recurrent import Looked, RecurrentDecoder, RecurrentState
+from contrastcxr.models.features import VisualFeatures
+
+
+class Att2inDecoder(RecurrentDecoder):
+    """`I_t = attn(h_{t-1}; V)`; gates `i, f, o = σ(W x_t + U h_{t-1})` never see the image.
+
+    The cell's input is a maxout of two units, without tanh: `g = max(u_1, u_2)` with
+    `[u_1; u_2] = W_c x_t + U_c h_{t-1} + A I_t`; `c_t = f ⊙ c_{t-1} + i ⊙ g`, `h_t = o ⊙ tanh(c_t)`;
+    `h_0 = c_0 = 0`; `p = softmax(W_o h_t)`.
+
+    Args:
+        vocabulary: V.
+        width: d of the features.
+        embedding: width of a word vector; None takes d.
+        hidden: width of the LSTM and of the attention; None takes d.
+        dropout: before the output layer.
+    """
+
+    def __init__(
+        self,
+        vocabulary: int,
+        width: int = 512,
+        *,
+        embedding: int | None = None,
+        hidden: int | None = None,
+        dropout: float = 0.5,
+    ) -> None:
+        embedding, hidden = embedding or width, hidden or width
+        super().__init__(vocabulary, width, embedding=embedding, dropout=dropout)
+        self.hidden = hidden
+        self.attention = AdditiveAttention(hidden, width, hidden)
+        self.from_word = nn.Linear(embedding, 5 * hidden)
+        self.from_hidden = nn.Linear(hidden, 5 * hidden, bias=False)
+        self.from_patches = nn.Linear(width, 2 * hidden, bias=False)
+        self.output = nn.Linear(hidden, vocabulary)
+
+    def start(self, features: VisualFeatures) -> RecurrentState:
+        """Zeros: the image enters with the first look."""
+        zeros = features.pooled.new_zeros(features.studies, self.hidden)
+        return RecurrentState(self.attention.attendable(features), (zeros, zeros))
+
+    def look(self, word: Tensor, state: RecurrentState) -> Looked:
+        """Look with the state so far, then take in the word; what was seen enters the cell."""
+        hidden, cell = state.vectors
+        seen, weights = self.attention(hidden, state.seen)
+        heard = self.from_word(word) + self.from_hidden(hidden)
+        gates, units = heard.split((3 * self.hidden, 2 * self.hidden), dim=-1)
+        enter, forget, show = torch.sigmoid(gates).chunk(3, dim=-1)
+        first, second = (units + self.from_patches(seen)).chunk(2, dim=-1)
+        cell = forget * cell + enter * torch.maximum(first, second)
+        hidden = show * torch.tanh(cell)
+        return Looked(hidden, state.after(hidden, cell), weights)
+
+    def log_probs(self, answer: Tensor) -> Tensor:
+        """Log-probabilities `[..., V]` from `h_t [..., h]`."""
+        return torch.log_softmax(self.output(self.dropout(answer)).float(), dim=-1)

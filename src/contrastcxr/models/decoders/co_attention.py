@@ -1,0 +1,150 @@
+"""Co-attention over patches and predicted tags (after Jing 2018; paper A, Table 1; `HCR` of paper C)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from contrastcxr.errors import IncompatibleError
+from contrastcxr.models.blocks.additive_attention import AdditiveAttention
+from contrastcxr.models.decoders.base import Targets, Taught
+from contrastcxr.models.decoders.hierarchical import HierarchicalDecoder, Plan, StopGate
+from contrastcxr.models.decoders.word_lstm import WordLstm
+from contrastcxr.models.features import VisualFeatures
+
+
+class CoAttentionDecoder(HierarchicalDecoder):
+    """Topics from what is looked at in the picture and among the ten most probable tags.
+
+    Tags: `softmax(W v̂)` over L tags; `a_m` are the embeddings of the most probable ones.
+        `v_s = attn(h_{s-1}; V)`,
+    `u_s = attn(h_{s-1}; {a_m})` with weights of its own, `ctx_s = W [v_s; u_s]`, `h_s = LSTM(ctx_s)`,
+    `t_s = tanh(W_h h_s + W_ctx ctx_s)`; stop is `StopGate`. The word LSTM is fed the topic, BOS, words. In
+    training both attentions are kept doubly stochastic over the sentences (`losses.taught`).
+
+    Args:
+        vocabulary: V.
+        width: d of the features.
+        sentence_end: id of the mark that ends a sentence.
+        end_of_report: id of EOS.
+        tags: L, the number of tags known.
+        kept_tags: tags that are attended to.
+        embedding: width of a word vector, a tag and a topic; None takes d.
+        hidden: width of both LSTMs and of the attentions; None takes d.
+        sentences: the most sentences of a report.
+        words: the most tokens of a sentence.
+        dropout: before the output layer.
+    """
+
+    def __init__(
+        self,
+        vocabulary: int,
+        width: int = 512,
+        *,
+        sentence_end: int,
+        end_of_report: int = 2,
+        tags: int,
+        kept_tags: int = 10,
+        embedding: int | None = None,
+        hidden: int | None = None,
+        sentences: int = 10,
+        words: int = 30,
+        dropout: float = 0.5,
+    ) -> None:
+        super().__init__(
+            vocabulary,
+            width,
+            sentence_end=sentence_end,
+            end_of_report=end_of_report,
+            sentences=sentences,
+            words=words,
+        )
+        embedding, hidden = embedding or width, hidden or width
+        self.hidden = hidden
+        self.kept_tags = min(kept_tags, tags)
+        self.tag = nn.Linear(width, tags)
+        self.tag_embedding = nn.Embedding(tags, embedding)
+        self.patch_attention = AdditiveAttention(hidden, width, hidden)
+        self.tag_attention = AdditiveAttention(hidden, embedding, hidden)
+        self.context = nn.Linear(width + embedding, hidden)
+        self.sentence_lstm = nn.LSTMCell(hidden, hidden)
+        self.topic_of_hidden = nn.Linear(hidden, embedding)
+        self.topic_of_context = nn.Linear(hidden, embedding, bias=False)
+        self.stop = StopGate(hidden)
+        self.words = WordLstm(vocabulary, embedding=embedding, hidden=hidden, dropout=dropout)
+
+    def plan(self, features: VisualFeatures, sentences: int) -> Plan:
+        """Topics, each with its look at patches and at tags."""
+        tags = torch.log_softmax(self.tag(features.pooled).float(), dim=-1)  # [B, L]
+        kept = tags.topk(self.kept_tags, dim=-1).indices  # [B, M]
+        patches = self.patch_attention.attendable(features)
+        named = self.tag_attention.over(self.tag_embedding(kept), torch.ones_like(kept, dtype=torch.bool))
+        hidden = features.pooled.new_zeros(features.studies, self.hidden)
+        cell, trace = hidden, _Trace([], [], [], [])
+        for _ in range(sentences):
+            before = hidden
+            seen, at_patches = self.patch_attention(before, patches)
+            meant, at_tags = self.tag_attention(before, named)
+            context = self.context(torch.cat([seen, meant], dim=-1))
+            hidden, cell = self.sentence_lstm(context, (hidden, cell))
+            topic = torch.tanh(self.topic_of_hidden(hidden) + self.topic_of_context(context))
+            trace.add(topic, self.stop(before, hidden), at_patches, at_tags)
+        return trace.plan(tags, kept)
+
+    def teach(self, features: VisualFeatures, targets: Targets) -> Taught:
+        """As every hierarchical decoder, and the tags, and how much attention everything got.
+
+        Raises:
+            IncompatibleError: the studies have no tags.
+        """
+        if targets.tags is None:
+            raise IncompatibleError(
+                "co_attention without tags: it learns tags beside the words; set decoder.tags to labels that the "
+                "data has"
+            )
+        told = self.split(targets)
+        plan = self.plan(features, int(told.place.max()) + 1 if len(told.place) else 1)
+        log_probs = self.words(plan.told(told.study, told.place), told.token_ids)
+        stop = (plan.stop[told.study, told.place], told.last.to(plan.stop.dtype))
+        written = torch.zeros_like(plan.stop)
+        written[told.study, told.place] = 1.0
+        assert plan.attention is not None  # made by `plan`
+        over_tags = torch.einsum("bsm,bs->bm", plan.extra["tag_attention"], written)
+        return Taught(
+            log_probs=log_probs[told.mask],
+            words=told.token_ids[:, 1:][told.mask],
+            stop=stop,
+            tags=(plan.extra["tags"], targets.tags / targets.tags.sum(dim=1, keepdim=True).clamp_min(1.0)),
+            attention={
+                "patches": (torch.einsum("bsn,bs->bn", plan.attention, written), features.mask),
+                "tags": (over_tags, torch.ones_like(over_tags, dtype=torch.bool)),
+            },
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class _Trace:
+    """What each sentence gave, in lists of `[B, …]`."""
+
+    topics: list[Tensor]
+    stops: list[Tensor]
+    at_patches: list[Tensor]
+    at_tags: list[Tensor]
+
+    def add(self, topic: Tensor, stop: Tensor, at_patches: Tensor, at_tags: Tensor) -> None:
+        """One more sentence."""
+        self.topics.append(topic)
+        self.stops.append(stop)
+        self.at_patches.append(at_patches)
+        self.at_tags.append(at_tags)
+
+    def plan(self, tags: Tensor, kept: Tensor) -> Plan:
+        """The plan, with log-probabilities `tags [B, L]`, `kept_tags [B, M]` and `tag_attention [B, S, M]`."""
+        return Plan(
+            topics=torch.stack(self.topics, dim=1),
+            stop=torch.stack(self.stops, dim=1),
+            attention=torch.stack(self.at_patches, dim=1),
+            extra={"tags": tags, "kept_tags": kept, "tag_attention": torch.stack(self.at_tags, dim=1)},
+        )

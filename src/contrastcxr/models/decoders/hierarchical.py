@@ -1,0 +1,205 @@
+"""What the decoders share that plan a report sentence by sentence and let a word LSTM write each sentence.
+
+The sentence level never hears which words were chosen, so all topics of a report are known before its first word,
+and the sentences of all studies are written together.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor, nn
+
+from contrastcxr.models.blocks.sentences import SentenceTokens, join_sentences, split_sentences
+from contrastcxr.models.decoders.base import Generated, ReportDecoder, Search, Targets, Taught
+from contrastcxr.models.decoders.word_lstm import Told, WordLstm
+from contrastcxr.models.features import VisualFeatures
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What a decoder is going to write about.
+
+    Attributes:
+        topics: `[B, S, e]`.
+        stop: logits `[B, S]` of "this is the last sentence".
+        attention: `[B, S, N]` over the patches; None where a decoder looks at no patch.
+        abnormal: logits `[B, S]` of "this sentence names an abnormality"; None where nobody asks.
+        shift: `[B, e]`, added to every word vector; None for nothing.
+        extra: further tensors to teach with or to show, by name; the first dimension is B.
+    """
+
+    topics: Tensor
+    stop: Tensor
+    attention: Tensor | None = None
+    abnormal: Tensor | None = None
+    shift: Tensor | None = None
+    extra: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def told(self, study: Tensor, place: Tensor) -> Told:
+        """What the word LSTM is told of the sentences at `place [K]` of `study [K]`."""
+        return Told(self.topics[study, place], None if self.shift is None else self.shift[study])
+
+
+class HierarchicalDecoder(ReportDecoder):
+    """A sentence level that plans, and a word level that writes.
+
+    A report is split after each end mark into at most S sentences of at most so many tokens. The stop target is 1
+    at the last sentence; when reading, the report ends with the first sentence whose stop probability passes .5.
+    The search runs inside each sentence (beams of one sentence never meet those of another).
+
+    Args:
+        vocabulary: V.
+        width: d of the features.
+        sentence_end: id of the mark that ends a sentence.
+        end_of_report: id of EOS.
+        sentences: S, the most sentences of a report (code of SentSAT+KG).
+        words: the most tokens of a sentence, its mark included (code of SentSAT+KG).
+    """
+
+    words: WordLstm
+
+    def __init__(
+        self, vocabulary: int, width: int, *, sentence_end: int, end_of_report: int, sentences: int, words: int
+    ) -> None:
+        super().__init__(vocabulary, width)
+        self.sentence_end = sentence_end
+        self.end_of_report = end_of_report
+        self.max_sentences = sentences
+        self.max_words = words
+
+    @abstractmethod
+    def plan(self, features: VisualFeatures, sentences: int) -> Plan:
+        """The topics of the first `sentences` sentences."""
+
+    def teach(self, features: VisualFeatures, targets: Targets) -> Taught:
+        """The words of each sentence, where to stop, and what else the plan says."""
+        told = self.split(targets)
+        plan = self.plan(features, int(told.place.max()) + 1 if len(told.place) else 1)
+        log_probs = self.words(plan.told(told.study, told.place), told.token_ids)  # [K, T, V]
+        stop = (plan.stop[told.study, told.place], told.last.to(plan.stop.dtype))
+        return Taught(log_probs=log_probs[told.mask], words=told.token_ids[:, 1:][told.mask], stop=stop)
+
+    def split(self, targets: Targets) -> SentenceTokens:
+        """The sentences of the reports."""
+        return split_sentences(
+            targets.token_ids,
+            targets.mask,
+            end=self.sentence_end,
+            eos=self.end_of_report,
+            sentences=self.max_sentences,
+            words=self.max_words,
+        )
+
+    def write(self, features: VisualFeatures, search: Search) -> Generated:
+        """Plan, write all sentences of all studies together, put them one after another."""
+        plan = self.plan(features, self.max_sentences)
+        count = planned_sentences(plan.stop)  # [B]
+        study, place = _planned(count)
+        found = self._with_marks(self.sentences(plan, study, place, search))
+        joined = join_sentences(
+            found.token_ids, found.lengths, study, studies=len(count), room=search.max_tokens - 1, pad=search.pad
+        )
+        attention = None
+        if plan.attention is not None:
+            each = plan.attention[study, place][joined.sentence]  # [B, T, N]
+            attention = each * _before(joined.lengths, each.shape[1]).unsqueeze(-1)
+        total = torch.zeros(len(count), device=study.device).index_add(0, study, found.log_probs.float())
+        whole = torch.zeros_like(count).index_add(0, study, found.lengths) == joined.lengths
+        return Generated(
+            token_ids=joined.token_ids,
+            lengths=joined.lengths,
+            log_probs=total + stop_log_prob(plan.stop, count),
+            ended=whole & (torch.sigmoid(plan.stop) > 0.5).any(dim=1),
+            attention=attention,
+            plan=shown(plan, count),
+        )
+
+    def sentences(self, plan: Plan, study: Tensor, place: Tensor, search: Search) -> Generated:
+        """The words of the sentences at `place [K]` of `study [K]`."""
+        return search(
+            self.words,
+            plan.told(study, place),
+            end=self.sentence_end,
+            max_tokens=self.max_words,
+            study=study,
+        )
+
+    def _with_marks(self, found: Generated) -> Generated:
+        """The sentences with their end marks; one without a word stays without a mark."""
+        room = found.token_ids.new_full((len(found.token_ids), 1), self.sentence_end)
+        ids = torch.cat([found.token_ids, room], dim=1)
+        marked = found.ended & (found.lengths > 0)
+        row = marked.nonzero().squeeze(1)
+        ids[row, found.lengths[row]] = self.sentence_end
+        return replace(found, token_ids=ids, lengths=found.lengths + marked.long())
+
+
+def merged(parts: Sequence[tuple[Tensor, Generated]], *, rows: int, pad: int) -> Generated:
+    """One answer of `rows` rows from the answers of some of them each, with the rows they are."""
+    longest = max(found.token_ids.shape[1] for _, found in parts)
+    ids = parts[0][1].token_ids.new_full((rows, longest), pad)
+    lengths = parts[0][1].lengths.new_zeros(rows)
+    log_probs = parts[0][1].log_probs.new_zeros(rows)
+    ended = parts[0][1].ended.new_zeros(rows)
+    for row, found in parts:
+        ids[row, : found.token_ids.shape[1]] = found.token_ids
+        lengths[row], log_probs[row], ended[row] = found.lengths, found.log_probs, found.ended
+    return Generated(ids, lengths, log_probs, ended, attention=None)
+
+
+def planned_sentences(stop: Tensor) -> Tensor:
+    """How many sentences `[B]` are written: up to the first whose stop probability passes .5, or all S."""
+    ends = torch.sigmoid(stop) > 0.5  # [B, S]
+    first = ends.long().argmax(dim=1) + 1
+    return torch.where(ends.any(dim=1), first, stop.shape[1])
+
+
+def stop_log_prob(stop: Tensor, count: Tensor) -> Tensor:
+    """`[B]`: log-probability of going on up to sentence `count [B]` and of stopping there."""
+    place = torch.arange(stop.shape[1], device=stop.device).expand_as(stop)
+    here = count.unsqueeze(1) - 1
+    each = torch.where(place == here, nn.functional.logsigmoid(stop), nn.functional.logsigmoid(-stop))
+    return each.masked_fill(place > here, 0.0).float().sum(dim=1)
+
+
+def shown(plan: Plan, count: Tensor) -> dict[str, Tensor]:
+    """What a reading shows of a plan: sentences, where it would have stopped, normal or not, and the rest."""
+    shares = {"stop": torch.sigmoid(plan.stop.float())}
+    if plan.abnormal is not None:
+        shares["abnormal"] = torch.sigmoid(plan.abnormal.float())
+    return {"sentences": count, **shares, **plan.extra}
+
+
+def _planned(count: Tensor) -> tuple[Tensor, Tensor]:
+    """Study and place `[K]` of each planned sentence, study by study."""
+    steps = torch.arange(int(count.max()), device=count.device)
+    study, place = (steps < count.unsqueeze(1)).nonzero().unbind(dim=1)
+    return study, place
+
+
+def _before(lengths: Tensor, T: int) -> Tensor:
+    return torch.arange(T, device=lengths.device) < lengths.unsqueeze(1)
+
+
+class StopGate(nn.Module):
+    """`softmax(W_stop tanh(W_1 h_{s-1} + W_2 h_s))`, two-way (after Jing 2018), as one logit: their difference.
+
+    Args:
+        hidden: width of the sentence state.
+    """
+
+    def __init__(self, hidden: int) -> None:
+        super().__init__()
+        self.before = nn.Linear(hidden, hidden)
+        self.now = nn.Linear(hidden, hidden, bias=False)
+        self.choice = nn.Linear(hidden, 2)
+
+    def forward(self, before: Tensor, now: Tensor) -> Tensor:
+        """The logit `[B]` of stopping, from `h_{s-1}` and `h_s`, `[B, h]` each."""
+        go, stop = self.choice(torch.tanh(self.before(before) + self.now(now))).unbind(dim=-1)
+        logit: Tensor = stop - go
+        return logit

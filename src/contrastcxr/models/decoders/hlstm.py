@@ -1,0 +1,215 @@
+"""HLSTM (after Krause 2017, Jing 2018) and its dual writer (after Harzig 2019); paper A, Table 1."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from contrastcxr.errors import IncompatibleError
+from contrastcxr.models.blocks.additive_attention import AdditiveAttention
+from contrastcxr.models.blocks.sentences import SentenceTokens
+from contrastcxr.models.decoders.base import Generated, Search, Targets, Taught
+from contrastcxr.models.decoders.hierarchical import HierarchicalDecoder, Plan, StopGate, merged
+from contrastcxr.models.decoders.word_lstm import WordLstm
+from contrastcxr.models.features import VisualFeatures
+
+
+class HlstmDecoder(HierarchicalDecoder):
+    """A sentence LSTM fed `v̂` at every step; `p_stop = σ(w^T h_s)`, topic `t_s = W_2 ReLU(W_1 h_s)`.
+
+    `h = c = 0` at the start. Paper A has no attention here. Krause pools regions, `max_i ReLU(W v_i)`, in place of
+    `v̂`: `pool="max"`. The word LSTM is fed the topic, BOS, words.
+
+    Args:
+        vocabulary: V.
+        width: d of the features.
+        sentence_end: id of the mark that ends a sentence.
+        end_of_report: id of EOS.
+        embedding: width of a word vector and of a topic; None takes d.
+        hidden: width of both LSTMs; None takes d.
+        layers: of the word LSTM (° two).
+        pool: `mean` is `v̂`, `max` is Krause's.
+        sentences: the most sentences of a report.
+        words: the most tokens of a sentence.
+        dropout: before the output layer.
+    """
+
+    def __init__(
+        self,
+        vocabulary: int,
+        width: int = 512,
+        *,
+        sentence_end: int,
+        end_of_report: int = 2,
+        embedding: int | None = None,
+        hidden: int | None = None,
+        layers: int = 2,
+        pool: str = "mean",
+        sentences: int = 10,
+        words: int = 30,
+        dropout: float = 0.5,
+    ) -> None:
+        super().__init__(
+            vocabulary,
+            width,
+            sentence_end=sentence_end,
+            end_of_report=end_of_report,
+            sentences=sentences,
+            words=words,
+        )
+        embedding, hidden = embedding or width, hidden or width
+        self.region = nn.Linear(width, width) if pool == "max" else None
+        self.sentence_lstm = nn.LSTMCell(width, hidden)
+        self.stop = nn.Linear(hidden, 1)
+        self.topic = nn.Sequential(nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, embedding))
+        self.words = WordLstm(vocabulary, embedding=embedding, hidden=hidden, layers=layers, dropout=dropout)
+
+    def plan(self, features: VisualFeatures, sentences: int) -> Plan:
+        """Topics from the global feature alone."""
+        told, state, all_hidden = self._pooled(features), None, []
+        for _ in range(sentences):
+            state = self.sentence_lstm(told, state)
+            all_hidden.append(state[0])
+        hidden = torch.stack(all_hidden, dim=1)  # [B, S, h]
+        return Plan(topics=self.topic(hidden), stop=self.stop(hidden).squeeze(-1))
+
+    def _pooled(self, features: VisualFeatures) -> Tensor:
+        if self.region is None:
+            return features.pooled
+        regions = torch.relu(self.region(features.patches)).masked_fill(~features.mask.unsqueeze(-1), 0.0)
+        return regions.amax(dim=1)
+
+
+class DualHlstmDecoder(HierarchicalDecoder):
+    """Two word LSTMs, one for normal and one for abnormal sentences; attention plans, a flag chooses the writer.
+
+    `c_s = attn(h_{s-1}; V)`, `h_s = LSTM(c_s)`, `t_s = tanh(W_h h_s + W_c c_s)`, `p_abn = σ(w^T tanh(W t_s))`; the
+    writers share one embedding and have their own output layers. Training routes each sentence by its true flag,
+    reading by `p_abn > .5`. Flags are the labeler's (ours; Harzig used annotated sentences °).
+
+    Args:
+        vocabulary: V.
+        width: d of the features.
+        sentence_end: id of the mark that ends a sentence.
+        end_of_report: id of EOS.
+        embedding: width of a word vector and of a topic; None takes d.
+        hidden: width of all LSTMs and of the attention; None takes d.
+        sentences: the most sentences of a report.
+        words: the most tokens of a sentence.
+        dropout: before the output layers.
+    """
+
+    def __init__(
+        self,
+        vocabulary: int,
+        width: int = 512,
+        *,
+        sentence_end: int,
+        end_of_report: int = 2,
+        embedding: int | None = None,
+        hidden: int | None = None,
+        sentences: int = 10,
+        words: int = 30,
+        dropout: float = 0.5,
+    ) -> None:
+        super().__init__(
+            vocabulary,
+            width,
+            sentence_end=sentence_end,
+            end_of_report=end_of_report,
+            sentences=sentences,
+            words=words,
+        )
+        embedding, hidden = embedding or width, hidden or width
+        self.hidden = hidden
+        self.attention = AdditiveAttention(hidden, width, hidden)
+        self.sentence_lstm = nn.LSTMCell(width, hidden)
+        self.topic_of_hidden = nn.Linear(hidden, embedding)
+        self.topic_of_context = nn.Linear(width, embedding, bias=False)
+        self.stop = StopGate(hidden)
+        self.abnormal = nn.Sequential(nn.Linear(embedding, hidden), nn.Tanh(), nn.Linear(hidden, 1))
+        self.words = WordLstm(vocabulary, embedding=embedding, hidden=hidden, dropout=dropout)
+        self.abnormal_words = WordLstm(
+            vocabulary, embedding=embedding, hidden=hidden, dropout=dropout, words=self.words.embedding
+        )
+
+    def plan(self, features: VisualFeatures, sentences: int) -> Plan:
+        """Topics, each with its look at the patches and its flag."""
+        seen = self.attention.attendable(features)
+        hidden = features.pooled.new_zeros(features.studies, self.hidden)
+        cell, topics, stops, attention = hidden, [], [], []
+        for _ in range(sentences):
+            before = hidden
+            context, weights = self.attention(before, seen)
+            hidden, cell = self.sentence_lstm(context, (hidden, cell))
+            topics.append(torch.tanh(self.topic_of_hidden(hidden) + self.topic_of_context(context)))
+            stops.append(self.stop(before, hidden))
+            attention.append(weights)
+        planned = torch.stack(topics, dim=1)  # [B, S, e]
+        return Plan(
+            topics=planned,
+            stop=torch.stack(stops, dim=1),
+            attention=torch.stack(attention, dim=1),
+            abnormal=self.abnormal(planned).squeeze(-1),
+        )
+
+    def teach(self, features: VisualFeatures, targets: Targets) -> Taught:
+        """As every hierarchical decoder, and whether each sentence names an abnormality.
+
+        Raises:
+            IncompatibleError: nobody has said which sentences do.
+        """
+        flags = _flags(targets)
+        told = self.split(targets)
+        plan = self.plan(features, int(told.place.max()) + 1 if len(told.place) else 1)
+        abnormal = flags[told.study, told.place]  # [K]
+        log_probs, words = self._routed(plan, told, abnormal)
+        assert plan.abnormal is not None  # made above
+        stop = plan.stop[told.study, told.place]
+        said = plan.abnormal[told.study, told.place]
+        return Taught(
+            log_probs=log_probs,
+            words=words,
+            stop=(stop, told.last.to(stop.dtype)),
+            abnormal=(said, abnormal.to(said.dtype)),
+        )
+
+    def _routed(self, plan: Plan, told: SentenceTokens, abnormal: Tensor) -> tuple[Tensor, Tensor]:
+        """The words of all sentences, each forced through the writer of its flag."""
+        all_log_probs, all_words = [], []
+        for writer, rows in ((self.words, ~abnormal), (self.abnormal_words, abnormal)):
+            row = rows.nonzero().squeeze(1)
+            if len(row) == 0:
+                continue
+            ids, mask = told.token_ids[row], told.mask[row]
+            log_probs = writer(plan.told(told.study[row], told.place[row]), ids)
+            all_log_probs.append(log_probs[mask])
+            all_words.append(ids[:, 1:][mask])
+        return torch.cat(all_log_probs), torch.cat(all_words)
+
+    def sentences(self, plan: Plan, study: Tensor, place: Tensor, search: Search) -> Generated:
+        """The words of each sentence from the writer that its flag chooses."""
+        assert plan.abnormal is not None  # made by `plan`
+        abnormal = torch.sigmoid(plan.abnormal[study, place]) > 0.5
+        parts = []
+        for writer, chosen in ((self.words, ~abnormal), (self.abnormal_words, abnormal)):
+            row = chosen.nonzero().squeeze(1)
+            if len(row):
+                found = search(
+                    writer,
+                    plan.told(study[row], place[row]),
+                    end=self.sentence_end,
+                    max_tokens=self.max_words,
+                    study=study[row],
+                )
+                parts.append((row, found))
+        return merged(parts, rows=len(study), pad=search.pad)
+
+
+def _flags(targets: Targets) -> Tensor:
+    if targets.abnormal is None:
+        raise IncompatibleError(
+            "hlstm_dual without sentence flags: it learns which sentences name an abnormality; "
+            "train it on reports that the labeler can read, or choose hlstm"
+        )
+    return targets.abnormal

@@ -1,0 +1,61 @@
+"""Up-Down: one LSTM decides where to look, another what to say (after Anderson 2018; paper A, Table 1)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from contrastcxr.models.blocks.additive_attention import AdditiveAttention
+from contrastcxr.models.decoders.recurrent import Looked, RecurrentDecoder, RecurrentState
+from contrastcxr.models.features import VisualFeatures
+
+
+class UpDownDecoder(RecurrentDecoder):
+    """`h¹_t = LSTM_1([h²_{t-1}; v̂; E w_t])`, `u_t = attn(h¹_t; V)`, `h²_t = LSTM_2([u_t; h¹_t])`,
+    `p = softmax(W_o h²_t)`.
+
+    All states start at 0. The patches stand in for Anderson's detected regions, as in paper A.
+
+    Args:
+        vocabulary: V.
+        width: d of the features.
+        embedding: width of a word vector; None takes d.
+        hidden: width of both LSTMs; None takes d.
+        attention: width inside the attention; None takes d.
+        dropout: before the output layer.
+    """
+
+    def __init__(
+        self,
+        vocabulary: int,
+        width: int = 512,
+        *,
+        embedding: int | None = None,
+        hidden: int | None = None,
+        attention: int | None = None,
+        dropout: float = 0.5,
+    ) -> None:
+        embedding, hidden = embedding or width, hidden or width
+        super().__init__(vocabulary, width, embedding=embedding, dropout=dropout)
+        self.hidden = hidden
+        self.attention_lstm = nn.LSTMCell(hidden + width + embedding, hidden)
+        self.attention = AdditiveAttention(hidden, width, attention or width)
+        self.language_lstm = nn.LSTMCell(width + hidden, hidden)
+        self.output = nn.Linear(hidden, vocabulary)
+
+    def start(self, features: VisualFeatures) -> RecurrentState:
+        """Zeros, and `v̂`, which the first LSTM sees at every word."""
+        zeros = features.pooled.new_zeros(features.studies, self.hidden)
+        return RecurrentState(self.attention.attendable(features), (zeros, zeros, zeros, zeros, features.pooled))
+
+    def look(self, word: Tensor, state: RecurrentState) -> Looked:
+        """Take in the word, look, then think of what was seen."""
+        hidden1, cell1, hidden2, cell2, pooled = state.vectors
+        hidden1, cell1 = self.attention_lstm(torch.cat([hidden2, pooled, word], dim=-1), (hidden1, cell1))
+        seen, weights = self.attention(hidden1, state.seen)
+        hidden2, cell2 = self.language_lstm(torch.cat([seen, hidden1], dim=-1), (hidden2, cell2))
+        return Looked(hidden2, state.after(hidden1, cell1, hidden2, cell2, pooled), weights)
+
+    def log_probs(self, answer: Tensor) -> Tensor:
+        """Log-probabilities `[..., V]` from `h²_t [..., h]`."""
+        return torch.log_softmax(self.output(self.dropout(answer)).float(), dim=-1)

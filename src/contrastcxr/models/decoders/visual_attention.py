@@ -1,0 +1,72 @@
+"""Show, Attend and Tell: soft attention before each word (after Xu 2015; paper A, Table 1; `ST` of paper C)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from contrastcxr.models.blocks.additive_attention import AdditiveAttention
+from contrastcxr.models.decoders.base import Targets, Taught
+from contrastcxr.models.decoders.recurrent import Looked, RecurrentDecoder, RecurrentState, coverage, taught
+from contrastcxr.models.features import VisualFeatures
+
+
+class VisualAttentionDecoder(RecurrentDecoder):
+    """`z_t = β_t attn(h_{t-1}; V)`, `h_t = LSTM([E w_{t-1}; z_t])`,
+    `p ∝ exp(W_o (E w_{t-1} + W_h h_t + W_z z_t))`.
+
+    `β_t = σ(w_β^T h_{t-1})` is a scalar gate; `h_0 = tanh(W v̂)` and `c_0 = tanh(W' v̂)`. Its attention is kept
+    doubly stochastic in training: every patch should be looked at about once (`losses.taught`).
+
+    Args:
+        vocabulary: V.
+        width: d of the features.
+        embedding: width of a word vector; None takes d.
+        hidden: width of the LSTM and of the attention; None takes d.
+        dropout: before the output layer.
+    """
+
+    def __init__(
+        self,
+        vocabulary: int,
+        width: int = 512,
+        *,
+        embedding: int | None = None,
+        hidden: int | None = None,
+        dropout: float = 0.5,
+    ) -> None:
+        embedding, hidden = embedding or width, hidden or width
+        super().__init__(vocabulary, width, embedding=embedding, dropout=dropout)
+        self.first_hidden = nn.Linear(width, hidden)
+        self.first_cell = nn.Linear(width, hidden)
+        self.attention = AdditiveAttention(hidden, width, hidden)
+        self.gate = nn.Linear(hidden, 1)
+        self.lstm = nn.LSTMCell(embedding + width, hidden)
+        self.from_hidden = nn.Linear(hidden, embedding)
+        self.from_patches = nn.Linear(width, embedding)
+        self.output = nn.Linear(embedding, vocabulary)
+
+    def start(self, features: VisualFeatures) -> RecurrentState:
+        """The state before BOS, made of `v̂`."""
+        first = (torch.tanh(layer(features.pooled)) for layer in (self.first_hidden, self.first_cell))
+        return RecurrentState(self.attention.attendable(features), tuple(first))
+
+    def look(self, word: Tensor, state: RecurrentState) -> Looked:
+        """Look with the state so far, then take in the word and what was seen."""
+        hidden, cell = state.vectors
+        seen, weights = self.attention(hidden, state.seen)
+        seen = torch.sigmoid(self.gate(hidden)) * seen  # [R, d]
+        hidden, cell = self.lstm(torch.cat([word, seen], dim=-1), (hidden, cell))
+        deep = word + self.from_hidden(hidden) + self.from_patches(seen)  # [R, e]
+        return Looked(deep, state.after(hidden, cell), weights)
+
+    def log_probs(self, answer: Tensor) -> Tensor:
+        """Log-probabilities `[..., V]` from the deep output `[..., e]`."""
+        return torch.log_softmax(self.output(self.dropout(answer)).float(), dim=-1)
+
+    def teach(self, features: VisualFeatures, targets: Targets) -> Taught:
+        """The real words, and how much attention each patch got over them."""
+        log_probs, attention = self._force(features, targets.token_ids)
+        return replace(taught(log_probs, targets), attention=coverage(attention, targets, features))

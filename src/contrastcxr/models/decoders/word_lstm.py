@@ -1,0 +1,125 @@
+"""An LSTM that is told one vector and then writes words: a report from an image, or a sentence from a topic."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from contrastcxr.models.decoders.base import StepOutput
+
+
+@dataclass(frozen=True, eq=False)
+class Told:
+    """What a `WordLstm` is told before BOS.
+
+    Attributes:
+        first: `[R, e]`, fed before the first word.
+        shift: `[R, e]`, added to every word vector; None for nothing.
+    """
+
+    first: Tensor
+    shift: Tensor | None = None
+
+    def select(self, index: Tensor) -> Told:
+        """The rows `index [R']`."""
+        return Told(self.first[index], None if self.shift is None else self.shift[index])
+
+
+@dataclass(frozen=True, eq=False)
+class LstmState:
+    """Hidden state and cell of a stack of LSTM layers, each `[layers, R, hidden]`, and what shifts the words."""
+
+    hidden: Tensor
+    cell: Tensor
+    shift: Tensor | None = None
+
+    @property
+    def rows(self) -> int:
+        """Number of rows R."""
+        return self.hidden.shape[1]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the rows are."""
+        return self.hidden.device
+
+    def select(self, index: Tensor) -> LstmState:
+        """The rows `index [R']`."""
+        shift = None if self.shift is None else self.shift.index_select(0, index)
+        return LstmState(self.hidden.index_select(1, index), self.cell.index_select(1, index), shift)
+
+
+class WordLstm(nn.Module):
+    """`x_{-1}` is told, `x_t = E w_t + b`, `h_t = LSTM(x_t)`, `p = softmax(W_o h_t)`; `h = c = 0` at the start.
+
+    What is answered to the first vector is not scored.
+
+    Args:
+        vocabulary: V.
+        embedding: width e of a word vector.
+        hidden: width of the LSTM.
+        layers: of the LSTM.
+        dropout: before the output layer.
+        words: the word embedding to share with another one; None for an own one.
+    """
+
+    def __init__(
+        self,
+        vocabulary: int,
+        *,
+        embedding: int,
+        hidden: int,
+        layers: int = 1,
+        dropout: float = 0.5,
+        words: nn.Embedding | None = None,
+    ) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(vocabulary, embedding) if words is None else None
+        # In a tuple, so that shared weights are registered, saved and counted once, where they belong.
+        self._shared = (words,)
+        self.lstm = nn.LSTM(embedding, hidden, layers, batch_first=True)
+        self.dropout = nn.Dropout(dropout)
+        self.output = nn.Linear(hidden, vocabulary)
+
+    def forward(self, told: Told, token_ids: Tensor) -> Tensor:
+        """Log-probabilities `[R, T-1, V]` of `token_ids[:, 1:]`, where `token_ids [R, T]` starts with BOS."""
+        words = self._words(token_ids[:, :-1], told.shift)  # [R, T-1, e]
+        hidden, _ = self._run(torch.cat([told.first.unsqueeze(1), words], dim=1))
+        return self._log_probs(hidden[:, 1:])
+
+    def start(self, told: Told) -> LstmState:
+        """The state after the first vector."""
+        _, (hidden, cell) = self._run(told.first.unsqueeze(1))
+        return LstmState(hidden, cell, told.shift)
+
+    def step(self, token_ids: Tensor, state: LstmState) -> StepOutput:
+        """One LSTM step on `token_ids [R]`."""
+        words = self._words(token_ids.unsqueeze(1), state.shift)
+        answer, (hidden, cell) = self._run(words, (state.hidden, state.cell))
+        return StepOutput(self._log_probs(answer.squeeze(1)), LstmState(hidden, cell, state.shift))
+
+    def vectors(self, token_ids: Tensor) -> Tensor:
+        """`E w`, `[..., e]` of `token_ids [...]`."""
+        embedding = self._shared[0] if self.embedding is None else self.embedding
+        assert embedding is not None  # one of the two
+        words: Tensor = embedding(token_ids)
+        return words
+
+    def _words(self, token_ids: Tensor, shift: Tensor | None) -> Tensor:
+        words = self.vectors(token_ids)
+        return words if shift is None else words + shift.unsqueeze(1)
+
+    def _run(
+        self, inputs: Tensor, state: tuple[Tensor, Tensor] | None = None
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """The LSTM in the precision of its weights: CPUs without bfloat16 units have no LSTM under autocast."""
+        with torch.autocast(inputs.device.type, enabled=False):
+            inputs = inputs.to(next(self.lstm.parameters()).dtype)
+            answer: tuple[Tensor, tuple[Tensor, Tensor]] = self.lstm(inputs, state)
+        return answer
+
+    def _log_probs(self, hidden: Tensor) -> Tensor:
+        logits = self.output(self.dropout(hidden))
+        return torch.log_softmax(logits.float(), dim=-1)
