@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from mini_data import MiniSource, mini_config, mini_study
@@ -13,10 +13,16 @@ from pydantic import BaseModel
 
 from contrastcxr import config as config_module
 from contrastcxr.config import SystemConfig
+from contrastcxr.config.decoders import AnyDecoder
 from contrastcxr.decode.search import GenerationSettings
 from contrastcxr.read.reader import Reader
 from contrastcxr.train import run
 
+SMALL: dict[str, dict[str, Any]] = {
+    "co_attention": {"tags": "phantom"},
+    "r2gen": {"layers": 1, "heads": 2, "feed_forward": 8, "memory_heads": 2},
+    "transformer": {"layers": 1, "heads": 2, "feed_forward": 8},
+}
 Seen = set[tuple[str, str]]
 CONFIG = str(Path(config_module.__file__).parent)
 PACKAGE = str(Path(CONFIG).parent)
@@ -75,12 +81,15 @@ def small(name: str) -> list[Any]:
 
 
 def systems() -> list[SystemConfig]:
-    """A frozen encoder under nic, a trained one under the transformer with every contrast option."""
+    """A frozen encoder under every decoder, a trained one under the transformer with every option of contrast."""
     train = {"batch_size": 4, "epochs": 1, "monitor": "loss", "precision": "fp32"}
     encoder = {"name": "test_efficientnet", "weights": "random"}
     contrast = {"repeats": 2, "patches": True, "stages": [0], "pool": {"size": 2, "patches": 3}}
     transformer = {"kind": "transformer", "layers": 1, "heads": 2, "feed_forward": 8}
+    short = {"train": train, "generate": {"method": "greedy", "max_tokens": 4}, "contrast": None}
+    kinds = [str(part.model_fields["kind"].default) for part in get_args(AnyDecoder)]
     return [
+        *(mini_config(decoder={"kind": kind, **SMALL.get(kind, {})}, **short) for kind in kinds if kind != "nic"),
         mini_config(train=train, generate={"method": "beam", "max_tokens": 4, "block_trigrams": True}),
         mini_config(
             train={**train, "epochs": 2},

@@ -1,4 +1,4 @@
-"""What a study's labels ask of a finding head, and where they say nothing."""
+"""What a study asks of a model beside its words: labels, tags, which sentences are abnormal; and what it tells."""
 
 from __future__ import annotations
 
@@ -9,7 +9,12 @@ from torch import Tensor
 
 from contrastcxr.data.authors import COMPLETE, label_reading
 from contrastcxr.form import Reading, Study
+from contrastcxr.text.labeler import Labeler
+from contrastcxr.text.tokenizer import Tokenizer
 from contrastcxr.vocab.labels import NO_FINDING, SUPPORT_DEVICES, to_chexpert
+
+INDICATION_TOKENS = 40
+"""Words of an indication that are read."""
 
 
 def finding_targets(study: Study, labels: Sequence[str]) -> tuple[Tensor, Tensor]:
@@ -40,3 +45,33 @@ def _denied_by_silence(reading: Reading, label: str) -> bool:
         return True
     listed = COMPLETE.get(reading.author.name, ())
     return label in listed or label in {to_chexpert(name) for name in listed}
+
+
+def tag_targets(study: Study, tags: Sequence[str]) -> Tensor:
+    """Return `[L]`, 1 for each tag that the study is known to have, else 0."""
+    targets, known = finding_targets(study, tags)
+    return torch.where(known, targets, 0.0)
+
+
+def indication_ids(study: Study, tokenizer: Tokenizer) -> Tensor:
+    """Return the token ids `[T]` of a study's indication, without BOS and EOS; empty where it has none."""
+    return torch.tensor(
+        tokenizer.encode(study.indication, max_tokens=INDICATION_TOKENS + 2)[1:-1], dtype=torch.int64
+    )
+
+
+def abnormal_sentences(token_ids: Sequence[int], tokenizer: Tokenizer, labeler: Labeler) -> Tensor:
+    """Return `[S]` bool: whether the labeler finds anything present or uncertain in each sentence of a report.
+
+    Sentences are what `.` ends, as the decoders split them; "No Finding" does not count (ours, MODELS section 3).
+    """
+    body = list(token_ids[1:-1])
+    borders = [place + 1 for place, token in enumerate(body) if token == tokenizer.id_of(".")]
+    if body and (not borders or borders[-1] < len(body)):
+        borders.append(len(body))
+    sentences = [tokenizer.decode(body[a:b]) for a, b in zip([0, *borders], borders, strict=False)]
+    return torch.tensor([_names_abnormality(sentence, labeler) for sentence in sentences], dtype=torch.bool)
+
+
+def _names_abnormality(sentence: str, labeler: Labeler) -> bool:
+    return any(f.status in ("present", "uncertain") and f.name != NO_FINDING for f in labeler.label(sentence))

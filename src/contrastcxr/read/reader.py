@@ -20,6 +20,7 @@ from contrastcxr.checkpoint import find_checkpoint, load_checkpoint
 from contrastcxr.data.batch import Batch, Sample, collate, prepare
 from contrastcxr.data.pixels import Picture, original
 from contrastcxr.data.quality.measures import GreyValues, Pictures, QualityReference, grey_values, thumbnails
+from contrastcxr.data.targets import indication_ids
 from contrastcxr.data.transforms import Preprocess
 from contrastcxr.decode.search import GenerationSettings
 from contrastcxr.errors import IncompatibleError, UnknownNameError
@@ -170,7 +171,10 @@ class Reader:
         for start in range(0, len(studies), self.batch_size):
             part = studies[start : start + self.batch_size]
             prepared = [_prepared(study, self.preprocess, self.max_views) for study in part]
-            batch = collate([sample for sample, _ in prepared])
+            batch = collate(
+                [self._told(study, sample) for study, (sample, _) in zip(part, prepared, strict=True)],
+                pad=self.tokenizer.special.pad,
+            )
             for row, (reading, pooled) in enumerate(self._read(batch, evidence)):
                 greys, small = prepared[row][1], _thumbnails(batch, row)
                 pictures = Pictures(greys, small, pooled[: len(greys)])
@@ -226,8 +230,19 @@ class Reader:
             assert batch.images is not None  # a batch holds one of the two
             raw = self.system.encode(batch.images.to(_own_dtype(self.system)))
         return raw, self.system.features(
-            raw=raw, view_mask=batch.view_mask, patient_ids=batch.patient_ids, positions=batch.positions
+            raw=raw,
+            view_mask=batch.view_mask,
+            patient_ids=batch.patient_ids,
+            positions=batch.positions,
+            indication=batch.indication_ids,
+            indication_mask=batch.indication_mask,
         )
+
+    def _told(self, study: Study, sample: Sample) -> Sample:
+        """The sample with the study's indication, for a decoder that reads it."""
+        if not self.system.decoder.reads_indication:
+            return sample
+        return replace(sample, indication_ids=indication_ids(study, self.tokenizer))
 
     def _probabilities(self, features: VisualFeatures) -> list[tuple[float, ...]]:
         head = self.system.finding_head

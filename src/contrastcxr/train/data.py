@@ -19,6 +19,7 @@ from contrastcxr.data.transforms import Preprocess
 from contrastcxr.errors import ConfigError, DatasetError
 from contrastcxr.form import Reading, Study, View
 from contrastcxr.text.tokenizer import Tokenizer
+from contrastcxr.train.asked import NOTHING_FURTHER, Asked, Further
 from contrastcxr.train.features import FeatureCache
 
 
@@ -51,17 +52,25 @@ class Target:
     token_ids: Tensor  # [T] int64, bos … eos
     finding_targets: Tensor | None = None  # [L] float
     finding_mask: Tensor | None = None  # [L] bool
+    further: Further = NOTHING_FURTHER
 
 
 def target_of(
-    study: Study, *, written: str, tokenizer: Tokenizer, max_tokens: int, labels: Sequence[str]
+    study: Study,
+    *,
+    written: str,
+    tokenizer: Tokenizer,
+    max_tokens: int,
+    labels: Sequence[str],
+    asked: Asked | None = None,
 ) -> Target:
-    """Token ids of the report and, where there is a finding head, a target per label with its mask."""
-    token_ids = torch.tensor(tokenizer.encode(written, max_tokens=max_tokens))
+    """Token ids of the report, a target and mask per label of a finding head, and what the decoder asks for."""
+    ids = tokenizer.encode(written, max_tokens=max_tokens)
+    further = asked.of(study, token_ids=ids, tokenizer=tokenizer) if asked else NOTHING_FURTHER
     if not labels:
-        return Target(token_ids)
+        return Target(torch.tensor(ids), further=further)
     targets, mask = finding_targets(study, labels)
-    return Target(token_ids, finding_targets=targets, finding_mask=mask)
+    return Target(torch.tensor(ids), finding_targets=targets, finding_mask=mask, further=further)
 
 
 class StudySamples(Dataset[Sample]):
@@ -84,6 +93,9 @@ class StudySamples(Dataset[Sample]):
             token_ids=target.token_ids,
             finding_targets=target.finding_targets,
             finding_mask=target.finding_mask,
+            indication_ids=target.further.indication_ids,
+            abnormal=target.further.abnormal,
+            tags=target.further.tags,
         )
 
 

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 
 from contrastcxr.assemble import Marks, build_system, check_pairs, head_labels, make_encoder, make_preprocess
 from contrastcxr.checkpoint import SourceNote
-from contrastcxr.config import SystemConfig
+from contrastcxr.config import MultiAttentionConfig, SystemConfig
 from contrastcxr.data.authors import label_reading
 from contrastcxr.data.batch import Batch, choose_views
 from contrastcxr.data.identity import view_key
@@ -24,6 +24,7 @@ from contrastcxr.form import Finding, Study, View
 from contrastcxr.models.encoders import Encoder
 from contrastcxr.models.system import ReportSystem
 from contrastcxr.text.tokenizer import Tokenizer
+from contrastcxr.train.asked import Asked
 from contrastcxr.train.data import (
     FromCache,
     FromPixels,
@@ -40,6 +41,7 @@ from contrastcxr.train.features import FeatureCache, Say, Unreadable, encode_vie
 from contrastcxr.train.pool import TrainingPool, make_pool
 from contrastcxr.train.studies import studies_of
 from contrastcxr.train.view_features import CachedFeatures, EncodedFeatures, ViewFeatures
+from contrastcxr.train.word_vectors import start_word_vectors
 
 EVALUATION_BATCH = 32
 
@@ -132,20 +134,23 @@ def prepare(config: SystemConfig, *, cache: Path, say: Say) -> Prepared:
     labels = head_labels(config)
     here = EncodedFeatures(encoder, preprocess, pictures or original)
     pool = _pool(config, train, here if features is None else CachedFeatures(features))
+    system = build_system(
+        config,
+        vocabulary=len(tokenizer),
+        encoder=encoder,
+        pool=pool.pool if pool else None,
+        patch_pool=pool.patches.pool if pool and pool.patches else None,
+        marks=Marks.of(tokenizer),
+        seed=config.train.seed,
+    )
+    if isinstance(config.decoder, MultiAttentionConfig) and config.decoder.word_vectors == "word2vec":
+        start_word_vectors(system.decoder, tokenizer, [_text(s, config) for s in train], seed=config.train.seed)
     return Prepared(
         config=config,
         tokenizer=tokenizer,
         labels=labels,
         preprocess=preprocess,
-        system=build_system(
-            config,
-            vocabulary=len(tokenizer),
-            encoder=encoder,
-            pool=pool.pool if pool else None,
-            patch_pool=pool.patches.pool if pool and pool.patches else None,
-            marks=Marks.of(tokenizer),
-            seed=config.train.seed,
-        ),
+        system=system,
         train=_split(train, config, tokenizer, labels),
         validation=_split(validation, config, tokenizer, labels),
         pool=pool,
@@ -206,7 +211,7 @@ def _cached(view: View, cache: FeatureCache) -> bool:
 
 def make_tokenizer(config: SystemConfig, studies: Sequence[Study]) -> Tokenizer:
     """The vocabulary of the training reports, cut to `text.max_words`."""
-    texts = [_text(study, config) for study in studies]
+    texts = [_text(study, config) for study in studies] + Asked.by(config.decoder).texts(studies)
     tokenizer = Tokenizer.train(texts, min_count=config.text.min_count)
     words = list(tokenizer)
     return tokenizer if config.text.max_words is None else Tokenizer(words[: config.text.max_words])
@@ -218,12 +223,20 @@ def _text(study: Study, config: SystemConfig) -> str:
 
 def _split(studies: Sequence[Study], config: SystemConfig, tokenizer: Tokenizer, labels: Sequence[str]) -> Split:
     reports = [_text(study, config) for study in studies]
+    asked = Asked.by(config.decoder)
     return Split(
         studies=tuple(studies),
         reports=tuple(reports),
         truths=tuple(_truth(study, config) for study in studies),
         targets=tuple(
-            target_of(s, written=text, tokenizer=tokenizer, max_tokens=config.text.max_tokens, labels=labels)
+            target_of(
+                s,
+                written=text,
+                tokenizer=tokenizer,
+                max_tokens=config.text.max_tokens,
+                labels=labels,
+                asked=asked,
+            )
             for s, text in zip(studies, reports, strict=True)
         ),
     )

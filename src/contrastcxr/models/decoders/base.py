@@ -174,7 +174,10 @@ class ReportDecoder(nn.Module, ABC):
     Attributes:
         vocabulary: V.
         width: d of the features it takes.
+        reads_indication: whether `VisualFeatures.indication` changes what it writes.
     """
+
+    reads_indication: bool = False
 
     def __init__(self, vocabulary: int, width: int) -> None:
         super().__init__()

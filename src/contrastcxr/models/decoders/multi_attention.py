@@ -67,6 +67,7 @@ class MultiAttentionDecoder(HierarchicalDecoder):
         self.stop = StopGate(hidden)
         self.words = WordLstm(vocabulary, embedding=embedding, hidden=hidden, dropout=dropout)
         self.background = Background(embedding) if background == "indication" else None
+        self.reads_indication = self.background is not None
 
     def plan(self, features: VisualFeatures, sentences: int) -> Plan:
         """Topics, each with its look at the patches, and the shift of the words."""

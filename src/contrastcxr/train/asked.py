@@ -1,0 +1,81 @@
+"""What a decoder asks of the data beside reports, and where it comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from contrastcxr.config import CoAttentionConfig, DecoderConfig, HlstmDualConfig, MultiAttentionConfig
+from contrastcxr.data.targets import abnormal_sentences, indication_ids, tag_targets
+from contrastcxr.errors import DatasetError
+from contrastcxr.form import Study
+from contrastcxr.text.labeler import Labeler
+from contrastcxr.text.tokenizer import Tokenizer
+from contrastcxr.vocab.labels import label_set
+
+
+@dataclass(frozen=True, eq=False)
+class Further:
+    """Fields of a sample that only some decoders ask for."""
+
+    indication_ids: Tensor | None = None  # [T] int64
+    abnormal: Tensor | None = None  # [S] bool
+    tags: Tensor | None = None  # [L] float
+
+
+NOTHING_FURTHER = Further()
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """What goes into the samples of a decoder.
+
+    Attributes:
+        tags: names of the tags it predicts.
+        indication: whether it reads the indication.
+        labeler: says which sentences are abnormal, for a decoder that has to know.
+    """
+
+    tags: tuple[str, ...] = ()
+    indication: bool = False
+    labeler: Labeler | None = None
+
+    @classmethod
+    def by(cls, decoder: DecoderConfig) -> Asked:
+        """What this decoder asks for."""
+        if isinstance(decoder, CoAttentionConfig):
+            return cls(tags=label_set(decoder.tags))
+        if isinstance(decoder, MultiAttentionConfig):
+            return cls(indication=decoder.background == "indication")
+        return cls(labeler=Labeler() if isinstance(decoder, HlstmDualConfig) else None)
+
+    def of(self, study: Study, *, token_ids: Sequence[int], tokenizer: Tokenizer) -> Further:
+        """The fields of a study's sample.
+
+        Raises:
+            DatasetError: an indication that gives the report away.
+        """
+        if self.indication:
+            _check_indication(study)
+        return Further(
+            indication_ids=indication_ids(study, tokenizer) if self.indication else None,
+            abnormal=abnormal_sentences(token_ids, tokenizer, self.labeler) if self.labeler else None,
+            tags=tag_targets(study, self.tags) if self.tags else None,
+        )
+
+    def texts(self, studies: Sequence[Study]) -> list[str]:
+        """Texts beside the reports whose words the vocabulary needs."""
+        return [study.indication for study in studies if study.indication] if self.indication else []
+
+
+def _check_indication(study: Study) -> None:
+    """Refuse an indication that is the impression: a slide of paper A's talk shows such a study."""
+    told = " ".join(study.indication.lower().split())
+    for reading in study.readings:
+        if told and told == " ".join(reading.report.impression.lower().split()):
+            raise DatasetError(
+                f"study {study.study_id}: the indication is the impression word for word ('{told[:60]}'), so the "
+                "decoder would be told the answer; correct it, or set decoder.background: none"
+            )

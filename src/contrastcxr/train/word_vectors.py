@@ -1,0 +1,53 @@
+"""Word vectors from the training reports, for decoders that start from them (paper A: Multi-Attention)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from contrastcxr.errors import MissingExtraError
+from contrastcxr.models.decoders import ReportDecoder
+from contrastcxr.models.decoders.hierarchical import HierarchicalDecoder
+from contrastcxr.text.tokenizer import Tokenizer, tokenize
+
+WINDOW = 5
+EPOCHS = 20
+
+
+def word_vectors(reports: Sequence[str], words: Sequence[str], *, width: int, seed: int) -> dict[str, np.ndarray]:
+    """Vectors `[width]` of those of `words` that the reports have, by skip-gram (word2vec).
+
+    Window and epochs are ours; one thread, so that a seed gives the same vectors.
+
+    Raises:
+        MissingExtraError: gensim is not installed.
+    """
+    try:
+        from gensim.models import Word2Vec
+    except ImportError:
+        raise MissingExtraError("gensim", "attributes", "starting from word2vec") from None
+    known = set(words)
+    sentences = [[word for word in tokenize(report) if word in known] for report in reports]
+    model = Word2Vec(
+        sentences, vector_size=width, window=WINDOW, sg=1, min_count=1, epochs=EPOCHS, seed=seed, workers=1
+    )
+    return {word: np.asarray(model.wv[word]) for word in words if word in model.wv}
+
+
+@torch.no_grad()
+def start_word_vectors(decoder: ReportDecoder, tokenizer: Tokenizer, reports: Sequence[str], *, seed: int) -> None:
+    """Put word vectors of the reports where a hierarchical decoder's embedding starts.
+
+    They are scaled to unit variance, as the vectors they replace have it (ours); words without one keep theirs.
+    """
+    assert isinstance(decoder, HierarchicalDecoder)
+    assert decoder.words.embedding is not None  # of its own
+    weight = decoder.words.embedding.weight
+    vectors = word_vectors(reports, list(tokenizer), width=weight.shape[1], seed=seed)
+    if not vectors:
+        return
+    ids = torch.tensor([tokenizer.id_of(word) for word in vectors])
+    found = torch.from_numpy(np.stack(list(vectors.values())))
+    weight[ids] = (found / found.std().clamp_min(1e-6)).to(weight.dtype)
