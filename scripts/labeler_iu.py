@@ -15,12 +15,13 @@ import argparse
 import csv
 import json
 import random
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from contrastcxr.files import atomic_write
-from contrastcxr.form import Finding, Report, Status
+from contrastcxr.form import Finding, Report, Severity, Side, Status
 from contrastcxr.text.labeler import VERSION, Labeler
 from contrastcxr.vocab.labels import CHEXPERT, to_chexpert
 
@@ -58,6 +59,17 @@ POLICIES: dict[str, frozenset[Status]] = {
     "present or uncertain": frozenset({"present", "uncertain"}),
 }
 
+
+SIDES: dict[str, Side] = {"left": "left", "right": "right", "bilateral": "bilateral"}
+SEVERITIES: dict[str, Severity] = {
+    "mild": "mild",
+    "small": "mild",
+    "moderate": "moderate",
+    "large": "severe",
+    "severe": "severe",
+}
+"""Qualifiers of the human indexing, `Pleural Effusion/left/small`, as the labeler's own words."""
+_RANK: tuple[Severity, ...] = ("mild", "moderate", "severe")
 
 Row = tuple[frozenset[str], Sequence[Finding]]
 Rows = Sequence[Row]
@@ -97,6 +109,47 @@ def table(rows: Rows, statuses: frozenset[Status]) -> dict[str, Any]:
             every[1].extend(called)
     f1 = [float(row["f1"]) for name, row in per.items() if name != "No Finding"]
     return {"findings": per, "micro": counts(*every), "macro_f1": round(sum(f1) / len(f1), 4)}
+
+
+def indexed_attributes(mesh: str, name: str) -> tuple[Side | None, Severity | None]:
+    """Side and severity that the indexing gives; both sides are bilateral, the greatest severity counts."""
+    sides: set[Side] = set()
+    severities: set[Severity] = set()
+    for entry in mesh.split(";"):
+        term, *qualifiers = (part.strip() for part in entry.split("/"))
+        if term in TERMS[name]:
+            sides |= {SIDES[q] for q in qualifiers if q in SIDES}
+            severities |= {SEVERITIES[q] for q in qualifiers if q in SEVERITIES}
+    side = None if not sides else next(iter(sides)) if len(sides) == 1 else "bilateral"
+    return side, max(severities, key=_RANK.index, default=None)
+
+
+def attributes(rows: Sequence[tuple[str, Sequence[Finding]]]) -> dict[str, dict[str, int]]:
+    """How side and severity of findings that both call compare: the labeler's beside the indexing's."""
+    found: dict[str, dict[str, int]] = {}
+    for what, place in (("side", 0), ("severity", 1)):
+        counts: Counter[str] = Counter()
+        for mesh, findings in rows:
+            terms = {entry.split("/")[0].strip() for entry in mesh.split(";")}
+            for index, name in enumerate(CHEXPERT):
+                finding = findings[index]
+                if name != "No Finding" and finding.status == "present" and TERMS[name] & terms:
+                    counts[_outcome(indexed_attributes(mesh, name)[place], getattr(finding, what))] += 1
+        found[what] = {outcome: counts[outcome] for outcome in OUTCOMES}
+    return found
+
+
+OUTCOMES = ("equal", "opposite", "other", "labeler silent", "indexing silent", "both silent")
+
+
+def _outcome(indexed: str | None, said: str | None) -> str:
+    if indexed is None or said is None:
+        return {(True, True): "both silent", (True, False): "indexing silent"}.get(
+            (indexed is None, said is None), "labeler silent"
+        )
+    if indexed == said:
+        return "equal"
+    return "opposite" if {indexed, said} == {"left", "right"} else "other"
 
 
 def phantoms(labeler: Labeler, split_: str, limit: int | None) -> dict[str, Any]:
@@ -172,6 +225,7 @@ def main() -> None:
         report = Report(findings=line["findings"], impression=line["impression"])
         problems = frozenset(term.strip() for term in line["Problems"].split(";"))
         rows.append((line["uid"], report, problems, labeler.label_report(report)))
+    mesh = {line["uid"]: line["MeSH"] for line in lines}
     development, apart = split(line["uid"] for line in lines)
     if arguments.show:
         show(arguments.show, [row for row in rows if row[0] in development])
@@ -201,6 +255,10 @@ def main() -> None:
         "seed": SEED,
         "terms": {name: sorted(terms) for name, terms in TERMS.items()},
         "iu_xray": measured,
+        "attributes": {
+            part: attributes([(mesh[row[0]], row[3]) for row in rows if row[0] in parts[part]])
+            for part in ("development half", "other half", "whole")
+        },
         "phantoms": phantoms(labeler, "test", arguments.phantoms) if arguments.phantoms else None,
     }
     print(json.dumps(document["phantoms"], indent=1))

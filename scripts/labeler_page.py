@@ -63,7 +63,24 @@ def phantoms(document: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-BLOCKS = {"table": table, "summary": summary, "phantoms": phantoms}
+def attributes(document: dict[str, Any]) -> str:
+    """Side and severity of findings that labeler and indexing both call."""
+    lines = [
+        "| of findings that both call | indexed with one | labeler says the same | opposite side | another "
+        "| nothing | says one, indexing none |",
+        "|---|---:|---:|---:|---:|---:|---:|",
+    ]
+    for part, title in (("other half", "other half"), ("whole", "whole")):
+        for what, counts in document["attributes"][part].items():
+            stated = sum(counts[outcome] for outcome in ("equal", "opposite", "other", "labeler silent"))
+            equal = f"{counts['equal']} ({counts['equal'] / stated:.1%})"
+            opposite = counts["opposite"] if what == "side" else "–"
+            cells = [stated, equal, opposite, counts["other"], counts["labeler silent"], counts["indexing silent"]]
+            lines.append(f"| {title}, {what} | {' | '.join(map(str, cells))} |")
+    return "\n".join(lines)
+
+
+BLOCKS = {"table": table, "summary": summary, "attributes": attributes, "phantoms": phantoms}
 
 
 def written(page: str, document: dict[str, Any]) -> str:

@@ -126,3 +126,15 @@ def test_the_command_says_what_is_wrong(better: Path, tmp_path: Path, capsys: py
     other = folder(tmp_path / "other", 0.5, signature=SIGNATURE.replace("n:40", "n:39"))
     assert run(["compare", str(better), str(other)]) == 2
     assert "n 40 and 39" in capsys.readouterr().err
+
+
+def test_a_difference_of_ten_words_is_printed_whole() -> None:
+    from contrastcxr.cli.compare import _signed
+
+    assert [_signed(v) for v in (-10.353, 10.0, 0.05, -0.5, 1.25)] == [
+        "-10.353",
+        "+10.000",
+        "+.050",
+        "-.500",
+        "+1.250",
+    ]

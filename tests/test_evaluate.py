@@ -82,10 +82,28 @@ def test_no_reading_at_all_is_refused_even_when_partial_is_allowed() -> None:
 
 
 def test_unknown_and_repeated_studies_are_refused_by_name() -> None:
-    with pytest.raises(RequestError, match="not in the data: elsewhere"):
+    with pytest.raises(RequestError, match=r"1 of 13 readings are of studies that are not in the data: elsewhere"):
         scored([*copies(), Reading(study_id="elsewhere", author=MODEL)])
-    with pytest.raises(RequestError, match="two readings of test-003"):
+    with pytest.raises(RequestError, match="1 study has more than one reading: test-003"):
         scored([*copies(), copies()[3]])
+
+
+def test_readings_of_unknown_studies_are_left_out_when_partial_is_allowed() -> None:
+    strange = [Reading(study_id=f"else-{k}", author=MODEL) for k in range(5)]
+    found = scored([*copies(), *strange], allow_partial=True)
+    assert found.scores["bleu_4"].n == 12
+    assert found.notes == (
+        "partial: 5 readings of unknown studies are left out (else-0, else-1, else-2 and 2 more)",
+    )
+    with pytest.raises(RequestError, match=r"5 of 5 readings .*such as test-000"):
+        scored(strange, allow_partial=True)
+
+
+def test_empty_readings_are_scored_and_counted() -> None:
+    silent = [r.model_copy(update={"report": Report()}) for r in copies()[:2]]
+    found = scored([*silent, *copies()[2:]])
+    assert found.notes == ("2 of 12 readings are empty and scored as such (test-000, test-001)",)
+    assert found.scores["bleu_1"].n == 12
 
 
 def test_an_unknown_protocol_names_the_nearest() -> None:
@@ -202,9 +220,33 @@ def test_plain_texts_are_readings_too(tmp_path: Path) -> None:
     assert second.report.findings == ""
 
 
+def test_a_table_of_readings_is_read_too(tmp_path: Path) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_text('study_id,text\na,"No effusion.\nClear, lungs."\nb,\n')
+    first, second = load_readings(path)
+    assert (first.study_id, first.report.findings) == ("a", "No effusion.\nClear, lungs.")
+    assert (second.study_id, second.report.findings) == ("b", "")
+    (tmp_path / "mine.csv").write_text("id,said\na,b\n")
+    with pytest.raises(DatasetError, match="has no column study_id and no text"):
+        load_readings(path)
+
+
+def test_a_text_with_strange_line_ends_is_one_reading(tmp_path: Path) -> None:
+    path = tmp_path / "mine.jsonl"
+    text = "No effusion.\u2028Clear\x85 lungs.\r\n||| Normal."
+    path.write_text(json.dumps({"study_id": "a", "text": text}, ensure_ascii=False) + "\r\n", encoding="utf-8")
+    (only,) = load_readings(path)
+    assert only.report.findings == text
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
+        (
+            '{"schema": "contrastcxr.reading/1", "study_id": "a", "author": {"kind": "model", "name": "m"}, '
+            '"findings": [{"name": "Effuson", "status": "present"}]}',
+            "mine.jsonl line 1: unknown finding 'Effuson'; did you mean 'Pleural Effusion'",
+        ),
         ("{not json", "mine.jsonl line 1: not JSON"),
         ('{"study": "a"}', "mine.jsonl line 1: expected"),
         ('{"schema": "contrastcxr.reading/1", "study_id": "a"}', "mine.jsonl line 1: author"),

@@ -10,6 +10,7 @@ from mini_chexpert import write_chexpert
 
 from bad_input.case import CHECK_MANIFEST, LABEL, READ, SOME_FAILED, WRONG_REQUEST, Case, Make
 from bad_input.files import binary, changed, json_lines, nothing, picture, same, text
+from contrastcxr.vocab.labels import CHEXPERT
 
 GOOD = {"study_id": "s1", "image": "chest.png", "findings": "Clear lungs."}
 BOX = {"finding": "Nodule", "xyxy": [8, 8, 80, 24]}
@@ -521,7 +522,7 @@ READINGS = (
         readings(),
         EVALUATE,
         WRONG_REQUEST,
-        "{bad}: no readings; expected one JSON document a line with study_id and text",
+        "{bad}: no readings; expected one JSON document a line, or a table, with study_id and text",
     ),
     Case(
         "readings that are not UTF-8",
@@ -583,7 +584,10 @@ READINGS = (
         readings({**SAID, "study_id": "s7"}, {**SAID, "study_id": "s8"}),
         EVALUATE,
         WRONG_REQUEST,
-        ("readings of studies that are not in the data: s7, s8; give one reading for each study of the split"),
+        (
+            "2 of 2 readings are of studies that are not in the data: s7, s8; the data have ids such as s1, s2; "
+            "give one reading for each study of the split"
+        ),
     ),
     Case(
         "readings of some studies",
@@ -597,7 +601,21 @@ READINGS = (
         readings(SAID, SAID, {**SAID, "study_id": "s2"}),
         EVALUATE,
         WRONG_REQUEST,
-        "two readings of s1; give one reading for each study of the split",
+        "1 study has more than one reading: s1; give one reading for each study of the split",
+    ),
+    Case(
+        "a reading of an unknown finding",
+        readings(
+            {
+                "schema": "contrastcxr.reading/1",
+                "study_id": "s1",
+                "author": {"kind": "model", "name": "m"},
+                "findings": [{"name": "Edma", "status": "present"}],
+            }
+        ),
+        EVALUATE,
+        SOME_FAILED,
+        "{bad} line 1: unknown finding 'Edma'; did you mean 'Edema'?",
     ),
     Case(
         "empty readings",
@@ -663,7 +681,31 @@ REPORTS = (
         text("reports.csv", "id,report", "s1,Clear."),
         LABEL,
         SOME_FAILED,
-        "{bad}: has no column study_id and no text (found id, report); rename them",
+        (
+            "{bad}: has no column study_id and no text (found id, report); rename them, or say --id-column and "
+            "--text-column"
+        ),
+    ),
+    Case(
+        "an unknown finding column",
+        text("reports.csv", "study_id,text,Edma", "s1,Edema.,1"),
+        LABEL + " --check",
+        SOME_FAILED,
+        "{bad}: column 'Edma' is no finding; did you mean 'Edema'?",
+    ),
+    Case(
+        "no finding column",
+        text("reports.csv", "study_id,text", "s1,Edema."),
+        LABEL + " --check",
+        SOME_FAILED,
+        "{bad}: has no column of a finding to check with; known: " + ", ".join(CHEXPERT),
+    ),
+    Case(
+        "a label outside the four states",
+        text("reports.csv", "study_id,text,Edema", "s1,Edema.,2"),
+        LABEL + " --check",
+        SOME_FAILED,
+        ("{bad} row 2: Edema is '2'; expected present, absent, uncertain or unmentioned (1, 0, -1 or blank)"),
     ),
     Case(
         "an unknown form of reports",

@@ -78,6 +78,22 @@ def test_what_cannot_be_used_is_listed_a_line_each_and_the_rest_is_labelled(comm
     assert failures[-1] == "7 failed, 2 labelled"
 
 
+def test_labels_beside_the_texts_are_checked(command: Any, tmp_path: Path) -> None:
+    table = tmp_path / "labelled.csv"
+    table.write_text("Reports,Edema,Pneumonia\nNo edema.,0,\nPossible pneumonia.,,-1\nEdema.,0,\n")
+    ran = command("label", "--check", table)
+    assert (ran.status, ran.err) == (1, "")
+    assert ran.out == "row 3: Edema: given absent, labelled present\n5 of 6 cells agree, 3 reports\n"
+    said = json.loads(command("label", "--check", "--json", table).out)
+    assert (said["cells"], said["agree"]) == (6, 5)
+
+
+@pytest.mark.data
+def test_the_golden_file_agrees_in_every_cell_as_typed(command: Any, shared_data: Path) -> None:
+    ran = command("label", "--check", shared_data / "golden" / "chexpert_labeled_reports.csv")
+    assert (ran.status, ran.out, ran.err) == (0, "56 of 56 cells agree, 4 reports\n", "")
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -9,6 +9,7 @@ from contrastcxr.metrics import text
 from contrastcxr.metrics.bootstrap import plain_weights
 from contrastcxr.metrics.scores import Score, counted_how, differences, score_table, seed_means, statistics
 from contrastcxr.metrics.table import StudyTable
+from contrastcxr.vocab.labels import CHEXPERT
 
 WORDS = np.asarray(["heart", "is", "normal", "lungs", "are", "clear", "no", "effusion", "mass", "nodule"])
 
@@ -48,7 +49,41 @@ def test_every_score_lies_in_its_interval_and_has_its_number_of_studies() -> Non
         if score.value is not None and score.low is not None and score.high is not None:
             assert score.low <= score.value + 0.05
             assert score.value <= score.high + 0.05
-        assert score.n == 60
+        assert score.n == (0 if score.name == "severity_agreement" else 60)
+
+
+def test_side_and_severity_say_of_how_many_findings_they_are_a_share() -> None:
+    few = replace(table(0), sides=np.repeat([[1, 1], [0, 0]], [7, 53], axis=0))
+    assert score_table(few, replicates=20)["side_agreement"] == Score(
+        "side_agreement",
+        None,
+        None,
+        None,
+        7,
+        "n < 10 (7 findings that both call and whose side the reference names)",
+    )
+    enough = score_table(few, replicates=20, minimum=7)["side_agreement"]
+    assert (enough.value, enough.n) == (1.0, 7)
+    assert "findings" in (enough.note or "")
+    assert "average:findings that both call" in counted_how("side_agreement")
+
+
+def test_every_policy_and_average_has_its_score_and_its_signature() -> None:
+    names = CHEXPERT
+    rng = np.random.default_rng(3)
+    codes = [rng.integers(0, 4, (60, 14)).astype(np.int8) for _ in range(2)]
+    found = score_table(
+        replace(table(0), names=names, truth=codes[0], claimed=codes[1], probabilities=None), replicates=10
+    )
+    for count in (14, 5):
+        for policy in ("negative", "positive", "ignored"):
+            for average in ("micro", "macro", "per_study"):
+                name = f"findings{count}-{policy}-{average}"
+                for measure in ("precision", "recall", "f1", "accuracy"):
+                    assert found[f"{name}/{measure}"].value is not None
+                assert counted_how(f"{name}/f1") == f"findings:{count}|uncertain:{policy}|average:{average}"
+    assert found["findings14-positive-macro/f1"].value == found["wcl/f1"].value
+    assert found["findings5-positive-micro/f1"].value == found["miura/f1"].value
 
 
 def test_the_names_that_tables_use_are_there() -> None:
@@ -62,7 +97,7 @@ def test_the_names_that_tables_use_are_there() -> None:
         "missed_abnormality",
     }
     assert wanted <= found.keys()
-    assert "severity_agreement" not in found
+    assert found["severity_agreement"].value is None
 
 
 def test_an_empty_row_says_why() -> None:

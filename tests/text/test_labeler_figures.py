@@ -44,14 +44,25 @@ def test_the_labeler_gets_the_recorded_figures_on_iu_reports(shared_data: Path, 
     measure = script("labeler_iu")
     labeler = Labeler()
     rows: dict[str, Any] = {}
+    indexed: list[tuple[str, Any]] = []
     with (shared_data / "iu_xray" / "indiana_reports.csv").open(encoding="utf-8", newline="") as file:
         for line in csv.DictReader(file):
             problems = frozenset(term.strip() for term in line["Problems"].split(";"))
             report = Report(findings=line["findings"], impression=line["impression"])
             rows[line["uid"]] = (problems, labeler.label_report(report))
+            indexed.append((line["MeSH"], rows[line["uid"]][1]))
     assert len(rows) == 3851
+    assert measure.attributes(indexed) == recorded["attributes"]["whole"]
     _, apart = measure.split(rows)
     for part, numbers in {"other half": apart, "whole": rows.keys()}.items():
         for policy, statuses in measure.POLICIES.items():
             got = measure.table([rows[number] for number in numbers], statuses)
             assert got == recorded["iu_xray"][part][policy]
+
+
+def test_attributes_are_read_from_qualifiers_and_joined() -> None:
+    of = script("labeler_iu").indexed_attributes
+    mesh = "Pleural Effusion/left/small;Pleural Effusion/right/large;Opacity/lung/left"
+    assert of(mesh, "Pleural Effusion") == ("bilateral", "severe")
+    assert of(mesh, "Lung Opacity") == ("left", None)
+    assert of(mesh, "Edema") == (None, None)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from contrastcxr.errors import InputError, RequestError
-from contrastcxr.text.report_files import Form, ReportTexts, check_form
+from contrastcxr.text.report_files import Columns, Form, ReportTexts, check_form
 
 
 def read(content: bytes, name: str = "standard input", form: Form | None = None) -> tuple[list[str], list[str]]:
@@ -123,3 +123,34 @@ def test_an_unknown_form_is_refused() -> None:
     assert check_form("csv") == "csv"
     with pytest.raises(RequestError, match="unknown input format 'xml'; expected one of jsonl, csv, text"):
         check_form("xml")
+
+
+def table(content: str, columns: Columns | None = None) -> tuple[list[tuple[str, str]], list[str]]:
+    failures: list[InputError] = []
+    texts = ReportTexts(on_failure=failures.append, form="csv", columns=columns or Columns())
+    stream = io.BytesIO(content.encode())
+    found = [(one.study_id, one.text) for one in texts.stream(stream, name="t.csv", study_id="t")]
+    return found, [str(failure) for failure in failures]
+
+
+def test_columns_of_other_names_are_said() -> None:
+    content = "uid,findings,impression\n7,No effusion.,Normal.\n8,,Edema.\n"
+    said = Columns(study_id="uid", text=("findings", "impression"))
+    assert table(content, said) == ([("7", "No effusion.\n\nNormal."), ("8", "Edema.")], [])
+    assert table(content)[1] == [
+        "t.csv: has no column study_id and no text (found uid, findings, impression); rename them, or say "
+        "--id-column and --text-column"
+    ]
+    assert table(content, Columns(text=("finding",)))[1][0].startswith("t.csv: has no column finding (found uid")
+
+
+def test_rows_without_an_id_are_numbered_where_texts_alone_are_named() -> None:
+    assert table("Reports,Edema\nEdema.,1\nNo edema.,0\n")[0] == [("row 1", "Edema."), ("row 2", "No edema.")]
+    assert table("said\nEdema.\n", Columns(text=("said",)))[0] == [("row 1", "Edema.")]
+
+
+def test_keys_of_documents_are_said_likewise() -> None:
+    texts = ReportTexts(on_failure=pytest.fail, columns=Columns(study_id="uid", text=("a", "b")))
+    stream = io.BytesIO(b'{"uid": 3, "a": "One.", "b": "Two."}\n')
+    (only,) = texts.stream(stream, name="-", study_id="-")
+    assert (only.study_id, only.text) == ("3", "One.\n\nTwo.")

@@ -72,4 +72,5 @@ def _table(found: SystemComparison) -> str:
 
 
 def _signed(value: float) -> str:
-    return f"{value:+.3f}".replace("0.", ".", 1)
+    figure = f"{value:+.3f}"
+    return figure.replace("0.", ".", 1) if figure[1:3] == "0." else figure

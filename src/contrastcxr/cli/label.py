@@ -14,7 +14,8 @@ from contrastcxr.cli import output
 from contrastcxr.cli.output import Output
 from contrastcxr.errors import InputError, RequestError
 from contrastcxr.form import Finding
-from contrastcxr.text.report_files import ReportText, ReportTexts, check_form
+from contrastcxr.text.given_labels import Agreement
+from contrastcxr.text.report_files import Columns, ReportText, ReportTexts, check_form
 
 SOME_FAILED = 1
 STANDARD_INPUT = "standard input"
@@ -34,6 +35,19 @@ def label(
         str | None,
         typer.Option("--input-format", help="jsonl, csv or text; default by name or content."),
     ] = None,
+    id_column: Annotated[
+        str | None, typer.Option("--id-column", help="Column, or JSON key, of the id; default study_id.")
+    ] = None,
+    text_column: Annotated[
+        str,
+        typer.Option("--text-column", help="Of the text; comma between several, which are joined. Default text."),
+    ] = "",
+    check: Annotated[
+        bool,
+        typer.Option(
+            "--check", help="Compare with the finding columns of a table (1, 0, -1, blank, or the four words)."
+        ),
+    ] = False,
     labeler: Annotated[str, typer.Option("--labeler", help="rules, or chexbert with --weights.")] = "rules",
     weights: Annotated[
         Path | None, typer.Option("--weights", help="CheXbert's checkpoint on this machine.")
@@ -51,14 +65,23 @@ def label(
         failures.append(str(error))
         said.complain(f"failed: {error}")
 
-    texts = ReportTexts(on_failure=fail, form=check_form(form))
+    named = tuple(part.strip() for part in text_column.split(",") if part.strip())
+    columns = Columns(study_id=id_column, text=named, labels=check)
+    texts = ReportTexts(on_failure=fail, form=check_form(form) or ("csv" if check else None), columns=columns)
     answer = _labeler(labeler, weights, allow_pickle=allow_pickle)
-    done = 0
+    agreement, done = Agreement(), 0
     for one in _reports(texts, files or [Path("-")]):
-        _print(said, one, answer(one.text))
+        if one.labels is not None:
+            agreement.add(one.study_id, one.labels, answer(one.text))
+        else:
+            _print(said, one, answer(one.text))
         done += 1
+    if check:
+        said.result("\n".join(agreement.in_words()) if agreement.reports else "nothing to check")
+        said.result_json(agreement.to_dict())
     if failures:
         said.complain(f"{len(failures)} failed, {done} labelled")
+    if failures or not agreement.whole:
         raise typer.Exit(SOME_FAILED)
 
 

@@ -275,6 +275,14 @@ def open_source(text: str) -> Source:
     return SOURCES[spec.name].open(spec)
 
 
+def without_pictures(text: str) -> str | None:
+    """The same data with the studies whose pictures are absent; None where the source cannot, or was told."""
+    spec = parse_spec(text)
+    if "images" not in SOURCES[spec.name].params or "images" in spec.params:
+        return None
+    return f"{text}{'&' if spec.params else '?'}images=any"
+
+
 def load_studies(text: str) -> list[Study]:
     """Return the studies that the text names: those of its split, or all of the source.
 

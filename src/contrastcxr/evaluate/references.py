@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from contrastcxr.data.sources import SOURCES, open_source, parse_spec
+from contrastcxr.data.sources import SOURCES, open_source, parse_spec, without_pictures
 from contrastcxr.errors import DatasetError
 from contrastcxr.form import Finding, Reading, Study
 from contrastcxr.metrics.table import Answer
@@ -83,7 +83,8 @@ def load_references(data: str, split: str, *, author: str | None = None, limit: 
     """
     studies = studies_of(data, split, limit=limit)
     if not studies:
-        raise DatasetError(f"{data}: no studies in '{split}'; expected at least one to evaluate on")
+        hint = "; add ?images=any for texts without pictures" if without_pictures(data) else ""
+        raise DatasetError(f"{data}: no studies in '{split}'; expected at least one to evaluate on{hint}")
     readings = tuple(reading_of(study, author=author) for study in studies)
     found = References(tuple(studies), readings, finding_names(readings))
     return replace(found, names=CHEXPERT) if found.labelled_by == LABELER else found

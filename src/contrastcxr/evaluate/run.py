@@ -10,14 +10,20 @@ from pathlib import Path
 import numpy as np
 
 from contrastcxr import __version__
-from contrastcxr.data.sources import open_source
+from contrastcxr.data.sources import open_source, without_pictures
 from contrastcxr.errors import MissingExtraError, RequestError
 from contrastcxr.evaluate.audit.run import quick_checks
 from contrastcxr.evaluate.baselines import DESCRIPTIONS, Eyes, baseline_answers
 from contrastcxr.evaluate.cached import Say, read_cached, silent
 from contrastcxr.evaluate.folder import write_evaluation
 from contrastcxr.evaluate.protocols import PROTOCOLS, words_of
-from contrastcxr.evaluate.references import References, load_references, portable_name, system_answers
+from contrastcxr.evaluate.references import (
+    References,
+    load_references,
+    portable_name,
+    studies_of,
+    system_answers,
+)
 from contrastcxr.evaluate.report import Material, paired_differences
 from contrastcxr.evaluate.result import Evaluation, SystemScores
 from contrastcxr.files import default_cache
@@ -62,7 +68,8 @@ def evaluate(
     """Score a reader, or readings made elsewhere, on a split.
 
     Args:
-        system: a `Reader` (from a checkpoint: `Reader.from_checkpoint`), or readings by study id.
+        system: a `Reader` (from a checkpoint: `Reader.from_checkpoint`), or readings by study id, which are scored
+            although no picture of the split is there.
         data: a data name, such as `phantom:standard` or `nih14-cv:/path?fold=0&report=plain`.
         split: of the data.
         protocol: `corrected` or `as-published`.
@@ -81,6 +88,8 @@ def evaluate(
         RequestError: readings of unknown studies or twice of one, or studies without a reading.
         DatasetError: the data departs from its layout.
     """
+    if not isinstance(system, Reader):
+        data = _texts_alone(data, split)
     words, store = words_of(protocol, data, author=reference), cache or default_cache()
     references = load_references(data, split, author=reference, limit=limit)
     heard = _hear(system, references, allow_partial=allow_partial, cache=store, say=say)
@@ -98,6 +107,12 @@ def evaluate(
     if out is not None:
         write_evaluation(found, out, _material(heard, found, data, author=reference, bootstrap=bootstrap, say=say))
     return found
+
+
+def _texts_alone(data: str, split: str) -> str:
+    """The data, with the studies that lack their pictures where no picture of the split is there."""
+    everything = without_pictures(data)
+    return everything if everything is not None and not studies_of(data, split, limit=1) else data
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,30 +194,58 @@ def _material(
 def matched(
     references: References, given: Sequence[Reading], failures: Sequence[str], *, allow_partial: bool
 ) -> tuple[References, list[Reading], list[str]]:
-    """Readings in the order of their references, and a note on the studies that have none.
+    """Readings in the order of their references, and notes on what is left out or empty.
 
     Raises:
-        RequestError: readings of unknown studies, two of one study, or studies without one (unless allowed).
+        RequestError: two readings of one study; or, unless partial is allowed, readings of unknown studies or
+            studies without one; or no study with a reading at all.
     """
-    counts = Counter(reading.study_id for reading in given)
-    twice = [study for study, count in counts.items() if count > 1]
-    unknown = [study for study in counts if study not in set(references.ids)]
-    if twice or unknown:
-        kind, ids = (
-            ("two readings of", twice) if twice else ("readings of studies that are not in the data:", unknown)
+    by_id = {reading.study_id: reading for reading in given}
+    known = set(references.ids)
+    unknown = [study for study in by_id if study not in known]
+    missing = [study for study in references.ids if study not in by_id]
+    _refuse_twice(given)
+    alone = len(missing) == len(references.ids)
+    if unknown and (not allow_partial or alone):
+        raise RequestError(
+            f"{len(unknown)} of {len(given)} readings are of studies that are not in the data: {_some(unknown)}; "
+            f"the data have ids such as {_some(references.ids)}; give one reading for each study of the split"
+            + ("" if alone else ", or leave these out with --allow-partial")
         )
-        raise RequestError(f"{kind} {_some(ids)}; give one reading for each study of the split")
-    missing = [study for study in references.ids if study not in counts]
-    if missing and (not allow_partial or len(missing) == len(references.ids)):
+    if missing and (not allow_partial or alone):
         why = f" ({'; '.join(failures[:SHOWN])})" if failures else ""
         raise RequestError(
             f"{len(missing)} of {len(references.ids)} studies have no reading: {_some(missing)}{why}; "
             "read them too, or score the others with --allow-partial"
         )
-    notes = [f"partial: {len(missing)} of {len(references.ids)} studies have no reading and are left out"]
-    by_id = {reading.study_id: reading for reading in given}
     kept = references.of(by_id)
-    return kept, [by_id[study] for study in kept.ids], notes if missing else []
+    heard = [by_id[study] for study in kept.ids]
+    return kept, heard, _remarks(len(references.ids), missing, unknown, heard)
+
+
+def _refuse_twice(given: Sequence[Reading]) -> None:
+    counts = Counter(reading.study_id for reading in given)
+    twice = [study for study, count in counts.items() if count > 1]
+    if twice:
+        raise RequestError(
+            f"{len(twice)} {'study has' if len(twice) == 1 else 'studies have'} more than one reading: "
+            f"{_some(twice)}; give one reading for each study of the split"
+        )
+
+
+def _remarks(studies: int, missing: Sequence[str], unknown: Sequence[str], heard: Sequence[Reading]) -> list[str]:
+    """What a reader of the figures must know of the readings."""
+    notes = []
+    if missing:
+        notes.append(
+            f"partial: {len(missing)} of {studies} studies have no reading and are left out ({_some(missing)})"
+        )
+    if unknown:
+        notes.append(f"partial: {len(unknown)} readings of unknown studies are left out ({_some(unknown)})")
+    empty = [r.study_id for r in heard if not (r.report.findings.strip() or r.report.impression.strip())]
+    if empty:
+        notes.append(f"{len(empty)} of {len(heard)} readings are empty and scored as such ({_some(empty)})")
+    return notes
 
 
 def tabulated(

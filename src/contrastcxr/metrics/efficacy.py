@@ -98,6 +98,31 @@ PRESETS: Mapping[str, EfficacyPreset] = {
 """Definitions in use.  `corrected` prints all of them side by side, and our own policies."""
 
 
+POLICIES: tuple[Uncertain, ...] = ("negative", "positive", "ignored")
+AVERAGES: tuple[Average, ...] = ("micro", "macro", "per_study")
+
+
+def _grid() -> dict[str, EfficacyPreset]:
+    cells = (
+        EfficacyPreset(
+            f"findings{len(findings)}-{uncertain}-{average}",
+            findings,
+            uncertain,
+            average,
+            "exact" if average == "per_study" else "pairs",
+            "this project",
+        )
+        for findings in (CHEXPERT, FIVE)
+        for uncertain in POLICIES
+        for average in AVERAGES
+    )
+    return {cell.name: cell for cell in cells}
+
+
+GRID: Mapping[str, EfficacyPreset] = _grid()
+"""14 and 5 findings under every policy and average, such as `findings14-ignored-macro`, used by anybody or not."""
+
+
 def preset(name: str) -> EfficacyPreset:
     """The definition of that name.
 
@@ -173,7 +198,12 @@ class EfficacyCounts:
 
 
 def efficacy(
-    references: Codes, candidates: Codes, names: Sequence[str], definition: EfficacyPreset
+    references: Codes,
+    candidates: Codes,
+    names: Sequence[str],
+    definition: EfficacyPreset,
+    *,
+    by_finding: bool = True,
 ) -> dict[str, Statistic]:
     """Precision, recall, F1 and accuracy under a definition, then F1 of each finding, by name of the score.
 
@@ -181,14 +211,15 @@ def efficacy(
         references: status codes `[S, L]`.
         candidates: likewise, study by study.
         names: findings of the L columns; they must hold those of the definition.
-        definition: one of `PRESETS`, or your own.
+        definition: one of `PRESETS`, of `GRID`, or your own.
+        by_finding: F1 of each finding too.
     """
     counts = EfficacyCounts.of(references, candidates, names, definition)
     said: dict[str, Statistic] = {
         f"{definition.name}/{measure}": counts.statistic(measure, definition.average) for measure in _MEASURES
     }
     said[f"{definition.name}/accuracy"] = counts.accuracy(definition.accuracy)
-    for column, finding in enumerate(definition.findings):
+    for column, finding in enumerate(definition.findings if by_finding else ()):
         said[f"{definition.name}/f1/{finding}"] = counts.of_finding(column, "f1")
     return said
 

@@ -29,6 +29,8 @@ from contrastcxr.metrics.identification import MINIMUM_POSITIVES, Identification
 ABNORMAL = "any finding"
 """The extra target: any of the findings present, against none."""
 BINS, THUMBNAIL, LEVELS = 10, 16, 32
+STATED = 0.5
+"""Share of the studies that must have a number for it to be a predictor (ours)."""
 
 Floats = NDArray[np.float64]
 
@@ -202,9 +204,11 @@ def _targets(studies: Sequence[Study], names: Sequence[str], reference: Callable
 def _designs(known: Facts, asked: Facts) -> dict[str, tuple[Floats, Floats]]:
     """Per predictor the design matrices of training and test.
 
-    Predictors that never vary are left out, and thumbnail and histogram where a picture cannot be read.
+    Left out are predictors that never vary, numbers that most studies lack, and thumbnail and histogram where a
+    picture cannot be read.
     """
-    found = {name: _binned(known.numbers[name], asked.numbers[name]) for name in _NUMBERS}
+    stated = [name for name in _NUMBERS if np.isfinite(known.numbers[name]).mean() >= STATED]
+    found = {name: _binned(known.numbers[name], asked.numbers[name]) for name in stated}
     whole = [
         n for n in known.vectors if np.isfinite(known.vectors[n]).all() and np.isfinite(asked.vectors[n]).all()
     ]

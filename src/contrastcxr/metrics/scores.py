@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ from contrastcxr.metrics.bootstrap import (
 )
 from contrastcxr.metrics.calibration import calibration_error_statistic
 from contrastcxr.metrics.clinical import POLICIES, ClinicalCounts, Measure, UncertaintyPolicy, targets
-from contrastcxr.metrics.efficacy import PRESETS, efficacy
+from contrastcxr.metrics.efficacy import GRID, PRESETS, efficacy
 from contrastcxr.metrics.identification import MINIMUM_POSITIVES, Identification
 from contrastcxr.metrics.table import StudyTable
 from contrastcxr.metrics.text import BLEU_ORDERS, bleu_statistic
@@ -35,7 +35,10 @@ _SUFFIX: dict[UncertaintyPolicy, str] = {"uncertain_negative": "", "uncertain_po
 
 @dataclass(frozen=True)
 class Score:
-    """One figure (CIDEr up to 10, others up to 1), its interval, the studies behind it, or why it is empty."""
+    """One figure (CIDEr up to 10, others up to 1), its interval, the studies behind it, or why it is empty.
+
+    `n` counts studies; for side and severity, the findings they are shares of, as the note says.
+    """
 
     name: str
     value: float | None
@@ -69,7 +72,7 @@ def statistics(table: StudyTable, *, minimum: int = MINIMUM_POSITIVES) -> dict[s
         counts = table.meteor
         found["meteor"] = lambda weights: meteor.score_from_totals(weights @ counts)
     found["mean_words"] = mean_of(table.words)
-    return found | _clinical(table) | _identification(table, minimum)
+    return found | _clinical(table) | _agreement(table, minimum) | _identification(table, minimum)
 
 
 def counted_how(name: str) -> str:
@@ -78,6 +81,10 @@ def counted_how(name: str) -> str:
     if family in PRESETS:
         one = rest.startswith("f1/")
         return f"finding:{rest[3:]}|uncertain:{PRESETS[family].uncertain}" if one else PRESETS[family].signature
+    if family in GRID:
+        return GRID[family].signature
+    if family in AGREEMENTS:
+        return "uncertain:negative|average:findings that both call"
     if family.startswith("finding_"):
         return f"finding:{rest}|uncertain:negative"
     if family.startswith(("positive_", "missed_", "invented_")):
@@ -100,7 +107,7 @@ def score_table(
     """
     weights = study_weights(table.groups, replicates=replicates, seed=seed)
     found = {name: _score(name, interval(s, weights)) for name, s in statistics(table, minimum=minimum).items()}
-    return {**found, **_empty(table, minimum), **_too_few(table, minimum)}
+    return {**found, **_empty(table, minimum), **_too_few(table, minimum), **_attributed(found, table, minimum)}
 
 
 def differences(
@@ -171,13 +178,40 @@ def _clinical(table: StudyTable) -> dict[str, Statistic]:
         found[f"invented_abnormality{_SUFFIX[policy]}"] = counts.invented()
         if policy == "uncertain_negative":
             found |= _by_finding(counts)
-    for name, counted in (("side_agreement", table.sides), ("severity_agreement", table.severities)):
-        if counted is not None and counted[:, 1].any():
-            found[name] = _share(counted)
     if set(CHEXPERT) <= set(table.names):
         for definition in PRESETS.values():
             found |= efficacy(table.truth, table.claimed, table.names, definition)
+        for definition in GRID.values():
+            found |= efficacy(table.truth, table.claimed, table.names, definition, by_finding=False)
     return found
+
+
+AGREEMENTS: Mapping[str, str] = {"side_agreement": "side", "severity_agreement": "severity"}
+
+
+def _agreement(table: StudyTable, minimum: int) -> dict[str, Statistic]:
+    """Side and severity, where so many findings are called by both and attributed by the reference."""
+    counted = {"side_agreement": table.sides, "severity_agreement": table.severities}
+    return {
+        name: _share(counts)
+        for name, counts in counted.items()
+        if counts is not None and counts[:, 1].sum() >= max(minimum, 1)
+    }
+
+
+def _attributed(found: Scores, table: StudyTable, minimum: int) -> dict[str, Score]:
+    """Side and severity with the number of findings they are shares of, or why they are empty."""
+    scores = {}
+    for (name, what), counts in zip(AGREEMENTS.items(), (table.sides, table.severities), strict=True):
+        if counts is None:
+            continue
+        pairs = int(counts[:, 1].sum())
+        which = f"findings that both call and whose {what} the reference names"
+        if name in found:
+            scores[name] = replace(found[name], n=pairs, note=f"n counts {which}")
+        else:
+            scores[name] = Score(name, None, None, None, pairs, f"n < {max(minimum, 1)} ({pairs} {which})")
+    return scores
 
 
 def _by_finding(counts: ClinicalCounts) -> dict[str, Statistic]:

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import IO, Any, Literal
 
 from contrastcxr.errors import DatasetError, InputError, RequestError
+from contrastcxr.form import Status
+from contrastcxr.text.given_labels import finding_columns, status_of
 
 Form = Literal["jsonl", "csv", "text"]
 FORMS: tuple[Form, ...] = ("jsonl", "csv", "text")
@@ -26,7 +28,9 @@ _BY_ENDING: dict[str, Form] = {
     ".tsv": "csv",
     ".txt": "text",
 }
-_COLUMNS = ("study_id", "text")
+_ID, _TEXT = "study_id", "text"
+_LABELERS_OWN = ("Reports", "Report Impression")
+"""What the CheXpert labeler and CheXbert call the column of texts; their tables have no ids."""
 _LONGEST_CELL = 1 << 24
 _BOM = b"\xef\xbb\xbf"
 OnFailure = Callable[[InputError], None]
@@ -34,19 +38,58 @@ OnFailure = Callable[[InputError], None]
 
 @dataclass(frozen=True)
 class ReportText:
-    """One report as it was written, whose it is, and whether it is alone in its file."""
+    """One report as it was written, whose it is, whether it is alone in its file, and labels beside it."""
 
     study_id: str
     text: str
     alone: bool = False
+    labels: Mapping[str, Status] | None = None
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What the columns of a table, or the keys of a document, are called.
+
+    Attributes:
+        study_id: None for `study_id`, or the number of the row where texts alone are named.
+        text: none for `text`; several are joined, an empty line between them.
+        labels: every other column of a table is a finding, and its cells are statuses.
+    """
+
+    study_id: str | None = None
+    text: tuple[str, ...] = ()
+    labels: bool = False
+
+
+@dataclass(frozen=True)
+class _Places:
+    """The columns of one table by number; no id where rows are numbered."""
+
+    study_id: int | None
+    text: tuple[int, ...]
+    labels: tuple[tuple[int, str], ...]
+
+    @property
+    def width(self) -> int:
+        """Cells that a row needs."""
+        return 1 + max(self.study_id or 0, *self.text, *(place for place, _ in self.labels))
 
 
 @dataclass
 class ReportTexts:
-    """Reads files of reports one by one; what cannot be used goes to `on_failure`, and the rest goes on."""
+    """Reads files of reports one by one; what cannot be used goes to `on_failure`, and the rest goes on.
+
+    Attributes:
+        on_failure: takes what is wrong.
+        form: of all files; None leaves it to each.
+        columns: what tables and documents call id and text.
+        as_given: pass on empty and repeated reports too.
+    """
 
     on_failure: OnFailure
     form: Form | None = None
+    columns: Columns = Columns()
+    as_given: bool = False
     _seen: set[int] = field(default_factory=set)
 
     def files(self, paths: Sequence[Path]) -> Iterator[ReportText]:
@@ -66,7 +109,7 @@ class ReportTexts:
         read = {"jsonl": self._json_lines, "csv": self._table, "text": self._plain}[form]
         try:
             for where, one in read(chain([first], stream), name, study_id):
-                if self._usable(one, where):
+                if self.as_given or self._usable(one, where):
                     yield one
         except DatasetError as error:
             self.on_failure(error)
@@ -91,7 +134,7 @@ class ReportTexts:
             try:
                 text = _decoded(line, where)
                 if text.strip():
-                    yield where, _document(text, where)
+                    yield where, _document(text, where, self.columns)
             except DatasetError as error:
                 self.on_failure(error)
 
@@ -101,12 +144,12 @@ class ReportTexts:
         before = csv.field_size_limit(_LONGEST_CELL)
         try:
             rows = csv.reader(text, delimiter="\t" if name.lower().endswith(".tsv") else ",")
-            places = _places(next(rows, []), name)
-            for row in rows:
+            places = _places(next(rows, []), name, self.columns)
+            for number, row in enumerate(rows, start=1):
                 where = f"{name} row {rows.line_num}"
                 try:
                     if any(cell.strip() for cell in row):
-                        yield where, _row(row, places, where)
+                        yield where, _row(row, places, where, number)
                 except DatasetError as error:
                     self.on_failure(error)
         except csv.Error as error:
@@ -136,8 +179,8 @@ def _sniff(first: bytes) -> Form:
     """The form that the first line shows: a brace opens JSON lines, a header names the columns of a table."""
     if first.lstrip().startswith(b"{"):
         return "jsonl"
-    header = first.decode("utf-8", errors="replace").split(",")
-    return "csv" if set(_COLUMNS) <= {name.strip(' "\r\n') for name in header} else "text"
+    header = {name.strip(' "\r\n') for name in first.decode("utf-8", errors="replace").split(",")}
+    return "csv" if {_ID, _TEXT} <= header else "text"
 
 
 def _decoded(raw: bytes, where: str) -> str:
@@ -149,35 +192,58 @@ def _decoded(raw: bytes, where: str) -> str:
         ) from None
 
 
-def _document(line: str, where: str) -> ReportText:
+def _document(line: str, where: str, columns: Columns) -> ReportText:
     try:
         document: Any = json.loads(line)
     except (ValueError, RecursionError) as error:
         raise DatasetError(f"{where}: not JSON ({error}); expected one document a line") from None
     if not isinstance(document, dict):
         raise DatasetError(f'{where}: expected {{"study_id": …, "text": …}}, found {type(document).__name__}')
-    missing = [name for name in _COLUMNS if name not in document]
+    name, texts = columns.study_id or _ID, columns.text or (_TEXT,)
+    missing = [key for key in (name, *texts) if key not in document]
     if missing:
-        raise DatasetError(f"{where}: lacks {' and '.join(missing)}; expected study_id and text")
-    study_id, text = document["study_id"], document["text"]
-    if isinstance(study_id, bool) or not isinstance(study_id, str | int) or not isinstance(text, str):
-        raise DatasetError(f"{where}: study_id must be a text or a number, and text a text")
-    return _sound(ReportText(str(study_id), text), where)
+        raise DatasetError(f"{where}: lacks {' and '.join(missing)}; expected {' and '.join((name, *texts))}")
+    study_id, said = document[name], [document[key] for key in texts]
+    if isinstance(study_id, bool) or not isinstance(study_id, str | int) or not _all_text(said):
+        raise DatasetError(f"{where}: {name} must be a text or a number, and {' and '.join(texts)} a text")
+    return _sound(ReportText(str(study_id), _joined(said)), where)
 
 
-def _places(header: Sequence[str], name: str) -> tuple[int, int]:
+def _all_text(said: Sequence[Any]) -> bool:
+    return all(isinstance(text, str) for text in said)
+
+
+def _joined(texts: Sequence[str]) -> str:
+    return texts[0] if len(texts) == 1 else "\n\n".join(text.strip() for text in texts if text.strip())
+
+
+def _places(header: Sequence[str], name: str, columns: Columns) -> _Places:
     names = [cell.strip() for cell in header]
-    missing = [column for column in _COLUMNS if column not in names]
+    own = next((alias for alias in _LABELERS_OWN if alias in names), None)
+    texts = columns.text or ((own,) if own and _TEXT not in names else (_TEXT,))
+    numbered = columns.study_id is None and _ID not in names and texts != (_TEXT,)
+    wanted = texts if numbered else (columns.study_id or _ID, *texts)
+    missing = [column for column in wanted if column not in names]
     if missing:
         found = ", ".join(_readable(cell) for cell in names[:8]) or "nothing"
-        raise DatasetError(f"{name}: has no column {' and no '.join(missing)} (found {found}); rename them")
-    return names.index(_COLUMNS[0]), names.index(_COLUMNS[1])
+        raise DatasetError(
+            f"{name}: has no column {' and no '.join(missing)} (found {found}); "
+            "rename them, or say --id-column and --text-column"
+        )
+    study_id = None if numbered else names.index(columns.study_id or _ID)
+    places = tuple(names.index(column) for column in texts)
+    taken = (*places, *(() if study_id is None else (study_id,)))
+    return _Places(study_id, places, finding_columns(names, taken, name) if columns.labels else ())
 
 
-def _row(row: Sequence[str], places: tuple[int, int], where: str) -> ReportText:
-    if len(row) <= max(places):
-        raise DatasetError(f"{where}: has {len(row)} cells; study_id and text need {max(places) + 1}")
-    return _sound(ReportText(row[places[0]].strip(), row[places[1]]), where)
+def _row(row: Sequence[str], places: _Places, where: str, number: int) -> ReportText:
+    if len(row) < places.width:
+        raise DatasetError(f"{where}: has {len(row)} cells; the columns asked for need {places.width}")
+    labels = {
+        finding: status_of(row[place], finding=finding, where=where) for place, finding in places.labels
+    } or None
+    study_id = f"row {number}" if places.study_id is None else row[places.study_id].strip()
+    return _sound(ReportText(study_id, _joined([row[place] for place in places.text]), labels=labels), where)
 
 
 def _sound(one: ReportText, where: str) -> ReportText:

@@ -107,6 +107,8 @@ FURTHER = (
 """Canonical names of findings and diseases that data sets name and that no label set has."""
 
 LABEL_SETS = {"chexpert": CHEXPERT, "nih14": NIH14, "phantom": PHANTOM}
+CANONICAL = tuple(dict.fromkeys((*CHEXPERT, *NIH14, *PHANTOM, *FURTHER)))
+"""Every canonical name that some label set or source has."""
 
 _FROM_NIH = {"Effusion": "Pleural Effusion", "Pleural_Thickening": "Pleural Thickening"}
 

@@ -14,6 +14,7 @@ from contrastcxr.errors import DatasetError
 from contrastcxr.evaluate.audit import Check, audit
 from contrastcxr.evaluate.audit.leaks import NEAR, two_shares
 from contrastcxr.evaluate.audit.pictures import NEAR_BITS, difference_hash, near_pairs
+from contrastcxr.evaluate.audit.run import quick_checks
 
 RNG = np.random.default_rng(8)
 
@@ -188,3 +189,50 @@ def test_real_nih_samples_have_the_faults_that_are_known(shared_data: Path) -> N
     assert checks["official lists"].verdict in ("ok", "not run")
     loud = {row["predictor"]: row["abnormal AUC"] for row in checks["nuisance predictors"].rows}
     assert loud["patient number"] > 0.6
+
+
+def test_masks_and_earlier_studies_in_reports_are_counted(corpus: Corpus) -> None:
+    corpus.add("train", findings="The XXXX is unchanged since the prior study .")
+    corpus.add("test", findings="Effusion on the left ___ .")
+    check = found(corpus, "what reports speak of")
+    assert check.verdict == "warning"
+    assert check.message.startswith(
+        "masked words in 2 of 14 (14.3%); an earlier study in 1 of 14 (7.1%); a side in 13"
+    )
+    assert [row["split"] for row in check.rows] == ["train", "test"]
+    assert check.rows[1]["masked words"] == "1 of 5 (20.0%)"
+
+
+def test_texts_and_labels_are_audited_where_most_pictures_are_absent(corpus: Corpus) -> None:
+    for number in range(2, 12):
+        (corpus.folder / f"{number}.png").unlink()
+    done = audit(corpus.name)
+    assert done.data.endswith("?images=any")
+    assert sum(done.studies.values()) == 12
+    assert found(corpus, "patients across splits").message.startswith("0 of 12")
+
+
+def test_studies_without_pictures_are_left_out_where_most_are_there(corpus: Corpus) -> None:
+    (corpus.folder / "3.png").unlink()
+    done = audit(corpus.name)
+    assert "images" not in done.data
+    assert sum(done.studies.values()) == 11
+
+
+def test_a_number_that_most_studies_lack_is_no_predictor(tmp_path: Path) -> None:
+    corpus = Corpus(tmp_path)
+    for i in range(60):
+        age = {"age": 20 + i} if i % 3 == 0 else {}
+        corpus.add("train", labels={"Edema": "present" if i >= 30 else "absent"}, **age)
+    predictors = [row["predictor"] for row in found(corpus, "nuisance predictors").rows]
+    assert "file size" in predictors
+    assert "age" not in predictors
+
+
+@pytest.mark.data
+def test_the_texts_of_the_iu_sample_are_audited_without_its_pictures(shared_data: Path) -> None:
+    checks = {check.name: check for check in quick_checks(f"iu_xray:{shared_data / 'iu_xray'}?images=any")}
+    train = checks["what reports speak of"].rows[0]
+    assert (train["split"], train["masked words"]) == ("train", "907 of 2,069 (43.8%)")
+    assert train["normal studies"] == "682 of 2,069 (33.0%)"
+    assert checks["reports across splits"].verdict == "warning"

@@ -84,12 +84,20 @@ def official_lists(splits: Splits) -> Check:
         return Check(name, "not run", "no image has a box of the NIH list")
     outside = [study for study in boxed if study.split != "test"]
     rows = [{"study": s.study_id, "split": s.split} for s in outside[:SHOWN]]
-    return Check(
-        name,
-        "warning" if outside else "ok",
-        f"{share(len(outside), len(boxed))} images with NIH boxes are outside the test split, where all belong",
-        rows,
+    drawn = _boxes(boxed)
+    most, times = drawn.most_common(1)[0]
+    message = (
+        f"{share(len(outside), len(boxed))} images with NIH boxes are outside the test split, where all belong; "
+        f"{times} of {drawn.total()} boxes are {most}"
     )
+    few = [{"finding": finding, "boxes": count} for finding, count in drawn.most_common()]
+    return Check(name, "warning" if outside else "ok", message, rows or few)
+
+
+def _boxes(studies: Sequence[Study]) -> Counter[str]:
+    """Boxes of the NIH list by finding."""
+    said = (r for study in studies for r in study.readings if r.author.name == "nih14 boxes")
+    return Counter(f.name for reading in said for f in reading.findings for _ in f.boxes)
 
 
 def label_shift(splits: Splits, names: Sequence[str], reading: Mapping[str, Reading]) -> Check:

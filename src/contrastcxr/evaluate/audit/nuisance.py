@@ -31,8 +31,9 @@ def nuisance(
     rows = [_row(score) for score in found if _known(score)]
     loud = [row["predictor"] for row in rows if max(row["mean AUC"] or 0, row["abnormal AUC"] or 0) > ALARM]
     labels = sorted({label for score in found for label, value in score.by_finding.items() if value > ALARM})
+    which = f" ({', '.join(loud)})" if loud else ""
     message = (
-        f"{len(loud)} of {len(rows)} predictors are above .60 on labels of {split} ({', '.join(loud) or 'none'}); "
+        f"{len(loud)} of {len(rows)} predictors are above .60 on labels of {split}{which}; "
         f"{len(labels)} of {len(names)} findings are told above .60 by one of them"
     )
     return Check(name, "warning" if loud or labels else "ok", message, rows)

@@ -10,15 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from contrastcxr.data.source import Source
-from contrastcxr.data.sources import load_studies, open_source, parse_spec
+from contrastcxr.data.sources import load_studies, open_source, parse_spec, without_pictures
 from contrastcxr.errors import ContrastCXRError, DatasetError
 from contrastcxr.evaluate.audit import leaks, page, pictures
 from contrastcxr.evaluate.audit.nuisance import nuisance
 from contrastcxr.evaluate.audit.verdict import Check, share
+from contrastcxr.evaluate.audit.wording import wording
 from contrastcxr.evaluate.cached import Say, silent
 from contrastcxr.evaluate.references import finding_names, portable_name
 from contrastcxr.files import atomic_write
 from contrastcxr.form import Reading, Study
+from contrastcxr.vocab.labels import NO_FINDING
 
 SCHEMA = "contrastcxr.audit/1"
 QUICK = 20_000
@@ -79,10 +81,10 @@ def audit(data: str, *, author: str | None = None, seed: int = 0, say: Say = sil
         UnknownNameError: no such source or author.
         DatasetError: the data departs from its layout, or is empty.
     """
+    data, studies = _widest(data)
     source = open_source(data)
-    studies = load_studies(data)
     if not studies:
-        raise DatasetError(f"{data}: no studies to audit; ?images=any audits texts and labels without pictures")
+        raise DatasetError(f"{data}: no studies to audit; expected at least one")
     splits = _ordered(leaks.by_split(studies))
     reading, who = labels_of(studies, author)
     names = finding_names(list(reading.values()))
@@ -91,7 +93,8 @@ def audit(data: str, *, author: str | None = None, seed: int = 0, say: Say = sil
         leaks.patients(splits),
         _lists(data, splits),
         leaks.reports(splits),
-        leaks.label_shift(splits, names, reading),
+        wording(splits or {"all": studies}),
+        leaks.label_shift(splits, _with_normal(names, reading), reading),
         table_and_folder(source),
     ]
     say("looking at every picture")
@@ -126,9 +129,31 @@ def quick_checks(data: str, *, author: str | None = None, say: Say = silent) -> 
         leaks.patients(splits),
         _lists(data, splits),
         leaks.reports(splits) if len(studies) <= QUICK else _too_many(len(studies)),
-        leaks.label_shift(splits, names, reading),
+        wording(splits or {"all": studies}),
+        leaks.label_shift(splits, _with_normal(names, reading), reading),
     ]
     return tuple(check for check in checks if check is not None)
+
+
+def _widest(data: str) -> tuple[str, list[Study]]:
+    """The studies to look at, and the name they have: all that the tables name where most pictures are absent."""
+    everything = without_pictures(data)
+    if everything is None:
+        return data, load_studies(data)
+    named, there = load_studies(everything), source_studies(data)
+    return (everything, named) if len(there) < len(named) / 2 else (data, there)
+
+
+def source_studies(data: str) -> list[Study]:
+    """The studies with a picture, in the order of the source; none is no error here."""
+    spec = parse_spec(data)
+    return list(open_source(data).studies(spec.split))
+
+
+def _with_normal(names: Sequence[str], reading: Mapping[str, Reading]) -> tuple[str, ...]:
+    """The findings, and No Finding where somebody is said to have none."""
+    normal = any(NO_FINDING in found.present() for found in reading.values())
+    return (*names, NO_FINDING) if names and normal else tuple(names)
 
 
 def _lists(data: str, splits: Mapping[str, list[Study]]) -> Check | None:

@@ -11,7 +11,7 @@ from contrastcxr.evaluate.report.material import HEADLINE, LOWER_IS_BETTER, TRIV
 from contrastcxr.evaluate.report.svg import Scale, top
 from contrastcxr.evaluate.result import Evaluation, SystemScores
 from contrastcxr.metrics.bootstrap import Interval
-from contrastcxr.metrics.efficacy import PRESETS
+from contrastcxr.metrics.efficacy import AVERAGES, GRID, PRESETS
 from contrastcxr.metrics.scores import Score, Scores
 from contrastcxr.metrics.sheet import ROWS, reasons
 
@@ -89,6 +89,22 @@ def definitions(systems: Mapping[str, SystemScores]) -> list[Values]:
         for pattern, said in _OWN.items()
         if _has(own.get(pattern.format("f1")))
     ]
+    return rows
+
+
+def every_count(systems: Mapping[str, SystemScores]) -> list[Values]:
+    """F1 under every policy and average, and both accuracies; 14 findings, then five."""
+    own = systems["system"].scores
+    rows = []
+    for place in dict.fromkeys((len(cell.findings), cell.uncertain) for cell in GRID.values()):
+        count, uncertain = place
+        key = f"findings{count}-{uncertain}"
+        names = [f"{key}-{average}/f1" for average in AVERAGES]
+        names += [f"{key}-micro/accuracy", f"{key}-per_study/accuracy"]
+        if _has(own.get(names[0])):
+            rows.append(
+                {"findings": count, "uncertain": uncertain, "cells": [cell(own.get(name)) for name in names]}
+            )
     return rows
 
 

@@ -57,6 +57,7 @@ def _figures(found: Evaluation, material: Material | None) -> Values:
         "scores": headline.all_scores(found.systems),
         "empty_scores": headline.empty_scores(found.systems),
         "definitions": headline.definitions(found.systems),
+        "every_count": headline.every_count(found.systems),
         "finding_rows": findings.finding_rows(found),
         "unspoken": findings.unspoken(found),
         "few": findings.FEW,
