@@ -8,13 +8,14 @@ from dataclasses import dataclass
 import torch
 from pydantic import BaseModel
 
-from contrastcxr.config import CoAttentionConfig, ContrastConfig, DecoderConfig, SystemConfig
+from contrastcxr.config import CoAttentionConfig, ContrastConfig, CvseConfig, DecoderConfig, SystemConfig
 from contrastcxr.data.transforms import Preprocess
 from contrastcxr.errors import IncompatibleError
 from contrastcxr.models.contrast import ContrastiveAttention
 from contrastcxr.models.decoders import ReportDecoder, build_decoder
 from contrastcxr.models.encoders import Encoder, build_encoder
 from contrastcxr.models.findings import FindingHead
+from contrastcxr.models.library import SentenceLibrary
 from contrastcxr.models.pool import NormalityPool
 from contrastcxr.models.projection import PatchProjection
 from contrastcxr.models.system import ReportSystem
@@ -24,13 +25,13 @@ from contrastcxr.vocab.labels import label_set
 GLOBAL_DECODERS = ("nic", "hlstm")
 """Decoders that look at the global feature alone."""
 
-SENTENCE_DECODERS = ("hlstm", "hlstm_dual", "co_attention", "multi_attention")
-"""Decoders that plan a report sentence by sentence."""
+SENTENCE_DECODERS = ("hlstm", "hlstm_dual", "co_attention", "multi_attention", "cvse")
+"""Decoders that plan or choose a report sentence by sentence."""
 
 EMBEDDING_DECODERS = ("transformer", "r2gen")
 """Decoders with a patch embedding of their own, unless the projection is one."""
 
-_NOT_OF_THE_MODULE = ("kind", "tags", "word_vectors")
+_NOT_OF_THE_MODULE = ("kind", "tags", "word_vectors", "library", "groups")
 
 
 @dataclass(frozen=True)
@@ -191,6 +192,7 @@ def build_system(
     patch_pool: NormalityPool | None = None,
     labels: Sequence[str] | None = None,
     marks: Marks | None = None,
+    library: SentenceLibrary | None = None,
     seed: int = 0,
 ) -> ReportSystem:
     """A system as the configuration says, freshly initialised (the encoder keeps its weights).
@@ -203,6 +205,7 @@ def build_system(
         patch_pool: raw patch vectors; needed with, and only with, `config.contrast.patches`.
         labels: of the finding head; those of `config.finding_head` unless a checkpoint says otherwise.
         marks: of the vocabulary; needed by decoders that plan sentences.
+        library: sentences to choose from; needed by, and only by, decoders that retrieve.
         seed: of the initialisation; the global generator is left as it was.
 
     Raises:
@@ -222,7 +225,7 @@ def build_system(
             projection=PatchProjection(
                 encoder.channels, config.width, config.projection.kind, stage_channels=encoder.stage_channels
             ),
-            decoder=_decoder(config.decoder, vocabulary=vocabulary, config=config, marks=marks),
+            decoder=_decoder(config, vocabulary=vocabulary, marks=marks, library=library),
             finding_head=_finding_head(config, labels),
             contrast=_contrast(config),
             pool=pool,
@@ -231,7 +234,10 @@ def build_system(
         )
 
 
-def _decoder(part: DecoderConfig, *, vocabulary: int, config: SystemConfig, marks: Marks | None) -> ReportDecoder:
+def _decoder(
+    config: SystemConfig, *, vocabulary: int, marks: Marks | None, library: SentenceLibrary | None
+) -> ReportDecoder:
+    part = config.decoder
     options = {
         name: getattr(part, name)
         for name in type(part).model_fields
@@ -243,6 +249,10 @@ def _decoder(part: DecoderConfig, *, vocabulary: int, config: SystemConfig, mark
         options |= _sentence_marks(part.kind, marks)
     if isinstance(part, CoAttentionConfig):
         options["tags"] = len(label_set(part.tags))
+    if (library is None) == isinstance(part, CvseConfig):
+        raise IncompatibleError(f"decoder.kind {part.kind}: a sentence library goes with cvse, and only with it")
+    if library is not None:
+        options["library"] = library
     return build_decoder(part.kind, vocabulary=vocabulary, width=config.width, **options)
 
 

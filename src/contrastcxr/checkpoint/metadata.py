@@ -33,7 +33,7 @@ _METADATA = (
     "pool",
     "record",
 )
-_OPTIONAL_METADATA = ("patch_pool", "quality")
+_OPTIONAL_METADATA = ("patch_pool", "library", "quality")
 
 
 def _portable(config: SystemConfig) -> dict[str, Any]:
@@ -57,6 +57,8 @@ def to_metadata(checkpoint: Checkpoint) -> dict[str, str]:
     }
     if checkpoint.patch_pool is not None:
         values["patch_pool"] = checkpoint.patch_pool
+    if checkpoint.library is not None:
+        values["library"] = checkpoint.library
     if checkpoint.quality is not None:
         values["quality"] = checkpoint.quality.metadata()
     plain = {key: json.dumps(value, sort_keys=True, ensure_ascii=False) for key, value in values.items()}
@@ -91,6 +93,7 @@ def from_metadata(metadata: Mapping[str, str], state: Mapping[str, Tensor], path
         sources=part("sources", lambda notes: tuple(SourceNote.model_validate(note) for note in notes)),
         pool=part("pool", _maybe_mapping),
         patch_pool=part("patch_pool", _maybe_mapping),
+        library=part("library", _maybe_mapping),
         record=part("record", dict),
         where=str(path),
         quality=_quality(said.get("quality"), state, path),

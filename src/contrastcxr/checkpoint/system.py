@@ -15,12 +15,14 @@ from contrastcxr.data.quality.measures import QualityReference
 from contrastcxr.data.transforms import Preprocess
 from contrastcxr.errors import CheckpointError, ContrastCXRError
 from contrastcxr.models.encoders import build_encoder
+from contrastcxr.models.library import SentenceLibrary
 from contrastcxr.models.pool import NormalityPool
 from contrastcxr.models.system import ReportSystem
 from contrastcxr.text.tokenizer import Tokenizer
 
 POOL_KEY = "pool.raw"
 PATCH_POOL_KEY = "patch_pool.raw"
+LIBRARY_KEY = "decoder.library."
 UNUSABLE = (ContrastCXRError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
 """What reading a value of another shape raises."""
 _CHANGED = "the file was changed or written by another version: train or download it again"
@@ -53,6 +55,7 @@ class Checkpoint:
         state: the system's weights, the frozen encoder's and the raw pool's among them.
         pool: `NormalityPool.metadata()`, without Contrastive Attention None.
         patch_pool: the same of the pool of patches; None unless patches are compared.
+        library: `SentenceLibrary.metadata()` of a decoder that retrieves; None of any other.
         record: what the training run says of itself (versions, data fingerprint, scores); free form.
         quality: what its training pictures look like; None in files that do not hold it.
         where: what it is called in messages, its file where it has one.
@@ -68,6 +71,7 @@ class Checkpoint:
     sources: tuple[SourceNote, ...] = ()
     pool: Mapping[str, Any] | None = None
     patch_pool: Mapping[str, Any] | None = None
+    library: Mapping[str, Any] | None = None
     record: Mapping[str, Any] = field(default_factory=dict)
     quality: QualityReference | None = None
     where: str = "the checkpoint"
@@ -118,10 +122,17 @@ class Checkpoint:
             vocabulary=len(self.tokenizer),
             labels=self.labels,
             marks=Marks.of(self.tokenizer),
+            library=self._library(),
             encoder=encoder,
             pool=self._rebuilt(self.pool, POOL_KEY),
             patch_pool=self._rebuilt(self.patch_pool, PATCH_POOL_KEY),
         )
+
+    def _library(self) -> SentenceLibrary | None:
+        if self.library is None:
+            return None
+        own = {name.removeprefix(LIBRARY_KEY): value for name, value in self.state.items() if LIBRARY_KEY in name}
+        return SentenceLibrary.from_metadata(self.library, own)
 
     def _rebuilt(self, metadata: Mapping[str, Any] | None, key: str) -> NormalityPool | None:
         return None if metadata is None else NormalityPool.from_metadata(dict(metadata), self.state[key].float())

@@ -104,6 +104,16 @@ class MultiAttentionConfig(_Hierarchical):
     )
 
 
+class CvseConfig(_Recurrent):
+    """A report put together from sentences of training reports (Ni 2020)."""
+
+    kind: Literal["cvse"] = "cvse"
+    sentences: int = Field(5, ge=1, le=256, description="the most sentences of a report")
+    library: int = Field(1000, ge=1, description="sentences it can say, the most frequent abnormal ones")
+    groups: int = Field(30, ge=1, description="groups of like sentences; a report says one of each at most")
+    ranking_weight: float = Field(1.0, ge=0, description="of the hinge with the hardest negatives")
+
+
 class TransformerConfig(Part):
     """Pre-norm transformer over the patches, as R2Gen's baseline has it (Chen 2020)."""
 
@@ -143,6 +153,7 @@ AnyDecoder = Union[  # noqa: UP007 (read at run time)
     HlstmDualConfig,
     CoAttentionConfig,
     MultiAttentionConfig,
+    CvseConfig,
     TransformerConfig,
     R2GenConfig,
 ]

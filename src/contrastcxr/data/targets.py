@@ -60,18 +60,21 @@ def indication_ids(study: Study, tokenizer: Tokenizer) -> Tensor:
     )
 
 
-def abnormal_sentences(token_ids: Sequence[int], tokenizer: Tokenizer, labeler: Labeler) -> Tensor:
-    """Return `[S]` bool: whether the labeler finds anything present or uncertain in each sentence of a report.
-
-    Sentences are what `.` ends, as the decoders split them; "No Finding" does not count (ours, MODELS section 3).
-    """
+def sentence_ids(token_ids: Sequence[int], tokenizer: Tokenizer) -> list[tuple[int, ...]]:
+    """Return the token ids of each sentence of `bos … eos`, as the decoders split them: `.` ends one."""
     body = list(token_ids[1:-1])
     borders = [place + 1 for place, token in enumerate(body) if token == tokenizer.id_of(".")]
     if body and (not borders or borders[-1] < len(body)):
         borders.append(len(body))
-    sentences = [tokenizer.decode(body[a:b]) for a, b in zip([0, *borders], borders, strict=False)]
-    return torch.tensor([_names_abnormality(sentence, labeler) for sentence in sentences], dtype=torch.bool)
+    return [tuple(body[a:b]) for a, b in zip([0, *borders], borders, strict=False)]
 
 
-def _names_abnormality(sentence: str, labeler: Labeler) -> bool:
+def abnormal_sentences(token_ids: Sequence[int], tokenizer: Tokenizer, labeler: Labeler) -> Tensor:
+    """Return `[S]` bool: whether each sentence of a report names an abnormality."""
+    sentences = [tokenizer.decode(ids) for ids in sentence_ids(token_ids, tokenizer)]
+    return torch.tensor([names_abnormality(sentence, labeler) for sentence in sentences], dtype=torch.bool)
+
+
+def names_abnormality(sentence: str, labeler: Labeler) -> bool:
+    """Whether the labeler finds anything present or uncertain; "No Finding" does not count (ours, MODELS §3)."""
     return any(f.status in ("present", "uncertain") and f.name != NO_FINDING for f in labeler.label(sentence))

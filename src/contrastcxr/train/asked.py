@@ -7,7 +7,13 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from contrastcxr.config import CoAttentionConfig, DecoderConfig, HlstmDualConfig, MultiAttentionConfig
+from contrastcxr.config import (
+    CoAttentionConfig,
+    CvseConfig,
+    DecoderConfig,
+    HlstmDualConfig,
+    MultiAttentionConfig,
+)
 from contrastcxr.data.targets import abnormal_sentences, indication_ids, tag_targets
 from contrastcxr.errors import DatasetError
 from contrastcxr.form import Study
@@ -49,7 +55,7 @@ class Asked:
             return cls(tags=label_set(decoder.tags))
         if isinstance(decoder, MultiAttentionConfig):
             return cls(indication=decoder.background == "indication")
-        return cls(labeler=Labeler() if isinstance(decoder, HlstmDualConfig) else None)
+        return cls(labeler=Labeler() if isinstance(decoder, HlstmDualConfig | CvseConfig) else None)
 
     def of(self, study: Study, *, token_ids: Sequence[int], tokenizer: Tokenizer) -> Further:
         """The fields of a study's sample.

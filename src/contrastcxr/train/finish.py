@@ -5,23 +5,30 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import torch
+
 from contrastcxr.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from contrastcxr.checkpoint.system import LIBRARY_KEY
 from contrastcxr.models.system import ReportSystem
 from contrastcxr.train.calibrate import Calibration, calibrate
 from contrastcxr.train.epochs import METRICS_FILE, EpochKeeper, read_metrics
 from contrastcxr.train.features import Say
+from contrastcxr.train.hooks import ScoreSystem
 from contrastcxr.train.machine import precision_of
 from contrastcxr.train.prepare import Prepared
 from contrastcxr.train.quality import quality_reference
 from contrastcxr.train.run_folder import CHECKPOINT_FILE, RunFolder
 from contrastcxr.train.run_record import RunRecord, data_fingerprint
 from contrastcxr.train.task import loss_weights
+from contrastcxr.train.threshold import choose_threshold
+
+THRESHOLD_KEY = f"{LIBRARY_KEY}threshold"
 
 
 def close_run(prepared: Prepared, keeper: EpochKeeper, *, out: Path, say: Say) -> RunFolder:
     """Calibrate the best checkpoint on all validation studies, and write the run record."""
     unreadable = tuple(f"{u.view_id}: {u.message}" for u in prepared.unreadable)
-    best = load_checkpoint(out / CHECKPOINT_FILE)
+    best = _with_threshold(prepared, load_checkpoint(out / CHECKPOINT_FILE), say=say)
     calibration = _calibrated(prepared, best)
     record = _record(prepared, keeper, out=out, calibration=calibration, unreadable=unreadable)
     finished = replace(
@@ -37,6 +44,17 @@ def close_run(prepared: Prepared, keeper: EpochKeeper, *, out: Path, say: Say) -
         say(f"left out: {line}")
     say(f"best: epoch {keeper.best.get('epoch', 0):.0f}; checkpoint {size / 1e6:.1f} MB in {out}")
     return RunFolder(out, dict(keeper.best), unreadable)
+
+
+def _with_threshold(prepared: Prepared, best: Checkpoint, *, say: Say) -> Checkpoint:
+    """The checkpoint with the threshold of a decoder that retrieves; any other as it is."""
+    if best.library is None:
+        return best
+    system = best.build()
+    validation = ScoreSystem(prepared).validation()
+    chosen = choose_threshold(system, validation.batches, bleu4=validation.bleu4)
+    say(f"sentences are said from a score of {chosen:.3f} on")
+    return replace(best, state={**best.state, THRESHOLD_KEY: torch.tensor(chosen)})
 
 
 def _calibrated(prepared: Prepared, best: Checkpoint) -> Calibration | None:

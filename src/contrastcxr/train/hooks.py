@@ -25,8 +25,12 @@ class ScoreSystem:
 
     def __call__(self, system: ReportSystem) -> dict[str, float]:
         """Scores by name, `train.monitor` among them."""
+        return self.validation().scores(system)
+
+    def validation(self) -> Validation:
+        """The studies that score, with what is known of them."""
         prepared = self.prepared
-        validation = Validation(
+        return Validation(
             batches=list(prepared.batches(prepared.validation)),
             reports=prepared.validation.reports,
             truths=prepared.validation.truths,
@@ -34,7 +38,6 @@ class ScoreSystem:
             make_reader=self._reader,
             weights=loss_weights(prepared.config),
         )
-        return validation.scores(system)
 
     def _reader(self, system: ReportSystem) -> Reader:
         prepared = self.prepared
@@ -68,6 +71,7 @@ class KeepBest:
             sources=prepared.sources,
             pool=prepared.pool.pool.metadata() if prepared.pool else None,
             patch_pool=prepared.pool.patches.pool.metadata() if prepared.pool and prepared.pool.patches else None,
+            library=prepared.library.metadata() if prepared.library else None,
             record={"best": dict(best), "seed": prepared.config.train.seed},
         )
         save_checkpoint(self.folder / CHECKPOINT_FILE, made, dtype=prepared.config.train.checkpoint_dtype)

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 
 from contrastcxr.assemble import Marks, build_system, check_pairs, head_labels, make_encoder, make_preprocess
 from contrastcxr.checkpoint import SourceNote
-from contrastcxr.config import MultiAttentionConfig, SystemConfig
+from contrastcxr.config import CvseConfig, MultiAttentionConfig, SystemConfig
 from contrastcxr.data.authors import label_reading
 from contrastcxr.data.batch import Batch, choose_views
 from contrastcxr.data.identity import view_key
@@ -22,6 +22,7 @@ from contrastcxr.data.transforms import Preprocess
 from contrastcxr.errors import DatasetError, ImageError
 from contrastcxr.form import Finding, Study, View
 from contrastcxr.models.encoders import Encoder
+from contrastcxr.models.library import SentenceLibrary
 from contrastcxr.models.system import ReportSystem
 from contrastcxr.text.tokenizer import Tokenizer
 from contrastcxr.train.asked import Asked
@@ -38,6 +39,7 @@ from contrastcxr.train.data import (
     target_of,
 )
 from contrastcxr.train.features import FeatureCache, Say, Unreadable, encode_views
+from contrastcxr.train.library import make_library
 from contrastcxr.train.pool import TrainingPool, make_pool
 from contrastcxr.train.studies import studies_of
 from contrastcxr.train.view_features import CachedFeatures, EncodedFeatures, ViewFeatures
@@ -66,6 +68,7 @@ class Prepared:
     Attributes:
         cache: features of all views; None when the encoder is trained and pictures are read at every step.
         pictures: prepared pictures of all views, read at every step in place of the files.
+        library: of a decoder that retrieves.
         sources: what the checkpoint says of the data it was made from.
         truncated: training reports that `text.max_tokens` cuts.
     """
@@ -80,6 +83,7 @@ class Prepared:
     pool: TrainingPool | None
     cache: FeatureCache | None
     pictures: PictureCache | None
+    library: SentenceLibrary | None
     sources: tuple[SourceNote, ...]
     unreadable: tuple[Unreadable, ...]
     truncated: int
@@ -134,6 +138,7 @@ def prepare(config: SystemConfig, *, cache: Path, say: Say) -> Prepared:
     labels = head_labels(config)
     here = EncodedFeatures(encoder, preprocess, pictures or original)
     pool = _pool(config, train, here if features is None else CachedFeatures(features))
+    library = _library(config, train, tokenizer)
     system = build_system(
         config,
         vocabulary=len(tokenizer),
@@ -141,6 +146,7 @@ def prepare(config: SystemConfig, *, cache: Path, say: Say) -> Prepared:
         pool=pool.pool if pool else None,
         patch_pool=pool.patches.pool if pool and pool.patches else None,
         marks=Marks.of(tokenizer),
+        library=library,
         seed=config.train.seed,
     )
     if isinstance(config.decoder, MultiAttentionConfig) and config.decoder.word_vectors == "word2vec":
@@ -156,6 +162,7 @@ def prepare(config: SystemConfig, *, cache: Path, say: Say) -> Prepared:
         pool=pool,
         cache=features,
         pictures=pictures,
+        library=library,
         sources=source_notes(config, encoder),
         unreadable=tuple(unreadable),
         truncated=sum(tokenizer.truncates(_text(s, config), max_tokens=config.text.max_tokens) for s in train),
@@ -246,6 +253,14 @@ def _truth(study: Study, config: SystemConfig) -> tuple[Finding, ...]:
     """What is on the study: of whoever labelled it, else of the reading that is learnt."""
     labelled = label_reading(study) or reading_of(study, author=config.data.author)
     return labelled.findings
+
+
+def _library(config: SystemConfig, studies: Sequence[Study], tokenizer: Tokenizer) -> SentenceLibrary | None:
+    if not isinstance(config.decoder, CvseConfig):
+        return None
+    limit = config.text.max_tokens
+    reports = [(s.study_id, tokenizer.encode(_text(s, config), max_tokens=limit)) for s in studies]
+    return make_library(reports, tokenizer=tokenizer, config=config.decoder, seed=config.train.seed)
 
 
 def _pool(config: SystemConfig, studies: Sequence[Study], features: ViewFeatures) -> TrainingPool | None:

@@ -50,7 +50,7 @@ class Validation:
     def scores(self, system: ReportSystem) -> dict[str, float]:
         """`bleu4`, `positive_f1` (of what the report states), `auc` of the finding head, and `loss`."""
         reader = self.make_reader(system)
-        readings = [reading for batch in self.batches for reading in reader.read_features(batch)]
+        readings = self._readings(reader)
         found = {
             "loss": mean_loss(system, self.batches, weights=self.weights, pad=reader.tokenizer.special.pad),
             "bleu4": self._bleu4(readings),
@@ -58,6 +58,13 @@ class Validation:
             "auc": self._auc(readings),
         }
         return {name: value for name, value in found.items() if math.isfinite(value)}
+
+    def bleu4(self, system: ReportSystem) -> float:
+        """BLEU-4 alone."""
+        return self._bleu4(self._readings(self.make_reader(system)))
+
+    def _readings(self, reader: Reader) -> list[Reading]:
+        return [reading for batch in self.batches for reading in reader.read_features(batch)]
 
     def _bleu4(self, readings: Sequence[Reading]) -> float:
         written = [tokenise(report_text(r, sections=("findings", "impression"))) for r in readings]

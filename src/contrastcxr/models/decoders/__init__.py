@@ -10,6 +10,7 @@ from contrastcxr.models.decoders.adaptive_attention import AdaptiveAttentionDeco
 from contrastcxr.models.decoders.att2in import Att2inDecoder
 from contrastcxr.models.decoders.base import ReportDecoder, State, StepDecoder, StepOutput, TokenDecoder
 from contrastcxr.models.decoders.co_attention import CoAttentionDecoder
+from contrastcxr.models.decoders.cvse import CvseDecoder
 from contrastcxr.models.decoders.hlstm import DualHlstmDecoder, HlstmDecoder
 from contrastcxr.models.decoders.multi_attention import MultiAttentionDecoder
 from contrastcxr.models.decoders.nic import NicDecoder
@@ -29,6 +30,7 @@ DECODERS: Mapping[str, Callable[..., ReportDecoder]] = {
     "hlstm_dual": DualHlstmDecoder,
     "co_attention": CoAttentionDecoder,
     "multi_attention": MultiAttentionDecoder,
+    "cvse": CvseDecoder,
     "transformer": TransformerDecoder,
     "r2gen": R2GenDecoder,
 }

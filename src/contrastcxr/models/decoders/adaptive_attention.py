@@ -133,7 +133,7 @@ class AdaptiveAttentionDecoder(SpatialAttentionDecoder):
         super().__init__(vocabulary, width, embedding=embedding, hidden=hidden, dropout=dropout)
         self.gate_of_input = nn.Linear(2 * (embedding or width), self.hidden)
         self.gate_of_hidden = nn.Linear(self.hidden, self.hidden, bias=False)
-        self.sentinel_key = nn.Linear(self.hidden, self.hidden, bias=False)
+        self.sentinel_key = nn.Linear(self.hidden, self.hidden)  # its bias is not that of the patches' keys
 
     def _context(self, heard: Heard, scores: Tensor, context: Tensor, mask: Tensor) -> Tensor:
         gate = torch.sigmoid(self.gate_of_input(heard.inputs) + self.gate_of_hidden(heard.before))
