@@ -6,6 +6,9 @@ import math
 
 import pytest
 import torch
+
+from contrastcxr.models.decoders.adaptive_attention import AdaptiveAttentionDecoder, SpatialAttentionDecoder
+from contrastcxr.models.features import VisualFeatures
 from plain_floats import (
     Memory,
     Vector,
@@ -26,9 +29,6 @@ from plain_floats import (
     times,
     zeros,
 )
-
-from contrastcxr.models.decoders.adaptive_attention import AdaptiveAttentionDecoder, SpatialAttentionDecoder
-from contrastcxr.models.features import VisualFeatures
 
 V, WIDTH, EMBEDDING, HIDDEN = 7, 4, 5, 3
 IDS = [1, 4, 6]

@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 
 import torch
+
+from contrastcxr.models.decoders.att2in import Att2inDecoder
+from contrastcxr.models.features import VisualFeatures
 from plain_floats import (
     Vector,
     attend,
@@ -18,9 +21,6 @@ from plain_floats import (
     sigmoid,
     zeros,
 )
-
-from contrastcxr.models.decoders.att2in import Att2inDecoder
-from contrastcxr.models.features import VisualFeatures
 
 V, WIDTH, EMBEDDING, HIDDEN = 7, 4, 5, 3
 IDS = [1, 4, 6]

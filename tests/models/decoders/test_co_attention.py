@@ -7,6 +7,12 @@ from dataclasses import dataclass
 
 import pytest
 import torch
+
+from contrastcxr.errors import IncompatibleError
+from contrastcxr.losses import taught_terms
+from contrastcxr.models.decoders.base import Targets
+from contrastcxr.models.decoders.co_attention import CoAttentionDecoder
+from contrastcxr.models.features import VisualFeatures
 from plain_floats import (
     Vector,
     attend,
@@ -23,12 +29,6 @@ from plain_floats import (
     tanh,
     zeros,
 )
-
-from contrastcxr.errors import IncompatibleError
-from contrastcxr.losses import taught_terms
-from contrastcxr.models.decoders.base import Targets
-from contrastcxr.models.decoders.co_attention import CoAttentionDecoder
-from contrastcxr.models.features import VisualFeatures
 
 V, WIDTH, EMBEDDING, HIDDEN, STOP, TAGS, KEPT = 8, 4, 5, 3, 4, 5, 2
 FIRST, SECOND = [5, 6, STOP], [7, STOP]

@@ -1,4 +1,4 @@
-"""HLSTM and its dual writer against their equations over plain floats: two sentences, where they stop, their words."""
+"""HLSTM and its dual writer against their equations over plain floats: two sentences, their stops and words."""
 
 from __future__ import annotations
 
@@ -6,6 +6,12 @@ import math
 
 import pytest
 import torch
+
+from contrastcxr.errors import IncompatibleError
+from contrastcxr.losses import taught_terms
+from contrastcxr.models.decoders.base import Targets
+from contrastcxr.models.decoders.hlstm import DualHlstmDecoder, HlstmDecoder
+from contrastcxr.models.features import VisualFeatures
 from plain_floats import (
     Vector,
     attend,
@@ -22,12 +28,6 @@ from plain_floats import (
     tanh,
     zeros,
 )
-
-from contrastcxr.errors import IncompatibleError
-from contrastcxr.losses import taught_terms
-from contrastcxr.models.decoders.base import Targets
-from contrastcxr.models.decoders.hlstm import DualHlstmDecoder, HlstmDecoder
-from contrastcxr.models.features import VisualFeatures
 
 V, WIDTH, EMBEDDING, HIDDEN, STOP = 8, 4, 5, 3, 4
 SIZES = {"embedding": EMBEDDING, "hidden": HIDDEN, "sentence_end": STOP, "sentences": 3, "words": 5}
@@ -137,8 +137,9 @@ def test_each_sentence_is_forced_through_the_writer_of_its_flag(
         total -= sum(log_probs[token] for log_probs, token in zip(answers, ids, strict=True))
     terms = taught_terms(dual.teach(features, targets))
     close(terms["word"][0], total / 5)
-    said = [sigmoid(abnormal if flag else -abnormal) for (*_, abnormal, _), flag in zip(planned, flags, strict=True)]
-    close(terms["abnormal"][0], -sum(math.log(share) for share in said) / 5)
+    each = zip(planned, flags, strict=True)
+    surprise = -sum(math.log(sigmoid(logit if flag else -logit)) for (*_, logit, _), flag in each)
+    close(terms["abnormal"][0], surprise / 5)
 
 
 def test_the_two_writers_share_one_embedding(dual: DualHlstmDecoder) -> None:

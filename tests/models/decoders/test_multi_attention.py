@@ -6,6 +6,10 @@ from dataclasses import dataclass
 
 import pytest
 import torch
+
+from contrastcxr.models.decoders.base import Targets
+from contrastcxr.models.decoders.multi_attention import MultiAttentionDecoder
+from contrastcxr.models.features import VisualFeatures
 from plain_floats import (
     Vector,
     attend,
@@ -25,10 +29,6 @@ from plain_floats import (
     times,
     zeros,
 )
-
-from contrastcxr.models.decoders.base import Targets
-from contrastcxr.models.decoders.multi_attention import MultiAttentionDecoder
-from contrastcxr.models.features import VisualFeatures
 
 V, WIDTH, EMBEDDING, HIDDEN, STOP, PAD = 9, 4, 6, 3, 4, 0
 INDICATION = [5, 8, 7]

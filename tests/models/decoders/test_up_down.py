@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import torch
-from plain_floats import Vector, attend, cell, close, linear, log_softmax, one_study, real_patches, zeros
 
 from contrastcxr.models.decoders.up_down import UpDownDecoder
 from contrastcxr.models.features import VisualFeatures
+from plain_floats import Vector, attend, cell, close, linear, log_softmax, one_study, real_patches, zeros
 
 V, WIDTH, EMBEDDING, HIDDEN, ATTENTION = 7, 4, 5, 3, 6
 IDS = [1, 4, 6]

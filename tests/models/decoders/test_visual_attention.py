@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+
+from contrastcxr.losses import taught_terms
+from contrastcxr.models.decoders.base import Targets
+from contrastcxr.models.decoders.visual_attention import VisualAttentionDecoder
+from contrastcxr.models.features import VisualFeatures
 from plain_floats import (
     Vector,
     attend,
@@ -19,11 +24,6 @@ from plain_floats import (
     sigmoid,
     tanh,
 )
-
-from contrastcxr.losses import taught_terms
-from contrastcxr.models.decoders.base import Targets
-from contrastcxr.models.decoders.visual_attention import VisualAttentionDecoder
-from contrastcxr.models.features import VisualFeatures
 
 V, WIDTH, EMBEDDING, HIDDEN = 7, 4, 5, 3
 IDS = [1, 4, 6, 5]

@@ -1,0 +1,78 @@
+"""The search as decoders are handed it: luck by study, and rows that are sentences of studies."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from toy_decoder import BOS, EOS, PAD, ToyDecoder
+
+from contrastcxr.decode import Generated, GenerationSettings, ReportSearch, generate
+
+STOP = 6
+STUDIES = torch.arange(6)
+
+
+def _search(seeds: list[int] | None = None, **settings: Any) -> ReportSearch:
+    chosen = GenerationSettings(**{"max_tokens": 9, **settings})
+    luck = None if seeds is None else [torch.Generator().manual_seed(seed) for seed in seeds]
+    return ReportSearch(chosen, bos=BOS, eos=EOS, pad=PAD, generators=luck)
+
+
+def _words(found: Generated, row: int) -> list[int]:
+    words: list[int] = found.token_ids[row, : found.lengths[row]].tolist()
+    return words
+
+
+def test_a_row_per_study_is_the_plain_search() -> None:
+    settings = GenerationSettings(max_tokens=9)
+    expected = generate(ToyDecoder(), STUDIES, bos=BOS, eos=EOS, pad=PAD, settings=settings)
+    found = _search()(ToyDecoder(), STUDIES)
+    assert torch.equal(found.token_ids, expected.token_ids)
+    assert torch.equal(found.log_probs, expected.log_probs)
+
+
+@pytest.mark.parametrize("studies", [[3], [5, 3, 0], [0, 1, 2, 3, 4]])
+def test_what_is_drawn_for_a_study_does_not_depend_on_its_neighbours(studies: list[int]) -> None:
+    whole = _search(list(range(6)), method="nucleus")(ToyDecoder(), STUDIES)
+    part = _search(studies, method="nucleus")(ToyDecoder(), torch.tensor(studies))
+    assert [_words(part, row) for row in range(len(studies))] == [_words(whole, study) for study in studies]
+
+
+def test_the_luck_of_a_study_is_its_own() -> None:
+    same = torch.zeros(6, dtype=torch.int64)  # six times the same study, six streams
+    found = _search(list(range(6)), method="nucleus")(ToyDecoder(), same)
+    assert len({tuple(_words(found, row)) for row in range(6)}) > 1
+
+
+def test_sentences_of_a_study_draw_from_its_stream_one_after_another() -> None:
+    """Sentences of studies 0, 0 and 1: each is what a search alone draws from what is left of the stream."""
+    rows, study = torch.tensor([0, 0, 3]), torch.tensor([0, 0, 1])
+    found = _search([10, 11], method="nucleus")(ToyDecoder(), rows, end=STOP, study=study)
+    streams = [torch.Generator().manual_seed(seed) for seed in (10, 11)]
+    for row in range(3):
+        search = ReportSearch(
+            GenerationSettings(max_tokens=9, method="nucleus"), bos=BOS, eos=EOS, pad=PAD, generators=streams
+        )
+        alone = search(ToyDecoder(), rows[row : row + 1], end=STOP, study=study[row : row + 1])
+        assert _words(alone, 0) == _words(found, row)
+    assert _words(found, 0) != _words(found, 1)
+
+
+def test_a_sentence_ends_with_its_mark_and_never_with_the_report() -> None:
+    found = _search(max_tokens=12)(ToyDecoder(sharpness=3.0), STUDIES, end=STOP, study=STUDIES)
+    assert found.ended.any()
+    assert not (found.token_ids == EOS).any()
+    for row in range(6):
+        assert STOP not in _words(found, row)
+
+
+def test_a_sentence_has_its_own_limit_and_a_minimum_below_it() -> None:
+    found = _search(min_tokens=8)(ToyDecoder(), STUDIES, end=STOP, max_tokens=4, study=STUDIES)
+    assert found.lengths.tolist() == [3 if ended else 4 for ended in found.ended.tolist()]
+
+
+def test_forbidden_tokens_are_never_chosen() -> None:
+    search = ReportSearch(GenerationSettings(max_tokens=9), bos=BOS, eos=EOS, pad=PAD, forbidden=(3, 5))
+    assert not torch.isin(search(ToyDecoder(), STUDIES).token_ids, torch.tensor([3, 5])).any()
