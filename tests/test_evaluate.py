@@ -12,9 +12,12 @@ from contrastcxr.data.normals import is_normal
 from contrastcxr.errors import DatasetError, RequestError, UnknownNameError
 from contrastcxr.evaluate import Bootstrap, Evaluation, evaluate, load_readings, load_references
 from contrastcxr.evaluate.baselines import constant
+from contrastcxr.evaluate.compare import compare
 from contrastcxr.evaluate.references import References, finding_names, portable_name
 from contrastcxr.form import Author, Finding, Reading, Report
 from contrastcxr.metrics.baselines import constant_report
+from contrastcxr.metrics.learned import ask
+from contrastcxr.metrics.table import StudyTable
 from contrastcxr.metrics.text import tokenise
 from contrastcxr.read.reader import Reader
 from tiny_system import tiny_checkpoint, tiny_config
@@ -301,3 +304,28 @@ def test_the_command_scores_a_file_of_readings(
 def test_the_command_asks_for_a_model_or_readings(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["evaluate", "--data", DATA]) == 2
     assert "either a MODEL or --readings" in capsys.readouterr().err
+
+
+def test_learned_scores_stand_beside_the_others_with_their_weights(tmp_path: Path) -> None:
+    annotation = {"entities": {"1": {"tokens": "heart", "label": "Anatomy", "relations": []}}}
+    rows = [{"study_id": r.study_id, "reference": annotation, "candidate": annotation} for r in copies()]
+    path = tmp_path / "annotated.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = scored(copies(), learned=ask([f"radgraph={path}"]), out=tmp_path / "out")
+    assert found.scores["radgraph/complete"].value == 1.0
+    said = json.loads((tmp_path / "out" / "scores.json").read_text())["systems"]["system"]["scores"]
+    assert said["radgraph/simple"]["signature"].endswith("|annotations:given")
+    assert said["bleu_4"]["signature"] == found.signature
+    assert "RadGraph F1, entities and relations" in (tmp_path / "out" / "report.html").read_text()
+    assert (
+        StudyTable.load(tmp_path / "out" / "studies.npz").learned_names
+        == found.systems["system"].table.learned_names
+    )
+    scored(copies(), out=tmp_path / "plain")
+    names = [
+        score.name for score in compare(tmp_path / "out", tmp_path / "plain", replicates=5, shuffles=9).scores
+    ]
+    assert "bleu_4" in names
+    assert not any(name.startswith("radgraph") for name in names)
+    same = compare(tmp_path / "out", tmp_path / "out", scores=["radgraph/simple"], replicates=5, shuffles=9)
+    assert same.scores[0].p == 1.0

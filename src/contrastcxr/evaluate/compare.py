@@ -167,8 +167,15 @@ def _taken(table: StudyTable, rows: Sequence[int]) -> StudyTable:
 
 
 def _names(one: StudyTable, other: StudyTable, wanted: Sequence[str]) -> list[str]:
-    both = [name for name in statistics(one) if name in statistics(other)]
+    both = [name for name in statistics(one) if name in statistics(other) and not _other_weights(name, one, other)]
     for name in wanted:
         if name not in both:
             raise UnknownNameError("score that both evaluations have", name, both)
     return list(wanted) or [name for name in ROWS if name in both]
+
+
+def _other_weights(name: str, one: StudyTable, other: StudyTable) -> bool:
+    """True for a learned score that different weights made."""
+    family = name.partition("/")[0]
+    made = [(table.notes or {}).get(family) for table in (one, other)]
+    return name in one.learned_names and made[0] != made[1]

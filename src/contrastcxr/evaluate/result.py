@@ -55,7 +55,7 @@ class Evaluation:
         systems = {
             name: {
                 "description": s.description,
-                "scores": {n: self._score(score) for n, score in s.scores.items()},
+                "scores": {n: self._score(score, s.table) for n, score in s.scores.items()},
             }
             for name, s in self.systems.items()
         }
@@ -69,6 +69,7 @@ class Evaluation:
             "notes": list(self.notes),
         }
 
-    def _score(self, score: Score) -> dict[str, Any]:
-        how = counted_how(score.name)
+    def _score(self, score: Score, table: StudyTable) -> dict[str, Any]:
+        learned = (table.notes or {}).get(score.name.partition("/")[0], "")
+        how = learned if score.name in table.learned_names else counted_how(score.name)
         return {**score.to_dict(), "signature": self.signature + (f"|{how}" if how else "")}

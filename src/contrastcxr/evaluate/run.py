@@ -32,6 +32,9 @@ from contrastcxr.metrics import meteor
 from contrastcxr.metrics.bootstrap import REPLICATES
 from contrastcxr.metrics.diversity import diversity
 from contrastcxr.metrics.identification import MINIMUM_POSITIVES
+from contrastcxr.metrics.learned import LearnedScores, learned_scores
+from contrastcxr.metrics.learned.ask import Metric
+from contrastcxr.metrics.learned.radgraph import RadGraphFile
 from contrastcxr.metrics.scores import Score, Scores, score_table
 from contrastcxr.metrics.table import Answer, StudyTable, tabulate
 from contrastcxr.metrics.words import PLAIN, ScoredWords
@@ -60,6 +63,7 @@ def evaluate(
     allow_partial: bool = False,
     baselines: bool = True,
     with_meteor: bool = True,
+    learned: Sequence[Metric] = (),
     limit: int | None = None,
     bootstrap: Bootstrap | None = None,
     cache: Path | None = None,
@@ -78,6 +82,7 @@ def evaluate(
         allow_partial: score the studies that have a reading although others have none.
         baselines: put the constant report, the nearest neighbour and the bounds beside the system.
         with_meteor: compute METEOR where Java is at hand.
+        learned: metrics of `metrics.learned.ask`, from weights on this machine.
         limit: the first so many studies only.
         bootstrap: replicates and seed of the intervals.
         cache: folder of encoder features.
@@ -102,6 +107,7 @@ def evaluate(
         protocol=protocol,
         words=words,
         with_meteor=with_meteor,
+        learned=learned,
         bootstrap=bootstrap or Bootstrap(),
     )
     if out is not None:
@@ -157,10 +163,11 @@ def _judge(
     protocol: str,
     words: ScoredWords,
     with_meteor: bool,
+    learned: Sequence[Metric],
     bootstrap: Bootstrap,
 ) -> Evaluation:
     said = signature(data, split, heard.references, protocol=protocol, words=words, bootstrap=bootstrap)
-    tables = tabulated(heard.references, heard.answers, words=words, with_meteor=with_meteor)
+    tables = tabulated(heard.references, heard.answers, words=words, with_meteor=with_meteor, learned=learned)
     return Evaluation(
         data=portable_name(data),
         split=split,
@@ -254,6 +261,7 @@ def tabulated(
     *,
     words: ScoredWords = PLAIN,
     with_meteor: bool = True,
+    learned: Sequence[Metric] = (),
 ) -> dict[str, StudyTable]:
     """The study table of every system; METEOR's Java is started once for all of them."""
     wanted = references.answers()
@@ -267,9 +275,22 @@ def tabulated(
             references.names,
             words=words,
             meteor_counts=counts[name],
+            learned=_learned(learned, name, references, wanted, said),
         )
         for name, said in answers.items()
     }
+
+
+def _learned(
+    metrics: Sequence[Metric],
+    name: str,
+    references: References,
+    wanted: Sequence[Answer],
+    said: Sequence[Answer],
+) -> LearnedScores | None:
+    """What learned metrics say of texts as they were written; annotations of a file are the system's alone."""
+    asked = [m for m in metrics if name == "system" or not isinstance(m, RadGraphFile)]
+    return learned_scores(asked, references.ids, [a.report for a in wanted], [a.report for a in said])
 
 
 def scored(

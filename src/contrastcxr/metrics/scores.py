@@ -72,6 +72,8 @@ def statistics(table: StudyTable, *, minimum: int = MINIMUM_POSITIVES) -> dict[s
         counts = table.meteor
         found["meteor"] = lambda weights: meteor.score_from_totals(weights @ counts)
     found["mean_words"] = mean_of(table.words)
+    if table.learned is not None:
+        found |= {name: mean_of(table.learned[:, k]) for k, name in enumerate(table.learned_names)}
     return found | _clinical(table) | _agreement(table, minimum) | _identification(table, minimum)
 
 

@@ -94,6 +94,8 @@ def _exchanges(groups: Sequence[str], shuffles: int, seed: int) -> Floats:
 
 def _side_by_side(first: StudyTable, second: StudyTable) -> StudyTable:
     """One table of `2 S` rows; a quantity that one of the two lacks is left out."""
+    if first.learned_names != second.learned_names:
+        first, second = (replace(table, learned=None, learned_names=()) for table in (first, second))
     joined: dict[str, Any] = {}
     for field in fields(StudyTable):
         one, other = getattr(first, field.name), getattr(second, field.name)
@@ -101,6 +103,6 @@ def _side_by_side(first: StudyTable, second: StudyTable) -> StudyTable:
             joined[field.name] = np.concatenate([one, other])
         elif field.name in ("groups", "studies"):
             joined[field.name] = (*one, *other)
-        elif field.name not in ("names", "notes"):
+        elif field.name not in ("names", "notes", "learned_names"):
             joined[field.name] = None
     return replace(first, **joined)

@@ -21,6 +21,7 @@ from contrastcxr.form import Finding
 from contrastcxr.metrics import meteor, text
 from contrastcxr.metrics.bootstrap import Floats
 from contrastcxr.metrics.clinical import Codes, agreement_counts, status_codes
+from contrastcxr.metrics.learned import LearnedScores
 from contrastcxr.metrics.words import PLAIN, ScoredWords
 
 _ARRAYS = (
@@ -34,6 +35,7 @@ _ARRAYS = (
     "sides",
     "severities",
     "probabilities",
+    "learned",
 )
 
 
@@ -67,7 +69,9 @@ class StudyTable:
         sides: `[S, 2]` agreeing and all findings that both call and the reference sides.
         severities: `[S, 2]` likewise.
         probabilities: `[S, L]`; NaN where none was given.
-        notes: why a quantity is None.
+        learned: `[S, K]` scores of learned metrics.
+        learned_names: of the K scores.
+        notes: why a quantity is None; of a family of learned scores, which weights made it.
     """
 
     names: tuple[str, ...]
@@ -83,6 +87,8 @@ class StudyTable:
     sides: NDArray[np.int64] | None = None
     severities: NDArray[np.int64] | None = None
     probabilities: Floats | None = None
+    learned: Floats | None = None
+    learned_names: tuple[str, ...] = ()
     notes: Mapping[str, str] | None = None
 
     def __len__(self) -> int:
@@ -98,6 +104,7 @@ class StudyTable:
             "groups": self.groups,
             "studies": self.studies,
             "notes": dict(self.notes or {}),
+            **({"learned_names": self.learned_names} if self.learned_names else {}),
         }
         with atomic_write(path, "wb") as file:
             np.savez_compressed(file, said=np.asarray(json.dumps(said)), **arrays)
@@ -116,7 +123,8 @@ class StudyTable:
         except (OSError, KeyError, ValueError) as error:
             raise DatasetError(f"{path}: expected a study table (.npz), found: {error}; evaluate again") from None
         lists: dict[str, Any] = {name: tuple(said[name]) for name in ("names", "groups", "studies")}
-        return cls(**lists, **arrays, notes=said["notes"])
+        names = tuple(said.get("learned_names", ()))
+        return cls(**lists, **arrays, notes=said["notes"], learned_names=names)
 
 
 def tabulate(
@@ -128,6 +136,7 @@ def tabulate(
     *,
     words: ScoredWords = PLAIN,
     meteor_counts: meteor.MeteorCounts | None = None,
+    learned: LearnedScores | None = None,
 ) -> StudyTable:
     """Compare a system's answers with the reference answers, study by study.
 
@@ -139,6 +148,7 @@ def tabulate(
         names: canonical names of the findings that are scored.
         words: how reports become words.
         meteor_counts: of the same pairs, where they were made beforehand.
+        learned: what learned metrics say of the same pairs.
     """
     wanted = [words.reference(a.report) for a in references]
     said = [words.candidate(a.report) for a in candidates]
@@ -152,7 +162,12 @@ def tabulate(
         cider=text.cider(wanted, said),
         words=np.asarray([len(report.split()) for report in said], np.float64),
         meteor=counted.counts,
-        notes={"meteor": counted.reason} if counted.reason else {},
+        learned=None if learned is None else learned.values,
+        learned_names=() if learned is None else learned.names,
+        notes={
+            **({"meteor": counted.reason} if counted.reason else {}),
+            **({} if learned is None else learned.signatures),
+        },
     )
     return _with_findings(table, references, candidates)
 
@@ -190,7 +205,7 @@ def _noted(table: StudyTable, about: str, reason: str) -> StudyTable:
 
 
 def _small(name: str, values: NDArray[Any]) -> NDArray[Any]:
-    if name in ("rouge_l", "cider", "probabilities"):
+    if name in ("rouge_l", "cider", "probabilities", "learned"):
         return values.astype(np.float32)
     return values if values.dtype == np.int8 else values.astype(np.int32)
 

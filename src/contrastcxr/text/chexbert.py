@@ -17,7 +17,9 @@ from contrastcxr.form import Finding, Status
 from contrastcxr.vocab.labels import CHEXPERT, NO_FINDING
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
+    from numpy.typing import NDArray
     from torch import nn
 
 SOURCE = "chexbert"
@@ -46,7 +48,7 @@ class CheXbert:
             MissingExtraError: transformers is not installed.
             CheckpointError: a file is absent, is a pickle and `allow_pickle` is false, or holds other weights.
         """
-        weights = _find(Path(path))
+        weights = weights_file(path)
         transformers = _transformers()
         from torch import nn
 
@@ -69,8 +71,21 @@ class CheXbert:
             classes = torch.stack([scores.argmax(dim=1) for scores in self._scores(texts)], dim=1)  # [B, 14]
         return [_findings(row) for row in classes.tolist()]
 
+    def vectors(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """The vector of each text from which the heads judge, `[B, d]`."""
+        import torch
+
+        with torch.inference_mode():
+            found: NDArray[np.float64] = self._first(texts).double().numpy()
+        return found
+
     def _scores(self, texts: Sequence[str]) -> list[torch.Tensor]:
         """Scores of each head, `[B, 4]` or `[B, 2]`."""
+        first = self._first(texts)
+        return [head(first) for head in self._heads]
+
+    def _first(self, texts: Sequence[str]) -> torch.Tensor:
+        """The last layer's vector of the first token, `[B, d]`."""
         pieces = self._tokenizer(
             [" ".join(text.split()) for text in texts],
             padding=True,
@@ -79,8 +94,8 @@ class CheXbert:
             return_tensors="pt",
         )
         hidden = self._bert(input_ids=pieces["input_ids"], attention_mask=pieces["attention_mask"])
-        first = hidden.last_hidden_state[:, 0]  # [B, d]
-        return [head(first) for head in self._heads]
+        first: torch.Tensor = hidden.last_hidden_state[:, 0]  # [B, d]
+        return first
 
 
 def _findings(classes: Sequence[int]) -> tuple[Finding, ...]:
@@ -88,7 +103,13 @@ def _findings(classes: Sequence[int]) -> tuple[Finding, ...]:
     return tuple(Finding(name=name, status=CLASSES[said[name]], source=SOURCE) for name in CHEXPERT)
 
 
-def _find(path: Path) -> Path:
+def weights_file(path: str | Path) -> Path:
+    """The file of CheXbert's weights in a folder, or the file itself.
+
+    Raises:
+        CheckpointError: it is not there, or lacks its config.json or vocab.txt; says what is expected.
+    """
+    path = Path(path)
     candidates = [path / name for name in _WEIGHTS] if path.is_dir() else [path]
     weights = next((file for file in candidates if file.is_file()), None)
     if weights is None:
