@@ -183,6 +183,11 @@ def head_labels(config: SystemConfig) -> tuple[str, ...]:
     return label_set(config.finding_head.labels) if config.finding_head is not None else ()
 
 
+def tag_names(decoder: DecoderConfig) -> tuple[str, ...]:
+    """Tags that a decoder predicts, in the order of its outputs; empty for one that predicts none."""
+    return label_set(decoder.tags) if isinstance(decoder, CoAttentionConfig) else ()
+
+
 def build_system(
     config: SystemConfig,
     *,
@@ -248,7 +253,7 @@ def _decoder(
     if part.kind in SENTENCE_DECODERS:
         options |= _sentence_marks(part.kind, marks)
     if isinstance(part, CoAttentionConfig):
-        options["tags"] = len(label_set(part.tags))
+        options["tags"] = len(tag_names(part))
     if (library is None) == isinstance(part, CvseConfig):
         raise IncompatibleError(f"decoder.kind {part.kind}: a sentence library goes with cvse, and only with it")
     if library is not None:

@@ -108,6 +108,22 @@ class Map(_Form):
     extent: XYXY
 
 
+class PlannedSentence(_Form):
+    """What a decoder knew of a sentence before its first word; what does not apply is None or empty."""
+
+    stop: float | None = Field(None, ge=0, le=1, description="probability that the report ends with it")
+    abnormal: float | None = Field(None, ge=0, le=1, description="probability that it names an abnormality")
+    score: float | None = Field(None, description="similarity to the image, of a sentence that was retrieved")
+    studies: tuple[str, ...] = Field((), description="training studies that a retrieved sentence comes from")
+
+
+class Tag(_Form):
+    """A tag that a decoder predicted of the image and attended to."""
+
+    name: str
+    probability: float = Field(ge=0, le=1)
+
+
 class Evidence(_Form):
     """Why the model said it: the normals compared with, the contrast, the attention of each sentence."""
 
@@ -116,6 +132,8 @@ class Evidence(_Form):
     repeats: tuple[RepeatMatches, ...] = Field((), description="per repeat of Aggregate Attention")
     contrast: tuple[Map, ...] = ()
     attention: tuple[tuple[Map, ...], ...] = Field((), description="per sentence of Report.sentences, per view")
+    plan: tuple[PlannedSentence, ...] = Field((), description="per sentence of a decoder that plans or retrieves")
+    tags: tuple[Tag, ...] = Field((), description="most probable first, of a decoder that predicts tags")
 
 
 class Author(_Form):

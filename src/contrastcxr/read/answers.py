@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ class Written:
     token_ids: tuple[int, ...]
     ended: bool
     attention: np.ndarray | None  # [T, N]
+    plan: Mapping[str, np.ndarray] = field(default_factory=dict)  # see `models.decoders.base.Generated`
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,9 +61,11 @@ def write_reports(
 
 def _rows(found: Generated) -> Iterator[Written]:
     attention = array(found.attention)
+    plan = {name: values for name, tensor in found.plan.items() if (values := array(tensor)) is not None}
     for row, (ids, length) in enumerate(zip(found.token_ids.tolist(), found.lengths.tolist(), strict=True)):
         seen = None if attention is None else attention[row, :length]  # [B,T,N] -> [T,N]
-        yield Written(tuple(ids[:length]), bool(found.ended[row]), seen)
+        own = {name: values[row] for name, values in plan.items()}
+        yield Written(tuple(ids[:length]), bool(found.ended[row]), seen, own)
 
 
 def _stream(seed: int, study_id: str) -> torch.Generator:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from contrastcxr.data.transforms import map_box
-from contrastcxr.form import Evidence, Map, PoolMatch, RepeatMatches
+from contrastcxr.form import Evidence, Map, PlannedSentence, PoolMatch, RepeatMatches, Tag
 from contrastcxr.read.sentences import Sentence
 
 MATCHES = 3
@@ -114,6 +114,8 @@ def evidence(
     attention: np.ndarray | None,
     contrast: np.ndarray | None,
     pool: Compared | None = None,
+    plan: tuple[PlannedSentence, ...] = (),
+    tags: tuple[Tag, ...] = (),
 ) -> Evidence:
     """Return the evidence of one study from `attention [T, N]` and `contrast [N]`, where it has them."""
     shown = () if attention is None else sentence_attention(attention, sentences, places)
@@ -125,4 +127,6 @@ def evidence(
         repeats=compared.repeats,
         contrast=maps,
         attention=shown,
+        plan=plan,
+        tags=tags,
     )

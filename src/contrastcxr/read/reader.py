@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from contrastcxr import __version__ as contrastcxr_version
+from contrastcxr.assemble import tag_names
 from contrastcxr.checkpoint import find_checkpoint, load_checkpoint
 from contrastcxr.data.batch import Batch, Sample, collate, prepare
 from contrastcxr.data.pixels import Picture, original
@@ -25,12 +26,14 @@ from contrastcxr.data.transforms import Preprocess
 from contrastcxr.decode.search import GenerationSettings
 from contrastcxr.errors import IncompatibleError, UnknownNameError
 from contrastcxr.form import Author, Evidence, Reading, Report, Study, View
+from contrastcxr.models.decoders.cvse import CvseDecoder
 from contrastcxr.models.features import VisualFeatures
 from contrastcxr.models.system import ReportSystem
 from contrastcxr.phantom.parse import parse
 from contrastcxr.read import evidence as shown
 from contrastcxr.read.answers import Answer, with_evidence, write_reports
 from contrastcxr.read.findings import Parse, disagreements, merge, not_assessed, stated_findings
+from contrastcxr.read.plan import planned, predicted_tags
 from contrastcxr.read.provenance import describe, writes_grammar
 from contrastcxr.read.quality import length_flag, measure_flags, source_flags, view_flags
 from contrastcxr.read.sentences import Sentence, ending_ids, sentences_of
@@ -48,6 +51,7 @@ class Reader:
         preprocess: pixels to model pixels.
         settings: of the search.
         labels: canonical findings the head must have, in order; None takes the head's own.
+        tags: names of the tags that the decoder predicts, in order; empty for one that predicts none.
         thresholds: probability from which a finding counts as present; 0.5 where not given.
         parse: from a sentence to the findings it states; None when the model's language has no parser.
         author: who signs the readings.
@@ -73,6 +77,7 @@ class Reader:
         *,
         settings: GenerationSettings | None = None,
         labels: Sequence[str] | None = None,
+        tags: Sequence[str] = (),
         thresholds: Mapping[str, float] | None = None,
         parse: Parse | None = None,
         author: Author | None = None,
@@ -93,6 +98,7 @@ class Reader:
         self.preprocess = preprocess
         self.settings = settings or GenerationSettings()
         self.labels = _labels(system, labels)
+        self.tags = tuple(tags)
         self.thresholds = dict(thresholds or {})
         self.parse = parse
         self.author = author or Author(kind="model", name="unnamed")
@@ -140,6 +146,7 @@ class Reader:
             checkpoint.preprocess,
             settings=settings or config.generate,
             labels=checkpoint.labels or None,
+            tags=tag_names(config.decoder),
             thresholds=checkpoint.thresholds,
             parse=parse if writes_grammar(config) else None,
             author=Author(kind="model", name=config.name, version=contrastcxr_version),
@@ -284,7 +291,13 @@ class Reader:
             attention=answer.written.attention if places else None,
             contrast=answer.contrast,
             pool=self._compared(answer),
+            plan=planned(answer.written.plan, sources=self._library_sources()),
+            tags=predicted_tags(answer.written.plan, self.tags),
         )
+
+    def _library_sources(self) -> Sequence[Sequence[str]]:
+        decoder = self.system.decoder
+        return decoder.library.sources if isinstance(decoder, CvseDecoder) else ()
 
     def _compared(self, answer: Answer) -> shown.Compared | None:
         pool = self.system.pool

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from contrastcxr.assemble import tag_names
 from contrastcxr.config import (
     CoAttentionConfig,
     CvseConfig,
@@ -19,7 +20,6 @@ from contrastcxr.errors import DatasetError
 from contrastcxr.form import Study
 from contrastcxr.text.labeler import Labeler
 from contrastcxr.text.tokenizer import Tokenizer
-from contrastcxr.vocab.labels import label_set
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +52,7 @@ class Asked:
     def by(cls, decoder: DecoderConfig) -> Asked:
         """What this decoder asks for."""
         if isinstance(decoder, CoAttentionConfig):
-            return cls(tags=label_set(decoder.tags))
+            return cls(tags=tag_names(decoder))
         if isinstance(decoder, MultiAttentionConfig):
             return cls(indication=decoder.background == "indication")
         return cls(labeler=Labeler() if isinstance(decoder, HlstmDualConfig | CvseConfig) else None)

@@ -5,7 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from contrastcxr.form import Evidence, Finding, Flag, Map, Position, Reading, RepeatMatches, Report, Study, View
+from contrastcxr.form import (
+    Evidence,
+    Finding,
+    Flag,
+    Map,
+    PlannedSentence,
+    Position,
+    Reading,
+    RepeatMatches,
+    Report,
+    Study,
+    View,
+)
 from contrastcxr.text.clean import split_sentences
 from contrastcxr.write.overlay import (
     FULL_CONTRAST,
@@ -52,6 +64,8 @@ def page_values(reading: Reading, study: Study, pictures: Pictures) -> Values:
         "pictured": any(normal["src"] for normal in normals),
         "farthest": [_weighted(match.image_id, match.weight) for match in reading.evidence.farthest],
         "repeats": [_repeat(repeat) for repeat in reading.evidence.repeats],
+        "plan": [_planned(sentence) for sentence in reading.evidence.plan],
+        "tags": [{"id": tag.name, "percent": f"{tag.probability:.1%}"} for tag in reading.evidence.tags],
         "contrast_said": _contrast_said(reading.evidence),
         "full_contrast": FULL_CONTRAST,
         "attends": bool(reading.evidence.attention),
@@ -193,6 +207,17 @@ def _sentences(reading: Reading) -> list[Values]:
         }
         for i, text in enumerate(texts)
     ]
+
+
+def _planned(sentence: PlannedSentence) -> str:
+    """What the decoder knew of a sentence before its first word, in words."""
+    said = (
+        sentence.stop is not None and f"ends the report with probability {sentence.stop:.0%}",
+        sentence.abnormal is not None and f"names an abnormality with probability {sentence.abnormal:.0%}",
+        sentence.score is not None and f"retrieved with score {sentence.score:.2f}",
+        sentence.studies and f"from the reports of {', '.join(sentence.studies)}",
+    )
+    return "; ".join(part for part in said if part)
 
 
 def _first_of_impression(report: Report, texts: Sequence[str]) -> int | None:
