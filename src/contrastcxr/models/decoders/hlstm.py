@@ -176,7 +176,8 @@ class DualHlstmDecoder(HierarchicalDecoder):
 
     def _routed(self, plan: Plan, told: SentenceTokens, abnormal: Tensor) -> tuple[Tensor, Tensor]:
         """The words of all sentences, each forced through the writer of its flag."""
-        all_log_probs, all_words = [], []
+        all_log_probs = [plan.topics.new_zeros(0, self.vocabulary)]  # a batch may be without a sentence
+        all_words = [told.token_ids.new_zeros(0)]
         for writer, rows in ((self.words, ~abnormal), (self.abnormal_words, abnormal)):
             row = rows.nonzero().squeeze(1)
             if len(row) == 0:
