@@ -361,8 +361,8 @@ def test_the_greedy_tokens_of_the_golden_file_are_draws(golden: Golden) -> None:
     """Public code with beam size 1 samples unless `sample_method` is `greedy`: so did whoever wrote the file.
 
     Its first tokens are not the most probable ones of the very log-probabilities that the beams of the same file
-    start from; as a whole they are as improbable as draws are. They can be matched by no greedy search; what can be
-    tested is that our distributions are the ones they were drawn from.
+    start from; as a whole they are as improbable as draws are. No greedy search can match them; what can be tested
+    is that our distributions are the ones they were drawn from.
     """
     surprise, mean, variance = _draws(golden)
     deviation = (surprise.sum() - mean.sum()) / variance.sum().sqrt()
