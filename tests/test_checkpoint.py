@@ -17,6 +17,7 @@ from contrastcxr.checkpoint import (
 )
 from contrastcxr.errors import CheckpointError, OutputError, UnknownNameError
 from contrastcxr.files import known_checkpoints
+from contrastcxr.text.tokenizer import Tokenizer
 from tiny_system import tiny_checkpoint, tiny_config
 
 
@@ -139,6 +140,17 @@ def test_weights_that_do_not_fit_the_configuration_are_refused(tiny: Checkpoint)
     state = {key: value for key, value in tiny.state.items() if key != "projection.linear.bias"}
     with pytest.raises(CheckpointError, match="do not fit"):
         replace(tiny, state=state).build()
+
+
+@pytest.mark.parametrize(
+    "kind", ["nic", "up_down", "hlstm", "transformer"], ids=["words", "recurrent", "sentences", "transformer"]
+)
+def test_a_vocabulary_of_another_size_is_refused_with_both_sizes(kind: str) -> None:
+    options = {"layers": 1, "heads": 2, "feed_forward": 16} if kind == "transformer" else {}
+    checkpoint = tiny_checkpoint(tiny_config(decoder={"kind": kind, **options}))
+    other, own = Tokenizer.train(["One two three."], min_count=1), len(checkpoint.tokenizer)
+    with pytest.raises(CheckpointError, match=rf"vocabulary has {len(other)} tokens.* trained with {own}; "):
+        replace(checkpoint, tokenizer=other).build()
 
 
 def test_a_pickle_is_refused_without_the_flag(saved: Path) -> None:

@@ -33,6 +33,8 @@ def test_a_shipped_configuration_is_read_and_survives_being_written_out(path: Pa
         ({"contrst": {}}, "contrst", "contrast"),
         ({"contrast": {"pool": {"knd": "zeros"}}}, "contrast.pool.knd", "kind"),
         ({"decoder": {"kind": "nic", "drpout": 0.1}}, "decoder.drpout", "dropout"),
+        ({"decoder": {"kind": "mdt", "memory_slot": 2}}, "decoder.memory_slot", "memory_slots"),
+        ({"decoder": {"kind": "hlstm", "sentence": 2}}, "decoder.sentence", "sentences"),
         ({"train": {"optimizer": {"weight_decy": 0}}}, "train.optimizer.weight_decy", "weight_decay"),
         ({"generate": {"beam": 3}}, "generate.beam", "beams"),
     ],
@@ -54,7 +56,12 @@ def test_an_unknown_key_like_none_lists_the_known_ones() -> None:
     [
         ({"width": "wide"}, r"width: .*found 'wide'"),
         ({"train": {"epochs": 0}}, r"train\.epochs: .*found 0"),
-        ({"decoder": {"kind": "lstm"}}, r"decoder: .*'nic', 'transformer'"),
+        ({"decoder": {"kind": "lstm"}}, r"unknown decoder\.kind 'lstm'; did you mean 'hlstm'\?"),
+        ({"decoder": {"kind": "topdwn"}}, r"unknown decoder\.kind 'topdwn'; did you mean 'topdown'\?"),
+        ({"decoder": {"kind": "zzz"}}, r"unknown decoder\.kind 'zzz'; known: nic, visual_attention, "),
+        ({"decoder": {"hidden": 8}}, r"no 'decoder\.kind'; known: nic, visual_attention, "),
+        ({"decoder": "hlstm"}, r"decoder: expected keys, found 'hlstm'"),
+        ({"decoder": {"kind": "hlstm", "pool": "maxx"}}, r"decoder\.pool: .*'mean' or 'max', found 'maxx'"),
         ({"decoder": {"kind": "transformer", "layers": 0}}, r"decoder\.layers: "),
     ],
 )

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from contrastcxr.assemble import build_system, head_labels, make_encoder, make_preprocess
+from contrastcxr.assemble import Marks, build_system, head_labels, make_encoder, make_preprocess
 from contrastcxr.checkpoint import Checkpoint, SourceNote, save_checkpoint
 from contrastcxr.config import SystemConfig, parse_config
 from contrastcxr.form import Study, View
@@ -46,7 +46,13 @@ def tiny_checkpoint(config: SystemConfig | None = None, *, seed: int = 0) -> Che
     pool = None if config.contrast is None else _pool(encoder.channels, kind=config.contrast.pool.kind)
     patches = pool if config.contrast is not None and config.contrast.patches else None
     system = build_system(
-        config, vocabulary=len(tokenizer), encoder=encoder, pool=pool, patch_pool=patches, seed=seed
+        config,
+        vocabulary=len(tokenizer),
+        encoder=encoder,
+        pool=pool,
+        patch_pool=patches,
+        marks=Marks.of(tokenizer),
+        seed=seed,
     )
     return Checkpoint(
         config=config,

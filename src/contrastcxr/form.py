@@ -134,6 +134,9 @@ class Evidence(_Form):
     attention: tuple[tuple[Map, ...], ...] = Field((), description="per sentence of Report.sentences, per view")
     plan: tuple[PlannedSentence, ...] = Field((), description="per sentence of a decoder that plans or retrieves")
     tags: tuple[Tag, ...] = Field((), description="most probable first, of a decoder that predicts tags")
+    unavailable: dict[str, str] = Field(
+        default_factory=dict, description="fields above that this model cannot fill, and why; not those left empty"
+    )
 
 
 class Author(_Form):
@@ -245,6 +248,8 @@ def problem_of(error: ValidationError, *, whole: str) -> str:
     place = ".".join(str(part) for part in first["loc"]) or whole
     expected = str(first["msg"]).removeprefix("Value error, ")
     found = first["input"]
+    if first["type"] == "extra_forbidden":
+        return f"{place}: there is no such field"
     if first["type"] in ("missing", "value_error") or not isinstance(found, str | int | float | bool | None):
         return f"{place}: {expected}"
     return f"{place}: {expected}, found {str(found)[:40]!r}"

@@ -143,6 +143,14 @@ def test_an_unknown_decoder_names_its_neighbour() -> None:
         build_decoder("transfomer", vocabulary=V, width=WIDTH)
 
 
+def test_an_unknown_option_names_its_neighbour(any_decoder: ReportDecoder) -> None:
+    name = _name(any_decoder)
+    with pytest.raises(
+        UnknownNameError, match=rf"unknown option of decoder {name} 'dropuot'; did you mean 'dropout'"
+    ):
+        build_decoder(name, vocabulary=V, width=WIDTH, **{**TINY[name], "dropuot": 0.1})
+
+
 def test_teacher_forcing_gives_a_distribution_per_token(decoder: TokenDecoder) -> None:
     log_probs = decoder(_features(), REPORTS)
     assert log_probs.shape == (4, 9, V)

@@ -12,6 +12,7 @@ from contrastcxr.data.batch import collate, prepare
 from contrastcxr.errors import ImageError, IncompatibleError, UnknownNameError
 from contrastcxr.form import Reading, Study, View
 from contrastcxr.read.reader import Reader
+from contrastcxr.text.tokenizer import Tokenizer
 from contrastcxr.vocab.labels import PHANTOM
 from tiny_system import save_tiny, tiny_config, tiny_study
 
@@ -170,6 +171,25 @@ def test_nic_reads_without_attention(tmp_path: Path) -> None:
     )
     assert reading.report.sentences
     assert reading.evidence.attention == ()
+    assert reading.evidence.unavailable == {"attention": "the decoder nic has no attention over the picture"}
+
+
+def test_a_model_says_which_evidence_it_cannot_give(tmp_path: Path, reader: Reader) -> None:
+    """Without Contrastive Attention nothing is compared; a pool of zeros still contrasts."""
+    assert reader.read(tiny_study("one")).evidence.unavailable == {}
+    without = Reader.from_checkpoint(save_tiny(tmp_path, tiny_config(contrast=None)))
+    assert set(without.read(tiny_study("one")).evidence.unavailable) == {"contrast", "closest"}
+    zeros = tiny_config(contrast={"repeats": 2, "pool": {"kind": "zeros"}})
+    said = Reader.from_checkpoint(save_tiny(tmp_path, zeros)).read(tiny_study("one")).evidence
+    assert set(said.unavailable) == {"closest"}
+    assert said.contrast
+
+
+def test_another_vocabulary_is_refused_with_both_sizes(reader: Reader) -> None:
+    other = Tokenizer.train(["One two three."], min_count=1)
+    said = rf"a vocabulary of {len(other)} tokens with a decoder of {len(reader.tokenizer)}"
+    with pytest.raises(IncompatibleError, match=said):
+        Reader(reader.system, other, reader.preprocess)
 
 
 def test_bfloat16_reads(checkpoint: Path) -> None:

@@ -155,6 +155,13 @@ def test_nearly_even_attention_is_called_that(reading: Reading, study: Study) ->
     assert "nearly" not in visible(to_html(reading, study))
 
 
+def test_an_overlay_that_the_model_can_never_show_is_said_with_its_reason(reading: Reading, study: Study) -> None:
+    reason = "the decoder nic has no attention over the picture"
+    evidence = reading.evidence.model_copy(update={"attention": (), "unavailable": {"attention": reason}})
+    assert f"Attention: {reason}" in visible(to_html(reading.model_copy(update={"evidence": evidence}), study))
+    assert "has no attention" not in visible(to_html(reading, study))
+
+
 def test_the_impression_has_its_own_heading(reading: Reading, study: Study) -> None:
     report = Report(findings=" ".join(SENTENCES[:2]), impression=" ".join(SENTENCES[2:]), sentences=SENTENCES)
     page = to_html(reading.model_copy(update={"report": report}), study)

@@ -22,6 +22,8 @@ from contrastcxr.text.tokenizer import Tokenizer
 
 POOL_KEY = "pool.raw"
 PATCH_POOL_KEY = "patch_pool.raw"
+WORD_VECTORS = ("decoder.embedding.weight", "decoder.words.embedding.weight")
+"""Where decoders keep the vectors of their words, one of the two."""
 LIBRARY_KEY = "decoder.library."
 UNUSABLE = (ContrastCXRError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
 """What reading a value of another shape raises."""
@@ -97,6 +99,12 @@ class Checkpoint:
 
     def _check_sizes(self) -> None:
         """Refuse a size that no weight has, before memory is taken for a system of that size."""
+        rows = _vocabulary_rows(self.state)
+        if rows is not None and rows != len(self.tokenizer):
+            raise CheckpointError(
+                f"{self.where}: its vocabulary has {len(self.tokenizer):,} tokens, its weights were trained with "
+                f"{rows:,}; {_CHANGED}"
+            )
         held = {side for tensor in self.state.values() for side in tensor.shape}
         asked = {"width": self.config.width, "vocabulary": len(self.tokenizer)}
         for option in ("feed_forward", "embedding", "hidden", "attention"):
@@ -136,6 +144,12 @@ class Checkpoint:
 
     def _rebuilt(self, metadata: Mapping[str, Any] | None, key: str) -> NormalityPool | None:
         return None if metadata is None else NormalityPool.from_metadata(dict(metadata), self.state[key].float())
+
+
+def _vocabulary_rows(state: Mapping[str, Tensor]) -> int | None:
+    """Word vectors that the weights hold; None where they hold none."""
+    found = (state[name] for name in WORD_VECTORS if name in state)
+    return next((tensor.shape[0] for tensor in found if tensor.ndim == 2), None)
 
 
 def _misfit_error(where: str, how: str) -> CheckpointError:

@@ -16,8 +16,18 @@ PAPERS = {
     "random": "control (ours): random training images in place of normal ones",
     "zeros": "control (ours): nothing to compare with",
     "nic": "Vinyals 2015; paper A, Table 1",
+    "visual_attention": "Xu 2015; paper A, Table 1; paper C, Table 1",
+    "spatial_attention": "Lu 2017; paper A, Table 1",
+    "adaptive_attention": "Lu 2017; paper A, Table 1",
+    "att2in": "Rennie 2017; paper A, Table 1",
+    "up_down": "Anderson 2018; paper A, Table 1; paper C, Table 1",
+    "hlstm": "Krause 2017, Jing 2018; paper A, Table 1",
+    "hlstm_dual": "Harzig 2019; paper A, Table 1",
+    "co_attention": "Jing 2018; paper A, Table 1; paper C, Table 1",
+    "multi_attention": "Huang 2019; paper A, Table 1",
     "transformer": "Chen 2020, the baseline of R2Gen; paper A, Table 2",
-    "r2gen": "Chen 2020, the memory-driven transformer; paper A, Table 2",
+    "r2gen": "Chen 2020, the memory-driven transformer; paper A, Table 2; paper C, Table 1",
+    "cvse": "Ni 2020; paper C, Table 1",
     "finding head": "ours: a probability per finding from the contrasted global feature",
 }
 """Where each part comes from, by name."""
@@ -25,12 +35,13 @@ PAPERS = {
 
 @dataclass(frozen=True)
 class Known:
-    """One thing that a system can be built from, or that can be read with."""
+    """One thing that a system can be built from, or that can be read with; `also` is another name it goes by."""
 
     kind: str
     name: str
     paper: str
     licence: str
+    also: str = ""
 
 
 def known() -> list[Known]:
@@ -40,6 +51,7 @@ def known() -> list[Known]:
 
 def _parts() -> Iterator[Known]:
     # Imported here: these registries hold modules of torch, which `--help` must not wait for.
+    from contrastcxr.config.decoders import ALIASES
     from contrastcxr.models.decoders import DECODERS
     from contrastcxr.models.encoders import ENCODERS
     from contrastcxr.models.pool import POOL_KINDS
@@ -50,8 +62,9 @@ def _parts() -> Iterator[Known]:
     yield Known("contrast", "contrastive attention", PAPERS["contrastive attention"], OURS)
     for kind in POOL_KINDS:
         yield Known("pool", kind, PAPERS[kind], OURS)
+    also = {name: alias for alias, name in ALIASES.items()}
     for name in DECODERS:
-        yield Known("decoder", name, PAPERS[name], OURS)
+        yield Known("decoder", name, PAPERS[name], OURS, also.get(name, ""))
     yield Known("findings", "finding head", PAPERS["finding head"], OURS)
 
 

@@ -115,6 +115,10 @@ def _explain(error: dict[str, Any]) -> str:
         return f"no '{dotted}'; every configuration needs it"
     if error["type"] == "union_tag_invalid":
         return _unknown_kind(dotted, str(error["input"].get("kind")))
+    if error["type"] == "union_tag_not_found" and isinstance(error["input"], dict):
+        return f"no '{dotted}.kind'; known: {', '.join(_DECODER_KINDS)}"
+    if error["type"] in ("model_type", "model_attributes_type"):
+        return f"{dotted}: expected keys, found {error['input']!r}"
     if error["type"] != "extra_forbidden":
         return f"{dotted}: {error['msg']}, found {error['input']!r}"
     known = _keys_at(place[:-1])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,6 +61,29 @@ def sentence_attention(
     return tuple(tuple(place.map(mean) for place in places) for mean in means)
 
 
+def unavailable(*, decoder: str, attends: bool, placed: bool, pool: str | None) -> dict[str, str]:
+    """Return why a model cannot show parts of the evidence, by field of `Evidence`.
+
+    Args:
+        decoder: its name.
+        attends: whether it looks at patches.
+        placed: whether the patches are places of a picture.
+        pool: the kind of pool that studies are compared with; None without Contrastive Attention.
+    """
+    reasons: dict[str, str] = {}
+    if not attends:
+        reasons["attention"] = f"the decoder {decoder} has no attention over the picture"
+    elif not placed:
+        reasons["attention"] = "what the decoder looks at is no square grid over the picture"
+    if pool is None:
+        reasons["contrast"] = reasons["closest"] = (
+            "the model has no Contrastive Attention: it compares with nothing"
+        )
+    elif pool == "zeros":
+        reasons["closest"] = "the pool holds zeros, a control: the picture was compared with no other"
+    return reasons
+
+
 @dataclass(frozen=True)
 class PoolNames:
     """What is known of the images of a pool, row by row."""
@@ -116,8 +139,12 @@ def evidence(
     pool: Compared | None = None,
     plan: tuple[PlannedSentence, ...] = (),
     tags: tuple[Tag, ...] = (),
+    unavailable: Mapping[str, str] | None = None,
 ) -> Evidence:
-    """Return the evidence of one study from `attention [T, N]` and `contrast [N]`, where it has them."""
+    """Return the evidence of one study from `attention [T, N]` and `contrast [N]`, where it has them.
+
+    `unavailable` says why fields are empty that this model can never fill.
+    """
     shown = () if attention is None else sentence_attention(attention, sentences, places)
     maps = () if contrast is None else tuple(place.map(contrast) for place in places)
     compared = pool or Compared(RepeatMatches())
@@ -129,4 +156,5 @@ def evidence(
         attention=shown,
         plan=plan,
         tags=tags,
+        unavailable=dict(unavailable or {}),
     )

@@ -26,6 +26,7 @@ from contrastcxr.data.transforms import Preprocess
 from contrastcxr.decode.search import GenerationSettings
 from contrastcxr.errors import IncompatibleError, UnknownNameError
 from contrastcxr.form import Author, Evidence, Reading, Report, Study, View
+from contrastcxr.models.decoders import decoder_name
 from contrastcxr.models.decoders.cvse import CvseDecoder
 from contrastcxr.models.features import VisualFeatures
 from contrastcxr.models.system import ReportSystem
@@ -65,7 +66,7 @@ class Reader:
         batch_size: studies that go through the system together.
 
     Raises:
-        IncompatibleError: the labels are not those of the finding head.
+        IncompatibleError: the labels are not those of the finding head, or the vocabulary is not the decoder's.
         UnknownNameError: no such dtype.
     """
 
@@ -94,7 +95,7 @@ class Reader:
         self.system = system.to(self.device)
         if dtype is not None:
             self.system.to(_dtype(dtype))
-        self.tokenizer = tokenizer
+        self.tokenizer = _own_vocabulary(system, tokenizer)
         self.preprocess = preprocess
         self.settings = settings or GenerationSettings()
         self.labels = _labels(system, labels)
@@ -293,6 +294,12 @@ class Reader:
             pool=self._compared(answer),
             plan=planned(answer.written.plan, sources=self._library_sources()),
             tags=predicted_tags(answer.written.plan, self.tags),
+            unavailable=shown.unavailable(
+                decoder=decoder_name(self.system.decoder),
+                attends=answer.written.attention is not None,
+                placed=bool(places),
+                pool=None if self.system.pool is None else self.system.pool.kind,
+            ),
         )
 
     def _library_sources(self) -> Sequence[Sequence[str]]:
@@ -344,6 +351,15 @@ def _dtype(name: str) -> torch.dtype:
 
 def _own_dtype(system: nn.Module) -> torch.dtype:
     return next(p.dtype for p in system.parameters() if p.is_floating_point())
+
+
+def _own_vocabulary(system: ReportSystem, tokenizer: Tokenizer) -> Tokenizer:
+    if len(tokenizer) != system.decoder.vocabulary:
+        raise IncompatibleError(
+            f"a vocabulary of {len(tokenizer):,} tokens with a decoder of {system.decoder.vocabulary:,}; "
+            "give the vocabulary that the decoder was trained with"
+        )
+    return tokenizer
 
 
 def _labels(system: ReportSystem, wanted: Sequence[str] | None) -> tuple[str, ...]:

@@ -69,6 +69,7 @@ def page_values(reading: Reading, study: Study, pictures: Pictures) -> Values:
         "contrast_said": _contrast_said(reading.evidence),
         "full_contrast": FULL_CONTRAST,
         "attends": bool(reading.evidence.attention),
+        "unavailable": _unavailable(reading.evidence),
         "attention_said": _attention_said(reading.evidence),
         "full_attention": SATURATED_SHARE,
         "has_boxes": any(view["boxes"] for view in views),
@@ -207,6 +208,13 @@ def _sentences(reading: Reading) -> list[Values]:
         }
         for i, text in enumerate(texts)
     ]
+
+
+def _unavailable(evidence: Evidence) -> list[str]:
+    """Why overlays are missing that the model can never show, one sentence each."""
+    why = evidence.unavailable
+    overlays = (("Attention", "attention"), ("Contrast map", "contrast"))
+    return [f"{name}: {why[field]}" for name, field in overlays if field in why]
 
 
 def _planned(sentence: PlannedSentence) -> str:

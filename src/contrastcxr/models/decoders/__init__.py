@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from inspect import signature
 from typing import Any
 
 from contrastcxr.errors import UnknownNameError
@@ -40,11 +41,20 @@ def build_decoder(name: str, *, vocabulary: int, width: int, **options: Any) -> 
     """The decoder of that name; `options` are the keyword arguments of its constructor.
 
     Raises:
-        UnknownNameError: no such decoder.
+        UnknownNameError: no such decoder, or no such option of it; the nearest known one is named.
     """
     if name not in DECODERS:
         raise UnknownNameError("decoder", name, DECODERS)
+    known = [each for each in signature(DECODERS[name]).parameters if each not in ("vocabulary", "width")]
+    for option in options:
+        if option not in known:
+            raise UnknownNameError(f"option of decoder {name}", option, known)
     return DECODERS[name](vocabulary, width, **options)
+
+
+def decoder_name(decoder: ReportDecoder) -> str:
+    """The name a decoder is registered under; that of its class for one that is not."""
+    return next((name for name, kind in DECODERS.items() if kind is type(decoder)), type(decoder).__name__)
 
 
 __all__ = [
@@ -55,4 +65,5 @@ __all__ = [
     "StepOutput",
     "TokenDecoder",
     "build_decoder",
+    "decoder_name",
 ]
