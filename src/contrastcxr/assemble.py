@@ -144,10 +144,32 @@ def _check_pool(contrast: ContrastConfig) -> None:
 def _check_choice_of_checkpoint(config: SystemConfig) -> None:
     if config.train.monitor == "auc" and config.finding_head is None:
         raise IncompatibleError("train.monitor auc without a finding_head; add one or choose another metric")
+    if config.train.word_weight == 0 and config.finding_head is None:
+        raise IncompatibleError(
+            "train.word_weight 0 without a finding_head: nothing is left to learn; add one or weigh the words"
+        )
+    if config.train.scst:
+        _check_scst(config)
     if config.generate.max_tokens > config.text.max_tokens:
         raise IncompatibleError(
             f"generate.max_tokens {config.generate.max_tokens} above text.max_tokens {config.text.max_tokens}: "
             "positions that were never trained; lower the first"
+        )
+
+
+def _check_scst(config: SystemConfig) -> None:
+    if config.decoder.kind == "cvse":
+        raise IncompatibleError(
+            "train.scst with decoder.kind cvse: it has no probability of a word to reward; choose another decoder"
+        )
+    if config.train.init_from is None:
+        raise IncompatibleError(
+            "train.scst without train.init_from: it goes on from a system that writes reports; train one first "
+            "and give its run folder"
+        )
+    if config.train.monitor == "loss":
+        raise IncompatibleError(
+            "train.scst with train.monitor loss: the cross-entropy is not what it lowers; set train.monitor: bleu4"
         )
 
 

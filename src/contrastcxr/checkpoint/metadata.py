@@ -37,9 +37,11 @@ _OPTIONAL_METADATA = ("patch_pool", "library", "quality")
 
 
 def _portable(config: SystemConfig) -> dict[str, Any]:
-    """The configuration without the folder its data lay in: a checkpoint travels and names no machine's place."""
+    """The configuration without folders of a machine: a checkpoint travels and names no machine's place."""
     values = config.to_dict()
-    return {**values, "data": without_places(values["data"])}
+    start = config.train.init_from
+    train = {**values["train"], "init_from": None if start is None else Path(start).name}
+    return {**values, "data": without_places(values["data"]), "train": train}
 
 
 def to_metadata(checkpoint: Checkpoint) -> dict[str, str]:

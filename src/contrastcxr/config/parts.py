@@ -108,6 +108,9 @@ class FindingHeadConfig(Part):
     labels: Literal["phantom", "nih14", "chexpert"]
     weight: float = Field(1.0, ge=0, description="of its binary cross-entropy beside the word loss")
     dropout: float = Field(0.1, ge=0, lt=1)
+    uncertain: Literal["ignore", "ones", "zeros"] = Field(
+        "ignore", description="what an uncertain training label counts as: U-Ignore, U-Ones, U-Zeros (MODELS §7)"
+    )
 
 
 class ScheduleConfig(Part):
@@ -136,6 +139,9 @@ class TrainConfig(Part):
     seed: int = 0
     batch_size: int = Field(32, ge=1, description="over all processes together")
     epochs: int = Field(20, ge=1)
+    word_weight: float = Field(1.0, ge=0, description="of the words' loss; 0 trains on labels alone (MODELS §7)")
+    init_from: str | None = Field(None, description="checkpoint whose weights and vocabulary the run starts from")
+    scst: bool = Field(False, description="self-critical training with CIDEr-D; a second stage, after init_from")
     optimizer: OptimizerConfig = OptimizerConfig()
     schedule: ScheduleConfig = ScheduleConfig()
     monitor: Literal["bleu4", "positive_f1", "auc", "loss"] = Field("bleu4", description="validation metric")

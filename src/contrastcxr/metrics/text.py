@@ -33,7 +33,7 @@ def bleu_statistics(references: Sequence[str], candidates: Sequence[str]) -> Flo
 
     Sums of rows are the statistics of the union, which makes corpus BLEU a cheap function of study weights.
     """
-    scorer = _scorer("bleu.bleu_scorer")
+    scorer = coco_scorer("bleu.bleu_scorer")
     rows = [_bleu_row(scorer, ref, cand) for ref, cand in _pairs(references, candidates)]
     return np.asarray(rows, dtype=np.float64).reshape(len(rows), 2 * BLEU_ORDERS + 2)
 
@@ -65,7 +65,7 @@ def bleu_statistic(statistics: Floats, order: int) -> Statistic:
 
 def rouge_l(references: Sequence[str], candidates: Sequence[str]) -> Floats:
     """ROUGE-L (beta 1.2) per study, `[S]`."""
-    score = _scorer("rouge.rouge").Rouge().calc_score
+    score = coco_scorer("rouge.rouge").Rouge().calc_score
     return np.asarray([score([cand], [ref]) for ref, cand in _pairs(references, candidates)], np.float64)
 
 
@@ -78,7 +78,7 @@ def cider(references: Sequence[str], candidates: Sequence[str]) -> Floats:
     pairs = _pairs(references, candidates)
     if not pairs:
         return np.zeros(0)
-    scorer = _scorer("cider.cider_scorer").CiderScorer(n=4, sigma=6.0)
+    scorer = coco_scorer("cider.cider_scorer").CiderScorer(n=4, sigma=6.0)
     for ref, cand in pairs:
         scorer += (cand, [ref])
     if not any(ref.split() for ref, _ in pairs):
@@ -98,7 +98,12 @@ def _pairs(references: Sequence[str], candidates: Sequence[str]) -> list[tuple[s
     return list(zip(references, candidates, strict=True))
 
 
-def _scorer(module: str) -> Any:
+def coco_scorer(module: str) -> Any:
+    """A module of COCO caption evaluation, such as `cider.cider_scorer`.
+
+    Raises:
+        MissingExtraError: it is not installed.
+    """
     try:
         return importlib.import_module(f"pycocoevalcap.{module}")
     except ModuleNotFoundError as error:

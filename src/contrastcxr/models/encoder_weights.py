@@ -81,7 +81,7 @@ def lite0_key(key: str) -> str:
 
 
 def _load_file(backbone: nn.Module, path: Path, *, allow_pickle: bool) -> str:
-    state = {key.removeprefix("module."): value for key, value in _read_state(path, allow_pickle).items()}
+    state = _of_backbone(_read_state(path, allow_pickle))
     head = tuple(f"{name}." for name in _classifier_names(backbone))
     found = backbone.load_state_dict({k: v for k, v in state.items() if not k.startswith(head)}, strict=False)
     missing = [key for key in found.missing_keys if not key.startswith(head)]
@@ -92,6 +92,15 @@ def _load_file(backbone: nn.Module, path: Path, *, allow_pickle: bool) -> str:
             f"(first: {found.unexpected_keys[:1]}); give the file of this very model"
         )
     return f"weights of the local file {path.name}"
+
+
+_IN_A_CHECKPOINT = "encoder.backbone."
+
+
+def _of_backbone(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The backbone's tensors: of a checkpoint of ours the encoder's, of any other file all."""
+    own = {k.removeprefix(_IN_A_CHECKPOINT): v for k, v in state.items() if k.startswith(_IN_A_CHECKPOINT)}
+    return own or {key.removeprefix("module."): value for key, value in state.items()}
 
 
 def _read_state(path: Path, allow_pickle: bool) -> dict[str, Tensor]:

@@ -14,7 +14,7 @@ from contrastcxr.data.batch import Batch, Sample, choose_views, collate, prepare
 from contrastcxr.data.identity import view_key
 from contrastcxr.data.pixels import PictureOf, original
 from contrastcxr.data.sources import SOURCES
-from contrastcxr.data.targets import finding_targets
+from contrastcxr.data.targets import Uncertain, finding_targets
 from contrastcxr.data.transforms import Preprocess
 from contrastcxr.errors import ConfigError, DatasetError
 from contrastcxr.form import Reading, Study, View
@@ -62,6 +62,7 @@ def target_of(
     tokenizer: Tokenizer,
     max_tokens: int,
     labels: Sequence[str],
+    uncertain: Uncertain = "ignore",
     asked: Asked | None = None,
 ) -> Target:
     """Token ids of the report, a target and mask per label of a finding head, and what the decoder asks for."""
@@ -69,7 +70,7 @@ def target_of(
     further = asked.of(study, token_ids=ids, tokenizer=tokenizer) if asked else NOTHING_FURTHER
     if not labels:
         return Target(torch.tensor(ids), further=further)
-    targets, mask = finding_targets(study, labels)
+    targets, mask = finding_targets(study, labels, uncertain=uncertain)
     return Target(torch.tensor(ids), finding_targets=targets, finding_mask=mask, further=further)
 
 

@@ -10,7 +10,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from contrastcxr.assemble import Marks, build_system, check_pairs, head_labels, make_encoder, make_preprocess
-from contrastcxr.checkpoint import SourceNote
+from contrastcxr.checkpoint import SourceNote, load_checkpoint
 from contrastcxr.config import CvseConfig, MultiAttentionConfig, SystemConfig
 from contrastcxr.data.authors import label_reading
 from contrastcxr.data.batch import Batch, choose_views
@@ -18,6 +18,7 @@ from contrastcxr.data.identity import view_key
 from contrastcxr.data.pixels import PictureOf, original
 from contrastcxr.data.prepared.picture_cache import PictureCache, find_pictures
 from contrastcxr.data.sources import open_source
+from contrastcxr.data.targets import Uncertain
 from contrastcxr.data.transforms import Preprocess
 from contrastcxr.errors import DatasetError, ImageError
 from contrastcxr.form import Finding, Study, View
@@ -41,6 +42,7 @@ from contrastcxr.train.data import (
 from contrastcxr.train.features import FeatureCache, Say, Unreadable, encode_views
 from contrastcxr.train.library import make_library
 from contrastcxr.train.pool import TrainingPool, make_pool
+from contrastcxr.train.start import start_from
 from contrastcxr.train.studies import studies_of
 from contrastcxr.train.view_features import CachedFeatures, EncodedFeatures, ViewFeatures
 from contrastcxr.train.word_vectors import start_word_vectors
@@ -134,7 +136,8 @@ def prepare(config: SystemConfig, *, cache: Path, say: Say) -> Prepared:
         train, validation = (_readable(part, features, config) for part in (train, validation))
     else:
         pictures = _pictures([*train, *validation], config, preprocess, cache, say)
-    tokenizer = make_tokenizer(config, train)
+    start = None if config.train.init_from is None else load_checkpoint(config.train.init_from)
+    tokenizer = make_tokenizer(config, train) if start is None else start.tokenizer
     labels = head_labels(config)
     here = EncodedFeatures(encoder, preprocess, pictures or original)
     pool = _pool(config, train, here if features is None else CachedFeatures(features))
@@ -149,7 +152,9 @@ def prepare(config: SystemConfig, *, cache: Path, say: Say) -> Prepared:
         library=library,
         seed=config.train.seed,
     )
-    if isinstance(config.decoder, MultiAttentionConfig) and config.decoder.word_vectors == "word2vec":
+    if start is not None:
+        start_from(system, start)
+    elif isinstance(config.decoder, MultiAttentionConfig) and config.decoder.word_vectors == "word2vec":
         start_word_vectors(system.decoder, tokenizer, [_text(s, config) for s in train], seed=config.train.seed)
     return Prepared(
         config=config,
@@ -157,7 +162,7 @@ def prepare(config: SystemConfig, *, cache: Path, say: Say) -> Prepared:
         labels=labels,
         preprocess=preprocess,
         system=system,
-        train=_split(train, config, tokenizer, labels),
+        train=_split(train, config, tokenizer, labels, uncertain=_uncertain(config)),
         validation=_split(validation, config, tokenizer, labels),
         pool=pool,
         cache=features,
@@ -228,7 +233,19 @@ def _text(study: Study, config: SystemConfig) -> str:
     return report_text(reading_of(study, author=config.data.author), sections=config.text.sections)
 
 
-def _split(studies: Sequence[Study], config: SystemConfig, tokenizer: Tokenizer, labels: Sequence[str]) -> Split:
+def _uncertain(config: SystemConfig) -> Uncertain:
+    """What an uncertain label of the training set counts as; validation leaves them out, whatever this is."""
+    return "ignore" if config.finding_head is None else config.finding_head.uncertain
+
+
+def _split(
+    studies: Sequence[Study],
+    config: SystemConfig,
+    tokenizer: Tokenizer,
+    labels: Sequence[str],
+    *,
+    uncertain: Uncertain = "ignore",
+) -> Split:
     reports = [_text(study, config) for study in studies]
     asked = Asked.by(config.decoder)
     return Split(
@@ -242,6 +259,7 @@ def _split(studies: Sequence[Study], config: SystemConfig, tokenizer: Tokenizer,
                 tokenizer=tokenizer,
                 max_tokens=config.text.max_tokens,
                 labels=labels,
+                uncertain=uncertain,
                 asked=asked,
             )
             for s, text in zip(studies, reports, strict=True)

@@ -17,6 +17,7 @@ from contrastcxr.losses.language import real_tokens
 from contrastcxr.losses.taught import taught_terms
 from contrastcxr.models.decoders.base import Targets
 from contrastcxr.models.system import ReportSystem
+from contrastcxr.train.self_critical import SelfCritical
 
 OPTIMIZERS: Mapping[str, type[torch.optim.Adam]] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
 
@@ -30,16 +31,20 @@ def loss_weights(config: SystemConfig) -> dict[str, float]:
     own = {name: getattr(config.decoder, f"{name}_weight", None) for name in DECODER_TERMS}
     head = config.finding_head
     return {
-        "word": 1.0,
+        "word": config.train.word_weight,
         **{name: weight for name, weight in own.items() if weight is not None},
+        **({"scst": 1.0} if config.train.scst else {}),
         **({"finding": head.weight} if head is not None else {}),
     }
 
 
-def loss_terms(system: ReportSystem, batch: Batch, *, pad: int) -> dict[str, tuple[Tensor, Tensor]]:
+def loss_terms(
+    system: ReportSystem, batch: Batch, *, pad: int, second: SelfCritical | None = None
+) -> dict[str, tuple[Tensor, Tensor]]:
     """Per loss term its mean over this batch and the number of tokens or labels in the mean.
 
-    Patients of the batch are masked out of the pool (MODELS §2).
+    Patients of the batch are masked out of the pool (MODELS §2). In the `second` stage the reward of what the
+    system writes stands in place of the decoder's own terms.
     """
     if batch.token_ids is None:
         raise IncompatibleError("a training batch needs reports; choose data whose studies have readings")
@@ -52,9 +57,12 @@ def loss_terms(system: ReportSystem, batch: Batch, *, pad: int) -> dict[str, tup
         indication=batch.indication_ids,
         indication_mask=batch.indication_mask,
     )
-    mask = real_tokens(batch.token_ids[:, 1:], pad)
-    targets = Targets(batch.token_ids, mask, abnormal=batch.abnormal, tags=batch.tags)
-    terms = taught_terms(system.decoder.teach(features, targets))
+    if second is None:
+        mask = real_tokens(batch.token_ids[:, 1:], pad)
+        targets = Targets(batch.token_ids, mask, abnormal=batch.abnormal, tags=batch.tags)
+        terms = taught_terms(system.decoder.teach(features, targets))
+    else:
+        terms = {"scst": second.term(system, features, batch)}
     logits = system.finding_logits(features)
     if logits is not None and batch.finding_targets is not None and batch.finding_mask is not None:
         bce = finding_bce(logits, batch.finding_targets, batch.finding_mask)
@@ -91,12 +99,21 @@ def rate_factor(config: ScheduleConfig, *, steps_per_epoch: int) -> Callable[[in
 class ReportTask(L.LightningModule):
     """A system in training; Lightning keeps the processes, the precision and the state that resumes."""
 
-    def __init__(self, system: ReportSystem, *, config: SystemConfig, pad: int, steps_per_epoch: int) -> None:
+    def __init__(
+        self,
+        system: ReportSystem,
+        *,
+        config: SystemConfig,
+        pad: int,
+        steps_per_epoch: int,
+        second: SelfCritical | None = None,
+    ) -> None:
         super().__init__()
         self.system = system
         self.config = config
         self.pad = pad
         self.steps_per_epoch = steps_per_epoch
+        self.second = second
         self.weights = loss_weights(config)
         self.step_losses: list[dict[str, float]] = []
 
@@ -116,7 +133,7 @@ class ReportTask(L.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The weighted loss of this process's share; the mean over processes is the global batch's loss."""
         del batch_idx
-        terms = loss_terms(self.system, batch, pad=self.pad)
+        terms = loss_terms(self.system, batch, pad=self.pad, second=self.second)
         scaled = {name: mean * self._share(count) for name, (mean, count) in terms.items()}
         self.step_losses.append({name: float(value.detach()) for name, value in scaled.items()})
         return torch.stack([self.weights[name] * value for name, value in scaled.items()]).sum()

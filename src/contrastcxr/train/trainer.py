@@ -12,6 +12,7 @@ from contrastcxr.checkpoint import read_training_state
 from contrastcxr.config import SystemConfig
 from contrastcxr.errors import IncompatibleError
 from contrastcxr.files import atomic_write
+from contrastcxr.metrics.cider_d import CiderD
 from contrastcxr.train.data import epoch_batches
 from contrastcxr.train.epochs import STATE_FILE, EpochKeeper, EpochRules, Refresh
 from contrastcxr.train.features import Say, silent
@@ -21,6 +22,7 @@ from contrastcxr.train.machine import EpochData, make_trainer, precision_of, qui
 from contrastcxr.train.prepare import Prepared, prepare
 from contrastcxr.train.run_folder import CONFIG_FILE, LOG_FILE, Log, RunFolder, check_folder, finished
 from contrastcxr.train.run_record import RECORD_FILE
+from contrastcxr.train.self_critical import SelfCritical
 from contrastcxr.train.task import ReportTask
 
 
@@ -78,7 +80,13 @@ def _fit(
 ) -> EpochKeeper:
     config = prepared.config
     steps = len(epoch_batches(len(prepared.train), batch_size=config.train.batch_size, seed=0, epoch=0))
-    task = ReportTask(prepared.system, config=config, pad=prepared.tokenizer.special.pad, steps_per_epoch=steps)
+    task = ReportTask(
+        prepared.system,
+        config=config,
+        pad=prepared.tokenizer.special.pad,
+        steps_per_epoch=steps,
+        second=_second_stage(prepared),
+    )
     keeper = EpochKeeper(
         _rules(config),
         folder=out,
@@ -101,6 +109,14 @@ def _fit(
     if devices > 1:  # the processes kept their own; what they wrote is the truth
         keeper.load_state_dict(_kept_state(out))
     return keeper
+
+
+def _second_stage(prepared: Prepared) -> SelfCritical | None:
+    if not prepared.config.train.scst:
+        return None
+    return SelfCritical(
+        prepared.tokenizer, CiderD(prepared.train.reports), max_tokens=prepared.config.generate.max_tokens
+    )
 
 
 def _rules(config: SystemConfig) -> EpochRules:

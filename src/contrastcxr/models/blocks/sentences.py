@@ -26,6 +26,16 @@ class SentenceTokens:
     place: Tensor
     last: Tensor
 
+    def select(self, index: Tensor) -> SentenceTokens:
+        """The sentences `index [K']`."""
+        parts = (self.token_ids, self.mask, self.study, self.place, self.last)
+        return SentenceTokens(*(part[index] for part in parts))
+
+    @property
+    def study_of_words(self) -> Tensor:
+        """`[M]`, the study of each real word, sentence after sentence."""
+        return self.study[self.mask.nonzero()[:, 0]]
+
 
 def split_sentences(
     token_ids: Tensor, mask: Tensor, *, end: int, eos: int, sentences: int, words: int

@@ -88,6 +88,7 @@ class Taught:
     Attributes:
         log_probs: `[M, V]` of the words that were to be chosen, all in one list; None for a decoder without words.
         words: `[M]`, those words.
+        study: `[M]`, the study each of them is of.
         attention: `[B, N]`, the attention each patch got over all real steps, for doubly stochastic
             regularisation; one per attention of the decoder, with the mask of what could be attended to.
         stop: logits `[K]` of "this is the last sentence" and their targets `[K]`.
@@ -99,6 +100,7 @@ class Taught:
 
     log_probs: Tensor | None = None
     words: Tensor | None = None
+    study: Tensor | None = None
     attention: Mapping[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
     stop: tuple[Tensor, Tensor] | None = None
     abnormal: tuple[Tensor, Tensor] | None = None
@@ -213,9 +215,17 @@ class TokenDecoder(ReportDecoder):
 
     def teach(self, features: VisualFeatures, targets: Targets) -> Taught:
         """The log-probabilities of the real tokens."""
-        log_probs = self(features, targets.token_ids)
-        return Taught(log_probs=log_probs[targets.mask], words=targets.token_ids[:, 1:][targets.mask])
+        return taught_words(self(features, targets.token_ids), targets)
 
     def write(self, features: VisualFeatures, search: Search) -> Generated:
         """The best report of each study that the search finds."""
         return search(self, features)
+
+
+def taught_words(log_probs: Tensor, targets: Targets) -> Taught:
+    """The real words of `log_probs [B, T-1, V]`."""
+    return Taught(
+        log_probs=log_probs[targets.mask],
+        words=targets.token_ids[:, 1:][targets.mask],
+        study=targets.mask.nonzero()[:, 0],
+    )

@@ -115,6 +115,7 @@ class CoAttentionDecoder(HierarchicalDecoder):
         return Taught(
             log_probs=log_probs[told.mask],
             words=told.token_ids[:, 1:][told.mask],
+            study=told.study_of_words,
             stop=stop,
             tags=(plan.extra["tags"], targets.tags / targets.tags.sum(dim=1, keepdim=True).clamp_min(1.0)),
             attention={

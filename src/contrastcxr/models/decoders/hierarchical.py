@@ -81,7 +81,12 @@ class HierarchicalDecoder(ReportDecoder):
         plan = self.plan(features, int(told.place.max()) + 1 if len(told.place) else 1)
         log_probs = self.words(plan.told(told.study, told.place), told.token_ids)  # [K, T, V]
         stop = (plan.stop[told.study, told.place], told.last.to(plan.stop.dtype))
-        return Taught(log_probs=log_probs[told.mask], words=told.token_ids[:, 1:][told.mask], stop=stop)
+        return Taught(
+            log_probs=log_probs[told.mask],
+            words=told.token_ids[:, 1:][told.mask],
+            study=told.study_of_words,
+            stop=stop,
+        )
 
     def split(self, targets: Targets) -> SentenceTokens:
         """The sentences of the reports."""

@@ -163,30 +163,32 @@ class DualHlstmDecoder(HierarchicalDecoder):
         told = self.split(targets)
         plan = self.plan(features, int(told.place.max()) + 1 if len(told.place) else 1)
         abnormal = flags[told.study, told.place]  # [K]
-        log_probs, words = self._routed(plan, told, abnormal)
+        log_probs, words, study = self._routed(plan, told, abnormal)
         assert plan.abnormal is not None  # made above
         stop = plan.stop[told.study, told.place]
         said = plan.abnormal[told.study, told.place]
         return Taught(
             log_probs=log_probs,
             words=words,
+            study=study,
             stop=(stop, told.last.to(stop.dtype)),
             abnormal=(said, abnormal.to(said.dtype)),
         )
 
-    def _routed(self, plan: Plan, told: SentenceTokens, abnormal: Tensor) -> tuple[Tensor, Tensor]:
-        """The words of all sentences, each forced through the writer of its flag."""
+    def _routed(self, plan: Plan, told: SentenceTokens, abnormal: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The words of all sentences, each forced through the writer of its flag, and the study of each word."""
         all_log_probs = [plan.topics.new_zeros(0, self.vocabulary)]  # a batch may be without a sentence
-        all_words = [told.token_ids.new_zeros(0)]
+        all_words, studies = [told.token_ids.new_zeros(0)], [told.study.new_zeros(0)]
         for writer, rows in ((self.words, ~abnormal), (self.abnormal_words, abnormal)):
             row = rows.nonzero().squeeze(1)
             if len(row) == 0:
                 continue
-            ids, mask = told.token_ids[row], told.mask[row]
-            log_probs = writer(plan.told(told.study[row], told.place[row]), ids)
-            all_log_probs.append(log_probs[mask])
-            all_words.append(ids[:, 1:][mask])
-        return torch.cat(all_log_probs), torch.cat(all_words)
+            part = told.select(row)
+            log_probs = writer(plan.told(part.study, part.place), part.token_ids)
+            all_log_probs.append(log_probs[part.mask])
+            all_words.append(part.token_ids[:, 1:][part.mask])
+            studies.append(part.study_of_words)
+        return torch.cat(all_log_probs), torch.cat(all_words), torch.cat(studies)
 
     def sentences(self, plan: Plan, study: Tensor, place: Tensor, search: Search) -> Generated:
         """The words of each sentence from the writer that its flag chooses."""

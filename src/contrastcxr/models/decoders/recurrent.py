@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from contrastcxr.models.blocks.additive_attention import Attendable
-from contrastcxr.models.decoders.base import StepOutput, Targets, Taught, TokenDecoder
+from contrastcxr.models.decoders.base import StepOutput, Targets, TokenDecoder
 from contrastcxr.models.features import VisualFeatures
 
 
@@ -96,11 +96,6 @@ class RecurrentDecoder(TokenDecoder):
             answers.append(looked.answer)
             attention.append(looked.attention)
         return self.log_probs(torch.stack(answers, dim=1)), torch.stack(attention, dim=1)
-
-
-def taught(log_probs: Tensor, targets: Targets) -> Taught:
-    """The real words of `log_probs [B, T-1, V]`."""
-    return Taught(log_probs=log_probs[targets.mask], words=targets.token_ids[:, 1:][targets.mask])
 
 
 def coverage(attention: Tensor, targets: Targets, features: VisualFeatures) -> dict[str, tuple[Tensor, Tensor]]:

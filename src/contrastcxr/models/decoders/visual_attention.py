@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from contrastcxr.models.blocks.additive_attention import AdditiveAttention
-from contrastcxr.models.decoders.base import Targets, Taught
-from contrastcxr.models.decoders.recurrent import Looked, RecurrentDecoder, RecurrentState, coverage, taught
+from contrastcxr.models.decoders.base import Targets, Taught, taught_words
+from contrastcxr.models.decoders.recurrent import Looked, RecurrentDecoder, RecurrentState, coverage
 from contrastcxr.models.features import VisualFeatures
 
 
@@ -69,4 +69,4 @@ class VisualAttentionDecoder(RecurrentDecoder):
     def teach(self, features: VisualFeatures, targets: Targets) -> Taught:
         """The real words, and how much attention each patch got over them."""
         log_probs, attention = self._force(features, targets.token_ids)
-        return replace(taught(log_probs, targets), attention=coverage(attention, targets, features))
+        return replace(taught_words(log_probs, targets), attention=coverage(attention, targets, features))

@@ -1,0 +1,77 @@
+"""The second stage of training: sampled reports against greedy ones, by CIDEr-D (after Rennie 2017)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from contrastcxr.data.batch import Batch
+from contrastcxr.decode import Generated, GenerationSettings, ReportSearch
+from contrastcxr.losses.reinforce import self_critical
+from contrastcxr.metrics.cider_d import CiderD
+from contrastcxr.models.decoders.base import Targets
+from contrastcxr.models.features import VisualFeatures
+from contrastcxr.models.system import ReportSystem
+from contrastcxr.text.tokenizer import Tokenizer
+
+
+@dataclass(frozen=True, eq=False)
+class SelfCritical:
+    """Rewards what a system would write; dropout is off, so that what is sampled is what is learnt (ours).
+
+    Attributes:
+        tokenizer: of the reports.
+        reward: CIDEr-D with the document frequencies of the training reports.
+        max_tokens: the most tokens of a report.
+    """
+
+    tokenizer: Tokenizer
+    reward: CiderD
+    max_tokens: int
+
+    def term(self, system: ReportSystem, features: VisualFeatures, batch: Batch) -> tuple[Tensor, Tensor]:
+        """The mean over the batch's studies, and their number."""
+        assert batch.token_ids is not None  # checked by the task
+        training = system.decoder.training
+        system.decoder.eval()
+        sampled = self._written(system, features, GenerationSettings(method="nucleus", top_p=1.0, **self._limits))
+        greedy = self._written(system, features, GenerationSettings(method="greedy", **self._limits))
+        taught = system.decoder.teach(features, self._targets(sampled, batch))
+        system.decoder.train(training)
+        references = self._texts(batch.token_ids)
+        gain = self.reward(references, self._texts(sampled.token_ids)) - self.reward(
+            references, self._texts(greedy.token_ids)
+        )
+        return self_critical(taught, torch.as_tensor(gain, dtype=torch.float32, device=batch.token_ids.device))
+
+    @property
+    def _limits(self) -> dict[str, int]:
+        return {"max_tokens": self.max_tokens}
+
+    @torch.no_grad()
+    def _written(self, system: ReportSystem, features: VisualFeatures, settings: GenerationSettings) -> Generated:
+        special = self.tokenizer.special
+        search = ReportSearch(settings, bos=special.bos, eos=special.eos, pad=special.pad)
+        return system.decoder.write(features, search)
+
+    def _targets(self, found: Generated, batch: Batch) -> Targets:
+        """The written reports as something to be taught; EOS counts where the report ended with it."""
+        special, ids = self.tokenizer.special, found.token_ids
+        B, T = ids.shape
+        places = torch.arange(T + 1, device=ids.device)
+        whole = torch.cat([ids, ids.new_full((B, 1), special.pad)], dim=1)  # [B, T+1]
+        whole = torch.where(places == found.lengths.unsqueeze(1), special.eos, whole)
+        mask = places < (found.lengths + found.ended.long()).unsqueeze(1)
+        said = found.plan.get("abnormal")
+        return Targets(
+            token_ids=torch.cat([ids.new_full((B, 1), special.bos), whole], dim=1),
+            mask=mask,
+            abnormal=None if said is None else said > 0.5,
+            tags=batch.tags,
+        )
+
+    def _texts(self, token_ids: Tensor) -> Sequence[str]:
+        return [self.tokenizer.decode(row) for row in token_ids.tolist()]

@@ -1,0 +1,35 @@
+"""Starting from another run: its vocabulary and its weights."""
+
+from __future__ import annotations
+
+from contrastcxr.checkpoint import Checkpoint
+from contrastcxr.errors import IncompatibleError
+from contrastcxr.models.system import ReportSystem
+
+OF_THE_DATA = ("pool.", "patch_pool.", "decoder.library.")
+"""What a run draws anew from its own training studies."""
+
+
+def start_from(system: ReportSystem, start: Checkpoint) -> None:
+    """Put the weights of a checkpoint into a system; pools and libraries stay the system's own.
+
+    Raises:
+        IncompatibleError: a weight is missing, not known or of another size; both sizes are named.
+    """
+    own = {name: value for name, value in system.state_dict().items() if not name.startswith(OF_THE_DATA)}
+    given = {name: value for name, value in start.state.items() if not name.startswith(OF_THE_DATA)}
+    for name, value in own.items():
+        found = given[name].shape if name in given else None
+        if found != value.shape:
+            had = "none" if found is None else "×".join(map(str, found))
+            raise IncompatibleError(
+                f"train.init_from {start.where}: {name} should be {'×'.join(map(str, value.shape))}, found {had}; "
+                "start from a run with the same decoder and width"
+            )
+    unknown = sorted(given.keys() - own.keys())
+    if unknown:
+        raise IncompatibleError(
+            f"train.init_from {start.where}: {unknown[0]} is no part of this system; start from a run with "
+            "the same parts"
+        )
+    system.load_state_dict({name: value.to(own[name].dtype) for name, value in given.items()}, strict=False)
