@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -17,25 +18,33 @@ INDICATION_TOKENS = 40
 """Words of an indication that are read."""
 
 
-def finding_targets(study: Study, labels: Sequence[str]) -> tuple[Tensor, Tensor]:
+Uncertain = Literal["ignore", "ones", "zeros"]
+"""What an uncertain label counts as: U-Ignore, U-Ones and U-Zeros (after Irvin et al. 2019)."""
+
+_COUNTS_AS = {"ignore": None, "ones": 1.0, "zeros": 0.0}
+
+
+def finding_targets(
+    study: Study, labels: Sequence[str], *, uncertain: Uncertain = "ignore"
+) -> tuple[Tensor, Tensor]:
     """Return the targets of a finding head, `[L]` float, and where they are known, `[L]` bool.
 
-    Present is 1 and absent 0; uncertain is unknown. Unmentioned is 0 where the author went through a list that has
-    the finding, or called the study normal, and otherwise unknown (ours). A finding that `labels` has only under
-    CheXpert's name counts there.
+    Present is 1 and absent 0; uncertain is unknown unless `uncertain` says otherwise. Unmentioned is 0 where the
+    author went through a list that has the finding, or called the study normal, and otherwise unknown (ours). A
+    finding that `labels` has only under CheXpert's name counts there.
     """
     reading = label_reading(study)
-    values = [_target(reading, label) if reading else None for label in labels]
+    values = [_target(reading, label, _COUNTS_AS[uncertain]) if reading else None for label in labels]
     targets = torch.tensor([float(v or 0) for v in values])
     return targets, torch.tensor([v is not None for v in values])
 
 
-def _target(reading: Reading, label: str) -> float | None:
+def _target(reading: Reading, label: str, uncertain: float | None) -> float | None:
     statuses = {f.status for f in reading.findings if label in (f.name, to_chexpert(f.name))}
     if "present" in statuses:
         return 1.0
     if "uncertain" in statuses:
-        return None
+        return uncertain
     return 0.0 if "absent" in statuses or _denied_by_silence(reading, label) else None
 
 

@@ -124,7 +124,10 @@ def row(**columns: object) -> dict[str, object]:
         ({"study_id": "1"}, "no image; expected a path"),
         ({"image": "a.png"}, "no study_id"),
         ({"study_id": "1", "views": []}, "views: "),
-        ({"study_id": "1", "views": [{"view_id": "v", "locator": "a.png"}], "colour": 1}, "colour: "),
+        (
+            {"study_id": "1", "views": [{"view_id": "v", "locator": "a.png"}], "colour": 1},
+            "colour: there is no such field",
+        ),
         ("{not json", "is not JSON"),
         ("[1]", "is a JSON list; expected one object"),
     ],
