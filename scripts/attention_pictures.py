@@ -1,0 +1,188 @@
+"""Draws docs/pictures/attention-DECODER.png: one phantom as a trained decoder reads it, sentence by sentence.
+
+    python scripts/attention_pictures.py RUN_OR_CHECKPOINT… [--source phantom:standard/test] [--study ID]
+
+The first tile is the picture with the phantom's own boxes, then comes a tile for each sentence of the report with
+the attention of its words, averaged. Colour and scale are those of the reading page: from an even share over all
+patches to eight times that share. A checkpoint whose decoder has no attention is named and left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import io
+import sys
+import textwrap
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image, ImageDraw, ImageFont
+
+from contrastcxr.data import load_studies
+from contrastcxr.data.pixels import load_pixels
+from contrastcxr.files import atomic_write
+from contrastcxr.form import Finding, Map, Reading, Study, View
+from contrastcxr.read.reader import Reader
+from contrastcxr.write.overlay import NEARLY_EVEN, SATURATED_SHARE, attention_uri, cells_of, extremes
+
+ROOT = Path(__file__).resolve().parents[1]
+SIDE, GAP, LINE, HEADER = 232, 8, 15, 26
+SENTENCES, CHARACTERS, LINES = 5, 38, 5
+COLOURS, LIMIT = 192, 400
+BOX, INK, SOFT = (240, 180, 0), (20, 24, 28), (96, 106, 116)
+
+
+@dataclass(frozen=True)
+class Column:
+    """One tile per view, and what stands below them."""
+
+    tiles: tuple[Image.Image, ...]
+    caption: str
+    note: str
+
+
+def main() -> None:
+    arguments = _arguments()
+    study = chosen(arguments.source, arguments.study)
+    made = 0
+    for place in arguments.checkpoints:
+        reader = Reader.from_checkpoint(place)
+        reading = reader.read(study)
+        name = f"attention-{reading.provenance['model']['decoder']}.png"
+        if not reading.evidence.attention:
+            reason = reading.evidence.unavailable.get("attention", "its report has no sentence")
+            print(f"{place}: {reason}; no picture of it", file=sys.stderr)
+            continue
+        with atomic_write(arguments.out / name, "wb") as file:
+            file.write(encoded(sheet(reading, study)))
+        print(arguments.out / name)
+        made += 1
+    if not made:
+        raise SystemExit("no decoder with attention among them; nothing was drawn")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("checkpoints", nargs="+", help="run folders, checkpoint files or bundled names")
+    parser.add_argument("--source", default="phantom:standard/test", help="where the study is taken from")
+    parser.add_argument("--study", help="its id; without it the first with two findings that have boxes")
+    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "pictures")
+    arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    return arguments
+
+
+def chosen(source: str, study_id: str | None) -> Study:
+    """The study of that id, or the first that shows two findings with their places."""
+    split = "&" if "?" in source else "?"
+    studies = load_studies(source if study_id or "limit=" in source else f"{source}{split}limit={LIMIT}")
+    for study in studies:
+        if study.study_id == study_id or (study_id is None and len({f.name for f in framed(study)}) > 1):
+            return study
+    raise SystemExit(f"{source}: no study {study_id or 'with two findings that have boxes'} among {len(studies)}")
+
+
+def framed(study: Study) -> list[Finding]:
+    """What the first author of the study calls present, and frames."""
+    findings = study.readings[0].findings if study.readings else ()
+    return [finding for finding in findings if finding.status == "present" and finding.boxes]
+
+
+def sheet(reading: Reading, study: Study) -> Image.Image:
+    """The picture with its truth, and the attention of each of the first sentences."""
+    views = sorted({map_.view for maps in reading.evidence.attention for map_ in maps})
+    columns = [_truth(study, views), *_sentences(reading, study, views)]
+    width = len(columns) * (SIDE + GAP) + GAP
+    height = HEADER + len(views) * (SIDE + GAP) + LINE * (LINES + 2)
+    drawn = Image.new("RGB", (width, height), "white")
+    pen = ImageDraw.Draw(drawn)
+    pen.text((GAP, 5), _header(reading), fill=INK, font=_font(14))
+    for number, column in enumerate(columns):
+        _place(drawn, pen, column, left=GAP + number * (SIDE + GAP))
+    return drawn
+
+
+def _header(reading: Reading) -> str:
+    said = f"{reading.provenance['model']['decoder']} ({reading.author.name}) reads {reading.study_id}"
+    tags = ", ".join(f"{tag.name} {tag.probability:.2f}" for tag in reading.evidence.tags[:4])
+    return f"{said}; tags: {tags}" if tags else said
+
+
+def _place(drawn: Image.Image, pen: ImageDraw.ImageDraw, column: Column, *, left: int) -> None:
+    top = HEADER
+    for tile in column.tiles:
+        drawn.paste(tile, (left, top))
+        top += SIDE + GAP
+    for line in textwrap.wrap(column.caption, CHARACTERS, max_lines=LINES, placeholder=" …"):
+        pen.text((left, top), line, fill=INK, font=_font(12))
+        top += LINE
+    pen.text((left, top + 2), column.note, fill=SOFT, font=_font(11))
+
+
+def _truth(study: Study, views: Sequence[int]) -> Column:
+    tiles = []
+    for index in views:
+        tile, scale = _grey(study.views[index])
+        pen = ImageDraw.Draw(tile)
+        for box in (box for finding in framed(study) for box in finding.boxes if box.view == index):
+            pen.rectangle([value * scale for value in box.xyxy], outline=BOX)
+        tiles.append(tile)
+    names = ", ".join(dict.fromkeys(finding.name for finding in framed(study)))
+    return Column(tuple(tiles), f"Truth: {names}", "")
+
+
+def _sentences(reading: Reading, study: Study, views: Sequence[int]) -> Iterable[Column]:
+    pairs = list(zip(reading.report.sentences, reading.evidence.attention, strict=True))
+    for number, (text, maps) in enumerate(pairs[:SENTENCES]):
+        by_view = {map_.view: map_ for map_ in maps}
+        tiles = [_overlaid(study.views[index], by_view.get(index), cells=cells_of(maps)) for index in views]
+        rest = len(pairs) - SENTENCES
+        more = f" (+ {rest} more sentences)" if rest > 0 and number + 1 == SENTENCES else ""
+        yield Column(tuple(tiles), text + more, _note(maps))
+
+
+def _note(maps: Sequence[Map]) -> str:
+    low, high = (value * cells_of(maps) for value in extremes(maps))
+    even = (
+        " of an even share: points at no place" if high < NEARLY_EVEN else f" (full colour {SATURATED_SHARE:.0f}×)"
+    )
+    return f"{low:.1f}× to {high:.1f}×{even}"
+
+
+def _overlaid(view: View, map_: Map | None, *, cells: int) -> Image.Image:
+    tile, scale = _grey(view)
+    if map_ is None:
+        return tile
+    content = base64.b64decode(attention_uri(map_, cells=cells).partition(",")[2])
+    x1, y1, x2, y2 = (round(value * scale) for value in map_.extent)
+    colour = Image.open(io.BytesIO(content)).convert("RGBA").resize((x2 - x1, y2 - y1), Image.Resampling.BILINEAR)
+    tile.paste(colour, (x1, y1), colour)
+    return tile
+
+
+def _grey(view: View) -> tuple[Image.Image, float]:
+    """The view in a square tile, and pixels of the tile per pixel of the view."""
+    pixels = load_pixels(view)
+    scale = SIDE / max(pixels.shape)
+    size = round(pixels.shape[1] * scale), round(pixels.shape[0] * scale)
+    picture = Image.fromarray((pixels * 255).round().astype("uint8")).resize(size, Image.Resampling.LANCZOS)
+    tile = Image.new("RGB", (SIDE, SIDE), "black")
+    tile.paste(picture.convert("RGB"))
+    return tile, scale
+
+
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size=size)
+
+
+def encoded(drawn: Image.Image) -> bytes:
+    """A PNG of few colours: a third of the bytes, and nothing that an eye would miss."""
+    buffer = io.BytesIO()
+    drawn.quantize(COLOURS, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
+
+
+if __name__ == "__main__":
+    main()
