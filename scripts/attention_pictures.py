@@ -5,6 +5,8 @@
 The first tile is the picture with the phantom's own boxes, then comes a tile for each sentence of the report with
 the attention of its words, averaged. Colour and scale are those of the reading page: from an even share over all
 patches to eight times that share. A checkpoint whose decoder has no attention is named and left out.
+
+With --page each picture is put behind the marker `<!-- picture DECODER -->` of a page, in place of an older one.
 """
 
 from __future__ import annotations
@@ -12,9 +14,11 @@ from __future__ import annotations
 import argparse
 import base64
 import io
+import os
+import re
 import sys
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,21 +50,23 @@ class Column:
 def main() -> None:
     arguments = _arguments()
     study = chosen(arguments.source, arguments.study)
-    made = 0
+    made: dict[str, Path] = {}
     for place in arguments.checkpoints:
         reader = Reader.from_checkpoint(place)
         reading = reader.read(study)
-        name = f"attention-{reading.provenance['model']['decoder']}.png"
+        decoder = reading.provenance["model"]["decoder"]
         if not reading.evidence.attention:
             reason = reading.evidence.unavailable.get("attention", "its report has no sentence")
             print(f"{place}: {reason}; no picture of it", file=sys.stderr)
             continue
-        with atomic_write(arguments.out / name, "wb") as file:
+        made[decoder] = arguments.out / f"attention-{decoder}.png"
+        with atomic_write(made[decoder], "wb") as file:
             file.write(encoded(sheet(reading, study)))
-        print(arguments.out / name)
-        made += 1
+        print(made[decoder])
     if not made:
         raise SystemExit("no decoder with attention among them; nothing was drawn")
+    if arguments.page is not None:
+        put(made, arguments.page)
 
 
 def _arguments() -> argparse.Namespace:
@@ -69,9 +75,25 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--source", default="phantom:standard/test", help="where the study is taken from")
     parser.add_argument("--study", help="its id; without it the first with two findings that have boxes")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "pictures")
+    parser.add_argument("--page", type=Path, help="a Markdown page with markers that show the pictures")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     return arguments
+
+
+def put(made: Mapping[str, Path], page: Path) -> None:
+    """Show each picture behind its marker of the page."""
+    text = page.read_text(encoding="utf-8")
+    for decoder, picture in made.items():
+        marker = f"<!-- picture {decoder} -->\n"
+        if marker not in text:
+            raise SystemExit(f"{page}: no line {marker.strip()}; add it where the picture belongs")
+        place = Path(os.path.relpath(picture, page.parent)).as_posix()
+        shown = f"![one phantom as {decoder} reads it]({place})\n"
+        before, after = text.split(marker, 1)
+        text = before + marker + shown + re.sub(r"\A!\[.*\n", "", after)
+    with atomic_write(page) as file:
+        file.write(text)
 
 
 def chosen(source: str, study_id: str | None) -> Study:
