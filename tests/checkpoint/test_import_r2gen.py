@@ -209,7 +209,7 @@ def test_mimic_counts_words_ten_times_unless_told_otherwise(tmp_path: Path) -> N
 
 @pytest.mark.data
 def test_the_published_annotation_of_iu_gives_the_published_vocabulary(shared_data: Path) -> None:
-    """R2Gen's IU X-ray model has 761 rows: 760 words, <unk> among them, and 0."""
+    """R2Gen's released IU X-ray model has 761 rows (issue 5 of that project): 760 words and 0."""
     assert read_vocabulary(shared_data / "iu_xray" / "annotation.json").rows == 761
 
 
