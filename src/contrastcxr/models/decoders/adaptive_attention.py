@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from contrastcxr.models.blocks.additive_attention import Attendable, masked_softmax
+from contrastcxr.models.blocks.split_lstm import SplitLstmCell
 from contrastcxr.models.decoders.base import StepOutput, TokenDecoder
 from contrastcxr.models.decoders.recurrent import RecurrentState
 from contrastcxr.models.features import VisualFeatures
@@ -53,7 +54,7 @@ class SpatialAttentionDecoder(TokenDecoder):
         self.embedding = nn.Embedding(vocabulary, embedding)
         self.patch = nn.Linear(width, hidden)
         self.pooled = nn.Linear(width, embedding)
-        self.lstm = nn.LSTMCell(2 * embedding, hidden)
+        self.lstm = SplitLstmCell((2 * embedding,), hidden)
         self.key = nn.Linear(hidden, hidden, bias=False)
         self.query = nn.Linear(hidden, hidden)
         self.score = nn.Linear(hidden, 1, bias=False)
@@ -85,8 +86,8 @@ class SpatialAttentionDecoder(TokenDecoder):
         words = self.embedding(token_ids)  # [B, T, e]
         inputs = torch.cat([words, pooled.unsqueeze(1).expand(-1, words.shape[1], -1)], dim=-1)
         all_hidden, all_cells = [hidden], []
-        for place in range(inputs.shape[1]):
-            hidden, cell = self.lstm(inputs[:, place], (hidden, cell))
+        for brings in self.lstm.of(0, inputs).unbind(1):
+            hidden, cell = self.lstm.advance(brings, (hidden, cell))
             all_hidden.append(hidden)
             all_cells.append(cell)
         steps = torch.stack(all_hidden, dim=1)  # [B, T+1, h]

@@ -48,12 +48,18 @@ class Att2inDecoder(RecurrentDecoder):
         zeros = features.pooled.new_zeros(features.studies, self.hidden)
         return RecurrentState(self.attention.attendable(features), (zeros, zeros))
 
-    def look(self, word: Tensor, state: RecurrentState) -> Looked:
+    def hear(self, words: Tensor) -> Tensor:
+        """`W x_t` of the gates and `W_c x_t` of the units, `[..., 5h]`."""
+        heard: Tensor = self.from_word(words)
+        return heard
+
+    def look(self, word: Tensor, heard: Tensor, state: RecurrentState) -> Looked:
         """Look with the state so far, then take in the word; what was seen enters the cell."""
+        del word
         hidden, cell = state.vectors
         seen, weights = self.attention(hidden, state.seen)
-        heard = self.from_word(word) + self.from_hidden(hidden)
-        gates, units = heard.split((3 * self.hidden, 2 * self.hidden), dim=-1)
+        taken = heard + self.from_hidden(hidden)
+        gates, units = taken.split((3 * self.hidden, 2 * self.hidden), dim=-1)
         enter, forget, show = torch.sigmoid(gates).chunk(3, dim=-1)
         first, second = (units + self.from_patches(seen)).chunk(2, dim=-1)
         cell = forget * cell + enter * torch.maximum(first, second)

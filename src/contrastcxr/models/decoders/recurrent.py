@@ -70,8 +70,12 @@ class RecurrentDecoder(TokenDecoder):
         """The state before BOS, a row per study."""
 
     @abstractmethod
-    def look(self, word: Tensor, state: RecurrentState) -> Looked:
-        """Take in the vector `word [R, e]`."""
+    def hear(self, words: Tensor) -> Tensor:
+        """What the words alone bring, `[..., ·]` of `words [..., e]`; made for all words of a report at once."""
+
+    @abstractmethod
+    def look(self, word: Tensor, heard: Tensor, state: RecurrentState) -> Looked:
+        """Take in the vector `word [R, e]`, and `heard [R, ·]`, what `hear` made of it."""
 
     @abstractmethod
     def log_probs(self, answer: Tensor) -> Tensor:
@@ -83,15 +87,18 @@ class RecurrentDecoder(TokenDecoder):
 
     def step(self, token_ids: Tensor, state: RecurrentState) -> StepOutput:
         """One word of `token_ids [R]`."""
-        looked = self.look(self.embedding(token_ids), state)
+        word = self.embedding(token_ids)
+        looked = self.look(word, self.hear(word), state)
         return StepOutput(self.log_probs(looked.answer), looked.state, looked.attention)
 
     def _force(self, features: VisualFeatures, token_ids: Tensor) -> tuple[Tensor, Tensor]:
         """Log-probabilities `[B, T-1, V]` and attention `[B, T-1, N]` by teacher forcing."""
         words = self.embedding(token_ids[:, :-1])  # [B, T-1, e]
+        heard = self.hear(words)
         state, answers, attention = self.start(features), [], []
-        for place in range(words.shape[1]):
-            looked = self.look(words[:, place], state)
+        # Unbound and not indexed: the gradient of an index is as large as the whole sequence, at every word.
+        for word, brings in zip(words.unbind(1), heard.unbind(1), strict=True):
+            looked = self.look(word, brings, state)
             state = looked.state
             answers.append(looked.answer)
             attention.append(looked.attention)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from contrastcxr.models.blocks.additive_attention import AdditiveAttention
+from contrastcxr.models.blocks.split_lstm import SplitLstmCell
 from contrastcxr.models.decoders.recurrent import Looked, RecurrentDecoder, RecurrentState
 from contrastcxr.models.features import VisualFeatures
 
@@ -38,20 +39,27 @@ class UpDownDecoder(RecurrentDecoder):
         embedding, hidden = embedding or width, hidden or width
         super().__init__(vocabulary, width, embedding=embedding, dropout=dropout)
         self.hidden = hidden
-        self.attention_lstm = nn.LSTMCell(hidden + width + embedding, hidden)
+        self.attention_lstm = SplitLstmCell((hidden, width, embedding), hidden)
         self.attention = AdditiveAttention(hidden, width, attention or width)
         self.language_lstm = nn.LSTMCell(width + hidden, hidden)
         self.output = nn.Linear(hidden, vocabulary)
 
     def start(self, features: VisualFeatures) -> RecurrentState:
-        """Zeros, and `v̂`, which the first LSTM sees at every word."""
+        """Zeros, and what `v̂` brings to the first LSTM at every word."""
         zeros = features.pooled.new_zeros(features.studies, self.hidden)
-        return RecurrentState(self.attention.attendable(features), (zeros, zeros, zeros, zeros, features.pooled))
+        pooled = self.attention_lstm.of(1, features.pooled)
+        return RecurrentState(self.attention.attendable(features), (zeros, zeros, zeros, zeros, pooled))
 
-    def look(self, word: Tensor, state: RecurrentState) -> Looked:
+    def hear(self, words: Tensor) -> Tensor:
+        """What the words bring to the gates of the first LSTM, `[..., 4h]`."""
+        return self.attention_lstm.of(2, words)
+
+    def look(self, word: Tensor, heard: Tensor, state: RecurrentState) -> Looked:
         """Take in the word, look, then think of what was seen."""
+        del word
         hidden1, cell1, hidden2, cell2, pooled = state.vectors
-        hidden1, cell1 = self.attention_lstm(torch.cat([hidden2, pooled, word], dim=-1), (hidden1, cell1))
+        inputs = heard + pooled + self.attention_lstm.of(0, hidden2)
+        hidden1, cell1 = self.attention_lstm.advance(inputs, (hidden1, cell1))
         seen, weights = self.attention(hidden1, state.seen)
         hidden2, cell2 = self.language_lstm(torch.cat([seen, hidden1], dim=-1), (hidden2, cell2))
         return Looked(hidden2, state.after(hidden1, cell1, hidden2, cell2, pooled), weights)

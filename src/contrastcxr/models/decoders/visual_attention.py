@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from contrastcxr.models.blocks.additive_attention import AdditiveAttention
+from contrastcxr.models.blocks.split_lstm import SplitLstmCell
 from contrastcxr.models.decoders.base import Targets, Taught, taught_words
 from contrastcxr.models.decoders.recurrent import Looked, RecurrentDecoder, RecurrentState, coverage
 from contrastcxr.models.features import VisualFeatures
@@ -43,7 +44,7 @@ class VisualAttentionDecoder(RecurrentDecoder):
         self.first_cell = nn.Linear(width, hidden)
         self.attention = AdditiveAttention(hidden, width, hidden)
         self.gate = nn.Linear(hidden, 1)
-        self.lstm = nn.LSTMCell(embedding + width, hidden)
+        self.lstm = SplitLstmCell((embedding, width), hidden)
         self.from_hidden = nn.Linear(hidden, embedding)
         self.from_patches = nn.Linear(width, embedding)
         self.output = nn.Linear(embedding, vocabulary)
@@ -53,12 +54,16 @@ class VisualAttentionDecoder(RecurrentDecoder):
         first = (torch.tanh(layer(features.pooled)) for layer in (self.first_hidden, self.first_cell))
         return RecurrentState(self.attention.attendable(features), tuple(first))
 
-    def look(self, word: Tensor, state: RecurrentState) -> Looked:
+    def hear(self, words: Tensor) -> Tensor:
+        """What the words bring to the gates of the LSTM, `[..., 4h]`."""
+        return self.lstm.of(0, words)
+
+    def look(self, word: Tensor, heard: Tensor, state: RecurrentState) -> Looked:
         """Look with the state so far, then take in the word and what was seen."""
         hidden, cell = state.vectors
         seen, weights = self.attention(hidden, state.seen)
         seen = torch.sigmoid(self.gate(hidden)) * seen  # [R, d]
-        hidden, cell = self.lstm(torch.cat([word, seen], dim=-1), (hidden, cell))
+        hidden, cell = self.lstm.advance(heard + self.lstm.of(1, seen), (hidden, cell))
         deep = word + self.from_hidden(hidden) + self.from_patches(seen)  # [R, e]
         return Looked(deep, state.after(hidden, cell), weights)
 
