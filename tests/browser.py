@@ -32,6 +32,14 @@ def find_browser() -> str | None:
     )
 
 
+def _home(folder: Path) -> dict[str, str]:
+    """Where Chromium and what it starts keep their files: below `folder`, never in the user's home."""
+    return {
+        "HOME": str(folder),
+        **{f"XDG_{kind}_HOME": str(folder / kind.lower()) for kind in ("CONFIG", "CACHE", "DATA")},
+    }
+
+
 class Browser:
     """One page of one browser. The pipe carries JSON messages that end with a zero byte, in and out."""
 
@@ -43,6 +51,7 @@ class Browser:
         self._process = subprocess.Popen(
             ["bash", "-c", line, program, *FLAGS, f"--user-data-dir={profile}", "about:blank"],
             pass_fds=(to_browser, from_browser),
+            env={**os.environ, **_home(profile)},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
