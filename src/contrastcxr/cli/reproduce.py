@@ -13,7 +13,7 @@ from contrastcxr.errors import RequestError
 from contrastcxr.files import default_cache
 
 if TYPE_CHECKING:
-    from contrastcxr.reproduce import Record, Row
+    from contrastcxr.reproduce import Places, Record, Row, Task
 
 SOME_FAILED = 1
 
@@ -36,6 +36,9 @@ def reproduce(
         bool,
         typer.Option("--published", help="Print the paper's own figures and what is known of them; run nothing."),
     ] = False,
+    show: Annotated[
+        bool, typer.Option("--show", help="Print published and measured of what is recorded; run nothing.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the expected hours and do nothing.")] = False,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the records.")] = Path("results"),
     runs: Annotated[Path, typer.Option("--runs", help="Folder for the run folders.")] = Path("runs"),
@@ -51,7 +54,7 @@ def reproduce(
     as_json: output.Json = False,
     verbose: output.Verbose = False,
 ) -> None:
-    """Run the rows of a table that are not recorded yet; rows already recorded are skipped."""
+    """Run the rows of a table that are not recorded yet, then print published and measured side by side."""
     said = output.begin(quiet=quiet, as_json=as_json, verbose=verbose)
     if published:
         _print_published(said, paper, table)
@@ -66,12 +69,15 @@ def reproduce(
     if dry_run:
         _print_hours(said, chosen, recorded(task, places))
         return
+    if show:
+        _print_table(said, task, places, _numbers(seeds))
+        return
     limits = Limits(test=limit, twins=limit, overrides=tuple(set_ or ()))
     failed = run_rows(task, chosen, places=places, limits=limits, say=said.say)
     for row, reason in failed:
         said.complain(f"failed: {row.stem}: {reason}")
+    _print_table(said, task, places, _numbers(seeds))
     said.result(str(places.record(task, chosen[0]).parent))
-    said.result_json([{"row": record.row, "seed": record.seed} for record in recorded(task, places)])
     if failed:
         raise typer.Exit(SOME_FAILED)
 
@@ -83,6 +89,25 @@ def _print_hours(said: output.Output, rows: Sequence[Row], done: Sequence[Record
     for line in in_words(expected, len(done)):
         said.result(line)
     said.result_json([{"row": e.row.stem, "seconds": e.seconds, "basis": e.basis} for e in expected])
+
+
+def _print_table(said: output.Output, task: Task, places: Places, seeds: Sequence[int]) -> None:
+    """Print the published tables beside what is recorded, and keep them in `side-by-side.md`."""
+    from contrastcxr.files import atomic_write
+    from contrastcxr.reproduce import side_by_side
+    from contrastcxr.reproduce.rows import recorded
+    from contrastcxr.reproduce.shown import markdown, meaning, table_rows
+
+    done = recorded(task, places)
+    found = side_by_side(task, places, seeds=seeds)
+    for part in found:
+        said.result(f"{part.published} beside {part.data}: {part.title}")
+        said.result("\n".join((output.table(table_rows(part)), *meaning(part), "")))
+    if found and done:
+        with atomic_write(places.folder(task) / "side-by-side.md") as file:
+            file.write("\n".join(markdown(part) for part in found))
+    rows = [{"row": record.row, "seed": record.seed} for record in done]
+    said.result_json({"recorded": rows, "tables": [part.to_dict() for part in found]})
 
 
 def _print_published(said: output.Output, paper: str, table: str) -> None:

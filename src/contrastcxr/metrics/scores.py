@@ -138,13 +138,20 @@ def differences(
 
 
 def seed_means(
-    tables: Sequence[StudyTable], *, replicates: int = REPLICATES, seed: int = 0, minimum: int = MINIMUM_POSITIVES
+    tables: Sequence[StudyTable],
+    names: Iterable[str] | None = None,
+    *,
+    replicates: int = REPLICATES,
+    seed: int = 0,
+    minimum: int = MINIMUM_POSITIVES,
 ) -> dict[str, Score]:
-    """Every score as the mean over seeds, with its 95% interval over patients (not over seeds)."""
+    """The named scores (all by default) as means over seeds, with 95% intervals over patients, not over seeds."""
     weights = study_weights(
         [group for table in tables for group in table.groups], replicates=replicates, seed=seed
     )
-    return {name: _score(name, interval(s, weights)) for name, s in _over_seeds(tables, minimum).items()}
+    known = _over_seeds(tables, minimum)
+    wanted = known if names is None else [name for name in names if name in known]
+    return {name: _score(name, interval(known[name], weights)) for name in wanted}
 
 
 def _over_seeds(tables: Sequence[StudyTable], minimum: int) -> dict[str, Statistic]:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from contrastcxr.metrics.bootstrap import Floats, plain_weights
+from contrastcxr.metrics.bootstrap import Floats, Statistic, plain_weights
 from contrastcxr.metrics.identification import MINIMUM_POSITIVES
 from contrastcxr.metrics.scores import statistics
 from contrastcxr.metrics.table import StudyTable
@@ -44,13 +44,36 @@ def randomisation_p_values(
     Raises:
         ValueError: the tables are not of the same studies.
     """
-    if first.studies != second.studies:
+    return randomisation_over_seeds([first], [second], names, shuffles=shuffles, seed=seed, minimum=minimum)
+
+
+def randomisation_over_seeds(
+    first: Sequence[StudyTable],
+    second: Sequence[StudyTable],
+    names: Iterable[str],
+    *,
+    shuffles: int = SHUFFLES,
+    seed: int = 0,
+    minimum: int = MINIMUM_POSITIVES,
+) -> dict[str, float]:
+    """The same p-value of the mean difference over training seeds, one table a seed on each side.
+
+    A patient who is in the test set of several seeds has the answers of all of them exchanged together.  It speaks
+    of other patients, not of other seeds.
+
+    Raises:
+        ValueError: the tables are not of the same studies, seed by seed.
+    """
+    if [table.studies for table in first] != [table.studies for table in second]:
         raise ValueError("the two systems were not scored on the same studies; a paired test needs that")
-    both = _side_by_side(first, second)
-    scores = statistics(both, minimum=minimum)
-    known = [name for name in names if name in scores]
-    kept = _exchanges(first.groups, shuffles, seed)  # [R, S] 1 where the patient keeps own answers
-    return {name: _p_value(scores[name], kept) for name in known}
+    scores = [
+        statistics(_side_by_side(one, other), minimum=minimum) for one, other in zip(first, second, strict=True)
+    ]
+    known = [name for name in names if all(name in found for found in scores)]
+    kept = _exchanges([g for table in first for g in table.groups], shuffles, seed)  # 1: own answers are kept
+    ends = np.cumsum([len(table) for table in first])
+    places = [slice(int(end) - len(table), int(end)) for table, end in zip(first, ends, strict=True)]
+    return {name: _p_value([found[name] for found in scores], places, kept) for name in known}
 
 
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:
@@ -67,18 +90,22 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
     return {name: adjusted[name] for name in p_values}
 
 
-def _p_value(statistic: Any, kept: Floats) -> float:
-    own = plain_weights(kept.shape[1])  # [1, S]
-    observed = _difference(statistic, own)[0]
+def _p_value(scores: Sequence[Statistic], places: Sequence[slice], kept: Floats) -> float:
+    def mean(rows: Floats) -> Floats:
+        each = [_difference(score, rows[:, place]) for score, place in zip(scores, places, strict=True)]
+        found: Floats = np.mean(each, axis=0)
+        return found
+
+    observed = mean(plain_weights(kept.shape[1]))[0]
     if not np.isfinite(observed):
         return float("nan")
-    chance = _difference(statistic, kept)
+    chance = mean(kept)
     chance = chance[np.isfinite(chance)]
     as_large = np.count_nonzero(np.abs(chance) >= abs(observed) - 1e-12)
     return float((1 + as_large) / (1 + len(chance)))
 
 
-def _difference(statistic: Any, kept: Floats) -> Floats:
+def _difference(statistic: Statistic, kept: Floats) -> Floats:
     """First minus second after the exchange; the table holds the rows of the first, then those of the second."""
     there, away = kept, 1 - kept
     difference: Floats = statistic(np.hstack([there, away])) - statistic(np.hstack([away, there]))

@@ -18,7 +18,13 @@ from contrastcxr.published import TABLES
 BASELINES = "baselines"
 _CHECKOUT = Path(__file__).resolve().parents[3]
 PAPERS: Mapping[str, Mapping[str, str]] = {
-    "contrastive-attention": {"first": "configs/cpu/experiments/first.yaml"},
+    "contrastive-attention": {
+        "first": "configs/cpu/experiments/first.yaml",
+        "table1": "configs/cpu/experiments/table1.yaml",
+        "table2": "configs/cpu/experiments/table2.yaml",
+        "table4": "configs/cpu/experiments/table4.yaml",
+        "table5": "configs/cpu/experiments/table5.yaml",
+    },
     "cia-net": {},
     "wcl": {},
     "cross-attention": {},
@@ -36,6 +42,26 @@ class DataPlan(BaseModel):
     twins: str | None = Field(None, description="split of four pictures of one anatomy")
 
 
+class PublishedPart(BaseModel):
+    """A published table that stands beside the measured rows.
+
+    A row of ours finds its published one by these keys: the data set, what `systems` and `contrasts` say of its
+    system and contrast.  A system that is not listed has its own name.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    table: str
+    data: str = Field(description="data set of the paper, such as iu_xray")
+    systems: dict[str, dict[str, str]] = Field(default_factory=dict)
+    contrasts: dict[str, dict[str, str]] = Field(
+        default_factory=lambda: {"none": {"contrast": "none"}, "normal": {"contrast": "normal"}}
+    )
+    scores: dict[str, tuple[str, ...]] = Field(
+        default_factory=dict, description="published metric: our scores, of which the first that is there counts"
+    )
+
+
 class Plan(BaseModel):
     """An experiment: every system with every contrast, on every seed."""
 
@@ -49,6 +75,9 @@ class Plan(BaseModel):
     )
     seeds: tuple[int, ...] = (0, 1, 2)
     data: dict[str, DataPlan]
+    plain: str = Field("none", description="contrast that the others are compared with")
+    also: tuple[str, ...] = Field((), description="experiments whose records of rows of the same name count too")
+    published: tuple[PublishedPart, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -90,6 +119,11 @@ class Task:
     def of_data(self) -> DataPlan:
         """What the plan says of this data."""
         return self.plan.data[self.data]
+
+    @property
+    def experiments(self) -> tuple[str, ...]:
+        """Names of the experiments whose records count, this one first."""
+        return (self.plan.name, *self.plan.also)
 
     @property
     def place(self) -> str:

@@ -43,9 +43,18 @@ class Places:
     runs: Path
     cache: Path
 
+    def folder(self, task: Task) -> Path:
+        """The folder of the experiment's records on this data."""
+        return self.results / task.plan.name / task.place
+
     def record(self, task: Task, row: Row) -> Path:
         """The row's record."""
-        return self.results / task.plan.name / task.place / f"{row.stem}.json"
+        return self.folder(task) / f"{row.stem}.json"
+
+    def found(self, task: Task, row: Row) -> Path | None:
+        """The row's record where it is: this experiment's, else that of one whose rows count too; or None."""
+        places = [self.results / name / task.place / f"{row.stem}.json" for name in task.experiments]
+        return next((path for path in places if path.is_file()), None)
 
     def table(self, task: Task, row: Row) -> Path:
         """The row's study table."""
@@ -80,7 +89,7 @@ def run_rows(
     failed: list[tuple[Row, str]] = []
     for place, row in enumerate(rows, 1):
         title = f"row {place} of {len(rows)}: {task.data} {row.stem}"
-        if places.record(task, row).is_file():
+        if places.found(task, row) is not None:
             say(f"{title}: recorded already")
             continue
         say(title)
@@ -185,8 +194,8 @@ def split_data(config: SystemConfig) -> str:
 
 def recorded(task: Task, places: Places) -> list[Record]:
     """The records of the experiment on this data."""
-    rows = [row for row in task.rows() if places.record(task, row).is_file()]
-    return [read_record(places.record(task, row)) for row in rows]
+    found = (places.found(task, row) for row in task.rows())
+    return [read_record(path) for path in found if path is not None]
 
 
 def _scores(scores: Scores) -> dict[str, Any]:

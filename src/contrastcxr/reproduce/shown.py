@@ -1,0 +1,88 @@
+"""A published table beside ours as rows of text, for a terminal and for a page of Markdown."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from contrastcxr.metrics.sheet import ROWS
+from contrastcxr.reproduce.side_by_side import Change, Measured, SideBySide
+
+NOTHING = "–"
+
+
+def table_rows(found: SideBySide) -> list[dict[str, str]]:
+    """One row of text per line, equal keys in all of them; all figures are fractions."""
+    scale = 100.0 if found.percent else 1.0
+    return [
+        {
+            "decoder": line.system,
+            "compared": line.contrast,
+            "score": ROWS.get(line.score or "", line.metric),
+            "published": f"{_printed(line.published[0], scale)} → {_printed(line.published[1], scale)}",
+            "its change": _signed(line.published_change, scale),
+            f"measured, {found.plain}": _measured(line.measured[0]),
+            "measured, compared": _measured(line.measured[1]),
+            "our change (95%)": _change(line.change),
+            "p (Holm)": _p(line.change),
+        }
+        for line in found.lines
+    ]
+
+
+def meaning(found: SideBySide) -> list[str]:
+    """What the columns mean and what else a reader must know, a sentence or two a line."""
+    seeds = sorted({seed for line in found.lines for m in line.measured if m is not None for seed in m.seeds})
+    those = ", ".join(map(str, seeds)) or "none yet"
+    tested = f"{found.tests} tests" if found.tests != 1 else "one test"
+    return [
+        f"Measured: mean over the recorded seeds ({those}) with a 95% bootstrap interval over patients. Change: "
+        f"compared minus {found.plain}, paired on the same patients and seeds; p by approximate randomisation, "
+        f"Holm over {tested}.",
+        *found.notes,
+        *(f"signature: {signature}" for signature in found.signatures),
+    ]
+
+
+def markdown(found: SideBySide) -> str:
+    """The table as Markdown, its title above and what it means below."""
+    rows = table_rows(found)
+    lines = [f"## {found.published} beside {found.data}", "", f"{found.title}.", ""]
+    if rows:
+        names = list(rows[0])
+        lines += [_line(names), _line(["---"] * 3 + ["---:"] * (len(names) - 3))]
+        lines += [_line(list(row.values())) for row in rows]
+    return "\n".join([*lines, "", *(f"- {said}" for said in meaning(found)), ""])
+
+
+def _printed(value: float | None, scale: float) -> str:
+    return NOTHING if value is None else _short(f"{value / scale:.3f}")
+
+
+def _measured(found: Measured | None) -> str:
+    return NOTHING if found is None else found.score.text()
+
+
+def _signed(value: float | None, scale: float = 1.0) -> str:
+    if value is None or not math.isfinite(value):
+        return NOTHING
+    return ("+" if value >= 0 else "-") + _short(f"{abs(value) / scale:.3f}")
+
+
+def _change(change: Change | None) -> str:
+    if change is None:
+        return NOTHING
+    found = change.difference
+    return f"{_signed(found.value)} ({_signed(found.low)} to {_signed(found.high)})"
+
+
+def _p(change: Change | None) -> str:
+    return NOTHING if change is None or math.isnan(change.p_holm) else f"{change.p_holm:.4f}"
+
+
+def _short(figure: str) -> str:
+    return figure.removeprefix("0")
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"

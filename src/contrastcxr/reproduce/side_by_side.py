@@ -1,0 +1,347 @@
+"""A published table beside the measured rows: what the paper prints, what was measured, and what contrast changed.
+
+The paper's data are mostly not ours, so levels are not compared; what can be looked at side by side is what
+contrast changes: the paper's difference, and ours with its paired 95% bootstrap interval and the p-value of
+approximate randomisation, corrected by Holm over all tests of the table.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from contrastcxr.errors import UnknownNameError
+from contrastcxr.metrics.bootstrap import REPLICATES, Interval
+from contrastcxr.metrics.scores import Score, differences, seed_means, statistics
+from contrastcxr.metrics.significance import SHUFFLES, holm, randomisation_over_seeds
+from contrastcxr.metrics.table import StudyTable
+from contrastcxr.published import PublishedRow, PublishedTable, published_table
+from contrastcxr.reproduce.plan import PublishedPart, Row, Task
+from contrastcxr.reproduce.record import read_record
+from contrastcxr.reproduce.rows import Places
+
+SCORES: Mapping[str, tuple[str, ...]] = {
+    "bleu1": ("bleu_1",),
+    "bleu2": ("bleu_2",),
+    "bleu3": ("bleu_3",),
+    "bleu4": ("bleu_4",),
+    "meteor": ("meteor",),
+    "rouge_l": ("rouge_l",),
+    "precision": ("r2gen/precision", "positive_precision_macro"),
+    "recall": ("r2gen/recall", "positive_recall_macro"),
+    "f1": ("r2gen/f1", "positive_f1_macro"),
+}
+"""Published metric: our scores, of which the first that the rows have stands beside it."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One score of one row: its mean over seeds with an interval over patients."""
+
+    score: Score
+    seeds: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Change:
+    """What contrast changed: the difference to the plain row on the same seeds and patients, and its p-values."""
+
+    difference: Interval
+    seeds: tuple[int, ...]
+    p: float
+    p_holm: float
+
+
+@dataclass(frozen=True)
+class Line:
+    """One metric of one system with one contrast, beside the same system without.
+
+    Attributes:
+        system: our name.
+        contrast: of the row that is compared with the plain one.
+        metric: as the paper calls it.
+        score: as we call it; None where no row has it.
+        published: what the paper prints of the plain row and of the other; None where it prints nothing.
+        measured: likewise; None where nothing is recorded.
+        change: None unless both rows are recorded on a shared seed, scored alike.
+    """
+
+    system: str
+    contrast: str
+    metric: str
+    score: str | None
+    published: tuple[float | None, float | None]
+    measured: tuple[Measured | None, Measured | None]
+    change: Change | None
+
+    @property
+    def published_change(self) -> float | None:
+        """The paper's difference; None where a figure is missing."""
+        plain, other = self.published
+        return None if plain is None or other is None else other - plain
+
+
+@dataclass(frozen=True)
+class SideBySide:
+    """A published table, on one of its data sets, beside the rows measured on ours.
+
+    Attributes:
+        title: of the published table.
+        published: `paper table, data set`.
+        data: ours.
+        plain: the contrast that others are compared with.
+        percent: the paper prints percent, where ours are fractions.
+        lines: system by system, contrast by contrast.
+        signatures: of the rows that stand in it.
+        notes: what a reader must know.
+    """
+
+    title: str
+    published: str
+    data: str
+    plain: str
+    percent: bool
+    lines: tuple[Line, ...]
+    signatures: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def tests(self) -> int:
+        """How many p-values Holm's correction is over."""
+        return sum(line.change is not None for line in self.lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            **{name: getattr(self, name) for name in ("title", "published", "data", "plain", "percent", "tests")},
+            "signatures": list(self.signatures),
+            "notes": list(self.notes),
+            "lines": [_plain(line) for line in self.lines],
+        }
+
+
+def side_by_side(
+    task: Task,
+    places: Places,
+    *,
+    seeds: Sequence[int] = (),
+    replicates: int = REPLICATES,
+    shuffles: int = SHUFFLES,
+    seed: int = 0,
+) -> list[SideBySide]:
+    """Every published table of the plan beside what is recorded of it.
+
+    Args:
+        task: the experiment on one source of data.
+        places: where records and study tables are.
+        seeds: training seeds that count; by default those of the plan.
+        replicates: of the paired bootstrap.
+        shuffles: of the approximate randomisation.
+        seed: of both.
+
+    Raises:
+        DatasetError: a record or a study table is not of this version.
+        UnknownNameError: the plan names a published table, column or score that is not there.
+    """
+    rows = _Rows.read(task, places, seeds or task.plan.seeds)
+    return [
+        _part(task, part, rows, replicates=replicates, shuffles=shuffles, seed=seed)
+        for part in task.plan.published
+    ]
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Study tables and signatures of the recorded rows, by system, contrast and seed."""
+
+    tables: Mapping[tuple[str, str, int], StudyTable]
+    signatures: Mapping[tuple[str, str, int], str]
+
+    @classmethod
+    def read(cls, task: Task, places: Places, seeds: Sequence[int]) -> _Rows:
+        tables, signatures = {}, {}
+        for system in task.of_data.configs:
+            for contrast in task.plan.contrasts:
+                for number in seeds:
+                    path = places.found(task, Row(system, contrast, number))
+                    if path is not None:
+                        # No published table of a plan has an AUC of probabilities, which costs most to compute.
+                        table = replace(StudyTable.load(path.with_suffix(".npz")), probabilities=None)
+                        tables[system, contrast, number] = table
+                        signatures[system, contrast, number] = read_record(path).signature
+        return cls(tables, signatures)
+
+    def seeds(self, system: str, contrast: str) -> tuple[int, ...]:
+        return tuple(number for s, c, number in self.tables if (s, c) == (system, contrast))
+
+    def of(self, system: str, contrast: str, seeds: Iterable[int]) -> list[StudyTable]:
+        return [self.tables[system, contrast, number] for number in seeds]
+
+    def alike(self, system: str, one: str, other: str) -> tuple[int, ...]:
+        """Seeds on which both rows are recorded and were scored alike."""
+        signed = self.signatures
+        return tuple(
+            number
+            for number in self.seeds(system, one)
+            if signed[system, one, number] == signed.get((system, other, number))
+        )
+
+
+def _part(
+    task: Task, part: PublishedPart, rows: _Rows, *, replicates: int, shuffles: int, seed: int
+) -> SideBySide:
+    printed = published_table(task.plan.paper, part.table)
+    drawn = {"replicates": replicates, "seed": seed}
+    lines: list[Line] = []
+    others = [contrast for contrast in task.plan.contrasts if contrast != task.plan.plain]
+    for system in _printed_systems(task, part, printed):
+        for contrast in others:
+            found = _lines(task.plan.plain, system, contrast, printed, part, rows, drawn, shuffles)
+            lines += [line for line in found if _says_something(line, alone=contrast == others[0])]
+    return SideBySide(
+        title=printed.title,
+        published=f"{printed.paper} {printed.name}, {part.data}",
+        data=task.data,
+        plain=task.plan.plain,
+        percent=printed.percent,
+        lines=tuple(_corrected(lines)),
+        signatures=tuple(sorted(set(rows.signatures.values()))),
+        notes=(_levels(part.data, task.data), *printed.notes),
+    )
+
+
+def _printed_systems(task: Task, part: PublishedPart, printed: PublishedTable) -> list[str]:
+    """The systems of which the table prints a row on that data set, with or without contrast."""
+    contrasts = task.plan.contrasts
+    return [
+        system
+        for system in task.of_data.configs
+        if any(_printed(printed, part, system, contrast) is not None for contrast in contrasts)
+    ]
+
+
+def _says_something(line: Line, *, alone: bool) -> bool:
+    """True where the row with contrast has a figure, or where the plain one has and stands in no other line."""
+    plain, other = zip(line.published, line.measured, strict=True)
+    return any(figure is not None for figure in (*other, *(plain if alone else ())))
+
+
+def _lines(
+    plain: str,
+    system: str,
+    contrast: str,
+    printed: PublishedTable,
+    part: PublishedPart,
+    rows: _Rows,
+    drawn: Mapping[str, int],
+    shuffles: int,
+) -> list[Line]:
+    """One line per metric of the table."""
+    pair = [rows.of(system, name, rows.seeds(system, name)) for name in (plain, contrast)]
+    known = [set(statistics(table)) for tables in pair for table in tables]
+    scores = {metric: _score_of(metric, part, known) for metric in printed.metrics}
+    wanted = [score for score in scores.values() if score is not None]
+    means = [seed_means(tables, wanted, **drawn) if tables else {} for tables in pair]
+    shared = rows.alike(system, plain, contrast)
+    changes = _changes(rows, system, plain, contrast, shared, wanted, drawn, shuffles)
+    figures = [_printed(printed, part, system, name) for name in (plain, contrast)]
+    return [
+        Line(
+            system=system,
+            contrast=contrast,
+            metric=metric,
+            score=score,
+            published=_both(None if row is None else row.value(metric) for row in figures),
+            measured=_both(
+                Measured(found[score], rows.seeds(system, name)) if score in found else None
+                for name, found in zip((plain, contrast), means, strict=True)
+            ),
+            change=changes.get(score or ""),
+        )
+        for metric, score in scores.items()
+    ]
+
+
+def _both(values: Iterable[Any]) -> tuple[Any, Any]:
+    first, second = values
+    return first, second
+
+
+def _changes(
+    rows: _Rows,
+    system: str,
+    plain: str,
+    contrast: str,
+    seeds: tuple[int, ...],
+    names: Sequence[str],
+    drawn: Mapping[str, int],
+    shuffles: int,
+) -> dict[str, Change]:
+    """What contrast changed in each score; nothing where no seed has both rows.  Holm's correction comes later."""
+    if not seeds:
+        return {}
+    with_contrast, without = (rows.of(system, name, seeds) for name in (contrast, plain))
+    intervals = differences(with_contrast, without, names, **drawn)
+    p = randomisation_over_seeds(with_contrast, without, names, shuffles=shuffles, seed=drawn["seed"])
+    return {name: Change(found, seeds, p[name], math.nan) for name, found in intervals.items() if name in p}
+
+
+def _corrected(lines: Sequence[Line]) -> list[Line]:
+    """The lines with Holm's correction over every test of the table."""
+    tested = {str(k): line.change.p for k, line in enumerate(lines) if line.change is not None}
+    adjusted = holm({k: p for k, p in tested.items() if not math.isnan(p)})
+    return [
+        line
+        if line.change is None
+        else replace(line, change=replace(line.change, p_holm=adjusted.get(str(k), math.nan)))
+        for k, line in enumerate(lines)
+    ]
+
+
+def _score_of(metric: str, part: PublishedPart, known: Sequence[set[str]]) -> str | None:
+    """Our score for a published metric: the first of its candidates that every row has."""
+    candidates = part.scores.get(metric) or SCORES.get(metric)
+    if candidates is None:
+        raise UnknownNameError("published metric with a score of ours", metric, SCORES)
+    return next((name for name in candidates if known and all(name in found for found in known)), None)
+
+
+def _printed(printed: PublishedTable, part: PublishedPart, system: str, contrast: str) -> PublishedRow | None:
+    if contrast not in part.contrasts:
+        return None
+    keys = {"data": part.data, **part.systems.get(system, {"system": system}), **part.contrasts[contrast]}
+    return printed.find(**keys)
+
+
+def _levels(published: str, ours: str) -> str:
+    return (
+        f"Published on {published}, measured on {ours}: other pictures, reports and sizes, so the levels are not "
+        "comparable; the differences that contrast makes are what to look at."
+    )
+
+
+def _plain(line: Line) -> dict[str, Any]:
+    change = line.change
+    return {
+        "system": line.system,
+        "contrast": line.contrast,
+        "metric": line.metric,
+        "score": line.score,
+        "published": list(line.published),
+        "measured": [None if m is None else {**m.score.to_dict(), "seeds": list(m.seeds)} for m in line.measured],
+        "published_change": line.published_change,
+        "change": None
+        if change is None
+        else {
+            **{k: v if isinstance(v, int) else _finite(v) for k, v in vars(change.difference).items()},
+            "seeds": list(change.seeds),
+            "p": _finite(change.p),
+            "p_holm": _finite(change.p_holm),
+        },
+    }
+
+
+def _finite(value: float) -> float | None:
+    return round(value, 6) if math.isfinite(value) else None

@@ -1,0 +1,262 @@
+"""Published tables beside measured rows: which stands beside which, what contrast changed, Holm over all."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from contrastcxr.cli.main import run
+from contrastcxr.config import load_config
+from contrastcxr.errors import UnknownNameError
+from contrastcxr.metrics.scores import differences, seed_means
+from contrastcxr.metrics.significance import holm, randomisation_over_seeds, randomisation_p_values
+from contrastcxr.metrics.table import StudyTable
+from contrastcxr.published import published_table
+from contrastcxr.reproduce import (
+    PAPERS,
+    Places,
+    Plan,
+    Record,
+    Row,
+    SideBySide,
+    Task,
+    find_plan,
+    side_by_side,
+    task_of,
+)
+from contrastcxr.reproduce.rows import recorded
+from contrastcxr.reproduce.shown import markdown, table_rows
+
+CONTRASTS = {"none": (), "normal": (), "random": ()}
+QUICK = {"replicates": 60, "shuffles": 99}
+
+
+def plan(**changes: Any) -> Plan:
+    data = {"phantom:smoke": {"configs": {"nic": "n.yaml", "hlstm": "h.yaml"}, "seed_overrides": []}}
+    values = {
+        "name": "trial",
+        "paper": "contrastive-attention",
+        "title": "a trial",
+        "contrasts": CONTRASTS,
+        "seeds": (0, 1),
+        "data": data,
+        "published": [{"table": "table1", "data": "iu_xray"}],
+        **changes,
+    }
+    return Plan.model_validate(values)
+
+
+def table(shift: float, seed: int, studies: int = 40) -> StudyTable:
+    """Studies whose ROUGE-L is random and moved by `shift`; BLEU-4 is the same in all."""
+    rng = np.random.default_rng(seed)
+    return StudyTable(
+        names=(),
+        groups=tuple(f"p{k // 2}" for k in range(studies)),
+        studies=tuple(f"s{k}" for k in range(studies)),
+        bleu=np.tile([8.0, 10, 4, 9, 3, 8, 2, 7, 10, 10], (studies, 1)),
+        rouge_l=rng.random(studies) * 0.2 + 0.3 + shift,
+        cider=np.zeros(studies),
+        words=np.full(studies, 10.0),
+    )
+
+
+def keep(results: Path, row: Row, made: StudyTable, *, experiment: str = "trial", signature: str = "s") -> None:
+    folder = results / experiment / "phantom-smoke"
+    systems = {"system": {"bleu_4": {"value": 0.5, "low": 0.4, "high": 0.6, "n": len(made)}}}
+    values: dict[str, Any] = {"config": {}, "systems": systems, "seconds": {"training": 1.0}}
+    Record(experiment, "phantom:smoke", row.name, row.seed, signature, **values).write(folder / f"{row.stem}.json")
+    made.save(folder / f"{row.stem}.npz")
+
+
+@pytest.fixture
+def task() -> Task:
+    return Task(plan(), Path(), "phantom:smoke", None)
+
+
+@pytest.fixture
+def places(tmp_path: Path) -> Places:
+    """nic with three contrasts on two seeds, hlstm without contrast on one."""
+    results = tmp_path / "results"
+    for seed in (0, 1):
+        for contrast, shift in (("none", 0.0), ("normal", 0.1), ("random", 0.0)):
+            keep(results, Row("nic", contrast, seed), table(shift, seed))
+    keep(results, Row("hlstm", "none", 0), table(0.0, 0))
+    return Places(results=results, runs=tmp_path / "runs", cache=tmp_path / "cache")
+
+
+@pytest.fixture
+def found(task: Task, places: Places) -> SideBySide:
+    (only,) = side_by_side(task, places, **QUICK)
+    return only
+
+
+def lines(found: SideBySide, system: str, contrast: str) -> dict[str, Any]:
+    return {line.metric: line for line in found.lines if (line.system, line.contrast) == (system, contrast)}
+
+
+def test_a_row_stands_beside_the_one_that_the_paper_prints_of_it(found: SideBySide) -> None:
+    printed = published_table("contrastive-attention", "table1")
+    for contrast, place in (("none", 0), ("normal", 1)):
+        row = printed.find(system="nic", contrast=contrast, data="iu_xray")
+        assert row is not None
+        for metric, line in lines(found, "nic", "normal").items():
+            assert line.published[place] == row.value(metric)
+    assert lines(found, "nic", "normal")["rouge_l"].published_change == pytest.approx(0.323 - 0.313)
+
+
+def test_measured_figures_are_means_over_seeds_with_intervals_over_patients(found: SideBySide) -> None:
+    measured = lines(found, "nic", "normal")["rouge_l"].measured[1]
+    tables = [table(0.1, seed) for seed in (0, 1)]
+    assert measured.seeds == (0, 1)
+    wanted = seed_means(tables, ["rouge_l"], replicates=60)["rouge_l"]
+    assert [measured.score.value, measured.score.low] == pytest.approx([wanted.value, wanted.low], abs=1e-6)
+    assert measured.score.value == pytest.approx(np.mean([t.rouge_l.mean() for t in tables]), abs=1e-6)
+
+
+def test_what_contrast_changed_is_paired_and_tested(found: SideBySide) -> None:
+    change = lines(found, "nic", "normal")["rouge_l"].change
+    plain, other = ([table(shift, seed) for seed in (0, 1)] for shift in (0.0, 0.1))
+    wanted = differences(other, plain, ["rouge_l"], replicates=60)["rouge_l"]
+    assert (change.difference.value, change.difference.low) == pytest.approx((wanted.value, wanted.low), abs=1e-6)
+    assert change.p == 0.01  # 1 in 100 exchanges is the exchange itself
+    assert lines(found, "nic", "random")["rouge_l"].change.p == 1.0
+
+
+def test_holm_corrects_over_the_whole_table(found: SideBySide) -> None:
+    tested = [line.change for line in found.lines if line.change is not None]
+    assert found.tests == len(tested) == 10  # five scores (no METEOR) of two contrasts
+    wanted = holm({str(k): change.p for k, change in enumerate(tested)})
+    assert [change.p_holm for change in tested] == list(wanted.values())
+    assert lines(found, "nic", "normal")["rouge_l"].change.p_holm == pytest.approx(0.1)
+
+
+def test_what_is_not_recorded_or_not_printed_is_empty(found: SideBySide) -> None:
+    alone = lines(found, "hlstm", "normal")["bleu4"]
+    assert alone.published == (0.131, 0.153)
+    assert alone.measured[0] is not None
+    assert (alone.measured[1], alone.change) == (None, None)
+    assert lines(found, "hlstm", "random") == {}
+    control = lines(found, "nic", "random")["bleu4"]
+    assert control.published == (0.109, None)
+    assert control.published_change is None
+    assert lines(found, "nic", "normal")["meteor"].measured == (None, None)
+
+
+def test_without_any_row_the_published_figures_stand_alone(task: Task, tmp_path: Path) -> None:
+    empty = Places(results=tmp_path, runs=tmp_path, cache=tmp_path)
+    (only,) = side_by_side(task, empty, **QUICK)
+    assert only.tests == 0
+    assert {line.system for line in only.lines} == {"nic", "hlstm"}
+    assert all(line.measured == (None, None) and line.published[0] is not None for line in only.lines)
+    assert "none yet" in markdown(only)
+
+
+def test_rows_that_were_scored_differently_are_not_compared(task: Task, places: Places) -> None:
+    for seed in (0, 1):
+        keep(places.results, Row("nic", "normal", seed), table(0.1, seed), signature=f"other {seed}")
+    (only,) = side_by_side(task, places, **QUICK)
+    line = lines(only, "nic", "normal")["rouge_l"]
+    assert line.measured[1] is not None
+    assert line.change is None
+    assert only.signatures == ("other 0", "other 1", "s")
+
+
+def test_only_the_seeds_that_are_asked_for_count(task: Task, places: Places) -> None:
+    (only,) = side_by_side(task, places, seeds=[1], **QUICK)
+    assert lines(only, "nic", "normal")["rouge_l"].measured[0].seeds == (1,)
+
+
+def test_rows_of_another_experiment_count_where_the_plan_says_so(places: Places) -> None:
+    other = Task(plan(name="second"), Path(), "phantom:smoke", None)
+    assert recorded(other, places) == []
+    sharing = Task(plan(name="second", also=("trial",)), Path(), "phantom:smoke", None)
+    assert len(recorded(sharing, places)) == 7
+    (only,) = side_by_side(sharing, places, **QUICK)
+    assert lines(only, "nic", "normal")["rouge_l"].change is not None
+    assert (
+        places.found(sharing, Row("nic", "none", 0))
+        == places.record(other, Row("nic", "none", 0)).parents[2]
+        / "trial"
+        / "phantom-smoke"
+        / "nic-none-seed0.json"
+    )
+
+
+def test_settings_of_a_table_find_their_row_by_the_keys_of_the_plan(places: Places) -> None:
+    keys = {"none": {"contrast": "none"}, "normal": {"contrast": "da+aa", "repeats": "6"}}
+    made = plan(published=[{"table": "table5", "data": "iu_xray", "contrasts": keys}])
+    (only,) = side_by_side(Task(made, Path(), "phantom:smoke", None), places, **QUICK)
+    assert {line.system for line in only.lines} == {"hlstm"}
+    assert lines(only, "hlstm", "normal")["bleu4"].published == (0.131, 0.153)
+
+
+def test_an_unknown_metric_or_column_is_named(places: Places) -> None:
+    keys = {"none": {"contrasts": "none"}, "normal": {"contrast": "normal"}}
+    wrong = plan(published=[{"table": "table1", "data": "iu_xray", "contrasts": keys}])
+    with pytest.raises(UnknownNameError, match="did you mean 'contrast'"):
+        side_by_side(Task(wrong, Path(), "phantom:smoke", None), places, **QUICK)
+
+
+def test_the_table_as_text_and_as_plain_values(found: SideBySide) -> None:
+    row = next(r for r in table_rows(found) if (r["decoder"], r["score"]) == ("nic", "ROUGE-L"))
+    assert row["published"] == ".313 → .323"
+    assert row["its change"] == "+.010"
+    assert row["our change (95%)"].startswith("+.100 (+.")
+    page = markdown(found)
+    assert page.startswith("## contrastive-attention table1, iu_xray beside phantom:smoke")
+    assert "Holm over 10 tests" in page
+    assert "- signature: s" in page
+    said = json.loads(json.dumps(found.to_dict(), allow_nan=False))
+    assert said["tests"] == 10
+    assert len(said["lines"]) == len(found.lines)
+
+
+def test_one_seed_is_the_test_of_two_tables() -> None:
+    one, other = table(0.05, 0), table(0.0, 3)
+    single = randomisation_p_values(one, other, ["rouge_l", "bleu_4"], shuffles=200)
+    assert randomisation_over_seeds([one], [other], ["rouge_l", "bleu_4"], shuffles=200) == single
+    with pytest.raises(ValueError, match="same studies"):
+        randomisation_over_seeds([one], [table(0.0, 3, studies=20)], ["rouge_l"])
+
+
+@pytest.mark.parametrize("name", ["table1", "table2", "table4", "table5"])
+def test_shipped_plans_name_configurations_and_published_rows_that_are_there(name: str) -> None:
+    shipped, folder = find_plan("contrastive-attention", name)
+    assert name in PAPERS["contrastive-attention"]
+    for data in shipped.data:
+        task = task_of(shipped, folder, data if data.startswith("phantom") else f"{data}:/x")
+        for system, file in task.of_data.configs.items():
+            assert load_config(folder / file).decoder.kind == system
+        task.config(Row(next(iter(task.of_data.configs)), list(shipped.contrasts)[-1], 0))
+    for part in shipped.published:
+        printed = published_table(shipped.paper, part.table)
+        for system in shipped.data["phantom:standard"].configs:
+            rows = [printed.find(data=part.data, system=system, **keys) for keys in part.contrasts.values()]
+            assert any(row is not None for row in rows), system
+
+
+def test_table_5_names_every_printed_setting() -> None:
+    part = find_plan("contrastive-attention", "table5")[0].published[0]
+    printed = published_table("contrastive-attention", "table5")
+    for system in ("hlstm", "multi_attention"):
+        found = [printed.find(data="iu_xray", system=system, **keys) for keys in part.contrasts.values()]
+        assert len(found) == 8
+        assert None not in found
+
+
+def test_the_command_shows_what_is_there_and_runs_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["reproduce", "contrastive-attention", "table1", "--out", str(tmp_path), "--show", "--json"]
+    assert run(command) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["recorded"] == []
+    assert [part["published"] for part in said["tables"]] == [
+        "contrastive-attention table1, iu_xray",
+        "contrastive-attention table1, mimic_cxr",
+    ]
+    assert list(tmp_path.iterdir()) == []
