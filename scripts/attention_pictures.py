@@ -32,9 +32,9 @@ from contrastcxr.read.reader import Reader
 from contrastcxr.write.overlay import NEARLY_EVEN, SATURATED_SHARE, attention_uri, cells_of, extremes
 
 ROOT = Path(__file__).resolve().parents[1]
-SIDE, GAP, LINE, HEADER = 232, 8, 15, 26
+SIDE, GAP, LINE, HEADER = 232, 12, 15, 28
 SENTENCES, CHARACTERS, LINES = 5, 38, 5
-COLOURS, LIMIT = 192, 400
+COLOURS, LIMIT = 255, 400
 BOX, INK, SOFT = (240, 180, 0), (20, 24, 28), (96, 106, 116)
 
 
@@ -121,18 +121,19 @@ def sheet(reading: Reading, study: Study) -> Image.Image:
     drawn = Image.new("RGB", (width, height), "white")
     pen = ImageDraw.Draw(drawn)
     pen.text((GAP, 5), _header(reading), fill=INK, font=_font(14))
-    for number, column in enumerate(columns):
-        _place(drawn, pen, column, left=GAP + number * (SIDE + GAP))
-    return drawn
+    bottoms = [_place(drawn, pen, column, left=GAP + n * (SIDE + GAP)) for n, column in enumerate(columns)]
+    return drawn.crop((0, 0, width, max(bottoms) + GAP))
 
 
 def _header(reading: Reading) -> str:
-    said = f"{reading.provenance['model']['decoder']} ({reading.author.name}) reads {reading.study_id}"
+    decoder, full = reading.provenance["model"]["decoder"], f"{SATURATED_SHARE:.0f} times an even share"
+    said = f"{decoder} reads {reading.study_id}; full colour is {full}"
     tags = ", ".join(f"{tag.name} {tag.probability:.2f}" for tag in reading.evidence.tags[:4])
     return f"{said}; tags: {tags}" if tags else said
 
 
-def _place(drawn: Image.Image, pen: ImageDraw.ImageDraw, column: Column, *, left: int) -> None:
+def _place(drawn: Image.Image, pen: ImageDraw.ImageDraw, column: Column, *, left: int) -> int:
+    """Draw a column; the height at which it ends."""
     top = HEADER
     for tile in column.tiles:
         drawn.paste(tile, (left, top))
@@ -141,6 +142,7 @@ def _place(drawn: Image.Image, pen: ImageDraw.ImageDraw, column: Column, *, left
         pen.text((left, top), line, fill=INK, font=_font(12))
         top += LINE
     pen.text((left, top + 2), column.note, fill=SOFT, font=_font(11))
+    return top + LINE + 2
 
 
 def _truth(study: Study, views: Sequence[int]) -> Column:
@@ -149,7 +151,7 @@ def _truth(study: Study, views: Sequence[int]) -> Column:
         tile, scale = _grey(study.views[index])
         pen = ImageDraw.Draw(tile)
         for box in (box for finding in framed(study) for box in finding.boxes if box.view == index):
-            pen.rectangle([value * scale for value in box.xyxy], outline=BOX)
+            pen.rectangle([value * scale for value in box.xyxy], outline=BOX, width=2)
         tiles.append(tile)
     names = ", ".join(dict.fromkeys(finding.name for finding in framed(study)))
     return Column(tuple(tiles), f"Truth: {names}", "")
@@ -161,16 +163,14 @@ def _sentences(reading: Reading, study: Study, views: Sequence[int]) -> Iterable
         by_view = {map_.view: map_ for map_ in maps}
         tiles = [_overlaid(study.views[index], by_view.get(index), cells=cells_of(maps)) for index in views]
         rest = len(pairs) - SENTENCES
-        more = f" (+ {rest} more sentences)" if rest > 0 and number + 1 == SENTENCES else ""
+        more = f" (and {rest} more)" if rest > 0 and number + 1 == SENTENCES else ""
         yield Column(tuple(tiles), text + more, _note(maps))
 
 
 def _note(maps: Sequence[Map]) -> str:
     low, high = (value * cells_of(maps) for value in extremes(maps))
-    even = (
-        " of an even share: points at no place" if high < NEARLY_EVEN else f" (full colour {SATURATED_SHARE:.0f}×)"
-    )
-    return f"{low:.1f}× to {high:.1f}×{even}"
+    shares = f"{low:.1f} to {high:.1f} times an even share"
+    return f"{shares}: nearly even" if high < NEARLY_EVEN else shares
 
 
 def _overlaid(view: View, map_: Map | None, *, cells: int) -> Image.Image:
@@ -200,9 +200,9 @@ def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
 
 
 def encoded(drawn: Image.Image) -> bytes:
-    """A PNG of few colours: a third of the bytes, and nothing that an eye would miss."""
+    """A PNG of few colours: fewer bytes, and nothing that an eye would miss."""
     buffer = io.BytesIO()
-    drawn.quantize(COLOURS, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
+    drawn.quantize(COLOURS).save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
 
 
