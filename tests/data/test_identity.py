@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -36,3 +37,8 @@ def test_a_phantoms_key_holds_its_version(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_the_phantom_version_is_the_same_each_time() -> None:
     assert identity.phantom_version.__wrapped__() == identity.phantom_version()
+
+
+def test_the_gate_was_met_by_the_phantoms_that_are_drawn_today() -> None:
+    record = Path(__file__).resolve().parents[2] / "results" / "phantom-gate.json"
+    assert json.loads(record.read_text())["phantoms"] == identity.phantom_version()

@@ -34,6 +34,7 @@ class Scene:
     grid: Grid
     outline: Outlines
     parameters: PhantomParameters
+    wall: Array
     lung: Array
     cavity: Array
     heart: Array
@@ -48,19 +49,25 @@ class Scene:
     def vessels(self) -> Array:
         """Attenuation of the vessel trees inside the lungs."""
         inside = np.minimum(self.lung * np.float32(1 / 40), 1)
-        return vessels(self.patient, self.grid, self.outline) * inside
+        inside *= vessels(self.patient, self.grid, self.outline)
+        return inside
 
     @cached_property
     def ribs(self) -> Array:
         """Attenuation of the ribs."""
-        return ribs(self.patient, self.parameters.pose, self.grid, self.outline)
+        return ribs(self.patient, self.parameters.pose, self.grid, self.wall)
 
     @cached_property
     def attenuation(self) -> Array:
         """Attenuation of the whole healthy chest."""
         patient, pose, grid, outline = self.patient, self.parameters.pose, self.grid, self.outline
-        soft = _body(patient, pose, grid, outline) - self.lung - _air(patient, grid, outline)
-        total = MU_SOFT * np.maximum(soft, 0) + MU_LUNG * self.lung + self.ribs + self.vessels
+        total = _body(patient, pose, grid, outline)
+        total -= self.lung
+        total -= _air(patient, grid, outline)
+        np.maximum(total, 0, out=total)
+        total *= MU_SOFT
+        for part in (MU_LUNG * self.lung, self.ribs, self.vessels):
+            total += part
         total *= _mottle(patient, grid, self.lung, mirrored=pose.mirrored)
         for bone in (vertebrae, clavicles, scapulae):
             bone(patient, pose, grid, outline, total)
@@ -80,41 +87,83 @@ def build_scene(parameters: PhantomParameters, grid: Grid) -> Scene:
     """The healthy chest of these parameters, without lesions and look-alikes."""
     patient, pose = parameters.patient, parameters.pose
     outline = outlines(patient, pose.inspiration_ribs)
-    wall = np.where(grid.x < 0, outline.wall_right[grid.row], outline.wall_left[grid.row])
+    wall = outline.wall_left[grid.row]
+    np.copyto(wall, outline.wall_right[grid.row], where=grid.x < 0)
     cavity = _cavity(grid, outline, wall)
     heart = heart_thickness(patient, pose, grid, outline, ratio=patient.ratio)
     centre = _mediastinum(patient, pose, grid, outline)
-    lung = np.maximum(cavity - np.maximum(heart, centre), 0)
-    return Scene(grid, outline, parameters, lung, cavity, heart, centre)
+    lung = np.maximum(heart, centre)
+    np.subtract(cavity, lung, out=lung)
+    np.maximum(lung, 0, out=lung)
+    return Scene(grid, outline, parameters, wall, lung, cavity, heart, centre)
 
 
 def _mottle(patient: Patient, grid: Grid, lung: Array, *, mirrored: bool) -> Array:
     """Uneven tissue: broad clouds of fat and muscle everywhere, a fine grain in the lungs."""
     rng = np.random.default_rng([patient.seed, 80])
-    broad = interpolate(rng.standard_normal((20, 20)), grid.size) * np.float32(0.022)
-    medium = interpolate(rng.standard_normal((56, 56)), grid.size) * np.float32(0.012)
-    fine = interpolate(rng.standard_normal((150, 150)), grid.size)
-    inside = np.minimum(lung * np.float32(1 / 60), 1) * np.float32(0.026 * patient.texture)
+    broad, medium, fine = (interpolate(rng.standard_normal((n, n)), grid.size) for n in (20, 56, 150))
+    broad *= np.float32(0.022)
+    broad += 1
+    medium *= np.float32(0.012)
+    broad += medium
+    inside = lung * np.float32(1 / 60)
+    np.minimum(inside, 1, out=inside)
+    inside *= np.float32(0.026 * patient.texture)
     if mirrored:
-        broad, medium, fine = broad[:, ::-1], medium[:, ::-1], fine[:, ::-1]
-    return 1 + broad + medium + fine * inside
+        broad, fine = broad[:, ::-1], fine[:, ::-1]
+    inside *= fine
+    inside += broad
+    return inside
 
 
 def _cavity(grid: Grid, outline: Outlines, wall: Array) -> Array:
     """Depth (mm) of the chest cavity above the diaphragm."""
-    u = grid.x / np.maximum(wall, np.float32(0.5))
-    cavity = outline.depth[grid.row] * np.sqrt(np.maximum(1 - u * u, 0))
-    return cavity * (1 - _diaphragm(grid, outline, u))
+    u = np.maximum(wall, np.float32(0.5))
+    np.divide(grid.x, u, out=u)
+    cavity = _circle(u)
+    cavity *= outline.depth[grid.row]
+    cavity *= _above_diaphragm(grid, outline, u)
+    return cavity
 
 
-def _diaphragm(grid: Grid, outline: Outlines, u: Array) -> Array:
-    """Part of the depth taken by the diaphragm: the chord of a dome, steep just below its top."""
-    across = smoothstep(grid.x * np.float32(1 / 56) + np.float32(0.5))
-    top = np.float32(outline.dome_right) + np.float32(outline.dome_left - outline.dome_right) * across
-    bend = np.abs(u) - np.float32(0.42)
-    drop = bend * bend * np.where(bend > 0, np.float32(105), np.float32(60))
-    below = np.clip((grid.y - top - drop) * np.float32(1 / 52), 0, 1)
-    return np.sqrt(1 - (1 - below) ** 2)
+def _circle(u: Array) -> Array:
+    """Height of a half circle of radius 1 over `u`, 0 outside."""
+    square = u * u
+    np.subtract(1, square, out=square)
+    np.maximum(square, 0, out=square)
+    return np.sqrt(square, out=square)
+
+
+def _above_diaphragm(grid: Grid, outline: Outlines, u: Array) -> Array:
+    """Part of the depth left by the diaphragm, which is the chord of a dome, steep just below its top."""
+    below = np.subtract(grid.y, _dome_top(grid, outline))
+    below -= _dome_drop(u)
+    below *= np.float32(1 / 52)
+    np.clip(below, 0, 1, out=below)
+    np.subtract(1, below, out=below)
+    below *= below
+    np.subtract(1, below, out=below)
+    np.sqrt(below, out=below)
+    return np.subtract(1, below, out=below)
+
+
+def _dome_top(grid: Grid, outline: Outlines) -> Array:
+    """Height of the domes: from the right one to the left one across the midline."""
+    across = grid.x * np.float32(1 / 56)
+    across += np.float32(0.5)
+    across = smoothstep(across)
+    across *= np.float32(outline.dome_left - outline.dome_right)
+    across += np.float32(outline.dome_right)
+    return across
+
+
+def _dome_drop(u: Array) -> Array:
+    """How far a dome has fallen off at `u`, mm; faster towards the wall than towards the heart."""
+    bend = np.abs(u)
+    bend -= np.float32(0.42)
+    outwards = bend > 0
+    bend *= bend
+    return np.multiply(bend, np.where(outwards, np.float32(105), np.float32(60)), out=bend)
 
 
 def heart_radii(pose: Pose, outline: Outlines, ratio: float) -> tuple[float, float]:
@@ -143,10 +192,11 @@ def heart_thickness(patient: Patient, pose: Pose, grid: Grid, outline: Outlines,
     depth = smooth_table(down, np.array([0, 40, 56, 70, 84, 94, 98, 97, 96, 95, 85, 0]) * (0.7 + 0.7 * ratio), 41)
     shift = np.float32(yaw_shift(pose, HEART_DEPTH))
     out = np.zeros_like(grid.x)
-    index = np.flatnonzero((np.abs(grid.x - shift) < 1.1 * left) & (grid.y > top - 20))
+    here = (np.abs(grid.x - shift) < 1.1 * left) & (grid.y > top - 20) & (grid.y < down[-1] + 10)
+    index = np.flatnonzero(here)
     row, x = grid.row.ravel()[index], grid.x.ravel()[index] - shift
-    u = x / np.maximum(np.where(x < 0, sides[0][row], sides[1][row]), np.float32(0.5))
-    out.ravel()[index] = depth[row] * np.sqrt(np.maximum(1 - u * u, 0))
+    u = np.maximum(np.where(x < 0, sides[0][row], sides[1][row]), np.float32(0.5))
+    out.ravel()[index] = depth[row] * _circle(np.divide(x, u, out=u))
     return out
 
 
@@ -156,7 +206,7 @@ def _mediastinum(patient: Patient, pose: Pose, grid: Grid, outline: Outlines) ->
     row, x = grid.row.ravel()[index], grid.x.ravel()[index]
     side = np.where(x < 0, outline.mediastinum_right[row], outline.mediastinum_left[row])
     u = (x - outline.spine[row] * np.float32(0.6)) / np.maximum(side, np.float32(0.5))
-    out.ravel()[index] = np.float32(120) * np.sqrt(np.maximum(1 - u * u, 0))
+    out.ravel()[index] = np.float32(120) * _circle(u)
     arch_y = outline.apex + 0.27 * patient.lung_height
     shift = yaw_shift(pose, -10)
     for centre, radii in (
@@ -204,7 +254,13 @@ def _stomach(patient: Patient, grid: Grid, outline: Outlines, out: Array) -> Non
 
 def _body(patient: Patient, pose: Pose, grid: Grid, outline: Outlines) -> Array:
     u = grid.x / outline.body[grid.row]
-    path = outline.body_depth[grid.row] * np.sqrt(np.maximum(1 - np.abs(u * u * u), 0))
+    path = u * u
+    path *= u
+    np.abs(path, out=path)
+    np.subtract(1, path, out=path)
+    np.maximum(path, 0, out=path)
+    np.sqrt(path, out=path)
+    path *= outline.body_depth[grid.row]
     _arms(patient, pose, grid, outline, path)
     _breasts(patient, grid, outline, path)
     return path

@@ -34,17 +34,21 @@ def rib_drop(patient: Patient, theta: Array) -> Array:
     return slope * (np.float32(9) * theta + np.float32(20) * theta * theta - np.float32(8) * np.sin(2 * theta))
 
 
-def ribs(patient: Patient, pose: Pose, grid: Grid, outline: Outlines) -> Array:
-    """Attenuation `[S, S]` of ten and a half rib pairs, each a hollow tube round the lung."""
+def ribs(patient: Patient, pose: Pose, grid: Grid, wall: Array) -> Array:
+    """Attenuation `[S, S]` of ten and a half rib pairs, hollow tubes round the lung, which ends at `wall`."""
     heights = rib_heights(patient)
-    wall = np.where(grid.x < 0, outline.wall_right[grid.row], outline.wall_left[grid.row]) + np.float32(3.5)
+    wall = wall + np.float32(3.5)
     inside = (wall > 18) & (np.abs(grid.x) < wall) & (grid.y < heights[-1] + 90)
     index = np.flatnonzero(inside)
     x, y, w = grid.x.ravel()[index], grid.y.ravel()[index], wall.ravel()[index]
+    both = np.zeros(index.size, np.float32)
+    for front, z in ((False, -65), (True, 60)):
+        across = np.abs(x - _shift(pose, z))
+        # Behind, ribs begin beside the spine; in front their bony part begins at .3 of the way to the wall.
+        some = np.flatnonzero(across / w > 0.3 if front else across > 14)
+        both[some] += _rib_bundle(patient, across[some], y[some], w[some], heights, front=front)
     out = np.zeros(grid.x.size, np.float32)
-    back = _rib_bundle(patient, np.abs(x - _shift(pose, -65)), y, w, heights, front=False)
-    front = _rib_bundle(patient, np.abs(x - _shift(pose, 60)), y, w, heights, front=True)
-    out[index] = (back + front) * np.float32(patient.rib_density)
+    out[index] = both * np.float32(patient.rib_density)
     return out.reshape(grid.x.shape)
 
 
@@ -53,28 +57,60 @@ def _shift(pose: Pose, z: float) -> np.float32:
 
 
 def _rib_bundle(patient: Patient, x: Array, y: Array, wall: Array, heights: np.ndarray, *, front: bool) -> Array:
-    u = np.minimum(x / wall, np.float32(0.9995))
+    u = x / wall
+    np.minimum(u, np.float32(0.9995), out=u)
     theta = np.arcsin(u)
     if front:
-        theta = np.float32(np.pi) - theta
-    drop = rib_drop(patient, theta)
+        np.subtract(np.float32(np.pi), theta, out=theta)
     table, nearest = _nearest_rib(tuple(heights))
-    row = np.clip((y - drop + np.float32(TABLE_HALF)) * np.float32(1 / TABLE_STEP), 0, TABLE_Y.size - 1).astype(
-        np.int32
-    )
-    offset = table[row]
-    fast = np.float32(patient.rib_slope) * (9 + 40 * theta - 16 * np.cos(2 * theta)) / wall
-    cosine = np.sqrt(1 - u * u)
-    steep = fast / np.maximum(cosine, np.float32(0.03))
-    distance = offset / np.sqrt(1 + steep * steep)
-    along = 1 / np.sqrt(1 + fast * fast + 1e-3 - np.minimum(u * u, np.float32(0.90)) / (1 + fast * fast))
-    width = np.float32(0.86 if front else 1.0)
-    tube = hollow_tube(distance / width, RIB_OUTER, RIB_INNER, CORTEX, MARROW) * np.minimum(along, np.float32(2.2))
-    return (
-        tube
-        * _rib_strength(patient, front)[nearest[row].astype(np.int32)]
-        * _rib_ends(x, wall, nearest[row], front)
-    )
+    row = _rib_row(patient, theta, y)
+    fast = _rib_fall(patient, theta)
+    fast /= wall
+    square = u * u
+    distance = table[row] / _stretch(fast / np.maximum(np.sqrt(1 - square), np.float32(0.03)))
+    distance /= np.float32(0.86 if front else 1.0)
+    near = np.flatnonzero(np.abs(distance) < RIB_OUTER)  # beyond its surface a tube adds nothing
+    rib = nearest[row[near]]
+    tube = hollow_tube(distance[near], RIB_OUTER, RIB_INNER, CORTEX, MARROW)
+    tube *= np.minimum(_rib_length(fast[near], square[near]), np.float32(2.2))
+    tube *= _rib_strength(patient, front)[rib.astype(np.intp)]
+    tube *= _rib_ends(x[near], wall[near], rib, front)
+    out = np.zeros_like(x)
+    out[near] = tube
+    return out
+
+
+def _rib_row(patient: Patient, theta: Array, y: Array) -> np.ndarray:
+    """Rows of the table of ribs: heights at the spine of what is seen at `theta` and `y`."""
+    height = np.subtract(y, rib_drop(patient, theta))
+    height += np.float32(TABLE_HALF)
+    height *= np.float32(1 / TABLE_STEP)
+    np.clip(height, 0, TABLE_Y.size - 1, out=height)
+    return height.astype(np.intp)
+
+
+def _rib_fall(patient: Patient, theta: Array) -> Array:
+    """How fast a rib comes down with the angle, mm per radian."""
+    fall = 9 + 40 * theta
+    wave = np.cos(2 * theta)
+    wave *= 16
+    fall -= wave
+    fall *= np.float32(patient.rib_slope)
+    return fall
+
+
+def _stretch(slope: Array) -> Array:
+    """Length of a line of this slope over its run; `slope` is used up."""
+    slope *= slope
+    slope += 1
+    return np.sqrt(slope, out=slope)
+
+
+def _rib_length(fast: Array, square: Array) -> Array:
+    """Path along the beam in a rib, in times its path across."""
+    steep = fast * fast
+    steep += 1
+    return 1 / np.sqrt(steep + 1e-3 - np.minimum(square, np.float32(0.90)) / steep)
 
 
 def _rib_strength(patient: Patient, front: bool) -> Array:
@@ -146,6 +182,9 @@ def clavicles(patient: Patient, pose: Pose, grid: Grid, outline: Outlines, total
         outer_y = inner[1] - 16 - patient.clavicle_tilt + patient.shoulder_drop * 0.35
         window = grid.window(((inner[0] + side * reach) / 2, (inner[1] + outer_y) / 2), reach * 0.62 + 12)
         x, y = grid.x[window], grid.y[window]
+        low, high = _clavicle_span(inner[1], outer_y, reach)
+        some = np.flatnonzero((y > low) & (y < high))
+        x, y = x.ravel()[some], y.ravel()[some]
         t = np.clip((side * (x - inner[0])) / np.float32(reach), -0.06, 1.05)
         line = inner[1] + (outer_y - inner[1]) * t + 8.5 * np.sin(t * np.float32(2 * np.pi)) * (1 - 0.3 * t)
         slope = ((outer_y - inner[1]) + 53 * np.cos(t * np.float32(2 * np.pi))) / reach
@@ -153,7 +192,15 @@ def clavicles(patient: Patient, pose: Pose, grid: Grid, outline: Outlines, total
         distance = (y - line) / np.sqrt(1 + slope * slope) * (6.2 / thick)
         ends = smoothstep((side * (x - inner[0]) + 2) * np.float32(0.25)) * smoothstep((1.02 - t) * 20)
         tube = hollow_tube(distance, 6.2, 4.6, CORTEX * 1.05, MARROW * 1.4)
-        total[window] += tube * ends * np.float32(patient.rib_density)
+        rows, columns = np.divmod(some, window[1].stop - window[1].start)
+        total[rows + window[0].start, columns + window[1].start] += tube * ends * np.float32(patient.rib_density)
+
+
+def _clavicle_span(inner: float, outer: float, reach: float) -> tuple[float, float]:
+    """Heights (mm) between which a clavicle lies whole: its line, its bend, its thickness along the slope."""
+    rise = abs(outer - inner)
+    beyond = 0.06 * rise + 8.7 + 11.2 * float(np.hypot(1, (rise + 53) / reach))
+    return min(inner, outer) - beyond, max(inner, outer) + beyond
 
 
 def scapulae(patient: Patient, pose: Pose, grid: Grid, outline: Outlines, total: Array) -> None:

@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 
 from contrastcxr.phantom.anatomy import LUNG_GAIN, MU_SOFT, Scene
-from contrastcxr.phantom.paint import Paint, local, ripples, rotate
-from contrastcxr.phantom.shapes import smoothstep
+from contrastcxr.phantom.paint import Paint, local, ripples
+from contrastcxr.phantom.shapes import rotate, smoothstep
 from contrastcxr.phantom.truth import Array, Lesion
 
 MU_CALCIUM = 0.030

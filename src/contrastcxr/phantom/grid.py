@@ -30,11 +30,15 @@ class Grid:
 
     def window(self, centre: tuple[float, float], radius: float) -> Window:
         """Slices of the pixels within `radius` mm (anatomical) of a point, possibly empty."""
-        scale = float(np.hypot(self.forward[0, 0], self.forward[1, 0]))
+        reach = radius * float(np.hypot(self.forward[0, 0], self.forward[1, 0]))
+        return self.window_within(centre, reach, reach)
+
+    def window_within(self, centre: tuple[float, float], across: float, down: float) -> Window:
+        """Slices of the pixels within these mm on the detector of an anatomical point, possibly empty."""
         column, line = self.to_pixel(*centre)
-        reach = radius * scale / self.pitch + 1.0
-        x1, x2 = (int(np.clip(v, 0, self.size)) for v in (column - reach, column + reach + 1))
-        y1, y2 = (int(np.clip(v, 0, self.size)) for v in (line - reach, line + reach + 1))
+        across, down = across / self.pitch + 1.0, down / self.pitch + 1.0
+        x1, x2 = (int(np.clip(v, 0, self.size)) for v in (column - across, column + across + 1))
+        y1, y2 = (int(np.clip(v, 0, self.size)) for v in (line - down, line + down + 1))
         return slice(y1, y2), slice(x1, x2)
 
     def to_pixel(self, x: float, y: float) -> tuple[float, float]:
@@ -82,6 +86,8 @@ def make_grid(pose: Pose, *, size: int) -> Grid:
 
 def table_row(y: Array) -> np.ndarray:
     """Index of each y (mm) into a table over `TABLE_Y`."""
-    row: np.ndarray = ((y + TABLE_HALF) * (1 / TABLE_STEP)).astype(np.int32)
+    height = y + TABLE_HALF
+    height *= 1 / TABLE_STEP
+    row: np.ndarray = height.astype(np.intp)
     np.clip(row, 0, TABLE_Y.size - 1, out=row)
     return row

@@ -66,10 +66,14 @@ def ripples(seed: int, x: Array, y: Array, wavelength: float, waves: int = 7) ->
     rng = np.random.default_rng([seed, 5])
     angle, phase = rng.uniform(0, np.pi, waves), rng.uniform(0, 2 * np.pi, waves)
     k = 2 * np.pi / (wavelength * rng.uniform(0.6, 1.6, waves))
-    out = np.zeros_like(x)
+    out, wave, part = np.zeros_like(x), np.empty_like(x), np.empty_like(x)
     for kx, ky, p in zip(k * np.cos(angle), k * np.sin(angle), phase, strict=True):
-        out += np.sin(np.float32(kx) * x + np.float32(ky) * y + np.float32(p))
-    return out * np.float32(np.sqrt(2 / waves))
+        np.multiply(np.float32(kx), x, out=wave)
+        wave += np.multiply(np.float32(ky), y, out=part)
+        wave += np.float32(p)
+        out += np.sin(wave, out=wave)
+    out *= np.float32(np.sqrt(2 / waves))
+    return out
 
 
 def local(scene: Scene, lesion: Lesion, radius: float) -> tuple[Window, Array, Array]:
@@ -78,9 +82,3 @@ def local(scene: Scene, lesion: Lesion, radius: float) -> tuple[Window, Array, A
     x0 += scene.yaw_shift(z0)
     window = scene.grid.window((x0, y0), radius)
     return window, scene.grid.x[window] - np.float32(x0), scene.grid.y[window] - np.float32(y0)
-
-
-def rotate(dx: Array, dy: Array, degrees: float) -> tuple[Array, Array]:
-    """Offsets along and across a direction."""
-    c, s = np.float32(np.cos(np.deg2rad(degrees))), np.float32(np.sin(np.deg2rad(degrees)))
-    return c * dx + s * dy, c * dy - s * dx

@@ -17,9 +17,12 @@ COARSE = 64
 
 def signal(attenuation: Array, technique: Technique, *, pitch: float) -> Array:
     """Detector signal of the beam: transmitted light plus scatter, blurred by the detector. Air is 1."""
-    primary = np.exp(-attenuation)
-    scatter = low_pass(primary, technique.scatter_mm / pitch)
-    total = primary + np.float32(technique.scatter) * scatter + np.float32(0.004)
+    total = np.negative(attenuation)
+    np.exp(total, out=total)
+    scatter = low_pass(total, technique.scatter_mm / pitch)
+    scatter *= np.float32(technique.scatter)
+    total += scatter
+    total += np.float32(0.004)
     sigma = technique.blur_mm / pitch
     return ndimage.gaussian_filter(total, sigma, truncate=2.5) if sigma > 0.25 else total
 
@@ -37,8 +40,13 @@ def expose(attenuation: Array, technique: Technique, pose: Pose, *, pitch: float
     if pose.mirrored:
         noise = noise[:, ::-1]
     quanta = np.float32(technique.photons_per_mm2 * pitch * pitch)
-    light = light + np.sqrt(light / quanta) * noise
-    return -np.log(np.maximum(light, np.float32(1e-3)))
+    spread = light / quanta
+    np.sqrt(spread, out=spread)
+    spread *= noise
+    light += spread
+    np.maximum(light, np.float32(1e-3), out=light)
+    np.log(light, out=light)
+    return np.negative(light, out=light)
 
 
 def low_pass(field: Array, sigma: float) -> Array:
@@ -54,7 +62,10 @@ def low_pass(field: Array, sigma: float) -> Array:
 def sharpen(picture: Array, technique: Technique, *, pitch: float) -> Array:
     """Unsharp mask: what a wide blur leaves out is added again."""
     soft = low_pass(picture, technique.sharpen_mm / pitch)
-    return picture + np.float32(technique.sharpen) * (picture - soft)
+    detail = np.subtract(picture, soft, out=soft)
+    detail *= np.float32(technique.sharpen)
+    detail += picture
+    return detail
 
 
 def tone(picture: Array, technique: Technique, grid: Grid) -> Array:
@@ -63,12 +74,16 @@ def tone(picture: Array, technique: Technique, grid: Grid) -> Array:
     inner = picture[edge : grid.size - edge : step, edge : grid.size - edge]
     low, high = np.percentile(inner, [4.0, 97.0])
     span = max(float(high - low), 0.2)
-    u = (picture - np.float32(low - technique.black * span)) / np.float32(
-        (1 + technique.black + technique.white) * span
-    )
-    u = np.clip(u, 0, 1) ** np.float32(technique.gamma)
+    u = picture - np.float32(low - technique.black * span)
+    u /= np.float32((1 + technique.black + technique.white) * span)
+    np.clip(u, 0, 1, out=u)
+    np.power(u, np.float32(technique.gamma), out=u)
     k = np.float32(technique.shoulder)
-    return u * (1 + k) / (1 + k * u)
+    rest = k * u
+    rest += 1
+    u *= 1 + k
+    u /= rest
+    return u
 
 
 def collimate(picture: Array, technique: Technique, grid: Grid, *, mirrored: bool) -> Array:

@@ -76,7 +76,7 @@ def compose(scene: Scene, paints: list[Paint]) -> Array:
         total[window] += change
     for painted in paints:
         total[painted.window] += painted.change
-    return np.maximum(total, 0)
+    return np.maximum(total, 0, out=total)
 
 
 def display(attenuation: Array, parameters: PhantomParameters, grid: Grid) -> Array:

@@ -1,4 +1,8 @@
-"""Path lengths of simple solids, drawn into a window of the picture."""
+"""Path lengths of simple solids, drawn into a window of the picture.
+
+What is called for every pixel works in place: a new array of a megabyte for each step costs more than the
+arithmetic. The order of the operations is part of what a seed draws, so it is kept.
+"""
 
 # NumPy's types make Any of a scalar times an array.
 # mypy: disable-error-code="no-any-return"
@@ -21,25 +25,64 @@ def ellipsoid(
     power: float = 0.5,
 ) -> tuple[Window, Array]:
     """Window and path length (mm) of an ellipsoid with in-plane radii `rx, ry` and radius `rz` along the beam."""
-    window = grid.window(centre, max(radii[0], radii[1]) * 1.05)
+    window = grid.window_within(centre, *_reach(grid, radii, angle_deg))
     dx, dy = grid.x[window] - np.float32(centre[0]), grid.y[window] - np.float32(centre[1])
-    c, s = np.float32(np.cos(np.deg2rad(angle_deg))), np.float32(np.sin(np.deg2rad(angle_deg)))
-    u, v = (c * dx + s * dy) / np.float32(radii[0]), (c * dy - s * dx) / np.float32(radii[1])
-    q = np.maximum(1 - u * u - v * v, 0)
-    return window, 2 * np.float32(radii[2]) * (np.sqrt(q) if power == 0.5 else q**power)
+    u, v = rotate(dx, dy, angle_deg)
+    u /= np.float32(radii[0])
+    v /= np.float32(radii[1])
+    np.multiply(u, u, out=u)
+    np.multiply(v, v, out=v)
+    q = np.subtract(1, u, out=u)
+    q -= v
+    np.maximum(q, 0, out=q)
+    q = np.sqrt(q, out=q) if power == 0.5 else np.power(q, power, out=q)
+    q *= 2 * np.float32(radii[2])
+    return window, q
+
+
+def _reach(grid: Grid, radii: tuple[float, float, float], angle_deg: float) -> tuple[float, float]:
+    """How far (mm on the detector, across and down) an ellipse reaches under the pose of the grid."""
+    c, s = np.cos(np.deg2rad(angle_deg)), np.sin(np.deg2rad(angle_deg))
+    axes = grid.forward[:, :2] @ (np.array([[c, -s], [s, c]]) * (np.array(radii[:2]) * 1.05))
+    across, down = np.hypot(axes[:, 0], axes[:, 1])
+    return float(across), float(down)
+
+
+def rotate(dx: Array, dy: Array, degrees: float) -> tuple[Array, Array]:
+    """Offsets along and across a direction."""
+    c, s = np.float32(np.cos(np.deg2rad(degrees))), np.float32(np.sin(np.deg2rad(degrees)))
+    along, across, part = c * dx, c * dy, s * dy
+    along += part
+    across -= np.multiply(s, dx, out=part)
+    return along, across
 
 
 def hollow_tube(distance: Array, outer: float, inner: float, cortex: float, marrow: float) -> Array:
     """Attenuation of a hollow tube at a distance from its axis; `cortex`, `marrow` are attenuations per mm."""
-    whole = np.sqrt(np.maximum(np.float32(outer**2) - distance * distance, 0))
-    core = np.sqrt(np.maximum(np.float32(inner**2) - distance * distance, 0))
-    return np.float32(2 * cortex) * whole - np.float32(2 * (cortex - marrow)) * core
+    square = distance * distance
+    whole = _half_chord(np.float32(outer**2) - square)
+    core = _half_chord(np.subtract(np.float32(inner**2), square, out=square))
+    whole *= np.float32(2 * cortex)
+    core *= np.float32(2 * (cortex - marrow))
+    whole -= core
+    return whole
+
+
+def _half_chord(square: Array) -> Array:
+    """The root of what is above 0, in place."""
+    np.maximum(square, 0, out=square)
+    return np.sqrt(square, out=square)
 
 
 def smoothstep(value: Array) -> Array:
     """0 below 0, 1 above 1, smooth between."""
-    t = np.minimum(np.maximum(value, 0), 1)
-    return t * t * (3 - 2 * t)
+    t = np.asarray(np.maximum(value, 0))
+    np.minimum(t, 1, out=t)
+    rest = np.asarray(2 * t)
+    np.subtract(3, rest, out=rest)
+    t *= t
+    t *= rest
+    return t
 
 
 def interpolate(coarse: np.ndarray, size: int) -> Array:
@@ -64,23 +107,32 @@ def splat(grid: Grid, x: np.ndarray, y: np.ndarray, amount: np.ndarray) -> Array
     """
     size = grid.size
     column, line = grid.to_pixels(x, y)
-    inside = (column > 0) & (line > 0) & (column < size - 1.001) & (line < size - 1.001)
+    limit = size - 1.001
+    inside = np.flatnonzero((column > 0) & (line > 0) & (column < limit) & (line < limit))
     column, line, value = column[inside], line[inside], amount[inside]
     c0, l0 = column.astype(np.int32), line.astype(np.int32)
-    fc, fl = column - c0, line - l0
     out = np.zeros((size, size), np.float32)
     if not value.size:
         return out
     left, top = int(c0.min()), int(l0.min())
     width, height = int(c0.max()) - left + 2, int(l0.max()) - top + 2
     base = (l0 - top) * width + (c0 - left)
-    low, high = value * (1 - fl), value * fl
-    flat = np.zeros(width * height)
-    for step, weight in ((0, low * (1 - fc)), (1, low * fc), (width, high * (1 - fc)), (width + 1, high * fc)):
-        flat[step:] += np.bincount(base, weights=weight, minlength=flat.size)[: flat.size - step]
+    flat = _shared(base.astype(np.intp), column - c0, line - l0, value, width=width, cells=width * height)
     scale = float(np.hypot(grid.forward[0, 0], grid.forward[1, 0])) / grid.pitch
-    out[top : top + height, left : left + width] = (flat * scale**2).reshape(height, width)
+    flat *= scale**2
+    out[top : top + height, left : left + width] = flat.reshape(height, width)
     return out
+
+
+def _shared(
+    base: np.ndarray, right: Array, below: Array, value: np.ndarray, *, width: int, cells: int
+) -> np.ndarray:
+    """Sums by cell of values shared with the cells to the right and below by these fractions."""
+    low, high = value * (1 - below), value * below
+    flat = np.bincount(base, weights=low * (1 - right), minlength=cells)
+    for step, weight in ((1, low * right), (width, high * (1 - right)), (width + 1, high * right)):
+        flat[step:] += np.bincount(base, weights=weight, minlength=cells)[: cells - step]
+    return flat
 
 
 def ribbon(
@@ -93,18 +145,35 @@ def ribbon(
     """
     step = np.linalg.norm(np.diff(points, axis=1), axis=2).max(initial=0.1)
     along = max(1, int(np.ceil(step / (grid.pitch * 1.35))))
-    points, radius = points.astype(np.float32), radius.astype(np.float32)
-    t = np.linspace(0, points.shape[1] - 1, (points.shape[1] - 1) * along + 1)
-    low = np.minimum(t.astype(int), points.shape[1] - 2)
-    f = (t - low).astype(np.float32)[None, :]
-    p = points[:, low] * (1 - f[..., None]) + points[:, low + 1] * f[..., None]
-    r = radius[:, low] * (1 - f) + radius[:, low + 1] * f
-    d = np.gradient(p, axis=1)
-    length = np.maximum(np.linalg.norm(d, axis=2), 1e-6)
-    normal = np.stack([-d[..., 1], d[..., 0]], axis=-1) / length[..., None]
-    strips = max(2, int(np.ceil(2 * float(radius.max(initial=0.1)) / (grid.pitch * 1.35))))
+    tables = np.stack([points[..., 0], points[..., 1], radius]).astype(np.float32)  # [3, R, P]
+    px, py, r = _between(tables, along)  # [R, P'] each
+    dx, dy = _slope(px), _slope(py)
+    length = np.maximum(np.sqrt(dx * dx + dy * dy), 1e-6)
+    strips = max(2, int(np.ceil(2 * float(tables[2].max(initial=0.1)) / (grid.pitch * 1.35))))
     offset = ((np.arange(strips, dtype=np.float32) + 0.5) / strips * 2 - 1).astype(np.float32)
-    q = p[:, :, None] + normal[:, :, None] * (offset[None, None, :, None] * r[..., None, None])
-    chord = 2 * flatness * r[..., None] * np.sqrt(1 - offset**2)
-    area = length[..., None] * r[..., None] * 2 / strips
-    return q[..., 0].ravel(), q[..., 1].ravel(), (chord * area).ravel()
+    away = offset * r[..., None]  # [R, P', strips]
+    x, y = away * (-dy / length)[..., None], away * (dx / length)[..., None]
+    x += px[..., None]
+    y += py[..., None]
+    chord = np.multiply(2 * flatness * r[..., None], np.sqrt(1 - offset**2), out=away)
+    chord *= (length * r * 2 / strips)[..., None]
+    return x.ravel(), y.ravel(), chord.ravel()
+
+
+def _between(tables: Array, along: int) -> Array:
+    """`tables [..., P]` with every step cut into `along` equal ones."""
+    points = tables.shape[-1]
+    t = np.linspace(0, points - 1, (points - 1) * along + 1)
+    low = np.minimum(t.astype(int), points - 2)
+    f = (t - low).astype(np.float32)
+    return tables.take(low, axis=-1) * (1 - f) + tables.take(low + 1, axis=-1) * f
+
+
+def _slope(table: Array) -> Array:
+    """Central differences along the rows of `table [R, P]`, one-sided at the ends."""
+    slope = np.empty_like(table)
+    np.subtract(table[:, 2:], table[:, :-2], out=slope[:, 1:-1])
+    slope[:, 1:-1] /= 2
+    slope[:, 0] = table[:, 1] - table[:, 0]
+    slope[:, -1] = table[:, -1] - table[:, -2]
+    return slope

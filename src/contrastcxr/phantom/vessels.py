@@ -28,7 +28,9 @@ def vessels(patient: Patient, grid: Grid, outline: Outlines) -> Array:
     inside = [_inside(outline, points) for points, _ in parts]
     pieces = [ribbon(grid, p[keep], r[keep]) for (p, r), keep in zip(parts, inside, strict=True) if keep.any()]
     x, y, amount = (np.concatenate([p[i] for p in pieces]) for i in range(3))
-    return splat(grid, x, y, amount * MU_VESSEL * patient.vessel_density)
+    amount *= MU_VESSEL
+    amount *= patient.vessel_density
+    return splat(grid, x, y, amount)
 
 
 def _inside(outline: Outlines, points: np.ndarray) -> np.ndarray:
