@@ -50,6 +50,32 @@ def test_an_unknown_source_is_a_wrong_request(command: Any, tmp_path: Path) -> N
     assert not list(tmp_path.iterdir())
 
 
+def test_data_list_says_what_folders_can_be_opened_as(command: Any, tmp_path: Path) -> None:
+    (tmp_path / "nih").mkdir()
+    (tmp_path / "nih" / "Data_Entry_2017.csv").touch()
+    (tmp_path / "plain").mkdir()
+    ran = command("data", "list", tmp_path / "nih", tmp_path / "plain")
+    assert (ran.status, ran.out.splitlines()[0].split()) == (
+        0,
+        [str(tmp_path / "nih"), f"nih14:{tmp_path / 'nih'}"],
+    )
+    assert "no layout of a known source" in ran.out.splitlines()[1]
+    ran = command("data", "list", tmp_path / "gone", "--json")
+    assert (ran.status, json.loads(ran.out)) == (1, [])
+    assert "gone: is not a folder" in ran.err
+
+
+def test_data_check_of_a_bare_folder_says_what_else_it_is_and_lists_every_missing_image_when_asked(
+    command: Any, pictures: Path, tmp_path: Path
+) -> None:
+    (pictures / "Data_Entry_2017.csv").touch()
+    assert f"with them it is nih14:{pictures}" in command("data", "check", pictures).out
+    rows = [{"study_id": str(n), "image": f"{pictures}/{n or 'first'}.png"} for n in range(20)]
+    (tmp_path / "m.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    assert command("data", "check", f"manifest:{tmp_path / 'm.jsonl'}").out.count("  missing  ") == 10
+    assert command("data", "check", f"manifest:{tmp_path / 'm.jsonl'}", "-v").out.count("  missing  ") == 19
+
+
 def test_data_list_says_options_parameters_terms_and_where(command: Any) -> None:
     rows = {row["name"]: row for row in json.loads(command("data", "list", "--json").out)}
     nih = rows["nih14:<folder>"]

@@ -26,9 +26,19 @@ data = typer.Typer(
 
 
 @data.command("list")
-def list_(quiet: output.Quiet = False, as_json: output.Json = False, verbose: output.Verbose = False) -> None:
-    """List the data sources known."""
+def list_(
+    folders: Annotated[
+        list[Path] | None, typer.Argument(metavar="[FOLDER]...", help="Say what these can be opened as instead.")
+    ] = None,
+    quiet: output.Quiet = False,
+    as_json: output.Json = False,
+    verbose: output.Verbose = False,
+) -> None:
+    """List the data sources known, or what folders can be opened as."""
     said = output.begin(quiet=quiet, as_json=as_json, verbose=verbose)
+    if folders:
+        _list_folders(said, folders)
+        return
     from contrastcxr.data import SOURCES
 
     rows = [
@@ -48,6 +58,25 @@ def list_(quiet: output.Quiet = False, as_json: output.Json = False, verbose: ou
     said.result_json(rows)
 
 
+def _list_folders(said: output.Output, folders: Sequence[Path]) -> None:
+    """A line for each folder: the sources whose layout it has, else what it holds."""
+    from contrastcxr.data.recognise import recognised
+
+    known = {str(folder): list(recognised(folder)) for folder in folders if folder.is_dir()}
+    wide = max(map(len, known), default=0)
+    said.result("\n".join(f"{folder:<{wide}}  {_opened_as(names)}" for folder, names in known.items()))
+    said.result_json([{"folder": folder, "data": names} for folder, names in known.items()])
+    for folder in folders:
+        if str(folder) not in known:
+            said.complain(f"{folder}: is not a folder; give the folder of a data set")
+    if len(known) < len(set(map(str, folders))):
+        raise typer.Exit(SOME_FAILED)
+
+
+def _opened_as(names: Sequence[str]) -> str:
+    return ", ".join(names) or "no layout of a known source; a folder of radiographs is read as it is"
+
+
 def _block(row: dict[str, str]) -> list[str]:
     name, what, *details = row.items()
     return [name[1], f"  {what[1]}", *(f"  {key}: {value}" for key, value in details if value)]
@@ -65,12 +94,12 @@ def check(
     as_json: output.Json = False,
     verbose: output.Verbose = False,
 ) -> None:
-    """Say what a source holds and what it lacks; exit status 1 when images are missing."""
+    """Say what a source holds and lacks (every missing image with -v); exit status 1 when images are missing."""
     said = output.begin(quiet=quiet, as_json=as_json, verbose=verbose)
     from contrastcxr.data import open_source
 
     opened = open_source(source)
-    report = _report(opened)
+    report = _report(opened, listed=len(opened.missing) if said.verbose else SHOWN)
     said.result("\n".join(_lines(report)))
     said.result_json(report)
     if opened.missing:
@@ -178,26 +207,45 @@ def audit(
         raise typer.Exit(SOME_FAILED)
 
 
-def _report(source: Source) -> dict[str, Any]:
-    studies = source.studies()
-    views = [view for study in studies for view in study.views]
+def _report(source: Source, *, listed: int = SHOWN) -> dict[str, Any]:
+    """What `check` says; so many of the missing images are listed."""
+    studies, patients = 0, set[str]()
+    splits, views, readers = Counter[str](), Counter[str](), Counter[str]()
+    for study in source.stream():  # one by one: a list of all may take gigabytes
+        studies += 1
+        splits[study.split or "none"] += 1
+        if study.patient_id is not None:
+            patients.add(study.patient_id)
+        for view in study.views:
+            views[view.position] += 1
+        for reading in study.readings:
+            readers[reading.author.name] += 1
     held = source.inventory()
     return {
         "source": source.name,
         "licence": source.licence.terms,
         "from": source.licence.where,
         "reports": "none" if held.reports is None else held.reports,
-        "studies": len(studies),
-        "patients": len({study.patient_id for study in studies if study.patient_id is not None}),
+        "studies": studies,
+        "patients": len(patients),
         "images": held.images,
-        "splits": dict(Counter(study.split or "none" for study in studies)),
-        "views": dict(Counter(view.position for view in views)),
-        "read by": dict(Counter(r.author.name for study in studies for r in study.readings)),
+        "splits": dict(splits),
+        "views": dict(views),
+        "read by": dict(readers),
         **held.counts,
-        "notes": list(held.notes),
+        "notes": [*held.notes, *_hints(source)],
         "missing": len(source.missing),
-        "first missing": list(source.missing[:SHOWN]),
+        "first missing": list(source.missing[:listed]),
     }
+
+
+def _hints(source: Source) -> list[str]:
+    """What a bare folder could have been opened as."""
+    from contrastcxr.data.recognise import recognised
+    from contrastcxr.data.sources import Paths
+
+    names = recognised(source.path) if isinstance(source, Paths) else ()
+    return [f"the folder has tables that a bare path does not read; with them it is {name}" for name in names]
 
 
 def _lines(report: dict[str, Any]) -> list[str]:

@@ -47,6 +47,7 @@ class Paths(Source):
     splits = ()
 
     def __init__(self, path: Path) -> None:
+        self.path = path
         self._found, failures = studies_from_paths([path])
         self._failures = tuple(failure.message for failure in failures)
         if not self._found:

@@ -10,16 +10,17 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property, lru_cache
-from operator import itemgetter
 from pathlib import Path
-from typing import Any, Literal
+from sys import intern
+from typing import Literal, NamedTuple
 
 from contrastcxr.data.packaged import PACKAGE, packaged_file
 from contrastcxr.data.source import Licence
 from contrastcxr.data.tables.files import Row, age_in_years
-from contrastcxr.data.tables.named import Table, find_table, read_table
+from contrastcxr.data.tables.named import find_table
+from contrastcxr.data.tables.streamed import stream_table
 from contrastcxr.data.tables.tabled import Tabled
 from contrastcxr.errors import DatasetError
 from contrastcxr.form import Author, Finding, Position, Reading, Status, Study, View
@@ -54,7 +55,29 @@ _POSITIONS: Mapping[tuple[str, str], Position] = {
     ("lateral", ""): "LATERAL",
 }
 
-_Rows = list[tuple[Row, re.Match[str]]]
+_FACTS = ("Sex", "Age", "Frontal/Lateral", "AP/PA")
+_ODD = "frontal views are neither PA nor AP in the table (LL, RL or blank): position unknown"
+
+
+class _Image(NamedTuple):
+    """What one row says of its view and patient."""
+
+    number: int
+    path: str
+    sex: str
+    age: str
+    side: str
+    beam: str
+
+    def error(self, table: Path, message: str) -> DatasetError:
+        return Row(table, self.number, (self.path,)).error(message)
+
+
+class _Named(NamedTuple):
+    """The rows of one study, and the labels that all of them have."""
+
+    labels: tuple[str, ...]
+    images: list[_Image]
 
 
 class CheXpert(Tabled):
@@ -73,73 +96,58 @@ class CheXpert(Tabled):
         for split in self._tables:
             yield from self._split(split)
 
-    def _counts(self) -> Mapping[str, int]:
-        views = Counter(len(study.views) for study in self.named)
-        findings = Counter(
-            f"{finding.status} findings" for study in self.named for finding in study.readings[0].findings
-        )
-        wanted = ("present findings", "absent findings", "uncertain findings")
-        return {
-            **{f"studies of {n} views" if n > 1 else "studies of 1 view": views[n] for n in sorted(views)},
-            **{name: findings[name] for name in wanted},
-        }
+    def _tally(self, counted: Counter[str], study: Study) -> None:
+        counted[_of_views(len(study.views))] += 1
+        for finding in study.readings[0].findings:
+            counted[f"{finding.status} findings"] += 1
+        for view in study.views:
+            counted[_ODD] += view.position == "unknown" and "frontal" in view.view_id
 
-    def _notes(self) -> Iterator[str]:
+    def _counts(self, counted: Counter[str]) -> Mapping[str, int]:
+        views = (_of_views(n) for n in range(1, 1 + max(map(_views_of, counted), default=0)))
+        findings = ("present findings", "absent findings", "uncertain findings")
+        return {**{name: counted[name] for name in views if counted[name]}, **{n: counted[n] for n in findings}}
+
+    def _notes(self, counted: Counter[str]) -> Iterator[str]:
         for split in SPLITS:
             if split not in self._tables:
                 yield f"no {_TABLES[split][0]}: there is no split {split}"
-        odd = sum(view.position == "unknown" and "frontal" in view.view_id for s in self.named for view in s.views)
-        if odd:
-            yield f"{odd} frontal views are neither PA nor AP in the table (LL, RL or blank): position unknown"
+        if counted[_ODD]:
+            yield f"{counted[_ODD]} {_ODD}"
 
     def _split(self, split: str) -> Iterator[Study]:
-        table = self._checked(split)
-        labels = itemgetter(*(table.columns[name] for name in CHEXPERT))
-        for rows in _studies(table):
-            yield self._study(table, rows, labels, split)
+        table = self._tables[split]
+        for study_id, named in _studies(table).items():
+            yield self._study(table, study_id, named, split)
 
-    def _checked(self, split: str) -> Table:
-        table = read_table(self._tables[split], ("Path", *CHEXPERT))
-        if not table.rows:
-            raise DatasetError(f"{table.file}: has no rows; one row an image was expected; download it again")
-        return table
-
-    def _study(self, table: Table, rows: _Rows, labels: itemgetter[Any], split: str) -> Study:
-        first, match = rows[0]
-        study_id = f"{match[2]}-{match[3]}"
-        cells = labels(first.cells)
-        for row, _ in rows[1:]:
-            if labels(row.cells) != cells:
-                raise row.error(
-                    f"other labels than row {first.number} of the same study; labels are a study's; correct one"
-                )
-        author = _AUTHORS[split]
+    def _study(self, table: Path, study_id: str, named: _Named, split: str) -> Study:
+        first, author = named.images[0], _AUTHORS[split]
+        try:
+            findings = _findings(named.labels, author.name)
+        except ValueError as error:
+            raise first.error(table, f"{error}; expected 1, 0, -1 or nothing; correct the cell") from error
         return Study(
             study_id=study_id,
-            patient_id=match[2],
-            views=tuple(self._view(table, row, found, study_id) for row, found in rows),
-            age=age_in_years(table.cell(first, "Age")),
-            sex=_SEXES.get(table.cell(first, "Sex").lower()),
-            readings=(Reading(study_id=study_id, author=author, findings=_author_findings(cells, first, author)),),
+            patient_id=study_id.partition("-")[0],
+            views=tuple(self._view(image, study_id) for image in named.images),
+            age=age_in_years(first.age),
+            sex=_SEXES.get(first.sex.lower()),
+            readings=(Reading(study_id=study_id, author=author, findings=findings),),
             split=split,
         )
 
-    def _view(self, table: Table, row: Row, match: re.Match[str], study_id: str) -> View:
-        side, beam = table.cell(row, "Frontal/Lateral").lower(), table.cell(row, "AP/PA").lower()
+    def _view(self, image: _Image, study_id: str) -> View:
+        folder, patient, study, file = image.path.rsplit("/", 4)[-4:]
+        name = file.rpartition(".")[0]
+        side = image.side.lower()
         if not side:  # the test table says no more than the path
-            side = "lateral" if "lateral" in match[4].lower() else ""
-        return View(
-            view_id=f"{study_id}-{match[4]}",
-            locator=self._picture(match),
-            position=_POSITIONS.get((side, beam), "unknown"),
-        )
-
-    def _picture(self, match: re.Match[str]) -> str:
-        """Where a picture is: under the split's folder, or under a batch of the full-size release."""
-        folder, patient = match[1], match[2]
-        tail = match[0][match.start(1) :]
+            side = "lateral" if "lateral" in name.lower() else ""
         batch = self._batches.get(patient) if folder == "train" else None
-        return f"{batch}/{tail.removeprefix('train/')}" if batch else f"{self._base}/{tail}"
+        return View(
+            view_id=f"{study_id}-{name}",
+            locator=f"{batch or f'{self._base}/{folder}'}/{patient}/{study}/{file}",
+            position=_POSITIONS.get((side, image.beam.lower()), "unknown"),
+        )
 
     @cached_property
     def _base(self) -> str:
@@ -180,30 +188,38 @@ def _split_named(path: Path) -> str:
     raise DatasetError(f"{path}: expected a table named train.csv, valid.csv or test.csv; rename it")
 
 
-def _studies(table: Table) -> Iterable[_Rows]:
-    """Rows of one study together, in the order of the table, each with its path taken apart."""
-    studies: dict[tuple[str, str], _Rows] = {}
-    seen: dict[str, int] = {}
-    column = table.columns["Path"]
-    for row in table.rows:
-        path = row.cells[column]
-        match = _PATH.fullmatch(path)
+def _studies(table: Path) -> dict[str, _Named]:
+    """Study -> its rows, in the order of the table; equal labels are one object, as few differ."""
+    studies: dict[str, _Named] = {}
+    known: dict[tuple[str, ...], tuple[str, ...]] = {}
+    for line in stream_table(table, ("Path", *CHEXPERT), _FACTS):
+        labels = line.cells[1 : 1 + len(CHEXPERT)]
+        image = _Image(line.number, line.cells[0], *map(intern, line.cells[1 + len(CHEXPERT) :]))
+        match = _PATH.fullmatch(image.path)
         if match is None:
-            raise row.error(
-                f"Path '{path}'; expected …/train/patient00001/study1/view1_frontal.jpg; correct the cell"
+            raise line.error(
+                f"Path '{image.path}'; expected …/train/patient00001/study1/view1_frontal.jpg; correct the cell"
             )
-        if path in seen:
-            raise row.error(f"the image is already in row {seen[path]}; every image once; remove one row")
-        seen[path] = row.number
-        studies.setdefault((match[2], match[3]), []).append((row, match))
-    return studies.values()
+        named = studies.setdefault(f"{match[2]}-{match[3]}", _Named(known.setdefault(labels, labels), []))
+        twin = next((other for other in named.images if other.path == image.path), None)
+        if twin is not None:
+            raise line.error(f"the image is already in row {twin.number}; every image once; remove one row")
+        if named.labels != labels:
+            first = named.images[0].number
+            raise line.error(f"other labels than row {first} of the same study; labels are a study's; correct one")
+        named.images.append(image)
+    if not studies:
+        raise DatasetError(f"{table}: has no rows; one row an image was expected; download it again")
+    return studies
 
 
-def _author_findings(cells: tuple[str, ...], row: Row, author: Author) -> tuple[Finding, ...]:
-    try:
-        return _findings(cells, author.name)
-    except ValueError as error:
-        raise row.error(f"{error}; expected 1, 0, -1 or nothing; correct the cell") from error
+def _of_views(count: int) -> str:
+    return f"studies of {count} views" if count > 1 else "studies of 1 view"
+
+
+def _views_of(name: str) -> int:
+    match = re.fullmatch(r"studies of (\d+) views?", name)
+    return int(match[1]) if match else 0
 
 
 @lru_cache(maxsize=50_000)

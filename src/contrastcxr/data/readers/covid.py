@@ -68,6 +68,7 @@ _OUTCOMES = (
     "neutrophil_count",
     "lymphocyte_count",
 )
+_NOTED, _FOLLOWED = "with clinical notes", "with a prior study"
 _ORIGINS = ("license", "url", "doi", "location", "date", "offset", "other_notes")
 
 
@@ -299,13 +300,17 @@ class Covid(Tabled):
         path = self.root / _BOXES
         return read_lung_boxes(path) if path.is_file() else {}
 
-    def _counts(self) -> Mapping[str, int]:
+    def _tally(self, counted: Counter[str], study: Study) -> None:
+        counted[_NOTED] += study.reading_by(NOTES.name) is not None
+        counted[_FOLLOWED] += study.prior is not None
+
+    def _counts(self, counted: Counter[str]) -> Mapping[str, int]:
         kept = {self._file(row) for row in self._radiographs}
         stated = Counter(self._cell(row, "finding") or "finding not stated" for row in self._radiographs)
         return {
             **self._sorted_out[1],
-            "with clinical notes": sum(s.reading_by(NOTES.name) is not None for s in self.named),
-            "with a prior study": sum(study.prior is not None for study in self.named),
+            _NOTED: counted[_NOTED],
+            _FOLLOWED: counted[_FOLLOWED],
             "with severity scores": len(kept & set(self._severity)),
             "with lung boxes": len(kept & set(self._lung_boxes)),
             "with lung masks": sum(name in self.masks for name in kept) if self.masks else 0,
@@ -313,7 +318,8 @@ class Covid(Tabled):
             **{f"licence {name}": count for name, count in self.licences.most_common()},
         }
 
-    def _notes(self) -> Iterator[str]:
+    def _notes(self, counted: Counter[str]) -> Iterator[str]:
+        del counted
         yield from self._sorted_out[2]
         folder = self.root / "images"
         held = {path.name for path in folder.iterdir()} if folder.is_dir() else set()

@@ -50,6 +50,7 @@ MAPPING = "pneumonia-challenge-dataset-mappings_2018.json"
 PACKAGED_LABELS = "kaggle_stage_2_train_labels.csv.zip"
 PACKAGED_HEADERS = "kaggle_stage_2_train_images_dicom_headers.csv.gz"
 
+_BOXES, _MATCHED = "boxes by rsna", "matched with nih14"
 _FOLDERS = {"train": "stage_2_train_images", "test": "stage_2_test_images"}
 _POSITIONS: Mapping[str, Position] = {"PA": "PA", "AP": "AP"}
 
@@ -91,6 +92,7 @@ class Rsna(Tabled):
         """
         super().__init__(images=images)
         self.root = root
+        self._opened: dict[str, Facts] = {}
         self._labels = _label_table(root)
         self._header_table = packaged_file(PACKAGED_HEADERS, "headers") if headers == PACKAGE else headers
         inside = root / MAPPING
@@ -108,17 +110,19 @@ class Rsna(Tabled):
         for image_id in self._test_ids:
             yield self._study(image_id, "test", table, [], None)
 
-    def _counts(self) -> Mapping[str, int]:
-        readings = [study.reading_by(RSNA.name) for study in self.named]
-        kinds = Counter((r.findings[0].source or "") for r in readings if r is not None)
-        boxes = [len(f.boxes) for r in readings if r is not None for f in r.findings]
-        return {
-            **{kind: kinds[kind] for kind in sorted(kinds)},
-            "boxes by rsna": sum(boxes),
-            "matched with nih14": sum(study.patient_id is not None for study in self.named),
-        }
+    def _tally(self, counted: Counter[str], study: Study) -> None:
+        counted[_MATCHED] += study.patient_id is not None
+        reading = study.reading_by(RSNA.name)
+        if reading is not None:
+            counted[reading.findings[0].source or ""] += 1
+            counted[_BOXES] += sum(len(finding.boxes) for finding in reading.findings)
 
-    def _notes(self) -> Iterator[str]:
+    def _counts(self, counted: Counter[str]) -> Mapping[str, int]:
+        kinds = sorted(set(counted) - {_BOXES, _MATCHED})
+        return {name: counted[name] for name in (*kinds, _BOXES, _MATCHED)}
+
+    def _notes(self, counted: Counter[str]) -> Iterator[str]:
+        del counted
         if self._class_path is None:
             yield f"no {CLASS_TABLES[0]}: images without pneumonia are not parted into Normal and Not Normal"
         if self._mapping is None:
@@ -198,7 +202,9 @@ class Rsna(Tabled):
         if not there:
             return Facts(width=GRID, height=GRID)
         if dicom:
-            return _dicom_facts(Path(path))
+            if path not in self._opened:
+                self._opened[path] = _dicom_facts(Path(path))
+            return self._opened[path]
         return _resized(Facts(), Path(path)) if boxed else Facts()
 
 

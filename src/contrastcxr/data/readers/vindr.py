@@ -49,6 +49,7 @@ _BOX_TABLES = {
 }
 _LABEL_TABLES = {"train": ("image_labels_train.csv",), "test": ("image_labels_test.csv",)}
 _SIZE_TABLES = {"train": ("train_meta.csv",), "test": ("test_meta.csv",)}
+_BOXES_BY = "boxes by "
 _CONSENSUS = "consensus"
 
 
@@ -96,19 +97,19 @@ class VinDr(Tabled):
             for image_id in dict.fromkeys((*tables.labels, *tables.boxes)):
                 yield self._study(image_id, tables, split)
 
-    def _counts(self) -> Mapping[str, int]:
-        boxes: Counter[str] = Counter()
-        for reading in (r for study in self.named for r in study.readings):
-            boxes[reading.author.name] += sum(len(f.boxes) for f in reading.findings)
-        findings = (f for study in self.named for r in study.readings for f in r.findings)
-        present = Counter(f.name for f in findings if f.status == "present")
-        return {
-            "boxes": sum(boxes.values()),
-            **{f"boxes by {name}": boxes[name] for name in sorted(boxes, key=_author_order)},
-            **{f"present {name}": count for name, count in present.most_common()},
-        }
+    def _tally(self, counted: Counter[str], study: Study) -> None:
+        for reading in study.readings:
+            counted[f"{_BOXES_BY}{reading.author.name}"] += sum(len(f.boxes) for f in reading.findings)
+            counted.update(f"present {f.name}" for f in reading.findings if f.status == "present")
 
-    def _notes(self) -> Iterator[str]:
+    def _counts(self, counted: Counter[str]) -> Mapping[str, int]:
+        boxes = [name for name in counted if name.startswith(_BOXES_BY)]
+        boxes.sort(key=lambda name: _author_order(name.removeprefix(_BOXES_BY)))
+        present = {name: count for name, count in counted.most_common() if name not in boxes}
+        return {"boxes": sum(counted[n] for n in boxes), **{name: counted[name] for name in boxes}, **present}
+
+    def _notes(self, counted: Counter[str]) -> Iterator[str]:
+        del counted
         for split in SPLITS:
             if split not in self._found:
                 yield f"no {_BOX_TABLES[split][0]}: there is no split {split}"

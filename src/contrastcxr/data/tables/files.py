@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -109,6 +110,7 @@ def first_existing(folder: Path, names: Sequence[str], remedy: str) -> Path:
     raise DatasetError(f"{folder}: holds no {' or '.join(names)}; {remedy}")
 
 
+@lru_cache(maxsize=1_000)
 def age_in_years(text: str) -> float | None:
     """Return the age that `058Y`, `018M`, `003W`, `010D` or plain `58` states; None beyond 0 to 130 years."""
     match = re.fullmatch(r"(\d{1,4})(?:\.0*)?([YMWD]?)", text.strip().upper())

@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, cast
 
 from contrastcxr.data.tables.files import Row
 from contrastcxr.errors import DatasetError, nearest
@@ -17,7 +18,8 @@ from contrastcxr.errors import DatasetError, nearest
 COMPRESSED = ("", ".gz", ".zip")
 """What may follow the name of a table."""
 
-_BROKEN = (EOFError, gzip.BadGzipFile, zipfile.BadZipFile, zlib.error, NotImplementedError)
+BROKEN = (EOFError, gzip.BadGzipFile, zipfile.BadZipFile, zlib.error, NotImplementedError)
+"""What a damaged archive raises."""
 
 
 @dataclass(frozen=True)
@@ -99,8 +101,9 @@ def _lines(path: Path, comment: str | None) -> Iterator[tuple[int, tuple[str, ..
 
 def _text(path: Path) -> str:
     try:
-        return _bytes(path).decode("utf-8-sig")
-    except _BROKEN as error:
+        with open_table(path) as file:
+            return file.read().decode("utf-8-sig")
+    except BROKEN as error:
         raise DatasetError(
             f"{path}: the archive is damaged or cut off; a whole compressed table was expected; download it again"
         ) from error
@@ -114,17 +117,17 @@ def _text(path: Path) -> str:
         ) from error
 
 
-def _bytes(path: Path) -> bytes:
+def open_table(path: Path) -> IO[bytes]:
+    """Open a table for reading, plain, `.gz`, or the one `.csv` in a `.zip`."""
     if path.suffix == ".gz":
-        with gzip.open(path) as file:
-            return file.read()
+        return cast(IO[bytes], gzip.open(path))
     if path.suffix != ".zip":
-        return path.read_bytes()
-    with zipfile.ZipFile(path) as archive:
-        tables = [name for name in archive.namelist() if name.lower().endswith(".csv")]
-        if len(tables) != 1:
-            raise DatasetError(f"{path}: holds {len(tables)} .csv files; expected one; unpack the right one")
-        return archive.read(tables[0])
+        return path.open("rb")
+    archive = zipfile.ZipFile(path)  # closed with the table, which holds it
+    tables = [name for name in archive.namelist() if name.lower().endswith(".csv")]
+    if len(tables) != 1:
+        raise DatasetError(f"{path}: holds {len(tables)} .csv files; expected one; unpack the right one")
+    return archive.open(tables[0])
 
 
 def _columns(path: Path, header: Sequence[str], required: Sequence[str]) -> dict[str, int]:

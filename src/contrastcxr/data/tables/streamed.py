@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import csv
-import gzip
-import zlib
+import io
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 from contrastcxr.data.tables.files import Row
+from contrastcxr.data.tables.named import BROKEN, open_table
 from contrastcxr.errors import DatasetError, nearest
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """The cells that were asked for, stripped, and where they stand."""
 
     file: Path
@@ -28,7 +27,7 @@ class Line:
 
 
 def stream_table(path: Path, required: Sequence[str], optional: Sequence[str] = ()) -> Iterator[Line]:
-    """Yield the rows of a comma-separated file, `.gz` included, with the required columns, then the optional ones.
+    """Yield the rows of a comma-separated file, `.gz` and `.zip` included: required columns, then optional ones.
 
     An optional column that is not there gives empty cells.
 
@@ -39,7 +38,7 @@ def stream_table(path: Path, required: Sequence[str], optional: Sequence[str] = 
     try:
         with _opened(path) as file:
             yield from _lines(path, file, required, optional)
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+    except BROKEN as error:
         raise DatasetError(
             f"{path}: the archive is damaged or cut off; a whole compressed table was expected; download it again"
         ) from error
@@ -52,9 +51,7 @@ def stream_table(path: Path, required: Sequence[str], optional: Sequence[str] = 
 
 
 def _opened(path: Path) -> IO[str]:
-    if path.suffix == ".gz":
-        return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
-    return path.open(encoding="utf-8-sig", newline="")
+    return io.TextIOWrapper(open_table(path), encoding="utf-8-sig", newline="")
 
 
 def _lines(path: Path, file: IO[str], required: Sequence[str], optional: Sequence[str]) -> Iterator[Line]:
@@ -66,7 +63,9 @@ def _lines(path: Path, file: IO[str], required: Sequence[str], optional: Sequenc
             found = f"the nearest is '{near}'" if near else f"found {', '.join(header) or 'nothing'}"
             times = f"{header.count(name)} columns" if name in header else "no column"
             raise DatasetError(f"{path} header: {times} '{name}'; {found}; export the table again")
-    where = [header.index(name) if name in header else None for name in (*required, *optional)]
+    # An optional column that is not there takes the empty cell that is put behind each row.
+    where = [header.index(name) if name in header else len(header) for name in (*required, *optional)]
+    wanted = itemgetter(*where, len(header))
     for cells in rows:
         if not any(cells):
             continue
@@ -74,4 +73,5 @@ def _lines(path: Path, file: IO[str], required: Sequence[str], optional: Sequenc
             raise Row(path, rows.line_num, tuple(cells)).error(
                 f"{len(cells)} cells under {len(header)} columns; expected one for each; correct the row"
             )
-        yield Line(path, rows.line_num, tuple("" if i is None else cells[i].strip() for i in where))
+        cells.append("")
+        yield Line(path, rows.line_num, tuple(map(str.strip, wanted(cells)[:-1])))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cached_property
+from dataclasses import dataclass, field
 from typing import Literal
 
 from contrastcxr.data.presence import is_there, without_views
@@ -12,73 +13,79 @@ from contrastcxr.data.source import Inventory, OnMissing, Source, unheard
 from contrastcxr.form import Study
 
 
+@dataclass
+class _Survey:
+    """What a whole pass over the studies found."""
+
+    images: int = 0
+    missing: list[str] = field(default_factory=list)
+    counted: Counter[str] = field(default_factory=Counter)
+
+
 class Tabled(Source):
     """A folder whose tables are read whole, and whose pictures are only looked for.
 
     With `images="any"` every study is as the tables name it, its locators saying where the pictures would be.
     With `images="there"` absent views are dropped, and studies without any view with them; both are counted.
+    Studies are made anew at each pass and not kept, since 200,000 of them fill a gigabyte.
     """
 
     def __init__(self, *, images: Literal["there", "any"] = "there") -> None:
         self.images = images
+        self._surveyed: _Survey | None = None
 
     @abstractmethod
     def _read(self) -> Iterable[Study]:
         """Every study that the tables name, with locators where pictures are or would be."""
 
-    def _counts(self) -> Mapping[str, int]:
-        """Whatever else is worth counting."""
+    def _tally(self, counted: Counter[str], study: Study) -> None:
+        """Count what a study has, under any names; `_counts` and `_notes` take it up."""
+
+    def _counts(self, counted: Counter[str]) -> Mapping[str, int]:
+        """Whatever else is worth counting, in words and in order."""
+        del counted
         return {}
 
-    def _notes(self) -> Iterable[str]:
+    def _notes(self, counted: Counter[str]) -> Iterable[str]:
         """What is there but left out, or wrong without being missing."""
+        del counted
         return ()
 
-    @cached_property
-    def named(self) -> tuple[Study, ...]:
-        """Every study that the tables name."""
-        return tuple(self._read())
-
-    @cached_property
-    def _absent(self) -> Mapping[int, tuple[int, ...]]:
-        """Study index -> indices of its views whose file is absent."""
-        absent = {
-            number: tuple(i for i, view in enumerate(study.views) if not is_there(view))
-            for number, study in enumerate(self.named)
-        }
-        return {number: views for number, views in absent.items() if views}
+    @property
+    def _survey(self) -> _Survey:
+        if self._surveyed is None:
+            deque(self.stream(), maxlen=0)
+        assert self._surveyed is not None
+        return self._surveyed
 
     @property
     def missing(self) -> tuple[str, ...]:
         """Where the pictures would be that the tables name and the folder does not hold."""
-        views = (self.named[n].views[i] for n, indices in self._absent.items() for i in indices)
-        return tuple(view.locator or view.view_id for view in views)
+        return tuple(self._survey.missing)
 
     def inventory(self) -> Inventory:
         """Count what the tables name; never reads a pixel."""
-        notes = list(self._notes())
-        images = sum(len(study.views) for study in self.named)
+        images, counted = self._survey.images, self._survey.counted
+        notes = list(self._notes(counted))
         if images and len(self.missing) == images and self.images == "there":
             notes.append(f"none of the {images:,} images is there; ?images=any gives texts and labels alone")
-        return Inventory(images=images, counts=dict(self._counts()), notes=tuple(notes))
-
-    @cached_property
-    def _kept(self) -> tuple[Study, ...]:
-        if self.images == "any":
-            return self.named
-        cut = (without_views(study, self._absent.get(n, ())) for n, study in enumerate(self.named))
-        return tuple(study for study in cut if study is not None)
+        return Inventory(images=images, counts=dict(self._counts(counted)), notes=tuple(notes))
 
     def _load(self) -> Iterable[Study]:
-        return self._kept
+        return self.stream()
 
     def stream(self, split: str | None = None, *, on_missing: OnMissing = unheard) -> Iterator[Study]:
         """Yield the studies as they are read, looking for their pictures one study at a time."""
         self.check_split(split)
+        found = _Survey()
         for study in self._read():
             gone = [i for i, view in enumerate(study.views) if not is_there(view)]
+            found.images += len(study.views)
             for i in gone:
-                on_missing(study.views[i].locator or study.views[i].view_id)
+                found.missing.append(study.views[i].locator or study.views[i].view_id)
+                on_missing(found.missing[-1])
+            self._tally(found.counted, study)
             kept = study if self.images == "any" else without_views(study, gone)
             if kept is not None and (split is None or kept.split == split):
                 yield kept
+        self._surveyed = found
