@@ -1,9 +1,10 @@
-"""An epoch from cached features against one from pixels: the ratio of seconds, both measured in this run.
+"""An epoch from cached features against one from pixels: the ratio of processor time, both measured in this run.
 
     python benchmarks/features.py [--config configs/cpu/phantom-nic.yaml] [--studies 96] [--set data.root=…]
 
 Both epochs see the same studies in the same order and take the same training steps.  From pixels each picture is
-read (a phantom: drawn), resized and encoded again, as it would be without the cache.
+read (a phantom: drawn), resized and encoded again, as it would be without the cache. The ratio by the clock stands
+beside, and means little on a busy machine; an epoch from the cache is short, so the least of three counts.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import json
 import tempfile
 import time
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -33,17 +34,30 @@ def batches(prepared: Prepared) -> Iterable[Batch]:
     return loader(samples, order, pad=prepared.tokenizer.special.pad)
 
 
-def epoch_seconds(prepared: Prepared) -> float:
-    """Seconds of one epoch of training steps."""
+@dataclass(frozen=True)
+class Seconds:
+    """Of one epoch: of the processor, and of the clock."""
+
+    processor: float
+    clock: float
+
+
+def epoch_seconds(prepared: Prepared, *, repeats: int = 1) -> Seconds:
+    """Seconds of one epoch of training steps, the least of some repeats."""
+    found = [_one_epoch(prepared) for _ in range(repeats)]
+    return min(found, key=lambda seconds: seconds.processor)
+
+
+def _one_epoch(prepared: Prepared) -> Seconds:
     optimizer = optimizer_of(prepared.config.train.optimizer, prepared.system)
     prepared.system.train()
-    started = time.perf_counter()
+    processor, clock = time.process_time(), time.perf_counter()
     for batch in batches(prepared):
         terms = loss_terms(prepared.system, batch, pad=prepared.tokenizer.special.pad)
         optimizer.zero_grad()
         torch.stack([mean for mean, _ in terms.values()]).sum().backward()
         optimizer.step()
-    return time.perf_counter() - started
+    return Seconds(time.process_time() - processor, time.perf_counter() - clock)
 
 
 def main() -> None:
@@ -59,7 +73,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         cached = prepare(config, cache=Path(folder), say=print)
         epoch_seconds(cached)  # warm up
-        from_cache = epoch_seconds(cached)
+        from_cache = epoch_seconds(cached, repeats=3)
         from_pixels = epoch_seconds(replace(cached, cache=None))
     print(
         json.dumps(
@@ -67,9 +81,10 @@ def main() -> None:
                 "config": config.name,
                 "studies": len(cached.train),
                 "threads": arguments.threads,
-                "epoch_from_cache_seconds": round(from_cache, 2),
-                "epoch_from_pixels_seconds": round(from_pixels, 2),
-                "ratio": round(from_pixels / from_cache, 1),
+                "epoch_from_cache_seconds": round(from_cache.processor, 2),
+                "epoch_from_pixels_seconds": round(from_pixels.processor, 2),
+                "ratio": round(from_pixels.processor / from_cache.processor, 1),
+                "clock_ratio": round(from_pixels.clock / from_cache.clock, 1),
             }
         )
     )
