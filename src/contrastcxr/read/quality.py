@@ -83,8 +83,9 @@ def source_flags(sources: Sequence[Mapping[str, Any]]) -> tuple[Flag, ...]:
     return ()
 
 
-def length_flag(*, ended: bool, max_tokens: int) -> tuple[Flag, ...]:
-    """Return a flag when the report was cut at the token limit."""
+def length_flag(*, ended: bool, tokens: int, max_tokens: int) -> tuple[Flag, ...]:
+    """Return a flag when the report of so many tokens was cut at a limit, of tokens or of sentences."""
     if ended:
         return ()
-    return (Flag(kind="truncated", message=f"the report was cut at {max_tokens} tokens"),)
+    limit = f"{max_tokens} tokens" if tokens + 1 >= max_tokens else "the most sentences its decoder plans"
+    return (Flag(kind="truncated", message=f"the report was cut at {limit}"),)

@@ -273,7 +273,11 @@ class Reader:
             evidence=self._evidence(batch, row, answer, sentences) if evidence else Evidence(),
             flags=(
                 *disagreements(findings),
-                *length_flag(ended=answer.written.ended, max_tokens=self.settings.max_tokens),
+                *length_flag(
+                    ended=answer.written.ended,
+                    tokens=len(answer.written.token_ids),
+                    max_tokens=self.settings.max_tokens,
+                ),
             ),
             provenance=self.provenance,
         )

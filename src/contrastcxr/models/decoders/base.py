@@ -116,7 +116,7 @@ class Generated:
         token_ids: `[B, T]`, the words: no BOS, no end token, padded to the longest.
         lengths: `[B]`, words in each.
         log_probs: `[B]`, sum over the words and the end token, as the decoder gave them.
-        ended: `[B]` bool; False where the report was cut at `max_tokens`.
+        ended: `[B]` bool; False where the report was cut at `max_tokens` or at the most sentences it may have.
         attention: `[B, T, N]`, what was looked at when each word was chosen, 0 after the end; None where the
             decoder looks at no patch.
         plan: named tensors on the report as a whole, whose first dimension is B: sentences, tags, what was

@@ -1,0 +1,38 @@
+"""A report that did not end by itself says at which limit it was cut."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from contrastcxr.read.quality import length_flag
+from contrastcxr.read.reader import Reader
+from tiny_system import save_tiny, tiny_config, tiny_study
+
+
+@pytest.mark.parametrize(
+    ("tokens", "said"),
+    [(60, "60 tokens"), (59, "60 tokens"), (41, "the most sentences its decoder plans")],
+    ids=["words", "sentences that fill the room", "sentences"],
+)
+def test_a_cut_report_names_its_limit(tokens: int, said: str) -> None:
+    (flag,) = length_flag(ended=False, tokens=tokens, max_tokens=60)
+    assert (flag.kind, flag.message) == ("truncated", f"the report was cut at {said}")
+
+
+def test_a_report_that_ended_has_no_flag() -> None:
+    assert length_flag(ended=True, tokens=59, max_tokens=60) == ()
+
+
+def test_a_planned_report_shows_its_plan_and_why_it_has_no_attention(tmp_path: Path) -> None:
+    """Random weights never want to stop, or do so at once: either way the plan has a probability per sentence."""
+    decoder = {"kind": "hlstm", "sentences": 2, "words": 4}
+    reading = Reader.from_checkpoint(save_tiny(tmp_path, tiny_config(decoder=decoder))).read(tiny_study("one"))
+    assert 1 <= len(reading.evidence.plan) <= 2
+    assert all(sentence.stop is not None for sentence in reading.evidence.plan)
+    assert "hlstm" in reading.evidence.unavailable["attention"]
+    wanted = reading.evidence.plan[-1].stop
+    assert wanted is not None
+    cut = [flag.message for flag in reading.flags if flag.kind == "truncated"]
+    assert cut == ([] if wanted > 0.5 else ["the report was cut at the most sentences its decoder plans"])
