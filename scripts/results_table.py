@@ -83,17 +83,49 @@ def put(block: str, readme: Path) -> None:
 
 
 def readme_table(pools: Sequence[Pooled]) -> str:
-    """The sentence and a table of at most eight rows."""
+    """The sentence and a table of at most eight rows; data on which nothing can be compared yet are left out."""
+    pools = [p for p in pools if any(PLAIN in found.over for found in p.comparisons)] or pools
     shown = ("positive_f1", "auc_mean", "bleu_4")
     head = ["decoder", "pool compared with", *(f"{p.data} {LABELS[s]}" for p in pools for s in shown)]
     lines = [sentence(pools), "", _line(head), _line(["---", "---", *["---:"] * (len(head) - 2)])]
     for system in SYSTEMS:
         for contrast in CONTRASTS:
-            cells = [_cell(p.means.get(f"{system}-{contrast}", {}).get(s)) for p in pools for s in shown]
+            cells = [_row_cell(p, f"{system}-{contrast}", s) for p in pools for s in shown]
             if any(cell != "–" for cell in cells):
                 lines.append(_line([system, POOLS[contrast], *cells]))
     seeds = "; ".join(f"{p.data}: {_seed_words(p)}" for p in pools)
-    return "\n".join([*lines, "", f"Mean ± standard deviation over seeds ({seeds}). All scores: docs/results.md."])
+    signed = "; ".join(joined(p.trained_signatures) for p in pools)
+    said = [
+        f"{MEANING} ({seeds}). All scores: docs/results.md.",
+        "",
+        f"Comparable with figures of the same signature only: {signed}.",
+    ]
+    return "\n".join([*lines, "", *said])
+
+
+MEANING = "Mean over seeds (95% bootstrap interval over patients) ± standard deviation over seeds"
+
+
+def joined(signatures: Sequence[str]) -> str:
+    """Signatures as code; those that differ in values alone are one, a part's values in braces: `n:{289, 288}`."""
+    alike: dict[tuple[str, ...], list[list[str]]] = {}
+    for signature in signatures:
+        parts = signature.split("|")
+        alike.setdefault(tuple(part.partition(":")[0] for part in parts), []).append(parts)
+    lines = (
+        "|".join(_one_part(list(dict.fromkeys(v))) for v in zip(*found, strict=True)) for found in alike.values()
+    )
+    return " and ".join(f"`{line}`" for line in lines)
+
+
+def _one_part(values: Sequence[str]) -> str:
+    if len(values) == 1:
+        return values[0]
+    end = (
+        max(k for k in range(len(values[0])) if values[0][k] in ":=" and len({v[: k + 1] for v in values}) == 1)
+        + 1
+    )
+    return f"{values[0][:end]}{{{', '.join(value[end:] for value in values)}}}"
 
 
 def page(pools: Sequence[Pooled]) -> str:
@@ -128,11 +160,12 @@ def _scores(found: Pooled) -> list[str]:
     rows = {**BASELINES, **{f"{s}-{c}": f"{s}, {POOLS[c]}" for s in SYSTEMS for c in CONTRASTS}}
     lines = [_line(["", *(LABELS[c] for c in columns)]), _line(["---", *["---:"] * len(columns)])]
     lines += [
-        _line([title, *(_cell(found.means[name].get(c)) for c in columns)])
+        _line([title, *(_row_cell(found, name, c) for c in columns)])
         for name, title in rows.items()
         if name in found.means
     ]
-    return [*lines, "", f"Mean ± standard deviation over seeds; {_seed_words(found)}."]
+    said = f"{MEANING}; {_seed_words(found)}. Of the four rows that train nothing, no interval is kept over seeds."
+    return [*lines, "", said, "", f"Signature: {joined(found.signatures)}."]
 
 
 def _differences(found: Pooled) -> list[str]:
@@ -199,6 +232,15 @@ def _seed_words(found: Pooled) -> str:
     if low < high:
         return f"{low} to {high} seeds a row, the others are still to run"
     return f"{high} seed{'s' if high > 1 else ''}"
+
+
+def _row_cell(found: Pooled, row: str, name: str) -> str:
+    """A score of a row with its interval over patients, where study tables give one."""
+    mean, score = found.means.get(row, {}).get(name), found.intervals.get(row, {}).get(name)
+    if mean is None or score is None or score.value is None or score.low is None or score.high is None:
+        return _cell(mean)
+    deviation = "" if mean.deviation is None else f" ± {_figure(mean.deviation)}"
+    return f"{_figure(score.value)} ({_figure(score.low)}–{_figure(score.high)}){deviation}"
 
 
 def _cell(mean: Mean | None) -> str:

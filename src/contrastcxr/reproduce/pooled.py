@@ -8,7 +8,7 @@ difference.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -16,7 +16,7 @@ import numpy as np
 
 from contrastcxr.metrics.bootstrap import REPLICATES, Interval
 from contrastcxr.metrics.contrast_claim import Claim, compare_ratios, swap_share
-from contrastcxr.metrics.scores import differences
+from contrastcxr.metrics.scores import Score, differences, seed_means
 from contrastcxr.metrics.table import StudyTable
 from contrastcxr.reproduce.plan import BASELINES
 from contrastcxr.reproduce.record import Record, read_records
@@ -24,6 +24,8 @@ from contrastcxr.reproduce.record import Record, read_records
 PRIMARY = "positive_f1"
 """The score that decides, named before any row was run: findings of the report, which words alone cannot win."""
 COMPARED = (PRIMARY, "auc_mean", "bleu_4", "cider", "rouge_l")
+SHOWN = (*COMPARED, "meteor")
+"""Scores whose intervals over patients stand in tables."""
 CONTRAST, PLAIN, CONTROLS = "normal", "none", ("random", "zeros")
 
 Outcome = Literal["helped", "as a control", "no difference", "harmed", "unknown"]
@@ -82,6 +84,18 @@ class Pooled:
     means: Mapping[str, Mapping[str, Mean]]
     comparisons: tuple[Comparison, ...]
     twins: tuple[TwinRow, ...]
+    intervals: Mapping[str, Mapping[str, Score]] = field(default_factory=dict)
+    """Row: score: mean over seeds with its 95% interval over patients, of the trained rows."""
+
+    @property
+    def signatures(self) -> tuple[str, ...]:
+        """What the rows' figures are comparable with, each once."""
+        return tuple(dict.fromkeys(record.signature for record in self.records))
+
+    @property
+    def trained_signatures(self) -> tuple[str, ...]:
+        """Likewise of the trained rows alone."""
+        return tuple(dict.fromkeys(record.signature for record in self.records if record.row != BASELINES))
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -110,7 +124,18 @@ def pool(folder: Path, *, replicates: int = REPLICATES, seed: int = 0) -> Pooled
         means=_means(records),
         comparisons=tuple(_compared(name, tables, replicates=replicates, seed=seed) for name in systems),
         twins=tuple(_twins(records, replicates=replicates, seed=seed)),
+        intervals=_intervals(tables, replicates=replicates, seed=seed),
     )
+
+
+def _intervals(
+    tables: Mapping[tuple[str, int], StudyTable], *, replicates: int, seed: int
+) -> dict[str, Mapping[str, Score]]:
+    """The scores that tables show, of each trained row over its seeds."""
+    rows: dict[str, list[StudyTable]] = {}
+    for (row, _), table in tables.items():
+        rows.setdefault(row, []).append(table)
+    return {row: seed_means(found, SHOWN, replicates=replicates, seed=seed) for row, found in rows.items()}
 
 
 def sentence(pools: Sequence[Pooled]) -> str:
