@@ -24,7 +24,7 @@ def read(
         list[Path],
         typer.Argument(
             metavar="PATH",
-            help="DICOM, PNG or JPEG files, folders of them, or a manifest; a folder's studies.jsonl is its manifest.",
+            help="DICOM, PNG or JPEG files, folders of them, or a manifest; a folder's studies.jsonl is one.",
         ),
     ],
     model: Annotated[
