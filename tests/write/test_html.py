@@ -13,7 +13,20 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from contrastcxr.form import Author, Evidence, Finding, Flag, Map, PoolMatch, Reading, Report, Study, View
+from contrastcxr.form import (
+    Author,
+    Evidence,
+    Finding,
+    Flag,
+    Map,
+    PlannedSentence,
+    PoolMatch,
+    Reading,
+    Report,
+    Study,
+    Tag,
+    View,
+)
 from contrastcxr.write.html import to_html, write_index
 from contrastcxr.write.names import file_stem
 from contrastcxr.write.overlay import ALIKE, APART, attention_uri, contrast_uri, picture_uri
@@ -316,6 +329,20 @@ def test_what_each_repeat_found_is_folded_under_provenance(reading: Reading, stu
     folded = visible(page.partition('<details class="provenance">')[2].partition("</details>")[0])
     assert "comparison 1 of 2 closest s000120.frontal (20.0 %); farthest s009000.frontal (0.0 %)" in folded
     assert "comparison 2 of 2 closest s000121.frontal (30.0 %); farthest s009001.frontal (0.0 %)" in folded
+
+
+def test_what_a_decoder_planned_is_folded_on_its_own(reading: Reading, study: Study) -> None:
+    plan = (
+        PlannedSentence(stop=0.02, abnormal=0.9),
+        PlannedSentence(score=0.83, studies=("s1", "s2")),
+    )
+    evidence = reading.evidence.model_copy(update={"plan": plan, "tags": (Tag(name="Mass", probability=0.25),)})
+    page = to_html(reading.model_copy(update={"evidence": evidence}), study)
+    folded = visible(page.partition('<details class="provenance plan">')[2].partition("</details>")[0])
+    assert "tags it looked at Mass (25.0%)" in folded
+    assert "sentence 1 ends the report with probability 2%; names an abnormality with probability 90%" in folded
+    assert "sentence 2 retrieved with score 0.83; from the reports of s1, s2" in folded
+    assert "Plan of the report" not in to_html(reading, study)
 
 
 def test_a_page_begins_with_its_doctype(reading: Reading, study: Study) -> None:
