@@ -41,7 +41,7 @@ def decoder() -> R2GenDecoder:
         max_positions=16,
     ).eval()
     for name, parameter in decoder.named_parameters():
-        if name.endswith(("norm.weight", "norm.bias", "conditions.inner.bias", "conditions.outer_bias")):
+        if name.endswith(("norm.weight", "norm.bias", "conditions.inner_bias", "conditions.outer_bias")):
             nn.init.normal_(parameter)  # fresh ones are all alike and would hide a swap
     return decoder
 
@@ -117,8 +117,7 @@ def _memory_after(memory: RelationalMemory, slots: list[Tensor], word: Tensor) -
 
 def _condition(conditions: MemoryConditions, memory: list[Tensor], mlp: int) -> Tensor:
     """One MLP of one norm: Linear-ReLU-Linear of the slots end to end."""
-    weight, bias = _weight_of(conditions.inner, mlp)
-    hidden = torch.clamp(weight @ torch.cat(memory) + bias, min=0)
+    hidden = torch.clamp(conditions.inner[mlp] @ torch.cat(memory) + conditions.inner_bias[mlp], min=0)
     return conditions.outer[mlp] @ hidden + conditions.outer_bias[mlp]
 
 
@@ -243,7 +242,7 @@ def test_the_last_norm_and_the_encoder_are_not_conditioned(
 
 def test_fresh_conditions_start_with_biases_of_a_tenth() -> None:
     fresh = MemoryConditions(SLOTS * D, D, norms=2)
-    for bias in (fresh.inner.bias, fresh.outer_bias):
+    for bias in (fresh.inner_bias, fresh.outer_bias):
         torch.testing.assert_close(bias, torch.full_like(bias, 0.1))
 
 

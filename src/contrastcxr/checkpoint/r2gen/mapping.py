@@ -222,6 +222,6 @@ def _conditions(ours: str, theirs: str, layers: int) -> Iterator[tuple[str, _Par
     """The two MLPs of every norm: all scales in the order of the norms, then all shifts."""
     norms = [f"{theirs}.{layer}.sublayer.{place}.norm" for layer in range(layers) for place in range(3)]
     mlps: Sequence[str] = [f"{norm}.{kind}" for kind in ("mlp_gamma", "mlp_beta") for norm in norms]
-    yield from _linear(f"{ours}.inner", *(f"{mlp}.0" for mlp in mlps))
-    yield f"{ours}.outer", _Part(tuple(f"{mlp}.2.weight" for mlp in mlps), stacked=True)
-    yield f"{ours}.outer_bias", _Part(tuple(f"{mlp}.2.bias" for mlp in mlps), stacked=True)
+    for name, place in (("inner", 0), ("outer", 2)):
+        yield f"{ours}.{name}", _Part(tuple(f"{mlp}.{place}.weight" for mlp in mlps), stacked=True)
+        yield f"{ours}.{name}_bias", _Part(tuple(f"{mlp}.{place}.bias" for mlp in mlps), stacked=True)
