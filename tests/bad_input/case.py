@@ -31,7 +31,8 @@ class Case:
         command: what a person types after `contrastcxr`; `{bad}` is the path made, `{folder}` its folder, `{out}`
             a folder that is not there yet, `{model}` a good checkpoint and `{picture}` a good radiograph.
         status: the exit status.
-        says: the message, exactly, with the same names in braces; one line for each failure.
+        says: the message, exactly, with the same names in braces, and `{size}` and `{model size}` for the bytes of
+            `{bad}` and `{model}`; one line for each failure.
     """
 
     name: str

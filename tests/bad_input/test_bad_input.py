@@ -29,16 +29,23 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_tiny(tmp_path_factory.mktemp("a good model"))
 
 
+def size(path: Path) -> str:
+    """Bytes of a file as messages write them; nothing where there is none."""
+    return f"{path.stat().st_size:,}" if path.is_file() else ""
+
+
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name.replace(" ", "-"))
 def test_bad_input_is_named_in_one_line(
     case: Case, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder, out, good = tmp_path / "in", tmp_path / "out", picture()(tmp_path)
     folder.mkdir()
-    places = {"bad": case.make(folder), "folder": folder, "out": out, "model": model, "picture": good}
+    bad = case.make(folder)
+    places = {"bad": bad, "folder": folder, "out": out, "model": model, "picture": good}
+    sizes = {"size": size(bad), "model size": size(model)}
     status = run([filled(word, places) for word in shlex.split(case.command)])
     said = capsys.readouterr()
-    assert messages(said.err, said.out) == case.expected(places)
+    assert messages(said.err, said.out) == case.expected({**places, **sizes})
     assert status == case.status
     assert not list(out.rglob("*.part"))
     assert status == SOME_FAILED or not out.exists()
