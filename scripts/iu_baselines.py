@@ -1,6 +1,6 @@
 """Scores of reports that nobody looked at a picture for, on the IU X-ray test split, beside the published rows.
 
-python scripts/iu_baselines.py /path/to/iu_xray --readme docs/iu-baselines.md
+python scripts/iu_baselines.py /path/to/iu_xray --page docs/iu-baselines.md
 
 The folder holds R2Gen's annotation.json and the tables of the Kaggle copy; pictures are not needed.  Everything is
 chosen on training and validation reports.  Readings are written as JSON lines and scored by the same code as
