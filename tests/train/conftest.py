@@ -19,7 +19,7 @@ def mini_data(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], list[Study]]:
         split = name.partition("?")[0].rpartition("/")[2]
         return [mini_study(i, split=split) for i in range(16 if split == "train" else 8)]
 
-    monkeypatch.setattr("contrastcxr.train.studies.load_studies", load)
+    monkeypatch.setattr("contrastcxr.train.studies.stream_studies", lambda name, **_: iter(load(name)))
     monkeypatch.setattr("contrastcxr.train.prepare.open_source", lambda _: MiniSource())
     return load
 

@@ -63,7 +63,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
     """What was read of the configurations of small systems, each trained for a step and then read with."""
     found: Seen = set()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("contrastcxr.train.studies.load_studies", small)
+        patch.setattr("contrastcxr.train.studies.stream_studies", lambda name, **_: iter(small(name)))
         patch.setattr("contrastcxr.train.prepare.open_source", lambda _: MiniSource())
         for part in parts():
             patch.setattr(part, "__getattribute__", watched(found), raising=False)

@@ -29,7 +29,7 @@ def silent_data(monkeypatch: pytest.MonkeyPatch) -> None:
         split = name.partition("?")[0].rpartition("/")[2]
         return [without_report(mini_study(i, split=split)) for i in range(12 if split == "train" else 8)]
 
-    monkeypatch.setattr("contrastcxr.train.studies.load_studies", load)
+    monkeypatch.setattr("contrastcxr.train.studies.stream_studies", lambda name, **_: iter(load(name)))
     monkeypatch.setattr("contrastcxr.train.prepare.open_source", lambda _: MiniSource())
 
 

@@ -1,12 +1,21 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import numpy as np
 import pytest
-from mini_data import mini_study
+import torch
+from mini_data import mini_config, mini_study
+from PIL import Image
 
+from contrastcxr.data.prepared import packed
+from contrastcxr.data.sources import load_studies
+from contrastcxr.errors import DatasetError
 from contrastcxr.form import Study
 from contrastcxr.train import studies as module
+from contrastcxr.train.prepare import prepare
+from contrastcxr.train.run_record import data_fingerprint
 from contrastcxr.train.studies import phantom_files, studies_of
 
 NAME = "phantom:smoke/train?seed=0"
@@ -53,12 +62,74 @@ def test_a_damaged_file_is_drawn_again(asked: list[str], cache: Path) -> None:
     assert asked == [NAME, NAME]
 
 
-def test_studies_from_files_are_not_kept(asked: list[str], cache: Path) -> None:
-    studies_of("manifest:/data/studies.jsonl", root=cache)
-    assert asked == ["manifest:/data/studies.jsonl"]
+@pytest.mark.parametrize("held", [10_000, 2])
+def test_studies_from_files_are_not_kept_on_disk_and_packed_where_they_are_many(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, held: int
+) -> None:
+    monkeypatch.setattr(packed, "HELD", held)
+    rows = [{"study_id": str(n), "image": "a.png", "report": f"Findings: {n} nodules."} for n in range(3)]
+    (tmp_path / "m.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    name = f"manifest:{tmp_path / 'm.jsonl'}?images=any"
+    found = studies_of(name, root=cache)
+    assert list(found) == load_studies(name)
+    assert isinstance(found, packed.PackedStudies) == (held == 2)
     assert not cache.exists()
+
+
+def test_a_source_without_any_picture_is_refused_by_name(tmp_path: Path, cache: Path) -> None:
+    (tmp_path / "m.jsonl").write_text(json.dumps({"study_id": "1", "image": "a.png"}))
+    with pytest.raises(DatasetError, match="images are there"):
+        studies_of(f"manifest:{tmp_path / 'm.jsonl'}", root=cache)
 
 
 def test_the_hash_over_the_phantom_files_is_one_word() -> None:
     assert phantom_files() == phantom_files.__wrapped__()
     assert phantom_files().isalnum()
+
+
+def test_a_run_over_packed_studies_sees_what_one_over_a_list_sees(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = write_manifest(tmp_path)
+    config = mini_config(
+        data={"source": "manifest", "root": str(root)}, contrast={"pool": {"kind": "random", "size": 3}}
+    )
+    runs = []
+    for held in (10_000, 1):
+        monkeypatch.setattr(packed, "HELD", held)
+        runs.append(prepare(config, cache=tmp_path / "cache", say=lambda _: None))
+    plain, few = runs
+    assert isinstance(few.train.studies, packed.PackedStudies)
+    assert few.train.reports == plain.train.reports
+    assert list(few.train.truths) == list(plain.train.truths)
+    assert data_fingerprint(few.train.studies) == data_fingerprint(plain.train.studies)
+    for one, other in zip(plain.batches(plain.train), few.batches(few.train), strict=True):
+        assert one.study_ids == other.study_ids
+        assert one.token_ids is not None
+        assert torch.equal(one.token_ids, other.token_ids)
+        assert torch.equal(one.features, other.features)
+    assert plain.pool is not None
+    assert plain.pool.pool.image_ids == few.pool.pool.image_ids
+
+
+def write_manifest(folder: Path) -> Path:
+    """Six studies to train on and three to validate, with a picture and a report each."""
+    rows = []
+    for n in range(9):
+        picture = np.random.default_rng(n).integers(40, 200, (64, 64)).astype(np.uint8)
+        Image.fromarray(picture).save(folder / f"{n}.png")
+        label = "present" if n % 2 else "absent"
+        rows.append(
+            {
+                "study_id": f"s{n}",
+                "patient_id": f"p{n}",
+                "image": f"{n}.png",
+                "position": "PA",
+                "split": "train" if n < 6 else "validation",
+                "findings": "The heart is large." if n % 2 else "The lungs are clear.",
+                "labels": {"Cardiomegaly": label},
+            }
+        )
+    path = folder / "m.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)))
+    return path

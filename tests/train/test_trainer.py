@@ -135,7 +135,7 @@ def test_a_trained_encoder_moves_and_its_pool_is_encoded_again(tmp_path: Path, c
 def test_a_request_that_fails_leaves_the_folder_free(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("contrastcxr.train.studies.load_studies", lambda _: [])
+    monkeypatch.setattr("contrastcxr.train.studies.stream_studies", lambda _, **__: iter(()))
     with pytest.raises(DatasetError, match="no studies"):
         run(mini_config(), out=tmp_path / "run", cache=cache)
     assert not (tmp_path / "run").exists()

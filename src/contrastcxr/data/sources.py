@@ -248,9 +248,9 @@ SOURCES: Mapping[str, SourceKind] = {
     ),
     "manifest": SourceKind(
         open=_manifest,
-        summary="your own studies, as JSON lines, CSV or Parquet",
+        summary="your own studies, as JSON lines, CSV or Parquet; splits as its rows state them",
         root="file",
-        splits=(),
+        splits=("train", "train_val", "validation", "test"),
         params=("images", "limit"),
         licence=manifest.LICENCE,
     ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import torch
 from torch import Tensor
@@ -203,6 +204,19 @@ class _Collate:
 def chosen_views(studies: Sequence[Study], *, max_views: int) -> list[View]:
     """The views that enter, study by study."""
     return [study.views[i] for study in studies for i in choose_views(study, max_views)]
+
+
+@dataclass(frozen=True, eq=False)
+class ChosenViews:
+    """The views of several parts that enter, found anew at each pass and not kept."""
+
+    parts: Sequence[Sequence[Study]]
+    max_views: int
+
+    def __iter__(self) -> Iterator[View]:
+        """Study by study, part by part."""
+        for study in chain.from_iterable(self.parts):
+            yield from (study.views[i] for i in choose_views(study, self.max_views))
 
 
 def data_name(config: DataConfig, *, split: str) -> str:

@@ -182,7 +182,7 @@ def encode_views(
     Raises:
         OutputError: the disk cannot hold the features.
     """
-    views = list(views)
+    views = list(views) if isinstance(views, Iterator) else views  # gone through twice, and not copied
     pictures = find_pictures(root, views, side=preprocess.size)
     kept = FeatureCache(cache_folder(root, encoder=encoder, preprocess=preprocess, pictures=pictures))
     missing, unreadable = _missing(views, kept)

@@ -24,14 +24,15 @@ ViewFeature = Callable[[View], Tensor]
 class _Candidate:
     """What may become a row: one view of a study, or all views of it that are read."""
 
-    study: Study
+    study_id: str
+    patient_id: str | None
     views: tuple[View, ...]
     normal: bool
 
     @property
     def image_id(self) -> str:
         """A row of several views is shown by its first, a frontal one where there is one."""
-        return f"{self.study.study_id}/{self.views[0].view_id}"
+        return f"{self.study_id}/{self.views[0].view_id}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,7 +128,7 @@ def _candidates(config: PoolConfig, studies: Sequence[Study], *, max_views: int)
     for study in studies:
         views = tuple(study.views[i] for i in choose_views(study, max_views))
         rows = [views] if config.unit == "study" else [(view,) for view in views]
-        found += [_Candidate(study, row, is_normal(study)) for row in rows]
+        found += [_Candidate(study.study_id, study.patient_id, row, is_normal(study)) for row in rows]
     return found
 
 
@@ -140,7 +141,7 @@ def _row(views: Sequence[View], pooled: ViewFeature) -> Tensor:
 
 def _patch_pool(config: PoolConfig, drawn: Sequence[_Candidate], patches: ViewFeature, *, seed: int) -> PatchPool:
     """`config.patches` patches of the images of a pool; the row of a patch is that of its image."""
-    images = [_Candidate(c.study, (view,), c.normal) for c in drawn for view in c.views]
+    images = [_Candidate(c.study_id, c.patient_id, (view,), c.normal) for c in drawn for view in c.views]
     views = tuple(c.views[0] for c in images)
     places = PatchPlaces.draw(len(images), len(patches(views[0])), size=config.patches, seed=seed)
     raw = _cut(views, places, patches)
@@ -175,8 +176,8 @@ def _check_positions(config: PoolConfig, candidates: Sequence[_Candidate]) -> No
 def _rows(candidates: Sequence[_Candidate]) -> PoolRows:
     return PoolRows(
         image_ids=tuple(c.image_id for c in candidates),
-        study_ids=tuple(c.study.study_id for c in candidates),
-        patient_ids=tuple(c.study.patient_id for c in candidates),
+        study_ids=tuple(c.study_id for c in candidates),
+        patient_ids=tuple(c.patient_id for c in candidates),
         positions=tuple(views_name([view.position for view in c.views]) for c in candidates),
         locators=tuple(_portable(c.views[0].locator) for c in candidates),
     )

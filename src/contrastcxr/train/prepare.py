@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -16,6 +17,7 @@ from contrastcxr.data.authors import label_reading
 from contrastcxr.data.batch import Batch, choose_views
 from contrastcxr.data.identity import view_key
 from contrastcxr.data.pixels import PictureOf, original
+from contrastcxr.data.prepared.packed import made_of, some_of
 from contrastcxr.data.prepared.picture_cache import PictureCache, find_pictures
 from contrastcxr.data.sources import open_source
 from contrastcxr.data.targets import Uncertain
@@ -28,11 +30,11 @@ from contrastcxr.models.system import ReportSystem
 from contrastcxr.text.tokenizer import Tokenizer
 from contrastcxr.train.asked import Asked
 from contrastcxr.train.data import (
+    ChosenViews,
     FromCache,
     FromPixels,
     StudySamples,
     Target,
-    chosen_views,
     data_name,
     loader,
     reading_of,
@@ -54,10 +56,10 @@ EVALUATION_BATCH = 32
 class Split:
     """Studies of one split with what is learnt of them."""
 
-    studies: tuple[Study, ...]
+    studies: Sequence[Study]
     reports: tuple[str, ...]
-    truths: tuple[tuple[Finding, ...], ...]
-    targets: tuple[Target, ...]
+    truths: Sequence[tuple[Finding, ...]]
+    targets: Sequence[Target]
 
     def __len__(self) -> int:
         return len(self.studies)
@@ -68,6 +70,7 @@ class Prepared:
     """A system before training and the data it will see.
 
     Attributes:
+        asked: what the decoder gets beside reports.
         cache: features of all views; None when the encoder is trained and pictures are read at every step.
         pictures: prepared pictures of all views, read at every step in place of the files.
         library: of a decoder that retrieves.
@@ -77,6 +80,7 @@ class Prepared:
 
     config: SystemConfig
     tokenizer: Tokenizer
+    asked: Asked
     labels: tuple[str, ...]
     preprocess: Preprocess
     system: ReportSystem
@@ -132,12 +136,13 @@ def prepare(config: SystemConfig, *, cache: Path, say: Say) -> Prepared:
     train, validation = (_studies(config, split, cache=cache, say=say) for split in ("train", "validation"))
     features, pictures, unreadable = None, None, list[Unreadable]()
     if not config.encoder.trainable:
-        features, unreadable = _features([*train, *validation], config, encoder, preprocess, cache, say)
+        features, unreadable = _features((train, validation), config, encoder, preprocess, cache, say)
         train, validation = (_readable(part, features, config) for part in (train, validation))
     else:
-        pictures = _pictures([*train, *validation], config, preprocess, cache, say)
+        pictures = _pictures((train, validation), config, preprocess, cache, say)
     start = None if config.train.init_from is None else load_checkpoint(config.train.init_from)
-    tokenizer = make_tokenizer(config, train) if start is None else start.tokenizer
+    asked = Asked.by(config.decoder, train)
+    tokenizer = make_tokenizer(config, train, asked) if start is None else start.tokenizer
     labels = head_labels(config)
     here = EncodedFeatures(encoder, preprocess, pictures or original)
     pool = _pool(config, train, here if features is None else CachedFeatures(features))
@@ -150,6 +155,7 @@ def prepare(config: SystemConfig, *, cache: Path, say: Say) -> Prepared:
         patch_pool=pool.patches.pool if pool and pool.patches else None,
         marks=Marks.of(tokenizer),
         library=library,
+        terms=asked.terms,
         seed=config.train.seed,
     )
     if start is not None:
@@ -162,8 +168,9 @@ def prepare(config: SystemConfig, *, cache: Path, say: Say) -> Prepared:
         labels=labels,
         preprocess=preprocess,
         system=system,
-        train=_split(train, config, tokenizer, labels, uncertain=_uncertain(config)),
-        validation=_split(validation, config, tokenizer, labels),
+        asked=asked,
+        train=_split(train, config, tokenizer, labels, asked, uncertain=_uncertain(config)),
+        validation=_split(validation, config, tokenizer, labels, asked),
         pool=pool,
         cache=features,
         pictures=pictures,
@@ -174,7 +181,7 @@ def prepare(config: SystemConfig, *, cache: Path, say: Say) -> Prepared:
     )
 
 
-def _studies(config: SystemConfig, split: str, *, cache: Path, say: Say) -> list[Study]:
+def _studies(config: SystemConfig, split: str, *, cache: Path, say: Say) -> Sequence[Study]:
     name = data_name(config.data, split=split)
     studies = studies_of(name, root=cache, say=say)
     if not studies:
@@ -184,14 +191,19 @@ def _studies(config: SystemConfig, split: str, *, cache: Path, say: Say) -> list
         return studies
     # A seeded draw: the first ones of a table may be of one patient or one year.
     order = torch.randperm(len(studies), generator=torch.Generator().manual_seed(config.data.seed))
-    return [studies[i] for i in sorted(order[:limit].tolist())]
+    return some_of(studies, sorted(order[:limit].tolist()))
 
 
 def _features(
-    studies: Sequence[Study], config: SystemConfig, encoder: Encoder, preprocess: Preprocess, root: Path, say: Say
+    parts: Sequence[Sequence[Study]],
+    config: SystemConfig,
+    encoder: Encoder,
+    preprocess: Preprocess,
+    root: Path,
+    say: Say,
 ) -> tuple[FeatureCache, list[Unreadable]]:
     return encode_views(
-        chosen_views(studies, max_views=config.data.max_views),
+        ChosenViews(parts, config.data.max_views),
         encoder=encoder,
         preprocess=preprocess,
         root=root,
@@ -201,17 +213,19 @@ def _features(
 
 
 def _pictures(
-    studies: Sequence[Study], config: SystemConfig, preprocess: Preprocess, root: Path, say: Say
+    parts: Sequence[Sequence[Study]], config: SystemConfig, preprocess: Preprocess, root: Path, say: Say
 ) -> PictureCache | None:
     side = preprocess.train_side if config.image.augment else preprocess.size
-    found = find_pictures(root, chosen_views(studies, max_views=config.data.max_views), side=side)
+    found = find_pictures(root, ChosenViews(parts, config.data.max_views), side=side)
     say("pixels: read from their files at every step" if found is None else f"pixels: {found.name}")
     return found
 
 
-def _readable(studies: Sequence[Study], cache: FeatureCache, config: SystemConfig) -> list[Study]:
+def _readable(studies: Sequence[Study], cache: FeatureCache, config: SystemConfig) -> Sequence[Study]:
     """The studies all of whose views are in the cache."""
-    return [s for s in studies if all(_cached(s.views[i], cache) for i in choose_views(s, config.data.max_views))]
+    views = config.data.max_views
+    whole = [n for n, s in enumerate(studies) if all(_cached(s.views[i], cache) for i in choose_views(s, views))]
+    return some_of(studies, whole)
 
 
 def _cached(view: View, cache: FeatureCache) -> bool:
@@ -221,9 +235,9 @@ def _cached(view: View, cache: FeatureCache) -> bool:
         return False
 
 
-def make_tokenizer(config: SystemConfig, studies: Sequence[Study]) -> Tokenizer:
+def make_tokenizer(config: SystemConfig, studies: Sequence[Study], asked: Asked) -> Tokenizer:
     """The vocabulary of the training reports, cut to `text.max_words`."""
-    texts = [_text(study, config) for study in studies] + Asked.by(config.decoder).texts(studies)
+    texts = [_text(study, config) for study in studies] + asked.texts(studies)
     tokenizer = Tokenizer.train(texts, min_count=config.text.min_count)
     words = list(tokenizer)
     return tokenizer if config.text.max_words is None else Tokenizer(words[: config.text.max_words])
@@ -243,27 +257,36 @@ def _split(
     config: SystemConfig,
     tokenizer: Tokenizer,
     labels: Sequence[str],
+    asked: Asked,
     *,
     uncertain: Uncertain = "ignore",
 ) -> Split:
-    reports = [_text(study, config) for study in studies]
-    asked = Asked.by(config.decoder)
+    target = partial(_target, config=config, tokenizer=tokenizer, labels=labels, asked=asked, uncertain=uncertain)
     return Split(
-        studies=tuple(studies),
-        reports=tuple(reports),
-        truths=tuple(_truth(study, config) for study in studies),
-        targets=tuple(
-            target_of(
-                s,
-                written=text,
-                tokenizer=tokenizer,
-                max_tokens=config.text.max_tokens,
-                labels=labels,
-                uncertain=uncertain,
-                asked=asked,
-            )
-            for s, text in zip(studies, reports, strict=True)
-        ),
+        studies=studies,
+        reports=tuple(_text(study, config) for study in studies),
+        truths=made_of(studies, partial(_truth, config=config)),
+        targets=made_of(studies, target),
+    )
+
+
+def _target(
+    study: Study,
+    *,
+    config: SystemConfig,
+    tokenizer: Tokenizer,
+    labels: Sequence[str],
+    asked: Asked,
+    uncertain: Uncertain,
+) -> Target:
+    return target_of(
+        study,
+        written=_text(study, config),
+        tokenizer=tokenizer,
+        max_tokens=config.text.max_tokens,
+        labels=labels,
+        uncertain=uncertain,
+        asked=asked,
     )
 
 

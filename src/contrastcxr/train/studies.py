@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from functools import cache
 from importlib import resources
 from importlib.resources.abc import Traversable
@@ -10,7 +11,8 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from contrastcxr.data.sources import load_studies
+from contrastcxr.data.prepared.packed import held_or_packed
+from contrastcxr.data.sources import load_studies, stream_studies
 from contrastcxr.files import atomic_write
 from contrastcxr.form import Study
 from contrastcxr.train.features import Say, silent
@@ -19,8 +21,8 @@ DRAWN = "phantom:"
 _STUDIES = TypeAdapter(list[Study])
 
 
-def studies_of(name: str, *, root: Path, say: Say = silent) -> list[Study]:
-    """The studies of a data name, as `load_studies` gives them.
+def studies_of(name: str, *, root: Path, say: Say = silent) -> Sequence[Study]:
+    """The studies of a data name, as `load_studies` gives them; very many of a data set are packed.
 
     Args:
         name: such as `phantom:standard/train?seed=0`.
@@ -28,7 +30,7 @@ def studies_of(name: str, *, root: Path, say: Say = silent) -> list[Study]:
         say: told when studies have to be drawn.
     """
     if not name.startswith(DRAWN):
-        return load_studies(name)
+        return _listed(name)
     path = root / "studies" / f"{_key(name)}.json"
     kept = _read(path)
     if kept is None:
@@ -37,6 +39,17 @@ def studies_of(name: str, *, root: Path, say: Say = silent) -> list[Study]:
         with atomic_write(path, mode="wb") as file:
             file.write(_STUDIES.dump_json(kept, by_alias=True))
     return kept
+
+
+def _listed(name: str) -> Sequence[Study]:
+    """The studies of a data set, gone through once.
+
+    Raises:
+        DatasetError: none of its images is there.
+    """
+    missing: list[str] = []
+    found = held_or_packed(stream_studies(name, on_missing=missing.append))
+    return found if found or not missing else load_studies(name)  # which says what is missing
 
 
 def _read(path: Path) -> list[Study] | None:
