@@ -276,8 +276,8 @@ def _target(
     config: SystemConfig,
     tokenizer: Tokenizer,
     labels: Sequence[str],
-    asked: Asked,
     uncertain: Uncertain,
+    asked: Asked,
 ) -> Target:
     return target_of(
         study,
