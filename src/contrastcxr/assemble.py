@@ -31,7 +31,7 @@ SENTENCE_DECODERS = ("hlstm", "hlstm_dual", "co_attention", "multi_attention", "
 EMBEDDING_DECODERS = ("transformer", "r2gen")
 """Decoders with a patch embedding of their own, unless the projection is one."""
 
-_NOT_OF_THE_MODULE = ("kind", "tags", "word_vectors", "library", "groups")
+_NOT_OF_THE_MODULE = ("kind", "tags", "min_tag_count", "word_vectors", "library", "groups")
 
 
 @dataclass(frozen=True)
@@ -205,9 +205,14 @@ def head_labels(config: SystemConfig) -> tuple[str, ...]:
     return label_set(config.finding_head.labels) if config.finding_head is not None else ()
 
 
-def tag_names(decoder: DecoderConfig) -> tuple[str, ...]:
-    """Tags that a decoder predicts, in the order of its outputs; empty for one that predicts none."""
-    return label_set(decoder.tags) if isinstance(decoder, CoAttentionConfig) else ()
+def tag_names(decoder: DecoderConfig, *, terms: Sequence[str] = ()) -> tuple[str, ...]:
+    """Tags that a decoder predicts, in the order of its outputs; empty for one that predicts none.
+
+    `terms` are the indexing terms of the training studies, for `tags: mesh`.
+    """
+    if not isinstance(decoder, CoAttentionConfig):
+        return ()
+    return tuple(terms) if decoder.tags == "mesh" else label_set(decoder.tags)
 
 
 def build_system(
@@ -220,6 +225,7 @@ def build_system(
     labels: Sequence[str] | None = None,
     marks: Marks | None = None,
     library: SentenceLibrary | None = None,
+    terms: Sequence[str] = (),
     seed: int = 0,
 ) -> ReportSystem:
     """A system as the configuration says, freshly initialised (the encoder keeps its weights).
@@ -233,6 +239,7 @@ def build_system(
         labels: of the finding head; those of `config.finding_head` unless a checkpoint says otherwise.
         marks: of the vocabulary; needed by decoders that plan sentences.
         library: sentences to choose from; needed by, and only by, decoders that retrieve.
+        terms: indexing terms that are tags; needed by `co_attention` with `tags: mesh`.
         seed: of the initialisation; the global generator is left as it was.
 
     Raises:
@@ -252,7 +259,7 @@ def build_system(
             projection=PatchProjection(
                 encoder.channels, config.width, config.projection.kind, stage_channels=encoder.stage_channels
             ),
-            decoder=_decoder(config, vocabulary=vocabulary, marks=marks, library=library),
+            decoder=_decoder(config, vocabulary=vocabulary, marks=marks, library=library, terms=terms),
             finding_head=_finding_head(config, labels),
             contrast=_contrast(config),
             pool=pool,
@@ -262,7 +269,12 @@ def build_system(
 
 
 def _decoder(
-    config: SystemConfig, *, vocabulary: int, marks: Marks | None, library: SentenceLibrary | None
+    config: SystemConfig,
+    *,
+    vocabulary: int,
+    marks: Marks | None,
+    library: SentenceLibrary | None,
+    terms: Sequence[str],
 ) -> ReportDecoder:
     part = config.decoder
     options = {
@@ -275,7 +287,7 @@ def _decoder(
     if part.kind in SENTENCE_DECODERS:
         options |= _sentence_marks(part.kind, marks)
     if isinstance(part, CoAttentionConfig):
-        options["tags"] = len(tag_names(part))
+        options["tags"] = len(tag_names(part, terms=terms))
     if (library is None) == isinstance(part, CvseConfig):
         raise IncompatibleError(f"decoder.kind {part.kind}: a sentence library goes with cvse, and only with it")
     if library is not None:

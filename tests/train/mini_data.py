@@ -28,6 +28,7 @@ def mini_study(index: int, *, split: str) -> Study:
         author=Author(kind="rule", name="phantom truth"),
         report=Report(findings=ABNORMAL if sick else NORMAL),
         findings=(finding,),
+        provenance={"mesh": ["Pleural Effusion/left/small", "Cicatrix/lung"] if sick else ["normal"]},
     )
     view = View(view_id=f"{study_id}-0", pixels=pixels, position="PA" if index % 3 else "AP", width=64, height=64)
     return Study(study_id=study_id, patient_id=f"p{index // 2}", views=(view,), readings=(reading,), split=split)

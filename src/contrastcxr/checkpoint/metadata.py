@@ -33,7 +33,7 @@ _METADATA = (
     "pool",
     "record",
 )
-_OPTIONAL_METADATA = ("patch_pool", "library", "quality")
+_OPTIONAL_METADATA = ("patch_pool", "library", "terms", "quality")
 
 
 def _portable(config: SystemConfig) -> dict[str, Any]:
@@ -61,6 +61,8 @@ def to_metadata(checkpoint: Checkpoint) -> dict[str, str]:
         values["patch_pool"] = checkpoint.patch_pool
     if checkpoint.library is not None:
         values["library"] = checkpoint.library
+    if checkpoint.terms:
+        values["terms"] = list(checkpoint.terms)
     if checkpoint.quality is not None:
         values["quality"] = checkpoint.quality.metadata()
     plain = {key: json.dumps(value, sort_keys=True, ensure_ascii=False) for key, value in values.items()}
@@ -96,6 +98,7 @@ def from_metadata(metadata: Mapping[str, str], state: Mapping[str, Tensor], path
         pool=part("pool", _maybe_mapping),
         patch_pool=part("patch_pool", _maybe_mapping),
         library=part("library", _maybe_mapping),
+        terms=part("terms", lambda names: _labels(names or [])),
         record=part("record", dict),
         where=str(path),
         quality=_quality(said.get("quality"), state, path),

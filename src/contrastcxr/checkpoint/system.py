@@ -58,6 +58,7 @@ class Checkpoint:
         pool: `NormalityPool.metadata()`, without Contrastive Attention None.
         patch_pool: the same of the pool of patches; None unless patches are compared.
         library: `SentenceLibrary.metadata()` of a decoder that retrieves; None of any other.
+        terms: indexing terms that are tags, of a decoder that predicts them.
         record: what the training run says of itself (versions, data fingerprint, scores); free form.
         quality: what its training pictures look like; None in files that do not hold it.
         where: what it is called in messages, its file where it has one.
@@ -74,6 +75,7 @@ class Checkpoint:
     pool: Mapping[str, Any] | None = None
     patch_pool: Mapping[str, Any] | None = None
     library: Mapping[str, Any] | None = None
+    terms: tuple[str, ...] = ()
     record: Mapping[str, Any] = field(default_factory=dict)
     quality: QualityReference | None = None
     where: str = "the checkpoint"
@@ -131,6 +133,7 @@ class Checkpoint:
             labels=self.labels,
             marks=Marks.of(self.tokenizer),
             library=self._library(),
+            terms=self.terms,
             encoder=encoder,
             pool=self._rebuilt(self.pool, POOL_KEY),
             patch_pool=self._rebuilt(self.patch_pool, PATCH_POOL_KEY),

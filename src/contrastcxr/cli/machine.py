@@ -24,6 +24,7 @@ EXTRAS = {
     "hf": ("transformers",),
     "radgraph": ("radgraph",),
     "parquet": ("pyarrow",),
+    "attributes": ("gensim",),
     "metrics": ("pycocoevalcap", "scikit-learn", "matplotlib"),
 }
 """The extras of pyproject.toml that a user chooses from."""

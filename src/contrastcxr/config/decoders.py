@@ -88,7 +88,10 @@ class CoAttentionConfig(_Hierarchical):
     """Attention over patches and predicted tags (Jing 2018)."""
 
     kind: Literal["co_attention"] = "co_attention"
-    tags: Literal["phantom", "nih14", "chexpert"] = Field("chexpert", description="labels that serve as tags")
+    tags: Literal["phantom", "nih14", "chexpert", "mesh"] = Field(
+        "chexpert", description="labels that serve as tags; mesh: the indexing terms of the training studies"
+    )
+    min_tag_count: int = Field(5, ge=1, description="rarer indexing terms are no tags; for tags: mesh")
     kept_tags: int = Field(10, ge=1, description="tags that are attended to")
     tag_weight: float = Field(1.0, ge=0, description="of the tags' cross-entropy")
     coverage_weight: float = Field(1.0, ge=0, description="λ of doubly stochastic attention, patches and tags")

@@ -56,6 +56,16 @@ def _denied_by_silence(reading: Reading, label: str) -> bool:
     return label in listed or label in {to_chexpert(name) for name in listed}
 
 
+def indexing_terms(study: Study) -> set[str]:
+    """Return the headings that indexers gave the study, in lower case, without their qualifiers.
+
+    `Pleural Effusion/left/small` is `pleural effusion`. Data readers put the terms into the `mesh` of a reading's
+    provenance.
+    """
+    terms = (term for reading in study.readings for term in reading.provenance.get("mesh", ()))
+    return {" ".join(str(term).partition("/")[0].lower().split()) for term in terms}
+
+
 def tag_targets(study: Study, tags: Sequence[str]) -> Tensor:
     """Return `[L]`, 1 for each tag that the study is known to have, else 0."""
     targets, known = finding_targets(study, tags)

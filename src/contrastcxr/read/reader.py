@@ -147,7 +147,7 @@ class Reader:
             checkpoint.preprocess,
             settings=settings or config.generate,
             labels=checkpoint.labels or None,
-            tags=tag_names(config.decoder),
+            tags=tag_names(config.decoder, terms=checkpoint.terms),
             thresholds=checkpoint.thresholds,
             parse=parse if writes_grammar(config) else None,
             author=Author(kind="model", name=config.name, version=contrastcxr_version),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from contrastcxr.assemble import tag_names
@@ -15,7 +17,7 @@ from contrastcxr.config import (
     HlstmDualConfig,
     MultiAttentionConfig,
 )
-from contrastcxr.data.targets import abnormal_sentences, indication_ids, tag_targets
+from contrastcxr.data.targets import abnormal_sentences, indexing_terms, indication_ids, tag_targets
 from contrastcxr.errors import DatasetError
 from contrastcxr.form import Study
 from contrastcxr.text.labeler import Labeler
@@ -40,19 +42,26 @@ class Asked:
 
     Attributes:
         tags: names of the tags it predicts.
+        terms: those of them that are indexing terms of the training studies.
         indication: whether it reads the indication.
         labeler: says which sentences are abnormal, for a decoder that has to know.
     """
 
     tags: tuple[str, ...] = ()
+    terms: tuple[str, ...] = ()
     indication: bool = False
     labeler: Labeler | None = None
 
     @classmethod
-    def by(cls, decoder: DecoderConfig) -> Asked:
-        """What this decoder asks for."""
+    def by(cls, decoder: DecoderConfig, studies: Sequence[Study]) -> Asked:
+        """What this decoder asks for, of training studies that know which indexing terms there are.
+
+        Raises:
+            DatasetError: tags are indexing terms, and no study has one often enough.
+        """
         if isinstance(decoder, CoAttentionConfig):
-            return cls(tags=tag_names(decoder))
+            terms = _frequent_terms(studies, decoder.min_tag_count) if decoder.tags == "mesh" else ()
+            return cls(tags=tag_names(decoder, terms=terms), terms=terms)
         if isinstance(decoder, MultiAttentionConfig):
             return cls(indication=decoder.background == "indication")
         return cls(labeler=Labeler() if isinstance(decoder, HlstmDualConfig | CvseConfig) else None)
@@ -68,12 +77,29 @@ class Asked:
         return Further(
             indication_ids=indication_ids(study, tokenizer) if self.indication else None,
             abnormal=abnormal_sentences(token_ids, tokenizer, self.labeler) if self.labeler else None,
-            tags=tag_targets(study, self.tags) if self.tags else None,
+            tags=self._tags(study),
         )
+
+    def _tags(self, study: Study) -> Tensor | None:
+        if self.terms:
+            own = indexing_terms(study)
+            return torch.tensor([float(term in own) for term in self.terms])
+        return tag_targets(study, self.tags) if self.tags else None
 
     def texts(self, studies: Sequence[Study]) -> list[str]:
         """Texts beside the reports whose words the vocabulary needs."""
         return [study.indication for study in studies if study.indication] if self.indication else []
+
+
+def _frequent_terms(studies: Sequence[Study], at_least: int) -> tuple[str, ...]:
+    counts = Counter(term for study in studies for term in indexing_terms(study))
+    terms = tuple(sorted(term for term, count in counts.items() if count >= at_least))
+    if not terms:
+        raise DatasetError(
+            f"decoder.tags mesh: no indexing term stands with {at_least} training studies; choose data with MeSH "
+            "terms (docs/data.md), or labels for tags"
+        )
+    return terms
 
 
 def _check_indication(study: Study) -> None:

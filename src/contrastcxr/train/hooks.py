@@ -72,6 +72,7 @@ class KeepBest:
             pool=prepared.pool.pool.metadata() if prepared.pool else None,
             patch_pool=prepared.pool.patches.pool.metadata() if prepared.pool and prepared.pool.patches else None,
             library=prepared.library.metadata() if prepared.library else None,
+            terms=prepared.asked.terms,
             record={"best": dict(best), "seed": prepared.config.train.seed},
         )
         save_checkpoint(self.folder / CHECKPOINT_FILE, made, dtype=prepared.config.train.checkpoint_dtype)
