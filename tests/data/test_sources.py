@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -109,3 +110,12 @@ def test_opening_sources_waits_for_no_heavy_library() -> None:
         "import contrastcxr.data, sys; print(sorted({'torch', 'scipy', 'pydicom', 'pandas'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
+
+
+def test_a_manifests_split_is_what_its_rows_state(tmp_path: Path) -> None:
+    rows = [
+        {"study_id": str(n), "image": "a.png", "split": s} for n, s in enumerate(("train", "validation", "train"))
+    ]
+    (tmp_path / "m.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    name = f"manifest:{tmp_path / 'm.jsonl'}/train?images=any"
+    assert [study.study_id for study in load_studies(name)] == ["0", "2"]
