@@ -100,13 +100,18 @@ def begin(*, quiet: bool = False, as_json: bool = False, verbose: bool = False, 
     return joined
 
 
+_SHORT = 24
+"""Characters up to which a column of a table is never folded."""
+
+
 def table(rows: Sequence[Mapping[str, object]]) -> str:
-    """Return rows of equal keys as a table as wide as the terminal."""
+    """Return rows of equal keys as a table as wide as the terminal; names stay whole, long texts are folded."""
     from rich.table import Table
 
     made = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     for name in rows[0] if rows else ():
-        made.add_column(name, overflow="fold")
+        short = all(len(str(row[name])) <= _SHORT for row in rows)
+        made.add_column(name, overflow="fold", no_wrap=short)
     for row in rows:
         made.add_row(*(escape_markup(str(value)) for value in row.values()))
     return render(made)
