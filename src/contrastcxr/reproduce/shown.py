@@ -39,6 +39,8 @@ def meaning(found: SideBySide) -> list[str]:
         f"Measured: mean over the recorded seeds ({those}) with a 95% bootstrap interval over patients. Change: "
         f"compared minus {found.plain}, paired on the same patients and seeds; p by approximate randomisation, "
         f"Holm over {tested}.",
+        "Intervals and p say what other patients would change, not what another seed would: a change smaller than "
+        "the spread over seeds (docs/results.md) is no finding, however small its p.",
         *found.notes,
         *(f"signature: {signature}" for signature in found.signatures),
     ]
