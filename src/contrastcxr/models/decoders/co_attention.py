@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -10,16 +10,15 @@ from torch import Tensor, nn
 from contrastcxr.errors import IncompatibleError
 from contrastcxr.models.blocks.additive_attention import AdditiveAttention
 from contrastcxr.models.decoders.base import Targets, Taught
-from contrastcxr.models.decoders.hierarchical import HierarchicalDecoder, Plan, StopGate
+from contrastcxr.models.decoders.hierarchical import LookingDecoder, Plan, StopGate, forced, taught_plan
 from contrastcxr.models.decoders.word_lstm import WordLstm
 from contrastcxr.models.features import VisualFeatures
 
 
-class CoAttentionDecoder(HierarchicalDecoder):
+class CoAttentionDecoder(LookingDecoder):
     """Topics from what is looked at in the picture and among the ten most probable tags.
 
-    Tags: `softmax(W v̂)` over L tags; `a_m` are the embeddings of the most probable ones.
-        `v_s = attn(h_{s-1}; V)`,
+    Tags: `softmax(W v̂)` over L tags; `a_m` are the embeddings of the most probable ones. `v_s = attn(h_{s-1}; V)`,
     `u_s = attn(h_{s-1}; {a_m})` with weights of its own, `ctx_s = W [v_s; u_s]`, `h_s = LSTM(ctx_s)`,
     `t_s = tanh(W_h h_s + W_ctx ctx_s)`; stop is `StopGate`. The word LSTM is fed the topic, BOS, words. In
     training both attentions are kept doubly stochastic over the sentences (`losses.taught`).
@@ -81,17 +80,24 @@ class CoAttentionDecoder(HierarchicalDecoder):
         kept = tags.topk(self.kept_tags, dim=-1).indices  # [B, M]
         patches = self.patch_attention.attendable(features)
         named = self.tag_attention.over(self.tag_embedding(kept), torch.ones_like(kept, dtype=torch.bool))
-        hidden = features.pooled.new_zeros(features.studies, self.hidden)
-        cell, trace = hidden, _Trace([], [], [], [])
-        for _ in range(sentences):
-            before = hidden
+        tag_attention: list[Tensor] = []
+
+        def look(before: Tensor) -> tuple[Tensor, Tensor]:
             seen, at_patches = self.patch_attention(before, patches)
             meant, at_tags = self.tag_attention(before, named)
-            context = self.context(torch.cat([seen, meant], dim=-1))
-            hidden, cell = self.sentence_lstm(context, (hidden, cell))
-            topic = torch.tanh(self.topic_of_hidden(hidden) + self.topic_of_context(context))
-            trace.add(topic, self.stop(before, hidden), at_patches, at_tags)
-        return trace.plan(tags, kept)
+            tag_attention.append(at_tags)
+            return self.context(torch.cat([seen, meant], dim=-1)), at_patches
+
+        plan = self.by_looking(
+            features,
+            sentences,
+            look=look,
+            topic=lambda hidden, context: torch.tanh(
+                self.topic_of_hidden(hidden) + self.topic_of_context(context)
+            ),
+        )
+        shown = {"tags": tags, "kept_tags": kept, "tag_attention": torch.stack(tag_attention, dim=1)}
+        return replace(plan, extra=shown)
 
     def teach(self, features: VisualFeatures, targets: Targets) -> Taught:
         """As every hierarchical decoder, and the tags, and how much attention everything got.
@@ -104,48 +110,16 @@ class CoAttentionDecoder(HierarchicalDecoder):
                 "co_attention without tags: it learns tags beside the words; set decoder.tags to labels that the "
                 "data has"
             )
-        told = self.split(targets)
-        plan = self.plan(features, int(told.place.max()) + 1 if len(told.place) else 1)
-        log_probs = self.words(plan.told(told.study, told.place), told.token_ids)
-        stop = (plan.stop[told.study, told.place], told.last.to(plan.stop.dtype))
+        told, plan = self.planned(features, targets)
         written = torch.zeros_like(plan.stop)
         written[told.study, told.place] = 1.0
         assert plan.attention is not None  # made by `plan`
         over_tags = torch.einsum("bsm,bs->bm", plan.extra["tag_attention"], written)
-        return Taught(
-            log_probs=log_probs[told.mask],
-            words=told.token_ids[:, 1:][told.mask],
-            study=told.study_of_words,
-            stop=stop,
+        return replace(
+            taught_plan(plan, told, forced(self.words, plan, told)),
             tags=(plan.extra["tags"], targets.tags / targets.tags.sum(dim=1, keepdim=True).clamp_min(1.0)),
             attention={
                 "patches": (torch.einsum("bsn,bs->bn", plan.attention, written), features.mask),
                 "tags": (over_tags, torch.ones_like(over_tags, dtype=torch.bool)),
             },
-        )
-
-
-@dataclass(frozen=True, eq=False)
-class _Trace:
-    """What each sentence gave, in lists of `[B, …]`."""
-
-    topics: list[Tensor]
-    stops: list[Tensor]
-    at_patches: list[Tensor]
-    at_tags: list[Tensor]
-
-    def add(self, topic: Tensor, stop: Tensor, at_patches: Tensor, at_tags: Tensor) -> None:
-        """One more sentence."""
-        self.topics.append(topic)
-        self.stops.append(stop)
-        self.at_patches.append(at_patches)
-        self.at_tags.append(at_tags)
-
-    def plan(self, tags: Tensor, kept: Tensor) -> Plan:
-        """The plan, with log-probabilities `tags [B, L]`, `kept_tags [B, M]` and `tag_attention [B, S, M]`."""
-        return Plan(
-            topics=torch.stack(self.topics, dim=1),
-            stop=torch.stack(self.stops, dim=1),
-            attention=torch.stack(self.at_patches, dim=1),
-            extra={"tags": tags, "kept_tags": kept, "tag_attention": torch.stack(self.at_tags, dim=1)},
         )

@@ -7,7 +7,7 @@ and the sentences of all studies are written together.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -17,6 +17,10 @@ from contrastcxr.models.blocks.sentences import SentenceTokens, join_sentences, 
 from contrastcxr.models.decoders.base import Generated, ReportDecoder, Search, Targets, Taught
 from contrastcxr.models.decoders.word_lstm import Told, WordLstm
 from contrastcxr.models.features import VisualFeatures
+
+Look = Callable[[Tensor], tuple[Tensor, Tensor]]
+Topic = Callable[[Tensor, Tensor], Tensor]
+Words = tuple[Tensor, Tensor, Tensor]
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,17 +80,14 @@ class HierarchicalDecoder(ReportDecoder):
         """The topics of the first `sentences` sentences."""
 
     def teach(self, features: VisualFeatures, targets: Targets) -> Taught:
-        """The words of each sentence, where to stop, and what else the plan says."""
+        """The words of each sentence, and where to stop."""
+        told, plan = self.planned(features, targets)
+        return taught_plan(plan, told, forced(self.words, plan, told))
+
+    def planned(self, features: VisualFeatures, targets: Targets) -> tuple[SentenceTokens, Plan]:
+        """The sentences of the reports, and the plan as far as they need it."""
         told = self.split(targets)
-        plan = self.plan(features, int(told.place.max()) + 1 if len(told.place) else 1)
-        log_probs = self.words(plan.told(told.study, told.place), told.token_ids)  # [K, T, V]
-        stop = (plan.stop[told.study, told.place], told.last.to(plan.stop.dtype))
-        return Taught(
-            log_probs=log_probs[told.mask],
-            words=told.token_ids[:, 1:][told.mask],
-            study=told.study_of_words,
-            stop=stop,
-        )
+        return told, self.plan(features, int(told.place.max()) + 1 if len(told.place) else 1)
 
     def split(self, targets: Targets) -> SentenceTokens:
         """The sentences of the reports."""
@@ -125,8 +126,12 @@ class HierarchicalDecoder(ReportDecoder):
 
     def sentences(self, plan: Plan, study: Tensor, place: Tensor, search: Search) -> Generated:
         """The words of the sentences at `place [K]` of `study [K]`."""
+        return self.written(self.words, plan, study, place, search)
+
+    def written(self, writer: WordLstm, plan: Plan, study: Tensor, place: Tensor, search: Search) -> Generated:
+        """What a writer makes of the sentences at `place [K]` of `study [K]`."""
         return search(
-            self.words,
+            writer,
             plan.told(study, place),
             end=self.sentence_end,
             max_tokens=self.max_words,
@@ -141,6 +146,51 @@ class HierarchicalDecoder(ReportDecoder):
         row = marked.nonzero().squeeze(1)
         ids[row, found.lengths[row]] = self.sentence_end
         return replace(found, token_ids=ids, lengths=found.lengths + marked.long())
+
+
+class LookingDecoder(HierarchicalDecoder):
+    """A sentence level that looks before each sentence: `h_s = LSTM(c_s)`, `c_s` being what it saw.
+
+    Attributes:
+        hidden: width of the sentence state.
+    """
+
+    hidden: int
+    sentence_lstm: nn.LSTMCell
+    stop: StopGate
+
+    def by_looking(self, features: VisualFeatures, sentences: int, look: Look, topic: Topic) -> Plan:
+        """Topics, stops and attention of `sentences` sentences, from `h_0 = c_0 = 0`.
+
+        Args:
+            features: say how many studies there are.
+            sentences: S.
+            look: `h_{s-1} [B, h]` to the context `[B, c]` and the attention over patches `[B, N]`.
+            topic: `h_s [B, h]` and the context to the topic `[B, e]`.
+        """
+        hidden = features.pooled.new_zeros(features.studies, self.hidden)
+        cell, topics, stops, attention = hidden, [], [], []
+        for _ in range(sentences):
+            before = hidden
+            context, weights = look(before)
+            hidden, cell = self.sentence_lstm(context, (hidden, cell))
+            topics.append(topic(hidden, context))
+            stops.append(self.stop(before, hidden))
+            attention.append(weights)
+        return Plan(torch.stack(topics, dim=1), torch.stack(stops, dim=1), torch.stack(attention, dim=1))
+
+
+def forced(writer: WordLstm, plan: Plan, told: SentenceTokens) -> Words:
+    """Words of sentences by teacher forcing: log-probabilities `[M, V]`, words `[M]`, their studies `[M]`."""
+    log_probs = writer(plan.told(told.study, told.place), told.token_ids)  # [K, T, V]
+    return log_probs[told.mask], told.token_ids[:, 1:][told.mask], told.study_of_words
+
+
+def taught_plan(plan: Plan, told: SentenceTokens, words: Words) -> Taught:
+    """What a plan says of the words of its sentences, and of where to stop."""
+    log_probs, chosen, study = words
+    stop = (plan.stop[told.study, told.place], told.last.to(plan.stop.dtype))
+    return Taught(log_probs=log_probs, words=chosen, study=study, stop=stop)
 
 
 def merged(parts: Sequence[tuple[Tensor, Generated]], *, rows: int, pad: int) -> Generated:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 
@@ -9,7 +12,16 @@ from contrastcxr.errors import IncompatibleError
 from contrastcxr.models.blocks.additive_attention import AdditiveAttention
 from contrastcxr.models.blocks.sentences import SentenceTokens
 from contrastcxr.models.decoders.base import Generated, Search, Targets, Taught
-from contrastcxr.models.decoders.hierarchical import HierarchicalDecoder, Plan, StopGate, merged
+from contrastcxr.models.decoders.hierarchical import (
+    HierarchicalDecoder,
+    LookingDecoder,
+    Plan,
+    StopGate,
+    Words,
+    forced,
+    merged,
+    taught_plan,
+)
 from contrastcxr.models.decoders.word_lstm import WordLstm
 from contrastcxr.models.features import VisualFeatures
 
@@ -80,7 +92,7 @@ class HlstmDecoder(HierarchicalDecoder):
         return regions.amax(dim=1)
 
 
-class DualHlstmDecoder(HierarchicalDecoder):
+class DualHlstmDecoder(LookingDecoder):
     """Two word LSTMs, one for normal and one for abnormal sentences; attention plans, a flag chooses the writer.
 
     `c_s = attn(h_{s-1}; V)`, `h_s = LSTM(c_s)`, `t_s = tanh(W_h h_s + W_c c_s)`, `p_abn = σ(w^T tanh(W t_s))`; the
@@ -136,22 +148,15 @@ class DualHlstmDecoder(HierarchicalDecoder):
     def plan(self, features: VisualFeatures, sentences: int) -> Plan:
         """Topics, each with its look at the patches and its flag."""
         seen = self.attention.attendable(features)
-        hidden = features.pooled.new_zeros(features.studies, self.hidden)
-        cell, topics, stops, attention = hidden, [], [], []
-        for _ in range(sentences):
-            before = hidden
-            context, weights = self.attention(before, seen)
-            hidden, cell = self.sentence_lstm(context, (hidden, cell))
-            topics.append(torch.tanh(self.topic_of_hidden(hidden) + self.topic_of_context(context)))
-            stops.append(self.stop(before, hidden))
-            attention.append(weights)
-        planned = torch.stack(topics, dim=1)  # [B, S, e]
-        return Plan(
-            topics=planned,
-            stop=torch.stack(stops, dim=1),
-            attention=torch.stack(attention, dim=1),
-            abnormal=self.abnormal(planned).squeeze(-1),
+        plan = self.by_looking(
+            features,
+            sentences,
+            look=lambda before: self.attention(before, seen),
+            topic=lambda hidden, context: torch.tanh(
+                self.topic_of_hidden(hidden) + self.topic_of_context(context)
+            ),
         )
+        return replace(plan, abnormal=self.abnormal(plan.topics).squeeze(-1))
 
     def teach(self, features: VisualFeatures, targets: Targets) -> Taught:
         """As every hierarchical decoder, and whether each sentence names an abnormality.
@@ -160,52 +165,36 @@ class DualHlstmDecoder(HierarchicalDecoder):
             IncompatibleError: nobody has said which sentences do.
         """
         flags = _flags(targets)
-        told = self.split(targets)
-        plan = self.plan(features, int(told.place.max()) + 1 if len(told.place) else 1)
+        told, plan = self.planned(features, targets)
         abnormal = flags[told.study, told.place]  # [K]
-        log_probs, words, study = self._routed(plan, told, abnormal)
-        assert plan.abnormal is not None  # made above
-        stop = plan.stop[told.study, told.place]
+        assert plan.abnormal is not None  # made by `plan`
         said = plan.abnormal[told.study, told.place]
-        return Taught(
-            log_probs=log_probs,
-            words=words,
-            study=study,
-            stop=(stop, told.last.to(stop.dtype)),
-            abnormal=(said, abnormal.to(said.dtype)),
-        )
+        taught = taught_plan(plan, told, self._routed(plan, told, abnormal))
+        return replace(taught, abnormal=(said, abnormal.to(said.dtype)))
 
-    def _routed(self, plan: Plan, told: SentenceTokens, abnormal: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The words of all sentences, each forced through the writer of its flag, and the study of each word."""
-        all_log_probs = [plan.topics.new_zeros(0, self.vocabulary)]  # a batch may be without a sentence
-        all_words, studies = [told.token_ids.new_zeros(0)], [told.study.new_zeros(0)]
-        for writer, rows in ((self.words, ~abnormal), (self.abnormal_words, abnormal)):
-            row = rows.nonzero().squeeze(1)
-            if len(row) == 0:
-                continue
-            part = told.select(row)
-            log_probs = writer(plan.told(part.study, part.place), part.token_ids)
-            all_log_probs.append(log_probs[part.mask])
-            all_words.append(part.token_ids[:, 1:][part.mask])
-            studies.append(part.study_of_words)
-        return torch.cat(all_log_probs), torch.cat(all_words), torch.cat(studies)
+    def _writers(self, abnormal: Tensor) -> Iterator[tuple[WordLstm, Tensor]]:
+        """Each writer with the rows that are its own, where `abnormal [K]` says whose each is."""
+        for writer, chosen in ((self.words, ~abnormal), (self.abnormal_words, abnormal)):
+            row = chosen.nonzero().squeeze(1)
+            if len(row):
+                yield writer, row
+
+    def _routed(self, plan: Plan, told: SentenceTokens, abnormal: Tensor) -> Words:
+        """The words of all sentences, each forced through the writer of its flag."""
+        nothing = plan.topics.new_zeros(0, self.vocabulary), told.token_ids.new_zeros(0), told.study.new_zeros(0)
+        # A batch may be without a sentence.
+        parts = [nothing, *(forced(writer, plan, told.select(row)) for writer, row in self._writers(abnormal))]
+        log_probs, words, study = zip(*parts, strict=True)
+        return torch.cat(log_probs), torch.cat(words), torch.cat(study)
 
     def sentences(self, plan: Plan, study: Tensor, place: Tensor, search: Search) -> Generated:
         """The words of each sentence from the writer that its flag chooses."""
         assert plan.abnormal is not None  # made by `plan`
         abnormal = torch.sigmoid(plan.abnormal[study, place]) > 0.5
-        parts = []
-        for writer, chosen in ((self.words, ~abnormal), (self.abnormal_words, abnormal)):
-            row = chosen.nonzero().squeeze(1)
-            if len(row):
-                found = search(
-                    writer,
-                    plan.told(study[row], place[row]),
-                    end=self.sentence_end,
-                    max_tokens=self.max_words,
-                    study=study[row],
-                )
-                parts.append((row, found))
+        parts = [
+            (row, self.written(writer, plan, study[row], place[row], search))
+            for writer, row in self._writers(abnormal)
+        ]
         return merged(parts, rows=len(study), pad=search.pad)
 
 

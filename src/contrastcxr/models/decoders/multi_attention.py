@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from contrastcxr.models.blocks.additive_attention import AdditiveAttention
-from contrastcxr.models.decoders.hierarchical import HierarchicalDecoder, Plan, StopGate
+from contrastcxr.models.decoders.hierarchical import LookingDecoder, Plan, StopGate
 from contrastcxr.models.decoders.word_lstm import WordLstm
 from contrastcxr.models.features import VisualFeatures, masked_mean
 
 
-class MultiAttentionDecoder(HierarchicalDecoder):
+class MultiAttentionDecoder(LookingDecoder):
     """Each topic from channels and places at once; the study's background shifts every word vector.
 
     The abstract of the original names the parts; the equations are ours. Channel:
@@ -71,24 +73,21 @@ class MultiAttentionDecoder(HierarchicalDecoder):
 
     def plan(self, features: VisualFeatures, sentences: int) -> Plan:
         """Topics, each with its look at the patches, and the shift of the words."""
-        hidden = features.pooled.new_zeros(features.studies, self.hidden)
-        cell, topics, stops, attention = hidden, [], [], []
         pooled = self.channel_of_pooled(features.pooled)
-        for _ in range(sentences):
-            before = hidden
+
+        def look(before: Tensor) -> tuple[Tensor, Tensor]:
             channel = torch.sigmoid(self.channel(torch.tanh(pooled + self.channel_of_hidden(before))))
             rows = features.patches * channel.unsqueeze(1)  # [B, N, d]
             context, weights = self.attention(before, self.attention.over(rows, features.mask))
-            hidden, cell = self.sentence_lstm(context, (hidden, cell))
-            topics.append(torch.tanh(self.topic(torch.cat([hidden, context], dim=-1))))
-            stops.append(self.stop(before, hidden))
-            attention.append(weights)
-        return Plan(
-            topics=torch.stack(topics, dim=1),
-            stop=torch.stack(stops, dim=1),
-            attention=torch.stack(attention, dim=1),
-            shift=self._shift(features),
+            return context, weights
+
+        plan = self.by_looking(
+            features,
+            sentences,
+            look=look,
+            topic=lambda hidden, context: torch.tanh(self.topic(torch.cat([hidden, context], dim=-1))),
         )
+        return replace(plan, shift=self._shift(features))
 
     def _shift(self, features: VisualFeatures) -> Tensor | None:
         if self.background is None or features.indication is None:
