@@ -21,13 +21,24 @@ SOME_FAILED = 1
 SHOWN = ("bleu_4", "rouge_l", "cider", "positive_f1", "auc_mean")
 
 
+Model = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="MODEL", help="A bundled name, a checkpoint or a run folder.", autocompletion=complete.models
+    ),
+]
+Metrics = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--metric",
+        metavar="NAME=PATH",
+        help="A learned score, weights here: bertscore=DIR[,layer=N], chexbert=DIR, radgraph=DIR|FILE.jsonl.",
+    ),
+]
+
+
 def evaluate(
-    model: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="MODEL", help="A bundled name, a checkpoint or a run folder.", autocompletion=complete.models
-        ),
-    ] = None,
+    model: Model = None,
     data: Annotated[
         str, typer.Option("--data", help="A data name, such as phantom:standard.", autocompletion=complete.sources)
     ] = ...,  # type: ignore[assignment]
@@ -47,14 +58,7 @@ def evaluate(
     baselines: Annotated[
         bool, typer.Option("--baselines/--no-baselines", help="Constant report, nearest neighbour and bounds.")
     ] = True,
-    metric: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--metric",
-            metavar="NAME=PATH",
-            help="A learned score, weights here: bertscore=DIR[,layer=N], chexbert=DIR, radgraph=DIR|FILE.jsonl.",
-        ),
-    ] = None,
+    metric: Metrics = None,
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="The first so many studies only.")] = None,
     cache: output.Cache = None,
     allow_pickle: output.AllowPickle = False,

@@ -74,10 +74,14 @@ def reproduce(
         return
     limits = Limits(test=limit, twins=limit, overrides=tuple(set_ or ()))
     failed = run_rows(task, chosen, places=places, limits=limits, say=said.say)
-    for row, reason in failed:
-        said.complain(f"failed: {row.stem}: {reason}")
     _print_table(said, task, places, _numbers(seeds))
     said.result(str(places.record(task, chosen[0]).parent))
+    _complain(said, failed)
+
+
+def _complain(said: output.Output, failed: Sequence[tuple[Row, str]]) -> None:
+    for row, reason in failed:
+        said.complain(f"failed: {row.stem}: {reason}")
     if failed:
         raise typer.Exit(SOME_FAILED)
 

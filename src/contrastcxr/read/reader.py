@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +18,13 @@ from torch import Tensor, nn
 from contrastcxr import __version__ as contrastcxr_version
 from contrastcxr.assemble import tag_names
 from contrastcxr.checkpoint import find_checkpoint, load_checkpoint
-from contrastcxr.data.batch import Batch, Sample, collate, prepare
-from contrastcxr.data.pixels import Picture, original
-from contrastcxr.data.quality.measures import GreyValues, Pictures, QualityReference, grey_values, thumbnails
+from contrastcxr.data.batch import Batch, Sample, collate
+from contrastcxr.data.quality.measures import Pictures, QualityReference, thumbnails
 from contrastcxr.data.targets import indication_ids
 from contrastcxr.data.transforms import Preprocess
 from contrastcxr.decode.search import GenerationSettings
 from contrastcxr.errors import IncompatibleError, UnknownNameError
-from contrastcxr.form import Author, Evidence, Reading, Report, Study, View
+from contrastcxr.form import Author, Evidence, Reading, Report, Study
 from contrastcxr.models.decoders import decoder_name
 from contrastcxr.models.decoders.cvse import CvseDecoder
 from contrastcxr.models.features import VisualFeatures
@@ -37,6 +36,7 @@ from contrastcxr.read.findings import Parse, disagreements, merge, not_assessed,
 from contrastcxr.read.plan import planned, predicted_tags
 from contrastcxr.read.provenance import describe, writes_grammar
 from contrastcxr.read.quality import length_flag, measure_flags, source_flags, view_flags
+from contrastcxr.read.samples import measured_sample, rows_of
 from contrastcxr.read.sentences import Sentence, ending_ids, sentences_of
 from contrastcxr.text.tokenizer import Tokenizer
 
@@ -178,7 +178,7 @@ class Reader:
         readings: list[Reading] = []
         for start in range(0, len(studies), self.batch_size):
             part = studies[start : start + self.batch_size]
-            prepared = [_prepared(study, self.preprocess, self.max_views) for study in part]
+            prepared = [measured_sample(study, self.preprocess, self.max_views) for study in part]
             batch = collate(
                 [self._told(study, sample) for study, (sample, _) in zip(part, prepared, strict=True)],
                 pad=self.tokenizer.special.pad,
@@ -204,7 +204,7 @@ class Reader:
         with _evaluating(self.system):
             for start in range(0, len(order), self.batch_size):
                 chosen = order[start : start + self.batch_size]
-                part = _rows(batch, chosen)
+                part = rows_of(batch, chosen)
                 answers = self._answers(part)
                 made = (
                     (self._reading(part, row, answer, evidence), answer.pooled)
@@ -329,21 +329,8 @@ class Reader:
         return reading.model_copy(update={"flags": flags, "report": indication})
 
 
-def _prepared(study: Study, preprocess: Preprocess, max_views: int) -> tuple[Sample, tuple[GreyValues, ...]]:
-    """The study as tensors, and the grey values of the views that are read, from their own pixels."""
-    greys: list[GreyValues] = []
-
-    def measured(view: View) -> Picture:
-        read = original(view)
-        greys.append(grey_values(read.pixels))
-        return read
-
-    sample = prepare(study, preprocess, max_views=max_views, picture_of=measured)
-    return sample, tuple(greys)
-
-
 def _thumbnails(batch: Batch, row: int) -> Tensor:
-    assert batch.images is not None  # made of pixels by `_prepared`
+    assert batch.images is not None  # made of pixels by `measured_sample`
     return thumbnails(batch.images[row, : len(batch.positions[row])])
 
 
@@ -371,22 +358,6 @@ def _labels(system: ReportSystem, wanted: Sequence[str] | None) -> tuple[str, ..
     if wanted is not None and system.finding_head is not None and tuple(wanted) != own:
         raise IncompatibleError(f"labels {tuple(wanted)} are not those of the finding head, {own}")
     return own
-
-
-def _rows(batch: Batch, index: Sequence[int]) -> Batch:
-    """The studies at `index`, padded to no more views than they have."""
-    views = max(len(batch.positions[i]) for i in index)
-    picked: dict[str, Any] = {}
-    for field in fields(batch):
-        value = getattr(batch, field.name)
-        if isinstance(value, Tensor):
-            picked[field.name] = value[torch.tensor(index, device=value.device)]
-        elif value:
-            picked[field.name] = tuple(value[i] for i in index)
-    for name in ("images", "features", "view_mask", "affines"):
-        if name in picked:
-            picked[name] = picked[name][:, :views]  # [B,V,…] -> [B,views,…]
-    return replace(batch, **picked)
 
 
 @contextmanager
