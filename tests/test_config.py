@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from contrastcxr.config import SystemConfig, load_config, parse_config
+from contrastcxr.config import SystemConfig, load_config, parse_config, without_folders
 from contrastcxr.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -118,3 +118,16 @@ def test_a_configuration_cannot_be_changed() -> None:
     with pytest.raises(ValueError, match="frozen"):
         read.width = 3  # type: ignore[misc]
     assert isinstance(read, SystemConfig)
+
+
+def test_a_configuration_without_folders_keeps_only_names_of_files() -> None:
+    values = {
+        **SMALL,
+        "encoder": {"name": "resnet50", "weights": "/home/me/weights/resnet50.safetensors"},
+        "train": {"init_from": "/home/me/runs/first/"},
+        "data": {"source": "nih14-cv", "root": "/home/me/nih14"},
+    }
+    kept = without_folders(parse_config(values, where="here").to_dict())
+    assert "/home" not in str(kept)
+    assert (kept["encoder"]["weights"], kept["train"]["init_from"]) == ("resnet50.safetensors", "first")
+    assert kept["train"]["seed"] == 0

@@ -12,6 +12,7 @@ import yaml
 
 import small_corpus
 from contrastcxr.cli.main import run
+from contrastcxr.config import without_folders
 from contrastcxr.errors import ConfigError, DatasetError, RequestError, UnknownNameError
 from contrastcxr.evaluate import Bootstrap
 from contrastcxr.metrics.bootstrap import Interval
@@ -19,7 +20,6 @@ from contrastcxr.metrics.table import StudyTable
 from contrastcxr.reproduce import Limits, Places, Record, Row, Task, find_plan, read_record, run_rows, task_of
 from contrastcxr.reproduce.estimate import expect, in_words
 from contrastcxr.reproduce.pooled import Comparison, Pooled, pool, sentence
-from contrastcxr.reproduce.record import without_folders
 from contrastcxr.reproduce.rows import recorded
 
 TINY = {

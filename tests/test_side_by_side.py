@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from contrastcxr.cli.main import run
-from contrastcxr.config import load_config
+from contrastcxr.config import load_config, without_folders
 from contrastcxr.errors import UnknownNameError
 from contrastcxr.metrics.scores import differences, seed_means
 from contrastcxr.metrics.significance import holm, randomisation_over_seeds, randomisation_p_values
@@ -28,6 +29,7 @@ from contrastcxr.reproduce import (
     side_by_side,
     task_of,
 )
+from contrastcxr.reproduce.record import read_record
 from contrastcxr.reproduce.rows import recorded
 from contrastcxr.reproduce.shown import markdown, table_rows
 
@@ -170,10 +172,22 @@ def test_only_the_seeds_that_are_asked_for_count(task: Task, places: Places) -> 
     assert lines(only, "nic", "normal")["rouge_l"].measured[0].seeds == (1,)
 
 
-def test_rows_of_another_experiment_count_where_the_plan_says_so(places: Places) -> None:
-    other = Task(plan(name="second"), Path(), "phantom:smoke", None)
+@pytest.fixture
+def settings(tmp_path: Path, places: Places) -> Path:
+    """The folder of the configurations that the rows were trained with, which their records hold."""
+    for file, kind in (("n.yaml", "nic"), ("h.yaml", "hlstm")):
+        (tmp_path / file).write_text(f"name: {kind}\ndecoder:\n  kind: {kind}\n")
+    for path in (places.results / "trial" / "phantom-smoke").glob("*.json"):
+        record = read_record(path)
+        config = load_config(tmp_path / ("n.yaml" if record.row.startswith("nic") else "h.yaml"))
+        replace(record, config=without_folders(config.to_dict())).write(path)
+    return tmp_path
+
+
+def test_rows_of_another_experiment_count_where_the_plan_says_so(places: Places, settings: Path) -> None:
+    other = Task(plan(name="second"), settings, "phantom:smoke", None)
     assert recorded(other, places) == []
-    sharing = Task(plan(name="second", also=("trial",)), Path(), "phantom:smoke", None)
+    sharing = Task(plan(name="second", also=("trial",)), settings, "phantom:smoke", None)
     assert len(recorded(sharing, places)) == 7
     (only,) = side_by_side(sharing, places, **QUICK)
     assert lines(only, "nic", "normal")["rouge_l"].change is not None
@@ -184,6 +198,12 @@ def test_rows_of_another_experiment_count_where_the_plan_says_so(places: Places)
         / "phantom-smoke"
         / "nic-none-seed0.json"
     )
+
+
+def test_rows_of_another_experiment_with_another_setting_do_not_count(places: Places, settings: Path) -> None:
+    (settings / "n.yaml").write_text("name: nic\ndecoder:\n  kind: nic\n  dropout: 0.1\n")
+    sharing = Task(plan(name="second", also=("trial",)), settings, "phantom:smoke", None)
+    assert [record.row for record in recorded(sharing, places)] == ["hlstm-none"]
 
 
 def test_settings_of_a_table_find_their_row_by_the_keys_of_the_plan(places: Places) -> None:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from torch import Tensor
 
 from contrastcxr.checkpoint.system import UNUSABLE, Checkpoint, SourceNote
-from contrastcxr.config import SystemConfig, parse_config, without_places
+from contrastcxr.config import parse_config, without_folders
 from contrastcxr.data.quality.measures import QualityReference
 from contrastcxr.data.transforms import Preprocess
 from contrastcxr.errors import CheckpointError, ConfigError
@@ -36,18 +36,11 @@ _METADATA = (
 _OPTIONAL_METADATA = ("patch_pool", "library", "terms", "quality")
 
 
-def _portable(config: SystemConfig) -> dict[str, Any]:
-    """The configuration without folders of a machine: a checkpoint travels and names no machine's place."""
-    values = config.to_dict()
-    start = config.train.init_from
-    train = {**values["train"], "init_from": None if start is None else Path(start).name}
-    return {**values, "data": without_places(values["data"]), "train": train}
-
-
 def to_metadata(checkpoint: Checkpoint) -> dict[str, str]:
     """All of a checkpoint but its weights, as strings of JSON."""
     values: dict[str, Any] = {
-        "config": _portable(checkpoint.config),
+        # A checkpoint travels and names no machine's place.
+        "config": without_folders(checkpoint.config.to_dict()),
         "vocabulary": checkpoint.tokenizer.to_dict(),
         "labels": list(checkpoint.labels),
         "preprocessing": checkpoint.preprocess.model_dump(mode="json"),

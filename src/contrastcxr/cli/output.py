@@ -100,8 +100,8 @@ def begin(*, quiet: bool = False, as_json: bool = False, verbose: bool = False, 
     return joined
 
 
-_SHORT = 24
-"""Characters up to which a column of a table is never folded."""
+_SHORT, _LEAST = 24, 14
+"""Characters up to which a column of a table is kept whole, and that any other column needs beside it."""
 
 
 def table(rows: Sequence[Mapping[str, object]]) -> str:
@@ -109,20 +109,28 @@ def table(rows: Sequence[Mapping[str, object]]) -> str:
     from rich.table import Table
 
     made = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for name in rows[0] if rows else ():
-        short = all(len(str(row[name])) <= _SHORT for row in rows)
-        made.add_column(name, overflow="fold", no_wrap=short)
+    names = list(rows[0]) if rows else []
+    widths = {name: max(len(name), *(len(str(row[name])) for row in rows)) for name in names}
+    whole = {name for name in names if widths[name] <= _SHORT}
+    room = _width() - sum(widths[name] + 2 for name in whole)
+    if room < _LEAST * (len(names) - len(whole)):  # kept whole they would push the others off the edge
+        whole = set()
+    for name in names:
+        made.add_column(name, overflow="fold", no_wrap=name in whole)
     for row in rows:
         made.add_row(*(escape_markup(str(value)) for value in row.values()))
     return render(made)
+
+
+def _width() -> int:
+    return min(shutil.get_terminal_size((110, 24)).columns, 140)
 
 
 def render(made: object) -> str:
     """Return something of rich as text, at most 140 characters wide."""
     from rich.console import Console
 
-    width = min(shutil.get_terminal_size((110, 24)).columns, 140)
-    console = Console(width=width, highlight=False, emoji=False)
+    console = Console(width=_width(), highlight=False, emoji=False)
     with console.capture() as captured:
         console.print(made)
     return captured.get().rstrip("\n")

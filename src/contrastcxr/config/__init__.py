@@ -29,6 +29,7 @@ from contrastcxr.config.parts import (
     SystemConfig,
     TextConfig,
     TrainConfig,
+    without_folders,
     without_places,
 )
 from contrastcxr.config.reading import load_config, parse_config
@@ -62,5 +63,6 @@ __all__ = [
     "VisualAttentionConfig",
     "load_config",
     "parse_config",
+    "without_folders",
     "without_places",
 ]

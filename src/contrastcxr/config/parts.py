@@ -38,6 +38,22 @@ def without_places(data: Mapping[str, Any]) -> dict[str, Any]:
     return {**data, "root": None, **({"options": options} if "options" in data else {})}
 
 
+def without_folders(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A whole configuration, as plain values, without folders of this machine: only names of files stay."""
+    encoder, train = config["encoder"], config.get("train", {})
+    start = {"init_from": _file_name(train["init_from"])} if train.get("init_from") else {}
+    return {
+        **config,
+        "data": without_places(config["data"]),
+        "encoder": {**encoder, "weights": _file_name(encoder["weights"])},
+        **({"train": {**train, **start}} if train else {}),
+    }
+
+
+def _file_name(path: str) -> str:
+    return path.replace("\\", "/").rstrip("/").rpartition("/")[2]
+
+
 class TextConfig(Part):
     """What of a report is written, and the words it is written with."""
 

@@ -121,11 +121,6 @@ class Task:
         return self.plan.data[self.data]
 
     @property
-    def experiments(self) -> tuple[str, ...]:
-        """Names of the experiments whose records count, this one first."""
-        return (self.plan.name, *self.plan.also)
-
-    @property
     def place(self) -> str:
         """The folder name of this data below the experiment's."""
         return self.data.replace(":", "-")

@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from contrastcxr.config import without_places
 from contrastcxr.errors import DatasetError
 from contrastcxr.files import atomic_write
 
@@ -77,12 +76,3 @@ def read_records(folder: Path) -> list[Record]:
     """All records of a folder, by row and seed."""
     found = [read_record(path) for path in sorted(folder.glob("*.json")) if not path.name.startswith(".")]
     return sorted(found, key=lambda record: (record.row, record.seed))
-
-
-def without_folders(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A configuration without the places of this machine: data root, and an encoder file's folder."""
-    cleaned = json.loads(json.dumps(config))
-    cleaned["data"] = without_places(cleaned["data"])
-    weights = str(cleaned["encoder"]["weights"])
-    cleaned["encoder"]["weights"] = weights.replace("\\", "/").rpartition("/")[2]
-    return dict(cleaned)

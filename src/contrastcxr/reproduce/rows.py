@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from contrastcxr.assemble import make_encoder, make_preprocess
-from contrastcxr.config import SystemConfig
+from contrastcxr.config import SystemConfig, parse_config, without_folders
 from contrastcxr.errors import ContrastCXRError
 from contrastcxr.evaluate.baselines import Eyes, baseline_answers
 from contrastcxr.evaluate.cached import Say
@@ -22,7 +22,7 @@ from contrastcxr.metrics.scores import Scores
 from contrastcxr.metrics.words import PLAIN
 from contrastcxr.read.reader import Reader
 from contrastcxr.reproduce.plan import BASELINES, Row, Task
-from contrastcxr.reproduce.record import Record, read_record, without_folders
+from contrastcxr.reproduce.record import Record, read_record
 from contrastcxr.reproduce.twins import twins_of
 from contrastcxr.train import run as train
 from contrastcxr.train.data import data_name
@@ -52,9 +52,15 @@ class Places:
         return self.folder(task) / f"{row.stem}.json"
 
     def found(self, task: Task, row: Row) -> Path | None:
-        """The row's record where it is: this experiment's, else that of one whose rows count too; or None."""
-        places = [self.results / name / task.place / f"{row.stem}.json" for name in task.experiments]
-        return next((path for path in places if path.is_file()), None)
+        """The row's record where it is: this experiment's, else that of one whose rows count too; or None.
+
+        A record of another experiment counts only if its configuration is the row's.
+        """
+        own = self.record(task, row)
+        if own.is_file():
+            return own
+        others = (self.results / name / task.place / own.name for name in task.plan.also)
+        return next((path for path in others if path.is_file() and _same_setting(path, task.config(row))), None)
 
     def table(self, task: Task, row: Row) -> Path:
         """The row's study table."""
@@ -63,6 +69,16 @@ class Places:
     def run(self, task: Task, row: Row) -> Path:
         """The row's run folder."""
         return self.runs / task.plan.name / task.place / row.stem
+
+
+def _same_setting(path: Path, config: SystemConfig) -> bool:
+    """Whether a record was made with this configuration, whatever the system was called.
+
+    Settings that came after the record have their default in it.
+    """
+    made = parse_config(read_record(path).config, where=str(path))
+    plain, wanted = (without_folders(each.to_dict()) for each in (made, config))
+    return {**plain, "name": ""} == {**wanted, "name": ""}
 
 
 @dataclass(frozen=True)
