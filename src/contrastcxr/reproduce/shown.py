@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from contrastcxr.metrics.sheet import ROWS
-from contrastcxr.reproduce.side_by_side import Change, Measured, SideBySide
+from contrastcxr.reproduce.side_by_side import SCORES, Change, Measured, SideBySide
 
 NOTHING = "–"
 
@@ -18,7 +18,7 @@ def table_rows(found: SideBySide) -> list[dict[str, str]]:
         {
             "decoder": line.system,
             "compared": line.contrast,
-            "score": ROWS.get(line.score or "", line.metric),
+            "score": ROWS.get(line.score or SCORES.get(line.metric, ("",))[0], line.metric),
             "published": f"{_printed(line.published[0], scale)} → {_printed(line.published[1], scale)}",
             "its change": _signed(line.published_change, scale),
             f"measured, {found.plain}": _measured(line.measured[0]),
