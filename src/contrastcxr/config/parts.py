@@ -154,6 +154,7 @@ class TrainConfig(Part):
 
     seed: int = 0
     batch_size: int = Field(32, ge=1, description="over all processes together")
+    group_by_length: bool = Field(False, description="batches of reports of similar length: less padding, faster")
     epochs: int = Field(20, ge=1)
     word_weight: float = Field(1.0, ge=0, description="of the words' loss; 0 trains on labels alone (MODELS §7)")
     init_from: str | None = Field(None, description="checkpoint whose weights and vocabulary the run starts from")

@@ -28,6 +28,8 @@ class EpochData(L.LightningDataModule):
     def __init__(self, prepared: Prepared) -> None:
         super().__init__()
         self.prepared = prepared
+        grouped = prepared.config.train.group_by_length
+        self.lengths = [len(target.token_ids) for target in prepared.train.targets] if grouped else None
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """The current epoch's batches."""
@@ -35,7 +37,11 @@ class EpochData(L.LightningDataModule):
         settings = self.prepared.config.train
         epoch = self.trainer.current_epoch
         whole = epoch_batches(
-            len(self.prepared.train), batch_size=settings.batch_size, seed=settings.seed, epoch=epoch
+            len(self.prepared.train),
+            batch_size=settings.batch_size,
+            seed=settings.seed,
+            epoch=epoch,
+            lengths=self.lengths,
         )
         share = Share(self.trainer.global_rank, self.trainer.world_size)
         return loader(
