@@ -1,4 +1,4 @@
-"""Writes docs/results.md, and the README's table between its markers, from the records of the first experiment.
+"""Writes docs/results.md from the records of all experiments, and the README's table from those of the first.
 
     python scripts/results_table.py                    # docs/results.md, and the README table on standard output
     python scripts/results_table.py --readme README.md # puts the table between the two markers of the README
@@ -19,12 +19,22 @@ from contrastcxr.reproduce.pooled import COMPARED, CONTROLS, PLAIN, Comparison, 
 
 ROOT = Path(__file__).resolve().parents[1]
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
-SYSTEMS, CONTRASTS = ("nic", "transformer"), ("none", "normal", "random", "zeros")
+FIRST, DECODERS = "first-experiment", "decoders"
 POOLS = {
     "none": "none",
     "normal": "normal images",
     "random": "random images (control)",
     "zeros": "zeros (control)",
+}
+PARTS = {
+    "none": "none",
+    "da": "no Aggregate Attention",
+    "n1": "1 repeat",
+    "n2": "2 repeats",
+    "n4": "4 repeats",
+    "normal": "6 repeats",
+    "n8": "8 repeats",
+    "n10": "10 repeats",
 }
 LABELS = {
     "positive_f1": "positive F1",
@@ -44,14 +54,14 @@ BASELINES = {
 
 def main() -> None:
     arguments = _arguments()
-    pools = [found for folder in _folders(arguments.results) if (found := pool(folder)) is not None]
-    if not pools:
+    first = _pools(arguments.results, FIRST)
+    if not first:
         raise SystemExit(
-            f"{arguments.results}: no records; run `contrastcxr reproduce contrastive-attention first`"
+            f"{arguments.results / FIRST}: no records; run `contrastcxr reproduce contrastive-attention first`"
         )
     with atomic_write(arguments.out) as file:
-        file.write(page(pools))
-    block = readme_table(pools)
+        file.write(page(first, _pools(arguments.results, DECODERS, FIRST)))
+    block = readme_table(first)
     if arguments.readme is None:
         print(block)
     else:
@@ -60,16 +70,22 @@ def main() -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--results", type=Path, default=ROOT / "results" / "first-experiment")
+    parser.add_argument("--results", type=Path, default=ROOT / "results")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "results.md")
     parser.add_argument("--readme", type=Path)
     return parser.parse_args()
 
 
-def _folders(results: Path) -> list[Path]:
-    """Phantoms first: they carry the claim's test."""
-    found = [folder for folder in results.glob("*") if folder.is_dir()] if results.is_dir() else []
-    return sorted(found, key=lambda folder: (not folder.name.startswith("phantom"), folder.name))
+def _pools(results: Path, *experiments: str) -> list[Pooled]:
+    """The records of the first experiment with those of the others, data by data.
+
+    Phantoms come first: they carry the claim's test.
+    """
+    own = results / experiments[0]
+    places = [folder.name for folder in own.glob("*") if folder.is_dir()] if own.is_dir() else []
+    places.sort(key=lambda name: (not name.startswith("phantom"), name))
+    found = (pool(*(results / name / place for name in experiments)) for place in places)
+    return [each for each in found if each is not None]
 
 
 def put(block: str, readme: Path) -> None:
@@ -88,8 +104,8 @@ def readme_table(pools: Sequence[Pooled]) -> str:
     shown = ("positive_f1", "auc_mean", "bleu_4")
     head = ["decoder", "pool compared with", *(f"{p.data} {LABELS[s]}" for p in pools for s in shown)]
     lines = [sentence(pools), "", _line(head), _line(["---", "---", *["---:"] * (len(head) - 2)])]
-    for system in SYSTEMS:
-        for contrast in CONTRASTS:
+    for system in dict.fromkeys(c.system for p in pools for c in p.comparisons):
+        for contrast in POOLS:
             cells = [_row_cell(p, f"{system}-{contrast}", s) for p in pools for s in shown]
             if any(cell != "–" for cell in cells):
                 lines.append(_line([system, POOLS[contrast], *cells]))
@@ -128,36 +144,48 @@ def _one_part(values: Sequence[str]) -> str:
     return f"{values[0][:end]}{{{', '.join(value[end:] for value in values)}}}"
 
 
-def page(pools: Sequence[Pooled]) -> str:
+def page(first: Sequence[Pooled], decoders: Sequence[Pooled] = ()) -> str:
     """`docs/results.md`."""
     parts = [
-        "# Results of the first experiment",
+        "# Results",
         "",
         "Written by `scripts/results_table.py` from the records in `results/`; do not edit by hand.",
-        "Does Contrastive Attention help, and is it the contrast that helps? Each decoder runs plain, with a pool",
+        "Does Contrastive Attention help, and is it the contrast that helps? A decoder runs plain, with a pool",
         "of normal images, and with two control pools of equal size. A gain that a control also has is width, not",
         "contrast.",
         "",
-        sentence(pools),
+        "## The first experiment",
+        "",
+        "Two decoders, both controls, three seeds.",
+        "",
+        sentence(first),
+        *(line for found in first for line in _data(found)),
     ]
-    for found in pools:
+    if decoders:
         parts += [
             "",
-            f"## {found.data}",
+            "## All decoders",
             "",
-            *_scores(found),
+            "Thirteen decoders without and with contrast; controls and further seeds where they stand. Published",
+            "and measured side by side, with p-values corrected for all tests: `results/decoders/*/table*.md`.",
             "",
-            *_differences(found),
-            *_claim(found),
-            *_cost(found),
+            sentence(decoders),
+            *(line for found in decoders for line in _data(found)),
         ]
     return "\n".join(parts).rstrip() + "\n"
+
+
+def _data(found: Pooled) -> list[str]:
+    """All of an experiment on one source of data."""
+    parts = [_scores(found), _differences(found), _repeats(found), _claim(found), _cost(found)]
+    return ["", f"### {found.data}", *(line for part in parts if part for line in ["", *part])]
 
 
 def _scores(found: Pooled) -> list[str]:
     """Every row's main scores, the baselines first."""
     columns = list(LABELS)
-    rows = {**BASELINES, **{f"{s}-{c}": f"{s}, {POOLS[c]}" for s in SYSTEMS for c in CONTRASTS}}
+    named = {f"{c.system}-{k}": f"{c.system}, {name}" for c in found.comparisons for k, name in POOLS.items()}
+    rows = {**BASELINES, **named}
     lines = [_line(["", *(LABELS[c] for c in columns)]), _line(["---", *["---:"] * len(columns)])]
     lines += [
         _line([title, *(_row_cell(found, name, c) for c in columns)])
@@ -171,13 +199,19 @@ def _scores(found: Pooled) -> list[str]:
 def _differences(found: Pooled) -> list[str]:
     """What the pool of normals changes, by paired bootstrap."""
     lines = ["Contrast with the pool of normals minus the other row, 95% interval of the paired bootstrap:", ""]
-    lines += [_line(["decoder", "minus", *(LABELS[s] for s in COMPARED)]), _line(["---", "---", *["---:"] * 5])]
+    lines += [_line(["decoder", "minus", *(LABELS[s] for s in COMPARED)])]
+    lines += [_line(["---", "---", *["---:"] * len(COMPARED)])]
     for comparison in found.comparisons:
         for other in (PLAIN, *CONTROLS):
             if other in comparison.over:
                 cells = [_change(comparison.over[other].get(s)) for s in COMPARED]
                 lines.append(_line([comparison.system, POOLS[other], *cells]))
-    return [*lines, "", *(f"- {_conclusion(comparison)}" for comparison in found.comparisons)]
+    tests = sum(len(comparison.over.get(PLAIN, ())) for comparison in found.comparisons)
+    chance = (
+        f"Of {tests} intervals to the plain system, about {tests * 0.05:.0f} would miss zero by chance alone; a "
+        "change within the deviation over seeds may be the seed's."
+    )
+    return [*lines, "", *(f"- {_conclusion(c)}" for c in found.comparisons if c.over), "", chance]
 
 
 def _conclusion(comparison: Comparison) -> str:
@@ -185,12 +219,31 @@ def _conclusion(comparison: Comparison) -> str:
     return f"{comparison.system}, seeds {', '.join(map(str, comparison.seeds)) or 'none shared'}: {said}."
 
 
+def _repeats(found: Pooled) -> list[str]:
+    """Parts of Contrastive Attention and its repeats, where rows of them stand (paper A, Table 5)."""
+    further = [part for part in PARTS if part not in POOLS]
+    systems = [c.system for c in found.comparisons if any(f"{c.system}-{part}" in found.means for part in further)]
+    if not systems:
+        return []
+    lines = [
+        "Parts of Contrastive Attention (paper A, Table 5); six repeats are the setting of all other rows:",
+        "",
+        _line(["decoder", "contrast", *(LABELS[s] for s in COMPARED)]),
+        _line(["---", "---", *["---:"] * len(COMPARED)]),
+    ]
+    for system in systems:
+        for contrast, name in PARTS.items():
+            if f"{system}-{contrast}" in found.means:
+                cells = [_row_cell(found, f"{system}-{contrast}", score) for score in COMPARED]
+                lines.append(_line([system, name, *cells]))
+    return lines
+
+
 def _claim(found: Pooled) -> list[str]:
     """The papers' claim on twins."""
     if not found.twins:
         return []
     lines = [
-        "",
         "Twins: R is how far a lesion moves a feature, over how far another pose moves it (geometric mean).",
         "The claim asks for R of the difference above R of the global feature, the whole interval.",
         "",
@@ -215,7 +268,6 @@ def _cost(found: Pooled) -> list[str]:
         f"{k} {v}" for record in found.records for k, v in record.versions.items() if k in ("torch", "timm")
     }
     return [
-        "",
         f"{len(found.records)} records, {seconds / 3600:.1f} h of the machine; {', '.join(sorted(versions))}.",
     ]
 

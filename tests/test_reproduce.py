@@ -304,10 +304,29 @@ def test_means_over_seeds_have_their_deviation(tmp_path: Path) -> None:
     )
 
 
-def test_without_all_four_rows_nothing_is_claimed(tmp_path: Path) -> None:
+def test_without_controls_no_help_is_claimed(tmp_path: Path) -> None:
     found = pooled_of(tmp_path, {"none": 0.5, "normal": 0.9})
+    assert found.comparisons[0].outcome() == "above plain"
+    assert sentence([found]).startswith("Contrast is not shown to help")
+    assert "where no control was run with nic on phantom:smoke" in sentence([found])
+
+
+def test_without_a_plain_row_nothing_is_known(tmp_path: Path) -> None:
+    found = pooled_of(tmp_path, {"normal": 0.9})
     assert found.comparisons[0].outcome() == "unknown"
     assert "not known" in sentence([found])
+
+
+def test_a_row_of_two_folders_counts_from_the_first(tmp_path: Path) -> None:
+    for name, skills in (("one", {"none": 0.5}), ("other", {"none": 0.9, "normal": 0.9})):
+        (tmp_path / name).mkdir()
+        pooled_of(tmp_path / name, skills)
+    both = pool(tmp_path / "one", tmp_path / "other", replicates=50)
+    alone = pool(tmp_path / "one", replicates=50)
+    assert both is not None
+    assert alone is not None
+    assert both.intervals["nic-none"] == alone.intervals["nic-none"]
+    assert set(both.intervals) == {"nic-none", "nic-normal"}
 
 
 def test_a_control_that_equals_contrast_is_no_help() -> None:

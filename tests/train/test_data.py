@@ -46,7 +46,9 @@ def test_only_seed_and_epoch_decide_the_order() -> None:
     assert order(0, 1) != order(1, 1)
 
 
-@given(lengths=st.lists(st.integers(2, 60), min_size=1, max_size=90), size=st.integers(1, 9), seed=st.integers(0, 5))
+@given(
+    lengths=st.lists(st.integers(2, 60), min_size=1, max_size=90), size=st.integers(1, 9), seed=st.integers(0, 5)
+)
 def test_batches_by_length_take_the_same_studies_with_no_more_padding(
     lengths: list[int], size: int, seed: int
 ) -> None:

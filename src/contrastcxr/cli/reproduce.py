@@ -23,7 +23,7 @@ def reproduce(
         str, typer.Argument(metavar="PAPER", help="contrastive-attention, cia-net, wcl or cross-attention.")
     ],
     table: Annotated[
-        str, typer.Argument(metavar="TABLE", help="A table of the paper; `first` is our own first experiment.")
+        str, typer.Argument(metavar="TABLE", help="A table of the paper; `first` and `decoders` are our own.")
     ],
     data: Annotated[
         str, typer.Option("--data", help="phantom:standard, or nih14-cv:/path.", autocompletion=complete.sources)
@@ -70,11 +70,11 @@ def reproduce(
         _print_hours(said, chosen, recorded(task, places))
         return
     if show:
-        _print_table(said, task, places, _numbers(seeds))
+        _print_table(said, task, places, table=table, seeds=_numbers(seeds))
         return
     limits = Limits(test=limit, twins=limit, overrides=tuple(set_ or ()))
     failed = run_rows(task, chosen, places=places, limits=limits, say=said.say)
-    _print_table(said, task, places, _numbers(seeds))
+    _print_table(said, task, places, table=table, seeds=_numbers(seeds))
     said.result(str(places.record(task, chosen[0]).parent))
     _complain(said, failed)
 
@@ -95,8 +95,8 @@ def _print_hours(said: output.Output, rows: Sequence[Row], done: Sequence[Record
     said.result_json([{"row": e.row.stem, "seconds": e.seconds, "basis": e.basis} for e in expected])
 
 
-def _print_table(said: output.Output, task: Task, places: Places, seeds: Sequence[int]) -> None:
-    """Print the published tables beside what is recorded, and keep them in `side-by-side.md`."""
+def _print_table(said: output.Output, task: Task, places: Places, *, table: str, seeds: Sequence[int]) -> None:
+    """Print the published tables beside what is recorded, and keep them in `TABLE.md` among the records."""
     from contrastcxr.files import atomic_write
     from contrastcxr.reproduce import side_by_side
     from contrastcxr.reproduce.rows import recorded
@@ -108,7 +108,7 @@ def _print_table(said: output.Output, task: Task, places: Places, seeds: Sequenc
         said.result(f"{part.published} beside {part.data}: {part.title}")
         said.result("\n".join((output.table(table_rows(part)), *meaning(part), "")))
     if found and done:
-        with atomic_write(places.folder(task) / "side-by-side.md") as file:
+        with atomic_write(places.folder(task) / f"{table}.md") as file:
             file.write("\n".join(markdown(part) for part in found))
     rows = [{"row": record.row, "seed": record.seed} for record in done]
     said.result_json({"recorded": rows, "tables": [part.to_dict() for part in found]})

@@ -2,7 +2,7 @@
 
 What is concluded is a rule over intervals, so that nobody's wish has a say: contrast *helped* on a score only
 when it is above the plain system and above both controls, each with the whole 95% interval of the paired
-difference.
+difference.  Without controls no more is said than that it is *above plain*.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ SHOWN = (*COMPARED, "meteor")
 """Scores whose intervals over patients stand in tables."""
 CONTRAST, PLAIN, CONTROLS = "normal", "none", ("random", "zeros")
 
-Outcome = Literal["helped", "as a control", "no difference", "harmed", "unknown"]
+Outcome = Literal["helped", "as a control", "above plain", "no difference", "harmed", "unknown"]
 
 
 @dataclass(frozen=True)
@@ -57,12 +57,14 @@ class Comparison:
     def outcome(self, score: str = PRIMARY) -> Outcome:
         """What the intervals say of one score."""
         found = {other: changes[score] for other, changes in self.over.items() if score in changes}
-        if PLAIN not in found or any(control not in found for control in CONTROLS):
+        if PLAIN not in found:
             return "unknown"
         if found[PLAIN].high < 0:
             return "harmed"
         if not found[PLAIN].low > 0:
             return "no difference"
+        if any(control not in found for control in CONTROLS):
+            return "above plain"
         return "helped" if all(found[control].low > 0 for control in CONTROLS) else "as a control"
 
 
@@ -103,19 +105,26 @@ class Pooled:
         return tuple(sorted({record.seed for record in self.records if record.row != BASELINES}))
 
 
-def pool(folder: Path, *, replicates: int = REPLICATES, seed: int = 0) -> Pooled | None:
-    """Pool the records and study tables of a folder; None where there are none.
+def pool(*folders: Path, replicates: int = REPLICATES, seed: int = 0) -> Pooled | None:
+    """Pool the records and study tables of folders on the same data; None where there are none.
+
+    A row that stands in several folders counts from the first of them.
 
     Raises:
         DatasetError: a file that is not of this version.
     """
-    records = read_records(folder)
+    where: dict[tuple[str, int], Path] = {}
+    records: list[Record] = []
+    for folder in folders:
+        for record in read_records(folder):
+            if where.setdefault((record.row, record.seed), folder) == folder:
+                records.append(record)
     if not records:
         return None
     tables = {
-        (r.row, r.seed): StudyTable.load(folder / f"{r.row}-seed{r.seed}.npz")
-        for r in records
-        if r.row != BASELINES
+        (row, number): StudyTable.load(folder / f"{row}-seed{number}.npz")
+        for (row, number), folder in where.items()
+        if row != BASELINES
     }
     systems = list(dict.fromkeys(row.partition("-")[0] for row, _ in tables))
     return Pooled(
@@ -143,17 +152,20 @@ def sentence(pools: Sequence[Pooled]) -> str:
     found = [(p.data, c.system, c.outcome()) for p in pools for c in p.comparisons]
     known = [(data, system, outcome) for data, system, outcome in found if outcome != "unknown"]
     if not known:
-        return "No setting has all four rows yet, so whether contrast helps is not known."
+        return "No setting has rows without and with contrast yet, so whether contrast helps is not known."
     parts = [f"{_MEANS[outcome]} with {_places(known, outcome)}" for outcome in _MEANS if _has(known, outcome)]
     helped = sum(outcome == "helped" for *_, outcome in known)
     lead = "Contrast helped" if helped == len(known) else f"Contrast helped in {helped} of {len(known)} settings"
-    lead = "Contrast did not help" if helped == 0 else lead
+    if helped == 0:
+        open_ = any(outcome == "above plain" for *_, outcome in known)
+        lead = "Contrast is not shown to help" if open_ else "Contrast did not help"
     return f"{lead} (positive-finding F1, paired over seeds): it {'; it '.join(parts)}."
 
 
 _MEANS: Mapping[Outcome, str] = {
     "helped": "was above the plain system and above both control pools",
     "as a control": "was above the plain system, but not above both control pools",
+    "above plain": "was above the plain system, where no control was run",
     "no difference": "showed no difference to the plain system",
     "harmed": "was below the plain system",
 }

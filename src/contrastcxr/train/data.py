@@ -147,7 +147,7 @@ class FromPixels:
 
 
 GROUPED_BATCHES = 32
-"""Batches among whose reports those of similar length are brought together; the order between them stays random."""
+"""Batches among whose reports those of similar length are brought together; their order stays random."""
 
 
 def epoch_batches(
