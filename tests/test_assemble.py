@@ -5,9 +5,18 @@ from typing import Any
 import pytest
 import torch
 
-from contrastcxr.assemble import build_system, check_pairs, head_labels, make_encoder, make_preprocess
+from contrastcxr.assemble import (
+    RECURRENT_DECODERS,
+    build_system,
+    check_pairs,
+    head_labels,
+    make_encoder,
+    make_preprocess,
+)
 from contrastcxr.config import parse_config
 from contrastcxr.errors import IncompatibleError
+from contrastcxr.models.decoders import DECODERS
+from contrastcxr.models.decoders.recurrent import RecurrentDecoder
 from contrastcxr.models.encoders import Encoder
 from contrastcxr.models.pool import NormalityPool, PoolRows
 
@@ -47,6 +56,7 @@ def pool_of(encoder: Encoder) -> NormalityPool:
         ({"decoder": {"kind": "transformer", "heads": 3}}, r"width 16 with decoder\.heads 3"),
         ({"image": {"augment": True}}, r"image\.augment with a frozen encoder"),
         ({"train": {"monitor": "auc"}}, r"monitor auc without a finding_head"),
+        ({"train": {"scheduled_sampling": {}}}, r"scheduled_sampling with decoder\.kind nic"),
         ({"text": {"max_tokens": 20}, "generate": {"max_tokens": 30}}, r"generate\.max_tokens 30 above"),
     ],
 )
@@ -102,3 +112,10 @@ def test_the_seed_decides_the_weights_and_leaves_the_global_generator_alone(enco
 def test_the_transform_is_the_encoders_own(encoder: Encoder) -> None:
     made = make_preprocess(parse_config(SMALL, where="small"), encoder)
     assert (made.size, made.mean, made.std) == (64, encoder.mean, encoder.std)
+
+
+def test_the_decoders_taught_word_after_word_are_named() -> None:
+    kinds = {
+        name for name, kind in DECODERS.items() if isinstance(kind, type) and issubclass(kind, RecurrentDecoder)
+    }
+    assert set(RECURRENT_DECODERS) == kinds

@@ -28,6 +28,9 @@ GLOBAL_DECODERS = ("nic", "hlstm")
 SENTENCE_DECODERS = ("hlstm", "hlstm_dual", "co_attention", "multi_attention", "cvse")
 """Decoders that plan or choose a report sentence by sentence."""
 
+RECURRENT_DECODERS = ("visual_attention", "att2in", "up_down")
+"""Decoders that are taught word after word, so that a word may be their own (scheduled sampling)."""
+
 EMBEDDING_DECODERS = ("transformer", "r2gen")
 """Decoders with a patch embedding of their own, unless the projection is one."""
 
@@ -150,6 +153,11 @@ def _check_choice_of_checkpoint(config: SystemConfig) -> None:
         )
     if config.train.scst:
         _check_scst(config)
+    if config.train.scheduled_sampling is not None and config.decoder.kind not in RECURRENT_DECODERS:
+        raise IncompatibleError(
+            f"train.scheduled_sampling with decoder.kind {config.decoder.kind}: it is taught all words at once; "
+            f"choose one of {', '.join(RECURRENT_DECODERS)} or take it away"
+        )
     if config.generate.max_tokens > config.text.max_tokens:
         raise IncompatibleError(
             f"generate.max_tokens {config.generate.max_tokens} above text.max_tokens {config.text.max_tokens}: "

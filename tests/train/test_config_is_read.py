@@ -91,6 +91,7 @@ def systems() -> list[SystemConfig]:
     return [
         *(mini_config(decoder={"kind": kind, **SMALL.get(kind, {})}, **short) for kind in kinds if kind != "nic"),
         mini_config(train=train, generate={"method": "beam", "max_tokens": 4, "block_trigrams": True}),
+        mini_config(decoder={"kind": "att2in"}, **{**short, "train": {**train, "scheduled_sampling": {}}}),
         mini_config(
             train={**train, "epochs": 2},
             image={"size": 64, "augment": True},

@@ -7,12 +7,12 @@ import torch
 from mini_data import mini_config
 
 from contrastcxr.assemble import build_system, make_encoder
-from contrastcxr.config import OptimizerConfig, ScheduleConfig, SystemConfig
+from contrastcxr.config import OptimizerConfig, ScheduleConfig, ScheduledSamplingConfig, SystemConfig
 from contrastcxr.data.batch import Batch
 from contrastcxr.errors import IncompatibleError
 from contrastcxr.models.pool import NormalityPool, PoolRows
 from contrastcxr.models.system import ReportSystem
-from contrastcxr.train.task import loss_terms, loss_weights, optimizer_of, rate_factor
+from contrastcxr.train.task import loss_terms, loss_weights, optimizer_of, own_share, rate_factor
 
 WORDS = 7
 
@@ -103,3 +103,10 @@ def test_a_frozen_encoder_is_not_in_the_optimiser_and_a_trained_one_has_its_own_
     assert [group["lr"] for group in trained.param_groups] == [0.01, 0.001]
     assert system.encoder is not None
     assert len(trained.param_groups[1]["params"]) == len(list(system.encoder.parameters()))
+
+
+def test_own_words_come_in_steps_up_to_the_most() -> None:
+    settings = ScheduledSamplingConfig(step=0.05, every_epochs=5, most=0.12)
+    shares = [own_share(settings, epoch=epoch) for epoch in (0, 4, 5, 10, 14, 15, 99)]
+    assert shares == pytest.approx([0.0, 0.0, 0.05, 0.1, 0.1, 0.12, 0.12])
+    assert own_share(None, epoch=99) == 0.0

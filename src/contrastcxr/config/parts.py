@@ -137,6 +137,14 @@ class ScheduleConfig(Part):
     every_epochs: int = Field(3, ge=1)
 
 
+class ScheduledSamplingConfig(Part):
+    """Training on the decoder's own words: their share is `step` times the whole `every_epochs` gone by."""
+
+    step: float = Field(0.05, gt=0, le=1)
+    every_epochs: int = Field(5, ge=1)
+    most: float = Field(0.25, gt=0, le=1)
+
+
 class OptimizerConfig(Part):
     """Adam or AdamW over two rates: the encoder's and everything else's."""
 
@@ -159,6 +167,9 @@ class TrainConfig(Part):
     word_weight: float = Field(1.0, ge=0, description="of the words' loss; 0 trains on labels alone (MODELS §7)")
     init_from: str | None = Field(None, description="checkpoint whose weights and vocabulary the run starts from")
     scst: bool = Field(False, description="self-critical training with CIDEr-D; a second stage, after init_from")
+    scheduled_sampling: ScheduledSamplingConfig | None = Field(
+        None, description="words fed are at times the decoder's own; those that look before each word only"
+    )
     optimizer: OptimizerConfig = OptimizerConfig()
     schedule: ScheduleConfig = ScheduleConfig()
     monitor: Literal["bleu4", "positive_f1", "auc", "loss"] = Field("bleu4", description="validation metric")

@@ -9,7 +9,7 @@ import lightning as L
 import torch
 from torch import Tensor, nn
 
-from contrastcxr.config import OptimizerConfig, ScheduleConfig, SystemConfig
+from contrastcxr.config import OptimizerConfig, ScheduleConfig, ScheduledSamplingConfig, SystemConfig
 from contrastcxr.data.batch import Batch
 from contrastcxr.errors import IncompatibleError
 from contrastcxr.losses.findings import finding_bce
@@ -39,12 +39,17 @@ def loss_weights(config: SystemConfig) -> dict[str, float]:
 
 
 def loss_terms(
-    system: ReportSystem, batch: Batch, *, pad: int, second: SelfCritical | None = None
+    system: ReportSystem,
+    batch: Batch,
+    *,
+    pad: int,
+    second: SelfCritical | None = None,
+    own_words: float = 0.0,
 ) -> dict[str, tuple[Tensor, Tensor]]:
     """Per loss term its mean over this batch and the number of tokens or labels in the mean.
 
     Patients of the batch are masked out of the pool (MODELS §2). In the `second` stage the reward of what the
-    system writes stands in place of the decoder's own terms.
+    system writes stands in place of the decoder's own terms. `own_words` is the share of scheduled sampling.
     """
     if batch.token_ids is None:
         raise IncompatibleError("a training batch needs reports; choose data whose studies have readings")
@@ -59,7 +64,7 @@ def loss_terms(
     )
     if second is None:
         mask = real_tokens(batch.token_ids[:, 1:], pad)
-        targets = Targets(batch.token_ids, mask, abnormal=batch.abnormal, tags=batch.tags)
+        targets = Targets(batch.token_ids, mask, abnormal=batch.abnormal, tags=batch.tags, own_words=own_words)
         terms = taught_terms(system.decoder.teach(features, targets))
     else:
         terms = {"scst": second.term(system, features, batch)}
@@ -94,6 +99,11 @@ def rate_factor(config: ScheduleConfig, *, steps_per_epoch: int) -> Callable[[in
         return warm * float(config.factor**drops)
 
     return factor
+
+
+def own_share(config: ScheduledSamplingConfig | None, *, epoch: int) -> float:
+    """The share of words that are the decoder's own in an epoch, counted from 0."""
+    return 0.0 if config is None else min(config.most, config.step * (epoch // config.every_epochs))
 
 
 class ReportTask(L.LightningModule):
@@ -133,7 +143,8 @@ class ReportTask(L.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The weighted loss of this process's share; the mean over processes is the global batch's loss."""
         del batch_idx
-        terms = loss_terms(self.system, batch, pad=self.pad, second=self.second)
+        own = own_share(self.config.train.scheduled_sampling, epoch=self.current_epoch)
+        terms = loss_terms(self.system, batch, pad=self.pad, second=self.second, own_words=own)
         scaled = {name: mean * self._share(count) for name, (mean, count) in terms.items()}
         self.step_losses.append({name: float(value.detach()) for name, value in scaled.items()})
         return torch.stack([self.weights[name] * value for name, value in scaled.items()]).sum()

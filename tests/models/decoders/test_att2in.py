@@ -7,6 +7,7 @@ import math
 import torch
 
 from contrastcxr.models.decoders.att2in import Att2inDecoder
+from contrastcxr.models.decoders.base import Targets
 from contrastcxr.models.features import VisualFeatures
 from plain_floats import (
     Vector,
@@ -71,3 +72,36 @@ def test_the_gates_never_see_the_image() -> None:
     decoder, ids = _decoder(), torch.tensor([[1, 4, 6, 2]])
     decoder.from_patches.weight.zero_()
     assert torch.equal(decoder(one_study(width=WIDTH), ids), decoder(one_study(width=WIDTH, seed=2), ids))
+
+
+def _taught(decoder: Att2inDecoder, own_words: float) -> torch.Tensor:
+    ids = torch.tensor([[1, 4, 6, 5, 2]])
+    targets = Targets(ids, torch.ones(1, 4, dtype=torch.bool), own_words=own_words)
+    taught = decoder.teach(one_study(width=WIDTH), targets).log_probs
+    assert taught is not None
+    return taught
+
+
+@torch.no_grad()
+def test_scheduled_sampling_feeds_what_the_decoder_has_just_said() -> None:
+    """A decoder that always says word 3 goes on as if the report had said so; at share 0 it hears the report."""
+    decoder = _decoder()
+    decoder.output.bias.copy_(torch.tensor([0.0, 0, 0, 200, 0, 0, 0]))
+    features = one_study(width=WIDTH)
+    assert torch.equal(_taught(decoder, own_words=0.0), decoder(features, torch.tensor([[1, 4, 6, 5, 2]]))[0])
+    assert torch.allclose(_taught(decoder, own_words=1.0), decoder(features, torch.tensor([[1, 3, 3, 3, 2]]))[0])
+
+
+@torch.no_grad()
+def test_scheduled_sampling_draws_anew_for_each_report_and_place() -> None:
+    decoder, words, heard = _decoder(), 40, []
+    decoder.output.bias.copy_(torch.tensor([0.0, 0, 0, 200, 0, 0, 0]))
+    look = decoder.look
+    decoder.look = lambda word, *rest: (heard.append(word), look(word, *rest))[1]  # type: ignore[method-assign,assignment]
+    ids = torch.full((1, words), 4)
+    torch.manual_seed(0)
+    targets = Targets(ids, torch.ones(1, words - 1, dtype=torch.bool), own_words=0.25)
+    decoder.teach(one_study(width=WIDTH), targets)
+    own = [torch.equal(word[0], decoder.embedding.weight[3]) for word in heard]
+    assert not own[0]
+    assert 3 <= sum(own) <= 18  # about a quarter of 38

@@ -73,12 +73,15 @@ class Targets:
         abnormal: `[B, S]` bool, whether each sentence of the report names an abnormality; None where nobody says
             so.
         tags: `[B, L]`, 1 for each tag of the study, else 0; None where there are none.
+        own_words: probability that a word fed after BOS is not the report's but one the decoder draws from what it
+            has just said (scheduled sampling, Bengio 2015); 0 is teacher forcing.
     """
 
     token_ids: Tensor
     mask: Tensor
     abnormal: Tensor | None = None
     tags: Tensor | None = None
+    own_words: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)

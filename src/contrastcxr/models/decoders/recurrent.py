@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from contrastcxr.models.blocks.additive_attention import Attendable
-from contrastcxr.models.decoders.base import StepOutput, Targets, TokenDecoder
+from contrastcxr.models.decoders.base import StepOutput, Targets, Taught, TokenDecoder, taught_words
 from contrastcxr.models.features import VisualFeatures
 
 
@@ -91,18 +91,34 @@ class RecurrentDecoder(TokenDecoder):
         looked = self.look(word, self.hear(word), state)
         return StepOutput(self.log_probs(looked.answer), looked.state, looked.attention)
 
-    def _force(self, features: VisualFeatures, token_ids: Tensor) -> tuple[Tensor, Tensor]:
-        """Log-probabilities `[B, T-1, V]` and attention `[B, T-1, N]` by teacher forcing."""
+    def teach(self, features: VisualFeatures, targets: Targets) -> Taught:
+        """The log-probabilities of the real tokens."""
+        return taught_words(self._force(features, targets.token_ids, targets.own_words)[0], targets)
+
+    def _force(self, features: VisualFeatures, token_ids: Tensor, own_words: float = 0.0) -> tuple[Tensor, Tensor]:
+        """Log-probabilities `[B, T-1, V]` and attention `[B, T-1, N]` by teacher forcing, or see `Targets`."""
         words = self.embedding(token_ids[:, :-1])  # [B, T-1, e]
         heard = self.hear(words)
-        state, answers, attention = self.start(features), [], []
+        state = self.start(features)
+        answers: list[Tensor] = []
+        attention: list[Tensor] = []
         # Unbound and not indexed: the gradient of an index is as large as the whole sequence, at every word.
         for word, brings in zip(words.unbind(1), heard.unbind(1), strict=True):
+            if own_words and answers:
+                word, brings = self._at_times_own(word, brings, said=answers[-1], share=own_words)
             looked = self.look(word, brings, state)
             state = looked.state
             answers.append(looked.answer)
             attention.append(looked.attention)
         return self.log_probs(torch.stack(answers, dim=1)), torch.stack(attention, dim=1)
+
+    def _at_times_own(self, word: Tensor, brings: Tensor, *, said: Tensor, share: float) -> tuple[Tensor, Tensor]:
+        """`word [B, e]` and what it brings, at random places those of a word drawn from what was `said [B, o]`."""
+        with torch.no_grad():
+            drawn = torch.multinomial(self.log_probs(said).exp(), 1).squeeze(1)
+        own = self.embedding(drawn)
+        chosen = torch.rand(len(word), 1, device=word.device) < share
+        return torch.where(chosen, own, word), torch.where(chosen, self.hear(own), brings)
 
 
 def coverage(attention: Tensor, targets: Targets, features: VisualFeatures) -> dict[str, tuple[Tensor, Tensor]]:

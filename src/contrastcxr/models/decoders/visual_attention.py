@@ -73,5 +73,5 @@ class VisualAttentionDecoder(RecurrentDecoder):
 
     def teach(self, features: VisualFeatures, targets: Targets) -> Taught:
         """The real words, and how much attention each patch got over them."""
-        log_probs, attention = self._force(features, targets.token_ids)
+        log_probs, attention = self._force(features, targets.token_ids, targets.own_words)
         return replace(taught_words(log_probs, targets), attention=coverage(attention, targets, features))
