@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from contrastcxr.losses import taught_terms
 from contrastcxr.models.decoders import DECODERS, ReportDecoder, TokenDecoder, build_decoder
 from contrastcxr.models.decoders.base import Targets
 from contrastcxr.models.decoders.cvse import CvseDecoder
+from contrastcxr.models.decoders.hierarchical import HierarchicalDecoder, stop_log_prob
 from contrastcxr.models.features import VisualFeatures, masked_mean
 from contrastcxr.models.library import SentenceLibrary
 
@@ -90,9 +92,9 @@ def _features() -> VisualFeatures:
     )
 
 
-def _fresh(name: str) -> ReportDecoder:
+def _fresh(name: str, **options: Any) -> ReportDecoder:
     torch.manual_seed(0)
-    return build_decoder(name, vocabulary=V, width=WIDTH, **TINY[name])
+    return build_decoder(name, vocabulary=V, width=WIDTH, **{**copy.deepcopy(TINY[name]), **options})
 
 
 def _name(decoder: ReportDecoder) -> str:
@@ -162,18 +164,38 @@ def test_gradient_reaches_every_parameter_and_the_features(any_decoder: ReportDe
     patches = features.patches.requires_grad_()
     features = features.replace(patches=patches, pooled=masked_mean(patches, features.mask))
     _loss(any_decoder, features).backward()
-    dead = [name for name, p in any_decoder.named_parameters() if p.grad is None or p.grad.abs().sum() == 0]
-    assert dead == []
+    _assert_alive(any_decoder)
     assert patches.grad is not None
     assert patches.grad[0].abs().sum() > 0
 
 
+def test_gradient_reaches_the_regions_that_hlstm_pools() -> None:
+    decoder = _fresh("hlstm", pool="max")
+    _loss(decoder, _features()).backward()
+    _assert_alive(decoder)
+
+
+def _assert_alive(decoder: ReportDecoder) -> None:
+    dead = [name for name, p in decoder.named_parameters() if p.grad is None or p.grad.abs().sum() == 0]
+    assert dead == []
+
+
 def test_it_saves_and_loads_bit_equal(any_decoder: ReportDecoder, tmp_path: Path) -> None:
     save_file(any_decoder.state_dict(), tmp_path / "d.safetensors")
-    name = _name(any_decoder)
-    other = build_decoder(name, vocabulary=V, width=WIDTH, **TINY[name]).eval()
+    other = _fresh(_name(any_decoder)).eval()
+    for value in other.state_dict().values():
+        value.zero_()
     other.load_state_dict(load_file(tmp_path / "d.safetensors"))
     assert torch.equal(_loss(other, _features()), _loss(any_decoder, _features()))
+    found, expected = _search(other, _features()), _search(any_decoder, _features())
+    assert torch.equal(found.token_ids, expected.token_ids)
+    assert torch.equal(found.log_probs.nan_to_num(), expected.log_probs.nan_to_num())
+
+
+@pytest.mark.parametrize(("name", "option"), [("hlstm", "pool"), ("multi_attention", "background")])
+def test_an_unknown_value_of_an_option_is_refused(name: str, option: str) -> None:
+    with pytest.raises(UnknownNameError, match=f"unknown {option} of decoder {name} 'nothing'"):
+        _fresh(name, **{option: "nothing"})
 
 
 def test_stepping_equals_teacher_forcing(decoder: TokenDecoder) -> None:
@@ -218,7 +240,8 @@ def test_a_state_is_a_value_that_two_continuations_may_share(decoder: TokenDecod
     expected = _walk(decoder, state, [first, first])
     branch = decoder.step(first, state).state
     _walk(decoder, state, [second, second])
-    _walk(decoder, state.select(torch.tensor([3, 2, 1, 0])), [second])
+    turned = _walk(decoder, state.select(torch.tensor([3, 2, 1, 0])), [second])
+    torch.testing.assert_close(turned, _walk(decoder, state, [second]).flip(0))
     torch.testing.assert_close(_walk(decoder, branch, [first]), expected)
     torch.testing.assert_close(_walk(decoder, state, [first, first]), expected)
 
@@ -265,6 +288,32 @@ def test_what_it_says_of_its_own_report_is_what_teaching_says(fitted: ReportDeco
             logits, last = told.stop
             total = total - torch.nn.functional.binary_cross_entropy_with_logits(logits, last, reduction="sum")
         torch.testing.assert_close(found.log_probs[row], total, atol=1e-4, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_a_sampled_plan_is_taught_as_it_was_planned(any_decoder: ReportDecoder) -> None:
+    """Sentences that were cut have no mark, so that splitting the report again would move the later ones up."""
+    if not isinstance(any_decoder, HierarchicalDecoder):
+        return
+    torch.manual_seed(5)
+    found = _search(any_decoder, _features(), method="nucleus", top_p=1.0, max_tokens=40)
+    marks = (found.token_ids == STOP).sum(dim=1)
+    assert (marks < found.plan["sentences"]).any()  # cut at six words
+    mask = torch.arange(found.token_ids.shape[1]) < found.lengths.unsqueeze(1)
+    ids = torch.cat([torch.full((4, 1), BOS), found.token_ids.masked_fill(~mask, PAD)], dim=1)
+    flags = None if "abnormal" not in found.plan else found.plan["abnormal"] > 0.5
+    targets = Targets(ids, mask, flags, TARGETS.tags, sentence=found.plan["sentence"])
+    told = any_decoder.split(targets)
+    wanted = [(b, s) for b in range(4) for s in sorted(set(found.plan["sentence"][b][mask[b]].tolist()))]
+    assert list(zip(told.study.tolist(), told.place.tolist(), strict=True)) == wanted
+    taught = any_decoder.teach(_features(), targets)
+    assert taught.log_probs is not None
+    assert taught.words is not None
+    words = taught.log_probs.gather(1, taught.words.unsqueeze(1)).sum()
+    stops = stop_log_prob(any_decoder.plan(_features(), 4).stop, found.plan["sentences"]).sum()
+    empty = int(found.plan["sentences"].sum()) - len(wanted)
+    assert empty == 0  # one without a word would have a log-probability that no word is taught
+    torch.testing.assert_close(found.log_probs.sum(), words + stops, atol=1e-3, rtol=1e-4)
 
 
 def _flags(found: Generated, row: int) -> Tensor | None:
@@ -323,4 +372,6 @@ def test_a_module_cast_to_bfloat16_reads(fitted: ReportDecoder) -> None:
     rough = rough.to(torch.bfloat16).eval()
     features = _features()
     half = features.replace(patches=features.patches.bfloat16(), pooled=features.pooled.bfloat16())
-    assert isinstance(fitted, CvseDecoder) or _search(rough, half).log_probs.isfinite().all()
+    found = _search(rough, half)
+    assert isinstance(fitted, CvseDecoder) or found.log_probs.isfinite().all()
+    assert found.lengths.gt(0).all()

@@ -13,8 +13,11 @@ from mini_data import mini_config
 from contrastcxr.checkpoint import load_checkpoint
 from contrastcxr.errors import IncompatibleError
 from contrastcxr.losses.reinforce import self_critical
+from contrastcxr.metrics.cider_d import CiderD
 from contrastcxr.models.decoders.base import Taught
+from contrastcxr.text.tokenizer import Tokenizer
 from contrastcxr.train import run
+from contrastcxr.train.self_critical import SelfCritical
 
 STAGE_1: dict[str, Any] = {"contrast": None}
 STAGE_2: dict[str, Any] = {"batch_size": 4, "epochs": 1, "precision": "fp32", "monitor": "bleu4", "scst": True}
@@ -38,6 +41,19 @@ def test_a_report_better_than_the_greedy_one_becomes_likelier() -> None:
     self_critical(taught, torch.tensor([1.0, -1.0]))[0].backward()
     assert logits.grad is not None
     assert logits.grad[0, 0] < 0 < logits.grad[1, 1]
+
+
+def test_an_unknown_word_earns_nothing() -> None:
+    """`<unk>` stands in no training report and must not pass for the rarest of words."""
+    reports = ["The heart is normal.", "The lungs are clear.", "There is an effusion."]
+    tokenizer = Tokenizer.train(reports[:2], min_count=1)
+    stage = SelfCritical(tokenizer, CiderD(reports), {}, max_tokens=20)
+    unknown = tokenizer.special.unk
+    ids = [tokenizer.encode("The heart is normal.", max_tokens=20), [unknown] * 4]
+    length = max(map(len, ids))
+    said = stage._texts(torch.tensor([row + [tokenizer.special.pad] * (length - len(row)) for row in ids]))
+    assert said == ["The heart is normal.", ""]
+    assert stage.reward([reports[0], reports[2]], said).tolist() == [pytest.approx(10.0), 0.0]
 
 
 @pytest.mark.usefixtures("mini_data")

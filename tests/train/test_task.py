@@ -38,6 +38,7 @@ def batch_of(channels: int, *, patients: tuple[str, ...] = ("p8", "p9"), **chang
         "affines": torch.zeros(2, 1, 2, 3),
         "positions": (("PA",), ("PA",)),
         "token_ids": torch.tensor([[1, 4, 5, 2], [1, 6, 2, 0]]),
+        "token_mask": torch.tensor([[1, 1, 1, 1], [1, 1, 1, 0]]).bool(),
         "finding_targets": torch.zeros(2, 14),
         "finding_mask": torch.ones(2, 14).bool(),
     }
@@ -49,7 +50,7 @@ def test_terms_are_named_and_counted_over_what_is_real() -> None:
     system = system_of(config)
     mask = torch.zeros(2, 14).bool()
     mask[0, :3] = True
-    terms = loss_terms(system, batch_of(system.projection.channels, finding_mask=mask), pad=0)
+    terms = loss_terms(system, batch_of(system.projection.channels, finding_mask=mask))
     assert {name: int(count) for name, (_, count) in terms.items()} == {"word": 5, "finding": 3}
     assert loss_weights(config) == {"word": 1.0, "finding": 1.0}
 
@@ -57,7 +58,7 @@ def test_terms_are_named_and_counted_over_what_is_real() -> None:
 def test_a_system_without_a_head_has_the_word_loss_only() -> None:
     config = mini_config(finding_head=None)
     system = system_of(config)
-    assert list(loss_terms(system, batch_of(system.projection.channels), pad=0)) == ["word"]
+    assert list(loss_terms(system, batch_of(system.projection.channels))) == ["word"]
     assert list(loss_weights(config)) == ["word"]
 
 
@@ -66,7 +67,7 @@ def test_the_patients_of_a_batch_are_masked_out_of_the_pool() -> None:
     channels = system.projection.channels
 
     def word(patients: tuple[str, ...]) -> float:
-        return float(loss_terms(system, batch_of(channels, patients=patients), pad=0)["word"][0].detach())
+        return float(loss_terms(system, batch_of(channels, patients=patients))["word"][0].detach())
 
     assert word(("p8", "p9")) == pytest.approx(word(("x", "y")))
     assert abs(word(("p0", "p1")) - word(("p8", "p9"))) > 1e-7
@@ -74,7 +75,7 @@ def test_the_patients_of_a_batch_are_masked_out_of_the_pool() -> None:
 
 def test_gradient_reaches_every_parameter_that_is_trained() -> None:
     system = system_of(mini_config())
-    terms = loss_terms(system, batch_of(system.projection.channels), pad=0)
+    terms = loss_terms(system, batch_of(system.projection.channels))
     torch.stack([mean for mean, _ in terms.values()]).sum().backward()
     left = [name for name, p in system.named_parameters() if p.requires_grad and p.grad is None]
     assert not left
@@ -84,7 +85,7 @@ def test_gradient_reaches_every_parameter_that_is_trained() -> None:
 def test_a_batch_without_reports_is_refused() -> None:
     system = system_of(mini_config())
     with pytest.raises(IncompatibleError, match="needs reports"):
-        loss_terms(system, batch_of(system.projection.channels, token_ids=None), pad=0)
+        loss_terms(system, batch_of(system.projection.channels, token_ids=None))
 
 
 def test_the_rate_warms_up_and_then_drops_by_epochs() -> None:
@@ -110,3 +111,11 @@ def test_own_words_come_in_steps_up_to_the_most() -> None:
     shares = [own_share(settings, epoch=epoch) for epoch in (0, 4, 5, 10, 14, 15, 99)]
     assert shares == pytest.approx([0.0, 0.0, 0.05, 0.1, 0.1, 0.12, 0.12])
     assert own_share(None, epoch=99) == 0.0
+
+
+def test_the_end_is_taught_where_it_shares_its_id_with_the_padding() -> None:
+    """Imported R2Gen vocabularies have one id for both."""
+    system = system_of(mini_config(finding_head=None))
+    ids = torch.tensor([[0, 4, 5, 0], [0, 6, 0, 0]])
+    _, count = loss_terms(system, batch_of(system.projection.channels, token_ids=ids))["word"]
+    assert int(count) == 5

@@ -125,7 +125,8 @@ def _from_training_state(path: Path, *, allow_pickle: bool) -> Checkpoint:
     if not allow_pickle:
         raise CheckpointError(
             f"{path}: a pickle can run code and is not read; give the run folder's checkpoint{CHECKPOINT_SUFFIX}, "
-            "or allow it with --allow-pickle (weights only)"
+            "or allow a training state of ours with --allow-pickle (weights only); a checkpoint of R2Gen or WCL "
+            "becomes ours by `contrastcxr import r2gen`"
         )
     beside = path.parent / f"checkpoint{CHECKPOINT_SUFFIX}"
     if not beside.is_file():

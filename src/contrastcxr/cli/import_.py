@@ -58,6 +58,11 @@ def r2gen(
     from contrastcxr.checkpoint.r2gen import import_r2gen
     from contrastcxr.files import CHECKPOINT_SUFFIX
 
+    path = out or checkpoint.with_suffix(CHECKPOINT_SUFFIX)
+    if path.resolve() == checkpoint.resolve():
+        raise RequestError(f"{path} is the checkpoint itself; give --out another file")
+    if path.exists():
+        raise RequestError(f"{path} is there already; give --out another file")
     made = import_r2gen(
         checkpoint,
         vocabulary=vocabulary,
@@ -66,14 +71,12 @@ def r2gen(
         memory_heads=memory_heads,
         min_count=min_count,
     )
-    path = out or checkpoint.with_suffix(CHECKPOINT_SUFFIX)
-    if path.resolve() == checkpoint.resolve():
-        raise RequestError(f"{path} is the checkpoint itself; give --out another file")
     save_checkpoint(path, made, dtype="float32")
     views = made.config.data.max_views
     said.say(
         f"{made.config.encoder.name}, {made.config.data.source} with {views} view{'s' * (views > 1)} a study, "
-        f"{len(made.tokenizer):,} ids, heads {heads} and {memory_heads}"
+        f"{len(made.tokenizer):,} ids, heads {heads} and {memory_heads} (no shape shows them: give --heads and "
+        "--memory-heads if the run had others)"
     )
     said.result(str(path))
     said.result_json({"checkpoint": str(path), "config": made.config.to_dict(), "vocabulary": len(made.tokenizer)})

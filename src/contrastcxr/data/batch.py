@@ -41,8 +41,10 @@ class Batch:
     """`B` studies of at most `V` views: pixels or encoder features, and what training compares with.
 
     `view_mask` is True at real views; masked views hold zeros and an identity affine, and have no entry in
-    `positions` and `view_index`. `finding_mask` is True where a target is known. `indication_ids` are there for
-    decoders that read the indication; a study without one has none of `indication_mask`.
+    `positions` and `view_index`. `token_mask` is True at the tokens of a report, whatever their ids: the end and
+    the padding of an imported vocabulary may share one. `finding_mask` is True where a target is known.
+    `indication_ids` are there for decoders that read the indication; a study without one has none of
+    `indication_mask`.
     """
 
     study_ids: tuple[str, ...]
@@ -53,6 +55,7 @@ class Batch:
     affines: Tensor  # [B,V,2,3] float
     positions: tuple[tuple[Position, ...], ...]
     token_ids: Tensor | None = None  # [B,T] int64
+    token_mask: Tensor | None = None  # [B,T] bool
     finding_targets: Tensor | None = None  # [B,L] float
     finding_mask: Tensor | None = None  # [B,L] bool
     indication_ids: Tensor | None = None  # [B,T] int64
@@ -131,6 +134,7 @@ def collate(samples: Sequence[Sample], *, pad: int = 0) -> Batch:
         affines=_affines([s.affines for s in samples], views),
         positions=tuple(s.positions for s in samples),
         token_ids=_tokens([s.token_ids for s in samples], pad),
+        token_mask=_lengths_mask([s.token_ids for s in samples]),
         finding_targets=_stacked([s.finding_targets for s in samples], "finding_targets"),
         finding_mask=_stacked([s.finding_mask for s in samples], "finding_mask"),
         indication_ids=_tokens([s.indication_ids for s in samples], pad),

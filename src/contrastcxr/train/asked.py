@@ -53,15 +53,19 @@ class Asked:
     labeler: Labeler | None = None
 
     @classmethod
-    def by(cls, decoder: DecoderConfig, studies: Sequence[Study]) -> Asked:
+    def by(cls, decoder: DecoderConfig, studies: Sequence[Study], *, terms: Sequence[str] = ()) -> Asked:
         """What this decoder asks for, of training studies that know which indexing terms there are.
+
+        `terms` are those of the run that one starts from, whose outputs stand for them.
 
         Raises:
             DatasetError: tags are indexing terms, and no study has one often enough.
         """
         if isinstance(decoder, CoAttentionConfig):
-            terms = _frequent_terms(studies, decoder.min_tag_count) if decoder.tags == "mesh" else ()
-            return cls(tags=tag_names(decoder, terms=terms), terms=terms)
+            known: tuple[str, ...] = ()
+            if decoder.tags == "mesh":
+                known = tuple(terms) or _frequent_terms(studies, decoder.min_tag_count)
+            return cls(tags=tag_names(decoder, terms=known), terms=known)
         if isinstance(decoder, MultiAttentionConfig):
             return cls(indication=decoder.background == "indication")
         return cls(labeler=Labeler() if isinstance(decoder, HlstmDualConfig | CvseConfig) else None)

@@ -41,8 +41,8 @@ def make_library(
 ) -> SentenceLibrary:
     """The abnormal sentences of training reports, near-duplicates merged, in groups.
 
-    A sentence is abnormal when the labeler finds anything present or uncertain in it. The most frequent ones stay;
-    of two that are alike the more frequent does. Groups are K-Means over TF-IDF of words and pairs of words
+    A sentence is abnormal when the labeler finds anything present or uncertain in it; one with a word outside the
+    vocabulary is left out, since it could not be shown as it was written. The most frequent ones stay; of two that are alike the more frequent does. Groups are K-Means over TF-IDF of words and pairs of words
     (ours).
 
     Args:
@@ -52,11 +52,14 @@ def make_library(
         seed: of the grouping.
 
     Raises:
-        DatasetError: no training report has an abnormal sentence.
+        DatasetError: no training report has an abnormal sentence of known words.
     """
     said = _abnormal(reports, tokenizer)
     if not said:
-        raise DatasetError("no training report has an abnormal sentence, so there is nothing to retrieve")
+        raise DatasetError(
+            "no training report has an abnormal sentence of known words, so there is nothing to retrieve; lower "
+            "text.min_count, or choose data with findings"
+        )
     most = [
         ids for ids, _ in Counter({ids: entry.count for ids, entry in said.items()}).most_common(config.library)
     ]
@@ -77,11 +80,12 @@ def make_library(
 
 def _abnormal(reports: Sequence[tuple[str, Sequence[int]]], tokenizer: Tokenizer) -> dict[tuple[int, ...], _Said]:
     labeler, known = Labeler(), dict[tuple[int, ...], bool]()
-    end, said = tokenizer.id_of("."), dict[tuple[int, ...], _Said]()
+    end, unknown = tokenizer.id_of("."), tokenizer.special.unk
+    said: dict[tuple[int, ...], _Said] = {}
     for study, token_ids in reports:
         for ids in sentence_ids(token_ids, tokenizer):
-            if ids[-1] != end:
-                continue  # cut in the middle
+            if ids[-1] != end or unknown in ids:
+                continue  # cut in the middle, or not to be shown as the study has it
             if ids not in known:
                 known[ids] = names_abnormality(tokenizer.decode(ids), labeler)
             if known[ids]:

@@ -95,7 +95,8 @@ def _strategy(devices: int) -> Any:
     from lightning.pytorch.strategies import DDPStrategy
 
     # Spawned, not re-executed: `run` may be called from any program, whose command line is not ours to repeat.
-    return DDPStrategy(start_method="spawn", process_group_backend="gloo")
+    # A process may have no sentence for one of two writers, no indication, or no stop to learn in a second stage.
+    return DDPStrategy(start_method="spawn", process_group_backend="gloo", find_unused_parameters=True)
 
 
 @contextmanager

@@ -141,7 +141,7 @@ def prepare(config: SystemConfig, *, cache: Path, say: Say) -> Prepared:
     else:
         pictures = _pictures((train, validation), config, preprocess, cache, say)
     start = None if config.train.init_from is None else load_checkpoint(config.train.init_from)
-    asked = Asked.by(config.decoder, train)
+    asked = Asked.by(config.decoder, train, terms=start.terms if start else ())
     tokenizer = make_tokenizer(config, train, asked) if start is None else start.tokenizer
     labels = head_labels(config)
     here = EncodedFeatures(encoder, preprocess, pictures or original)
@@ -159,7 +159,7 @@ def prepare(config: SystemConfig, *, cache: Path, say: Say) -> Prepared:
         seed=config.train.seed,
     )
     if start is not None:
-        start_from(system, start)
+        start_from(system, start, config)
     elif isinstance(config.decoder, MultiAttentionConfig) and config.decoder.word_vectors == "word2vec":
         start_word_vectors(system.decoder, tokenizer, [_text(s, config) for s in train], seed=config.train.seed)
     return Prepared(

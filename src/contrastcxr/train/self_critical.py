@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -18,6 +18,10 @@ from contrastcxr.models.system import ReportSystem
 from contrastcxr.text.tokenizer import Tokenizer
 
 
+REWARDS = ("sampled_cider", "greedy_cider")
+"""Mean rewards, CIDEr-D from 0 to 10, that the log of a second stage shows."""
+
+
 @dataclass(frozen=True, eq=False)
 class SelfCritical:
     """Rewards what a system would write; dropout is off, so that what is sampled is what is learnt (ours).
@@ -25,15 +29,19 @@ class SelfCritical:
     Attributes:
         tokenizer: of the reports.
         reward: CIDEr-D with the document frequencies of the training reports.
+        reports: those reports as they are written, by study.
         max_tokens: the most tokens of a report.
     """
 
     tokenizer: Tokenizer
     reward: CiderD
+    reports: Mapping[str, str]
     max_tokens: int
 
-    def term(self, system: ReportSystem, features: VisualFeatures, batch: Batch) -> tuple[Tensor, Tensor]:
-        """The mean over the batch's studies, and their number."""
+    def terms(
+        self, system: ReportSystem, features: VisualFeatures, batch: Batch
+    ) -> dict[str, tuple[Tensor, Tensor]]:
+        """`scst`, the mean over the batch's studies, and their number; the mean rewards stand beside it to be seen."""
         assert batch.token_ids is not None  # checked by the task
         training = system.decoder.training
         system.decoder.eval()
@@ -41,11 +49,17 @@ class SelfCritical:
         greedy = self._written(system, features, GenerationSettings(method="greedy", **self._limits))
         taught = system.decoder.teach(features, self._targets(sampled, batch))
         system.decoder.train(training)
-        references = self._texts(batch.token_ids)
-        gain = self.reward(references, self._texts(sampled.token_ids)) - self.reward(
-            references, self._texts(greedy.token_ids)
-        )
-        return self_critical(taught, torch.as_tensor(gain, dtype=torch.float32, device=batch.token_ids.device))
+        references = [self.reports[study] for study in batch.study_ids]
+        rewards = [
+            torch.as_tensor(self.reward(references, self._texts(found.token_ids)), dtype=torch.float32)
+            for found in (sampled, greedy)
+        ]
+        gain = (rewards[0] - rewards[1]).to(batch.token_ids.device)
+        loss, count = self_critical(taught, gain)
+        return {
+            "scst": (loss, count),
+            **{name: (reward.mean(), count) for name, reward in zip(REWARDS, rewards, strict=True)},
+        }
 
     @property
     def _limits(self) -> dict[str, int]:
@@ -65,13 +79,15 @@ class SelfCritical:
         whole = torch.cat([ids, ids.new_full((B, 1), special.pad)], dim=1)  # [B, T+1]
         whole = torch.where(places == found.lengths.unsqueeze(1), special.eos, whole)
         mask = places < (found.lengths + found.ended.long()).unsqueeze(1)
-        said = found.plan.get("abnormal")
+        said, sentence = found.plan.get("abnormal"), found.plan.get("sentence")
         return Targets(
             token_ids=torch.cat([ids.new_full((B, 1), special.bos), whole], dim=1),
             mask=mask,
             abnormal=None if said is None else said > 0.5,
             tags=batch.tags,
+            sentence=None if sentence is None else torch.cat([sentence, sentence.new_zeros(B, 1)], dim=1),
         )
 
     def _texts(self, token_ids: Tensor) -> Sequence[str]:
-        return [self.tokenizer.decode(row) for row in token_ids.tolist()]
+        """What is rewarded: an unknown word stands for none, and must not pass for a rare one."""
+        return [self.tokenizer.decode(row, unknown="") for row in token_ids.tolist()]

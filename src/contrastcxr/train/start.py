@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contrastcxr.checkpoint import Checkpoint
+from contrastcxr.config import SystemConfig
 from contrastcxr.errors import IncompatibleError
 from contrastcxr.models.system import ReportSystem
 
@@ -10,12 +11,22 @@ OF_THE_DATA = ("pool.", "patch_pool.", "decoder.library.")
 """What a run draws anew from its own training studies."""
 
 
-def start_from(system: ReportSystem, start: Checkpoint) -> None:
-    """Put the weights of a checkpoint into a system; pools and libraries stay the system's own.
+def start_from(system: ReportSystem, start: Checkpoint, config: SystemConfig) -> None:
+    """Put the weights of a checkpoint into the system of `config`; pools and libraries stay the system's own.
 
     Raises:
-        IncompatibleError: a weight is missing, not known or of another size; both sizes are named.
+        IncompatibleError: another decoder, encoder or width, which is named; a weight is missing, not known or of another size; both sizes are named.
     """
+    for part, ours, theirs in (
+        ("decoder.kind", config.decoder.kind, start.config.decoder.kind),
+        ("encoder.name", config.encoder.name, start.config.encoder.name),
+        ("width", config.width, start.config.width),
+    ):
+        if ours != theirs:
+            raise IncompatibleError(
+                f"train.init_from {start.where}: its {part} is {theirs}, this run's is {ours}; "
+                f"set {part}: {theirs}, or start from another run"
+            )
     own = {name: value for name, value in system.state_dict().items() if not name.startswith(OF_THE_DATA)}
     given = {name: value for name, value in start.state.items() if not name.startswith(OF_THE_DATA)}
     for name, value in own.items():

@@ -13,11 +13,10 @@ from contrastcxr.config import OptimizerConfig, ScheduleConfig, ScheduledSamplin
 from contrastcxr.data.batch import Batch
 from contrastcxr.errors import IncompatibleError
 from contrastcxr.losses.findings import finding_bce
-from contrastcxr.losses.language import real_tokens
 from contrastcxr.losses.taught import taught_terms
 from contrastcxr.models.decoders.base import Targets
 from contrastcxr.models.system import ReportSystem
-from contrastcxr.train.self_critical import SelfCritical
+from contrastcxr.train.self_critical import REWARDS, SelfCritical
 
 OPTIMIZERS: Mapping[str, type[torch.optim.Adam]] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
 
@@ -33,7 +32,7 @@ def loss_weights(config: SystemConfig) -> dict[str, float]:
     return {
         "word": config.train.word_weight,
         **{name: weight for name, weight in own.items() if weight is not None},
-        **({"scst": 1.0} if config.train.scst else {}),
+        **({"scst": 1.0, **dict.fromkeys(REWARDS, 0.0)} if config.train.scst else {}),
         **({"finding": head.weight} if head is not None else {}),
     }
 
@@ -42,7 +41,6 @@ def loss_terms(
     system: ReportSystem,
     batch: Batch,
     *,
-    pad: int,
     second: SelfCritical | None = None,
     own_words: float = 0.0,
 ) -> dict[str, tuple[Tensor, Tensor]]:
@@ -51,7 +49,7 @@ def loss_terms(
     Patients of the batch are masked out of the pool (MODELS §2). In the `second` stage the reward of what the
     system writes stands in place of the decoder's own terms. `own_words` is the share of scheduled sampling.
     """
-    if batch.token_ids is None:
+    if batch.token_ids is None or batch.token_mask is None:
         raise IncompatibleError("a training batch needs reports; choose data whose studies have readings")
     features = system.features(
         images=batch.images if batch.features is None else None,
@@ -63,11 +61,11 @@ def loss_terms(
         indication_mask=batch.indication_mask,
     )
     if second is None:
-        mask = real_tokens(batch.token_ids[:, 1:], pad)
+        mask = batch.token_mask[:, 1:]
         targets = Targets(batch.token_ids, mask, abnormal=batch.abnormal, tags=batch.tags, own_words=own_words)
         terms = taught_terms(system.decoder.teach(features, targets))
     else:
-        terms = {"scst": second.term(system, features, batch)}
+        terms = second.terms(system, features, batch)
     logits = system.finding_logits(features)
     if logits is not None and batch.finding_targets is not None and batch.finding_mask is not None:
         bce = finding_bce(logits, batch.finding_targets, batch.finding_mask)
@@ -114,14 +112,12 @@ class ReportTask(L.LightningModule):
         system: ReportSystem,
         *,
         config: SystemConfig,
-        pad: int,
         steps_per_epoch: int,
         second: SelfCritical | None = None,
     ) -> None:
         super().__init__()
         self.system = system
         self.config = config
-        self.pad = pad
         self.steps_per_epoch = steps_per_epoch
         self.second = second
         self.weights = loss_weights(config)
@@ -144,7 +140,7 @@ class ReportTask(L.LightningModule):
         """The weighted loss of this process's share; the mean over processes is the global batch's loss."""
         del batch_idx
         own = own_share(self.config.train.scheduled_sampling, epoch=self.current_epoch)
-        terms = loss_terms(self.system, batch, pad=self.pad, second=self.second, own_words=own)
+        terms = loss_terms(self.system, batch, second=self.second, own_words=own)
         scaled = {name: mean * self._share(count) for name, (mean, count) in terms.items()}
         self.step_losses.append({name: float(value.detach()) for name, value in scaled.items()})
         return torch.stack([self.weights[name] * value for name, value in scaled.items()]).sum()

@@ -83,7 +83,6 @@ def _fit(
     task = ReportTask(
         prepared.system,
         config=config,
-        pad=prepared.tokenizer.special.pad,
         steps_per_epoch=steps,
         second=_second_stage(prepared),
     )
@@ -115,7 +114,10 @@ def _second_stage(prepared: Prepared) -> SelfCritical | None:
     if not prepared.config.train.scst:
         return None
     return SelfCritical(
-        prepared.tokenizer, CiderD(prepared.train.reports), max_tokens=prepared.config.generate.max_tokens
+        prepared.tokenizer,
+        CiderD(prepared.train.reports),
+        dict(zip((study.study_id for study in prepared.train.studies), prepared.train.reports, strict=True)),
+        max_tokens=prepared.config.generate.max_tokens,
     )
 
 

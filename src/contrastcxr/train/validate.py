@@ -52,7 +52,7 @@ class Validation:
         reader = self.make_reader(system)
         readings = self._readings(reader)
         found = {
-            "loss": mean_loss(system, self.batches, weights=self.weights, pad=reader.tokenizer.special.pad),
+            "loss": mean_loss(system, self.batches, weights=self.weights),
             "bleu4": self._bleu4(readings),
             "positive_f1": self._positive_f1(readings),
             "auc": self._auc(readings),
@@ -100,14 +100,14 @@ def known_targets(batches: Sequence[Batch]) -> np.ndarray:
 
 
 @torch.no_grad()
-def mean_loss(system: ReportSystem, batches: Sequence[Batch], *, weights: Mapping[str, float], pad: int) -> float:
+def mean_loss(system: ReportSystem, batches: Sequence[Batch], *, weights: Mapping[str, float]) -> float:
     """The weighted loss over all tokens and labels of the batches, in eval mode."""
     training = system.training
     system.eval()
     sums: dict[str, float] = dict.fromkeys(weights, 0.0)
     counts: dict[str, float] = dict.fromkeys(weights, 0.0)
     for batch in batches:
-        for name, (mean, count) in loss_terms(system, batch, pad=pad).items():
+        for name, (mean, count) in loss_terms(system, batch).items():
             sums[name] += float(mean) * float(count)
             counts[name] += float(count)
     system.train(training)

@@ -14,7 +14,7 @@ from contrastcxr.config import SystemConfig, parse_config
 from contrastcxr.data.readers import iu_xray, mimic_cxr
 from contrastcxr.data.source import Licence
 from contrastcxr.data.transforms import Preprocess
-from contrastcxr.errors import CheckpointError, UnknownNameError
+from contrastcxr.errors import CheckpointError, RequestError, UnknownNameError
 
 PAPER = "Generating Radiology Reports via Memory-driven Transformer"
 VIEWS: Mapping[Dataset, int] = {"iu_xray": 2, "mimic_cxr": 1}
@@ -50,6 +50,7 @@ def import_r2gen(
     Raises:
         CheckpointError: not a checkpoint of theirs, more than weights in it, no vocabulary, or not its vocabulary.
         UnknownNameError: no such data set.
+        RequestError: heads that do not divide the width.
     """
     if dataset is not None and dataset not in VIEWS:
         raise UnknownNameError("data set of R2Gen", dataset, VIEWS)
@@ -57,6 +58,7 @@ def import_r2gen(
     state = read_weights(path)
     layout = Layout.of(state, path)
     _check_vocabulary(words, layout, path=path, vocabulary=vocabulary)
+    _check_heads(layout, heads=heads, memory_heads=memory_heads)
     config = _config(
         layout,
         encoder=encoder_name(state, path),
@@ -86,6 +88,14 @@ def _check_vocabulary(words: Vocabulary, layout: Layout, *, path: Path, vocabula
             f"trained with {layout.rows:,}; give the vocabulary it was trained with (for an annotation file also "
             "--min-count)"
         )
+
+
+def _check_heads(layout: Layout, *, heads: int, memory_heads: int) -> None:
+    for option, value in (("--heads", heads), ("--memory-heads", memory_heads)):
+        if layout.width % value:
+            raise RequestError(
+                f"{option} {value} does not divide the width {layout.width} of the checkpoint; give what its run had"
+            )
 
 
 def _config(

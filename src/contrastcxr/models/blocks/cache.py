@@ -22,18 +22,20 @@ class BeamGrid:
         slots: the most prefixes that a study has had at once.
         owner: `[R]`, the study (row of M) of each prefix.
         place: `[R]`, `owner * slots + slot`.
+        in_order: `place` is 0, 1, … up to every place there is, so that prefixes are the grid as they stand.
     """
 
     studies: int
     slots: int
     owner: Tensor
     place: Tensor
+    in_order: bool
 
     @classmethod
     def of(cls, studies: int, device: torch.device) -> BeamGrid:
         """One prefix per study."""
         own = torch.arange(studies, device=device)
-        return cls(studies, 1, own, own)
+        return cls(studies, 1, own, own, in_order=True)
 
     @property
     def slot(self) -> Tensor:
@@ -48,13 +50,15 @@ class BeamGrid:
             return self, None
         kept, owner, counts = torch.unique(owner, return_inverse=True, return_counts=True)
         slots = max(self.slots, int(counts.max())) if len(counts) else self.slots
-        grid = BeamGrid(len(kept), slots, owner, owner * slots + _rank_within(owner, counts))
+        place = owner * slots + _rank_within(owner, counts)
+        every = torch.arange(len(kept) * slots, device=place.device)
+        grid = BeamGrid(len(kept), slots, owner, place, in_order=torch.equal(place, every))
         return grid, None if len(kept) == self.studies else kept
 
     def spread(self, rows: Tensor) -> Tensor:
         """`rows [R, ...]` on the grid, `[M, slots, ...]`; empty places are 0."""
-        if len(rows) == self.studies and self.slots == 1:
-            return rows.unsqueeze(1)
+        if self.in_order:
+            return rows.reshape(self.studies, self.slots, *rows.shape[1:])
         grid = rows.new_zeros(self.studies * self.slots, *rows.shape[1:])
         return grid.index_copy_(0, self.place, rows).view(self.studies, self.slots, *rows.shape[1:])
 

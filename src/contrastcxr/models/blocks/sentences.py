@@ -38,7 +38,14 @@ class SentenceTokens:
 
 
 def split_sentences(
-    token_ids: Tensor, mask: Tensor, *, end: int, eos: int, sentences: int, words: int
+    token_ids: Tensor,
+    mask: Tensor,
+    *,
+    end: int,
+    eos: int,
+    sentences: int,
+    words: int,
+    sentence: Tensor | None = None,
 ) -> SentenceTokens:
     """The first `sentences` sentences of each report, each cut after `words` tokens.
 
@@ -49,11 +56,14 @@ def split_sentences(
         eos: id of the end of the report, which belongs to none.
         sentences: S.
         words: the most tokens of a sentence, its mark included.
+        sentence: `[B, T-1]`, the sentence of each of `token_ids[:, 1:]` where that is known; by default one begins
+            after each mark.
     """
     flat = token_ids[:, 1:]
     real = mask & (flat != eos)  # [B, T-1]
-    ends = real & (flat == end)
-    sentence = ends.long().cumsum(dim=1) - ends.long()  # of each token
+    if sentence is None:
+        ends = real & (flat == end)
+        sentence = ends.long().cumsum(dim=1) - ends.long()  # of each token
     place = _place_in_sentence(sentence)
     kept = real & (sentence < sentences) & (place < words)
     exists = torch.zeros(len(flat), sentences, dtype=torch.bool, device=flat.device)
@@ -68,7 +78,7 @@ def split_sentences(
     told = torch.zeros(K, longest, dtype=torch.bool, device=flat.device)
     told[rows, place[kept]] = True
     study, number = exists.nonzero().unbind(dim=1)
-    last = number == exists.sum(dim=1)[study] - 1
+    last = number == (exists * torch.arange(sentences, device=flat.device)).amax(dim=1)[study]
     return SentenceTokens(ids, told, study, number, last)
 
 

@@ -73,6 +73,8 @@ class Targets:
         abnormal: `[B, S]` bool, whether each sentence of the report names an abnormality; None where nobody says
             so.
         tags: `[B, L]`, 1 for each tag of the study, else 0; None where there are none.
+        sentence: `[B, T-1]`, which sentence of a plan each of `token_ids[:, 1:]` belongs to; None splits the
+            report after each end mark.
         own_words: probability that a word fed after BOS is not the report's but one the decoder draws from what it
             has just said (scheduled sampling, Bengio 2015); 0 is teacher forcing.
     """
@@ -81,6 +83,7 @@ class Targets:
     mask: Tensor
     abnormal: Tensor | None = None
     tags: Tensor | None = None
+    sentence: Tensor | None = None
     own_words: float = 0.0
 
 
@@ -97,8 +100,8 @@ class Taught:
         stop: logits `[K]` of "this is the last sentence" and their targets `[K]`.
         abnormal: logits `[K]` of "this sentence names an abnormality" and their targets `[K]`.
         tags: log-probabilities `[B, L]` of tags and the targets `[B, L]`, each row summing to 1 or 0.
-        ranking: similarities `[K, K]` of images and sentences, own pairs on the diagonal, and a mask `[K, K]` of
-            those that may stand against each other.
+        ranking: similarities `[K, K]` of images and sentences, own pairs on the diagonal, and a mask `[K, K]`,
+            True where image i and sentence j may stand against each other.
     """
 
     log_probs: Tensor | None = None

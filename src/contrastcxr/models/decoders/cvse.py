@@ -89,7 +89,7 @@ class CvseDecoder(ReportDecoder):
     def teach(self, features: VisualFeatures, targets: Targets) -> Taught:
         """Every abnormal sentence of the batch against every study of it.
 
-        A sentence of the same study, or with the same words, never stands against a pair.
+        No study and sentence stand against each other where the study says that sentence somewhere.
 
         Raises:
             IncompatibleError: nobody has said which sentences are abnormal.
@@ -110,8 +110,10 @@ class CvseDecoder(ReportDecoder):
         row = targets.abnormal[told.study, told.place].nonzero().squeeze(1)
         study, ids, mask = told.study[row], told.token_ids[row], told.mask[row]
         scores, _ = self.scores(features, self.embed(ids, mask))
-        same = (ids[:, None] == ids[None]).all(dim=-1) | (study[:, None] == study[None])
-        return Taught(ranking=(scores[study].float(), ~same))  # [K, K]
+        alike = (ids[:, None] == ids[None]).all(dim=-1).float()
+        own = (study[:, None] == study[None]).float()
+        said = own @ alike > 0  # [K, K]: the study of row i says sentence j
+        return Taught(ranking=(scores[study].float(), ~said))
 
     def write(self, features: VisualFeatures, search: Search) -> Generated:
         """The best sentences of the library, one after another."""

@@ -98,6 +98,7 @@ class HierarchicalDecoder(ReportDecoder):
             eos=self.end_of_report,
             sentences=self.max_sentences,
             words=self.max_words,
+            sentence=targets.sentence,
         )
 
     def write(self, features: VisualFeatures, search: Search) -> Generated:
@@ -121,7 +122,7 @@ class HierarchicalDecoder(ReportDecoder):
             log_probs=total + stop_log_prob(plan.stop, count),
             ended=whole & (torch.sigmoid(plan.stop) > 0.5).any(dim=1),
             attention=attention,
-            plan=shown(plan, count),
+            plan={**shown(plan, count), "sentence": place[joined.sentence]},
         )
 
     def sentences(self, plan: Plan, study: Tensor, place: Tensor, search: Search) -> Generated:

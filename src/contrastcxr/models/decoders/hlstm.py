@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from contrastcxr.errors import IncompatibleError
+from contrastcxr.errors import IncompatibleError, UnknownNameError
 from contrastcxr.models.blocks.additive_attention import AdditiveAttention
 from contrastcxr.models.blocks.sentences import SentenceTokens
 from contrastcxr.models.decoders.base import Generated, Search, Targets, Taught
@@ -24,6 +24,8 @@ from contrastcxr.models.decoders.hierarchical import (
 )
 from contrastcxr.models.decoders.word_lstm import WordLstm
 from contrastcxr.models.features import VisualFeatures
+
+POOLS = ("mean", "max")
 
 
 class HlstmDecoder(HierarchicalDecoder):
@@ -69,6 +71,8 @@ class HlstmDecoder(HierarchicalDecoder):
             sentences=sentences,
             words=words,
         )
+        if pool not in POOLS:
+            raise UnknownNameError("pool of decoder hlstm", pool, POOLS)
         embedding, hidden = embedding or width, hidden or width
         self.region = nn.Linear(width, width) if pool == "max" else None
         self.sentence_lstm = nn.LSTMCell(width, hidden)

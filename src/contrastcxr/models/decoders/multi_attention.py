@@ -8,10 +8,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from contrastcxr.errors import UnknownNameError
 from contrastcxr.models.blocks.additive_attention import AdditiveAttention
 from contrastcxr.models.decoders.hierarchical import LookingDecoder, Plan, StopGate
 from contrastcxr.models.decoders.word_lstm import WordLstm
 from contrastcxr.models.features import VisualFeatures, masked_mean
+
+BACKGROUNDS = ("indication", "none")
 
 
 class MultiAttentionDecoder(LookingDecoder):
@@ -58,6 +61,8 @@ class MultiAttentionDecoder(LookingDecoder):
             sentences=sentences,
             words=words,
         )
+        if background not in BACKGROUNDS:
+            raise UnknownNameError("background of decoder multi_attention", background, BACKGROUNDS)
         embedding, hidden = embedding or width, hidden or width
         self.hidden = hidden
         self.channel_of_pooled = nn.Linear(width, hidden)
