@@ -191,6 +191,11 @@ def test_unknown_papers_tables_rows_and_data_name_the_nearest(tmp_path: Path) ->
     task = task_of(*find_plan("contrastive-attention", "first", path=write_plan(tmp_path)), "phantom:smoke")
     with pytest.raises(UnknownNameError, match="did you mean 'nic-normal'"):
         task.rows(wanted=["nic-normals"])
+    every = task_of(*find_plan("contrastive-attention", "decoders"), "phantom:standard")
+    assert [row.name for row in every.rows(wanted=["topdown-none", "hcr-normal"])] == [
+        "up_down-none",
+        "co_attention-normal",
+    ]
     with pytest.raises(RequestError, match="no rows for phantom:easy; it has: phantom:smoke"):
         task_of(task.plan, task.folder, "phantom:easy")
 

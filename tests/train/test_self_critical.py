@@ -73,11 +73,16 @@ def test_a_second_stage_goes_on_from_the_first(kind: str, tmp_path: Path, cache:
 
 
 @pytest.mark.usefixtures("mini_data")
-def test_starting_from_another_width_names_both_sizes(tmp_path: Path, cache: Path) -> None:
+def test_starting_from_another_system_names_both(tmp_path: Path, cache: Path) -> None:
     first = run(mini_config(**STAGE_1), out=tmp_path / "first", cache=cache, progress=False)
-    config = mini_config(width=24, train={**STAGE_2, "init_from": str(first.path)}, **STAGE_1)
-    with pytest.raises(IncompatibleError, match=r"init_from .*should be 24×.*found 16×.*same decoder and width"):
-        run(config, out=tmp_path / "second", cache=cache, progress=False)
+    for changes, named in (
+        ({"width": 24}, r"init_from .*: its width is 16, this run's is 24; set width: 16"),
+        ({"decoder": {"kind": "up_down"}}, r"init_from .*: its decoder\.kind is nic, this run's is up_down"),
+        ({"decoder": {"kind": "nic", "hidden": 12}}, r"init_from .*should be .*12.*found .*16"),
+    ):
+        config = mini_config(train={**STAGE_2, "init_from": str(first.path)}, **STAGE_1, **changes)
+        with pytest.raises(IncompatibleError, match=named):
+            run(config, out=tmp_path / "second", cache=cache, progress=False)
 
 
 @pytest.mark.parametrize(

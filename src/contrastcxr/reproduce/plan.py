@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from contrastcxr.config import SystemConfig, load_config
+from contrastcxr.config.decoders import ALIASES
 from contrastcxr.data.sources import SOURCES, parse_spec
 from contrastcxr.errors import ConfigError, RequestError, UnknownNameError
 from contrastcxr.published import TABLES
@@ -134,6 +135,7 @@ class Task:
         """
         names = {Row(s, c, 0).name: (s, c) for s in self.of_data.configs for c in self.plan.contrasts}
         every = {BASELINES: (BASELINES, "none"), **names}
+        wanted = [_by_name(name) for name in wanted]
         for name in wanted:
             if name not in every:
                 raise UnknownNameError(f"row of {self.plan.name}", name, every)
@@ -151,6 +153,12 @@ class Task:
             *extra,
         ]
         return load_config(self.folder / self.of_data.configs[system], overrides=overrides)
+
+
+def _by_name(row: str) -> str:
+    """A row whose system may be given by another name of it, such as `topdown-none`."""
+    system, dash, contrast = row.partition("-")
+    return f"{ALIASES.get(system, system)}{dash}{contrast}"
 
 
 def find_plan(paper: str, table: str, *, path: Path | None = None) -> tuple[Plan, Path]:

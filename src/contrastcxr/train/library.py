@@ -42,8 +42,8 @@ def make_library(
     """The abnormal sentences of training reports, near-duplicates merged, in groups.
 
     A sentence is abnormal when the labeler finds anything present or uncertain in it; one with a word outside the
-    vocabulary is left out, since it could not be shown as it was written. The most frequent ones stay; of two that are alike the more frequent does. Groups are K-Means over TF-IDF of words and pairs of words
-    (ours).
+    vocabulary is left out, since it could not be shown as it was written. The most frequent ones stay; of two
+    that are alike the more frequent does. Groups are K-Means over TF-IDF of words and pairs of words (ours).
 
     Args:
         reports: study id and token ids `bos … eos` of each training report.

@@ -17,7 +17,6 @@ from contrastcxr.models.features import VisualFeatures
 from contrastcxr.models.system import ReportSystem
 from contrastcxr.text.tokenizer import Tokenizer
 
-
 REWARDS = ("sampled_cider", "greedy_cider")
 """Mean rewards, CIDEr-D from 0 to 10, that the log of a second stage shows."""
 
@@ -41,7 +40,7 @@ class SelfCritical:
     def terms(
         self, system: ReportSystem, features: VisualFeatures, batch: Batch
     ) -> dict[str, tuple[Tensor, Tensor]]:
-        """`scst`, the mean over the batch's studies, and their number; the mean rewards stand beside it to be seen."""
+        """`scst`, the mean over the batch's studies, and their number; beside it the mean rewards, for the log."""
         assert batch.token_ids is not None  # checked by the task
         training = system.decoder.training
         system.decoder.eval()

@@ -15,7 +15,8 @@ def start_from(system: ReportSystem, start: Checkpoint, config: SystemConfig) ->
     """Put the weights of a checkpoint into the system of `config`; pools and libraries stay the system's own.
 
     Raises:
-        IncompatibleError: another decoder, encoder or width, which is named; a weight is missing, not known or of another size; both sizes are named.
+        IncompatibleError: another decoder, encoder or width, which is named; a weight is missing, not known or of
+            another size; both sizes are named.
     """
     for part, ours, theirs in (
         ("decoder.kind", config.decoder.kind, start.config.decoder.kind),

@@ -94,7 +94,7 @@ def _check_heads(layout: Layout, *, heads: int, memory_heads: int) -> None:
     for option, value in (("--heads", heads), ("--memory-heads", memory_heads)):
         if layout.width % value:
             raise RequestError(
-                f"{option} {value} does not divide the width {layout.width} of the checkpoint; give what its run had"
+                f"{option} {value} does not divide the checkpoint's width {layout.width}; give what its run had"
             )
 
 
