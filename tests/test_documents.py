@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 import shutil
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
+from contrastcxr.config.decoders import AnyDecoder
 from contrastcxr.phantom.export import write_studies
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -57,3 +59,21 @@ def test_every_file_a_page_points_at_is_there(page: str) -> None:
     places = [(ROOT / page).parent / link for link in links] + [ROOT / name for name in named]
     missing = [str(place) for place in places if not re.search("NAME|ROW", str(place)) and not place.exists()]
     assert not missing, f"{page} names what is not there: {missing}"
+
+
+def decoder_options() -> list[str]:
+    """A row for each option of a decoder as the configuration has it; equal ones share a row."""
+    kinds: dict[tuple[str, str, str], list[str]] = {}
+    for part in get_args(AnyDecoder):
+        for name, field in part.model_fields.items():
+            if name != "kind":
+                default = "width" if field.default is None else str(field.default)
+                of = kinds.setdefault((name, default, str(field.description)), [])
+                of.append(f"`{part.model_fields['kind'].default}`")
+    return [f"| `{name}` | {', '.join(of)} | {default} | {said} |" for (name, default, said), of in kinds.items()]
+
+
+def test_the_decoders_page_has_every_option_with_its_default() -> None:
+    page = (ROOT / "docs" / "decoders.md").read_text()
+    missing = [row for row in decoder_options() if row not in page]
+    assert not missing, "\n".join(missing)

@@ -101,7 +101,9 @@ class MultiAttentionConfig(_Hierarchical):
     """Channel and space attention; the indication shifts every word (Huang 2019)."""
 
     kind: Literal["multi_attention"] = "multi_attention"
-    background: Literal["indication", "none"] = "indication"
+    background: Literal["indication", "none"] = Field(
+        "indication", description="what shifts the words; none reads no indication"
+    )
     word_vectors: Literal["word2vec", "random"] = Field(
         "word2vec", description="how word vectors start: from the training reports, or at random"
     )
@@ -122,9 +124,9 @@ class TransformerConfig(Part):
 
     kind: Literal["transformer"] = "transformer"
     layers: int = Field(3, ge=1, le=256, description="of the encoder, and of the decoder")
-    heads: int = Field(8, ge=1)
-    feed_forward: int = Field(512, ge=1)
-    dropout: float = Field(0.1, ge=0, lt=1)
+    heads: int = Field(8, ge=1, description="of every attention but a memory's")
+    feed_forward: int = Field(512, ge=1, description="hidden width of the feed-forwards")
+    dropout: float = Field(0.1, ge=0, lt=1, description="inside the layers")
 
 
 class R2GenConfig(Part):
@@ -132,11 +134,11 @@ class R2GenConfig(Part):
 
     kind: Literal["r2gen"] = "r2gen"
     layers: int = Field(3, ge=1, le=256, description="of the encoder, and of the decoder")
-    heads: int = Field(8, ge=1)
-    feed_forward: int = Field(512, ge=1)
-    dropout: float = Field(0.1, ge=0, lt=1)
-    memory_slots: int = Field(3, ge=1, le=256)
-    memory_heads: int = Field(8, ge=1)
+    heads: int = Field(8, ge=1, description="of every attention but a memory's")
+    feed_forward: int = Field(512, ge=1, description="hidden width of the feed-forwards")
+    dropout: float = Field(0.1, ge=0, lt=1, description="inside the layers")
+    memory_slots: int = Field(3, ge=1, le=256, description="rows of the memory")
+    memory_heads: int = Field(8, ge=1, description="of the memory's attention")
 
 
 def _by_its_name(value: Any) -> Any:
