@@ -58,10 +58,14 @@ class _ScriptState:
 class _Script:
     """Says the words that stand in the topic, each with probability .9."""
 
+    def __init__(self) -> None:
+        self.asked: list[int] = []
+
     def start(self, told: Told) -> _ScriptState:
         return _ScriptState(told.first.long())
 
     def step(self, token_ids: Tensor, state: _ScriptState) -> StepOutput:
+        self.asked.append(len(token_ids))
         share = torch.full((len(token_ids), V), 0.1 / (V - 1))
         share.scatter_(1, state.script[:, state.said : state.said + 1], 0.9)
         return StepOutput(share.log(), _ScriptState(state.script, state.said + 1))
@@ -86,8 +90,10 @@ def _features(studies: int = 2) -> VisualFeatures:
     return VisualFeatures(patches, masked_mean(patches, mask), mask)
 
 
-def _written(decoder: HierarchicalDecoder, features: VisualFeatures, *, max_tokens: int = 20) -> Generated:
-    settings = GenerationSettings(max_tokens=max_tokens)
+def _written(
+    decoder: HierarchicalDecoder, features: VisualFeatures, *, max_tokens: int = 20, **options: Any
+) -> Generated:
+    settings = GenerationSettings(max_tokens=max_tokens, **options)
     return decoder.write(features, ReportSearch(settings, bos=BOS, eos=EOS, pad=PAD))
 
 
@@ -141,6 +147,15 @@ def test_a_report_that_never_wants_to_stop_has_not_ended() -> None:
     found = _written(_Scripted(TOPICS, [[-1.0] * 3, [2.0] * 3], sentences=3), _features())
     assert found.plan["sentences"].tolist() == [3, 1]
     assert found.ended.tolist() == [False, True]
+
+
+def test_a_finished_sentence_and_one_that_is_not_planned_cost_nothing() -> None:
+    """Of five planned sentences with 3, 2, 2, 4 and 2 tokens, each is asked for as long as it goes on."""
+    decoder = _Scripted(TOPICS, [[-1.0, 2.0, 0.0], [-1.0, -1.0, 2.0]], sentences=3)
+    found = _written(decoder, _features(), method="greedy")
+    assert found.plan["sentences"].tolist() == [2, 3]
+    assert isinstance(decoder.words, _Script)
+    assert decoder.words.asked == [5, 5, 2, 1]
 
 
 def test_a_sentence_without_a_word_leaves_no_mark() -> None:
