@@ -129,6 +129,9 @@ def test_a_report_without_room_for_its_sentences_has_not_ended(decoder: CvseDeco
     found = _written(decoder, one_study(width=WIDTH), max_tokens=5)
     assert found.lengths.tolist() == [4]
     assert found.ended.tolist() == [False]
+    order = found.plan["retrieved"][0].tolist()
+    by_place = [place for place, number in enumerate(order) for _ in SENTENCES[number]]
+    assert found.plan["sentence"][0].tolist() == by_place[:4]
 
 
 @torch.no_grad()

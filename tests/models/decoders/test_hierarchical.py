@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
+from operator import mul
 from typing import Any
 
 import pytest
@@ -20,6 +22,7 @@ from contrastcxr.models.decoders.hierarchical import (
     merged,
     planned_sentences,
     stop_log_prob,
+    topic_cosine,
 )
 from contrastcxr.models.decoders.word_lstm import Told
 from contrastcxr.models.features import VisualFeatures, masked_mean
@@ -162,6 +165,21 @@ def test_a_sentence_without_a_word_leaves_no_mark() -> None:
     empty = [END, PAD, PAD, PAD]
     found = _written(_Scripted([[A, empty, B]], [[-1.0, -1.0, 2.0]], sentences=3), _features(1))
     assert found.token_ids.tolist() == [[5, 6, END, 7, END]]
+    assert found.plan["sentence"].tolist() == [[0, 0, 0, 2, 2]]
+
+
+def _cosines(topics: list[list[int]]) -> list[float]:
+    """Of each topic with the one before, from the second on."""
+    pairs = pairwise(topics)
+    return [sum(map(mul, a, b)) / math.hypot(*a) / math.hypot(*b) for a, b in pairs]
+
+
+def test_the_plan_shows_how_much_a_topic_repeats_the_one_before() -> None:
+    topics = [[[1, 0, 0, 0], [2, 0, 0, 0], [0, 3, 0, 0], [0, -1, 0, 0]]]
+    found = topic_cosine(torch.tensor(topics).float())
+    close(found[0], [0.0, 1.0, 0.0, -1.0])
+    written = _written(_Scripted(TOPICS, [[-1.0] * 3] * 2, sentences=3), _features())
+    close(written.plan["topic_cosine"][1], [0.0, *_cosines(TOPICS[1])])
 
 
 def test_answers_of_some_rows_each_become_one() -> None:

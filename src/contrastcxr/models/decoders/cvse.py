@@ -139,7 +139,12 @@ class CvseDecoder(ReportDecoder):
             log_probs=torch.full_like(values[:, 0], torch.nan),
             ended=total == joined.lengths,
             attention=attention[study, sentence][joined.sentence] * real.unsqueeze(-1),
-            plan={"sentences": said.sum(dim=1), "retrieved": chosen, "scores": values},
+            plan={
+                "sentences": said.sum(dim=1),
+                "sentence": place[joined.sentence],
+                "retrieved": chosen,
+                "scores": values,
+            },
         )
 
     def candidates(self, features: VisualFeatures) -> tuple[Tensor, Tensor, Tensor]:

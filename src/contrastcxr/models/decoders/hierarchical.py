@@ -223,11 +223,19 @@ def stop_log_prob(stop: Tensor, count: Tensor) -> Tensor:
 
 
 def shown(plan: Plan, count: Tensor) -> dict[str, Tensor]:
-    """What a reading shows of a plan: sentences, where it would have stopped, normal or not, and the rest."""
-    shares = {"stop": torch.sigmoid(plan.stop.float())}
+    """What a reading shows of a plan: sentences, where it would have stopped, how much each topic repeats the one
+    before, normal or not, and the rest."""
+    shares = {"stop": torch.sigmoid(plan.stop.float()), "topic_cosine": topic_cosine(plan.topics)}
     if plan.abnormal is not None:
         shares["abnormal"] = torch.sigmoid(plan.abnormal.float())
     return {"sentences": count, **shares, **plan.extra}
+
+
+def topic_cosine(topics: Tensor) -> Tensor:
+    """`[B, S]`: cosine between each of `topics [B, S, e]` and the one before it; 0 for the first."""
+    topics = topics.float()
+    before = nn.functional.pad(topics[:, :-1], (0, 0, 1, 0))  # [B, S, e], zeros before the first
+    return nn.functional.cosine_similarity(topics, before, dim=-1).clamp(-1.0, 1.0)
 
 
 def _planned(count: Tensor) -> tuple[Tensor, Tensor]:
