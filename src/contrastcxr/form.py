@@ -56,6 +56,17 @@ class Span(_Form):
     end: int = Field(ge=0)
 
 
+class Mention(_Form):
+    """What one sentence by itself says of a finding, where the finding as a whole says something else."""
+
+    sentence: int = Field(ge=0, description="index into Report.sentences")
+    status: Status
+    side: Side | None = None
+    zone: str | None = None
+    severity: Severity | None = None
+    size_mm: float | None = Field(None, gt=0)
+
+
 class Finding(_Form):
     """What one author says of one finding; a probability only where one was computed."""
 
@@ -67,10 +78,11 @@ class Finding(_Form):
     source: str | None = Field(None, description="what said so: finding head, label table, grammar, labeler …")
     side: Side | None = None
     zone: str | None = None
-    severity: Severity | None = None
+    severity: Severity | None = Field(None, description="None too where sentences name different ones")
     size_mm: float | None = Field(None, gt=0)
     boxes: tuple[Box, ...] = ()
     sentences: tuple[int, ...] = Field((), description="indices into Report.sentences")
+    mentions: tuple[Mention, ...] = Field((), description="sentences that say something else of it than the above")
     spans: tuple[Span, ...] = ()
 
 
@@ -108,11 +120,22 @@ class Map(_Form):
     extent: XYXY
 
 
+class TagShare(_Form):
+    """A tag that the topic of a sentence looked at."""
+
+    name: str
+    share: float = Field(ge=0, le=1, description="of the topic's attention over the tags")
+
+
 class PlannedSentence(_Form):
     """What a decoder knew of a sentence before its first word; what does not apply is None or empty."""
 
     stop: float | None = Field(None, ge=0, le=1, description="probability that the report ends with it")
     abnormal: float | None = Field(None, ge=0, le=1, description="probability that it names an abnormality")
+    topic: float | None = Field(
+        None, ge=-1, le=1, description="cosine between its topic and the one planned before; None for the first"
+    )
+    tags: tuple[TagShare, ...] = Field((), description="what its topic looked at most, of the tags of the study")
     score: float | None = Field(None, description="similarity to the image, of a sentence that was retrieved")
     studies: tuple[str, ...] = Field((), description="training studies that a retrieved sentence comes from")
 
@@ -132,7 +155,9 @@ class Evidence(_Form):
     repeats: tuple[RepeatMatches, ...] = Field((), description="per repeat of Aggregate Attention")
     contrast: tuple[Map, ...] = ()
     attention: tuple[tuple[Map, ...], ...] = Field((), description="per sentence of Report.sentences, per view")
-    plan: tuple[PlannedSentence, ...] = Field((), description="per sentence of a decoder that plans or retrieves")
+    plan: tuple[PlannedSentence, ...] = Field(
+        (), description="per sentence of Report.sentences, of a decoder that plans or retrieves"
+    )
     tags: tuple[Tag, ...] = Field((), description="most probable first, of a decoder that predicts tags")
     unavailable: dict[str, str] = Field(
         default_factory=dict, description="fields above that this model cannot fill, and why; not those left empty"
@@ -150,7 +175,7 @@ class Author(_Form):
 class Flag(_Form):
     """Something the reader of the page must know before believing it."""
 
-    kind: Literal["quality", "not_assessed", "disagreement", "orientation", "truncated"]
+    kind: Literal["quality", "not_assessed", "disagreement", "orientation", "truncated", "empty"]
     message: str
     finding: str | None = None
     value: float | None = None

@@ -86,3 +86,49 @@ def test_a_wider_name_is_assessed_through_a_narrower_one() -> None:
     missing = {f.finding for f in not_assessed(["Nodule"])}
     assert "Lung Lesion" not in missing
     assert {"Edema", "Mass"} <= missing
+
+
+def _stated(*sentences: str) -> list[Finding]:
+    return list(stated_findings(sentences, parse))
+
+
+def test_sentences_that_name_different_severities_leave_the_finding_without_one() -> None:
+    (finding,) = _stated(
+        "There is moderate cardiomegaly.", "Minimal cardiomegaly is seen.", "There is cardiomegaly."
+    )
+    assert (finding.status, finding.severity, finding.sentences) == ("present", None, (0, 1, 2))
+    assert [(m.sentence, m.severity) for m in finding.mentions] == [(0, "moderate"), (1, "minimal")]
+
+
+def test_a_sentence_that_says_less_or_doubts_or_denies_keeps_its_own_words() -> None:
+    (finding,) = _stated(
+        "There is no pleural effusion.", "There is a mild left pleural effusion.", "Possible pleural effusion."
+    )
+    assert (finding.status, finding.side, finding.severity, finding.sentences) == (
+        "present",
+        "left",
+        "mild",
+        (1, 2),
+    )
+    assert [(m.sentence, m.status, m.side) for m in finding.mentions] == [
+        (0, "absent", None),
+        (2, "uncertain", None),
+    ]
+
+
+def test_a_finding_whose_sentences_say_the_same_has_no_mentions() -> None:
+    said = _stated("There is a mild left pleural effusion.", "No pneumothorax is seen.")
+    assert [finding.mentions for finding in said] == [(), ()]
+
+
+def test_what_stands_behind_a_sentence_without_a_mark_keeps_its_number() -> None:
+    said = {f.name: f for f in _stated("The heart is", "no pneumothorax.", "There is a left pleural effusion.")}
+    assert said["Pneumothorax"].sentences == (1,)
+    assert said["Pleural Effusion"].sentences == (2,)
+
+
+def test_several_severities_raise_one_flag() -> None:
+    said = _stated("There is moderate cardiomegaly.", "Severe cardiomegaly is seen.")
+    merged = merge(said, {"Cardiomegaly": 0.1}, thresholds={})
+    assert [f.status for f in merged] == ["absent"]
+    assert len(disagreements(merged)) == 1

@@ -11,6 +11,7 @@ import torch
 from contrastcxr.data.batch import collate, prepare
 from contrastcxr.errors import ImageError, IncompatibleError, UnknownNameError
 from contrastcxr.form import Reading, Study, View
+from contrastcxr.read.evidence import Abilities, unavailable
 from contrastcxr.read.reader import Reader
 from contrastcxr.text.tokenizer import Tokenizer
 from contrastcxr.vocab.labels import PHANTOM
@@ -171,18 +172,45 @@ def test_nic_reads_without_attention(tmp_path: Path) -> None:
     )
     assert reading.report.sentences
     assert reading.evidence.attention == ()
-    assert reading.evidence.unavailable == {"attention": "the decoder nic has no attention over the picture"}
+    assert reading.evidence.unavailable == {
+        "attention": "the decoder nic has no attention over the picture",
+        "plan": "the decoder nic plans no sentences before it writes",
+        "tags": "the decoder nic predicts no tags",
+    }
 
 
 def test_a_model_says_which_evidence_it_cannot_give(tmp_path: Path, reader: Reader) -> None:
     """Without Contrastive Attention nothing is compared; a pool of zeros still contrasts."""
-    assert reader.read(tiny_study("one")).evidence.unavailable == {}
+    words = {"plan", "tags"}  # the transformer neither plans nor tags
+    assert set(reader.read(tiny_study("one")).evidence.unavailable) == words
     without = Reader.from_checkpoint(save_tiny(tmp_path, tiny_config(contrast=None)))
-    assert set(without.read(tiny_study("one")).evidence.unavailable) == {"contrast", "closest"}
+    found = without.read(tiny_study("one")).evidence.unavailable
+    assert set(found) == {"contrast", "closest", "farthest", "repeats"} | words
     zeros = tiny_config(contrast={"repeats": 2, "pool": {"kind": "zeros"}})
     said = Reader.from_checkpoint(save_tiny(tmp_path, zeros)).read(tiny_study("one")).evidence
-    assert set(said.unavailable) == {"closest"}
+    assert set(said.unavailable) == {"closest", "farthest", "repeats"} | words
     assert said.contrast
+
+
+def test_every_empty_part_of_the_evidence_has_its_reason(tmp_path: Path) -> None:
+    once = tiny_config(contrast={"repeats": 1}, decoder={"kind": "hlstm", "sentences": 2, "words": 4})
+    for config in (once, tiny_config(contrast=None), tiny_config(decoder={"kind": "nic"})):
+        shown = Reader.from_checkpoint(save_tiny(tmp_path, config)).read(tiny_study("one")).evidence
+        empty = {name for name in type(shown).model_fields if not getattr(shown, name)}
+        assert set(shown.unavailable) == empty - {"unavailable"}
+
+
+def test_few_images_of_a_pool_are_all_closest() -> None:
+    model = Abilities(decoder="nic", attends=True, placed=True, pool="normal", images=3, repeats=6)
+    assert "no more images" in unavailable(model)["farthest"]
+    assert "farthest" not in unavailable(replace(model, images=4))
+
+
+def test_a_reading_says_whether_its_model_reads_the_indication(tmp_path: Path, reader: Reader) -> None:
+    assert reader.provenance["model"]["reads_indication"] is False
+    decoder = {"kind": "multi_attention", "sentences": 2, "words": 4}
+    reading = Reader.from_checkpoint(save_tiny(tmp_path, tiny_config(decoder=decoder))).read(tiny_study("one"))
+    assert reading.provenance["model"]["reads_indication"] is True
 
 
 def test_another_vocabulary_is_refused_with_both_sizes(reader: Reader) -> None:

@@ -45,3 +45,18 @@ def test_grammar_reports_split_as_split_sentences_does() -> None:
         found = sentences_of(words_of(tokenizer, text), tokenizer, ending_ids(tokenizer))
         joined = " ".join(s.text for s in found)
         assert split_sentences(joined) == tuple(s.text for s in found)
+
+
+def test_a_sentence_begins_where_the_plan_says_so_and_after_each_mark() -> None:
+    """Planned are five: the second is empty, the third cut without a mark, the last did not fit."""
+    tokenizer = Tokenizer.train(SENTENCES, min_count=1)
+    stop = tokenizer.id_of(".")
+    parts = {0: "No pneumothorax is seen.", 2: "The heart is", 3: "There is a small left pleural effusion."}
+    ids = [token for text in parts.values() for token in words_of(tokenizer, text)]
+    plan = [place for place, text in parts.items() for _ in words_of(tokenizer, text)]
+    found = sentences_of(ids, tokenizer, ending_ids(tokenizer), planned=plan)
+    assert [(s.planned, s.text) for s in found] == list(parts.items())
+    marked = [*ids[:5], stop, *ids[5:]]  # a sentence of a mark alone is not shown, nor is its place in the plan
+    again = sentences_of(marked, tokenizer, ending_ids(tokenizer), planned=[*plan[:5], 1, *plan[5:]])
+    assert [(s.planned, s.text) for s in again] == list(parts.items())
+    assert sentences_of(ids, tokenizer, ending_ids(tokenizer))[1].text.startswith("The heart is there is")

@@ -61,26 +61,58 @@ def sentence_attention(
     return tuple(tuple(place.map(mean) for place in places) for mean in means)
 
 
-def unavailable(*, decoder: str, attends: bool, placed: bool, pool: str | None) -> dict[str, str]:
-    """Return why a model cannot show parts of the evidence, by field of `Evidence`.
+@dataclass(frozen=True)
+class Abilities:
+    """What a model can show.
 
-    Args:
+    Attributes:
         decoder: its name.
         attends: whether it looks at patches.
         placed: whether the patches are places of a picture.
+        plans: whether it plans or retrieves its sentences before it writes them.
+        tags: whether it predicts tags that have names.
         pool: the kind of pool that studies are compared with; None without Contrastive Attention.
+        images: how many images the pool has.
+        repeats: of Aggregate Attention.
     """
+
+    decoder: str
+    attends: bool
+    placed: bool
+    plans: bool = False
+    tags: bool = False
+    pool: str | None = None
+    images: int = 0
+    repeats: int = 0
+
+
+def unavailable(model: Abilities) -> dict[str, str]:
+    """Return why a model can never show parts of the evidence, by field of `Evidence`."""
+    reasons = _without_comparison(model)
+    if not model.attends:
+        reasons["attention"] = f"the decoder {model.decoder} has no attention over the picture"
+    if not model.placed:
+        for map_ in ("attention", "contrast"):
+            reasons.setdefault(map_, "the patches are no square grid over the picture")
+    if not model.plans:
+        reasons["plan"] = f"the decoder {model.decoder} plans no sentences before it writes"
+    if not model.tags:
+        reasons["tags"] = f"the decoder {model.decoder} predicts no tags"
+    return reasons
+
+
+def _without_comparison(model: Abilities) -> dict[str, str]:
+    if model.pool is None:
+        why = "the model has no Contrastive Attention: it compares with nothing"
+        return dict.fromkeys(("contrast", "closest", "farthest", "repeats"), why)
+    if model.pool == "zeros":
+        why = "the pool holds zeros, a control: the picture was compared with no other"
+        return dict.fromkeys(("closest", "farthest", "repeats"), why)
     reasons: dict[str, str] = {}
-    if not attends:
-        reasons["attention"] = f"the decoder {decoder} has no attention over the picture"
-    elif not placed:
-        reasons["attention"] = "what the decoder looks at is no square grid over the picture"
-    if pool is None:
-        reasons["contrast"] = reasons["closest"] = (
-            "the model has no Contrastive Attention: it compares with nothing"
-        )
-    elif pool == "zeros":
-        reasons["closest"] = "the pool holds zeros, a control: the picture was compared with no other"
+    if model.images <= MATCHES:
+        reasons["farthest"] = f"the pool has no more images than are named as closest, {model.images}"
+    if model.repeats <= 1:
+        reasons["repeats"] = "Aggregate Attention runs once: closest and farthest are its own"
     return reasons
 
 

@@ -8,30 +8,88 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from contrastcxr.form import Finding, Flag, Status
+from contrastcxr.form import Finding, Flag, Mention, Status
+from contrastcxr.read.sentences import END_MARKS
 from contrastcxr.vocab.labels import CHEXPERT, NIH14, NO_FINDING, to_chexpert
 
 HEAD = "finding head"
 REPORT = "report"
 BOTH = f"{HEAD} and {REPORT}"
 DEFAULT_THRESHOLD = 0.5
+_PLACE = ("side", "zone", "size_mm")
+_SAID = ("status", "severity", *_PLACE)
 
 Parse = Callable[[str], tuple[Finding, ...]]
 """From a report's text to the findings it states, each once, with the indices of its sentences."""
 
 
 def stated_findings(sentences: Sequence[str], parse: Parse | None) -> tuple[Finding, ...]:
-    """Return what a report says, each finding once, with the indices of the sentences that say it."""
-    found = () if parse is None else parse(" ".join(sentences))
-    return tuple(
-        finding.model_copy(update={"source": REPORT, "sentences": _within(finding.sentences, len(sentences))})
-        for finding in found
-        if finding.status != "unmentioned" and finding.name != NO_FINDING
-    )
+    """Return what a report says, each finding once, with the indices of the sentences that say it.
+
+    Where a sentence by itself says something else of the finding than the report as a whole, the finding has it
+    among its `mentions`. It has no severity where sentences name different ones: which of them holds is not ours
+    to pick.
+    """
+    if parse is None:
+        return ()
+    groups, alone = _between_marks(sentences), [parse(sentence) for sentence in sentences]
+    found = [f for f in parse(" ".join(sentences)) if f.status != "unmentioned" and f.name != NO_FINDING]
+    located = [f.model_copy(update={"source": REPORT, "sentences": _located(f, groups, alone)}) for f in found]
+    return tuple(_with_mentions(finding, located, alone) for finding in located)
 
 
-def _within(indices: Sequence[int], length: int) -> tuple[int, ...]:
-    return tuple(index for index in indices if index < length)
+def _between_marks(sentences: Sequence[str]) -> list[list[int]]:
+    """Indices of the sentences that read as one in the report's text: up to the next end mark."""
+    groups: list[list[int]] = [[]]
+    for index, sentence in enumerate(sentences):
+        groups[-1].append(index)
+        if sentence.endswith(END_MARKS):
+            groups.append([])
+    return groups
+
+
+def _located(
+    finding: Finding, groups: Sequence[Sequence[int]], alone: Sequence[Sequence[Finding]]
+) -> tuple[int, ...]:
+    """The sentences that state a finding; of several that read as one, those that name it by themselves."""
+    within: list[int] = []
+    for group in (groups[place] for place in finding.sentences if place < len(groups)):
+        naming = [i for i in group if any(said.name == finding.name for said in alone[i])]
+        within += naming or group
+    return tuple(within)
+
+
+def _with_mentions(finding: Finding, located: Sequence[Finding], alone: Sequence[Sequence[Finding]]) -> Finding:
+    same = [other for other in located if other.name == finding.name]
+    heard = set(finding.sentences)
+    if finding is same[0]:  # takes a denial that an assertion elsewhere overrules
+        heard |= set(range(len(alone))) - {i for other in same for i in other.sentences}
+    said = {i: own for i in sorted(heard) if (own := _own(finding, alone[i])) is not None}
+    severities = {own.severity for i, own in said.items() if i in finding.sentences} - {None}
+    if len(severities) > 1:
+        finding = finding.model_copy(update={"severity": None})
+    mentions = tuple(_mention(i, own) for i, own in said.items() if not _equal(own, finding, *_SAID))
+    return finding.model_copy(update={"mentions": mentions})
+
+
+def _own(finding: Finding, said: Sequence[Finding]) -> Finding | None:
+    """What a sentence says of a finding; of several places the one that is the finding's."""
+    named = [own for own in said if own.name == finding.name]
+    exact = (own for own in named if _equal(own, finding, *_PLACE))
+    near = (own for own in named if _agree(own, finding))
+    return next(exact, None) or next(near, None)
+
+
+def _equal(one: Finding, other: Finding, *fields: str) -> bool:
+    return all(getattr(one, field) == getattr(other, field) for field in fields)
+
+
+def _agree(one: Finding, other: Finding) -> bool:
+    return all(None in (getattr(one, f), getattr(other, f)) or _equal(one, other, f) for f in _PLACE)
+
+
+def _mention(sentence: int, said: Finding) -> Mention:
+    return Mention(sentence=sentence, **{field: getattr(said, field) for field in _SAID})
 
 
 def merge(

@@ -31,8 +31,18 @@ def describe(
     seed: int,
     dtype: str | None,
     settings: GenerationSettings,
+    reads_indication: bool,
 ) -> dict[str, Any]:
-    """Return the provenance that every reading of a checkpoint carries."""
+    """Return the provenance that every reading of a checkpoint carries.
+
+    Args:
+        checkpoint: of the model.
+        path: its file.
+        seed: of sampling.
+        dtype: of the tensors; None is float32.
+        settings: of the search.
+        reads_indication: whether the indication changes what the decoder writes.
+    """
     config = checkpoint.config
     return {
         "model": {
@@ -41,6 +51,7 @@ def describe(
             "checkpoint_sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
             "encoder": config.encoder.name,
             "decoder": config.decoder.kind,
+            "reads_indication": reads_indication,
             "contrast": None if config.contrast is None else config.contrast.pool.kind,
         },
         "software": {"contrastcxr": __version__, **_versions()},

@@ -89,3 +89,11 @@ def length_flag(*, ended: bool, tokens: int, max_tokens: int) -> tuple[Flag, ...
         return ()
     limit = f"{max_tokens} tokens" if tokens + 1 >= max_tokens else "the most sentences its decoder plans"
     return (Flag(kind="truncated", message=f"the report was cut at {limit}"),)
+
+
+def empty_flag(sentences: Sequence[str], *, tokens: int) -> tuple[Flag, ...]:
+    """Return a flag when a report of so many tokens has no sentence."""
+    if sentences:
+        return ()
+    wrote = "the model wrote no word" if tokens == 0 else "the model wrote nothing but marks"
+    return (Flag(kind="empty", message=f"the report is empty: {wrote}"),)

@@ -31,11 +31,11 @@ from contrastcxr.models.features import VisualFeatures
 from contrastcxr.models.system import ReportSystem
 from contrastcxr.phantom.parse import parse
 from contrastcxr.read import evidence as shown
-from contrastcxr.read.answers import Answer, with_evidence, write_reports
+from contrastcxr.read.answers import Answer, Written, with_evidence, write_reports
 from contrastcxr.read.findings import Parse, disagreements, merge, not_assessed, stated_findings
 from contrastcxr.read.plan import planned, predicted_tags
 from contrastcxr.read.provenance import describe, writes_grammar
-from contrastcxr.read.quality import length_flag, measure_flags, source_flags, view_flags
+from contrastcxr.read.quality import empty_flag, length_flag, measure_flags, source_flags, view_flags
 from contrastcxr.read.samples import measured_sample, rows_of
 from contrastcxr.read.sentences import Sentence, ending_ids, sentences_of
 from contrastcxr.text.tokenizer import Tokenizer
@@ -140,9 +140,9 @@ class Reader:
         """
         path = find_checkpoint(name_or_path)
         checkpoint = load_checkpoint(path, allow_pickle=allow_pickle)
-        config = checkpoint.config
+        config, system = checkpoint.config, checkpoint.build()
         return cls(
-            checkpoint.build(),
+            system,
             checkpoint.tokenizer,
             checkpoint.preprocess,
             settings=settings or config.generate,
@@ -151,7 +151,14 @@ class Reader:
             thresholds=checkpoint.thresholds,
             parse=parse if writes_grammar(config) else None,
             author=Author(kind="model", name=config.name, version=contrastcxr_version),
-            provenance=describe(checkpoint, path, seed=seed, dtype=dtype, settings=settings or config.generate),
+            provenance=describe(
+                checkpoint,
+                path,
+                seed=seed,
+                dtype=dtype,
+                settings=settings or config.generate,
+                reads_indication=system.decoder.reads_indication,
+            ),
             pool_source=config.data.source,
             max_views=config.data.max_views,
             quality=checkpoint.quality,
@@ -192,8 +199,9 @@ class Reader:
     def read_features(self, batch: Batch, *, evidence: bool = False) -> list[Reading]:
         """Read a batch of pixels or of cached encoder features, in its own order.
 
-        Flags on the pictures themselves are left to `read`, which sees the studies. The system is called
-        for `batch_size` studies at a time, those with equal numbers of views together.
+        Flags on the pictures themselves are left to `read`, which sees the studies. Without `evidence` a reading
+        keeps the plan and the tags of its decoder alone. The system is called for `batch_size` studies at a time,
+        those with equal numbers of views together.
         """
         return [reading for reading, _ in self._read(batch, evidence)]
 
@@ -259,7 +267,7 @@ class Reader:
         return [tuple(round(p, 4) for p in row) for row in head.probabilities(features.pooled).tolist()]
 
     def _reading(self, batch: Batch, row: int, answer: Answer, evidence: bool) -> Reading:
-        sentences = sentences_of(answer.written.token_ids, self.tokenizer, self._ends)
+        sentences = self._sentences(answer.written)
         texts = tuple(sentence.text for sentence in sentences)
         said = stated_findings(texts, self.parse)
         findings = merge(
@@ -270,9 +278,10 @@ class Reader:
             author=self.author,
             report=Report(findings=" ".join(texts), sentences=texts),
             findings=findings,
-            evidence=self._evidence(batch, row, answer, sentences) if evidence else Evidence(),
+            evidence=self._evidence(batch, row, answer, sentences, whole=evidence),
             flags=(
                 *disagreements(findings),
+                *empty_flag(texts, tokens=len(answer.written.token_ids)),
                 *length_flag(
                     ended=answer.written.ended,
                     tokens=len(answer.written.token_ids),
@@ -282,7 +291,18 @@ class Reader:
             provenance=self.provenance,
         )
 
-    def _evidence(self, batch: Batch, row: int, answer: Answer, sentences: Sequence[Sentence]) -> Evidence:
+    def _sentences(self, written: Written) -> tuple[Sentence, ...]:
+        place = written.plan.get("sentence")
+        planned_as = None if place is None else place[: len(written.token_ids)].tolist()
+        return sentences_of(written.token_ids, self.tokenizer, self._ends, planned=planned_as)
+
+    def _evidence(
+        self, batch: Batch, row: int, answer: Answer, sentences: Sequence[Sentence], *, whole: bool
+    ) -> Evidence:
+        plan = planned(answer.written.plan, sentences, sources=self._library_sources(), tags=self.tags)
+        tags = predicted_tags(answer.written.plan, self.tags)
+        if not whole:
+            return Evidence(plan=plan, tags=tags)
         index = batch.view_index[row] if batch.view_index else tuple(range(len(batch.positions[row])))
         places = shown.grids(
             patches=answer.patches,
@@ -296,14 +316,22 @@ class Reader:
             attention=answer.written.attention if places else None,
             contrast=answer.contrast,
             pool=self._compared(answer),
-            plan=planned(answer.written.plan, sources=self._library_sources()),
-            tags=predicted_tags(answer.written.plan, self.tags),
-            unavailable=shown.unavailable(
-                decoder=decoder_name(self.system.decoder),
-                attends=answer.written.attention is not None,
-                placed=bool(places),
-                pool=None if self.system.pool is None else self.system.pool.kind,
-            ),
+            plan=plan,
+            tags=tags,
+            unavailable=shown.unavailable(self._abilities(answer, placed=bool(places))),
+        )
+
+    def _abilities(self, answer: Answer, *, placed: bool) -> shown.Abilities:
+        pool, weights, plan = self.system.pool, answer.pool_weights, answer.written.plan
+        return shown.Abilities(
+            decoder=decoder_name(self.system.decoder),
+            attends=answer.written.attention is not None,
+            placed=placed,
+            plans="sentence" in plan,
+            tags="kept_tags" in plan and bool(self.tags),
+            pool=None if pool is None else pool.kind,
+            images=0 if pool is None else len(pool),
+            repeats=0 if weights is None else len(weights),
         )
 
     def _library_sources(self) -> Sequence[Sequence[str]]:
