@@ -25,8 +25,11 @@ from contrastcxr.form import (
     Report,
     Study,
     Tag,
+    TagShare,
     View,
 )
+from contrastcxr.phantom.parse import parse
+from contrastcxr.read.findings import merge, stated_findings
 from contrastcxr.write.html import to_html, write_index
 from contrastcxr.write.names import file_stem
 from contrastcxr.write.overlay import ALIKE, APART, attention_uri, contrast_uri, picture_uri
@@ -331,18 +334,83 @@ def test_what_each_repeat_found_is_folded_under_provenance(reading: Reading, stu
     assert "comparison 2 of 2 closest s000121.frontal (30.0 %); farthest s009001.frontal (0.0 %)" in folded
 
 
-def test_what_a_decoder_planned_is_folded_on_its_own(reading: Reading, study: Study) -> None:
+def with_evidence(reading: Reading, **changes: object) -> Reading:
+    return reading.model_copy(update={"evidence": reading.evidence.model_copy(update=changes)})
+
+
+def test_what_was_planned_stands_in_one_line_beside_its_sentence(reading: Reading, study: Study) -> None:
+    tags = tuple(TagShare(name=name, share=share) for name, share in (("Mass", 0.4), ("Edema", 0.25)))
     plan = (
         PlannedSentence(stop=0.02, abnormal=0.9),
+        PlannedSentence(stop=0.125, topic=0.987, tags=tags),
         PlannedSentence(score=0.83, studies=("s1", "s2")),
+        PlannedSentence(score=-0.1, studies=("s1", "s2", "s3", "s4", "s5")),
     )
-    evidence = reading.evidence.model_copy(update={"plan": plan, "tags": (Tag(name="Mass", probability=0.25),)})
-    page = to_html(reading.model_copy(update={"evidence": evidence}), study)
+    page = to_html(with_evidence(reading, plan=plan, tags=(Tag(name="Mass", probability=0.25),)), study)
+    lines = re.findall(r'<small class="planned">(.*?)</small>', page)
+    assert [visible(line).removeprefix("planned: ") for line in lines] == [
+        "ends here 2% · abnormal 90%",
+        "ends here 12% · topic +0.99 · tags Mass 40%, Edema 25%",
+        "retrieved, score +0.83 · from s1, s2",
+        "retrieved, score \N{MINUS SIGN}0.10 · from s1, s2, s3 and 2 more",
+    ]
     folded = visible(page.partition('<details class="provenance plan">')[2].partition("</details>")[0])
-    assert "tags it looked at Mass (25.0%)" in folded
-    assert "sentence 1 ends the report with probability 2%; names an abnormality with probability 90%" in folded
-    assert "sentence 2 retrieved with score 0.83; from the reports of s1, s2" in folded
-    assert "Plan of the report" not in to_html(reading, study)
+    assert folded == "Plan of the report tags it looked at Mass (25.0%) sentence 4 comes from s1, s2, s3, s4, s5"
+    plain = to_html(reading, study)
+    assert "Plan of the report" not in plain
+    assert 'class="planned"' not in plain
+
+
+def test_a_chip_states_what_its_own_sentence_states(reading: Reading, study: Study) -> None:
+    """Three severities of one finding, then a sentence that names none; a denial that the others overrule."""
+    sentences = (
+        "Moderate cardiomegaly.",
+        "Minimal cardiomegaly is seen.",
+        "Severe cardiomegaly.",
+        "There is cardiomegaly.",
+        "No cardiomegaly.",
+    )
+    said = stated_findings(sentences, parse)
+    for probability, marked in ((0.9, "0.90"), (0.1, "contradicts ≠ 0.10")):
+        findings = merge(said, {"Cardiomegaly": probability}, thresholds={})
+        report = Report(findings=" ".join(sentences), sentences=sentences)
+        page = to_html(reading.model_copy(update={"report": report, "findings": findings}), study)
+        for sentence, chip in zip(sentences, ("moderate", "minimal", "severe", ""), strict=False):
+            stated = f"● Cardiomegaly present{chip and f' · {chip}'} finding head {marked}"
+            assert f"{sentence} {stated}" in visible(page)
+        denied = "contradicts ≠ 0.90" if probability > 0.5 else "0.10"
+        assert f"No cardiomegaly. ○ Cardiomegaly absent finding head {denied}" in visible(page)
+
+
+@pytest.mark.parametrize(
+    ("reads", "said"),
+    [(True, "cough read by the model"), (False, "cough not read by the model"), (None, "cough There")],
+)
+def test_the_indication_is_marked_as_read_or_not(
+    reads: bool | None, said: str, reading: Reading, study: Study
+) -> None:
+    report = reading.report.model_copy(
+        update={"indication": "cough", "findings": SENTENCES[1], "sentences": SENTENCES[1:2]}
+    )
+    model = {} if reads is None else {"reads_indication": reads}
+    page = to_html(reading.model_copy(update={"report": report, "provenance": {"model": model}}), study)
+    assert f"Indication {said}" in visible(page)
+
+
+def test_what_lacks_for_one_reason_is_said_in_one_line(reading: Reading, study: Study) -> None:
+    why = dict.fromkeys(("contrast", "closest", "farthest", "repeats"), "it compares with nothing")
+    shown = to_html(with_evidence(reading, unavailable={**why, "plan": "no plan", "tags": "no tags"}), study)
+    seen = re.findall(r'<p class="legend unavailable">(.*?)</p>', shown)
+    assert seen == ["Contrast map, normals: it compares with nothing"]
+    folded = visible(shown.partition('<details class="provenance">')[2])
+    assert "not shown Least like it in the pool, single comparisons: it compares with nothing not shown" in folded
+    assert "not shown Plan: no plan not shown Tags: no tags" in folded
+
+
+def test_an_empty_report_is_flagged_on_its_page(reading: Reading, study: Study) -> None:
+    flag = Flag(kind="empty", message="the report is empty: the model wrote no word")
+    empty = reading.model_copy(update={"report": Report(), "findings": (), "flags": (flag,)})
+    assert "Caution the report is empty: the model wrote no word" in visible(to_html(empty, study))
 
 
 def test_a_page_begins_with_its_doctype(reading: Reading, study: Study) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from browser import Browser, find_browser
-from contrastcxr.form import Reading, Study
+from contrastcxr.form import PlannedSentence, Reading, Study, TagShare
 from contrastcxr.write.html import HtmlWriter, write_index
 from hand_made import hand_made_reading
 
@@ -57,6 +57,23 @@ def test_ten_sentences_fit_that_screen_too(browser: Browser, two_views: Study, t
     page = HtmlWriter().write(reading.model_copy(update={"report": report}), two_views, tmp_path)
     browser.open(page, width=1280, height=800)
     assert browser.run("(w => w.scrollHeight - w.clientHeight)(document.querySelector('.words'))") == 0
+
+
+def test_a_planned_report_of_six_sentences_fits_that_screen(
+    browser: Browser, two_views: Study, tmp_path: Path
+) -> None:
+    reading = hand_made_reading(two_views)
+    more = ("The lungs are clear.", "No fracture is seen.")
+    tags = tuple(TagShare(name=name, share=0.3) for name in ("Pleural Effusion", "Cardiomegaly", "Edema"))
+    plan = tuple(PlannedSentence(stop=0.1, abnormal=0.5, topic=0.9, tags=tags) for _ in range(6))
+    report = reading.report.model_copy(update={"sentences": (*reading.report.sentences, *more)})
+    evidence = reading.evidence.model_copy(update={"plan": plan})
+    planned = reading.model_copy(update={"report": report, "evidence": evidence})
+    page = HtmlWriter().write(planned, two_views, tmp_path)
+    browser.open(page, width=1280, height=800)
+    assert browser.run("(w => w.scrollHeight - w.clientHeight)(document.querySelector('.words'))") == 0
+    browser.open(page, width=390, height=844)
+    assert browser.run("document.documentElement.scrollWidth") == 390
 
 
 def test_the_page_asks_for_nothing_and_breaks_no_rule_of_its_own(browser: Browser, page: Path) -> None:

@@ -10,15 +10,13 @@ from contrastcxr.form import (
     Finding,
     Flag,
     Map,
-    PlannedSentence,
     Position,
     Reading,
     RepeatMatches,
-    Report,
     Study,
     View,
 )
-from contrastcxr.text.clean import split_sentences
+from contrastcxr.write.as_sentences import finding_values, plan_sources, sentence_values, signed
 from contrastcxr.write.overlay import (
     FULL_CONTRAST,
     NEARLY_EVEN,
@@ -32,12 +30,18 @@ from contrastcxr.write.overlay import (
 )
 from contrastcxr.write.pictures import Pictures
 
-MARKS = {"present": "●", "uncertain": "◐", "absent": "○", "unmentioned": "·"}
 _POSITION: dict[Position, str] = {"PA": "PA", "AP": "AP", "LATERAL": "Lateral", "unknown": "View"}
 _DIFFERENCES = {
     "report silent": "Present by the finding head, not in the report",
     "report says absent": "Present by the finding head, denied in the report",
     "report says present": "In the report, absent by the finding head",
+}
+_SEEN = {"attention": "Attention", "contrast": "Contrast map", "closest": "Normals"}
+_FOLDED = {
+    "farthest": "Least like it in the pool",
+    "repeats": "Single comparisons",
+    "plan": "Plan",
+    "tags": "Tags",
 }
 _THUMBNAIL = 224
 
@@ -52,11 +56,12 @@ def page_values(reading: Reading, study: Study, pictures: Pictures) -> Values:
         "study_id": reading.study_id,
         "author": reading.author,
         "indication": reading.report.indication,
+        "indication_read": _indication_read(reading.provenance),
         "views": views,
         "projections": " + ".join(_projection(study.views[view["index"]].position) for view in views),
         "quality": _quality(reading.flags),
-        "sentences": _sentences(reading),
-        "findings": [_finding(f) for f in sorted(_each_once(reading.findings), key=_by_probability)],
+        "sentences": sentence_values(reading),
+        "findings": [finding_values(f) for f in sorted(_each_once(reading.findings), key=_by_probability)],
         "headed": any(f.probability is not None for f in reading.findings),
         "has_thresholds": any(f.threshold is not None for f in reading.findings),
         "read_by_parser": any(f.sentences for f in reading.findings),
@@ -64,12 +69,14 @@ def page_values(reading: Reading, study: Study, pictures: Pictures) -> Values:
         "pictured": any(normal["src"] for normal in normals),
         "farthest": [_weighted(match.image_id, match.weight) for match in reading.evidence.farthest],
         "repeats": [_repeat(repeat) for repeat in reading.evidence.repeats],
-        "plan": [_planned(sentence) for sentence in reading.evidence.plan],
+        "topics": any(sentence.topic is not None for sentence in reading.evidence.plan),
+        "sources": plan_sources(reading.evidence),
         "tags": [{"id": tag.name, "percent": f"{tag.probability:.1%}"} for tag in reading.evidence.tags],
         "contrast_said": _contrast_said(reading.evidence),
         "full_contrast": FULL_CONTRAST,
         "attends": bool(reading.evidence.attention),
-        "unavailable": _unavailable(reading.evidence),
+        "unavailable": _unavailable(reading.evidence, _SEEN),
+        "unplanned": _unavailable(reading.evidence, _FOLDED),
         "attention_said": _attention_said(reading.evidence),
         "full_attention": SATURATED_SHARE,
         "has_boxes": any(view["boxes"] for view in views),
@@ -89,7 +96,7 @@ def index_row(reading: Reading, page: str) -> Values:
     return {
         "study_id": reading.study_id,
         "page": page,
-        "present": [_finding(f) for f in found if f.status == "present"],
+        "present": [finding_values(f) for f in found if f.status == "present"],
         "report": " ".join(reading.report.sentences) or reading.report.findings or reading.report.impression,
         "disagreements": kinds.count("disagreement"),
         "cautions": sum(kind not in {"disagreement", "not_assessed"} for kind in kinds),
@@ -151,11 +158,7 @@ def _contrast_said(evidence: Evidence) -> str:
     """How far the cosines of the contrast map reach, in words a page prints."""
     low, high = extremes(evidence.contrast)
     flat = "; nearly the same everywhere: shows no place" if high - low < NEARLY_FLAT else ""
-    return f"here {_signed(low)} to {_signed(high)}{flat}"
-
-
-def _signed(value: float) -> str:
-    return f"{value:+.2f}".replace("-", "\N{MINUS SIGN}")
+    return f"here {signed(low)} to {signed(high)}{flat}"
 
 
 def _share(maps: Sequence[Map]) -> float:
@@ -171,16 +174,6 @@ def _attention_said(evidence: Evidence) -> str:
     return f"point at a sentence; strongest in this report {highest:.1f}×"
 
 
-def _sentence_attention(evidence: Evidence, sentence: int) -> str:
-    if sentence >= len(evidence.attention):
-        return ""
-    maps = evidence.attention[sentence]
-    cells = cells_of(maps)
-    low, high = (value * cells for value in extremes(maps))
-    even = ", nearly even: points at no place" if high < NEARLY_EVEN else ""
-    return f"this sentence {low:.1f}× to {high:.1f}×{even}"
-
-
 def _attention(view: int, evidence: Evidence) -> Iterable[Values]:
     for sentence, maps in enumerate(evidence.attention):
         cells = cells_of(maps)
@@ -194,44 +187,18 @@ def _grid(evidence: Evidence) -> str:
     return f"{len(maps[0].rows)}×{len(maps[0].rows[0])}" if maps else ""
 
 
-def _sentences(reading: Reading) -> list[Values]:
-    report = reading.report
-    texts = report.sentences or tuple(text for text in (report.findings, report.impression) if text)
-    impression = _first_of_impression(report, texts)
-    return [
-        {
-            "index": i,
-            "text": text,
-            "heading": "Impression" if i == impression else None,
-            "attention": _sentence_attention(reading.evidence, i),
-            "findings": [_chip(f) for f in reading.findings if i in f.sentences],
-        }
-        for i, text in enumerate(texts)
-    ]
+def _unavailable(evidence: Evidence, names: Mapping[str, str]) -> list[str]:
+    """Why the model can never show some things, one sentence for each reason; `names` by field of the evidence."""
+    missing: dict[str, list[str]] = {}
+    for field, name in names.items():
+        if field in evidence.unavailable:
+            missing.setdefault(evidence.unavailable[field], []).append(name)
+    return [f"{_listed(each)}: {reason}" for reason, each in missing.items()]
 
 
-def _unavailable(evidence: Evidence) -> list[str]:
-    """Why overlays are missing that the model can never show, one sentence each."""
-    why = evidence.unavailable
-    overlays = (("Attention", "attention"), ("Contrast map", "contrast"))
-    return [f"{name}: {why[field]}" for name, field in overlays if field in why]
-
-
-def _planned(sentence: PlannedSentence) -> str:
-    """What the decoder knew of a sentence before its first word, in words."""
-    said = (
-        sentence.stop is not None and f"ends the report with probability {sentence.stop:.0%}",
-        sentence.abnormal is not None and f"names an abnormality with probability {sentence.abnormal:.0%}",
-        sentence.score is not None and f"retrieved with score {sentence.score:.2f}",
-        sentence.studies and f"from the reports of {', '.join(sentence.studies)}",
-    )
-    return "; ".join(part for part in said if part)
-
-
-def _first_of_impression(report: Report, texts: Sequence[str]) -> int | None:
-    """Index of the sentence that the impression begins with, where both sections are there."""
-    before = len(split_sentences(report.findings))
-    return before if report.impression and 0 < before < len(texts) else None
+def _listed(names: Sequence[str]) -> str:
+    first, *others = names
+    return ", ".join([first, *(name[0].lower() + name[1:] for name in others)])
 
 
 def _each_once(findings: Iterable[Finding]) -> Iterable[Finding]:
@@ -240,48 +207,6 @@ def _each_once(findings: Iterable[Finding]) -> Iterable[Finding]:
     for finding in findings:
         first.setdefault(finding.name, finding)
     return first.values()
-
-
-def _chip(finding: Finding) -> Values:
-    """A finding as its sentence states it, whatever the image is said to show."""
-    status = finding.stated or finding.status
-    details = (finding.side, finding.zone, finding.severity, _size(finding.size_mm))
-    return {
-        **_finding(finding),
-        "status": status,
-        "mark": MARKS[status],
-        "details": [detail for detail in details if detail],
-    }
-
-
-def _finding(finding: Finding) -> Values:
-    """A finding as the reading settles it: by the finding head, where there is one."""
-    return {
-        "name": finding.name,
-        "status": finding.status,
-        "mark": MARKS[finding.status],
-        "probability": finding.probability,
-        "threshold": finding.threshold,
-        "differs": _differs(finding),
-        "stated": _stated(finding),
-        "source": finding.source,
-        "said": bool(finding.sentences),
-    }
-
-
-def _differs(finding: Finding) -> bool:
-    """Whether the head contradicts the report; a report that leaves out what is absent does not."""
-    if finding.stated in {None, finding.status}:
-        return False
-    return finding.stated != "unmentioned" or finding.status == "present"
-
-
-def _stated(finding: Finding) -> str:
-    return "silent" if finding.stated in {None, "unmentioned"} else f"says {finding.stated}"
-
-
-def _size(millimetres: float | None) -> str | None:
-    return None if millimetres is None else f"{millimetres:g} mm"
 
 
 def _by_probability(finding: Finding) -> tuple[float, str]:
@@ -350,6 +275,8 @@ def _rows(provenance: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str
         name = f"{prefix} {key}".strip().replace("_", " ")
         if isinstance(value, Mapping):
             yield from _rows(value, name)
+        elif isinstance(value, bool):
+            yield name, "yes" if value else "no"
         elif value is not None:
             yield name, ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
@@ -363,3 +290,10 @@ def _model_hash(provenance: Mapping[str, Any]) -> str:
     model = provenance.get("model")
     value = model.get("checkpoint_sha256") if isinstance(model, Mapping) else None
     return str(value or "")[:8]
+
+
+def _indication_read(provenance: Mapping[str, Any]) -> str:
+    """Whether the model reads the indication, in words; nothing where nobody says so."""
+    model = provenance.get("model")
+    reads = model.get("reads_indication") if isinstance(model, Mapping) else None
+    return "" if reads is None else "read by the model" if reads else "not read by the model"
