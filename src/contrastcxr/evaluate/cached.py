@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from contrastcxr.data.batch import choose_views, collate
+from contrastcxr.data.batch import Batch, choose_views, collate
 from contrastcxr.data.identity import view_key
 from contrastcxr.data.transforms import Preprocess
 from contrastcxr.errors import ImageError, RequestError
@@ -32,14 +32,20 @@ def read_cached(
     if encoder is None:
         raise RequestError("this system has no encoder of its own; evaluate its readings instead (--readings)")
     kept, failures = encoded(studies, encoder, reader.preprocess, max_views=reader.max_views, cache=cache, say=say)
-    load = FromCache(kept, reader.max_views)
     readable = [study for study in studies if in_cache(study, kept, reader.max_views)]
     readings: list[Reading] = []
-    for start in range(0, len(readable), READ_BATCH):
-        batch = collate([load(study, start + k) for k, study in enumerate(readable[start : start + READ_BATCH])])
+    for batch in cached_batches(reader, readable, kept):
         readings += reader.read_features(batch)
         say(f"read {len(readings):,} of {len(readable):,} studies")
     return readings, failures
+
+
+def cached_batches(reader: Reader, studies: Sequence[Study], kept: FeatureCache) -> Iterator[Batch]:
+    """Studies whose features are kept as the reader's system takes them, with all else it reads of a study."""
+    load = FromCache(kept, reader.max_views)
+    for start in range(0, len(studies), READ_BATCH):
+        samples = [reader.told(study, load(study, start)) for study in studies[start : start + READ_BATCH]]
+        yield collate(samples, pad=reader.tokenizer.special.pad)
 
 
 def encoded(

@@ -187,7 +187,7 @@ class Reader:
             part = studies[start : start + self.batch_size]
             prepared = [measured_sample(study, self.preprocess, self.max_views) for study in part]
             batch = collate(
-                [self._told(study, sample) for study, (sample, _) in zip(part, prepared, strict=True)],
+                [self.told(study, sample) for study, (sample, _) in zip(part, prepared, strict=True)],
                 pad=self.tokenizer.special.pad,
             )
             for row, (reading, pooled) in enumerate(self._read(batch, evidence)):
@@ -254,7 +254,7 @@ class Reader:
             indication_mask=batch.indication_mask,
         )
 
-    def _told(self, study: Study, sample: Sample) -> Sample:
+    def told(self, study: Study, sample: Sample) -> Sample:
         """The sample with the study's indication, for a decoder that reads it."""
         if not self.system.decoder.reads_indication:
             return sample

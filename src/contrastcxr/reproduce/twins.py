@@ -10,16 +10,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from contrastcxr.data.batch import Batch, collate
 from contrastcxr.errors import DatasetError
-from contrastcxr.evaluate.cached import READ_BATCH, Say, encoded, in_cache
+from contrastcxr.evaluate.cached import Say, cached_batches, encoded, in_cache
 from contrastcxr.evaluate.references import References, load_references, system_answers
 from contrastcxr.form import Finding, Reading, Study
 from contrastcxr.metrics.bootstrap import Floats, Interval
 from contrastcxr.metrics.contrast_claim import Claim, compare_ratios, lesion_to_pose, swap_share, swapped_sides
 from contrastcxr.phantom.twins import ROLES
 from contrastcxr.read.reader import Reader
-from contrastcxr.train.data import FromCache
 from contrastcxr.train.features import FeatureCache
 
 
@@ -77,18 +75,12 @@ def _quadruples(references: References) -> list[dict[str, Study]]:
     return [dict(zip(ROLES, four, strict=True)) for four in found]
 
 
-def _batches(reader: Reader, studies: Sequence[Study], kept: FeatureCache) -> list[Batch]:
-    load = FromCache(kept, reader.max_views)
-    parts = [studies[start : start + READ_BATCH] for start in range(0, len(studies), READ_BATCH)]
-    return [collate([load(study, k) for k, study in enumerate(part)]) for part in parts]
-
-
 @torch.no_grad()
 def _vectors(reader: Reader, studies: Sequence[Study], kept: FeatureCache) -> dict[str, Floats]:
     """`pooled`, the global feature `v̂` before contrast, and `difference`, `v^d`, `[Q, d]` each."""
     system = reader.system.eval()
     rows: dict[str, list[Floats]] = {}
-    for batch in _batches(reader, studies, kept):
+    for batch in cached_batches(reader, studies, kept):
         assert batch.features is not None
         found = system.features(
             raw=batch.features.to(next(system.projection.parameters()).dtype),
@@ -117,7 +109,7 @@ def _findings(
     reader: Reader, studies: Sequence[Study], references: References, kept: FeatureCache
 ) -> list[tuple[Finding, ...]]:
     readings: list[Reading] = []
-    for batch in _batches(reader, studies, kept):
+    for batch in cached_batches(reader, studies, kept):
         readings += reader.read_features(batch)
     return [answer.findings or () for answer in system_answers(readings, references)]
 

@@ -1,0 +1,51 @@
+"""Reading through the cache of features gives a system all that reading pictures gives it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from contrastcxr.evaluate.cached import cached_batches, encoded
+from contrastcxr.read.reader import Reader
+from contrastcxr.train.data import chosen_views
+from contrastcxr.train.features import encode_views
+from tiny_system import save_tiny, tiny_config, tiny_study
+
+
+def test_a_decoder_that_reads_the_indication_gets_it(tmp_path: Path) -> None:
+    reader = Reader.from_checkpoint(save_tiny(tmp_path, tiny_config(decoder={"kind": "multi_attention"})))
+    words = [word for word in ("the", "heart", "normal") if word in reader.tokenizer]
+    assert words
+    told = tiny_study("told", seed=1).model_copy(update={"indication": " ".join(words)})
+    silent = tiny_study("silent", seed=2)
+    assert reader.system.encoder is not None
+    kept, failures = encoded(
+        [told, silent],
+        reader.system.encoder,
+        reader.preprocess,
+        max_views=reader.max_views,
+        cache=tmp_path / "cache",
+        say=lambda _: None,
+    )
+    assert failures == []
+    (batch,) = cached_batches(reader, [told, silent], kept)
+    assert batch.indication_ids is not None
+    assert batch.indication_mask is not None
+    assert batch.indication_ids[0][batch.indication_mask[0]].tolist() == [reader.tokenizer.id_of(w) for w in words]
+    assert batch.indication_mask.any(dim=1).tolist() == [True, False]
+
+
+def test_other_decoders_get_none(tmp_path: Path) -> None:
+    reader = Reader.from_checkpoint(save_tiny(tmp_path))
+    study = tiny_study("told").model_copy(update={"indication": "the heart"})
+    assert reader.system.encoder is not None
+    kept, _ = encode_views(
+        chosen_views([study], max_views=1),
+        encoder=reader.system.encoder,
+        preprocess=reader.preprocess,
+        root=tmp_path,
+    )
+    (batch,) = cached_batches(reader, [study], kept)
+    assert batch.indication_ids is None
+    assert torch.is_tensor(batch.features)
