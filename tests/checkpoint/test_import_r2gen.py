@@ -19,7 +19,7 @@ from contrastcxr.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from contrastcxr.checkpoint.r2gen import import_r2gen, read_vocabulary, read_weights
 from contrastcxr.checkpoint.r2gen.mapping import PICTURES, encoder_name
 from contrastcxr.decode import GenerationSettings
-from contrastcxr.errors import CheckpointError, UnknownNameError
+from contrastcxr.errors import CheckpointError, RequestError, UnknownNameError
 from contrastcxr.evaluate import Bootstrap, evaluate
 from contrastcxr.read.reader import Reader
 from r2gen_files import HEADS, IDS, LAYERS, SLOTS, WIDTH, extractor, r2gen_state, save_r2gen, save_vocabulary
@@ -348,5 +348,5 @@ def test_the_extractor_is_told_by_its_blocks(blocks: tuple[int, ...], deep: bool
 
 
 def test_heads_that_do_not_divide_the_width_are_refused(imported: Import) -> None:
-    with pytest.raises(CheckpointError, match=r"width 16 with decoder\.memory_heads 3"):
+    with pytest.raises(RequestError, match=r"--memory-heads 3 does not divide the checkpoint's width 16"):
         imported(memory_heads=3)
