@@ -78,7 +78,7 @@ def test_starting_from_another_system_names_both(tmp_path: Path, cache: Path) ->
     for changes, named in (
         ({"width": 24}, r"init_from .*: its width is 16, this run's is 24; set width: 16"),
         ({"decoder": {"kind": "up_down"}}, r"init_from .*: its decoder\.kind is nic, this run's is up_down"),
-        ({"decoder": {"kind": "nic", "hidden": 12}}, r"init_from .*should be .*12.*found .*16"),
+        ({"decoder": {"kind": "nic", "hidden": 12}}, r"init_from .*lstm.* should be 48×16, found 64×16"),
     ):
         config = mini_config(train={**STAGE_2, "init_from": str(first.path)}, **STAGE_1, **changes)
         with pytest.raises(IncompatibleError, match=named):
