@@ -19,7 +19,7 @@ from contrastcxr.metrics.bootstrap import Interval
 from contrastcxr.metrics.table import StudyTable
 from contrastcxr.reproduce import Limits, Places, Record, Row, Task, find_plan, read_record, run_rows, task_of
 from contrastcxr.reproduce.estimate import expect, in_words
-from contrastcxr.reproduce.pooled import Comparison, Pooled, pool, sentence
+from contrastcxr.reproduce.pooled import Comparison, Mean, Pooled, pool, sentence
 from contrastcxr.reproduce.rows import recorded
 
 TINY = {
@@ -332,6 +332,23 @@ def test_a_row_of_two_folders_counts_from_the_first(tmp_path: Path) -> None:
     assert alone is not None
     assert both.intervals["nic-none"] == alone.intervals["nic-none"]
     assert set(both.intervals) == {"nic-none", "nic-normal"}
+
+
+def test_a_gain_within_the_spread_of_seeds_and_below_the_neighbour_is_said_to_be_so() -> None:
+    above = Interval(0.02, 0.01, 0.03, 60)
+    comparison = Comparison("nic", (0, 1), {k: {"positive_f1": above} for k in ("none", "random", "zeros")})
+    means = {
+        "nic-normal": {"positive_f1": Mean(0.10, 0.03, 2)},
+        "nic-none": {"positive_f1": Mean(0.08, 0.01, 2)},
+        "neighbour": {"positive_f1": Mean(0.11, 0.0, 2)},
+    }
+    said = sentence([Pooled("phantom:smoke", (), means, (comparison,), ())])
+    assert "nic on phantom:smoke the gain of 0.020 is no larger than the deviation over seeds (0.030)" in said
+    assert "the nearest neighbour scores 0.110, no less than contrast's 0.100" in said
+    steady = {"nic-normal": {"positive_f1": Mean(0.10, 0.01, 2)}, "nic-none": {"positive_f1": Mean(0.08, 0.01, 2)}}
+    assert sentence([Pooled("phantom:smoke", (), steady, (comparison,), ())]).endswith(
+        "with nic on phantom:smoke."
+    )
 
 
 def test_a_control_that_equals_contrast_is_no_help() -> None:
