@@ -72,8 +72,7 @@ def evaluate(
     """Score a reader, or readings made elsewhere, on a split.
 
     Args:
-        system: a `Reader` (from a checkpoint: `Reader.from_checkpoint`), or readings by study id, which are scored
-            although no picture of the split is there.
+        system: a `Reader`, or readings by study id, which are scored although no picture of the split is there.
         data: a data name, such as `phantom:standard` or `nih14-cv:/path?fold=0&report=plain`.
         split: of the data.
         protocol: `corrected` or `as-published`.
