@@ -114,7 +114,7 @@ def table(rows: Sequence[Mapping[str, object]]) -> str:
     whole = {name for name in names if widths[name] <= _SHORT}
     room = _width() - sum(widths[name] + 2 for name in whole)
     if room < _LEAST * (len(names) - len(whole)):  # kept whole they would push the others off the edge
-        whole = set()
+        whole &= set(names[:1])  # what a row is of must be found again
     for name in names:
         made.add_column(name, overflow="fold", no_wrap=name in whole)
     for row in rows:
