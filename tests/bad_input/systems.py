@@ -232,7 +232,8 @@ CHECKPOINTS = (
         LOAD,
         (
             "{bad}: a pickle can run code and is not read; give the run folder's checkpoint.safetensors, or "
-            "allow it with --allow-pickle (weights only)"
+            "allow a training state of ours with --allow-pickle (weights only); a checkpoint of R2Gen or WCL "
+            "becomes ours by `contrastcxr import r2gen`"
         ),
     ),
     wrong(
