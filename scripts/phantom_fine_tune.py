@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from contrastcxr.data.identity import phantom_version
@@ -66,7 +67,7 @@ def fine_tune(
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, [LEARNING_RATE, 3 * LEARNING_RATE], total_steps=steps + 1, pct_start=0.15
     )
-    path = cache / f"{phantom_version()}-fine-tune-{len(train_x)}.pt"
+    path = state_file(cache, len(train_x))
     first = _resume(path, model, optimizer, schedule)
     value = float("nan")
     for epoch in range(first, EPOCHS):
@@ -89,6 +90,25 @@ def fine_tune(
         "train": len(train_x),
         "test": len(test_x),
     }
+
+
+def state_file(cache: Path, count: int) -> Path:
+    """What training on `count` phantoms goes on from."""
+    return cache / f"{phantom_version()}-fine-tune-{count}.pt"
+
+
+def write_encoder(cache: Path, count: int, out: Path) -> None:
+    """The encoder of a finished training as half floats (norms stay whole), without its classifier."""
+    state = torch.load(state_file(cache, count), weights_only=True)
+    if state["epoch"] < EPOCHS:
+        raise SystemExit(f"{state['epoch']} of {EPOCHS} epochs are trained; run --fine-tune to the end first")
+    inner = "encoder.backbone."
+    kept = {key.removeprefix(inner): value for key, value in state["model"].items() if key.startswith(inner)}
+    kept = {key: value for key, value in kept.items() if not key.startswith("classifier.")}
+    halves = {key: (value.half() if value.ndim > 1 else value).contiguous() for key, value in kept.items()}
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(out, "wb") as file:
+        file.write(save(halves))
 
 
 def _resume(

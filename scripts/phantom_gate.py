@@ -345,6 +345,7 @@ def main() -> int:
     parser.add_argument("--test", type=int, default=600)
     parser.add_argument("--only", choices=["image", "text"])
     parser.add_argument("--fine-tune", action="store_true", help="train the small network (resumes)")
+    parser.add_argument("--encoder", type=Path, metavar="FILE", help="after --fine-tune: keep its encoder here")
     parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "contrastcxr-gate")
     arguments = parser.parse_args()
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -352,9 +353,11 @@ def main() -> int:
         load_part(s, n, arguments.cache) for s, n in (("train", arguments.train), ("test", arguments.test))
     )
     if arguments.fine_tune:
-        from phantom_fine_tune import fine_tune
+        from phantom_fine_tune import fine_tune, write_encoder
 
         keep({"fine_tuned": fine_tune(train.images, train.targets, test.images, test.targets, arguments.cache)})
+        if arguments.encoder is not None:
+            write_encoder(arguments.cache, arguments.train, arguments.encoder)
     lines: list[Line] = []
     if arguments.only != "text":
         lines += image_lines(train, test, arguments.cache)

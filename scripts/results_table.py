@@ -12,6 +12,7 @@ import argparse
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from contrastcxr.files import atomic_write
 from contrastcxr.metrics.bootstrap import Interval
@@ -44,6 +45,7 @@ LABELS = {
     "rouge_l": "ROUGE-L",
     "meteor": "METEOR",
 }
+WEIGHTS = {"package": "ImageNet weights", "hub": "weights of the hub", "random": "random weights"}
 BASELINES = {
     "constant": "constant report",
     "neighbour": "nearest neighbour",
@@ -267,9 +269,17 @@ def _cost(found: Pooled) -> list[str]:
     versions = {
         f"{k} {v}" for record in found.records for k, v in record.versions.items() if k in ("torch", "timm")
     }
+    encoders = dict.fromkeys(_encoder(record.config["encoder"]) for record in found.records)
     return [
-        f"{len(found.records)} records, {seconds / 3600:.1f} h of the machine; {', '.join(sorted(versions))}.",
+        f"{len(found.records)} records, {seconds / 3600:.1f} h of the machine; {', '.join(sorted(versions))}. "
+        f"Encoder: {' and '.join(encoders)}.",
     ]
+
+
+def _encoder(part: Mapping[str, Any]) -> str:
+    """The encoder of a configuration in words."""
+    weights = WEIGHTS.get(part["weights"], f"weights `{part['weights']}`")
+    return f"`{part['name']}`, {weights}, {'trained along' if part['trainable'] else 'frozen'}"
 
 
 def _seed_words(found: Pooled) -> str:

@@ -17,6 +17,7 @@ from contrastcxr.errors import ConfigError, DatasetError, RequestError, UnknownN
 from contrastcxr.evaluate import Bootstrap
 from contrastcxr.metrics.bootstrap import Interval
 from contrastcxr.metrics.table import StudyTable
+from contrastcxr.models.encoders import build_encoder
 from contrastcxr.reproduce import Limits, Places, Record, Row, Task, find_plan, read_record, run_rows, task_of
 from contrastcxr.reproduce.estimate import expect, in_words
 from contrastcxr.reproduce.pooled import Comparison, Mean, Pooled, pool, sentence
@@ -35,7 +36,7 @@ TINY = {
     "generate": {"method": "greedy", "max_tokens": 40},
     "train": {"batch_size": 8, "epochs": 1, "workers": 0},
 }
-PLAN = {
+PLAN: dict[str, Any] = {
     "name": "trial",
     "paper": "contrastive-attention",
     "title": "a trial",
@@ -200,6 +201,27 @@ def test_unknown_papers_tables_rows_and_data_name_the_nearest(tmp_path: Path) ->
         task_of(task.plan, task.folder, "phantom:easy")
 
 
+def test_the_encoder_of_a_plan_is_a_file_beside_it(tmp_path: Path) -> None:
+    plan = {
+        **PLAN,
+        "data": {"phantom:smoke": {**PLAN["data"]["phantom:smoke"], "encoder": "own/lite.safetensors"}},
+    }
+    (write_plan(tmp_path)).write_text(yaml.safe_dump(plan))
+    task = task_of(*find_plan("contrastive-attention", "first", path=tmp_path / "plan.yaml"), "phantom:smoke")
+    for row in task.rows(seeds=[0]):
+        assert Path(task.config(row).encoder.weights) == tmp_path / "own" / "lite.safetensors"
+
+
+def test_the_tables_of_the_phantoms_share_an_encoder_that_loads() -> None:
+    weights = set()
+    for table in ("decoders", "table1", "table2", "table4", "table5"):
+        task = task_of(*find_plan("contrastive-attention", table), "phantom:standard")
+        weights |= {task.config(row).encoder.weights for row in task.rows(seeds=[0])}
+    (path,) = weights
+    encoder = build_encoder("tf_efficientnet_lite0", weights=path)
+    assert encoder.weights_note == "weights of the local file lite0-phantom.safetensors"
+
+
 def test_a_plan_that_is_none_is_refused_by_file(tmp_path: Path) -> None:
     path = tmp_path / "plan.yaml"
     path.write_text("name: x\n")
@@ -332,6 +354,17 @@ def test_a_row_of_two_folders_counts_from_the_first(tmp_path: Path) -> None:
     assert alone is not None
     assert both.intervals["nic-none"] == alone.intervals["nic-none"]
     assert set(both.intervals) == {"nic-none", "nic-normal"}
+
+
+def test_a_row_with_another_encoder_is_no_row_of_the_experiment(tmp_path: Path) -> None:
+    for name, row, weights in (("one", "nic-none", "own"), ("other", "nic-normal", "package")):
+        (tmp_path / name).mkdir()
+        config = {"encoder": {"name": "lite0", "weights": weights}}
+        replace(record(row), config=config).write(tmp_path / name / f"{row}-seed0.json")
+        table(0.5, 0).save(tmp_path / name / f"{row}-seed0.npz")
+    both = pool(tmp_path / "one", tmp_path / "other", replicates=50)
+    assert both is not None
+    assert set(both.means) == {"nic-none"}
 
 
 def test_a_gain_within_the_spread_of_seeds_and_below_the_neighbour_is_said_to_be_so() -> None:

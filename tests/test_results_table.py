@@ -27,6 +27,9 @@ def script() -> Any:
     return module
 
 
+CONFIG = {"encoder": {"name": "lite0", "weights": "own.safetensors", "trainable": False}}
+
+
 def table(shift: float, seed: int) -> StudyTable:
     rng = np.random.default_rng(seed)
     ids = tuple(f"s{k}" for k in range(30))
@@ -43,12 +46,12 @@ def pooled(tmp_path: Path) -> Pooled:
             made = table(shift, seed)
             scores = {"bleu_4": {"value": 0.5}, "rouge_l": {"value": float(made.rouge_l.mean())}}
             seconds = {"training": 1.0}
-            record = Record("x", "phantom:standard", row, seed, signature, {}, {"system": scores}, seconds)
+            record = Record("x", "phantom:standard", row, seed, signature, CONFIG, {"system": scores}, seconds)
             record.write(tmp_path / f"{row}-seed{seed}.json")
             made.save(tmp_path / f"{row}-seed{seed}.npz")
         later = signature.replace("|n:", "|labels:grammar|n:")
         systems = {"constant": {"bleu_4": {"value": 0.4}, "rouge_l": {"value": 0.3}}}
-        Record("x", "phantom:standard", "baselines", seed, later, {}, systems, {"training": 0.0}).write(
+        Record("x", "phantom:standard", "baselines", seed, later, CONFIG, systems, {"training": 0.0}).write(
             tmp_path / f"baselines-seed{seed}.json"
         )
     found = pool(tmp_path, replicates=50)
@@ -65,6 +68,10 @@ def test_a_trained_row_has_its_interval_and_deviation_and_a_baseline_its_deviati
     assert f"{wanted.value:.3f} ({wanted.low:.3f}–{wanted.high:.3f}) ± " in row
     constant = next(line for line in script.page([pooled]).splitlines() if line.startswith("| constant report"))
     assert "0.300 ± 0.000" in constant
+
+
+def test_the_page_names_the_encoder_of_the_rows(script: Any, pooled: Pooled) -> None:
+    assert "Encoder: `lite0`, weights `own.safetensors`, frozen." in script.page([pooled])
 
 
 def test_the_readme_names_the_signatures_of_its_rows(script: Any, pooled: Pooled) -> None:

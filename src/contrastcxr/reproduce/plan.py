@@ -35,11 +35,12 @@ PAPERS: Mapping[str, Mapping[str, str]] = {
 
 
 class DataPlan(BaseModel):
-    """What changes with the data: the systems' configurations, what a seed changes, whether there are twins."""
+    """What changes with the data: the systems' configurations, their encoder, what a seed changes, any twins."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     configs: dict[str, str] = Field(description="system: configuration file, relative to the plan")
+    encoder: str | None = Field(None, description="weights of every row's encoder: a file, relative to the plan")
     seed_overrides: tuple[str, ...] = Field(description="overrides in which {seed} is the seed")
     twins: str | None = Field(None, description="split of four pictures of one anatomy")
 
@@ -145,7 +146,9 @@ class Task:
     def config(self, row: Row, *, extra: Sequence[str] = ()) -> SystemConfig:
         """The configuration of a row; the baselines have that of the first system without contrast."""
         system = next(iter(self.of_data.configs)) if row.system == BASELINES else row.system
+        encoder = self.of_data.encoder
         overrides = [
+            *([f"encoder.weights={(self.folder / encoder).resolve()}"] if encoder else []),
             *(text.format(seed=row.seed) for text in self.plan.contrasts[row.contrast]),
             *(text.format(seed=row.seed) for text in self.of_data.seed_overrides),
             *([f"data.root={self.root}"] if self.root else []),

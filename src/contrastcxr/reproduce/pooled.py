@@ -108,7 +108,8 @@ class Pooled:
 def pool(*folders: Path, replicates: int = REPLICATES, seed: int = 0) -> Pooled | None:
     """Pool the records and study tables of folders on the same data; None where there are none.
 
-    A row that stands in several folders counts from the first of them.
+    A row that stands in several folders counts from the first of them, and a row of a later folder only if its
+    encoder has the weights of the first one's rows.
 
     Raises:
         DatasetError: a file that is not of this version.
@@ -117,7 +118,8 @@ def pool(*folders: Path, replicates: int = REPLICATES, seed: int = 0) -> Pooled 
     records: list[Record] = []
     for folder in folders:
         for record in read_records(folder):
-            if where.setdefault((record.row, record.seed), folder) == folder:
+            fits = not records or _encoder(record) == _encoder(records[0])
+            if fits and where.setdefault((record.row, record.seed), folder) == folder:
                 records.append(record)
     if not records:
         return None
@@ -135,6 +137,12 @@ def pool(*folders: Path, replicates: int = REPLICATES, seed: int = 0) -> Pooled 
         twins=tuple(_twins(records, replicates=replicates, seed=seed)),
         intervals=_intervals(tables, replicates=replicates, seed=seed),
     )
+
+
+def _encoder(record: Record) -> object:
+    """The encoder of a record and the weights it started from."""
+    encoder = record.config.get("encoder", {})
+    return encoder.get("name"), encoder.get("weights")
 
 
 def _intervals(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from contrastcxr.errors import UnknownNameError
@@ -208,7 +209,7 @@ def _part(
         percent=printed.percent,
         lines=tuple(_corrected(lines)),
         signatures=tuple(sorted(set(rows.signatures.values()))),
-        notes=(_levels(part.data, task.data), *printed.notes),
+        notes=(_levels(part.data, task.data), *_encoder(task), *printed.notes),
     )
 
 
@@ -313,6 +314,14 @@ def _printed(printed: PublishedTable, part: PublishedPart, system: str, contrast
         return None
     keys = {"data": part.data, **part.systems.get(system, {"system": system}), **part.contrasts[contrast]}
     return printed.find(**keys)
+
+
+def _encoder(task: Task) -> list[str]:
+    """What the measured rows see with, where the plan says it."""
+    weights = task.of_data.encoder
+    if weights is None:
+        return []
+    return [f"The encoder of every measured row is {Path(weights).stem} ({Path(weights).parent.name}), frozen."]
 
 
 def _levels(published: str, ours: str) -> str:
