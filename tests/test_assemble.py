@@ -54,6 +54,7 @@ def pool_of(encoder: Encoder) -> NormalityPool:
         ({"contrast": {"pool": {"views": "same_view", "match": "none"}}}, r"same_view with contrast\.pool\.match"),
         ({"contrast": {"pool": {"views": "same_view", "unit": "study"}}}, r"same_view with contrast\.pool\.unit"),
         ({"decoder": {"kind": "transformer", "heads": 3}}, r"width 16 with decoder\.heads 3"),
+        ({"decoder": {"kind": "co_attention", "tags": "mesh"}}, r"tags mesh with data\.source phantom:standard"),
         ({"image": {"augment": True}}, r"image\.augment with a frozen encoder"),
         ({"train": {"monitor": "auc"}}, r"monitor auc without a finding_head"),
         ({"train": {"scheduled_sampling": {}}}, r"scheduled_sampling with decoder\.kind nic"),
