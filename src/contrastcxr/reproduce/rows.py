@@ -133,7 +133,9 @@ def run_row(task: Task, row: Row, *, places: Places, limits: Limits, say: Say) -
 
 def _trained(task: Task, row: Row, config: SystemConfig, places: Places, limits: Limits, say: Say) -> Record:
     folder = places.run(task, row)
-    done = train(config, out=folder, cache=places.cache, resume=(folder / "config.yaml").is_file(), say=say)
+    # A record holds scores, no readings: what pictures look like is not measured again for every row.
+    resume = (folder / "config.yaml").is_file()
+    done = train(config, out=folder, cache=places.cache, resume=resume, quality=False, say=say)
     began = time.perf_counter()
     reader = Reader.from_checkpoint(done.checkpoint)
     data = split_data(config)

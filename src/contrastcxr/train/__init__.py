@@ -21,6 +21,7 @@ def run(
     resume: bool = False,
     devices: int = 1,
     progress: bool | None = None,
+    quality: bool = True,
     say: Say | None = None,
 ) -> RunFolder:
     """Train a system as configured and leave a run folder; see `contrastcxr.train.trainer.run`.
@@ -48,5 +49,6 @@ def run(
         resume=resume,
         devices=devices,
         progress=progress,
+        quality=quality,
         say=say or silent,
     )

@@ -25,7 +25,7 @@ from contrastcxr.train.threshold import choose_threshold
 THRESHOLD_KEY = f"{LIBRARY_KEY}threshold"
 
 
-def close_run(prepared: Prepared, keeper: EpochKeeper, *, out: Path, say: Say) -> RunFolder:
+def close_run(prepared: Prepared, keeper: EpochKeeper, *, out: Path, quality: bool, say: Say) -> RunFolder:
     """Calibrate the best checkpoint on all validation studies, and write the run record."""
     unreadable = tuple(f"{u.view_id}: {u.message}" for u in prepared.unreadable)
     best = _with_threshold(prepared, load_checkpoint(out / CHECKPOINT_FILE), say=say)
@@ -36,7 +36,7 @@ def close_run(prepared: Prepared, keeper: EpochKeeper, *, out: Path, say: Say) -
         temperature=calibration.temperature if calibration else 1.0,
         thresholds=calibration.thresholds if calibration else {},
         record={**best.record, "data": dict(record.data), "versions": dict(record.versions)},
-        quality=quality_reference(prepared, best, say=say),
+        quality=quality_reference(prepared, best, say=say) if quality else None,
     )
     size = save_checkpoint(out / CHECKPOINT_FILE, finished, dtype=prepared.config.train.checkpoint_dtype)
     record.write(out)

@@ -34,6 +34,7 @@ def run(
     resume: bool = False,
     devices: int = 1,
     progress: bool | None = None,
+    quality: bool = True,
     say: Say = silent,
 ) -> RunFolder:
     """Train a system as configured and leave a run folder.
@@ -45,6 +46,7 @@ def run(
         resume: go on from the last whole epoch in `out`.
         devices: processes on this machine (gloo on the CPU); they share each batch.
         progress: a bar over the steps; None shows it on a terminal.
+        quality: measure training pictures at the end, for the warnings of readings; hundreds are read again for it.
         say: takes lines of progress; they also go to the log.
 
     Raises:
@@ -64,7 +66,7 @@ def run(
         file.write(config.to_yaml())
     tell = Log(out / LOG_FILE, say)
     keeper = _fit(prepared, out=out, resume=resume, devices=devices, progress=progress, say=tell)
-    return close_run(prepared, keeper, out=out, say=tell)
+    return close_run(prepared, keeper, out=out, quality=quality, say=tell)
 
 
 def _check_devices(config: SystemConfig, devices: int) -> None:
