@@ -46,7 +46,7 @@ def run(
         resume: go on from the last whole epoch in `out`.
         devices: processes on this machine (gloo on the CPU); they share each batch.
         progress: a bar over the steps; None shows it on a terminal.
-        quality: measure training pictures at the end, for the warnings of readings; hundreds are read again for it.
+        quality: measure training pictures at the end, for the warnings of readings: hundreds are read again.
         say: takes lines of progress; they also go to the log.
 
     Raises:
