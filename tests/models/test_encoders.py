@@ -155,6 +155,13 @@ def test_a_frozen_encoder_stays_in_evaluation_whatever_its_parent_does(small: En
     assert small.fingerprint() == before
 
 
+def test_a_trainable_encoder_sees_what_the_frozen_one_sees() -> None:
+    images = torch.rand(2, 3, 64, 64)
+    frozen, trained = (build_encoder(SMALL, weights="random", image_size=64, trainable=t) for t in (False, True))
+    torch.testing.assert_close(trained(images).detach(), frozen(images), rtol=0, atol=1e-4)
+    assert trained.fingerprint() == frozen.fingerprint()
+
+
 def test_a_trainable_encoder_learns_but_keeps_its_norm_statistics() -> None:
     encoder = build_encoder(SMALL, weights="random", image_size=64, trainable=True).train()
     buffers = {name: value.clone() for name, value in encoder.named_buffers()}

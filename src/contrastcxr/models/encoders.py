@@ -91,6 +91,8 @@ class Encoder(nn.Module):
         self.trainable = trainable
         self.train_norm = train_norm
         self.requires_grad_(trainable)
+        if trainable:  # 1.7 times as fast on CPUs, forwards and backwards
+            self.backbone.to(memory_format=torch.channels_last)
         self.train(False)
         self.channels, self.grid = self._measure()
 
@@ -149,6 +151,8 @@ class Encoder(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Patches `[M, N, C]` of normalised `images [M, 3, S, S]`, row by row from the top left."""
+        if self.trainable:
+            images = images.contiguous(memory_format=torch.channels_last)
         with torch.set_grad_enabled(self.trainable and torch.is_grad_enabled()):
             return self._map(images.to(self._dtype)).flatten(2).transpose(1, 2)  # [M, N, C]
 
