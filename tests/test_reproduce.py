@@ -367,6 +367,15 @@ def test_a_row_with_another_encoder_is_no_row_of_the_experiment(tmp_path: Path) 
     assert set(both.means) == {"nic-none"}
 
 
+def test_a_loss_within_the_spread_of_seeds_is_said_to_be_so() -> None:
+    below = Interval(-0.06, -0.08, -0.04, 60)
+    comparison = Comparison("nic", (0, 1), {"none": {"positive_f1": below}})
+    means = {"nic-normal": {"positive_f1": Mean(0.15, 0.13, 2)}, "nic-none": {"positive_f1": Mean(0.21, 0.03, 2)}}
+    said = sentence([Pooled("phantom:smoke", (), means, (comparison,), ())])
+    assert "was below the plain system with nic on phantom:smoke" in said
+    assert "nic on phantom:smoke the loss of 0.060 is no larger than the deviation over seeds (0.130)" in said
+
+
 def test_a_gain_within_the_spread_of_seeds_and_below_the_neighbour_is_said_to_be_so() -> None:
     above = Interval(0.02, 0.01, 0.03, 60)
     comparison = Comparison("nic", (0, 1), {k: {"positive_f1": above} for k in ("none", "random", "zeros")})

@@ -168,23 +168,27 @@ def sentence(pools: Sequence[Pooled]) -> str:
         open_ = any(outcome == "above plain" for *_, outcome in known)
         lead = "Contrast is not shown to help" if open_ else "Contrast did not help"
     said = f"{lead} (positive-finding F1, paired over seeds): it {'; it '.join(parts)}."
-    doubts = [doubt for p in pools for c in p.comparisons if c.outcome() == "helped" for doubt in _doubts(p, c)]
+    doubts = [doubt for p in pools for c in p.comparisons for doubt in _doubts(p, c)]
     return " ".join([said, *doubts])
 
 
 def _doubts(pooled: Pooled, comparison: Comparison) -> list[str]:
-    """What stands against a gain that the intervals over patients show: its spread over seeds, and a baseline."""
+    """What stands against help or harm that intervals over patients show: the spread over seeds, a baseline."""
+    outcome = comparison.outcome()
+    if outcome not in ("helped", "harmed"):
+        return []
     place, change = f"{comparison.system} on {pooled.data}", comparison.over[PLAIN][PRIMARY].value
     rows = [pooled.means.get(f"{comparison.system}-{contrast}", {}).get(PRIMARY) for contrast in (CONTRAST, PLAIN)]
     spread = max((row.deviation for row in rows if row is not None and row.deviation is not None), default=0.0)
     neighbour = pooled.means.get("neighbour", {}).get(PRIMARY)
     doubts = []
-    if spread >= change:
+    if spread >= abs(change):
+        moved = "gain" if outcome == "helped" else "loss"
         doubts.append(
-            f"With {place} the gain of {change:.3f} is no larger than the deviation over seeds ({spread:.3f}): "
-            "other seeds may not show it."
+            f"With {place} the {moved} of {abs(change):.3f} is no larger than the deviation over seeds "
+            f"({spread:.3f}): other seeds may not show it."
         )
-    if rows[0] is not None and neighbour is not None and neighbour.mean >= rows[0].mean:
+    if outcome == "helped" and rows[0] is not None and neighbour is not None and neighbour.mean >= rows[0].mean:
         doubts.append(
             f"With {place} the nearest neighbour scores {neighbour.mean:.3f}, no less than contrast's "
             f"{rows[0].mean:.3f}."
