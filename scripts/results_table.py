@@ -210,7 +210,7 @@ def _differences(found: Pooled) -> list[str]:
                 lines.append(_line([comparison.system, POOLS[other], *cells]))
     tests = sum(len(comparison.over.get(PLAIN, ())) for comparison in found.comparisons)
     chance = (
-        f"Of {tests} intervals to the plain system, about {tests * 0.05:.0f} would miss zero by chance alone; a "
+        f"Of {tests} intervals to the plain system, about {tests * 0.05:.1f} would miss zero by chance alone; a "
         "change within the deviation over seeds may be the seed's."
     )
     return [*lines, "", *(f"- {_conclusion(c)}" for c in found.comparisons if c.over), "", chance]

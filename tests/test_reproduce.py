@@ -367,6 +367,12 @@ def test_a_row_with_another_encoder_is_no_row_of_the_experiment(tmp_path: Path) 
     assert set(both.means) == {"nic-none"}
 
 
+def test_a_change_of_a_single_seed_is_said_to_be_one() -> None:
+    comparison = Comparison("nic", (0,), {"none": {"positive_f1": Interval(-0.06, -0.08, -0.04, 60)}})
+    said = sentence([Pooled("phantom:smoke", (), {}, (comparison,), ())])
+    assert "With nic on phantom:smoke one seed was run: how much another would change is not known." in said
+
+
 def test_a_loss_within_the_spread_of_seeds_is_said_to_be_so() -> None:
     below = Interval(-0.06, -0.08, -0.04, 60)
     comparison = Comparison("nic", (0, 1), {"none": {"positive_f1": below}})

@@ -175,20 +175,22 @@ def sentence(pools: Sequence[Pooled]) -> str:
 def _doubts(pooled: Pooled, comparison: Comparison) -> list[str]:
     """What stands against help or harm that intervals over patients show: the spread over seeds, a baseline."""
     outcome = comparison.outcome()
-    if outcome not in ("helped", "harmed"):
+    if outcome not in ("helped", "above plain", "harmed"):
         return []
     place, change = f"{comparison.system} on {pooled.data}", comparison.over[PLAIN][PRIMARY].value
     rows = [pooled.means.get(f"{comparison.system}-{contrast}", {}).get(PRIMARY) for contrast in (CONTRAST, PLAIN)]
     spread = max((row.deviation for row in rows if row is not None and row.deviation is not None), default=0.0)
     neighbour = pooled.means.get("neighbour", {}).get(PRIMARY)
     doubts = []
-    if spread >= abs(change):
-        moved = "gain" if outcome == "helped" else "loss"
+    if len(comparison.seeds) == 1:
+        doubts.append(f"With {place} one seed was run: how much another would change is not known.")
+    elif spread >= abs(change):
+        moved = "loss" if outcome == "harmed" else "gain"
         doubts.append(
             f"With {place} the {moved} of {abs(change):.3f} is no larger than the deviation over seeds "
             f"({spread:.3f}): other seeds may not show it."
         )
-    if outcome == "helped" and rows[0] is not None and neighbour is not None and neighbour.mean >= rows[0].mean:
+    if outcome != "harmed" and rows[0] is not None and neighbour is not None and neighbour.mean >= rows[0].mean:
         doubts.append(
             f"With {place} the nearest neighbour scores {neighbour.mean:.3f}, no less than contrast's "
             f"{rows[0].mean:.3f}."
