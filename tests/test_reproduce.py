@@ -250,7 +250,9 @@ def test_hours_come_from_rows_like_it_and_a_guess_says_so() -> None:
     assert [e.row.stem for e in found] == ["nic-none-seed1", "nic-zeros-seed1", "transformer-none-seed0"]
     assert found[0].seconds == found[1].seconds == 3600.0
     assert found[2].basis.startswith("guess")
+    assert in_words(found, recorded=1)[-1].startswith("3 rows to run, 1 recorded: ")
     assert "1 of them by guess" in in_words(found, recorded=1)[-1]
+    assert in_words(found[:1], recorded=3)[-1].startswith("1 row to run, 3 recorded: ")
 
 
 def test_a_record_is_read_back_and_another_file_is_refused(tmp_path: Path) -> None:

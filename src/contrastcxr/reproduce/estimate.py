@@ -33,7 +33,8 @@ def in_words(expected: Sequence[Expectation], recorded: int) -> list[str]:
     lines = [f"{e.row.stem}: {e.seconds / 3600:.2f} h ({e.basis})" for e in expected]
     hours = sum(e.seconds for e in expected) / 3600
     guessed = sum(e.basis.startswith("guess") for e in expected)
-    said = f"{len(expected)} rows to run, {recorded} recorded: about {hours:.1f} h"
+    rows = "row" if len(expected) == 1 else "rows"
+    said = f"{len(expected)} {rows} to run, {recorded} recorded: about {hours:.1f} h"
     return [*lines, said + (f"; {guessed} of them by guess" if guessed else ", from recorded rows")]
 
 
