@@ -183,8 +183,8 @@ class LookingDecoder(HierarchicalDecoder):
 
 def forced(writer: WordLstm, plan: Plan, told: SentenceTokens) -> Words:
     """Words of sentences by teacher forcing: log-probabilities `[M, V]`, words `[M]`, their studies `[M]`."""
-    log_probs = writer(plan.told(told.study, told.place), told.token_ids)  # [K, T, V]
-    return log_probs[told.mask], told.token_ids[:, 1:][told.mask], told.study_of_words
+    log_probs = writer.forced(plan.told(told.study, told.place), told.token_ids, told.mask)
+    return log_probs, told.token_ids[:, 1:][told.mask], told.study_of_words
 
 
 def taught_plan(plan: Plan, told: SentenceTokens, words: Words) -> Taught:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from contrastcxr.models.decoders.base import StepOutput
 
@@ -89,6 +90,24 @@ class WordLstm(nn.Module):
         hidden, _ = self._run(torch.cat([told.first.unsqueeze(1), words], dim=1))
         return self._log_probs(hidden[:, 1:])
 
+    def forced(self, told: Told, token_ids: Tensor, mask: Tensor) -> Tensor:
+        """What `forward` says of the real words alone, `[M, V]` row by row, at the cost of the real words alone.
+
+        Args:
+            told: as in `forward`.
+            token_ids: `[R, T]`, starting with BOS.
+            mask: `[R, T-1]` bool, True where `token_ids[:, 1:]` is real; a row is real from its start.
+        """
+        if not len(mask):
+            return self._log_probs(told.first.new_zeros(0, self.lstm.hidden_size))
+        words = self._words(token_ids[:, :-1], told.shift)  # [R, T-1, e]
+        inputs = self._own(torch.cat([told.first.unsqueeze(1), words], dim=1))
+        lengths = 1 + mask.sum(dim=1).cpu()
+        with torch.autocast(inputs.device.type, enabled=False):
+            packed, _ = self.lstm(pack_padded_sequence(inputs, lengths, batch_first=True, enforce_sorted=False))
+        hidden, _ = pad_packed_sequence(packed, batch_first=True, total_length=inputs.shape[1])
+        return self._log_probs(hidden[:, 1:][mask])
+
     def start(self, told: Told) -> LstmState:
         """The state after the first vector."""
         _, (hidden, cell) = self._run(told.first.unsqueeze(1))
@@ -114,11 +133,13 @@ class WordLstm(nn.Module):
     def _run(
         self, inputs: Tensor, state: tuple[Tensor, Tensor] | None = None
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """The LSTM in the precision of its weights: CPUs without bfloat16 units have no LSTM under autocast."""
         with torch.autocast(inputs.device.type, enabled=False):
-            inputs = inputs.to(next(self.lstm.parameters()).dtype)
-            answer: tuple[Tensor, tuple[Tensor, Tensor]] = self.lstm(inputs, state)
+            answer: tuple[Tensor, tuple[Tensor, Tensor]] = self.lstm(self._own(inputs), state)
         return answer
+
+    def _own(self, inputs: Tensor) -> Tensor:
+        """In the precision of the LSTM's weights: CPUs without bfloat16 units have no LSTM under autocast."""
+        return inputs.to(next(self.lstm.parameters()).dtype)
 
     def _log_probs(self, hidden: Tensor) -> Tensor:
         logits = self.output(self.dropout(hidden))
