@@ -77,6 +77,19 @@ def test_a_file_takes_what_it_does_not_say_from_its_parent(tmp_path: Path) -> No
     assert (read.name, read.width, read.decoder.kind, read.decoder.dropout) == ("child", 64, "nic", 0.2)
 
 
+def test_weights_are_looked_for_beside_the_file_that_names_them(tmp_path: Path) -> None:
+    weights = write(tmp_path / "mine.safetensors", "weights")
+    (tmp_path / "configs").mkdir()
+    text = "name: own\ndecoder: {kind: nic}\nencoder: {weights: ../mine.safetensors}\n"
+    path = write(tmp_path / "configs" / "own.yaml", text)
+    child = write(tmp_path / "child.yaml", "extends: configs/own.yaml\n")
+    assert load_config(path).encoder.weights == load_config(child).encoder.weights == str(weights)
+    elsewhere = load_config(path, overrides=["encoder.weights=../mine.safetensors"])
+    assert elsewhere.encoder.weights == "../mine.safetensors"
+    weights.unlink()
+    assert load_config(path).encoder.weights == "../mine.safetensors"
+
+
 def test_files_that_extend_each_other_are_refused(tmp_path: Path) -> None:
     write(tmp_path / "a.yaml", "extends: b.yaml\n")
     write(tmp_path / "b.yaml", "extends: a.yaml\n")

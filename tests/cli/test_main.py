@@ -35,6 +35,21 @@ def test_help_and_the_package_import_no_torch() -> None:
     assert ran.stdout.splitlines()[-1] == "[]"
 
 
+def test_a_configuration_is_refused_without_torch(tmp_path: Path) -> None:
+    path = tmp_path / "own.yaml"
+    path.write_text("name: own\ndecoder: {kind: nicc}\n", encoding="utf-8")
+    code = "\n".join(
+        (
+            "import sys",
+            "from contrastcxr.cli.main import run",
+            "status = run(['-q', 'train', sys.argv[1], '--out', sys.argv[2]])",
+            "print(status, 'torch' in sys.modules)",
+        )
+    )
+    ran = python(code, path, tmp_path / "out")
+    assert ran.stdout.split() == ["2", "False"], ran.stderr
+
+
 def test_reading_imports_no_lightning(model: Path, pictures: Path, tmp_path: Path) -> None:
     code = "\n".join(
         (

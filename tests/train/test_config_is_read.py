@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from contrastcxr import config as config_module
 from contrastcxr.config import SystemConfig
 from contrastcxr.config.decoders import AnyDecoder
-from contrastcxr.decode.search import GenerationSettings
+from contrastcxr.decode.settings import GenerationSettings
 from contrastcxr.read.reader import Reader
 from contrastcxr.train import run
 

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from contrastcxr.config.base import Part
 from contrastcxr.config.decoders import DecoderConfig
-from contrastcxr.decode.search import GenerationSettings
+from contrastcxr.decode.settings import GenerationSettings
 
 
 class DataConfig(Part):

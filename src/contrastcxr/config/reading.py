@@ -1,10 +1,12 @@
 """Configurations from YAML, read strictly: files with parents, overrides, and errors that name the nearest key.
 
-A file may name a parent (`extends: base.yaml`), and `--set a.b=c` changes one value of either.
+A file may name a parent (`extends: base.yaml`), and `--set a.b=c` changes one value of either. A file of weights
+that it names is looked for beside it first, then from the working folder.
 """
 
 from __future__ import annotations
 
+import os
 import types
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -49,11 +51,19 @@ def parse_config(values: Mapping[str, Any], *, where: str) -> SystemConfig:
 def _read_with_parents(path: Path, *, seen: tuple[Path, ...]) -> dict[str, Any]:
     if path.resolve() in seen:
         raise ConfigError(f"{path}: `extends` leads back to this file; remove one of the two lines")
-    values = _read_yaml(path)
+    values = _with_weights_beside(_read_yaml(path), path.parent)
     parent = values.pop("extends", None)
     if parent is None:
         return values
     return _merge(_read_with_parents(path.parent / str(parent), seen=(*seen, path.resolve())), values)
+
+
+def _with_weights_beside(values: dict[str, Any], folder: Path) -> dict[str, Any]:
+    encoder = values.get("encoder")
+    weights = encoder.get("weights") if isinstance(encoder, dict) else None
+    beside = os.path.normpath(folder / weights) if isinstance(weights, str) else ""
+    is_there = os.path.isfile(beside)  # noqa: PTH113 - which says no of a name that is too long, and Path raises
+    return _merge(values, {"encoder": {"weights": beside}}) if is_there else values
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:

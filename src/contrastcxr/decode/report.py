@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from contrastcxr.decode.search import GenerationSettings, generate
+from contrastcxr.decode.search import generate
+from contrastcxr.decode.settings import GenerationSettings
 from contrastcxr.models.decoders.base import Generated, StepDecoder
 
 

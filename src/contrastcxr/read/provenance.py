@@ -13,7 +13,7 @@ from typing import Any
 from contrastcxr import __version__
 from contrastcxr.checkpoint import Checkpoint
 from contrastcxr.config import SystemConfig
-from contrastcxr.decode.search import GenerationSettings
+from contrastcxr.decode.settings import GenerationSettings
 
 SOFTWARE = ("torch", "timm", "numpy", "pydicom")
 

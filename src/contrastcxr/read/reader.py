@@ -22,7 +22,7 @@ from contrastcxr.data.batch import Batch, Sample, collate
 from contrastcxr.data.quality.measures import Pictures, QualityReference, thumbnails
 from contrastcxr.data.targets import indication_ids
 from contrastcxr.data.transforms import Preprocess
-from contrastcxr.decode.search import GenerationSettings
+from contrastcxr.decode.settings import GenerationSettings
 from contrastcxr.errors import IncompatibleError, UnknownNameError
 from contrastcxr.form import Author, Evidence, Reading, Report, Study
 from contrastcxr.models.decoders import decoder_name
