@@ -116,6 +116,13 @@ def test_a_sentence_that_says_less_or_doubts_or_denies_keeps_its_own_words() -> 
     ]
 
 
+@pytest.mark.parametrize("clear", ["The lungs are otherwise clear.", "The remainder of the lungs is clear."])
+def test_otherwise_clear_denies_only_what_the_report_does_not_assert(clear: str) -> None:
+    said = {f.name: f for f in _stated("There is a 35 mm mass in the right mid lung zone.", clear)}
+    assert (said["Mass"].sentences, said["Mass"].mentions) == ((0,), ())
+    assert (said["Nodule"].status, said["Nodule"].sentences) == ("absent", (1,))
+
+
 def test_a_finding_whose_sentences_say_the_same_has_no_mentions() -> None:
     said = _stated("There is a mild left pleural effusion.", "No pneumothorax is seen.")
     assert [finding.mentions for finding in said] == [(), ()]

@@ -6,6 +6,7 @@ the reading carries a flag.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 
 from contrastcxr.form import Finding, Flag, Mention, Status
@@ -18,6 +19,7 @@ BOTH = f"{HEAD} and {REPORT}"
 DEFAULT_THRESHOLD = 0.5
 _PLACE = ("side", "zone", "size_mm")
 _SAID = ("status", "severity", *_PLACE)
+_APART_FROM_THAT = re.compile(r"\b(otherwise|elsewhere|remainder|remaining|rest of)\b", re.IGNORECASE)
 
 Parse = Callable[[str], tuple[Finding, ...]]
 """From a report's text to the findings it states, each once, with the indices of its sentences."""
@@ -32,10 +34,19 @@ def stated_findings(sentences: Sequence[str], parse: Parse | None) -> tuple[Find
     """
     if parse is None:
         return ()
-    groups, alone = _between_marks(sentences), [parse(sentence) for sentence in sentences]
+    groups = _between_marks(sentences)
     found = [f for f in parse(" ".join(sentences)) if f.status != "unmentioned" and f.name != NO_FINDING]
+    asserted = {f.name for f in found if f.status != "absent"}
+    alone = [_of_itself(sentence, parse(sentence), asserted) for sentence in sentences]
     located = [f.model_copy(update={"source": REPORT, "sentences": _located(f, groups, alone)}) for f in found]
     return tuple(_with_mentions(finding, located, alone) for finding in located)
+
+
+def _of_itself(sentence: str, said: Sequence[Finding], asserted: set[str]) -> Sequence[Finding]:
+    """What a sentence says; "otherwise clear" denies nothing that the report asserts."""
+    if not _APART_FROM_THAT.search(sentence):
+        return said
+    return [finding for finding in said if finding.status != "absent" or finding.name not in asserted]
 
 
 def _between_marks(sentences: Sequence[str]) -> list[list[int]]:
