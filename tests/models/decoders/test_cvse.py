@@ -124,14 +124,24 @@ def test_only_sentences_above_the_threshold_are_said_and_one_at_least(decoder: C
     assert _written(decoder, features).plan["sentences"].tolist() == [1]
 
 
-def test_a_report_without_room_for_its_sentences_has_not_ended(decoder: CvseDecoder) -> None:
+def test_a_report_takes_whole_sentences_while_there_is_room(decoder: CvseDecoder) -> None:
+    features = one_study(width=WIDTH)
     decoder.library.threshold.fill_(-1.0)
-    found = _written(decoder, one_study(width=WIDTH), max_tokens=5)
-    assert found.lengths.tolist() == [4]
-    assert found.ended.tolist() == [False]
-    order = found.plan["retrieved"][0].tolist()
-    by_place = [place for place, number in enumerate(order) for _ in SENTENCES[number]]
-    assert found.plan["sentence"][0].tolist() == by_place[:4]
+    order = _written(decoder, features).plan["retrieved"][0].tolist()
+    tokens = [SENTENCES[number] for number in order]
+    for count in (1, 2):
+        whole = [token for sentence in tokens[:count] for token in sentence]
+        room = len(whole) + len(tokens[count]) - 1  # one token too few for another sentence
+        found = _written(decoder, features, max_tokens=room + 1)
+        assert found.token_ids[0].tolist() == whole
+        assert (found.plan["sentences"].tolist(), found.ended.tolist()) == ([count], [False])
+
+
+def test_a_first_sentence_longer_than_the_room_is_cut(decoder: CvseDecoder) -> None:
+    decoder.library.lengths.fill_(3)
+    decoder.library.threshold.fill_(2.0)
+    found = _written(decoder, one_study(width=WIDTH), max_tokens=3)
+    assert (found.lengths.tolist(), found.ended.tolist()) == ([2], [False])
 
 
 @torch.no_grad()

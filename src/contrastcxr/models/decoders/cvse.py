@@ -116,11 +116,13 @@ class CvseDecoder(ReportDecoder):
         return Taught(ranking=(scores[study].float(), ~said))
 
     def write(self, features: VisualFeatures, search: Search) -> Generated:
-        """The best sentences of the library, one after another."""
+        """The best sentences of the library, one after another, as many as there is room for as a whole."""
         library = self.library
         chosen, values, attention = self.candidates(features)
-        said = values > library.threshold
-        said[:, 0] = True
+        lengths, room = library.lengths[chosen], search.max_tokens - 1  # [B, S]
+        wanted = values > library.threshold
+        said = wanted & (lengths.cumsum(dim=1) <= room)
+        wanted[:, 0] = said[:, 0] = True
         study, place = said.nonzero().unbind(dim=1)
         sentence = chosen[study, place]
         joined = join_sentences(
@@ -128,16 +130,15 @@ class CvseDecoder(ReportDecoder):
             library.lengths[sentence],
             study,
             studies=features.studies,
-            room=search.max_tokens - 1,
+            room=room,
             pad=search.pad,
         )
         real = torch.arange(joined.token_ids.shape[1], device=values.device) < joined.lengths.unsqueeze(1)
-        total = torch.zeros_like(joined.lengths).index_add(0, study, library.lengths[sentence])
         return Generated(
             token_ids=joined.token_ids,
             lengths=joined.lengths,
             log_probs=torch.full_like(values[:, 0], torch.nan),
-            ended=total == joined.lengths,
+            ended=(lengths * wanted).sum(dim=1) == joined.lengths,
             attention=attention[study, sentence][joined.sentence] * real.unsqueeze(-1),
             plan={
                 "sentences": said.sum(dim=1),
