@@ -123,6 +123,11 @@ def test_otherwise_clear_denies_only_what_the_report_does_not_assert(clear: str)
     assert (said["Nodule"].status, said["Nodule"].sentences) == ("absent", (1,))
 
 
+def test_no_remaining_effusion_still_contradicts_an_effusion() -> None:
+    (finding,) = _stated("There is a mild left pleural effusion.", "No remaining pleural effusion.")
+    assert [(m.sentence, m.status) for m in finding.mentions] == [(1, "absent")]
+
+
 def test_a_finding_whose_sentences_say_the_same_has_no_mentions() -> None:
     said = _stated("There is a mild left pleural effusion.", "No pneumothorax is seen.")
     assert [finding.mentions for finding in said] == [(), ()]

@@ -19,7 +19,7 @@ BOTH = f"{HEAD} and {REPORT}"
 DEFAULT_THRESHOLD = 0.5
 _PLACE = ("side", "zone", "size_mm")
 _SAID = ("status", "severity", *_PLACE)
-_APART_FROM_THAT = re.compile(r"\b(otherwise|elsewhere|remainder|remaining|rest of)\b", re.IGNORECASE)
+_APART_FROM_THAT = re.compile(r"\b(otherwise|elsewhere|(remainder|rest) of|remaining lungs?)\b", re.IGNORECASE)
 
 Parse = Callable[[str], tuple[Finding, ...]]
 """From a report's text to the findings it states, each once, with the indices of its sentences."""
