@@ -59,19 +59,20 @@ def reproduce(
     if published:
         _print_published(said, paper, table)
         return
-    # Imported here: PyTorch takes seconds, and --help must not wait for it.
-    from contrastcxr.reproduce import Limits, Places, find_plan, run_rows, task_of
-    from contrastcxr.reproduce.rows import recorded
+    # Imported here, and what trains only after the request is known to be right: PyTorch takes seconds.
+    from contrastcxr.reproduce import Places, find_plan, task_of
 
     task = task_of(*find_plan(paper, table, path=plan), data)
     chosen = task.rows(wanted=_list(rows), seeds=_numbers(seeds))
     places = Places(results=out, runs=runs, cache=cache or default_cache())
     if dry_run:
-        _print_hours(said, chosen, recorded(task, places))
+        _print_hours(said, chosen, places.recorded(task))
         return
     if show:
         _print_table(said, task, places, table=table, seeds=_numbers(seeds))
         return
+    from contrastcxr.reproduce.rows import Limits, run_rows
+
     limits = Limits(test=limit, twins=limit, overrides=tuple(set_ or ()))
     failed = run_rows(task, chosen, places=places, limits=limits, say=said.say)
     _print_table(said, task, places, table=table, seeds=_numbers(seeds))
@@ -98,11 +99,10 @@ def _print_hours(said: output.Output, rows: Sequence[Row], done: Sequence[Record
 def _print_table(said: output.Output, task: Task, places: Places, *, table: str, seeds: Sequence[int]) -> None:
     """Print the published tables beside what is recorded, and keep them in `TABLE.md` among the records."""
     from contrastcxr.files import atomic_write
-    from contrastcxr.reproduce import side_by_side
-    from contrastcxr.reproduce.rows import recorded
     from contrastcxr.reproduce.shown import markdown, meaning, table_rows
+    from contrastcxr.reproduce.side_by_side import side_by_side
 
-    done = recorded(task, places)
+    done = places.recorded(task)
     found = side_by_side(task, places, seeds=seeds)
     for part in found:
         said.result(f"{part.published} beside {part.data}: {part.title}")

@@ -33,7 +33,7 @@ from contrastcxr.config.parts import (
     without_folders,
     without_places,
 )
-from contrastcxr.config.reading import load_config, parse_config
+from contrastcxr.config.reading import load_config, parse_config, read_with_parents
 
 __all__ = [
     "AdaptiveAttentionConfig",
@@ -65,6 +65,7 @@ __all__ = [
     "VisualAttentionConfig",
     "load_config",
     "parse_config",
+    "read_with_parents",
     "without_folders",
     "without_places",
 ]

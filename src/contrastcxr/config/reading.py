@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Union, cast, get_args, get_origin
 
@@ -30,7 +30,7 @@ def load_config(path: Path | str, *, overrides: Sequence[str] = ()) -> SystemCon
     Raises:
         ConfigError: the file is missing or not YAML, or a key or value is not one of a `SystemConfig`.
     """
-    values = _read_with_parents(Path(path), seen=())
+    values = read_with_parents(Path(path), each=_with_weights_beside)
     for override in overrides:
         _override(values, override)
     return parse_config(values, where=str(path))
@@ -48,14 +48,34 @@ def parse_config(values: Mapping[str, Any], *, where: str) -> SystemConfig:
         raise ConfigError(f"{where}: " + "; ".join(_explain(dict(e)) for e in error.errors())) from None
 
 
-def _read_with_parents(path: Path, *, seen: tuple[Path, ...]) -> dict[str, Any]:
+def read_with_parents(
+    path: Path,
+    *,
+    each: Callable[[dict[str, Any], Path], dict[str, Any]] | None = None,
+) -> dict[str, Any]:
+    """The plain values of a YAML file over those of the file that it `extends`, and so on.
+
+    Args:
+        path: a YAML file; a parent is named relative to the file that names it.
+        each: changes the values of one file, given its folder, before they are merged.
+
+    Raises:
+        ConfigError: a file is missing, not YAML or its own ancestor.
+    """
+    return _read_with_parents(path, each, seen=())
+
+
+def _read_with_parents(
+    path: Path, each: Callable[[dict[str, Any], Path], dict[str, Any]] | None, *, seen: tuple[Path, ...]
+) -> dict[str, Any]:
     if path.resolve() in seen:
         raise ConfigError(f"{path}: `extends` leads back to this file; remove one of the two lines")
-    values = _with_weights_beside(_read_yaml(path), path.parent)
+    values = _read_yaml(path) if each is None else each(_read_yaml(path), path.parent)
     parent = values.pop("extends", None)
     if parent is None:
         return values
-    return _merge(_read_with_parents(path.parent / str(parent), seen=(*seen, path.resolve())), values)
+    base = _read_with_parents(path.parent / str(parent), each, seen=(*seen, path.resolve()))
+    return _merge(base, values)
 
 
 def _with_weights_beside(values: dict[str, Any], folder: Path) -> dict[str, Any]:

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from contrastcxr.config import SystemConfig, load_config
+from contrastcxr.config import SystemConfig, load_config, read_with_parents
 from contrastcxr.config.decoders import ALIASES
 from contrastcxr.data.sources import SOURCES, parse_spec
 from contrastcxr.errors import ConfigError, RequestError, UnknownNameError
@@ -65,8 +63,17 @@ class PublishedPart(BaseModel):
     )
 
 
+class Chosen(BaseModel):
+    """The systems and contrasts that a table has of those of the plan it extends, in its own order."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    systems: tuple[str, ...]
+    contrasts: tuple[str, ...]
+
+
 class Plan(BaseModel):
-    """An experiment: every system with every contrast, on every seed."""
+    """An experiment: every system with every contrast, on every seed, unless `rows` names which."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -81,6 +88,7 @@ class Plan(BaseModel):
     plain: str = Field("none", description="contrast that the others are compared with")
     also: tuple[str, ...] = Field((), description="experiments whose records of rows of the same name count too")
     published: tuple[PublishedPart, ...] = ()
+    rows: Chosen | None = None
 
 
 @dataclass(frozen=True)
@@ -128,13 +136,23 @@ class Task:
         """The folder name of this data below the experiment's."""
         return self.data.replace(":", "-")
 
+    @property
+    def systems(self) -> Sequence[str]:
+        """The systems in the order of the table."""
+        return self.plan.rows.systems if self.plan.rows else tuple(self.of_data.configs)
+
+    @property
+    def contrasts(self) -> Sequence[str]:
+        """The contrasts in the order of the table."""
+        return self.plan.rows.contrasts if self.plan.rows else tuple(self.plan.contrasts)
+
     def rows(self, *, wanted: Sequence[str] = (), seeds: Sequence[int] = ()) -> list[Row]:
         """The rows in the order they run: seed by seed, the baselines of a seed first.
 
         Raises:
             UnknownNameError: a row that the plan does not have.
         """
-        names = {Row(s, c, 0).name: (s, c) for s in self.of_data.configs for c in self.plan.contrasts}
+        names = {Row(s, c, 0).name: (s, c) for s in self.systems for c in self.contrasts}
         every = {BASELINES: (BASELINES, "none"), **names}
         wanted = [_by_name(name) for name in wanted]
         for name in wanted:
@@ -145,7 +163,7 @@ class Task:
 
     def config(self, row: Row, *, extra: Sequence[str] = ()) -> SystemConfig:
         """The configuration of a row; the baselines have that of the first system without contrast."""
-        system = next(iter(self.of_data.configs)) if row.system == BASELINES else row.system
+        system = self.systems[0] if row.system == BASELINES else row.system
         encoder = self.of_data.encoder
         overrides = [
             *([f"encoder.weights={(self.folder / encoder).resolve()}"] if encoder else []),
@@ -216,16 +234,24 @@ def _located(relative: str) -> Path:
 
 
 def _read(path: Path) -> Plan:
+    if not path.is_file():
+        raise ConfigError(f"{path}: no such file; run in a checkout, or give the plan with --plan")
     try:
-        values: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(
-            f"{path}: {error.strerror or error}; run in a checkout, or give the plan with --plan"
-        ) from None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not YAML ({' '.join(str(error).split())})") from None
-    try:
-        return Plan.model_validate(values)
+        plan = Plan.model_validate(read_with_parents(path))
     except ValidationError as error:
         first = error.errors()[0]
         raise ConfigError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    _check_chosen(plan)
+    return plan
+
+
+def _check_chosen(plan: Plan) -> None:
+    if plan.rows is None:
+        return
+    for contrast in plan.rows.contrasts:
+        if contrast not in plan.contrasts:
+            raise UnknownNameError(f"contrast of {plan.name}", contrast, plan.contrasts)
+    for of_data in plan.data.values():
+        for system in plan.rows.systems:
+            if system not in of_data.configs:
+                raise UnknownNameError(f"system of {plan.name}", system, of_data.configs)

@@ -6,11 +6,10 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from contrastcxr.assemble import make_encoder, make_preprocess
-from contrastcxr.config import SystemConfig, parse_config, without_folders
+from contrastcxr.config import SystemConfig, without_folders
 from contrastcxr.errors import ContrastCXRError
 from contrastcxr.evaluate.baselines import Eyes, baseline_answers
 from contrastcxr.evaluate.cached import Say
@@ -21,64 +20,13 @@ from contrastcxr.evaluate.run import Bootstrap, evaluate, scored, signature, tab
 from contrastcxr.metrics.scores import Scores
 from contrastcxr.metrics.words import PLAIN
 from contrastcxr.read.reader import Reader
+from contrastcxr.reproduce.places import Places
 from contrastcxr.reproduce.plan import BASELINES, Row, Task
-from contrastcxr.reproduce.record import Record, read_record
+from contrastcxr.reproduce.record import Record
 from contrastcxr.reproduce.twins import twins_of
 from contrastcxr.train import run as train
 from contrastcxr.train.data import data_name
 from contrastcxr.train.run_record import RECORD_FILE, versions
-
-
-@dataclass(frozen=True)
-class Places:
-    """Where rows leave things.
-
-    Attributes:
-        results: folder of the records, kept.
-        runs: folder of the run folders, which may be deleted once the rows are recorded.
-        cache: folder of encoder features that all rows share.
-    """
-
-    results: Path
-    runs: Path
-    cache: Path
-
-    def folder(self, task: Task) -> Path:
-        """The folder of the experiment's records on this data."""
-        return self.results / task.plan.name / task.place
-
-    def record(self, task: Task, row: Row) -> Path:
-        """The row's record."""
-        return self.folder(task) / f"{row.stem}.json"
-
-    def found(self, task: Task, row: Row) -> Path | None:
-        """The row's record where it is: this experiment's, else that of one whose rows count too; or None.
-
-        A record of another experiment counts only if its configuration is the row's.
-        """
-        own = self.record(task, row)
-        if own.is_file():
-            return own
-        others = (self.results / name / task.place / own.name for name in task.plan.also)
-        return next((path for path in others if path.is_file() and _same_setting(path, task.config(row))), None)
-
-    def table(self, task: Task, row: Row) -> Path:
-        """The row's study table."""
-        return self.record(task, row).with_suffix(".npz")
-
-    def run(self, task: Task, row: Row) -> Path:
-        """The row's run folder."""
-        return self.runs / task.plan.name / task.place / row.stem
-
-
-def _same_setting(path: Path, config: SystemConfig) -> bool:
-    """Whether a record was made with this configuration, whatever the system was called.
-
-    Settings that came after the record have their default in it.
-    """
-    made = parse_config(read_record(path).config, where=str(path))
-    plain, wanted = (without_folders(each.to_dict()) for each in (made, config))
-    return {**plain, "name": ""} == {**wanted, "name": ""}
 
 
 @dataclass(frozen=True)
@@ -208,12 +156,6 @@ def split_data(config: SystemConfig) -> str:
     """The data name of a configuration, without a split."""
     place, _, options = data_name(config.data, split="test").partition("?")
     return f"{place.removesuffix('/test')}?{options}"
-
-
-def recorded(task: Task, places: Places) -> list[Record]:
-    """The records of the experiment on this data."""
-    found = (places.found(task, row) for row in task.rows())
-    return [read_record(path) for path in found if path is not None]
 
 
 def _scores(scores: Scores) -> dict[str, Any]:

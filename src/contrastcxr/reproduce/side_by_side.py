@@ -19,9 +19,9 @@ from contrastcxr.metrics.scores import Score, differences, seed_means, statistic
 from contrastcxr.metrics.significance import SHUFFLES, holm, randomisation_over_seeds
 from contrastcxr.metrics.table import StudyTable
 from contrastcxr.published import PublishedRow, PublishedTable, published_table
+from contrastcxr.reproduce.places import Places
 from contrastcxr.reproduce.plan import PublishedPart, Row, Task
 from contrastcxr.reproduce.record import read_record
-from contrastcxr.reproduce.rows import Places
 
 SCORES: Mapping[str, tuple[str, ...]] = {
     "bleu1": ("bleu_1",),
@@ -163,8 +163,8 @@ class _Rows:
     @classmethod
     def read(cls, task: Task, places: Places, seeds: Sequence[int]) -> _Rows:
         tables, signatures = {}, {}
-        for system in task.of_data.configs:
-            for contrast in task.plan.contrasts:
+        for system in task.systems:
+            for contrast in task.contrasts:
                 for number in seeds:
                     path = places.found(task, Row(system, contrast, number))
                     if path is not None:
@@ -196,7 +196,7 @@ def _part(
     printed = published_table(task.plan.paper, part.table)
     drawn = {"replicates": replicates, "seed": seed}
     lines: list[Line] = []
-    others = [contrast for contrast in task.plan.contrasts if contrast != task.plan.plain]
+    others = [contrast for contrast in task.contrasts if contrast != task.plan.plain]
     for system in _printed_systems(task, part, printed):
         for contrast in others:
             found = _lines(task.plan.plain, system, contrast, printed, part, rows, drawn, shuffles)
@@ -215,11 +215,10 @@ def _part(
 
 def _printed_systems(task: Task, part: PublishedPart, printed: PublishedTable) -> list[str]:
     """The systems of which the table prints a row on that data set, with or without contrast."""
-    contrasts = task.plan.contrasts
     return [
         system
-        for system in task.of_data.configs
-        if any(_printed(printed, part, system, contrast) is not None for contrast in contrasts)
+        for system in task.systems
+        if any(_printed(printed, part, system, contrast) is not None for contrast in task.contrasts)
     ]
 
 

@@ -17,21 +17,9 @@ from contrastcxr.metrics.scores import differences, seed_means
 from contrastcxr.metrics.significance import holm, randomisation_over_seeds, randomisation_p_values
 from contrastcxr.metrics.table import StudyTable
 from contrastcxr.published import published_table
-from contrastcxr.reproduce import (
-    PAPERS,
-    Places,
-    Plan,
-    Record,
-    Row,
-    SideBySide,
-    Task,
-    find_plan,
-    side_by_side,
-    task_of,
-)
-from contrastcxr.reproduce.record import read_record
-from contrastcxr.reproduce.rows import recorded
+from contrastcxr.reproduce import PAPERS, Places, Plan, Record, Row, Task, find_plan, read_record, task_of
 from contrastcxr.reproduce.shown import markdown, table_rows
+from contrastcxr.reproduce.side_by_side import SideBySide, side_by_side
 
 CONTRASTS = {"none": (), "normal": (), "random": ()}
 QUICK = {"replicates": 60, "shuffles": 99}
@@ -186,9 +174,9 @@ def settings(tmp_path: Path, places: Places) -> Path:
 
 def test_rows_of_another_experiment_count_where_the_plan_says_so(places: Places, settings: Path) -> None:
     other = Task(plan(name="second"), settings, "phantom:smoke", None)
-    assert recorded(other, places) == []
+    assert places.recorded(other) == []
     sharing = Task(plan(name="second", also=("trial",)), settings, "phantom:smoke", None)
-    assert len(recorded(sharing, places)) == 7
+    assert len(places.recorded(sharing)) == 7
     (only,) = side_by_side(sharing, places, **QUICK)
     assert lines(only, "nic", "normal")["rouge_l"].change is not None
     assert (
@@ -203,7 +191,7 @@ def test_rows_of_another_experiment_count_where_the_plan_says_so(places: Places,
 def test_rows_of_another_experiment_with_another_setting_do_not_count(places: Places, settings: Path) -> None:
     (settings / "n.yaml").write_text("name: nic\ndecoder:\n  kind: nic\n  dropout: 0.1\n")
     sharing = Task(plan(name="second", also=("trial",)), settings, "phantom:smoke", None)
-    assert [record.row for record in recorded(sharing, places)] == ["hlstm-none"]
+    assert [record.row for record in places.recorded(sharing)] == ["hlstm-none"]
 
 
 def test_settings_of_a_table_find_their_row_by_the_keys_of_the_plan(places: Places) -> None:
@@ -249,16 +237,15 @@ def test_shipped_plans_name_configurations_and_published_rows_that_are_there(nam
     assert name in PAPERS["contrastive-attention"]
     for data in shipped.data:
         task = task_of(shipped, folder, data if data.startswith("phantom") else f"{data}:/x")
-        for system, file in task.of_data.configs.items():
-            assert load_config(folder / file).decoder.kind == system
-        task.config(Row(next(iter(task.of_data.configs)), list(shipped.contrasts)[-1], 0))
+        for system in task.systems:
+            assert task.config(Row(system, task.contrasts[-1], 0)).decoder.kind == system
     rows = {
         (system, part.table): [
             published_table(shipped.paper, part.table).find(data=part.data, system=system, **keys)
             for keys in part.contrasts.values()
         ]
         for part in shipped.published
-        for system in shipped.data["phantom:standard"].configs
+        for system in task.systems
     }
     printed = {place for place, found in rows.items() if any(row is not None for row in found)}
     if name == "decoders":  # all of both tables, and one that only paper C has

@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from contrastcxr.errors import ConfigError, RequestError, UnknownNameError
+from contrastcxr.models.encoders import build_encoder
+from contrastcxr.reproduce import Row, find_plan, task_of
+from tiny_plan import PLAN, write_plan
+
+
+def test_seeds_run_one_after_another_with_the_baselines_first(tmp_path: Path) -> None:
+    task = task_of(*find_plan("contrastive-attention", "first", path=write_plan(tmp_path)), "phantom:smoke")
+    assert [row.stem for row in task.rows()] == [
+        "baselines-seed0",
+        "nic-none-seed0",
+        "nic-normal-seed0",
+        "baselines-seed1",
+        "nic-none-seed1",
+        "nic-normal-seed1",
+    ]
+    config = task.config(Row("nic", "normal", 1))
+    assert config.train.seed == 1
+    assert config.contrast is not None
+    assert config.contrast.pool.seed == 1
+    assert task.config(Row("nic", "none", 1)).contrast is None
+
+
+def test_the_shipped_plan_has_twelve_times_two_rows_and_reads_every_configuration() -> None:
+    plan, folder = find_plan("contrastive-attention", "first")
+    for data in ("phantom:standard", "nih14-cv:/somewhere"):
+        task = task_of(plan, folder, data)
+        rows = [row for row in task.rows() if row.system != "baselines"]
+        assert len(rows) == 24
+        configs = [task.config(row) for row in rows]
+        assert {c.contrast.pool.kind if c.contrast else "none" for c in configs} == set(plan.contrasts)
+        assert {c.train.seed for c in configs} == {0, 1, 2}
+    assert {task.config(row).data.fold for row in rows} == {0, 1, 2}
+    assert task.config(rows[0]).data.root == "/somewhere"
+
+
+def test_controls_differ_from_contrast_in_the_pool_alone() -> None:
+    task = task_of(*find_plan("contrastive-attention", "first"), "phantom:standard")
+    plain, control = (task.config(Row("nic", kind, 0)).to_dict() for kind in ("normal", "random"))
+    plain["contrast"]["pool"]["kind"] = control["contrast"]["pool"]["kind"]
+    plain["name"] = control["name"]
+    assert plain == control
+
+
+def test_unknown_papers_tables_rows_and_data_name_the_nearest(tmp_path: Path) -> None:
+    with pytest.raises(UnknownNameError, match="did you mean 'contrastive-attention'"):
+        find_plan("contrast-attention", "first")
+    with pytest.raises(UnknownNameError, match="unknown table"):
+        find_plan("contrastive-attention", "frist")
+    task = task_of(*find_plan("contrastive-attention", "first", path=write_plan(tmp_path)), "phantom:smoke")
+    with pytest.raises(UnknownNameError, match="did you mean 'nic-normal'"):
+        task.rows(wanted=["nic-normals"])
+    every = task_of(*find_plan("contrastive-attention", "decoders"), "phantom:standard")
+    assert [row.name for row in every.rows(wanted=["topdown-none", "hcr-normal"])] == [
+        "up_down-none",
+        "co_attention-normal",
+    ]
+    with pytest.raises(RequestError, match="no rows for phantom:easy; it has: phantom:smoke"):
+        task_of(task.plan, task.folder, "phantom:easy")
+
+
+def test_the_encoder_of_a_plan_is_a_file_beside_it(tmp_path: Path) -> None:
+    plan = {
+        **PLAN,
+        "data": {"phantom:smoke": {**PLAN["data"]["phantom:smoke"], "encoder": "own/lite.safetensors"}},
+    }
+    (write_plan(tmp_path)).write_text(yaml.safe_dump(plan))
+    task = task_of(*find_plan("contrastive-attention", "first", path=tmp_path / "plan.yaml"), "phantom:smoke")
+    for row in task.rows(seeds=[0]):
+        assert Path(task.config(row).encoder.weights) == tmp_path / "own" / "lite.safetensors"
+
+
+def test_the_tables_of_the_phantoms_share_an_encoder_that_loads() -> None:
+    weights = set()
+    for table in ("decoders", "table1", "table2", "table4", "table5"):
+        task = task_of(*find_plan("contrastive-attention", table), "phantom:standard")
+        weights |= {task.config(row).encoder.weights for row in task.rows(seeds=[0])}
+    (path,) = weights
+    encoder = build_encoder("tf_efficientnet_lite0", weights=path)
+    assert encoder.weights_note == "weights of the local file lite0-phantom.safetensors"
+
+
+def test_a_plan_that_extends_another_has_its_systems_and_contrasts_in_its_own_order(tmp_path: Path) -> None:
+    write_plan(tmp_path)
+    child = tmp_path / "child.yaml"
+    extra = "title: other\ncontrasts: {zeros: [contrast.pool.kind=zeros]}\n"
+    child.write_text(f"extends: plan.yaml\n{extra}rows: {{systems: [nic], contrasts: [zeros, none]}}\n")
+    task = task_of(*find_plan("contrastive-attention", "first", path=child), "phantom:smoke")
+    assert task.plan.title == "other"
+    assert [row.name for row in task.rows(seeds=[0])] == ["baselines", "nic-zeros", "nic-none"]
+    contrast = task.config(Row("nic", "zeros", 0)).contrast
+    assert contrast is not None
+    assert contrast.pool.kind == "zeros"
+    for chosen, nearest in (
+        ("systems: [nix], contrasts: [none]", "nic"),
+        ("systems: [nic], contrasts: [nune]", "none"),
+    ):
+        child.write_text(f"extends: plan.yaml\nrows: {{{chosen}}}\n")
+        with pytest.raises(UnknownNameError, match=f"did you mean '{nearest}'"):
+            find_plan("contrastive-attention", "first", path=child)
+
+
+def test_a_plan_that_is_none_is_refused_by_file(tmp_path: Path) -> None:
+    path = tmp_path / "plan.yaml"
+    path.write_text("name: x\n")
+    with pytest.raises(ConfigError, match=r"plan\.yaml: paper"):
+        find_plan("contrastive-attention", "first", path=path)
+    with pytest.raises(ConfigError, match="give the plan with --plan"):
+        find_plan("contrastive-attention", "first", path=tmp_path / "absent.yaml")

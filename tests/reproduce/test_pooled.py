@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from contrastcxr.metrics.bootstrap import Interval
+from contrastcxr.metrics.table import StudyTable
+from contrastcxr.reproduce.pooled import Comparison, Mean, Pooled, pool, sentence
+from tiny_plan import record
+
+
+def table(skill: float, seed: int) -> StudyTable:
+    """Sixty studies whose one finding is called right with the given chance."""
+    rng = np.random.default_rng(0)
+    truth = np.where(rng.random((60, 1)) < 0.5, 3, 1).astype(np.int8)
+    right = np.random.default_rng(seed + 1).random((60, 1)) < skill
+    ones: dict[str, Any] = {"bleu": np.ones((60, 10)), "rouge_l": np.ones(60), "cider": np.ones(60)}
+    return StudyTable(
+        names=("Mass",),
+        groups=tuple(f"p{k}" for k in range(60)),
+        studies=tuple(f"s{k}" for k in range(60)),
+        words=np.ones(60),
+        truth=truth,
+        claimed=np.where(right, truth, 4 - truth).astype(np.int8),
+        **ones,
+    )
+
+
+SKILLS = {"none": 0.55, "normal": 0.95, "random": 0.55, "zeros": 0.55}
+
+
+def pooled_of(folder: Path, skills: dict[str, float]) -> Pooled:
+    for contrast, skill in skills.items():
+        for seed in (0, 1):
+            record(f"nic-{contrast}", seed).write(folder / f"nic-{contrast}-seed{seed}.json")
+            table(skill, seed).save(folder / f"nic-{contrast}-seed{seed}.npz")
+    found = pool(folder, replicates=200)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(
+    ("changed", "outcome", "said"),
+    [
+        ({}, "helped", "Contrast helped (positive"),
+        ({"random": 0.95}, "as a control", "not above both control pools with nic on phantom:smoke"),
+        ({"normal": 0.55}, "no difference", "Contrast did not help"),
+        ({"normal": 0.1}, "harmed", "was below the plain system"),
+    ],
+)
+def test_what_is_said_follows_from_the_intervals(
+    tmp_path: Path, changed: dict[str, float], outcome: str, said: str
+) -> None:
+    found = pooled_of(tmp_path, {**SKILLS, **changed})
+    assert found.comparisons[0].outcome() == outcome
+    assert found.comparisons[0].seeds == (0, 1)
+    assert said in sentence([found])
+
+
+def test_means_over_seeds_have_their_deviation(tmp_path: Path) -> None:
+    mean = pooled_of(tmp_path, SKILLS).means["nic-none"]["bleu_4"]
+    assert (mean.mean, mean.deviation, mean.seeds) == (
+        pytest.approx(0.15),
+        pytest.approx(np.std([0.1, 0.2], ddof=1)),
+        2,
+    )
+
+
+def test_without_controls_no_help_is_claimed(tmp_path: Path) -> None:
+    found = pooled_of(tmp_path, {"none": 0.5, "normal": 0.9})
+    assert found.comparisons[0].outcome() == "above plain"
+    assert sentence([found]).startswith("Contrast is not shown to help")
+    assert "where no control was run with nic on phantom:smoke" in sentence([found])
+
+
+def test_without_a_plain_row_nothing_is_known(tmp_path: Path) -> None:
+    found = pooled_of(tmp_path, {"normal": 0.9})
+    assert found.comparisons[0].outcome() == "unknown"
+    assert "not known" in sentence([found])
+
+
+def test_a_row_of_two_folders_counts_from_the_first(tmp_path: Path) -> None:
+    for name, skills in (("one", {"none": 0.5}), ("other", {"none": 0.9, "normal": 0.9})):
+        (tmp_path / name).mkdir()
+        pooled_of(tmp_path / name, skills)
+    both = pool(tmp_path / "one", tmp_path / "other", replicates=50)
+    alone = pool(tmp_path / "one", replicates=50)
+    assert both is not None
+    assert alone is not None
+    assert both.intervals["nic-none"] == alone.intervals["nic-none"]
+    assert set(both.intervals) == {"nic-none", "nic-normal"}
+
+
+def test_a_row_with_another_encoder_is_no_row_of_the_experiment(tmp_path: Path) -> None:
+    for name, row, weights in (("one", "nic-none", "own"), ("other", "nic-normal", "package")):
+        (tmp_path / name).mkdir()
+        config = {"encoder": {"name": "lite0", "weights": weights}}
+        replace(record(row), config=config).write(tmp_path / name / f"{row}-seed0.json")
+        table(0.5, 0).save(tmp_path / name / f"{row}-seed0.npz")
+    both = pool(tmp_path / "one", tmp_path / "other", replicates=50)
+    assert both is not None
+    assert set(both.means) == {"nic-none"}
+
+
+def test_a_change_of_a_single_seed_is_said_to_be_one() -> None:
+    comparison = Comparison("nic", (0,), {"none": {"positive_f1": Interval(-0.06, -0.08, -0.04, 60)}})
+    said = sentence([Pooled("phantom:smoke", (), {}, (comparison,), ())])
+    assert "With nic on phantom:smoke one seed was run: how much another would change is not known." in said
+
+
+def test_a_loss_within_the_spread_of_seeds_is_said_to_be_so() -> None:
+    below = Interval(-0.06, -0.08, -0.04, 60)
+    comparison = Comparison("nic", (0, 1), {"none": {"positive_f1": below}})
+    means = {"nic-normal": {"positive_f1": Mean(0.15, 0.13, 2)}, "nic-none": {"positive_f1": Mean(0.21, 0.03, 2)}}
+    said = sentence([Pooled("phantom:smoke", (), means, (comparison,), ())])
+    assert "was below the plain system with nic on phantom:smoke" in said
+    assert "nic on phantom:smoke the loss of 0.060 is no larger than the deviation over seeds (0.130)" in said
+
+
+def test_a_gain_within_the_spread_of_seeds_and_below_the_neighbour_is_said_to_be_so() -> None:
+    above = Interval(0.02, 0.01, 0.03, 60)
+    comparison = Comparison("nic", (0, 1), {k: {"positive_f1": above} for k in ("none", "random", "zeros")})
+    means = {
+        "nic-normal": {"positive_f1": Mean(0.10, 0.03, 2)},
+        "nic-none": {"positive_f1": Mean(0.08, 0.01, 2)},
+        "neighbour": {"positive_f1": Mean(0.11, 0.0, 2)},
+    }
+    said = sentence([Pooled("phantom:smoke", (), means, (comparison,), ())])
+    assert "nic on phantom:smoke the gain of 0.020 is no larger than the deviation over seeds (0.030)" in said
+    assert "the nearest neighbour scores 0.110, no less than contrast's 0.100" in said
+    steady = {"nic-normal": {"positive_f1": Mean(0.10, 0.01, 2)}, "nic-none": {"positive_f1": Mean(0.08, 0.01, 2)}}
+    assert sentence([Pooled("phantom:smoke", (), steady, (comparison,), ())]).endswith(
+        "with nic on phantom:smoke."
+    )
+
+
+def test_a_control_that_equals_contrast_is_no_help() -> None:
+    above, equal = Interval(0.1, 0.05, 0.15, 60), Interval(0.0, -0.01, 0.01, 60)
+    over = {name: {"positive_f1": above} for name in ("none", "random")} | {"zeros": {"positive_f1": equal}}
+    assert Comparison("nic", (0,), over).outcome() == "as a control"
+
+
+def test_an_empty_folder_has_no_results(tmp_path: Path) -> None:
+    assert pool(tmp_path) is None

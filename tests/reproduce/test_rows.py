@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+
+import pytest
+
+import small_corpus
+from contrastcxr.evaluate import Bootstrap
+from contrastcxr.metrics.table import StudyTable
+from contrastcxr.reproduce import Places, Row, Task, find_plan, read_record, task_of
+from contrastcxr.reproduce.rows import Limits, run_rows
+from tiny_plan import write_plan
+
+
+@pytest.fixture(scope="module")
+def trial(tmp_path_factory: pytest.TempPathFactory) -> tuple[Task, Places, list[str]]:
+    """Three rows of one seed, really trained for one epoch, and what was said."""
+    folder = tmp_path_factory.mktemp("trial")
+    task = task_of(*find_plan("contrastive-attention", "first", path=write_plan(folder)), "phantom:smoke")
+    places = Places(results=folder / "results", runs=folder / "runs", cache=folder / "cache")
+    said: list[str] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("contrastcxr.phantom.corpus.corpus", small_corpus.corpus)
+        patch.setattr(shutil, "which", lambda _: None)
+        limits = Limits(bootstrap=Bootstrap(replicates=50, minimum=2))
+        assert run_rows(task, task.rows(seeds=[0]), places=places, limits=limits, say=said.append) == []
+    return task, places, said
+
+
+def test_every_row_leaves_one_record_with_config_scores_seconds_and_versions(
+    trial: tuple[Task, Places, list[str]],
+) -> None:
+    task, places, _ = trial
+    records = {record.row: record for record in places.recorded(task)}
+    assert list(records) == ["baselines", "nic-none", "nic-normal"]
+    plain, contrast = records["nic-none"], records["nic-normal"]
+    assert plain.config["contrast"] is None
+    assert contrast.config["contrast"]["pool"]["kind"] == "normal"
+    assert plain.score("bleu_4") is not None
+    assert plain.seconds["training"] > 0
+    assert plain.training["epochs"] == 1
+    assert "torch" in plain.versions
+    assert plain.signature == contrast.signature == records["baselines"].signature
+    assert set(records["baselines"].systems) == {"constant", "neighbour", "ceiling", "floor"}
+
+
+def test_no_record_names_a_folder_of_this_machine(trial: tuple[Task, Places, list[str]]) -> None:
+    task, places, _ = trial
+    for path in (places.results / task.plan.name / task.place).glob("*.json"):
+        assert str(places.results.parent) not in path.read_text()
+
+
+def test_the_claim_is_tested_where_there_is_a_contrast(trial: tuple[Task, Places, list[str]]) -> None:
+    task, places, _ = trial
+    records = {record.row: record for record in places.recorded(task)}
+    plain, contrast = records["nic-none"].twins, records["nic-normal"].twins
+    assert plain is not None
+    assert contrast is not None
+    assert plain["quadruples"] == 2
+    assert set(plain["ratios"]) == {"pooled"}
+    assert set(contrast["ratios"]) == {"pooled", "difference"}
+    assert isinstance(contrast["claim"]["holds"], bool)
+    assert "claim" not in plain
+
+
+def test_the_study_table_gives_the_recorded_score(trial: tuple[Task, Places, list[str]]) -> None:
+    from contrastcxr.metrics.scores import score_table
+
+    task, places, _ = trial
+    row = Row("nic", "normal", 0)
+    table = StudyTable.load(places.table(task, row))
+    record = read_record(places.record(task, row))
+    again = score_table(table, replicates=50, minimum=2)
+    for name in ("bleu_4", "positive_f1", "rouge_l", "auc_mean"):
+        assert again[name].value == pytest.approx(record.score(name), abs=1e-6), name
+
+
+def test_recorded_rows_are_skipped(trial: tuple[Task, Places, list[str]]) -> None:
+    task, places, _ = trial
+    said: list[str] = []
+    assert run_rows(task, task.rows(seeds=[0]), places=places, say=said.append) == []
+    assert len(said) == 3
+    assert all(line.endswith("recorded already") for line in said)
+
+
+def test_rows_share_one_pass_over_the_training_pictures(trial: tuple[Task, Places, list[str]]) -> None:
+    _, _, said = trial
+    encoded = [line for line in said if "pictures to encode" in line]
+    assert sum("32 pictures" in line or "24 pictures" in line for line in encoded) == 1
+
+
+def test_a_row_that_cannot_run_is_listed_and_the_others_run(trial: tuple[Task, Places, list[str]]) -> None:
+    task, places, _ = trial
+    elsewhere = replace(places, results=places.results / "other", runs=places.runs / "other")
+    limits = Limits(overrides=("decoder.kind=lstm",))
+    failed = run_rows(
+        task, task.rows(wanted=["nic-none"], seeds=[0, 1]), places=elsewhere, limits=limits, say=print
+    )
+    assert [row.stem for row, _ in failed] == ["nic-none-seed0", "nic-none-seed1"]
+    assert all("decoder" in reason for _, reason in failed)
