@@ -306,6 +306,11 @@ def test_the_command_asks_for_a_model_or_readings(capsys: pytest.CaptureFixture[
     assert "either a MODEL or --readings" in capsys.readouterr().err
 
 
+def test_a_device_that_is_not_there_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["evaluate", "phantom", "--data", DATA, "--device", "quantum"]) == 2
+    assert "device 'quantum' cannot be used" in capsys.readouterr().err
+
+
 def test_learned_scores_stand_beside_the_others_with_their_weights(tmp_path: Path) -> None:
     annotation = {"entities": {"1": {"tokens": "heart", "label": "Anatomy", "relations": []}}}
     rows = [{"study_id": r.study_id, "reference": annotation, "candidate": annotation} for r in copies()]

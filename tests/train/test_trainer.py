@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -9,13 +10,19 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from mini_data import mini_config
+from mini_data import mini_config, mini_study
+from PIL import Image
 
 from contrastcxr.checkpoint import load_checkpoint
 from contrastcxr.errors import ConfigError, DatasetError, IncompatibleError
+from contrastcxr.form import Study
 from contrastcxr.train import run
 from contrastcxr.train.epochs import read_metrics
+from contrastcxr.train.features import silent
+from contrastcxr.train.hooks import ScoreSystem
 from contrastcxr.train.machine import precision_of
+from contrastcxr.train.prepare import prepare
+from contrastcxr.train.task import ReportTask
 
 TRAIN = {"batch_size": 4, "monitor": "loss", "precision": "fp32", "optimizer": {"lr": 0.005}}
 
@@ -133,6 +140,76 @@ def test_a_trained_encoder_moves_and_its_pool_is_encoded_again(tmp_path: Path, c
     assert changed
     assert not torch.allclose(moved["pool.raw"], frozen["pool.raw"], atol=1e-3)
     assert not cache.joinpath("features").exists() or len(list(cache.glob("features/*"))) == 1
+
+
+def test_a_trained_encoder_trains_from_the_first_step_on(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    modes: list[tuple[bool, bool]] = []
+    step = ReportTask.training_step
+
+    def noted(task: ReportTask, *arguments: Any) -> Any:
+        encoder = task.system.encoder
+        assert encoder is not None
+        norms = [m for m in encoder.modules() if isinstance(m, torch.nn.modules.batchnorm._BatchNorm)]
+        modes.append((encoder.training, all(norm.training for norm in norms)))
+        return step(task, *arguments)
+
+    monkeypatch.setattr(ReportTask, "training_step", noted)
+    encoder = {"name": "test_efficientnet", "weights": "random", "trainable": True, "train_norm": True}
+    config = mini_config(encoder=encoder, image={"size": 64}, train={**TRAIN, "epochs": 2})
+    run(config, out=tmp_path / "run", cache=cache, progress=False)
+    assert len(modes) > 2
+    assert set(modes) == {(True, True)}
+
+
+@pytest.mark.parametrize("trainable", [False, True])
+def test_a_picture_that_cannot_be_read_is_left_out_and_named(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, trainable: bool
+) -> None:
+    def load(name: str) -> list[Study]:
+        split = name.partition("?")[0].rpartition("/")[2]
+        return [filed(mini_study(i, split=split), tmp_path, broken=i in bad) for i in range(8)]
+
+    monkeypatch.setattr("contrastcxr.train.studies.stream_studies", lambda name, **_: iter(load(name)))
+    encoder = {"name": "test_efficientnet", "weights": "random", "trainable": trainable}
+    config = mini_config(encoder=encoder, train={**TRAIN, "epochs": 1})
+    bad = {2}
+    folder = run(config, out=tmp_path / "run", cache=cache, progress=False)
+    assert sorted(line.partition(":")[0] for line in folder.unreadable) == ["train-002-0", "validation-002-0"]
+    bad = set(range(8))
+    with pytest.raises(DatasetError, match="no study has pictures that can be read, the first: train-000-0"):
+        run(config, out=tmp_path / "none", cache=tmp_path / "other", progress=False)
+    assert not (tmp_path / "none").exists()
+
+
+def filed(study: Study, folder: Path, *, broken: bool) -> Study:
+    """The study with its picture in a file."""
+    (view,) = study.views
+    assert view.pixels is not None
+    path = folder / f"{view.view_id}{'-broken' if broken else ''}.png"
+    Image.fromarray((view.pixels * 255).astype("uint8")).save(path)
+    if broken:
+        path.write_bytes(path.read_bytes()[:200])
+    return study.model_copy(update={"views": (view.model_copy(update={"pixels": None, "locator": str(path)}),)})
+
+
+def test_an_auc_that_validation_cannot_give_is_refused_before_the_first_step(tmp_path: Path, cache: Path) -> None:
+    config = mini_config(train={**TRAIN, "monitor": "auc"})
+    with pytest.raises(IncompatibleError, match="no finding is present in 5 of the 8 validation studies"):
+        run(config, out=tmp_path / "run", cache=cache, progress=False)
+    assert not (tmp_path / "run").exists()
+
+
+def test_findings_of_reports_that_no_grammar_wrote_are_the_labelers(cache: Path) -> None:
+    prepared = prepare(mini_config(), cache=cache, say=silent)
+    validation = ScoreSystem(prepared).validation()
+    assert {f.name for truth in validation.truths for f in truth} >= {"Cardiomegaly", "Pleural Effusion"}
+    (finding,) = (f for f in validation.findings_in("Enlarged heart.") if f.status == "present")
+    assert finding.name == "Cardiomegaly"
+    as_phantom = replace(prepared, config=mini_config(data={"source": "phantom:smoke"}))
+    grammar = ScoreSystem(as_phantom).validation()
+    assert grammar.truths == prepared.validation.truths
 
 
 def test_a_request_that_fails_leaves_the_folder_free(

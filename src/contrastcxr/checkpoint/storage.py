@@ -38,11 +38,15 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint, *, dtype: SaveDtype = "f
     return len(content)
 
 
+_EXACT = ("running_mean", "running_var", "temperature", "threshold")
+"""Never rounded: figures that others are compared with or divided by."""
+
+
 def _stored(name: str, value: Tensor, dtype: SaveDtype) -> Tensor:
     kept = value.detach().cpu().contiguous().clone()
     if not kept.is_floating_point():
         return kept
-    if dtype == "float32" or name.rpartition(".")[2] in ("running_mean", "running_var", "temperature"):
+    if dtype == "float32" or name.rpartition(".")[2] in _EXACT:
         return kept.float()
     return kept.float() if kept.abs().amax() > torch.finfo(torch.float16).max else kept.half()
 

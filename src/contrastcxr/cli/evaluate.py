@@ -122,7 +122,9 @@ def _system(
         from contrastcxr.evaluate import load_readings
 
         return load_readings(readings)
+    from contrastcxr.cli.reading import check_device
     from contrastcxr.read.reader import Reader
 
+    check_device(device)
     assert model is not None  # one of the two was given
     return Reader.from_checkpoint(model, device=device, dtype=dtype, seed=seed, allow_pickle=allow_pickle)

@@ -192,14 +192,19 @@ def open_desk(
     writers = tuple(get_writer(name, pictures=pictures) for name in dict.fromkeys(formats))
     from contrastcxr.read.reader import Reader
 
-    _check_device(device)
+    check_device(device)
     reader = Reader.from_checkpoint(model, device=device, dtype=dtype, seed=seed, allow_pickle=allow_pickle)
     if out is not None:
         clear_parts(Path(out))  # of a run that was killed
     return Desk(reader, writers, None if out is None else Path(out), window)
 
 
-def _check_device(device: str) -> None:
+def check_device(device: str) -> None:
+    """Refuse a device that this machine does not have.
+
+    Raises:
+        RequestError: PyTorch cannot put a number there.
+    """
     import torch
 
     try:

@@ -16,7 +16,7 @@ from contrastcxr.data.normals import is_normal
 from contrastcxr.data.readers.nih_plain import oracle_readings, shuffled_readings
 from contrastcxr.data.transforms import Preprocess
 from contrastcxr.errors import ContrastCXRError, DatasetError
-from contrastcxr.evaluate.cached import Say, encoded, in_cache
+from contrastcxr.evaluate.cached import encoded
 from contrastcxr.evaluate.references import References, answer_of, load_references
 from contrastcxr.form import Finding, Study
 from contrastcxr.metrics.baselines import constant_report, nearest_neighbours
@@ -25,7 +25,8 @@ from contrastcxr.metrics.table import Answer
 from contrastcxr.metrics.text import tokenise
 from contrastcxr.models.encoders import Encoder, build_encoder
 from contrastcxr.phantom.grammar import write_report
-from contrastcxr.train.features import FeatureCache
+from contrastcxr.train.features import FeatureCache, Say
+from contrastcxr.train.pictures import all_in
 from contrastcxr.vocab.labels import NO_FINDING
 
 DESCRIPTIONS: Mapping[str, str] = {
@@ -56,7 +57,7 @@ class Eyes:
         kept, _ = encoded(
             studies, self.encoder, self.preprocess, max_views=self.max_views, cache=self.cache, say=say
         )
-        readable = [i for i, study in enumerate(studies) if in_cache(study, kept, self.max_views)]
+        readable = [i for i, study in enumerate(studies) if all_in(study, kept, self.max_views)]
         rows = [self._mean(studies[i], kept) for i in readable]
         return np.asarray(rows, np.float32).reshape(len(rows), self.encoder.channels), readable
 

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from contrastcxr.data.batch import Batch, choose_views, collate
-from contrastcxr.data.identity import view_key
+from contrastcxr.data.batch import Batch, collate
 from contrastcxr.data.transforms import Preprocess
-from contrastcxr.errors import ImageError, RequestError
+from contrastcxr.errors import RequestError
 from contrastcxr.form import Reading, Study
 from contrastcxr.models.encoders import Encoder
 from contrastcxr.read.reader import Reader
 from contrastcxr.train.data import FromCache, chosen_views
-from contrastcxr.train.features import FeatureCache, encode_views
+from contrastcxr.train.features import FeatureCache, Say, encode_views, silent
+from contrastcxr.train.pictures import all_in
 
 READ_BATCH = 32
-
-Say = Callable[[str], None]
-
-
-def silent(line: str) -> None:
-    """Takes a line of progress and says nothing."""
 
 
 def read_cached(
@@ -32,7 +26,7 @@ def read_cached(
     if encoder is None:
         raise RequestError("this system has no encoder of its own; evaluate its readings instead (--readings)")
     kept, failures = encoded(studies, encoder, reader.preprocess, max_views=reader.max_views, cache=cache, say=say)
-    readable = [study for study in studies if in_cache(study, kept, reader.max_views)]
+    readable = [study for study in studies if all_in(study, kept, reader.max_views)]
     readings: list[Reading] = []
     for batch in cached_batches(reader, readable, kept):
         readings += reader.read_features(batch)
@@ -55,11 +49,3 @@ def encoded(
     views = chosen_views(studies, max_views=max_views)
     kept, unreadable = encode_views(views, encoder=encoder, preprocess=preprocess, root=cache, say=say)
     return kept, [f"{view.view_id}: {view.message}" for view in unreadable]
-
-
-def in_cache(study: Study, kept: FeatureCache, max_views: int) -> bool:
-    """True when every view that would be read has its features."""
-    try:
-        return all(view_key(study.views[i]) in kept for i in choose_views(study, max_views))
-    except ImageError:
-        return False

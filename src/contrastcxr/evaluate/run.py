@@ -14,7 +14,7 @@ from contrastcxr.data.sources import open_source, without_pictures
 from contrastcxr.errors import MissingExtraError, RequestError
 from contrastcxr.evaluate.audit.run import quick_checks
 from contrastcxr.evaluate.baselines import DESCRIPTIONS, Eyes, baseline_answers
-from contrastcxr.evaluate.cached import Say, read_cached, silent
+from contrastcxr.evaluate.cached import read_cached
 from contrastcxr.evaluate.folder import write_evaluation
 from contrastcxr.evaluate.protocols import PROTOCOLS, words_of
 from contrastcxr.evaluate.references import (
@@ -39,6 +39,7 @@ from contrastcxr.metrics.scores import Score, Scores, score_table
 from contrastcxr.metrics.table import Answer, StudyTable, tabulate
 from contrastcxr.metrics.words import PLAIN, ScoredWords
 from contrastcxr.read.reader import Reader
+from contrastcxr.train.features import Say, silent
 
 SHOWN = 3
 

@@ -157,6 +157,11 @@ class Encoder(nn.Module):
             return self._map(images.to(self._dtype)).flatten(2).transpose(1, 2)  # [M, N, C]
 
     @property
+    def device(self) -> torch.device:
+        """Where the network is, and where it wants its images."""
+        return next(self.backbone.parameters()).device
+
+    @property
     def _dtype(self) -> torch.dtype:
         return next(self.backbone.parameters()).dtype
 

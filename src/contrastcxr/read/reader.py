@@ -32,6 +32,7 @@ from contrastcxr.models.system import ReportSystem
 from contrastcxr.phantom.parse import parse
 from contrastcxr.read import evidence as shown
 from contrastcxr.read.answers import Answer, Written, with_evidence, write_reports
+from contrastcxr.read.features import batch_features, raw_features
 from contrastcxr.read.findings import Parse, disagreements, merge, not_assessed, stated_findings
 from contrastcxr.read.plan import planned, predicted_tags
 from contrastcxr.read.provenance import describe, writes_grammar
@@ -222,7 +223,9 @@ class Reader:
         return [readings[i] for i in range(len(batch))]
 
     def _answers(self, batch: Batch) -> list[Answer]:
-        raw, features = self._features(batch.to(self.device))
+        batch = batch.to(self.device)
+        raw = raw_features(self.system, batch)
+        features = batch_features(self.system, batch, raw=raw)
         written = write_reports(
             self.system.decoder,
             features,
@@ -239,21 +242,6 @@ class Reader:
             pooled=raw.mean(2).float().cpu(),  # [B,V,N,C] -> [B,V,C]
         )
 
-    def _features(self, batch: Batch) -> tuple[Tensor, VisualFeatures]:
-        """What the encoder gives, `[B, V, N, C]`, and what the system makes of it."""
-        raw = batch.features
-        if raw is None:
-            assert batch.images is not None  # a batch holds one of the two
-            raw = self.system.encode(batch.images.to(_own_dtype(self.system)))
-        return raw, self.system.features(
-            raw=raw,
-            view_mask=batch.view_mask,
-            patient_ids=batch.patient_ids,
-            positions=batch.positions,
-            indication=batch.indication_ids,
-            indication_mask=batch.indication_mask,
-        )
-
     def told(self, study: Study, sample: Sample) -> Sample:
         """The sample with the study's indication, for a decoder that reads it."""
         if not self.system.decoder.reads_indication:
@@ -264,7 +252,7 @@ class Reader:
         head = self.system.finding_head
         if head is None:
             return [()] * features.studies
-        return [tuple(round(p, 4) for p in row) for row in head.probabilities(features.pooled).tolist()]
+        return [tuple(float(f"{p:.6g}") for p in row) for row in head.probabilities(features.pooled).tolist()]
 
     def _reading(self, batch: Batch, row: int, answer: Answer, evidence: bool) -> Reading:
         sentences = self._sentences(answer.written)
@@ -366,10 +354,6 @@ def _dtype(name: str) -> torch.dtype:
     if name not in DTYPES:
         raise UnknownNameError("dtype", name, DTYPES)
     return DTYPES[name]
-
-
-def _own_dtype(system: nn.Module) -> torch.dtype:
-    return next(p.dtype for p in system.parameters() if p.is_floating_point())
 
 
 def _own_vocabulary(system: ReportSystem, tokenizer: Tokenizer) -> Tokenizer:

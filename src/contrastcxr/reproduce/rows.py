@@ -12,7 +12,6 @@ from contrastcxr.assemble import make_encoder, make_preprocess
 from contrastcxr.config import SystemConfig, without_folders
 from contrastcxr.errors import ContrastCXRError
 from contrastcxr.evaluate.baselines import Eyes, baseline_answers
-from contrastcxr.evaluate.cached import Say
 from contrastcxr.evaluate.protocols import CORRECTED
 from contrastcxr.evaluate.references import load_references
 from contrastcxr.evaluate.result import SystemScores
@@ -26,6 +25,7 @@ from contrastcxr.reproduce.record import Record
 from contrastcxr.reproduce.twins import twins_of
 from contrastcxr.train import run as train
 from contrastcxr.train.data import data_name
+from contrastcxr.train.features import Say
 from contrastcxr.train.run_record import RECORD_FILE, versions
 
 

@@ -11,14 +11,16 @@ import torch
 from numpy.typing import NDArray
 
 from contrastcxr.errors import DatasetError
-from contrastcxr.evaluate.cached import Say, cached_batches, encoded, in_cache
+from contrastcxr.evaluate.cached import cached_batches, encoded
 from contrastcxr.evaluate.references import References, load_references, system_answers
 from contrastcxr.form import Finding, Reading, Study
 from contrastcxr.metrics.bootstrap import Floats, Interval
 from contrastcxr.metrics.contrast_claim import Claim, compare_ratios, lesion_to_pose, swap_share, swapped_sides
 from contrastcxr.phantom.twins import ROLES
+from contrastcxr.read.features import batch_features
 from contrastcxr.read.reader import Reader
-from contrastcxr.train.features import FeatureCache
+from contrastcxr.train.features import FeatureCache, Say
+from contrastcxr.train.pictures import all_in
 
 
 def twins_of(reader: Reader, *, data: str, split: str, cache: Path, limit: int | None, say: Say) -> dict[str, Any]:
@@ -39,7 +41,7 @@ def twins_of(reader: Reader, *, data: str, split: str, cache: Path, limit: int |
     kept, failures = encoded(
         references.studies, encoder, reader.preprocess, max_views=reader.max_views, cache=cache, say=say
     )
-    if failures or not all(in_cache(study, kept, reader.max_views) for study in references.studies):
+    if failures or not all(all_in(study, kept, reader.max_views) for study in references.studies):
         raise DatasetError(f"{data}/{split}: pictures of twins cannot be read ({'; '.join(failures[:3])})")
     vectors = {role: _vectors(reader, [q[role] for q in quadruples], kept) for role in ROLES[:3]}
     ratios = {name: lesion_to_pose(*(vectors[role][name] for role in ROLES[:3])) for name in vectors["normal"]}
@@ -81,18 +83,12 @@ def _vectors(reader: Reader, studies: Sequence[Study], kept: FeatureCache) -> di
     system = reader.system.eval()
     rows: dict[str, list[Floats]] = {}
     for batch in cached_batches(reader, studies, kept):
-        assert batch.features is not None
-        found = system.features(
-            raw=batch.features.to(next(system.projection.parameters()).dtype),
-            view_mask=batch.view_mask,
-            patient_ids=batch.patient_ids,
-            positions=batch.positions,
-        )
+        found = batch_features(system, batch.to(reader.device))
         difference, common = found.evidence.get("difference"), found.evidence.get("common")
         pooled = found.pooled if difference is None or common is None else common + difference
-        rows.setdefault("pooled", []).append(pooled.double().numpy())
+        rows.setdefault("pooled", []).append(pooled.double().cpu().numpy())
         if difference is not None:
-            rows.setdefault("difference", []).append(difference.double().numpy())
+            rows.setdefault("difference", []).append(difference.double().cpu().numpy())
     return {name: np.concatenate(parts) for name, parts in rows.items()}
 
 

@@ -21,10 +21,10 @@ from contrastcxr.metrics.calibration import (
     reliability,
 )
 from contrastcxr.models.system import ReportSystem
+from contrastcxr.read.features import batch_features
 from contrastcxr.train.validate import known_targets
 
 MINIMUM_POSITIVES = 10
-DEFAULT_THRESHOLD = 0.5
 
 Table = NDArray[np.float64]
 
@@ -77,12 +77,7 @@ def head_outputs(system: ReportSystem, batches: Sequence[Batch]) -> tuple[Table,
     system.eval()
     rows = []
     for batch in batches:
-        features = system.features(
-            images=batch.images if batch.features is None else None,
-            raw=batch.features,
-            view_mask=batch.view_mask,
-            positions=batch.positions,
-        )
+        features = batch_features(system, batch)
         rows.append(system.finding_head(features.pooled))
     return torch.cat(rows).double().numpy(), known_targets(batches)
 

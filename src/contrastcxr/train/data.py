@@ -76,7 +76,7 @@ def target_of(
 
 
 class StudySamples(Dataset[Sample]):
-    """Samples of studies, from `load(study, generator)` plus the study's target."""
+    """Samples of studies, from `load(study, index)` plus the study's target."""
 
     def __init__(
         self, studies: Sequence[Study], targets: Sequence[Target], load: Callable[[Study, int], Sample]

@@ -12,6 +12,7 @@ from typing import Any
 import lightning as L
 import torch
 
+from contrastcxr.errors import IncompatibleError
 from contrastcxr.files import atomic_write
 from contrastcxr.models.system import ReportSystem
 from contrastcxr.train.features import Say
@@ -109,7 +110,10 @@ class EpochKeeper(L.Callback):
     def _note(self, epoch: int, scores: Mapping[str, float]) -> bool:
         """Remember the scores when they are the best so far."""
         if self.rules.monitor not in scores:
-            raise KeyError(f"validation gave {sorted(scores)}; train.monitor is {self.rules.monitor}")
+            given = ", ".join(sorted(scores))
+            raise IncompatibleError(
+                f"train.monitor {self.rules.monitor}: validation gave no such figure; choose one of {given}"
+            )
         improved = self.rules.better(scores[self.rules.monitor], self.best.get(self.rules.monitor))
         if improved:
             self.best = {**scores, "epoch": float(epoch)}

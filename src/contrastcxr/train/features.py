@@ -109,8 +109,8 @@ class FeatureCache:
     def __len__(self) -> int:
         return len(self._index)
 
-    def __contains__(self, key: str) -> bool:
-        return self._index.find(key) is not None
+    def __contains__(self, key: object) -> bool:
+        return isinstance(key, str) and self._index.find(key) is not None
 
     def __getitem__(self, key: str) -> Encoded:
         """What the encoder made of the view with this key."""
@@ -163,7 +163,6 @@ def encode_views(
     preprocess: Preprocess,
     root: Path,
     workers: int = 0,
-    device: torch.device | str = "cpu",
     say: Say = silent,
 ) -> tuple[FeatureCache, list[Unreadable]]:
     """Fill the cache with the views it lacks and return it with those that could not be read.
@@ -172,11 +171,10 @@ def encode_views(
 
     Args:
         views: any number, repeats allowed.
-        encoder: used in eval mode without gradient.
+        encoder: used in eval mode without gradient, on the device where it is.
         preprocess: its test transform is applied.
         root: the cache folder; features go to a folder of this encoder and transform below it.
         workers: processes that load and draw pictures; 0 does it in this one.
-        device: where the encoder runs.
         say: takes lines of progress, the size first.
 
     Raises:
@@ -194,7 +192,7 @@ def encode_views(
         say(f"features: pixels are {pictures.name}")
     batches = _loader(_Pictures(missing, preprocess, pictures or original), workers)
     done = 0
-    for read, features in _encoded_shards(batches, encoder, torch.device(device)):
+    for read, features in _encoded_shards(batches, encoder):
         encoded = [p for p in read if p.error is None]
         unreadable.extend(Unreadable(names[p.key], p.error) for p in read if p.error is not None)
         if encoded:
@@ -231,9 +229,7 @@ def _announce(count: int, *, encoder: Encoder, folder: Path, say: Say) -> None:
         )
 
 
-def _encoded_shards(
-    batches: Iterable[list[_Picture]], encoder: Encoder, device: torch.device
-) -> Iterator[tuple[list[_Picture], Half]]:
+def _encoded_shards(batches: Iterable[list[_Picture]], encoder: Encoder) -> Iterator[tuple[list[_Picture], Half]]:
     """Yield pictures, readable or not, and the features `[n, N, C]` of the readable ones, shard by shard."""
     pictures: list[_Picture] = []
     rows: list[Half] = []
@@ -241,7 +237,7 @@ def _encoded_shards(
         images = [p.image for p in batch if p.image is not None]
         pictures.extend(replace(p, image=None) for p in batch)
         if images:
-            rows.append(_encode(encoder, torch.stack(images).to(device)))
+            rows.append(_encode(encoder, torch.stack(images).to(encoder.device)))
         if len(pictures) >= SHARD_ROWS:
             yield pictures, _joined(rows)
             pictures, rows = [], []

@@ -81,7 +81,11 @@ def _record(
             "train": data_fingerprint(prepared.train.studies),
             "validation": data_fingerprint(prepared.validation.studies),
         },
-        encoder={"name": encoder.name, "weights": encoder.weights_note, "fingerprint": encoder.fingerprint()},
+        encoder={
+            "name": encoder.name,
+            "weights": encoder.weights_note,
+            "fingerprint": prepared.encoder_fingerprint,
+        },
         parameters=trained_parameters(prepared.system),
         pool=prepared.pool.summary() if prepared.pool else None,
         loss_weights=loss_weights(config),

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from contrastcxr.checkpoint import Checkpoint, save_checkpoint
-from contrastcxr.form import Author
+from contrastcxr.form import Author, Finding
 from contrastcxr.models.system import ReportSystem
+from contrastcxr.phantom.parse import parse
+from contrastcxr.read.provenance import writes_grammar
 from contrastcxr.read.reader import Reader
+from contrastcxr.text.labeler import default_labeler
 from contrastcxr.train.prepare import Prepared
 from contrastcxr.train.run_folder import CHECKPOINT_FILE
 from contrastcxr.train.task import loss_weights
@@ -33,11 +36,22 @@ class ScoreSystem:
         return Validation(
             batches=list(prepared.batches(prepared.validation)),
             reports=prepared.validation.reports,
-            truths=prepared.validation.truths,
+            truths=self._truths(),
+            findings_in=self._findings_in,
             labels=prepared.labels,
             make_reader=self._reader,
             weights=loss_weights(prepared.config),
         )
+
+    def _truths(self) -> Sequence[Sequence[Finding]]:
+        """What is on the studies; of reports that no grammar wrote, what the labeler finds in them."""
+        validation = self.prepared.validation
+        if writes_grammar(self.prepared.config) or not any(validation.reports):
+            return validation.truths
+        return [self._findings_in(report) for report in validation.reports]
+
+    def _findings_in(self, report: str) -> Sequence[Finding]:
+        return parse(report) if writes_grammar(self.prepared.config) else default_labeler().label(report)
 
     def _reader(self, system: ReportSystem) -> Reader:
         prepared = self.prepared

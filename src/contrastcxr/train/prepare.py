@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,19 +11,18 @@ import torch
 from torch.utils.data import DataLoader
 
 from contrastcxr.assemble import Marks, build_system, check_pairs, head_labels, make_encoder, make_preprocess
-from contrastcxr.checkpoint import SourceNote, load_checkpoint
+from contrastcxr.checkpoint import Checkpoint, SourceNote, load_checkpoint
 from contrastcxr.config import CvseConfig, MultiAttentionConfig, SystemConfig
 from contrastcxr.data.authors import label_reading
-from contrastcxr.data.batch import Batch, choose_views
-from contrastcxr.data.identity import view_key
+from contrastcxr.data.batch import Batch
 from contrastcxr.data.pixels import PictureOf, original
 from contrastcxr.data.prepared.packed import made_of, some_of
 from contrastcxr.data.prepared.picture_cache import PictureCache, find_pictures
 from contrastcxr.data.sources import open_source
 from contrastcxr.data.targets import Uncertain
 from contrastcxr.data.transforms import Preprocess
-from contrastcxr.errors import DatasetError, ImageError
-from contrastcxr.form import Finding, Study, View
+from contrastcxr.errors import DatasetError
+from contrastcxr.form import Finding, Study
 from contrastcxr.models.encoders import Encoder
 from contrastcxr.models.library import SentenceLibrary
 from contrastcxr.models.system import ReportSystem
@@ -43,9 +42,11 @@ from contrastcxr.train.data import (
 )
 from contrastcxr.train.features import FeatureCache, Say, Unreadable, encode_views
 from contrastcxr.train.library import make_library
+from contrastcxr.train.pictures import all_in, try_pictures
 from contrastcxr.train.pool import TrainingPool, make_pool
 from contrastcxr.train.start import start_from
 from contrastcxr.train.studies import studies_of
+from contrastcxr.train.validate import check_monitor
 from contrastcxr.train.view_features import CachedFeatures, EncodedFeatures, ViewFeatures
 from contrastcxr.train.word_vectors import start_word_vectors
 
@@ -74,6 +75,7 @@ class Prepared:
         cache: features of all views; None when the encoder is trained and pictures are read at every step.
         pictures: prepared pictures of all views, read at every step in place of the files.
         library: of a decoder that retrieves.
+        encoder_fingerprint: of the weights before the first step.
         sources: what the checkpoint says of the data it was made from.
         truncated: training reports that `text.max_tokens` cuts.
     """
@@ -90,6 +92,7 @@ class Prepared:
     cache: FeatureCache | None
     pictures: PictureCache | None
     library: SentenceLibrary | None
+    encoder_fingerprint: str
     sources: tuple[SourceNote, ...]
     unreadable: tuple[Unreadable, ...]
     truncated: int
@@ -127,58 +130,109 @@ def prepare(config: SystemConfig, *, cache: Path, say: Say) -> Prepared:
 
     Raises:
         IncompatibleError: parts that cannot work together.
-        DatasetError: a split without studies, or studies without readings.
+        DatasetError: a split without studies, none of them with a picture that can be read, or studies without
+            readings.
     """
     check_pairs(config)
     encoder = make_encoder(config, seed=config.train.seed)
     say(f"encoder {encoder.name}: {encoder.weights_note}")
     preprocess = make_preprocess(config, encoder)
-    train, validation = (_studies(config, split, cache=cache, say=say) for split in ("train", "validation"))
-    features, pictures, unreadable = None, None, list[Unreadable]()
-    if not config.encoder.trainable:
-        features, unreadable = _features((train, validation), config, encoder, preprocess, cache, say)
-        train, validation = (_readable(part, features, config) for part in (train, validation))
-    else:
-        pictures = _pictures((train, validation), config, preprocess, cache, say)
-    start = None if config.train.init_from is None else load_checkpoint(config.train.init_from)
-    asked = Asked.by(config.decoder, train, terms=start.terms if start else ())
-    tokenizer = make_tokenizer(config, train, asked) if start is None else start.tokenizer
+    data = _data(config, encoder, preprocess, cache, say)
+    words = _words(config, data.train)
     labels = head_labels(config)
-    here = EncodedFeatures(encoder, preprocess, pictures or original)
-    pool = _pool(config, train, here if features is None else CachedFeatures(features))
-    library = _library(config, train, tokenizer)
+    validation = _split(data.validation, config, words, labels)
+    check_monitor(config.train.monitor, labels, validation.targets)
+    here = EncodedFeatures(encoder, preprocess, data.pictures or original)
+    pool = _pool(config, data.train, here if data.features is None else CachedFeatures(data.features))
+    library = _library(config, data.train, words.tokenizer)
     system = build_system(
         config,
-        vocabulary=len(tokenizer),
+        vocabulary=len(words.tokenizer),
         encoder=encoder,
         pool=pool.pool if pool else None,
         patch_pool=pool.patches.pool if pool and pool.patches else None,
-        marks=Marks.of(tokenizer),
+        marks=Marks.of(words.tokenizer),
         library=library,
-        terms=asked.terms,
+        terms=words.asked.terms,
         seed=config.train.seed,
     )
-    if start is not None:
-        start_from(system, start, config)
-    elif isinstance(config.decoder, MultiAttentionConfig) and config.decoder.word_vectors == "word2vec":
-        start_word_vectors(system.decoder, tokenizer, [_text(s, config) for s in train], seed=config.train.seed)
+    _start(system, words, data.train, config)
     return Prepared(
         config=config,
-        tokenizer=tokenizer,
+        tokenizer=words.tokenizer,
         labels=labels,
         preprocess=preprocess,
         system=system,
-        asked=asked,
-        train=_split(train, config, tokenizer, labels, asked, uncertain=_uncertain(config)),
-        validation=_split(validation, config, tokenizer, labels, asked),
+        asked=words.asked,
+        train=_split(data.train, config, words, labels, uncertain=_uncertain(config)),
+        validation=validation,
         pool=pool,
-        cache=features,
-        pictures=pictures,
+        cache=data.features,
+        pictures=data.pictures,
         library=library,
+        encoder_fingerprint=encoder.fingerprint(),
         sources=source_notes(config, encoder),
-        unreadable=tuple(unreadable),
-        truncated=sum(tokenizer.truncates(_text(s, config), max_tokens=config.text.max_tokens) for s in train),
+        unreadable=data.unreadable,
+        truncated=_truncated(data.train, config, words.tokenizer),
     )
+
+
+@dataclass(frozen=True, eq=False)
+class _Data:
+    """Studies all of whose pictures can be read, and where what the system sees of them is kept."""
+
+    train: Sequence[Study]
+    validation: Sequence[Study]
+    features: FeatureCache | None
+    pictures: PictureCache | None
+    unreadable: tuple[Unreadable, ...]
+
+
+def _data(config: SystemConfig, encoder: Encoder, preprocess: Preprocess, cache: Path, say: Say) -> _Data:
+    parts = [_studies(config, split, cache=cache, say=say) for split in ("train", "validation")]
+    views = ChosenViews(parts, config.data.max_views)
+    workers = config.train.workers
+    features, pictures = None, None
+    kept: Container[str]
+    if config.encoder.trainable:
+        pictures = _pictures(views, config, preprocess, cache, say)
+        kept, unreadable = try_pictures(views, pictures or original, workers=workers, say=say)
+    else:
+        features, unreadable = encode_views(
+            views, encoder=encoder, preprocess=preprocess, root=cache, workers=workers, say=say
+        )
+        kept = features
+    train, validation = (_readable(part, kept, config, unreadable) for part in parts)
+    return _Data(train, validation, features, pictures, tuple(unreadable))
+
+
+@dataclass(frozen=True, eq=False)
+class _Words:
+    """The vocabulary and what the decoder asks for, of the training reports or of the checkpoint to start from."""
+
+    tokenizer: Tokenizer
+    asked: Asked
+    start: Checkpoint | None
+
+
+def _words(config: SystemConfig, train: Sequence[Study]) -> _Words:
+    start = None if config.train.init_from is None else load_checkpoint(config.train.init_from)
+    asked = Asked.by(config.decoder, train, terms=start.terms if start else ())
+    return _Words(start.tokenizer if start else make_tokenizer(config, train, asked), asked, start)
+
+
+def _start(system: ReportSystem, words: _Words, train: Sequence[Study], config: SystemConfig) -> None:
+    """Put in the weights of the checkpoint to start from, or the word vectors of a decoder that has its own."""
+    if words.start is not None:
+        start_from(system, words.start, config)
+    elif isinstance(config.decoder, MultiAttentionConfig) and config.decoder.word_vectors == "word2vec":
+        texts = [_text(study, config) for study in train]
+        start_word_vectors(system.decoder, words.tokenizer, texts, seed=config.train.seed)
+
+
+def _truncated(studies: Sequence[Study], config: SystemConfig, tokenizer: Tokenizer) -> int:
+    limit = config.text.max_tokens
+    return sum(tokenizer.truncates(_text(study, config), max_tokens=limit) for study in studies)
 
 
 def _studies(config: SystemConfig, split: str, *, cache: Path, say: Say) -> Sequence[Study]:
@@ -194,45 +248,24 @@ def _studies(config: SystemConfig, split: str, *, cache: Path, say: Say) -> Sequ
     return some_of(studies, sorted(order[:limit].tolist()))
 
 
-def _features(
-    parts: Sequence[Sequence[Study]],
-    config: SystemConfig,
-    encoder: Encoder,
-    preprocess: Preprocess,
-    root: Path,
-    say: Say,
-) -> tuple[FeatureCache, list[Unreadable]]:
-    return encode_views(
-        ChosenViews(parts, config.data.max_views),
-        encoder=encoder,
-        preprocess=preprocess,
-        root=root,
-        workers=config.train.workers,
-        say=say,
-    )
-
-
 def _pictures(
-    parts: Sequence[Sequence[Study]], config: SystemConfig, preprocess: Preprocess, root: Path, say: Say
+    views: ChosenViews, config: SystemConfig, preprocess: Preprocess, root: Path, say: Say
 ) -> PictureCache | None:
     side = preprocess.train_side if config.image.augment else preprocess.size
-    found = find_pictures(root, ChosenViews(parts, config.data.max_views), side=side)
+    found = find_pictures(root, views, side=side)
     say("pixels: read from their files at every step" if found is None else f"pixels: {found.name}")
     return found
 
 
-def _readable(studies: Sequence[Study], cache: FeatureCache, config: SystemConfig) -> Sequence[Study]:
-    """The studies all of whose views are in the cache."""
-    views = config.data.max_views
-    whole = [n for n, s in enumerate(studies) if all(_cached(s.views[i], cache) for i in choose_views(s, views))]
+def _readable(
+    studies: Sequence[Study], kept: Container[str], config: SystemConfig, unreadable: Sequence[Unreadable]
+) -> Sequence[Study]:
+    """The studies all of whose views can be read."""
+    whole = [n for n, study in enumerate(studies) if all_in(study, kept, config.data.max_views)]
+    if not whole:
+        first = "; ".join(f"{each.view_id}: {each.message}" for each in unreadable[:3])
+        raise DatasetError(f"{config.data.source}: no study has pictures that can be read, the first: {first}")
     return some_of(studies, whole)
-
-
-def _cached(view: View, cache: FeatureCache) -> bool:
-    try:
-        return view_key(view) in cache
-    except ImageError:
-        return False
 
 
 def make_tokenizer(config: SystemConfig, studies: Sequence[Study], asked: Asked) -> Tokenizer:
@@ -255,13 +288,12 @@ def _uncertain(config: SystemConfig) -> Uncertain:
 def _split(
     studies: Sequence[Study],
     config: SystemConfig,
-    tokenizer: Tokenizer,
+    words: _Words,
     labels: Sequence[str],
-    asked: Asked,
     *,
     uncertain: Uncertain = "ignore",
 ) -> Split:
-    target = partial(_target, config=config, tokenizer=tokenizer, labels=labels, asked=asked, uncertain=uncertain)
+    target = partial(_target, config=config, words=words, labels=labels, uncertain=uncertain)
     return Split(
         studies=studies,
         reports=tuple(_text(study, config) for study in studies),
@@ -274,19 +306,18 @@ def _target(
     study: Study,
     *,
     config: SystemConfig,
-    tokenizer: Tokenizer,
+    words: _Words,
     labels: Sequence[str],
     uncertain: Uncertain,
-    asked: Asked,
 ) -> Target:
     return target_of(
         study,
         written=_text(study, config),
-        tokenizer=tokenizer,
+        tokenizer=words.tokenizer,
         max_tokens=config.text.max_tokens,
         labels=labels,
         uncertain=uncertain,
-        asked=asked,
+        asked=words.asked,
     )
 
 

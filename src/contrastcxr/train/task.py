@@ -16,6 +16,7 @@ from contrastcxr.losses.findings import finding_bce
 from contrastcxr.losses.taught import taught_terms
 from contrastcxr.models.decoders.base import Targets
 from contrastcxr.models.system import ReportSystem
+from contrastcxr.read.features import batch_features
 from contrastcxr.train.self_critical import REWARDS, SelfCritical
 
 OPTIMIZERS: Mapping[str, type[torch.optim.Adam]] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
@@ -51,15 +52,7 @@ def loss_terms(
     """
     if batch.token_ids is None or batch.token_mask is None:
         raise IncompatibleError("a training batch needs reports; choose data whose studies have readings")
-    features = system.features(
-        images=batch.images if batch.features is None else None,
-        raw=batch.features,
-        view_mask=batch.view_mask,
-        patient_ids=batch.patient_ids,
-        positions=batch.positions,
-        indication=batch.indication_ids,
-        indication_mask=batch.indication_mask,
-    )
+    features = batch_features(system, batch)
     if second is None:
         mask = batch.token_mask[:, 1:]
         targets = Targets(batch.token_ids, mask, abnormal=batch.abnormal, tags=batch.tags, own_words=own_words)

@@ -10,6 +10,7 @@ import torch
 from contrastcxr.data.batch import Batch
 from contrastcxr.models.decoders.cvse import CvseDecoder
 from contrastcxr.models.system import ReportSystem
+from contrastcxr.read.features import batch_features
 
 CANDIDATES = 21
 """Quantiles of the validation scores that are tried."""
@@ -43,12 +44,6 @@ def choose_threshold(
 @torch.no_grad()
 def _best_scores(system: ReportSystem, decoder: CvseDecoder, batch: Batch) -> np.ndarray:
     """Scores of the sentences that a report may be made of, all studies in one list."""
-    features = system.features(
-        images=batch.images if batch.features is None else None,
-        raw=batch.features,
-        view_mask=batch.view_mask,
-        patient_ids=batch.patient_ids,
-        positions=batch.positions,
-    )
+    features = batch_features(system, batch)
     values: np.ndarray = decoder.candidates(features)[1].flatten().cpu().numpy()
     return values

@@ -106,6 +106,7 @@ def _fit(
         read_training_state(state)  # refuses a damaged or foreign file in one line, before anything is set up
     with quiet_lightning(), torch.random.fork_rng(devices=[]):
         trainer = make_trainer(config, keeper, out=out, devices=devices, progress=progress)
+        task.train()  # Lightning leaves the mode as it is, and an encoder is built in that of reading
         trainer.fit(task, datamodule=EpochData(prepared), ckpt_path=state, weights_only=True)
     if devices > 1:  # the processes kept their own; what they wrote is the truth
         keeper.load_state_dict(_kept_state(out))

@@ -10,18 +10,19 @@ import numpy as np
 import torch
 
 from contrastcxr.data.batch import Batch
+from contrastcxr.errors import IncompatibleError
 from contrastcxr.form import Finding, Reading
 from contrastcxr.metrics.clinical import ClinicalCounts, status_codes
 from contrastcxr.metrics.identification import Identification
 from contrastcxr.metrics.text import bleu, tokenise
 from contrastcxr.models.system import ReportSystem
-from contrastcxr.phantom.parse import parse
-from contrastcxr.read.findings import stated_findings
 from contrastcxr.read.reader import Reader
-from contrastcxr.train.data import report_text
+from contrastcxr.train.data import Target, report_text
 from contrastcxr.train.task import loss_terms
 from contrastcxr.vocab.labels import NO_FINDING
 
+MINIMUM_POSITIVES = 5
+"""A finding with fewer positive or negative validation studies has no AUC."""
 HIGHER_IS_BETTER: Mapping[str, bool] = {"bleu4": True, "positive_f1": True, "auc": True, "loss": False}
 
 MakeReader = Callable[[ReportSystem], Reader]
@@ -34,7 +35,8 @@ class Validation:
     Attributes:
         batches: of the validation studies, with their targets.
         reports: that the system should write, in the order of the batches.
-        truths: what is on the studies.
+        truths: what is on the studies, in the names of `findings_in`.
+        findings_in: reads the findings out of a report, as evaluation does.
         labels: of the finding head; empty without one.
         make_reader: from the system in training to the reader that would serve it.
         weights: of the loss terms.
@@ -43,6 +45,7 @@ class Validation:
     batches: Sequence[Batch]
     reports: Sequence[str]
     truths: Sequence[Sequence[Finding]]
+    findings_in: Callable[[str], Sequence[Finding]]
     labels: tuple[str, ...]
     make_reader: MakeReader
     weights: Mapping[str, float]
@@ -72,7 +75,7 @@ class Validation:
 
     def _positive_f1(self, readings: Sequence[Reading]) -> float:
         names = sorted({f.name for truth in self.truths for f in truth} - {NO_FINDING})
-        stated: list[tuple[Finding, ...]] = [stated_findings(r.report.sentences, parse) for r in readings]
+        stated = [self.findings_in(" ".join(r.report.sentences)) for r in readings]
         counts = ClinicalCounts.of(status_codes(self.truths, names), status_codes(stated, names), names)
         return float(counts.micro("f1")(np.ones((1, len(readings))))[0])
 
@@ -81,7 +84,29 @@ class Validation:
             return math.nan
         probabilities = [[_probability(reading, label) for label in self.labels] for reading in readings]
         found = Identification(self.labels, np.asarray(probabilities), known_targets(self.batches))
-        return float(found.mean_statistic(found.scored(minimum=5))(np.ones((1, len(readings))))[0])
+        return float(found.mean_statistic(found.scored(minimum=MINIMUM_POSITIVES))(np.ones((1, len(readings))))[0])
+
+
+def check_monitor(monitor: str, labels: tuple[str, ...], targets: Sequence[Target]) -> None:
+    """Refuse, before the first step, an AUC that the validation studies cannot give.
+
+    Raises:
+        IncompatibleError: no finding has enough positive and negative studies.
+    """
+    if monitor != "auc":
+        return
+    table = np.asarray([_known(target) for target in targets]).reshape(len(targets), len(labels))
+    if not Identification(labels, np.zeros(table.shape), table).scored(minimum=MINIMUM_POSITIVES):
+        raise IncompatibleError(
+            f"train.monitor auc: no finding is present in {MINIMUM_POSITIVES} of the {len(targets):,} validation "
+            f"studies and absent from as many; raise data.validation_limit or choose another metric"
+        )
+
+
+def _known(target: Target) -> np.ndarray:
+    assert target.finding_targets is not None  # there is a finding head
+    assert target.finding_mask is not None
+    return torch.where(target.finding_mask, target.finding_targets, torch.nan).double().numpy()
 
 
 def _probability(reading: Reading, label: str) -> float:

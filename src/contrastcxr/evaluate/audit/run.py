@@ -16,10 +16,10 @@ from contrastcxr.evaluate.audit import leaks, page, pictures
 from contrastcxr.evaluate.audit.nuisance import nuisance
 from contrastcxr.evaluate.audit.verdict import Check, share
 from contrastcxr.evaluate.audit.wording import wording
-from contrastcxr.evaluate.cached import Say, silent
 from contrastcxr.evaluate.references import finding_names, portable_name
 from contrastcxr.files import atomic_write
 from contrastcxr.form import Reading, Study
+from contrastcxr.train.features import Say, silent
 from contrastcxr.vocab.labels import NO_FINDING
 
 SCHEMA = "contrastcxr.audit/1"

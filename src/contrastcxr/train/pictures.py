@@ -1,0 +1,76 @@
+"""Which pictures can be read, found out before the first step of a run that reads them at every step."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable
+
+from torch.utils.data import DataLoader, Dataset
+
+from contrastcxr.data.batch import choose_views
+from contrastcxr.data.identity import view_key
+from contrastcxr.data.pixels import PictureOf
+from contrastcxr.errors import ImageError
+from contrastcxr.form import Study, View, is_file_locator
+from contrastcxr.train.features import Say, Unreadable
+
+TOGETHER = 64
+
+
+class _Tried(Dataset[str | None]):
+    """Why a view cannot be read, or None."""
+
+    def __init__(self, views: list[View], picture_of: PictureOf) -> None:
+        self.views = views
+        self.picture_of = picture_of
+
+    def __len__(self) -> int:
+        return len(self.views)
+
+    def __getitem__(self, index: int) -> str | None:
+        try:
+            self.picture_of(self.views[index])
+        except ImageError as error:
+            return str(error)
+        return None
+
+
+def try_pictures(
+    views: Iterable[View], picture_of: PictureOf, *, workers: int, say: Say
+) -> tuple[set[str], list[Unreadable]]:
+    """Read every picture once: the keys of the views that can be read, and those that cannot.
+
+    One broken file among hundreds of thousands then costs a line, not a run of days. What is drawn or already in
+    memory is not tried.
+    """
+    kept: set[str] = set()
+    unreadable: list[Unreadable] = []
+    to_try: dict[str, View] = {}
+    for view in views:
+        try:
+            key = view_key(view)
+        except ImageError as error:
+            unreadable.append(Unreadable(view.view_id, str(error)))
+            continue
+        if view.pixels is None and view.locator is not None and is_file_locator(view.locator):
+            to_try[key] = view
+        else:
+            kept.add(key)
+    if to_try:
+        say(f"pictures: {len(to_try):,} files are read once before the first step")
+    tried = _Tried(list(to_try.values()), picture_of)
+    batches = DataLoader(tried, batch_size=TOGETHER, num_workers=workers, collate_fn=list)
+    messages = (message for batch in batches for message in batch)
+    for (key, view), message in zip(to_try.items(), messages, strict=True):
+        if message is None:
+            kept.add(key)
+        else:
+            unreadable.append(Unreadable(view.view_id, message))
+    return kept, unreadable
+
+
+def all_in(study: Study, kept: Container[str], max_views: int) -> bool:
+    """True when every view that would be read is among the kept keys."""
+    try:
+        return all(view_key(study.views[i]) in kept for i in choose_views(study, max_views))
+    except ImageError:
+        return False

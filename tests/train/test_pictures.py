@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mini_data import mini_study
+from PIL import Image
+
+from contrastcxr.data.pixels import original
+from contrastcxr.form import Study, View
+from contrastcxr.train.features import silent
+from contrastcxr.train.pictures import all_in, try_pictures
+
+
+def on_disk(folder: Path, name: str, *, broken: bool = False) -> View:
+    path = folder / f"{name}.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64), dtype=np.uint8)).save(path)
+    if broken:
+        path.write_bytes(path.read_bytes()[:200])
+    return View(view_id=name, locator=str(path), position="PA", width=64, height=64)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_every_file_is_tried_once_and_a_broken_or_absent_one_is_named(tmp_path: Path, workers: int) -> None:
+    whole, broken = on_disk(tmp_path, "whole"), on_disk(tmp_path, "broken", broken=True)
+    absent = whole.model_copy(update={"view_id": "absent", "locator": str(tmp_path / "absent.png")})
+    said: list[str] = []
+    kept, unreadable = try_pictures([whole, broken, whole, absent], original, workers=workers, say=said.append)
+    assert len(kept) == 1
+    assert sorted(each.view_id for each in unreadable) == ["absent", "broken"]
+    assert said == ["pictures: 2 files are read once before the first step"]
+    study = Study(study_id="s", views=(whole,), readings=())
+    assert all_in(study, kept, 1)
+    assert not all_in(study.model_copy(update={"views": (broken,)}), kept, 1)
+    assert not all_in(study.model_copy(update={"views": (absent,)}), kept, 1)
+
+
+def test_pictures_in_memory_are_not_tried() -> None:
+    kept, unreadable = try_pictures(mini_study(0, split="train").views, original, workers=0, say=silent)
+    assert len(kept) == 1
+    assert unreadable == []
