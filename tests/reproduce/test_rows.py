@@ -84,6 +84,26 @@ def test_recorded_rows_are_skipped(trial: tuple[Task, Places, list[str]]) -> Non
     assert all(line.endswith("recorded already") for line in said)
 
 
+@pytest.mark.parametrize(
+    ("overrides", "limit", "said"),
+    [
+        (("train.epochs=2",), None, "with another configuration (train); delete it"),
+        ((), 4, "a record of the whole test split; delete it"),
+    ],
+)
+def test_a_record_of_something_else_is_neither_taken_for_the_row_nor_written_over(
+    trial: tuple[Task, Places, list[str]], overrides: tuple[str, ...], limit: int | None, said: str
+) -> None:
+    task, places, _ = trial
+    rows = task.rows(wanted=["nic-none"], seeds=[0])
+    before = places.record(task, rows[0]).read_text()
+    other = replace(task, overrides=overrides)
+    ((row, reason),) = run_rows(other, rows, places=places, limits=Limits(test=limit), say=print)
+    assert row == rows[0]
+    assert said in reason
+    assert places.record(task, rows[0]).read_text() == before
+
+
 def test_rows_share_one_pass_over_the_training_pictures(trial: tuple[Task, Places, list[str]]) -> None:
     _, _, said = trial
     encoded = [line for line in said if "pictures to encode" in line]
@@ -93,9 +113,7 @@ def test_rows_share_one_pass_over_the_training_pictures(trial: tuple[Task, Place
 def test_a_row_that_cannot_run_is_listed_and_the_others_run(trial: tuple[Task, Places, list[str]]) -> None:
     task, places, _ = trial
     elsewhere = replace(places, results=places.results / "other", runs=places.runs / "other")
-    limits = Limits(overrides=("decoder.kind=lstm",))
-    failed = run_rows(
-        task, task.rows(wanted=["nic-none"], seeds=[0, 1]), places=elsewhere, limits=limits, say=print
-    )
+    wrong = replace(task, overrides=("decoder.kind=lstm",))
+    failed = run_rows(wrong, task.rows(wanted=["nic-none"], seeds=[0, 1]), places=elsewhere, say=print)
     assert [row.stem for row, _ in failed] == ["nic-none-seed0", "nic-none-seed1"]
     assert all("decoder" in reason for _, reason in failed)

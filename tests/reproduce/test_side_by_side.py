@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +10,13 @@ import numpy as np
 import pytest
 
 from contrastcxr.cli.main import run
-from contrastcxr.config import load_config, without_folders
+from contrastcxr.config import parse_config, without_folders
 from contrastcxr.errors import UnknownNameError
 from contrastcxr.metrics.scores import differences, seed_means
 from contrastcxr.metrics.significance import holm, randomisation_over_seeds, randomisation_p_values
 from contrastcxr.metrics.table import StudyTable
 from contrastcxr.published import published_table
-from contrastcxr.reproduce import PAPERS, Places, Plan, Record, Row, Task, find_plan, read_record, task_of
+from contrastcxr.reproduce import PAPERS, Places, Plan, Record, Row, Task, find_plan, task_of
 from contrastcxr.reproduce.shown import markdown, table_rows
 from contrastcxr.reproduce.side_by_side import SideBySide, side_by_side
 
@@ -57,14 +56,23 @@ def table(shift: float, seed: int, studies: int = 40) -> StudyTable:
 def keep(results: Path, row: Row, made: StudyTable, *, experiment: str = "trial", signature: str = "s") -> None:
     folder = results / experiment / "phantom-smoke"
     systems = {"system": {"bleu_4": {"value": 0.5, "low": 0.4, "high": 0.6, "n": len(made)}}}
-    values: dict[str, Any] = {"config": {}, "systems": systems, "seconds": {"training": 1.0}}
+    config = without_folders(parse_config({"name": "r", "decoder": {"kind": row.system}}, where="r").to_dict())
+    values: dict[str, Any] = {"config": config, "systems": systems, "seconds": {"training": 1.0}}
     Record(experiment, "phantom:smoke", row.name, row.seed, signature, **values).write(folder / f"{row.stem}.json")
     made.save(folder / f"{row.stem}.npz")
 
 
 @pytest.fixture
-def task() -> Task:
-    return Task(plan(), Path(), "phantom:smoke", None)
+def settings(tmp_path: Path) -> Path:
+    """The folder of the configurations that the rows were trained with."""
+    for file, kind in (("n.yaml", "nic"), ("h.yaml", "hlstm")):
+        (tmp_path / file).write_text(f"name: {kind}\ndecoder:\n  kind: {kind}\n")
+    return tmp_path
+
+
+@pytest.fixture
+def task(settings: Path) -> Task:
+    return Task(plan(), settings, "phantom:smoke", None)
 
 
 @pytest.fixture
@@ -160,18 +168,6 @@ def test_only_the_seeds_that_are_asked_for_count(task: Task, places: Places) -> 
     assert lines(only, "nic", "normal")["rouge_l"].measured[0].seeds == (1,)
 
 
-@pytest.fixture
-def settings(tmp_path: Path, places: Places) -> Path:
-    """The folder of the configurations that the rows were trained with, which their records hold."""
-    for file, kind in (("n.yaml", "nic"), ("h.yaml", "hlstm")):
-        (tmp_path / file).write_text(f"name: {kind}\ndecoder:\n  kind: {kind}\n")
-    for path in (places.results / "trial" / "phantom-smoke").glob("*.json"):
-        record = read_record(path)
-        config = load_config(tmp_path / ("n.yaml" if record.row.startswith("nic") else "h.yaml"))
-        replace(record, config=without_folders(config.to_dict())).write(path)
-    return tmp_path
-
-
 def test_rows_of_another_experiment_count_where_the_plan_says_so(places: Places, settings: Path) -> None:
     other = Task(plan(name="second"), settings, "phantom:smoke", None)
     assert places.recorded(other) == []
@@ -194,19 +190,19 @@ def test_rows_of_another_experiment_with_another_setting_do_not_count(places: Pl
     assert [record.row for record in places.recorded(sharing)] == ["hlstm-none"]
 
 
-def test_settings_of_a_table_find_their_row_by_the_keys_of_the_plan(places: Places) -> None:
+def test_settings_of_a_table_find_their_row_by_the_keys_of_the_plan(places: Places, settings: Path) -> None:
     keys = {"none": {"contrast": "none"}, "normal": {"contrast": "da+aa", "repeats": "6"}}
     made = plan(published=[{"table": "table5", "data": "iu_xray", "contrasts": keys}])
-    (only,) = side_by_side(Task(made, Path(), "phantom:smoke", None), places, **QUICK)
+    (only,) = side_by_side(Task(made, settings, "phantom:smoke", None), places, **QUICK)
     assert {line.system for line in only.lines} == {"hlstm"}
     assert lines(only, "hlstm", "normal")["bleu4"].published == (0.131, 0.153)
 
 
-def test_an_unknown_metric_or_column_is_named(places: Places) -> None:
+def test_an_unknown_metric_or_column_is_named(places: Places, settings: Path) -> None:
     keys = {"none": {"contrasts": "none"}, "normal": {"contrast": "normal"}}
     wrong = plan(published=[{"table": "table1", "data": "iu_xray", "contrasts": keys}])
     with pytest.raises(UnknownNameError, match="did you mean 'contrast'"):
-        side_by_side(Task(wrong, Path(), "phantom:smoke", None), places, **QUICK)
+        side_by_side(Task(wrong, settings, "phantom:smoke", None), places, **QUICK)
 
 
 def test_the_table_as_text_and_as_plain_values(found: SideBySide) -> None:

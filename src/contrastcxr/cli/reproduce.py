@@ -62,18 +62,18 @@ def reproduce(
     # Imported here, and what trains only after the request is known to be right: PyTorch takes seconds.
     from contrastcxr.reproduce import Places, find_plan, task_of
 
-    task = task_of(*find_plan(paper, table, path=plan), data)
+    task = task_of(*find_plan(paper, table, path=plan), data, overrides=set_ or ())
     chosen = task.rows(wanted=_list(rows), seeds=_numbers(seeds))
     places = Places(results=out, runs=runs, cache=cache or default_cache())
     if dry_run:
-        _print_hours(said, chosen, places.recorded(task))
+        _print_hours(said, chosen, places.recorded(task, _numbers(seeds)))
         return
     if show:
         _print_table(said, task, places, table=table, seeds=_numbers(seeds))
         return
     from contrastcxr.reproduce.rows import Limits, run_rows
 
-    limits = Limits(test=limit, twins=limit, overrides=tuple(set_ or ()))
+    limits = Limits(test=limit, twins=limit)
     failed = run_rows(task, chosen, places=places, limits=limits, say=said.say)
     _print_table(said, task, places, table=table, seeds=_numbers(seeds))
     said.result(str(places.record(task, chosen[0]).parent))
@@ -102,7 +102,7 @@ def _print_table(said: output.Output, task: Task, places: Places, *, table: str,
     from contrastcxr.reproduce.shown import markdown, meaning, table_rows
     from contrastcxr.reproduce.side_by_side import side_by_side
 
-    done = places.recorded(task)
+    done = places.recorded(task, seeds)
     found = side_by_side(task, places, seeds=seeds)
     for part in found:
         said.result(f"{part.published} beside {part.data}: {part.title}")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from contrastcxr.config import SystemConfig, parse_config, without_folders
-from contrastcxr.reproduce.plan import Row, Task
+from contrastcxr.errors import RequestError
+from contrastcxr.reproduce.plan import BASELINES, Row, Task
 from contrastcxr.reproduce.record import Record, read_record
 
 
@@ -36,16 +38,21 @@ class Places:
         """The row's record where it is: this experiment's, else that of one whose rows count too; or None.
 
         A record of another experiment counts only if its configuration is the row's.
+
+        Raises:
+            RequestError: this experiment's own record is of another configuration.
         """
         own = self.record(task, row)
+        config = task.config(row)
         if own.is_file():
+            _check_setting(own, row, config)
             return own
         others = (self.results / name / task.place / own.name for name in task.plan.also)
-        return next((path for path in others if path.is_file() and _same_setting(path, task.config(row))), None)
+        return next((path for path in others if path.is_file() and not _differing(path, row, config)), None)
 
-    def recorded(self, task: Task) -> list[Record]:
-        """The records of the experiment on this data."""
-        found = (self.found(task, row) for row in task.rows())
+    def recorded(self, task: Task, seeds: Sequence[int] = ()) -> list[Record]:
+        """The records of the experiment on this data, for these seeds, or those of the plan."""
+        found = (self.found(task, row) for row in task.rows(seeds=seeds))
         return [read_record(path) for path in found if path is not None]
 
     def table(self, task: Task, row: Row) -> Path:
@@ -57,11 +64,36 @@ class Places:
         return self.runs / task.plan.name / task.place / row.stem
 
 
-def _same_setting(path: Path, config: SystemConfig) -> bool:
-    """Whether a record was made with this configuration, whatever the system was called.
+_OF_BASELINES = ("data", "text", "image", "encoder")
+"""What baselines depend on, which have no decoder."""
+
+
+def _check_setting(path: Path, row: Row, config: SystemConfig) -> None:
+    differing = _differing(path, row, config)
+    if differing:
+        raise RequestError(
+            f"{path}: a record of this row with another configuration ({', '.join(differing)}); "
+            "delete it or choose another folder with --out"
+        )
+
+
+def _differing(path: Path, row: Row, config: SystemConfig) -> list[str]:
+    """The parts of the configuration in which a record differs from a row, whatever the system was called.
 
     Settings that came after the record have their default in it.
     """
-    made = parse_config(read_record(path).config, where=str(path))
-    plain, wanted = (without_folders(each.to_dict()) for each in (made, config))
-    return {**plain, "name": ""} == {**wanted, "name": ""}
+    record = read_record(path)
+    made = parse_config(record.config, where=str(path))
+    was, wanted = (without_folders(each.to_dict()) for each in (made, config))
+    if _same_epoch(record, allowed=was["train"]["epochs"], wanted=wanted["train"]["epochs"]):
+        was["train"]["epochs"] = wanted["train"]["epochs"]
+    parts = _OF_BASELINES if row.system == BASELINES else [part for part in wanted if part != "name"]
+    return [part for part in parts if was[part] != wanted[part]]
+
+
+def _same_epoch(record: Record, *, allowed: int, wanted: int) -> bool:
+    """Whether a run of at most `wanted` epochs would have kept the epoch that the record's run kept."""
+    if not record.training:
+        return False
+    ran, best = record.training["epochs"], record.training["best"]["epoch"]
+    return bool(best <= wanted and (wanted <= ran or ran < allowed))

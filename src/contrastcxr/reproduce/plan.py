@@ -15,6 +15,8 @@ from contrastcxr.errors import ConfigError, RequestError, UnknownNameError
 from contrastcxr.published import TABLES
 
 BASELINES = "baselines"
+PLAIN = "none"
+"""The contrast that the others are compared with; every plan has it."""
 _CHECKOUT = Path(__file__).resolve().parents[3]
 PAPERS: Mapping[str, Mapping[str, str]] = {
     "contrastive-attention": {
@@ -85,7 +87,6 @@ class Plan(BaseModel):
     )
     seeds: tuple[int, ...] = (0, 1, 2)
     data: dict[str, DataPlan]
-    plain: str = Field("none", description="contrast that the others are compared with")
     also: tuple[str, ...] = Field((), description="experiments whose records of rows of the same name count too")
     published: tuple[PublishedPart, ...] = ()
     rows: Chosen | None = None
@@ -119,12 +120,14 @@ class Task:
         folder: the plan file's folder, which configurations are relative to.
         data: name in the plan, such as `phantom:standard`.
         root: where the data is, for a source with a folder.
+        overrides: one value changed in every row, such as `train.epochs=1`, each.
     """
 
     plan: Plan
     folder: Path
     data: str
     root: str | None
+    overrides: tuple[str, ...] = ()
 
     @property
     def of_data(self) -> DataPlan:
@@ -153,7 +156,7 @@ class Task:
             UnknownNameError: a row that the plan does not have.
         """
         names = {Row(s, c, 0).name: (s, c) for s in self.systems for c in self.contrasts}
-        every = {BASELINES: (BASELINES, "none"), **names}
+        every = {BASELINES: (BASELINES, PLAIN), **names}
         wanted = [_by_name(name) for name in wanted]
         for name in wanted:
             if name not in every:
@@ -161,7 +164,7 @@ class Task:
         chosen = [every[name] for name in every if not wanted or name in wanted]
         return [Row(system, contrast, seed) for seed in seeds or self.plan.seeds for system, contrast in chosen]
 
-    def config(self, row: Row, *, extra: Sequence[str] = ()) -> SystemConfig:
+    def config(self, row: Row) -> SystemConfig:
         """The configuration of a row; the baselines have that of the first system without contrast."""
         system = self.systems[0] if row.system == BASELINES else row.system
         encoder = self.of_data.encoder
@@ -171,7 +174,7 @@ class Task:
             *(text.format(seed=row.seed) for text in self.of_data.seed_overrides),
             *([f"data.root={self.root}"] if self.root else []),
             f"name={self.plan.name}-{row.name}",
-            *extra,
+            *self.overrides,
         ]
         return load_config(self.folder / self.of_data.configs[system], overrides=overrides)
 
@@ -214,8 +217,8 @@ def _no_plan(paper: str, table: str) -> RequestError:
     )
 
 
-def task_of(plan: Plan, folder: Path, data: str) -> Task:
-    """The experiment on the data that `--data` names.
+def task_of(plan: Plan, folder: Path, data: str, *, overrides: Sequence[str] = ()) -> Task:
+    """The experiment on the data that `--data` names, with `overrides` in every row.
 
     Raises:
         RequestError: the plan has no rows for this data.
@@ -225,7 +228,7 @@ def task_of(plan: Plan, folder: Path, data: str) -> Task:
     name = f"{spec.name}:{spec.root}" if is_level else spec.name
     if name not in plan.data:
         raise RequestError(f"{plan.name} has no rows for {name}; it has: {', '.join(plan.data)}")
-    return Task(plan, folder, name, None if is_level else spec.root)
+    return Task(plan, folder, name, None if is_level else spec.root, tuple(overrides))
 
 
 def _located(relative: str) -> Path:
@@ -246,6 +249,8 @@ def _read(path: Path) -> Plan:
 
 
 def _check_chosen(plan: Plan) -> None:
+    if PLAIN not in plan.contrasts:
+        raise ConfigError(f"{plan.name}: no contrast '{PLAIN}', which the others are compared with; add it")
     if plan.rows is None:
         return
     for contrast in plan.rows.contrasts:

@@ -30,6 +30,7 @@ class Record:
         training: epochs, best validation, pool, parameters, precision, calibration.
         twins: the claim on twins, where the data have them.
         versions: of the packages that made it.
+        limit: test studies of a rehearsal; None where all were scored.
     """
 
     experiment: str
@@ -43,6 +44,7 @@ class Record:
     training: Mapping[str, Any] = field(default_factory=dict)
     twins: Mapping[str, Any] | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
+    limit: int | None = None
     schema: str = SCHEMA
 
     def write(self, path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from contrastcxr.assemble import make_encoder, make_preprocess
 from contrastcxr.config import SystemConfig, without_folders
-from contrastcxr.errors import ContrastCXRError
+from contrastcxr.errors import ContrastCXRError, RequestError
 from contrastcxr.evaluate.baselines import Eyes, baseline_answers
 from contrastcxr.evaluate.protocols import CORRECTED
 from contrastcxr.evaluate.references import load_references
@@ -21,7 +21,7 @@ from contrastcxr.metrics.words import PLAIN
 from contrastcxr.read.reader import Reader
 from contrastcxr.reproduce.places import Places
 from contrastcxr.reproduce.plan import BASELINES, Row, Task
-from contrastcxr.reproduce.record import Record
+from contrastcxr.reproduce.record import Record, read_record
 from contrastcxr.reproduce.twins import twins_of
 from contrastcxr.train import run as train
 from contrastcxr.train.data import data_name
@@ -36,13 +36,11 @@ class Limits:
     Attributes:
         test: studies of the test split.
         twins: quadruples.
-        overrides: further configuration, such as `train.epochs=1`.
         bootstrap: replicates and seed.
     """
 
     test: int | None = None
     twins: int | None = None
-    overrides: tuple[str, ...] = ()
     bootstrap: Bootstrap = field(default_factory=Bootstrap)
 
 
@@ -51,14 +49,15 @@ def run_rows(
 ) -> list[tuple[Row, str]]:
     """Run the rows that have no record yet, one by one, and return those that failed with the error's line."""
     failed: list[tuple[Row, str]] = []
+    limits = limits or Limits()
     for place, row in enumerate(rows, 1):
         title = f"row {place} of {len(rows)}: {task.data} {row.stem}"
-        if places.found(task, row) is not None:
-            say(f"{title}: recorded already")
-            continue
-        say(title)
         try:
-            record = run_row(task, row, places=places, limits=limits or Limits(), say=say)
+            if _is_recorded(task, row, places, limits):
+                say(f"{title}: recorded already")
+                continue
+            say(title)
+            record = run_row(task, row, places=places, limits=limits, say=say)
         except Exception as error:  # whatever it is, the hours of the other rows must not be lost
             reason = str(error) if isinstance(error, ContrastCXRError) else f"{type(error).__name__}: {error}"
             failed.append((row, reason))
@@ -68,9 +67,25 @@ def run_rows(
     return failed
 
 
+def _is_recorded(task: Task, row: Row, places: Places, limits: Limits) -> bool:
+    """Whether the row has a record of what is asked for.
+
+    Raises:
+        RequestError: it has one of something else.
+    """
+    path = places.found(task, row)
+    if path is None:
+        return False
+    made = read_record(path).limit
+    if made != limits.test:
+        said = "the whole test split" if made is None else f"{made:,} test studies (--limit)"
+        raise RequestError(f"{path}: a record of {said}; delete it or choose another folder with --out")
+    return True
+
+
 def run_row(task: Task, row: Row, *, places: Places, limits: Limits, say: Say) -> Record:
     """Train and score one row (or the baselines of a seed), write its record and return it."""
-    config = task.config(row, extra=limits.overrides)
+    config = task.config(row)
     if row.system == BASELINES:
         record = _baselines(task, row, config, places, limits, say)
     else:
@@ -116,6 +131,7 @@ def _trained(task: Task, row: Row, config: SystemConfig, places: Places, limits:
         training={name: said[name] for name in _TOLD if name in said},
         twins=twins,
         versions=versions(),
+        limit=limits.test,
     )
 
 
@@ -149,6 +165,7 @@ def _baselines(task: Task, row: Row, config: SystemConfig, places: Places, limit
         systems={name: _scores(system.scores) for name, system in found.items()},
         seconds={"training": 0.0, "evaluation": round(time.perf_counter() - began, 1)},
         versions=versions(),
+        limit=limits.test,
     )
 
 

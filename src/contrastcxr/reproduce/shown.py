@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from contrastcxr.metrics.sheet import ROWS
+from contrastcxr.reproduce.plan import PLAIN
 from contrastcxr.reproduce.side_by_side import SCORES, Change, Measured, SideBySide
 
 NOTHING = "–"
@@ -21,7 +22,7 @@ def table_rows(found: SideBySide) -> list[dict[str, str]]:
             "score": ROWS.get(line.score or SCORES.get(line.metric, ("",))[0], line.metric),
             "published": f"{_printed(line.published[0], scale)} → {_printed(line.published[1], scale)}",
             "its change": _signed(line.published_change, scale),
-            f"measured, {found.plain}": _measured(line.measured[0]),
+            f"measured, {PLAIN}": _measured(line.measured[0]),
             "measured, compared": _measured(line.measured[1]),
             "our change (95%)": _change(line.change),
             "p (Holm)": _p(line.change),
@@ -37,7 +38,7 @@ def meaning(found: SideBySide) -> list[str]:
     tested = f"{found.tests} tests" if found.tests != 1 else "one test"
     return [
         f"Measured: mean over the recorded seeds ({those}) with a 95% bootstrap interval over patients. Change: "
-        f"compared minus {found.plain}, paired on the same patients and seeds; p by approximate randomisation, "
+        f"compared minus {PLAIN}, paired on the same patients and seeds; p by approximate randomisation, "
         f"Holm over {tested}.",
         "Intervals and p say what other patients would change, not what another seed would: a change smaller than "
         "the spread over seeds (docs/results.md) is no finding, however small its p.",

@@ -20,7 +20,7 @@ from contrastcxr.metrics.significance import SHUFFLES, holm, randomisation_over_
 from contrastcxr.metrics.table import StudyTable
 from contrastcxr.published import PublishedRow, PublishedTable, published_table
 from contrastcxr.reproduce.places import Places
-from contrastcxr.reproduce.plan import PublishedPart, Row, Task
+from contrastcxr.reproduce.plan import PLAIN, PublishedPart, Row, Task
 from contrastcxr.reproduce.record import read_record
 
 SCORES: Mapping[str, tuple[str, ...]] = {
@@ -92,7 +92,6 @@ class SideBySide:
         title: of the published table.
         published: `paper table, data set`.
         data: ours.
-        plain: the contrast that others are compared with.
         percent: the paper prints percent, where ours are fractions.
         lines: system by system, contrast by contrast.
         signatures: of the rows that stand in it.
@@ -102,7 +101,6 @@ class SideBySide:
     title: str
     published: str
     data: str
-    plain: str
     percent: bool
     lines: tuple[Line, ...]
     signatures: tuple[str, ...]
@@ -111,12 +109,12 @@ class SideBySide:
     @property
     def tests(self) -> int:
         """How many p-values Holm's correction is over."""
-        return sum(line.change is not None for line in self.lines)
+        return sum(line.change is not None and math.isfinite(line.change.p) for line in self.lines)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return {
-            **{name: getattr(self, name) for name in ("title", "published", "data", "plain", "percent", "tests")},
+            **{name: getattr(self, name) for name in ("title", "published", "data", "percent", "tests")},
             "signatures": list(self.signatures),
             "notes": list(self.notes),
             "lines": [_plain(line) for line in self.lines],
@@ -196,16 +194,15 @@ def _part(
     printed = published_table(task.plan.paper, part.table)
     drawn = {"replicates": replicates, "seed": seed}
     lines: list[Line] = []
-    others = [contrast for contrast in task.contrasts if contrast != task.plan.plain]
+    others = [contrast for contrast in task.contrasts if contrast != PLAIN]
     for system in _printed_systems(task, part, printed):
         for contrast in others:
-            found = _lines(task.plan.plain, system, contrast, printed, part, rows, drawn, shuffles)
+            found = _lines(system, contrast, printed, part, rows, drawn, shuffles)
             lines += [line for line in found if _says_something(line, alone=contrast == others[0])]
     return SideBySide(
         title=printed.title,
         published=f"{printed.paper} {printed.name}, {part.data}",
         data=task.data,
-        plain=task.plan.plain,
         percent=printed.percent,
         lines=tuple(_corrected(lines)),
         signatures=tuple(sorted(set(rows.signatures.values()))),
@@ -229,7 +226,6 @@ def _says_something(line: Line, *, alone: bool) -> bool:
 
 
 def _lines(
-    plain: str,
     system: str,
     contrast: str,
     printed: PublishedTable,
@@ -239,14 +235,14 @@ def _lines(
     shuffles: int,
 ) -> list[Line]:
     """One line per metric of the table."""
-    pair = [rows.of(system, name, rows.seeds(system, name)) for name in (plain, contrast)]
+    pair = [rows.of(system, name, rows.seeds(system, name)) for name in (PLAIN, contrast)]
     known = [set(statistics(table)) for tables in pair for table in tables]
     scores = {metric: _score_of(metric, part, known) for metric in printed.metrics}
     wanted = [score for score in scores.values() if score is not None]
     means = [seed_means(tables, wanted, **drawn) if tables else {} for tables in pair]
-    shared = rows.alike(system, plain, contrast)
-    changes = _changes(rows, system, plain, contrast, shared, wanted, drawn, shuffles)
-    figures = [_printed(printed, part, system, name) for name in (plain, contrast)]
+    shared = rows.alike(system, PLAIN, contrast)
+    changes = _changes(rows, system, PLAIN, contrast, shared, wanted, drawn, shuffles)
+    figures = [_printed(printed, part, system, name) for name in (PLAIN, contrast)]
     return [
         Line(
             system=system,
@@ -256,7 +252,7 @@ def _lines(
             published=_both(None if row is None else row.value(metric) for row in figures),
             measured=_both(
                 Measured(found[score], rows.seeds(system, name)) if score in found else None
-                for name, found in zip((plain, contrast), means, strict=True)
+                for name, found in zip((PLAIN, contrast), means, strict=True)
             ),
             change=changes.get(score or ""),
         )
