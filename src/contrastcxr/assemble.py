@@ -13,6 +13,7 @@ from contrastcxr.data.transforms import Preprocess
 from contrastcxr.errors import IncompatibleError
 from contrastcxr.models.contrast import ContrastiveAttention
 from contrastcxr.models.decoders import ReportDecoder, build_decoder
+from contrastcxr.models.decoders.transformer import POSITIONS
 from contrastcxr.models.encoders import Encoder, build_encoder
 from contrastcxr.models.findings import FindingHead
 from contrastcxr.models.library import SentenceLibrary
@@ -76,6 +77,7 @@ def check_pairs(config: SystemConfig) -> None:
             "set encoder.trainable: true"
         )
     _check_choice_of_checkpoint(config)
+    _check_lengths(config)
 
 
 def _check_heads(config: SystemConfig) -> None:
@@ -162,6 +164,14 @@ def _check_choice_of_checkpoint(config: SystemConfig) -> None:
         raise IncompatibleError(
             f"train.scheduled_sampling with decoder.kind {config.decoder.kind}: it is taught all words at once; "
             f"choose one of {', '.join(RECURRENT_DECODERS)} or take it away"
+        )
+
+
+def _check_lengths(config: SystemConfig) -> None:
+    if config.decoder.kind in ("transformer", "r2gen") and config.text.max_tokens > POSITIONS:
+        raise IncompatibleError(
+            f"text.max_tokens {config.text.max_tokens} with decoder.kind {config.decoder.kind}: "
+            f"it has {POSITIONS} positions; lower the first"
         )
     if config.generate.max_tokens > config.text.max_tokens:
         raise IncompatibleError(

@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from contrastcxr.errors import IncompatibleError
-from contrastcxr.losses import finding_bce, token_cross_entropy
+from contrastcxr.losses import finding_bce, taught_terms
 from contrastcxr.models.contrast import ContrastiveAttention
 from contrastcxr.models.decoders import build_decoder
+from contrastcxr.models.decoders.base import Targets
 from contrastcxr.models.encoders import Encoder, build_encoder
 from contrastcxr.models.findings import FindingHead
 from contrastcxr.models.pool import NormalityPool, PoolRows
@@ -85,8 +86,8 @@ def test_a_training_step_of_both_losses_reaches_every_trained_parameter(encoder:
     system = _system(encoder).eval()
     features = system.features(images=IMAGES, view_mask=VIEWS)
     ids = torch.tensor([[1, 4, 5, 2], [1, 6, 2, 0]])
-    log_probs, logits = system.decoder(features, ids), system.finding_logits(features)
-    loss = token_cross_entropy(log_probs, ids[:, 1:], pad=0) + finding_bce(logits, torch.ones(2, 1))
+    words, _ = taught_terms(system.decoder.teach(features, Targets(ids, ids[:, 1:] != 0)))["word"]
+    loss = words + finding_bce(system.finding_logits(features), torch.ones(2, 1))
     loss.backward()
     trained = {name: p for name, p in system.named_parameters() if p.requires_grad}
     assert [name for name, p in trained.items() if p.grad is None or p.grad.abs().sum() == 0] == []

@@ -71,7 +71,7 @@ class ImageConfig(Part):
 
 
 class EncoderConfig(Part):
-    """The network from pixels to a grid of features (MODELS §1)."""
+    """The network from pixels to a grid of features."""
 
     name: str = "tf_efficientnet_lite0"
     weights: str = Field("package", description="`package`, `hub`, `random` or a file")
@@ -81,13 +81,13 @@ class EncoderConfig(Part):
 
 
 class ProjectionConfig(Part):
-    """The map from encoder channels to the model width; `r2gen` adds ReLU and dropout (MODELS §1)."""
+    """The map from encoder channels to the model width; `r2gen` adds ReLU and dropout."""
 
     kind: Literal["linear", "r2gen"] = "linear"
 
 
 class PoolConfig(Part):
-    """The normality pool of Contrastive Attention, or one of its two controls (MODELS §2)."""
+    """The normality pool of Contrastive Attention, or one of its two controls."""
 
     kind: Literal["normal", "random", "zeros"] = "normal"
     size: int = Field(1000, ge=1, description="images; fewer when the training set has fewer")
@@ -125,7 +125,7 @@ class FindingHeadConfig(Part):
     weight: float = Field(1.0, ge=0, description="of its binary cross-entropy beside the word loss")
     dropout: float = Field(0.1, ge=0, lt=1)
     uncertain: Literal["ignore", "ones", "zeros"] = Field(
-        "ignore", description="what an uncertain training label counts as: U-Ignore, U-Ones, U-Zeros (MODELS §7)"
+        "ignore", description="what an uncertain training label counts as: U-Ignore, U-Ones, U-Zeros"
     )
 
 
@@ -164,7 +164,7 @@ class TrainConfig(Part):
     batch_size: int = Field(32, ge=1, description="over all processes together")
     group_by_length: bool = Field(False, description="batches of reports of similar length: less padding, faster")
     epochs: int = Field(20, ge=1)
-    word_weight: float = Field(1.0, ge=0, description="of the words' loss; 0 trains on labels alone (MODELS §7)")
+    word_weight: float = Field(1.0, ge=0, description="of the words' loss; 0 trains on labels alone")
     init_from: str | None = Field(None, description="checkpoint whose weights and vocabulary the run starts from")
     scst: bool = Field(False, description="self-critical training with CIDEr-D; a second stage, after init_from")
     scheduled_sampling: ScheduledSamplingConfig | None = Field(

@@ -1,4 +1,4 @@
-"""Which studies a normality pool may be drawn from (MODELS.md, section 2)."""
+"""Which studies a normality pool may be drawn from."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Clinical scores: which findings of the reference a reading also calls present, and what it invents.
 
 Both sides are findings of the one form, whoever filled it in: truth of a phantom, labels of a table, or the
-words of a report through `phantom.parse`.  MODELS §8: an undefined precision is 0; blank is negative; uncertain
+words of a report through `phantom.parse`.  An undefined precision is 0; blank is negative; uncertain
 is counted by a policy that is part of the score's name.  Papers A and C print macro averages.
 """
 

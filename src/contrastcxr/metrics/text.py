@@ -1,4 +1,4 @@
-"""Report text scores: BLEU-1..4, ROUGE-L and CIDEr as in COCO caption evaluation (the papers' choice, MODELS §8).
+"""Report text scores: BLEU-1..4, ROUGE-L and CIDEr as in COCO caption evaluation (the papers' choice).
 
 The numbers are those of `pycocoevalcap`; this file is the only one that imports it (METEOR, which needs Java,
 is in `metrics/meteor.py`).  All functions take *tokenised* text: tokens joined by single spaces, made by the

@@ -116,7 +116,8 @@ def _read_state(path: Path, allow_pickle: bool) -> dict[str, Tensor]:
             raise CheckpointError(f"{path}: not a safetensors file ({first_line(error)})") from error
     if not allow_pickle:
         raise CheckpointError(
-            f"{path}: a pickle can run code; convert it to .safetensors, or allow it (allow_pickle: true)"
+            f"{path}: a pickle can run code; convert it to .safetensors (or build the encoder in Python with "
+            "allow_pickle=True)"
         )
     return _read_pickle(path)
 

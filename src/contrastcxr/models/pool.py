@@ -57,7 +57,8 @@ class NormalityPool(nn.Module):
     Attributes:
         raw: `[N_P, C]`.
         rows: ids, patients, positions and locators of the rows.
-        kind: `normal`, or a control of equal size (ours): `random` training images, `zeros`.
+        kind: `normal`, or a control of equal size (ours): `random` training images, or `zeros`, the same
+            rows with their features set to 0, so that masking acts alike.
         wanted: the size that was asked for; a smaller pool took all there was.
         unit: what a row is; the positions of a study's row are joined (`views_name`).
     """
@@ -81,7 +82,8 @@ class NormalityPool(nn.Module):
                 f"a pool needs raw features [N_P, C], a row for each of its {len(rows)} images and at least one; "
                 f"found {tuple(raw.shape)}"
             )
-        self.register_buffer("raw", raw.detach().clone())
+        own = raw.detach()
+        self.register_buffer("raw", torch.zeros_like(own) if kind == "zeros" else own.clone())
         self.rows = rows
         self.kind = kind
         self.wanted = wanted if wanted is not None else len(rows)
@@ -186,8 +188,7 @@ class NormalityPool(nn.Module):
         }
 
 
-def build_pool(
-    raw: Tensor,
+def draw_pool(
     rows: PoolRows,
     *,
     normal: Sequence[bool] | Tensor,
@@ -195,41 +196,31 @@ def build_pool(
     kind: PoolKind = "normal",
     seed: int = 0,
     per_position: bool = False,
-    unit: PoolUnit = "image",
-) -> NormalityPool:
-    """A pool drawn at random from training images (paper A: 1,000 normal ones).
+) -> list[int]:
+    """Which training images make the pool, in increasing order (paper A: 1,000 normal ones, at random).
 
     Args:
-        raw: `[M, C]` pooled raw encoder features of the candidates, all of the training split.
-        rows: who the candidates are.
+        rows: who the M candidates are, all of the training split.
         normal: `[M]`, True for normal images; the `random` control draws from all.
-        size: images to draw; where there are fewer, all are taken and `summary()` says so.
-        kind: `normal`, `random` or `zeros` (the rows of `normal` with their features set to 0, so that masking
-        acts alike).
+        size: images to draw; where there are fewer, all are taken.
+        kind: `normal`, `random` or `zeros`, which has the rows of `normal`.
         seed: of the draw.
         per_position: draw `size` images of each view position instead of `size` in all (ours); `random` draws
             as many of a position as there are normal ones.
-        unit: what a candidate is.
 
     Raises:
         IncompatibleError: there is no candidate.
     """
     flags = torch.as_tensor(normal, dtype=torch.bool)
-    if raw.shape[0] != len(rows) or flags.shape != (len(rows),):
-        raise IncompatibleError(f"{len(rows)} candidates, {raw.shape[0]} features, {flags.numel()} normal flags")
+    if flags.shape != (len(rows),):
+        raise IncompatibleError(f"{len(rows)} candidates, {flags.numel()} normal flags")
     candidates = torch.arange(len(rows)) if kind == "random" else flags.nonzero().flatten()
     if len(candidates) == 0:
         raise IncompatibleError("no training image is normal, so there is no normality pool; check the labels")
     order = candidates[torch.randperm(len(candidates), generator=torch.Generator().manual_seed(seed))]
     index = _of_each_position(order, rows, size=size, normal=flags) if per_position else order[:size].sort().values
-    chosen = raw[index].float()
-    return NormalityPool(
-        torch.zeros_like(chosen) if kind == "zeros" else chosen,
-        rows.select(index.tolist()),
-        kind=kind,
-        wanted=size,
-        unit=unit,
-    )
+    drawn: list[int] = index.tolist()
+    return drawn
 
 
 def _of_each_position(order: Tensor, rows: PoolRows, *, size: int, normal: Tensor) -> Tensor:

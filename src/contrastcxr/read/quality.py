@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from contrastcxr.data.quality.measures import Pictures, QualityReference
 from contrastcxr.form import Flag, Study, View
 
@@ -83,12 +85,25 @@ def source_flags(sources: Sequence[Mapping[str, Any]]) -> tuple[Flag, ...]:
     return ()
 
 
-def length_flag(*, ended: bool, tokens: int, max_tokens: int) -> tuple[Flag, ...]:
-    """Return a flag when the report of so many tokens was cut at a limit, of tokens or of sentences."""
-    if ended:
-        return ()
-    limit = f"{max_tokens} tokens" if tokens + 1 >= max_tokens else "the most sentences its decoder plans"
-    return (Flag(kind="truncated", message=f"the report was cut at {limit}"),)
+def length_flags(plan: Mapping[str, np.ndarray], *, ended: bool, tokens: int, max_tokens: int) -> tuple[Flag, ...]:
+    """Return a flag when the report of so many tokens was cut, and one when sentences of it were.
+
+    Args:
+        plan: of a decoder that plans sentences: `open`, True where it would have gone on after the last of them,
+            and `unfinished`, how many were cut at the most words they may have.
+        ended: False for a report that was cut.
+        tokens: that were written.
+        max_tokens: the most, the end included.
+    """
+    found = []
+    if not ended:
+        at_sentences = bool(plan.get("open", False)) and tokens + 1 < max_tokens
+        limit = "the most sentences its decoder plans" if at_sentences else f"{max_tokens} tokens"
+        found.append(Flag(kind="truncated", message=f"the report was cut at {limit}"))
+    if unfinished := int(plan.get("unfinished", 0)):
+        said = "a sentence was" if unfinished == 1 else f"{unfinished} sentences were"
+        found.append(Flag(kind="truncated", message=f"{said} cut at the most words a sentence may have"))
+    return tuple(found)
 
 
 def empty_flag(sentences: Sequence[str], *, tokens: int) -> tuple[Flag, ...]:

@@ -36,12 +36,14 @@ from contrastcxr.read.features import batch_features, raw_features
 from contrastcxr.read.findings import Parse, disagreements, merge, not_assessed, stated_findings
 from contrastcxr.read.plan import planned, predicted_tags
 from contrastcxr.read.provenance import describe, writes_grammar
-from contrastcxr.read.quality import empty_flag, length_flag, measure_flags, source_flags, view_flags
+from contrastcxr.read.quality import empty_flag, length_flags, measure_flags, source_flags, view_flags
 from contrastcxr.read.samples import measured_sample, rows_of
 from contrastcxr.read.sentences import Sentence, ending_ids, sentences_of
 from contrastcxr.text.tokenizer import Tokenizer
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+_DIGITS = 4
+"""Significant digits of a probability: that of a rare finding keeps its rank, and sums in another order do not show."""
 
 
 class Reader:
@@ -252,7 +254,9 @@ class Reader:
         head = self.system.finding_head
         if head is None:
             return [()] * features.studies
-        return [tuple(float(f"{p:.6g}") for p in row) for row in head.probabilities(features.pooled).tolist()]
+        return [
+            tuple(float(f"{p:.{_DIGITS}g}") for p in row) for row in head.probabilities(features.pooled).tolist()
+        ]
 
     def _reading(self, batch: Batch, row: int, answer: Answer, evidence: bool) -> Reading:
         sentences = self._sentences(answer.written)
@@ -270,7 +274,8 @@ class Reader:
             flags=(
                 *disagreements(findings),
                 *empty_flag(texts, tokens=len(answer.written.token_ids)),
-                *length_flag(
+                *length_flags(
+                    answer.written.plan,
                     ended=answer.written.ended,
                     tokens=len(answer.written.token_ids),
                     max_tokens=self.settings.max_tokens,

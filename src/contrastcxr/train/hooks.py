@@ -102,6 +102,8 @@ class RefreshPool:
         """Put the pictures' new features into the system's pools."""
         pool = self.prepared.pool
         assert pool is not None
+        if pool.pool.kind == "zeros":
+            return
         assert system.pool is not None
         assert system.encoder is not None
         encoded = EncodedFeatures(system.encoder, self.prepared.preprocess, self.prepared.picture_of)

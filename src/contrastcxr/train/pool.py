@@ -1,4 +1,4 @@
-"""The normality pool of a training set: which images may enter, and their raw pooled features (MODELS §2)."""
+"""The normality pool of a training set: which images may enter, and their raw pooled features."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from contrastcxr.data.batch import choose_views
 from contrastcxr.data.normals import is_normal
 from contrastcxr.errors import IncompatibleError
 from contrastcxr.form import Study, View, is_file_locator
-from contrastcxr.models.pool import NormalityPool, PatchPlaces, PoolRows, build_pool, views_name
+from contrastcxr.models.pool import NormalityPool, PatchPlaces, PoolRows, draw_pool, views_name
 
 ViewFeature = Callable[[View], Tensor]
 """Gives the raw features of a view: pooled `[C]`, or of its patches `[N, C]`."""
@@ -102,19 +102,24 @@ def make_pool(
     normals = sum(c.normal for c in candidates)
     _check_positions(config, candidates)
     drawn_by = seed if config.seed is None else config.seed
-    pool = build_pool(
-        torch.stack([_row(c.views, pooled) for c in candidates]),
-        _rows(candidates),
+    rows = _rows(candidates)
+    index = draw_pool(
+        rows,
         normal=[c.normal for c in candidates],
         size=min(config.size, normals) if normals else config.size,
         kind=config.kind,
         seed=drawn_by,
         per_position=config.per_position,
+    )
+    drawn = [candidates[i] for i in index]
+    raw = torch.stack([_row(c.views, pooled).float() for c in drawn])
+    pool = NormalityPool(
+        raw,
+        rows.select(index),
+        kind=config.kind,
+        wanted=config.size,
         unit=config.unit,
     )
-    pool.wanted = config.size
-    by_id = {c.image_id: c for c in candidates}
-    drawn = [by_id[image_id] for image_id in pool.image_ids]
     return TrainingPool(
         pool,
         tuple(c.views for c in drawn),
@@ -146,7 +151,7 @@ def _patch_pool(config: PoolConfig, drawn: Sequence[_Candidate], patches: ViewFe
     places = PatchPlaces.draw(len(images), len(patches(views[0])), size=config.patches, seed=seed)
     raw = _cut(views, places, patches)
     pool = NormalityPool(
-        torch.zeros_like(raw) if config.kind == "zeros" else raw,
+        raw,
         _rows(images).select(places.images),
         kind=config.kind,
         wanted=config.patches,

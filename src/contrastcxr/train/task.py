@@ -47,7 +47,7 @@ def loss_terms(
 ) -> dict[str, tuple[Tensor, Tensor]]:
     """Per loss term its mean over this batch and the number of tokens or labels in the mean.
 
-    Patients of the batch are masked out of the pool (MODELS §2). In the `second` stage the reward of what the
+    Patients of the batch are masked out of the pool. In the `second` stage the reward of what the
     system writes stands in place of the decoder's own terms. `own_words` is the share of scheduled sampling.
     """
     if batch.token_ids is None or batch.token_mask is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from contrastcxr.models.blocks.additive_attention import AdditiveAttention, Attendable, masked_softmax
+from contrastcxr.models.blocks.additive_attention import AdditiveAttention, Attendable
 from plain_floats import attend, close
 
 QUERY, ROWS, HIDDEN, STUDIES, N = 3, 4, 5, 3, 4
@@ -76,13 +76,3 @@ def test_rows_are_always_taken_from_what_every_study_has(rows: torch.Tensor, mas
     left = whole.select(torch.tensor([1, 2])).select(torch.tensor([1, 1]))
     assert left.whole is whole
     assert torch.equal(left.values, rows[[2, 2]])
-
-
-def test_masked_scores_get_no_share_however_great() -> None:
-    scores, mask = torch.tensor([[1.0, 900.0, 2.0]]), torch.tensor([[True, False, True]])
-    close(masked_softmax(scores, mask)[0], [0.26894142, 0.0, 0.73105858])
-
-
-def test_half_precision_scores_are_shared_out_in_float32() -> None:
-    scores = torch.tensor([[1.0, 2.0]], dtype=torch.bfloat16)
-    assert masked_softmax(scores, torch.ones(1, 2, dtype=torch.bool)).dtype == torch.float32

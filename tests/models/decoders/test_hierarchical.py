@@ -136,6 +136,8 @@ def test_each_word_shows_where_its_sentence_looked_and_what_follows_the_end_show
 def test_a_sentence_that_never_ends_is_cut_without_a_mark() -> None:
     found = _written(_Scripted(TOPICS, [[2.0] * 3, [-1.0, 2.0, 0.0]], sentences=3), _features())
     assert found.token_ids[1].tolist() == [7, END, 8, 8, 8, 8]
+    assert found.plan["unfinished"].tolist() == [0, 1]
+    assert found.plan["open"].tolist() == [False, False]
 
 
 def test_a_report_without_room_for_its_sentences_has_not_ended() -> None:

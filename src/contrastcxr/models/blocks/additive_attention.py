@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from contrastcxr.models.attention_functions import masked_softmax
 from contrastcxr.models.features import VisualFeatures
 
 
@@ -71,9 +72,3 @@ class AdditiveAttention(nn.Module):
         inner = torch.tanh(self.query(query).unsqueeze(1) + seen.keys)  # [R, N, a]
         weights = masked_softmax(self.score(inner).squeeze(-1), seen.mask)
         return torch.einsum("rn,rnd->rd", weights.to(seen.values.dtype), seen.values), weights
-
-
-def masked_softmax(scores: Tensor, mask: Tensor) -> Tensor:
-    """Softmax in float32 over the last axis where `mask` is True, 0 elsewhere; some row must be True."""
-    scores = scores.float().masked_fill(~mask, torch.finfo(torch.float32).min)
-    return torch.softmax(scores, dim=-1).masked_fill(~mask, 0.0)

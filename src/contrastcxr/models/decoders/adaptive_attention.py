@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from contrastcxr.models.blocks.additive_attention import Attendable, masked_softmax
+from contrastcxr.models.attention_functions import masked_softmax
+from contrastcxr.models.blocks.additive_attention import Attendable
 from contrastcxr.models.blocks.split_lstm import SplitLstmCell
 from contrastcxr.models.decoders.base import StepOutput, TokenDecoder
 from contrastcxr.models.decoders.recurrent import RecurrentState

@@ -65,7 +65,3 @@ class Att2inDecoder(RecurrentDecoder):
         cell = forget * cell + enter * torch.maximum(first, second)
         hidden = show * torch.tanh(cell)
         return Looked(hidden, state.after(hidden, cell), weights)
-
-    def log_probs(self, answer: Tensor) -> Tensor:
-        """Log-probabilities `[..., V]` from `h_t [..., h]`."""
-        return torch.log_softmax(self.output(self.dropout(answer)).float(), dim=-1)

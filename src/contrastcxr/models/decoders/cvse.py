@@ -7,7 +7,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from contrastcxr.errors import IncompatibleError
-from contrastcxr.models.blocks.additive_attention import AdditiveAttention, masked_softmax
+from contrastcxr.models.attention_functions import masked_softmax
+from contrastcxr.models.blocks.additive_attention import AdditiveAttention
 from contrastcxr.models.blocks.sentences import join_sentences, split_sentences
 from contrastcxr.models.decoders.base import Generated, ReportDecoder, Search, Targets, Taught
 from contrastcxr.models.features import VisualFeatures

@@ -116,13 +116,20 @@ class HierarchicalDecoder(ReportDecoder):
             attention = each * _before(joined.lengths, each.shape[1]).unsqueeze(-1)
         total = torch.zeros(len(count), device=study.device).index_add(0, study, found.log_probs.float())
         whole = torch.zeros_like(count).index_add(0, study, found.lengths) == joined.lengths
+        stops = (torch.sigmoid(plan.stop) > 0.5).any(dim=1)
+        unfinished = torch.zeros_like(count).index_add(0, study, (~found.ended).to(count.dtype))
         return Generated(
             token_ids=joined.token_ids,
             lengths=joined.lengths,
             log_probs=total + stop_log_prob(plan.stop, count),
-            ended=whole & (torch.sigmoid(plan.stop) > 0.5).any(dim=1),
+            ended=whole & stops,
             attention=attention,
-            plan={**shown(plan, count), "sentence": place[joined.sentence]},
+            plan={
+                **shown(plan, count),
+                "sentence": place[joined.sentence],
+                "open": ~stops,
+                "unfinished": unfinished,
+            },
         )
 
     def sentences(self, plan: Plan, study: Tensor, place: Tensor, search: Search) -> Generated:

@@ -10,7 +10,7 @@ from torch import Tensor
 from contrastcxr.models.blocks.conditional_norm import ConditionedNorm, MemoryConditions
 from contrastcxr.models.blocks.relational_memory import RelationalMemory
 from contrastcxr.models.decoders.base import StepOutput, TokenDecoder
-from contrastcxr.models.decoders.transformer import TransformerDecoder, TransformerState
+from contrastcxr.models.decoders.transformer import POSITIONS, TransformerDecoder, TransformerState
 from contrastcxr.models.features import VisualFeatures
 
 
@@ -69,7 +69,7 @@ class R2GenDecoder(TokenDecoder):
         memory_slots: int = 3,
         memory_heads: int = 8,
         patch_embedding: bool = True,
-        max_positions: int = 512,
+        max_positions: int = POSITIONS,
     ) -> None:
         super().__init__(vocabulary, width)
         self.transformer = TransformerDecoder(

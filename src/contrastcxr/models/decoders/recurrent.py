@@ -57,8 +57,10 @@ class RecurrentDecoder(TokenDecoder):
         vocabulary: V.
         width: d of the features.
         embedding: width of a word vector.
-        dropout: before the output layer.
+        dropout: before the output layer, `output`, which each decoder makes for what its `look` answers.
     """
+
+    output: nn.Linear
 
     def __init__(self, vocabulary: int, width: int, *, embedding: int, dropout: float) -> None:
         super().__init__(vocabulary, width)
@@ -77,9 +79,9 @@ class RecurrentDecoder(TokenDecoder):
     def look(self, word: Tensor, heard: Tensor, state: RecurrentState) -> Looked:
         """Take in the vector `word [R, e]`, and `heard [R, ·]`, what `hear` made of it."""
 
-    @abstractmethod
     def log_probs(self, answer: Tensor) -> Tensor:
         """Log-probabilities `[..., V]` of the next word from what `look` answered, `[..., o]`."""
+        return torch.log_softmax(self.output(self.dropout(answer)).float(), dim=-1)
 
     def forward(self, features: VisualFeatures, token_ids: Tensor) -> Tensor:
         """Log-probabilities `[B, T-1, V]` of `token_ids[:, 1:]`."""

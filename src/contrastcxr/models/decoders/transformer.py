@@ -17,6 +17,8 @@ from contrastcxr.models.decoders.base import StepOutput, TokenDecoder
 from contrastcxr.models.features import VisualFeatures
 
 Norm = Callable[[Tensor], Tensor]
+POSITIONS = 512
+"""Tokens that a report may have, BOS included; the public code's table has more, and no data set needs them."""
 
 
 class FeedForward(nn.Sequential):
@@ -153,7 +155,7 @@ class TransformerDecoder(TokenDecoder):
         feed_forward: int = 512,
         dropout: float = 0.1,
         patch_embedding: bool = True,
-        max_positions: int = 512,
+        max_positions: int = POSITIONS,
     ) -> None:
         super().__init__(vocabulary, width)
         self.patch_embedding = _patch_embedding(width) if patch_embedding else nn.Identity()
@@ -232,7 +234,8 @@ class TransformerDecoder(TokenDecoder):
         end = start + token_ids.shape[1]
         if end > len(self.positions):
             raise IncompatibleError(
-                f"{end} tokens in a row; this decoder has {len(self.positions)} positions (decoder.max_positions)"
+                f"{end} tokens in a row; this decoder has {len(self.positions)} positions: "
+                "lower text.max_tokens and generate.max_tokens"
             )
         words = self.embedding(token_ids) * math.sqrt(self.width)
         embedded: Tensor = self.embedding_dropout(words + self.positions[start:end])

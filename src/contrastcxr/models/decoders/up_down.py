@@ -63,7 +63,3 @@ class UpDownDecoder(RecurrentDecoder):
         seen, weights = self.attention(hidden1, state.seen)
         hidden2, cell2 = self.language_lstm(torch.cat([seen, hidden1], dim=-1), (hidden2, cell2))
         return Looked(hidden2, state.after(hidden1, cell1, hidden2, cell2, pooled), weights)
-
-    def log_probs(self, answer: Tensor) -> Tensor:
-        """Log-probabilities `[..., V]` from `h²_t [..., h]`."""
-        return torch.log_softmax(self.output(self.dropout(answer)).float(), dim=-1)

@@ -67,10 +67,6 @@ class VisualAttentionDecoder(RecurrentDecoder):
         deep = word + self.from_hidden(hidden) + self.from_patches(seen)  # [R, e]
         return Looked(deep, state.after(hidden, cell), weights)
 
-    def log_probs(self, answer: Tensor) -> Tensor:
-        """Log-probabilities `[..., V]` from the deep output `[..., e]`."""
-        return torch.log_softmax(self.output(self.dropout(answer)).float(), dim=-1)
-
     def teach(self, features: VisualFeatures, targets: Targets) -> Taught:
         """The real words, and how much attention each patch got over them."""
         log_probs, attention = self._force(features, targets.token_ids, targets.own_words)
