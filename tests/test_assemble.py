@@ -58,10 +58,7 @@ def pool_of(encoder: Encoder) -> NormalityPool:
         ({"image": {"augment": True}}, r"image\.augment with a frozen encoder"),
         ({"train": {"monitor": "auc"}}, r"monitor auc without a finding_head"),
         ({"train": {"scheduled_sampling": {}}}, r"scheduled_sampling with decoder\.kind nic"),
-        (
-            {"text": {"max_tokens": 600}, "decoder": {"kind": "r2gen"}},
-            r"text\.max_tokens 600 with decoder\.kind r2",
-        ),
+        ({"text": {"max_tokens": 600}, "decoder": {"kind": "r2gen"}}, r"max_tokens 600 with decoder\.kind r2gen"),
         ({"text": {"max_tokens": 20}, "generate": {"max_tokens": 30}}, r"generate\.max_tokens 30 above"),
     ],
 )

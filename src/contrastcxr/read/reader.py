@@ -43,7 +43,7 @@ from contrastcxr.text.tokenizer import Tokenizer
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 _DIGITS = 4
-"""Significant digits of a probability: that of a rare finding keeps its rank, and sums in another order do not show."""
+"""Significant digits of a probability: a rare finding keeps its rank, and sums in another order do not show."""
 
 
 class Reader:
@@ -254,9 +254,8 @@ class Reader:
         head = self.system.finding_head
         if head is None:
             return [()] * features.studies
-        return [
-            tuple(float(f"{p:.{_DIGITS}g}") for p in row) for row in head.probabilities(features.pooled).tolist()
-        ]
+        rows = head.probabilities(features.pooled).tolist()
+        return [tuple(float(f"{p:.{_DIGITS}g}") for p in row) for row in rows]
 
     def _reading(self, batch: Batch, row: int, answer: Answer, evidence: bool) -> Reading:
         sentences = self._sentences(answer.written)
