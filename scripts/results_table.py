@@ -168,10 +168,10 @@ def page(first: Sequence[Pooled], decoders: Sequence[Pooled] = ()) -> str:
             "",
             "## All decoders",
             "",
-            "Thirteen decoders without and with contrast; controls and further seeds where they stand. Rows that",
-            "are not here are still to run. On phantoms the encoder and the draw are others than in the first",
-            "experiment (docs/evaluation.md); each part names its own. Published and measured side by side, with",
-            "p-values corrected for all tests: `results/decoders/*/*.md`.",
+            "Thirteen decoders without and with contrast. Some rows also have control pools or more than one seed;",
+            "a row that is missing has not been run. On phantoms the encoder and the draw are others than in the",
+            "first experiment (docs/evaluation.md); each part names its own. Published and measured side by side,",
+            "with p-values corrected for all tests: `results/decoders/*/*.md`.",
             "",
             sentence(decoders),
             *(line for found in decoders for line in _data(found)),
@@ -196,7 +196,7 @@ def _scores(found: Pooled) -> list[str]:
         for name, title in rows.items()
         if name in found.means
     ]
-    said = f"{MEANING}; {_seed_words(found)}. Of the four rows that train nothing, no interval is kept over seeds."
+    said = f"{_meaning(found)}; {_seed_words(found)}. The rows that train nothing have no interval here."
     return [*lines, "", said, "", f"Signature: {joined(found.signatures)}."]
 
 
@@ -220,7 +220,8 @@ def _differences(found: Pooled) -> list[str]:
 
 def _conclusion(comparison: Comparison) -> str:
     said = ", ".join(f"{LABELS[score]} {comparison.outcome(score)}" for score in COMPARED)
-    return f"{comparison.system}, seeds {', '.join(map(str, comparison.seeds)) or 'none shared'}: {said}."
+    seeds = ", ".join(map(str, comparison.seeds)) or "none shared"
+    return f"{comparison.system}, seed{'s' if len(comparison.seeds) > 1 else ''} {seeds}: {said}."
 
 
 def _repeats(found: Pooled) -> list[str]:
@@ -284,17 +285,23 @@ def _encoder(part: Mapping[str, Any]) -> str:
     return f"`{part['name']}`, {weights}, {'trained along' if part['trainable'] else 'frozen'}"
 
 
+def _seed_counts(found: Pooled) -> tuple[int, int]:
+    """The fewest and the most seeds of a trained row; 0 where there is none."""
+    trained = (scores for name, scores in found.means.items() if name not in BASELINES)
+    counts = [scores["bleu_4"].seeds for scores in trained if "bleu_4" in scores]
+    return min(counts, default=0), max(counts, default=0)
+
+
+def _meaning(found: Pooled) -> str:
+    return MEANING if _seed_counts(found)[1] > 1 else "Score (95% bootstrap interval over patients)"
+
+
 def _seed_words(found: Pooled) -> str:
-    counts: Mapping[str, int] = {
-        name: scores["bleu_4"].seeds
-        for name, scores in found.means.items()
-        if "bleu_4" in scores and name not in BASELINES
-    }
-    if not counts:
+    low, high = _seed_counts(found)
+    if not high:
         return "no trained row yet"
-    low, high = min(counts.values()), max(counts.values())
     if low < high:
-        return f"{low} to {high} seeds a row, the others are still to run"
+        return f"{low} to {high} seeds a row, the others have not been run"
     return f"{high} seed{'s' if high > 1 else ''}"
 
 

@@ -5,7 +5,8 @@
     for reading in contrastcxr.read("chest.dcm", out="readings"):
         print(reading.report.findings, sorted(reading.present()))
 
-Every verb of the command is a function here, and the form's types are too; all are imported when first used.
+`read`, `train`, `evaluate` and `label` of the command are functions here, and the form's types are too; all are
+imported when first used.
 """
 
 from __future__ import annotations

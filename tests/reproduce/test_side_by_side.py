@@ -207,8 +207,8 @@ def test_an_unknown_metric_or_column_is_named(places: Places, settings: Path) ->
 
 def test_the_table_as_text_and_as_plain_values(found: SideBySide) -> None:
     row = next(r for r in table_rows(found) if (r["decoder"], r["score"]) == ("nic", "ROUGE-L"))
-    assert row["published"] == ".313 → .323"
-    assert row["its change"] == "+.010"
+    assert row["published: without → with"] == ".313 → .323"
+    assert row["published change"] == "+.010"
     assert row["our change (95%)"].startswith("+.100 (+.")
     page = markdown(found)
     assert page.startswith("## contrastive-attention table1, iu_xray beside phantom:smoke")

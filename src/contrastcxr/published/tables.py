@@ -120,9 +120,7 @@ TABLES: Mapping[str, PublishedTable] = {
         "table1",
         "Ten report decoders without and with Contrastive Attention",
         _ON_TEXT,
-        notes=(
-            "All rows are the authors' own runs. The slides of the talk repeat this table without a difference.",
-        ),
+        notes=("All published rows are the paper's authors' own runs; their slides show the same figures.",),
     ),
     "contrastive-attention table2": PublishedTable(
         _A,

@@ -18,12 +18,12 @@ def table_rows(found: SideBySide) -> list[dict[str, str]]:
     return [
         {
             "decoder": line.system,
-            "compared": line.contrast,
+            "with": line.contrast,
             "score": ROWS.get(line.score or SCORES.get(line.metric, ("",))[0], line.metric),
-            "published": f"{_printed(line.published[0], scale)} → {_printed(line.published[1], scale)}",
-            "its change": _signed(line.published_change, scale),
-            f"measured, {PLAIN}": _measured(line.measured[0]),
-            "measured, compared": _measured(line.measured[1]),
+            "published: without → with": " → ".join(_printed(figure, scale) for figure in line.published),
+            "published change": _signed(line.published_change, scale),
+            "ours, without": _measured(line.measured[0]),
+            "ours, with": _measured(line.measured[1]),
             "our change (95%)": _change(line.change),
             "p (Holm)": _p(line.change),
         }
@@ -37,9 +37,9 @@ def meaning(found: SideBySide) -> list[str]:
     those = ", ".join(map(str, seeds)) or "none yet"
     tested = f"{found.tests} tests" if found.tests != 1 else "one test"
     return [
-        f"Measured: mean over the recorded seeds ({those}) with a 95% bootstrap interval over patients. Change: "
-        f"compared minus {PLAIN}, paired on the same patients and seeds; p by approximate randomisation, "
-        f"Holm over {tested}.",
+        f"Ours: mean over the recorded seeds ({those}) with a 95% bootstrap interval over patients. Change: with "
+        f"minus without contrast ({PLAIN}), paired on the same patients and seeds; p by approximate "
+        f"randomisation, Holm over {tested}.",
         "Intervals and p say what other patients would change, not what another seed would: a change smaller than "
         "the spread over seeds (docs/results.md) is no finding, however small its p.",
         *found.notes,
