@@ -168,7 +168,7 @@ def page(first: Sequence[Pooled], decoders: Sequence[Pooled] = ()) -> str:
             "",
             "## All decoders",
             "",
-            "Thirteen decoders without and with contrast. Some rows also have control pools or more than one seed;",
+            "Thirteen decoders without and with contrast. Some rows also have control pools or several seeds;",
             "a row that is missing has not been run. On phantoms the encoder and the draw are others than in the",
             "first experiment (docs/evaluation.md); each part names its own. Published and measured side by side,",
             "with p-values corrected for all tests: `results/decoders/*/*.md`.",
