@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
-import statistics
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,10 +19,11 @@ from contrastcxr.models.blocks.conditional_norm import MemoryConditions
 from contrastcxr.models.blocks.norm import UnbiasedLayerNorm
 from contrastcxr.models.blocks.relational_memory import RelationalMemory
 from contrastcxr.models.decoders.r2gen import R2GenDecoder
-from contrastcxr.models.features import VisualFeatures, masked_mean
+from contrastcxr.models.features import VisualFeatures
 from contrastcxr.models.projection import PatchProjection
+from plain_transformer import encoded, feed_forward, four_patches, norm, patch_attention, self_attention, word
 
-V, D, HEADS, N, SLOTS, LAYERS = 11, 8, 2, 4, 3, 2
+V, D, HEADS, SLOTS, LAYERS = 11, 8, 2, 3, 2
 
 
 @pytest.fixture
@@ -48,65 +47,14 @@ def decoder() -> R2GenDecoder:
 
 @pytest.fixture
 def features() -> VisualFeatures:
-    patches = torch.randn(1, N, D, generator=torch.Generator().manual_seed(1))
-    mask = torch.tensor([[True, True, True, False]])
-    return VisualFeatures(patches, masked_mean(patches, mask), mask)
-
-
-def _weight_of(whole: nn.Linear, part: int) -> tuple[Tensor, Tensor]:
-    """One of the maps that are kept end to end in a single one."""
-    rows = slice(part * D, (part + 1) * D)
-    return whole.weight[rows], whole.bias[rows]
-
-
-def _map(whole: nn.Linear, part: int, x: Tensor) -> Tensor:
-    weight, bias = _weight_of(whole, part)
-    return weight @ x + bias
-
-
-def _heads(query: Tensor, keys: list[Tensor], values: list[Tensor], out: nn.Linear, heads: int) -> Tensor:
-    """Each head: softmax of scaled products, weighted sum of values; joined and mapped."""
-    size, joined = D // heads, []
-    for head in range(heads):
-        part = slice(head * size, (head + 1) * size)
-        scores = [float(query[part] @ key[part]) / math.sqrt(size) for key in keys]
-        total = sum(math.exp(score) for score in scores)
-        shares = [math.exp(score) / total for score in scores]
-        joined.append(sum((s * v[part] for s, v in zip(shares, values, strict=True)), torch.zeros(size)))
-    return out(torch.cat(joined))
-
-
-def _self(attention: Any, query: Tensor, seen: list[Tensor], heads: int = HEADS) -> Tensor:
-    whole = attention.query_key_value
-    keys = [_map(whole, 1, x) for x in seen]
-    values = [_map(whole, 2, x) for x in seen]
-    return _heads(_map(whole, 0, query), keys, values, attention.out, heads)
-
-
-def _cross(attention: Any, query: Tensor, patches: list[Tensor]) -> Tensor:
-    keys = [_map(attention.key_value, 0, x) for x in patches]
-    values = [_map(attention.key_value, 1, x) for x in patches]
-    return _heads(attention.query(query), keys, values, attention.out, HEADS)
-
-
-def _feed_forward(layers: Any, x: Tensor) -> Tensor:
-    return layers[3](torch.clamp(layers[0](x), min=0))
-
-
-def _plain_norm(
-    norm: UnbiasedLayerNorm, x: Tensor, scale: Tensor | None = None, shift: Tensor | None = None
-) -> Tensor:
-    mean, std = statistics.fmean(x.tolist()), statistics.stdev(x.tolist())
-    gamma = norm.weight if scale is None else norm.weight + scale
-    beta = norm.bias if shift is None else norm.bias + shift
-    return gamma * (x - mean) / (std + 1e-6) + beta
+    return four_patches(D)
 
 
 def _memory_after(memory: RelationalMemory, slots: list[Tensor], word: Tensor) -> list[Tensor]:
     """One step of the memory, slot by slot."""
     after = []
     for slot in slots:
-        mixed = slot + _self(memory.attention, slot, [*slots, word], heads=4)
+        mixed = slot + self_attention(memory.attention, slot, [*slots, word], heads=4)
         inner = torch.clamp(memory.mlp[0](mixed), min=0)
         mixed = mixed + torch.clamp(memory.mlp[2](inner), min=0)
         gates = memory.of_word(word) + memory.of_memory(torch.tanh(slot))
@@ -121,49 +69,30 @@ def _condition(conditions: MemoryConditions, memory: list[Tensor], mlp: int) -> 
     return conditions.outer[mlp] @ hidden + conditions.outer_bias[mlp]
 
 
-def _encode(decoder: R2GenDecoder, features: VisualFeatures) -> list[Tensor]:
-    transformer: Any = decoder.transformer
-    real = features.mask[0].nonzero().flatten().tolist()
-    xs = [torch.clamp(transformer.patch_embedding[0](features.patches[0, i]), min=0) for i in real]
-    for layer in transformer.encoder:
-        normed = [_plain_norm(layer.attention_norm, x) for x in xs]
-        xs = [x + _self(layer.attention, q, normed) for x, q in zip(xs, normed, strict=True)]
-        xs = [x + _feed_forward(layer.feed_forward, _plain_norm(layer.feed_forward_norm, x)) for x in xs]
-    return [_plain_norm(transformer.encoder_norm, x) for x in xs]
-
-
-def _position(place: int) -> Tensor:
-    angles = [place / 10000 ** (2 * (column // 2) / D) for column in range(D)]
-    return torch.tensor([math.cos(a) if column % 2 else math.sin(a) for column, a in enumerate(angles)])
-
-
 def _reference(decoder: R2GenDecoder, features: VisualFeatures, prefix: list[int]) -> Tensor:
     """Log-probabilities after `prefix`, everything from the start and one place at a time."""
     transformer: Any = decoder.transformer
-    patches = _encode(decoder, features)
-    xs = [transformer.embedding.weight[w] * math.sqrt(D) + _position(place) for place, w in enumerate(prefix)]
+    patches = encoded(transformer, features, HEADS)
+    xs = [word(transformer, token, place) for place, token in enumerate(prefix)]
     slots, memories = [torch.eye(SLOTS, D)[slot] for slot in range(SLOTS)], []
     for x in xs:
         slots = _memory_after(decoder.memory, slots, x)
         memories.append(slots)
 
-    def norm(which: UnbiasedLayerNorm, number: int, x: Tensor, place: int) -> Tensor:
+    def steered(which: UnbiasedLayerNorm, number: int, x: Tensor, place: int) -> Tensor:
         scale = _condition(decoder.conditions, memories[place], number)
         shift = _condition(decoder.conditions, memories[place], 3 * LAYERS + number)
-        return _plain_norm(which, x, scale, shift)
+        return norm(which, x, scale, shift)
 
     for number, layer in enumerate(transformer.decoder):
         first = 3 * number
-        normed = [norm(layer.token_norm, first, x, place) for place, x in enumerate(xs)]
-        xs = [x + _self(layer.tokens, normed[i], normed[: i + 1]) for i, x in enumerate(xs)]
-        xs = [
-            x + _cross(layer.patches, norm(layer.patch_norm, first + 1, x, i), patches) for i, x in enumerate(xs)
-        ]
-        xs = [
-            x + _feed_forward(layer.feed_forward, norm(layer.feed_forward_norm, first + 2, x, i))
-            for i, x in enumerate(xs)
-        ]
-    logits = transformer.output(_plain_norm(transformer.decoder_norm, xs[-1]))
+        normed = [steered(layer.token_norm, first, x, place) for place, x in enumerate(xs)]
+        xs = [x + self_attention(layer.tokens, normed[i], normed[: i + 1], HEADS) for i, x in enumerate(xs)]
+        asked = [steered(layer.patch_norm, first + 1, x, i) for i, x in enumerate(xs)]
+        xs = [x + patch_attention(layer.patches, q, patches, HEADS)[0] for x, q in zip(xs, asked, strict=True)]
+        inner = [steered(layer.feed_forward_norm, first + 2, x, i) for i, x in enumerate(xs)]
+        xs = [x + feed_forward(layer.feed_forward, y) for x, y in zip(xs, inner, strict=True)]
+    logits = transformer.output(norm(transformer.decoder_norm, xs[-1]))
     return logits - torch.logsumexp(logits, 0)
 
 
