@@ -212,6 +212,12 @@ def test_findings_of_reports_that_no_grammar_wrote_are_the_labelers(cache: Path)
     assert grammar.truths == prepared.validation.truths
 
 
+def test_norms_that_are_trained_are_not_shared_between_processes(tmp_path: Path, cache: Path) -> None:
+    config = mini_config(encoder={"name": "test_efficientnet", "trainable": True, "train_norm": True})
+    with pytest.raises(IncompatibleError, match=r"--devices 2 with encoder\.train_norm"):
+        run(config, out=tmp_path / "run", cache=cache, devices=2, progress=False)
+
+
 def test_a_request_that_fails_leaves_the_folder_free(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
