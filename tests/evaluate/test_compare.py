@@ -19,13 +19,20 @@ SIGNATURE = "contrastcxr:1|data:d|split:test|protocol:corrected|n:40"
 TRUTH = ("There is a small left pleural effusion.", "The lungs are clear.")
 
 
-def folder(where: Path, right: float, *, studies: int = 40, first: int = 0, signature: str = SIGNATURE) -> Path:
+def folder(
+    where: Path,
+    right: float,
+    *,
+    studies: int = 40,
+    first: int = 0,
+    signature: str = SIGNATURE,
+    names: tuple[str, ...] = ("Pleural Effusion", "Edema"),
+) -> Path:
     """An evaluation of a system whose report is the reference's in that share of studies."""
     rng = np.random.default_rng(round(right * 100))
     wanted = [TRUTH[i % 2] for i in range(first, first + studies)]
     said = [text if rng.random() < right else TRUTH[0] for text in wanted]
     ids = [f"s{i:03d}" for i in range(first, first + studies)]
-    names = ("Pleural Effusion", "Edema")
     table = tabulate(ids, ids, [_answer(t) for t in wanted], [_answer(t) for t in said], names)
     where.mkdir()
     table.save(where / "studies.npz")
@@ -138,3 +145,18 @@ def test_a_difference_of_ten_words_is_printed_whole() -> None:
         "-.500",
         "+1.250",
     ]
+
+
+def test_findings_that_one_was_not_scored_on_are_left_out_and_said(better: Path, tmp_path: Path) -> None:
+    other = folder(tmp_path / "other", 0.5, signature=f"{SIGNATURE}0", names=("Edema",), studies=30)
+    found = compare(better, other, allow_different=True, replicates=50, shuffles=49)
+    assert any(note.endswith("are left out: Pleural Effusion") for note in found.notes)
+
+
+def test_a_score_without_a_value_leaves_the_others_their_correction(tmp_path: Path) -> None:
+    """Of normal studies alone no abnormality can be missed."""
+    one, other = (folder(tmp_path / name, 1.0, studies=1, first=1) for name in ("one", "other"))
+    said = compare(one, other, replicates=50, shuffles=49).to_dict()
+    json.dumps(said, allow_nan=False)
+    assert said["scores"]["missed_abnormality"]["p_holm"] is None
+    assert said["scores"]["bleu_4"]["p_holm"] == 1.0

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import small_corpus
 from contrastcxr.checkpoint import save_checkpoint
@@ -11,9 +12,10 @@ from contrastcxr.cli.main import run
 from contrastcxr.data.normals import is_normal
 from contrastcxr.errors import DatasetError, RequestError, UnknownNameError
 from contrastcxr.evaluate import Bootstrap, Evaluation, evaluate, load_readings, load_references
-from contrastcxr.evaluate.baselines import constant
+from contrastcxr.evaluate.baselines import baseline_answers, constant
 from contrastcxr.evaluate.compare import compare
-from contrastcxr.evaluate.references import References, finding_names, portable_name
+from contrastcxr.evaluate.protocols import words_of
+from contrastcxr.evaluate.references import References, data_and_split, finding_names, portable_name
 from contrastcxr.form import Author, Finding, Reading, Report
 from contrastcxr.metrics.baselines import constant_report
 from contrastcxr.metrics.learned import ask
@@ -334,3 +336,66 @@ def test_learned_scores_stand_beside_the_others_with_their_weights(tmp_path: Pat
     assert not any(name.startswith("radgraph") for name in names)
     same = compare(tmp_path / "out", tmp_path / "out", scores=["radgraph/simple"], replicates=5, shuffles=9)
     assert same.scores[0].p == 1.0
+
+
+@pytest.mark.parametrize(
+    ("data", "split", "expected"),
+    [
+        ("phantom:smoke", None, ("phantom:smoke", "test")),
+        ("phantom:smoke/validation?seed=3", None, ("phantom:smoke?seed=3", "validation")),
+        ("phantom:smoke/validation", "validation", ("phantom:smoke", "validation")),
+        ("phantom:smoke", "train", ("phantom:smoke", "train")),
+    ],
+)
+def test_the_split_is_that_of_the_name_or_the_one_asked_for(
+    data: str, split: str | None, expected: tuple[str, str]
+) -> None:
+    assert data_and_split(data, split) == expected
+
+
+def test_two_splits_are_refused_and_a_source_without_any_says_all(tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match="two splits"):
+        data_and_split("phantom:smoke/validation", "test")
+    Image.new("L", (64, 64), 90).save(tmp_path / "a.png")
+    manifest = tmp_path / "studies.jsonl"
+    manifest.write_text('{"study_id": 0, "image": "a.png", "findings": "The lungs are clear."}\n')
+    data, split = data_and_split(f"manifest:{manifest}", None)
+    assert split == "all"
+    references = load_references(data, split)
+    assert references.ids == ("0",)
+    _, notes = baseline_answers(references, data, author=None, eyes=None, say=print)
+    assert notes == ["no baselines from training reports: they are of the studies that are scored"]
+    with pytest.raises(DatasetError, match="no training reports; protocol as-published"):
+        words_of("as-published", data, author=None)
+
+
+def test_a_split_in_the_data_name_stands_in_the_signature() -> None:
+    readings = list(load_references("phantom:smoke", "validation").readings)
+    said = [reading.model_copy(update={"author": MODEL}) for reading in readings]
+    found = scored(said, data="phantom:smoke/validation")
+    assert found.split == "validation"
+    assert "|data:phantom:smoke|split:validation|" in found.signature
+
+
+@pytest.mark.parametrize(
+    ("split", "note"),
+    [("train", "they are of the studies that are scored"), ("validation", "those of validation are scored")],
+)
+def test_no_baseline_learns_from_the_scored_studies(split: str, note: str) -> None:
+    references = load_references("phantom:smoke", split)
+    answers, notes = baseline_answers(references, "phantom:smoke", author=None, eyes=None, say=print)
+    assert any(note in line for line in notes)
+    assert ("constant" in answers) == (split == "validation")
+
+
+def test_the_constants_probabilities_are_frequencies_of_what_the_training_reports_say() -> None:
+    """Where the radiologist's reports carry no findings of their own, the labeler reads them."""
+    texts = ["There is a small left pleural effusion."] * 3 + ["The lungs are clear. No pleural effusion."]
+    studies = small_corpus.corpus(split="test")[: len(texts)]
+    person = Author(kind="human", name="radiologist")
+    readings = [
+        Reading(study_id=study.study_id, author=person, report=Report(findings=text))
+        for study, text in zip(studies, texts, strict=True)
+    ]
+    training = References(tuple(studies), tuple(readings), ("Pleural Effusion",))
+    assert constant(training, training, None)[0].probabilities == {"Pleural Effusion": 0.75}

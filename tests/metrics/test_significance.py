@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from contrastcxr.metrics.scores import differences
 from contrastcxr.metrics.significance import holm, randomisation_p_values
-from contrastcxr.metrics.table import StudyTable
+from contrastcxr.metrics.table import StudyTable, alike
 
 
 def table(rouge: np.ndarray, *, groups: tuple[str, ...] | None = None) -> StudyTable:
@@ -93,3 +95,57 @@ def test_holm_multiplies_by_the_tests_that_are_left() -> None:
 def test_holm_never_exceeds_one_and_never_falls() -> None:
     assert holm({"a": 0.6, "b": 0.5}) == pytest.approx({"a": 1.0, "b": 1.0})
     assert holm({}) == {}
+
+
+def called(names: tuple[str, ...], truth: np.ndarray, probabilities: np.ndarray) -> StudyTable:
+    """A system that gives probabilities of findings; `truth` is 1 where a finding is present."""
+    return replace(
+        table(np.zeros(len(truth))),
+        names=names,
+        truth=np.where(truth > 0, 3, 1).astype(np.int8),
+        claimed=np.ones(truth.shape, dtype=np.int8),
+        probabilities=probabilities,
+    )
+
+
+def test_the_mean_auc_is_tested_over_the_findings_it_is_the_mean_of() -> None:
+    """Edema is called alike by both; Mass has six positives, too few for the mean, and one ranks them wrong."""
+    rng = np.random.default_rng(0)
+    truth = np.stack([rng.random(200) < 0.3, np.arange(200) < 6], axis=1).astype(float)
+    edema, right = rng.random(200), np.where(truth[:, 1] > 0, 0.9, 0.1) + rng.random(200) / 100
+    first, second = (
+        called(("Edema", "Mass"), truth, np.stack([edema, mass], axis=1)) for mass in (right, 1 - right)
+    )
+    assert differences([first], [second], ["auc_mean"], replicates=50)["auc_mean"].value == 0
+    assert randomisation_p_values(first, second, ["auc_mean"], shuffles=99)["auc_mean"] == 1.0
+
+
+def test_what_only_one_system_answers_does_not_enter_a_difference() -> None:
+    rng = np.random.default_rng(1)
+    truth = (rng.random((100, 2)) < 0.4).astype(float)
+    edema = np.where(truth[:, 0] > 0, 0.8, 0.2) + rng.random(100) / 10
+    one = called(("Edema", "Mass"), truth, np.stack([edema, np.full(100, np.nan)], axis=1))
+    other = called(("Edema", "Mass"), truth, np.stack([edema, rng.random(100)], axis=1))
+    found = differences([one], [other], ["auc_mean", "calibration_error", "brier"], replicates=50)
+    assert {name: change.value for name, change in found.items()} == dict.fromkeys(found, 0.0)
+    assert randomisation_p_values(one, other, ["brier"], shuffles=99) == {"brier": 1.0}
+    nothing = replace(one, probabilities=np.full((100, 2), np.nan))
+    assert "auc_mean" not in differences([nothing], [other], ["auc_mean"], replicates=50)
+
+
+def test_findings_and_learned_scores_are_paired_by_name() -> None:
+    truth = (np.random.default_rng(2).random((60, 2)) < 0.5).astype(float)
+    one = called(("Edema", "Mass"), truth, truth)
+    other = called(("Mass", "Hernia"), truth[:, ::-1], truth[:, ::-1])
+    first, second = alike(one, other)
+    assert first.names == second.names == ("Mass",)
+    assert np.array_equal(first.truth, second.truth)
+    one = replace(one, learned=np.stack([np.arange(60.0), np.zeros(60)], axis=1), learned_names=("a/f1", "b/f1"))
+    other = replace(one, learned=np.arange(60.0)[:, None], learned_names=("a/f1",))
+    assert randomisation_p_values(one, other, ["a/f1", "b/f1"], shuffles=99) == {"a/f1": 1.0}
+
+
+def test_an_undefined_p_value_is_no_test_of_the_family() -> None:
+    found = holm({"a": 1e-4, "m": math.nan, "c": 2e-4})
+    assert math.isnan(found.pop("m"))
+    assert found == pytest.approx({"a": 2e-4, "c": 2e-4})

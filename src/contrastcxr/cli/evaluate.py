@@ -46,7 +46,9 @@ def evaluate(
         Path | None,
         typer.Option("--readings", help="Readings instead of a model: JSON lines of study_id and text."),
     ] = None,
-    split: Annotated[str, typer.Option("--split", help="Split of the data.")] = "test",
+    split: Annotated[
+        str | None, typer.Option("--split", help="Split of the data; default that of its name, else test.")
+    ] = None,
     protocol: Annotated[str, typer.Option("--protocol", help="corrected or as-published.")] = "corrected",
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the evaluation.")] = Path("evaluation"),
     reference: Annotated[

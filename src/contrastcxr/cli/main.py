@@ -86,13 +86,19 @@ def run(arguments: list[str] | None = None) -> int:
     except ContrastCXRError as error:
         return _report(error)
     except KeyboardInterrupt:
-        typer.echo("interrupted; what was finished is kept", err=True)
-        return INTERRUPTED
+        return _interrupted()
     except BrokenPipeError:
         return _nobody_reads()
     except SystemExit as stop:
+        if stop.code == INTERRUPTED:  # Typer has seen the interruption before us
+            return _interrupted()
         return stop.code if isinstance(stop.code, int) else SOME_FAILED
     return DONE
+
+
+def _interrupted() -> int:
+    typer.echo("interrupted; what was finished is kept", err=True)
+    return INTERRUPTED
 
 
 def _report(error: ContrastCXRError) -> int:

@@ -84,9 +84,15 @@ def baseline_answers(
         training = load_references(data, "train", author=author)
     except ContrastCXRError as error:
         return answers, [f"no baselines from training reports: {error}"]
+    if _overlap(training, references):
+        return answers, ["no baselines from training reports: they are of the studies that are scored"]
     if not any(answer.report for answer in training.answers()):
         return answers, ["no baselines from training reports: none is written"]
-    answers = {"constant": constant(references, training, _validation(data, author)), **answers}
+    validation = _validation(data, author)
+    if validation is not None and _overlap(validation, references):
+        validation = None
+        notes.append("the constant report was chosen on training reports: those of validation are scored")
+    answers = {"constant": constant(references, training, validation), **answers}
     if eyes is not None:
         try:
             answers = {"neighbour": neighbour(references, training, eyes, say=say), **answers}
@@ -173,6 +179,10 @@ def _written(reports: Sequence[str], references: References) -> list[Answer]:
     return [Answer(report, references.findings_in(report)) for report in reports]
 
 
+def _overlap(one: References, other: References) -> bool:
+    return not set(one.ids).isdisjoint(other.ids)
+
+
 def _validation(data: str, author: str | None) -> References | None:
     try:
         return load_references(data, "validation", author=author)
@@ -181,7 +191,7 @@ def _validation(data: str, author: str | None) -> References | None:
 
 
 def _targets(training: References, names: Sequence[str]) -> NDArray[np.float64]:
-    return targets(status_codes([r.findings for r in training.readings], names))
+    return targets(status_codes([answer.findings or () for answer in training.answers()], names))
 
 
 def _as_probabilities(answer: Answer, names: Sequence[str]) -> dict[str, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from contrastcxr.metrics.bootstrap import REPLICATES, Interval
 from contrastcxr.metrics.scores import Score, differences, score_table, statistics
 from contrastcxr.metrics.sheet import ROWS
 from contrastcxr.metrics.significance import SHUFFLES, holm, randomisation_p_values
-from contrastcxr.metrics.table import StudyTable
+from contrastcxr.metrics.table import StudyTable, alike
 
 SIGNIFICANT = 0.05
 
@@ -45,9 +46,9 @@ class ScoreDifference:
         return {
             "first": self.first.to_dict(),
             "second": self.second.to_dict(),
-            "difference": vars(self.difference),
-            "p": self.p,
-            "p_holm": self.p_holm,
+            "difference": {name: _finite(value) for name, value in vars(self.difference).items()},
+            "p": _finite(self.p),
+            "p_holm": _finite(self.p_holm),
         }
 
 
@@ -106,6 +107,8 @@ def compare(
     one, other = _paired(tables[0], tables[1], strict=not allow_different)
     if len(one) < max(len(table) for table in tables):
         notes = (*notes, f"{len(one)} studies are in both; {len(tables[0])} and {len(tables[1])} were scored")
+    one, other, left_out = _on_shared_findings(one, other)
+    notes = (*notes, *left_out)
     names = _names(one, other, scores)
     changes = differences([one], [other], names, replicates=replicates, seed=seed)
     p = randomisation_p_values(one, other, names, shuffles=shuffles, seed=seed)
@@ -116,6 +119,10 @@ def compare(
         for name in names
     ]
     return SystemComparison(said, tuple(found), notes)
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 def _signature(folder: Path) -> str:
@@ -154,6 +161,14 @@ def _paired(one: StudyTable, other: StudyTable, *, strict: bool) -> tuple[StudyT
             "needs the same ones; evaluate both on the same data"
         )
     return _taken(one, [a for a, _ in shared]), _taken(other, [b for _, b in shared])
+
+
+def _on_shared_findings(one: StudyTable, other: StudyTable) -> tuple[StudyTable, StudyTable, tuple[str, ...]]:
+    """Both tables on the findings that both were scored on, and a note on those left out."""
+    first, second = alike(one, other)
+    only = [name for name in (*one.names, *other.names) if name not in first.names]
+    note = f"findings that only one of the two was scored on are left out: {', '.join(only)}"
+    return first, second, (note,) if only else ()
 
 
 def _taken(table: StudyTable, rows: Sequence[int]) -> StudyTable:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from contrastcxr.data.sources import parse_spec
+from contrastcxr.data.sources import open_source, parse_spec
 from contrastcxr.errors import DatasetError, UnknownNameError
 from contrastcxr.evaluate.references import load_references
 from contrastcxr.metrics.words import PLAIN, ScoredWords, as_published
@@ -45,7 +45,9 @@ def words_of(protocol: str, data: str, *, author: str | None) -> ScoredWords:
     if check_protocol(protocol) == CORRECTED:
         return PLAIN
     style: Style = "mimic_cxr" if parse_spec(data).name.startswith("mimic") else "iu_xray"
-    training = [answer.report for answer in load_references(data, "train", author=author).answers()]
+    has_training = "train" in open_source(data).splits
+    references = load_references(data, "train", author=author) if has_training else None
+    training = [answer.report for answer in references.answers()] if references else []
     if not any(training):
         raise DatasetError(
             f"{data}: no training reports; protocol as-published counts their words; use --protocol corrected"

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from contrastcxr.data.sources import SOURCES, open_source, parse_spec, without_pictures
-from contrastcxr.errors import DatasetError
+from contrastcxr.errors import DatasetError, RequestError
 from contrastcxr.form import Finding, Reading, Study
 from contrastcxr.metrics.table import Answer
 from contrastcxr.phantom.parse import parse
@@ -73,6 +73,24 @@ class References:
         kept = set(ids)
         pairs = [(s, r) for s, r in zip(self.studies, self.readings, strict=True) if s.study_id in kept]
         return References(tuple(s for s, _ in pairs), tuple(r for _, r in pairs), self.names)
+
+
+NO_SPLITS = "all"
+"""What stands for the split of a source that has none."""
+
+
+def data_and_split(data: str, split: str | None) -> tuple[str, str]:
+    """The data name without a split, and the split that is scored: as asked for, as the name says, else `test`.
+
+    Raises:
+        RequestError: both are given and differ.
+    """
+    spec = parse_spec(data)
+    if spec.split and split and spec.split != split:
+        raise RequestError(f"{data} with --split {split}: two splits; name one of them")
+    place, mark, query = data.partition("?")
+    bare = place.removesuffix(f"/{spec.split}") + mark + query if spec.split else data
+    return bare, (split or spec.split or "test") if open_source(bare).splits else NO_SPLITS
 
 
 def load_references(data: str, split: str, *, author: str | None = None, limit: int | None = None) -> References:

@@ -19,6 +19,7 @@ from contrastcxr.evaluate.folder import write_evaluation
 from contrastcxr.evaluate.protocols import PROTOCOLS, words_of
 from contrastcxr.evaluate.references import (
     References,
+    data_and_split,
     load_references,
     portable_name,
     studies_of,
@@ -57,7 +58,7 @@ def evaluate(
     system: Reader | Sequence[Reading],
     *,
     data: str,
-    split: str = "test",
+    split: str | None = None,
     protocol: str = "corrected",
     out: Path | None = None,
     reference: str | None = None,
@@ -75,7 +76,7 @@ def evaluate(
     Args:
         system: a `Reader`, or readings by study id, which are scored although no picture of the split is there.
         data: a data name, such as `phantom:standard` or `nih14-cv:/path?fold=0&report=plain`.
-        split: of the data.
+        split: of the data; by default that of its name, else `test`.
         protocol: `corrected` or `as-published`.
         out: folder for the results; nothing is written without one.
         reference: author whose readings are the references; each study's first by default.
@@ -90,9 +91,10 @@ def evaluate(
 
     Raises:
         UnknownNameError: no such protocol, data or split.
-        RequestError: readings of unknown studies or twice of one, or studies without a reading.
+        RequestError: readings of unknown studies or twice of one, studies without a reading, or two splits.
         DatasetError: the data departs from its layout.
     """
+    data, split = data_and_split(data, split)
     if not isinstance(system, Reader):
         data = _texts_alone(data, split)
     words, store = words_of(protocol, data, author=reference), cache or default_cache()

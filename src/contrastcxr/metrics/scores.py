@@ -25,7 +25,7 @@ from contrastcxr.metrics.calibration import calibration_error_statistic
 from contrastcxr.metrics.clinical import POLICIES, ClinicalCounts, Measure, UncertaintyPolicy, targets
 from contrastcxr.metrics.efficacy import GRID, PRESETS, efficacy
 from contrastcxr.metrics.identification import MINIMUM_POSITIVES, Identification
-from contrastcxr.metrics.table import StudyTable
+from contrastcxr.metrics.table import StudyTable, alike
 from contrastcxr.metrics.text import BLEU_ORDERS, bleu_statistic
 from contrastcxr.vocab.labels import CHEXPERT, NO_FINDING
 
@@ -124,7 +124,8 @@ def differences(
     """`first − second` for the named scores, by paired bootstrap over patients.
 
     Each side is one table, or one per seed; then a score is the mean over the seeds, and a patient that is in
-    the test set of several seeds is drawn with all of them.
+    the test set of several seeds is drawn with all of them. What only one of two paired tables has (findings,
+    probabilities of a finding, learned scores) does not count: a mean is over the same things on both sides.
 
     Raises:
         ValueError: the tables are not of the same studies in the same order.
@@ -132,6 +133,8 @@ def differences(
     if [t.studies for t in first] != [t.studies for t in second]:
         raise ValueError("the two systems were not scored on the same studies; a paired comparison needs that")
     weights = study_weights([group for table in first for group in table.groups], replicates=replicates, seed=seed)
+    pairs = [alike(one, other) for one, other in zip(first, second, strict=True)]
+    first, second = ([pair[side] for pair in pairs] for side in (0, 1))
     sides = [_over_seeds(first, minimum), _over_seeds(second, minimum)]
     both = [name for name in names if all(name in side for side in sides)]
     return {name: paired_difference(sides[0][name], sides[1][name], weights) for name in both}

@@ -8,6 +8,7 @@ says whether chance alone could have made it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any
@@ -17,7 +18,7 @@ import numpy as np
 from contrastcxr.metrics.bootstrap import Floats, Statistic, plain_weights
 from contrastcxr.metrics.identification import MINIMUM_POSITIVES
 from contrastcxr.metrics.scores import statistics
-from contrastcxr.metrics.table import StudyTable
+from contrastcxr.metrics.table import StudyTable, alike
 
 SHUFFLES = 9_999
 
@@ -66,8 +67,10 @@ def randomisation_over_seeds(
     """
     if [table.studies for table in first] != [table.studies for table in second]:
         raise ValueError("the two systems were not scored on the same studies; a paired test needs that")
+    # Each finding's positives stand twice in the joined table, so that twice as many let it enter the mean AUC.
     scores = [
-        statistics(_side_by_side(one, other), minimum=minimum) for one, other in zip(first, second, strict=True)
+        statistics(_side_by_side(one, other), minimum=2 * minimum)
+        for one, other in zip(first, second, strict=True)
     ]
     known = [name for name in names if all(name in found for found in scores)]
     kept = _exchanges([g for table in first for g in table.groups], shuffles, seed)  # 1: own answers are kept
@@ -79,15 +82,16 @@ def randomisation_over_seeds(
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:
     """Holm's step-down correction (1979) over the tests of one table: adjusted p-values by name.
 
-    A family-wise error of 5% is kept by calling those below .05 significant.
+    A family-wise error of 5% is kept by calling those below .05 significant. An undefined p-value (NaN) stays so
+    and is no test of the family.
     """
     adjusted: dict[str, float] = {}
     largest = 0.0
-    order = sorted(p_values, key=lambda name: p_values[name])
+    order = sorted((name for name in p_values if math.isfinite(p_values[name])), key=lambda name: p_values[name])
     for rank, name in enumerate(order):
         largest = max(largest, min(1.0, (len(order) - rank) * p_values[name]))
         adjusted[name] = largest
-    return {name: adjusted[name] for name in p_values}
+    return {name: adjusted.get(name, math.nan) for name in p_values}
 
 
 def _p_value(scores: Sequence[Statistic], places: Sequence[slice], kept: Floats) -> float:
@@ -121,8 +125,7 @@ def _exchanges(groups: Sequence[str], shuffles: int, seed: int) -> Floats:
 
 def _side_by_side(first: StudyTable, second: StudyTable) -> StudyTable:
     """One table of `2 S` rows; a quantity that one of the two lacks is left out."""
-    if first.learned_names != second.learned_names:
-        first, second = (replace(table, learned=None, learned_names=()) for table in (first, second))
+    first, second = alike(first, second)
     joined: dict[str, Any] = {}
     for field in fields(StudyTable):
         one, other = getattr(first, field.name), getattr(second, field.name)

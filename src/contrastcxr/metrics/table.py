@@ -212,3 +212,38 @@ def _small(name: str, values: NDArray[Any]) -> NDArray[Any]:
 
 def _whole(values: NDArray[Any]) -> NDArray[Any]:
     return values if values.dtype == np.int8 else values.astype(np.float64)
+
+
+def alike(one: StudyTable, other: StudyTable) -> tuple[StudyTable, StudyTable]:
+    """Two tables cut to what both have, in one order: findings, their probabilities, learned scores."""
+    names = tuple(name for name in one.names if name in other.names)
+    learned = tuple(name for name in one.learned_names if name in other.learned_names)
+    first, second = (_cut(table, names, learned) for table in (one, other))
+    both = _given(first) & _given(second)
+    return _with_probabilities(first, both), _with_probabilities(second, both)
+
+
+def _given(table: StudyTable) -> NDArray[np.bool_]:
+    """Of which findings there is a probability, `[L]`."""
+    if table.probabilities is None:
+        return np.zeros(len(table.names), dtype=bool)
+    return np.asarray(np.isfinite(table.probabilities).any(axis=0), dtype=bool)
+
+
+def _with_probabilities(table: StudyTable, kept: NDArray[np.bool_]) -> StudyTable:
+    if table.probabilities is None or np.array_equal(_given(table), kept):
+        return table
+    return replace(table, probabilities=np.where(kept, table.probabilities, np.nan) if kept.any() else None)
+
+
+def _cut(table: StudyTable, names: tuple[str, ...], learned: tuple[str, ...]) -> StudyTable:
+    changed: dict[str, Any] = {}
+    if names != table.names:
+        columns = [table.names.index(name) for name in names]
+        parts = {name: getattr(table, name) for name in ("truth", "claimed", "probabilities")}
+        changed = {"names": names} | {k: part[:, columns] for k, part in parts.items() if part is not None}
+    if learned != table.learned_names:
+        assert table.learned is not None
+        columns = [table.learned_names.index(name) for name in learned]
+        changed |= {"learned_names": learned, "learned": table.learned[:, columns] if learned else None}
+    return replace(table, **changed) if changed else table

@@ -287,11 +287,9 @@ def _changes(
 def _corrected(lines: Sequence[Line]) -> list[Line]:
     """The lines with Holm's correction over every test of the table."""
     tested = {str(k): line.change.p for k, line in enumerate(lines) if line.change is not None}
-    adjusted = holm({k: p for k, p in tested.items() if not math.isnan(p)})
+    adjusted = holm(tested)
     return [
-        line
-        if line.change is None
-        else replace(line, change=replace(line.change, p_holm=adjusted.get(str(k), math.nan)))
+        line if line.change is None else replace(line, change=replace(line.change, p_holm=adjusted[str(k)]))
         for k, line in enumerate(lines)
     ]
 

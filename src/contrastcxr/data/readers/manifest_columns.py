@@ -51,7 +51,7 @@ def study_fields(row: Mapping[str, Any], where: str) -> dict[str, Any]:
     Raises:
         DatasetError: no study id or image, an unknown finding or status, or columns that exclude each other.
     """
-    study_id = str(row.get("study_id") or "")
+    study_id = "" if row.get("study_id") is None else str(row["study_id"])
     if not study_id:
         raise DatasetError(f"{where}: no study_id; every study needs an id of its own; add one")
     fields: dict[str, Any] = {name: row[name] for name in _PLAIN if name in row}
