@@ -94,9 +94,7 @@ def evaluate(
         RequestError: readings of unknown studies or twice of one, studies without a reading, or two splits.
         DatasetError: the data departs from its layout.
     """
-    data, split = data_and_split(data, split)
-    if not isinstance(system, Reader):
-        data = _texts_alone(data, split)
+    data, split = _scored_data(system, data, split)
     words, store = words_of(protocol, data, author=reference), cache or default_cache()
     references = load_references(data, split, author=reference, limit=limit)
     heard = _hear(system, references, allow_partial=allow_partial, cache=store, say=say)
@@ -117,10 +115,11 @@ def evaluate(
     return found
 
 
-def _texts_alone(data: str, split: str) -> str:
-    """The data, with the studies that lack their pictures where no picture of the split is there."""
-    everything = without_pictures(data)
-    return everything if everything is not None and not studies_of(data, split, limit=1) else data
+def _scored_data(system: Reader | Sequence[Reading], data: str, split: str | None) -> tuple[str, str]:
+    """The data and the split; for readings alone, studies without pictures too where no picture is there."""
+    data, split = data_and_split(data, split)
+    everything = None if isinstance(system, Reader) else without_pictures(data)
+    return data if everything is None or studies_of(data, split, limit=1) else everything, split
 
 
 @dataclass(frozen=True, eq=False)

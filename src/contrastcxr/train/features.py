@@ -203,17 +203,18 @@ def encode_views(
 
 
 def _missing(views: Iterable[View], kept: FeatureCache) -> tuple[list[tuple[str, View]], list[Unreadable]]:
-    missing: dict[str, View] = {}
     unreadable: list[Unreadable] = []
+    missing = {key: view for key, view in keyed(views, unreadable) if key not in kept}
+    return list(missing.items()), unreadable
+
+
+def keyed(views: Iterable[View], unreadable: list[Unreadable]) -> Iterator[tuple[str, View]]:
+    """Each view with its key; one whose file is gone goes to `unreadable` instead."""
     for view in views:
         try:
-            key = view_key(view)
+            yield view_key(view), view
         except ImageError as error:
             unreadable.append(Unreadable(view.view_id, str(error)))
-            continue
-        if key not in kept:
-            missing[key] = view
-    return list(missing.items()), unreadable
 
 
 def _announce(count: int, *, encoder: Encoder, folder: Path, say: Say) -> None:

@@ -11,7 +11,7 @@ from contrastcxr.data.identity import view_key
 from contrastcxr.data.pixels import PictureOf
 from contrastcxr.errors import ImageError
 from contrastcxr.form import Study, View, is_file_locator
-from contrastcxr.train.features import Say, Unreadable
+from contrastcxr.train.features import Say, Unreadable, keyed
 
 TOGETHER = 64
 
@@ -45,12 +45,7 @@ def try_pictures(
     kept: set[str] = set()
     unreadable: list[Unreadable] = []
     to_try: dict[str, View] = {}
-    for view in views:
-        try:
-            key = view_key(view)
-        except ImageError as error:
-            unreadable.append(Unreadable(view.view_id, str(error)))
-            continue
+    for key, view in keyed(views, unreadable):
         if view.pixels is None and view.locator is not None and is_file_locator(view.locator):
             to_try[key] = view
         else:
