@@ -87,7 +87,9 @@ class WordLstm(nn.Module):
     def forward(self, told: Told, token_ids: Tensor) -> Tensor:
         """Log-probabilities `[R, T-1, V]` of `token_ids[:, 1:]`, where `token_ids [R, T]` starts with BOS."""
         words = self._words(token_ids[:, :-1], told.shift)  # [R, T-1, e]
-        hidden, _ = self._run(torch.cat([told.first.unsqueeze(1), words], dim=1))
+        inputs = self._own(torch.cat([told.first.unsqueeze(1), words], dim=1))
+        with torch.autocast(inputs.device.type, enabled=False):
+            hidden, _ = self.lstm(inputs)
         return self._log_probs(hidden[:, 1:])
 
     def forced(self, told: Told, token_ids: Tensor, mask: Tensor) -> Tensor:
@@ -110,14 +112,15 @@ class WordLstm(nn.Module):
 
     def start(self, told: Told) -> LstmState:
         """The state after the first vector."""
-        _, (hidden, cell) = self._run(told.first.unsqueeze(1))
+        nothing = told.first.new_zeros(self.lstm.num_layers, len(told.first), self.lstm.hidden_size)
+        hidden, cell = self._cells(told.first, LstmState(nothing, nothing))
         return LstmState(hidden, cell, told.shift)
 
     def step(self, token_ids: Tensor, state: LstmState) -> StepOutput:
         """One LSTM step on `token_ids [R]`."""
-        words = self._words(token_ids.unsqueeze(1), state.shift)
-        answer, (hidden, cell) = self._run(words, (state.hidden, state.cell))
-        return StepOutput(self._log_probs(answer.squeeze(1)), LstmState(hidden, cell, state.shift))
+        words = self._words(token_ids.unsqueeze(1), state.shift).squeeze(1)
+        hidden, cell = self._cells(words, state)
+        return StepOutput(self._log_probs(hidden[-1]), LstmState(hidden, cell, state.shift))
 
     def vectors(self, token_ids: Tensor) -> Tensor:
         """`E w`, `[..., e]` of `token_ids [...]`."""
@@ -130,12 +133,19 @@ class WordLstm(nn.Module):
         words = self.vectors(token_ids)
         return words if shift is None else words + shift.unsqueeze(1)
 
-    def _run(
-        self, inputs: Tensor, state: tuple[Tensor, Tensor] | None = None
-    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    def _cells(self, inputs: Tensor, state: LstmState) -> tuple[Tensor, Tensor]:
+        """Hidden state and cell `[layers, R, hidden]` after `inputs [R, e]`.
+
+        A call of `nn.LSTM` arranges its weights anew, which for a single step costs more than the step.
+        """
+        inputs, before = self._own(inputs), (self._own(state.hidden), self._own(state.cell))
+        after = []
         with torch.autocast(inputs.device.type, enabled=False):
-            answer: tuple[Tensor, tuple[Tensor, Tensor]] = self.lstm(self._own(inputs), state)
-        return answer
+            for weights, hidden, cell in zip(self.lstm.all_weights, *before, strict=True):
+                inputs, cell = torch.lstm_cell(inputs, (hidden, cell), *weights)
+                after.append((inputs, cell))
+        hiddens, cells = zip(*after, strict=True)
+        return torch.stack(hiddens), torch.stack(cells)
 
     def _own(self, inputs: Tensor) -> Tensor:
         """In the precision of the LSTM's weights: CPUs without bfloat16 units have no LSTM under autocast."""
