@@ -220,8 +220,13 @@ def _differences(found: Pooled) -> list[str]:
 
 def _conclusion(comparison: Comparison) -> str:
     said = ", ".join(f"{LABELS[score]} {comparison.outcome(score)}" for score in COMPARED)
-    seeds = ", ".join(map(str, comparison.seeds)) or "none shared"
-    return f"{comparison.system}, seed{'s' if len(comparison.seeds) > 1 else ''} {seeds}: {said}."
+    seeds = _seeds(comparison.seeds.get(PLAIN, ()))
+    others = "; ".join(sorted({_seeds(found) for found in comparison.seeds.values()} - {seeds}))
+    return f"{comparison.system}, {seeds}{f' (controls: {others})' if others else ''}: {said}."
+
+
+def _seeds(seeds: Sequence[int]) -> str:
+    return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds)) or 'none shared'}"
 
 
 def _repeats(found: Pooled) -> list[str]:

@@ -57,8 +57,17 @@ def test_what_is_said_follows_from_the_intervals(
 ) -> None:
     found = pooled_of(tmp_path, {**SKILLS, **changed})
     assert found.comparisons[0].outcome() == outcome
-    assert found.comparisons[0].seeds == (0, 1)
+    assert found.comparisons[0].seeds == dict.fromkeys(found.comparisons[0].over, (0, 1))
     assert said in sentence([found])
+
+
+def test_a_control_with_fewer_seeds_costs_the_plain_comparison_none(tmp_path: Path) -> None:
+    pooled_of(tmp_path, SKILLS)
+    for kind in ("json", "npz"):
+        (tmp_path / f"nic-zeros-seed1.{kind}").unlink()
+    found = pool(tmp_path, replicates=50)
+    assert found is not None
+    assert found.comparisons[0].seeds == {"none": (0, 1), "random": (0, 1), "zeros": (0,)}
 
 
 def test_means_over_seeds_have_their_deviation(tmp_path: Path) -> None:
@@ -107,14 +116,14 @@ def test_a_row_with_another_encoder_is_no_row_of_the_experiment(tmp_path: Path) 
 
 
 def test_a_change_of_a_single_seed_is_said_to_be_one() -> None:
-    comparison = Comparison("nic", (0,), {"none": {"positive_f1": Interval(-0.06, -0.08, -0.04, 60)}})
+    comparison = Comparison("nic", {"none": (0,)}, {"none": {"positive_f1": Interval(-0.06, -0.08, -0.04, 60)}})
     said = sentence([Pooled("phantom:smoke", (), {}, (comparison,), ())])
     assert "With nic on phantom:smoke one seed was run: how much another would change is not known." in said
 
 
 def test_a_loss_within_the_spread_of_seeds_is_said_to_be_so() -> None:
     below = Interval(-0.06, -0.08, -0.04, 60)
-    comparison = Comparison("nic", (0, 1), {"none": {"positive_f1": below}})
+    comparison = Comparison("nic", {"none": (0, 1)}, {"none": {"positive_f1": below}})
     means = {"nic-normal": {"positive_f1": Mean(0.15, 0.13, 2)}, "nic-none": {"positive_f1": Mean(0.21, 0.03, 2)}}
     said = sentence([Pooled("phantom:smoke", (), means, (comparison,), ())])
     assert "was below the plain system with nic on phantom:smoke" in said
@@ -123,7 +132,8 @@ def test_a_loss_within_the_spread_of_seeds_is_said_to_be_so() -> None:
 
 def test_a_gain_within_the_spread_of_seeds_and_below_the_neighbour_is_said_to_be_so() -> None:
     above = Interval(0.02, 0.01, 0.03, 60)
-    comparison = Comparison("nic", (0, 1), {k: {"positive_f1": above} for k in ("none", "random", "zeros")})
+    rows = ("none", "random", "zeros")
+    comparison = Comparison("nic", dict.fromkeys(rows, (0, 1)), {k: {"positive_f1": above} for k in rows})
     means = {
         "nic-normal": {"positive_f1": Mean(0.10, 0.03, 2)},
         "nic-none": {"positive_f1": Mean(0.08, 0.01, 2)},
@@ -141,7 +151,7 @@ def test_a_gain_within_the_spread_of_seeds_and_below_the_neighbour_is_said_to_be
 def test_a_control_that_equals_contrast_is_no_help() -> None:
     above, equal = Interval(0.1, 0.05, 0.15, 60), Interval(0.0, -0.01, 0.01, 60)
     over = {name: {"positive_f1": above} for name in ("none", "random")} | {"zeros": {"positive_f1": equal}}
-    assert Comparison("nic", (0,), over).outcome() == "as a control"
+    assert Comparison("nic", dict.fromkeys(over, (0,)), over).outcome() == "as a control"
 
 
 def test_an_empty_folder_has_no_results(tmp_path: Path) -> None:

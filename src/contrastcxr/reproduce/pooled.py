@@ -46,12 +46,12 @@ class Comparison:
 
     Attributes:
         system: the decoder.
-        seeds: those that all four rows have.
-        over: contrast of the other row: score: paired difference.
+        seeds: contrast of the other row: the seeds that both rows have.
+        over: contrast of the other row: score: paired difference over those seeds.
     """
 
     system: str
-    seeds: tuple[int, ...]
+    seeds: Mapping[str, tuple[int, ...]]
     over: Mapping[str, Mapping[str, Interval]]
 
     def outcome(self, score: str = PRIMARY) -> Outcome:
@@ -182,7 +182,7 @@ def _doubts(pooled: Pooled, comparison: Comparison) -> list[str]:
     spread = max((row.deviation for row in rows if row is not None and row.deviation is not None), default=0.0)
     neighbour = pooled.means.get("neighbour", {}).get(PRIMARY)
     doubts = []
-    if len(comparison.seeds) == 1:
+    if len(comparison.seeds[PLAIN]) == 1:
         doubts.append(f"With {place} one seed was run: how much another would change is not known.")
     elif spread >= abs(change):
         moved = "loss" if outcome == "harmed" else "gain"
@@ -242,20 +242,16 @@ def _compared(
     def seeds_of(contrast: str) -> set[int]:
         return {number for row, number in tables if row == f"{system}-{contrast}"}
 
-    others = [name for name in (PLAIN, *CONTROLS) if seeds_of(name) & seeds_of(CONTRAST)]
-    shared = tuple(sorted(set.intersection(seeds_of(CONTRAST), *(seeds_of(name) for name in others))))
-    if not shared:
-        return Comparison(system, (), {})
-    ours = [tables[f"{system}-{CONTRAST}", number] for number in shared]
+    def tables_of(contrast: str, seeds: Sequence[int]) -> list[StudyTable]:
+        return [tables[f"{system}-{contrast}", number] for number in seeds]
+
+    both = {name: tuple(sorted(seeds_of(name) & seeds_of(CONTRAST))) for name in (PLAIN, *CONTROLS)}
+    shared = {name: seeds for name, seeds in both.items() if seeds}
     over = {
         name: differences(
-            ours,
-            [tables[f"{system}-{name}", number] for number in shared],
-            COMPARED,
-            replicates=replicates,
-            seed=seed,
+            tables_of(CONTRAST, seeds), tables_of(name, seeds), COMPARED, replicates=replicates, seed=seed
         )
-        for name in others
+        for name, seeds in shared.items()
     }
     return Comparison(system, shared, over)
 
