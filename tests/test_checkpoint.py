@@ -9,14 +9,9 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from contrastcxr.checkpoint import (
-    Checkpoint,
-    find_checkpoint,
-    load_checkpoint,
-    save_checkpoint,
-)
+from contrastcxr.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from contrastcxr.errors import CheckpointError, OutputError, UnknownNameError
-from contrastcxr.files import known_checkpoints
+from contrastcxr.files import find_checkpoint, known_checkpoints
 from contrastcxr.text.tokenizer import Tokenizer
 from tiny_system import tiny_checkpoint, tiny_config
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Literal
 
-from contrastcxr.errors import OutputError
+from contrastcxr.errors import OutputError, UnknownNameError
 
 
 @contextmanager
@@ -138,3 +138,22 @@ def known_checkpoints() -> dict[str, Path]:
             if path.parent == folder or path.parent.name == path.stem:
                 found.setdefault(path.stem, path)
     return found
+
+
+def find_checkpoint(name_or_path: str | Path) -> Path:
+    """The file of a checkpoint given by path, run folder or name.
+
+    Raises:
+        UnknownNameError: nothing is there under this name.
+    """
+    path = Path(name_or_path)
+    if path.is_file():
+        return path
+    inside = path / f"checkpoint{CHECKPOINT_SUFFIX}"
+    if inside.is_file():
+        return inside
+    known = known_checkpoints()
+    name = str(name_or_path)
+    if name not in known:
+        raise UnknownNameError("model (no such file or bundled checkpoint)", name, known)
+    return known[name]

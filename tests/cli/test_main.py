@@ -50,6 +50,22 @@ def test_a_configuration_is_refused_without_torch(tmp_path: Path) -> None:
     assert ran.stdout.split() == ["2", "False"], ran.stderr
 
 
+@pytest.mark.parametrize(
+    "asked", [["read", "chest.dcm", "-m", "phantm"], ["evaluate", "phantm", "--data", "nih14"]], ids=lambda a: a[0]
+)
+def test_an_unknown_model_is_refused_without_torch(asked: list[str]) -> None:
+    code = "\n".join(
+        (
+            "import sys",
+            "from contrastcxr.cli.main import run",
+            "print(run(sys.argv[1:]), 'torch' in sys.modules)",
+        )
+    )
+    ran = python(code, *asked)
+    assert ran.stdout.split() == ["2", "False"], ran.stderr
+    assert "did you mean 'phantom'?" in ran.stderr
+
+
 def test_reading_imports_no_lightning(model: Path, pictures: Path, tmp_path: Path) -> None:
     code = "\n".join(
         (

@@ -8,7 +8,6 @@ from contrastcxr.checkpoint.metadata import FORMAT, FORMAT_VERSION, QUALITY_PREF
 from contrastcxr.checkpoint.storage import (
     PICKLES,
     SaveDtype,
-    find_checkpoint,
     load_checkpoint,
     read_training_state,
     save_checkpoint,
@@ -25,7 +24,6 @@ __all__ = [
     "Checkpoint",
     "SaveDtype",
     "SourceNote",
-    "find_checkpoint",
     "load_checkpoint",
     "read_training_state",
     "save_checkpoint",

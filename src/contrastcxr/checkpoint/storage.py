@@ -11,8 +11,8 @@ from torch import Tensor
 
 from contrastcxr.checkpoint.metadata import QUALITY_PREFIX, from_metadata, to_metadata
 from contrastcxr.checkpoint.system import Checkpoint
-from contrastcxr.errors import CheckpointError, UnknownNameError
-from contrastcxr.files import CHECKPOINT_SUFFIX, atomic_write, known_checkpoints
+from contrastcxr.errors import CheckpointError
+from contrastcxr.files import CHECKPOINT_SUFFIX, atomic_write, find_checkpoint
 
 PICKLES = (".ckpt", ".pth", ".pt", ".bin", ".pkl")
 
@@ -69,25 +69,6 @@ def load_checkpoint(name_or_path: str | Path, *, allow_pickle: bool = False) -> 
         return _from_training_state(path, allow_pickle=allow_pickle)
     metadata, state = _read(path)
     return from_metadata(metadata, state, path)
-
-
-def find_checkpoint(name_or_path: str | Path) -> Path:
-    """The file of a checkpoint given by path, run folder or name.
-
-    Raises:
-        UnknownNameError: nothing is there under this name.
-    """
-    path = Path(name_or_path)
-    if path.is_file():
-        return path
-    inside = path / f"checkpoint{CHECKPOINT_SUFFIX}"
-    if inside.is_file():
-        return inside
-    known = known_checkpoints()
-    name = str(name_or_path)
-    if name not in known:
-        raise UnknownNameError("model (no such file or bundled checkpoint)", name, known)
-    return known[name]
 
 
 def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:

@@ -9,6 +9,7 @@ import typer
 
 from contrastcxr.cli import complete, output
 from contrastcxr.errors import RequestError
+from contrastcxr.files import find_checkpoint
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,6 +76,7 @@ def evaluate(
     said = output.begin(quiet=quiet, as_json=as_json, verbose=verbose)
     if (model is None) == (readings is None):
         raise RequestError("give either a MODEL or --readings FILE")
+    checkpoint = None if model is None else find_checkpoint(model)
     # Imported here: PyTorch takes seconds, and --help must not wait for it.
     from contrastcxr.evaluate import Bootstrap
     from contrastcxr.evaluate import evaluate as run
@@ -82,7 +84,7 @@ def evaluate(
 
     learned = ask(metric or (), allow_pickle=allow_pickle)  # before hours of reading, not after
     found = run(
-        _system(model, readings, device=device, dtype=dtype, seed=seed, allow_pickle=allow_pickle),
+        _system(checkpoint, readings, device=device, dtype=dtype, seed=seed, allow_pickle=allow_pickle),
         data=data,
         split=split,
         protocol=protocol,
@@ -118,7 +120,13 @@ def summary(found: Evaluation, out: Path) -> str:
 
 
 def _system(
-    model: str | None, readings: Path | None, *, device: str, dtype: str | None, seed: int, allow_pickle: bool
+    checkpoint: Path | None,
+    readings: Path | None,
+    *,
+    device: str,
+    dtype: str | None,
+    seed: int,
+    allow_pickle: bool,
 ) -> Reader | Sequence[Reading]:
     if readings is not None:
         from contrastcxr.evaluate import load_readings
@@ -128,5 +136,5 @@ def _system(
     from contrastcxr.read.reader import Reader
 
     check_device(device)
-    assert model is not None  # one of the two was given
-    return Reader.from_checkpoint(model, device=device, dtype=dtype, seed=seed, allow_pickle=allow_pickle)
+    assert checkpoint is not None  # one of the two was given
+    return Reader.from_checkpoint(checkpoint, device=device, dtype=dtype, seed=seed, allow_pickle=allow_pickle)

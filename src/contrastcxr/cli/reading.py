@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from contrastcxr.errors import InputError, OutputError, RequestError
-from contrastcxr.files import clear_parts
+from contrastcxr.files import clear_parts, find_checkpoint
 
 if TYPE_CHECKING:
     from contrastcxr.data.failures import Failure
@@ -185,15 +185,16 @@ def open_desk(
     Raises:
         RequestError: an unknown model, format, device or source.
     """
-    # Imported here: torch takes seconds, and a wrong format needs none of it.
+    # Imported here: torch takes seconds, and a wrong format or model needs none of it.
     from contrastcxr.write import Pictures, get_writer
 
     pictures = Pictures(tuple(_finder(root) for root in pool_roots))
     writers = tuple(get_writer(name, pictures=pictures) for name in dict.fromkeys(formats))
+    file = find_checkpoint(model)
     from contrastcxr.read.reader import Reader
 
     check_device(device)
-    reader = Reader.from_checkpoint(model, device=device, dtype=dtype, seed=seed, allow_pickle=allow_pickle)
+    reader = Reader.from_checkpoint(file, device=device, dtype=dtype, seed=seed, allow_pickle=allow_pickle)
     if out is not None:
         clear_parts(Path(out))  # of a run that was killed
     return Desk(reader, writers, None if out is None else Path(out), window)

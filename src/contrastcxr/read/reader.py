@@ -17,13 +17,14 @@ from torch import Tensor, nn
 
 from contrastcxr import __version__ as contrastcxr_version
 from contrastcxr.assemble import tag_names
-from contrastcxr.checkpoint import find_checkpoint, load_checkpoint
+from contrastcxr.checkpoint import load_checkpoint
 from contrastcxr.data.batch import Batch, Sample, collate
 from contrastcxr.data.quality.measures import Pictures, QualityReference, thumbnails
 from contrastcxr.data.targets import indication_ids
 from contrastcxr.data.transforms import Preprocess
 from contrastcxr.decode.settings import GenerationSettings
 from contrastcxr.errors import IncompatibleError, UnknownNameError
+from contrastcxr.files import find_checkpoint
 from contrastcxr.form import Author, Evidence, Reading, Report, Study
 from contrastcxr.models.decoders import decoder_name
 from contrastcxr.models.decoders.cvse import CvseDecoder
