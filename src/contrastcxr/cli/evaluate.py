@@ -74,10 +74,8 @@ def evaluate(
 ) -> None:
     """Score a model or given readings, with intervals, beside readers that cannot read."""
     said = output.begin(quiet=quiet, as_json=as_json, verbose=verbose)
-    if (model is None) == (readings is None):
-        raise RequestError("give either a MODEL or --readings FILE")
-    checkpoint = None if model is None else find_checkpoint(model)
-    # Imported here: PyTorch takes seconds, and --help must not wait for it.
+    checkpoint = _checkpoint(model, readings)
+    # Imported here: PyTorch takes seconds, and neither --help nor a wrong name must wait for it.
     from contrastcxr.evaluate import Bootstrap
     from contrastcxr.evaluate import evaluate as run
     from contrastcxr.metrics.learned import ask
@@ -117,6 +115,13 @@ def summary(found: Evaluation, out: Path) -> str:
         figures = [f"{key} {system.scores[key].text()}" for key in SHOWN if key in system.scores]
         lines.append(f"{name}: {'  '.join(figures)}")
     return "\n".join([*lines, *found.notes, str(out / "report.html")])
+
+
+def _checkpoint(model: str | None, readings: Path | None) -> Path | None:
+    """The file of the model to score, which is found before anything slow is loaded; None for readings."""
+    if (model is None) == (readings is None):
+        raise RequestError("give either a MODEL or --readings FILE")
+    return None if model is None else find_checkpoint(model)
 
 
 def _system(
