@@ -10,6 +10,7 @@ ContrastCXRError
 │   ├── IncompatibleError   parts that cannot work together
 │   ├── CheckpointError     a checkpoint that is not ours, not this version, or not safe to load
 │   └── MissingExtraError   an optional dependency; names the extra to install
+├── DivergedError           a training whose loss is no finite number any more; what was best before stays
 └── OutputError             a result that could not be written; nothing half-written is left
 """
 
@@ -69,6 +70,10 @@ class MissingExtraError(RequestError):
             f"{purpose} needs the package '{package}', which is not installed; "
             f"install it with: pip install 'contrastcxr[{extra}]'"
         )
+
+
+class DivergedError(ContrastCXRError):
+    """A training whose loss is no finite number any more."""
 
 
 class OutputError(ContrastCXRError):

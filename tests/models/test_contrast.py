@@ -163,6 +163,31 @@ def test_extreme_scores_stay_finite_without_aggregation(features: VisualFeatures
     assert found.patches.isfinite().all()
 
 
+@pytest.mark.parametrize("gap", [20.0, 60.0, 100.0, 400.0])
+def test_rows_that_look_at_nothing_but_what_is_left_out_equal_the_equations(gap: float, pool: Tensor) -> None:
+    # Every row, asked by far the most by the first, which belongs to the study's own patient.
+    comparison = Comparison(D, 1, aggregate=False)
+    assert comparison.differentiate is not None
+    with torch.no_grad():
+        for part in comparison.differentiate.parameters():
+            part.zero_()
+        comparison.differentiate.scores.query.bias[0] = math.sqrt(D)
+        comparison.differentiate.scores.key[0] = torch.eye(D)  # the score of a row is its first number
+    query = torch.randn(1, D, generator=torch.Generator().manual_seed(6)).requires_grad_()
+    rows = torch.cat([torch.full((1, D), gap), pool[1:]]).requires_grad_()
+    keep = torch.ones(1, POOL, dtype=torch.bool)
+    keep[0, 0] = False
+    found, _ = comparison.common(query, rows, keep)
+    expected = _common(comparison, query[0], list(rows[1:]), 1)
+    torch.testing.assert_close(found[0], expected)
+    for asked, wanted in zip(
+        torch.autograd.grad(found.square().sum(), (query, rows)),
+        torch.autograd.grad(expected.square().sum(), (query, rows)),
+        strict=True,
+    ):
+        torch.testing.assert_close(asked, wanted, atol=1e-5, rtol=1e-4)
+
+
 @pytest.mark.parametrize("aggregate", [True, False])
 def test_bfloat16_autocast_is_safe(
     aggregate: bool, features: VisualFeatures, pool: Tensor, exclude: Tensor

@@ -14,7 +14,7 @@ from mini_data import mini_config, mini_study
 from PIL import Image
 
 from contrastcxr.checkpoint import load_checkpoint
-from contrastcxr.errors import ConfigError, DatasetError, IncompatibleError
+from contrastcxr.errors import ConfigError, DatasetError, DivergedError, IncompatibleError
 from contrastcxr.form import Study
 from contrastcxr.train import run
 from contrastcxr.train.epochs import read_metrics
@@ -122,6 +122,12 @@ def test_early_stopping_waits_for_patience_and_no_longer(tmp_path: Path, cache: 
     folder = run(config, out=tmp_path / "run", cache=cache, progress=False)
     assert len(read_metrics(folder.metrics)) == 3
     assert folder.best["epoch"] == 1
+
+
+def test_a_training_that_diverges_stops_and_says_where(tmp_path: Path, cache: Path) -> None:
+    config = mini_config(train={**TRAIN, "epochs": 3, "optimizer": {"lr": 1e30}})
+    with pytest.raises(DivergedError, match=r"diverged in epoch 1, step \d+: expected finite losses, found word"):
+        run(config, out=tmp_path / "run", cache=cache, progress=False)
 
 
 @pytest.mark.parametrize("monitor", ["bleu4", "positive_f1", "loss"])

@@ -9,6 +9,9 @@ from torch.nn import functional as F
 from contrastcxr.errors import IncompatibleError
 from contrastcxr.models.attention_functions import AttentionName, build_scores, masked_softmax
 
+_LITTLE = 1e-12
+"""A row of scores that leaves less than this to the columns that count is computed again without the others."""
+
 
 class AggregateAttention(nn.Module):
     """The normals closest to the query, found `n` times with own weights (paper A, Eq. 5 and 6)."""
@@ -42,19 +45,23 @@ class DifferentiateAttention(nn.Module):
 
         Only the mean row is needed. The scores among pool rows are the same for every study, so they are
         computed once, `[N_P, N_P]`; a study only changes the denominator of each row (by its own column) and
-        which rows and columns count (`keep [B, N_P]`).
+        which rows and columns count (`keep [B, N_P]`). Where the columns left out hold nearly all of a row, what
+        remains of it would underflow: such a row is computed again from the scores, over its kept columns.
         """
         among = self.scores(pool, pool).squeeze(0).float()  # [N_P, N_P]
         to_query = self.scores(pool, query).squeeze(0).float().T  # [B, N_P] pool row -> its score for v̂
         own = torch.cat([self._self_score(query), self._pool_scores(query, pool)], dim=1)  # [B, 1+N_P]
         from_query = masked_softmax(own, F.pad(keep, (1, 0), value=True))  # [B, 1+N_P]
-        kept = keep.to(among.dtype)
         top = among.amax(dim=1).detach()  # [N_P]
         shares = torch.exp(among - top.unsqueeze(1))  # [N_P rows, N_P columns], not yet divided
-        total = (kept @ shares.T).clamp_min(torch.finfo(shares.dtype).tiny)  # [B, N_P rows], kept columns only
-        to_pool = kept * torch.sigmoid(total.log() + top - to_query)  # [B, N_P rows]: share of row i on the pool
-        rows = 1.0 + kept.sum(dim=1, keepdim=True)  # [B, 1]
-        on_pool = (from_query[:, 1:] + kept * ((to_pool / total) @ shares)) / rows  # [B, N_P]
+        total = keep.to(among.dtype) @ shares.T  # [B, N_P rows], kept columns only
+        little = keep & (total < _LITTLE)
+        total = torch.where(keep & ~little, total, 1.0)
+        to_pool = torch.sigmoid(total.log() + top - to_query)  # [B, N_P rows]: share of row i on the pool
+        from_pool = torch.where(keep & ~little, to_pool / total, 0.0) @ shares  # [B, N_P]
+        from_pool = from_pool + _row_by_row(among, to_query, keep=keep, wanted=little)
+        rows = 1.0 + keep.sum(dim=1, keepdim=True)  # [B, 1]
+        on_pool = (from_query[:, 1:] + keep * from_pool) / rows  # [B, N_P]
         on_query = 1.0 - on_pool.sum(dim=1, keepdim=True)  # [B, 1]
         common = on_query.to(query.dtype) * query + on_pool.to(pool.dtype) @ pool
         return common, on_pool.unsqueeze(1)
@@ -67,6 +74,21 @@ class DifferentiateAttention(nn.Module):
     def _pool_scores(self, query: Tensor, pool: Tensor) -> Tensor:
         scores: Tensor = self.scores(query, pool).squeeze(0)  # [B, N_P]
         return scores.float()
+
+
+def _row_by_row(among: Tensor, to_query: Tensor, *, keep: Tensor, wanted: Tensor) -> Tensor:
+    """What the `wanted [B, N_P]` rows of the self-attention over `[v̂; P]` give to each pool row, `[B, N_P]`.
+
+    Args:
+        among: scores `[N_P, N_P]` of pool rows for each other.
+        to_query: scores `[B, N_P]` of pool rows for `v̂`.
+        keep: `[B, N_P]`, the columns that count.
+        wanted: the rows, each a softmax of its own.
+    """
+    study, row = wanted.nonzero(as_tuple=True)  # [M] each
+    scores = torch.cat([to_query[study, row].unsqueeze(1), among[row]], dim=1)  # [M, 1+N_P]
+    weights = masked_softmax(scores, F.pad(keep[study], (1, 0), value=True))
+    return torch.zeros_like(to_query).index_add(0, study, weights[:, 1:])
 
 
 class Comparison(nn.Module):

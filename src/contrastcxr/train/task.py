@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 
 from contrastcxr.config import OptimizerConfig, ScheduleConfig, ScheduledSamplingConfig, SystemConfig
 from contrastcxr.data.batch import Batch
-from contrastcxr.errors import IncompatibleError
+from contrastcxr.errors import DivergedError, IncompatibleError
 from contrastcxr.losses.findings import finding_bce
 from contrastcxr.losses.taught import taught_terms
 from contrastcxr.models.decoders.base import Targets
@@ -130,13 +131,25 @@ class ReportTask(L.LightningModule):
         torch.manual_seed((self.config.train.seed * 1_000_003 + step) * 1_009 + self.global_rank)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """The weighted loss of this process's share; the mean over processes is the global batch's loss."""
-        del batch_idx
+        """The weighted loss of this process's share; the mean over processes is the global batch's loss.
+
+        Raises:
+            DivergedError: the loss is no finite number.
+        """
         own = own_share(self.config.train.scheduled_sampling, epoch=self.current_epoch)
         terms = loss_terms(self.system, batch, second=self.second, own_words=own)
         scaled = {name: mean * self._share(count) for name, (mean, count) in terms.items()}
         self.step_losses.append({name: float(value.detach()) for name, value in scaled.items()})
+        self._check_finite(self.step_losses[-1], batch_idx)
         return torch.stack([self.weights[name] * value for name, value in scaled.items()]).sum()
+
+    def _check_finite(self, losses: Mapping[str, float], step: int) -> None:
+        if not all(map(math.isfinite, losses.values())):
+            found = ", ".join(f"{name} {value:.3g}" for name, value in losses.items())
+            raise DivergedError(
+                f"training diverged in epoch {self.current_epoch + 1}, step {step + 1}: expected finite losses, "
+                f"found {found}; the best epoch before stays; train anew with a lower optimizer.lr or clip_norm"
+            )
 
     def _share(self, count: Tensor) -> Tensor:
         """What this process's mean weighs: its tokens over the mean number of tokens of the processes.
