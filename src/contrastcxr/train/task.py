@@ -148,7 +148,7 @@ class ReportTask(L.LightningModule):
             found = ", ".join(f"{name} {value:.3g}" for name, value in losses.items())
             raise DivergedError(
                 f"training diverged in epoch {self.current_epoch + 1}, step {step + 1}: expected finite losses, "
-                f"found {found}; the best epoch before stays; train anew with a lower optimizer.lr or clip_norm"
+                f"found {found}; train anew with a lower train.optimizer.lr or train.optimizer.clip_norm"
             )
 
     def _share(self, count: Tensor) -> Tensor:
