@@ -87,6 +87,17 @@ def test_the_tables_of_the_phantoms_share_an_encoder_that_loads() -> None:
     assert encoder.weights_note == "weights of the local file lite0-phantom.safetensors"
 
 
+def test_variants_of_the_papers_contrast_are_spelled_out_as_settings() -> None:
+    table5 = task_of(*find_plan("contrastive-attention", "table5"), "phantom:standard")
+    assert table5.variants() == {
+        "normal": ["contrast.aggregate=true", "contrast.repeats=6"],
+        "da": ["contrast.aggregate=false"],
+        **{f"n{n}": [f"contrast.repeats={n}"] for n in (1, 2, 4, 8, 10)},
+    }
+    others = task_of(*find_plan("contrastive-attention", "decoders"), "phantom:standard")
+    assert others.variants() == {}
+
+
 def test_a_plan_that_extends_another_has_its_systems_and_contrasts_in_its_own_order(tmp_path: Path) -> None:
     write_plan(tmp_path)
     child = tmp_path / "child.yaml"

@@ -259,6 +259,13 @@ def test_table_5_names_every_printed_setting() -> None:
         assert None not in found
 
 
+def test_what_names_of_contrasts_stand_for_is_said_below_the_table(tmp_path: Path) -> None:
+    plan_, folder = find_plan("contrastive-attention", "table5")
+    (part,) = side_by_side(task_of(plan_, folder, "phantom:standard"), Places(tmp_path, tmp_path, tmp_path))
+    (said,) = [note for note in part.notes if note.startswith("In the column `with`")]
+    assert "da is contrast.aggregate=false; n1 is contrast.repeats=1;" in said
+
+
 def test_the_command_shows_what_is_there_and_runs_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -17,6 +18,8 @@ from contrastcxr.published import TABLES
 BASELINES = "baselines"
 PLAIN = "none"
 """The contrast that the others are compared with; every plan has it."""
+CONTRAST = "normal"
+"""The contrast of the papers, a pool of normal images as their settings have it."""
 _CHECKOUT = Path(__file__).resolve().parents[3]
 PAPERS: Mapping[str, Mapping[str, str]] = {
     "contrastive-attention": {
@@ -177,6 +180,26 @@ class Task:
             *self.overrides,
         ]
         return load_config(self.folder / self.of_data.configs[system], overrides=overrides)
+
+    def variants(self) -> dict[str, list[str]]:
+        """What contrasts that only add settings to that of the papers set, and what that one has instead."""
+        own = self.plan.contrasts.get(CONTRAST, ())
+        added = {
+            name: [setting for setting in self.plan.contrasts[name] if setting not in own]
+            for name in self.contrasts
+            if own and set(own) < set(self.plan.contrasts[name])
+        }
+        if not added:
+            return {}
+        found = self.config(Row(self.systems[0], CONTRAST, self.plan.seeds[0]))
+        paths = dict.fromkeys(setting.partition("=")[0] for settings in added.values() for setting in settings)
+        return {CONTRAST: [f"{path}={_setting(found, path)}" for path in paths], **added}
+
+
+def _setting(config: SystemConfig, path: str) -> str:
+    """The value at a path such as `contrast.repeats`, as an override writes it."""
+    value: object = reduce(getattr, path.split("."), config)
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _by_name(row: str) -> str:

@@ -18,7 +18,7 @@ from contrastcxr.metrics.bootstrap import REPLICATES, Interval
 from contrastcxr.metrics.contrast_claim import Claim, compare_ratios, swap_share
 from contrastcxr.metrics.scores import Score, differences, seed_means
 from contrastcxr.metrics.table import StudyTable
-from contrastcxr.reproduce.plan import BASELINES, PLAIN
+from contrastcxr.reproduce.plan import BASELINES, CONTRAST, PLAIN
 from contrastcxr.reproduce.record import Record, read_records
 
 PRIMARY = "positive_f1"
@@ -26,7 +26,7 @@ PRIMARY = "positive_f1"
 COMPARED = (PRIMARY, "auc_mean", "bleu_4", "cider", "rouge_l")
 SHOWN = (*COMPARED, "meteor")
 """Scores whose intervals over patients stand in tables."""
-CONTRAST, CONTROLS = "normal", ("random", "zeros")
+CONTROLS = ("random", "zeros")
 
 Outcome = Literal["helped", "as a control", "above plain", "no difference", "harmed", "unknown"]
 

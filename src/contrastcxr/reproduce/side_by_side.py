@@ -206,7 +206,7 @@ def _part(
         percent=printed.percent,
         lines=tuple(_corrected(lines)),
         signatures=tuple(sorted(set(rows.signatures.values()))),
-        notes=(_levels(part.data, task.data), *_encoder(task), *printed.notes),
+        notes=(*_variants(task), _levels(part.data, task.data), *_encoder(task), *printed.notes),
     )
 
 
@@ -307,6 +307,12 @@ def _printed(printed: PublishedTable, part: PublishedPart, system: str, contrast
         return None
     keys = {"data": part.data, **part.systems.get(system, {"system": system}), **part.contrasts[contrast]}
     return printed.find(**keys)
+
+
+def _variants(task: Task) -> list[str]:
+    """What contrasts are that a name such as `n4` does not say."""
+    said = [f"{name} is {', '.join(settings)}" for name, settings in task.variants().items()]
+    return [f"In the column `with`, {'; '.join(said)}."] if said else []
 
 
 def _encoder(task: Task) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -23,7 +25,7 @@ class UnbiasedLayerNorm(nn.Module):
     def standardise(self, x: Tensor) -> Tensor:
         """`(x − μ) / (std + eps)` in float32, for norms that get their scale and shift from elsewhere."""
         x = x.float()
-        variance, mean = torch.var_mean(x, dim=-1, keepdim=True, correction=1)
-        # The root of an exact 0 (an all-equal row, such as a masked patch) has no gradient.
-        std = variance.clamp_min(1e-14).sqrt()
-        return (x - mean) / (std + self.eps)
+        centred = x - x.mean(dim=-1, keepdim=True)
+        # A length has a gradient at 0 (an all-equal row, such as a masked patch); the root of a variance has none.
+        length: Tensor = torch.linalg.vector_norm(centred, dim=-1, keepdim=True)
+        return centred / (length / math.sqrt(x.shape[-1] - 1) + self.eps)
