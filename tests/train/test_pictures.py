@@ -7,7 +7,8 @@ import pytest
 from mini_data import mini_study
 from PIL import Image
 
-from contrastcxr.data.pixels import original
+from contrastcxr.data.pixels import Picture, original
+from contrastcxr.errors import OutputError
 from contrastcxr.form import Study, View
 from contrastcxr.train.features import silent
 from contrastcxr.train.pictures import all_in, try_pictures
@@ -26,7 +27,9 @@ def test_every_file_is_tried_once_and_a_broken_or_absent_one_is_named(tmp_path: 
     whole, broken = on_disk(tmp_path, "whole"), on_disk(tmp_path, "broken", broken=True)
     absent = whole.model_copy(update={"view_id": "absent", "locator": str(tmp_path / "absent.png")})
     said: list[str] = []
-    kept, unreadable = try_pictures([whole, broken, whole, absent], original, workers=workers, say=said.append)
+    known = tmp_path / "cache" / "readable.txt"
+    views = [whole, broken, whole, absent]
+    kept, unreadable = try_pictures(views, original, known=known, workers=workers, say=said.append)
     assert len(kept) == 1
     assert sorted(each.view_id for each in unreadable) == ["absent", "broken"]
     assert said == ["pictures: 2 files are read once before the first step"]
@@ -36,7 +39,36 @@ def test_every_file_is_tried_once_and_a_broken_or_absent_one_is_named(tmp_path: 
     assert not all_in(study.model_copy(update={"views": (absent,)}), kept, 1)
 
 
-def test_pictures_in_memory_are_not_tried() -> None:
-    kept, unreadable = try_pictures(mini_study(0, split="train").views, original, workers=0, say=silent)
+def test_pictures_in_memory_are_not_tried(tmp_path: Path) -> None:
+    known = tmp_path / "readable.txt"
+    views = mini_study(0, split="train").views
+    kept, unreadable = try_pictures(views, original, known=known, workers=0, say=silent)
     assert len(kept) == 1
     assert unreadable == []
+    assert not known.exists()
+
+
+def test_a_file_that_was_read_is_not_tried_again_until_it_changes(tmp_path: Path) -> None:
+    views = [on_disk(tmp_path, "whole"), on_disk(tmp_path, "other"), on_disk(tmp_path, "broken", broken=True)]
+    known = tmp_path / "cache" / "readable.txt"
+    opened: list[str] = []
+
+    def counted(view: View) -> Picture:
+        opened.append(view.view_id)
+        return original(view)
+
+    first = try_pictures(views, counted, known=known, workers=0, say=silent)
+    again = try_pictures(views, counted, known=known, workers=0, say=silent)
+    assert first == again
+    assert opened == ["whole", "other", "broken", "broken"]
+    on_disk(tmp_path, "other", broken=True)
+    kept, unreadable = try_pictures(views, counted, known=known, workers=0, say=silent)
+    assert len(kept) == 1
+    assert [each.view_id for each in unreadable] == ["other", "broken"]
+
+
+def test_a_list_of_read_files_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "cache").write_text("a file")
+    known = tmp_path / "cache" / "readable.txt"
+    with pytest.raises(OutputError, match="choose another folder with --cache"):
+        try_pictures([on_disk(tmp_path, "whole")], original, known=known, workers=0, say=silent)

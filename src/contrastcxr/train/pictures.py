@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable
+from pathlib import Path
 
 from torch.utils.data import DataLoader, Dataset
 
 from contrastcxr.data.batch import choose_views
 from contrastcxr.data.identity import view_key
 from contrastcxr.data.pixels import PictureOf
-from contrastcxr.errors import ImageError
+from contrastcxr.errors import ImageError, OutputError
 from contrastcxr.form import Study, View, is_file_locator
 from contrastcxr.train.features import Say, Unreadable, keyed
 
@@ -35,32 +36,55 @@ class _Tried(Dataset[str | None]):
 
 
 def try_pictures(
-    views: Iterable[View], picture_of: PictureOf, *, workers: int, say: Say
+    views: Iterable[View], picture_of: PictureOf, *, known: Path, workers: int, say: Say
 ) -> tuple[set[str], list[Unreadable]]:
     """Read every picture once: the keys of the views that can be read, and those that cannot.
 
     One broken file among hundreds of thousands then costs a line, not a run of days. What is drawn or already in
-    memory is not tried.
+    memory is not tried, nor a file that an earlier run could read: its key stands in the file `known`, a line
+    each, which grows as they are read.
+
+    Raises:
+        OutputError: `known` cannot be written.
     """
-    kept: set[str] = set()
     unreadable: list[Unreadable] = []
+    kept, before = set(), _remembered(known)
     to_try: dict[str, View] = {}
     for key, view in keyed(views, unreadable):
-        if view.pixels is None and view.locator is not None and is_file_locator(view.locator):
+        if view.pixels is None and is_file_locator(view.locator or "") and key not in before:
             to_try[key] = view
         else:
             kept.add(key)
     if to_try:
         say(f"pictures: {len(to_try):,} files are read once before the first step")
+    keys = iter(to_try.items())
     tried = _Tried(list(to_try.values()), picture_of)
-    batches = DataLoader(tried, batch_size=TOGETHER, num_workers=workers, collate_fn=list)
-    messages = (message for batch in batches for message in batch)
-    for (key, view), message in zip(to_try.items(), messages, strict=True):
-        if message is None:
-            kept.add(key)
-        else:
-            unreadable.append(Unreadable(view.view_id, message))
+    for messages in DataLoader(tried, batch_size=TOGETHER, num_workers=workers, collate_fn=list):
+        read = set()
+        for message, (key, view) in zip(messages, keys, strict=False):
+            if message is None:
+                read.add(key)
+            else:
+                unreadable.append(Unreadable(view.view_id, message))
+        _remember(known, read)
+        kept |= read
     return kept, unreadable
+
+
+def _remembered(known: Path) -> set[str]:
+    """The keys in the file; a line that was cut short by an interruption is no key."""
+    return set(known.read_text(encoding="utf-8").split()) if known.is_file() else set()
+
+
+def _remember(known: Path, keys: Iterable[str]) -> None:
+    try:
+        known.parent.mkdir(parents=True, exist_ok=True)
+        with known.open("a", encoding="utf-8") as file:
+            file.writelines(f"{key}\n" for key in keys)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        said = f"{known}: could not be written ({reason}); choose another folder with --cache"
+        raise OutputError(said) from error
 
 
 def all_in(study: Study, kept: Container[str], max_views: int) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch.utils.data import DataLoader
 
+from contrastcxr import __version__
 from contrastcxr.assemble import Marks, build_system, check_pairs, head_labels, make_encoder, make_preprocess
 from contrastcxr.checkpoint import Checkpoint, SourceNote, load_checkpoint
 from contrastcxr.config import CvseConfig, MultiAttentionConfig, SystemConfig
@@ -196,7 +197,9 @@ def _data(config: SystemConfig, encoder: Encoder, preprocess: Preprocess, cache:
     kept: Container[str]
     if config.encoder.trainable:
         pictures = _pictures(views, config, preprocess, cache, say)
-        kept, unreadable = try_pictures(views, pictures or original, workers=workers, say=say)
+        pixels = "files" if pictures is None else pictures.name.replace(" ", "-").replace("/", "-")
+        known = cache / "readable" / f"{__version__}-{pixels}.txt"
+        kept, unreadable = try_pictures(views, pictures or original, known=known, workers=workers, say=say)
     else:
         features, unreadable = encode_views(
             views, encoder=encoder, preprocess=preprocess, root=cache, workers=workers, say=say
