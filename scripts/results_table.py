@@ -16,11 +16,13 @@ from typing import Any
 
 from contrastcxr.files import atomic_write
 from contrastcxr.metrics.bootstrap import Interval
+from contrastcxr.reproduce import Places, find_plan, task_of
 from contrastcxr.reproduce.pooled import COMPARED, CONTROLS, PLAIN, Comparison, Mean, Pooled, pool, sentence
 
 ROOT = Path(__file__).resolve().parents[1]
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
-FIRST, DECODERS = "first-experiment", "decoders"
+FIRST, DECODERS = ("first",), ("decoders", "table5")
+"""Tables of paper A, as `reproduce` names them, whose rows stand in one part of the page."""
 POOLS = {
     "none": "none",
     "normal": "normal images",
@@ -56,13 +58,14 @@ BASELINES = {
 
 def main() -> None:
     arguments = _arguments()
-    first = _pools(arguments.results, FIRST)
+    places = Places(arguments.results, Path("runs"), Path(".cache"))
+    first = _pools(places, FIRST)
     if not first:
         raise SystemExit(
-            f"{arguments.results / FIRST}: no records; run `contrastcxr reproduce contrastive-attention first`"
+            f"{places.results}: no records; run `contrastcxr reproduce contrastive-attention {FIRST[0]}`"
         )
     with atomic_write(arguments.out) as file:
-        file.write(page(first, _pools(arguments.results, DECODERS, FIRST)))
+        file.write(page(first, _pools(places, DECODERS)))
     block = readme_table(first)
     if arguments.readme is None:
         print(block)
@@ -78,15 +81,18 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _pools(results: Path, *experiments: str) -> list[Pooled]:
-    """The records of the first experiment with those of the others, data by data.
+def _pools(places: Places, tables: Sequence[str]) -> list[Pooled]:
+    """Every seed's records of the tables' rows, data by data.
 
     Phantoms come first: they carry the claim's test.
     """
-    own = results / experiments[0]
-    places = [folder.name for folder in own.glob("*") if folder.is_dir()] if own.is_dir() else []
-    places.sort(key=lambda name: (not name.startswith("phantom"), name))
-    found = (pool(*(results / name / place for name in experiments)) for place in places)
+    paths: dict[str, dict[Path, None]] = {}
+    for table in tables:
+        plan, folder = find_plan("contrastive-attention", table)
+        for data in plan.data:
+            task = task_of(plan, folder, data if ":" in data else f"{data}:.")
+            paths.setdefault(data, {}).update(dict.fromkeys(places.paths(task, places.seeds(task))))
+    found = (pool(paths[data]) for data in sorted(paths, key=lambda name: (not name.startswith("phantom"), name)))
     return [each for each in found if each is not None]
 
 

@@ -54,7 +54,7 @@ def pooled(tmp_path: Path) -> Pooled:
         Record("x", "phantom:standard", "baselines", seed, later, CONFIG, systems, {"training": 0.0}).write(
             tmp_path / f"baselines-seed{seed}.json"
         )
-    found = pool(tmp_path, replicates=50)
+    found = pool(tmp_path.glob("*.json"), replicates=50)
     assert found is not None
     return found
 
@@ -84,3 +84,11 @@ def test_the_readme_names_the_signatures_of_its_rows(script: Any, pooled: Pooled
 def test_signatures_that_agree_are_written_once(script: Any) -> None:
     assert script.joined(["a:1|b:2"]) == "`a:1|b:2`"
     assert script.joined(["a:1|b:x?f=1&g=2", "a:1|b:x?f=1&g=3"]) == "`a:1|b:x?f=1&g={2, 3}`"
+
+
+def test_without_records_it_says_which_command_makes_them(
+    script: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.argv", ["results_table.py", "--results", str(tmp_path)])
+    with pytest.raises(SystemExit, match="no records; run `contrastcxr reproduce contrastive-attention first`"):
+        script.main()

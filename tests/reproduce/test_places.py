@@ -38,6 +38,19 @@ def test_records_are_those_of_the_seeds_that_are_asked_for(task: Task, places: P
     assert [found.seed for found in places.recorded(task, [0, 5])] == [0, 5]
 
 
+def test_seeds_are_those_of_which_something_is_recorded(task: Task, places: Places) -> None:
+    assert places.seeds(task) == []
+    for contrast, seed in (("none", 7), ("normal", 7), ("normal", 0)):
+        keep(task, places, Row("nic", contrast, seed))
+    (places.folder(task) / "TABLE.md").write_text("no record")
+    assert places.seeds(task) == [0, 7]
+    assert [path.name for path in places.paths(task, places.seeds(task))] == [
+        "nic-normal-seed0.json",
+        "nic-none-seed7.json",
+        "nic-normal-seed7.json",
+    ]
+
+
 def test_a_record_with_another_setting_is_refused_by_its_parts(task: Task, places: Places) -> None:
     keep(replace(task, overrides=("decoder.dropout=0.1", "text.max_tokens=50")), places, ROW)
     with pytest.raises(RequestError, match=r"nic-none-seed0\.json: .* another configuration \(text, decoder\)"):

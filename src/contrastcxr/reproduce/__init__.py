@@ -6,7 +6,7 @@ load what computes scores: they are imported from their modules.
 
 from contrastcxr.reproduce.places import Places
 from contrastcxr.reproduce.plan import PAPERS, Plan, Row, Task, find_plan, task_of
-from contrastcxr.reproduce.record import Record, read_record, read_records
+from contrastcxr.reproduce.record import Record, read_record
 
 __all__ = [
     "PAPERS",
@@ -17,6 +17,5 @@ __all__ = [
     "Task",
     "find_plan",
     "read_record",
-    "read_records",
     "task_of",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,9 @@ from contrastcxr.config import SystemConfig, parse_config, without_folders
 from contrastcxr.errors import RequestError
 from contrastcxr.reproduce.plan import BASELINES, Row, Task
 from contrastcxr.reproduce.record import Record, read_record
+
+_SEED = re.compile(r"-seed(\d+)$")
+"""The end of `Row.stem`."""
 
 
 @dataclass(frozen=True)
@@ -50,10 +54,20 @@ class Places:
         others = (self.results / name / task.place / own.name for name in task.plan.also)
         return next((path for path in others if path.is_file() and not _differing(path, row, config)), None)
 
+    def paths(self, task: Task, seeds: Sequence[int] = ()) -> list[Path]:
+        """Where the experiment's rows on this data are recorded, for these seeds, or those of the plan."""
+        found = (self.found(task, row) for row in task.rows(seeds=seeds))
+        return [path for path in found if path is not None]
+
     def recorded(self, task: Task, seeds: Sequence[int] = ()) -> list[Record]:
         """The records of the experiment on this data, for these seeds, or those of the plan."""
-        found = (self.found(task, row) for row in task.rows(seeds=seeds))
-        return [read_record(path) for path in found if path is not None]
+        return [read_record(path) for path in self.paths(task, seeds)]
+
+    def seeds(self, task: Task) -> list[int]:
+        """The seeds of which something is recorded on this data, by the experiment or one whose rows count too."""
+        folders = (self.results / name / task.place for name in (task.plan.name, *task.plan.also))
+        found = (_SEED.search(path.stem) for folder in folders for path in folder.glob("*.json"))
+        return sorted({int(match[1]) for match in found if match is not None})
 
     def table(self, task: Task, row: Row) -> Path:
         """The row's study table."""

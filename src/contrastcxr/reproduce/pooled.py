@@ -7,7 +7,7 @@ difference.  Without controls no more is said than that it is *above plain*.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -19,7 +19,7 @@ from contrastcxr.metrics.contrast_claim import Claim, compare_ratios, swap_share
 from contrastcxr.metrics.scores import Score, differences, seed_means
 from contrastcxr.metrics.table import StudyTable
 from contrastcxr.reproduce.plan import BASELINES, CONTRAST, PLAIN
-from contrastcxr.reproduce.record import Record, read_records
+from contrastcxr.reproduce.record import Record, read_record
 
 PRIMARY = "positive_f1"
 """The score that decides, named before any row was run: findings of the report, which words alone cannot win."""
@@ -105,44 +105,30 @@ class Pooled:
         return tuple(sorted({record.seed for record in self.records if record.row != BASELINES}))
 
 
-def pool(*folders: Path, replicates: int = REPLICATES, seed: int = 0) -> Pooled | None:
-    """Pool the records and study tables of folders on the same data; None where there are none.
-
-    A row that stands in several folders counts from the first of them, and a row of a later folder only if its
-    encoder has the weights of the first one's rows.
+def pool(paths: Iterable[Path], *, replicates: int = REPLICATES, seed: int = 0) -> Pooled | None:
+    """Pool records on the same data, each with its study table beside it; None where there are none.
 
     Raises:
         DatasetError: a file that is not of this version.
     """
-    where: dict[tuple[str, int], Path] = {}
-    records: list[Record] = []
-    for folder in folders:
-        for record in read_records(folder):
-            fits = not records or _encoder(record) == _encoder(records[0])
-            if fits and where.setdefault((record.row, record.seed), folder) == folder:
-                records.append(record)
-    if not records:
+    found = sorted(((read_record(path), path) for path in paths), key=lambda each: (each[0].row, each[0].seed))
+    if not found:
         return None
+    records = tuple(record for record, _ in found)
     tables = {
-        (row, number): StudyTable.load(folder / f"{row}-seed{number}.npz")
-        for (row, number), folder in where.items()
-        if row != BASELINES
+        (record.row, record.seed): StudyTable.load(path.with_suffix(".npz"))
+        for record, path in found
+        if record.row != BASELINES
     }
     systems = list(dict.fromkeys(row.partition("-")[0] for row, _ in tables))
     return Pooled(
         data=records[0].data,
-        records=tuple(records),
+        records=records,
         means=_means(records),
         comparisons=tuple(_compared(name, tables, replicates=replicates, seed=seed) for name in systems),
         twins=tuple(_twins(records, replicates=replicates, seed=seed)),
         intervals=_intervals(tables, replicates=replicates, seed=seed),
     )
-
-
-def _encoder(record: Record) -> object:
-    """The encoder of a record and the weights it started from."""
-    encoder = record.config.get("encoder", {})
-    return encoder.get("name"), encoder.get("weights")
 
 
 def _intervals(

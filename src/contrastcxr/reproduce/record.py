@@ -72,9 +72,3 @@ def read_record(path: Path) -> Record:
         return Record(**values)
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise DatasetError(f"{path}: expected a record of schema {SCHEMA} ({error}); run the row again") from None
-
-
-def read_records(folder: Path) -> list[Record]:
-    """All records of a folder, by row and seed."""
-    found = [read_record(path) for path in sorted(folder.glob("*.json")) if not path.name.startswith(".")]
-    return sorted(found, key=lambda record: (record.row, record.seed))
