@@ -259,6 +259,22 @@ def test_table_5_names_every_printed_setting() -> None:
         assert None not in found
 
 
+def test_seeds_are_named_line_by_line_where_they_differ(task: Task, tmp_path: Path) -> None:
+    places = Places(tmp_path, tmp_path, tmp_path)
+    for row in (Row("nic", "none", 0), Row("nic", "none", 1), Row("nic", "normal", 0), Row("nic", "normal", 1)):
+        keep(tmp_path, row, table(0.0, row.seed))
+    (found,) = side_by_side(task, places, replicates=20, shuffles=20)
+    assert "seeds" not in table_rows(found)[0]
+    assert "recorded seeds (0, 1)" in markdown(found)
+    for row in (Row("hlstm", "none", 0), Row("hlstm", "none", 1), Row("hlstm", "normal", 1)):
+        keep(tmp_path, row, table(0.0, row.seed))
+    (found,) = side_by_side(task, places, replicates=20, shuffles=20)
+    named = {(row["decoder"], row["with"]): row["seeds"] for row in table_rows(found)}
+    assert named["nic", "normal"] == "0, 1"
+    assert named["hlstm", "normal"] == "0, 1 → 1"
+    assert "recorded seeds (as named)" in markdown(found)
+
+
 def test_what_names_of_contrasts_stand_for_is_said_below_the_table(tmp_path: Path) -> None:
     plan_, folder = find_plan("contrastive-attention", "table5")
     (part,) = side_by_side(task_of(plan_, folder, "phantom:standard"), Places(tmp_path, tmp_path, tmp_path))

@@ -7,18 +7,23 @@ from collections.abc import Sequence
 
 from contrastcxr.metrics.sheet import ROWS
 from contrastcxr.reproduce.plan import PLAIN
-from contrastcxr.reproduce.side_by_side import SCORES, Change, Measured, SideBySide
+from contrastcxr.reproduce.side_by_side import SCORES, Change, Line, Measured, SideBySide
 
 NOTHING = "–"
 
 
 def table_rows(found: SideBySide) -> list[dict[str, str]]:
-    """One row of text per line, equal keys in all of them; all figures are fractions."""
+    """One row of text per line, equal keys in all of them; all figures are fractions.
+
+    Seeds have a column where not all rows have the same.
+    """
     scale = 100.0 if found.percent else 1.0
+    seeds_differ = len(_seed_sets(found)) > 1
     return [
         {
             "decoder": line.system,
             "with": line.contrast,
+            **({"seeds": _seeds(line)} if seeds_differ else {}),
             "score": ROWS.get(line.score or SCORES.get(line.metric, ("",))[0], line.metric),
             "published: without → with": " → ".join(_printed(figure, scale) for figure in line.published),
             "published change": _signed(line.published_change, scale),
@@ -33,8 +38,8 @@ def table_rows(found: SideBySide) -> list[dict[str, str]]:
 
 def meaning(found: SideBySide) -> list[str]:
     """What the columns mean and what else a reader must know, a sentence or two a line."""
-    seeds = sorted({seed for line in found.lines for m in line.measured if m is not None for seed in m.seeds})
-    those = ", ".join(map(str, seeds)) or "none yet"
+    sets = _seed_sets(found)
+    those = "as named" if len(sets) > 1 else ", ".join(map(str, next(iter(sets), ()))) or "none yet"
     tested = f"{found.tests} tests" if found.tests != 1 else "one test"
     return [
         f"Ours: mean over the recorded seeds ({those}) with a 95% bootstrap interval over patients. Change: with "
@@ -56,6 +61,16 @@ def markdown(found: SideBySide) -> str:
         lines += [_line(names), _line(["---"] * 3 + ["---:"] * (len(names) - 3))]
         lines += [_line(list(row.values())) for row in rows]
     return "\n".join([*lines, "", *(f"- {said}" for said in meaning(found)), ""])
+
+
+def _seed_sets(found: SideBySide) -> set[tuple[int, ...]]:
+    return {each.seeds for line in found.lines for each in line.measured if each is not None}
+
+
+def _seeds(line: Line) -> str:
+    """Of the row without and with contrast, said once where they are the same."""
+    said = (NOTHING if each is None else ", ".join(map(str, each.seeds)) for each in line.measured)
+    return " → ".join(dict.fromkeys(said))
 
 
 def _printed(value: float | None, scale: float) -> str:
