@@ -15,7 +15,7 @@ NOTHING = "–"
 def table_rows(found: SideBySide) -> list[dict[str, str]]:
     """One row of text per line, equal keys in all of them; all figures are fractions.
 
-    Seeds have a column where not all rows have the same.
+    How many seeds has a column where not all rows have the same ones.
     """
     scale = 100.0 if found.percent else 1.0
     seeds_differ = len(_seed_sets(found)) > 1
@@ -39,7 +39,8 @@ def table_rows(found: SideBySide) -> list[dict[str, str]]:
 def meaning(found: SideBySide) -> list[str]:
     """What the columns mean and what else a reader must know, a sentence or two a line."""
     sets = _seed_sets(found)
-    those = "as named" if len(sets) > 1 else ", ".join(map(str, next(iter(sets), ()))) or "none yet"
+    every = ", ".join(map(str, sorted({seed for seeds in sets for seed in seeds}))) or "none yet"
+    those = f"as many as named of {every}" if len(sets) > 1 else every
     tested = f"{found.tests} tests" if found.tests != 1 else "one test"
     return [
         f"Ours: mean over the recorded seeds ({those}) with a 95% bootstrap interval over patients. Change: with "
@@ -68,8 +69,8 @@ def _seed_sets(found: SideBySide) -> set[tuple[int, ...]]:
 
 
 def _seeds(line: Line) -> str:
-    """Of the row without and with contrast, said once where they are the same."""
-    said = (NOTHING if each is None else ", ".join(map(str, each.seeds)) for each in line.measured)
+    """How many, of the row without and with contrast, said once where they agree."""
+    said = (NOTHING if each is None else str(len(each.seeds)) for each in line.measured)
     return " → ".join(dict.fromkeys(said))
 
 
