@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 import torch
 
-from contrastcxr.evaluate.cached import cached_batches, encoded
+from contrastcxr.errors import DatasetError
+from contrastcxr.evaluate.cached import cached_batches, encoded, read_cached
+from contrastcxr.form import Author, Reading, Report
 from contrastcxr.read.reader import Reader
 from contrastcxr.train.data import chosen_views
 from contrastcxr.train.features import encode_views
@@ -34,6 +37,16 @@ def test_a_decoder_that_reads_the_indication_gets_it(tmp_path: Path) -> None:
     assert batch.indication_mask is not None
     assert batch.indication_ids[0][batch.indication_mask[0]].tolist() == [reader.tokenizer.id_of(w) for w in words]
     assert batch.indication_mask.any(dim=1).tolist() == [True, False]
+
+
+def test_an_indication_that_is_the_impression_is_refused(tmp_path: Path) -> None:
+    reader = Reader.from_checkpoint(save_tiny(tmp_path, tiny_config(decoder={"kind": "multi_attention"})))
+    study = tiny_study("leaked")
+    author = Author(kind="human", name="radiologist")
+    written = Reading(study_id=study.study_id, author=author, report=Report(impression="No acute disease."))
+    leaked = study.model_copy(update={"indication": " no acute  disease.", "readings": (written,)})
+    with pytest.raises(DatasetError, match="the indication is the impression word for word"):
+        read_cached(reader, [leaked], cache=tmp_path / "cache")
 
 
 def test_other_decoders_get_none(tmp_path: Path) -> None:

@@ -125,3 +125,16 @@ def test_a_plan_that_is_none_is_refused_by_file(tmp_path: Path) -> None:
         find_plan("contrastive-attention", "first", path=path)
     with pytest.raises(ConfigError, match="give the plan with --plan"):
         find_plan("contrastive-attention", "first", path=tmp_path / "absent.yaml")
+
+
+@pytest.mark.parametrize("data", ["phantom:standard/validation", "phantom:standard?seed=5", "nih14-cv:/x?fold=1"])
+def test_rows_of_another_split_or_draw_are_refused(data: str) -> None:
+    with pytest.raises(RequestError, match="split test, as the plan has them"):
+        task_of(*find_plan("contrastive-attention", "table1"), data)
+
+
+def test_the_test_split_may_be_named_and_a_folder_must_be() -> None:
+    plan, folder = find_plan("contrastive-attention", "table1")
+    assert task_of(plan, folder, "phantom:standard/test").data == "phantom:standard"
+    with pytest.raises(RequestError, match=r"no rows for nih14-cv; it has: phantom:standard, nih14-cv:FOLDER"):
+        task_of(plan, folder, "nih14-cv")

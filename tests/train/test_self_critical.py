@@ -78,11 +78,23 @@ def test_starting_from_another_system_names_both(tmp_path: Path, cache: Path) ->
     for changes, named in (
         ({"width": 24}, r"init_from .*: its width is 16, this run's is 24; set width: 16"),
         ({"decoder": {"kind": "up_down"}}, r"init_from .*: its decoder\.kind is nic, this run's is up_down"),
+        ({"finding_head": {"labels": "nih14"}}, r"its finding_head\.labels is phantom, this run's is nih14"),
         ({"decoder": {"kind": "nic", "hidden": 12}}, r"init_from .*lstm.* should be 48×16, found 64×16"),
     ):
         config = mini_config(train={**STAGE_2, "init_from": str(first.path)}, **STAGE_1, **changes)
         with pytest.raises(IncompatibleError, match=named):
             run(config, out=tmp_path / "second", cache=cache, progress=False)
+
+
+@pytest.mark.usefixtures("mini_data")
+def test_starting_with_other_heads_is_refused_though_every_size_fits(tmp_path: Path, cache: Path) -> None:
+    decoder = {"kind": "transformer", "layers": 1, "heads": 2}
+    first = run(mini_config(decoder=decoder, **STAGE_1), out=tmp_path / "first", cache=cache, progress=False)
+    changed = {"train": {"init_from": str(first.path)}, **STAGE_1, "decoder": {**decoder, "heads": 4}}
+    with pytest.raises(
+        IncompatibleError, match=r"its decoder\.heads is 2, this run's is 4; set decoder\.heads: 2"
+    ):
+        run(mini_config(**changed), out=tmp_path / "second", cache=cache, progress=False)
 
 
 @pytest.mark.parametrize(

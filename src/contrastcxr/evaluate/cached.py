@@ -11,6 +11,7 @@ from contrastcxr.errors import RequestError
 from contrastcxr.form import Reading, Study
 from contrastcxr.models.encoders import Encoder
 from contrastcxr.read.reader import Reader
+from contrastcxr.train.asked import check_indication
 from contrastcxr.train.data import FromCache, chosen_views
 from contrastcxr.train.features import FeatureCache, Say, encode_views, silent
 from contrastcxr.train.pictures import all_in
@@ -21,10 +22,18 @@ READ_BATCH = 32
 def read_cached(
     reader: Reader, studies: Sequence[Study], *, cache: Path, say: Say = silent
 ) -> tuple[list[Reading], list[str]]:
-    """Read studies through the feature cache; also the line of each study that could not be read."""
+    """Read studies through the feature cache; also the line of each study that could not be read.
+
+    Raises:
+        RequestError: the system has no encoder of its own.
+        DatasetError: the decoder reads an indication, and one is the impression that it is to write.
+    """
     encoder = reader.system.encoder
     if encoder is None:
         raise RequestError("this system has no encoder of its own; evaluate its readings instead (--readings)")
+    if reader.system.decoder.reads_indication:
+        for study in studies:
+            check_indication(study)
     kept, failures = encoded(studies, encoder, reader.preprocess, max_views=reader.max_views, cache=cache, say=say)
     readable = [study for study in studies if all_in(study, kept, reader.max_views)]
     readings: list[Reading] = []

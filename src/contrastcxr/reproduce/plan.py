@@ -250,7 +250,10 @@ def task_of(plan: Plan, folder: Path, data: str, *, overrides: Sequence[str] = (
     is_level = SOURCES[spec.name].root == "level"
     name = f"{spec.name}:{spec.root}" if is_level else spec.name
     if name not in plan.data:
-        raise RequestError(f"{plan.name} has no rows for {name}; it has: {', '.join(plan.data)}")
+        known = [each if ":" in each else f"{each}:FOLDER" for each in plan.data]
+        raise RequestError(f"{plan.name} has no rows for {data}; it has: {', '.join(known)}")
+    if spec.params or spec.options or spec.split not in (None, "test"):
+        raise RequestError(f"{data}: rows are of {name}, split test, as the plan has them; leave the rest out")
     return Task(plan, folder, name, None if is_level else spec.root, tuple(overrides))
 
 

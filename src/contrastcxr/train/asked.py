@@ -77,7 +77,7 @@ class Asked:
             DatasetError: an indication that gives the report away.
         """
         if self.indication:
-            _check_indication(study)
+            check_indication(study)
         return Further(
             indication_ids=indication_ids(study, tokenizer) if self.indication else None,
             abnormal=abnormal_sentences(token_ids, tokenizer, self.labeler) if self.labeler else None,
@@ -106,8 +106,12 @@ def _frequent_terms(studies: Sequence[Study], at_least: int) -> tuple[str, ...]:
     return terms
 
 
-def _check_indication(study: Study) -> None:
-    """Refuse an indication that is the impression: a slide of paper A's talk shows such a study."""
+def check_indication(study: Study) -> None:
+    """Refuse an indication that is the impression: a slide of paper A's talk shows such a study.
+
+    Raises:
+        DatasetError: it is.
+    """
     told = " ".join(study.indication.lower().split())
     for reading in study.readings:
         if told and told == " ".join(reading.report.impression.lower().split()):

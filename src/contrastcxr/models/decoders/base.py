@@ -121,7 +121,8 @@ class Generated:
     Attributes:
         token_ids: `[B, T]`, the words: no BOS, no end token, padded to the longest.
         lengths: `[B]`, words in each.
-        log_probs: `[B]`, sum over the words and the end token, as the decoder gave them.
+        log_probs: `[B]`, sum over the words and the end token, as the decoder gave them; of planned sentences over
+            all that was planned, what `max_tokens` cut off included.
         ended: `[B]` bool; False where the report was cut at `max_tokens` or at the most sentences it may have.
         attention: `[B, T, N]`, what was looked at when each word was chosen, 0 after the end; None where the
             decoder looks at no patch.
