@@ -25,8 +25,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from contrastcxr.decode import Generated, GenerationSettings, ReportSearch
-from contrastcxr.models.decoders import DECODERS, ReportDecoder, StepOutput, build_decoder
+from contrastcxr.decode import GeneratedReports, GenerationSettings, ReportSearch
+from contrastcxr.models.decoders import DECODERS, ReportDecoder, StepResult, build_decoder
 from contrastcxr.models.decoders.hierarchical import HierarchicalDecoder
 from contrastcxr.models.features import VisualFeatures
 
@@ -76,9 +76,9 @@ class Uncached:
         kept = Encoded(self.decoder.encode(features), features.mask) if self._transforms else features
         return Prefixes(kept, torch.arange(rows), torch.empty(rows, 0, dtype=torch.int64))
 
-    def step(self, token_ids: Tensor, state: Prefixes) -> StepOutput:
+    def step(self, token_ids: Tensor, state: Prefixes) -> StepResult:
         state = replace(state, tokens=torch.cat([state.tokens, token_ids.unsqueeze(1)], dim=1))
-        return StepOutput(self._last(state), state)
+        return StepResult(self._last(state), state)
 
     @property
     def _transforms(self) -> bool:
@@ -118,7 +118,7 @@ class UncachedSearch:
     max_tokens: int
     pad: int
 
-    def __call__(self, decoder: Any, features: Any, **options: Any) -> Generated:
+    def __call__(self, decoder: Any, features: Any, **options: Any) -> GeneratedReports:
         return self.search(Uncached(decoder), features, **options)
 
 
@@ -168,7 +168,7 @@ class Spent:
     processor: float
 
 
-def timed(run: Callable[[], Generated], repeats: int) -> tuple[Spent, Generated]:
+def timed(run: Callable[[], GeneratedReports], repeats: int) -> tuple[Spent, GeneratedReports]:
     best, answer = Spent(float("inf"), float("inf")), None
     for _ in range(repeats):
         clock, processor = time.perf_counter(), time.process_time()
@@ -186,7 +186,7 @@ def measure(name: str, args: argparse.Namespace) -> bool:
     cached = ReportSearch(settings, bos=BOS, eos=EOS, pad=PAD)
     uncached = UncachedSearch(cached, cached.max_tokens, cached.pad)
 
-    def run(search: Any, precision: Any = None) -> Generated:
+    def run(search: Any, precision: Any = None) -> GeneratedReports:
         with torch.no_grad(), precision or nullcontext():
             return decoder.write(features, search)
 

@@ -20,15 +20,16 @@ from pathlib import Path
 import torch
 
 from contrastcxr.config import load_config
-from contrastcxr.data.batch import Batch
-from contrastcxr.train.data import epoch_batches, loader
-from contrastcxr.train.prepare import Prepared, prepare
-from contrastcxr.train.task import loss_terms, optimizer_of
+from contrastcxr.features.batch import Batch
+from contrastcxr.features.samples import loader
+from contrastcxr.training.order import epoch_batches
+from contrastcxr.training.prepare import PreparedRun, prepare
+from contrastcxr.training.task import loss_terms, optimizer_of
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def batches(prepared: Prepared) -> Iterable[Batch]:
+def batches(prepared: PreparedRun) -> Iterable[Batch]:
     order = epoch_batches(len(prepared.train), batch_size=prepared.config.train.batch_size, seed=0, epoch=0)
     samples = prepared.samples(prepared.train, epoch=0)
     return loader(samples, order, pad=prepared.tokenizer.special.pad)
@@ -42,13 +43,13 @@ class Seconds:
     clock: float
 
 
-def epoch_seconds(prepared: Prepared, *, repeats: int = 1) -> Seconds:
+def epoch_seconds(prepared: PreparedRun, *, repeats: int = 1) -> Seconds:
     """Seconds of one epoch of training steps, the least of some repeats."""
     found = [_one_epoch(prepared) for _ in range(repeats)]
     return min(found, key=lambda seconds: seconds.processor)
 
 
-def _one_epoch(prepared: Prepared) -> Seconds:
+def _one_epoch(prepared: PreparedRun) -> Seconds:
     optimizer = optimizer_of(prepared.config.train.optimizer, prepared.system)
     prepared.system.train()
     processor, clock = time.process_time(), time.perf_counter()

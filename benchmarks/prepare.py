@@ -28,13 +28,14 @@ import numpy as np
 import torch
 from PIL import Image
 
-from contrastcxr.data.prepared.picture_cache import find_pictures
-from contrastcxr.data.prepared.preparing import prepare_source
-from contrastcxr.data.prepared.stored_studies import Mapped, StoredStudies
 from contrastcxr.data.transforms import Preprocess
+from contrastcxr.features.samples import FromPixels, StudySamples, Target, loader, target_of
 from contrastcxr.form import Study
+from contrastcxr.store.picture_cache import find_pictures
+from contrastcxr.store.preparing import prepare_source
+from contrastcxr.store.stored_studies import MappedStudies, StoredStudies
 from contrastcxr.text.tokenizer import Tokenizer
-from contrastcxr.train.data import FromPixels, StudySamples, Target, epoch_batches, loader, target_of
+from contrastcxr.training.order import epoch_batches
 
 ROOT = Path(__file__).resolve().parents[1]
 LABELS = ("Edema", "Cardiomegaly", "Pleural Effusion")
@@ -118,9 +119,9 @@ def samples_of(studies: Sequence[Study], root: Path, side: int) -> StudySamples:
     transform = Preprocess(size=side * 7 // 8)
     pictures = find_pictures(root, (v for s in studies for v in s.views), side=transform.train_side)
     assert pictures is not None, "the prepared pictures were not found"
-    texts = Mapped(studies, lambda study: study.readings[0].report.findings)
+    texts = MappedStudies(studies, lambda study: study.readings[0].report.findings)
     target = partial(_target, tokenizer=Tokenizer.train(texts))
-    return StudySamples(studies, Mapped(studies, target), FromPixels(transform, 1, 0, pictures))
+    return StudySamples(studies, MappedStudies(studies, target), FromPixels(transform, 1, 0, pictures))
 
 
 def _target(study: Study, *, tokenizer: Tokenizer) -> Target:

@@ -28,7 +28,7 @@ from contrastcxr.data import load_studies
 from contrastcxr.data.pixels import load_pixels
 from contrastcxr.files import atomic_write
 from contrastcxr.form import Finding, Map, Reading, Study, View
-from contrastcxr.read.reader import Reader
+from contrastcxr.reading.reader import Reader
 from contrastcxr.write.overlay import NEARLY_EVEN, SATURATED_SHARE, attention_uri, cells_of, extremes
 
 ROOT = Path(__file__).resolve().parents[1]

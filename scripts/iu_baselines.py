@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from contrastcxr.evaluate import Bootstrap, Evaluation, References, evaluate, load_references
+from contrastcxr.evaluation import Bootstrap, Evaluation, References, evaluate, load_references
 from contrastcxr.form import Author, Reading, Report
 from contrastcxr.metrics.baselines import nearest_neighbours
 from contrastcxr.metrics.clinical import status_codes

@@ -154,12 +154,12 @@ def _outcome(indexed: str | None, said: str | None) -> str:
 
 def phantoms(labeler: Labeler, split_: str, limit: int | None) -> dict[str, Any]:
     """The labeler on phantom reports: against what was drawn, and against what the grammar says."""
-    from contrastcxr.phantom.corpus import corpus
-    from contrastcxr.phantom.parse import parse
+    from contrastcxr.phantom.corpus import draw_studies
+    from contrastcxr.text.grammar.parsing import parse
 
     drawn: list[Row] = []
     written: list[Row] = []
-    for study in corpus("standard", split=split_, seed=0, limit=limit):
+    for study in draw_studies("standard", split=split_, seed=0, limit=limit):
         reading = study.readings[0]
         findings = labeler.label_report(reading.report)
         drawn.append((_positive(reading.findings), findings))

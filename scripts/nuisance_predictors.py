@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import argparse
 
-from contrastcxr.evaluate import load_references
+from contrastcxr.data.authors import reading_of
+from contrastcxr.evaluation import load_references
 from contrastcxr.metrics.nuisance import nuisance_scores, table
-from contrastcxr.train.data import reading_of
 
 
 def main() -> None:

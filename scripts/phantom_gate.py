@@ -28,10 +28,10 @@ from contrastcxr.form import Finding, Reading, Study
 from contrastcxr.metrics.clinical import positive, status_codes
 from contrastcxr.metrics.identification import auc
 from contrastcxr.metrics.text import bleu, tokenise
-from contrastcxr.phantom.corpus import corpus
-from contrastcxr.phantom.grammar import write_report
-from contrastcxr.phantom.locator import parse_locator, phantom_parameters, render_locator
-from contrastcxr.phantom.parse import parse
+from contrastcxr.phantom.corpus import draw_studies
+from contrastcxr.phantom.locators import parse_locator, phantom_parameters, render_locator
+from contrastcxr.text.grammar.parsing import parse
+from contrastcxr.text.grammar.writing import write_report
 from contrastcxr.vocab.labels import PHANTOM, SUPPORT_DEVICES
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -62,7 +62,7 @@ class Part:
 
 def load_part(split: str, limit: int, cache: Path) -> Part:
     """Studies and pictures of a split, drawn once for each version of the phantoms."""
-    studies = corpus("standard", split=split, limit=limit)
+    studies = draw_studies("standard", split=split, limit=limit)
     path = cache / f"{phantom_version()}-{split}-{limit}-{SIZE}.npy"
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -289,10 +289,10 @@ def text_lines(train: list[Study], test: list[Study]) -> list[Line]:
 
 def constant_report(train: list[Study], test: list[Study]) -> tuple[float, float]:
     """BLEU-4 and positive F1 of the constant that stands beside every evaluation, by the very same rule."""
-    from contrastcxr.evaluate.baselines import constant
-    from contrastcxr.evaluate.references import References
+    from contrastcxr.evaluation.baselines import constant
+    from contrastcxr.evaluation.references import References
 
-    validation = corpus("standard", split="validation")
+    validation = draw_studies("standard", split="validation")
     known, held_out, asked = (
         References(tuple(part), tuple(truth(s) for s in part), REPORTED) for part in (train, validation, test)
     )

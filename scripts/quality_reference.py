@@ -17,13 +17,14 @@ from safetensors import safe_open
 
 from contrastcxr.assemble import make_encoder
 from contrastcxr.checkpoint import Checkpoint, find_checkpoint, load_checkpoint, save_checkpoint
+from contrastcxr.config.data_name import data_name
+from contrastcxr.data.views import chosen_views
+from contrastcxr.features.cache import encode_views
+from contrastcxr.features.view_features import CachedFeatures
 from contrastcxr.files import default_cache
 from contrastcxr.form import Study
-from contrastcxr.train.data import chosen_views, data_name
-from contrastcxr.train.features import encode_views
-from contrastcxr.train.quality import reference_of
-from contrastcxr.train.studies import studies_of
-from contrastcxr.train.view_features import CachedFeatures
+from contrastcxr.store.studies import studies_of
+from contrastcxr.training.quality import reference_of
 
 
 def weights_of(path: Path) -> dict[str, str]:

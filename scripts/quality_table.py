@@ -26,14 +26,15 @@ import torch
 from PIL import Image, ImageDraw
 
 from contrastcxr.checkpoint import Checkpoint, load_checkpoint
+from contrastcxr.config.data_name import data_name
 from contrastcxr.data.pixels import load_file, load_pixels
-from contrastcxr.data.quality.fit import cut, fit_reference, tilted
-from contrastcxr.data.quality.measures import MEASURES, Pictures, QualityReference, grey_values, thumbnails
+from contrastcxr.data.views import chosen_views
 from contrastcxr.errors import ImageError
 from contrastcxr.files import default_cache
 from contrastcxr.models.encoders import Encoder
-from contrastcxr.train.data import chosen_views, data_name
-from contrastcxr.train.studies import studies_of
+from contrastcxr.quality.fit import cut, fit_reference, tilted
+from contrastcxr.quality.measures import MEASURES, PictureMeasures, QualityReference, grey_values, thumbnails
+from contrastcxr.store.studies import studies_of
 
 Pixels = np.ndarray
 PHOTOGRAPHS = {
@@ -99,17 +100,17 @@ class Bench:
     encoder: Encoder
 
     @torch.no_grad()
-    def pictures(self, pixels: Iterable[Pixels]) -> Pictures:
+    def pictures(self, pixels: Iterable[Pixels]) -> PictureMeasures:
         greys, small, pooled = [], [], []
         for picture in pixels:
             greys.append(grey_values(picture))
             image = self.checkpoint.preprocess.test(picture)[0][None]
             small.append(thumbnails(image)[0])
             pooled.append(self.encoder(image)[0].mean(0))
-        return Pictures(tuple(greys), torch.stack(small), torch.stack(pooled))
+        return PictureMeasures(tuple(greys), torch.stack(small), torch.stack(pooled))
 
 
-def count(reference: QualityReference, pictures: Pictures) -> dict[str, int]:
+def count(reference: QualityReference, pictures: PictureMeasures) -> dict[str, int]:
     """How many pictures each measure warns on, and how many get any warning."""
     rows = [{m.name for m in measured if m.passed} for measured in reference.measure(pictures)]
     found: dict[str, int] = {name: sum(name in row for row in rows) for name in MEASURES}
@@ -225,7 +226,7 @@ def drawings(drawn: int, seed: int) -> Iterator[Pixels]:
 def cross_fitted(bench: Bench, root: Path, cache: Path) -> dict[str, int]:
     """Counts on the test pictures of five folds, each with statistics and limits of the other ones."""
     total: dict[str, int] = {}
-    measured: dict[str, tuple[Pictures, int]] = {}
+    measured: dict[str, tuple[PictureMeasures, int]] = {}
     config = bench.checkpoint.config
     for fold in range(5):
         data = config.data.model_copy(update={"fold": fold, "root": str(root)})
@@ -252,7 +253,7 @@ def milliseconds(bench: Bench, reference: QualityReference, pixels: Sequence[Pix
         with torch.no_grad():
             pooled = bench.encoder(image)[0].mean(0)
         middle = time.perf_counter()
-        reference.measure(Pictures((grey_values(picture),), thumbnails(image), pooled[None]))
+        reference.measure(PictureMeasures((grey_values(picture),), thumbnails(image), pooled[None]))
         added.append(time.perf_counter() - middle)
         encoding.append(middle - start)
     return {"measures": float(np.median(added)) * 1e3, "encoder": float(np.median(encoding)) * 1e3}

@@ -17,7 +17,7 @@ from typing import Any
 from contrastcxr.files import atomic_write
 from contrastcxr.metrics.bootstrap import Interval
 from contrastcxr.reproduce import Places, find_plan, task_of
-from contrastcxr.reproduce.pooled import COMPARED, CONTROLS, PLAIN, Comparison, Mean, Pooled, pool, sentence
+from contrastcxr.reproduce.pooled import COMPARED, CONTROLS, PLAIN, ContrastEffect, Mean, Pooled, pool, sentence
 
 ROOT = Path(__file__).resolve().parents[1]
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
@@ -224,7 +224,7 @@ def _differences(found: Pooled) -> list[str]:
     return [*lines, "", *(f"- {_conclusion(c)}" for c in found.comparisons if c.over), "", chance]
 
 
-def _conclusion(comparison: Comparison) -> str:
+def _conclusion(comparison: ContrastEffect) -> str:
     said = ", ".join(f"{LABELS[score]} {comparison.outcome(score)}" for score in COMPARED)
     seeds = _seeds(comparison.seeds.get(PLAIN, ()))
     others = "; ".join(sorted({_seeds(found) for found in comparison.seeds.values()} - {seeds}))

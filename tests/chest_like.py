@@ -7,9 +7,9 @@ from functools import cache
 import numpy as np
 import torch
 
-from contrastcxr.data.quality.fit import fit_reference
-from contrastcxr.data.quality.measures import Pictures, QualityReference, grey_values, thumbnails
 from contrastcxr.data.transforms import Preprocess
+from contrastcxr.quality.fit import fit_reference
+from contrastcxr.quality.measures import PictureMeasures, QualityReference, grey_values, thumbnails
 
 CHANNELS = 24
 
@@ -38,13 +38,13 @@ def usual_features(count: int, seed: int) -> torch.Tensor:
     return 1 + spread * torch.randn(count, CHANNELS, generator=torch.Generator().manual_seed(seed))
 
 
-def pictures_of(pixels: list[np.ndarray], features: torch.Tensor | None = None) -> Pictures:
+def pictures_of(pixels: list[np.ndarray], features: torch.Tensor | None = None) -> PictureMeasures:
     seen = torch.stack([Preprocess(size=64).test(p)[0] for p in pixels])
     pooled = torch.ones(len(pixels), CHANNELS) if features is None else features
-    return Pictures(tuple(map(grey_values, pixels)), thumbnails(seen), pooled)
+    return PictureMeasures(tuple(map(grey_values, pixels)), thumbnails(seen), pooled)
 
 
-def many(count: int, *, first: int) -> Pictures:
+def many(count: int, *, first: int) -> PictureMeasures:
     return pictures_of([chest_like(first + i) for i in range(count)], usual_features(count, first))
 
 

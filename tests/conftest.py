@@ -1,11 +1,19 @@
-"""Shared fixtures: the real samples, where they are."""
+"""Shared fixtures: the real samples where they are, miniature copies of published layouts, small radiographs."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from mini_data import MiniSource, mini_study
+from PIL import Image
+from pydicom.dataset import Dataset
+from radiograph_files import radiograph, ramp
+
+from contrastcxr.form import Study
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.pop("CONTRASTCXR_CACHE", None)  # no test reads or fills a user's cache
@@ -20,3 +28,108 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"real samples are not at {folder}")
     return folder
+
+
+@pytest.fixture
+def png(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a picture under `tmp_path` and returns its path."""
+
+    def write(
+        name: str = "a.png", array: np.ndarray | None = None, mode: str | None = None, **save: object
+    ) -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        image = Image.fromarray(ramp().astype(np.uint8) if array is None else array)
+        (image if mode is None else image.convert(mode)).save(path, **save)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def dicom(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a CR of the chest with some attributes changed (None removes one) and returns its path."""
+
+    def write(
+        name: str = "a.dcm",
+        stored: np.ndarray | None = None,
+        bits: int = 12,
+        edit: Callable[[Dataset], None] | None = None,
+        **attributes: object,
+    ) -> Path:
+        ds = radiograph(ramp(top=4095) if stored is None else stored, bits)
+        for key, value in attributes.items():
+            if value is None:
+                delattr(ds, key)
+            else:
+                setattr(ds, key, value)
+        if edit:
+            edit(ds)
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        ds.save_as(path, enforce_file_format=True)
+        return path
+
+    return write
+
+
+HEADER = (
+    "Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,Patient Gender,View Position,"
+    "OriginalImage[Width,Height],OriginalImagePixelSpacing[x,y]"
+)
+
+
+@pytest.fixture
+def nih(tmp_path: Path) -> Path:
+    """Six NIH images of four patients, resized to 64×128, in `images_001/images` and `images_002/images`."""
+    rows = [
+        ("00000001_000.png", "Cardiomegaly|Emphysema", 1, "57", "M", "PA"),
+        ("00000001_001.png", "No Finding", 1, "058Y", "M", "AP"),
+        ("00000002_000.png", "No Finding", 2, "33", "F", "PA"),
+        ("00000003_000.png", "Effusion|Pleural_Thickening", 3, "414", "F", "PA"),
+        ("00000004_000.png", "Pneumonia", 4, "20", "F", "AP"),
+        ("00000004_001.png", "No Finding", 4, "20", "F", "AP"),
+    ]
+    for i, row in enumerate(rows):
+        folder = tmp_path / f"images_00{1 + i % 2}" / "images"
+        folder.mkdir(parents=True, exist_ok=True)
+        picture = np.roll(ramp(128, 64).astype(np.uint8), i, axis=0)
+        Image.fromarray(picture).save(folder / row[0])
+    lines = [f"{n},{labels},0,{p},{age},{sex},{view},2048,2048,0.1,0.2" for n, labels, p, age, sex, view in rows]
+    (tmp_path / "Data_Entry_2017_v2020.csv").write_text("\n".join([HEADER, *lines]) + "\n")
+    names = [row[0] for row in rows]
+    (tmp_path / "train_val_list.txt").write_text("\n".join(names[:4]))
+    (tmp_path / "test_list.txt").write_text("\n".join(names[4:]) + "\n")
+    (tmp_path / "BBox_List_2017.csv").write_text(
+        "Image Index,Finding Label,Bbox [x,y,w,h],,,\n"
+        "00000004_000.png,Pneumonia,512,256,256,512,,,\n"
+        "00000004_000.png,Infiltrate,0,0,1024.5,100,,,\n"
+        "00000004_000.png,Pneumonia,0,0,64,64,,,\n"
+        "00000099_000.png,Mass,0,0,64,64,,,\n"
+    )
+    (tmp_path / "rsna_pneumonia.csv").write_text(
+        "Image Index,rsna_class,x,y,w,h\n"
+        "00000002_000.png,No Lung Opacity / Not Normal,,,,\n"
+        "00000001_001.png,Normal,,,,\n"
+        "00000004_000.png,Lung Opacity,100,200,300,400\n"
+        "00000004_000.png,Lung Opacity,500,200,300,400\n"
+    )
+    return tmp_path
+
+
+@pytest.fixture
+def mini_data(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], list[Study]]:
+    """Sixteen studies to train on and eight to validate, under any data name."""
+
+    def load(name: str) -> list[Study]:
+        split = name.partition("?")[0].rpartition("/")[2]
+        return [mini_study(i, split=split) for i in range(16 if split == "train" else 8)]
+
+    monkeypatch.setattr("contrastcxr.store.studies.stream_studies", lambda name, **_: iter(load(name)))
+    monkeypatch.setattr("contrastcxr.training.prepare.open_source", lambda _: MiniSource())
+    return load
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    return tmp_path / "cache"

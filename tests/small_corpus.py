@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from contrastcxr.form import Author, Finding, Reading, Study, View
-from contrastcxr.phantom.grammar import write_report
 from contrastcxr.phantom.twins import ROLES
+from contrastcxr.text.grammar.writing import write_report
 from contrastcxr.vocab.labels import PHANTOM
 
 AUTHOR = Author(kind="rule", name="phantom truth")

@@ -1,44 +1,56 @@
-"""A module imports only from the rooms above its own (docs/design/architecture.md), and nothing goes round."""
+"""The house as docs/design/architecture.md describes it: which room stands on which, and what none may do."""
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "src" / "contrastcxr"
 ROOMS = (
-    ("errors", "form", "files", "published"),
-    ("vocab",),
-    ("text",),
-    ("phantom",),
-    ("data",),
-    ("models",),
-    ("decode",),
-    ("losses",),
-    ("metrics",),
-    ("config",),
-    ("assemble",),
-    ("checkpoint",),
-    ("read",),
-    ("write",),
-    ("train",),
-    ("evaluate",),
-    ("reproduce",),
-    ("service",),
-    ("cli", "__main__"),
+    "version",
+    "errors",
+    "progress",
+    "form",
+    "files",
+    "vocab",
+    "published",
+    "text",
+    "phantom",
+    "data",
+    "store",
+    "quality",
+    "models",
+    "decode",
+    "losses",
+    "metrics",
+    "config",
+    "assemble",
+    "checkpoint",
+    "features",
+    "write",
+    "reading",
+    "evaluation",
+    "training",
+    "reproduce",
+    "study",
+    "service",
+    "machine",
+    "catalogue",
+    "api",
+    "cli",
+    "__main__",
 )
-LEVEL = {name: level for level, names in enumerate(ROOMS) for name in names}
+"""From the ground up: a module imports from its own room and from those named before it."""
+FLOOR = {name: floor for floor, name in enumerate(ROOMS)}
+DEEPEST = 19
+"""Modules in the longest chain of imports that run when a module is loaded."""
 
-
-def modules() -> list[Path]:
-    return sorted(p for p in PACKAGE.rglob("*.py") if p != PACKAGE / "__init__.py")
-
-
-def room(dotted: str) -> str:
-    return dotted.split(".")[1]
+Arrows = Mapping[str, frozenset[str]]
 
 
 def dotted(path: Path) -> str:
@@ -46,48 +58,167 @@ def dotted(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def submodule(module: str, name: str) -> str:
-    """`module.name` where that is a module of its own, else `module`, which defines the name."""
-    inner = PACKAGE.parent / module.replace(".", "/") / name
-    return f"{module}.{name}" if inner.is_dir() or inner.with_suffix(".py").exists() else module
+FILES = {dotted(path): path for path in sorted(PACKAGE.rglob("*.py"))}
 
 
-def imports(path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: relative import; the house imports by full name"
-            module = node.module or ""
-            if module == "contrastcxr":
-                yield from (f"contrastcxr.{alias.name}" for alias in node.names if alias.name != "__version__")
-            elif module.startswith("contrastcxr."):
-                yield from {submodule(module, alias.name) for alias in node.names}
-        elif isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names if alias.name.startswith("contrastcxr."))
+def room(module: str) -> str:
+    return module.split(".")[1]
 
 
-@pytest.mark.parametrize("path", modules(), ids=dotted)
-def test_a_module_imports_only_from_its_own_room_and_those_above(path: Path) -> None:
-    own = LEVEL[room(dotted(path))]
-    below = [name for name in imports(path) if LEVEL[room(name)] > own]
-    assert not below, f"{dotted(path)} imports from rooms below it: {below}"
+def imported(node: ast.stmt, importer: str) -> Iterator[str]:
+    """The modules of this package that a statement names; of `from a import b`, `a.b` where that is a module."""
+    if isinstance(node, ast.ImportFrom):
+        assert node.level == 0, f"{importer}: relative import; the house imports by full name"
+        module = node.module or ""
+        if module.split(".")[0] == "contrastcxr":
+            yield from {f"{module}.{a.name}" if f"{module}.{a.name}" in FILES else module for a in node.names}
+    elif isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names if alias.name.split(".")[0] == "contrastcxr")
 
 
-def test_imports_make_no_cycle() -> None:
-    graph = {dotted(p): set(imports(p)) for p in modules()}
+def is_for_types(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+
+
+def statements(tree: ast.AST, *, when_loaded: bool) -> Iterator[ast.stmt]:
+    """Every statement of a module, or those that run when it is loaded."""
+    for node in ast.iter_child_nodes(tree):
+        if when_loaded and (isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) or is_for_types(node)):
+            continue
+        if isinstance(node, ast.stmt):
+            yield node
+        yield from statements(node, when_loaded=when_loaded)
+
+
+@cache
+def arrows(*, when_loaded: bool = False) -> Arrows:
+    """Module -> the modules of this package that it imports: anywhere in its text, or when it is loaded."""
+    found = {}
+    for name, path in FILES.items():
+        nodes = statements(ast.parse(path.read_text(encoding="utf-8")), when_loaded=when_loaded)
+        found[name] = frozenset(other for node in nodes for other in imported(node, name)) - {name}
+    return found
+
+
+MODULES = [name for name in FILES if name != "contrastcxr"]
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_imports_from_its_own_room_and_those_below(module: str) -> None:
+    others = {name for name in arrows()[module] if name != "contrastcxr"}
+    above = sorted(name for name in others if FLOOR[room(name)] > FLOOR[room(module)])
+    assert not above, f"{module} stands below {above} and imports from there"
+
+
+def test_nobody_inside_imports_the_face_of_the_package() -> None:
+    assert not [module for module, others in arrows().items() if "contrastcxr" in others]
+
+
+def folders() -> list[str]:
+    return sorted(dotted(path) for path in FILES.values() if path.name == "__init__.py")
+
+
+def inside(folder: str, module: str) -> str | None:
+    """The member of a folder that a module is or is in; the folder's own `__init__` is a member too."""
+    if module == folder:
+        return "__init__"
+    return module[len(folder) + 1 :].split(".")[0] if module.startswith(f"{folder}.") else None
+
+
+@pytest.mark.parametrize("folder", folders())
+def test_no_arrow_inside_a_folder_runs_back_up(folder: str) -> None:
+    graph: dict[str, set[str]] = defaultdict(set)
+    for module, others in arrows().items():
+        one = inside(folder, module)
+        if one is not None:
+            graph[one] |= {
+                other for name in others if (other := inside(folder, name)) is not None and other != one
+            }
+    assert not (found := circle(graph)), f"{folder}: {' -> '.join(found)}"
+
+
+def test_imports_make_no_circle() -> None:
+    assert not (found := circle(arrows())), " -> ".join(found)
+
+
+def circle(graph: Mapping[str, frozenset[str] | set[str]]) -> tuple[str, ...]:
+    """A way from some member back to itself; empty when there is none."""
     done: set[str] = set()
 
-    def walk(name: str, trail: tuple[str, ...]) -> None:
-        assert name not in trail, f"import cycle: {' -> '.join((*trail[trail.index(name) :], name))}"
-        if name in done or name not in graph:
-            return
-        for other in graph[name]:
-            if other != name:
-                walk(other, (*trail, name))
+    def walk(name: str, trail: tuple[str, ...]) -> tuple[str, ...]:
+        if name in trail:
+            return (*trail[trail.index(name) :], name)
+        if name in done:
+            return ()
+        for other in sorted(graph.get(name, ())):
+            if found := walk(other, (*trail, name)):
+                return found
         done.add(name)
+        return ()
 
-    for name in graph:
-        walk(name, ())
+    return next((found for name in graph if (found := walk(name, ()))), ())
+
+
+def test_a_circle_would_be_seen() -> None:
+    assert circle({"a": {"b"}, "b": {"c"}, "c": {"a"}}) == ("a", "b", "c", "a")
+    assert circle({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == ()
+
+
+def test_the_longest_chain_of_imports_is_short() -> None:
+    graph = arrows(when_loaded=True)
+
+    @cache
+    def chain(module: str) -> tuple[str, ...]:
+        below = max((chain(other) for other in graph[module] if other in graph), key=len, default=())
+        return (module, *below)
+
+    longest = max((chain(module) for module in MODULES), key=len)
+    assert len(longest) <= DEEPEST, f"{len(longest)} modules deep:\n" + "\n".join(longest)
+
+
+def test_evaluation_never_imports_training() -> None:
+    graph = arrows()
+
+    def reached(module: str, seen: set[str]) -> set[str]:
+        for other in graph.get(module, frozenset()) - seen:
+            seen.add(other)
+            reached(other, seen)
+        return seen
+
+    evaluation = [module for module in MODULES if room(module) == "evaluation"]
+    assert evaluation
+    trained = {
+        name for module in evaluation for name in reached(module, set()) if name.split(".")[1:2] == ["training"]
+    }
+    assert not trained
+
+
+def test_phantoms_are_used_through_their_face() -> None:
+    users = {
+        module: sorted(name for name in others if name.startswith("contrastcxr.phantom."))
+        for module, others in arrows().items()
+        if room(f"{module}.") != "phantom"
+    }
+    assert not {module: names for module, names in users.items() if names}
+
+
+def public_classes() -> dict[str, list[str]]:
+    found = defaultdict(list)
+    for module, path in FILES.items():
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                found[node.name].append(module)
+    return found
+
+
+def test_no_public_class_has_the_name_of_another() -> None:
+    assert not {name: modules for name, modules in public_classes().items() if len(modules) > 1}
+
+
+def test_no_class_of_a_module_is_swapped() -> None:
+    swapped = [name for name, path in FILES.items() if "__class__ =" in path.read_text(encoding="utf-8")]
+    assert not swapped
 
 
 def test_there_is_no_drawer_for_odds_and_ends() -> None:
-    assert not [p for p in modules() if p.stem in {"utils", "util", "helpers", "common", "misc"}]
+    assert not [name for name in MODULES if name.split(".")[-1] in {"utils", "util", "helpers", "common", "misc"}]

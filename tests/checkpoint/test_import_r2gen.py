@@ -20,8 +20,8 @@ from contrastcxr.checkpoint.r2gen import import_r2gen, read_vocabulary, read_wei
 from contrastcxr.checkpoint.r2gen.mapping import PICTURES, encoder_name
 from contrastcxr.decode import GenerationSettings
 from contrastcxr.errors import CheckpointError, RequestError, UnknownNameError
-from contrastcxr.evaluate import Bootstrap, evaluate
-from contrastcxr.read.reader import Reader
+from contrastcxr.evaluation import Bootstrap, evaluate
+from contrastcxr.reading.reader import Reader
 from r2gen_files import HEADS, IDS, LAYERS, SLOTS, WIDTH, extractor, r2gen_state, save_r2gen, save_vocabulary
 from tiny_system import tiny_study
 
@@ -132,7 +132,7 @@ def test_it_is_saved_loaded_and_read_with(whole: Checkpoint, tmp_path: Path) -> 
 
 
 def test_it_is_scored(whole: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("contrastcxr.phantom.corpus.corpus", small_corpus.corpus)
+    monkeypatch.setattr("contrastcxr.phantom.corpus.draw_studies", small_corpus.corpus)
     reader = Reader(whole.build(), whole.tokenizer, whole.preprocess, settings=GenerationSettings(max_tokens=5))
     found = evaluate(
         reader,

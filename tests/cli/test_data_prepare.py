@@ -34,7 +34,7 @@ def test_what_cannot_be_read_is_listed_and_the_status_is_1(command: Any, picture
 def test_a_disk_without_room_is_refused_in_one_line(
     command: Any, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from contrastcxr.data.prepared import preparing
+    from contrastcxr.store import preparing
 
     monkeypatch.setattr(preparing, "free_bytes", lambda _: 100)
     ran = command("data", "prepare", pictures, "--cache", tmp_path / "cache")

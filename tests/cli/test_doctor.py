@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import contrastcxr
-from contrastcxr.cli import machine
+from contrastcxr import machine
 from contrastcxr.cli.doctor import lines
 from contrastcxr.data.dicom.decode import PREFERRED
 
@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(scope="module")
 def found() -> dict[str, Any]:
-    from contrastcxr.cli.doctor import examine
+    from contrastcxr.machine import examine
 
     return examine()
 

@@ -161,10 +161,10 @@ def test_doctor_says_what_is_there(command: Any) -> None:
 
 
 def test_a_room_that_is_a_verb_stays_a_package() -> None:
-    from contrastcxr.read import findings
+    from contrastcxr.reading import findings
 
     assert callable(contrastcxr.read)
-    assert contrastcxr.read.findings is findings  # type: ignore[attr-defined]
+    assert contrastcxr.reading.findings is findings  # type: ignore[attr-defined]
 
 
 def test_every_public_name_can_be_had() -> None:

@@ -15,8 +15,8 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 import contrastcxr
-from contrastcxr.cli.reading import Desk
 from contrastcxr.errors import InputError
+from contrastcxr.reading.session import ReadingSession
 from contrastcxr.write.as_json import from_json
 from tiny_system import smooth
 
@@ -165,7 +165,7 @@ def test_an_interruption_is_clean(
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Desk, "_write", interrupt)
+    monkeypatch.setattr(ReadingSession, "_write", interrupt)
     ran = command("read", pictures, "--model", model, "--out", tmp_path / "out")
     assert ran.status == 130
     assert "Traceback" not in ran.err

@@ -13,7 +13,7 @@ from contrastcxr import phantom
 from contrastcxr.data.images import read_image
 from contrastcxr.data.inputs import studies_from_paths, with_pixels
 from contrastcxr.data.lateral import looks_lateral, thumbnail
-from contrastcxr.read.quality import view_flags
+from contrastcxr.quality.flags import view_flags
 
 
 def drawn(seed: int, view: str) -> np.ndarray:

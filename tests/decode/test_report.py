@@ -1,4 +1,4 @@
-"""The search as decoders are handed it: luck by study, and rows that are sentences of studies."""
+"""The search as decoders are handed it: random numbers by study, and rows that are sentences of studies."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 import torch
 from toy_decoder import BOS, EOS, PAD, ToyDecoder
 
-from contrastcxr.decode import Generated, GenerationSettings, ReportSearch, generate
+from contrastcxr.decode import GeneratedReports, GenerationSettings, ReportSearch, generate
 
 STOP = 6
 STUDIES = torch.arange(6)
@@ -16,11 +16,11 @@ STUDIES = torch.arange(6)
 
 def _search(seeds: list[int] | None = None, **settings: Any) -> ReportSearch:
     chosen = GenerationSettings(**{"max_tokens": 9, **settings})
-    luck = None if seeds is None else [torch.Generator().manual_seed(seed) for seed in seeds]
-    return ReportSearch(chosen, bos=BOS, eos=EOS, pad=PAD, generators=luck)
+    uniforms = None if seeds is None else [torch.Generator().manual_seed(seed) for seed in seeds]
+    return ReportSearch(chosen, bos=BOS, eos=EOS, pad=PAD, generators=uniforms)
 
 
-def _words(found: Generated, row: int) -> list[int]:
+def _words(found: GeneratedReports, row: int) -> list[int]:
     words: list[int] = found.token_ids[row, : found.lengths[row]].tolist()
     return words
 

@@ -13,18 +13,18 @@ from pydantic import ValidationError
 from torch import Tensor
 from toy_decoder import BOS, EOS, PAD, ToyDecoder, ToyState, plain_beam_search
 
-from contrastcxr.decode import Generated, GenerationSettings, generate
-from contrastcxr.models.decoders import StepOutput
+from contrastcxr.decode import GeneratedReports, GenerationSettings, generate
+from contrastcxr.models.decoders import StepResult
 
 STUDIES = torch.arange(8)
 
 
-def _search(decoder: ToyDecoder, studies: Tensor = STUDIES, **settings: Any) -> Generated:
+def _search(decoder: ToyDecoder, studies: Tensor = STUDIES, **settings: Any) -> GeneratedReports:
     chosen = GenerationSettings(**{"max_tokens": 9, **settings})
     return generate(decoder, studies, bos=BOS, eos=EOS, pad=PAD, settings=chosen)
 
 
-def _words(found: Generated, row: int) -> tuple[int, ...]:
+def _words(found: GeneratedReports, row: int) -> tuple[int, ...]:
     return tuple(found.token_ids[row, : found.lengths[row]].tolist())
 
 
@@ -251,9 +251,9 @@ def test_with_a_generator_per_study_sampling_does_not_depend_on_the_batch() -> N
 
 def test_no_finite_log_probability_is_an_error() -> None:
     class Broken(ToyDecoder):
-        def step(self, token_ids: Tensor, state: ToyState) -> StepOutput:
+        def step(self, token_ids: Tensor, state: ToyState) -> StepResult:
             output = super().step(token_ids, state)
-            return StepOutput(torch.full_like(output.log_probs, math.nan), output.state)
+            return StepResult(torch.full_like(output.log_probs, math.nan), output.state)
 
     with pytest.raises(ValueError, match="no finite log-probability"):
         _search(Broken())

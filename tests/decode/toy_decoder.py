@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from contrastcxr.decode import GenerationSettings
-from contrastcxr.models.decoders import StepOutput
+from contrastcxr.models.decoders import StepResult
 
 PAD, BOS, EOS = 0, 1, 2
 Prefix = tuple[int, ...]
@@ -58,11 +58,11 @@ class ToyDecoder:
         self.asked = []
         return ToyState(studies, torch.empty(len(studies), 0, dtype=torch.int64))
 
-    def step(self, token_ids: Tensor, state: ToyState) -> StepOutput:
+    def step(self, token_ids: Tensor, state: ToyState) -> StepResult:
         self.asked.append(state.study.tolist())
         state = ToyState(state.study, torch.cat([state.prefix, token_ids.unsqueeze(1)], dim=1))
         rows = [(int(s), tuple(p)) for s, p in zip(state.study, state.prefix.tolist(), strict=True)]
-        return StepOutput(
+        return StepResult(
             torch.stack([self.log_probs(*row) for row in rows]),
             state,
             torch.stack([self.attention(*row) for row in rows]),

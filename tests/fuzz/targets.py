@@ -66,7 +66,7 @@ def check_annotation(path: Path) -> list[str]:
 
 def load_readings(path: Path) -> list[str]:
     """What `evaluate --readings` does with a file."""
-    from contrastcxr.evaluate.submitted import load_readings as load
+    from contrastcxr.evaluation.submitted import load_readings as load
 
     load(path)
     return []
@@ -74,7 +74,7 @@ def load_readings(path: Path) -> list[str]:
 
 def load_system(path: Path) -> list[str]:
     """What `--model` does with a file."""
-    from contrastcxr.read.reader import Reader
+    from contrastcxr.reading.reader import Reader
 
     Reader.from_checkpoint(path)
     return []

@@ -60,7 +60,7 @@ def main(kind: str, inputs: int, number: int) -> None:
     if kind in WITH_TORCH:
         import torch  # noqa: F401 — mapped before the limit, which counts what the process adds
 
-        import contrastcxr.evaluate  # noqa: F401
+        import contrastcxr.evaluation  # noqa: F401
     _limit_memory()
     each()
     most = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) >> 10

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from contrastcxr.decode import Generated, GenerationSettings, ReportSearch
+from contrastcxr.decode import GeneratedReports, GenerationSettings, ReportSearch
 from contrastcxr.errors import UnknownNameError
 from contrastcxr.losses import taught_terms
 from contrastcxr.models.decoders import DECODERS, ReportDecoder, TokenDecoder, build_decoder
@@ -101,7 +101,7 @@ def _name(decoder: ReportDecoder) -> str:
     return next(name for name, kind in DECODERS.items() if type(decoder) is kind)
 
 
-def _search(decoder: ReportDecoder, features: VisualFeatures, **settings: Any) -> Generated:
+def _search(decoder: ReportDecoder, features: VisualFeatures, **settings: Any) -> GeneratedReports:
     chosen = GenerationSettings(**{"beams": 3, "max_tokens": 12, **settings})
     with torch.no_grad():
         return decoder.write(features, ReportSearch(chosen, bos=BOS, eos=EOS, pad=PAD))
@@ -277,15 +277,15 @@ def test_what_it_says_of_its_own_report_is_what_teaching_says(fitted: ReportDeco
         one = torch.tensor([row])
         ids = found.token_ids[row, : found.lengths[row]]
         report = torch.cat([torch.tensor([BOS]), ids, torch.tensor([EOS])])[None]
-        told = fitted.teach(
+        word_inputs = fitted.teach(
             features.select(one),
             Targets(report, torch.ones(1, len(ids) + 1).bool(), _flags(found, row), TARGETS.tags),
         )
-        assert told.log_probs is not None
-        assert told.words is not None
-        total = told.log_probs.gather(1, told.words.unsqueeze(1)).sum()
-        if told.stop is not None:
-            logits, last = told.stop
+        assert word_inputs.log_probs is not None
+        assert word_inputs.words is not None
+        total = word_inputs.log_probs.gather(1, word_inputs.words.unsqueeze(1)).sum()
+        if word_inputs.stop is not None:
+            logits, last = word_inputs.stop
             total = total - torch.nn.functional.binary_cross_entropy_with_logits(logits, last, reduction="sum")
         torch.testing.assert_close(found.log_probs[row], total, atol=1e-4, rtol=1e-4)
 
@@ -303,9 +303,9 @@ def test_a_sampled_plan_is_taught_as_it_was_planned(any_decoder: ReportDecoder) 
     ids = torch.cat([torch.full((4, 1), BOS), found.token_ids.masked_fill(~mask, PAD)], dim=1)
     flags = None if "abnormal" not in found.plan else found.plan["abnormal"] > 0.5
     targets = Targets(ids, mask, flags, TARGETS.tags, sentence=found.plan["sentence"])
-    told = any_decoder.split(targets)
+    word_inputs = any_decoder.split(targets)
     wanted = [(b, s) for b in range(4) for s in sorted(set(found.plan["sentence"][b][mask[b]].tolist()))]
-    assert list(zip(told.study.tolist(), told.place.tolist(), strict=True)) == wanted
+    assert list(zip(word_inputs.study.tolist(), word_inputs.place.tolist(), strict=True)) == wanted
     taught = any_decoder.teach(_features(), targets)
     assert taught.log_probs is not None
     assert taught.words is not None
@@ -316,7 +316,7 @@ def test_a_sampled_plan_is_taught_as_it_was_planned(any_decoder: ReportDecoder) 
     torch.testing.assert_close(found.log_probs.sum(), words + stops, atol=1e-3, rtol=1e-4)
 
 
-def _flags(found: Generated, row: int) -> Tensor | None:
+def _flags(found: GeneratedReports, row: int) -> Tensor | None:
     said = found.plan.get("abnormal")
     return None if said is None else said[row : row + 1] > 0.5
 
@@ -333,7 +333,7 @@ def test_it_learns_four_reports_by_heart(fitted: ReportDecoder) -> None:
             assert isinstance(fitted, CvseDecoder) or found.lengths[row] == len(words)
 
 
-def _same(found: Generated, expected: Generated, rows: Tensor) -> None:
+def _same(found: GeneratedReports, expected: GeneratedReports, rows: Tensor) -> None:
     T = min(found.token_ids.shape[1], expected.token_ids.shape[1])
     assert torch.equal(found.token_ids[:, :T], expected.token_ids[rows][:, :T])
     assert torch.equal(found.lengths, expected.lengths[rows])

@@ -17,7 +17,7 @@ from contrastcxr.models.decoders import DECODERS, ReportDecoder, build_decoder
 from contrastcxr.models.decoders.base import Targets
 from contrastcxr.models.features import VisualFeatures
 from contrastcxr.models.projection import PatchProjection
-from contrastcxr.phantom.corpus import corpus
+from contrastcxr.phantom.corpus import draw_studies
 from contrastcxr.text.tokenizer import Tokenizer
 
 SIDE, PATCH, WIDTH, STEPS = 64, 16, 32, 400
@@ -31,7 +31,7 @@ PLANS = ("hlstm", "hlstm_dual", "co_attention", "multi_attention")
 
 @pytest.fixture(scope="module")
 def studies() -> list[Study]:
-    return corpus("standard", split="train", limit=4)
+    return draw_studies("standard", split="train", limit=4)
 
 
 def reports(studies: list[Study]) -> list[str]:

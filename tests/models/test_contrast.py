@@ -10,7 +10,7 @@ from torch import Tensor
 
 from contrastcxr.errors import IncompatibleError
 from contrastcxr.models.attention_functions import AdditiveScores, BilinearScores, DotScores
-from contrastcxr.models.comparison import Comparison
+from contrastcxr.models.comparison import PoolComparison
 from contrastcxr.models.contrast import ContrastiveAttention, StageFeatures
 from contrastcxr.models.features import VisualFeatures, masked_mean
 
@@ -55,7 +55,7 @@ def _att(scores: torch.nn.Module, repeat: int, x: Tensor, rows: list[Tensor]) ->
     return sum((w * row for w, row in zip(weights, rows, strict=True)), torch.zeros(D))
 
 
-def _common(contrast: Comparison, query: Tensor, normals: list[Tensor], repeats: int) -> Tensor:
+def _common(contrast: PoolComparison, query: Tensor, normals: list[Tensor], repeats: int) -> Tensor:
     """Eq. 5 to 7; without Differentiate Attention the mean of what was aggregated."""
     closest = normals
     if contrast.aggregate is not None:
@@ -166,7 +166,7 @@ def test_extreme_scores_stay_finite_without_aggregation(features: VisualFeatures
 @pytest.mark.parametrize("gap", [20.0, 60.0, 100.0, 400.0])
 def test_rows_that_look_at_nothing_but_what_is_left_out_equal_the_equations(gap: float, pool: Tensor) -> None:
     # Every row, asked by far the most by the first, which belongs to the study's own patient.
-    comparison = Comparison(D, 1, aggregate=False)
+    comparison = PoolComparison(D, 1, aggregate=False)
     assert comparison.differentiate is not None
     with torch.no_grad():
         for part in comparison.differentiate.parameters():
@@ -323,7 +323,7 @@ def test_further_stages_join_their_differences_to_the_update(
         query = two_views.patches[b, own].mean(dim=0) if per_view else two_views.pooled[b]
         differences = [query - _common(contrast, query, _rows(pool, normals), 2)]
         for s, comparison in enumerate(contrast.of_stages):
-            assert isinstance(comparison, Comparison)
+            assert isinstance(comparison, PoolComparison)
             asked = stages.queries[b, v, s] if per_view else stages.queries[b, :real, s].mean(dim=0)
             differences.append(asked - _common(comparison, asked, _rows(stages.pool[:, s], normals), 2))
         place = v * PATCHES_OF_A_VIEW

@@ -8,8 +8,8 @@ from typing import TypeVar
 import numpy as np
 
 from contrastcxr.form import Finding
-from contrastcxr.phantom.grammar import SPOKEN
-from contrastcxr.phantom.resolve import resolve
+from contrastcxr.text.grammar.resolving import resolve
+from contrastcxr.text.grammar.writing import SPOKEN
 from contrastcxr.vocab.attributes import SAYABLE, SIDES
 
 T = TypeVar("T")

@@ -10,21 +10,21 @@ import pytest
 from contrastcxr.errors import RequestError, UnknownNameError
 from contrastcxr.form import Study
 from contrastcxr.phantom import PhantomId, locator, render, render_locator, write_studies
-from contrastcxr.phantom.corpus import NAMES, corpus
-from contrastcxr.phantom.locator import SPLITS, parse_locator, patient_of, phantom_parameters, split_size
-from contrastcxr.phantom.parse import parse
+from contrastcxr.phantom.corpus import NAMES, draw_studies
+from contrastcxr.phantom.locators import SPLITS, parse_locator, patient_of, phantom_parameters, split_size
 from contrastcxr.phantom.twins import ROLES
+from contrastcxr.text.grammar.parsing import parse
 
-TRAIN = corpus("smoke", split="train", limit=24)
+TRAIN = draw_studies("smoke", split="train", limit=24)
 
 
 def test_a_corpus_is_the_same_every_time_and_a_prefix_of_the_longer_one() -> None:
-    again = corpus("smoke", split="train", limit=10)
+    again = draw_studies("smoke", split="train", limit=10)
     assert [s.model_dump_json() for s in again] == [s.model_dump_json() for s in TRAIN[:10]]
 
 
 def test_another_seed_is_another_corpus() -> None:
-    other = corpus("smoke", split="train", seed=1, limit=10)
+    other = draw_studies("smoke", split="train", seed=1, limit=10)
     assert [s.readings for s in other] != [s.readings for s in TRAIN[:10]]
 
 
@@ -57,7 +57,7 @@ def test_a_locator_that_names_nothing_is_refused(text: str) -> None:
 
 def test_an_unknown_split_names_a_known_one() -> None:
     with pytest.raises(UnknownNameError, match="did you mean 'validation'"):
-        corpus("smoke", split="validations")
+        draw_studies("smoke", split="validations")
 
 
 def test_patients_have_one_to_three_studies_and_never_cross_splits() -> None:
@@ -121,7 +121,7 @@ def test_about_forty_five_percent_are_normal() -> None:
 
 
 def test_twins_are_one_anatomy_four_ways() -> None:
-    four = corpus("smoke", split="twins", limit=4)
+    four = draw_studies("smoke", split="twins", limit=4)
     assert [s.study_id.rsplit("-", 1)[1] for s in four] == list(ROLES)
     assert len({s.patient_id for s in four}) == 1
     parameters = [phantom_parameters(PhantomId("smoke", "twins", i)) for i in range(4)]
@@ -133,7 +133,9 @@ def test_twins_are_one_anatomy_four_ways() -> None:
 
 def test_mirrored_twins_swap_the_side() -> None:
     for first in range(0, 12, 4):
-        lesion, mirrored = (corpus("smoke", split="twins", limit=first + 4)[first + k].readings[0] for k in (1, 3))
+        lesion, mirrored = (
+            draw_studies("smoke", split="twins", limit=first + 4)[first + k].readings[0] for k in (1, 3)
+        )
         assert lesion.present() == mirrored.present() != frozenset()
         for name in lesion.present():
             sides = {lesion.finding(name).side, mirrored.finding(name).side}

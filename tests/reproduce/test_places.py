@@ -70,12 +70,12 @@ def test_more_epochs_allowed_change_nothing_when_the_kept_one_is_the_same(
     task: Task, places: Places, allowed: int, ran: int, best: int, wanted: int, same: bool
 ) -> None:
     keep(replace(task, overrides=(f"train.epochs={allowed}",)), places, ROW, epochs=ran, best=best)
-    asked = replace(task, overrides=(f"train.epochs={wanted}",))
+    needs = replace(task, overrides=(f"train.epochs={wanted}",))
     if same:
-        assert places.found(asked, ROW) == places.record(task, ROW)
+        assert places.found(needs, ROW) == places.record(task, ROW)
     else:
         with pytest.raises(RequestError, match="another configuration"):
-            places.found(asked, ROW)
+            places.found(needs, ROW)
 
 
 @pytest.mark.parametrize("data", ["phantom:standard", "nih14-cv:/somewhere"])

@@ -8,7 +8,7 @@ import pytest
 
 from contrastcxr.metrics.bootstrap import Interval
 from contrastcxr.metrics.table import StudyTable
-from contrastcxr.reproduce.pooled import Comparison, Mean, Pooled, pool, sentence
+from contrastcxr.reproduce.pooled import ContrastEffect, Mean, Pooled, pool, sentence
 from tiny_plan import record
 
 
@@ -92,14 +92,16 @@ def test_without_a_plain_row_nothing_is_known(tmp_path: Path) -> None:
 
 
 def test_a_change_of_a_single_seed_is_said_to_be_one() -> None:
-    comparison = Comparison("nic", {"none": (0,)}, {"none": {"positive_f1": Interval(-0.06, -0.08, -0.04, 60)}})
+    comparison = ContrastEffect(
+        "nic", {"none": (0,)}, {"none": {"positive_f1": Interval(-0.06, -0.08, -0.04, 60)}}
+    )
     said = sentence([Pooled("phantom:smoke", (), {}, (comparison,), ())])
     assert "With nic on phantom:smoke one seed was run: how much another would change is not known." in said
 
 
 def test_a_loss_within_the_spread_of_seeds_is_said_to_be_so() -> None:
     below = Interval(-0.06, -0.08, -0.04, 60)
-    comparison = Comparison("nic", {"none": (0, 1)}, {"none": {"positive_f1": below}})
+    comparison = ContrastEffect("nic", {"none": (0, 1)}, {"none": {"positive_f1": below}})
     means = {"nic-normal": {"positive_f1": Mean(0.15, 0.13, 2)}, "nic-none": {"positive_f1": Mean(0.21, 0.03, 2)}}
     said = sentence([Pooled("phantom:smoke", (), means, (comparison,), ())])
     assert "was below the plain system with nic on phantom:smoke" in said
@@ -109,7 +111,7 @@ def test_a_loss_within_the_spread_of_seeds_is_said_to_be_so() -> None:
 def test_a_gain_within_the_spread_of_seeds_and_below_the_neighbour_is_said_to_be_so() -> None:
     above = Interval(0.02, 0.01, 0.03, 60)
     rows = ("none", "random", "zeros")
-    comparison = Comparison("nic", dict.fromkeys(rows, (0, 1)), {k: {"positive_f1": above} for k in rows})
+    comparison = ContrastEffect("nic", dict.fromkeys(rows, (0, 1)), {k: {"positive_f1": above} for k in rows})
     means = {
         "nic-normal": {"positive_f1": Mean(0.10, 0.03, 2)},
         "nic-none": {"positive_f1": Mean(0.08, 0.01, 2)},
@@ -127,7 +129,7 @@ def test_a_gain_within_the_spread_of_seeds_and_below_the_neighbour_is_said_to_be
 def test_a_control_that_equals_contrast_is_no_help() -> None:
     above, equal = Interval(0.1, 0.05, 0.15, 60), Interval(0.0, -0.01, 0.01, 60)
     over = {name: {"positive_f1": above} for name in ("none", "random")} | {"zeros": {"positive_f1": equal}}
-    assert Comparison("nic", dict.fromkeys(over, (0,)), over).outcome() == "as a control"
+    assert ContrastEffect("nic", dict.fromkeys(over, (0,)), over).outcome() == "as a control"
 
 
 def test_no_records_are_no_results() -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 import small_corpus
-from contrastcxr.evaluate import Bootstrap
+from contrastcxr.evaluation import Bootstrap
 from contrastcxr.metrics.table import StudyTable
 from contrastcxr.reproduce import Places, Row, Task, find_plan, read_record, task_of
 from contrastcxr.reproduce.rows import Limits, run_rows
@@ -21,7 +21,7 @@ def trial(tmp_path_factory: pytest.TempPathFactory) -> tuple[Task, Places, list[
     places = Places(results=folder / "results", runs=folder / "runs", cache=folder / "cache")
     said: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("contrastcxr.phantom.corpus.corpus", small_corpus.corpus)
+        patch.setattr("contrastcxr.phantom.corpus.draw_studies", small_corpus.corpus)
         patch.setattr(shutil, "which", lambda _: None)
         limits = Limits(bootstrap=Bootstrap(replicates=50, minimum=2))
         assert run_rows(task, task.rows(seeds=[0]), places=places, limits=limits, say=said.append) == []

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from contrastcxr.form import Finding
-from contrastcxr.phantom.grammar import write_report
 from contrastcxr.text.clean import clean, join, split_sentences, split_words
+from contrastcxr.text.grammar.writing import write_report
 from contrastcxr.text.tokenizer import UNKNOWN, Tokenizer, metric_tokens
 
 NODULE = Finding(name="Nodule", status="present", side="left", zone="apex", size_mm=12)

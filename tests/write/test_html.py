@@ -28,12 +28,12 @@ from contrastcxr.form import (
     TagShare,
     View,
 )
-from contrastcxr.phantom.parse import parse
-from contrastcxr.read.findings import merge, stated_findings
+from contrastcxr.reading.findings import merge, stated_findings
+from contrastcxr.text.grammar.parsing import parse
 from contrastcxr.write.html import to_html, write_index
 from contrastcxr.write.names import file_stem
 from contrastcxr.write.overlay import ALIKE, APART, attention_uri, contrast_uri, picture_uri
-from contrastcxr.write.pictures import Pictures
+from contrastcxr.write.pictures import PictureLoader
 from hand_made import SENTENCES, hand_made_reading
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"' onload='x"
@@ -231,7 +231,7 @@ def test_a_pool_root_shows_the_normals_it_has(reading: Reading, study: Study) ->
     def find(image_id: str) -> View | None:
         return View(view_id=image_id, pixels=ramp) if image_id == "s000123.frontal" else None
 
-    (shown,) = Elements(to_html(reading, study, Pictures((find,)))).named("img")
+    (shown,) = Elements(to_html(reading, study, PictureLoader((find,)))).named("img")
     assert picture(shown["src"]).size == (64, 64)
 
 

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from contrastcxr.checkpoint.system import UNUSABLE, Checkpoint, SourceNote
 from contrastcxr.config import parse_config, without_folders
-from contrastcxr.data.quality.measures import QualityReference
 from contrastcxr.data.transforms import Preprocess
 from contrastcxr.errors import CheckpointError, ConfigError
+from contrastcxr.quality.measures import QualityReference
 from contrastcxr.text.tokenizer import Tokenizer
 
 FORMAT = "contrastcxr.checkpoint"

@@ -11,13 +11,13 @@ from torch import Tensor
 
 from contrastcxr.assemble import Marks, build_system, further_stages
 from contrastcxr.config import SystemConfig
-from contrastcxr.data.quality.measures import QualityReference
 from contrastcxr.data.transforms import Preprocess
 from contrastcxr.errors import CheckpointError, ContrastCXRError
 from contrastcxr.models.encoders import build_encoder
 from contrastcxr.models.library import SentenceLibrary
 from contrastcxr.models.pool import NormalityPool
 from contrastcxr.models.system import ReportSystem
+from contrastcxr.quality.measures import QualityReference
 from contrastcxr.text.tokenizer import Tokenizer
 
 POOL_KEY = "pool.raw"

@@ -11,7 +11,7 @@ import typer
 from contrastcxr.cli import output
 
 if TYPE_CHECKING:
-    from contrastcxr.evaluate.compare import SystemComparison
+    from contrastcxr.evaluation.compare import SystemComparison
 
 
 def compare(
@@ -32,7 +32,7 @@ def compare(
 ) -> None:
     """Say by how much two systems differ, with paired intervals and tests corrected over the table."""
     said = output.begin(quiet=quiet, as_json=as_json, verbose=verbose)
-    from contrastcxr.evaluate.compare import compare as run
+    from contrastcxr.evaluation.compare import compare as run
     from contrastcxr.files import atomic_write
 
     wanted = [part.strip() for part in scores.split(",") if part.strip()]

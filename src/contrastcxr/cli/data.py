@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,7 +11,7 @@ import typer
 from contrastcxr.cli import complete, output
 
 if TYPE_CHECKING:
-    from contrastcxr.data.source import Source
+    pass
 
 SOME_FAILED = 1
 SHOWN = 10
@@ -97,9 +96,10 @@ def check(
     """Say what a source holds and lacks (every missing image with -v); exit status 1 when images are missing."""
     said = output.begin(quiet=quiet, as_json=as_json, verbose=verbose)
     from contrastcxr.data import open_source
+    from contrastcxr.data.check import check_source
 
     opened = open_source(source)
-    report = _report(opened, listed=len(opened.missing) if said.verbose else SHOWN)
+    report = check_source(opened, listed=len(opened.missing) if said.verbose else SHOWN)
     said.result("\n".join(_lines(report)))
     said.result_json(report)
     if opened.missing:
@@ -128,8 +128,8 @@ def prepare(
     """Write a source's tables and its pictures, resized once; exit status 1 when some cannot be read."""
     said = output.begin(quiet=quiet, as_json=as_json, verbose=verbose)
     # Imported here: PyTorch takes seconds, and --help must not wait for it.
-    from contrastcxr.data.prepared.preparing import prepare_source
     from contrastcxr.files import default_cache
+    from contrastcxr.store.preparing import prepare_source
 
     root = cache or default_cache()
     made = prepare_source(source, root=root, side=size, pictures=not tables, workers=workers, say=said.say)
@@ -194,7 +194,7 @@ def audit(
 ) -> None:
     """Look for leaks, copies and labels that are told without a lesion; exit status 1 when a check warns."""
     said = output.begin(quiet=quiet, as_json=as_json, verbose=verbose)
-    from contrastcxr.evaluate.audit import audit as run
+    from contrastcxr.evaluation.audit import audit as run
 
     found = run(source, author=reference, seed=seed, say=said.say)
     found.write(out)
@@ -205,47 +205,6 @@ def audit(
     said.result_json(found.to_dict())
     if found.warnings:
         raise typer.Exit(SOME_FAILED)
-
-
-def _report(source: Source, *, listed: int = SHOWN) -> dict[str, Any]:
-    """What `check` says; so many of the missing images are listed."""
-    studies, patients = 0, set[str]()
-    splits, views, readers = Counter[str](), Counter[str](), Counter[str]()
-    for study in source.stream():  # one by one: a list of all may take gigabytes
-        studies += 1
-        splits[study.split or "none"] += 1
-        if study.patient_id is not None:
-            patients.add(study.patient_id)
-        for view in study.views:
-            views[view.position] += 1
-        for reading in study.readings:
-            readers[reading.author.name] += 1
-    held = source.inventory()
-    return {
-        "source": source.name,
-        "licence": source.licence.terms,
-        "from": source.licence.where,
-        "reports": "none" if held.reports is None else held.reports,
-        "studies": studies,
-        "patients": len(patients),
-        "images": held.images,
-        "splits": dict(splits),
-        "views": dict(views),
-        "read by": dict(readers),
-        **held.counts,
-        "notes": [*held.notes, *_hints(source)],
-        "missing": len(source.missing),
-        "first missing": list(source.missing[:listed]),
-    }
-
-
-def _hints(source: Source) -> list[str]:
-    """What a bare folder could have been opened as."""
-    from contrastcxr.data.recognise import recognised
-    from contrastcxr.data.sources import Paths
-
-    names = recognised(source.path) if isinstance(source, Paths) else ()
-    return [f"the folder has tables that a bare path does not read; with them it is {name}" for name in names]
 
 
 def _lines(report: dict[str, Any]) -> list[str]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from contrastcxr.cli import machine, output
+from contrastcxr import machine
+from contrastcxr.cli import output
 
 Found = dict[str, Any]
 
@@ -13,26 +14,9 @@ Found = dict[str, Any]
 def doctor(quiet: output.Quiet = False, as_json: output.Json = False, verbose: output.Verbose = False) -> None:
     """Say what this machine has: devices, codecs, extras, weights, Java, caches, licences, disk."""
     said = output.begin(quiet=quiet, as_json=as_json, verbose=verbose)
-    found = examine()
+    found = machine.examine()
     said.result("\n".join(lines(found, verbose=said.verbose)))
     said.result_json(found)
-
-
-def examine() -> Found:
-    """Return what is there, section by section."""
-    return {
-        **machine.system(),
-        "cpu": machine.processor(),
-        "devices": machine.devices(),
-        "packages": machine.packages(),
-        "extras": machine.extras(),
-        "dicom codecs": machine.codecs(),
-        "java": machine.java(),
-        "checkpoints": machine.checkpoints(),
-        "weights": machine.weights(),
-        "cache": machine.caches(),
-        "licences": machine.licences(),
-    }
 
 
 def lines(found: Found, *, verbose: bool = False) -> list[str]:

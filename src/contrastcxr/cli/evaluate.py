@@ -14,9 +14,9 @@ from contrastcxr.files import find_checkpoint
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from contrastcxr.evaluate import Evaluation
+    from contrastcxr.evaluation import Evaluation
     from contrastcxr.form import Reading
-    from contrastcxr.read.reader import Reader
+    from contrastcxr.reading.reader import Reader
 
 SOME_FAILED = 1
 SHOWN = ("bleu_4", "rouge_l", "cider", "positive_f1", "auc_mean")
@@ -76,8 +76,8 @@ def evaluate(
     said = output.begin(quiet=quiet, as_json=as_json, verbose=verbose)
     checkpoint = _checkpoint(model, readings)
     # Imported here: PyTorch takes seconds, and neither --help nor a wrong name must wait for it.
-    from contrastcxr.evaluate import Bootstrap
-    from contrastcxr.evaluate import evaluate as run
+    from contrastcxr.evaluation import Bootstrap
+    from contrastcxr.evaluation import evaluate as run
     from contrastcxr.metrics.learned import ask
 
     learned = ask(metric or (), allow_pickle=allow_pickle)  # before hours of reading, not after
@@ -134,12 +134,10 @@ def _system(
     allow_pickle: bool,
 ) -> Reader | Sequence[Reading]:
     if readings is not None:
-        from contrastcxr.evaluate import load_readings
+        from contrastcxr.evaluation import load_readings
 
         return load_readings(readings)
-    from contrastcxr.cli.reading import check_device
-    from contrastcxr.read.reader import Reader
+    from contrastcxr.reading.session import open_reader
 
-    check_device(device)
     assert checkpoint is not None  # one of the two was given
-    return Reader.from_checkpoint(checkpoint, device=device, dtype=dtype, seed=seed, allow_pickle=allow_pickle)
+    return open_reader(checkpoint, device=device, dtype=dtype, seed=seed, allow_pickle=allow_pickle)

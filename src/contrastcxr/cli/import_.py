@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from contrastcxr import api
 from contrastcxr.cli import output
-from contrastcxr.errors import RequestError
 
 import_ = typer.Typer(
     help="Turn a checkpoint of another project into one of ours.",
@@ -53,25 +53,15 @@ def r2gen(
 ) -> None:
     """Import a checkpoint of R2Gen or WCL. Research use; not a medical device."""
     said = output.begin(quiet=quiet, as_json=as_json, verbose=verbose)
-    # Imported here: PyTorch takes seconds, and --help must not wait for it.
-    from contrastcxr.checkpoint import save_checkpoint
-    from contrastcxr.checkpoint.r2gen import import_r2gen
-    from contrastcxr.files import CHECKPOINT_SUFFIX
-
-    path = out or checkpoint.with_suffix(CHECKPOINT_SUFFIX)
-    if path.resolve() == checkpoint.resolve():
-        raise RequestError(f"{path} is the checkpoint itself; give --out another file")
-    if path.exists():
-        raise RequestError(f"{path} is there already; give --out another file")
-    made = import_r2gen(
+    path, made = api.import_r2gen(
         checkpoint,
         vocabulary=vocabulary,
+        out=out,
         dataset=dataset,
         heads=heads,
         memory_heads=memory_heads,
         min_count=min_count,
     )
-    save_checkpoint(path, made, dtype="float32")
     views = made.config.data.max_views
     said.say(
         f"{made.config.encoder.name}, {made.config.data.source} with {views} view{'s' * (views > 1)} a study, "

@@ -15,9 +15,9 @@ from typing import Annotated
 
 import typer
 
-from contrastcxr import __version__
 from contrastcxr.cli import output
 from contrastcxr.errors import ContrastCXRError, RequestError
+from contrastcxr.version import __version__
 
 VERBS = {
     "read": "contrastcxr.cli.read",

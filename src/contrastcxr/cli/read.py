@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from contrastcxr.api import DEFAULT_MODEL
 from contrastcxr.cli import complete, output
 from contrastcxr.cli.output import Output
-from contrastcxr.cli.reading import DEFAULT_MODEL, Done, open_desk
+from contrastcxr.reading.session import WrittenReading, open_session
 
 if TYPE_CHECKING:
     from contrastcxr.data.failures import Failure
@@ -61,7 +62,7 @@ def read(
 ) -> None:
     """Read studies and write a page of each. Research use; not a medical device."""
     said = output.begin(quiet=quiet, as_json=as_json, verbose=verbose)
-    desk = open_desk(
+    session = open_session(
         model=model,
         out=out,
         formats=[name.strip() for name in formats.split(",") if name.strip()],
@@ -74,13 +75,15 @@ def read(
     )
 
     failures: list[Failure] = []
-    studies = desk.find(paths, keep_ids=keep_ids, on_failure=failures.append)
-    steps = desk.read(studies, on_failure=failures.append)
+    studies = session.find(paths, keep_ids=keep_ids, on_failure=failures.append)
+    steps = session.read(studies, on_failure=failures.append)
     done = list(said.progress(steps, total=len(studies), doing="reading"))
-    _conclude(said, done, failures, index=desk.finish(done))
+    _conclude(said, done, failures, index=session.finish(done))
 
 
-def _conclude(said: Output, done: Sequence[Done], failures: Sequence[Failure], *, index: Path | None) -> None:
+def _conclude(
+    said: Output, done: Sequence[WrittenReading], failures: Sequence[Failure], *, index: Path | None
+) -> None:
     if done:
         said.result(summary(done, index))
     said.result_json(
@@ -93,7 +96,7 @@ def _conclude(said: Output, done: Sequence[Done], failures: Sequence[Failure], *
         raise typer.Exit(SOME_FAILED)
 
 
-def _line(done: Done) -> dict[str, object]:
+def _line(done: WrittenReading) -> dict[str, object]:
     return {
         "study_id": done.reading.study_id,
         "present": sorted(done.reading.present()),
@@ -102,7 +105,7 @@ def _line(done: Done) -> dict[str, object]:
     }
 
 
-def summary(done: Sequence[Done], index: Path | None) -> str:
+def summary(done: Sequence[WrittenReading], index: Path | None) -> str:
     """Return one screen on what was read, and where the pages are."""
     rows = [
         {
@@ -117,18 +120,18 @@ def summary(done: Sequence[Done], index: Path | None) -> str:
     return "\n".join([output.table(rows), *rest, "", *_where(done, index)])
 
 
-def _present(done: Done) -> str:
+def _present(done: WrittenReading) -> str:
     found = [f for f in done.reading.findings if f.status == "present"]
     found.sort(key=lambda f: -(f.probability or 0))
     names = [f.name if f.probability is None else f"{f.name} {f.probability:.2f}" for f in found]
     return ", ".join(names) or "none"
 
 
-def _first_sentence(done: Done) -> str:
+def _first_sentence(done: WrittenReading) -> str:
     return done.reading.report.sentences[0] if done.reading.report.sentences else "(empty)"
 
 
-def _where(done: Sequence[Done], index: Path | None) -> list[str]:
+def _where(done: Sequence[WrittenReading], index: Path | None) -> list[str]:
     files = [each.files for each in done]
     pages = [paths["html"] for paths in files if "html" in paths]
     lines = [f"{len(done)} read by {done[0].reading.author.name}. Research use; not a medical device."]

@@ -31,7 +31,7 @@ def train(
     said = output.begin(quiet=quiet, as_json=as_json, verbose=verbose)
     # Imported here: PyTorch takes seconds, and --help must not wait for it.
     from contrastcxr.config import load_config
-    from contrastcxr.train import run
+    from contrastcxr.training import run
 
     overrides = [*(set_ or []), *([f"train.seed={seed}"] if seed is not None else [])]
     settings = load_config(config, overrides=overrides)

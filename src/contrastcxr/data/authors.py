@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+from contrastcxr.errors import DatasetError
 from contrastcxr.form import Reading, Report, Study
 from contrastcxr.vocab.labels import NIH14, PHANTOM
 
@@ -26,3 +27,25 @@ def label_reading(study: Study) -> Reading | None:
 def report_of(study: Study) -> Report | None:
     """Return the first report with findings or impression, or None when the study has only labels."""
     return next((r.report for r in study.readings if r.report.findings or r.report.impression), None)
+
+
+def reading_of(study: Study, *, author: str | None) -> Reading:
+    """The reading that is learnt: the named author's, or the study's first.
+
+    Raises:
+        DatasetError: the study has no such reading.
+    """
+    reading = study.reading_by(author) if author else next(iter(study.readings), None)
+    if reading is None:
+        known = ", ".join(sorted({r.author.name for r in study.readings})) or "none"
+        raise DatasetError(
+            f"study {study.study_id}: expected a reading by '{author or 'anyone'}', found {known}; "
+            "set data.author to one of these or choose data with reports"
+        )
+    return reading
+
+
+def report_text(reading: Reading, *, sections: Sequence[str]) -> str:
+    """The sections of a report that are written, one after another."""
+    texts = (getattr(reading.report, section) for section in sections)
+    return " ".join(text.strip() for text in texts if text.strip())

@@ -43,7 +43,7 @@ def drawn(draw: Draw, level: str, *, split: str, seed: int, limit: int | None) -
 def code_version() -> str:
     """A hash over every file that places lesions or writes reports, so that changed phantoms are drawn again."""
     digest = hashlib.blake2b(digest_size=8)
-    for room in ("phantom", "vocab", "text"):
+    for room in ("phantom", "vocab", "text", "text.grammar"):
         files = (f for f in resources.files(f"contrastcxr.{room}").iterdir() if f.is_file())
         for file in sorted(files, key=lambda f: f.name):
             digest.update(file.name.encode() + file.read_bytes())

@@ -17,7 +17,7 @@ _PROBES = 12
 @cache
 def phantom_version() -> str:
     """The phantoms' own version and a hash over a few of them: phantoms that changed are encoded again."""
-    from contrastcxr.phantom.locator import FORMAT, PhantomId, locator, render_locator
+    from contrastcxr.phantom import FORMAT, PhantomId, locator, render_locator
 
     digest = hashlib.blake2b(digest_size=8)
     for index in range(_PROBES):

@@ -12,16 +12,16 @@ if TYPE_CHECKING:
     from contrastcxr.decode.report import ReportSearch
     from contrastcxr.decode.search import generate
     from contrastcxr.decode.settings import GenerationSettings
-    from contrastcxr.models.decoders.base import Generated
+    from contrastcxr.models.decoders.base import GeneratedReports
 
 _NAMES = {
-    "Generated": "contrastcxr.models.decoders.base",
+    "GeneratedReports": "contrastcxr.models.decoders.base",
     "GenerationSettings": "contrastcxr.decode.settings",
     "ReportSearch": "contrastcxr.decode.report",
     "generate": "contrastcxr.decode.search",
 }
 
-__all__ = ["Generated", "GenerationSettings", "ReportSearch", "generate"]
+__all__ = ["GeneratedReports", "GenerationSettings", "ReportSearch", "generate"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""The search as decoders are handed it: settings, special tokens and luck of a batch of studies."""
+"""The search as decoders are handed it: settings, special tokens and random numbers of a batch of studies."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from contrastcxr.decode.search import generate
 from contrastcxr.decode.settings import GenerationSettings
-from contrastcxr.models.decoders.base import Generated, StepDecoder
+from contrastcxr.models.decoders.base import GeneratedReports, StepDecoder
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +47,7 @@ class ReportSearch:
         end: int | None = None,
         max_tokens: int | None = None,
         study: Tensor | None = None,
-    ) -> Generated:
+    ) -> GeneratedReports:
         """The best sequence of each row; arguments as of `models.decoders.base.Search`."""
         forbidden = self.forbidden if end is None else (*self.forbidden, self.eos)
         return generate(
@@ -57,7 +57,7 @@ class ReportSearch:
             eos=self.eos if end is None else end,
             pad=self.pad,
             settings=self._limited(max_tokens),
-            generator=self._luck(study),
+            generator=self._uniforms(study),
             forbidden=forbidden,
         )
 
@@ -67,7 +67,7 @@ class ReportSearch:
         shortest = min(self.settings.min_tokens, max_tokens - 1)
         return self.settings.model_copy(update={"max_tokens": max_tokens, "min_tokens": shortest})
 
-    def _luck(self, study: Tensor | None) -> Sequence[torch.Generator] | None:
+    def _uniforms(self, study: Tensor | None) -> Sequence[torch.Generator] | None:
         """The generator of each row; rows of a study draw from its stream one after another."""
         if self.generators is None or study is None:
             return self.generators

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from contrastcxr.decode.filters import block_trigrams, forbid, keep_nucleus, or_end
 from contrastcxr.decode.settings import GenerationSettings
-from contrastcxr.models.decoders.base import Generated, State, StepDecoder
+from contrastcxr.models.decoders.base import GeneratedReports, State, StepDecoder
 
 DEAD = float("-inf")
 
@@ -32,7 +32,7 @@ def generate(
     settings: GenerationSettings,
     generator: torch.Generator | Sequence[torch.Generator] | None = None,
     forbidden: tuple[int, ...] = (),
-) -> Generated:
+) -> GeneratedReports:
     """The best report of each study that `settings` finds.
 
     BOS and PAD are never chosen unless one of them is the end token. The decoder must be in evaluation mode.
@@ -78,7 +78,7 @@ class _Chooser:
         """Scores and tokens `[R, K]` of the candidates of each row."""
         allowed = self._allowed(log_probs, beams.history, step)
         if self.settings.method == "nucleus":
-            tokens = self._sample(allowed, beams.luck[beams.study, step])
+            tokens = self._sample(allowed, beams.uniforms[beams.study, step])
             return beams.scores.unsqueeze(1) + log_probs.gather(1, tokens), tokens
         found = allowed.topk(min(self.settings.width, allowed.shape[1]), dim=1)
         return beams.scores.unsqueeze(1) + found.values, found.indices
@@ -90,12 +90,12 @@ class _Chooser:
             return allowed
         return or_end(block_trigrams(allowed, history), log_probs, self.eos)
 
-    def _sample(self, log_probs: Tensor, luck: Tensor) -> Tensor:
-        """A token per row `[R, 1]`: the one at which the cumulated probability passes `luck [R]`."""
+    def _sample(self, log_probs: Tensor, uniforms: Tensor) -> Tensor:
+        """A token per row `[R, 1]`: the one at which the cumulated probability passes `uniforms [R]`."""
         tempered = keep_nucleus(log_probs / self.settings.temperature, self.settings.top_p)
         order = torch.softmax(tempered, dim=-1).sort(dim=-1, descending=True)
         passed = order.values.cumsum(dim=-1)
-        place = torch.searchsorted(passed, (luck * passed[:, -1]).unsqueeze(1))
+        place = torch.searchsorted(passed, (uniforms * passed[:, -1]).unsqueeze(1))
         # Rounding may point at what lies outside the nucleus; its last token is meant.
         last = (order.values > 0).sum(dim=-1, keepdim=True) - 1
         return order.indices.gather(1, place.minimum(last))
@@ -124,7 +124,7 @@ class _Trace:
         return tokens, seen
 
 
-def _luck(
+def _uniforms(
     rows: int, settings: GenerationSettings, generator: torch.Generator | Sequence[torch.Generator] | None
 ) -> Tensor:
     """A uniform number per study and step, `[B, max_tokens]`; `[B, 0]` where nothing is drawn."""
@@ -146,7 +146,7 @@ class _Beams:
     scores: Tensor  # [R] sum of log-probabilities
     place: Tensor  # [R]
     history: Tensor | None  # [R, t], for trigram blocking only
-    luck: Tensor  # [B, max_tokens] in [0, 1), for nucleus only
+    uniforms: Tensor  # [B, max_tokens] in [0, 1), for nucleus only
     best_score: Tensor  # [B] after the length penalty
     best_sum: Tensor  # [B]
     best_step: Tensor  # [B]
@@ -171,7 +171,7 @@ class _Beams:
             scores=torch.zeros_like(dead),
             place=place * settings.width,
             history=place.new_empty(rows, 0) if settings.block_trigrams else None,
-            luck=_luck(rows, settings, generator).to(state.device),
+            uniforms=_uniforms(rows, settings, generator).to(state.device),
             best_score=dead,
             best_sum=dead,
             best_step=torch.full_like(place, -1),
@@ -245,7 +245,7 @@ class _Beams:
             self.history = torch.cat([self.history[rows], self.tokens.unsqueeze(1)], dim=1)
         return rows
 
-    def best(self, *, eos: int, pad: int) -> Generated:
+    def best(self, *, eos: int, pad: int) -> GeneratedReports:
         """The best report of each study."""
         if (self.best_step < 0).any():
             raise ValueError("the decoder gave no finite log-probability, so no report could be found")
@@ -257,7 +257,7 @@ class _Beams:
         words = torch.arange(tokens.shape[1], device=tokens.device) < lengths.unsqueeze(1)
         if attention is not None:
             attention = (attention * words.unsqueeze(-1))[:, :T]
-        return Generated(
+        return GeneratedReports(
             token_ids=tokens.masked_fill(~words, pad)[:, :T],
             lengths=lengths,
             log_probs=self.best_sum,

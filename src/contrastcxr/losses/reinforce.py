@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from contrastcxr.models.decoders.base import Taught
+from contrastcxr.models.decoders.base import DecoderOutputs
 
 
-def self_critical(taught: Taught, advantage: Tensor) -> tuple[Tensor, Tensor]:
+def self_critical(taught: DecoderOutputs, advantage: Tensor) -> tuple[Tensor, Tensor]:
     """Mean over studies of `−(r(w^s) − r(ŵ)) Σ_t log p(w^s_t)`, and the number of studies.
 
     Args:

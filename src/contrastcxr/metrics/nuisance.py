@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from contrastcxr.data.batch import choose_views
 from contrastcxr.data.pixels import load_pixels
 from contrastcxr.data.splits import patient_folds
+from contrastcxr.data.views import choose_views
 from contrastcxr.errors import ImageError, MissingExtraError
 from contrastcxr.form import Reading, Study, View, is_file_locator, locator_path
 from contrastcxr.metrics.bootstrap import REPLICATES, Interval, interval, plain_weights, study_weights
@@ -47,15 +47,17 @@ class NuisanceScore:
 
 
 @dataclass(frozen=True, eq=False)
-class Facts:
+class StudyFacts:
     """What the predictors may look at of `S` studies: numbers, which are binned, and vectors."""
 
     numbers: Mapping[str, Floats]
     vectors: Mapping[str, Floats]
 
-    def take(self, rows: NDArray[np.intp]) -> Facts:
+    def take(self, rows: NDArray[np.intp]) -> StudyFacts:
         """The facts of some of the studies."""
-        return Facts({k: v[rows] for k, v in self.numbers.items()}, {k: v[rows] for k, v in self.vectors.items()})
+        return StudyFacts(
+            {k: v[rows] for k, v in self.numbers.items()}, {k: v[rows] for k, v in self.vectors.items()}
+        )
 
 
 def nuisance_scores(
@@ -82,11 +84,11 @@ def nuisance_scores(
     Raises:
         MissingExtraError: scikit-learn is not installed.
     """
-    known, asked = facts_of(training), facts_of(test)
+    known, wanted = facts_of(training), facts_of(test)
     fitted, truth = (_targets(part, names, reference) for part in (training, test))
     weights = study_weights([s.patient_id or s.study_id for s in test], replicates=replicates, seed=seed)
     scores = []
-    for predictor, (left, right) in _designs(known, asked).items():
+    for predictor, (left, right) in _designs(known, wanted).items():
         guessed = _predict(left, fitted, right, minimum=minimum)
         scores.append(_score(predictor, guessed, truth, (*names, ABNORMAL), weights, minimum))
     return sorted(scores, key=lambda score: -np.nan_to_num(score.mean_auc.value))
@@ -139,12 +141,12 @@ def held_out_scores(
     return sorted(scores, key=lambda score: -np.nan_to_num(score.mean_auc.value))
 
 
-def facts_of(studies: Sequence[Study]) -> Facts:
+def facts_of(studies: Sequence[Study]) -> StudyFacts:
     """Everything the predictors look at, from the first frontal view of each study; NaN where unknown."""
     rows = [_facts(study) for study in studies]
     numbers = {name: np.asarray([row[0][name] for row in rows], np.float64) for name in _NUMBERS}
     vectors = {name: np.stack([row[1][name] for row in rows]) for name in ("thumbnail", "histogram")}
-    return Facts(numbers, vectors)
+    return StudyFacts(numbers, vectors)
 
 
 _NUMBERS = ("file size", "patient number", "view", "age", "sex", "mean grey", "image size")
@@ -201,50 +203,50 @@ def _targets(studies: Sequence[Study], names: Sequence[str], reference: Callable
     return np.column_stack([known, (known == 1).any(axis=1)])
 
 
-def _designs(known: Facts, asked: Facts) -> dict[str, tuple[Floats, Floats]]:
+def _designs(known: StudyFacts, wanted: StudyFacts) -> dict[str, tuple[Floats, Floats]]:
     """Per predictor the design matrices of training and test.
 
     Left out are predictors that never vary, numbers that most studies lack, and thumbnail and histogram where a
     picture cannot be read.
     """
     stated = [name for name in _NUMBERS if np.isfinite(known.numbers[name]).mean() >= STATED]
-    found = {name: _binned(known.numbers[name], asked.numbers[name]) for name in stated}
+    found = {name: _binned(known.numbers[name], wanted.numbers[name]) for name in stated}
     whole = [
-        n for n in known.vectors if np.isfinite(known.vectors[n]).all() and np.isfinite(asked.vectors[n]).all()
+        n for n in known.vectors if np.isfinite(known.vectors[n]).all() and np.isfinite(wanted.vectors[n]).all()
     ]
-    found |= {name: _standard(known.vectors[name], asked.vectors[name]) for name in whole}
+    found |= {name: _standard(known.vectors[name], wanted.vectors[name]) for name in whole}
     return {name: pair for name, pair in found.items() if np.ptp(pair[0], axis=0).any()}
 
 
-def _binned(known: Floats, asked: Floats) -> tuple[Floats, Floats]:
+def _binned(known: Floats, wanted: Floats) -> tuple[Floats, Floats]:
     """One column per decile of the training values, and one for unknown ones."""
     present = known[np.isfinite(known)]
     if present.size == 0:
-        return np.zeros((len(known), 1)), np.zeros((len(asked), 1))
+        return np.zeros((len(known), 1)), np.zeros((len(wanted), 1))
     edges = np.unique(np.quantile(present, np.linspace(0, 1, BINS + 1)[1:-1]))
 
     def columns(values: Floats) -> Floats:
         place = np.where(np.isfinite(values), np.searchsorted(edges, values, side="right"), len(edges) + 1)
         return np.eye(len(edges) + 2)[place]
 
-    return columns(known), columns(asked)
+    return columns(known), columns(wanted)
 
 
-def _standard(known: Floats, asked: Floats) -> tuple[Floats, Floats]:
+def _standard(known: Floats, wanted: Floats) -> tuple[Floats, Floats]:
     mean, deviation = known.mean(axis=0), known.std(axis=0)
     scale = np.where(deviation > 0, deviation, 1.0)
-    return (known - mean) / scale, (asked - mean) / scale
+    return (known - mean) / scale, (wanted - mean) / scale
 
 
-def _predict(design: Floats, fitted: Floats, asked: Floats, *, minimum: int) -> Floats:
+def _predict(design: Floats, fitted: Floats, wanted: Floats, *, minimum: int) -> Floats:
     """Probabilities `[S, L + 1]`; NaN for findings with too few training cases."""
-    found = np.full((len(asked), fitted.shape[1]), np.nan)
+    found = np.full((len(wanted), fitted.shape[1]), np.nan)
     for column in range(fitted.shape[1]):
         known = np.isfinite(fitted[:, column])
         truth = fitted[known, column] > 0.5
         if min(truth.sum(), (~truth).sum()) >= minimum:
             model = _regression().fit(design[known], truth)
-            found[:, column] = model.predict_proba(asked)[:, 1]
+            found[:, column] = model.predict_proba(wanted)[:, 1]
     return found
 
 

@@ -91,7 +91,7 @@ def _row_by_row(among: Tensor, to_query: Tensor, *, keep: Tensor, wanted: Tensor
     return torch.zeros_like(to_query).index_add(0, study, weights[:, 1:])
 
 
-class Comparison(nn.Module):
+class PoolComparison(nn.Module):
     """What a vector has in common with normal ones, in either or both of the paper's two steps.
 
     | aggregate | differentiate | `v^c` |

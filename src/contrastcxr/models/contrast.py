@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from contrastcxr.errors import IncompatibleError
 from contrastcxr.models.attention_functions import AttentionName
-from contrastcxr.models.comparison import Comparison
+from contrastcxr.models.comparison import PoolComparison
 from contrastcxr.models.features import VisualFeatures, masked_mean
 
 
@@ -27,7 +27,7 @@ class StageFeatures:
     pool: Tensor
 
 
-class ContrastiveAttention(Comparison):
+class ContrastiveAttention(PoolComparison):
     """Features rewritten by what sets the image apart from normal ones (paper A, Eq. 4 to 10).
 
     `v^d = v̂ − v^c`; `v̂' = ReLU([v̂; v^d] W')` and `v_i' = ReLU([v_i; v^d] W')` with one shared `W'`. There
@@ -81,8 +81,8 @@ class ContrastiveAttention(Comparison):
         self.per_view = per_view
         self.update = nn.Linear((2 + stages) * width, width)
 
-        def another() -> Comparison:
-            return Comparison(
+        def another() -> PoolComparison:
+            return PoolComparison(
                 width, repeats, aggregate=aggregate, differentiate=differentiate, attention=attention
             )
 
@@ -120,29 +120,29 @@ class ContrastiveAttention(Comparison):
             `difference [B, d]` (`v^d`) and `contrast_map [B, N]`, the cosine of each `v_i` with its `v^d` (ours; 0
             where masked). Over several views weights, `v^c` and `v^d` are means, and a row counts as kept for any.
         """
-        asked = _Queries.of(features, exclude, pool=pool, per_view=self.per_view)
-        common, weights = self.common(asked.vectors, pool, asked.keep)
-        own = asked.vectors - common  # [Q, d]
-        further = self._further(asked, stages)  # S of [Q, d]
-        by_patch = asked.to_patches(own)
+        queries = _Queries.of(features, exclude, pool=pool, per_view=self.per_view)
+        common, weights = self.common(queries.vectors, pool, queries.keep)
+        own = queries.vectors - common  # [Q, d]
+        further = self._further(queries, stages)  # S of [Q, d]
+        by_patch = queries.to_patches(own)
         if self.of_patches is not None:
-            by_patch = self._by_patch(self.of_patches, features, asked, patch_pool, patch_exclude)
-        patches = self._update(features.patches, by_patch, [asked.to_patches(part) for part in further])
-        difference = asked.over_views(own)
+            by_patch = self._by_patch(self.of_patches, features, queries, patch_pool, patch_exclude)
+        patches = self._update(features.patches, by_patch, [queries.to_patches(part) for part in further])
+        difference = queries.over_views(own)
         return features.replace(
             patches=patches.masked_fill(~features.mask.unsqueeze(-1), 0.0),
-            pooled=self._update(features.pooled, difference, [asked.over_views(part) for part in further]),
+            pooled=self._update(features.pooled, difference, [queries.over_views(part) for part in further]),
             evidence={
                 **features.evidence,
-                "pool_weights": asked.over_views(weights),
-                "pool_keep": asked.kept_by_any(),
-                "common": asked.over_views(common),
+                "pool_weights": queries.over_views(weights),
+                "pool_keep": queries.kept_by_any(),
+                "common": queries.over_views(common),
                 "difference": difference,
                 "contrast_map": contrast_map(features, by_patch),
             },
         )
 
-    def _further(self, asked: _Queries, stages: StageFeatures | None) -> list[Tensor]:
+    def _further(self, queries: _Queries, stages: StageFeatures | None) -> list[Tensor]:
         """`v^d_s [Q, d]` of each further stage."""
         found = 0 if stages is None else stages.queries.shape[2]
         if found != len(self.of_stages):
@@ -153,16 +153,16 @@ class ContrastiveAttention(Comparison):
             return []
         differences = []
         for s, comparison in enumerate(self.of_stages):
-            assert isinstance(comparison, Comparison)
-            query = asked.of_views(stages.queries[:, :, s])
-            differences.append(query - comparison.common(query, stages.pool[:, s], asked.keep)[0])
+            assert isinstance(comparison, PoolComparison)
+            query = queries.of_views(stages.queries[:, :, s])
+            differences.append(query - comparison.common(query, stages.pool[:, s], queries.keep)[0])
         return differences
 
     def _by_patch(
         self,
-        comparison: Comparison,
+        comparison: PoolComparison,
         features: VisualFeatures,
-        asked: _Queries,
+        queries: _Queries,
         pool: Tensor | None,
         exclude: Tensor | None,
     ) -> Tensor:
@@ -170,7 +170,7 @@ class ContrastiveAttention(Comparison):
         if pool is None:
             raise IncompatibleError("contrast of patches needs a pool of patch vectors (patch_pool)")
         B, N, d = features.patches.shape
-        rows = _keep(exclude, (*asked.shape, pool.shape[0]), pool)  # [Q, N_Q]
+        rows = _keep(exclude, (*queries.shape, pool.shape[0]), pool)  # [Q, N_Q]
         keep = rows.repeat_interleave(B * N // len(rows), dim=0)  # [B*N, N_Q]
         query = features.patches.reshape(B * N, d)
         return (query - comparison.common(query, pool, keep)[0]).view(B, N, d)

@@ -5,27 +5,31 @@ The names below are imported when first used: whoever only parses a report need 
 
 from __future__ import annotations
 
-import sys
 from importlib import import_module
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 _NAMES = {
-    "PhantomId": "contrastcxr.phantom.locator",
+    "FORMAT": "contrastcxr.phantom.locators",
+    "ROLES": "contrastcxr.phantom.twins",
+    "draw_studies": "contrastcxr.phantom.corpus",
+    "PhantomId": "contrastcxr.phantom.locators",
     "PhantomParameters": "contrastcxr.phantom.truth",
     "Rendered": "contrastcxr.phantom.truth",
-    "locator": "contrastcxr.phantom.locator",
-    "phantom_parameters": "contrastcxr.phantom.locator",
-    "render": "contrastcxr.phantom.render",
-    "render_locator": "contrastcxr.phantom.locator",
+    "locator": "contrastcxr.phantom.locators",
+    "phantom_parameters": "contrastcxr.phantom.locators",
+    "render": "contrastcxr.phantom.rendering",
+    "render_locator": "contrastcxr.phantom.locators",
     "sample": "contrastcxr.phantom.sampling",
     "write_studies": "contrastcxr.phantom.export",
 }
 
 __all__ = [
+    "FORMAT",
+    "ROLES",
     "PhantomId",
     "PhantomParameters",
     "Rendered",
+    "draw_studies",
     "locator",
     "phantom_parameters",
     "render",
@@ -35,25 +39,16 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from contrastcxr.phantom.corpus import draw_studies
     from contrastcxr.phantom.export import write_studies
-    from contrastcxr.phantom.locator import PhantomId, locator, phantom_parameters, render_locator
-    from contrastcxr.phantom.render import render
+    from contrastcxr.phantom.locators import FORMAT, PhantomId, locator, phantom_parameters, render_locator
+    from contrastcxr.phantom.rendering import render
     from contrastcxr.phantom.sampling import sample
     from contrastcxr.phantom.truth import PhantomParameters, Rendered
-
-
-class _Package(ModuleType):
-    """This package: `render` and `locator` are also modules, and here their names mean the functions."""
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name not in _NAMES or not isinstance(value, ModuleType):
-            super().__setattr__(name, value)
+    from contrastcxr.phantom.twins import ROLES
 
 
 def __getattr__(name: str) -> Any:
     if name in _NAMES:
         return getattr(import_module(_NAMES[name]), name)
     raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
-
-
-sys.modules[__name__].__class__ = _Package

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from contrastcxr.form import Author, Box, Finding, Reading, Report, Study, View
-from contrastcxr.phantom.grammar import write_indication, write_report
 from contrastcxr.phantom.grid import FIELD_MM
 from contrastcxr.phantom.levels import get_level
-from contrastcxr.phantom.locator import PhantomId, locator, patient_of, phantom_parameters, split_size, study_seed
+from contrastcxr.phantom.locators import PhantomId, locator, patient_of, phantom_parameters, split_size, study_seed
 from contrastcxr.phantom.measure import lesion_boxes
 from contrastcxr.phantom.truth import Lesion, PhantomParameters
 from contrastcxr.phantom.twins import ROLES, spoken
+from contrastcxr.text.grammar.writing import write_indication, write_report
 from contrastcxr.vocab.attributes import SAYABLE
 from contrastcxr.vocab.labels import PHANTOM, SUPPORT_DEVICES
 
@@ -23,7 +23,7 @@ NAMES = (*PHANTOM, SUPPORT_DEVICES)
 _SEVERITIES = ("minimal", "mild", "moderate", "severe")
 
 
-def corpus(
+def draw_studies(
     level: str = "standard", *, split: str = "train", seed: int = 0, limit: int | None = None
 ) -> list[Study]:
     """The studies of one split, in order; the first `limit` of them.

@@ -21,7 +21,7 @@ from pydicom.uid import (
 )
 
 from contrastcxr.files import atomic_write
-from contrastcxr.phantom.render import render
+from contrastcxr.phantom.rendering import render
 from contrastcxr.phantom.truth import Array, PhantomParameters, ViewName
 
 SIZE = 1024

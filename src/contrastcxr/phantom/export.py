@@ -13,7 +13,7 @@ from contrastcxr.form import Box, Finding, Study, View
 from contrastcxr.phantom.corpus import phantom_study
 from contrastcxr.phantom.dicom import SIZE as DICOM_SIZE
 from contrastcxr.phantom.dicom import write_dicom
-from contrastcxr.phantom.locator import PhantomId, phantom_parameters, render_locator, split_size
+from contrastcxr.phantom.locators import PhantomId, phantom_parameters, render_locator, split_size
 
 FORMATS = ("png", "dicom")
 MANIFEST = "studies.jsonl"

@@ -18,7 +18,7 @@ from contrastcxr.phantom.lesions import paint
 from contrastcxr.phantom.masks import full_mask, mask_box
 from contrastcxr.phantom.paint import Paint
 from contrastcxr.phantom.physics import signal
-from contrastcxr.phantom.render import compose
+from contrastcxr.phantom.rendering import compose
 from contrastcxr.phantom.truth import Array, Lesion, Mask, PhantomParameters
 
 MEASURE_SIZE = 144

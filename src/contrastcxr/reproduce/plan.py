@@ -68,7 +68,7 @@ class PublishedPart(BaseModel):
     )
 
 
-class Chosen(BaseModel):
+class RowSelection(BaseModel):
     """The systems and contrasts that a table has of those of the plan it extends, in its own order."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -92,7 +92,7 @@ class Plan(BaseModel):
     data: dict[str, DataPlan]
     also: tuple[str, ...] = Field((), description="experiments whose records of rows of the same name count too")
     published: tuple[PublishedPart, ...] = ()
-    rows: Chosen | None = None
+    rows: RowSelection | None = None
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ class Mean:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ContrastEffect:
     """What contrast changed for one decoder: differences by score, to the plain system and to each control.
 
     Attributes:
@@ -84,7 +84,7 @@ class Pooled:
     data: str
     records: tuple[Record, ...]
     means: Mapping[str, Mapping[str, Mean]]
-    comparisons: tuple[Comparison, ...]
+    comparisons: tuple[ContrastEffect, ...]
     twins: tuple[TwinRow, ...]
     intervals: Mapping[str, Mapping[str, Score]] = field(default_factory=dict)
     """Row: score: mean over seeds with its 95% interval over patients, of the trained rows."""
@@ -158,7 +158,7 @@ def sentence(pools: Sequence[Pooled]) -> str:
     return " ".join([said, *doubts])
 
 
-def _doubts(pooled: Pooled, comparison: Comparison) -> list[str]:
+def _doubts(pooled: Pooled, comparison: ContrastEffect) -> list[str]:
     """What stands against help or harm that intervals over patients show: the spread over seeds, a baseline."""
     outcome = comparison.outcome()
     if outcome not in ("helped", "above plain", "harmed"):
@@ -224,7 +224,7 @@ def _mean(values: Sequence[float]) -> Mean:
 
 def _compared(
     system: str, tables: Mapping[tuple[str, int], StudyTable], *, replicates: int, seed: int
-) -> Comparison:
+) -> ContrastEffect:
     def seeds_of(contrast: str) -> set[int]:
         return {number for row, number in tables if row == f"{system}-{contrast}"}
 
@@ -239,7 +239,7 @@ def _compared(
         )
         for name, seeds in shared.items()
     }
-    return Comparison(system, shared, over)
+    return ContrastEffect(system, shared, over)
 
 
 def _twins(records: Sequence[Record], *, replicates: int, seed: int) -> list[TwinRow]:

@@ -10,23 +10,23 @@ from typing import Any
 
 from contrastcxr.assemble import make_encoder, make_preprocess
 from contrastcxr.config import SystemConfig, without_folders
+from contrastcxr.config.data_name import data_name
 from contrastcxr.errors import ContrastCXRError, RequestError
-from contrastcxr.evaluate.baselines import Eyes, baseline_answers
-from contrastcxr.evaluate.protocols import CORRECTED
-from contrastcxr.evaluate.references import load_references
-from contrastcxr.evaluate.result import SystemScores
-from contrastcxr.evaluate.run import Bootstrap, evaluate, scored, signature, tabulated
+from contrastcxr.evaluation.baselines import FeatureExtractor, baseline_answers
+from contrastcxr.evaluation.protocols import CORRECTED
+from contrastcxr.evaluation.references import load_references
+from contrastcxr.evaluation.result import SystemScores
+from contrastcxr.evaluation.run import Bootstrap, evaluate, scored, signature, tabulated
 from contrastcxr.metrics.scores import Scores
 from contrastcxr.metrics.words import PLAIN
-from contrastcxr.read.reader import Reader
+from contrastcxr.progress import Say
+from contrastcxr.reading.reader import Reader
 from contrastcxr.reproduce.places import Places
 from contrastcxr.reproduce.plan import BASELINES, Row, Task
 from contrastcxr.reproduce.record import Record, read_record
 from contrastcxr.reproduce.twins import twins_of
-from contrastcxr.train import run as train
-from contrastcxr.train.data import data_name
-from contrastcxr.train.features import Say
-from contrastcxr.train.run_record import RECORD_FILE, versions
+from contrastcxr.training import run as train
+from contrastcxr.training.run_record import RECORD_FILE, versions
 
 
 @dataclass(frozen=True)
@@ -143,8 +143,8 @@ def _baselines(task: Task, row: Row, config: SystemConfig, places: Places, limit
     data = split_data(config)
     references = load_references(data, "test", author=config.data.author, limit=limits.test)
     encoder = make_encoder(config, seed=config.train.seed)
-    eyes = Eyes(encoder, make_preprocess(config, encoder), config.data.max_views, places.cache)
-    answers, notes = baseline_answers(references, data, author=config.data.author, eyes=eyes, say=say)
+    extractor = FeatureExtractor(encoder, make_preprocess(config, encoder), config.data.max_views, places.cache)
+    answers, notes = baseline_answers(references, data, author=config.data.author, extractor=extractor, say=say)
     for note in notes:
         say(note)
     found: Mapping[str, SystemScores] = scored(tabulated(references, answers), answers, {}, limits.bootstrap)

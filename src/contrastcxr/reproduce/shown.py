@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from contrastcxr.metrics.sheet import ROWS
 from contrastcxr.reproduce.plan import PLAIN
-from contrastcxr.reproduce.side_by_side import SCORES, Change, Line, Measured, SideBySide
+from contrastcxr.reproduce.side_by_side import SCORES, Change, RowScore, SideBySide, SystemLine
 
 NOTHING = "–"
 
@@ -68,7 +68,7 @@ def _seed_sets(found: SideBySide) -> set[tuple[int, ...]]:
     return {each.seeds for line in found.lines for each in line.measured if each is not None}
 
 
-def _seeds(line: Line) -> str:
+def _seeds(line: SystemLine) -> str:
     """How many, of the row without and with contrast, said once where they agree."""
     said = (NOTHING if each is None else str(len(each.seeds)) for each in line.measured)
     return " → ".join(dict.fromkeys(said))
@@ -78,7 +78,7 @@ def _printed(value: float | None, scale: float) -> str:
     return NOTHING if value is None else _short(f"{value / scale:.3f}")
 
 
-def _measured(found: Measured | None) -> str:
+def _measured(found: RowScore | None) -> str:
     return NOTHING if found is None else found.score.text()
 
 

@@ -38,7 +38,7 @@ SCORES: Mapping[str, tuple[str, ...]] = {
 
 
 @dataclass(frozen=True)
-class Measured:
+class RowScore:
     """One score of one row: its mean over seeds with an interval over patients."""
 
     score: Score
@@ -56,7 +56,7 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Line:
+class SystemLine:
     """One metric of one system with one contrast, beside the same system without.
 
     Attributes:
@@ -74,7 +74,7 @@ class Line:
     metric: str
     score: str | None
     published: tuple[float | None, float | None]
-    measured: tuple[Measured | None, Measured | None]
+    measured: tuple[RowScore | None, RowScore | None]
     change: Change | None
 
     @property
@@ -102,7 +102,7 @@ class SideBySide:
     published: str
     data: str
     percent: bool
-    lines: tuple[Line, ...]
+    lines: tuple[SystemLine, ...]
     signatures: tuple[str, ...]
     notes: tuple[str, ...]
 
@@ -193,7 +193,7 @@ def _part(
 ) -> SideBySide:
     printed = published_table(task.plan.paper, part.table)
     drawn = {"replicates": replicates, "seed": seed}
-    lines: list[Line] = []
+    lines: list[SystemLine] = []
     others = [contrast for contrast in task.contrasts if contrast != PLAIN]
     for system in _printed_systems(task, part, printed):
         for contrast in others:
@@ -219,7 +219,7 @@ def _printed_systems(task: Task, part: PublishedPart, printed: PublishedTable) -
     ]
 
 
-def _says_something(line: Line, *, alone: bool) -> bool:
+def _says_something(line: SystemLine, *, alone: bool) -> bool:
     """True where the row with contrast has a figure, or where the plain one has and stands in no other line."""
     plain, other = zip(line.published, line.measured, strict=True)
     return any(figure is not None for figure in (*other, *(plain if alone else ())))
@@ -233,7 +233,7 @@ def _lines(
     rows: _Rows,
     drawn: Mapping[str, int],
     shuffles: int,
-) -> list[Line]:
+) -> list[SystemLine]:
     """One line per metric of the table."""
     pair = [rows.of(system, name, rows.seeds(system, name)) for name in (PLAIN, contrast)]
     known = [set(statistics(table)) for tables in pair for table in tables]
@@ -244,14 +244,14 @@ def _lines(
     changes = _changes(rows, system, PLAIN, contrast, shared, wanted, drawn, shuffles)
     figures = [_printed(printed, part, system, name) for name in (PLAIN, contrast)]
     return [
-        Line(
+        SystemLine(
             system=system,
             contrast=contrast,
             metric=metric,
             score=score,
             published=_both(None if row is None else row.value(metric) for row in figures),
             measured=_both(
-                Measured(found[score], rows.seeds(system, name)) if score in found else None
+                RowScore(found[score], rows.seeds(system, name)) if score in found else None
                 for name, found in zip((PLAIN, contrast), means, strict=True)
             ),
             change=changes.get(score or ""),
@@ -284,7 +284,7 @@ def _changes(
     return {name: Change(found, seeds, p[name], math.nan) for name, found in intervals.items() if name in p}
 
 
-def _corrected(lines: Sequence[Line]) -> list[Line]:
+def _corrected(lines: Sequence[SystemLine]) -> list[SystemLine]:
     """The lines with Holm's correction over every test of the table."""
     tested = {str(k): line.change.p for k, line in enumerate(lines) if line.change is not None}
     adjusted = holm(tested)
@@ -330,7 +330,7 @@ def _levels(published: str, ours: str) -> str:
     )
 
 
-def _plain(line: Line) -> dict[str, Any]:
+def _plain(line: SystemLine) -> dict[str, Any]:
     change = line.change
     return {
         "system": line.system,

@@ -11,16 +11,17 @@ import torch
 from numpy.typing import NDArray
 
 from contrastcxr.errors import DatasetError
-from contrastcxr.evaluate.cached import cached_batches, encoded
-from contrastcxr.evaluate.references import References, load_references, system_answers
+from contrastcxr.evaluation.cached import cached_batches, encoded
+from contrastcxr.evaluation.references import References, load_references, system_answers
+from contrastcxr.features.cache import FeatureCache
+from contrastcxr.features.extraction import batch_features
+from contrastcxr.features.readable import all_in
 from contrastcxr.form import Finding, Reading, Study
 from contrastcxr.metrics.bootstrap import Floats, Interval
 from contrastcxr.metrics.contrast_claim import Claim, compare_ratios, lesion_to_pose, swap_share, swapped_sides
-from contrastcxr.phantom.twins import ROLES
-from contrastcxr.read.features import batch_features
-from contrastcxr.read.reader import Reader
-from contrastcxr.train.features import FeatureCache, Say
-from contrastcxr.train.pictures import all_in
+from contrastcxr.phantom import ROLES
+from contrastcxr.progress import Say
+from contrastcxr.reading.reader import Reader
 
 
 def twins_of(reader: Reader, *, data: str, split: str, cache: Path, limit: int | None, say: Say) -> dict[str, Any]:

@@ -12,9 +12,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 
 from contrastcxr.form import Finding, Report, Severity
-from contrastcxr.text.labeling.account import Placed, account
+from contrastcxr.text.labeling.account import PlacedStatement, account
 from contrastcxr.text.labeling.attributes import attach
-from contrastcxr.text.labeling.mentions import Mention, Statement
+from contrastcxr.text.labeling.mentions import TermMention, TermStatement
 from contrastcxr.text.labeling.rules import Rules, default_rules
 from contrastcxr.text.labeling.scope import Scope
 from contrastcxr.text.labeling.sentences import sentences, words
@@ -35,7 +35,7 @@ class Labeler:
     def __init__(self, rules: Rules | None = None, *, keep: int = _KEPT) -> None:
         self._rules = rules or default_rules()
         self._keep = keep
-        self._known: dict[str, tuple[Statement, ...]] = {}
+        self._known: dict[str, tuple[TermStatement, ...]] = {}
 
     def label(self, text: str) -> tuple[Finding, ...]:
         """The 14 findings of a text, in CheXpert's order.
@@ -43,7 +43,7 @@ class Labeler:
         Where the text has headings, what stands under indication, comparison or technique is passed over.  A span
         counts characters of `text` as it was given; its section is the heading's.
         """
-        placed: list[Placed] = []
+        placed: list[PlacedStatement] = []
         for section, start, end in said_ranges(text):
             self._read(placed, text, section, start, end)
         return account(placed)
@@ -54,7 +54,7 @@ class Labeler:
         Spans count characters of its findings and impression sections; `sentences` are the indices of those of the
         report's sentences, where it has them, that the spans stand in.
         """
-        placed: list[Placed] = []
+        placed: list[PlacedStatement] = []
         self._read(placed, report.findings, "findings", 0, len(report.findings))
         self._read(placed, report.impression, "impression", 0, len(report.impression))
         places = _places(report)
@@ -65,12 +65,12 @@ class Labeler:
         """The findings of each text in turn; nothing is read ahead."""
         return map(self.label, texts)
 
-    def _read(self, placed: list[Placed], text: str, section: SaidSection, start: int, end: int) -> None:
+    def _read(self, placed: list[PlacedStatement], text: str, section: SaidSection, start: int, end: int) -> None:
         for offset, sentence in sentences(text, start, end):
             for statement in self._statements(sentence):
-                placed.append(Placed(statement, section, offset))
+                placed.append(PlacedStatement(statement, section, offset))
 
-    def _statements(self, sentence: str) -> tuple[Statement, ...]:
+    def _statements(self, sentence: str) -> tuple[TermStatement, ...]:
         found = self._known.get(sentence)
         if found is None:
             if len(self._known) >= self._keep:
@@ -108,7 +108,7 @@ def _in_sentences(finding: Finding, places: Sequence[_Place | None]) -> Finding:
     return finding.model_copy(update={"sentences": inside})
 
 
-def read_sentence(sentence: str, rules: Rules) -> tuple[Statement, ...]:
+def read_sentence(sentence: str, rules: Rules) -> tuple[TermStatement, ...]:
     """What one sentence says of each finding that it names."""
     tokens, starts, ends = words(sentence)
     signs = rules.automaton.signs(tokens)
@@ -117,7 +117,7 @@ def read_sentence(sentence: str, rules: Rules) -> tuple[Statement, ...]:
         return ()
     attach(mentions, signs)
     return tuple(
-        Statement(
+        TermStatement(
             name, mention.said, mention.side, _severity(name, mention, rules), _characters(mention, starts, ends)
         )
         for mention in mentions
@@ -125,11 +125,11 @@ def read_sentence(sentence: str, rules: Rules) -> tuple[Statement, ...]:
     )
 
 
-def _severity(name: str, mention: Mention, rules: Rules) -> Severity | None:
+def _severity(name: str, mention: TermMention, rules: Rules) -> Severity | None:
     return None if name in rules.without_severity else mention.severity
 
 
-def _characters(mention: Mention, starts: list[int], ends: list[int]) -> tuple[tuple[int, int], ...]:
+def _characters(mention: TermMention, starts: list[int], ends: list[int]) -> tuple[tuple[int, int], ...]:
     places = {(mention.first, mention.last), *mention.decided_by}
     return tuple((starts[first], ends[last - 1]) for first, last in sorted(places))
 

@@ -38,7 +38,7 @@ _MIRROR_ZONE = {"middle lobe": "lingula", "lingula": "middle lobe"}
 
 
 @dataclass(frozen=True)
-class Sayable:
+class FindingAttributes:
     """What a report says of one finding beyond its status; anything else about it stays unsaid."""
 
     side: bool = False
@@ -47,24 +47,24 @@ class Sayable:
     size: bool = False
 
 
-SAYABLE: dict[str, Sayable] = {
-    "Cardiomegaly": Sayable(severities=SEVERITIES),
-    "Pleural Effusion": Sayable(side=True, severities=SEVERITIES),
-    "Pneumothorax": Sayable(side=True, zones=("apex", "base"), severities=SEVERITIES),
-    "Nodule": Sayable(side=True, zones=LUNG_ZONES, size=True),
-    "Mass": Sayable(side=True, zones=LUNG_ZONES, size=True),
-    "Consolidation": Sayable(side=True, zones=LUNG_ZONES, severities=SEVERITIES),
-    "Atelectasis": Sayable(side=True, zones=LUNG_ZONES, severities=SEVERITIES),
-    "Edema": Sayable(side=True, severities=SEVERITIES),
-    "Emphysema": Sayable(side=True, zones=LUNG_ZONES, severities=SEVERITIES),
-    "Fibrosis": Sayable(side=True, zones=LUNG_ZONES, severities=SEVERITIES),
-    "Pleural Thickening": Sayable(side=True, zones=("apex", "base", *THIRDS), severities=SEVERITIES),
-    "Fracture": Sayable(side=True, zones=THIRDS),
-    "Granuloma": Sayable(side=True, zones=LUNG_ZONES, size=True),
-    "Hernia": Sayable(severities=SEVERITIES, size=True),
-    "Support Devices": Sayable(side=True, zones=tuple(DEVICE_TIPS)),
-    "Infiltration": Sayable(side=True, zones=LUNG_ZONES),
-    "Pneumonia": Sayable(side=True, zones=LUNG_ZONES),
+SAYABLE: dict[str, FindingAttributes] = {
+    "Cardiomegaly": FindingAttributes(severities=SEVERITIES),
+    "Pleural Effusion": FindingAttributes(side=True, severities=SEVERITIES),
+    "Pneumothorax": FindingAttributes(side=True, zones=("apex", "base"), severities=SEVERITIES),
+    "Nodule": FindingAttributes(side=True, zones=LUNG_ZONES, size=True),
+    "Mass": FindingAttributes(side=True, zones=LUNG_ZONES, size=True),
+    "Consolidation": FindingAttributes(side=True, zones=LUNG_ZONES, severities=SEVERITIES),
+    "Atelectasis": FindingAttributes(side=True, zones=LUNG_ZONES, severities=SEVERITIES),
+    "Edema": FindingAttributes(side=True, severities=SEVERITIES),
+    "Emphysema": FindingAttributes(side=True, zones=LUNG_ZONES, severities=SEVERITIES),
+    "Fibrosis": FindingAttributes(side=True, zones=LUNG_ZONES, severities=SEVERITIES),
+    "Pleural Thickening": FindingAttributes(side=True, zones=("apex", "base", *THIRDS), severities=SEVERITIES),
+    "Fracture": FindingAttributes(side=True, zones=THIRDS),
+    "Granuloma": FindingAttributes(side=True, zones=LUNG_ZONES, size=True),
+    "Hernia": FindingAttributes(severities=SEVERITIES, size=True),
+    "Support Devices": FindingAttributes(side=True, zones=tuple(DEVICE_TIPS)),
+    "Infiltration": FindingAttributes(side=True, zones=LUNG_ZONES),
+    "Pneumonia": FindingAttributes(side=True, zones=LUNG_ZONES),
 }
 
 

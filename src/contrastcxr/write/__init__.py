@@ -10,9 +10,9 @@ from contrastcxr.errors import UnknownNameError
 from contrastcxr.form import Reading, Study
 from contrastcxr.write.as_json import JsonWriter
 from contrastcxr.write.html import HtmlWriter
-from contrastcxr.write.pictures import Pictures
+from contrastcxr.write.pictures import PictureLoader
 
-__all__ = ["WRITERS", "HtmlWriter", "JsonWriter", "Pictures", "Writer", "get_writer"]
+__all__ = ["WRITERS", "HtmlWriter", "JsonWriter", "PictureLoader", "Writer", "get_writer"]
 
 
 class Writer(Protocol):
@@ -24,13 +24,13 @@ class Writer(Protocol):
         """Write one reading."""
 
 
-WRITERS: dict[str, Callable[[Pictures], Writer]] = {
+WRITERS: dict[str, Callable[[PictureLoader], Writer]] = {
     "html": HtmlWriter,
     "json": lambda _pictures: JsonWriter(),
 }
 
 
-def get_writer(name: str, *, pictures: Pictures | None = None) -> Writer:
+def get_writer(name: str, *, pictures: PictureLoader | None = None) -> Writer:
     """Return the writer of a format.
 
     Raises:
@@ -38,4 +38,4 @@ def get_writer(name: str, *, pictures: Pictures | None = None) -> Writer:
     """
     if name not in WRITERS:
         raise UnknownNameError("format", name, WRITERS)
-    return WRITERS[name](pictures or Pictures())
+    return WRITERS[name](pictures or PictureLoader())

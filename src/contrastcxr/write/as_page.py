@@ -28,7 +28,7 @@ from contrastcxr.write.overlay import (
     extremes,
     picture_uri,
 )
-from contrastcxr.write.pictures import Pictures
+from contrastcxr.write.pictures import PictureLoader
 
 _POSITION: dict[Position, str] = {"PA": "PA", "AP": "AP", "LATERAL": "Lateral", "unknown": "View"}
 _DIFFERENCES = {
@@ -48,7 +48,7 @@ _THUMBNAIL = 224
 Values = dict[str, Any]
 
 
-def page_values(reading: Reading, study: Study, pictures: Pictures) -> Values:
+def page_values(reading: Reading, study: Study, pictures: PictureLoader) -> Values:
     """Return everything the template of a reading's page prints."""
     views = [_view(index, reading, study.views[index], pictures) for index in _shown(reading, study)]
     normals = [_normal(match, pictures) for match in reading.evidence.closest]
@@ -114,7 +114,7 @@ def _shown(reading: Reading, study: Study) -> Sequence[int]:
     return [i for i in seen if i < len(study.views)] or range(len(study.views))
 
 
-def _view(index: int, reading: Reading, view: View, pictures: Pictures) -> Values:
+def _view(index: int, reading: Reading, view: View, pictures: PictureLoader) -> Values:
     pixels = pictures.of_view(view)
     height, width = pixels.shape
     evidence = reading.evidence
@@ -227,7 +227,7 @@ def _repeat(repeat: RepeatMatches) -> Values:
     }
 
 
-def _normal(match: Any, pictures: Pictures) -> Values:
+def _normal(match: Any, pictures: PictureLoader) -> Values:
     pixels = pictures.of_normal(match)
     src = None if pixels is None else picture_uri(pixels, max_side=_THUMBNAIL, quality=80)
     return {**_weighted(match.image_id, match.weight), "src": src, "source": match.source}

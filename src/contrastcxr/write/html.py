@@ -13,12 +13,12 @@ from typing import Any
 from jinja2 import Environment, FunctionLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from contrastcxr import __version__
 from contrastcxr.files import atomic_write
 from contrastcxr.form import Reading, Study
+from contrastcxr.version import __version__
 from contrastcxr.write.as_page import index_row, page_values
 from contrastcxr.write.names import file_stem
-from contrastcxr.write.pictures import Pictures
+from contrastcxr.write.pictures import PictureLoader
 
 NOTICE = "Research use; not a medical device"
 
@@ -28,8 +28,8 @@ class HtmlWriter:
 
     name = "html"
 
-    def __init__(self, pictures: Pictures | None = None) -> None:
-        self.pictures = pictures or Pictures()
+    def __init__(self, pictures: PictureLoader | None = None) -> None:
+        self.pictures = pictures or PictureLoader()
 
     def write(self, reading: Reading, study: Study, folder: Path) -> Path:
         """Write the page of one reading.
@@ -45,9 +45,9 @@ class HtmlWriter:
         return path
 
 
-def to_html(reading: Reading, study: Study, pictures: Pictures | None = None) -> str:
+def to_html(reading: Reading, study: Study, pictures: PictureLoader | None = None) -> str:
     """Return the page of one reading; equal readings of equal pictures give equal text."""
-    return _render("reading.html.j2", page_values(reading, study, pictures or Pictures()))
+    return _render("reading.html.j2", page_values(reading, study, pictures or PictureLoader()))
 
 
 def write_index(readings: Sequence[Reading], pages: Sequence[Path], folder: Path) -> Path:

@@ -20,7 +20,7 @@ Finder = Callable[[str], View | None]
 
 
 @dataclass(frozen=True)
-class Pictures:
+class PictureLoader:
     """Loads pictures for pages; `finders` look pool images up by id, one for each `--pool-root`."""
 
     finders: Sequence[Finder] = ()

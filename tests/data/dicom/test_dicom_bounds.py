@@ -153,13 +153,13 @@ def test_a_cut_that_would_hold_the_decoder_is_seen_before_decoding(dicom: Dicom)
     path = dicom(stored=stored)
     # Ones without an end hold CharLS for some 20 seconds.
     read_pixels(compressed(path, RLELossless))  # starts the worker
-    desk = guarded_decoder._DESKS[os.getpid()]
-    assert desk.worker is not None
-    first = desk.worker.process.pid
+    decoder = guarded_decoder._DECODERS[os.getpid()]
+    assert decoder.worker is not None
+    first = decoder.worker.process.pid
     stuck = compressed(path, JPEGLSLossless, lambda _, stream: stream[:2000] + b"\xff\x7f" * 500)
     with pytest.raises(ImageError, match="is cut off"):
         read_pixels(stuck)
-    assert desk.worker.process.pid == first
+    assert decoder.worker.process.pid == first
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such limit there; the clock alone counts")
@@ -174,9 +174,9 @@ def test_a_worker_that_dies_is_replaced_and_the_picture_refused(
     path = dicom()
     small = compressed(path, JPEG2000Lossless)
     read_pixels(small)
-    desk = guarded_decoder._DESKS[os.getpid()]
-    assert desk.worker is not None
-    first = desk.worker.process.pid
+    decoder = guarded_decoder._DECODERS[os.getpid()]
+    assert decoder.worker is not None
+    first = decoder.worker.process.pid
 
     def killed(worker: guarded_decoder._Worker, *_: object) -> None:
         worker.process.kill()
@@ -187,16 +187,16 @@ def test_a_worker_that_dies_is_replaced_and_the_picture_refused(
         with pytest.raises(ImageError, match="decoding it takes too much time or memory"):
             read_pixels(small)
     np.testing.assert_array_equal(read_pixels(small), read_pixels(path))
-    assert desk.worker.process.pid != first
+    assert decoder.worker.process.pid != first
 
 
 def test_a_worker_that_dies_between_pictures_is_replaced_unseen(dicom: Dicom) -> None:
     path = compressed(dicom(), JPEGLSLossless)
     before = read_pixels(path)
-    desk = guarded_decoder._DESKS[os.getpid()]
-    assert desk.worker is not None
-    desk.worker.process.kill()
-    desk.worker.process.wait()
+    decoder = guarded_decoder._DECODERS[os.getpid()]
+    assert decoder.worker is not None
+    decoder.worker.process.kill()
+    decoder.worker.process.wait()
     np.testing.assert_array_equal(read_pixels(path), before)
 
 
@@ -204,10 +204,10 @@ def test_without_shared_memory_the_pictures_go_through_the_pipes(
     dicom: Dicom, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = dicom(stored=ramp(700, 900, 4095))
-    monkeypatch.setattr(guarded_decoder, "_DESKS", {})
+    monkeypatch.setattr(guarded_decoder, "_DECODERS", {})
     monkeypatch.setattr(guarded_decoder.SharedPages, "create", classmethod(lambda _: None))
     np.testing.assert_array_equal(read_pixels(compressed(path, JPEGLSLossless)), read_pixels(path))
-    guarded_decoder._stop(guarded_decoder._DESKS[os.getpid()])
+    guarded_decoder._stop(guarded_decoder._DECODERS[os.getpid()])
 
 
 def test_the_worker_loads_no_torch() -> None:

@@ -19,7 +19,7 @@ from radiograph_files import ramp
 
 from contrastcxr.data.dicom.reading import DicomFile, dicom_studies, pseudonym, read_header, read_pixels, study_of
 from contrastcxr.errors import ImageError
-from contrastcxr.read.quality import view_flags
+from contrastcxr.quality.flags import view_flags
 
 Dicom = Callable[..., Path]
 STORED = ramp(top=4095)

@@ -14,8 +14,8 @@ from mimic_files import ROWS, TEXTS, folder, write_mimic, write_split
 from contrastcxr.data import load_studies, open_source
 from contrastcxr.data.normals import is_normal
 from contrastcxr.data.readers.mimic_cxr import MimicCxr, MimicRoots
-from contrastcxr.data.targets import finding_targets
 from contrastcxr.errors import DatasetError, RequestError, UnknownNameError
+from contrastcxr.features.targets import finding_targets
 from contrastcxr.form import Study
 
 

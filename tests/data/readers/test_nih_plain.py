@@ -14,7 +14,7 @@ from contrastcxr.data.readers.nih_plain import (
     with_plain_reports,
 )
 from contrastcxr.errors import RequestError
-from contrastcxr.phantom.parse import parse
+from contrastcxr.text.grammar.parsing import parse
 
 
 def test_the_report_comes_first_and_says_exactly_the_labels(nih: Path) -> None:

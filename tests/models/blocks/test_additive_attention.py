@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from contrastcxr.models.blocks.additive_attention import AdditiveAttention, Attendable
+from contrastcxr.models.blocks.additive_attention import AdditiveAttention, AttentionKeys
 from plain_floats import attend, close
 
 QUERY, ROWS, HIDDEN, STUDIES, N = 3, 4, 5, 3, 4
@@ -72,7 +72,7 @@ def test_beams_that_stay_with_their_studies_copy_nothing(
 
 def test_rows_are_always_taken_from_what_every_study_has(rows: torch.Tensor, mask: torch.Tensor) -> None:
     """A study whose beams are all gone may not come back, but those that are left keep their own rows."""
-    whole = Attendable.of(rows, rows, mask)
+    whole = AttentionKeys.of(rows, rows, mask)
     left = whole.select(torch.tensor([1, 2])).select(torch.tensor([1, 1]))
     assert left.whole is whole
     assert torch.equal(left.values, rows[[2, 2]])

@@ -31,14 +31,19 @@ def _plainly(report: list[int], *, sentences: int, words: int) -> list[list[int]
     return [sentence[:words] for sentence in found if sentence][:sentences]
 
 
-def _listed(told: SentenceTokens) -> list[list[int]]:
-    rows = zip(told.token_ids[:, 1:].tolist(), told.mask.tolist(), strict=True)
+def _listed(word_inputs: SentenceTokens) -> list[list[int]]:
+    rows = zip(word_inputs.token_ids[:, 1:].tolist(), word_inputs.mask.tolist(), strict=True)
     return [[token for token, real in zip(ids, mask, strict=True) if real] for ids, mask in rows]
 
 
-def _joined(told: SentenceTokens, *, studies: int, room: int = 100) -> Joined:
+def _joined(word_inputs: SentenceTokens, *, studies: int, room: int = 100) -> Joined:
     return join_sentences(
-        told.token_ids[:, 1:], told.mask.sum(dim=1), told.study, studies=studies, room=room, pad=PAD
+        word_inputs.token_ids[:, 1:],
+        word_inputs.mask.sum(dim=1),
+        word_inputs.study,
+        studies=studies,
+        room=room,
+        pad=PAD,
     )
 
 
@@ -56,13 +61,15 @@ def _random_reports(seed: int) -> list[list[int]]:
 @pytest.mark.parametrize(("sentences", "words"), [(20, 20), (3, 20), (20, 2), (2, 1)])
 def test_splitting_is_what_plain_python_does(seed: int, sentences: int, words: int) -> None:
     reports = _random_reports(seed)
-    told = _split(reports, sentences=sentences, words=words)
+    word_inputs = _split(reports, sentences=sentences, words=words)
     expected = [_plainly(report, sentences=sentences, words=words) for report in reports]
-    assert _listed(told) == list(itertools.chain.from_iterable(expected))
-    assert told.study.tolist() == [study for study, found in enumerate(expected) for _ in found]
-    assert told.place.tolist() == [place for found in expected for place in range(len(found))]
-    assert told.last.tolist() == [place + 1 == len(found) for found in expected for place in range(len(found))]
-    assert (told.token_ids[:, 0] == BOS).all()
+    assert _listed(word_inputs) == list(itertools.chain.from_iterable(expected))
+    assert word_inputs.study.tolist() == [study for study, found in enumerate(expected) for _ in found]
+    assert word_inputs.place.tolist() == [place for found in expected for place in range(len(found))]
+    assert word_inputs.last.tolist() == [
+        place + 1 == len(found) for found in expected for place in range(len(found))
+    ]
+    assert (word_inputs.token_ids[:, 0] == BOS).all()
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -72,20 +79,20 @@ def test_joining_takes_splitting_back(seed: int) -> None:
 
 
 def test_a_report_is_cut_at_the_most_sentences_and_its_last_kept_one_is_the_last() -> None:
-    told = _split([[5, END, 6, END, 7, END]], sentences=2)
-    assert _listed(told) == [[5, END], [6, END]]
-    assert told.last.tolist() == [False, True]
+    word_inputs = _split([[5, END, 6, END, 7, END]], sentences=2)
+    assert _listed(word_inputs) == [[5, END], [6, END]]
+    assert word_inputs.last.tolist() == [False, True]
 
 
 def test_a_sentence_is_cut_at_the_most_words_and_then_lacks_its_mark() -> None:
-    told = _split([[5, 6, 7, 8, END, 9, END]], words=3)
-    assert _listed(told) == [[5, 6, 7], [9, END]]
+    word_inputs = _split([[5, 6, 7, 8, END, 9, END]], words=3)
+    assert _listed(word_inputs) == [[5, 6, 7], [9, END]]
 
 
 def test_a_report_without_end_mark_is_one_sentence() -> None:
-    told = _split([[5, 6, 7]])
-    assert _listed(told) == [[5, 6, 7]]
-    assert told.last.tolist() == [True]
+    word_inputs = _split([[5, 6, 7]])
+    assert _listed(word_inputs) == [[5, 6, 7]]
+    assert word_inputs.last.tolist() == [True]
 
 
 def test_several_marks_in_a_row_are_sentences_of_a_mark_each() -> None:
@@ -93,24 +100,24 @@ def test_several_marks_in_a_row_are_sentences_of_a_mark_each() -> None:
 
 
 def test_an_empty_report_has_no_sentence_and_its_neighbours_keep_theirs() -> None:
-    told = _split([[5, END], [], [6]])
-    assert _listed(told) == [[5, END], [6]]
-    assert told.study.tolist() == [0, 2]
+    word_inputs = _split([[5, END], [], [6]])
+    assert _listed(word_inputs) == [[5, END], [6]]
+    assert word_inputs.study.tolist() == [0, 2]
 
 
 def test_a_batch_of_empty_reports_has_no_sentence_at_all() -> None:
-    told = _split([[], []])
-    assert told.token_ids.shape == (0, 1)
-    assert told.mask.shape == (0, 0)
-    assert _reports(_joined(told, studies=2)) == [[], []]
+    word_inputs = _split([[], []])
+    assert word_inputs.token_ids.shape == (0, 1)
+    assert word_inputs.mask.shape == (0, 0)
+    assert _reports(_joined(word_inputs, studies=2)) == [[], []]
 
 
 def test_what_is_masked_inside_the_tensor_belongs_to_no_sentence() -> None:
     """End marks behind the report's end are not its own."""
     ids = torch.tensor([[BOS, 5, END, EOS, END, 7]])
     mask = torch.tensor([[True, True, True, False, False]])
-    told = split_sentences(ids, mask, end=END, eos=EOS, sentences=5, words=5)
-    assert _listed(told) == [[5, END]]
+    word_inputs = split_sentences(ids, mask, end=END, eos=EOS, sentences=5, words=5)
+    assert _listed(word_inputs) == [[5, END]]
 
 
 def test_a_joined_report_says_which_sentence_each_token_is_of() -> None:

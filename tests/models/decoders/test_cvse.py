@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from contrastcxr.decode import Generated, GenerationSettings, ReportSearch
+from contrastcxr.decode import GeneratedReports, GenerationSettings, ReportSearch
 from contrastcxr.errors import IncompatibleError
 from contrastcxr.losses import taught_terms
 from contrastcxr.models.decoders.base import Targets
@@ -81,7 +81,7 @@ def _score(decoder: CvseDecoder, rows: list[Vector], ids: list[int]) -> tuple[fl
     return dot(_unit(linear(decoder.of_image, seen)), sentence), weights
 
 
-def _written(decoder: CvseDecoder, features: VisualFeatures, *, max_tokens: int = 30) -> Generated:
+def _written(decoder: CvseDecoder, features: VisualFeatures, *, max_tokens: int = 30) -> GeneratedReports:
     search = ReportSearch(GenerationSettings(max_tokens=max_tokens), bos=BOS, eos=EOS, pad=PAD)
     with torch.no_grad():
         return decoder.write(features, search)

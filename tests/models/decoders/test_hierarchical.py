@@ -12,19 +12,19 @@ import pytest
 import torch
 from torch import Tensor
 
-from contrastcxr.decode import Generated, GenerationSettings, ReportSearch
+from contrastcxr.decode import GeneratedReports, GenerationSettings, ReportSearch
 from contrastcxr.losses import taught_terms
 from contrastcxr.models.decoders import build_decoder
-from contrastcxr.models.decoders.base import StepOutput, Targets
+from contrastcxr.models.decoders.base import StepResult, Targets
 from contrastcxr.models.decoders.hierarchical import (
     HierarchicalDecoder,
-    Plan,
+    TopicPlan,
     merged,
     planned_sentences,
     stop_log_prob,
     topic_cosine,
 )
-from contrastcxr.models.decoders.word_lstm import Told
+from contrastcxr.models.decoders.word_lstm import WordInputs
 from contrastcxr.models.features import VisualFeatures, masked_mean
 from plain_floats import close, one_study, sigmoid
 
@@ -64,14 +64,14 @@ class _Script:
     def __init__(self) -> None:
         self.asked: list[int] = []
 
-    def start(self, told: Told) -> _ScriptState:
-        return _ScriptState(told.first.long())
+    def start(self, word_inputs: WordInputs) -> _ScriptState:
+        return _ScriptState(word_inputs.first.long())
 
-    def step(self, token_ids: Tensor, state: _ScriptState) -> StepOutput:
+    def step(self, token_ids: Tensor, state: _ScriptState) -> StepResult:
         self.asked.append(len(token_ids))
         share = torch.full((len(token_ids), V), 0.1 / (V - 1))
         share.scatter_(1, state.script[:, state.said : state.said + 1], 0.9)
-        return StepOutput(share.log(), _ScriptState(state.script, state.said + 1))
+        return StepResult(share.log(), _ScriptState(state.script, state.said + 1))
 
 
 class _Scripted(HierarchicalDecoder):
@@ -82,10 +82,10 @@ class _Scripted(HierarchicalDecoder):
         self.topics, self.logits = torch.tensor(topics).float(), torch.tensor(stop)
         self.words = _Script()  # type: ignore[assignment]
 
-    def plan(self, features: VisualFeatures, sentences: int) -> Plan:
+    def plan(self, features: VisualFeatures, sentences: int) -> TopicPlan:
         del features
         looks = torch.eye(N)[:sentences].expand(len(self.topics), -1, -1)  # sentence s looks at patch s
-        return Plan(self.topics[:, :sentences], self.logits[:, :sentences], attention=looks)
+        return TopicPlan(self.topics[:, :sentences], self.logits[:, :sentences], attention=looks)
 
 
 def _features(studies: int = 2) -> VisualFeatures:
@@ -95,7 +95,7 @@ def _features(studies: int = 2) -> VisualFeatures:
 
 def _written(
     decoder: HierarchicalDecoder, features: VisualFeatures, *, max_tokens: int = 20, **options: Any
-) -> Generated:
+) -> GeneratedReports:
     settings = GenerationSettings(max_tokens=max_tokens, **options)
     return decoder.write(features, ReportSearch(settings, bos=BOS, eos=EOS, pad=PAD))
 
@@ -185,10 +185,10 @@ def test_the_plan_shows_how_much_a_topic_repeats_the_one_before() -> None:
 
 
 def test_answers_of_some_rows_each_become_one() -> None:
-    one = Generated(
+    one = GeneratedReports(
         torch.tensor([[5, 6]]), torch.tensor([2]), torch.tensor([-1.0]), torch.tensor([True]), attention=None
     )
-    two = Generated(
+    two = GeneratedReports(
         torch.tensor([[7], [8]]), torch.tensor([1, 1]), torch.tensor([-2.0, -3.0]), torch.zeros(2).bool(), None
     )
     found = merged([(torch.tensor([1]), one), (torch.tensor([2, 0]), two)], rows=3, pad=PAD)

@@ -61,9 +61,9 @@ def _told(decoder: HlstmDecoder, features: VisualFeatures) -> Vector:
 
 def _plan(decoder: HlstmDecoder, features: VisualFeatures) -> list[tuple[Vector, float]]:
     """Topic and stop logit of two sentences."""
-    told, memory, planned = _told(decoder, features), zeros(HIDDEN), []
+    word_inputs, memory, planned = _told(decoder, features), zeros(HIDDEN), []
     for _ in range(2):
-        memory = cell(decoder.sentence_lstm, told, memory)
+        memory = cell(decoder.sentence_lstm, word_inputs, memory)
         topic = linear(decoder.topic[2], relu(linear(decoder.topic[0], memory[0])))
         planned.append((topic, linear(decoder.stop, memory[0])[0]))
     return planned

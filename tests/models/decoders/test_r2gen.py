@@ -13,7 +13,7 @@ from safetensors import safe_open
 from torch import Tensor, nn
 
 from contrastcxr.checkpoint.r2gen.mapping import Layout, map_text
-from contrastcxr.decode import Generated, GenerationSettings, generate
+from contrastcxr.decode import GeneratedReports, GenerationSettings, generate
 from contrastcxr.errors import IncompatibleError
 from contrastcxr.models.blocks.conditional_norm import MemoryConditions
 from contrastcxr.models.blocks.norm import UnbiasedLayerNorm
@@ -191,7 +191,7 @@ class Golden:
     beam: Tensor
     sampled: Tensor
 
-    def search(self, **settings: Any) -> Generated:
+    def search(self, **settings: Any) -> GeneratedReports:
         chosen = GenerationSettings(**{"max_tokens": self.beam.shape[1], **settings})
         return generate(self.decoder, self.features, bos=0, eos=0, pad=0, settings=chosen)
 

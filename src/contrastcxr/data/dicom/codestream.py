@@ -40,7 +40,7 @@ class BadStreamError(Exception):
 
 
 @dataclass(frozen=True)
-class Coded:
+class CodestreamHeader:
     """Rows, columns, components and bits per component, as the compressed picture itself states them."""
 
     rows: int
@@ -70,7 +70,7 @@ def check_stream(stream: bytes, syntax: str, *, rows: int, columns: int, allocat
         raise BadStreamError("is cut off")
 
 
-def jpeg_header(stream: bytes, syntax: str) -> Coded:
+def jpeg_header(stream: bytes, syntax: str) -> CodestreamHeader:
     """Return what the frame header of a JPEG or JPEG-LS stream says.
 
     Raises:
@@ -91,14 +91,14 @@ def jpeg_header(stream: bytes, syntax: str) -> Coded:
     raise BadStreamError("is truncated or damaged")
 
 
-def _frame(body: bytes) -> Coded:
+def _frame(body: bytes) -> CodestreamHeader:
     if len(body) < 6:
         raise BadStreamError("is truncated or damaged")
     rows, columns = int.from_bytes(body[1:3], "big"), int.from_bytes(body[3:5], "big")
-    return Coded(rows=rows, columns=columns, components=body[5], bits=body[0])
+    return CodestreamHeader(rows=rows, columns=columns, components=body[5], bits=body[0])
 
 
-def jpeg2000_header(stream: bytes) -> Coded:
+def jpeg2000_header(stream: bytes) -> CodestreamHeader:
     """Return what the SIZ marker of a JPEG 2000 stream says.
 
     Raises:
@@ -109,7 +109,7 @@ def jpeg2000_header(stream: bytes) -> Coded:
     if at < 0 or len(body) < 37 or not body[35] or not body[36]:
         raise BadStreamError("is truncated or damaged")
     right, bottom, left, top = (int.from_bytes(body[i : i + 4], "big") for i in (0, 4, 8, 12))
-    return Coded(
+    return CodestreamHeader(
         rows=-(-bottom // body[36]) - -(-top // body[36]),
         columns=-(-right // body[35]) - -(-left // body[35]),
         components=int.from_bytes(body[32:34], "big"),

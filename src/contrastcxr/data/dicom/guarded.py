@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 
 from contrastcxr.data.dicom.codestream import BadStreamError
+from contrastcxr.data.dicom.shared_pages import SharedPages
 from contrastcxr.data.dicom.worker import LIMITS_TIME, READY
-from contrastcxr.data.prepared.shared_pages import SharedPages
 
 BASE_SECONDS = 1.0
 SECONDS_PER_MEGAPIXEL = 0.75
@@ -43,14 +43,14 @@ class _Worker:
 
 
 @dataclass
-class _Desk:
+class _GuardedDecoder:
     """The worker of this process, and whose turn it is."""
 
     turn: threading.Lock = field(default_factory=threading.Lock)
     worker: _Worker | None = None
 
 
-_DESKS: dict[int, _Desk] = {}
+_DECODERS: dict[int, _GuardedDecoder] = {}
 """By process id, because a forked process must not talk to its parent's worker."""
 
 
@@ -63,21 +63,21 @@ def decode_guarded(header: dict[str, Any], data: bytes, *, syntax: str, plugin: 
     """
     seconds = min(BASE_SECONDS + SECONDS_PER_MEGAPIXEL * header["Rows"] * header["Columns"] / 1e6, MOST_SECONDS)
     job = {"header": header, "syntax": syntax, "plugin": plugin, "seconds": seconds, "bytes": len(data)}
-    desk = _desk()
-    with desk.turn:
-        if desk.worker is not None and desk.worker.process.poll() is not None:
-            _stop(desk)
-        desk.worker = worker = desk.worker or _started()
+    decoder = _decoder()
+    with decoder.turn:
+        if decoder.worker is not None and decoder.worker.process.poll() is not None:
+            _stop(decoder)
+        decoder.worker = worker = decoder.worker or _started()
         wait = threading.Timer(_PATIENCE * seconds, worker.process.kill)
         wait.daemon = True
         wait.start()
         try:
             answer, values = _ask(worker, json.dumps(job).encode() + b"\n", data)
         except (OSError, ValueError) as error:  # it died, in the middle of an answer or before
-            _stop(desk)
+            _stop(decoder)
             raise BadStreamError("is damaged: decoding it takes too much time or memory") from error
         except BaseException:  # interrupted: half an answer is still under way
-            _stop(desk)
+            _stop(decoder)
             raise
         finally:
             wait.cancel()
@@ -86,12 +86,12 @@ def decode_guarded(header: dict[str, Any], data: bytes, *, syntax: str, plugin: 
     return np.frombuffer(values, dtype=answer["dtype"]).reshape(answer["shape"])
 
 
-def _desk() -> _Desk:
-    desk = _DESKS.get(os.getpid())
-    if desk is None:
-        desk = _DESKS.setdefault(os.getpid(), _Desk())
-        atexit.register(_stop, desk)
-    return desk
+def _decoder() -> _GuardedDecoder:
+    decoder = _DECODERS.get(os.getpid())
+    if decoder is None:
+        decoder = _DECODERS.setdefault(os.getpid(), _GuardedDecoder())
+        atexit.register(_stop, decoder)
+    return decoder
 
 
 def _ask(worker: _Worker, job: bytes, data: bytes) -> tuple[dict[str, Any], bytes]:
@@ -138,10 +138,10 @@ def _started() -> _Worker:
     return worker
 
 
-def _stop(desk: _Desk) -> None:
-    if desk.worker is not None:
-        _end(desk.worker)
-        desk.worker = None
+def _stop(decoder: _GuardedDecoder) -> None:
+    if decoder.worker is not None:
+        _end(decoder.worker)
+        decoder.worker = None
 
 
 def _end(worker: _Worker) -> None:

@@ -14,7 +14,7 @@ _AXIS = {"L": "lateral", "R": "lateral", "A": "depth", "P": "depth", "H": "heigh
 
 
 @dataclass(frozen=True)
-class Turn:
+class Orientation:
     """What to do to the stored rows and columns, in this order; the default does nothing."""
 
     transpose: bool = False
@@ -34,7 +34,7 @@ class Turn:
         return np.ascontiguousarray(pixels)
 
 
-def turn_for(orientation: Sequence[str] | None) -> Turn:
+def turn_for(orientation: Sequence[str] | None) -> Orientation:
     """Return the turn that PatientOrientation asks for (PS3.3 C.7.6.1.1.1).
 
     The two values name where rows and columns lead, first letter first: `L\\F` needs nothing. Laterals are put
@@ -42,15 +42,15 @@ def turn_for(orientation: Sequence[str] | None) -> Turn:
     """
     letters = [str(v)[:1].upper() for v in orientation or ()]
     if len(letters) != 2 or any(letter not in _AXIS for letter in letters):
-        return Turn()
+        return Orientation()
     transpose = _AXIS[letters[0]] == "height"
     across, down = reversed(letters) if transpose else letters
     if _AXIS[down] != "height" or _AXIS[across] == "height":
-        return Turn()
-    return Turn(transpose=transpose, flip_columns=across == "R", flip_rows=down == "H", known=True)
+        return Orientation()
+    return Orientation(transpose=transpose, flip_columns=across == "R", flip_rows=down == "H", known=True)
 
 
-def turn_of(ds: Dataset) -> Turn:
+def turn_of(ds: Dataset) -> Orientation:
     """Return the turn that an object asks for.
 
     PatientOrientation says how the stored picture lies and decides. Without it, the rotation and flip that the
@@ -64,11 +64,11 @@ def turn_of(ds: Dataset) -> Turn:
     return _at_display(str(ds.get("ImageRotation") or "0"), str(ds.get("ImageHorizontalFlip") or "N"))
 
 
-def _at_display(rotation: str, flip: str) -> Turn:
+def _at_display(rotation: str, flip: str) -> Orientation:
     """Clockwise by multiples of 90 degrees, then flipped from side to side."""
     turns = {"90": (True, True, False), "180": (False, True, True), "270": (True, False, True)}
     transpose, columns, rows = turns.get(rotation, (False, False, False))
-    return Turn(transpose=transpose, flip_columns=columns != (flip == "Y"), flip_rows=rows)
+    return Orientation(transpose=transpose, flip_columns=columns != (flip == "Y"), flip_rows=rows)
 
 
 def is_lateral(orientation: Sequence[str] | None) -> bool | None:

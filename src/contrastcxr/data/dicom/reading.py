@@ -22,7 +22,7 @@ from pydicom.sequence import Sequence
 
 from contrastcxr.data.dicom.decode import stored_values
 from contrastcxr.data.dicom.objects import coded, open_object, uid_name
-from contrastcxr.data.dicom.orientation import Turn, is_lateral, stated_position, turn_of
+from contrastcxr.data.dicom.orientation import Orientation, is_lateral, stated_position, turn_of
 from contrastcxr.data.dicom.spacing import spacing, spacing_doubt
 from contrastcxr.data.dicom.values import UnknownWindowError, to_display
 from contrastcxr.data.failures import Failure
@@ -305,7 +305,7 @@ def _doubts(ds: Dataset, position: Position) -> tuple[str, ...]:
     return tuple(doubt for doubt in found if doubt)
 
 
-def _upright(spacing_mm: tuple[float, float] | None, turn: Turn) -> tuple[float, float] | None:
+def _upright(spacing_mm: tuple[float, float] | None, turn: Orientation) -> tuple[float, float] | None:
     return spacing_mm[::-1] if spacing_mm and turn.transpose else spacing_mm
 
 

@@ -24,7 +24,7 @@ from pydicom.pixels.utils import pixel_array
 from pydicom.uid import UID
 
 from contrastcxr.data.dicom.codestream import BadStreamError, check_stream
-from contrastcxr.data.prepared.shared_pages import SharedPages
+from contrastcxr.data.dicom.shared_pages import SharedPages
 
 try:
     import resource

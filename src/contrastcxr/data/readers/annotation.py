@@ -32,7 +32,7 @@ _LARGEST = 2 << 30
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class AnnotationEntry:
     """One report with its images, as the file writes them; `place` names it in messages."""
 
     id: str
@@ -56,7 +56,7 @@ class Annotation:
 
     path: Path
     shape: str
-    samples: tuple[Sample, ...]
+    samples: tuple[AnnotationEntry, ...]
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -139,7 +139,7 @@ def _flat(path: Path, entries: Iterable[Any]) -> Iterator[tuple[str, str, Any]]:
         yield SPLITS[str(name)], f"sample {number}", entry
 
 
-def _sample(path: Path, place: str, split: str, entry: Any) -> Sample:
+def _sample(path: Path, place: str, split: str, entry: Any) -> AnnotationEntry:
     def wrong(found: str) -> DatasetError:
         about = f" ({entry['id']})" if isinstance(entry, dict) and "id" in entry else ""
         return DatasetError(f"{path} {place}{about}: {found}; correct the sample")
@@ -158,7 +158,7 @@ def _sample(path: Path, place: str, split: str, entry: Any) -> Sample:
     stated = entry.get("split")
     if stated is not None and SPLITS.get(str(stated)) != split:
         raise wrong(f"split '{stated}' inside the list for {split}; expected the same")
-    return Sample(
+    return AnnotationEntry(
         id=str(entry["id"]).strip(),
         report=report,
         images=tuple(images),
@@ -178,7 +178,7 @@ def _kind(value: Any) -> str:
     return "an empty list" if value == [] else names.get(type(value), "a number")
 
 
-def _shape(outer: str, samples: tuple[Sample, ...]) -> str:
+def _shape(outer: str, samples: tuple[AnnotationEntry, ...]) -> str:
     """What the file is, in words: whose data, how many images a sample, and how it departs from R2Gen's own."""
     whose = "MIMIC-CXR" if samples[0].study_id else "IU X-ray" if samples[0].id.startswith("CXR") else "other data"
     views = sorted({len(sample.images) for sample in samples})

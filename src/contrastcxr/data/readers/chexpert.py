@@ -18,10 +18,10 @@ from typing import Literal, NamedTuple
 
 from contrastcxr.data.packaged import PACKAGE, packaged_file
 from contrastcxr.data.source import Licence
-from contrastcxr.data.tables.files import Row, age_in_years
+from contrastcxr.data.tables.files import TableRow, age_in_years
 from contrastcxr.data.tables.named import find_table
 from contrastcxr.data.tables.streamed import stream_table
-from contrastcxr.data.tables.tabled import Tabled
+from contrastcxr.data.tables.tabled import TableSource
 from contrastcxr.errors import DatasetError
 from contrastcxr.form import Author, Finding, Position, Reading, Status, Study, View
 from contrastcxr.vocab.labels import CHEXPERT
@@ -70,7 +70,7 @@ class _Image(NamedTuple):
     beam: str
 
     def error(self, table: Path, message: str) -> DatasetError:
-        return Row(table, self.number, (self.path,)).error(message)
+        return TableRow(table, self.number, (self.path,)).error(message)
 
 
 class _Named(NamedTuple):
@@ -80,7 +80,7 @@ class _Named(NamedTuple):
     images: list[_Image]
 
 
-class CheXpert(Tabled):
+class CheXpert(TableSource):
     """The folder that holds `train.csv` and `valid.csv` (or the one above it), or one such table."""
 
     name = "chexpert"

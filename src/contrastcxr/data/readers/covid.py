@@ -23,9 +23,9 @@ from contrastcxr.data.packaged import PACKAGE, packaged_file
 from contrastcxr.data.readers.covid_annotations import LungBox, Severity, read_lung_boxes, read_severity
 from contrastcxr.data.readers.lung_masks import LungMasks
 from contrastcxr.data.source import Licence
-from contrastcxr.data.tables.files import Row, age_in_years, number, sex
+from contrastcxr.data.tables.files import TableRow, age_in_years, number, sex
 from contrastcxr.data.tables.named import Table, find_table, read_table
-from contrastcxr.data.tables.tabled import Tabled
+from contrastcxr.data.tables.tabled import TableSource
 from contrastcxr.errors import DatasetError, ImageError, UnknownNameError
 from contrastcxr.form import Author, Finding, Position, Reading, Report, Study, View
 from contrastcxr.text.clean import split_sentences
@@ -76,11 +76,11 @@ _ORIGINS = ("license", "url", "doi", "location", "date", "offset", "other_notes"
 class _Group:
     """Rows of one study while they are gathered, frontal or lateral."""
 
-    rows: list[Row] = field(default_factory=list)
+    rows: list[TableRow] = field(default_factory=list)
     kinds: set[str] = field(default_factory=set)
 
 
-class Covid(Tabled):
+class Covid(TableSource):
     """The folder of the repository: `metadata.csv`, `images/`, and `annotations/` where it is there."""
 
     name = "covid"
@@ -133,17 +133,17 @@ class Covid(Tabled):
         columns = {name.replace(" ", "_"): index for name, index in table.columns.items()}
         return Table(table.file, columns, table.rows)
 
-    def _cell(self, row: Row, column: str) -> str:
+    def _cell(self, row: TableRow, column: str) -> str:
         return self._table.cell(row, column)
 
-    def _file(self, row: Row) -> str:
+    def _file(self, row: TableRow) -> str:
         return self._cell(row, "filename")
 
     @cached_property
-    def _sorted_out(self) -> tuple[list[Row], Counter[str], list[str]]:
+    def _sorted_out(self) -> tuple[list[TableRow], Counter[str], list[str]]:
         """Rows of radiographs, how many rows were left out and why, and notes."""
-        kept: list[Row] = []
-        first: dict[str, Row] = {}
+        kept: list[TableRow] = []
+        first: dict[str, TableRow] = {}
         out: Counter[str] = Counter()
         notes: list[str] = []
         for row in self._table.rows:
@@ -165,7 +165,7 @@ class Covid(Tabled):
         return kept, out, notes
 
     @property
-    def _radiographs(self) -> list[Row]:
+    def _radiographs(self) -> list[TableRow]:
         return self._sorted_out[0]
 
     @cached_property
@@ -206,7 +206,7 @@ class Covid(Tabled):
                     found[id(group)] = self._ids[self._file(max(before, key=lambda pair: pair[0])[1].rows[0])]
         return found
 
-    def _study(self, rows: list[Row], study_id: str, prior: str | None) -> Study:
+    def _study(self, rows: list[TableRow], study_id: str, prior: str | None) -> Study:
         views = tuple(self._view(row) for row in rows)
         first = rows[0]
         readings = [self._findings(rows, study_id), self._notes_reading(rows, study_id)]
@@ -222,7 +222,7 @@ class Covid(Tabled):
             readings=tuple(reading for reading in readings if reading is not None),
         )
 
-    def _view(self, row: Row) -> View:
+    def _view(self, row: TableRow) -> View:
         name = self._file(row)
         path = self.root / (self._cell(row, "folder") or "images") / name
         width, height = self._size(path)
@@ -243,7 +243,7 @@ class Covid(Tabled):
         except ImageError as error:
             raise DatasetError(str(error)) from error
 
-    def _findings(self, rows: Sequence[Row], study_id: str) -> Reading:
+    def _findings(self, rows: Sequence[TableRow], study_id: str) -> Reading:
         names: dict[str, str] = {}
         for row in rows:
             for name in _diagnoses(self._cell(row, "finding"), row):
@@ -257,11 +257,11 @@ class Covid(Tabled):
             provenance={"images": [self._provenance(row) for row in rows]},
         )
 
-    def _provenance(self, row: Row) -> dict[str, Any]:
+    def _provenance(self, row: TableRow) -> dict[str, Any]:
         cells = {name: self._cell(row, name) for name in (*_ORIGINS, *_OUTCOMES)}
         return {"file": self._file(row), **{n: text for n, text in cells.items() if text not in _UNKNOWN}}
 
-    def _notes_reading(self, rows: Sequence[Row], study_id: str) -> Reading | None:
+    def _notes_reading(self, rows: Sequence[TableRow], study_id: str) -> Reading | None:
         texts = dict.fromkeys(self._cell(row, "clinical_notes") for row in rows)
         text = "\n".join(text for text in texts if text not in _UNKNOWN)
         if not text:
@@ -271,7 +271,7 @@ class Covid(Tabled):
             study_id=study_id, author=NOTES, report=report, provenance={"text": "clinical notes, not a report"}
         )
 
-    def _severity_reading(self, rows: Sequence[Row], study_id: str) -> Reading | None:
+    def _severity_reading(self, rows: Sequence[TableRow], study_id: str) -> Reading | None:
         scored = next((self._severity[self._file(row)] for row in rows if self._file(row) in self._severity), None)
         if scored is None:
             return None
@@ -282,7 +282,7 @@ class Covid(Tabled):
             provenance={"geographic_mean": scored.extent, "opacity_mean": scored.opacity},
         )
 
-    def _lung_reading(self, rows: Sequence[Row], views: Sequence[View], study_id: str) -> Reading | None:
+    def _lung_reading(self, rows: Sequence[TableRow], views: Sequence[View], study_id: str) -> Reading | None:
         lungs = [
             {"side": box.side, "view": number, "xyxy": list(box.scaled(view.width, view.height))}
             for number, (row, view) in enumerate(zip(rows, views, strict=True))
@@ -338,7 +338,7 @@ def lungs_of(study: Study) -> dict[tuple[int, str], tuple[float, float, float, f
     return {(lung["view"], lung["side"]): tuple(lung["xyxy"]) for lung in lungs}
 
 
-def _position(text: str, row: Row) -> Position:
+def _position(text: str, row: TableRow) -> Position:
     if text in _UNKNOWN:
         return "unknown"
     if text in ("L", "Lateral"):
@@ -352,7 +352,7 @@ def _kind(position: Position) -> str:
     return {"PA": "frontal", "AP": "frontal", "LATERAL": "lateral"}.get(position, "unknown")
 
 
-def _diagnoses(text: str, row: Row) -> tuple[str, ...]:
+def _diagnoses(text: str, row: TableRow) -> tuple[str, ...]:
     """Canonical names of a cell such as `Pneumonia/Viral/COVID-19`, or `COVID-19, ARDS` in older tables."""
     names: dict[str, None] = {}
     for part in (part.strip() for part in text.split(",")):

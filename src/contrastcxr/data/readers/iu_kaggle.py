@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 
-from contrastcxr.data.readers.iu_reports import IuReport, Picture, picture_key
-from contrastcxr.data.tables.files import Row
+from contrastcxr.data.readers.iu_reports import IuPicture, IuReport, picture_key
+from contrastcxr.data.tables.files import TableRow
 from contrastcxr.data.tables.named import Table, read_table
 from contrastcxr.errors import DatasetError
 from contrastcxr.form import Position
@@ -46,7 +46,7 @@ def read_texts(folder: Path) -> list[IuReport]:
     return [_report(table, uid, row, ()) for uid, row in rows.items()]
 
 
-def _texts(folder: Path) -> tuple[Table, dict[str, Row]]:
+def _texts(folder: Path) -> tuple[Table, dict[str, TableRow]]:
     table = read_table(folder / REPORTS, ("uid", "MeSH", *_SECTIONS))
     return table, _by_uid(table)
 
@@ -62,8 +62,8 @@ def positions(folder: Path) -> dict[str, Position]:
     return {picture_key(p.name): p.position for pictures in found for p in pictures}
 
 
-def _by_uid(table: Table) -> dict[str, Row]:
-    rows: dict[str, Row] = {}
+def _by_uid(table: Table) -> dict[str, TableRow]:
+    rows: dict[str, TableRow] = {}
     for row in table.rows:
         uid = table.cell(row, "uid")
         if not uid.isdigit():
@@ -73,10 +73,10 @@ def _by_uid(table: Table) -> dict[str, Row]:
     return rows
 
 
-def _pictures(path: Path, known: Mapping[str, Row] | None) -> dict[str, list[Picture]]:
+def _pictures(path: Path, known: Mapping[str, TableRow] | None) -> dict[str, list[IuPicture]]:
     table = read_table(path, ("uid", "filename", "projection"))
-    found: dict[str, list[Picture]] = defaultdict(list)
-    first: dict[str, Row] = {}
+    found: dict[str, list[IuPicture]] = defaultdict(list)
+    first: dict[str, TableRow] = {}
     for row in table.rows:
         uid, name, projection = (table.cell(row, column) for column in ("uid", "filename", "projection"))
         if projection not in _POSITIONS:
@@ -87,11 +87,11 @@ def _pictures(path: Path, known: Mapping[str, Row] | None) -> dict[str, list[Pic
             raise row.error(f"uid '{uid}' has no row in {REPORTS}; expected a report for every image; add it")
         if first.setdefault(name, row) is not row:
             raise row.error(f"{name} is already in row {first[name].number}; expected each image once; keep one")
-        found[uid].append(Picture(name, _POSITIONS[projection]))
+        found[uid].append(IuPicture(name, _POSITIONS[projection]))
     return found
 
 
-def _report(table: Table, uid: str, row: Row, pictures: tuple[Picture, ...]) -> IuReport:
+def _report(table: Table, uid: str, row: TableRow, pictures: tuple[IuPicture, ...]) -> IuReport:
     terms = (term.strip() for term in table.cell(row, "MeSH").split(";"))
     return IuReport(
         study_id=f"CXR{uid}",

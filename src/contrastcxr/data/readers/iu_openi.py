@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from contrastcxr.data.readers.iu_reports import IuReport, Picture
+from contrastcxr.data.readers.iu_reports import IuPicture, IuReport
 from contrastcxr.errors import DatasetError
 
 ARCHIVE = "NLMCXR_reports.tgz"
@@ -99,7 +99,7 @@ def parse_report(content: bytes, where: str) -> IuReport:
         study_id=match[0],
         uid=match[1],
         mesh=tuple(text for element in root.iter("major") if (text := (element.text or "").strip())),
-        pictures=tuple(Picture(f"{image.get('id', '')}.png") for image in root.iter("parentImage")),
+        pictures=tuple(IuPicture(f"{image.get('id', '')}.png") for image in root.iter("parentImage")),
         **{field: sections.get(label, "") for label, field in _SECTIONS.items()},
     )
 

@@ -70,7 +70,7 @@ _ZONES: Mapping[str, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class IuPicture:
     """An image that a table names."""
 
     name: str
@@ -88,7 +88,7 @@ class IuReport:
     indication: str = ""
     comparison: str = ""
     mesh: tuple[str, ...] | None = None
-    pictures: tuple[Picture, ...] = ()
+    pictures: tuple[IuPicture, ...] = ()
     split: str | None = None
 
 

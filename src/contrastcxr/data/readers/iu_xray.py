@@ -20,7 +20,7 @@ from typing import Literal
 from contrastcxr.data.packaged import PACKAGE, packaged_file
 from contrastcxr.data.readers import iu_kaggle, iu_openi
 from contrastcxr.data.readers.annotation import Annotation, read_annotation
-from contrastcxr.data.readers.iu_reports import NORMAL, IuReport, Picture, picture_key, readings
+from contrastcxr.data.readers.iu_reports import NORMAL, IuPicture, IuReport, picture_key, readings
 from contrastcxr.data.source import Inventory, Licence, OnMissing, Source, unheard
 from contrastcxr.data.tables.streamed import stream_table
 from contrastcxr.errors import DatasetError, UnknownNameError
@@ -202,7 +202,7 @@ class IuXray(Source):
                 name = re.sub(r"(\.(dcm|png))+$", "", picture.name)
                 yield View(view_id=name, locator=str(path), position=picture.position)
 
-    def _place(self, picture: Picture) -> Path:
+    def _place(self, picture: IuPicture) -> Path:
         """Where a picture is or would be."""
         would_be = self._picture_root or Path()
         if would_be == self.root and not self._packaged:
@@ -267,7 +267,7 @@ class IuXray(Source):
                 study_id=sample.id,
                 uid=_uid(sample.id, self._annotation_path),
                 findings=sample.report,
-                pictures=tuple(Picture(name) for name in sample.images),
+                pictures=tuple(IuPicture(name) for name in sample.images),
                 split=sample.split,
             )
             for sample in self._annotation.samples
@@ -338,7 +338,7 @@ def _unique(reports: Iterable[IuReport]) -> tuple[IuReport, ...]:
     return tuple(by_uid.values())
 
 
-def _placed(pictures: tuple[Picture, ...], known: Mapping[str, Position]) -> tuple[Picture, ...]:
+def _placed(pictures: tuple[IuPicture, ...], known: Mapping[str, Position]) -> tuple[IuPicture, ...]:
     return tuple(replace(p, position=known.get(picture_key(p.name), p.position)) for p in pictures)
 
 

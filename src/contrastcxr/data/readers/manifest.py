@@ -20,12 +20,12 @@ from contrastcxr.data.failures import Failure
 from contrastcxr.data.headers import file_size
 from contrastcxr.data.presence import is_there, without_views
 from contrastcxr.data.readers.manifest_columns import study_fields
-from contrastcxr.data.readers.manifest_records import SUFFIXES, Record, is_whole, records
+from contrastcxr.data.readers.manifest_records import SUFFIXES, ManifestRecord, is_whole, records
 from contrastcxr.data.source import Inventory, Licence, OnMissing, Source, unheard
 from contrastcxr.errors import ContrastCXRError, DatasetError, ImageError
 from contrastcxr.form import Study, View, is_file_locator, locator_path, problem_of
 
-__all__ = ["LICENCE", "SUFFIXES", "Manifest", "Parsed", "each_row", "manifest_line", "parse_manifest"]
+__all__ = ["LICENCE", "SUFFIXES", "Manifest", "ManifestContent", "each_row", "manifest_line", "parse_manifest"]
 
 LICENCE = Licence(
     terms="the user's own data",
@@ -39,7 +39,7 @@ NO_ROW = "holds no study; expected one a row; check that it was written whole"
 
 
 @dataclass(frozen=True)
-class Parsed:
+class ManifestContent:
     """What a manifest gives: its good studies, its bad rows, and the images it names that are not there."""
 
     studies: tuple[Study, ...]
@@ -48,7 +48,7 @@ class Parsed:
 
 
 @dataclass(frozen=True)
-class Line:
+class ManifestRow:
     """What one row gives: a study or a failure, and the images it names that are not there.
 
     Views whose image is absent are dropped, and the study when none is left, unless `images="any"` was asked for.
@@ -129,7 +129,7 @@ class Manifest(Source):
             raise DatasetError(f"{self.path}: holds no study whose images are there; check the paths in it")
 
 
-def parse_manifest(path: Path) -> Parsed:
+def parse_manifest(path: Path) -> ManifestContent:
     """Read a manifest, keeping the good rows and listing the others.
 
     Raises:
@@ -138,14 +138,14 @@ def parse_manifest(path: Path) -> Parsed:
     lines = list(each_row(path))
     if not lines:
         raise DatasetError(f"{path}: {NO_ROW}")
-    return Parsed(
+    return ManifestContent(
         studies=tuple(line.study for line in lines if line.study is not None),
         failures=tuple(line.failure for line in lines if line.failure is not None),
         missing=tuple(name for line in lines for name in line.missing),
     )
 
 
-def each_row(path: Path, *, images: Literal["there", "any"] = "there") -> Iterator[Line]:
+def each_row(path: Path, *, images: Literal["there", "any"] = "there") -> Iterator[ManifestRow]:
     """Yield what each row of a manifest gives.
 
     Raises:
@@ -156,10 +156,12 @@ def each_row(path: Path, *, images: Literal["there", "any"] = "there") -> Iterat
         try:
             yield _line(record, path, first_at, images)
         except ContrastCXRError as error:
-            yield Line(failure=Failure.of(record.where, error))
+            yield ManifestRow(failure=Failure.of(record.where, error))
 
 
-def _line(record: Record, path: Path, first_at: dict[str, str], images: Literal["there", "any"]) -> Line:
+def _line(
+    record: ManifestRecord, path: Path, first_at: dict[str, str], images: Literal["there", "any"]
+) -> ManifestRow:
     study = _study(record, path.parent)
     gone = [i for i, view in enumerate(study.views) if not is_there(view)]
     absent = tuple(study.views[i].locator or "" for i in gone)
@@ -168,10 +170,10 @@ def _line(record: Record, path: Path, first_at: dict[str, str], images: Literal[
             f"{record.where}: study_id '{study.study_id}' is already in {path.name} {first_at[study.study_id]}; "
             "ids must differ; rename one"
         )
-        return Line(failure=Failure.of(record.where, error), missing=absent)
+        return ManifestRow(failure=Failure.of(record.where, error), missing=absent)
     first_at[study.study_id] = record.where.removeprefix(f"{path} ")
     checked = _checked(study, record.where)
-    return Line(study=checked if images == "any" else without_views(checked, gone), missing=absent)
+    return ManifestRow(study=checked if images == "any" else without_views(checked, gone), missing=absent)
 
 
 def manifest_line(study: Study) -> str:
@@ -186,7 +188,7 @@ def manifest_line(study: Study) -> str:
     return study.model_dump_json(exclude_defaults=True)
 
 
-def _study(record: Record, folder: Path) -> Study:
+def _study(record: ManifestRecord, folder: Path) -> Study:
     fields = record.read()
     fields = fields if is_whole(fields) else study_fields(fields, record.where)
     try:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from contrastcxr.data.readers.manifest_columns import COLUMNS
-from contrastcxr.data.tables.files import Row, each_line, read_csv
+from contrastcxr.data.tables.files import TableRow, each_line, read_csv
 from contrastcxr.errors import DatasetError, MissingExtraError, nearest
 from contrastcxr.form import Study
 
@@ -32,14 +32,14 @@ _BATCH = 1_000
 
 
 @dataclass(frozen=True)
-class Record:
+class ManifestRecord:
     """One row of a manifest before it is checked."""
 
     where: str
     read: Callable[[], Mapping[str, Any]]
 
 
-def records(path: Path) -> Iterator[Record]:
+def records(path: Path) -> Iterator[ManifestRecord]:
     """Yield the rows of a manifest; what is wrong with one is raised by its `read`.
 
     Raises:
@@ -61,14 +61,14 @@ def is_whole(fields: Mapping[str, Any] | Sequence[str]) -> bool:
     return "views" in fields
 
 
-def _csv_records(path: Path) -> Iterator[Record]:
+def _csv_records(path: Path) -> Iterator[ManifestRecord]:
     header, rows = read_csv(path)
     _check_columns(header, f"{path} header")
     for row in rows:
-        yield Record(f"{path} row {row.number}", partial(_csv_fields, header, row))
+        yield ManifestRecord(f"{path} row {row.number}", partial(_csv_fields, header, row))
 
 
-def _csv_fields(header: Sequence[str], row: Row) -> Mapping[str, Any]:
+def _csv_fields(header: Sequence[str], row: TableRow) -> Mapping[str, Any]:
     if len(row.cells) > len(header):
         raise row.error(f"{len(row.cells)} cells under {len(header)} columns; quote cells that hold a comma")
     if is_whole(header):  # texts as they are, so that a study comes back as it was written
@@ -77,10 +77,10 @@ def _csv_fields(header: Sequence[str], row: Row) -> Mapping[str, Any]:
     return {name: text for name, text in cells if text}
 
 
-def _json_records(path: Path) -> Iterator[Record]:
+def _json_records(path: Path) -> Iterator[ManifestRecord]:
     for number, line in each_line(path):
         where = f"{path} line {number}"
-        yield Record(where, partial(_json_fields, line, where))
+        yield ManifestRecord(where, partial(_json_fields, line, where))
 
 
 def _json_fields(line: str, where: str) -> Mapping[str, Any]:
@@ -95,7 +95,7 @@ def _json_fields(line: str, where: str) -> Mapping[str, Any]:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def _parquet_records(path: Path) -> Iterator[Record]:
+def _parquet_records(path: Path) -> Iterator[ManifestRecord]:
     try:
         import pyarrow
         from pyarrow import parquet
@@ -109,7 +109,7 @@ def _parquet_records(path: Path) -> Iterator[Record]:
                 for fields in batch.to_pylist():
                     number += 1
                     where = f"{path} row {number}"
-                    yield Record(where, partial(_parquet_fields, fields, where))
+                    yield ManifestRecord(where, partial(_parquet_fields, fields, where))
     except (pyarrow.ArrowException, OSError) as error:
         raise DatasetError(
             f"{path}: is no whole Parquet file ({type(error).__name__}); expected studies; write it again"

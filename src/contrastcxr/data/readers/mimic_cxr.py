@@ -13,14 +13,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from contrastcxr.data.readers.annotation import Annotation, Sample, read_annotation
+from contrastcxr.data.readers.annotation import Annotation, AnnotationEntry, read_annotation
 from contrastcxr.data.readers.mimic_reports import Reports, files_folder, names_in, study_folder
 from contrastcxr.data.readers.mimic_tables import (
     LABELS,
     METADATA,
     RECORDS,
     SPLIT,
-    Held,
+    StudyRecord,
     day_of,
     findings_of,
     previous_studies,
@@ -159,7 +159,7 @@ class MimicCxr(Source):
     def _load(self) -> Iterable[Study]:
         return self.stream()
 
-    def _study(self, number: str, held: Held, on_missing: OnMissing) -> Study | None:
+    def _study(self, number: str, held: StudyRecord, on_missing: OnMissing) -> Study | None:
         views = self._views(number, held, on_missing)
         text = self._report(number, held, on_missing)
         if not views or text is None:
@@ -186,7 +186,7 @@ class MimicCxr(Source):
                 update={"study_id": view.view_id, "views": (view,), "prior": None, "readings": readings}
             )
 
-    def _views(self, number: str, held: Held, on_missing: OnMissing) -> tuple[View, ...]:
+    def _views(self, number: str, held: StudyRecord, on_missing: OnMissing) -> tuple[View, ...]:
         views = []
         for name, position, path, there in self._images_of(number, held):
             if not there:
@@ -195,7 +195,7 @@ class MimicCxr(Source):
                 views.append(View(view_id=name, locator=str(path), position=position))
         return tuple(views)
 
-    def _images_of(self, number: str, held: Held) -> Iterator[tuple[str, Position, Path, bool]]:
+    def _images_of(self, number: str, held: StudyRecord) -> Iterator[tuple[str, Position, Path, bool]]:
         """Name, position, file and whether it is there of every image of a study, by one listing of its folder."""
         folder = self._files / study_folder(held.subject, number)
         there = names_in(folder)
@@ -203,7 +203,7 @@ class MimicCxr(Source):
             file = next((name + suffix for suffix in _SUFFIXES if name + suffix in there), None)
             yield name, position, folder / (file or name + self._suffix), file is not None
 
-    def _report(self, number: str, held: Held, on_missing: OnMissing) -> Report | None:
+    def _report(self, number: str, held: StudyRecord, on_missing: OnMissing) -> Report | None:
         """The study's report, empty without a root for texts; None where the study is to be left out."""
         if self._annotation:
             return self._annotated(number)
@@ -262,7 +262,7 @@ class MimicCxr(Source):
         return ".dcm" if self._table(RECORDS) and not self._table(METADATA) else ".jpg"
 
     @cached_property
-    def _held(self) -> Mapping[str, Held]:
+    def _held(self) -> Mapping[str, StudyRecord]:
         if self._annotation:
             return self._annotated_studies(self._annotation)
         held = self._tables
@@ -273,21 +273,23 @@ class MimicCxr(Source):
         return held
 
     @cached_property
-    def _tables(self) -> dict[str, Held]:
+    def _tables(self) -> dict[str, StudyRecord]:
         metadata, records = self._table(METADATA), self._table(RECORDS)
         if metadata:
             return read_metadata(metadata)
         return read_records(records) if records else {}
 
-    def _annotated_studies(self, annotation: Annotation) -> dict[str, Held]:
+    def _annotated_studies(self, annotation: Annotation) -> dict[str, StudyRecord]:
         """The annotated images, study by study, with what the tables know of them."""
         positions = {name: position for known in self._tables.values() for name, position in known.images}
-        found: dict[str, Held] = {}
+        found: dict[str, StudyRecord] = {}
         for number, samples in self._samples_of.items():
             first, known = samples[0], self._tables.get(number)
             names = dict.fromkeys(Path(name).stem for sample in samples for name in sample.images)
             images: list[tuple[str, Position]] = [(name, positions.get(name, "unknown")) for name in names]
-            found[number] = Held(first.subject_id or "", images, known.acquired if known else None, first.split)
+            found[number] = StudyRecord(
+                first.subject_id or "", images, known.acquired if known else None, first.split
+            )
             odd = next((s for s in samples if s.split != first.split), None)
             if odd:
                 raise DatasetError(
@@ -297,9 +299,9 @@ class MimicCxr(Source):
         return found
 
     @cached_property
-    def _samples_of(self) -> Mapping[str, list[Sample]]:
+    def _samples_of(self) -> Mapping[str, list[AnnotationEntry]]:
         """Annotated samples by study: R2Gen has one for each image."""
-        found: dict[str, list[Sample]] = {}
+        found: dict[str, list[AnnotationEntry]] = {}
         for sample in self._annotation.samples if self._annotation else ():
             if not (sample.study_id and sample.subject_id):
                 raise DatasetError(

@@ -14,7 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from sys import intern
 
-from contrastcxr.data.tables.streamed import Line, stream_table
+from contrastcxr.data.tables.streamed import TableLine, stream_table
 from contrastcxr.errors import DatasetError
 from contrastcxr.form import Finding, Position, Status
 from contrastcxr.vocab.labels import CHEXPERT
@@ -56,7 +56,7 @@ _OF_CODE: Mapping[str, Status] = {"1": "present", "0": "absent", "u": "uncertain
 
 
 @dataclass(slots=True)
-class Held:
+class StudyRecord:
     """What the tables know of one study."""
 
     subject: str
@@ -65,14 +65,14 @@ class Held:
     split: str | None = None
 
 
-def read_metadata(path: Path) -> dict[str, Held]:
+def read_metadata(path: Path) -> dict[str, StudyRecord]:
     """Studies with their images, positions and time, by study number, from the JPG edition's metadata.
 
     Raises:
         DatasetError: a row is wrong, or an image is listed twice.
     """
     required = ("dicom_id", "subject_id", "study_id", "ViewPosition", "StudyDate", "StudyTime")
-    found: dict[str, Held] = {}
+    found: dict[str, StudyRecord] = {}
     for line in stream_table(path, required, ("ViewCodeSequence_CodeMeaning",)):
         dicom, subject, study, stated, day, clock, meaning = line.cells
         held = _held(found, line, subject=subject, study=study)
@@ -81,13 +81,13 @@ def read_metadata(path: Path) -> dict[str, Held]:
     return _checked(found, path)
 
 
-def read_records(path: Path) -> dict[str, Held]:
+def read_records(path: Path) -> dict[str, StudyRecord]:
     """Studies with their images, by study number, from the DICOM edition's list; it states no position or time.
 
     Raises:
         DatasetError: a row is wrong, or an image is listed twice.
     """
-    found: dict[str, Held] = {}
+    found: dict[str, StudyRecord] = {}
     for line in stream_table(path, ("dicom_id", "subject_id", "study_id")):
         dicom, subject, study = line.cells
         _held(found, line, subject=subject, study=study).images.append((dicom, "unknown"))
@@ -145,7 +145,7 @@ def _finding(name: str, status: Status, source: str) -> Finding:
     return Finding(name=name, status=status, source=source)
 
 
-def previous_studies(held: Mapping[str, Held]) -> dict[str, str]:
+def previous_studies(held: Mapping[str, StudyRecord]) -> dict[str, str]:
     """Study -> the last study of the same patient that was made before it, where both say when."""
     by_subject: dict[str, list[tuple[tuple[int, float], str]]] = defaultdict(list)
     for study, known in held.items():
@@ -180,13 +180,13 @@ def _earlier(pair: tuple[_Timed, _Timed]) -> tuple[str, str]:
     return study[1], before[1]
 
 
-def _held(found: dict[str, Held], line: Line, *, subject: str, study: str) -> Held:
+def _held(found: dict[str, StudyRecord], line: TableLine, *, subject: str, study: str) -> StudyRecord:
     for name, number in (("subject_id", subject), ("study_id", study)):
         if not (number.isascii() and number.isdigit()):
             raise line.error(f"{name} '{number}'; expected a whole number; correct the cell")
     if not line.cells[0]:
         raise line.error("no dicom_id; expected the name of an image; correct the cell")
-    held = found.setdefault(study, Held(intern(subject)))
+    held = found.setdefault(study, StudyRecord(intern(subject)))
     if held.subject != subject:
         raise line.error(
             f"study {study} is of patients {held.subject} and {subject}; expected one; correct the row"
@@ -194,7 +194,7 @@ def _held(found: dict[str, Held], line: Line, *, subject: str, study: str) -> He
     return held
 
 
-def _checked(found: dict[str, Held], path: Path) -> dict[str, Held]:
+def _checked(found: dict[str, StudyRecord], path: Path) -> dict[str, StudyRecord]:
     if not found:
         raise DatasetError(f"{path}: lists no image; expected one a row; download the table again")
     for study, held in found.items():
@@ -211,7 +211,7 @@ def _position(stated: str, meaning: str) -> Position:
     return _POSITIONS.get(stated.upper()) or _MEANINGS.get(meaning.lower(), "unknown")
 
 
-def _time(line: Line, day: str, clock: str) -> tuple[int, float] | None:
+def _time(line: TableLine, day: str, clock: str) -> tuple[int, float] | None:
     """The date as a number and the time as hhmmss; the table leaves out leading zeros of the time."""
     if not day:
         return None

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from contrastcxr.data.images import image_size
 from contrastcxr.data.source import Licence, OnMissing, Source, unheard
-from contrastcxr.data.tables.files import Row, age_in_years, first_existing, number, read_csv, read_lines, sex
+from contrastcxr.data.tables.files import TableRow, age_in_years, first_existing, number, read_csv, read_lines, sex
 from contrastcxr.errors import DatasetError, UnknownNameError
 from contrastcxr.form import XYXY, Author, Box, Finding, Position, Reading, Study, View
 from contrastcxr.vocab.labels import NO_FINDING, from_nih
@@ -89,7 +89,7 @@ class Nih14(Source):
             if split is None or self._split_of.get(row.cell(0)) == split:
                 yield self._study(row)
 
-    def _there(self) -> Iterator[Row]:
+    def _there(self) -> Iterator[TableRow]:
         return (row for row in self._rows if Path(row.cell(0)).stem in self._images)
 
     @cached_property
@@ -103,7 +103,7 @@ class Nih14(Source):
         return found
 
     @cached_property
-    def _rows(self) -> list[Row]:
+    def _rows(self) -> list[TableRow]:
         path = first_existing(self.root, _TABLES, "download it from the data set's page")
         _, rows = read_csv(path)
         counts = Counter(row.cell(0) for row in rows)
@@ -131,14 +131,14 @@ class Nih14(Source):
         return of
 
     @cached_property
-    def _nih_boxes(self) -> dict[str, list[Row]]:
+    def _nih_boxes(self) -> dict[str, list[TableRow]]:
         return _by_image(self.root / _BOX_TABLE)
 
     @cached_property
-    def _rsna(self) -> dict[str, list[Row]]:
+    def _rsna(self) -> dict[str, list[TableRow]]:
         return _by_image(self.root / _RSNA_TABLE)
 
-    def _study(self, row: Row) -> Study:
+    def _study(self, row: TableRow) -> Study:
         name = row.cell(0)
         stem = Path(name).stem
         view = _view(row, self._images[stem])
@@ -157,22 +157,22 @@ class Nih14(Source):
         )
 
 
-def _by_image(path: Path) -> dict[str, list[Row]]:
+def _by_image(path: Path) -> dict[str, list[TableRow]]:
     """Rows of an optional table, by the image in their first cell."""
-    grouped: dict[str, list[Row]] = defaultdict(list)
+    grouped: dict[str, list[TableRow]] = defaultdict(list)
     for row in read_csv(path)[1] if path.is_file() else []:
         grouped[row.cell(0)].append(row)
     return dict(grouped)
 
 
-def _patient_id(row: Row) -> str:
+def _patient_id(row: TableRow) -> str:
     text = row.cell(3)
     if not text:
         raise row.error("no patient ID; splits are made by patient; correct the cell")
     return text.zfill(8) if text.isdigit() else text
 
 
-def _view(row: Row, path: Path) -> View:
+def _view(row: TableRow, path: Path) -> View:
     width, height = image_size(path)
     positions: dict[str, Position] = {"PA": "PA", "AP": "AP"}
     return View(
@@ -185,7 +185,7 @@ def _view(row: Row, path: Path) -> View:
     )
 
 
-def _spacing(row: Row, width: int, height: int) -> tuple[float, float] | None:
+def _spacing(row: TableRow, width: int, height: int) -> tuple[float, float] | None:
     """Row and column spacing of the file's pixels; the table gives the spacing before any resizing."""
     values = [number(row.cell(i)) for i in range(7, 11)]
     if any(v is None or v <= 0 for v in values):
@@ -194,7 +194,7 @@ def _spacing(row: Row, width: int, height: int) -> tuple[float, float] | None:
     return y * full_height / height, x * full_width / width
 
 
-def _label_reading(study_id: str, row: Row) -> Reading:
+def _label_reading(study_id: str, row: TableRow) -> Reading:
     names = [_canonical(row, label) for label in row.cell(1).split("|")]
     if NO_FINDING in names and len(names) > 1:
         raise row.error(f"'{row.cell(1)}'; {NO_FINDING} cannot stand beside a finding; correct the cell")
@@ -202,14 +202,14 @@ def _label_reading(study_id: str, row: Row) -> Reading:
     return Reading(study_id=study_id, author=LABELS, findings=findings)
 
 
-def _canonical(row: Row, label: str) -> str:
+def _canonical(row: TableRow, label: str) -> str:
     try:
         return from_nih(_BOX_LABELS.get(label.strip(), label.strip()))
     except UnknownNameError as error:
         raise row.error(f"{error}; correct the label") from error
 
 
-def _box_reading(study_id: str, rows: Iterable[Row], view: View) -> Reading:
+def _box_reading(study_id: str, rows: Iterable[TableRow], view: View) -> Reading:
     boxes: dict[str, list[Box]] = defaultdict(list)
     for row in rows:
         boxes[_canonical(row, row.cell(1))].append(_box(row, view))
@@ -220,7 +220,7 @@ def _box_reading(study_id: str, rows: Iterable[Row], view: View) -> Reading:
     return Reading(study_id=study_id, author=BOXES, findings=tuple(findings))
 
 
-def _rsna_reading(study_id: str, rows: list[Row], view: View) -> Reading:
+def _rsna_reading(study_id: str, rows: list[TableRow], view: View) -> Reading:
     classes = {row.cell(1) for row in rows}
     kind = rows[0].cell(1)
     if len(classes) > 1 or kind not in RSNA_STATUS:
@@ -242,7 +242,7 @@ def _rsna_reading(study_id: str, rows: list[Row], view: View) -> Reading:
     )
 
 
-def _box(row: Row, view: View) -> Box:
+def _box(row: TableRow, view: View) -> Box:
     """The box of cells 2 to 5 (x, y, width, height on the grid) in pixels of the view."""
     x, y, w, h = (row.number_at(i, name) for i, name in enumerate(("x", "y", "width", "height"), start=2))
     for name, value in (("width", w), ("height", h)):

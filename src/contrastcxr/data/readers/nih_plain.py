@@ -94,7 +94,7 @@ def labels_of(study: Study) -> tuple[str, ...]:
 
 def _write(study: Study, labels: Sequence[str], author: Author, seed: int) -> Reading:
     # Imported here: the grammar's wordings are not needed by those who only look at images.
-    from contrastcxr.phantom.grammar import write_from_labels
+    from contrastcxr.text.grammar.writing import write_from_labels
 
     written = write_from_labels(labels, rng=_stable_rng(author.name, study.study_id, seed))
     return Reading(study_id=study.study_id, author=author, report=written.report, findings=tuple(written.findings))

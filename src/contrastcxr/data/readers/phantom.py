@@ -43,7 +43,7 @@ class Phantoms(Source):
 
     def _drawn(self, split: str) -> list[Study]:
         # Imported here: drawing needs SciPy, which those who read files do not wait for.
-        from contrastcxr.phantom.corpus import corpus
+        from contrastcxr.phantom import draw_studies
 
-        studies = drawn(corpus, self.level, split=split, seed=self._seed, limit=self._limit)
+        studies = drawn(draw_studies, self.level, split=split, seed=self._seed, limit=self._limit)
         return [s if s.split == split else s.model_copy(update={"split": split}) for s in studies]

@@ -21,9 +21,9 @@ from contrastcxr.data.packaged import PACKAGE, packaged_file
 from contrastcxr.data.presence import PictureFolder
 from contrastcxr.data.readers.nih14 import LABELS, RSNA, RSNA_STATUS
 from contrastcxr.data.source import Licence
-from contrastcxr.data.tables.files import Row, age_in_years, number, sex
+from contrastcxr.data.tables.files import TableRow, age_in_years, number, sex
 from contrastcxr.data.tables.named import Table, by_first_cell, find_table, read_table
-from contrastcxr.data.tables.tabled import Tabled
+from contrastcxr.data.tables.tabled import TableSource
 from contrastcxr.errors import DatasetError, ImageError, UnknownNameError
 from contrastcxr.form import Box, Finding, Position, Reading, Study, View
 from contrastcxr.vocab.labels import NO_FINDING, from_nih
@@ -56,7 +56,7 @@ _POSITIONS: Mapping[str, Position] = {"PA": "PA", "AP": "AP"}
 
 
 @dataclass(frozen=True)
-class Facts:
+class HeaderFacts:
     """What a DICOM header says, from the header itself or from a table of headers."""
 
     position: Position = "unknown"
@@ -67,7 +67,7 @@ class Facts:
     sex: Literal["F", "M"] | None = None
 
 
-class Rsna(Tabled):
+class Rsna(TableSource):
     """The folder of the challenge's tables and picture folders, or the packaged training table."""
 
     name = "rsna"
@@ -92,7 +92,7 @@ class Rsna(Tabled):
         """
         super().__init__(images=images)
         self.root = root
-        self._opened: dict[str, Facts] = {}
+        self._opened: dict[str, HeaderFacts] = {}
         self._labels = _label_table(root)
         self._header_table = packaged_file(PACKAGED_HEADERS, "headers") if headers == PACKAGE else headers
         inside = root / MAPPING
@@ -133,12 +133,12 @@ class Rsna(Tabled):
         return find_table([self.root], CLASS_TABLES)
 
     @property
-    def _classes(self) -> dict[str, tuple[str, Row]]:
+    def _classes(self) -> dict[str, tuple[str, TableRow]]:
         """Image -> its class and the row that says so."""
         if self._class_path is None:
             return {}
         table = read_table(self._class_path, ("patientId", "class"))
-        classes: dict[str, tuple[str, Row]] = {}
+        classes: dict[str, tuple[str, TableRow]] = {}
         for row in table.rows:
             image_id, kind = table.cell(row, "patientId"), table.cell(row, "class")
             if kind not in RSNA_STATUS:
@@ -164,11 +164,11 @@ class Rsna(Tabled):
         return _read_mapping(self._mapping) if self._mapping else {}
 
     @cached_property
-    def _facts(self) -> Mapping[str, Facts]:
+    def _facts(self) -> Mapping[str, HeaderFacts]:
         return _header_facts(Path(self._header_table)) if self._header_table else {}
 
     def _study(
-        self, image_id: str, split: str, table: Table, rows: list[Row], kind: tuple[str, Row] | None
+        self, image_id: str, split: str, table: Table, rows: list[TableRow], kind: tuple[str, TableRow] | None
     ) -> Study:
         path, there = self._pictures[split].find(image_id)
         boxed = any(table.cell(row, "x") for row in rows)
@@ -194,18 +194,18 @@ class Rsna(Tabled):
             split=split,
         )
 
-    def _facts_of(self, image_id: str, path: str, *, there: bool, boxed: bool) -> Facts:
+    def _facts_of(self, image_id: str, path: str, *, there: bool, boxed: bool) -> HeaderFacts:
         dicom = path.endswith(".dcm")
         if image_id in self._facts:
             facts = self._facts[image_id]
             return facts if dicom or not there else _resized(facts, Path(path))
         if not there:
-            return Facts(width=GRID, height=GRID)
+            return HeaderFacts(width=GRID, height=GRID)
         if dicom:
             if path not in self._opened:
                 self._opened[path] = _dicom_facts(Path(path))
             return self._opened[path]
-        return _resized(Facts(), Path(path)) if boxed else Facts()
+        return _resized(HeaderFacts(), Path(path)) if boxed else HeaderFacts()
 
 
 def _label_table(root: Path) -> Path:
@@ -217,7 +217,7 @@ def _label_table(root: Path) -> Path:
     return path
 
 
-def _dicom_facts(path: Path) -> Facts:
+def _dicom_facts(path: Path) -> HeaderFacts:
     # Imported here: whoever reads tables does not wait for pydicom.
     from contrastcxr.data.dicom.reading import read_header
 
@@ -225,10 +225,10 @@ def _dicom_facts(path: Path) -> Facts:
         header = read_header(path)
     except ImageError as error:
         raise DatasetError(str(error)) from error
-    return Facts(header.position, header.width, header.height, header.spacing_mm, header.age, header.sex)
+    return HeaderFacts(header.position, header.width, header.height, header.spacing_mm, header.age, header.sex)
 
 
-def _resized(facts: Facts, path: Path) -> Facts:
+def _resized(facts: HeaderFacts, path: Path) -> HeaderFacts:
     """The facts of a PNG or JPEG copy, with its own size."""
     try:
         width, height = file_size(path)
@@ -236,17 +236,17 @@ def _resized(facts: Facts, path: Path) -> Facts:
         raise DatasetError(str(error)) from error
     y, x = facts.spacing_mm or (0.0, 0.0)
     spacing = (y * GRID / height, x * GRID / width) if facts.spacing_mm else None
-    return Facts(facts.position, width, height, spacing, facts.age, facts.sex)
+    return HeaderFacts(facts.position, width, height, spacing, facts.age, facts.sex)
 
 
-def _header_facts(path: Path) -> dict[str, Facts]:
+def _header_facts(path: Path) -> dict[str, HeaderFacts]:
     """Facts by image from a table of headers; a spacing is one number, of square pixels."""
     columns = ("PatientID", "PatientAge", "PatientSex", "PixelSpacing", "ViewPosition")
     table = read_table(path, columns)
-    facts: dict[str, Facts] = {}
+    facts: dict[str, HeaderFacts] = {}
     for row in table.rows:
         spacing = number(table.cell(row, "PixelSpacing"))
-        facts[table.cell(row, "PatientID")] = Facts(
+        facts[table.cell(row, "PatientID")] = HeaderFacts(
             position=_POSITIONS.get(table.cell(row, "ViewPosition"), "unknown"),
             width=GRID,
             height=GRID,
@@ -258,7 +258,7 @@ def _header_facts(path: Path) -> dict[str, Facts]:
 
 
 def _rsna_reading(
-    image_id: str, table: Table, rows: list[Row], stated: tuple[str, Row] | None, view: View
+    image_id: str, table: Table, rows: list[TableRow], stated: tuple[str, TableRow] | None, view: View
 ) -> Reading:
     boxes = tuple(_box(table, row, view) for row in rows if table.cell(row, "x"))
     if len(set(boxes)) != len(boxes):
@@ -277,7 +277,7 @@ def _named(finding: Finding) -> Finding:
     return finding.model_copy(update={"source": f"rsna: {finding.source}"})
 
 
-def _kind(table: Table, rows: list[Row], stated: tuple[str, Row] | None) -> str:
+def _kind(table: Table, rows: list[TableRow], stated: tuple[str, TableRow] | None) -> str:
     """The class of an image; without the table of classes, Lung Opacity or the target's own words."""
     targets = {table.cell(row, "Target") for row in rows}
     if targets not in ({"0"}, {"1"}):
@@ -291,7 +291,7 @@ def _kind(table: Table, rows: list[Row], stated: tuple[str, Row] | None) -> str:
     return kind
 
 
-def _box(table: Table, row: Row, view: View) -> Box:
+def _box(table: Table, row: TableRow, view: View) -> Box:
     x, y, w, h = (table.number(row, name) for name in ("x", "y", "width", "height"))
     for name, value in (("width", w), ("height", h)):
         if value <= 0:

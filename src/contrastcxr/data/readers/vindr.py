@@ -20,9 +20,9 @@ from contrastcxr.data.headers import file_size
 from contrastcxr.data.packaged import PACKAGE, packaged_file
 from contrastcxr.data.presence import PictureFolder
 from contrastcxr.data.source import Licence
-from contrastcxr.data.tables.files import Row
+from contrastcxr.data.tables.files import TableRow
 from contrastcxr.data.tables.named import Table, by_first_cell, find_table, read_table
-from contrastcxr.data.tables.tabled import Tabled
+from contrastcxr.data.tables.tabled import TableSource
 from contrastcxr.errors import DatasetError, ImageError, UnknownNameError
 from contrastcxr.form import XYXY, Author, Box, Finding, Reading, Status, Study, View
 from contrastcxr.vocab.labels import NO_FINDING, from_vindr
@@ -57,14 +57,14 @@ _CONSENSUS = "consensus"
 class _Tables:
     """The tables of one split by image; a table that is not there is empty."""
 
-    boxes: Mapping[str, list[Row]]
-    labels: Mapping[str, list[Row]]
+    boxes: Mapping[str, list[TableRow]]
+    labels: Mapping[str, list[TableRow]]
     box_table: Table
     label_table: Table | None
     sizes: Mapping[str, tuple[int, int]]
 
 
-class VinDr(Tabled):
+class VinDr(TableSource):
     """The folder of the tables (or the one above `annotations/`), or the training table alone."""
 
     name = "vindr"
@@ -154,7 +154,9 @@ class VinDr(Tabled):
     def _pictures(self) -> Mapping[str, PictureFolder]:
         return {split: PictureFolder(self._folders()[0] / split, SUFFIXES) for split in self.splits}
 
-    def _scale(self, view: View, path: Path, row: Row, original: tuple[int, int] | None) -> tuple[float, float]:
+    def _scale(
+        self, view: View, path: Path, row: TableRow, original: tuple[int, int] | None
+    ) -> tuple[float, float]:
         """Factors from the pixels of the box table to those of the file."""
         if self._boxes_of == "file" or path.suffix.lower() in (".dicom", ".dcm"):
             return 1.0, 1.0
@@ -211,10 +213,10 @@ def _sized(view: View, path: Path) -> View:
 
 def _readings(
     image_id: str,
-    rows: Iterable[Row],
-    labels: Iterable[Row],
+    rows: Iterable[TableRow],
+    labels: Iterable[TableRow],
     tables: _Tables,
-    box: Callable[[Row], Box],
+    box: Callable[[TableRow], Box],
 ) -> Iterator[Reading]:
     """One reading for each radiologist who looked at the image, in the order of their numbers."""
     found: dict[str, dict[str, Finding]] = {}
@@ -237,7 +239,7 @@ def _readings(
         yield Reading(study_id=image_id, author=author, findings=tuple(found[name].values()))
 
 
-def _reader(table: Table | None, row: Row) -> str:
+def _reader(table: Table | None, row: TableRow) -> str:
     """`R9`, or `consensus` in a table that names nobody."""
     if table is None:
         return _CONSENSUS
@@ -255,7 +257,7 @@ def _author_order(name: str) -> tuple[int, str]:
     return (int(digits[1]) if digits else 1_000, name)
 
 
-def _labelled(table: Table | None, row: Row) -> dict[str, Finding]:
+def _labelled(table: Table | None, row: TableRow) -> dict[str, Finding]:
     """Findings of a row of 0 and 1 for each class; two classes of one canonical name are present if either is."""
     if table is None:
         return {}
@@ -272,7 +274,7 @@ def _labelled(table: Table | None, row: Row) -> dict[str, Finding]:
     return findings
 
 
-def _status(text: str, original: str, row: Row) -> Status:
+def _status(text: str, original: str, row: TableRow) -> Status:
     statuses: Mapping[str, Status] = {"1": "present", "0": "absent", "": "absent"}
     status = statuses.get(text.removesuffix(".0"))
     if status is None:
@@ -286,14 +288,14 @@ def _sources(before: str | None, original: str) -> str:
     return f"vindr: {', '.join(dict.fromkeys((*held, original)))}"
 
 
-def _canonical(original: str, row: Row) -> str:
+def _canonical(original: str, row: TableRow) -> str:
     try:
         return from_vindr(original)
     except UnknownNameError as error:
         raise row.error(f"{error}; correct the table") from error
 
 
-def _box(table: Table, row: Row, view: View, scale: tuple[float, float]) -> Box:
+def _box(table: Table, row: TableRow, view: View, scale: tuple[float, float]) -> Box:
     x1, y1, x2, y2 = (table.number(row, name) for name in _CORNERS)
     if x2 <= x1 or y2 <= y1:
         raise row.error(

@@ -15,7 +15,7 @@ from contrastcxr.errors import DatasetError
 
 
 @dataclass(frozen=True)
-class Row:
+class TableRow:
     """One row of a table; `number` is its line as a spreadsheet counts, the header being line 1."""
 
     file: Path
@@ -53,7 +53,7 @@ def number(text: str) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def read_csv(path: Path) -> tuple[list[str], list[Row]]:
+def read_csv(path: Path) -> tuple[list[str], list[TableRow]]:
     """Return the header and the rows of a comma-separated file, empty rows left out.
 
     Raises:
@@ -68,7 +68,7 @@ def read_csv(path: Path) -> tuple[list[str], list[Row]]:
         raise DatasetError(f"{path}: is not comma-separated UTF-8 text; export the table again") from error
     if not lines:
         raise DatasetError(f"{path}: is empty; a header row was expected; export the table again")
-    rows = [Row(path, i, cells) for i, cells in lines[1:] if any(c.strip() for c in cells)]
+    rows = [TableRow(path, i, cells) for i, cells in lines[1:] if any(c.strip() for c in cells)]
     return [name.strip() for name in lines[0][1]], rows
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, cast
 
-from contrastcxr.data.tables.files import Row
+from contrastcxr.data.tables.files import TableRow
 from contrastcxr.errors import DatasetError, nearest
 
 COMPRESSED = ("", ".gz", ".zip")
@@ -28,14 +28,14 @@ class Table:
 
     file: Path
     columns: Mapping[str, int]
-    rows: tuple[Row, ...]
+    rows: tuple[TableRow, ...]
 
-    def cell(self, row: Row, column: str) -> str:
+    def cell(self, row: TableRow, column: str) -> str:
         """The stripped text under a column; empty where the table has no such column."""
         index = self.columns.get(column)
         return "" if index is None else row.cell(index)
 
-    def number(self, row: Row, column: str) -> float:
+    def number(self, row: TableRow, column: str) -> float:
         """The finite number under a column.
 
         Raises:
@@ -61,7 +61,7 @@ def read_table(path: Path, required: Sequence[str], *, comment: str | None = Non
     if header is None:
         raise DatasetError(f"{path}: is empty; a header row was expected; export the table again")
     columns = _columns(path, header[1], required)
-    rows = tuple(Row(path, number, cells) for number, cells in lines if any(cells))
+    rows = tuple(TableRow(path, number, cells) for number, cells in lines if any(cells))
     for row in rows:
         if len(row.cells) != len(header[1]):
             raise row.error(
@@ -80,9 +80,9 @@ def find_table(folders: Sequence[Path], names: Sequence[str]) -> Path | None:
     return None
 
 
-def by_first_cell(table: Table) -> dict[str, list[Row]]:
+def by_first_cell(table: Table) -> dict[str, list[TableRow]]:
     """Rows grouped by the text of their first cell, in the order of the table."""
-    grouped: dict[str, list[Row]] = {}
+    grouped: dict[str, list[TableRow]] = {}
     for row in table.rows:
         grouped.setdefault(row.cell(0), []).append(row)
     return grouped

@@ -9,12 +9,12 @@ from operator import itemgetter
 from pathlib import Path
 from typing import IO, NamedTuple
 
-from contrastcxr.data.tables.files import Row
+from contrastcxr.data.tables.files import TableRow
 from contrastcxr.data.tables.named import BROKEN, open_table
 from contrastcxr.errors import DatasetError, nearest
 
 
-class Line(NamedTuple):
+class TableLine(NamedTuple):
     """The cells that were asked for, stripped, and where they stand."""
 
     file: Path
@@ -23,10 +23,10 @@ class Line(NamedTuple):
 
     def error(self, message: str) -> DatasetError:
         """An error that names the file, the row and what the row is about."""
-        return Row(self.file, self.number, self.cells).error(message)
+        return TableRow(self.file, self.number, self.cells).error(message)
 
 
-def stream_table(path: Path, required: Sequence[str], optional: Sequence[str] = ()) -> Iterator[Line]:
+def stream_table(path: Path, required: Sequence[str], optional: Sequence[str] = ()) -> Iterator[TableLine]:
     """Yield the rows of a comma-separated file, `.gz` and `.zip` included: required columns, then optional ones.
 
     An optional column that is not there gives empty cells.
@@ -54,7 +54,7 @@ def _opened(path: Path) -> IO[str]:
     return io.TextIOWrapper(open_table(path), encoding="utf-8-sig", newline="")
 
 
-def _lines(path: Path, file: IO[str], required: Sequence[str], optional: Sequence[str]) -> Iterator[Line]:
+def _lines(path: Path, file: IO[str], required: Sequence[str], optional: Sequence[str]) -> Iterator[TableLine]:
     rows = csv.reader(file)
     header = [name.strip() for name in next(rows, [])]
     for name in required:
@@ -70,8 +70,8 @@ def _lines(path: Path, file: IO[str], required: Sequence[str], optional: Sequenc
         if not any(cells):
             continue
         if len(cells) != len(header):
-            raise Row(path, rows.line_num, tuple(cells)).error(
+            raise TableRow(path, rows.line_num, tuple(cells)).error(
                 f"{len(cells)} cells under {len(header)} columns; expected one for each; correct the row"
             )
         cells.append("")
-        yield Line(path, rows.line_num, tuple(map(str.strip, wanted(cells)[:-1])))
+        yield TableLine(path, rows.line_num, tuple(map(str.strip, wanted(cells)[:-1])))

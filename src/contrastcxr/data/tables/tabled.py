@@ -22,7 +22,7 @@ class _Survey:
     counted: Counter[str] = field(default_factory=Counter)
 
 
-class Tabled(Source):
+class TableSource(Source):
     """A folder whose tables are read whole, and whose pictures are only looked for.
 
     With `images="any"` every study is as the tables name it, its locators saying where the pictures would be.

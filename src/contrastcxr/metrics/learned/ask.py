@@ -79,7 +79,7 @@ LEARNED: Mapping[str, tuple[_Load, tuple[str, ...]]] = {
 """Learned metrics: how each is loaded, and its options."""
 
 
-def ask(asked: Sequence[str], *, allow_pickle: bool = False) -> list[Metric]:
+def ask(wanted: Sequence[str], *, allow_pickle: bool = False) -> list[Metric]:
     """The metrics that these texts name, each `NAME=PATH[,option=value]`, loaded from this machine.
 
     Raises:
@@ -88,10 +88,10 @@ def ask(asked: Sequence[str], *, allow_pickle: bool = False) -> list[Metric]:
         MissingExtraError: a package is not installed.
         CheckpointError: weights are absent or are others; says what is expected.
     """
-    names = [text.partition("=")[0] for text in asked]
+    names = [text.partition("=")[0] for text in wanted]
     if len(set(names)) < len(names):
-        raise RequestError(f"--metric {' --metric '.join(asked)}: one metric is asked for twice")
-    return [_one(text, allow_pickle=allow_pickle) for text in asked]
+        raise RequestError(f"--metric {' --metric '.join(wanted)}: one metric is asked for twice")
+    return [_one(text, allow_pickle=allow_pickle) for text in wanted]
 
 
 def _one(text: str, *, allow_pickle: bool) -> Metric:

@@ -12,7 +12,7 @@ from contrastcxr.models.features import VisualFeatures
 
 
 @dataclass(frozen=True, eq=False)
-class Attendable:
+class AttentionKeys:
     """What R queries may look at, stored once per study and laid out per query.
 
     Attributes:
@@ -27,21 +27,21 @@ class Attendable:
     keys: Tensor
     mask: Tensor
     owner: Tensor
-    whole: Attendable | None = None
+    whole: AttentionKeys | None = None
 
     @classmethod
-    def of(cls, values: Tensor, keys: Tensor, mask: Tensor) -> Attendable:
+    def of(cls, values: Tensor, keys: Tensor, mask: Tensor) -> AttentionKeys:
         """One query per study: `values [M, N, d]`, `keys [M, N, a]`, `mask [M, N]`."""
         return cls(values, keys, mask, torch.arange(len(values), device=values.device))
 
-    def select(self, index: Tensor) -> Attendable:
+    def select(self, index: Tensor) -> AttentionKeys:
         """What the queries `index [R']` may look at; nothing is copied while each stays with its study."""
         owner = self.owner.index_select(0, index)
         if torch.equal(owner, self.owner):
             return self
         whole = self.whole or self
         values, keys, mask = (part.index_select(0, owner) for part in (whole.values, whole.keys, whole.mask))
-        return Attendable(values, keys, mask, owner, whole)
+        return AttentionKeys(values, keys, mask, owner, whole)
 
 
 class AdditiveAttention(nn.Module):
@@ -59,15 +59,15 @@ class AdditiveAttention(nn.Module):
         self.key = nn.Linear(rows, hidden, bias=False)
         self.score = nn.Linear(hidden, 1, bias=False)
 
-    def attendable(self, features: VisualFeatures) -> Attendable:
+    def attendable(self, features: VisualFeatures) -> AttentionKeys:
         """The patches of each study with their keys."""
         return self.over(features.patches, features.mask)
 
-    def over(self, rows: Tensor, mask: Tensor) -> Attendable:
+    def over(self, rows: Tensor, mask: Tensor) -> AttentionKeys:
         """`rows [M, N, d]` with their keys."""
-        return Attendable.of(rows, self.key(rows), mask)
+        return AttentionKeys.of(rows, self.key(rows), mask)
 
-    def forward(self, query: Tensor, seen: Attendable) -> tuple[Tensor, Tensor]:
+    def forward(self, query: Tensor, seen: AttentionKeys) -> tuple[Tensor, Tensor]:
         """The answer `[R, d]` to `query [R, q]` and the weights `[R, N]`."""
         inner = torch.tanh(self.query(query).unsqueeze(1) + seen.keys)  # [R, N, a]
         weights = masked_softmax(self.score(inner).squeeze(-1), seen.mask)

@@ -75,11 +75,11 @@ def split_sentences(
     ids = torch.full((K, longest + 1), eos, dtype=flat.dtype, device=flat.device)
     ids[:, 0] = token_ids[0, 0]
     ids[rows, place[kept] + 1] = flat[kept]
-    told = torch.zeros(K, longest, dtype=torch.bool, device=flat.device)
-    told[rows, place[kept]] = True
+    word_inputs = torch.zeros(K, longest, dtype=torch.bool, device=flat.device)
+    word_inputs[rows, place[kept]] = True
     study, number = exists.nonzero().unbind(dim=1)
     last = number == (exists * torch.arange(sentences, device=flat.device)).amax(dim=1)[study]
-    return SentenceTokens(ids, told, study, number, last)
+    return SentenceTokens(ids, word_inputs, study, number, last)
 
 
 def _place_in_sentence(sentence: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from typing import Any
 from contrastcxr.errors import UnknownNameError
 from contrastcxr.models.decoders.adaptive_attention import AdaptiveAttentionDecoder, SpatialAttentionDecoder
 from contrastcxr.models.decoders.att2in import Att2inDecoder
-from contrastcxr.models.decoders.base import ReportDecoder, State, StepDecoder, StepOutput, TokenDecoder
+from contrastcxr.models.decoders.base import ReportDecoder, State, StepDecoder, StepResult, TokenDecoder
 from contrastcxr.models.decoders.co_attention import CoAttentionDecoder
 from contrastcxr.models.decoders.cvse import CvseDecoder
 from contrastcxr.models.decoders.hlstm import DualHlstmDecoder, HlstmDecoder
@@ -62,7 +62,7 @@ __all__ = [
     "ReportDecoder",
     "State",
     "StepDecoder",
-    "StepOutput",
+    "StepResult",
     "TokenDecoder",
     "build_decoder",
     "decoder_name",

@@ -8,15 +8,15 @@ import torch
 from torch import Tensor, nn
 
 from contrastcxr.models.attention_functions import masked_softmax
-from contrastcxr.models.blocks.additive_attention import Attendable
+from contrastcxr.models.blocks.additive_attention import AttentionKeys
 from contrastcxr.models.blocks.split_lstm import SplitLstmCell
-from contrastcxr.models.decoders.base import StepOutput, TokenDecoder
+from contrastcxr.models.decoders.base import StepResult, TokenDecoder
 from contrastcxr.models.decoders.recurrent import RecurrentState
 from contrastcxr.models.features import VisualFeatures
 
 
 @dataclass(frozen=True, eq=False)
-class Heard:
+class LstmTrace:
     """What an LSTM made of words, `[B, T, ·]` each: the inputs x_t, h_{t-1}, h_t and the cells m_t."""
 
     inputs: Tensor
@@ -73,15 +73,15 @@ class SpatialAttentionDecoder(TokenDecoder):
         patches = torch.relu(self.patch(features.patches))
         zeros = features.pooled.new_zeros(features.studies, self.hidden)
         pooled = torch.relu(self.pooled(features.pooled))
-        return RecurrentState(Attendable.of(patches, self.key(patches), features.mask), (zeros, zeros, pooled))
+        return RecurrentState(AttentionKeys.of(patches, self.key(patches), features.mask), (zeros, zeros, pooled))
 
-    def step(self, token_ids: Tensor, state: RecurrentState) -> StepOutput:
+    def step(self, token_ids: Tensor, state: RecurrentState) -> StepResult:
         """One word of `token_ids [R]`."""
         heard, state = self._hear(token_ids.unsqueeze(1), state)
         log_probs, attention = self._answer(heard, state.seen)
-        return StepOutput(log_probs.squeeze(1), state, attention.squeeze(1))
+        return StepResult(log_probs.squeeze(1), state, attention.squeeze(1))
 
-    def _hear(self, token_ids: Tensor, state: RecurrentState) -> tuple[Heard, RecurrentState]:
+    def _hear(self, token_ids: Tensor, state: RecurrentState) -> tuple[LstmTrace, RecurrentState]:
         """What the LSTM makes of `token_ids [B, T]`, and the state after the last."""
         hidden, cell, pooled = state.vectors
         words = self.embedding(token_ids)  # [B, T, e]
@@ -92,10 +92,10 @@ class SpatialAttentionDecoder(TokenDecoder):
             all_hidden.append(hidden)
             all_cells.append(cell)
         steps = torch.stack(all_hidden, dim=1)  # [B, T+1, h]
-        heard = Heard(inputs, steps[:, :-1], steps[:, 1:], torch.stack(all_cells, dim=1))
+        heard = LstmTrace(inputs, steps[:, :-1], steps[:, 1:], torch.stack(all_cells, dim=1))
         return heard, state.after(hidden, cell, pooled)
 
-    def _answer(self, heard: Heard, seen: Attendable) -> tuple[Tensor, Tensor]:
+    def _answer(self, heard: LstmTrace, seen: AttentionKeys) -> tuple[Tensor, Tensor]:
         """Log-probabilities `[B, T, V]` and attention `[B, T, N]`."""
         scores = self._scores(heard, seen)
         attention = masked_softmax(scores, seen.mask.unsqueeze(1))
@@ -103,13 +103,13 @@ class SpatialAttentionDecoder(TokenDecoder):
         logits = self.output(self.dropout(context + heard.hidden))
         return torch.log_softmax(logits.float(), dim=-1), attention
 
-    def _scores(self, heard: Heard, seen: Attendable) -> Tensor:
+    def _scores(self, heard: LstmTrace, seen: AttentionKeys) -> Tensor:
         """`z_t`, `[B, T, N]`."""
         inner = torch.tanh(self.query(heard.hidden).unsqueeze(2) + seen.keys.unsqueeze(1))  # [B, T, N, h]
         scores: Tensor = self.score(inner).squeeze(-1)
         return scores
 
-    def _context(self, heard: Heard, scores: Tensor, context: Tensor, mask: Tensor) -> Tensor:
+    def _context(self, heard: LstmTrace, scores: Tensor, context: Tensor, mask: Tensor) -> Tensor:
         """What of `context [B, T, h]`, the patches looked at, the words are chosen by."""
         del heard, scores, mask
         return context
@@ -137,7 +137,7 @@ class AdaptiveAttentionDecoder(SpatialAttentionDecoder):
         self.gate_of_hidden = nn.Linear(self.hidden, self.hidden, bias=False)
         self.sentinel_key = nn.Linear(self.hidden, self.hidden)  # its bias is not that of the patches' keys
 
-    def _context(self, heard: Heard, scores: Tensor, context: Tensor, mask: Tensor) -> Tensor:
+    def _context(self, heard: LstmTrace, scores: Tensor, context: Tensor, mask: Tensor) -> Tensor:
         gate = torch.sigmoid(self.gate_of_input(heard.inputs) + self.gate_of_hidden(heard.before))
         sentinel = gate * torch.tanh(heard.cell)  # [B, T, h]
         own = self.score(torch.tanh(self.sentinel_key(sentinel) + self.query(heard.hidden)))  # [B, T, 1]

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from contrastcxr.models.blocks.additive_attention import AdditiveAttention
-from contrastcxr.models.decoders.recurrent import Looked, RecurrentDecoder, RecurrentState
+from contrastcxr.models.decoders.recurrent import AttentionStep, RecurrentDecoder, RecurrentState
 from contrastcxr.models.features import VisualFeatures
 
 
@@ -53,7 +53,7 @@ class Att2inDecoder(RecurrentDecoder):
         heard: Tensor = self.from_word(words)
         return heard
 
-    def look(self, word: Tensor, heard: Tensor, state: RecurrentState) -> Looked:
+    def look(self, word: Tensor, heard: Tensor, state: RecurrentState) -> AttentionStep:
         """Look with the state so far, then take in the word; what was seen enters the cell."""
         del word
         hidden, cell = state.vectors
@@ -64,4 +64,4 @@ class Att2inDecoder(RecurrentDecoder):
         first, second = (units + self.from_patches(seen)).chunk(2, dim=-1)
         cell = forget * cell + enter * torch.maximum(first, second)
         hidden = show * torch.tanh(cell)
-        return Looked(hidden, state.after(hidden, cell), weights)
+        return AttentionStep(hidden, state.after(hidden, cell), weights)

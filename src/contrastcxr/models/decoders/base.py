@@ -37,7 +37,7 @@ class State(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class StepOutput:
+class StepResult:
     """One step of a decoder.
 
     Attributes:
@@ -58,7 +58,7 @@ class StepDecoder(Protocol):
         """The state before the first token, a row per study."""
         ...
 
-    def step(self, token_ids: Tensor, state: Any) -> StepOutput:
+    def step(self, token_ids: Tensor, state: Any) -> StepResult:
         """Feed `token_ids [R]` (BOS first) and get the distribution of the tokens that follow."""
         ...
 
@@ -88,8 +88,8 @@ class Targets:
 
 
 @dataclass(frozen=True, eq=False)
-class Taught:
-    """What a decoder says of its targets; `losses.taught` turns each part into a named term.
+class DecoderOutputs:
+    """What a decoder says of its targets; `losses.decoder` turns each part into a named term.
 
     Attributes:
         log_probs: `[M, V]` of the words that were to be chosen, all in one list; None for a decoder without words.
@@ -115,7 +115,7 @@ class Taught:
 
 
 @dataclass(frozen=True, eq=False)
-class Generated:
+class GeneratedReports:
     """The report found for each study.
 
     Attributes:
@@ -139,7 +139,7 @@ class Generated:
 
 
 class Search(Protocol):
-    """The one search, as a decoder is handed it: settings, special tokens and luck are already in it.
+    """The one search, as a decoder is handed it: settings, special tokens and random numbers are already in it.
 
     Attributes:
         max_tokens: the most tokens a report may have, its end included.
@@ -164,7 +164,7 @@ class Search(Protocol):
         end: int | None = None,
         max_tokens: int | None = None,
         study: Tensor | None = None,
-    ) -> Generated:
+    ) -> GeneratedReports:
         """The best sequence of each row that `decoder.start(features)` begins.
 
         Args:
@@ -194,11 +194,11 @@ class ReportDecoder(nn.Module, ABC):
         self.width = width
 
     @abstractmethod
-    def teach(self, features: VisualFeatures, targets: Targets) -> Taught:
+    def teach(self, features: VisualFeatures, targets: Targets) -> DecoderOutputs:
         """What the decoder says of the reports of a batch."""
 
     @abstractmethod
-    def write(self, features: VisualFeatures, search: Search) -> Generated:
+    def write(self, features: VisualFeatures, search: Search) -> GeneratedReports:
         """The report of each study."""
 
 
@@ -217,21 +217,21 @@ class TokenDecoder(ReportDecoder):
         """The state before BOS, a row per study."""
 
     @abstractmethod
-    def step(self, token_ids: Tensor, state: Any) -> StepOutput:
+    def step(self, token_ids: Tensor, state: Any) -> StepResult:
         """Feed `token_ids [R]` (BOS first) and get the distribution of the tokens that follow."""
 
-    def teach(self, features: VisualFeatures, targets: Targets) -> Taught:
+    def teach(self, features: VisualFeatures, targets: Targets) -> DecoderOutputs:
         """The log-probabilities of the real tokens."""
         return taught_words(self(features, targets.token_ids), targets)
 
-    def write(self, features: VisualFeatures, search: Search) -> Generated:
+    def write(self, features: VisualFeatures, search: Search) -> GeneratedReports:
         """The best report of each study that the search finds."""
         return search(self, features)
 
 
-def taught_words(log_probs: Tensor, targets: Targets) -> Taught:
+def taught_words(log_probs: Tensor, targets: Targets) -> DecoderOutputs:
     """The real words of `log_probs [B, T-1, V]`."""
-    return Taught(
+    return DecoderOutputs(
         log_probs=log_probs[targets.mask],
         words=targets.token_ids[:, 1:][targets.mask],
         study=targets.mask.nonzero()[:, 0],

@@ -9,19 +9,19 @@ from torch import Tensor, nn
 
 from contrastcxr.errors import IncompatibleError
 from contrastcxr.models.blocks.additive_attention import AdditiveAttention
-from contrastcxr.models.decoders.base import Targets, Taught
-from contrastcxr.models.decoders.hierarchical import LookingDecoder, Plan, StopGate, forced, taught_plan
+from contrastcxr.models.decoders.base import DecoderOutputs, Targets
+from contrastcxr.models.decoders.hierarchical import AttendingDecoder, StopGate, TopicPlan, forced, taught_plan
 from contrastcxr.models.decoders.word_lstm import WordLstm
 from contrastcxr.models.features import VisualFeatures
 
 
-class CoAttentionDecoder(LookingDecoder):
+class CoAttentionDecoder(AttendingDecoder):
     """Topics from what is looked at in the picture and among the ten most probable tags.
 
     Tags: `softmax(W v̂)` over L tags; `a_m` are the embeddings of the most probable ones. `v_s = attn(h_{s-1}; V)`,
     `u_s = attn(h_{s-1}; {a_m})` with weights of its own, `ctx_s = W [v_s; u_s]`, `h_s = LSTM(ctx_s)`,
     `t_s = tanh(W_h h_s + W_ctx ctx_s)`; stop is `StopGate`. The word LSTM is fed the topic, BOS, words. In
-    training both attentions are kept doubly stochastic over the sentences (`losses.taught`).
+    training both attentions are kept doubly stochastic over the sentences (`losses.decoder`).
 
     Args:
         vocabulary: V.
@@ -74,7 +74,7 @@ class CoAttentionDecoder(LookingDecoder):
         self.stop = StopGate(hidden)
         self.words = WordLstm(vocabulary, embedding=embedding, hidden=hidden, dropout=dropout)
 
-    def plan(self, features: VisualFeatures, sentences: int) -> Plan:
+    def plan(self, features: VisualFeatures, sentences: int) -> TopicPlan:
         """Topics, each with its look at patches and at tags."""
         tags = torch.log_softmax(self.tag(features.pooled).float(), dim=-1)  # [B, L]
         kept = tags.topk(self.kept_tags, dim=-1).indices  # [B, M]
@@ -99,7 +99,7 @@ class CoAttentionDecoder(LookingDecoder):
         shown = {"tags": tags, "kept_tags": kept, "tag_attention": torch.stack(tag_attention, dim=1)}
         return replace(plan, extra=shown)
 
-    def teach(self, features: VisualFeatures, targets: Targets) -> Taught:
+    def teach(self, features: VisualFeatures, targets: Targets) -> DecoderOutputs:
         """As every hierarchical decoder, and the tags, and how much attention everything got.
 
         Raises:
@@ -110,13 +110,13 @@ class CoAttentionDecoder(LookingDecoder):
                 "co_attention without tags: it learns tags beside the words; set decoder.tags to labels that the "
                 "data has"
             )
-        told, plan = self.planned(features, targets)
+        word_inputs, plan = self.planned(features, targets)
         written = torch.zeros_like(plan.stop)
-        written[told.study, told.place] = 1.0
+        written[word_inputs.study, word_inputs.place] = 1.0
         assert plan.attention is not None  # made by `plan`
         over_tags = torch.einsum("bsm,bs->bm", plan.extra["tag_attention"], written)
         return replace(
-            taught_plan(plan, told, forced(self.words, plan, told)),
+            taught_plan(plan, word_inputs, forced(self.words, plan, word_inputs)),
             tags=(plan.extra["tags"], targets.tags / targets.tags.sum(dim=1, keepdim=True).clamp_min(1.0)),
             attention={
                 "patches": (torch.einsum("bsn,bs->bn", plan.attention, written), features.mask),

@@ -10,7 +10,7 @@ from contrastcxr.errors import IncompatibleError
 from contrastcxr.models.attention_functions import masked_softmax
 from contrastcxr.models.blocks.additive_attention import AdditiveAttention
 from contrastcxr.models.blocks.sentences import join_sentences, split_sentences
-from contrastcxr.models.decoders.base import Generated, ReportDecoder, Search, Targets, Taught
+from contrastcxr.models.decoders.base import DecoderOutputs, GeneratedReports, ReportDecoder, Search, Targets
 from contrastcxr.models.features import VisualFeatures
 from contrastcxr.models.library import SentenceLibrary
 
@@ -87,7 +87,7 @@ class CvseDecoder(ReportDecoder):
         images = F.normalize(self.of_image(seen), dim=-1)
         return (images * sentences).sum(dim=-1), weights
 
-    def teach(self, features: VisualFeatures, targets: Targets) -> Taught:
+    def teach(self, features: VisualFeatures, targets: Targets) -> DecoderOutputs:
         """Every abnormal sentence of the batch against every study of it.
 
         No study and sentence stand against each other where the study says that sentence somewhere.
@@ -100,7 +100,7 @@ class CvseDecoder(ReportDecoder):
                 "cvse without sentence flags: it learns from abnormal sentences; train it on reports that the "
                 "labeler can read"
             )
-        told = split_sentences(
+        word_inputs = split_sentences(
             targets.token_ids,
             targets.mask,
             end=self.sentence_end,
@@ -108,15 +108,15 @@ class CvseDecoder(ReportDecoder):
             sentences=targets.abnormal.shape[1],
             words=targets.token_ids.shape[1],
         )
-        row = targets.abnormal[told.study, told.place].nonzero().squeeze(1)
-        study, ids, mask = told.study[row], told.token_ids[row], told.mask[row]
+        row = targets.abnormal[word_inputs.study, word_inputs.place].nonzero().squeeze(1)
+        study, ids, mask = word_inputs.study[row], word_inputs.token_ids[row], word_inputs.mask[row]
         scores, _ = self.scores(features, self.embed(ids, mask))
         alike = (ids[:, None] == ids[None]).all(dim=-1).float()
         own = (study[:, None] == study[None]).float()
         said = own @ alike > 0  # [K, K]: the study of row i says sentence j
-        return Taught(ranking=(scores[study].float(), ~said))
+        return DecoderOutputs(ranking=(scores[study].float(), ~said))
 
-    def write(self, features: VisualFeatures, search: Search) -> Generated:
+    def write(self, features: VisualFeatures, search: Search) -> GeneratedReports:
         """The best sentences of the library, one after another, as many as there is room for as a whole."""
         library = self.library
         chosen, values, attention = self.candidates(features)
@@ -135,7 +135,7 @@ class CvseDecoder(ReportDecoder):
             pad=search.pad,
         )
         real = torch.arange(joined.token_ids.shape[1], device=values.device) < joined.lengths.unsqueeze(1)
-        return Generated(
+        return GeneratedReports(
             token_ids=joined.token_ids,
             lengths=joined.lengths,
             log_probs=torch.full_like(values[:, 0], torch.nan),

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from contrastcxr.models.blocks.sentences import SentenceTokens, join_sentences, split_sentences
-from contrastcxr.models.decoders.base import Generated, ReportDecoder, Search, Targets, Taught
-from contrastcxr.models.decoders.word_lstm import Told, WordLstm
+from contrastcxr.models.decoders.base import DecoderOutputs, GeneratedReports, ReportDecoder, Search, Targets
+from contrastcxr.models.decoders.word_lstm import WordInputs, WordLstm
 from contrastcxr.models.features import VisualFeatures
 
 Look = Callable[[Tensor], tuple[Tensor, Tensor]]
@@ -24,7 +24,7 @@ Words = tuple[Tensor, Tensor, Tensor]
 
 
 @dataclass(frozen=True, eq=False)
-class Plan:
+class TopicPlan:
     """What a decoder is going to write about.
 
     Attributes:
@@ -43,9 +43,9 @@ class Plan:
     shift: Tensor | None = None
     extra: Mapping[str, Tensor] = field(default_factory=dict)
 
-    def told(self, study: Tensor, place: Tensor) -> Told:
+    def word_inputs(self, study: Tensor, place: Tensor) -> WordInputs:
         """What the word LSTM is told of the sentences at `place [K]` of `study [K]`."""
-        return Told(self.topics[study, place], None if self.shift is None else self.shift[study])
+        return WordInputs(self.topics[study, place], None if self.shift is None else self.shift[study])
 
 
 class HierarchicalDecoder(ReportDecoder):
@@ -76,18 +76,18 @@ class HierarchicalDecoder(ReportDecoder):
         self.max_words = words
 
     @abstractmethod
-    def plan(self, features: VisualFeatures, sentences: int) -> Plan:
+    def plan(self, features: VisualFeatures, sentences: int) -> TopicPlan:
         """The topics of the first `sentences` sentences."""
 
-    def teach(self, features: VisualFeatures, targets: Targets) -> Taught:
+    def teach(self, features: VisualFeatures, targets: Targets) -> DecoderOutputs:
         """The words of each sentence, and where to stop."""
-        told, plan = self.planned(features, targets)
-        return taught_plan(plan, told, forced(self.words, plan, told))
+        word_inputs, plan = self.planned(features, targets)
+        return taught_plan(plan, word_inputs, forced(self.words, plan, word_inputs))
 
-    def planned(self, features: VisualFeatures, targets: Targets) -> tuple[SentenceTokens, Plan]:
+    def planned(self, features: VisualFeatures, targets: Targets) -> tuple[SentenceTokens, TopicPlan]:
         """The sentences of the reports, and the plan as far as they need it."""
-        told = self.split(targets)
-        return told, self.plan(features, int(told.place.max()) + 1 if len(told.place) else 1)
+        word_inputs = self.split(targets)
+        return word_inputs, self.plan(features, int(word_inputs.place.max()) + 1 if len(word_inputs.place) else 1)
 
     def split(self, targets: Targets) -> SentenceTokens:
         """The sentences of the reports."""
@@ -101,7 +101,7 @@ class HierarchicalDecoder(ReportDecoder):
             sentence=targets.sentence,
         )
 
-    def write(self, features: VisualFeatures, search: Search) -> Generated:
+    def write(self, features: VisualFeatures, search: Search) -> GeneratedReports:
         """Plan, write all sentences of all studies together, put them one after another."""
         plan = self.plan(features, self.max_sentences)
         count = planned_sentences(plan.stop)  # [B]
@@ -118,7 +118,7 @@ class HierarchicalDecoder(ReportDecoder):
         whole = torch.zeros_like(count).index_add(0, study, found.lengths) == joined.lengths
         stops = (torch.sigmoid(plan.stop) > 0.5).any(dim=1)
         unfinished = torch.zeros_like(count).index_add(0, study, (~found.ended).to(count.dtype))
-        return Generated(
+        return GeneratedReports(
             token_ids=joined.token_ids,
             lengths=joined.lengths,
             log_probs=total + stop_log_prob(plan.stop, count),
@@ -132,21 +132,23 @@ class HierarchicalDecoder(ReportDecoder):
             },
         )
 
-    def sentences(self, plan: Plan, study: Tensor, place: Tensor, search: Search) -> Generated:
+    def sentences(self, plan: TopicPlan, study: Tensor, place: Tensor, search: Search) -> GeneratedReports:
         """The words of the sentences at `place [K]` of `study [K]`."""
         return self.written(self.words, plan, study, place, search)
 
-    def written(self, writer: WordLstm, plan: Plan, study: Tensor, place: Tensor, search: Search) -> Generated:
+    def written(
+        self, writer: WordLstm, plan: TopicPlan, study: Tensor, place: Tensor, search: Search
+    ) -> GeneratedReports:
         """What a writer makes of the sentences at `place [K]` of `study [K]`."""
         return search(
             writer,
-            plan.told(study, place),
+            plan.word_inputs(study, place),
             end=self.sentence_end,
             max_tokens=self.max_words,
             study=study,
         )
 
-    def _with_marks(self, found: Generated) -> Generated:
+    def _with_marks(self, found: GeneratedReports) -> GeneratedReports:
         """The sentences with their end marks; one without a word stays without a mark."""
         room = found.token_ids.new_full((len(found.token_ids), 1), self.sentence_end)
         ids = torch.cat([found.token_ids, room], dim=1)
@@ -156,7 +158,7 @@ class HierarchicalDecoder(ReportDecoder):
         return replace(found, token_ids=ids, lengths=found.lengths + marked.long())
 
 
-class LookingDecoder(HierarchicalDecoder):
+class AttendingDecoder(HierarchicalDecoder):
     """A sentence level that looks before each sentence: `h_s = LSTM(c_s)`, `c_s` being what it saw.
 
     Attributes:
@@ -167,7 +169,7 @@ class LookingDecoder(HierarchicalDecoder):
     sentence_lstm: nn.LSTMCell
     stop: StopGate
 
-    def by_looking(self, features: VisualFeatures, sentences: int, look: Look, topic: Topic) -> Plan:
+    def by_looking(self, features: VisualFeatures, sentences: int, look: Look, topic: Topic) -> TopicPlan:
         """Topics, stops and attention of `sentences` sentences, from `h_0 = c_0 = 0`.
 
         Args:
@@ -185,23 +187,25 @@ class LookingDecoder(HierarchicalDecoder):
             topics.append(topic(hidden, context))
             stops.append(self.stop(before, hidden))
             attention.append(weights)
-        return Plan(torch.stack(topics, dim=1), torch.stack(stops, dim=1), torch.stack(attention, dim=1))
+        return TopicPlan(torch.stack(topics, dim=1), torch.stack(stops, dim=1), torch.stack(attention, dim=1))
 
 
-def forced(writer: WordLstm, plan: Plan, told: SentenceTokens) -> Words:
+def forced(writer: WordLstm, plan: TopicPlan, word_inputs: SentenceTokens) -> Words:
     """Words of sentences by teacher forcing: log-probabilities `[M, V]`, words `[M]`, their studies `[M]`."""
-    log_probs = writer.forced(plan.told(told.study, told.place), told.token_ids, told.mask)
-    return log_probs, told.token_ids[:, 1:][told.mask], told.study_of_words
+    log_probs = writer.forced(
+        plan.word_inputs(word_inputs.study, word_inputs.place), word_inputs.token_ids, word_inputs.mask
+    )
+    return log_probs, word_inputs.token_ids[:, 1:][word_inputs.mask], word_inputs.study_of_words
 
 
-def taught_plan(plan: Plan, told: SentenceTokens, words: Words) -> Taught:
+def taught_plan(plan: TopicPlan, word_inputs: SentenceTokens, words: Words) -> DecoderOutputs:
     """What a plan says of the words of its sentences, and of where to stop."""
     log_probs, chosen, study = words
-    stop = (plan.stop[told.study, told.place], told.last.to(plan.stop.dtype))
-    return Taught(log_probs=log_probs, words=chosen, study=study, stop=stop)
+    stop = (plan.stop[word_inputs.study, word_inputs.place], word_inputs.last.to(plan.stop.dtype))
+    return DecoderOutputs(log_probs=log_probs, words=chosen, study=study, stop=stop)
 
 
-def merged(parts: Sequence[tuple[Tensor, Generated]], *, rows: int, pad: int) -> Generated:
+def merged(parts: Sequence[tuple[Tensor, GeneratedReports]], *, rows: int, pad: int) -> GeneratedReports:
     """One answer of `rows` rows from the answers of some of them each, with the rows they are."""
     longest = max(found.token_ids.shape[1] for _, found in parts)
     ids = parts[0][1].token_ids.new_full((rows, longest), pad)
@@ -211,7 +215,7 @@ def merged(parts: Sequence[tuple[Tensor, Generated]], *, rows: int, pad: int) ->
     for row, found in parts:
         ids[row, : found.token_ids.shape[1]] = found.token_ids
         lengths[row], log_probs[row], ended[row] = found.lengths, found.log_probs, found.ended
-    return Generated(ids, lengths, log_probs, ended, attention=None)
+    return GeneratedReports(ids, lengths, log_probs, ended, attention=None)
 
 
 def planned_sentences(stop: Tensor) -> Tensor:
@@ -229,7 +233,7 @@ def stop_log_prob(stop: Tensor, count: Tensor) -> Tensor:
     return each.masked_fill(place > here, 0.0).float().sum(dim=1)
 
 
-def shown(plan: Plan, count: Tensor) -> dict[str, Tensor]:
+def shown(plan: TopicPlan, count: Tensor) -> dict[str, Tensor]:
     """What a reading shows of a plan: sentences, where it would have stopped, how much each topic repeats the one
     before, normal or not, and the rest."""
     shares = {"stop": torch.sigmoid(plan.stop.float()), "topic_cosine": topic_cosine(plan.topics)}

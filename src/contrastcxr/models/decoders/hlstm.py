@@ -11,12 +11,12 @@ from torch import Tensor, nn
 from contrastcxr.errors import IncompatibleError, UnknownNameError
 from contrastcxr.models.blocks.additive_attention import AdditiveAttention
 from contrastcxr.models.blocks.sentences import SentenceTokens
-from contrastcxr.models.decoders.base import Generated, Search, Targets, Taught
+from contrastcxr.models.decoders.base import DecoderOutputs, GeneratedReports, Search, Targets
 from contrastcxr.models.decoders.hierarchical import (
+    AttendingDecoder,
     HierarchicalDecoder,
-    LookingDecoder,
-    Plan,
     StopGate,
+    TopicPlan,
     Words,
     forced,
     merged,
@@ -80,14 +80,14 @@ class HlstmDecoder(HierarchicalDecoder):
         self.topic = nn.Sequential(nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, embedding))
         self.words = WordLstm(vocabulary, embedding=embedding, hidden=hidden, layers=layers, dropout=dropout)
 
-    def plan(self, features: VisualFeatures, sentences: int) -> Plan:
+    def plan(self, features: VisualFeatures, sentences: int) -> TopicPlan:
         """Topics from the global feature alone."""
-        told, state, all_hidden = self._pooled(features), None, []
+        word_inputs, state, all_hidden = self._pooled(features), None, []
         for _ in range(sentences):
-            state = self.sentence_lstm(told, state)
+            state = self.sentence_lstm(word_inputs, state)
             all_hidden.append(state[0])
         hidden = torch.stack(all_hidden, dim=1)  # [B, S, h]
-        return Plan(topics=self.topic(hidden), stop=self.stop(hidden).squeeze(-1))
+        return TopicPlan(topics=self.topic(hidden), stop=self.stop(hidden).squeeze(-1))
 
     def _pooled(self, features: VisualFeatures) -> Tensor:
         if self.region is None:
@@ -96,7 +96,7 @@ class HlstmDecoder(HierarchicalDecoder):
         return regions.amax(dim=1)
 
 
-class DualHlstmDecoder(LookingDecoder):
+class DualHlstmDecoder(AttendingDecoder):
     """Two word LSTMs, one for normal and one for abnormal sentences; attention plans, a flag chooses the writer.
 
     `c_s = attn(h_{s-1}; V)`, `h_s = LSTM(c_s)`, `t_s = tanh(W_h h_s + W_c c_s)`, `p_abn = σ(w^T tanh(W t_s))`; the
@@ -149,7 +149,7 @@ class DualHlstmDecoder(LookingDecoder):
             vocabulary, embedding=embedding, hidden=hidden, dropout=dropout, words=self.words.embedding
         )
 
-    def plan(self, features: VisualFeatures, sentences: int) -> Plan:
+    def plan(self, features: VisualFeatures, sentences: int) -> TopicPlan:
         """Topics, each with its look at the patches and its flag."""
         seen = self.attention.attendable(features)
         plan = self.by_looking(
@@ -162,18 +162,18 @@ class DualHlstmDecoder(LookingDecoder):
         )
         return replace(plan, abnormal=self.abnormal(plan.topics).squeeze(-1))
 
-    def teach(self, features: VisualFeatures, targets: Targets) -> Taught:
+    def teach(self, features: VisualFeatures, targets: Targets) -> DecoderOutputs:
         """As every hierarchical decoder, and whether each sentence names an abnormality.
 
         Raises:
             IncompatibleError: nobody has said which sentences do.
         """
         flags = _flags(targets)
-        told, plan = self.planned(features, targets)
-        abnormal = flags[told.study, told.place]  # [K]
+        word_inputs, plan = self.planned(features, targets)
+        abnormal = flags[word_inputs.study, word_inputs.place]  # [K]
         assert plan.abnormal is not None  # made by `plan`
-        said = plan.abnormal[told.study, told.place]
-        taught = taught_plan(plan, told, self._routed(plan, told, abnormal))
+        said = plan.abnormal[word_inputs.study, word_inputs.place]
+        taught = taught_plan(plan, word_inputs, self._routed(plan, word_inputs, abnormal))
         return replace(taught, abnormal=(said, abnormal.to(said.dtype)))
 
     def _writers(self, abnormal: Tensor) -> Iterator[tuple[WordLstm, Tensor]]:
@@ -183,15 +183,22 @@ class DualHlstmDecoder(LookingDecoder):
             if len(row):
                 yield writer, row
 
-    def _routed(self, plan: Plan, told: SentenceTokens, abnormal: Tensor) -> Words:
+    def _routed(self, plan: TopicPlan, word_inputs: SentenceTokens, abnormal: Tensor) -> Words:
         """The words of all sentences, each forced through the writer of its flag."""
-        nothing = plan.topics.new_zeros(0, self.vocabulary), told.token_ids.new_zeros(0), told.study.new_zeros(0)
+        nothing = (
+            plan.topics.new_zeros(0, self.vocabulary),
+            word_inputs.token_ids.new_zeros(0),
+            word_inputs.study.new_zeros(0),
+        )
         # A batch may be without a sentence.
-        parts = [nothing, *(forced(writer, plan, told.select(row)) for writer, row in self._writers(abnormal))]
+        parts = [
+            nothing,
+            *(forced(writer, plan, word_inputs.select(row)) for writer, row in self._writers(abnormal)),
+        ]
         log_probs, words, study = zip(*parts, strict=True)
         return torch.cat(log_probs), torch.cat(words), torch.cat(study)
 
-    def sentences(self, plan: Plan, study: Tensor, place: Tensor, search: Search) -> Generated:
+    def sentences(self, plan: TopicPlan, study: Tensor, place: Tensor, search: Search) -> GeneratedReports:
         """The words of each sentence from the writer that its flag chooses."""
         assert plan.abnormal is not None  # made by `plan`
         abnormal = torch.sigmoid(plan.abnormal[study, place]) > 0.5

@@ -10,14 +10,14 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from contrastcxr.errors import UnknownNameError
 from contrastcxr.models.blocks.additive_attention import AdditiveAttention
-from contrastcxr.models.decoders.hierarchical import LookingDecoder, Plan, StopGate
+from contrastcxr.models.decoders.hierarchical import AttendingDecoder, StopGate, TopicPlan
 from contrastcxr.models.decoders.word_lstm import WordLstm
 from contrastcxr.models.features import VisualFeatures, masked_mean
 
 BACKGROUNDS = ("indication", "none")
 
 
-class MultiAttentionDecoder(LookingDecoder):
+class MultiAttentionDecoder(AttendingDecoder):
     """Each topic from channels and places at once; the study's background shifts every word vector.
 
     The abstract of the original names the parts; the equations are ours. Channel:
@@ -76,7 +76,7 @@ class MultiAttentionDecoder(LookingDecoder):
         self.background = Background(embedding) if background == "indication" else None
         self.reads_indication = self.background is not None
 
-    def plan(self, features: VisualFeatures, sentences: int) -> Plan:
+    def plan(self, features: VisualFeatures, sentences: int) -> TopicPlan:
         """Topics, each with its look at the patches, and the shift of the words."""
         pooled = self.channel_of_pooled(features.pooled)
 
@@ -117,18 +117,18 @@ class Background(nn.Module):
 
     def forward(self, words: Tensor, mask: Tensor) -> Tensor:
         """`b [B, e]` of `words [B, T, e]` where `mask [B, T]`; 0 for a study without a word."""
-        told = mask.any(dim=1)  # [B]
+        word_inputs = mask.any(dim=1)  # [B]
         answer = torch.zeros(len(words), self.width, dtype=words.dtype, device=words.device)
-        if not told.any():
+        if not word_inputs.any():
             return answer
         with torch.autocast(words.device.type, enabled=False):
-            lengths = mask[told].sum(dim=1)
+            lengths = mask[word_inputs].sum(dim=1)
             packed = pack_padded_sequence(
-                words[told].to(next(self.lstm.parameters()).dtype),
+                words[word_inputs].to(next(self.lstm.parameters()).dtype),
                 lengths.cpu(),
                 batch_first=True,
                 enforce_sorted=False,
             )
             each, _ = pad_packed_sequence(self.lstm(packed)[0], batch_first=True, total_length=words.shape[1])
-        reduced: Tensor = self.reduce(masked_mean(each, mask[told]))
-        return answer.to(reduced.dtype).index_put((told.nonzero().squeeze(1),), reduced)
+        reduced: Tensor = self.reduce(masked_mean(each, mask[word_inputs]))
+        return answer.to(reduced.dtype).index_put((word_inputs.nonzero().squeeze(1),), reduced)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from contrastcxr.models.decoders.base import StepOutput, TokenDecoder
-from contrastcxr.models.decoders.word_lstm import LstmState, Told, WordLstm
+from contrastcxr.models.decoders.base import StepResult, TokenDecoder
+from contrastcxr.models.decoders.word_lstm import LstmState, WordInputs, WordLstm
 from contrastcxr.models.features import VisualFeatures
 
 
@@ -46,9 +46,9 @@ class NicDecoder(TokenDecoder):
         """The state after the image."""
         return self.words.start(self._told(features))
 
-    def step(self, token_ids: Tensor, state: LstmState) -> StepOutput:
+    def step(self, token_ids: Tensor, state: LstmState) -> StepResult:
         """One LSTM step on `token_ids [R]`."""
         return self.words.step(token_ids, state)
 
-    def _told(self, features: VisualFeatures) -> Told:
-        return Told(self.image(features.pooled))
+    def _told(self, features: VisualFeatures) -> WordInputs:
+        return WordInputs(self.image(features.pooled))

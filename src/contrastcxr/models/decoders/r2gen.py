@@ -9,7 +9,7 @@ from torch import Tensor
 
 from contrastcxr.models.blocks.conditional_norm import ConditionedNorm, MemoryConditions
 from contrastcxr.models.blocks.relational_memory import RelationalMemory
-from contrastcxr.models.decoders.base import StepOutput, TokenDecoder
+from contrastcxr.models.decoders.base import StepResult, TokenDecoder
 from contrastcxr.models.decoders.transformer import POSITIONS, TransformerDecoder, TransformerState
 from contrastcxr.models.features import VisualFeatures
 
@@ -107,12 +107,12 @@ class R2GenDecoder(TokenDecoder):
         """Keys and values of the encoded patches, and the first memory."""
         return R2GenState(self.transformer.start(features), self.memory.start(features.studies))
 
-    def step(self, token_ids: Tensor, state: R2GenState) -> StepOutput:
+    def step(self, token_ids: Tensor, state: R2GenState) -> StepResult:
         """One token: the memory takes it in, then the transformer does; attention as the transformer's."""
         word = self.transformer.embed_next(token_ids, state.transformer)  # [R, d]
         memory = self.memory.step(word, state.memory)
         output = self.transformer.advance(word, state.transformer, self._norms(memory))
-        return StepOutput(output.log_probs, R2GenState(output.state, memory), output.attention)
+        return StepResult(output.log_probs, R2GenState(output.state, memory), output.attention)
 
     def _norms(self, memory: Tensor) -> list[list[ConditionedNorm]]:
         """Three norms a layer, as `memory [..., S, d]` has them."""

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from contrastcxr.models.blocks.additive_attention import Attendable
-from contrastcxr.models.decoders.base import StepOutput, Targets, Taught, TokenDecoder, taught_words
+from contrastcxr.models.blocks.additive_attention import AttentionKeys
+from contrastcxr.models.decoders.base import DecoderOutputs, StepResult, Targets, TokenDecoder, taught_words
 from contrastcxr.models.features import VisualFeatures
 
 
@@ -17,7 +17,7 @@ from contrastcxr.models.features import VisualFeatures
 class RecurrentState:
     """The patches of each row's study, and the vectors `[R, ·]` that go from one word to the next."""
 
-    seen: Attendable
+    seen: AttentionKeys
     vectors: tuple[Tensor, ...]
 
     @property
@@ -42,7 +42,7 @@ class RecurrentState:
 
 
 @dataclass(frozen=True, eq=False)
-class Looked:
+class AttentionStep:
     """One word's step: what the output layer reads `[R, o]`, the state after, the attention `[R, N]`."""
 
     answer: Tensor
@@ -76,7 +76,7 @@ class RecurrentDecoder(TokenDecoder):
         """What the words alone bring, `[..., ·]` of `words [..., e]`; made for all words of a report at once."""
 
     @abstractmethod
-    def look(self, word: Tensor, heard: Tensor, state: RecurrentState) -> Looked:
+    def look(self, word: Tensor, heard: Tensor, state: RecurrentState) -> AttentionStep:
         """Take in the vector `word [R, e]`, and `heard [R, ·]`, what `hear` made of it."""
 
     def log_probs(self, answer: Tensor) -> Tensor:
@@ -87,13 +87,13 @@ class RecurrentDecoder(TokenDecoder):
         """Log-probabilities `[B, T-1, V]` of `token_ids[:, 1:]`."""
         return self._force(features, token_ids)[0]
 
-    def step(self, token_ids: Tensor, state: RecurrentState) -> StepOutput:
+    def step(self, token_ids: Tensor, state: RecurrentState) -> StepResult:
         """One word of `token_ids [R]`."""
         word = self.embedding(token_ids)
         looked = self.look(word, self.hear(word), state)
-        return StepOutput(self.log_probs(looked.answer), looked.state, looked.attention)
+        return StepResult(self.log_probs(looked.answer), looked.state, looked.attention)
 
-    def teach(self, features: VisualFeatures, targets: Targets) -> Taught:
+    def teach(self, features: VisualFeatures, targets: Targets) -> DecoderOutputs:
         """The log-probabilities of the real tokens."""
         return taught_words(self._force(features, targets.token_ids, targets.own_words)[0], targets)
 

@@ -13,7 +13,7 @@ from contrastcxr.errors import IncompatibleError
 from contrastcxr.models.blocks.attention import PatchAttention, SelfAttention, mask_bias
 from contrastcxr.models.blocks.cache import BeamGrid, PatchMemory, TokenCache
 from contrastcxr.models.blocks.norm import UnbiasedLayerNorm
-from contrastcxr.models.decoders.base import StepOutput, TokenDecoder
+from contrastcxr.models.decoders.base import StepResult, TokenDecoder
 from contrastcxr.models.features import VisualFeatures
 
 Norm = Callable[[Tensor], Tensor]
@@ -201,13 +201,13 @@ class TransformerDecoder(TokenDecoder):
         grid = BeamGrid.of(features.studies, memory.device)
         return TransformerState(tokens, PatchMemory(keys_values, features.mask), grid)
 
-    def step(self, token_ids: Tensor, state: TransformerState) -> StepOutput:
+    def step(self, token_ids: Tensor, state: TransformerState) -> StepResult:
         """One token; attention is the mean of the heads of the last layer."""
         return self.advance(self.embed_next(token_ids, state), state)
 
     def advance(
         self, x: Tensor, state: TransformerState, norms: Sequence[Sequence[Norm]] | None = None
-    ) -> StepOutput:
+    ) -> StepResult:
         """`step` of the embedded token `x [R, d]`; `norms` are three for each layer, in place of their own."""
         state = replace(state, tokens=state.tokens.extended(state.grid))
         visible = state.tokens.visible(state.grid)
@@ -216,7 +216,7 @@ class TransformerDecoder(TokenDecoder):
         last = len(self.decoder) - 1
         for index, (layer, own) in enumerate(zip(self.layers(), norms or self._norms(), strict=True)):
             x, attention = layer.step(x, state, index, bias=bias, weights=index == last, norms=own)
-        return StepOutput(self.log_probs(x), state, attention)
+        return StepResult(self.log_probs(x), state, attention)
 
     def layers(self) -> list[DecoderLayer]:
         """The layers of the decoder."""

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from contrastcxr.models.blocks.additive_attention import AdditiveAttention
 from contrastcxr.models.blocks.split_lstm import SplitLstmCell
-from contrastcxr.models.decoders.recurrent import Looked, RecurrentDecoder, RecurrentState
+from contrastcxr.models.decoders.recurrent import AttentionStep, RecurrentDecoder, RecurrentState
 from contrastcxr.models.features import VisualFeatures
 
 
@@ -54,7 +54,7 @@ class UpDownDecoder(RecurrentDecoder):
         """What the words bring to the gates of the first LSTM, `[..., 4h]`."""
         return self.attention_lstm.of(2, words)
 
-    def look(self, word: Tensor, heard: Tensor, state: RecurrentState) -> Looked:
+    def look(self, word: Tensor, heard: Tensor, state: RecurrentState) -> AttentionStep:
         """Take in the word, look, then think of what was seen."""
         del word
         hidden1, cell1, hidden2, cell2, pooled = state.vectors
@@ -62,4 +62,4 @@ class UpDownDecoder(RecurrentDecoder):
         hidden1, cell1 = self.attention_lstm.advance(inputs, (hidden1, cell1))
         seen, weights = self.attention(hidden1, state.seen)
         hidden2, cell2 = self.language_lstm(torch.cat([seen, hidden1], dim=-1), (hidden2, cell2))
-        return Looked(hidden2, state.after(hidden1, cell1, hidden2, cell2, pooled), weights)
+        return AttentionStep(hidden2, state.after(hidden1, cell1, hidden2, cell2, pooled), weights)

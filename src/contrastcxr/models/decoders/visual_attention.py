@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from contrastcxr.models.blocks.additive_attention import AdditiveAttention
 from contrastcxr.models.blocks.split_lstm import SplitLstmCell
-from contrastcxr.models.decoders.base import Targets, Taught, taught_words
-from contrastcxr.models.decoders.recurrent import Looked, RecurrentDecoder, RecurrentState, coverage
+from contrastcxr.models.decoders.base import DecoderOutputs, Targets, taught_words
+from contrastcxr.models.decoders.recurrent import AttentionStep, RecurrentDecoder, RecurrentState, coverage
 from contrastcxr.models.features import VisualFeatures
 
 
@@ -19,7 +19,7 @@ class VisualAttentionDecoder(RecurrentDecoder):
     `p ∝ exp(W_o (E w_{t-1} + W_h h_t + W_z z_t))`.
 
     `β_t = σ(w_β^T h_{t-1})` is a scalar gate; `h_0 = tanh(W v̂)` and `c_0 = tanh(W' v̂)`. Its attention is kept
-    doubly stochastic in training: every patch should be looked at about once (`losses.taught`).
+    doubly stochastic in training: every patch should be looked at about once (`losses.decoder`).
 
     Args:
         vocabulary: V.
@@ -58,16 +58,16 @@ class VisualAttentionDecoder(RecurrentDecoder):
         """What the words bring to the gates of the LSTM, `[..., 4h]`."""
         return self.lstm.of(0, words)
 
-    def look(self, word: Tensor, heard: Tensor, state: RecurrentState) -> Looked:
+    def look(self, word: Tensor, heard: Tensor, state: RecurrentState) -> AttentionStep:
         """Look with the state so far, then take in the word and what was seen."""
         hidden, cell = state.vectors
         seen, weights = self.attention(hidden, state.seen)
         seen = torch.sigmoid(self.gate(hidden)) * seen  # [R, d]
         hidden, cell = self.lstm.advance(heard + self.lstm.of(1, seen), (hidden, cell))
         deep = word + self.from_hidden(hidden) + self.from_patches(seen)  # [R, e]
-        return Looked(deep, state.after(hidden, cell), weights)
+        return AttentionStep(deep, state.after(hidden, cell), weights)
 
-    def teach(self, features: VisualFeatures, targets: Targets) -> Taught:
+    def teach(self, features: VisualFeatures, targets: Targets) -> DecoderOutputs:
         """The real words, and how much attention each patch got over them."""
         log_probs, attention = self._force(features, targets.token_ids, targets.own_words)
         return replace(taught_words(log_probs, targets), attention=coverage(attention, targets, features))

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from contrastcxr.models.decoders.base import StepOutput
+from contrastcxr.models.decoders.base import StepResult
 
 
 @dataclass(frozen=True, eq=False)
-class Told:
+class WordInputs:
     """What a `WordLstm` is told before BOS.
 
     Attributes:
@@ -23,9 +23,9 @@ class Told:
     first: Tensor
     shift: Tensor | None = None
 
-    def select(self, index: Tensor) -> Told:
+    def select(self, index: Tensor) -> WordInputs:
         """The rows `index [R']`."""
-        return Told(self.first[index], None if self.shift is None else self.shift[index])
+        return WordInputs(self.first[index], None if self.shift is None else self.shift[index])
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,15 +84,15 @@ class WordLstm(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.output = nn.Linear(hidden, vocabulary)
 
-    def forward(self, told: Told, token_ids: Tensor) -> Tensor:
+    def forward(self, word_inputs: WordInputs, token_ids: Tensor) -> Tensor:
         """Log-probabilities `[R, T-1, V]` of `token_ids[:, 1:]`, where `token_ids [R, T]` starts with BOS."""
-        words = self._words(token_ids[:, :-1], told.shift)  # [R, T-1, e]
-        inputs = self._own(torch.cat([told.first.unsqueeze(1), words], dim=1))
+        words = self._words(token_ids[:, :-1], word_inputs.shift)  # [R, T-1, e]
+        inputs = self._own(torch.cat([word_inputs.first.unsqueeze(1), words], dim=1))
         with torch.autocast(inputs.device.type, enabled=False):
             hidden, _ = self.lstm(inputs)
         return self._log_probs(hidden[:, 1:])
 
-    def forced(self, told: Told, token_ids: Tensor, mask: Tensor) -> Tensor:
+    def forced(self, word_inputs: WordInputs, token_ids: Tensor, mask: Tensor) -> Tensor:
         """What `forward` says of the real words alone, `[M, V]` row by row, at the cost of the real words alone.
 
         Args:
@@ -101,26 +101,26 @@ class WordLstm(nn.Module):
             mask: `[R, T-1]` bool, True where `token_ids[:, 1:]` is real; a row is real from its start.
         """
         if not len(mask):
-            return self._log_probs(told.first.new_zeros(0, self.lstm.hidden_size))
-        words = self._words(token_ids[:, :-1], told.shift)  # [R, T-1, e]
-        inputs = self._own(torch.cat([told.first.unsqueeze(1), words], dim=1))
+            return self._log_probs(word_inputs.first.new_zeros(0, self.lstm.hidden_size))
+        words = self._words(token_ids[:, :-1], word_inputs.shift)  # [R, T-1, e]
+        inputs = self._own(torch.cat([word_inputs.first.unsqueeze(1), words], dim=1))
         lengths = 1 + mask.sum(dim=1).cpu()
         with torch.autocast(inputs.device.type, enabled=False):
             packed, _ = self.lstm(pack_padded_sequence(inputs, lengths, batch_first=True, enforce_sorted=False))
         hidden, _ = pad_packed_sequence(packed, batch_first=True, total_length=inputs.shape[1])
         return self._log_probs(hidden[:, 1:][mask])
 
-    def start(self, told: Told) -> LstmState:
+    def start(self, word_inputs: WordInputs) -> LstmState:
         """The state after the first vector."""
-        nothing = told.first.new_zeros(self.lstm.num_layers, len(told.first), self.lstm.hidden_size)
-        hidden, cell = self._cells(told.first, LstmState(nothing, nothing))
-        return LstmState(hidden, cell, told.shift)
+        nothing = word_inputs.first.new_zeros(self.lstm.num_layers, len(word_inputs.first), self.lstm.hidden_size)
+        hidden, cell = self._cells(word_inputs.first, LstmState(nothing, nothing))
+        return LstmState(hidden, cell, word_inputs.shift)
 
-    def step(self, token_ids: Tensor, state: LstmState) -> StepOutput:
+    def step(self, token_ids: Tensor, state: LstmState) -> StepResult:
         """One LSTM step on `token_ids [R]`."""
         words = self._words(token_ids.unsqueeze(1), state.shift).squeeze(1)
         hidden, cell = self._cells(words, state)
-        return StepOutput(self._log_probs(hidden[-1]), LstmState(hidden, cell, state.shift))
+        return StepResult(self._log_probs(hidden[-1]), LstmState(hidden, cell, state.shift))
 
     def vectors(self, token_ids: Tensor) -> Tensor:
         """`E w`, `[..., e]` of `token_ids [...]`."""

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from contrastcxr.form import Finding, Severity, Side, Span, Status
-from contrastcxr.text.labeling.mentions import Statement
+from contrastcxr.text.labeling.mentions import TermStatement
 from contrastcxr.text.sections import SaidSection
 from contrastcxr.vocab.attributes import SEVERITIES
 from contrastcxr.vocab.labels import CHEXPERT, NO_FINDING, SUPPORT_DEVICES
@@ -19,21 +19,21 @@ _RANK: dict[str, int] = {"absent": 0, "uncertain": 1, "present": 2}
 _STATUS: tuple[Status, ...] = ("absent", "uncertain", "present")
 
 
-class Placed(NamedTuple):
+class PlacedStatement(NamedTuple):
     """A statement, and where its characters stand in a report section."""
 
-    statement: Statement
+    statement: TermStatement
     section: SaidSection
     offset: int
 
 
-def account(placed: Sequence[Placed]) -> tuple[Finding, ...]:
+def account(placed: Sequence[PlacedStatement]) -> tuple[Finding, ...]:
     """The 14 findings in CheXpert's order; one that nothing was said of is `unmentioned`.
 
     Of several statements present outranks uncertain, and uncertain absent.  The spans are those of the statements
     that gave the status, cues included.
     """
-    by_name: dict[str, list[Placed]] = {}
+    by_name: dict[str, list[PlacedStatement]] = {}
     for one in placed:
         if one.statement.said != "ignored":
             by_name.setdefault(one.statement.name, []).append(one)
@@ -47,7 +47,7 @@ def account(placed: Sequence[Placed]) -> tuple[Finding, ...]:
     )
 
 
-def _finding(name: str, said: Sequence[Placed]) -> Finding:
+def _finding(name: str, said: Sequence[PlacedStatement]) -> Finding:
     if len(said) == 1:
         return _alone(name, said[0])
     rank = max(_RANK[one.statement.said] for one in said)
@@ -63,7 +63,7 @@ def _finding(name: str, said: Sequence[Placed]) -> Finding:
     )
 
 
-def _alone(name: str, one: Placed) -> Finding:
+def _alone(name: str, one: PlacedStatement) -> Finding:
     statement = one.statement
     rank = _RANK[statement.said]
     return Finding(
@@ -76,19 +76,19 @@ def _alone(name: str, one: Placed) -> Finding:
     )
 
 
-def _side(said: Iterable[Placed]) -> Side | None:
+def _side(said: Iterable[PlacedStatement]) -> Side | None:
     sides: set[Side] = {one.statement.side for one in said if one.statement.side is not None}
     return None if not sides else sides.pop() if len(sides) == 1 else "bilateral"
 
 
-def _severity(said: Iterable[Placed]) -> Severity | None:
+def _severity(said: Iterable[PlacedStatement]) -> Severity | None:
     found = [one.statement.severity for one in said if one.statement.severity is not None]
     return max(found, key=SEVERITIES.index) if found else None
 
 
-def _no_finding(by_name: dict[str, list[Placed]]) -> Finding:
+def _no_finding(by_name: dict[str, list[PlacedStatement]]) -> Finding:
     """Present when nothing is asserted or doubted but devices, and something is said to be normal."""
-    normal: list[Placed] = []
+    normal: list[PlacedStatement] = []
     for name, said in by_name.items():
         if name == SUPPORT_DEVICES:
             continue
@@ -100,7 +100,7 @@ def _no_finding(by_name: dict[str, list[Placed]]) -> Finding:
     return Finding(name=NO_FINDING, status="present", source=SOURCE, spans=_spans(normal))
 
 
-def _spans(said: Iterable[Placed]) -> tuple[Span, ...]:
+def _spans(said: Iterable[PlacedStatement]) -> tuple[Span, ...]:
     places = {
         (one.section, one.offset + start, one.offset + end)
         for one in said

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from contrastcxr.form import Side
 from contrastcxr.text.labeling.automaton import Sign
-from contrastcxr.text.labeling.mentions import Mention
+from contrastcxr.text.labeling.mentions import TermMention
 
 _BORDERS = frozenset({"separator", "stop", "except", "verbs", "negative_after", "doubt_after"})
 
 
-def attach(mentions: Sequence[Mention], signs: Sequence[Sign]) -> None:
+def attach(mentions: Sequence[TermMention], signs: Sequence[Sign]) -> None:
     """Give each side and severity to the mention it describes.
 
     That is the next one, if no comma, `and` or verb stands between; else the one before, if no `but` stands
@@ -29,7 +29,7 @@ def attach(mentions: Sequence[Mention], signs: Sequence[Sign]) -> None:
             mention.side = partner.side
 
 
-def _owner(mentions: Sequence[Mention], signs: Sequence[Sign], at: int) -> Mention | None:
+def _owner(mentions: Sequence[TermMention], signs: Sequence[Sign], at: int) -> TermMention | None:
     place = signs[at].first
     after = next((mention for mention in mentions if mention.last > place), None)
     before = next((mention for mention in reversed(mentions) if mention.last <= place), None)
@@ -49,7 +49,7 @@ def _between(signs: Sequence[Sign], at: int, end: int, kinds: frozenset[str]) ->
     return False
 
 
-def _give(mention: Mention, sign: Sign) -> None:
+def _give(mention: TermMention, sign: Sign) -> None:
     if sign.kind == "severity":
         mention.severity = mention.severity or sign.value
         return

@@ -13,7 +13,7 @@ Words = tuple[int, int]
 
 
 @dataclass(slots=True)
-class Mention:
+class TermMention:
     """A finding at its words, with what was decided of it so far and the words that decided it."""
 
     names: tuple[str, ...]
@@ -24,7 +24,7 @@ class Mention:
     side: Side | None = None
     severity: Severity | None = None
     side_before: bool = True
-    partner: Mention | None = None
+    partner: TermMention | None = None
 
     def decide(self, said: Said, words: Words) -> None:
         """Say something else of it, for these words."""
@@ -33,7 +33,7 @@ class Mention:
             self.decided_by.append(words)
 
 
-class Statement(NamedTuple):
+class TermStatement(NamedTuple):
     """What a sentence says of one name, and the characters of the sentence that say so."""
 
     name: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from contrastcxr.text.labeling.automaton import Sign
-from contrastcxr.text.labeling.mentions import Mention, Said, Words
+from contrastcxr.text.labeling.mentions import Said, TermMention, Words
 from contrastcxr.text.labeling.rules import GENERAL, Rules
 from contrastcxr.text.labeling.structures import Structures
 
@@ -36,7 +36,7 @@ class Scope:
     )
 
     def __init__(self, signs: Sequence[Sign], count: int, rules: Rules) -> None:
-        self.mentions: list[Mention] = []
+        self.mentions: list[TermMention] = []
         self._signs = signs
         self._count = count
         self._rules = rules
@@ -50,7 +50,7 @@ class Scope:
         self._verb = -1  # the last verb
         self._at = 0
 
-    def read(self) -> list[Mention]:
+    def read(self) -> list[TermMention]:
         """The mentions of the sentence, statuses decided."""
         for at, sign in enumerate(self._signs):
             self._at = at
@@ -68,14 +68,14 @@ class Scope:
         said, words = self._reach or ("present", None)
         if said != "absent" and sign.value[0] == GENERAL:
             return
-        mention = Mention(sign.value, said, sign.first, sign.last)
+        mention = TermMention(sign.value, said, sign.first, sign.last)
         if words is not None:
             mention.decided_by.append(words)
         self._join_alternatives(mention)
         self.mentions.append(mention)
         self._consumed = True
 
-    def _join_alternatives(self, mention: Mention) -> None:
+    def _join_alternatives(self, mention: TermMention) -> None:
         """ "A or B" that nothing denies leaves both in doubt, and they share what was said before them."""
         separator, last = self._separator, self._last()
         if separator is None or last is None or separator.value not in ("or", "slash"):
@@ -177,7 +177,7 @@ class Scope:
         self._verb = sign.first
         self._end_reach()
 
-    def _listed_before(self, sign: Sign) -> list[Mention]:
+    def _listed_before(self, sign: Sign) -> list[TermMention]:
         """The mention before a cue and those that stand with it in one list; else the last one of the sentence."""
         clause = self.mentions[self._clause :]
         if not clause:
@@ -252,7 +252,7 @@ class Scope:
     def _next(self) -> Sign | None:
         return self._signs[self._at + 1] if self._at + 1 < len(self._signs) else None
 
-    def _last(self) -> Mention | None:
+    def _last(self) -> TermMention | None:
         return self.mentions[-1] if len(self.mentions) > self._clause else None
 
 

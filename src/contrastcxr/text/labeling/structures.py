@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from contrastcxr.text.labeling.automaton import Sign
-from contrastcxr.text.labeling.mentions import Mention, Said, Words
+from contrastcxr.text.labeling.mentions import Said, TermMention, Words
 from contrastcxr.text.labeling.rules import Says
 
 NORMAL = frozenset({"normal", "clear"})
@@ -28,7 +28,7 @@ class Structures:
     reach: Reach | None = None
     used: bool = True
 
-    def structure(self, sign: Sign) -> Iterator[Mention]:
+    def structure(self, sign: Sign) -> Iterator[TermMention]:
         """A structure is named; the mentions are those of a state that stood before it."""
         if not self.waiting:
             self.named = []
@@ -39,7 +39,7 @@ class Structures:
             self.used = True
             yield from self._say(sign, self.state, self.reach)
 
-    def enter(self, sign: Sign, reach: Reach | None) -> Iterator[Mention]:
+    def enter(self, sign: Sign, reach: Reach | None) -> Iterator[TermMention]:
         """A state is named within the reach of a cue; the mentions are those of the structures before it."""
         yield from self.finish()
         if self.waiting:
@@ -60,20 +60,20 @@ class Structures:
         if self.state is not None and self.used and (always or self.state.value not in NORMAL):
             self.state = None
 
-    def finish(self) -> Iterator[Mention]:
+    def finish(self) -> Iterator[TermMention]:
         """The mentions of a state that no structure followed: it tells of those named last."""
         if self.state is not None and not self.used:
             for structure in self.named:
                 yield from self._say(structure, self.state, self.reach)
             self.used = True
 
-    def _say(self, structure: Sign, state: Sign, reach: Reach | None) -> Iterator[Mention]:
+    def _say(self, structure: Sign, state: Sign, reach: Reach | None) -> Iterator[TermMention]:
         stated = self.says.get((structure.value, state.value), ())
         cue = _cue(state, reach)
         if cue is not None and state.value in NORMAL:
             return  # "not normal" does not say what is wrong
         for name, said in stated:
-            mention = Mention((name,), said, state.first, state.last, [(structure.first, structure.last)])
+            mention = TermMention((name,), said, state.first, state.last, [(structure.first, structure.last)])
             if cue is not None:
                 mention.decide(*cue)
             yield mention

@@ -1,0 +1,460 @@
+"""Every verb of the command as a plain function.
+
+Each imports what it needs when it is called: PyTorch takes seconds, and whoever labels a report must not wait for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from contrastcxr.errors import InputError, RequestError
+from contrastcxr.files import CHECKPOINT_SUFFIX, default_cache, find_checkpoint
+from contrastcxr.progress import silent
+
+if TYPE_CHECKING:
+    from contrastcxr.catalogue import CatalogueEntry
+    from contrastcxr.checkpoint import Checkpoint
+    from contrastcxr.config import SystemConfig
+    from contrastcxr.data.failures import Failure
+    from contrastcxr.evaluation import Bootstrap, Evaluation
+    from contrastcxr.evaluation.audit.run import Audit
+    from contrastcxr.evaluation.compare import SystemComparison
+    from contrastcxr.form import Finding, Reading
+    from contrastcxr.metrics.learned.ask import Metric
+    from contrastcxr.reading.reader import Reader
+    from contrastcxr.reproduce.side_by_side import SideBySide
+    from contrastcxr.store.preparing import PreparedSource
+    from contrastcxr.training.run_folder import RunFolder
+
+DEFAULT_MODEL = "phantom"
+FORMATS = ("html", "json")
+
+
+def read(
+    paths: str | Path | Iterable[str | Path],
+    *,
+    model: str | Path = DEFAULT_MODEL,
+    out: str | Path | None = None,
+    formats: Sequence[str] = FORMATS,
+    pool_roots: Sequence[str] = (),
+    keep_ids: bool = False,
+    window: str | int | None = None,
+    device: str = "cpu",
+    dtype: str | None = None,
+    seed: int = 0,
+    allow_pickle: bool = False,
+    on_failure: Callable[[Failure], None] | None = None,
+) -> list[Reading]:
+    """Read studies from files and folders, and write a page of each when `out` is given.
+
+    Args:
+        paths: DICOM files or folders, PNG or JPEG files, or a manifest; one or several.
+        model: a checkpoint file, a run folder or the name of a bundled model.
+        out: folder for the files; None writes nothing.
+        formats: of the files, `html` and `json`.
+        pool_roots: where pictures of pool normals may be taken from, such as `nih14:/data/nih`.
+        keep_ids: keep the identifiers of DICOM studies instead of hashes.
+        window: number (from 1) or name of the window to show DICOM files with; None takes the first of each file.
+        device: `cpu`, `cuda`, `mps` …
+        dtype: `float32`, `bfloat16` or `float16`; None is float32.
+        seed: of sampling.
+        allow_pickle: read a training state (`last.ckpt`) too, and then its weights only.
+        on_failure: called with each input that could not be read; without it the first one raises.
+
+    Raises:
+        RequestError: an unknown model, format or source.
+        InputError: an input cannot be read and there is no `on_failure`.
+        OutputError: a file cannot be written and there is no `on_failure`.
+    """
+    from contrastcxr.reading.session import open_session
+
+    session = open_session(
+        model=model,
+        out=out,
+        formats=formats,
+        pool_roots=pool_roots,
+        device=device,
+        dtype=dtype,
+        seed=seed,
+        allow_pickle=allow_pickle,
+        window=None if window is None else str(window),
+    )
+    several = [paths] if isinstance(paths, str | Path) else list(paths)
+    fail = on_failure or _raise
+    done = list(session.read(session.find(several, keep_ids=keep_ids, on_failure=fail), on_failure=fail))
+    session.finish(done)
+    return [each.reading for each in done]
+
+
+def _raise(failure: Failure) -> None:
+    raise InputError(failure.message)
+
+
+def train(
+    config: SystemConfig | str | Path,
+    *,
+    overrides: Sequence[str] = (),
+    out: str | Path | None = None,
+    cache: str | Path | None = None,
+    resume: bool = False,
+    devices: int = 1,
+    progress: bool | None = None,
+    quality: bool = True,
+) -> RunFolder:
+    """Train a system and leave a run folder.
+
+    Args:
+        config: a configuration or its file.
+        overrides: changes to the file's values, `a.b=c` each.
+        out: the run folder; None is `runs/NAME-seedS`.
+        cache: folder of encoder features; None is `$CONTRASTCXR_CACHE`, or `.cache/contrastcxr`.
+        resume: go on from the last whole epoch in `out`.
+        devices: processes on this machine; they share each batch.
+        progress: a bar over the steps; None shows it on a terminal.
+        quality: measure training pictures at the end, for the warnings of readings.
+
+    Raises:
+        ConfigError: a wrong value, or `out` holds another run.
+        IncompatibleError: parts that cannot work together.
+        DatasetError: no studies, or studies without readings.
+        MissingExtraError: the extra `train` is not installed.
+    """
+    from contrastcxr.config import SystemConfig, load_config
+    from contrastcxr.training import run
+
+    settings = config if isinstance(config, SystemConfig) else load_config(config, overrides=overrides)
+    folder = Path("runs") / f"{settings.name}-seed{settings.train.seed}" if out is None else Path(out)
+    return run(
+        settings,
+        out=folder,
+        cache=cache,
+        resume=resume,
+        devices=devices,
+        progress=progress,
+        quality=quality,
+    )
+
+
+def evaluate(
+    system: Reader | Sequence[Reading] | str | Path,
+    *,
+    data: str,
+    split: str | None = None,
+    protocol: str = "corrected",
+    out: Path | None = None,
+    reference: str | None = None,
+    allow_partial: bool = False,
+    baselines: bool = True,
+    learned: Sequence[Metric] = (),
+    limit: int | None = None,
+    bootstrap: Bootstrap | None = None,
+    cache: Path | None = None,
+    device: str = "cpu",
+    dtype: str | None = None,
+    allow_pickle: bool = False,
+) -> Evaluation:
+    """Score a model, or readings made elsewhere, on a split.
+
+    Args:
+        system: a `Reader`, the name or file of a model, or readings by study id.
+        data: a data name, such as `phantom:standard` or `nih14-cv:/path?fold=0&report=plain`.
+        split: of the data; None is that of its name, else `test`.
+        protocol: `corrected` or `as-published`.
+        out: folder for the results; nothing is written without one.
+        reference: author whose readings are the references; None is each study's first.
+        allow_partial: score the studies that have a reading although others have none.
+        baselines: put the constant report, the nearest neighbour and the bounds beside the system.
+        learned: metrics of `metrics.learned.ask`, from weights on this machine.
+        limit: the first so many studies only.
+        bootstrap: replicates and seed of the intervals.
+        cache: folder of encoder features.
+        device: where a model named here runs.
+        dtype: its floating-point type.
+        allow_pickle: read a training state (`last.ckpt`) too, its weights only.
+
+    Raises:
+        UnknownNameError: no such model, protocol, data or split.
+        RequestError: readings of unknown studies or twice of one, studies without a reading, or two splits.
+        DatasetError: the data departs from its layout.
+    """
+    file = find_checkpoint(system) if isinstance(system, str | Path) else None
+    from contrastcxr.evaluation import Bootstrap, evaluate
+    from contrastcxr.reading.session import open_reader
+
+    replicates = bootstrap or Bootstrap()
+    opened = (
+        system
+        if file is None
+        else open_reader(file, device=device, dtype=dtype, seed=replicates.seed, allow_pickle=allow_pickle)
+    )
+    assert not isinstance(opened, str | Path)  # a name has become a file, and a file a reader
+    return evaluate(
+        opened,
+        data=data,
+        split=split,
+        protocol=protocol,
+        out=out,
+        reference=reference,
+        allow_partial=allow_partial,
+        baselines=baselines,
+        learned=learned,
+        limit=limit,
+        bootstrap=replicates,
+        cache=cache,
+    )
+
+
+def compare(
+    first: str | Path,
+    second: str | Path,
+    *,
+    scores: Sequence[str] = (),
+    allow_different: bool = False,
+    seed: int = 0,
+) -> SystemComparison:
+    """Compare two evaluations of the same studies, score by score.
+
+    Args:
+        first: a folder that `evaluate` wrote.
+        second: another.
+        scores: names such as `bleu_4`; none takes those of the evaluation's table.
+        allow_different: compare although the signatures differ, on the studies that both have.
+        seed: of the paired bootstrap and of the randomisation test.
+
+    Raises:
+        RequestError: the signatures differ, or no study is shared.
+        DatasetError: a folder holds no evaluation.
+    """
+    from contrastcxr.evaluation.compare import compare
+
+    return compare(Path(first), Path(second), scores=scores, allow_different=allow_different, seed=seed)
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """What a table has come to: published and measured side by side, and the rows that failed.
+
+    Attributes:
+        tables: the published tables, each beside what is recorded.
+        failed: name of a row and why it could not be run.
+        folder: where the records are.
+    """
+
+    tables: tuple[SideBySide, ...]
+    failed: tuple[tuple[str, str], ...]
+    folder: Path
+
+
+def reproduce_table(
+    paper: str,
+    table: str,
+    *,
+    data: str = "phantom:standard",
+    rows: Sequence[str] = (),
+    seeds: Sequence[int] = (),
+    overrides: Sequence[str] = (),
+    plan: Path | None = None,
+    limit: int | None = None,
+    out: Path = Path("results"),
+    runs: Path = Path("runs"),
+    cache: Path | None = None,
+) -> Reproduction:
+    """Train and score the rows of a published table that are not recorded yet.
+
+    Args:
+        paper: `contrastive-attention`, `cia-net`, `wcl` or `cross-attention`.
+        table: of the paper; `first` and `decoders` are our own.
+        data: such as `phantom:standard` or `nih14-cv:/path`.
+        rows: names of rows; none takes all.
+        seeds: none takes those of the plan.
+        overrides: `a.b=c`, a value changed in every row.
+        plan: another file of rows.
+        limit: a rehearsal on so many test studies and twins only.
+        out: folder of the records.
+        runs: folder of the run folders.
+        cache: folder of encoder features.
+
+    Raises:
+        RequestError: no such paper, table, row or data.
+    """
+    from contrastcxr.reproduce import Places, find_plan, task_of
+    from contrastcxr.reproduce.rows import Limits, run_rows
+    from contrastcxr.reproduce.side_by_side import side_by_side
+
+    task = task_of(*find_plan(paper, table, path=plan), data, overrides=overrides)
+    chosen = task.rows(wanted=rows, seeds=seeds)
+    places = Places(results=out, runs=runs, cache=cache or default_cache())
+    failed = run_rows(task, chosen, places=places, limits=Limits(test=limit, twins=limit), say=silent)
+    tables = side_by_side(task, places, seeds=seeds)
+    return Reproduction(tuple(tables), tuple((row.stem, why) for row, why in failed), places.folder(task))
+
+
+def label(text: str) -> tuple[Finding, ...]:
+    """Return the 14 CheXpert findings of a report text, with the words that said so.
+
+    A span counts characters of `text` as it was given.
+    """
+    from contrastcxr.text.labeler import label
+
+    return label(text)
+
+
+def list_data(folders: Sequence[str | Path] = ()) -> dict[str, tuple[str, ...]]:
+    """Return the data names that fit each folder; without folders, what every known source is, by its name."""
+    from contrastcxr.data.recognise import recognised
+    from contrastcxr.data.sources import SOURCES
+
+    if folders:
+        return {str(folder): recognised(Path(folder)) for folder in folders}
+    return {name: (kind.summary,) for name, kind in SOURCES.items()}
+
+
+def check_data(data: str) -> dict[str, Any]:
+    """Return what a source holds and lacks: studies, patients, splits, views, authors, missing images.
+
+    Raises:
+        UnknownNameError: no such source.
+        DatasetError: the data is not there or departs from its layout.
+    """
+    from contrastcxr.data.check import check_source
+    from contrastcxr.data.sources import open_source
+
+    return check_source(open_source(data))
+
+
+def audit_data(data: str, *, reference: str | None = None, seed: int = 0) -> Audit:
+    """Look for leaks, copies and labels that are told without a lesion.
+
+    Args:
+        data: a source, with all its splits.
+        reference: whose labels are looked at; None is the author who labels most studies.
+        seed: of folds and intervals.
+
+    Raises:
+        UnknownNameError: no such source or author.
+        DatasetError: the data departs from its layout, or is empty.
+    """
+    from contrastcxr.evaluation.audit import audit
+
+    return audit(data, author=reference, seed=seed)
+
+
+def prepare_data(
+    data: str, *, cache: Path | None = None, size: int = 256, pictures: bool = True, workers: int = 0
+) -> PreparedSource:
+    """Write the tables of a source, and its pictures resized once, so that training streams them.
+
+    Args:
+        data: the source, with a split or without.
+        cache: the cache folder.
+        size: side of the pictures in pixels.
+        pictures: False writes the tables alone.
+        workers: processes that read pictures; 0 reads them here.
+
+    Raises:
+        RequestError: the text does not name a source.
+        DatasetError: the data is not there or departs from its layout.
+        OutputError: the disk cannot hold the pictures, or a file cannot be written.
+    """
+    from contrastcxr.store.preparing import prepare_source
+
+    return prepare_source(data, root=cache or default_cache(), side=size, pictures=pictures, workers=workers)
+
+
+def write_manifest(data: str, out: str | Path) -> tuple[int, tuple[str, ...]]:
+    """Write the studies of a source as a manifest; return how many, and the images that are missing.
+
+    Args:
+        data: the source, and its split if one is meant.
+        out: the manifest, `.jsonl`, `.csv` or `.parquet`.
+    """
+    from contrastcxr.data.readers.manifest_writing import write_manifest
+    from contrastcxr.data.sources import stream_studies
+
+    missing: list[str] = []
+    written = write_manifest(stream_studies(data, on_missing=missing.append), Path(out))
+    return written, tuple(missing)
+
+
+def draw_phantoms(
+    folder: str | Path,
+    *,
+    studies: int = 3,
+    level: str = "standard",
+    format: Literal["png", "dicom"] = "png",
+    seed: int = 0,
+) -> list[Path]:
+    """Write synthetic studies with known lesions, boxes and reports; return their files.
+
+    Args:
+        folder: where they go.
+        studies: how many.
+        level: `smoke`, `easy`, `standard` or `hard`.
+        format: of the pictures.
+        seed: they follow from it.
+    """
+    from contrastcxr.phantom import write_studies
+
+    return write_studies(Path(folder), studies=studies, level=level, format=format, seed=seed)
+
+
+def list_models() -> list[CatalogueEntry]:
+    """Return every encoder, contrast module, pool, decoder, head and checkpoint, with its paper and licence."""
+    from contrastcxr.catalogue import known
+
+    return known()
+
+
+def import_r2gen(
+    checkpoint: str | Path,
+    *,
+    vocabulary: str | Path,
+    out: str | Path | None = None,
+    dataset: Literal["iu_xray", "mimic_cxr"] | None = None,
+    heads: int = 8,
+    memory_heads: int = 8,
+    min_count: int | None = None,
+) -> tuple[Path, Checkpoint]:
+    """Turn a checkpoint of R2Gen or WCL into one of ours; return its file and what it holds.
+
+    Args:
+        checkpoint: their `model_best.pth`; its weights only are read.
+        vocabulary: `token2idx` of their tokenizer as JSON, or their `annotation.json`.
+        out: the file to write; None is `checkpoint` with our suffix.
+        dataset: two views a study, or one; None is what the annotation says, else `iu_xray`.
+        heads: `num_heads` of their run, which no shape shows.
+        memory_heads: `rm_num_heads` of their run.
+        min_count: `threshold` of their run, for an annotation alone.
+
+    Raises:
+        RequestError: `out` is there already, or is the checkpoint itself.
+        CheckpointError: the file is no checkpoint of these projects.
+    """
+    path = Path(checkpoint).with_suffix(CHECKPOINT_SUFFIX) if out is None else Path(out)
+    if path.resolve() == Path(checkpoint).resolve():
+        raise RequestError(f"{path} is the checkpoint itself; give --out another file")
+    if path.exists():
+        raise RequestError(f"{path} is there already; give --out another file")
+    from contrastcxr.checkpoint import save_checkpoint
+    from contrastcxr.checkpoint.r2gen import import_r2gen
+
+    made = import_r2gen(
+        Path(checkpoint),
+        vocabulary=Path(vocabulary),
+        dataset=dataset,
+        heads=heads,
+        memory_heads=memory_heads,
+        min_count=min_count,
+    )
+    save_checkpoint(path, made, dtype="float32")
+    return path, made
+
+
+def doctor() -> dict[str, Any]:
+    """Return what this machine has: devices, codecs, extras, weights, Java, caches, licences, disk."""
+    from contrastcxr.machine import examine
+
+    return examine()

@@ -1,0 +1,33 @@
+"""Which views of a study enter a system."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+from contrastcxr.form import Study, View
+
+
+def choose_views(study: Study, max_views: int) -> tuple[int, ...]:
+    """Return indices of at most `max_views` views: frontal ones first, otherwise in the study's order."""
+    order = sorted(range(len(study.views)), key=lambda i: (study.views[i].position == "LATERAL", i))
+    return tuple(order[:max_views])
+
+
+def chosen_views(studies: Sequence[Study], *, max_views: int) -> list[View]:
+    """The views that enter, study by study."""
+    return [study.views[i] for study in studies for i in choose_views(study, max_views)]
+
+
+@dataclass(frozen=True, eq=False)
+class ChosenViews:
+    """The views of several parts that enter, found anew at each pass and not kept."""
+
+    parts: Sequence[Sequence[Study]]
+    max_views: int
+
+    def __iter__(self) -> Iterator[View]:
+        """Study by study, part by part."""
+        for study in chain.from_iterable(self.parts):
+            yield from (study.views[i] for i in choose_views(study, self.max_views))

@@ -1,6 +1,0 @@
-"""An evaluation as one HTML file: nothing is fetched, nothing runs, and it prints."""
-
-from contrastcxr.evaluate.report.material import Material, paired_differences
-from contrastcxr.evaluate.report.render import report_page
-
-__all__ = ["Material", "paired_differences", "report_page"]

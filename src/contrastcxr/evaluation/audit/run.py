@@ -1,0 +1,193 @@
+"""All checks of one data set, in the order in which a reader needs them."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from contrastcxr.data.source import Source
+from contrastcxr.data.sources import load_studies, open_source, parse_spec, without_pictures
+from contrastcxr.errors import ContrastCXRError, DatasetError
+from contrastcxr.evaluation.audit import leaks, page, pictures
+from contrastcxr.evaluation.audit.nuisance import nuisance
+from contrastcxr.evaluation.audit.verdict import Check, share
+from contrastcxr.evaluation.audit.wording import wording
+from contrastcxr.evaluation.references import finding_names, portable_name
+from contrastcxr.files import atomic_write
+from contrastcxr.form import Reading, Study
+from contrastcxr.progress import Say, silent
+from contrastcxr.vocab.labels import NO_FINDING
+
+SCHEMA = "contrastcxr.audit/1"
+QUICK = 20_000
+"""Studies up to which the quick checks compare reports (ours; the time is that of all pairs)."""
+ORDER = ("train", "train_val", "validation", "val", "valid", "test")
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What the checks of a data set found.
+
+    Attributes:
+        data: its name, without folders of this machine.
+        studies: number per split.
+        labels: author whose labels were looked at; None without labels.
+        checks: in order.
+    """
+
+    data: str
+    studies: Mapping[str, int]
+    labels: str | None
+    checks: tuple[Check, ...]
+
+    @property
+    def warnings(self) -> tuple[Check, ...]:
+        """The checks that a reader of figures made with these data must know."""
+        return tuple(check for check in self.checks if check.verdict == "warning")
+
+    def to_dict(self) -> dict[str, Any]:
+        """What `audit.json` holds."""
+        return {
+            "schema": SCHEMA,
+            "data": self.data,
+            "studies": dict(self.studies),
+            "labels": self.labels,
+            "checks": [check.to_dict() for check in self.checks],
+        }
+
+    def write(self, folder: Path) -> None:
+        """Write `audit.json` and `audit.html` into a folder."""
+        with atomic_write(folder / "audit.html") as file:
+            file.write(page.page(self.data, self.studies, self.labels, self.checks))
+        with atomic_write(folder / "audit.json") as file:
+            json.dump(self.to_dict(), file, indent=1, ensure_ascii=False)
+            file.write("\n")
+
+
+def audit(data: str, *, author: str | None = None, seed: int = 0, say: Say = silent) -> Audit:
+    """Check a data set for leaks, copies and labels that are told without a lesion.
+
+    Args:
+        data: a data name with all its splits, such as `nih14:/path`.
+        author: whose labels are looked at; by default the one who labels most studies.
+        seed: of folds and intervals.
+        say: takes lines of progress.
+
+    Raises:
+        UnknownNameError: no such source or author.
+        DatasetError: the data departs from its layout, or is empty.
+    """
+    data, studies = _widest(data)
+    source = open_source(data)
+    if not studies:
+        raise DatasetError(f"{data}: no studies to audit; expected at least one")
+    splits = _ordered(leaks.by_split(studies))
+    reading, who = labels_of(studies, author)
+    names = finding_names(list(reading.values()))
+    say(f"auditing {len(studies):,} studies")
+    checks: list[Check | None] = [
+        leaks.patients(splits),
+        _lists(data, splits),
+        leaks.reports(splits),
+        wording(splits or {"all": studies}),
+        leaks.label_shift(splits, _with_normal(names, reading), reading),
+        table_and_folder(source),
+    ]
+    say("looking at every picture")
+    marks, unreadable = pictures.fingerprints(studies)
+    checks += [pictures.identical(marks, unreadable), pictures.alike(marks)]
+    say("fitting nuisance predictors")
+    main, inside = _largest(splits) if splits else ("all studies", studies)
+    checks.append(nuisance(inside, names, reading, split=main, seed=seed))
+    counts = {split: len(found) for split, found in splits.items()} or {"all": len(studies)}
+    return Audit(portable_name(data), counts, who, tuple(check for check in checks if check is not None))
+
+
+def quick_checks(data: str, *, author: str | None = None, say: Say = silent) -> tuple[Check, ...]:
+    """The checks of a data set that open no picture and fit nothing; for the page of an evaluation.
+
+    Args:
+        data: a data name; all its splits are looked at, whatever split it names.
+        author: whose labels are looked at, where they label anything; else who labels most studies.
+        say: takes lines of progress.
+    """
+    try:
+        source = open_source(data)
+        studies = source.studies()
+    except ContrastCXRError as error:
+        return (Check("data", "not run", f"the data cannot be looked at as a whole: {error}"),)
+    say(f"checking the splits of {len(studies):,} studies")
+    splits = _ordered(leaks.by_split(studies))
+    labelled = any(r.author.name == author and r.findings for s in studies for r in s.readings)
+    reading, _ = labels_of(studies, author if labelled else None)
+    names = finding_names(list(reading.values()))
+    checks = [
+        leaks.patients(splits),
+        _lists(data, splits),
+        leaks.reports(splits) if len(studies) <= QUICK else _too_many(len(studies)),
+        wording(splits or {"all": studies}),
+        leaks.label_shift(splits, _with_normal(names, reading), reading),
+    ]
+    return tuple(check for check in checks if check is not None)
+
+
+def _widest(data: str) -> tuple[str, list[Study]]:
+    """The studies to look at, and the name they have: all that the tables name where most pictures are absent."""
+    everything = without_pictures(data)
+    if everything is None:
+        return data, load_studies(data)
+    named, there = load_studies(everything), source_studies(data)
+    return (everything, named) if len(there) < len(named) / 2 else (data, there)
+
+
+def source_studies(data: str) -> list[Study]:
+    """The studies with a picture, in the order of the source; none is no error here."""
+    spec = parse_spec(data)
+    return list(open_source(data).studies(spec.split))
+
+
+def _with_normal(names: Sequence[str], reading: Mapping[str, Reading]) -> tuple[str, ...]:
+    """The findings, and No Finding where somebody is said to have none."""
+    normal = any(NO_FINDING in found.present() for found in reading.values())
+    return (*names, NO_FINDING) if names and normal else tuple(names)
+
+
+def _lists(data: str, splits: Mapping[str, list[Study]]) -> Check | None:
+    return leaks.official_lists(splits) if parse_spec(data).name.startswith("nih") else None
+
+
+def _too_many(studies: int) -> Check:
+    return Check("reports across splits", "not run", f"{studies:,} studies take minutes; the full audit does it")
+
+
+def labels_of(studies: Sequence[Study], author: str | None) -> tuple[dict[str, Reading], str | None]:
+    """The reading of each study by the author asked for, or by the one with findings in most studies."""
+    counts = Counter(r.author.name for s in studies for r in s.readings if r.findings)
+    who = author or (counts.most_common(1)[0][0] if counts else None)
+    if author is not None and author not in counts:
+        raise DatasetError(f"no labels by '{author}' here; labels are by: {', '.join(counts) or 'nobody'}")
+    found = {s.study_id: r for s in studies if who and (r := s.reading_by(who)) is not None}
+    return found, who
+
+
+def table_and_folder(source: Source) -> Check:
+    """Images that the tables name and the folder lacks, and what the source itself remarks."""
+    held = source.inventory()
+    missing = len(source.missing)
+    rows = [{"note": note} for note in held.notes]
+    message = f"{share(missing, held.images)} images that the tables name are missing"
+    return Check("tables and folder", "warning" if missing else "ok", message, rows)
+
+
+def _ordered(splits: Mapping[str, list[Study]]) -> dict[str, list[Study]]:
+    known = [split for split in ORDER if split in splits]
+    return {split: splits[split] for split in (*known, *(s for s in splits if s not in known))}
+
+
+def _largest(splits: Mapping[str, list[Study]]) -> tuple[str, list[Study]]:
+    split = max(splits, key=lambda name: len(splits[name]))
+    return split, splits[split]

@@ -1,0 +1,62 @@
+"""Reading a split through the cache of encoder features, so that many systems share one pass over the pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from contrastcxr.data.transforms import Preprocess
+from contrastcxr.data.views import chosen_views
+from contrastcxr.errors import RequestError
+from contrastcxr.features.batch import Batch, collate
+from contrastcxr.features.cache import FeatureCache, encode_views
+from contrastcxr.features.needs import check_indication
+from contrastcxr.features.readable import all_in
+from contrastcxr.features.samples import FromCache
+from contrastcxr.form import Reading, Study
+from contrastcxr.models.encoders import Encoder
+from contrastcxr.progress import Say, silent
+from contrastcxr.reading.reader import Reader
+
+READ_BATCH = 32
+
+
+def read_cached(
+    reader: Reader, studies: Sequence[Study], *, cache: Path, say: Say = silent
+) -> tuple[list[Reading], list[str]]:
+    """Read studies through the feature cache; also the line of each study that could not be read.
+
+    Raises:
+        RequestError: the system has no encoder of its own.
+        DatasetError: the decoder reads an indication, and one is the impression that it is to write.
+    """
+    encoder = reader.system.encoder
+    if encoder is None:
+        raise RequestError("this system has no encoder of its own; evaluate its readings instead (--readings)")
+    if reader.system.decoder.reads_indication:
+        for study in studies:
+            check_indication(study)
+    kept, failures = encoded(studies, encoder, reader.preprocess, max_views=reader.max_views, cache=cache, say=say)
+    readable = [study for study in studies if all_in(study, kept, reader.max_views)]
+    readings: list[Reading] = []
+    for batch in cached_batches(reader, readable, kept):
+        readings += reader.read_features(batch)
+        say(f"read {len(readings):,} of {len(readable):,} studies")
+    return readings, failures
+
+
+def cached_batches(reader: Reader, studies: Sequence[Study], kept: FeatureCache) -> Iterator[Batch]:
+    """Studies whose features are kept as the reader's system takes them, with all else it reads of a study."""
+    load = FromCache(kept, reader.max_views)
+    for start in range(0, len(studies), READ_BATCH):
+        samples = [reader.with_inputs(study, load(study, start)) for study in studies[start : start + READ_BATCH]]
+        yield collate(samples, pad=reader.tokenizer.special.pad)
+
+
+def encoded(
+    studies: Sequence[Study], encoder: Encoder, preprocess: Preprocess, *, max_views: int, cache: Path, say: Say
+) -> tuple[FeatureCache, list[str]]:
+    """Features of the studies' views, made where the cache lacks them, and the lines of unreadable views."""
+    views = chosen_views(studies, max_views=max_views)
+    kept, unreadable = encode_views(views, encoder=encoder, preprocess=preprocess, root=cache, say=say)
+    return kept, [f"{view.view_id}: {view.message}" for view in unreadable]

@@ -1,0 +1,55 @@
+"""The two protocols by name, and the words each of them scores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from contrastcxr.data.sources import open_source, parse_spec
+from contrastcxr.errors import DatasetError, UnknownNameError
+from contrastcxr.evaluation.references import load_references
+from contrastcxr.metrics.words import PLAIN, ScoredWords, as_published
+from contrastcxr.text.published_words import Style
+
+CORRECTED, AS_PUBLISHED = "corrected", "as-published"
+
+PROTOCOLS: Mapping[str, str] = {
+    CORRECTED: "full references, every uncertainty policy and every definition of clinical efficacy side by side",
+    AS_PUBLISHED: "references as R2Gen prepares them: its cleaning, rare words unknown, cut to 59 or 99 words",
+}
+"""How references are prepared, in words; the name is in every signature."""
+
+
+def check_protocol(name: str) -> str:
+    """The name itself.
+
+    Raises:
+        UnknownNameError: no such protocol; names the nearest.
+    """
+    if name not in PROTOCOLS:
+        raise UnknownNameError("protocol", name, PROTOCOLS)
+    return name
+
+
+def words_of(protocol: str, data: str, *, author: str | None) -> ScoredWords:
+    """The words that a protocol scores on this data.
+
+    Args:
+        protocol: of `PROTOCOLS`.
+        data: whose training split `as-published` counts words in.
+        author: of the references.
+
+    Raises:
+        UnknownNameError: no such protocol.
+        DatasetError: `as-published` without training reports.
+    """
+    if check_protocol(protocol) == CORRECTED:
+        return PLAIN
+    style: Style = "mimic_cxr" if parse_spec(data).name.startswith("mimic") else "iu_xray"
+    has_training = "train" in open_source(data).splits
+    references = load_references(data, "train", author=author) if has_training else None
+    training = [answer.report for answer in references.answers()] if references else []
+    if not any(training):
+        raise DatasetError(
+            f"{data}: no training reports; protocol as-published counts their words; use --protocol corrected"
+        )
+    return as_published(training, style=style)

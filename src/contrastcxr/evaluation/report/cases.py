@@ -1,0 +1,153 @@
+"""Studies to look at: the best and the worst, both texts side by side, with what agrees and what does not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from contrastcxr.data.pixels import load_pixels
+from contrastcxr.errors import InputError
+from contrastcxr.evaluation.references import References
+from contrastcxr.evaluation.report.material import Material
+from contrastcxr.form import Finding, Status, Study
+from contrastcxr.metrics.clinical import STATUS_CODES
+from contrastcxr.metrics.table import Answer, StudyTable
+from contrastcxr.text.clean import split_sentences
+from contrastcxr.vocab.labels import NO_FINDING
+from contrastcxr.write.overlay import picture_uri
+
+SHOWN = 4
+SIDE = 320
+"""Longest side of an embedded picture, in pixels."""
+PERFECT = 1 - 1e-9
+
+AGREED, MISSED, INVENTED = "agreed", "missed", "invented"
+MARKS = {AGREED: "✓", MISSED: "–", INVENTED: "+"}
+_SAID = {"absent": "denied", "uncertain": "called uncertain", "unmentioned": "not mentioned"}
+
+Values = dict[str, Any]
+
+
+def case_values(table: StudyTable, material: Material) -> list[Values]:
+    """The best and the worst studies; no study is both."""
+    best, worst = extremes(table, [answer.report for answer in material.wanted])
+    groups = (("Best", best), ("Worst", worst))
+    return [
+        {"title": title, "studies": [_case(i, table, material) for i in places]}
+        for title, places in groups
+        if places
+    ]
+
+
+def ranked_by(table: StudyTable) -> str:
+    """How studies are put in order, in words."""
+    if table.truth is None or table.claimed is None:
+        return "by ROUGE-L, since no findings can be compared"
+    return "by findings missed or invented, then called right, then by ROUGE-L; of equal references the first"
+
+
+def extremes(table: StudyTable, texts: Sequence[str], *, shown: int = SHOWN) -> tuple[list[int], list[int]]:
+    """Places of the best studies, best first, and of the worst, worst first; half of few studies each.
+
+    Args:
+        table: of the system.
+        texts: the references; of studies whose references are equal the first of each side is shown.
+        shown: studies on each side at most.
+    """
+    errors, hits = _errors_and_hits(table)
+    few = min(shown, max(1, len(table) // 2))
+    best = _differing(np.lexsort((-table.rouge_l, -hits, errors)), texts)[:few]
+    order = np.lexsort((table.rouge_l, hits, -errors))
+    flawed = [i for i in order if i not in best and (errors[i] or table.rouge_l[i] < PERFECT)]
+    return best, _differing(flawed, texts)[:few]
+
+
+def _differing(places: Iterable[int], texts: Sequence[str]) -> list[int]:
+    """The places in their order, the first of each text alone."""
+    first: dict[str, int] = {}
+    for place in places:
+        first.setdefault(texts[place], int(place))
+    return list(first.values())
+
+
+def _errors_and_hits(table: StudyTable) -> tuple[Any, Any]:
+    if table.truth is None or table.claimed is None:
+        none = np.zeros(len(table), np.int64)
+        return none, none
+    columns = [k for k, name in enumerate(table.names) if name != NO_FINDING]
+    truth, claimed = (codes[:, columns] == STATUS_CODES["present"] for codes in (table.truth, table.claimed))
+    return (truth != claimed).sum(axis=1), (truth & claimed).sum(axis=1)
+
+
+def _case(place: int, table: StudyTable, material: Material) -> Values:
+    references, study = material.references, material.references.studies[place]
+    wanted, said = material.wanted[place], material.answers["system"][place]
+    return {
+        "study_id": study.study_id,
+        "rouge_l": f"{table.rouge_l[place]:.2f}",
+        **_picture(study, material),
+        "chips": chips(wanted.findings, said.findings),
+        "texts": [
+            {"title": "Reference", "parts": marked(wanted, said, references, differing=MISSED)},
+            {"title": "This system", "parts": marked(said, wanted, references, differing=INVENTED)},
+        ],
+        "compared": wanted.findings is not None and said.findings is not None,
+    }
+
+
+def _picture(study: Study, material: Material) -> Values:
+    """The first view, small, or why there is none."""
+    if not material.shows_pictures:
+        return {"src": None, "why": "picture not embedded: the terms of the data do not let it be passed on"}
+    try:
+        return {"src": picture_uri(load_pixels(study.views[0]), max_side=SIDE, quality=80), "why": ""}
+    except InputError:
+        return {"src": None, "why": "picture is not there"}
+
+
+def chips(wanted: Sequence[Finding] | None, said: Sequence[Finding] | None) -> list[Values]:
+    """What both call, what is missed (and how), what is invented."""
+    if wanted is None or said is None:
+        return []
+    there, called = _status(wanted), _status(said)
+    present = [{n for n, status in side.items() if status == "present"} for side in (there, called)]
+    return [
+        *({"kind": AGREED, "name": n, "how": ""} for n in sorted(present[0] & present[1])),
+        *({"kind": MISSED, "name": n, "how": _how(called, n)} for n in sorted(present[0] - present[1])),
+        *(
+            {"kind": INVENTED, "name": n, "how": f"reference: {_how(there, n)}"}
+            for n in sorted(present[1] - present[0])
+        ),
+    ]
+
+
+def marked(own: Answer, other: Answer, references: References, *, differing: str) -> list[Values]:
+    """A report in sentences, each marked by the findings it calls present: shared with the other side, or not."""
+    if own.findings is None or other.findings is None:
+        return [{"text": own.report, "kind": "", "names": ""}] if own.report else []
+    shared, mine = _present(other.findings), _present(own.findings)
+    parts = []
+    for sentence in split_sentences(own.report):
+        named = _present(references.findings_in(sentence) or ()) & mine
+        kind = (AGREED if named <= shared else differing) if named else ""
+        parts.append({"text": sentence, "kind": kind, "names": ", ".join(sorted(named))})
+    return parts
+
+
+def _how(statuses: dict[str, Status], name: str) -> str:
+    return _SAID.get(statuses.get(name, "unmentioned"), "not mentioned")
+
+
+def _status(findings: Sequence[Finding]) -> dict[str, Status]:
+    """The strongest statement on each finding."""
+    found: dict[str, Status] = {}
+    for finding in sorted(findings, key=lambda finding: STATUS_CODES[finding.status]):
+        if finding.name != NO_FINDING:
+            found[finding.name] = finding.status
+    return found
+
+
+def _present(findings: Sequence[Finding]) -> set[str]:
+    return {f.name for f in findings if f.status == "present" and f.name != NO_FINDING}

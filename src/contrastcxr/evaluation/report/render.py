@@ -1,0 +1,122 @@
+"""The page: values of every section, poured into one template with its style inside."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, FunctionLoader, StrictUndefined, Template
+from markupsafe import Markup
+
+from contrastcxr.evaluation.audit.verdict import Check
+from contrastcxr.evaluation.report import cases, findings, headline, texts
+from contrastcxr.evaluation.report.forest import axis, key
+from contrastcxr.evaluation.report.material import TRIVIAL, Material
+from contrastcxr.evaluation.result import Evaluation
+from contrastcxr.metrics.calibration import BINS
+from contrastcxr.version import __version__
+from contrastcxr.write.html import NOTICE
+
+POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+_FIRST = {"warning": 0, "ok": 1, "not run": 2}
+
+Values = dict[str, Any]
+
+
+def report_page(found: Evaluation, material: Material | None = None) -> str:
+    """The page of an evaluation.
+
+    Args:
+        found: the scores.
+        material: texts, studies and checks; without it the page has the figures alone.
+    """
+    page = {**_figures(found, material), **_words_and_studies(found, material)}
+    fixed = {"css": Markup(_source("report.css")), "policy": POLICY, "notice": NOTICE, "version": __version__}
+    return _template().render(page, **fixed)
+
+
+def _figures(found: Evaluation, material: Material | None) -> Values:
+    cards = headline.cards(found, material.differences if material else {})
+    system = found.systems["system"]
+    return {
+        "data": found.data,
+        "split": found.split,
+        "n": len(system.table),
+        "patients": len(set(system.table.groups)),
+        "described": system.description,
+        "facts": found.facts,
+        "signature": found.signature,
+        "signature_parts": headline.signature_parts(found.signature),
+        "systems": headline.readers(found),
+        "trivial": [headline.NAMES.get(name, name) for name in TRIVIAL if name in found.systems],
+        "keys": {name: key(name) for name in found.systems},
+        "cards": cards,
+        "tally": headline.tally(cards),
+        "scores": headline.all_scores(found.systems),
+        "empty_scores": headline.empty_scores(found.systems),
+        "definitions": headline.definitions(found.systems),
+        "every_count": headline.every_count(found.systems),
+        "finding_rows": findings.finding_rows(found),
+        "unspoken": findings.unspoken(found),
+        "few": findings.FEW,
+        "axis": axis(),
+        "rates": findings.abnormality_rates(found.systems),
+        "calibration": findings.calibration(system.table),
+        "bins": BINS,
+        "notes": found.notes,
+        "failures": found.failures,
+    }
+
+
+def _words_and_studies(found: Evaluation, material: Material | None) -> Values:
+    empty: Values = {"lengths": None, "sentences": [], "groups": [], "constant": "", "checks": [], "terms": ""}
+    if material is None:
+        return {**empty, "ranked_by": "", "restricted": False, "case_marks": cases.MARKS}
+    table, said = found.systems["system"].table, material.answers["system"]
+    written = any(answer.report for answer in (*material.wanted, *said))
+    constant = material.answers.get("constant")
+    return {
+        "lengths": texts.length_values(material.wanted, said) if written else None,
+        "sentences": texts.sentence_values(material.wanted, said) if written else [],
+        "groups": cases.case_values(table, material),
+        "ranked_by": cases.ranked_by(table),
+        "case_marks": cases.MARKS,
+        "constant": constant[0].report if constant else "",
+        "checks": _checks(material.checks),
+        "terms": material.licence.terms,
+        "restricted": material.quotes_restricted_text,
+    }
+
+
+def _checks(checks: Sequence[Check]) -> list[Values]:
+    """Warnings first; cases behind a check stand in the full audit."""
+    ordered = sorted(checks, key=lambda check: _FIRST[check.verdict])
+    return [
+        {
+            "name": check.name,
+            "verdict": check.verdict,
+            "kind": check.verdict.replace(" ", "-"),
+            "message": check.message,
+            "rows": [dict(row) for row in check.rows[:5]] if check.verdict == "warning" else [],
+        }
+        for check in ordered
+    ]
+
+
+@cache
+def _source(name: str) -> str:
+    return files("contrastcxr.evaluation.report").joinpath("page", name).read_text(encoding="utf-8")
+
+
+@cache
+def _template() -> Template:
+    environment = Environment(
+        loader=FunctionLoader(_source),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("report.html.j2")

@@ -1,0 +1,77 @@
+"""What reports look like as texts: how long they are, and which sentences they are made of."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from statistics import median
+from typing import Any
+
+from contrastcxr.evaluation.report.charts import lengths
+from contrastcxr.metrics.table import Answer
+from contrastcxr.metrics.text import tokenise
+from contrastcxr.text.clean import split_sentences
+
+SHOWN = 10
+
+Values = dict[str, Any]
+
+
+def length_values(references: Sequence[Answer], system: Sequence[Answer]) -> Values:
+    """The chart of words per report, and its summary for both sides."""
+    counts = {"references": _words(references), "this system": _words(system)}
+    return {
+        "chart": lengths(counts["references"], counts["this system"]),
+        "rows": [{"name": name, **_summary(values)} for name, values in counts.items()],
+    }
+
+
+def sentence_values(references: Sequence[Answer], system: Sequence[Answer]) -> list[Values]:
+    """The most frequent sentences of each side, with the share of reports that hold them on both sides."""
+    sides = {"Most frequent in the references": references, "Most frequent in this system's reports": system}
+    shares = [SentenceShares(references), SentenceShares(system)]
+    return [
+        {
+            "title": title,
+            "distinct": f"{len(own.share):,}",
+            "rows": [
+                {"text": own.written[words], "shares": [f"{side.share.get(words, 0.0):.1%}" for side in shares]}
+                for words in own.most_frequent(SHOWN)
+            ],
+        }
+        for title, own in zip(sides, shares, strict=True)
+    ]
+
+
+class SentenceShares:
+    """For each distinct sentence, by its words, the share of reports that hold it and how it is mostly written."""
+
+    def __init__(self, answers: Sequence[Answer]) -> None:
+        spellings: dict[str, Counter[str]] = defaultdict(Counter)
+        holding: Counter[str] = Counter()
+        for answer in answers:
+            said = {tokenise(sentence): sentence for sentence in split_sentences(answer.report)}
+            said.pop("", None)
+            holding.update(said.keys())
+            for words, sentence in said.items():
+                spellings[words][sentence] += 1
+        self.share = {words: count / len(answers) for words, count in holding.items()}
+        self.written = {words: found.most_common(1)[0][0] for words, found in spellings.items()}
+
+    def most_frequent(self, count: int) -> list[str]:
+        """The words of the most frequent sentences; ties in order of the alphabet."""
+        return sorted(self.share, key=lambda words: (-self.share[words], words))[:count]
+
+
+def _words(answers: Sequence[Answer]) -> list[int]:
+    return [len(answer.report.split()) for answer in answers]
+
+
+def _summary(values: Sequence[int]) -> Values:
+    return {
+        "mean": f"{sum(values) / len(values):.1f}",
+        "median": f"{median(values):g}",
+        "shortest": min(values),
+        "longest": max(values),
+        "empty": sum(value == 0 for value in values),
+    }

@@ -1,0 +1,397 @@
+"""One evaluation from end to end: readings, baselines, study tables, scores, folder."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from contrastcxr.data.sources import open_source, without_pictures
+from contrastcxr.errors import MissingExtraError, RequestError
+from contrastcxr.evaluation.audit.run import quick_checks
+from contrastcxr.evaluation.baselines import DESCRIPTIONS, FeatureExtractor, baseline_answers
+from contrastcxr.evaluation.cached import read_cached
+from contrastcxr.evaluation.folder import write_evaluation
+from contrastcxr.evaluation.protocols import PROTOCOLS, words_of
+from contrastcxr.evaluation.references import (
+    References,
+    data_and_split,
+    load_references,
+    portable_name,
+    studies_of,
+    system_answers,
+)
+from contrastcxr.evaluation.report import Material, paired_differences
+from contrastcxr.evaluation.result import Evaluation, SystemScores
+from contrastcxr.files import default_cache
+from contrastcxr.form import Reading
+from contrastcxr.metrics import meteor
+from contrastcxr.metrics.bootstrap import REPLICATES
+from contrastcxr.metrics.diversity import diversity
+from contrastcxr.metrics.identification import MINIMUM_POSITIVES
+from contrastcxr.metrics.learned import LearnedScores, learned_scores
+from contrastcxr.metrics.learned.ask import Metric
+from contrastcxr.metrics.learned.radgraph import RadGraphFile
+from contrastcxr.metrics.scores import Score, Scores, score_table
+from contrastcxr.metrics.table import Answer, StudyTable, tabulate
+from contrastcxr.metrics.words import PLAIN, ScoredWords
+from contrastcxr.progress import Say, silent
+from contrastcxr.reading.reader import Reader
+from contrastcxr.version import __version__
+
+SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Bootstrap:
+    """How intervals are drawn, and how many positives and negatives a finding needs to enter the mean AUC."""
+
+    replicates: int = REPLICATES
+    seed: int = 0
+    minimum: int = MINIMUM_POSITIVES
+
+
+def evaluate(
+    system: Reader | Sequence[Reading],
+    *,
+    data: str,
+    split: str | None = None,
+    protocol: str = "corrected",
+    out: Path | None = None,
+    reference: str | None = None,
+    allow_partial: bool = False,
+    baselines: bool = True,
+    with_meteor: bool = True,
+    learned: Sequence[Metric] = (),
+    limit: int | None = None,
+    bootstrap: Bootstrap | None = None,
+    cache: Path | None = None,
+    say: Say = silent,
+) -> Evaluation:
+    """Score a reader, or readings made elsewhere, on a split.
+
+    Args:
+        system: a `Reader`, or readings by study id, which are scored although no picture of the split is there.
+        data: a data name, such as `phantom:standard` or `nih14-cv:/path?fold=0&report=plain`.
+        split: of the data; by default that of its name, else `test`.
+        protocol: `corrected` or `as-published`.
+        out: folder for the results; nothing is written without one.
+        reference: author whose readings are the references; each study's first by default.
+        allow_partial: score the studies that have a reading although others have none.
+        baselines: put the constant report, the nearest neighbour and the bounds beside the system.
+        with_meteor: compute METEOR where Java is at hand.
+        learned: metrics of `metrics.learned.ask`, from weights on this machine.
+        limit: the first so many studies only.
+        bootstrap: replicates and seed of the intervals.
+        cache: folder of encoder features.
+        say: takes lines of progress.
+
+    Raises:
+        UnknownNameError: no such protocol, data or split.
+        RequestError: readings of unknown studies or twice of one, studies without a reading, or two splits.
+        DatasetError: the data departs from its layout.
+    """
+    data, split = _scored_data(system, data, split)
+    words, store = words_of(protocol, data, author=reference), cache or default_cache()
+    references = load_references(data, split, author=reference, limit=limit)
+    heard = _hear(system, references, allow_partial=allow_partial, cache=store, say=say)
+    if baselines:
+        heard = _with_baselines(heard, system, data, author=reference, cache=store, say=say)
+    found = _judge(
+        heard,
+        data=data,
+        split=split,
+        protocol=protocol,
+        words=words,
+        with_meteor=with_meteor,
+        learned=learned,
+        bootstrap=bootstrap or Bootstrap(),
+    )
+    if out is not None:
+        write_evaluation(found, out, _material(heard, found, data, author=reference, bootstrap=bootstrap, say=say))
+    return found
+
+
+def _scored_data(system: Reader | Sequence[Reading], data: str, split: str | None) -> tuple[str, str]:
+    """The data and the split; for readings alone, studies without pictures too where no picture is there."""
+    data, split = data_and_split(data, split)
+    everything = None if isinstance(system, Reader) else without_pictures(data)
+    return data if everything is None or studies_of(data, split, limit=1) else everything, split
+
+
+@dataclass(frozen=True, eq=False)
+class _Heard:
+    """What the system and those beside it say of the studies, before anything is scored."""
+
+    references: References
+    readings: tuple[Reading, ...]
+    answers: Mapping[str, Sequence[Answer]]
+    failures: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def _hear(
+    system: Reader | Sequence[Reading], references: References, *, allow_partial: bool, cache: Path, say: Say
+) -> _Heard:
+    given, failures = _readings(system, references, cache=cache, say=say)
+    kept, readings, notes = matched(references, given, failures, allow_partial=allow_partial)
+    answers = {"system": system_answers(readings, kept)}
+    return _Heard(kept, tuple(readings), answers, tuple(failures), tuple(notes))
+
+
+def _with_baselines(
+    heard: _Heard,
+    system: Reader | Sequence[Reading],
+    data: str,
+    *,
+    author: str | None,
+    cache: Path,
+    say: Say,
+) -> _Heard:
+    extractor, blind = _extractor(system, cache)
+    beside, missing = baseline_answers(heard.references, data, author=author, extractor=extractor, say=say)
+    return replace(heard, answers={**heard.answers, **beside}, notes=(*heard.notes, *blind, *missing))
+
+
+def _judge(
+    heard: _Heard,
+    *,
+    data: str,
+    split: str,
+    protocol: str,
+    words: ScoredWords,
+    with_meteor: bool,
+    learned: Sequence[Metric],
+    bootstrap: Bootstrap,
+) -> Evaluation:
+    said = signature(data, split, heard.references, protocol=protocol, words=words, bootstrap=bootstrap)
+    tables = tabulated(heard.references, heard.answers, words=words, with_meteor=with_meteor, learned=learned)
+    return Evaluation(
+        data=portable_name(data),
+        split=split,
+        protocol=protocol,
+        signature=said,
+        systems=scored(tables, heard.answers, {"system": _described(heard.readings)}, bootstrap),
+        readings=heard.readings,
+        failures=heard.failures,
+        notes=heard.notes,
+        facts=_facts(heard.references, protocol),
+    )
+
+
+def _material(
+    heard: _Heard, found: Evaluation, data: str, *, author: str | None, bootstrap: Bootstrap | None, say: Say
+) -> Material:
+    drawn = bootstrap or Bootstrap()
+    changes = paired_differences(
+        found.systems, replicates=drawn.replicates, seed=drawn.seed, minimum=drawn.minimum
+    )
+    return Material(
+        references=heard.references,
+        wanted=heard.references.answers(),
+        answers=heard.answers,
+        licence=open_source(data).licence,
+        differences=changes,
+        checks=quick_checks(data, author=author, say=say),
+    )
+
+
+def matched(
+    references: References, given: Sequence[Reading], failures: Sequence[str], *, allow_partial: bool
+) -> tuple[References, list[Reading], list[str]]:
+    """Readings in the order of their references, and notes on what is left out or empty.
+
+    Raises:
+        RequestError: two readings of one study; or, unless partial is allowed, readings of unknown studies or
+            studies without one; or no study with a reading at all.
+    """
+    by_id = {reading.study_id: reading for reading in given}
+    known = set(references.ids)
+    unknown = [study for study in by_id if study not in known]
+    missing = [study for study in references.ids if study not in by_id]
+    _refuse_twice(given)
+    alone = len(missing) == len(references.ids)
+    if unknown and (not allow_partial or alone):
+        raise RequestError(
+            f"{len(unknown)} of {len(given)} readings are of studies that are not in the data: {_some(unknown)}; "
+            f"the data have ids such as {_some(references.ids)}; give one reading for each study of the split"
+            + ("" if alone else ", or leave these out with --allow-partial")
+        )
+    if missing and (not allow_partial or alone):
+        why = f" ({'; '.join(failures[:SHOWN])})" if failures else ""
+        raise RequestError(
+            f"{len(missing)} of {len(references.ids)} studies have no reading: {_some(missing)}{why}; "
+            "read them too, or score the others with --allow-partial"
+        )
+    kept = references.of(by_id)
+    heard = [by_id[study] for study in kept.ids]
+    return kept, heard, _remarks(len(references.ids), missing, unknown, heard)
+
+
+def _refuse_twice(given: Sequence[Reading]) -> None:
+    counts = Counter(reading.study_id for reading in given)
+    twice = [study for study, count in counts.items() if count > 1]
+    if twice:
+        raise RequestError(
+            f"{len(twice)} {'study has' if len(twice) == 1 else 'studies have'} more than one reading: "
+            f"{_some(twice)}; give one reading for each study of the split"
+        )
+
+
+def _remarks(studies: int, missing: Sequence[str], unknown: Sequence[str], heard: Sequence[Reading]) -> list[str]:
+    """What a reader of the figures must know of the readings."""
+    notes = []
+    if missing:
+        notes.append(
+            f"partial: {len(missing)} of {studies} studies have no reading and are left out ({_some(missing)})"
+        )
+    if unknown:
+        notes.append(f"partial: {len(unknown)} readings of unknown studies are left out ({_some(unknown)})")
+    empty = [r.study_id for r in heard if not (r.report.findings.strip() or r.report.impression.strip())]
+    if empty:
+        notes.append(f"{len(empty)} of {len(heard)} readings are empty and scored as such ({_some(empty)})")
+    return notes
+
+
+def tabulated(
+    references: References,
+    answers: Mapping[str, Sequence[Answer]],
+    *,
+    words: ScoredWords = PLAIN,
+    with_meteor: bool = True,
+    learned: Sequence[Metric] = (),
+) -> dict[str, StudyTable]:
+    """The study table of every system; METEOR's Java is started once for all of them."""
+    wanted = references.answers()
+    counts = _meteor(wanted, answers, words) if with_meteor else dict.fromkeys(answers)
+    return {
+        name: tabulate(
+            references.ids,
+            references.patients,
+            wanted,
+            said,
+            references.names,
+            words=words,
+            meteor_counts=counts[name],
+            learned=_learned(learned, name, references, wanted, said),
+        )
+        for name, said in answers.items()
+    }
+
+
+def _learned(
+    metrics: Sequence[Metric],
+    name: str,
+    references: References,
+    wanted: Sequence[Answer],
+    said: Sequence[Answer],
+) -> LearnedScores | None:
+    """What learned metrics say of texts as they were written; annotations of a file are the system's alone."""
+    asked = [m for m in metrics if name == "system" or not isinstance(m, RadGraphFile)]
+    return learned_scores(asked, references.ids, [a.report for a in wanted], [a.report for a in said])
+
+
+def scored(
+    tables: Mapping[str, StudyTable],
+    answers: Mapping[str, Sequence[Answer]],
+    described: Mapping[str, str],
+    bootstrap: Bootstrap,
+) -> dict[str, SystemScores]:
+    """Scores of every table, those of its whole set of reports (distinct reports) among them."""
+    found = {}
+    for name, table in tables.items():
+        scores: Scores = score_table(
+            table, replicates=bootstrap.replicates, seed=bootstrap.seed, minimum=bootstrap.minimum
+        )
+        whole = _diversity([answer.report for answer in answers[name]])
+        said = described.get(name) or DESCRIPTIONS[name]
+        found[name] = SystemScores(said, table, {**scores, **whole})
+    return found
+
+
+def signature(
+    data: str,
+    split: str,
+    references: References,
+    *,
+    protocol: str,
+    words: ScoredWords,
+    bootstrap: Bootstrap,
+) -> str:
+    """What two figures must share to be compared, in one line."""
+    return "|".join(
+        (
+            f"contrastcxr:{__version__}",
+            f"data:{portable_name(data)}",
+            f"split:{split}",
+            f"reference:{references.readings[0].author.name}",
+            f"protocol:{protocol}",
+            f"cut:{words.cut or 'none'}",
+            f"tokens:{words.name}",
+            f"labels:{references.labelled_by}",
+            f"bootstrap:{bootstrap.replicates}/patient/{bootstrap.seed}",
+            f"n:{len(references.studies)}",
+        )
+    )
+
+
+def _meteor(
+    references: Sequence[Answer], answers: Mapping[str, Sequence[Answer]], words: ScoredWords
+) -> dict[str, meteor.MeteorCounts | None]:
+    wanted = [words.reference(a.report) for a in references]
+    said = [words.candidate(a.report) for given in answers.values() for a in given]
+    found = meteor.meteor_counts(wanted * len(answers), said)
+    if found.counts is None:
+        return dict.fromkeys(answers, found)
+    parts = np.split(found.counts, len(answers))
+    return {name: meteor.MeteorCounts(part) for name, part in zip(answers, parts, strict=True)}
+
+
+def _readings(
+    system: Reader | Sequence[Reading], references: References, *, cache: Path, say: Say
+) -> tuple[Sequence[Reading], list[str]]:
+    if isinstance(system, Reader):
+        return read_cached(system, references.studies, cache=cache, say=say)
+    return system, []
+
+
+def _extractor(system: Reader | Sequence[Reading], cache: Path) -> tuple[FeatureExtractor | None, list[str]]:
+    if isinstance(system, Reader) and system.system.encoder is not None:
+        return FeatureExtractor(system.system.encoder, system.preprocess, system.max_views, cache), []
+    try:
+        return FeatureExtractor.stock(cache), []
+    except MissingExtraError as error:
+        return None, [f"no nearest neighbour: {error}"]
+
+
+def _described(readings: Sequence[Reading]) -> str:
+    author = readings[0].author
+    return f"{author.kind} {author.name}" + (f" {author.version}" if author.version else "")
+
+
+def _diversity(reports: Sequence[str]) -> dict[str, Score]:
+    found, n = diversity(reports), len(reports)
+    values = {
+        "distinct_reports": found.distinct_share,
+        "distinct_sentences": float(found.distinct_sentences),
+        "most_common_report": found.most_common_share,
+    }
+    return {name: Score(name, value, None, None, n) for name, value in values.items()}
+
+
+def _facts(references: References, protocol: str) -> dict[str, str]:
+    studies, patients = len(references.studies), len(set(references.patients))
+    return {
+        "studies": f"{studies:,} of {patients:,} patients",
+        "reference": f"{references.readings[0].author.kind} {references.readings[0].author.name}",
+        "protocol": f"{protocol} ({PROTOCOLS[protocol]})",
+        "findings scored": ", ".join(references.names) or "none",
+    }
+
+
+def _some(ids: Sequence[str]) -> str:
+    more = f" and {len(ids) - SHOWN} more" if len(ids) > SHOWN else ""
+    return ", ".join(ids[:SHOWN]) + more

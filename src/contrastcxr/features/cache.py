@@ -1,0 +1,255 @@
+"""The cache of raw encoder features: a frozen encoder sees each picture once, however many systems train on it.
+
+A folder per (encoder weights, transform, origin of the pixels) holds shards: `NNNNN-PID.npy` `[n, N, C]` float16,
+and `NNNNN-PID.json` with the n keys, affines and positions.  A run that was stopped leaves only whole shards, and
+the next run encodes what is missing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from contrastcxr.data.identity import view_key
+from contrastcxr.data.pixels import PictureOf, original
+from contrastcxr.data.transforms import Preprocess
+from contrastcxr.errors import ImageError, OutputError
+from contrastcxr.files import free_bytes
+from contrastcxr.form import View
+from contrastcxr.models.encoders import Encoder
+from contrastcxr.progress import Say, silent
+from contrastcxr.store.picture_cache import PictureCache, find_pictures
+from contrastcxr.store.shards import Shard, ShardIndex, open_shard, write_shard
+
+SHARD_ROWS = 256
+ENCODE_BATCH = 16
+
+Half = NDArray[np.float16]
+
+
+@dataclass(frozen=True)
+class UnreadableView:
+    """A view whose pixels could not be read, and the error's line."""
+
+    view_id: str
+    message: str
+
+
+def cache_folder(
+    root: Path, *, encoder: Encoder, preprocess: Preprocess, pictures: PictureCache | None = None
+) -> Path:
+    """The cache's folder for these weights, this transform, and pixels of the files or of prepared pictures."""
+    identity = {"encoder": encoder.fingerprint(), "transform": preprocess.model_dump(mode="json")}
+    if pictures is not None:
+        identity["pixels"] = pictures.name
+    said = json.dumps(identity, sort_keys=True)
+    return root / "features" / hashlib.blake2b(said.encode(), digest_size=10).hexdigest()
+
+
+@dataclass(frozen=True, eq=False)
+class EncodedView:
+    """One view as the encoder left it: raw features `[N, C]` float16, and the affine `[2, 3]` to its pixels."""
+
+    features: Half
+    affine: NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class _Picture:
+    """A view ready to be encoded, `image [3, S, S]`, or the line that says why it is not."""
+
+    key: str
+    position: str
+    image: Tensor | None = None
+    affine: list[list[float]] | None = None
+    error: str | None = None
+
+
+class FeatureCache:
+    """Raw features by view key, read row by row from shards."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._shards: list[Shard] = []
+        self._affines: list[NDArray[np.float32]] = []
+        self._index = ShardIndex()
+        for index in sorted(folder.glob("*.json")):
+            self._open(index)
+
+    def _open(self, index: Path) -> None:
+        shard = open_shard(index)
+        if shard is None:
+            return  # its features are made again
+        self._shards.append(replace(shard, said={}))
+        self._affines.append(np.asarray(shard.said["affines"], dtype=np.float32))
+        self._index.add(shard.said["keys"])
+
+    def __reduce__(self) -> tuple[type[FeatureCache], tuple[Path]]:
+        """Another process opens the shards again."""
+        return FeatureCache, (self.folder,)
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    def __contains__(self, key: object) -> bool:
+        return isinstance(key, str) and self._index.find(key) is not None
+
+    def __getitem__(self, key: str) -> EncodedView:
+        """What the encoder made of the view with this key."""
+        place = self._index.find(key)
+        if place is None:
+            raise KeyError(key)
+        shard, row = place
+        return EncodedView(self._shards[shard].row(row), self._affines[shard][row])
+
+    def add(self, pictures: Sequence[_Picture], features: Half) -> None:
+        """Write one shard, array first; `features` is `[n, N, C]`, a row for each of the n pictures."""
+        stem = self.folder / f"{len(self._shards):05d}-{os.getpid()}"
+        write_shard(stem, features, _index(pictures))
+        self._open(stem.with_suffix(".json"))
+
+
+def _index(pictures: Sequence[_Picture]) -> dict[str, Any]:
+    return {
+        "keys": [p.key for p in pictures],
+        "affines": [p.affine for p in pictures],
+        "positions": [p.position for p in pictures],
+    }
+
+
+class _Pictures(Dataset[_Picture]):
+    """Preprocessed pictures of views."""
+
+    def __init__(self, views: Sequence[tuple[str, View]], preprocess: Preprocess, picture_of: PictureOf) -> None:
+        self.views = views
+        self.preprocess = preprocess
+        self.picture_of = picture_of
+
+    def __len__(self) -> int:
+        return len(self.views)
+
+    def __getitem__(self, index: int) -> _Picture:
+        key, view = self.views[index]
+        try:
+            read = self.picture_of(view)
+            image, affine = self.preprocess.test(read.pixels, shape=read.shape)
+        except ImageError as error:
+            return _Picture(key, view.position, error=str(error))
+        return _Picture(key, view.position, image=image, affine=affine.tolist())
+
+
+def encode_views(
+    views: Iterable[View],
+    *,
+    encoder: Encoder,
+    preprocess: Preprocess,
+    root: Path,
+    workers: int = 0,
+    say: Say = silent,
+) -> tuple[FeatureCache, list[UnreadableView]]:
+    """Fill the cache with the views it lacks and return it with those that could not be read.
+
+    Pixels come from prepared pictures where `root` holds them for all the views, else from the files.
+
+    Args:
+        views: any number, repeats allowed.
+        encoder: used in eval mode without gradient, on the device where it is.
+        preprocess: its test transform is applied.
+        root: the cache folder; features go to a folder of this encoder and transform below it.
+        workers: processes that load and draw pictures; 0 does it in this one.
+        say: takes lines of progress, the size first.
+
+    Raises:
+        OutputError: the disk cannot hold the features.
+    """
+    views = list(views) if isinstance(views, Iterator) else views  # gone through twice, and not copied
+    pictures = find_pictures(root, views, side=preprocess.size)
+    kept = FeatureCache(cache_folder(root, encoder=encoder, preprocess=preprocess, pictures=pictures))
+    missing, unreadable = _missing(views, kept)
+    if not missing:
+        return kept, unreadable
+    names = {key: view.view_id for key, view in missing}
+    _announce(len(missing), encoder=encoder, folder=kept.folder, say=say)
+    if pictures is not None:
+        say(f"features: pixels are {pictures.name}")
+    batches = _loader(_Pictures(missing, preprocess, pictures or original), workers)
+    done = 0
+    for read, features in _encoded_shards(batches, encoder):
+        encoded = [p for p in read if p.error is None]
+        unreadable.extend(UnreadableView(names[p.key], p.error) for p in read if p.error is not None)
+        if encoded:
+            kept.add(encoded, features)
+        done += len(read)
+        say(f"features: {done:,} of {len(missing):,} pictures")
+    return kept, unreadable
+
+
+def _missing(views: Iterable[View], kept: FeatureCache) -> tuple[list[tuple[str, View]], list[UnreadableView]]:
+    unreadable: list[UnreadableView] = []
+    missing = {key: view for key, view in keyed(views, unreadable) if key not in kept}
+    return list(missing.items()), unreadable
+
+
+def keyed(views: Iterable[View], unreadable: list[UnreadableView]) -> Iterator[tuple[str, View]]:
+    """Each view with its key; one whose file is gone goes to `unreadable` instead."""
+    for view in views:
+        try:
+            yield view_key(view), view
+        except ImageError as error:
+            unreadable.append(UnreadableView(view.view_id, str(error)))
+
+
+def _announce(count: int, *, encoder: Encoder, folder: Path, say: Say) -> None:
+    """Say how much will be written, and refuse before the work when the disk cannot hold it."""
+    rows, columns = encoder.grid
+    needed = count * rows * columns * encoder.channels * np.dtype(np.float16).itemsize
+    free = free_bytes(folder)
+    say(f"features: {count:,} pictures to encode, {needed / 1e6:,.0f} MB in {folder}")
+    if needed > free:
+        raise OutputError(
+            f"{folder}: {needed / 1e6:,.0f} MB of features, {free / 1e6:,.0f} MB free; "
+            "free some space or choose another folder with --cache"
+        )
+
+
+def _encoded_shards(batches: Iterable[list[_Picture]], encoder: Encoder) -> Iterator[tuple[list[_Picture], Half]]:
+    """Yield pictures, readable or not, and the features `[n, N, C]` of the readable ones, shard by shard."""
+    pictures: list[_Picture] = []
+    rows: list[Half] = []
+    for batch in batches:
+        images = [p.image for p in batch if p.image is not None]
+        pictures.extend(replace(p, image=None) for p in batch)
+        if images:
+            rows.append(_encode(encoder, torch.stack(images).to(encoder.device)))
+        if len(pictures) >= SHARD_ROWS:
+            yield pictures, _joined(rows)
+            pictures, rows = [], []
+    if pictures:
+        yield pictures, _joined(rows)
+
+
+def _joined(rows: list[Half]) -> Half:
+    return np.concatenate(rows) if rows else np.empty((0, 0, 0), np.float16)
+
+
+def _loader(pictures: _Pictures, workers: int) -> Iterable[list[_Picture]]:
+    return DataLoader(pictures, batch_size=ENCODE_BATCH, num_workers=workers, collate_fn=list)
+
+
+@torch.no_grad()
+def _encode(encoder: Encoder, images: Tensor) -> Half:
+    features: Tensor = encoder.eval()(images)  # [M, N, C]
+    limit = torch.finfo(torch.float16).max
+    half: Half = features.clamp(-limit, limit).half().cpu().numpy()
+    return half

@@ -1,0 +1,40 @@
+"""What a system makes of a batch: one call for whoever reads, trains, calibrates or measures it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from contrastcxr.features.batch import Batch
+from contrastcxr.models.features import VisualFeatures
+from contrastcxr.models.system import ReportSystem
+
+
+def raw_features(system: ReportSystem, batch: Batch) -> Tensor:
+    """What the encoder gives for a batch, `[B, V, N, C]`, or what was kept of it."""
+    if batch.features is not None:
+        return batch.features
+    assert batch.images is not None  # a batch holds one of the two
+    return system.encode(batch.images.to(_own_dtype(system)))
+
+
+def batch_features(system: ReportSystem, batch: Batch, *, raw: Tensor | None = None) -> VisualFeatures:
+    """The features that the decoder and the finding head take, of a batch on the system's device.
+
+    Args:
+        system: may be in training; its encoder then gets the gradient.
+        batch: pixels or cached features; its patients are left out of the pool, its indication goes along.
+        raw: `raw_features(system, batch)` where the caller has them already.
+    """
+    return system.features(
+        raw=raw_features(system, batch) if raw is None else raw,
+        view_mask=batch.view_mask,
+        patient_ids=batch.patient_ids,
+        positions=batch.positions,
+        indication=batch.indication_ids,
+        indication_mask=batch.indication_mask,
+    )
+
+
+def _own_dtype(system: ReportSystem) -> torch.dtype:
+    return next(p.dtype for p in system.parameters() if p.is_floating_point())

@@ -1,0 +1,152 @@
+"""What training sees: samples from cached features or pixels, in an order that only seed and epoch decide."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from contrastcxr.data.identity import view_key
+from contrastcxr.data.pixels import PictureOf, original
+from contrastcxr.data.transforms import Preprocess
+from contrastcxr.data.views import choose_views
+from contrastcxr.features.batch import Batch, Sample, collate, prepare
+from contrastcxr.features.cache import FeatureCache
+from contrastcxr.features.needs import NOTHING_FURTHER, HeadNeeds, HeadTargets
+from contrastcxr.features.targets import Uncertain, finding_targets
+from contrastcxr.form import Study
+from contrastcxr.text.tokenizer import Tokenizer
+
+
+@dataclass(frozen=True, eq=False)
+class Target:
+    """What a study's reading asks of the model."""
+
+    token_ids: Tensor  # [T] int64, bos … eos
+    finding_targets: Tensor | None = None  # [L] float
+    finding_mask: Tensor | None = None  # [L] bool
+    further: HeadTargets = NOTHING_FURTHER
+
+
+def target_of(
+    study: Study,
+    *,
+    written: str,
+    tokenizer: Tokenizer,
+    max_tokens: int,
+    labels: Sequence[str],
+    uncertain: Uncertain = "ignore",
+    needs: HeadNeeds | None = None,
+) -> Target:
+    """Token ids of the report, a target and mask per label of a finding head, and what the decoder asks for."""
+    ids = tokenizer.encode(written, max_tokens=max_tokens)
+    further = needs.of(study, token_ids=ids, tokenizer=tokenizer) if needs else NOTHING_FURTHER
+    if not labels:
+        return Target(torch.tensor(ids), further=further)
+    targets, mask = finding_targets(study, labels, uncertain=uncertain)
+    return Target(torch.tensor(ids), finding_targets=targets, finding_mask=mask, further=further)
+
+
+class StudySamples(Dataset[Sample]):
+    """Samples of studies, from `load(study, index)` plus the study's target."""
+
+    def __init__(
+        self, studies: Sequence[Study], targets: Sequence[Target], load: Callable[[Study, int], Sample]
+    ) -> None:
+        self.studies = studies
+        self.targets = targets
+        self.load = load
+
+    def __len__(self) -> int:
+        return len(self.studies)
+
+    def __getitem__(self, index: int) -> Sample:
+        target = self.targets[index]
+        return replace(
+            self.load(self.studies[index], index),
+            token_ids=target.token_ids,
+            finding_targets=target.finding_targets,
+            finding_mask=target.finding_mask,
+            indication_ids=target.further.indication_ids,
+            abnormal=target.further.abnormal,
+            tags=target.further.tags,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class FromCache:
+    """Samples whose features `[V, N, C]` the frozen encoder has already made."""
+
+    cache: FeatureCache
+    max_views: int
+
+    def __call__(self, study: Study, index: int) -> Sample:
+        """The study's features; `index` is not used: cached features are never cropped at random."""
+        del index
+        chosen = choose_views(study, self.max_views)
+        encoded = [self.cache[view_key(study.views[i])] for i in chosen]
+        return Sample(
+            study_id=study.study_id,
+            patient_id=study.patient_id,
+            affines=torch.stack([torch.from_numpy(e.affine.copy()) for e in encoded]),
+            positions=tuple(study.views[i].position for i in chosen),
+            view_index=chosen,
+            features=torch.stack([torch.from_numpy(e.features.copy()) for e in encoded]),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class FromPixels:
+    """Samples whose images `[V, 3, S, S]` are read now, cropped at random where `augment_seed` is given."""
+
+    preprocess: Preprocess
+    max_views: int
+    augment_seed: int | None = None
+    picture_of: PictureOf = original
+
+    def __call__(self, study: Study, index: int) -> Sample:
+        """The study's images; `index` and the seed choose the crop."""
+        generator = None
+        if self.augment_seed is not None:
+            generator = torch.Generator().manual_seed(self.augment_seed * 1_000_003 + index)
+        return prepare(
+            study,
+            self.preprocess,
+            max_views=self.max_views,
+            generator=generator,
+            picture_of=self.picture_of,
+        )
+
+
+class _Fixed(Sampler[list[int]]):
+    def __init__(self, batches: Sequence[list[int]]) -> None:
+        self.batches = batches
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return iter(self.batches)
+
+
+def loader(
+    samples: Dataset[Sample], batches: Sequence[list[int]], *, pad: int, workers: int = 0
+) -> DataLoader[Batch]:
+    """Batches of samples in the given order."""
+    return DataLoader(
+        samples,  # type: ignore[arg-type]
+        batch_sampler=_Fixed(batches),
+        num_workers=workers,
+        collate_fn=_Collate(pad),
+    )
+
+
+@dataclass(frozen=True)
+class _Collate:
+    pad: int
+
+    def __call__(self, samples: Sequence[Sample]) -> Batch:
+        return collate(samples, pad=self.pad)

@@ -1,0 +1,264 @@
+"""How far a picture is from those a model was trained on, with a limit for each measure (ours; no paper has it).
+
+Grey values are measured on the original pixels, because resizing hides saturation; the layout on a thumbnail of
+what the model sees; the distance on the encoder's features. A limit is the value that one in a hundred valid
+held-out pictures passes, so every measure warns falsely on about 1%. Nothing here refuses a picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+THUMBNAIL = 64
+"""Side in pixels of the thumbnail that tilts and cuts are practised on."""
+
+LAYOUT = 32
+"""Side of the layout that turn, tilt and cut are read from."""
+
+SAMPLED_SIDE = 512
+"""Grey values are sampled on a grid of about this many rows and columns."""
+
+WHITE, BLACK = 254 / 255, 1 / 255
+"""At and beyond these a pixel counts as saturated: the last step of an 8-bit picture at either end."""
+
+SIDES = ("left", "right", "top", "bottom")
+
+MeasureName = Literal["dark", "bright", "flat", "clipped", "turned", "tilted", "cut", "unlike", "distant"]
+
+
+@dataclass(frozen=True)
+class Measure:
+    """What a measure says when a picture passes its limit, of which number, and whether above or below it."""
+
+    says: str
+    quantity: str
+    above: bool = True
+    digits: int = 2
+
+
+MEASURES: Mapping[MeasureName, Measure] = {
+    "dark": Measure("too dark", "mean grey value", above=False),
+    "bright": Measure("too bright", "mean grey value"),
+    "flat": Measure("low contrast", "grey values from the 5th to the 95th percentile", above=False),
+    "clipped": Measure("saturated", "share of pixels all white or all black"),
+    "turned": Measure("looks turned", "gain in correlation when turned back"),
+    "tilted": Measure("looks tilted", "degrees", digits=0),
+    "cut": Measure("looks cut off", "share of the side"),
+    "unlike": Measure("not laid out like the training pictures", "correlation with their mean", above=False),
+    "distant": Measure("far from the training pictures", "encoder distance, 1 is usual"),
+}
+
+
+@dataclass(frozen=True)
+class GreyValues:
+    """Grey values of one picture in [0, 1], bone bright.
+
+    Attributes:
+        mean: of all pixels.
+        spread: from the 5th to the 95th percentile.
+        clipped: share of pixels that are white, or that are black, to the last step: whichever is more.
+    """
+
+    mean: float
+    spread: float
+    clipped: float
+
+
+def grey_values(pixels: np.ndarray) -> GreyValues:
+    """Measure `[H, W]` float32 pixels in [0, 1], on a grid that skips rows and columns of a large picture."""
+    rows, columns = (max(1, side // SAMPLED_SIDE) for side in pixels.shape)
+    sample = pixels[::rows, ::columns]
+    low, high = np.percentile(sample, (5, 95))
+    clipped = max(float(np.mean(sample >= WHITE)), float(np.mean(sample <= BLACK)))
+    return GreyValues(float(sample.mean()), float(high - low), clipped)
+
+
+def thumbnails(images: Tensor) -> Tensor:
+    """Return `[n, THUMBNAIL, THUMBNAIL]` of model pictures `[n, 3, S, S]`; their normalisation does not matter."""
+    return _resized(images[:, 0], THUMBNAIL)
+
+
+def layout(small: Tensor) -> Tensor:
+    """Return `[n, LAYOUT, LAYOUT]` of `[n, s, s]` with mean 0 and norm 1: brightness and contrast are gone."""
+    seen = _resized(small, LAYOUT)
+    centred: Tensor = seen - seen.mean((1, 2), keepdim=True)
+    length: Tensor = centred.flatten(1).norm(dim=1)
+    return centred / length[:, None, None].clamp_min(1e-6)
+
+
+def _resized(pictures: Tensor, side: int) -> Tensor:
+    small = F.interpolate(
+        pictures.float()[:, None], (side, side), mode="bilinear", antialias=True, align_corners=False
+    )
+    return small[:, 0]  # [n,1,side,side] -> [n,side,side]
+
+
+@dataclass(frozen=True, eq=False)
+class PictureMeasures:
+    """What is measured of `n` pictures before they are compared with any others.
+
+    Attributes:
+        greys: n.
+        small: `[n, THUMBNAIL, THUMBNAIL]`.
+        features: `[n, C]` of the encoder, averaged over the patches.
+    """
+
+    greys: tuple[GreyValues, ...]
+    small: Tensor
+    features: Tensor
+
+    def __len__(self) -> int:
+        return len(self.greys)
+
+    def __getitem__(self, index: Sequence[int]) -> PictureMeasures:
+        """The pictures at `index`."""
+        rows = torch.tensor(list(index), dtype=torch.long)
+        return PictureMeasures(tuple(self.greys[i] for i in index), self.small[rows], self.features[rows])
+
+
+@dataclass(frozen=True)
+class MeasureValue:
+    """One measure of one picture beside its limit."""
+
+    name: MeasureName
+    value: float
+    limit: float
+    detail: str = ""
+
+    @property
+    def passed(self) -> bool:
+        """True when the value is beyond the limit: a warning."""
+        return self.value > self.limit if MEASURES[self.name].above else self.value < self.limit
+
+    def message(self) -> str:
+        """What is said on the page."""
+        measure = MEASURES[self.name]
+        says = f"{measure.says}{self.detail}"
+        return f"{says}: {measure.quantity} {self.value:.{measure.digits}f}, limit {self.limit:.{measure.digits}f}"
+
+
+@dataclass(frozen=True, eq=False)
+class QualityReference:
+    """What training pictures look like, and the limits that 1% of the held-out ones pass.
+
+    Attributes:
+        limits: per measure.
+        training: number of pictures it was fitted on.
+        heldout: number of pictures the limits were read from.
+        positions: of the training pictures, the shares of PA, AP, LATERAL and unknown.
+        residual: mean squared length of the features beyond the axes.
+        template: `[LAYOUT, LAYOUT]` mean layout.
+        meter_mean: `[LAYOUT²]` mean of the layouts that the meters were fitted on.
+        meter_base: `[5]` what the meters say of that mean.
+        meters: `[LAYOUT², 5]`: tilt in degrees clockwise; shares cut off at the `SIDES`.
+        centre: `[C]` mean feature of the encoder.
+        axes: `[k, C]` principal axes.
+        scale: `[k]` standard deviations along them.
+    """
+
+    limits: Mapping[MeasureName, float]
+    training: int
+    heldout: int
+    positions: Mapping[str, float]
+    residual: float
+    template: Tensor
+    meter_mean: Tensor
+    meter_base: Tensor
+    meters: Tensor
+    centre: Tensor
+    axes: Tensor
+    scale: Tensor
+
+    def values(self, pictures: PictureMeasures) -> dict[MeasureName, np.ndarray]:
+        """Every measure of `n` pictures, each `[n]`."""
+        seen = layout(pictures.small)
+        fits = self._fits(seen)
+        read = self._metered(seen)
+        mean = np.array([grey.mean for grey in pictures.greys])
+        return {
+            "dark": mean,
+            "bright": mean,
+            "flat": np.array([grey.spread for grey in pictures.greys]),
+            "clipped": np.array([grey.clipped for grey in pictures.greys]),
+            "turned": (fits[:, 1:].amax(1) - fits[:, 0]).numpy(),
+            "tilted": read[:, 0].abs().numpy(),
+            "cut": read[:, 1:].amax(1).numpy(),
+            "unlike": fits[:, 0].numpy(),
+            "distant": self._distances(pictures.features).numpy(),
+        }
+
+    def measure(self, pictures: PictureMeasures) -> list[tuple[MeasureValue, ...]]:
+        """Per picture, every measure that has a limit, in the order of `MEASURES`."""
+        values = self.values(pictures)
+        seen = layout(pictures.small)
+        details = zip(self._fits(seen).argmax(1).tolist(), self._metered(seen).tolist(), strict=True)
+        return [
+            tuple(
+                MeasureValue(name, float(values[name][i]), self.limits[name], _detail(name, turn, read))
+                for name in MEASURES
+                if name in self.limits
+            )
+            for i, (turn, read) in enumerate(details)
+        ]
+
+    def _fits(self, seen: Tensor) -> Tensor:
+        """Correlation with the template turned anticlockwise by 0 to 3 quarters, `[n, 4]`."""
+        turned = torch.stack([torch.rot90(self.template, k) for k in range(4)])  # [4,LAYOUT,LAYOUT]
+        return seen.flatten(1) @ turned.flatten(1).T
+
+    def _metered(self, seen: Tensor) -> Tensor:
+        """Tilt in degrees and shares cut off, `[n, 5]`."""
+        return (seen.flatten(1) - self.meter_mean) @ self.meters + self.meter_base
+
+    def _distances(self, features: Tensor) -> Tensor:
+        """`[n]`: Mahalanobis along the axes, Euclidean beyond; both 1 for an average training picture."""
+        away = features.float() - self.centre
+        along = away @ self.axes.T
+        beyond = (away.square().sum(1) - along.square().sum(1)).clamp_min(0) / self.residual
+        return (((along / self.scale).square().mean(1) + beyond) / 2).sqrt()
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The arrays, for a checkpoint."""
+        return {name: getattr(self, name) for name in _TENSORS}
+
+    def metadata(self) -> dict[str, Any]:
+        """The plain values, for a checkpoint."""
+        return {name: _plain(getattr(self, name)) for name in _PLAIN}
+
+    @classmethod
+    def from_saved(cls, metadata: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> QualityReference:
+        """The reference that `metadata` and `tensors` were taken from, in float32.
+
+        Raises:
+            KeyError: one of them lacks a part.
+        """
+        plain: dict[str, Any] = {name: metadata[name] for name in _PLAIN}
+        arrays: dict[str, Any] = {name: tensors[name].float() for name in _TENSORS}
+        limits = {name: limit for name, limit in plain["limits"].items() if name in MEASURES}
+        return cls(**{**plain, **arrays, "limits": limits})
+
+
+_PLAIN = ("limits", "training", "heldout", "positions", "residual")
+_TENSORS = ("template", "meter_mean", "meter_base", "meters", "centre", "axes", "scale")
+
+
+def _plain(value: Any) -> Any:
+    return dict(value) if isinstance(value, Mapping) else value
+
+
+def _detail(name: MeasureName, turn: int, read: Sequence[float]) -> str:
+    """What the number alone does not say: which way it is turned or tilted, which side is cut off."""
+    if name == "turned":
+        return ("", " by a quarter, anticlockwise", " upside down", " by a quarter, clockwise")[turn]
+    if name == "tilted":
+        return " clockwise" if read[0] > 0 else " anticlockwise"
+    if name == "cut":
+        return f" at the {SIDES[int(np.argmax(read[1:]))]} of the picture"
+    return ""

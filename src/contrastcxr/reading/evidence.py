@@ -1,0 +1,192 @@
+"""From tensors to the evidence of a reading, in pixels of the original views."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from contrastcxr.data.transforms import map_box
+from contrastcxr.form import Evidence, Map, PlannedSentence, PoolMatch, RepeatMatches, Tag
+from contrastcxr.reading.sentences import Sentence
+
+MATCHES = 3
+_DECIMALS = 5
+
+
+@dataclass(frozen=True)
+class PatchGrid:
+    """Where one view's patches lie: their place in `N`, and the square of the model in the original's pixels."""
+
+    view: int
+    first: int
+    side: int
+    extent: tuple[float, float, float, float]
+
+    def map(self, values: np.ndarray) -> Map:
+        """`values [N]` of this view's patches as a map."""
+        cells = values[self.first : self.first + self.side**2].reshape(self.side, self.side)  # [g*g] -> [g,g]
+        rows = tuple(tuple(round(float(v), _DECIMALS) for v in row) for row in cells)
+        return Map(view=self.view, rows=rows, extent=self.extent)
+
+
+def grids(*, patches: int, affines: np.ndarray, view_index: Sequence[int], size: int) -> tuple[PatchGrid, ...]:
+    """Return the grid of each real view.
+
+    Args:
+        patches: patches of one view; a square number.
+        affines: `[V, 2, 3]`, model pixels to original pixels.
+        view_index: which view of the study each real one is.
+        size: side of the model's picture.
+    """
+    side = math.isqrt(patches)
+    if side * side != patches:
+        return ()  # a decoder whose rows are not places has nothing to lay over a picture
+    extents = [_extent(affine, size) for affine in affines]
+    return tuple(PatchGrid(view, i * patches, side, extents[i]) for i, view in enumerate(view_index))
+
+
+def _extent(affine: np.ndarray, size: int) -> tuple[float, float, float, float]:
+    x1, y1, x2, y2 = (round(v, 2) for v in map_box(affine, (0.0, 0.0, float(size), float(size))))
+    return max(x1, 0.0), max(y1, 0.0), x2, y2
+
+
+def sentence_attention(
+    attention: np.ndarray, sentences: Sequence[Sentence], places: Sequence[PatchGrid]
+) -> tuple[tuple[Map, ...], ...]:
+    """Return per sentence and view the mean attention `[T, N]` of the sentence's tokens."""
+    means = (attention[s.first : s.last].mean(axis=0) for s in sentences)
+    return tuple(tuple(place.map(mean) for place in places) for mean in means)
+
+
+@dataclass(frozen=True)
+class Abilities:
+    """What a model can show.
+
+    Attributes:
+        decoder: its name.
+        attends: whether it looks at patches.
+        placed: whether the patches are places of a picture.
+        plans: whether it plans or retrieves its sentences before it writes them.
+        tags: whether it predicts tags that have names.
+        pool: the kind of pool that studies are compared with; None without Contrastive Attention.
+        images: how many images the pool has.
+        repeats: of Aggregate Attention.
+    """
+
+    decoder: str
+    attends: bool
+    placed: bool
+    plans: bool = False
+    tags: bool = False
+    pool: str | None = None
+    images: int = 0
+    repeats: int = 0
+
+
+def unavailable(model: Abilities) -> dict[str, str]:
+    """Return why a model can never show parts of the evidence, by field of `Evidence`."""
+    reasons = _without_comparison(model)
+    if not model.attends:
+        reasons["attention"] = f"the decoder {model.decoder} has no attention over the picture"
+    if not model.placed:
+        for map_ in ("attention", "contrast"):
+            reasons.setdefault(map_, "the patches are no square grid over the picture")
+    if not model.plans:
+        reasons["plan"] = f"the decoder {model.decoder} plans no sentences before it writes"
+    if not model.tags:
+        reasons["tags"] = f"the decoder {model.decoder} predicts no tags"
+    return reasons
+
+
+def _without_comparison(model: Abilities) -> dict[str, str]:
+    if model.pool is None:
+        why = "the model has no Contrastive Attention: it compares with nothing"
+        return dict.fromkeys(("contrast", "closest", "farthest", "repeats"), why)
+    if model.pool == "zeros":
+        why = "the pool holds zeros, a control: the picture was compared with no other"
+        return dict.fromkeys(("closest", "farthest", "repeats"), why)
+    reasons: dict[str, str] = {}
+    if model.images <= MATCHES:
+        reasons["farthest"] = f"the pool has no more images than are named as closest, {model.images}"
+    if model.repeats <= 1:
+        reasons["repeats"] = "Aggregate Attention runs once: closest and farthest are its own"
+    return reasons
+
+
+@dataclass(frozen=True)
+class PoolNames:
+    """What is known of the images of a pool, row by row."""
+
+    image_ids: Sequence[str]
+    locators: Sequence[str | None]
+    source: str | None = None
+
+    def match(self, row: int, weight: float) -> PoolMatch:
+        """Row `row` of the pool with its weight."""
+        locator = self.locators[row] if row < len(self.locators) else None
+        return PoolMatch(
+            image_id=self.image_ids[row], weight=round(weight, 6), locator=locator or None, source=self.source
+        )
+
+
+def matches(weights: np.ndarray, names: PoolNames, *, allowed: np.ndarray | None = None) -> RepeatMatches:
+    """Return the three images most and the three least attended to; none is named as both.
+
+    Args:
+        weights: `[N_P]`, the attention of one repeat, or its mean over the repeats.
+        names: of the pool's images.
+        allowed: `[N_P]` bool, False where a row was masked for this study.
+    """
+    rows = np.arange(weights.size) if allowed is None else np.flatnonzero(allowed)
+    order = rows[np.argsort(-weights[rows], kind="stable")]
+    closest = tuple(names.match(int(row), float(weights[row])) for row in order[:MATCHES])
+    farthest = tuple(names.match(int(row), float(weights[row])) for row in order[MATCHES:][::-1][:MATCHES])
+    return RepeatMatches(closest=closest, farthest=farthest)
+
+
+@dataclass(frozen=True)
+class PoolMatches:
+    """The pool images a study was compared with: over all repeats, and by repeat where there are several."""
+
+    mean: RepeatMatches
+    repeats: tuple[RepeatMatches, ...] = ()
+
+    @classmethod
+    def of(cls, weights: np.ndarray, names: PoolNames, *, allowed: np.ndarray | None = None) -> PoolMatches:
+        """From the attention `[n, N_P]` of each repeat; `names` and `allowed` as for `matches`."""
+        each = (matches(row, names, allowed=allowed) for row in weights)
+        mean = matches(weights.mean(axis=0), names, allowed=allowed)
+        return cls(mean, tuple(each) if len(weights) > 1 else ())
+
+
+def evidence(
+    *,
+    places: Sequence[PatchGrid],
+    sentences: Sequence[Sentence],
+    attention: np.ndarray | None,
+    contrast: np.ndarray | None,
+    pool: PoolMatches | None = None,
+    plan: tuple[PlannedSentence, ...] = (),
+    tags: tuple[Tag, ...] = (),
+    unavailable: Mapping[str, str] | None = None,
+) -> Evidence:
+    """Return the evidence of one study from `attention [T, N]` and `contrast [N]`, where it has them.
+
+    `unavailable` says why fields are empty that this model can never fill.
+    """
+    shown = () if attention is None else sentence_attention(attention, sentences, places)
+    maps = () if contrast is None else tuple(place.map(contrast) for place in places)
+    compared = pool or PoolMatches(RepeatMatches())
+    return Evidence(
+        closest=compared.mean.closest,
+        farthest=compared.mean.farthest,
+        repeats=compared.repeats,
+        contrast=maps,
+        attention=shown,
+        plan=plan,
+        tags=tags,
+        unavailable=dict(unavailable or {}),
+    )

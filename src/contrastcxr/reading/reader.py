@@ -1,0 +1,389 @@
+"""Study -> Reading: the only conductor at inference.
+
+The same `Reader` serves a command, training's validation and evaluation, so that what picks a checkpoint is what
+serves it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from contrastcxr.assemble import tag_names
+from contrastcxr.checkpoint import load_checkpoint
+from contrastcxr.data.transforms import Preprocess
+from contrastcxr.decode.settings import GenerationSettings
+from contrastcxr.errors import IncompatibleError, UnknownNameError
+from contrastcxr.features.batch import Batch, Sample, collate, rows_of
+from contrastcxr.features.extraction import batch_features, raw_features
+from contrastcxr.features.targets import indication_ids
+from contrastcxr.files import find_checkpoint
+from contrastcxr.form import Author, Evidence, Reading, Report, Study
+from contrastcxr.models.decoders import decoder_name
+from contrastcxr.models.decoders.cvse import CvseDecoder
+from contrastcxr.models.features import VisualFeatures
+from contrastcxr.models.system import ReportSystem
+from contrastcxr.quality.flags import empty_flag, length_flags, measure_flags, source_flags, view_flags
+from contrastcxr.quality.measures import PictureMeasures, QualityReference, thumbnails
+from contrastcxr.reading import evidence as shown
+from contrastcxr.reading.answers import DecodedReport, DecodedStudy, with_evidence, write_reports
+from contrastcxr.reading.findings import Parse, disagreements, merge, not_assessed, stated_findings
+from contrastcxr.reading.plan import planned, predicted_tags
+from contrastcxr.reading.provenance import describe, writes_grammar
+from contrastcxr.reading.samples import measured_sample
+from contrastcxr.reading.sentences import Sentence, ending_ids, sentences_of
+from contrastcxr.text.grammar.parsing import parse
+from contrastcxr.text.tokenizer import Tokenizer
+from contrastcxr.version import __version__ as contrastcxr_version
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+_DIGITS = 4
+"""Significant digits of a probability: a rare finding keeps its rank, and sums in another order do not show."""
+
+
+class Reader:
+    """A system with everything it needs to fill in the form.
+
+    Args:
+        system: the modules; borrowed, so training may go on with them after a validation.
+        tokenizer: the vocabulary its reports are written with.
+        preprocess: pixels to model pixels.
+        settings: of the search.
+        labels: canonical findings the head must have, in order; None takes the head's own.
+        tags: names of the tags that the decoder predicts, in order; empty for one that predicts none.
+        thresholds: probability from which a finding counts as present; 0.5 where not given.
+        parse: from a sentence to the findings it states; None when the model's language has no parser.
+        author: who signs the readings.
+        provenance: what every reading carries on where it comes from; `sources` lists what the model learnt from.
+        pool_source: the source that the pool's pictures come from.
+        max_views: views of a study that are read; frontal ones first.
+        quality: what the training pictures look like; None leaves the quality of pictures unassessed.
+        device: where the tensors go.
+        dtype: `float32`, `bfloat16` or `float16`; None leaves the system as it is.
+        seed: of sampling (`nucleus`); each study has its own stream.
+        batch_size: studies that go through the system together.
+
+    Raises:
+        IncompatibleError: the labels are not those of the finding head, or the vocabulary is not the decoder's.
+        UnknownNameError: no such dtype.
+    """
+
+    def __init__(
+        self,
+        system: ReportSystem,
+        tokenizer: Tokenizer,
+        preprocess: Preprocess,
+        *,
+        settings: GenerationSettings | None = None,
+        labels: Sequence[str] | None = None,
+        tags: Sequence[str] = (),
+        thresholds: Mapping[str, float] | None = None,
+        parse: Parse | None = None,
+        author: Author | None = None,
+        provenance: Mapping[str, Any] | None = None,
+        pool_source: str | None = None,
+        max_views: int = 2,
+        quality: QualityReference | None = None,
+        device: str | torch.device = "cpu",
+        dtype: str | None = None,
+        seed: int = 0,
+        batch_size: int = 32,
+    ) -> None:
+        self.device = torch.device(device)
+        self.system = system.to(self.device)
+        if dtype is not None:
+            self.system.to(_dtype(dtype))
+        self.tokenizer = _own_vocabulary(system, tokenizer)
+        self.preprocess = preprocess
+        self.settings = settings or GenerationSettings()
+        self.labels = _labels(system, labels)
+        self.tags = tuple(tags)
+        self.thresholds = dict(thresholds or {})
+        self.parse = parse
+        self.author = author or Author(kind="model", name="unnamed")
+        self.provenance = dict(provenance or {})
+        self.pool_source = pool_source
+        self.max_views = max_views
+        self.quality = quality
+        self.seed = seed
+        self.batch_size = batch_size
+        self._ends = ending_ids(tokenizer)
+
+    @classmethod
+    def from_checkpoint(
+        cls,
+        name_or_path: str | Path,
+        *,
+        device: str | torch.device = "cpu",
+        dtype: str | None = None,
+        seed: int = 0,
+        batch_size: int = 32,
+        settings: GenerationSettings | None = None,
+        allow_pickle: bool = False,
+    ) -> Reader:
+        """The reader that a checkpoint describes.
+
+        Args:
+            name_or_path: a checkpoint file, a run folder or the name of a bundled model.
+            device: where the tensors go.
+            dtype: `float32`, `bfloat16` or `float16`; None is float32.
+            seed: of sampling.
+            batch_size: studies that go through the system together.
+            settings: of the search, in place of the checkpoint's own.
+            allow_pickle: read a training state too, weights only.
+
+        Raises:
+            UnknownNameError: no such file or name.
+            CheckpointError: it is not a checkpoint of ours, or of another version.
+        """
+        path = find_checkpoint(name_or_path)
+        checkpoint = load_checkpoint(path, allow_pickle=allow_pickle)
+        config, system = checkpoint.config, checkpoint.build()
+        return cls(
+            system,
+            checkpoint.tokenizer,
+            checkpoint.preprocess,
+            settings=settings or config.generate,
+            labels=checkpoint.labels or None,
+            tags=tag_names(config.decoder, terms=checkpoint.terms),
+            thresholds=checkpoint.thresholds,
+            parse=parse if writes_grammar(config) else None,
+            author=Author(kind="model", name=config.name, version=contrastcxr_version),
+            provenance=describe(
+                checkpoint,
+                path,
+                seed=seed,
+                dtype=dtype,
+                settings=settings or config.generate,
+                reads_indication=system.decoder.reads_indication,
+            ),
+            pool_source=config.data.source,
+            max_views=config.data.max_views,
+            quality=checkpoint.quality,
+            device=device,
+            dtype=dtype,
+            seed=seed,
+            batch_size=batch_size,
+        )
+
+    def read(self, study: Study) -> Reading:
+        """Read one study.
+
+        Raises:
+            ImageError: a view cannot be read.
+        """
+        return self.read_batch([study])[0]
+
+    def read_batch(self, studies: Sequence[Study], *, evidence: bool = True) -> list[Reading]:
+        """Read studies together; each gets what it would get alone.
+
+        Raises:
+            ImageError: a view cannot be read; nothing is returned then.
+        """
+        readings: list[Reading] = []
+        for start in range(0, len(studies), self.batch_size):
+            part = studies[start : start + self.batch_size]
+            prepared = [measured_sample(study, self.preprocess, self.max_views) for study in part]
+            batch = collate(
+                [self.with_inputs(study, sample) for study, (sample, _) in zip(part, prepared, strict=True)],
+                pad=self.tokenizer.special.pad,
+            )
+            for row, (reading, pooled) in enumerate(self._read(batch, evidence)):
+                greys, small = prepared[row][1], _thumbnails(batch, row)
+                pictures = PictureMeasures(greys, small, pooled[: len(greys)])
+                readings.append(self._flagged(reading, part[row], batch.view_index[row], pictures))
+        return readings
+
+    def read_features(self, batch: Batch, *, evidence: bool = False) -> list[Reading]:
+        """Read a batch of pixels or of cached encoder features, in its own order.
+
+        Flags on the pictures themselves are left to `read`, which sees the studies. Without `evidence` a reading
+        keeps the plan and the tags of its decoder alone. The system is called for `batch_size` studies at a time,
+        those with equal numbers of views together.
+        """
+        return [reading for reading, _ in self._read(batch, evidence)]
+
+    def _read(self, batch: Batch, evidence: bool) -> list[tuple[Reading, Tensor]]:
+        """Each study's reading, and the encoder's features `[V, C]` of its views, averaged over the patches."""
+        order = sorted(range(len(batch)), key=lambda i: len(batch.positions[i]))
+        readings: dict[int, tuple[Reading, Tensor]] = {}
+        with _evaluating(self.system):
+            for start in range(0, len(order), self.batch_size):
+                chosen = order[start : start + self.batch_size]
+                part = rows_of(batch, chosen)
+                answers = self._answers(part)
+                made = (
+                    (self._reading(part, row, answer, evidence), answer.pooled)
+                    for row, answer in enumerate(answers)
+                )
+                readings |= zip(chosen, made, strict=True)
+        return [readings[i] for i in range(len(batch))]
+
+    def _answers(self, batch: Batch) -> list[DecodedStudy]:
+        batch = batch.to(self.device)
+        raw = raw_features(self.system, batch)
+        features = batch_features(self.system, batch, raw=raw)
+        written = write_reports(
+            self.system.decoder,
+            features,
+            special=self.tokenizer.special,
+            settings=self.settings,
+            study_ids=batch.study_ids,
+            seed=self.seed,
+        )
+        patches = features.patches.shape[1] // batch.view_mask.shape[1]
+        return with_evidence(
+            list(zip(written, self._probabilities(features), strict=True)),
+            features,
+            patches=patches,
+            pooled=raw.mean(2).float().cpu(),  # [B,V,N,C] -> [B,V,C]
+        )
+
+    def with_inputs(self, study: Study, sample: Sample) -> Sample:
+        """The sample with the study's indication, for a decoder that reads it."""
+        if not self.system.decoder.reads_indication:
+            return sample
+        return replace(sample, indication_ids=indication_ids(study, self.tokenizer))
+
+    def _probabilities(self, features: VisualFeatures) -> list[tuple[float, ...]]:
+        head = self.system.finding_head
+        if head is None:
+            return [()] * features.studies
+        rows = head.probabilities(features.pooled).tolist()
+        return [tuple(float(f"{p:.{_DIGITS}g}") for p in row) for row in rows]
+
+    def _reading(self, batch: Batch, row: int, answer: DecodedStudy, evidence: bool) -> Reading:
+        sentences = self._sentences(answer.written)
+        texts = tuple(sentence.text for sentence in sentences)
+        said = stated_findings(texts, self.parse)
+        findings = merge(
+            said, dict(zip(self.labels, answer.probabilities, strict=True)), thresholds=self.thresholds
+        )
+        return Reading(
+            study_id=batch.study_ids[row],
+            author=self.author,
+            report=Report(findings=" ".join(texts), sentences=texts),
+            findings=findings,
+            evidence=self._evidence(batch, row, answer, sentences, whole=evidence),
+            flags=(
+                *disagreements(findings),
+                *empty_flag(texts, tokens=len(answer.written.token_ids)),
+                *length_flags(
+                    answer.written.plan,
+                    ended=answer.written.ended,
+                    tokens=len(answer.written.token_ids),
+                    max_tokens=self.settings.max_tokens,
+                ),
+            ),
+            provenance=self.provenance,
+        )
+
+    def _sentences(self, written: DecodedReport) -> tuple[Sentence, ...]:
+        place = written.plan.get("sentence")
+        planned_as = None if place is None else place[: len(written.token_ids)].tolist()
+        return sentences_of(written.token_ids, self.tokenizer, self._ends, planned=planned_as)
+
+    def _evidence(
+        self, batch: Batch, row: int, answer: DecodedStudy, sentences: Sequence[Sentence], *, whole: bool
+    ) -> Evidence:
+        plan = planned(answer.written.plan, sentences, sources=self._library_sources(), tags=self.tags)
+        tags = predicted_tags(answer.written.plan, self.tags)
+        if not whole:
+            return Evidence(plan=plan, tags=tags)
+        index = batch.view_index[row] if batch.view_index else tuple(range(len(batch.positions[row])))
+        places = shown.grids(
+            patches=answer.patches,
+            affines=batch.affines[row].cpu().numpy(),
+            view_index=index,
+            size=self.preprocess.size,
+        )
+        return shown.evidence(
+            places=places,
+            sentences=sentences,
+            attention=answer.written.attention if places else None,
+            contrast=answer.contrast,
+            pool=self._compared(answer),
+            plan=plan,
+            tags=tags,
+            unavailable=shown.unavailable(self._abilities(answer, placed=bool(places))),
+        )
+
+    def _abilities(self, answer: DecodedStudy, *, placed: bool) -> shown.Abilities:
+        pool, weights, plan = self.system.pool, answer.pool_weights, answer.written.plan
+        return shown.Abilities(
+            decoder=decoder_name(self.system.decoder),
+            attends=answer.written.attention is not None,
+            placed=placed,
+            plans="sentence" in plan,
+            tags="kept_tags" in plan and bool(self.tags),
+            pool=None if pool is None else pool.kind,
+            images=0 if pool is None else len(pool),
+            repeats=0 if weights is None else len(weights),
+        )
+
+    def _library_sources(self) -> Sequence[Sequence[str]]:
+        decoder = self.system.decoder
+        return decoder.library.sources if isinstance(decoder, CvseDecoder) else ()
+
+    def _compared(self, answer: DecodedStudy) -> shown.PoolMatches | None:
+        pool = self.system.pool
+        if pool is None or answer.pool_weights is None or pool.kind == "zeros":
+            return None
+        names = shown.PoolNames(pool.image_ids, pool.locators, self.pool_source)
+        return shown.PoolMatches.of(answer.pool_weights, names, allowed=answer.pool_keep)
+
+    def _flagged(self, reading: Reading, study: Study, used: Sequence[int], pictures: PictureMeasures) -> Reading:
+        flags = (
+            *reading.flags,
+            *source_flags(self.provenance.get("sources", ())),
+            *view_flags(study, used),
+            *measure_flags(self.quality, pictures, study=study, used=used),
+            *not_assessed([*self.labels, *(finding.name for finding in reading.findings)]),
+        )
+        indication = reading.report.model_copy(update={"indication": study.indication})
+        return reading.model_copy(update={"flags": flags, "report": indication})
+
+
+def _thumbnails(batch: Batch, row: int) -> Tensor:
+    assert batch.images is not None  # made of pixels by `measured_sample`
+    return thumbnails(batch.images[row, : len(batch.positions[row])])
+
+
+def _dtype(name: str) -> torch.dtype:
+    if name not in DTYPES:
+        raise UnknownNameError("dtype", name, DTYPES)
+    return DTYPES[name]
+
+
+def _own_vocabulary(system: ReportSystem, tokenizer: Tokenizer) -> Tokenizer:
+    if len(tokenizer) != system.decoder.vocabulary:
+        raise IncompatibleError(
+            f"a vocabulary of {len(tokenizer):,} tokens with a decoder of {system.decoder.vocabulary:,}; "
+            "give the vocabulary that the decoder was trained with"
+        )
+    return tokenizer
+
+
+def _labels(system: ReportSystem, wanted: Sequence[str] | None) -> tuple[str, ...]:
+    own = () if system.finding_head is None else tuple(system.finding_head.findings)
+    if wanted is not None and system.finding_head is not None and tuple(wanted) != own:
+        raise IncompatibleError(f"labels {tuple(wanted)} are not those of the finding head, {own}")
+    return own
+
+
+@contextmanager
+def _evaluating(system: nn.Module) -> Iterator[None]:
+    """The system in evaluation mode without gradients, and back as it was."""
+    training = system.training
+    system.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        system.train(training)

@@ -1,0 +1,182 @@
+"""A reader with its writers: paths in, readings and their pages out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from contrastcxr.errors import InputError, OutputError, RequestError
+from contrastcxr.files import clear_parts, find_checkpoint
+
+if TYPE_CHECKING:
+    from contrastcxr.data.failures import Failure
+    from contrastcxr.form import Flag, Reading, Study, View
+    from contrastcxr.reading.reader import Reader
+    from contrastcxr.write import Writer
+
+_TOGETHER = 8
+
+OnFailure = Callable[["Failure"], None]
+
+
+@dataclass(frozen=True)
+class WrittenReading:
+    """One study that was read: its reading, and the files that hold it, by format."""
+
+    reading: Reading
+    position: str
+    files: dict[str, Path] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    """A study with its pixels in memory, and what to say of views that could not be read."""
+
+    study: Study
+    flags: tuple[Flag, ...]
+
+
+def _load(study: Study, window: str | None, on_failure: OnFailure) -> list[_Loaded]:
+    from contrastcxr.data.inputs import with_pixels
+    from contrastcxr.form import Flag
+
+    found, failures = with_pixels(study, window=window)
+    for failure in failures:
+        on_failure(failure)
+    message = f"{len(failures)} of the study's {len(study.views)} views could not be read"
+    flags = (Flag(kind="quality", message=message),) if failures else ()
+    return [] if found is None else [_Loaded(found, flags)]
+
+
+@dataclass(frozen=True)
+class ReadingSession:
+    """A reader with its writers: studies go through it a few at a time, so that memory stays bounded."""
+
+    reader: Reader
+    writers: tuple[Writer, ...]
+    out: Path | None
+    window: str | None = None
+
+    def find(self, paths: Sequence[str | Path], *, keep_ids: bool, on_failure: OnFailure) -> list[Study]:
+        """Return the studies under the paths; what is none goes to `on_failure`."""
+        from contrastcxr.data.inputs import studies_from_paths
+
+        studies, failures = studies_from_paths(paths, keep_ids=keep_ids)
+        for failure in failures:
+            on_failure(failure)
+        return studies
+
+    def read(self, studies: Iterable[Study], *, on_failure: OnFailure) -> Iterator[WrittenReading]:
+        """Yield each study that was read and written; the others go to `on_failure`, and the rest goes on."""
+        waiting: list[_Loaded] = []
+        for study in studies:
+            waiting += _load(study, self.window, on_failure)
+            if len(waiting) == _TOGETHER:
+                yield from self._finished(waiting, on_failure)
+                waiting = []
+        yield from self._finished(waiting, on_failure)
+
+    def _finished(self, loaded: Sequence[_Loaded], on_failure: OnFailure) -> Iterator[WrittenReading]:
+        from contrastcxr.data.failures import Failure
+
+        readings = self.reader.read_batch([each.study for each in loaded]) if loaded else []
+        for each, plain in zip(loaded, readings, strict=True):
+            shown = {} if self.window is None else {"window": self.window}
+            known = {"flags": (*each.flags, *plain.flags), "provenance": {**plain.provenance, **shown}}
+            reading = plain.model_copy(update=known)
+            positions = " + ".join(view.position for view in each.study.views)
+            try:
+                yield WrittenReading(reading, positions, self._write(reading, each.study))
+            except (InputError, OutputError) as error:
+                on_failure(Failure.of(reading.study_id, error))
+
+    def _write(self, reading: Reading, study: Study) -> dict[str, Path]:
+        if self.out is None:
+            return {}
+        return {writer.name: writer.write(reading, study, self.out) for writer in self.writers}
+
+    def finish(self, done: Sequence[WrittenReading]) -> Path | None:
+        """Write the list of the pages when there are several, and return it."""
+        from contrastcxr.write.html import write_index
+
+        pages = [(each.reading, each.files["html"]) for each in done if "html" in each.files]
+        if self.out is None or len(pages) < 2:
+            return None
+        return write_index([reading for reading, _ in pages], [page for _, page in pages], self.out)
+
+
+def open_session(
+    *,
+    model: str | Path,
+    out: str | Path | None,
+    formats: Sequence[str],
+    pool_roots: Sequence[str],
+    device: str,
+    dtype: str | None,
+    seed: int,
+    allow_pickle: bool = False,
+    window: str | None = None,
+) -> ReadingSession:
+    """Return a session after checking the whole request, before any input is touched.
+
+    Raises:
+        RequestError: an unknown model, format, device or source.
+    """
+    # Imported here: torch takes seconds, and a wrong format or model needs none of it.
+    from contrastcxr.write import PictureLoader, get_writer
+
+    pictures = PictureLoader(tuple(_finder(root) for root in pool_roots))
+    writers = tuple(get_writer(name, pictures=pictures) for name in dict.fromkeys(formats))
+    file = find_checkpoint(model)
+    reader = open_reader(file, device=device, dtype=dtype, seed=seed, allow_pickle=allow_pickle)
+    if out is not None:
+        clear_parts(Path(out))  # of a run that was killed
+    return ReadingSession(reader, writers, None if out is None else Path(out), window)
+
+
+def open_reader(file: Path, *, device: str, dtype: str | None, seed: int, allow_pickle: bool) -> Reader:
+    """Return the reader of a checkpoint file on a device that this machine has.
+
+    Raises:
+        RequestError: the device cannot be used.
+        CheckpointError: the file cannot be read.
+    """
+    from contrastcxr.reading.reader import Reader
+
+    check_device(device)
+    return Reader.from_checkpoint(file, device=device, dtype=dtype, seed=seed, allow_pickle=allow_pickle)
+
+
+def check_device(device: str) -> None:
+    """Refuse a device that this machine does not have.
+
+    Raises:
+        RequestError: PyTorch cannot put a number there.
+    """
+    import torch
+
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise RequestError(
+            f"device '{device}' cannot be used ({reason}); choose cpu, or see `contrastcxr doctor`"
+        ) from error
+
+
+def _finder(root: str) -> Callable[[str], View | None]:
+    """Look images up by id in a source, which is opened when the first one is wanted."""
+    from contrastcxr.data.sources import open_source, parse_spec
+
+    parse_spec(root)
+
+    @cache
+    def views() -> dict[str, View]:
+        studies = open_source(root).studies()
+        named = ((study.study_id, view) for study in studies for view in study.views)
+        return {name: view for study, view in named for name in (f"{study}/{view.view_id}", view.view_id)}
+
+    return lambda image_id: views().get(image_id)

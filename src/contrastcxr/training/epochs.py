@@ -1,0 +1,153 @@
+"""After each epoch: validate, keep the best, write metrics and the state that resumes, and say when to stop."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+
+from contrastcxr.errors import IncompatibleError
+from contrastcxr.files import atomic_write
+from contrastcxr.models.system import ReportSystem
+from contrastcxr.progress import Say
+from contrastcxr.training.task import ReportTask
+from contrastcxr.training.validate import HIGHER_IS_BETTER
+
+METRICS_FILE = "metrics.jsonl"
+STATE_FILE = "last.ckpt"
+
+Score = Callable[[ReportSystem], dict[str, float]]
+Keep = Callable[[ReportSystem, Mapping[str, float]], None]
+Refresh = Callable[[ReportSystem], None]
+
+
+@dataclass(frozen=True)
+class EpochRules:
+    """When to validate, what decides, and how long to wait for something better."""
+
+    monitor: str
+    patience: int
+    validate_every: int
+    epochs: int
+    refresh_epochs: int = 1
+
+    def better(self, score: float, best: float | None) -> bool:
+        """Whether a score of the monitored metric beats the best so far."""
+        return best is None or (score > best if HIGHER_IS_BETTER[self.monitor] else score < best)
+
+
+class EpochKeeper(L.Callback):
+    """Runs between epochs. The first process scores and writes, the others wait for its verdict.
+
+    Args:
+        rules: when and by what metric.
+        folder: the run folder.
+        score: from the system to its validation scores.
+        keep: writes the checkpoint when a score is the best so far.
+        refresh: encodes the pool again when the encoder is trained; None for a frozen one.
+        say: takes a line per epoch.
+    """
+
+    def __init__(
+        self, rules: EpochRules, *, folder: Path, score: Score, keep: Keep, refresh: Refresh | None, say: Say
+    ) -> None:
+        self.rules = rules
+        self.folder = folder
+        self.score = score
+        self.keep = keep
+        self.refresh = refresh
+        self.say = say
+        self.best: dict[str, float] = {}
+        self.seconds = 0.0
+        self._started = 0.0
+
+    def state_dict(self) -> dict[str, Any]:
+        """The best scores so far and the seconds spent: kept in the resumable state."""
+        return {"best": dict(self.best), "seconds": self.seconds}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from the state of an earlier part of the run."""
+        self.best = dict(state_dict["best"])
+        self.seconds = float(state_dict["seconds"])
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Share the cores between the processes: each would otherwise start a thread on every core."""
+        del pl_module, stage
+        if trainer.world_size > 1:
+            torch.set_num_threads(max(1, torch.get_num_threads() // trainer.world_size))
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Start the clock, and re-encode the pool where the encoder has moved."""
+        self._started = time.perf_counter()
+        due = trainer.current_epoch % self.rules.refresh_epochs == 0 and trainer.current_epoch > 0
+        if due and self.refresh is not None and isinstance(pl_module, ReportTask):
+            self.refresh(pl_module.system)
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Validate where it is due, keep the best, write a line of metrics and the resumable state."""
+        assert isinstance(pl_module, ReportTask)
+        losses = pl_module.mean_losses()
+        epoch = trainer.current_epoch + 1
+        due = epoch % self.rules.validate_every == 0 or epoch == self.rules.epochs
+        scores = self.score(pl_module.system) if due and trainer.is_global_zero else {}
+        scores = trainer.strategy.broadcast(scores)
+        improved = bool(scores) and self._note(epoch, scores)
+        waited = epoch - int(self.best.get("epoch", epoch))
+        trainer.should_stop = trainer.should_stop or (due and waited >= self.rules.patience)
+        self.seconds += time.perf_counter() - self._started
+        if trainer.is_global_zero:
+            if improved:
+                self.keep(pl_module.system, self.best)
+            self._write(epoch, losses=losses, scores=scores, improved=improved)
+        save_state(trainer, self.folder / STATE_FILE)
+
+    def _note(self, epoch: int, scores: Mapping[str, float]) -> bool:
+        """Remember the scores when they are the best so far."""
+        if self.rules.monitor not in scores:
+            given = ", ".join(sorted(scores))
+            raise IncompatibleError(
+                f"train.monitor {self.rules.monitor}: validation gave no such figure; choose one of {given}"
+            )
+        improved = self.rules.better(scores[self.rules.monitor], self.best.get(self.rules.monitor))
+        if improved:
+            self.best = {**scores, "epoch": float(epoch)}
+        return improved
+
+    def _write(
+        self, epoch: int, *, losses: Mapping[str, float], scores: Mapping[str, float], improved: bool
+    ) -> None:
+        line = {"epoch": epoch, "train": dict(losses), "validation": dict(scores), "best": improved}
+        _append(self.folder / METRICS_FILE, {**line, "seconds": round(self.seconds, 3)})
+        trained = ", ".join(f"{name} {value:.3f}" for name, value in losses.items())
+        scored = ", ".join(f"{name} {value:.3f}" for name, value in scores.items())
+        mark = " (best so far)" if improved else ""
+        self.say(f"epoch {epoch} of {self.rules.epochs}: {trained}; validation {scored or 'not due'}{mark}")
+
+
+def _append(path: Path, line: Mapping[str, Any]) -> None:
+    """Rewrite the file with one more line; lines of epochs that are trained again after a resume are replaced."""
+    kept = [old for old in read_metrics(path) if old["epoch"] < line["epoch"]]
+    with atomic_write(path) as file:
+        file.writelines(json.dumps(old) + "\n" for old in (*kept, line))
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """The lines of a run's metrics, one per epoch; empty when there are none yet."""
+    if not path.is_file():
+        return []
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def save_state(trainer: L.Trainer, path: Path) -> None:
+    """Write the resumable state under a temporary name, then rename; every process must call it."""
+    temporary = path.with_suffix(".part")
+    trainer.save_checkpoint(temporary)
+    if trainer.is_global_zero:
+        temporary.replace(path)
+    trainer.strategy.barrier()

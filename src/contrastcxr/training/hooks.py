@@ -1,0 +1,112 @@
+"""What happens between epochs: the system is scored, the best one kept, the pool encoded again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from contrastcxr.checkpoint import Checkpoint, save_checkpoint
+from contrastcxr.features.view_features import EncodedFeatures
+from contrastcxr.form import Author, Finding
+from contrastcxr.models.system import ReportSystem
+from contrastcxr.reading.provenance import writes_grammar
+from contrastcxr.reading.reader import Reader
+from contrastcxr.text.grammar.parsing import parse
+from contrastcxr.text.labeler import default_labeler
+from contrastcxr.training.prepare import PreparedRun
+from contrastcxr.training.run_folder import CHECKPOINT_FILE
+from contrastcxr.training.task import loss_weights
+from contrastcxr.training.validate import Validation
+
+
+@dataclass(frozen=True, eq=False)
+class ScoreSystem:
+    """Validation scores of the system in training."""
+
+    prepared: PreparedRun
+
+    def __call__(self, system: ReportSystem) -> dict[str, float]:
+        """Scores by name, `train.monitor` among them."""
+        return self.validation().scores(system)
+
+    def validation(self) -> Validation:
+        """The studies that score, with what is known of them."""
+        prepared = self.prepared
+        return Validation(
+            batches=list(prepared.batches(prepared.validation)),
+            reports=prepared.validation.reports,
+            truths=self._truths(),
+            findings_in=self._findings_in,
+            labels=prepared.labels,
+            make_reader=self._reader,
+            weights=loss_weights(prepared.config),
+        )
+
+    def _truths(self) -> Sequence[Sequence[Finding]]:
+        """What is on the studies; of reports that no grammar wrote, what the labeler finds in them."""
+        validation = self.prepared.validation
+        if writes_grammar(self.prepared.config) or not any(validation.reports):
+            return validation.truths
+        return [self._findings_in(report) for report in validation.reports]
+
+    def _findings_in(self, report: str) -> Sequence[Finding]:
+        return parse(report) if writes_grammar(self.prepared.config) else default_labeler().label(report)
+
+    def _reader(self, system: ReportSystem) -> Reader:
+        prepared = self.prepared
+        return Reader(
+            system,
+            prepared.tokenizer,
+            prepared.preprocess,
+            settings=prepared.config.generate,
+            labels=prepared.labels,
+            max_views=prepared.config.data.max_views,
+            author=Author(kind="model", name=prepared.config.name),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class KeepBest:
+    """Writes the checkpoint of the best system so far."""
+
+    prepared: PreparedRun
+    folder: Path
+
+    def __call__(self, system: ReportSystem, best: Mapping[str, float]) -> None:
+        """Write the checkpoint, with the scores that made it the best."""
+        prepared = self.prepared
+        made = Checkpoint(
+            config=prepared.config,
+            tokenizer=prepared.tokenizer,
+            labels=prepared.labels,
+            preprocess=prepared.preprocess,
+            state=system.state_dict(),
+            sources=prepared.sources,
+            pool=prepared.pool.pool.metadata() if prepared.pool else None,
+            patch_pool=prepared.pool.patches.pool.metadata() if prepared.pool and prepared.pool.patches else None,
+            library=prepared.library.metadata() if prepared.library else None,
+            terms=prepared.needs.terms,
+            record={"best": dict(best), "seed": prepared.config.train.seed},
+        )
+        save_checkpoint(self.folder / CHECKPOINT_FILE, made, dtype=prepared.config.train.checkpoint_dtype)
+
+
+@dataclass(frozen=True, eq=False)
+class RefreshPool:
+    """Encodes the pool's pictures again with the encoder as it is now."""
+
+    prepared: PreparedRun
+
+    def __call__(self, system: ReportSystem) -> None:
+        """Put the pictures' new features into the system's pools."""
+        pool = self.prepared.pool
+        assert pool is not None
+        if pool.pool.kind == "zeros":
+            return
+        assert system.pool is not None
+        assert system.encoder is not None
+        encoded = EncodedFeatures(system.encoder, self.prepared.preprocess, self.prepared.picture_of)
+        system.pool.refresh(pool.features(encoded.pooled))
+        if pool.patches is not None and system.patch_pool is not None:
+            system.patch_pool.refresh(pool.patches.features(encoded.patches))

@@ -1,0 +1,193 @@
+"""The normality pool of a training set: which images may enter, and their raw pooled features."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from contrastcxr.config import PoolConfig
+from contrastcxr.data.normals import is_normal
+from contrastcxr.data.views import choose_views
+from contrastcxr.errors import IncompatibleError
+from contrastcxr.form import Study, View, is_file_locator
+from contrastcxr.models.pool import NormalityPool, PatchPlaces, PoolRows, draw_pool, views_name
+
+ViewFeature = Callable[[View], Tensor]
+"""Gives the raw features of a view: pooled `[C]`, or of its patches `[N, C]`."""
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """What may become a row: one view of a study, or all views of it that are read."""
+
+    study_id: str
+    patient_id: str | None
+    views: tuple[View, ...]
+    normal: bool
+
+    @property
+    def image_id(self) -> str:
+        """A row of several views is shown by its first, a frontal one where there is one."""
+        return f"{self.study_id}/{self.views[0].view_id}"
+
+
+@dataclass(frozen=True, eq=False)
+class PatchPool:
+    """A pool of patch vectors, the views they were cut from, and which patches of these."""
+
+    pool: NormalityPool
+    views: tuple[View, ...]
+    drawn: PatchPlaces
+
+    def features(self, patches: ViewFeature) -> Tensor:
+        """The raw features `[N_Q, C]` of the same patches; every view is encoded once."""
+        return _cut(self.views, self.drawn, patches)
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingPool:
+    """A pool, the views its rows came from (to encode them again), and the share of its rows that are normal.
+
+    Attributes:
+        pool: the rows.
+        views: of each row; several where a row is a study.
+        purity: share of the rows that are normal.
+        patches: the pool of patch vectors of the same images; None unless patches are compared.
+    """
+
+    pool: NormalityPool
+    views: tuple[tuple[View, ...], ...]
+    purity: float
+    patches: PatchPool | None = None
+
+    def features(self, pooled: ViewFeature) -> Tensor:
+        """The raw features `[N_P, C]` of the rows."""
+        return torch.stack([_row(views, pooled) for views in self.views])
+
+    def summary(self) -> dict[str, Any]:
+        """Kind, size, view mix and purity, for the run record."""
+        found = {**self.pool.summary(), "purity": self.purity}
+        return found if self.patches is None else {**found, "patches": len(self.patches.pool)}
+
+
+def make_pool(
+    config: PoolConfig,
+    studies: Sequence[Study],
+    *,
+    max_views: int,
+    pooled: ViewFeature,
+    seed: int,
+    patches: ViewFeature | None = None,
+) -> TrainingPool:
+    """Draw the pool that `config` describes from the training studies.
+
+    All three kinds have the same number of rows: `random` and `zeros` are as small as the `normal` pool would be.
+
+    Args:
+        config: of the pool.
+        studies: of the training split.
+        max_views: views of a study that are read; the others do not enter the pool either.
+        pooled: gives a view's raw pooled feature.
+        seed: of the run, which draws unless the pool has its own.
+        patches: gives the raw features of a view's patches; with it a pool of patches is drawn too.
+
+    Raises:
+        IncompatibleError: no training image is normal, or matching by view where no position is known.
+    """
+    candidates = _candidates(config, studies, max_views=max_views)
+    normals = sum(c.normal for c in candidates)
+    _check_positions(config, candidates)
+    drawn_by = seed if config.seed is None else config.seed
+    rows = _rows(candidates)
+    index = draw_pool(
+        rows,
+        normal=[c.normal for c in candidates],
+        size=min(config.size, normals) if normals else config.size,
+        kind=config.kind,
+        seed=drawn_by,
+        per_position=config.per_position,
+    )
+    drawn = [candidates[i] for i in index]
+    raw = torch.stack([_row(c.views, pooled).float() for c in drawn])
+    pool = NormalityPool(
+        raw,
+        rows.select(index),
+        kind=config.kind,
+        wanted=config.size,
+        unit=config.unit,
+    )
+    return TrainingPool(
+        pool,
+        tuple(c.views for c in drawn),
+        sum(c.normal for c in drawn) / len(drawn),
+        None if patches is None else _patch_pool(config, drawn, patches, seed=drawn_by),
+    )
+
+
+def _candidates(config: PoolConfig, studies: Sequence[Study], *, max_views: int) -> list[_Candidate]:
+    found = []
+    for study in studies:
+        views = tuple(study.views[i] for i in choose_views(study, max_views))
+        rows = [views] if config.unit == "study" else [(view,) for view in views]
+        found += [_Candidate(study.study_id, study.patient_id, row, is_normal(study)) for row in rows]
+    return found
+
+
+def _row(views: Sequence[View], pooled: ViewFeature) -> Tensor:
+    """`[C]` of one row: a study's views have equally many patches, so the mean of means is the mean of patches."""
+    if len(views) == 1:
+        return pooled(views[0])
+    return torch.stack([pooled(view) for view in views]).mean(dim=0)
+
+
+def _patch_pool(config: PoolConfig, drawn: Sequence[_Candidate], patches: ViewFeature, *, seed: int) -> PatchPool:
+    """`config.patches` patches of the images of a pool; the row of a patch is that of its image."""
+    images = [_Candidate(c.study_id, c.patient_id, (view,), c.normal) for c in drawn for view in c.views]
+    views = tuple(c.views[0] for c in images)
+    places = PatchPlaces.draw(len(images), len(patches(views[0])), size=config.patches, seed=seed)
+    raw = _cut(views, places, patches)
+    pool = NormalityPool(
+        raw,
+        _rows(images).select(places.images),
+        kind=config.kind,
+        wanted=config.patches,
+    )
+    return PatchPool(pool, views, places)
+
+
+def _cut(views: Sequence[View], drawn: PatchPlaces, patches: ViewFeature) -> Tensor:
+    """`[N_Q, C]`; the images of `drawn` are in increasing order, so that each is encoded once."""
+    rows: list[Tensor] = []
+    image, encoded = -1, torch.empty(0)
+    for wanted, place in zip(drawn.images, drawn.places, strict=True):
+        if wanted != image:
+            image, encoded = wanted, patches(views[wanted])
+        rows.append(encoded[place].float())
+    return torch.stack(rows)
+
+
+def _check_positions(config: PoolConfig, candidates: Sequence[_Candidate]) -> None:
+    if config.match == "view" and all(v.position == "unknown" for c in candidates for v in c.views):
+        raise IncompatibleError(
+            "contrast.pool.match is 'view' but no training image says which view it is; "
+            "set contrast.pool.match: none"
+        )
+
+
+def _rows(candidates: Sequence[_Candidate]) -> PoolRows:
+    return PoolRows(
+        image_ids=tuple(c.image_id for c in candidates),
+        study_ids=tuple(c.study_id for c in candidates),
+        patient_ids=tuple(c.patient_id for c in candidates),
+        positions=tuple(views_name([view.position for view in c.views]) for c in candidates),
+        locators=tuple(_portable(c.views[0].locator) for c in candidates),
+    )
+
+
+def _portable(locator: str | None) -> str | None:
+    """A locator that means the same on another machine; paths of this one do not go into checkpoints."""
+    return None if locator is None or is_file_locator(locator) else locator

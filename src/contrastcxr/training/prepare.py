@@ -1,0 +1,365 @@
+"""Everything before the first step: studies, vocabulary, encoder, cached features, pool, system."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch.utils.data import DataLoader
+
+from contrastcxr.assemble import Marks, build_system, check_pairs, head_labels, make_encoder, make_preprocess
+from contrastcxr.checkpoint import Checkpoint, SourceNote, load_checkpoint
+from contrastcxr.config import CvseConfig, MultiAttentionConfig, SystemConfig
+from contrastcxr.config.data_name import data_name
+from contrastcxr.data.authors import label_reading, reading_of, report_text
+from contrastcxr.data.pixels import PictureOf, original
+from contrastcxr.data.sources import open_source
+from contrastcxr.data.transforms import Preprocess
+from contrastcxr.data.views import ChosenViews
+from contrastcxr.errors import DatasetError
+from contrastcxr.features.batch import Batch
+from contrastcxr.features.cache import FeatureCache, UnreadableView, encode_views
+from contrastcxr.features.needs import HeadNeeds
+from contrastcxr.features.readable import all_in, try_pictures
+from contrastcxr.features.samples import FromCache, FromPixels, StudySamples, Target, loader, target_of
+from contrastcxr.features.targets import Uncertain
+from contrastcxr.features.view_features import CachedFeatures, EncodedFeatures, ViewFeatures
+from contrastcxr.form import Finding, Study
+from contrastcxr.models.encoders import Encoder
+from contrastcxr.models.library import SentenceLibrary
+from contrastcxr.models.system import ReportSystem
+from contrastcxr.progress import Say
+from contrastcxr.store.packed import made_of, some_of
+from contrastcxr.store.picture_cache import PictureCache, find_pictures
+from contrastcxr.store.studies import studies_of
+from contrastcxr.text.tokenizer import Tokenizer
+from contrastcxr.training.library import make_library
+from contrastcxr.training.pool import TrainingPool, make_pool
+from contrastcxr.training.start import start_from
+from contrastcxr.training.validate import check_monitor
+from contrastcxr.training.word_vectors import start_word_vectors
+from contrastcxr.version import __version__
+
+EVALUATION_BATCH = 32
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Studies of one split with what is learnt of them."""
+
+    studies: Sequence[Study]
+    reports: tuple[str, ...]
+    truths: Sequence[tuple[Finding, ...]]
+    targets: Sequence[Target]
+
+    def __len__(self) -> int:
+        return len(self.studies)
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedRun:
+    """A system before training and the data it will see.
+
+    Attributes:
+        needs: what the decoder gets beside reports.
+        cache: features of all views; None when the encoder is trained and pictures are read at every step.
+        pictures: prepared pictures of all views, read at every step in place of the files.
+        library: of a decoder that retrieves.
+        encoder_fingerprint: of the weights before the first step.
+        sources: what the checkpoint says of the data it was made from.
+        truncated: training reports that `text.max_tokens` cuts.
+    """
+
+    config: SystemConfig
+    tokenizer: Tokenizer
+    needs: HeadNeeds
+    labels: tuple[str, ...]
+    preprocess: Preprocess
+    system: ReportSystem
+    train: Split
+    validation: Split
+    pool: TrainingPool | None
+    cache: FeatureCache | None
+    pictures: PictureCache | None
+    library: SentenceLibrary | None
+    encoder_fingerprint: str
+    sources: tuple[SourceNote, ...]
+    unreadable: tuple[UnreadableView, ...]
+    truncated: int
+
+    def samples(self, split: Split, *, epoch: int | None = None) -> StudySamples:
+        """Samples of a split; with an epoch, cropped at random where the configuration augments."""
+        return StudySamples(split.studies, split.targets, self._load(epoch))
+
+    def _load(self, epoch: int | None) -> FromCache | FromPixels:
+        views = self.config.data.max_views
+        if self.cache is not None:
+            return FromCache(self.cache, views)
+        augmented = self.config.image.augment and epoch is not None
+        seed = self.config.train.seed * 10_007 + (epoch or 0) if augmented else None
+        return FromPixels(self.preprocess, views, seed, self.picture_of)
+
+    @property
+    def picture_of(self) -> PictureOf:
+        """Where the pixels of a view come from."""
+        return self.pictures or original
+
+    def batches(self, split: Split) -> DataLoader[Batch]:
+        """Batches of a split in its own order, for scoring."""
+        order = [
+            list(range(i, min(i + EVALUATION_BATCH, len(split)))) for i in range(0, len(split), EVALUATION_BATCH)
+        ]
+        return loader(self.samples(split), order, pad=self.tokenizer.special.pad, workers=self._workers())
+
+    def _workers(self) -> int:
+        return self.config.train.workers if self.cache is None else 0
+
+
+def prepare(config: SystemConfig, *, cache: Path, say: Say) -> PreparedRun:
+    """Load the data, encode what the cache lacks, draw the pool and build the system.
+
+    Raises:
+        IncompatibleError: parts that cannot work together.
+        DatasetError: a split without studies, none of them with a picture that can be read, or studies without
+            readings.
+    """
+    check_pairs(config)
+    encoder = make_encoder(config, seed=config.train.seed)
+    say(f"encoder {encoder.name}: {encoder.weights_note}")
+    preprocess = make_preprocess(config, encoder)
+    data = _data(config, encoder, preprocess, cache, say)
+    words = _words(config, data.train)
+    labels = head_labels(config)
+    validation = _split(data.validation, config, words, labels)
+    check_monitor(config.train.monitor, labels, validation.targets)
+    here = EncodedFeatures(encoder, preprocess, data.pictures or original)
+    pool = _pool(config, data.train, here if data.features is None else CachedFeatures(data.features))
+    library = _library(config, data.train, words.tokenizer)
+    system = build_system(
+        config,
+        vocabulary=len(words.tokenizer),
+        encoder=encoder,
+        pool=pool.pool if pool else None,
+        patch_pool=pool.patches.pool if pool and pool.patches else None,
+        marks=Marks.of(words.tokenizer),
+        library=library,
+        terms=words.needs.terms,
+        seed=config.train.seed,
+    )
+    _start(system, words, data.train, config)
+    return PreparedRun(
+        config=config,
+        tokenizer=words.tokenizer,
+        labels=labels,
+        preprocess=preprocess,
+        system=system,
+        needs=words.needs,
+        train=_split(data.train, config, words, labels, uncertain=_uncertain(config)),
+        validation=validation,
+        pool=pool,
+        cache=data.features,
+        pictures=data.pictures,
+        library=library,
+        encoder_fingerprint=encoder.fingerprint(),
+        sources=source_notes(config, encoder),
+        unreadable=data.unreadable,
+        truncated=_truncated(data.train, config, words.tokenizer),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Data:
+    """Studies all of whose pictures can be read, and where what the system sees of them is kept."""
+
+    train: Sequence[Study]
+    validation: Sequence[Study]
+    features: FeatureCache | None
+    pictures: PictureCache | None
+    unreadable: tuple[UnreadableView, ...]
+
+
+def _data(config: SystemConfig, encoder: Encoder, preprocess: Preprocess, cache: Path, say: Say) -> _Data:
+    parts = [_studies(config, split, cache=cache, say=say) for split in ("train", "validation")]
+    views = ChosenViews(parts, config.data.max_views)
+    workers = config.train.workers
+    features, pictures = None, None
+    kept: Container[str]
+    if config.encoder.trainable:
+        pictures = _pictures(views, config, preprocess, cache, say)
+        pixels = "files" if pictures is None else pictures.name.replace(" ", "-").replace("/", "-")
+        known = cache / "readable" / f"{__version__}-{pixels}.txt"
+        kept, unreadable = try_pictures(views, pictures or original, known=known, workers=workers, say=say)
+    else:
+        features, unreadable = encode_views(
+            views, encoder=encoder, preprocess=preprocess, root=cache, workers=workers, say=say
+        )
+        kept = features
+    train, validation = (_readable(part, kept, config, unreadable) for part in parts)
+    return _Data(train, validation, features, pictures, tuple(unreadable))
+
+
+@dataclass(frozen=True, eq=False)
+class _Words:
+    """The vocabulary and what the decoder asks for, of the training reports or of the checkpoint to start from."""
+
+    tokenizer: Tokenizer
+    needs: HeadNeeds
+    start: Checkpoint | None
+
+
+def _words(config: SystemConfig, train: Sequence[Study]) -> _Words:
+    start = None if config.train.init_from is None else load_checkpoint(config.train.init_from)
+    needs = HeadNeeds.by(config.decoder, train, terms=start.terms if start else ())
+    return _Words(start.tokenizer if start else make_tokenizer(config, train, needs), needs, start)
+
+
+def _start(system: ReportSystem, words: _Words, train: Sequence[Study], config: SystemConfig) -> None:
+    """Put in the weights of the checkpoint to start from, or the word vectors of a decoder that has its own."""
+    if words.start is not None:
+        start_from(system, words.start, config)
+    elif isinstance(config.decoder, MultiAttentionConfig) and config.decoder.word_vectors == "word2vec":
+        texts = [_text(study, config) for study in train]
+        start_word_vectors(system.decoder, words.tokenizer, texts, seed=config.train.seed)
+
+
+def _truncated(studies: Sequence[Study], config: SystemConfig, tokenizer: Tokenizer) -> int:
+    limit = config.text.max_tokens
+    return sum(tokenizer.truncates(_text(study, config), max_tokens=limit) for study in studies)
+
+
+def _studies(config: SystemConfig, split: str, *, cache: Path, say: Say) -> Sequence[Study]:
+    name = data_name(config.data, split=split)
+    studies = studies_of(name, root=cache, say=say)
+    if not studies:
+        raise DatasetError(f"{name}: no studies; training needs at least one in 'train' and one in 'validation'")
+    limit = config.data.train_limit if split == "train" else config.data.validation_limit
+    if limit is None or limit >= len(studies):
+        return studies
+    # A seeded draw: the first ones of a table may be of one patient or one year.
+    order = torch.randperm(len(studies), generator=torch.Generator().manual_seed(config.data.seed))
+    return some_of(studies, sorted(order[:limit].tolist()))
+
+
+def _pictures(
+    views: ChosenViews, config: SystemConfig, preprocess: Preprocess, root: Path, say: Say
+) -> PictureCache | None:
+    side = preprocess.train_side if config.image.augment else preprocess.size
+    found = find_pictures(root, views, side=side)
+    say("pixels: read from their files at every step" if found is None else f"pixels: {found.name}")
+    return found
+
+
+def _readable(
+    studies: Sequence[Study], kept: Container[str], config: SystemConfig, unreadable: Sequence[UnreadableView]
+) -> Sequence[Study]:
+    """The studies all of whose views can be read."""
+    whole = [n for n, study in enumerate(studies) if all_in(study, kept, config.data.max_views)]
+    if not whole:
+        first = "; ".join(f"{each.view_id}: {each.message}" for each in unreadable[:3])
+        raise DatasetError(f"{config.data.source}: no study has pictures that can be read, the first: {first}")
+    return some_of(studies, whole)
+
+
+def make_tokenizer(config: SystemConfig, studies: Sequence[Study], needs: HeadNeeds) -> Tokenizer:
+    """The vocabulary of the training reports, cut to `text.max_words`."""
+    texts = [_text(study, config) for study in studies] + needs.texts(studies)
+    tokenizer = Tokenizer.train(texts, min_count=config.text.min_count)
+    words = list(tokenizer)
+    return tokenizer if config.text.max_words is None else Tokenizer(words[: config.text.max_words])
+
+
+def _text(study: Study, config: SystemConfig) -> str:
+    return report_text(reading_of(study, author=config.data.author), sections=config.text.sections)
+
+
+def _uncertain(config: SystemConfig) -> Uncertain:
+    """What an uncertain label of the training set counts as; validation leaves them out, whatever this is."""
+    return "ignore" if config.finding_head is None else config.finding_head.uncertain
+
+
+def _split(
+    studies: Sequence[Study],
+    config: SystemConfig,
+    words: _Words,
+    labels: Sequence[str],
+    *,
+    uncertain: Uncertain = "ignore",
+) -> Split:
+    target = partial(_target, config=config, words=words, labels=labels, uncertain=uncertain)
+    return Split(
+        studies=studies,
+        reports=tuple(_text(study, config) for study in studies),
+        truths=made_of(studies, partial(_truth, config=config)),
+        targets=made_of(studies, target),
+    )
+
+
+def _target(
+    study: Study,
+    *,
+    config: SystemConfig,
+    words: _Words,
+    labels: Sequence[str],
+    uncertain: Uncertain,
+) -> Target:
+    return target_of(
+        study,
+        written=_text(study, config),
+        tokenizer=words.tokenizer,
+        max_tokens=config.text.max_tokens,
+        labels=labels,
+        uncertain=uncertain,
+        needs=words.needs,
+    )
+
+
+def _truth(study: Study, config: SystemConfig) -> tuple[Finding, ...]:
+    """What is on the study: of whoever labelled it, else of the reading that is learnt."""
+    labelled = label_reading(study) or reading_of(study, author=config.data.author)
+    return labelled.findings
+
+
+def _library(config: SystemConfig, studies: Sequence[Study], tokenizer: Tokenizer) -> SentenceLibrary | None:
+    if not isinstance(config.decoder, CvseConfig):
+        return None
+    limit = config.text.max_tokens
+    reports = [(s.study_id, tokenizer.encode(_text(s, config), max_tokens=limit)) for s in studies]
+    return make_library(reports, tokenizer=tokenizer, config=config.decoder, seed=config.train.seed)
+
+
+def _pool(config: SystemConfig, studies: Sequence[Study], features: ViewFeatures) -> TrainingPool | None:
+    if config.contrast is None:
+        return None
+    return make_pool(
+        config.contrast.pool,
+        studies,
+        max_views=config.data.max_views,
+        pooled=features.pooled,
+        seed=config.train.seed,
+        patches=features.patches if config.contrast.patches else None,
+    )
+
+
+def source_notes(config: SystemConfig, encoder: Encoder) -> tuple[SourceNote, ...]:
+    """The data set and the encoder's weights, with their terms."""
+    source = open_source(data_name(config.data, split="train"))
+    terms = source.licence
+    return (
+        SourceNote(
+            name=source.name,
+            licence=terms.terms,
+            redistributable=terms.redistributable,
+            contains_text=terms.contains_text,
+            contains_pictures=terms.contains_pictures,
+        ),
+        SourceNote(
+            name=f"encoder {encoder.name}",
+            licence=encoder.weights_note,
+            redistributable=True,
+            contains_text=False,
+            contains_pictures=False,
+        ),
+    )

@@ -1,0 +1,93 @@
+"""What the training pictures look like, for the warnings on a reading's page; measured when a run ends (ours)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from contrastcxr.checkpoint import Checkpoint
+from contrastcxr.data.pixels import original
+from contrastcxr.data.transforms import Preprocess
+from contrastcxr.data.views import chosen_views
+from contrastcxr.errors import ImageError
+from contrastcxr.features.view_features import CachedFeatures, EncodedFeatures, ViewFeatures
+from contrastcxr.form import Study, View
+from contrastcxr.progress import Say
+from contrastcxr.quality.fit import MINIMUM, fit_reference
+from contrastcxr.quality.measures import GreyValues, PictureMeasures, QualityReference, grey_values, thumbnails
+from contrastcxr.training.prepare import PreparedRun
+
+AT_MOST = 500
+"""Pictures of each split that are measured at the end of a run: reading them again is what costs."""
+
+
+def quality_reference(prepared: PreparedRun, best: Checkpoint, *, say: Say) -> QualityReference | None:
+    """Measure pictures of a run's training and validation studies as the best system sees them.
+
+    Returns:
+        None when there are too few, which is said.
+    """
+    encoder = best.build().encoder
+    assert encoder is not None  # a system in training always has one
+    here = EncodedFeatures(encoder, prepared.preprocess)
+    return reference_of(
+        prepared.train.studies,
+        prepared.validation.studies,
+        preprocess=prepared.preprocess,
+        features=here if prepared.cache is None else CachedFeatures(prepared.cache),
+        max_views=prepared.config.data.max_views,
+        seed=prepared.config.train.seed,
+        at_most=AT_MOST,
+        say=say,
+    )
+
+
+def reference_of(
+    training: Sequence[Study],
+    heldout: Sequence[Study],
+    *,
+    preprocess: Preprocess,
+    features: ViewFeatures,
+    max_views: int,
+    seed: int,
+    at_most: int | None,
+    say: Say,
+) -> QualityReference | None:
+    """Measure the frontal views of two splits and fit a reference, at most so many of each, drawn by the seed."""
+    views = chosen_views(training, max_views=max_views)
+    seen, checked = (_frontal(v) for v in (views, chosen_views(heldout, max_views=max_views)))
+    if min(len(seen), len(checked)) < MINIMUM:
+        found = f"{len(seen):,} and {len(checked):,} frontal pictures"
+        say(f"picture quality: {found}, {MINIMUM} of each needed; left out")
+        return None
+    first, second = (
+        measure_views(_drawn(v, at_most, seed), preprocess=preprocess, features=features) for v in (seen, checked)
+    )
+    return fit_reference(first, second, positions=[view.position for view in views], seed=seed)
+
+
+def _frontal(views: Sequence[View]) -> list[View]:
+    return [view for view in views if view.position != "LATERAL"]
+
+
+def _drawn(views: Sequence[View], at_most: int | None, seed: int) -> list[View]:
+    if at_most is None or len(views) <= at_most:
+        return list(views)
+    order = torch.randperm(len(views), generator=torch.Generator().manual_seed(seed))
+    return [views[i] for i in sorted(order[:at_most].tolist())]
+
+
+def measure_views(views: Sequence[View], *, preprocess: Preprocess, features: ViewFeatures) -> PictureMeasures:
+    """Measure views from their own pixels; those that cannot be read are left out."""
+    greys: list[GreyValues] = []
+    small, pooled = [], []
+    for view in views:
+        try:
+            pixels = original(view).pixels
+        except ImageError:
+            continue  # the run has named it already
+        greys.append(grey_values(pixels))
+        small.append(thumbnails(preprocess.test(pixels)[0][None])[0])
+        pooled.append(features.pooled(view))
+    return PictureMeasures(tuple(greys), torch.stack(small), torch.stack(pooled))

@@ -1,0 +1,82 @@
+"""The folder of a run: what is in it, and whether a run may use it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from contrastcxr.config import SystemConfig, load_config
+from contrastcxr.errors import ConfigError
+from contrastcxr.progress import Say
+from contrastcxr.training.epochs import METRICS_FILE
+from contrastcxr.training.run_record import RECORD_FILE
+
+CHECKPOINT_FILE = "checkpoint.safetensors"
+CONFIG_FILE = "config.yaml"
+LOG_FILE = "log.txt"
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Where a run left its results.
+
+    Attributes:
+        path: of the folder.
+        best: validation scores of the checkpoint, and its epoch.
+        unreadable: lines on views that were left out; a command that got any ends with status 1.
+    """
+
+    path: Path
+    best: Mapping[str, float]
+    unreadable: tuple[str, ...] = ()
+
+    @property
+    def checkpoint(self) -> Path:
+        """The best system on validation."""
+        return self.path / CHECKPOINT_FILE
+
+    @property
+    def metrics(self) -> Path:
+        """One line of JSON per epoch."""
+        return self.path / METRICS_FILE
+
+    @property
+    def record(self) -> Path:
+        """The run record."""
+        return self.path / RECORD_FILE
+
+
+def check_folder(out: Path, config: SystemConfig, *, resume: bool) -> None:
+    """Refuse a folder that holds another run, or this one unless it is resumed."""
+    path = out / CONFIG_FILE
+    if not path.is_file():
+        return
+    if not resume:
+        raise ConfigError(f"{out} holds a run already; add --resume to go on with it, or choose another --out")
+    # Read and not compared as text: a run that began before a field existed goes on with that field's default.
+    if load_config(path) != config:
+        raise ConfigError(
+            f"{path} differs from the configuration given; resume with the same one, or choose another --out"
+        )
+
+
+def finished(out: Path) -> RunFolder:
+    """What a finished run left in its folder."""
+    said = json.loads((out / RECORD_FILE).read_text(encoding="utf-8"))
+    return RunFolder(out, said["best"], tuple(said["unreadable"]))
+
+
+@dataclass(frozen=True)
+class Log:
+    """Lines go to the caller and to the run's log; spawned processes can take it along."""
+
+    path: Path
+    say: Say
+
+    def __call__(self, line: str) -> None:
+        """Append the line to the log and say it."""
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+        self.say(line)

@@ -1,0 +1,94 @@
+"""The second stage of training: sampled reports against greedy ones, by CIDEr-D (after Rennie 2017)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from contrastcxr.decode import GeneratedReports, GenerationSettings, ReportSearch
+from contrastcxr.features.batch import Batch
+from contrastcxr.losses.reinforce import self_critical
+from contrastcxr.metrics.cider_d import CiderD
+from contrastcxr.models.decoders.base import Targets
+from contrastcxr.models.features import VisualFeatures
+from contrastcxr.models.system import ReportSystem
+from contrastcxr.text.tokenizer import Tokenizer
+
+REWARDS = ("sampled_cider", "greedy_cider")
+"""Mean rewards, CIDEr-D from 0 to 10, that the log of a second stage shows."""
+
+
+@dataclass(frozen=True, eq=False)
+class SelfCritical:
+    """Rewards what a system would write; dropout is off, so that what is sampled is what is learnt (ours).
+
+    Attributes:
+        tokenizer: of the reports.
+        reward: CIDEr-D with the document frequencies of the training reports.
+        reports: those reports as they are written, by study.
+        max_tokens: the most tokens of a report.
+    """
+
+    tokenizer: Tokenizer
+    reward: CiderD
+    reports: Mapping[str, str]
+    max_tokens: int
+
+    def terms(
+        self, system: ReportSystem, features: VisualFeatures, batch: Batch
+    ) -> dict[str, tuple[Tensor, Tensor]]:
+        """`scst`, the mean over the batch's studies, and their number; beside it the mean rewards, for the log."""
+        assert batch.token_ids is not None  # checked by the task
+        training = system.decoder.training
+        system.decoder.eval()
+        sampled = self._written(system, features, GenerationSettings(method="nucleus", top_p=1.0, **self._limits))
+        greedy = self._written(system, features, GenerationSettings(method="greedy", **self._limits))
+        taught = system.decoder.teach(features, self._targets(sampled, batch))
+        system.decoder.train(training)
+        references = [self.reports[study] for study in batch.study_ids]
+        rewards = [
+            torch.as_tensor(self.reward(references, self._texts(found.token_ids)), dtype=torch.float32)
+            for found in (sampled, greedy)
+        ]
+        gain = (rewards[0] - rewards[1]).to(batch.token_ids.device)
+        loss, count = self_critical(taught, gain)
+        return {
+            "scst": (loss, count),
+            **{name: (reward.mean(), count) for name, reward in zip(REWARDS, rewards, strict=True)},
+        }
+
+    @property
+    def _limits(self) -> dict[str, int]:
+        return {"max_tokens": self.max_tokens}
+
+    @torch.no_grad()
+    def _written(
+        self, system: ReportSystem, features: VisualFeatures, settings: GenerationSettings
+    ) -> GeneratedReports:
+        special = self.tokenizer.special
+        search = ReportSearch(settings, bos=special.bos, eos=special.eos, pad=special.pad)
+        return system.decoder.write(features, search)
+
+    def _targets(self, found: GeneratedReports, batch: Batch) -> Targets:
+        """The written reports as something to be taught; EOS counts where the report ended with it."""
+        special, ids = self.tokenizer.special, found.token_ids
+        B, T = ids.shape
+        places = torch.arange(T + 1, device=ids.device)
+        whole = torch.cat([ids, ids.new_full((B, 1), special.pad)], dim=1)  # [B, T+1]
+        whole = torch.where(places == found.lengths.unsqueeze(1), special.eos, whole)
+        mask = places < (found.lengths + found.ended.long()).unsqueeze(1)
+        said, sentence = found.plan.get("abnormal"), found.plan.get("sentence")
+        return Targets(
+            token_ids=torch.cat([ids.new_full((B, 1), special.bos), whole], dim=1),
+            mask=mask,
+            abnormal=None if said is None else said > 0.5,
+            tags=batch.tags,
+            sentence=None if sentence is None else torch.cat([sentence, sentence.new_zeros(B, 1)], dim=1),
+        )
+
+    def _texts(self, token_ids: Tensor) -> Sequence[str]:
+        """What is rewarded: an unknown word stands for none, and must not pass for a rare one."""
+        return [self.tokenizer.decode(row, unknown="") for row in token_ids.tolist()]

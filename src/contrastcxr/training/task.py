@@ -1,0 +1,190 @@
+"""The training step: teacher forcing and the finding head, on Lightning; the only conductor at training."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor, nn
+
+from contrastcxr.config import OptimizerConfig, ScheduleConfig, ScheduledSamplingConfig, SystemConfig
+from contrastcxr.errors import DivergedError, IncompatibleError
+from contrastcxr.features.batch import Batch
+from contrastcxr.features.extraction import batch_features
+from contrastcxr.losses.decoder import taught_terms
+from contrastcxr.losses.findings import finding_bce
+from contrastcxr.models.decoders.base import Targets
+from contrastcxr.models.system import ReportSystem
+from contrastcxr.training.self_critical import REWARDS, SelfCritical
+
+OPTIMIZERS: Mapping[str, type[torch.optim.Adam]] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+
+
+DECODER_TERMS = ("stop", "abnormal", "tag", "coverage", "ranking")
+"""Terms of `losses.decoder` beside the words, each weighed by the decoder's own `…_weight`."""
+
+
+def loss_weights(config: SystemConfig) -> dict[str, float]:
+    """Weight of each named loss term: `word` is the token cross-entropy, `finding` the head's."""
+    own = {name: getattr(config.decoder, f"{name}_weight", None) for name in DECODER_TERMS}
+    head = config.finding_head
+    return {
+        "word": config.train.word_weight,
+        **{name: weight for name, weight in own.items() if weight is not None},
+        **({"scst": 1.0, **dict.fromkeys(REWARDS, 0.0)} if config.train.scst else {}),
+        **({"finding": head.weight} if head is not None else {}),
+    }
+
+
+def loss_terms(
+    system: ReportSystem,
+    batch: Batch,
+    *,
+    second: SelfCritical | None = None,
+    own_words: float = 0.0,
+) -> dict[str, tuple[Tensor, Tensor]]:
+    """Per loss term its mean over this batch and the number of tokens or labels in the mean.
+
+    Patients of the batch are masked out of the pool. In the `second` stage the reward of what the
+    system writes stands in place of the decoder's own terms. `own_words` is the share of scheduled sampling.
+    """
+    if batch.token_ids is None or batch.token_mask is None:
+        raise IncompatibleError("a training batch needs reports; choose data whose studies have readings")
+    features = batch_features(system, batch)
+    if second is None:
+        mask = batch.token_mask[:, 1:]
+        targets = Targets(batch.token_ids, mask, abnormal=batch.abnormal, tags=batch.tags, own_words=own_words)
+        terms = taught_terms(system.decoder.teach(features, targets))
+    else:
+        terms = second.terms(system, features, batch)
+    logits = system.finding_logits(features)
+    if logits is not None and batch.finding_targets is not None and batch.finding_mask is not None:
+        bce = finding_bce(logits, batch.finding_targets, batch.finding_mask)
+        terms["finding"] = (bce, batch.finding_mask.sum())
+    return terms
+
+
+def optimizer_of(config: OptimizerConfig, system: ReportSystem) -> torch.optim.Optimizer:
+    """The optimiser over trained parameters: the encoder's at `encoder_lr`, all others at `lr`."""
+    encoder = [p for p in _parameters(system.encoder) if p.requires_grad]
+    own = {id(p) for p in encoder}
+    rest = [p for p in system.parameters() if p.requires_grad and id(p) not in own]
+    groups: list[dict[str, Any]] = [{"params": rest, "lr": config.lr}]
+    if encoder:
+        groups.append({"params": encoder, "lr": config.encoder_lr})
+    return OPTIMIZERS[config.kind](groups, weight_decay=config.weight_decay, amsgrad=config.amsgrad)
+
+
+def _parameters(module: nn.Module | None) -> list[nn.Parameter]:
+    return [] if module is None else list(module.parameters())
+
+
+def rate_factor(config: ScheduleConfig, *, steps_per_epoch: int) -> Callable[[int], float]:
+    """The learning rate's factor at a step: linear warm-up, times `factor` after every `every_epochs` epochs."""
+
+    def factor(step: int) -> float:
+        warm = min(1.0, (step + 1) / config.warmup_steps) if config.warmup_steps else 1.0
+        drops = (step // steps_per_epoch) // config.every_epochs
+        return warm * float(config.factor**drops)
+
+    return factor
+
+
+def own_share(config: ScheduledSamplingConfig | None, *, epoch: int) -> float:
+    """The share of words that are the decoder's own in an epoch, counted from 0."""
+    return 0.0 if config is None else min(config.most, config.step * (epoch // config.every_epochs))
+
+
+class ReportTask(L.LightningModule):
+    """A system in training; Lightning keeps the processes, the precision and the state that resumes."""
+
+    def __init__(
+        self,
+        system: ReportSystem,
+        *,
+        config: SystemConfig,
+        steps_per_epoch: int,
+        second: SelfCritical | None = None,
+    ) -> None:
+        super().__init__()
+        self.system = system
+        self.config = config
+        self.steps_per_epoch = steps_per_epoch
+        self.second = second
+        self.weights = loss_weights(config)
+        self.step_losses: list[dict[str, float]] = []
+
+    def on_train_epoch_start(self) -> None:
+        """Forget the losses of the epoch before."""
+        self.step_losses = []
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Seed dropout by step and process, so that a run resumed at an epoch border goes on as it would have.
+
+        Dropout draws from the global generator; `run` restores it afterwards.
+        """
+        del batch
+        step = self.current_epoch * self.steps_per_epoch + batch_idx
+        torch.manual_seed((self.config.train.seed * 1_000_003 + step) * 1_009 + self.global_rank)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """The weighted loss of this process's share; the mean over processes is the global batch's loss.
+
+        Raises:
+            DivergedError: the loss is no finite number.
+        """
+        own = own_share(self.config.train.scheduled_sampling, epoch=self.current_epoch)
+        terms = loss_terms(self.system, batch, second=self.second, own_words=own)
+        scaled = {name: mean * self._share(count) for name, (mean, count) in terms.items()}
+        self.step_losses.append({name: float(value.detach()) for name, value in scaled.items()})
+        self._check_finite(self.step_losses[-1], batch_idx)
+        return torch.stack([self.weights[name] * value for name, value in scaled.items()]).sum()
+
+    def _check_finite(self, losses: Mapping[str, float], step: int) -> None:
+        if not all(map(math.isfinite, losses.values())):
+            found = ", ".join(f"{name} {value:.3g}" for name, value in losses.items())
+            raise DivergedError(
+                f"training diverged in epoch {self.current_epoch + 1}, step {step + 1}: expected finite losses, "
+                f"found {found}; train anew with a lower train.optimizer.lr or train.optimizer.clip_norm"
+            )
+
+    def _share(self, count: Tensor) -> Tensor:
+        """What this process's mean weighs: its tokens over the mean number of tokens of the processes.
+
+        Gradients are averaged over processes; without this a process with few tokens would count as much as one
+        with many, and two processes would differ from one with the same global batch.
+        """
+        if self.trainer.world_size == 1:
+            return torch.ones_like(count, dtype=torch.float32)
+        total = self.trainer.strategy.reduce(count.float(), reduce_op="sum")
+        return count * self.trainer.world_size / torch.as_tensor(total).clamp_min(1)
+
+    def configure_optimizers(self) -> Any:
+        """The optimiser and a schedule that moves at every step."""
+        optimizer = optimizer_of(self.config.train.optimizer, self.system)
+        factor = rate_factor(self.config.train.schedule, steps_per_epoch=self.steps_per_epoch)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def configure_gradient_clipping(self, *_: Any, **__: Any) -> None:
+        """Clip by value, by norm, or both, as configured."""
+        settings = self.config.train.optimizer
+        trained = [p for p in self.system.parameters() if p.grad is not None]
+        if settings.clip_value is not None:
+            nn.utils.clip_grad_value_(trained, settings.clip_value)
+        if settings.clip_norm is not None:
+            nn.utils.clip_grad_norm_(trained, settings.clip_norm)
+
+    def mean_losses(self) -> dict[str, float]:
+        """Mean of each loss term over the epoch's global batches so far; every process must call it."""
+        names = self.step_losses[0].keys() if self.step_losses else ()
+        means = {name: sum(step[name] for step in self.step_losses) / len(self.step_losses) for name in names}
+        return {name: self._over_processes(value) for name, value in means.items()}
+
+    def _over_processes(self, value: float) -> float:
+        if self.trainer.world_size == 1:
+            return value
+        return float(self.trainer.strategy.reduce(torch.tensor(value), reduce_op="mean"))

@@ -1,0 +1,150 @@
+"""One run from a configuration to a run folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from contrastcxr.assemble import check_pairs
+from contrastcxr.checkpoint import read_training_state
+from contrastcxr.config import SystemConfig
+from contrastcxr.errors import IncompatibleError
+from contrastcxr.files import atomic_write
+from contrastcxr.metrics.cider_d import CiderD
+from contrastcxr.progress import Say, silent
+from contrastcxr.training.epochs import STATE_FILE, EpochKeeper, EpochRules, Refresh
+from contrastcxr.training.finish import close_run, trained_parameters
+from contrastcxr.training.hooks import KeepBest, RefreshPool, ScoreSystem
+from contrastcxr.training.machine import EpochData, make_trainer, precision_of, quiet_lightning
+from contrastcxr.training.order import epoch_batches
+from contrastcxr.training.prepare import PreparedRun, prepare
+from contrastcxr.training.run_folder import CONFIG_FILE, LOG_FILE, Log, RunFolder, check_folder, finished
+from contrastcxr.training.run_record import RECORD_FILE
+from contrastcxr.training.self_critical import SelfCritical
+from contrastcxr.training.task import ReportTask
+
+
+def run(
+    config: SystemConfig,
+    *,
+    out: Path,
+    cache: Path,
+    resume: bool = False,
+    devices: int = 1,
+    progress: bool | None = None,
+    quality: bool = True,
+    say: Say = silent,
+) -> RunFolder:
+    """Train a system as configured and leave a run folder.
+
+    Args:
+        config: of the system.
+        out: the run folder; made when absent, refused when it holds another run and `resume` is off.
+        cache: where encoder features are kept.
+        resume: go on from the last whole epoch in `out`.
+        devices: processes on this machine (gloo on the CPU); they share each batch.
+        progress: a bar over the steps; None shows it on a terminal.
+        quality: measure training pictures at the end, for the warnings of readings: hundreds are read again.
+        say: takes lines of progress; they also go to the log.
+
+    Raises:
+        ConfigError: `out` holds a run of another configuration, or a run and `resume` is off.
+        IncompatibleError: parts that cannot work together, or a batch that the processes cannot share.
+        DatasetError: no studies, or studies without readings.
+    """
+    check_pairs(config)
+    _check_devices(config, devices)
+    check_folder(out, config, resume=resume)
+    if resume and (out / RECORD_FILE).is_file():
+        say(f"{out}: this run is already finished; nothing to do")
+        return finished(out)
+    # Nothing is written into the folder before the data have turned out usable.
+    prepared = prepare(config, cache=cache, say=say)
+    with atomic_write(out / CONFIG_FILE) as file:
+        file.write(config.to_yaml())
+    tell = Log(out / LOG_FILE, say)
+    keeper = _fit(prepared, out=out, resume=resume, devices=devices, progress=progress, say=tell)
+    return close_run(prepared, keeper, out=out, quality=quality, say=tell)
+
+
+def _check_devices(config: SystemConfig, devices: int) -> None:
+    if devices < 1 or config.train.batch_size % devices:
+        raise IncompatibleError(
+            f"--devices {devices} with train.batch_size {config.train.batch_size}: "
+            "the processes share each batch equally; choose a number that divides it"
+        )
+    if devices > 1 and config.encoder.trainable and config.encoder.train_norm:
+        raise IncompatibleError(
+            f"--devices {devices} with encoder.train_norm: each process would take the norms of its own part of a "
+            "batch, and the run would not be that of one process; train with one, or set encoder.train_norm: false"
+        )
+
+
+def _fit(
+    prepared: PreparedRun, *, out: Path, resume: bool, devices: int, progress: bool | None, say: Say
+) -> EpochKeeper:
+    config = prepared.config
+    steps = len(epoch_batches(len(prepared.train), batch_size=config.train.batch_size, seed=0, epoch=0))
+    task = ReportTask(
+        prepared.system,
+        config=config,
+        steps_per_epoch=steps,
+        second=_second_stage(prepared),
+    )
+    keeper = EpochKeeper(
+        _rules(config),
+        folder=out,
+        score=ScoreSystem(prepared),
+        keep=KeepBest(prepared, out),
+        refresh=_refresh(prepared),
+        say=say,
+    )
+    say(
+        f"training {config.name}: {len(prepared.train):,} studies, {len(prepared.validation):,} to validate, "
+        f"{len(prepared.tokenizer):,} words, {trained_parameters(prepared.system):,} parameters, "
+        f"{precision_of(config)}"
+    )
+    state = out / STATE_FILE if resume and (out / STATE_FILE).is_file() else None
+    if state is not None:
+        read_training_state(state)  # refuses a damaged or foreign file in one line, before anything is set up
+    with quiet_lightning(), torch.random.fork_rng(devices=[]):
+        trainer = make_trainer(config, keeper, out=out, devices=devices, progress=progress)
+        task.train()  # Lightning leaves the mode as it is, and an encoder is built in that of reading
+        trainer.fit(task, datamodule=EpochData(prepared), ckpt_path=state, weights_only=True)
+    if devices > 1:  # the processes kept their own; what they wrote is the truth
+        keeper.load_state_dict(_kept_state(out))
+    return keeper
+
+
+def _second_stage(prepared: PreparedRun) -> SelfCritical | None:
+    if not prepared.config.train.scst:
+        return None
+    return SelfCritical(
+        prepared.tokenizer,
+        CiderD(prepared.train.reports),
+        dict(zip((study.study_id for study in prepared.train.studies), prepared.train.reports, strict=True)),
+        max_tokens=prepared.config.generate.max_tokens,
+    )
+
+
+def _rules(config: SystemConfig) -> EpochRules:
+    return EpochRules(
+        monitor=config.train.monitor,
+        patience=config.train.patience,
+        validate_every=config.train.validate_every,
+        epochs=config.train.epochs,
+        refresh_epochs=config.contrast.pool.refresh_epochs if config.contrast else 1,
+    )
+
+
+def _refresh(prepared: PreparedRun) -> Refresh | None:
+    frozen = not prepared.config.encoder.trainable
+    return None if frozen or prepared.pool is None else RefreshPool(prepared)
+
+
+def _kept_state(out: Path) -> dict[str, Any]:
+    callbacks = read_training_state(out / STATE_FILE)["callbacks"]
+    state: dict[str, Any] = callbacks[EpochKeeper.__qualname__]
+    return state

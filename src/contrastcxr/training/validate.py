@@ -1,0 +1,140 @@
+"""Validation through the reader, so that what picks a checkpoint is what serves it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from contrastcxr.data.authors import report_text
+from contrastcxr.errors import IncompatibleError
+from contrastcxr.features.batch import Batch
+from contrastcxr.features.samples import Target
+from contrastcxr.form import Finding, Reading
+from contrastcxr.metrics.clinical import ClinicalCounts, status_codes
+from contrastcxr.metrics.identification import Identification
+from contrastcxr.metrics.text import bleu, tokenise
+from contrastcxr.models.system import ReportSystem
+from contrastcxr.reading.reader import Reader
+from contrastcxr.training.task import loss_terms
+from contrastcxr.vocab.labels import NO_FINDING
+
+MINIMUM_POSITIVES = 5
+"""A finding with fewer positive or negative validation studies has no AUC."""
+HIGHER_IS_BETTER: Mapping[str, bool] = {"bleu4": True, "positive_f1": True, "auc": True, "loss": False}
+
+MakeReader = Callable[[ReportSystem], Reader]
+
+
+@dataclass(frozen=True, eq=False)
+class Validation:
+    """Studies that score a system while it trains.
+
+    Attributes:
+        batches: of the validation studies, with their targets.
+        reports: that the system should write, in the order of the batches.
+        truths: what is on the studies, in the names of `findings_in`.
+        findings_in: reads the findings out of a report, as evaluation does.
+        labels: of the finding head; empty without one.
+        make_reader: from the system in training to the reader that would serve it.
+        weights: of the loss terms.
+    """
+
+    batches: Sequence[Batch]
+    reports: Sequence[str]
+    truths: Sequence[Sequence[Finding]]
+    findings_in: Callable[[str], Sequence[Finding]]
+    labels: tuple[str, ...]
+    make_reader: MakeReader
+    weights: Mapping[str, float]
+
+    def scores(self, system: ReportSystem) -> dict[str, float]:
+        """`bleu4`, `positive_f1` (of what the report states), `auc` of the finding head, and `loss`."""
+        reader = self.make_reader(system)
+        readings = self._readings(reader)
+        found = {
+            "loss": mean_loss(system, self.batches, weights=self.weights),
+            "bleu4": self._bleu4(readings),
+            "positive_f1": self._positive_f1(readings),
+            "auc": self._auc(readings),
+        }
+        return {name: value for name, value in found.items() if math.isfinite(value)}
+
+    def bleu4(self, system: ReportSystem) -> float:
+        """BLEU-4 alone."""
+        return self._bleu4(self._readings(self.make_reader(system)))
+
+    def _readings(self, reader: Reader) -> list[Reading]:
+        return [reading for batch in self.batches for reading in reader.read_features(batch)]
+
+    def _bleu4(self, readings: Sequence[Reading]) -> float:
+        written = [tokenise(report_text(r, sections=("findings", "impression"))) for r in readings]
+        return bleu([tokenise(report) for report in self.reports], written)[3]
+
+    def _positive_f1(self, readings: Sequence[Reading]) -> float:
+        names = sorted({f.name for truth in self.truths for f in truth} - {NO_FINDING})
+        stated = [self.findings_in(" ".join(r.report.sentences)) for r in readings]
+        counts = ClinicalCounts.of(status_codes(self.truths, names), status_codes(stated, names), names)
+        return float(counts.micro("f1")(np.ones((1, len(readings))))[0])
+
+    def _auc(self, readings: Sequence[Reading]) -> float:
+        if not self.labels:
+            return math.nan
+        probabilities = [[_probability(reading, label) for label in self.labels] for reading in readings]
+        found = Identification(self.labels, np.asarray(probabilities), known_targets(self.batches))
+        return float(found.mean_statistic(found.scored(minimum=MINIMUM_POSITIVES))(np.ones((1, len(readings))))[0])
+
+
+def check_monitor(monitor: str, labels: tuple[str, ...], targets: Sequence[Target]) -> None:
+    """Refuse, before the first step, an AUC that the validation studies cannot give.
+
+    Raises:
+        IncompatibleError: no finding has enough positive and negative studies.
+    """
+    if monitor != "auc":
+        return
+    table = np.asarray([_known(target) for target in targets]).reshape(len(targets), len(labels))
+    if not Identification(labels, np.zeros(table.shape), table).scored(minimum=MINIMUM_POSITIVES):
+        raise IncompatibleError(
+            f"train.monitor auc: no finding is present in {MINIMUM_POSITIVES} of the {len(targets):,} validation "
+            f"studies and absent from as many; raise data.validation_limit or choose another metric"
+        )
+
+
+def _known(target: Target) -> np.ndarray:
+    assert target.finding_targets is not None  # there is a finding head
+    assert target.finding_mask is not None
+    return torch.where(target.finding_mask, target.finding_targets, torch.nan).double().numpy()
+
+
+def _probability(reading: Reading, label: str) -> float:
+    finding = reading.finding(label)
+    return math.nan if finding is None or finding.probability is None else finding.probability
+
+
+def known_targets(batches: Sequence[Batch]) -> np.ndarray:
+    """Targets `[S, L]` of the finding head, NaN where the label is not known."""
+    rows = [
+        torch.where(batch.finding_mask, batch.finding_targets, torch.nan)
+        for batch in batches
+        if batch.finding_targets is not None and batch.finding_mask is not None
+    ]
+    return torch.cat(rows).double().numpy()
+
+
+@torch.no_grad()
+def mean_loss(system: ReportSystem, batches: Sequence[Batch], *, weights: Mapping[str, float]) -> float:
+    """The weighted loss over all tokens and labels of the batches, in eval mode."""
+    training = system.training
+    system.eval()
+    sums: dict[str, float] = dict.fromkeys(weights, 0.0)
+    counts: dict[str, float] = dict.fromkeys(weights, 0.0)
+    for batch in batches:
+        for name, (mean, count) in loss_terms(system, batch).items():
+            sums[name] += float(mean) * float(count)
+            counts[name] += float(count)
+    system.train(training)
+    return sum(weight * sums[name] / max(counts[name], 1.0) for name, weight in weights.items())

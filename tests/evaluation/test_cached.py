@@ -1,0 +1,64 @@
+"""Reading through the cache of features gives a system all that reading pictures gives it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from contrastcxr.data.views import chosen_views
+from contrastcxr.errors import DatasetError
+from contrastcxr.evaluation.cached import cached_batches, encoded, read_cached
+from contrastcxr.features.cache import encode_views
+from contrastcxr.form import Author, Reading, Report
+from contrastcxr.reading.reader import Reader
+from tiny_system import save_tiny, tiny_config, tiny_study
+
+
+def test_a_decoder_that_reads_the_indication_gets_it(tmp_path: Path) -> None:
+    reader = Reader.from_checkpoint(save_tiny(tmp_path, tiny_config(decoder={"kind": "multi_attention"})))
+    words = [word for word in ("the", "heart", "normal") if word in reader.tokenizer]
+    assert words
+    with_inputs = tiny_study("told", seed=1).model_copy(update={"indication": " ".join(words)})
+    silent = tiny_study("silent", seed=2)
+    assert reader.system.encoder is not None
+    kept, failures = encoded(
+        [with_inputs, silent],
+        reader.system.encoder,
+        reader.preprocess,
+        max_views=reader.max_views,
+        cache=tmp_path / "cache",
+        say=lambda _: None,
+    )
+    assert failures == []
+    (batch,) = cached_batches(reader, [with_inputs, silent], kept)
+    assert batch.indication_ids is not None
+    assert batch.indication_mask is not None
+    assert batch.indication_ids[0][batch.indication_mask[0]].tolist() == [reader.tokenizer.id_of(w) for w in words]
+    assert batch.indication_mask.any(dim=1).tolist() == [True, False]
+
+
+def test_an_indication_that_is_the_impression_is_refused(tmp_path: Path) -> None:
+    reader = Reader.from_checkpoint(save_tiny(tmp_path, tiny_config(decoder={"kind": "multi_attention"})))
+    study = tiny_study("leaked")
+    author = Author(kind="human", name="radiologist")
+    written = Reading(study_id=study.study_id, author=author, report=Report(impression="No acute disease."))
+    leaked = study.model_copy(update={"indication": " no acute  disease.", "readings": (written,)})
+    with pytest.raises(DatasetError, match="the indication is the impression word for word"):
+        read_cached(reader, [leaked], cache=tmp_path / "cache")
+
+
+def test_other_decoders_get_none(tmp_path: Path) -> None:
+    reader = Reader.from_checkpoint(save_tiny(tmp_path))
+    study = tiny_study("told").model_copy(update={"indication": "the heart"})
+    assert reader.system.encoder is not None
+    kept, _ = encode_views(
+        chosen_views([study], max_views=1),
+        encoder=reader.system.encoder,
+        preprocess=reader.preprocess,
+        root=tmp_path,
+    )
+    (batch,) = cached_batches(reader, [study], kept)
+    assert batch.indication_ids is None
+    assert torch.is_tensor(batch.features)

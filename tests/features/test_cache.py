@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mini_data import mini_config, mini_study
+from PIL import Image
+
+from contrastcxr.assemble import make_encoder, make_preprocess
+from contrastcxr.data.identity import view_key
+from contrastcxr.data.pixels import load_pixels
+from contrastcxr.errors import OutputError
+from contrastcxr.features import cache as cached
+from contrastcxr.features.cache import FeatureCache, cache_folder, encode_views
+from contrastcxr.form import View
+from contrastcxr.models.encoders import Encoder
+
+
+@pytest.fixture(scope="module")
+def encoder() -> Encoder:
+    return make_encoder(mini_config())
+
+
+def views(count: int = 5) -> list[View]:
+    return [mini_study(i, split="train").views[0] for i in range(count)]
+
+
+def picture(path: Path, *, seed: int = 0) -> View:
+    pixels = np.random.default_rng(seed).integers(0, 255, size=(80, 70), dtype=np.uint8)
+    Image.fromarray(pixels).save(path)
+    return View(view_id=path.stem, locator=str(path))
+
+
+def test_cached_features_are_the_encoders(encoder: Encoder, cache: Path) -> None:
+    preprocess = make_preprocess(mini_config(), encoder)
+    made, failed = encode_views(views(), encoder=encoder, preprocess=preprocess, root=cache)
+    assert not failed
+    for view in views():
+        image, affine = preprocess.test(load_pixels(view))
+        with torch.no_grad():
+            expected = encoder(image.unsqueeze(0))[0]
+        found = made[view_key(view)]
+        assert found.features.dtype == np.float16
+        assert np.allclose(found.features, expected.numpy(), atol=2e-3, rtol=2e-3)
+        assert np.allclose(found.affine, affine)
+
+
+def test_a_second_call_encodes_only_what_is_missing(encoder: Encoder, cache: Path) -> None:
+    preprocess = make_preprocess(mini_config(), encoder)
+    said: list[str] = []
+    encode_views(views(3), encoder=encoder, preprocess=preprocess, root=cache, say=said.append)
+    encode_views(views(5), encoder=encoder, preprocess=preprocess, root=cache, say=said.append)
+    made, _ = encode_views(views(5), encoder=encoder, preprocess=preprocess, root=cache, say=said.append)
+    assert [line.split(" to encode")[0] for line in said if "to encode" in line] == [
+        "features: 3 pictures",
+        "features: 2 pictures",
+    ]
+    assert len(made) == 5
+
+
+def test_the_size_is_said_before_the_work(encoder: Encoder, cache: Path) -> None:
+    said: list[str] = []
+    preprocess = make_preprocess(mini_config(), encoder)
+    encode_views(views(1), encoder=encoder, preprocess=preprocess, root=cache, say=said.append)
+    assert "pictures to encode" in said[0]
+    assert "MB in" in said[0]
+
+
+def test_a_shard_without_its_index_is_encoded_again(encoder: Encoder, cache: Path) -> None:
+    preprocess = make_preprocess(mini_config(), encoder)
+    made, _ = encode_views(views(2), encoder=encoder, preprocess=preprocess, root=cache)
+    for index in made.folder.glob("*.json"):
+        index.unlink()  # as if stopped between the two files
+    again, _ = encode_views(views(2), encoder=encoder, preprocess=preprocess, root=cache)
+    assert len(again) == 2
+
+
+def test_other_weights_and_other_transforms_have_other_folders(encoder: Encoder, tmp_path: Path) -> None:
+    preprocess = make_preprocess(mini_config(), encoder)
+    other = make_encoder(mini_config(), seed=1)
+    larger = preprocess.model_copy(update={"size": 96})
+    folders = {
+        cache_folder(tmp_path, encoder=e, preprocess=p)
+        for e, p in ((encoder, preprocess), (other, preprocess), (encoder, larger))
+    }
+    assert len(folders) == 3
+
+
+def test_an_unreadable_picture_is_named_and_the_others_are_encoded(
+    encoder: Encoder, cache: Path, tmp_path: Path
+) -> None:
+    good = picture(tmp_path / "good.png")
+    (tmp_path / "bad.png").write_bytes(b"no picture")
+    bad = View(view_id="bad", locator=str(tmp_path / "bad.png"))
+    gone = View(view_id="gone", locator=str(tmp_path / "gone.png"))
+    preprocess = make_preprocess(mini_config(), encoder)
+    made, failed = encode_views([gone, bad, good], encoder=encoder, preprocess=preprocess, root=cache)
+    assert {f.view_id for f in failed} == {"bad", "gone"}
+    assert "gone.png" in next(f.message for f in failed if f.view_id == "gone")
+    assert view_key(good) in made
+
+
+def test_worker_processes_give_the_same_features(encoder: Encoder, tmp_path: Path) -> None:
+    preprocess = make_preprocess(mini_config(), encoder)
+    alone, _ = encode_views(views(3), encoder=encoder, preprocess=preprocess, root=tmp_path / "a")
+    helped, _ = encode_views(views(3), encoder=encoder, preprocess=preprocess, root=tmp_path / "b", workers=1)
+    for view in views(3):
+        assert np.array_equal(alone[view_key(view)].features, helped[view_key(view)].features)
+
+
+def test_a_full_disk_is_refused_before_the_work(
+    encoder: Encoder, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cached, "free_bytes", lambda _: 10)
+    preprocess = make_preprocess(mini_config(), encoder)
+    with pytest.raises(OutputError, match="0 MB free; free some space or choose another folder with --cache"):
+        encode_views(views(2), encoder=encoder, preprocess=preprocess, root=cache)
+    assert len(FeatureCache(cache_folder(cache, encoder=encoder, preprocess=preprocess))) == 0

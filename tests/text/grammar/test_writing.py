@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+import pytest
+from phantom_plans import random_truth, said
+
+from contrastcxr.errors import UnknownNameError
+from contrastcxr.form import Box, Finding
+from contrastcxr.text.clean import clean, split_sentences
+from contrastcxr.text.grammar.parsing import parse
+from contrastcxr.text.grammar.wording import facts_of, sentences_for, slots_of, wording_key
+from contrastcxr.text.grammar.writing import (
+    SPOKEN,
+    STYLES,
+    as_said,
+    write_again,
+    write_from_labels,
+    write_indication,
+    write_report,
+)
+from contrastcxr.vocab.attributes import SAYABLE
+from contrastcxr.vocab.labels import NIH14
+
+NODULE = Finding(name="Nodule", status="present", side="left", zone="upper lobe", size_mm=12.3)
+
+
+@pytest.mark.parametrize("status", ["present", "uncertain"])
+@pytest.mark.parametrize("name", sorted(SAYABLE))
+def test_every_finding_status_side_and_severity_has_at_least_six_wordings(name: str, status: str) -> None:
+    sayable = SAYABLE[name]
+    sides = (None, "left", "bilateral") if sayable.side else (None,)
+    sizes = (None, 12.0) if sayable.size else (None,)
+    for side, zone, severity, size in product(
+        sides, (None, *sayable.zones), (None, *sayable.severities[:1]), sizes
+    ):
+        finding = as_said(
+            Finding(name=name, status=status, side=side, zone=zone, severity=severity, size_mm=size)  # type: ignore[arg-type]
+        )
+        slots, facts = slots_of(finding), facts_of(finding)
+        fitting = [w for w in sentences_for(wording_key(finding), status) if w.fits(facts, slots)]
+        assert len({w.text for w in fitting}) >= 6, finding
+
+
+def test_the_same_seed_writes_the_same_report() -> None:
+    first, second = (write_report([NODULE], rng=np.random.default_rng(7)) for _ in range(2))
+    assert first == second
+
+
+def test_each_asserted_finding_points_at_the_sentences_that_say_it() -> None:
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        written = write_report(random_truth(rng, normal=0), rng=rng)
+        for finding in written.findings:
+            assert bool(finding.sentences) == (finding.status != "unmentioned")
+            for index in finding.sentences:
+                names = {found.name for found in parse(written.report.sentences[index])}
+                assert finding.name in names
+
+
+def test_a_sentence_that_no_finding_points_at_says_nothing_of_any() -> None:
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        written = write_report(random_truth(rng), rng=rng)
+        pointed = {index for finding in written.findings for index in finding.sentences}
+        for index, sentence in enumerate(written.report.sentences):
+            assert index in pointed or parse(sentence) == ()
+
+
+def test_sentences_are_those_of_findings_then_impression() -> None:
+    for seed in range(100):
+        rng = np.random.default_rng(seed)
+        report = write_report(random_truth(rng), rng=rng).report
+        assert report.sentences == (*split_sentences(report.findings), *split_sentences(report.impression))
+        assert clean(report.findings) == report.findings
+
+
+def test_every_spoken_name_is_asserted_denied_or_unmentioned() -> None:
+    rng = np.random.default_rng(0)
+    seen = {name: set[str]() for name in SPOKEN}
+    for _ in range(1500):
+        for finding in write_report(random_truth(rng), rng=rng).findings:
+            seen[finding.name].add(finding.status)
+    assert all(statuses == {"present", "uncertain", "absent", "unmentioned"} for statuses in seen.values())
+
+
+def test_findings_keep_their_order_boxes_and_source() -> None:
+    box = Box(view=0, xyxy=(1, 2, 3, 4))
+    boxed = NODULE.model_copy(update={"boxes": (box,), "source": "phantom"})
+    first = write_report([boxed, Finding(name="Mass", status="absent")], rng=np.random.default_rng(0)).findings[0]
+    assert (first.name, first.boxes, first.source) == ("Nodule", (box,), "phantom")
+
+
+def test_a_true_absence_may_stay_unmentioned() -> None:
+    absent = [Finding(name=name, status="absent") for name in SPOKEN]
+    statuses = {f.status for f in write_report(absent, rng=np.random.default_rng(0)).findings}
+    assert statuses == {"absent", "unmentioned"}
+
+
+def test_sizes_are_said_in_whole_millimetres_and_large_ones_to_five() -> None:
+    assert as_said(NODULE).size_mm == 12
+    assert as_said(Finding(name="Mass", status="present", size_mm=46.9)).size_mm == 45
+
+
+def test_attributes_that_nobody_says_of_a_finding_are_dropped() -> None:
+    strange = Finding(name="Cardiomegaly", status="present", side="left", zone="base", severity="mild", size_mm=9)
+    assert as_said(strange) == Finding(name="Cardiomegaly", status="present", severity="mild")
+
+
+def test_middle_lobe_is_right_and_lingula_left() -> None:
+    zones = {"middle lobe": "right", "lingula": "left"}
+    for zone, side in zones.items():
+        assert as_said(Finding(name="Mass", status="present", zone=zone)).side == side
+
+
+@pytest.mark.parametrize(
+    "finding",
+    [Finding(name="Nodul", status="present"), Finding(name="Nodule", status="present", zone="uper lobe")],
+)
+def test_a_misspelt_name_or_zone_is_refused_with_its_neighbour(finding: Finding) -> None:
+    with pytest.raises(UnknownNameError, match="did you mean"):
+        write_report([finding], rng=np.random.default_rng(0))
+
+
+def test_writing_again_says_the_same_in_other_words() -> None:
+    rng = np.random.default_rng(1)
+    differing = 0
+    for _ in range(100):
+        first = write_report(random_truth(rng), rng=rng)
+        second = write_again(first, rng=rng)
+        assert said(second.findings) == said(first.findings)
+        differing += first.report.findings != second.report.findings
+    assert differing > 90
+
+
+def test_denied_names_are_denied_and_no_others() -> None:
+    for seed in range(50):
+        written = write_report([NODULE], rng=np.random.default_rng(seed), denied=["Pneumothorax", "Edema"])
+        assert {f.name for f in written.findings if f.status == "absent"} == {"Pneumothorax", "Edema"}
+        assert said(parse(written.report.findings)) == said(written.findings)
+
+
+def test_lungs_are_called_clear_only_where_nothing_in_them_is_asserted() -> None:
+    for seed in range(300):
+        report = write_report([NODULE], rng=np.random.default_rng(seed)).report
+        for sentence in report.sentences:
+            if "clear" in sentence.lower() and "lungs" in sentence.lower():
+                assert "otherwise" in sentence.lower()
+
+
+def test_style_does_not_depend_on_the_findings() -> None:
+    for seed in range(50):
+        normal, ill = (write_report(f, rng=np.random.default_rng(seed)).style for f in ([], [NODULE]))
+        assert normal == ill
+    assert {write_report([], rng=np.random.default_rng(s)).style for s in range(100)} == set(range(len(STYLES)))
+
+
+def test_indication_is_drawn_without_findings_and_uses_age_and_sex() -> None:
+    texts = {write_indication(np.random.default_rng(seed), age=61.4, sex="F") for seed in range(200)}
+    assert len(texts) > 30
+    assert any("61" in text and "female" in text.lower() for text in texts)
+
+
+def test_plain_reports_say_every_label_and_nothing_the_labels_cannot_know() -> None:
+    rng = np.random.default_rng(2)
+    for _ in range(500):
+        labels = [name for name in NIH14 if rng.random() < 0.12]
+        written = write_from_labels(labels, rng=rng)
+        found = parse(f"{written.report.findings} {written.report.impression}")
+        assert said(found) == said(written.findings)
+        assert {f.name for f in found if f.status == "present"} == set(labels)
+        assert all(f.side is f.zone is f.severity is f.size_mm is None for f in found)
+        assert {f.name for f in found} <= set(NIH14)
+        assert written.report.findings
+
+
+def test_plain_reports_refuse_a_label_that_nih_does_not_have() -> None:
+    with pytest.raises(UnknownNameError, match="NIH finding 'Granuloma'"):
+        write_from_labels(["Granuloma"], rng=np.random.default_rng(0))
+
+
+def test_no_finding_is_no_label() -> None:
+    written = write_from_labels(["No Finding"], rng=np.random.default_rng(0))
+    assert all(finding.status in ("absent", "unmentioned") for finding in written.findings)

@@ -1,0 +1,122 @@
+"""Every field of a configuration is read by the code that trains, saves and reads: seen by watching it do so."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+from mini_data import MiniSource, mini_config, mini_study
+from pydantic import BaseModel
+
+from contrastcxr import config as config_module
+from contrastcxr.config import SystemConfig
+from contrastcxr.config.decoders import AnyDecoder
+from contrastcxr.decode.settings import GenerationSettings
+from contrastcxr.reading.reader import Reader
+from contrastcxr.training import run
+
+SMALL: dict[str, dict[str, Any]] = {
+    "co_attention": {"tags": "mesh", "min_tag_count": 1},
+    "r2gen": {"layers": 1, "heads": 2, "feed_forward": 8, "memory_heads": 2},
+    "transformer": {"layers": 1, "heads": 2, "feed_forward": 8},
+}
+Seen = set[tuple[str, str]]
+CONFIG = str(Path(config_module.__file__).parent)
+PACKAGE = str(Path(CONFIG).parent)
+
+
+def parts() -> list[type[BaseModel]]:
+    """Every part of a configuration; the private base has no fields of its own."""
+    return [
+        value
+        for value in vars(config_module).values()
+        if isinstance(value, type) and issubclass(value, BaseModel) and value.model_fields
+    ]
+
+
+FIELDS = sorted((part.__name__, field) for part in parts() for field in part.model_fields)
+
+
+def counts(frame: Any) -> bool:
+    """Whether a read from this frame uses the value: not the configuration itself, nor what only refuses pairs."""
+    code = frame.f_code
+    its_own = code.co_filename.startswith(CONFIG) and not code.co_filename.endswith("data_name.py")
+    if its_own or not code.co_filename.startswith(PACKAGE):
+        return False
+    return not (code.co_filename.endswith("assemble.py") and code.co_name.lstrip("_").startswith("check"))
+
+
+def watched(seen: Seen) -> Callable[[BaseModel, str], Any]:
+    def read(self: BaseModel, name: str) -> Any:
+        kind = type(self)
+        if name in kind.__pydantic_fields__ and counts(sys._getframe(1)):
+            seen.add((kind.__name__, name))
+        return object.__getattribute__(self, name)
+
+    return read
+
+
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
+    """What was read of the configurations of small systems, each trained for a step and then read with."""
+    found: Seen = set()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("contrastcxr.store.studies.stream_studies", lambda name, **_: iter(small(name)))
+        patch.setattr("contrastcxr.training.prepare.open_source", lambda _: MiniSource())
+        for part in parts():
+            patch.setattr(part, "__getattribute__", watched(found), raising=False)
+        for number, config in enumerate(systems()):
+            place = tmp_path_factory.mktemp("run")
+            folder = run(config, out=place / str(number), cache=place / "cache", progress=False)
+            for settings in (None, GenerationSettings(method="nucleus", max_tokens=4)):
+                Reader.from_checkpoint(folder.path, settings=settings).read(small("m/validation")[0])
+        yield found
+
+
+def small(name: str) -> list[Any]:
+    split = name.partition("?")[0].rpartition("/")[2]
+    return [mini_study(i, split=split) for i in range(4)]
+
+
+def systems() -> list[SystemConfig]:
+    """A frozen encoder under every decoder, a trained one under the transformer with every option of contrast."""
+    train = {"batch_size": 4, "epochs": 1, "monitor": "loss", "precision": "fp32"}
+    encoder = {"name": "test_efficientnet", "weights": "random"}
+    contrast = {"repeats": 2, "patches": True, "stages": [0], "pool": {"size": 2, "patches": 3}}
+    transformer = {"kind": "transformer", "layers": 1, "heads": 2, "feed_forward": 8}
+    short = {"train": train, "generate": {"method": "greedy", "max_tokens": 4}, "contrast": None}
+    kinds = [str(part.model_fields["kind"].default) for part in get_args(AnyDecoder)]
+    return [
+        *(mini_config(decoder={"kind": kind, **SMALL.get(kind, {})}, **short) for kind in kinds if kind != "nic"),
+        mini_config(train=train, generate={"method": "beam", "max_tokens": 4, "block_trigrams": True}),
+        mini_config(decoder={"kind": "att2in"}, **{**short, "train": {**train, "scheduled_sampling": {}}}),
+        mini_config(
+            train={**train, "epochs": 2},
+            image={"size": 64, "augment": True},
+            encoder={**encoder, "trainable": True},
+            decoder=transformer,
+            contrast=contrast,
+            generate={"method": "greedy", "max_tokens": 4},
+        ),
+    ]
+
+
+@pytest.mark.parametrize(("part", "field"), FIELDS, ids=".".join)
+def test_every_field_is_read_by_the_code_it_is_meant_for(part: str, field: str, seen: Seen) -> None:
+    assert (part, field) in seen, f"nothing reads {part}.{field} when a system is trained and read with; remove it"
+
+
+def test_a_field_that_only_shares_its_name_with_another_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The watch tells parts apart: `dropout` of one part is not `dropout` of another, and refusing is no use."""
+    from contrastcxr.assemble import check_pairs
+
+    found: Seen = set()
+    config = mini_config()
+    for part in parts():
+        monkeypatch.setattr(part, "__getattribute__", watched(found), raising=False)
+    check_pairs(config)
+    config.to_yaml()
+    assert found == set()

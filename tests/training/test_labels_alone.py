@@ -1,0 +1,100 @@
+"""An encoder learns labels alone; uncertain labels count as asked; another run takes it over."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from mini_data import MiniSource, mini_config, mini_study
+
+from contrastcxr.checkpoint import load_checkpoint
+from contrastcxr.config import SystemConfig, load_config
+from contrastcxr.errors import IncompatibleError
+from contrastcxr.features.targets import Uncertain, finding_targets
+from contrastcxr.form import Report, Study
+from contrastcxr.models.encoders import build_encoder
+from contrastcxr.training import run
+
+PAPER = Path(__file__).resolve().parents[2] / "configs" / "paper"
+ENCODER = {"name": "test_efficientnet", "weights": "random", "trainable": True}
+
+
+@pytest.fixture
+def silent_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twelve labelled studies to train on and eight to validate, none with a report."""
+
+    def load(name: str) -> list[Study]:
+        split = name.partition("?")[0].rpartition("/")[2]
+        return [without_report(mini_study(i, split=split)) for i in range(12 if split == "train" else 8)]
+
+    monkeypatch.setattr("contrastcxr.store.studies.stream_studies", lambda name, **_: iter(load(name)))
+    monkeypatch.setattr("contrastcxr.training.prepare.open_source", lambda _: MiniSource())
+
+
+def without_report(study: Study) -> Study:
+    readings = tuple(reading.model_copy(update={"report": Report()}) for reading in study.readings)
+    return study.model_copy(update={"readings": readings})
+
+
+def labels_alone(**changes: Any) -> SystemConfig:
+    train = {"batch_size": 4, "epochs": 1, "monitor": "loss", "precision": "fp32", "word_weight": 0}
+    return mini_config(encoder=ENCODER, contrast=None, train=train, **changes)
+
+
+@pytest.mark.usefixtures("silent_data")
+def test_the_encoder_learns_from_labels_and_the_decoder_does_not(tmp_path: Path) -> None:
+    folder = run(labels_alone(), out=tmp_path / "run", cache=tmp_path / "cache", progress=False)
+    state = load_checkpoint(folder.path).state
+    started = build_encoder("test_efficientnet", weights="random", image_size=64, trainable=True).state_dict()
+    moved = [name for name, value in started.items() if not torch.equal(state[f"encoder.{name}"], value)]
+    assert any("conv" in name for name in moved)
+    again = run(
+        labels_alone(finding_head={"labels": "phantom", "dropout": 0.0, "weight": 0.0}),
+        out=tmp_path / "still",
+        cache=tmp_path / "cache",
+        progress=False,
+    )
+    untouched = load_checkpoint(again.path).state
+    decoder = [name for name in state if name.startswith("decoder.")]
+    assert decoder
+    assert all(torch.equal(state[name], untouched[name]) for name in decoder)
+
+
+@pytest.mark.usefixtures("silent_data")
+def test_its_checkpoint_is_the_encoder_of_another_run(tmp_path: Path) -> None:
+    folder = run(labels_alone(), out=tmp_path / "run", cache=tmp_path / "cache", progress=False)
+    file = folder.path / "checkpoint.safetensors"
+    encoder = build_encoder("test_efficientnet", weights=file, image_size=64)
+    learnt = load_checkpoint(folder.path).state
+    assert all(torch.equal(learnt[f"encoder.{name}"], value) for name, value in encoder.state_dict().items())
+    assert encoder.weights_note == "weights of the local file checkpoint.safetensors"
+
+
+@pytest.mark.usefixtures("silent_data")
+def test_the_published_encoder_takes_a_training_step(tmp_path: Path) -> None:
+    small = ("encoder.weights=random", "image.size=64", "train.epochs=1", "train.workers=0", "train.monitor=loss")
+    config = load_config(PAPER / "chexpert-encoder.yaml", overrides=[*small, "train.batch_size=4"])
+    assert (config.encoder.name, config.finding_head and config.finding_head.uncertain) == ("resnet50", "ones")
+    folder = run(config, out=tmp_path / "run", cache=tmp_path / "cache", progress=False)
+    assert folder.best["epoch"] == 1
+
+
+@pytest.mark.parametrize(
+    ("policy", "value", "known"), [("ignore", 0.0, False), ("ones", 1.0, True), ("zeros", 0.0, True)]
+)
+def test_an_uncertain_label_counts_as_asked(policy: Uncertain, value: float, known: bool) -> None:
+    study = mini_study(1, split="train")
+    finding = study.readings[0].findings[0].model_copy(update={"status": "uncertain"})
+    reading = study.readings[0].model_copy(update={"findings": (finding,)})
+    doubtful = study.model_copy(update={"readings": (reading,)})
+    targets, mask = finding_targets(doubtful, ["Pleural Effusion"], uncertain=policy)
+    assert (targets.tolist(), mask.tolist()) == ([value], [known])
+
+
+def test_neither_words_nor_labels_is_refused() -> None:
+    from contrastcxr.assemble import check_pairs
+
+    with pytest.raises(IncompatibleError, match="nothing is left to learn"):
+        check_pairs(labels_alone(finding_head=None))

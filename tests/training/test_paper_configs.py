@@ -1,0 +1,72 @@
+"""The published settings take a training step, on miniature data and with random encoder weights."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from contrastcxr.config import OptimizerConfig, ScheduleConfig, load_config
+from contrastcxr.training import run
+
+PAPER = Path(__file__).resolve().parents[2] / "configs" / "paper"
+MINIATURE = (
+    "encoder.weights=random",
+    "image.size=64",
+    "text.min_count=1",
+    "train.epochs=1",
+    "train.workers=0",
+    "train.monitor=loss",
+    "generate.method=greedy",
+    "generate.max_tokens=4",
+)
+
+ENCODERS = {"iu-r2gen": "resnet101"}
+"""Where a setting is not paper A's but that of the decoder's own authors."""
+SMALLER = {"iu-r2gen": ("encoder.name=resnet18", "width=64")}
+"""Where encoder and decoder both learn, the state of a training run would fill the disk."""
+
+
+@pytest.fixture(scope="module")
+def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.mark.usefixtures("mini_data")
+@pytest.mark.parametrize("name", [*sorted(path.stem for path in PAPER.glob("iu-*.yaml")), "mimic-nic"])
+def test_a_published_setting_takes_a_training_step(name: str, tmp_path: Path, shared_cache: Path) -> None:
+    published = load_config(PAPER / f"{name}.yaml")
+    assert (published.width, published.encoder.name) == (512, ENCODERS.get(name, "resnet50"))
+    config = load_config(PAPER / f"{name}.yaml", overrides=(*MINIATURE, *SMALLER.get(name, ())))
+    folder = run(config, out=tmp_path / name, cache=shared_cache, progress=False)
+    record = json.loads(folder.record.read_text())
+    assert (record["epochs"], record["pool"]["wanted"], record["pool"]["size"]) == (1, 1000, 8)
+
+
+@pytest.mark.parametrize(
+    ("name", "factor", "every", "epochs", "tokens"),
+    [("iu-r2gen", 0.1, 50, 100, 60), ("mimic-r2gen", 0.8, 1, 30, 100)],
+)
+def test_r2gen_is_trained_as_its_scripts_train_it(
+    name: str, factor: float, every: int, epochs: int, tokens: int
+) -> None:
+    config = load_config(PAPER / f"{name}.yaml", overrides=["contrast=null"])
+    train = config.train
+    assert train.optimizer == OptimizerConfig(
+        kind="adam",
+        lr=1e-4,
+        encoder_lr=5e-5,
+        weight_decay=5e-5,
+        amsgrad=True,
+        clip_norm=None,
+        clip_value=0.1,
+    )
+    assert train.schedule == ScheduleConfig(warmup_steps=0, factor=factor, every_epochs=every)
+    assert (train.batch_size, train.epochs, config.encoder.trainable) == (16, epochs, True)
+    assert (config.generate.beams, config.generate.length_penalty, config.generate.block_trigrams) == (
+        3,
+        0.0,
+        False,
+    )
+    assert (config.text.max_tokens, config.generate.max_tokens) == (tokens, tokens)

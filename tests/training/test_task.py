@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from mini_data import mini_config
+
+from contrastcxr.assemble import build_system, make_encoder
+from contrastcxr.config import OptimizerConfig, ScheduleConfig, ScheduledSamplingConfig, SystemConfig
+from contrastcxr.errors import IncompatibleError
+from contrastcxr.features.batch import Batch
+from contrastcxr.models.pool import NormalityPool, PoolRows
+from contrastcxr.models.system import ReportSystem
+from contrastcxr.training.task import loss_terms, loss_weights, optimizer_of, own_share, rate_factor
+
+WORDS = 7
+
+
+def system_of(config: SystemConfig) -> ReportSystem:
+    encoder = make_encoder(config)
+    pool = None
+    if config.contrast is not None:
+        names = ("a", "b", "c")
+        rows = PoolRows(names, names, ("p0", "p1", "p2"), ("PA",) * 3, (None,) * 3)
+        pool = NormalityPool(torch.rand(3, encoder.channels, generator=torch.Generator().manual_seed(0)), rows)
+    return build_system(config, vocabulary=WORDS, encoder=encoder, pool=pool)
+
+
+def batch_of(channels: int, *, patients: tuple[str, ...] = ("p8", "p9"), **changes: Any) -> Batch:
+    generator = torch.Generator().manual_seed(1)
+    values: dict[str, Any] = {
+        "study_ids": ("s0", "s1"),
+        "patient_ids": patients,
+        "images": None,
+        "features": torch.rand(2, 1, 4, channels, generator=generator),
+        "view_mask": torch.ones(2, 1).bool(),
+        "affines": torch.zeros(2, 1, 2, 3),
+        "positions": (("PA",), ("PA",)),
+        "token_ids": torch.tensor([[1, 4, 5, 2], [1, 6, 2, 0]]),
+        "token_mask": torch.tensor([[1, 1, 1, 1], [1, 1, 1, 0]]).bool(),
+        "finding_targets": torch.zeros(2, 14),
+        "finding_mask": torch.ones(2, 14).bool(),
+    }
+    return Batch(**{**values, **changes})
+
+
+def test_terms_are_named_and_counted_over_what_is_real() -> None:
+    config = mini_config()
+    system = system_of(config)
+    mask = torch.zeros(2, 14).bool()
+    mask[0, :3] = True
+    terms = loss_terms(system, batch_of(system.projection.channels, finding_mask=mask))
+    assert {name: int(count) for name, (_, count) in terms.items()} == {"word": 5, "finding": 3}
+    assert loss_weights(config) == {"word": 1.0, "finding": 1.0}
+
+
+def test_a_system_without_a_head_has_the_word_loss_only() -> None:
+    config = mini_config(finding_head=None)
+    system = system_of(config)
+    assert list(loss_terms(system, batch_of(system.projection.channels))) == ["word"]
+    assert list(loss_weights(config)) == ["word"]
+
+
+def test_the_patients_of_a_batch_are_masked_out_of_the_pool() -> None:
+    system = system_of(mini_config()).eval()
+    channels = system.projection.channels
+
+    def word(patients: tuple[str, ...]) -> float:
+        return float(loss_terms(system, batch_of(channels, patients=patients))["word"][0].detach())
+
+    assert word(("p8", "p9")) == pytest.approx(word(("x", "y")))
+    assert abs(word(("p0", "p1")) - word(("p8", "p9"))) > 1e-7
+
+
+def test_gradient_reaches_every_parameter_that_is_trained() -> None:
+    system = system_of(mini_config())
+    terms = loss_terms(system, batch_of(system.projection.channels))
+    torch.stack([mean for mean, _ in terms.values()]).sum().backward()
+    left = [name for name, p in system.named_parameters() if p.requires_grad and p.grad is None]
+    assert not left
+    assert all(p.grad is None for name, p in system.named_parameters() if name.startswith("encoder."))
+
+
+def test_a_batch_without_reports_is_refused() -> None:
+    system = system_of(mini_config())
+    with pytest.raises(IncompatibleError, match="needs reports"):
+        loss_terms(system, batch_of(system.projection.channels, token_ids=None))
+
+
+def test_the_rate_warms_up_and_then_drops_by_epochs() -> None:
+    factor = rate_factor(ScheduleConfig(warmup_steps=4, factor=0.5, every_epochs=2), steps_per_epoch=3)
+    assert [factor(step) for step in range(4)] == [0.25, 0.5, 0.75, 1.0]
+    assert [factor(step) for step in (5, 6, 11, 12)] == [1.0, 0.5, 0.5, 0.25]
+
+
+def test_a_frozen_encoder_is_not_in_the_optimiser_and_a_trained_one_has_its_own_rate() -> None:
+    settings = OptimizerConfig(lr=0.01, encoder_lr=0.001)
+    frozen = optimizer_of(settings, system_of(mini_config(contrast=None)))
+    assert [group["lr"] for group in frozen.param_groups] == [0.01]
+    encoder = {"name": "test_efficientnet", "weights": "random", "trainable": True}
+    system = system_of(mini_config(contrast=None, encoder=encoder))
+    trained = optimizer_of(settings, system)
+    assert [group["lr"] for group in trained.param_groups] == [0.01, 0.001]
+    assert system.encoder is not None
+    assert len(trained.param_groups[1]["params"]) == len(list(system.encoder.parameters()))
+
+
+def test_own_words_come_in_steps_up_to_the_most() -> None:
+    settings = ScheduledSamplingConfig(step=0.05, every_epochs=5, most=0.12)
+    shares = [own_share(settings, epoch=epoch) for epoch in (0, 4, 5, 10, 14, 15, 99)]
+    assert shares == pytest.approx([0.0, 0.0, 0.05, 0.1, 0.1, 0.12, 0.12])
+    assert own_share(None, epoch=99) == 0.0
+
+
+def test_the_end_is_taught_where_it_shares_its_id_with_the_padding() -> None:
+    """Imported R2Gen vocabularies have one id for both."""
+    system = system_of(mini_config(finding_head=None))
+    ids = torch.tensor([[0, 4, 5, 0], [0, 6, 0, 0]])
+    _, count = loss_terms(system, batch_of(system.projection.channels, token_ids=ids))["word"]
+    assert int(count) == 5
