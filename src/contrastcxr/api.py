@@ -1,6 +1,6 @@
 """Every verb of the command as a plain function.
 
-Each imports what it needs when it is called: PyTorch takes seconds, and whoever labels a report must not wait for it.
+Each imports what it needs when it is called: PyTorch takes seconds, and whoever labels a report need not wait.
 """
 
 from __future__ import annotations
