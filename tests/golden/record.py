@@ -1,6 +1,6 @@
 """Records what today's code answers, for the tests beside this file.
 
-    PYTHONPATH=tests python -m golden.record [readings]
+    PYTHONPATH=tests python -m golden.record [readings] [training]
 
 Run it only where an answer was meant to change, say in the commit why it did, and look at what `git diff` shows.
 On one machine two runs write the same bytes, so there it is also the strictest of these tests: run it, and
@@ -17,7 +17,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from golden import readings
+from golden import readings, training
 from golden.command import RECORDED, ROOT
 
 
@@ -47,7 +47,11 @@ def record_readings(folder: Path) -> None:
             write(f"{model}-{name}", readings.read(path, model, folder / f"{model}-{name}"))
 
 
-RECORDERS = {"readings": record_readings}
+def record_training(folder: Path) -> None:
+    write("training", {name: training.train(name, folder / name, folder / "cache") for name in training.RUNS})
+
+
+RECORDERS = {"readings": record_readings, "training": record_training}
 
 
 def main(asked: list[str]) -> None:
