@@ -28,12 +28,13 @@ import numpy as np
 import torch
 from PIL import Image
 
+from contrastcxr.data.sources import parse_data
 from contrastcxr.data.transforms import Preprocess
 from contrastcxr.features.samples import FromPixels, StudySamples, Target, loader, target_of
 from contrastcxr.form import Study
 from contrastcxr.store.picture_cache import find_pictures
 from contrastcxr.store.preparing import prepare_source
-from contrastcxr.store.stored_studies import MappedStudies, StoredStudies
+from contrastcxr.store.study_lines import MappedStudies, StudyLines
 from contrastcxr.text.tokenizer import Tokenizer
 from contrastcxr.training.order import epoch_batches
 
@@ -137,7 +138,7 @@ def stream(samples: StudySamples, curve: Curve) -> int:
     return curve.done
 
 
-def kilobytes_of_a_listed_study(studies: StoredStudies) -> float:
+def kilobytes_of_a_listed_study(studies: StudyLines) -> float:
     gc.collect()
     before = memory("RssAnon")
     listed = list(studies[:LISTED])
@@ -152,10 +153,10 @@ def run(folder: Path, count: int, side: int, curve: Curve) -> dict[str, Any]:
         manifest = write_studies(folder, count)
         seconds["drawing"] = time.perf_counter() - started
         curve.phase, started = "prepare", time.perf_counter()
-        made = prepare_source(f"manifest:{manifest}", root=root, side=side, say=print)
+        made = prepare_source(parse_data(f"manifest:{manifest}"), root=root, side=side, say=print)
         seconds["prepare"] = time.perf_counter() - started
         curve.phase, started = "find and tokenise", time.perf_counter()
-        studies = StoredStudies(made.folder / "studies.jsonl")
+        studies = StudyLines.stored(made.folder / "studies.jsonl")
         samples = samples_of(studies, root, side)
         curve.phase, started = "epoch", time.perf_counter()
         streamed = stream(samples, curve)

@@ -24,7 +24,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from contrastcxr.data import load_studies
+from contrastcxr.api import load_studies
 from contrastcxr.data.pixels import load_pixels
 from contrastcxr.files import atomic_write
 from contrastcxr.form import Finding, Map, Reading, Study, View

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from contrastcxr.data.sources import parse_data
 from contrastcxr.evaluation import Bootstrap, Evaluation, References, evaluate, load_references
 from contrastcxr.form import Author, Reading, Report
 from contrastcxr.metrics.baselines import nearest_neighbours
@@ -86,7 +87,11 @@ def readings(test: References, texts: Sequence[str], name: str) -> list[Reading]
 
 def score(data: str, given: list[Reading], protocol: str, replicates: int) -> Evaluation:
     return evaluate(
-        given, data=data, protocol=protocol, baselines=False, bootstrap=Bootstrap(replicates=replicates)
+        given,
+        data=parse_data(data),
+        protocol=protocol,
+        baselines=False,
+        bootstrap=Bootstrap(replicates=replicates),
     )
 
 
@@ -138,7 +143,9 @@ def main() -> None:
     parser.add_argument("--replicates", type=int, default=1000)
     arguments = parser.parse_args()
     data = f"iu_xray:{arguments.root},layout=r2gen?images=any"
-    train, validation, test = (load_references(data, split) for split in ("train", "validation", "test"))
+    train, validation, test = (
+        load_references(parse_data(data), split) for split in ("train", "validation", "test")
+    )
     texts = {f"constant, {name}": [text] * len(test.ids) for name, text in constants(train, validation).items()}
     texts["neighbour by indication"] = by_indication(train, test, indications_of(arguments.root))
     texts["neighbour by labels (oracle)"] = by_labels(train, test)

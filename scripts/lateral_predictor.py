@@ -23,7 +23,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GroupKFold
 
 from contrastcxr import phantom
-from contrastcxr.data import load_studies
+from contrastcxr.api import load_studies
 from contrastcxr.data.lateral import SIDE, thumbnail
 from contrastcxr.data.pixels import load_pixels
 from contrastcxr.files import atomic_write

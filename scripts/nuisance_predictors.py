@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 
 from contrastcxr.data.authors import reading_of
+from contrastcxr.data.sources import parse_data
 from contrastcxr.evaluation import load_references
 from contrastcxr.metrics.nuisance import nuisance_scores, table
 
@@ -20,7 +21,7 @@ def main() -> None:
     parser.add_argument("--limit", type=int, help="the first so many studies of each split")
     arguments = parser.parse_args()
     parts = [
-        load_references(arguments.data, split, author=arguments.reference, limit=arguments.limit)
+        load_references(parse_data(arguments.data), split, author=arguments.reference, limit=arguments.limit)
         for split in ("train", "test")
     ]
     scores = nuisance_scores(

@@ -10,10 +10,10 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from contrastcxr.data.identity import phantom_version
 from contrastcxr.files import atomic_write
 from contrastcxr.metrics.identification import auc
 from contrastcxr.models.encoders import build_encoder
+from contrastcxr.store.keys import phantom_version
 
 EPOCHS = 12
 BATCH = 24

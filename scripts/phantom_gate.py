@@ -22,7 +22,6 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from contrastcxr.data.identity import phantom_version
 from contrastcxr.files import atomic_write
 from contrastcxr.form import Finding, Reading, Study
 from contrastcxr.metrics.clinical import positive, status_codes
@@ -30,6 +29,7 @@ from contrastcxr.metrics.identification import auc
 from contrastcxr.metrics.text import bleu, tokenise
 from contrastcxr.phantom.corpus import draw_studies
 from contrastcxr.phantom.locators import parse_locator, phantom_parameters, render_locator
+from contrastcxr.store.keys import phantom_version
 from contrastcxr.text.grammar.parsing import parse
 from contrastcxr.text.grammar.writing import write_report
 from contrastcxr.vocab.labels import PHANTOM, SUPPORT_DEVICES

@@ -17,13 +17,13 @@ from safetensors import safe_open
 
 from contrastcxr.assemble import make_encoder
 from contrastcxr.checkpoint import Checkpoint, find_checkpoint, load_checkpoint, save_checkpoint
-from contrastcxr.config.data_name import data_name
+from contrastcxr.config.data_ref import data_ref
 from contrastcxr.data.views import chosen_views
 from contrastcxr.features.cache import encode_views
 from contrastcxr.features.view_features import CachedFeatures
 from contrastcxr.files import default_cache
 from contrastcxr.form import Study
-from contrastcxr.store.studies import studies_of
+from contrastcxr.store.studies import list_studies
 from contrastcxr.training.quality import reference_of
 
 
@@ -36,8 +36,8 @@ def weights_of(path: Path) -> dict[str, str]:
 
 def studies(checkpoint: Checkpoint, split: str, root: Path | None, cache: Path, limit: int | None) -> list[Study]:
     data = checkpoint.config.data.model_copy(update={"root": None if root is None else str(root)})
-    name = data_name(data, split=split) + ("" if limit is None else f"&limit={limit}")
-    return studies_of(name, root=cache, say=print)
+    ref = data_ref(data, split=split).limited(limit)
+    return list_studies(ref, cache=cache)
 
 
 def main() -> None:

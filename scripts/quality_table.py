@@ -26,7 +26,7 @@ import torch
 from PIL import Image, ImageDraw
 
 from contrastcxr.checkpoint import Checkpoint, load_checkpoint
-from contrastcxr.config.data_name import data_name
+from contrastcxr.config.data_ref import data_ref
 from contrastcxr.data.pixels import load_file, load_pixels
 from contrastcxr.data.views import chosen_views
 from contrastcxr.errors import ImageError
@@ -34,7 +34,7 @@ from contrastcxr.files import default_cache
 from contrastcxr.models.encoders import Encoder
 from contrastcxr.quality.fit import cut, fit_reference, tilted
 from contrastcxr.quality.measures import MEASURES, PictureMeasures, QualityReference, grey_values, thumbnails
-from contrastcxr.store.studies import studies_of
+from contrastcxr.store.studies import list_studies
 
 Pixels = np.ndarray
 PHOTOGRAPHS = {
@@ -119,8 +119,8 @@ def count(reference: QualityReference, pictures: PictureMeasures) -> dict[str, i
 
 def views_of(checkpoint: Checkpoint, split: str, root: Path | None, cache: Path, limit: int | None) -> list[Any]:
     data = checkpoint.config.data.model_copy(update={"root": None if root is None else str(root)})
-    name = data_name(data, split=split) + ("" if limit is None else f"&limit={limit}")
-    return chosen_views(studies_of(name, root=cache, say=print), max_views=checkpoint.config.data.max_views)
+    ref = data_ref(data, split=split).limited(limit)
+    return chosen_views(list_studies(ref, cache=cache), max_views=checkpoint.config.data.max_views)
 
 
 def elsewhere(shared: Path | None, drawn: int, each: int, seed: int) -> Iterator[tuple[str, Iterator[Pixels]]]:
@@ -230,7 +230,7 @@ def cross_fitted(bench: Bench, root: Path, cache: Path) -> dict[str, int]:
     config = bench.checkpoint.config
     for fold in range(5):
         data = config.data.model_copy(update={"fold": fold, "root": str(root)})
-        parts = {s: studies_of(data_name(data, split=s), root=cache) for s in ("train", "validation", "test")}
+        parts = {s: list_studies(data_ref(data, split=s), cache=cache) for s in ("train", "validation", "test")}
         if not measured:
             every = [study.views[0] for part in parts.values() for study in part]
             whole = bench.pictures(load_pixels(view) for view in every)

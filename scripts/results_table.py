@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from contrastcxr.data.sources import parse_data
 from contrastcxr.files import atomic_write
 from contrastcxr.metrics.bootstrap import Interval
 from contrastcxr.reproduce import Places, find_plan, task_of
@@ -90,7 +91,7 @@ def _pools(places: Places, tables: Sequence[str]) -> list[Pooled]:
     for table in tables:
         plan, folder = find_plan("contrastive-attention", table)
         for data in plan.data:
-            task = task_of(plan, folder, data if ":" in data else f"{data}:.")
+            task = task_of(plan, folder, parse_data(data if ":" in data else f"{data}:."))
             paths.setdefault(data, {}).update(dict.fromkeys(places.paths(task, places.seeds(task))))
     found = (pool(paths[data]) for data in sorted(paths, key=lambda name: (not name.startswith("phantom"), name)))
     return [each for each in found if each is not None]

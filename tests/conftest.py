@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from mini_data import MiniSource, mini_study
+from mini_data import mini_study, use_studies
 from PIL import Image
 from pydicom.dataset import Dataset
 from radiograph_files import radiograph, ramp
@@ -119,14 +119,12 @@ def nih(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def mini_data(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], list[Study]]:
-    """Sixteen studies to train on and eight to validate, under any data name."""
+    """Sixteen studies to train on and eight to validate, from every source."""
 
-    def load(name: str) -> list[Study]:
-        split = name.partition("?")[0].rpartition("/")[2]
+    def load(split: str) -> list[Study]:
         return [mini_study(i, split=split) for i in range(16 if split == "train" else 8)]
 
-    monkeypatch.setattr("contrastcxr.store.studies.stream_studies", lambda name, **_: iter(load(name)))
-    monkeypatch.setattr("contrastcxr.training.prepare.open_source", lambda _: MiniSource())
+    use_studies(monkeypatch, load)
     return load
 
 

@@ -27,6 +27,8 @@ _MODULES = {
         "label",
         "list_data",
         "list_models",
+        "load_studies",
+        "open_source",
         "prepare_data",
         "read",
         "reproduce_table",
@@ -38,7 +40,6 @@ _MODULES = {
     "contrastcxr.reading.reader": ("Reader",),
     "contrastcxr.checkpoint": ("load_checkpoint",),
     "contrastcxr.config": ("load_config",),
-    "contrastcxr.data": ("load_studies", "open_source"),
     "contrastcxr.write": ("get_writer",),
 }
 _NAMES = {name: module for module, names in _MODULES.items() for name in names}
@@ -88,6 +89,8 @@ if TYPE_CHECKING:
         label,
         list_data,
         list_models,
+        load_studies,
+        open_source,
         prepare_data,
         read,
         reproduce_table,
@@ -96,7 +99,6 @@ if TYPE_CHECKING:
     )
     from contrastcxr.checkpoint import load_checkpoint
     from contrastcxr.config import load_config
-    from contrastcxr.data import load_studies, open_source
     from contrastcxr.form import Box, Evidence, Finding, Reading, Report, Study, View
     from contrastcxr.reading.reader import Reader
     from contrastcxr.text.labeler import Labeler

@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     from contrastcxr.checkpoint import Checkpoint
     from contrastcxr.config import SystemConfig
     from contrastcxr.data.failures import Failure
+    from contrastcxr.data.source import Source
     from contrastcxr.evaluation import Bootstrap, Evaluation
     from contrastcxr.evaluation.audit.run import Audit
     from contrastcxr.evaluation.compare import SystemComparison
-    from contrastcxr.form import Finding, Reading
+    from contrastcxr.form import Finding, Reading, Study
     from contrastcxr.metrics.learned.ask import Metric
     from contrastcxr.reading.reader import Reader
     from contrastcxr.reproduce.side_by_side import SideBySide
@@ -69,13 +70,14 @@ def read(
         InputError: an input cannot be read and there is no `on_failure`.
         OutputError: a file cannot be written and there is no `on_failure`.
     """
+    from contrastcxr.data.sources import parse_data
     from contrastcxr.reading.session import open_session
 
     session = open_session(
         model=model,
         out=out,
         formats=formats,
-        pool_roots=pool_roots,
+        pool_roots=[parse_data(root) for root in pool_roots],
         device=device,
         dtype=dtype,
         seed=seed,
@@ -180,6 +182,9 @@ def evaluate(
         RequestError: readings of unknown studies or twice of one, studies without a reading, or two splits.
         DatasetError: the data departs from its layout.
     """
+    from contrastcxr.data.sources import parse_data
+
+    named = parse_data(data)
     file = find_checkpoint(system) if isinstance(system, str | Path) else None
     from contrastcxr.evaluation import Bootstrap, evaluate
     from contrastcxr.reading.session import open_reader
@@ -193,7 +198,7 @@ def evaluate(
     assert not isinstance(opened, str | Path)  # a name has become a file, and a file a reader
     return evaluate(
         opened,
-        data=data,
+        data=named,
         split=split,
         protocol=protocol,
         out=out,
@@ -280,11 +285,12 @@ def reproduce_table(
     Raises:
         RequestError: no such paper, table, row or data.
     """
+    from contrastcxr.data.sources import parse_data
     from contrastcxr.reproduce import Places, find_plan, task_of
     from contrastcxr.reproduce.rows import Limits, run_rows
     from contrastcxr.reproduce.side_by_side import side_by_side
 
-    task = task_of(*find_plan(paper, table, path=plan), data, overrides=overrides)
+    task = task_of(*find_plan(paper, table, path=plan), parse_data(data), overrides=overrides)
     chosen = task.rows(wanted=rows, seeds=seeds)
     places = Places(results=out, runs=runs, cache=cache or default_cache())
     failed = run_rows(task, chosen, places=places, limits=Limits(test=limit, twins=limit), say=silent)
@@ -312,6 +318,32 @@ def list_data(folders: Sequence[str | Path] = ()) -> dict[str, tuple[str, ...]]:
     return {name: (kind.summary,) for name, kind in SOURCES.items()}
 
 
+def open_source(data: str) -> Source:
+    """Return the source that a data name means, without a split chosen.
+
+    Raises:
+        UnknownNameError: a name, option or parameter that is not known; names the nearest.
+        DatasetError: the data is not there or departs from its layout.
+    """
+    from contrastcxr.data.sources import parse_data
+    from contrastcxr.store.studies import open_source
+
+    return open_source(parse_data(data))
+
+
+def load_studies(data: str) -> list[Study]:
+    """Return the studies that a data name means: those of its split, or all of the source.
+
+    Raises:
+        UnknownNameError: a name, split, option or parameter that is not known; names the nearest.
+        DatasetError: the data is not there or departs from its layout.
+    """
+    from contrastcxr.data.sources import parse_data
+    from contrastcxr.store.studies import load_studies
+
+    return load_studies(parse_data(data))
+
+
 def check_data(data: str) -> dict[str, Any]:
     """Return what a source holds and lacks: studies, patients, splits, views, authors, missing images.
 
@@ -320,7 +352,6 @@ def check_data(data: str) -> dict[str, Any]:
         DatasetError: the data is not there or departs from its layout.
     """
     from contrastcxr.data.check import check_source
-    from contrastcxr.data.sources import open_source
 
     return check_source(open_source(data))
 
@@ -337,9 +368,10 @@ def audit_data(data: str, *, reference: str | None = None, seed: int = 0) -> Aud
         UnknownNameError: no such source or author.
         DatasetError: the data departs from its layout, or is empty.
     """
+    from contrastcxr.data.sources import parse_data
     from contrastcxr.evaluation.audit import audit
 
-    return audit(data, author=reference, seed=seed)
+    return audit(parse_data(data), author=reference, seed=seed, cache=default_cache())
 
 
 def prepare_data(
@@ -359,9 +391,12 @@ def prepare_data(
         DatasetError: the data is not there or departs from its layout.
         OutputError: the disk cannot hold the pictures, or a file cannot be written.
     """
+    from contrastcxr.data.sources import parse_data
     from contrastcxr.store.preparing import prepare_source
 
-    return prepare_source(data, root=cache or default_cache(), side=size, pictures=pictures, workers=workers)
+    return prepare_source(
+        parse_data(data), root=cache or default_cache(), side=size, pictures=pictures, workers=workers
+    )
 
 
 def write_manifest(data: str, out: str | Path) -> tuple[int, tuple[str, ...]]:
@@ -372,10 +407,11 @@ def write_manifest(data: str, out: str | Path) -> tuple[int, tuple[str, ...]]:
         out: the manifest, `.jsonl`, `.csv` or `.parquet`.
     """
     from contrastcxr.data.readers.manifest_writing import write_manifest
-    from contrastcxr.data.sources import stream_studies
+    from contrastcxr.data.sources import parse_data
+    from contrastcxr.store.studies import stream_studies
 
     missing: list[str] = []
-    written = write_manifest(stream_studies(data, on_missing=missing.append), Path(out))
+    written = write_manifest(stream_studies(parse_data(data), on_missing=missing.append), Path(out))
     return written, tuple(missing)
 
 

@@ -18,6 +18,7 @@ import small_corpus
 from contrastcxr.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from contrastcxr.checkpoint.r2gen import import_r2gen, read_vocabulary, read_weights
 from contrastcxr.checkpoint.r2gen.mapping import PICTURES, encoder_name
+from contrastcxr.data.sources import parse_data
 from contrastcxr.decode import GenerationSettings
 from contrastcxr.errors import CheckpointError, RequestError, UnknownNameError
 from contrastcxr.evaluation import Bootstrap, evaluate
@@ -136,7 +137,7 @@ def test_it_is_scored(whole: Checkpoint, tmp_path: Path, monkeypatch: pytest.Mon
     reader = Reader(whole.build(), whole.tokenizer, whole.preprocess, settings=GenerationSettings(max_tokens=5))
     found = evaluate(
         reader,
-        data="phantom:smoke",
+        data=parse_data("phantom:smoke"),
         limit=2,
         baselines=False,
         with_meteor=False,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from contrastcxr.cli import complete
-from contrastcxr.data import SOURCES
+from contrastcxr.data.sources import SOURCES
 
 
 def offered(offers: list[complete.Offer]) -> list[str]:

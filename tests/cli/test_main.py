@@ -130,7 +130,7 @@ def test_models_lists_the_checkpoints_there_are(
 
 
 def test_data_list_names_every_source_with_its_licence(command: Any) -> None:
-    from contrastcxr.data import SOURCES
+    from contrastcxr.data.sources import SOURCES
 
     listed = json.loads(command("data", "list", "--json").out)
     assert len(listed) == len(SOURCES)

@@ -11,8 +11,9 @@ import pytest
 
 from contrastcxr import phantom
 from contrastcxr.data.images import read_image
-from contrastcxr.data.inputs import studies_from_paths, with_pixels
 from contrastcxr.data.lateral import looks_lateral, thumbnail
+from contrastcxr.data.pixels import with_pixels
+from contrastcxr.data.readers.paths import studies_from_paths
 from contrastcxr.quality.flags import view_flags
 
 

@@ -8,37 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from contrastcxr.data import SOURCES, load_studies, open_source
-from contrastcxr.data.sources import parse_spec
+from contrastcxr.api import load_studies, open_source
+from contrastcxr.data.sources import SOURCES
 from contrastcxr.errors import ContrastCXRError, DatasetError, RequestError, UnknownNameError
-
-
-@pytest.mark.parametrize(
-    ("text", "name", "root", "split", "params"),
-    [
-        ("nih14:/data/nih", "nih14", "/data/nih", None, {}),
-        ("nih14:/data/nih/test", "nih14", "/data/nih", "test", {}),
-        ("nih14:/data/nih/tests", "nih14", "/data/nih/tests", None, {}),
-        (
-            "nih14-cv:/data/a,b/train?fold=3&report=plain",
-            "nih14-cv",
-            "/data/a,b",
-            "train",
-            {"fold": "3", "report": "plain"},
-        ),
-        ("nih14:C:\\nih", "nih14", "C:\\nih", None, {}),
-        ("phantom:standard", "phantom", "standard", None, {}),
-        ("phantom:hard/twins?seed=4", "phantom", "hard", "twins", {"seed": "4"}),
-        ("manifest:/x/studies.jsonl", "manifest", "/x/studies.jsonl", None, {}),
-        ("C:\\films\\a.png", "paths", "C:\\films\\a.png", None, {}),
-        ("films/a.png", "paths", "films/a.png", None, {}),
-    ],
-)
-def test_a_source_is_a_name_a_root_a_split_and_parameters(
-    text: str, name: str, root: str, split: str | None, params: dict[str, str]
-) -> None:
-    spec = parse_spec(text)
-    assert (spec.name, spec.root, spec.split, spec.params) == (name, root, split, params)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from contrastcxr.data.sources import parse_data
 from contrastcxr.errors import DatasetError
 from contrastcxr.evaluation import Bootstrap, Evaluation, evaluate
 from contrastcxr.form import Author, Reading, Report
@@ -42,7 +43,7 @@ def scored(data: str, texts: list[str], **options: object) -> Evaluation:
         Reading(study_id=f"test{i}", author=Author(kind="model", name="m"), report=Report(findings=text))
         for i, text in enumerate(texts)
     ]
-    return evaluate(readings, data=data, with_meteor=False, bootstrap=QUICK, **options)  # type: ignore[arg-type]
+    return evaluate(readings, data=parse_data(data), with_meteor=False, bootstrap=QUICK, **options)  # type: ignore[arg-type]
 
 
 def test_equal_reports_score_one_under_every_definition(data: str) -> None:

@@ -10,12 +10,13 @@ import small_corpus
 from contrastcxr.checkpoint import save_checkpoint
 from contrastcxr.cli.main import run
 from contrastcxr.data.normals import is_normal
+from contrastcxr.data.sources import parse_data
 from contrastcxr.errors import DatasetError, RequestError, UnknownNameError
 from contrastcxr.evaluation import Bootstrap, Evaluation, evaluate, load_readings, load_references
 from contrastcxr.evaluation.baselines import baseline_answers, constant
 from contrastcxr.evaluation.compare import compare
 from contrastcxr.evaluation.protocols import words_of
-from contrastcxr.evaluation.references import References, data_and_split, finding_names, portable_name
+from contrastcxr.evaluation.references import References, finding_names, scored_split
 from contrastcxr.form import Author, Finding, Reading, Report
 from contrastcxr.metrics.baselines import constant_report
 from contrastcxr.metrics.learned import ask
@@ -24,7 +25,7 @@ from contrastcxr.metrics.text import tokenise
 from contrastcxr.reading.reader import Reader
 from tiny_system import tiny_checkpoint, tiny_config
 
-DATA = "phantom:smoke"
+DATA = parse_data("phantom:smoke")
 QUICK = Bootstrap(replicates=50, minimum=2)
 MODEL = Author(kind="model", name="someone")
 
@@ -126,8 +127,8 @@ def test_findings_that_nobody_speaks_of_are_not_scored() -> None:
 
 
 def test_no_folder_of_this_machine_is_in_a_data_name(tmp_path: Path) -> None:
-    assert portable_name(f"nih14-cv:{tmp_path}?fold=1") == "nih14-cv?fold=1"
-    assert portable_name("phantom:smoke/test?seed=3") == "phantom:smoke?seed=3"
+    assert parse_data(f"nih14-cv:{tmp_path}?fold=1").portable() == "nih14-cv?fold=1"
+    assert parse_data("phantom:smoke/test?seed=3").portable() == "phantom:smoke?seed=3"
 
 
 @pytest.fixture(scope="module")
@@ -350,29 +351,30 @@ def test_learned_scores_stand_beside_the_others_with_their_weights(tmp_path: Pat
 def test_the_split_is_that_of_the_name_or_the_one_asked_for(
     data: str, split: str | None, expected: tuple[str, str]
 ) -> None:
-    assert data_and_split(data, split) == expected
+    whole, found = scored_split(parse_data(data), split)
+    assert (str(whole), found) == expected
 
 
 def test_two_splits_are_refused_and_a_source_without_any_says_all(tmp_path: Path) -> None:
     with pytest.raises(RequestError, match="two splits"):
-        data_and_split("phantom:smoke/validation", "test")
+        scored_split(parse_data("phantom:smoke/validation"), "test")
     Image.new("L", (64, 64), 90).save(tmp_path / "a.png")
     manifest = tmp_path / "studies.jsonl"
     manifest.write_text('{"study_id": 0, "image": "a.png", "findings": "The lungs are clear."}\n')
-    data, split = data_and_split(f"manifest:{manifest}", None)
+    data, split = scored_split(parse_data(f"manifest:{manifest}"), None)
     assert split == "all"
     references = load_references(data, split)
     assert references.ids == ("0",)
-    _, notes = baseline_answers(references, data, author=None, extractor=None, say=print)
+    _, notes = baseline_answers(references, data, author=None, extractor=None, cache=tmp_path, say=print)
     assert notes == ["no baselines from training reports: they are of the studies that are scored"]
     with pytest.raises(DatasetError, match="no training reports; protocol as-published"):
         words_of("as-published", data, author=None)
 
 
 def test_a_split_in_the_data_name_stands_in_the_signature() -> None:
-    readings = list(load_references("phantom:smoke", "validation").readings)
+    readings = list(load_references(parse_data("phantom:smoke"), "validation").readings)
     said = [reading.model_copy(update={"author": MODEL}) for reading in readings]
-    found = scored(said, data="phantom:smoke/validation")
+    found = scored(said, data=parse_data("phantom:smoke/validation"))
     assert found.split == "validation"
     assert "|data:phantom:smoke|split:validation|" in found.signature
 
@@ -381,9 +383,9 @@ def test_a_split_in_the_data_name_stands_in_the_signature() -> None:
     ("split", "note"),
     [("train", "they are of the studies that are scored"), ("validation", "those of validation are scored")],
 )
-def test_no_baseline_learns_from_the_scored_studies(split: str, note: str) -> None:
-    references = load_references("phantom:smoke", split)
-    answers, notes = baseline_answers(references, "phantom:smoke", author=None, extractor=None, say=print)
+def test_no_baseline_learns_from_the_scored_studies(split: str, note: str, tmp_path: Path) -> None:
+    references = load_references(DATA, split)
+    answers, notes = baseline_answers(references, DATA, author=None, extractor=None, cache=tmp_path, say=print)
     assert any(note in line for line in notes)
     assert ("constant" in answers) == (split == "validation")
 

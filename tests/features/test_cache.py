@@ -9,13 +9,13 @@ from mini_data import mini_config, mini_study
 from PIL import Image
 
 from contrastcxr.assemble import make_encoder, make_preprocess
-from contrastcxr.data.identity import view_key
 from contrastcxr.data.pixels import load_pixels
 from contrastcxr.errors import OutputError
 from contrastcxr.features import cache as cached
 from contrastcxr.features.cache import FeatureCache, cache_folder, encode_views
 from contrastcxr.form import View
 from contrastcxr.models.encoders import Encoder
+from contrastcxr.store.keys import view_key
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from PIL import Image
 from radiograph_files import ramp
 
-from contrastcxr.data.inputs import studies_from_paths, with_pixels
-from contrastcxr.data.sources import open_source
+from contrastcxr.api import open_source
+from contrastcxr.data.pixels import with_pixels
+from contrastcxr.data.readers.paths import studies_from_paths
 from contrastcxr.errors import ContrastCXRError
 from fuzz import recipes
 from fuzz.recipes import Recipe

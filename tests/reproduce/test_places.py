@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from contrastcxr.config import without_folders
+from contrastcxr.data.sources import parse_data
 from contrastcxr.errors import RequestError
 from contrastcxr.reproduce import PAPERS, Places, Row, Task, find_plan, task_of
 from tiny_plan import record, write_plan
@@ -16,7 +17,9 @@ ROW = Row("nic", "none", 0)
 
 @pytest.fixture
 def task(tmp_path: Path) -> Task:
-    return task_of(*find_plan("contrastive-attention", "first", path=write_plan(tmp_path)), "phantom:smoke")
+    return task_of(
+        *find_plan("contrastive-attention", "first", path=write_plan(tmp_path)), parse_data("phantom:smoke")
+    )
 
 
 @pytest.fixture
@@ -81,6 +84,6 @@ def test_more_epochs_allowed_change_nothing_when_the_kept_one_is_the_same(
 @pytest.mark.parametrize("data", ["phantom:standard", "nih14-cv:/somewhere"])
 @pytest.mark.parametrize("table", PAPERS["contrastive-attention"])
 def test_every_record_of_this_repository_is_of_the_row_that_its_plan_names(table: str, data: str) -> None:
-    task = task_of(*find_plan("contrastive-attention", table), data)
+    task = task_of(*find_plan("contrastive-attention", table), parse_data(data))
     places = Places(results=ROOT / "results", runs=ROOT / "none", cache=ROOT / "none")
     assert places.recorded(task, [0, 1, 2])

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from contrastcxr.data.sources import parse_data
 from contrastcxr.errors import ConfigError, RequestError, UnknownNameError
 from contrastcxr.models.encoders import build_encoder
 from contrastcxr.reproduce import Row, find_plan, task_of
@@ -12,7 +13,9 @@ from tiny_plan import PLAN, write_plan
 
 
 def test_seeds_run_one_after_another_with_the_baselines_first(tmp_path: Path) -> None:
-    task = task_of(*find_plan("contrastive-attention", "first", path=write_plan(tmp_path)), "phantom:smoke")
+    task = task_of(
+        *find_plan("contrastive-attention", "first", path=write_plan(tmp_path)), parse_data("phantom:smoke")
+    )
     assert [row.stem for row in task.rows()] == [
         "baselines-seed0",
         "nic-none-seed0",
@@ -31,7 +34,7 @@ def test_seeds_run_one_after_another_with_the_baselines_first(tmp_path: Path) ->
 def test_the_shipped_plan_has_twelve_times_two_rows_and_reads_every_configuration() -> None:
     plan, folder = find_plan("contrastive-attention", "first")
     for data in ("phantom:standard", "nih14-cv:/somewhere"):
-        task = task_of(plan, folder, data)
+        task = task_of(plan, folder, parse_data(data))
         rows = [row for row in task.rows() if row.system != "baselines"]
         assert len(rows) == 24
         configs = [task.config(row) for row in rows]
@@ -42,7 +45,7 @@ def test_the_shipped_plan_has_twelve_times_two_rows_and_reads_every_configuratio
 
 
 def test_controls_differ_from_contrast_in_the_pool_alone() -> None:
-    task = task_of(*find_plan("contrastive-attention", "first"), "phantom:standard")
+    task = task_of(*find_plan("contrastive-attention", "first"), parse_data("phantom:standard"))
     plain, control = (task.config(Row("nic", kind, 0)).to_dict() for kind in ("normal", "random"))
     plain["contrast"]["pool"]["kind"] = control["contrast"]["pool"]["kind"]
     plain["name"] = control["name"]
@@ -54,16 +57,18 @@ def test_unknown_papers_tables_rows_and_data_name_the_nearest(tmp_path: Path) ->
         find_plan("contrast-attention", "first")
     with pytest.raises(UnknownNameError, match="unknown table"):
         find_plan("contrastive-attention", "frist")
-    task = task_of(*find_plan("contrastive-attention", "first", path=write_plan(tmp_path)), "phantom:smoke")
+    task = task_of(
+        *find_plan("contrastive-attention", "first", path=write_plan(tmp_path)), parse_data("phantom:smoke")
+    )
     with pytest.raises(UnknownNameError, match="did you mean 'nic-normal'"):
         task.rows(wanted=["nic-normals"])
-    every = task_of(*find_plan("contrastive-attention", "decoders"), "phantom:standard")
+    every = task_of(*find_plan("contrastive-attention", "decoders"), parse_data("phantom:standard"))
     assert [row.name for row in every.rows(wanted=["topdown-none", "hcr-normal"])] == [
         "up_down-none",
         "co_attention-normal",
     ]
     with pytest.raises(RequestError, match="no rows for phantom:easy; it has: phantom:smoke"):
-        task_of(task.plan, task.folder, "phantom:easy")
+        task_of(task.plan, task.folder, parse_data("phantom:easy"))
 
 
 def test_the_encoder_of_a_plan_is_a_file_beside_it(tmp_path: Path) -> None:
@@ -72,7 +77,9 @@ def test_the_encoder_of_a_plan_is_a_file_beside_it(tmp_path: Path) -> None:
         "data": {"phantom:smoke": {**PLAN["data"]["phantom:smoke"], "encoder": "own/lite.safetensors"}},
     }
     (write_plan(tmp_path)).write_text(yaml.safe_dump(plan))
-    task = task_of(*find_plan("contrastive-attention", "first", path=tmp_path / "plan.yaml"), "phantom:smoke")
+    task = task_of(
+        *find_plan("contrastive-attention", "first", path=tmp_path / "plan.yaml"), parse_data("phantom:smoke")
+    )
     for row in task.rows(seeds=[0]):
         assert Path(task.config(row).encoder.weights) == tmp_path / "own" / "lite.safetensors"
 
@@ -80,7 +87,7 @@ def test_the_encoder_of_a_plan_is_a_file_beside_it(tmp_path: Path) -> None:
 def test_the_tables_of_the_phantoms_share_an_encoder_that_loads() -> None:
     weights = set()
     for table in ("decoders", "table1", "table2", "table4", "table5"):
-        task = task_of(*find_plan("contrastive-attention", table), "phantom:standard")
+        task = task_of(*find_plan("contrastive-attention", table), parse_data("phantom:standard"))
         weights |= {task.config(row).encoder.weights for row in task.rows(seeds=[0])}
     (path,) = weights
     encoder = build_encoder("tf_efficientnet_lite0", weights=path)
@@ -88,13 +95,13 @@ def test_the_tables_of_the_phantoms_share_an_encoder_that_loads() -> None:
 
 
 def test_variants_of_the_papers_contrast_are_spelled_out_as_settings() -> None:
-    table5 = task_of(*find_plan("contrastive-attention", "table5"), "phantom:standard")
+    table5 = task_of(*find_plan("contrastive-attention", "table5"), parse_data("phantom:standard"))
     assert table5.variants() == {
         "normal": ["contrast.aggregate=true", "contrast.repeats=6"],
         "da": ["contrast.aggregate=false"],
         **{f"n{n}": [f"contrast.repeats={n}"] for n in (1, 2, 4, 8, 10)},
     }
-    others = task_of(*find_plan("contrastive-attention", "decoders"), "phantom:standard")
+    others = task_of(*find_plan("contrastive-attention", "decoders"), parse_data("phantom:standard"))
     assert others.variants() == {}
 
 
@@ -103,7 +110,7 @@ def test_a_plan_that_extends_another_has_its_systems_and_contrasts_in_its_own_or
     child = tmp_path / "child.yaml"
     extra = "title: other\ncontrasts: {zeros: [contrast.pool.kind=zeros]}\n"
     child.write_text(f"extends: plan.yaml\n{extra}rows: {{systems: [nic], contrasts: [zeros, none]}}\n")
-    task = task_of(*find_plan("contrastive-attention", "first", path=child), "phantom:smoke")
+    task = task_of(*find_plan("contrastive-attention", "first", path=child), parse_data("phantom:smoke"))
     assert task.plan.title == "other"
     assert [row.name for row in task.rows(seeds=[0])] == ["baselines", "nic-zeros", "nic-none"]
     contrast = task.config(Row("nic", "zeros", 0)).contrast
@@ -130,11 +137,11 @@ def test_a_plan_that_is_none_is_refused_by_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize("data", ["phantom:standard/validation", "phantom:standard?seed=5", "nih14-cv:/x?fold=1"])
 def test_rows_of_another_split_or_draw_are_refused(data: str) -> None:
     with pytest.raises(RequestError, match="split test, as the plan has them"):
-        task_of(*find_plan("contrastive-attention", "table1"), data)
+        task_of(*find_plan("contrastive-attention", "table1"), parse_data(data))
 
 
 def test_the_test_split_may_be_named_and_a_folder_must_be() -> None:
     plan, folder = find_plan("contrastive-attention", "table1")
-    assert task_of(plan, folder, "phantom:standard/test").data == "phantom:standard"
+    assert task_of(plan, folder, parse_data("phantom:standard/test")).data == "phantom:standard"
     with pytest.raises(RequestError, match=r"no rows for nih14-cv; it has: phantom:standard, nih14-cv:FOLDER"):
-        task_of(plan, folder, "nih14-cv")
+        task_of(plan, folder, parse_data("nih14-cv"))

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 import small_corpus
+from contrastcxr.data.sources import parse_data
 from contrastcxr.evaluation import Bootstrap
 from contrastcxr.metrics.table import StudyTable
 from contrastcxr.reproduce import Places, Row, Task, find_plan, read_record, task_of
@@ -17,7 +18,9 @@ from tiny_plan import write_plan
 def trial(tmp_path_factory: pytest.TempPathFactory) -> tuple[Task, Places, list[str]]:
     """Three rows of one seed, really trained for one epoch, and what was said."""
     folder = tmp_path_factory.mktemp("trial")
-    task = task_of(*find_plan("contrastive-attention", "first", path=write_plan(folder)), "phantom:smoke")
+    task = task_of(
+        *find_plan("contrastive-attention", "first", path=write_plan(folder)), parse_data("phantom:smoke")
+    )
     places = Places(results=folder / "results", runs=folder / "runs", cache=folder / "cache")
     said: list[str] = []
     with pytest.MonkeyPatch.context() as patch:

@@ -11,6 +11,7 @@ import pytest
 
 from contrastcxr.cli.main import run
 from contrastcxr.config import parse_config, without_folders
+from contrastcxr.data.sources import parse_data
 from contrastcxr.errors import UnknownNameError
 from contrastcxr.metrics.scores import differences, seed_means
 from contrastcxr.metrics.significance import holm, randomisation_over_seeds, randomisation_p_values
@@ -232,7 +233,7 @@ def test_shipped_plans_name_configurations_and_published_rows_that_are_there(nam
     shipped, folder = find_plan("contrastive-attention", name)
     assert name in PAPERS["contrastive-attention"]
     for data in shipped.data:
-        task = task_of(shipped, folder, data if data.startswith("phantom") else f"{data}:/x")
+        task = task_of(shipped, folder, parse_data(data if data.startswith("phantom") else f"{data}:/x"))
         for system in task.systems:
             assert task.config(Row(system, task.contrasts[-1], 0)).decoder.kind == system
     rows = {
@@ -277,7 +278,9 @@ def test_seeds_are_counted_line_by_line_where_they_differ(task: Task, tmp_path: 
 
 def test_what_names_of_contrasts_stand_for_is_said_below_the_table(tmp_path: Path) -> None:
     plan_, folder = find_plan("contrastive-attention", "table5")
-    (part,) = side_by_side(task_of(plan_, folder, "phantom:standard"), Places(tmp_path, tmp_path, tmp_path))
+    (part,) = side_by_side(
+        task_of(plan_, folder, parse_data("phantom:standard")), Places(tmp_path, tmp_path, tmp_path)
+    )
     (said,) = [note for note in part.notes if note.startswith("In the column `with`")]
     assert "da is contrast.aggregate=false; n1 is contrast.repeats=1;" in said
 

@@ -10,16 +10,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from contrastcxr.data.inputs import studies_from_paths
 from contrastcxr.data.pixels import load_pixels, original
 from contrastcxr.data.readers.manifest import Manifest
+from contrastcxr.data.readers.paths import studies_from_paths
+from contrastcxr.data.sources import parse_data
 from contrastcxr.data.transforms import Preprocess, resize_affine
 from contrastcxr.errors import ImageError, OutputError
 from contrastcxr.form import View
 from contrastcxr.store import picture_cache, preparing
 from contrastcxr.store.picture_cache import PictureCache, find_pictures
 from contrastcxr.store.preparing import PreparedSource, prepare_source, prepared_folder
-from contrastcxr.store.stored_studies import StoredStudies
+from contrastcxr.store.study_lines import StudyLines
 
 SIDE = 32
 ROWS = 2
@@ -55,7 +56,7 @@ def manifest(tmp_path: Path) -> Path:
 
 
 def prepare(manifest: Path, root: Path, **options: int) -> PreparedSource:
-    return prepare_source(f"manifest:{manifest}", root=root, side=SIDE, **options)
+    return prepare_source(parse_data(f"manifest:{manifest}"), root=root, side=SIDE, **options)
 
 
 def files(root: Path) -> dict[str, bytes]:
@@ -130,7 +131,7 @@ def test_the_size_is_said_first_and_refused_where_the_disk_lacks_the_room(
     manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: list[str] = []
-    prepare_source(f"manifest:{manifest}", root=tmp_path / "cache", side=SIDE, say=said.append)
+    prepare_source(parse_data(f"manifest:{manifest}"), root=tmp_path / "cache", side=SIDE, say=said.append)
     assert said[1].startswith("pictures: 5 to make, 32×32, 0 MB in")
     monkeypatch.setattr(preparing, "free_bytes", lambda _: 4000)
     with pytest.raises(OutputError, match=r"0 MB free; free some space, .* --cache, or a smaller --size"):
@@ -140,7 +141,7 @@ def test_the_size_is_said_first_and_refused_where_the_disk_lacks_the_room(
 
 def test_the_tables_hold_studies_reports_words_and_counts(manifest: Path, tmp_path: Path) -> None:
     folder = prepare(manifest, tmp_path / "cache").folder
-    stored = StoredStudies(folder / "studies.jsonl")
+    stored = StudyLines.stored(folder / "studies.jsonl")
     assert list(stored) == Manifest(manifest).studies()
     assert Manifest(folder / "studies.jsonl").studies("test") == list(stored[3:])
     reports = [json.loads(line) for line in (folder / "reports.jsonl").read_text().splitlines()]
@@ -156,7 +157,7 @@ def test_the_tables_hold_studies_reports_words_and_counts(manifest: Path, tmp_pa
 
 def test_tables_alone_read_no_picture(manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(preparing, "load_pixels")
-    made = prepare_source(f"manifest:{manifest}", root=tmp_path / "cache", pictures=False)
+    made = prepare_source(parse_data(f"manifest:{manifest}"), root=tmp_path / "cache", pictures=False)
     assert (made.studies, made.made) == (5, 0)
     assert not list(made.folder.glob("pictures-*"))
 
@@ -177,8 +178,10 @@ def test_only_pictures_that_are_large_enough_and_all_there_serve(manifest: Path,
 
 def test_several_sources_serve_together_and_the_smallest_side_is_taken(manifest: Path, tmp_path: Path) -> None:
     for split in ("train", "test"):
-        prepare_source(f"manifest:{manifest}?limit={3 if split == 'train' else 5}", root=tmp_path / "c", side=SIDE)
-    prepare_source(f"manifest:{manifest}", root=tmp_path / "c", side=2 * SIDE)
+        prepare_source(
+            parse_data(f"manifest:{manifest}?limit={3 if split == 'train' else 5}"), root=tmp_path / "c", side=SIDE
+        )
+    prepare_source(parse_data(f"manifest:{manifest}"), root=tmp_path / "c", side=2 * SIDE)
     views = [study.views[0] for study in Manifest(manifest).studies()]
     found = find_pictures(tmp_path / "c", views, side=SIDE)
     assert found is not None
@@ -194,7 +197,7 @@ def test_each_root_split_and_parameter_has_its_own_folder(tmp_path: Path) -> Non
         "phantom:easy/train",
         "phantom:easy/test",
     )
-    assert len({prepared_folder(text, root=tmp_path) for text in texts}) == len(texts)
+    assert len({prepared_folder(parse_data(text), root=tmp_path) for text in texts}) == len(texts)
 
 
 def test_the_affine_of_a_square_is_that_of_the_original() -> None:
@@ -206,6 +209,7 @@ def test_the_affine_of_a_square_is_that_of_the_original() -> None:
 KILL = """
 import os, signal, sys
 from pathlib import Path
+from contrastcxr.data.sources import parse_data
 from contrastcxr.store import picture_cache
 from contrastcxr.store.preparing import prepare_source
 
@@ -226,7 +230,7 @@ for at in range(12):
     child = os.fork()
     if child == 0:
         left = at
-        prepare_source("manifest:" + manifest, root=root / str(at), side=side)
+        prepare_source(parse_data("manifest:" + manifest), root=root / str(at), side=side)
         os._exit(0)
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """

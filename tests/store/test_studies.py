@@ -6,85 +6,129 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from mini_data import mini_config, mini_study
+from mini_data import mini_config
 from PIL import Image
 
-from contrastcxr.data.sources import load_studies
+import small_corpus
+from contrastcxr.data.sources import parse_data
 from contrastcxr.errors import DatasetError
-from contrastcxr.form import Study
-from contrastcxr.store import packed
+from contrastcxr.evaluation.references import load_references
+from contrastcxr.form import Author, Box, Finding, Reading, Study, View
 from contrastcxr.store import studies as module
-from contrastcxr.store.studies import phantom_files, studies_of
+from contrastcxr.store import study_lines
+from contrastcxr.store.studies import list_studies, load_studies
 from contrastcxr.training.prepare import prepare
 from contrastcxr.training.run_record import data_fingerprint
 
-NAME = "phantom:smoke/train?seed=0"
+NAME = parse_data("phantom:smoke/test?seed=0")
+
+
+class Artist:
+    """Draws a study and counts how often."""
+
+    def __init__(self) -> None:
+        self.times = 0
+
+    def __call__(self, level: str, *, split: str, seed: int, limit: int | None) -> list[Study]:
+        self.times += 1
+        finding = Finding(name="Mass", status="present", boxes=(Box(xyxy=(0.1, 0.2, 1 / 3, 2.0)),))
+        reading = Reading(study_id="s", author=Author(kind="rule", name="r"), findings=(finding,))
+        view = View(view_id="v", locator=f"phantom:{level}/{split}/000000?seed={seed}&view=frontal")
+        return [Study(study_id="s", views=(view,), readings=(reading,), age=63.25, split=split)] * (limit or 2)
 
 
 @pytest.fixture
-def needs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The names that studies were drawn for."""
-    names: list[str] = []
-
-    def load(name: str) -> list[Study]:
-        names.append(name)
-        view = {"pixels": None, "locator": "phantom:smoke/train/000001?seed=0&view=frontal"}
-        study = mini_study(1, split="train")
-        return [study.model_copy(update={"views": (study.views[0].model_copy(update=view),)})]
-
-    monkeypatch.setattr(module, "load_studies", load)
-    return names
+def artist(monkeypatch: pytest.MonkeyPatch) -> Artist:
+    found = Artist()
+    monkeypatch.setattr("contrastcxr.phantom.corpus.draw_studies", found)
+    return found
 
 
-def test_drawn_studies_are_measured_once_and_come_back_equal(needs: list[str], cache: Path) -> None:
-    said: list[str] = []
-    first = studies_of(NAME, root=cache, say=said.append)
-    again = studies_of(NAME, root=cache, say=said.append)
-    assert needs == [NAME]
-    assert [s.model_dump(by_alias=True) for s in again] == [s.model_dump(by_alias=True) for s in first]
-    assert said == [f"{NAME}: measuring the studies, once"]
+def forget() -> None:
+    """Be a new process, which has drawn nothing."""
+    module._kept.cache_clear()
 
 
-def test_studies_are_drawn_again_when_a_file_that_draws_them_changes(
-    needs: list[str], cache: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_split_is_drawn_once_a_process(artist: Artist) -> None:
+    assert load_studies(NAME) == load_studies(NAME)
+    assert artist.times == 1
+    load_studies(parse_data("phantom:smoke/test?seed=1"))
+    load_studies(NAME.limited(1))
+    assert artist.times == 3
+
+
+def test_another_process_reads_what_was_drawn(
+    artist: Artist, cache: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    studies_of(NAME, root=cache)
-    monkeypatch.setattr(module, "phantom_files", lambda: "changed")
-    studies_of(NAME, root=cache)
-    assert needs == [NAME, NAME]
+    caplog.set_level("INFO", logger="contrastcxr")
+    first = load_studies(NAME, cache=cache)
+    forget()
+    assert load_studies(NAME, cache=cache) == first
+    assert artist.times == 1
+    assert caplog.messages == ["phantom:smoke/test?seed=0: measuring the studies, once"]
 
 
-def test_a_damaged_file_is_drawn_again(needs: list[str], cache: Path) -> None:
-    studies_of(NAME, root=cache)
+def test_training_and_evaluation_see_the_same_studies_and_draw_them_once(artist: Artist, cache: Path) -> None:
+    trained = list_studies(NAME, cache=cache)
+    forget()
+    evaluated = load_references(parse_data("phantom:smoke?seed=0"), "test", cache=cache).studies
+    assert list(evaluated) == list(trained)
+    assert artist.times == 1
+    assert len(list((cache / "studies").iterdir())) == 1
+
+
+def test_changed_code_draws_again(artist: Artist, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for key in ("one", "two"):
+        monkeypatch.setattr(module, "drawing_key", lambda key=key: key)
+        load_studies(NAME, cache=cache)
+        forget()
+    assert artist.times == 2
+    assert len(list((cache / "studies").iterdir())) == 2
+
+
+def test_a_damaged_file_is_drawn_again(artist: Artist, cache: Path) -> None:
+    load_studies(NAME, cache=cache)
     [path] = (cache / "studies").iterdir()
     path.write_text("[{")
-    assert len(studies_of(NAME, root=cache)) == 1
-    assert needs == [NAME, NAME]
+    forget()
+    assert len(load_studies(NAME, cache=cache)) == 2
+    assert artist.times == 2
+
+
+def test_pixels_in_memory_are_not_sent_to_disk(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("contrastcxr.phantom.corpus.draw_studies", small_corpus.corpus)
+    first = load_studies(NAME.limited(3), cache=cache)
+    forget()
+    again = load_studies(NAME.limited(3), cache=cache)
+    assert [s.study_id for s in again] == [s.study_id for s in first]
+    assert all(view.pixels is not None for study in again for view in study.views)
+    assert not list(cache.rglob("*.jsonl"))
+
+
+def test_a_real_phantom_goes_to_disk_and_back_without_loss(cache: Path) -> None:
+    first = load_studies(NAME.limited(3), cache=cache)
+    forget()
+    assert load_studies(NAME.limited(3), cache=cache) == first
 
 
 @pytest.mark.parametrize("held", [10_000, 2])
 def test_studies_from_files_are_not_kept_on_disk_and_packed_where_they_are_many(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, held: int
 ) -> None:
-    monkeypatch.setattr(packed, "HELD", held)
+    monkeypatch.setattr(study_lines, "HELD", held)
     rows = [{"study_id": str(n), "image": "a.png", "report": f"Findings: {n} nodules."} for n in range(3)]
     (tmp_path / "m.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    name = f"manifest:{tmp_path / 'm.jsonl'}?images=any"
-    found = studies_of(name, root=cache)
-    assert list(found) == load_studies(name)
-    assert isinstance(found, packed.PackedStudies) == (held == 2)
+    ref = parse_data(f"manifest:{tmp_path / 'm.jsonl'}?images=any")
+    found = list_studies(ref, cache=cache)
+    assert list(found) == load_studies(ref)
+    assert isinstance(found, study_lines.StudyLines) == (held == 2)
     assert not cache.exists()
 
 
 def test_a_source_without_any_picture_is_refused_by_name(tmp_path: Path, cache: Path) -> None:
     (tmp_path / "m.jsonl").write_text(json.dumps({"study_id": "1", "image": "a.png"}))
     with pytest.raises(DatasetError, match="images are there"):
-        studies_of(f"manifest:{tmp_path / 'm.jsonl'}", root=cache)
-
-
-def test_the_hash_over_the_phantom_files_is_one_word() -> None:
-    assert phantom_files() == phantom_files.__wrapped__()
-    assert phantom_files().isalnum()
+        list_studies(parse_data(f"manifest:{tmp_path / 'm.jsonl'}"), cache=cache)
 
 
 def test_a_run_over_packed_studies_sees_what_one_over_a_list_sees(
@@ -96,10 +140,10 @@ def test_a_run_over_packed_studies_sees_what_one_over_a_list_sees(
     )
     runs = []
     for held in (10_000, 1):
-        monkeypatch.setattr(packed, "HELD", held)
+        monkeypatch.setattr(study_lines, "HELD", held)
         runs.append(prepare(config, cache=tmp_path / "cache", say=lambda _: None))
     plain, few = runs
-    assert isinstance(few.train.studies, packed.PackedStudies)
+    assert isinstance(few.train.studies, study_lines.StudyLines)
     assert few.train.reports == plain.train.reports
     assert list(few.train.truths) == list(plain.train.truths)
     assert data_fingerprint(few.train.studies) == data_fingerprint(plain.train.studies)

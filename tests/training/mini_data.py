@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pytest
 
 from contrastcxr.config import SystemConfig, parse_config
 from contrastcxr.data.readers.phantom import LICENCE
+from contrastcxr.data.ref import SourceKind
+from contrastcxr.data.source import Source
+from contrastcxr.data.sources import SOURCES
 from contrastcxr.form import Author, Finding, Reading, Report, Study, View
+
+Load = Callable[[str], list[Study]]
+"""Gives the studies of a split."""
 
 ABNORMAL = "There is a small left pleural effusion."
 NORMAL = "The lungs are clear. No pleural effusion is seen."
@@ -34,17 +42,43 @@ def mini_study(index: int, *, split: str) -> Study:
     return Study(study_id=study_id, patient_id=f"p{index // 2}", views=(view,), readings=(reading,), split=split)
 
 
-@dataclass(frozen=True)
-class MiniSource:
-    name: str = "mini"
-    licence: Any = LICENCE
+class MiniSource(Source):
+    """Whatever `load` gives for a split."""
+
+    name = "mini"
+    licence = LICENCE
+    splits = ("train", "validation", "test")
+
+    def __init__(self, load: Load) -> None:
+        self._of_split = load
+
+    def _load(self) -> Iterable[Study]:
+        return [study for split in self.splits for study in self._of_split(split)]
+
+    def studies(self, split: str | None = None) -> list[Study]:
+        return self._of_split(split) if split else list(self._load())
+
+
+def use_studies(patch: pytest.MonkeyPatch, load: Load) -> None:
+    """Let every source give the studies that `load` gives for a split; `mini:memory` is one more."""
+    mini = SourceKind(
+        name="mini",
+        open=lambda _: MiniSource(load),
+        summary="a miniature set in memory",
+        root="level",
+        splits=MiniSource.splits,
+        params=("seed", "limit"),
+        licence=LICENCE,
+    )
+    for name, kind in {**SOURCES, "mini": mini}.items():
+        patch.setitem(SOURCES, name, replace(kind, open=mini.open))  # type: ignore[arg-type]
 
 
 def mini_config(**changes: Any) -> SystemConfig:
     values: dict[str, Any] = {
         "name": "mini",
         "width": 16,
-        "data": {"source": "mini"},
+        "data": {"source": "mini:memory"},
         "text": {"min_count": 1, "max_tokens": 24},
         "image": {"size": 64},
         "encoder": {"name": "test_efficientnet", "weights": "random"},

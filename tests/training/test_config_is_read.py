@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-from mini_data import MiniSource, mini_config, mini_study
+from mini_data import mini_config, mini_study, use_studies
 from pydantic import BaseModel
 
 from contrastcxr import config as config_module
@@ -43,7 +43,7 @@ FIELDS = sorted((part.__name__, field) for part in parts() for field in part.mod
 def counts(frame: Any) -> bool:
     """Whether a read from this frame uses the value: not the configuration itself, nor what only refuses pairs."""
     code = frame.f_code
-    its_own = code.co_filename.startswith(CONFIG) and not code.co_filename.endswith("data_name.py")
+    its_own = code.co_filename.startswith(CONFIG) and not code.co_filename.endswith("data_ref.py")
     if its_own or not code.co_filename.startswith(PACKAGE):
         return False
     return not (code.co_filename.endswith("assemble.py") and code.co_name.lstrip("_").startswith("check"))
@@ -64,20 +64,18 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
     """What was read of the configurations of small systems, each trained for a step and then read with."""
     found: Seen = set()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("contrastcxr.store.studies.stream_studies", lambda name, **_: iter(small(name)))
-        patch.setattr("contrastcxr.training.prepare.open_source", lambda _: MiniSource())
+        use_studies(patch, small)
         for part in parts():
             patch.setattr(part, "__getattribute__", watched(found), raising=False)
         for number, config in enumerate(systems()):
             place = tmp_path_factory.mktemp("run")
             folder = run(config, out=place / str(number), cache=place / "cache", progress=False)
             for settings in (None, GenerationSettings(method="nucleus", max_tokens=4)):
-                Reader.from_checkpoint(folder.path, settings=settings).read(small("m/validation")[0])
+                Reader.from_checkpoint(folder.path, settings=settings).read(small("validation")[0])
         yield found
 
 
-def small(name: str) -> list[Any]:
-    split = name.partition("?")[0].rpartition("/")[2]
+def small(split: str) -> list[Any]:
     return [mini_study(i, split=split) for i in range(4)]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from mini_data import MiniSource, mini_config, mini_study
+from mini_data import mini_config, mini_study, use_studies
 
 from contrastcxr.checkpoint import load_checkpoint
 from contrastcxr.config import SystemConfig, load_config
@@ -25,12 +25,10 @@ ENCODER = {"name": "test_efficientnet", "weights": "random", "trainable": True}
 def silent_data(monkeypatch: pytest.MonkeyPatch) -> None:
     """Twelve labelled studies to train on and eight to validate, none with a report."""
 
-    def load(name: str) -> list[Study]:
-        split = name.partition("?")[0].rpartition("/")[2]
+    def load(split: str) -> list[Study]:
         return [without_report(mini_study(i, split=split)) for i in range(12 if split == "train" else 8)]
 
-    monkeypatch.setattr("contrastcxr.store.studies.stream_studies", lambda name, **_: iter(load(name)))
-    monkeypatch.setattr("contrastcxr.training.prepare.open_source", lambda _: MiniSource())
+    use_studies(monkeypatch, load)
 
 
 def without_report(study: Study) -> Study:
@@ -75,7 +73,9 @@ def test_its_checkpoint_is_the_encoder_of_another_run(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("silent_data")
 def test_the_published_encoder_takes_a_training_step(tmp_path: Path) -> None:
     small = ("encoder.weights=random", "image.size=64", "train.epochs=1", "train.workers=0", "train.monitor=loss")
-    config = load_config(PAPER / "chexpert-encoder.yaml", overrides=[*small, "train.batch_size=4"])
+    config = load_config(
+        PAPER / "chexpert-encoder.yaml", overrides=[*small, "train.batch_size=4", "data.root=here"]
+    )
     assert (config.encoder.name, config.finding_head and config.finding_head.uncertain) == ("resnet50", "ones")
     folder = run(config, out=tmp_path / "run", cache=tmp_path / "cache", progress=False)
     assert folder.best["epoch"] == 1

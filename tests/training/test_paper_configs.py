@@ -20,6 +20,7 @@ MINIATURE = (
     "train.monitor=loss",
     "generate.method=greedy",
     "generate.max_tokens=4",
+    "data.root=here",
 )
 
 ENCODERS = {"iu-r2gen": "resnet101"}

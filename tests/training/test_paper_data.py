@@ -8,17 +8,17 @@ from iu_files import write_kaggle, write_r2gen
 from mimic_files import write_mimic
 
 from contrastcxr.config import SystemConfig, load_config
-from contrastcxr.config.data_name import data_name
+from contrastcxr.config.data_ref import data_ref
 from contrastcxr.data.authors import reading_of, report_text
 from contrastcxr.data.normals import is_normal
 from contrastcxr.form import Study
-from contrastcxr.store.studies import studies_of
+from contrastcxr.store.studies import list_studies
 
 PAPER = Path(__file__).resolve().parents[2] / "configs" / "paper"
 
 
 def listed(config: SystemConfig, split: str, cache: Path) -> list[Study]:
-    return studies_of(data_name(config.data, split=split), root=cache)
+    return list_studies(data_ref(config.data, split=split), cache=cache)
 
 
 def texts(config: SystemConfig, studies: list[Study]) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from mini_data import mini_config, mini_study
+from mini_data import mini_config, mini_study, use_studies
 from PIL import Image
 
 from contrastcxr.checkpoint import load_checkpoint
@@ -173,11 +173,10 @@ def test_a_trained_encoder_trains_from_the_first_step_on(
 def test_a_picture_that_cannot_be_read_is_left_out_and_named(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, trainable: bool
 ) -> None:
-    def load(name: str) -> list[Study]:
-        split = name.partition("?")[0].rpartition("/")[2]
+    def load(split: str) -> list[Study]:
         return [filed(mini_study(i, split=split), tmp_path, broken=i in bad) for i in range(8)]
 
-    monkeypatch.setattr("contrastcxr.store.studies.stream_studies", lambda name, **_: iter(load(name)))
+    use_studies(monkeypatch, load)
     encoder = {"name": "test_efficientnet", "weights": "random", "trainable": trainable}
     config = mini_config(encoder=encoder, train={**TRAIN, "epochs": 1})
     bad = {2}
@@ -227,7 +226,7 @@ def test_norms_that_are_trained_are_not_shared_between_processes(tmp_path: Path,
 def test_a_request_that_fails_leaves_the_folder_free(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("contrastcxr.store.studies.stream_studies", lambda _, **__: iter(()))
+    use_studies(monkeypatch, lambda _: [])
     with pytest.raises(DatasetError, match="no studies"):
         run(mini_config(), out=tmp_path / "run", cache=cache)
     assert not (tmp_path / "run").exists()

@@ -11,7 +11,7 @@ Offer = tuple[str, str]
 
 def sources(incomplete: str) -> list[Offer]:
     """Names of data sources, `name:` and all, then levels or paths after the colon, and plain paths."""
-    from contrastcxr.data import SOURCES
+    from contrastcxr.data.sources import SOURCES
 
     name, colon, rest = incomplete.partition(":")
     if colon and name in SOURCES:

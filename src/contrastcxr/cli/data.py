@@ -38,7 +38,7 @@ def list_(
     if folders:
         _list_folders(said, folders)
         return
-    from contrastcxr.data import SOURCES
+    from contrastcxr.data.sources import SOURCES
 
     rows = [
         {
@@ -95,10 +95,12 @@ def check(
 ) -> None:
     """Say what a source holds and lacks (every missing image with -v); exit status 1 when images are missing."""
     said = output.begin(quiet=quiet, as_json=as_json, verbose=verbose)
-    from contrastcxr.data import open_source
     from contrastcxr.data.check import check_source
+    from contrastcxr.data.sources import parse_data
+    from contrastcxr.files import default_cache
+    from contrastcxr.store.studies import open_source
 
-    opened = open_source(source)
+    opened = open_source(parse_data(source), cache=default_cache())
     report = check_source(opened, listed=len(opened.missing) if said.verbose else SHOWN)
     said.result("\n".join(_lines(report)))
     said.result_json(report)
@@ -128,11 +130,14 @@ def prepare(
     """Write a source's tables and its pictures, resized once; exit status 1 when some cannot be read."""
     said = output.begin(quiet=quiet, as_json=as_json, verbose=verbose)
     # Imported here: PyTorch takes seconds, and --help must not wait for it.
+    from contrastcxr.data.sources import parse_data
     from contrastcxr.files import default_cache
     from contrastcxr.store.preparing import prepare_source
 
     root = cache or default_cache()
-    made = prepare_source(source, root=root, side=size, pictures=not tables, workers=workers, say=said.say)
+    made = prepare_source(
+        parse_data(source), root=root, side=size, pictures=not tables, workers=workers, say=said.say
+    )
     said.result(str(made.folder))
     said.result_json({**vars(made), "folder": str(made.folder)})
     for kind, lines in (("unreadable", made.unreadable), ("missing", made.missing)):
@@ -154,10 +159,13 @@ def manifest(
     """Write a source's studies as a manifest, one whole study a row; exit status 1 when images are missing."""
     said = output.begin(quiet=quiet, as_json=as_json, verbose=verbose)
     from contrastcxr.data.readers.manifest_writing import write_manifest
-    from contrastcxr.data.sources import stream_studies
+    from contrastcxr.data.sources import parse_data
+    from contrastcxr.files import default_cache
+    from contrastcxr.store.studies import stream_studies
 
     missing: list[str] = []
-    written = write_manifest(stream_studies(source, on_missing=missing.append), out)
+    studies = stream_studies(parse_data(source), cache=default_cache(), on_missing=missing.append)
+    written = write_manifest(studies, out)
     said.result(f"{written:,} studies in {out}")
     said.result_json({"manifest": str(out), "studies": written, "missing": len(missing)})
     _complain(said, "missing", missing)
@@ -194,9 +202,11 @@ def audit(
 ) -> None:
     """Look for leaks, copies and labels that are told without a lesion; exit status 1 when a check warns."""
     said = output.begin(quiet=quiet, as_json=as_json, verbose=verbose)
+    from contrastcxr.data.sources import parse_data
     from contrastcxr.evaluation.audit import audit as run
+    from contrastcxr.files import default_cache
 
-    found = run(source, author=reference, seed=seed, say=said.say)
+    found = run(parse_data(source), author=reference, seed=seed, cache=default_cache(), say=said.say)
     found.write(out)
     said.result(
         output.table([{"": c.verdict, "check": c.name, "found": c.message} for c in found.checks])

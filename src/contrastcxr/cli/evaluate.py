@@ -76,6 +76,9 @@ def evaluate(
     said = output.begin(quiet=quiet, as_json=as_json, verbose=verbose)
     checkpoint = _checkpoint(model, readings)
     # Imported here: PyTorch takes seconds, and neither --help nor a wrong name must wait for it.
+    from contrastcxr.data.sources import parse_data
+
+    named = parse_data(data)
     from contrastcxr.evaluation import Bootstrap
     from contrastcxr.evaluation import evaluate as run
     from contrastcxr.metrics.learned import ask
@@ -83,7 +86,7 @@ def evaluate(
     learned = ask(metric or (), allow_pickle=allow_pickle)  # before hours of reading, not after
     found = run(
         _system(checkpoint, readings, device=device, dtype=dtype, seed=seed, allow_pickle=allow_pickle),
-        data=data,
+        data=named,
         split=split,
         protocol=protocol,
         out=out,

@@ -62,11 +62,13 @@ def read(
 ) -> None:
     """Read studies and write a page of each. Research use; not a medical device."""
     said = output.begin(quiet=quiet, as_json=as_json, verbose=verbose)
+    from contrastcxr.data.sources import parse_data
+
     session = open_session(
         model=model,
         out=out,
         formats=[name.strip() for name in formats.split(",") if name.strip()],
-        pool_roots=pool_root or (),
+        pool_roots=[parse_data(root) for root in pool_root or ()],
         device=device,
         dtype=dtype,
         seed=seed,

@@ -60,9 +60,10 @@ def reproduce(
         _print_published(said, paper, table)
         return
     # Imported here, and what trains only after the request is known to be right: PyTorch takes seconds.
+    from contrastcxr.data.sources import parse_data
     from contrastcxr.reproduce import Places, find_plan, task_of
 
-    task = task_of(*find_plan(paper, table, path=plan), data, overrides=set_ or ())
+    task = task_of(*find_plan(paper, table, path=plan), parse_data(data), overrides=set_ or ())
     chosen = task.rows(wanted=_list(rows), seeds=_numbers(seeds))
     places = Places(results=out, runs=runs, cache=cache or default_cache())
     if dry_run:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from contrastcxr.data.readers.paths import Paths
 from contrastcxr.data.recognise import recognised
 from contrastcxr.data.source import Source
-from contrastcxr.data.sources import Paths
 
 SHOWN = 10
 

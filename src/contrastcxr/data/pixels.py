@@ -8,10 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
+from contrastcxr.data.failures import Failure
 from contrastcxr.data.images import check_picture, read_image
+from contrastcxr.data.lateral import looks_lateral
 from contrastcxr.data.sniff import sniff
-from contrastcxr.errors import ImageError
-from contrastcxr.form import View, is_file_locator, locator_path
+from contrastcxr.errors import ImageError, InputError
+from contrastcxr.form import Study, View, is_file_locator, locator_path
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,3 +83,37 @@ def _drawn(locator: str) -> np.ndarray:
     from contrastcxr.phantom import render_locator
 
     return np.asarray(render_locator(locator), dtype=np.float32)
+
+
+def with_pixels(study: Study, *, window: str | None = None) -> tuple[Study | None, list[Failure]]:
+    """Return the study with the pixels of its views in memory, without the views that cannot be read.
+
+    None when no view can be read. A view that its file does not name is called a lateral where it surely looks
+    like one, and marked as predicted. Readings go with the views, because their boxes count views.
+
+    Args:
+        study: whose views are files.
+        window: number or name of the window that DICOM files are shown with; None takes the first of each.
+    """
+    views: list[View] = []
+    failures: list[Failure] = []
+    for view in study.views:
+        try:
+            pixels = load_pixels(view, window=window)
+        except InputError as error:
+            failures.append(Failure.of(view.locator or view.view_id, error))
+        else:
+            height, width = pixels.shape
+            known = {"pixels": pixels, "width": width, "height": height, **_predicted(view, pixels)}
+            views.append(view.model_copy(update=known))
+    if not views:
+        return None, failures
+    readings = () if failures else study.readings
+    return study.model_copy(update={"views": tuple(views), "readings": readings}), failures
+
+
+def _predicted(view: View, pixels: np.ndarray) -> dict[str, str]:
+    """What the picture says of a view that its file says nothing of."""
+    if view.position != "unknown" or not looks_lateral(pixels):
+        return {}
+    return {"position": "LATERAL", "position_source": "predicted"}

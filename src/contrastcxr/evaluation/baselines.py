@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from contrastcxr.data.identity import view_key
 from contrastcxr.data.normals import is_normal
 from contrastcxr.data.readers.nih_plain import oracle_readings, shuffled_readings
+from contrastcxr.data.ref import DataRef
 from contrastcxr.data.transforms import Preprocess
 from contrastcxr.data.views import choose_views
 from contrastcxr.errors import ContrastCXRError, DatasetError
@@ -27,6 +27,7 @@ from contrastcxr.metrics.table import Answer
 from contrastcxr.metrics.text import tokenise
 from contrastcxr.models.encoders import Encoder, build_encoder
 from contrastcxr.progress import Say
+from contrastcxr.store.keys import view_key
 from contrastcxr.text.grammar.writing import write_report
 from contrastcxr.vocab.labels import NO_FINDING
 
@@ -69,7 +70,13 @@ class FeatureExtractor:
 
 
 def baseline_answers(
-    references: References, data: str, *, author: str | None, extractor: FeatureExtractor | None, say: Say
+    references: References,
+    data: DataRef,
+    *,
+    author: str | None,
+    extractor: FeatureExtractor | None,
+    cache: Path,
+    say: Say,
 ) -> tuple[dict[str, list[Answer]], list[str]]:
     """What each baseline says of the studies, and a note for each that could not be had.
 
@@ -77,19 +84,20 @@ def baseline_answers(
         references: the studies that are scored.
         data: where `train` and `validation` are; nothing is picked on the scored split.
         author: of the references.
-        eyes: None leaves out the neighbour.
+        extractor: None leaves out the neighbour.
+        cache: the cache folder, where drawn studies are kept.
         say: takes lines of progress.
     """
     answers, notes = bounds(references), list[str]()
     try:
-        training = load_references(data, "train", author=author)
+        training = load_references(data, "train", author=author, cache=cache)
     except ContrastCXRError as error:
         return answers, [f"no baselines from training reports: {error}"]
     if _overlap(training, references):
         return answers, ["no baselines from training reports: they are of the studies that are scored"]
     if not any(answer.report for answer in training.answers()):
         return answers, ["no baselines from training reports: none is written"]
-    validation = _validation(data, author)
+    validation = _validation(data, author, cache)
     if validation is not None and _overlap(validation, references):
         validation = None
         notes.append("the constant report was chosen on training reports: those of validation are scored")
@@ -186,9 +194,9 @@ def _overlap(one: References, other: References) -> bool:
     return not set(one.ids).isdisjoint(other.ids)
 
 
-def _validation(data: str, author: str | None) -> References | None:
+def _validation(data: DataRef, author: str | None, cache: Path) -> References | None:
     try:
-        return load_references(data, "validation", author=author)
+        return load_references(data, "validation", author=author, cache=cache)
     except ContrastCXRError:
         return None
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
-from contrastcxr.data.sources import open_source, parse_spec
+from contrastcxr.data.ref import DataRef
 from contrastcxr.errors import DatasetError, UnknownNameError
 from contrastcxr.evaluation.references import load_references
 from contrastcxr.metrics.words import PLAIN, ScoredWords, as_published
@@ -30,13 +31,14 @@ def check_protocol(name: str) -> str:
     return name
 
 
-def words_of(protocol: str, data: str, *, author: str | None) -> ScoredWords:
+def words_of(protocol: str, data: DataRef, *, author: str | None, cache: Path | None = None) -> ScoredWords:
     """The words that a protocol scores on this data.
 
     Args:
         protocol: of `PROTOCOLS`.
         data: whose training split `as-published` counts words in.
         author: of the references.
+        cache: the cache folder.
 
     Raises:
         UnknownNameError: no such protocol.
@@ -44,9 +46,9 @@ def words_of(protocol: str, data: str, *, author: str | None) -> ScoredWords:
     """
     if check_protocol(protocol) == CORRECTED:
         return PLAIN
-    style: Style = "mimic_cxr" if parse_spec(data).name.startswith("mimic") else "iu_xray"
-    has_training = "train" in open_source(data).splits
-    references = load_references(data, "train", author=author) if has_training else None
+    style: Style = "mimic_cxr" if data.kind.name.startswith("mimic") else "iu_xray"
+    has_training = "train" in data.open().splits
+    references = load_references(data, "train", author=author, cache=cache) if has_training else None
     training = [answer.report for answer in references.answers()] if references else []
     if not any(training):
         raise DatasetError(

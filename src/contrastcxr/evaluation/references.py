@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from contrastcxr.data.authors import reading_of, report_text
-from contrastcxr.data.sources import SOURCES, open_source, parse_spec, without_pictures
+from contrastcxr.data.ref import DataRef
 from contrastcxr.errors import DatasetError, RequestError
 from contrastcxr.form import Finding, Reading, Study
 from contrastcxr.metrics.table import Answer
+from contrastcxr.store.studies import open_source
 from contrastcxr.text.grammar.parsing import parse
 from contrastcxr.text.labeler import NAME, VERSION, default_labeler
 from contrastcxr.vocab.labels import CHEXPERT, NIH14, NO_FINDING, PHANTOM
@@ -79,42 +81,47 @@ NO_SPLITS = "all"
 """What stands for the split of a source that has none."""
 
 
-def data_and_split(data: str, split: str | None) -> tuple[str, str]:
-    """The data name without a split, and the split that is scored: as asked for, as the name says, else `test`.
+def scored_split(data: DataRef, split: str | None) -> tuple[DataRef, str]:
+    """Return the data without a split, and the split that is scored: as asked for, as its name says, else `test`.
 
     Raises:
         RequestError: both are given and differ.
     """
-    spec = parse_spec(data)
-    if spec.split and split and spec.split != split:
+    if data.split and split and data.split != split:
         raise RequestError(f"{data} with --split {split}: two splits; name one of them")
-    place, mark, query = data.partition("?")
-    bare = place.removesuffix(f"/{spec.split}") + mark + query if spec.split else data
-    return bare, (split or spec.split or "test") if open_source(bare).splits else NO_SPLITS
+    whole = data.of_split(None)
+    return whole, (split or data.split or "test") if open_source(whole).splits else NO_SPLITS
 
 
-def load_references(data: str, split: str, *, author: str | None = None, limit: int | None = None) -> References:
-    """The studies of a split with the readings they are scored against.
+def load_references(
+    data: DataRef, split: str, *, author: str | None = None, limit: int | None = None, cache: Path | None = None
+) -> References:
+    """Return the studies of a split with the readings they are scored against.
+
+    Args:
+        data: the source; the split that it names itself goes before `split`.
+        split: of it.
+        author: of the readings; None is each study's first.
+        limit: the first so many studies only.
+        cache: the cache folder, where drawn studies are kept.
 
     Raises:
         DatasetError: no studies, or a study without a reading by the author.
     """
-    studies = studies_of(data, split, limit=limit)
+    studies = studies_of(data, split, limit=limit, cache=cache)
     if not studies:
-        hint = "; add ?images=any for texts without pictures" if without_pictures(data) else ""
+        hint = "; add ?images=any for texts without pictures" if data.without_pictures() else ""
         raise DatasetError(f"{data}: no studies in '{split}'; expected at least one to evaluate on{hint}")
     readings = tuple(reading_of(study, author=author) for study in studies)
     found = References(tuple(studies), readings, finding_names(readings))
     return replace(found, names=CHEXPERT) if found.labelled_by == LABELER else found
 
 
-def studies_of(data: str, split: str, *, limit: int | None = None) -> list[Study]:
-    """The studies of one split (the one that `data` itself names goes first); all where there are no splits."""
-    if limit is not None:  # said to the source, so that nothing is drawn in vain
-        data = f"{data}{'&' if '?' in data else '?'}limit={limit}"
-    spec, source = parse_spec(data), open_source(data)
-    studies = source.studies((spec.split or split) if source.splits else None)
-    return studies[: spec.integer("limit", 0) or None]
+def studies_of(data: DataRef, split: str, *, limit: int | None = None, cache: Path | None = None) -> list[Study]:
+    """Return the studies of one split (the one that `data` names goes first); all where there are no splits."""
+    data = data.limited(limit)  # said to the source, so that nothing is drawn in vain
+    source = open_source(data, cache=cache)
+    return source.studies((data.split or split) if source.splits else None)[: data.limit]
 
 
 def finding_names(readings: Sequence[Reading]) -> tuple[str, ...]:
@@ -122,14 +129,6 @@ def finding_names(readings: Sequence[Reading]) -> tuple[str, ...]:
     spoken = {f.name for reading in readings for f in reading.findings if f.status != "unmentioned"} - {NO_FINDING}
     known = [name for name in dict.fromkeys((*PHANTOM, *NIH14, *CHEXPERT)) if name in spoken]
     return (*known, *sorted(spoken - set(known)))
-
-
-def portable_name(data: str) -> str:
-    """A data name without the folders of this machine: `nih14-cv:/home/me/nih?fold=1` is `nih14-cv?fold=1`."""
-    spec = parse_spec(data)
-    named = f"{spec.name}:{spec.root}" if SOURCES[spec.name].root == "level" else spec.name
-    options = "&".join(f"{key}={value}" for key, value in spec.params.items())
-    return named + (f"?{options}" if options else "")
 
 
 def answer_of(reading: Reading, *, findings: Sequence[Finding] | None) -> Answer:

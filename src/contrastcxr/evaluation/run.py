@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from contrastcxr.data.sources import open_source, without_pictures
+from contrastcxr.data.ref import DataRef
 from contrastcxr.errors import MissingExtraError, RequestError
 from contrastcxr.evaluation.audit.run import quick_checks
 from contrastcxr.evaluation.baselines import DESCRIPTIONS, FeatureExtractor, baseline_answers
@@ -18,9 +18,8 @@ from contrastcxr.evaluation.folder import write_evaluation
 from contrastcxr.evaluation.protocols import PROTOCOLS, words_of
 from contrastcxr.evaluation.references import (
     References,
-    data_and_split,
     load_references,
-    portable_name,
+    scored_split,
     studies_of,
     system_answers,
 )
@@ -57,7 +56,7 @@ class Bootstrap:
 def evaluate(
     system: Reader | Sequence[Reading],
     *,
-    data: str,
+    data: DataRef,
     split: str | None = None,
     protocol: str = "corrected",
     out: Path | None = None,
@@ -75,7 +74,7 @@ def evaluate(
 
     Args:
         system: a `Reader`, or readings by study id, which are scored although no picture of the split is there.
-        data: a data name, such as `phantom:standard` or `nih14-cv:/path?fold=0&report=plain`.
+        data: such as `phantom:standard` or `nih14-cv:/path?fold=0&report=plain`.
         split: of the data; by default that of its name, else `test`.
         protocol: `corrected` or `as-published`.
         out: folder for the results; nothing is written without one.
@@ -94,9 +93,10 @@ def evaluate(
         RequestError: readings of unknown studies or twice of one, studies without a reading, or two splits.
         DatasetError: the data departs from its layout.
     """
-    data, split = _scored_data(system, data, split)
-    words, store = words_of(protocol, data, author=reference), cache or default_cache()
-    references = load_references(data, split, author=reference, limit=limit)
+    store = cache or default_cache()
+    data, split = _scored_data(system, data, split, store)
+    words = words_of(protocol, data, author=reference, cache=store)
+    references = load_references(data, split, author=reference, limit=limit, cache=store)
     heard = _hear(system, references, allow_partial=allow_partial, cache=store, say=say)
     if baselines:
         heard = _with_baselines(heard, system, data, author=reference, cache=store, say=say)
@@ -111,15 +111,19 @@ def evaluate(
         bootstrap=bootstrap or Bootstrap(),
     )
     if out is not None:
-        write_evaluation(found, out, _material(heard, found, data, author=reference, bootstrap=bootstrap, say=say))
+        write_evaluation(
+            found, out, _material(heard, found, data, store, author=reference, bootstrap=bootstrap, say=say)
+        )
     return found
 
 
-def _scored_data(system: Reader | Sequence[Reading], data: str, split: str | None) -> tuple[str, str]:
+def _scored_data(
+    system: Reader | Sequence[Reading], data: DataRef, split: str | None, cache: Path
+) -> tuple[DataRef, str]:
     """The data and the split; for readings alone, studies without pictures too where no picture is there."""
-    data, split = data_and_split(data, split)
-    everything = None if isinstance(system, Reader) else without_pictures(data)
-    return data if everything is None or studies_of(data, split, limit=1) else everything, split
+    data, split = scored_split(data, split)
+    everything = None if isinstance(system, Reader) else data.without_pictures()
+    return data if everything is None or studies_of(data, split, limit=1, cache=cache) else everything, split
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,21 +149,23 @@ def _hear(
 def _with_baselines(
     heard: _Heard,
     system: Reader | Sequence[Reading],
-    data: str,
+    data: DataRef,
     *,
     author: str | None,
     cache: Path,
     say: Say,
 ) -> _Heard:
     extractor, blind = _extractor(system, cache)
-    beside, missing = baseline_answers(heard.references, data, author=author, extractor=extractor, say=say)
+    beside, missing = baseline_answers(
+        heard.references, data, author=author, extractor=extractor, cache=cache, say=say
+    )
     return replace(heard, answers={**heard.answers, **beside}, notes=(*heard.notes, *blind, *missing))
 
 
 def _judge(
     heard: _Heard,
     *,
-    data: str,
+    data: DataRef,
     split: str,
     protocol: str,
     words: ScoredWords,
@@ -170,7 +176,7 @@ def _judge(
     said = signature(data, split, heard.references, protocol=protocol, words=words, bootstrap=bootstrap)
     tables = tabulated(heard.references, heard.answers, words=words, with_meteor=with_meteor, learned=learned)
     return Evaluation(
-        data=portable_name(data),
+        data=data.portable(),
         split=split,
         protocol=protocol,
         signature=said,
@@ -183,7 +189,14 @@ def _judge(
 
 
 def _material(
-    heard: _Heard, found: Evaluation, data: str, *, author: str | None, bootstrap: Bootstrap | None, say: Say
+    heard: _Heard,
+    found: Evaluation,
+    data: DataRef,
+    cache: Path,
+    *,
+    author: str | None,
+    bootstrap: Bootstrap | None,
+    say: Say,
 ) -> Material:
     drawn = bootstrap or Bootstrap()
     changes = paired_differences(
@@ -193,9 +206,9 @@ def _material(
         references=heard.references,
         wanted=heard.references.answers(),
         answers=heard.answers,
-        licence=open_source(data).licence,
+        licence=data.open().licence,
         differences=changes,
-        checks=quick_checks(data, author=author, say=say),
+        checks=quick_checks(data, author=author, cache=cache, say=say),
     )
 
 
@@ -313,7 +326,7 @@ def scored(
 
 
 def signature(
-    data: str,
+    data: DataRef,
     split: str,
     references: References,
     *,
@@ -325,7 +338,7 @@ def signature(
     return "|".join(
         (
             f"contrastcxr:{__version__}",
-            f"data:{portable_name(data)}",
+            f"data:{data.portable()}",
             f"split:{split}",
             f"reference:{references.readings[0].author.name}",
             f"protocol:{protocol}",

@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from contrastcxr.data.identity import view_key
 from contrastcxr.data.pixels import PictureOf, original
 from contrastcxr.data.transforms import Preprocess
 from contrastcxr.errors import ImageError, OutputError
@@ -29,6 +28,7 @@ from contrastcxr.files import free_bytes
 from contrastcxr.form import View
 from contrastcxr.models.encoders import Encoder
 from contrastcxr.progress import Say, silent
+from contrastcxr.store.keys import view_key
 from contrastcxr.store.picture_cache import PictureCache, find_pictures
 from contrastcxr.store.shards import Shard, ShardIndex, open_shard, write_shard
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from torch.utils.data import DataLoader, Dataset
 
-from contrastcxr.data.identity import view_key
 from contrastcxr.data.pixels import PictureOf
 from contrastcxr.data.views import choose_views
 from contrastcxr.errors import ImageError, OutputError
 from contrastcxr.features.cache import UnreadableView, keyed
 from contrastcxr.form import Study, View, is_file_locator
 from contrastcxr.progress import Say
+from contrastcxr.store.keys import view_key
 
 TOGETHER = 64
 

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from contrastcxr.data.identity import view_key
 from contrastcxr.data.pixels import PictureOf, original
 from contrastcxr.data.transforms import Preprocess
 from contrastcxr.data.views import choose_views
@@ -18,6 +17,7 @@ from contrastcxr.features.cache import FeatureCache
 from contrastcxr.features.needs import NOTHING_FURTHER, HeadNeeds, HeadTargets
 from contrastcxr.features.targets import Uncertain, finding_targets
 from contrastcxr.form import Study
+from contrastcxr.store.keys import view_key
 from contrastcxr.text.tokenizer import Tokenizer
 
 

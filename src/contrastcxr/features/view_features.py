@@ -8,12 +8,12 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from contrastcxr.data.identity import view_key
 from contrastcxr.data.pixels import PictureOf, original
 from contrastcxr.data.transforms import Preprocess
 from contrastcxr.features.cache import FeatureCache
 from contrastcxr.form import View
 from contrastcxr.models.encoders import Encoder
+from contrastcxr.store.keys import view_key
 
 
 class ViewFeatures(Protocol):

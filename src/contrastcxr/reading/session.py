@@ -13,6 +13,7 @@ from contrastcxr.files import clear_parts, find_checkpoint
 
 if TYPE_CHECKING:
     from contrastcxr.data.failures import Failure
+    from contrastcxr.data.ref import DataRef
     from contrastcxr.form import Flag, Reading, Study, View
     from contrastcxr.reading.reader import Reader
     from contrastcxr.write import Writer
@@ -40,7 +41,7 @@ class _Loaded:
 
 
 def _load(study: Study, window: str | None, on_failure: OnFailure) -> list[_Loaded]:
-    from contrastcxr.data.inputs import with_pixels
+    from contrastcxr.data.pixels import with_pixels
     from contrastcxr.form import Flag
 
     found, failures = with_pixels(study, window=window)
@@ -62,7 +63,7 @@ class ReadingSession:
 
     def find(self, paths: Sequence[str | Path], *, keep_ids: bool, on_failure: OnFailure) -> list[Study]:
         """Return the studies under the paths; what is none goes to `on_failure`."""
-        from contrastcxr.data.inputs import studies_from_paths
+        from contrastcxr.data.readers.paths import studies_from_paths
 
         studies, failures = studies_from_paths(paths, keep_ids=keep_ids)
         for failure in failures:
@@ -113,7 +114,7 @@ def open_session(
     model: str | Path,
     out: str | Path | None,
     formats: Sequence[str],
-    pool_roots: Sequence[str],
+    pool_roots: Sequence[DataRef],
     device: str,
     dtype: str | None,
     seed: int,
@@ -167,11 +168,9 @@ def check_device(device: str) -> None:
         ) from error
 
 
-def _finder(root: str) -> Callable[[str], View | None]:
+def _finder(root: DataRef) -> Callable[[str], View | None]:
     """Look images up by id in a source, which is opened when the first one is wanted."""
-    from contrastcxr.data.sources import open_source, parse_spec
-
-    parse_spec(root)
+    from contrastcxr.store.studies import open_source
 
     @cache
     def views() -> dict[str, View]:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from contrastcxr.config import SystemConfig, load_config, read_with_parents
 from contrastcxr.config.decoders import ALIASES
-from contrastcxr.data.sources import SOURCES, parse_spec
+from contrastcxr.data.ref import DataRef
 from contrastcxr.errors import ConfigError, RequestError, UnknownNameError
 from contrastcxr.published import TABLES
 
@@ -240,21 +240,19 @@ def _no_plan(paper: str, table: str) -> RequestError:
     )
 
 
-def task_of(plan: Plan, folder: Path, data: str, *, overrides: Sequence[str] = ()) -> Task:
+def task_of(plan: Plan, folder: Path, data: DataRef, *, overrides: Sequence[str] = ()) -> Task:
     """The experiment on the data that `--data` names, with `overrides` in every row.
 
     Raises:
         RequestError: the plan has no rows for this data.
     """
-    spec = parse_spec(data)
-    is_level = SOURCES[spec.name].root == "level"
-    name = f"{spec.name}:{spec.root}" if is_level else spec.name
+    name = data.source
     if name not in plan.data:
         known = [each if ":" in each else f"{each}:FOLDER" for each in plan.data]
         raise RequestError(f"{plan.name} has no rows for {data}; it has: {', '.join(known)}")
-    if spec.params or spec.options or spec.split not in (None, "test"):
+    if data.params or data.options or data.split not in (None, "test"):
         raise RequestError(f"{data}: rows are of {name}, split test, as the plan has them; leave the rest out")
-    return Task(plan, folder, name, None if is_level else spec.root, tuple(overrides))
+    return Task(plan, folder, name, None if data.kind.root == "level" else data.root, tuple(overrides))
 
 
 def _located(relative: str) -> Path:

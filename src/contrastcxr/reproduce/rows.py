@@ -10,7 +10,7 @@ from typing import Any
 
 from contrastcxr.assemble import make_encoder, make_preprocess
 from contrastcxr.config import SystemConfig, without_folders
-from contrastcxr.config.data_name import data_name
+from contrastcxr.config.data_ref import data_ref
 from contrastcxr.errors import ContrastCXRError, RequestError
 from contrastcxr.evaluation.baselines import FeatureExtractor, baseline_answers
 from contrastcxr.evaluation.protocols import CORRECTED
@@ -101,7 +101,7 @@ def _trained(task: Task, row: Row, config: SystemConfig, places: Places, limits:
     done = train(config, out=folder, cache=places.cache, resume=resume, quality=False, say=say)
     began = time.perf_counter()
     reader = Reader.from_checkpoint(done.checkpoint)
-    data = split_data(config)
+    data = data_ref(config.data, split=None)
     found = evaluate(
         reader,
         data=data,
@@ -140,11 +140,13 @@ _TOLD = ("epochs", "best", "pool", "parameters", "precision", "vocabulary", "dat
 
 def _baselines(task: Task, row: Row, config: SystemConfig, places: Places, limits: Limits, say: Say) -> Record:
     began = time.perf_counter()
-    data = split_data(config)
-    references = load_references(data, "test", author=config.data.author, limit=limits.test)
+    data = data_ref(config.data, split=None)
+    references = load_references(data, "test", author=config.data.author, limit=limits.test, cache=places.cache)
     encoder = make_encoder(config, seed=config.train.seed)
     extractor = FeatureExtractor(encoder, make_preprocess(config, encoder), config.data.max_views, places.cache)
-    answers, notes = baseline_answers(references, data, author=config.data.author, extractor=extractor, say=say)
+    answers, notes = baseline_answers(
+        references, data, author=config.data.author, extractor=extractor, cache=places.cache, say=say
+    )
     for note in notes:
         say(note)
     found: Mapping[str, SystemScores] = scored(tabulated(references, answers), answers, {}, limits.bootstrap)
@@ -167,12 +169,6 @@ def _baselines(task: Task, row: Row, config: SystemConfig, places: Places, limit
         versions=versions(),
         limit=limits.test,
     )
-
-
-def split_data(config: SystemConfig) -> str:
-    """The data name of a configuration, without a split."""
-    place, _, options = data_name(config.data, split="test").partition("?")
-    return f"{place.removesuffix('/test')}?{options}"
 
 
 def _scores(scores: Scores) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from contrastcxr.data.ref import DataRef
 from contrastcxr.errors import DatasetError
 from contrastcxr.evaluation.cached import cached_batches, encoded
 from contrastcxr.evaluation.references import References, load_references, system_answers
@@ -24,18 +25,20 @@ from contrastcxr.progress import Say
 from contrastcxr.reading.reader import Reader
 
 
-def twins_of(reader: Reader, *, data: str, split: str, cache: Path, limit: int | None, say: Say) -> dict[str, Any]:
+def twins_of(
+    reader: Reader, *, data: DataRef, split: str, cache: Path, limit: int | None, say: Say
+) -> dict[str, Any]:
     """What a record keeps of the twins: ratios of every quadruple, the claim, and whether side words swap.
 
     Args:
         reader: of the trained row.
-        data: a phantom data name.
+        data: phantoms.
         split: of twins, four studies in the order of `phantom.twins.ROLES` after each other.
         cache: folder of encoder features.
         limit: the first so many quadruples only.
         say: takes lines of progress.
     """
-    references = load_references(data, split, limit=limit * len(ROLES) if limit else None)
+    references = load_references(data, split, limit=limit * len(ROLES) if limit else None, cache=cache)
     quadruples = _quadruples(references)
     encoder = reader.system.encoder
     assert encoder is not None  # checkpoints hold their encoder

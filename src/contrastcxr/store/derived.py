@@ -15,11 +15,11 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from contrastcxr.data.identity import view_key
 from contrastcxr.errors import DatasetError, ImageError
 from contrastcxr.files import atomic_write
 from contrastcxr.form import Reading, Study, View, is_file_locator, locator_path
-from contrastcxr.store.stored_studies import StoredStudies, study_line
+from contrastcxr.store.keys import view_key
+from contrastcxr.store.study_lines import StudyLines, study_line
 from contrastcxr.text.clean import clean
 from contrastcxr.text.tokenizer import tokenize
 
@@ -176,7 +176,7 @@ def stored_views(folder: Path) -> NDArray[Any]:
     return rows
 
 
-def views_at(studies: StoredStudies, rows: NDArray[Any]) -> Iterator[View]:
+def views_at(studies: StudyLines, rows: NDArray[Any]) -> Iterator[View]:
     """The views that rows of `VIEW_ROW` point at."""
     for row in rows:
         yield studies[int(row["study"])].views[int(row["view"])]

@@ -16,10 +16,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from contrastcxr.data.identity import view_key
 from contrastcxr.data.pixels import Picture, original
 from contrastcxr.errors import ImageError
 from contrastcxr.form import View
+from contrastcxr.store.keys import view_key
 from contrastcxr.store.shards import Shard, ShardIndex, open_shard, packed
 
 FOLDER = "prepared"

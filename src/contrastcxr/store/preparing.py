@@ -31,8 +31,8 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
 from contrastcxr.data.pixels import load_pixels
+from contrastcxr.data.ref import DataRef
 from contrastcxr.data.source import Source
-from contrastcxr.data.sources import SOURCES, parse_spec
 from contrastcxr.data.transforms import resize
 from contrastcxr.errors import ContrastCXRError, ImageError, OutputError
 from contrastcxr.files import atomic_write, clear_parts, free_bytes
@@ -42,7 +42,8 @@ from contrastcxr.store import derived
 from contrastcxr.store.derived import stored_views, views_at, write_tables
 from contrastcxr.store.picture_cache import FOLDER, SIDE, VERSION, pictures_folder, shard_rows
 from contrastcxr.store.shards import open_shard, write_shard
-from contrastcxr.store.stored_studies import StoredStudies
+from contrastcxr.store.studies import open_source
+from contrastcxr.store.study_lines import StudyLines
 
 ABOUT = "about.json"
 UNREADABLE = "unreadable.jsonl"
@@ -71,17 +72,13 @@ class PreparedSource:
     missing: tuple[str, ...]
 
 
-def prepared_folder(text: str, *, root: Path) -> Path:
-    """Where a source is prepared: its name, and a digest over its root, split, parameters and options.
-
-    Raises:
-        RequestError: the text does not name a source.
-    """
-    spec = parse_spec(text)
-    place = spec.root if SOURCES[spec.name].root == "level" else str(Path(spec.root).expanduser().absolute())
-    options = {key: _place(value) for key, value in sorted(spec.options.items())}
-    said = json.dumps([spec.name, place, spec.split, sorted(spec.params.items()), options])
-    return root / FOLDER / f"{spec.name}-{hashlib.blake2b(said.encode(), digest_size=6).hexdigest()}"
+def prepared_folder(ref: DataRef, *, root: Path) -> Path:
+    """Return where a source is prepared: its name, and a digest over its root, split, parameters and options."""
+    name = ref.kind.name
+    place = ref.root if ref.kind.root == "level" else str(ref.path.absolute())
+    options = {key: _place(value) for key, value in sorted(ref.options)}
+    said = json.dumps([name, place, ref.split, sorted(ref.params), options])
+    return root / FOLDER / f"{name}-{hashlib.blake2b(said.encode(), digest_size=6).hexdigest()}"
 
 
 def _place(value: str) -> str:
@@ -90,7 +87,7 @@ def _place(value: str) -> str:
 
 
 def prepare_source(
-    text: str,
+    ref: DataRef,
     *,
     root: Path,
     side: int = SIDE,
@@ -101,7 +98,7 @@ def prepare_source(
     """Write the tables of a source, and its pictures as far as they are not there yet.
 
     Args:
-        text: the source as `open_source` takes it, with a split or without.
+        ref: the source, with a split or without.
         root: the cache folder.
         side: of the pictures, in pixels.
         pictures: False writes the tables alone.
@@ -109,19 +106,17 @@ def prepare_source(
         say: takes lines of progress, the size before the work.
 
     Raises:
-        RequestError: the text does not name a source.
         DatasetError: the data is not there or departs from its layout.
         OutputError: the disk cannot hold the pictures, or a file cannot be written.
     """
-    spec = parse_spec(text)
-    source = SOURCES[spec.name].open(spec)
-    folder = prepared_folder(text, root=root)
+    source = open_source(ref, cache=root)
+    folder = prepared_folder(ref, root=root)
     free_bytes(folder)
     clear_parts(folder)
-    say(f"listing the studies of {text}")
+    say(f"listing the studies of {ref}")
     missing: list[str] = []
-    studies = source.stream(spec.split, on_missing=missing.append)
-    count = write_tables(folder, islice(studies, spec.integer("limit", 0) or None))
+    studies = source.stream(ref.split, on_missing=missing.append)
+    count = write_tables(folder, islice(studies, ref.limit))
     plan = ShardPlan(folder, side)
     todo = plan.todo() if pictures else []
     if pictures:
@@ -143,7 +138,7 @@ class ShardPlan:
         self.rows = shard_rows(side)
         self._source = folder
         self._views = stored_views(folder)
-        self._studies = StoredStudies(folder / derived.STUDIES)
+        self._studies = StudyLines.stored(folder / derived.STUDIES)
 
     def __len__(self) -> int:
         return len(self._views)

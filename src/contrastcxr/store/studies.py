@@ -1,77 +1,112 @@
-"""Studies of a data name; drawn ones are kept on disk, for to measure 3,300 phantoms takes minutes."""
+"""The studies of a data name; those of phantoms are drawn once and kept.
+
+Listing a split of phantoms places every lesion and measures where it shows, which takes minutes for thousands of
+studies. They are frozen and go to JSON without loss, so what was drawn before is read back: from memory within a
+process, and from `CACHE/studies` where a cache folder is given.
+"""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
-from functools import cache
-from importlib import resources
-from importlib.resources.abc import Traversable
+import logging
+from collections.abc import Iterator, Sequence
+from functools import lru_cache, partial
+from itertools import islice
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
-from contrastcxr.data.sources import load_studies, stream_studies
+from contrastcxr.data.readers.phantom import Draw, Phantoms
+from contrastcxr.data.ref import DataRef
+from contrastcxr.data.source import OnMissing, Source, unheard
+from contrastcxr.errors import DatasetError
 from contrastcxr.files import atomic_write
 from contrastcxr.form import Study
-from contrastcxr.progress import Say, silent
-from contrastcxr.store.packed import held_or_packed
+from contrastcxr.store.keys import drawing_key
+from contrastcxr.store.study_lines import held_or_packed
 
-DRAWN = "phantom:"
-_STUDIES = TypeAdapter(list[Study])
+logger = logging.getLogger(__name__)
+FOLDER = "studies"
 
 
-def studies_of(name: str, *, root: Path, say: Say = silent) -> Sequence[Study]:
-    """The studies of a data name, as `load_studies` gives them; very many of a data set are packed.
+def open_source(ref: DataRef, *, cache: Path | None = None) -> Source:
+    """Return the source of a data name, without a split chosen.
 
     Args:
-        name: such as `phantom:standard/train?seed=0`.
-        root: the cache folder; drawn studies are kept in `studies` below it, until a file that draws them changes.
-        say: told when studies have to be drawn.
-    """
-    if not name.startswith(DRAWN):
-        return _listed(name)
-    path = root / "studies" / f"{_key(name)}.json"
-    kept = _read(path)
-    if kept is None:
-        say(f"{name}: measuring the studies, once")
-        kept = load_studies(name)
-        with atomic_write(path, mode="wb") as file:
-            file.write(_STUDIES.dump_json(kept, by_alias=True))
-    return kept
-
-
-def _listed(name: str) -> Sequence[Study]:
-    """The studies of a data set, gone through once.
+        ref: names the data.
+        cache: the cache folder, where drawn studies are kept; None keeps them in memory only.
 
     Raises:
-        DatasetError: none of its images is there.
+        UnknownNameError: the value of an option or parameter is not known; names the nearest.
+        DatasetError: the data is not there or departs from its layout.
+    """
+    source = ref.open()
+    if not isinstance(source, Phantoms):
+        return source
+    from contrastcxr.phantom import draw_studies  # imported here: those who read files need nothing that draws
+
+    return source.drawn_by(partial(_kept, draw_studies, cache))
+
+
+def load_studies(ref: DataRef, *, cache: Path | None = None) -> list[Study]:
+    """Return the studies that a name means: those of its split, or all of the source; `limit=n` keeps the first n.
+
+    Raises:
+        UnknownNameError: a split, option or parameter that is not known; names the nearest.
+        DatasetError: the data is not there or departs from its layout.
+    """
+    source = open_source(ref, cache=cache)
+    studies = source.studies(ref.split)
+    if not studies and source.missing:
+        hint = ", or ask for ?images=any" if "images" in ref.kind.params else ""
+        raise DatasetError(
+            f"{ref}: none of {len(source.missing):,} images is there, such as {source.missing[0]}; "
+            f"put them there{hint}"
+        )
+    return studies[: ref.limit]
+
+
+def stream_studies(ref: DataRef, *, cache: Path | None = None, on_missing: OnMissing = unheard) -> Iterator[Study]:
+    """Yield what `load_studies` returns, one study at a time; `on_missing` takes the name of each absent picture.
+
+    Raises:
+        UnknownNameError: a split, option or parameter that is not known; names the nearest.
+        DatasetError: the data is not there or departs from its layout.
+    """
+    return islice(open_source(ref, cache=cache).stream(ref.split, on_missing=on_missing), ref.limit)
+
+
+def list_studies(ref: DataRef, *, cache: Path) -> Sequence[Study]:
+    """Return what `load_studies` returns, gone through once; very many are packed.
+
+    Raises:
+        DatasetError: none of the images is there.
     """
     missing: list[str] = []
-    found = held_or_packed(stream_studies(name, on_missing=missing.append))
-    return found if found or not missing else load_studies(name)  # which says what is missing
+    found = held_or_packed(stream_studies(ref, cache=cache, on_missing=missing.append))
+    return found if found or not missing else load_studies(ref, cache=cache)  # which says what is missing
 
 
-def _read(path: Path) -> list[Study] | None:
+@lru_cache(maxsize=8)
+def _kept(
+    draw: Draw, cache: Path | None, level: str, *, split: str, seed: int, limit: int | None
+) -> tuple[Study, ...]:
+    """Draw studies once: the last few are kept in memory, and in the cache folder all that JSON can hold."""
+    fresh = partial(draw, level, split=split, seed=seed, limit=limit)
+    if cache is None:
+        return tuple(fresh())
+    path = cache / FOLDER / f"{level}-{split}-{seed}-{limit or 'all'}-{drawing_key()}.jsonl"
+    if (kept := _read(path)) is not None:
+        return kept
+    logger.info("phantom:%s/%s?seed=%d: measuring the studies, once", level, split, seed)
+    studies = tuple(fresh())
+    if all(view.locator is not None for study in studies for view in study.views):  # JSON would lose their pixels
+        with atomic_write(path) as file:
+            file.writelines(study.model_dump_json(by_alias=True) + "\n" for study in studies)
+    return studies
+
+
+def _read(path: Path) -> tuple[Study, ...] | None:
     try:
-        return _STUDIES.validate_json(path.read_bytes())
+        return tuple(Study.model_validate_json(line) for line in path.read_bytes().splitlines())
     except (OSError, ValidationError):
-        return None  # not there, or of another version of the form: drawn again
-
-
-def _key(name: str) -> str:
-    return hashlib.blake2b(f"{name}#{phantom_files()}".encode(), digest_size=12).hexdigest()
-
-
-@cache
-def phantom_files() -> str:
-    """A hash over every file of the phantom room: any of them may change a study or its report."""
-    files = [f for f in resources.files("contrastcxr.phantom").iterdir() if _is_source(f)]
-    digest = hashlib.blake2b(digest_size=12)
-    for file in sorted(files, key=lambda f: f.name):
-        digest.update(file.name.encode() + b"\0" + file.read_bytes())
-    return digest.hexdigest()
-
-
-def _is_source(file: Traversable) -> bool:
-    return file.is_file() and file.name.endswith((".py", ".json", ".yaml"))
+        return None  # not there, or damaged: drawn again

@@ -13,10 +13,9 @@ from torch.utils.data import DataLoader
 from contrastcxr.assemble import Marks, build_system, check_pairs, head_labels, make_encoder, make_preprocess
 from contrastcxr.checkpoint import Checkpoint, SourceNote, load_checkpoint
 from contrastcxr.config import CvseConfig, MultiAttentionConfig, SystemConfig
-from contrastcxr.config.data_name import data_name
+from contrastcxr.config.data_ref import data_ref
 from contrastcxr.data.authors import label_reading, reading_of, report_text
 from contrastcxr.data.pixels import PictureOf, original
-from contrastcxr.data.sources import open_source
 from contrastcxr.data.transforms import Preprocess
 from contrastcxr.data.views import ChosenViews
 from contrastcxr.errors import DatasetError
@@ -32,9 +31,9 @@ from contrastcxr.models.encoders import Encoder
 from contrastcxr.models.library import SentenceLibrary
 from contrastcxr.models.system import ReportSystem
 from contrastcxr.progress import Say
-from contrastcxr.store.packed import made_of, some_of
 from contrastcxr.store.picture_cache import PictureCache, find_pictures
-from contrastcxr.store.studies import studies_of
+from contrastcxr.store.studies import list_studies
+from contrastcxr.store.study_lines import made_of, some_of
 from contrastcxr.text.tokenizer import Tokenizer
 from contrastcxr.training.library import make_library
 from contrastcxr.training.pool import TrainingPool, make_pool
@@ -182,7 +181,7 @@ class _Data:
 
 
 def _data(config: SystemConfig, encoder: Encoder, preprocess: Preprocess, cache: Path, say: Say) -> _Data:
-    parts = [_studies(config, split, cache=cache, say=say) for split in ("train", "validation")]
+    parts = [_studies(config, split, cache=cache) for split in ("train", "validation")]
     views = ChosenViews(parts, config.data.max_views)
     workers = config.train.workers
     features, pictures = None, None
@@ -230,9 +229,9 @@ def _truncated(studies: Sequence[Study], config: SystemConfig, tokenizer: Tokeni
     return sum(tokenizer.truncates(_text(study, config), max_tokens=limit) for study in studies)
 
 
-def _studies(config: SystemConfig, split: str, *, cache: Path, say: Say) -> Sequence[Study]:
-    name = data_name(config.data, split=split)
-    studies = studies_of(name, root=cache, say=say)
+def _studies(config: SystemConfig, split: str, *, cache: Path) -> Sequence[Study]:
+    name = data_ref(config.data, split=split)
+    studies = list_studies(name, cache=cache)
     if not studies:
         raise DatasetError(f"{name}: no studies; training needs at least one in 'train' and one in 'validation'")
     limit = config.data.train_limit if split == "train" else config.data.validation_limit
@@ -345,7 +344,7 @@ def _pool(config: SystemConfig, studies: Sequence[Study], features: ViewFeatures
 
 def source_notes(config: SystemConfig, encoder: Encoder) -> tuple[SourceNote, ...]:
     """The data set and the encoder's weights, with their terms."""
-    source = open_source(data_name(config.data, split="train"))
+    source = data_ref(config.data, split="train").open()
     terms = source.licence
     return (
         SourceNote(

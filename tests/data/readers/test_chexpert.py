@@ -6,7 +6,7 @@ import pytest
 from mini_chexpert import HEADER, HEALTHY, SICK, TRAIN, labels, write_chexpert
 from published_files import beginning_of, needs_package, save_picture, write_table
 
-from contrastcxr.data import load_studies, open_source
+from contrastcxr.api import load_studies, open_source
 from contrastcxr.data.authors import label_reading
 from contrastcxr.data.readers.chexpert import LABELER, RADIOLOGISTS, CheXpert
 from contrastcxr.errors import DatasetError

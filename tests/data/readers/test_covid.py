@@ -9,7 +9,7 @@ import pytest
 from mini_covid import COLUMNS, ROWS, write_covid, write_masks
 from published_files import write_table
 
-from contrastcxr.data import open_source
+from contrastcxr.api import open_source
 from contrastcxr.data.readers.covid import Covid, lungs_of
 from contrastcxr.errors import DatasetError
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from iu_files import samples, write_archive, write_images, write_kaggle, write_openi, write_r2gen
 
-from contrastcxr.data import load_studies, open_source
+from contrastcxr.api import load_studies, open_source
 from contrastcxr.data.normals import is_normal
 from contrastcxr.data.pixels import load_pixels
 from contrastcxr.data.readers.iu_openi import LARGEST, parse_report

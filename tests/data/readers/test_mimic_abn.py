@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from mimic_files import write_mimic
 
-from contrastcxr.data import load_studies, open_source
+from contrastcxr.api import load_studies, open_source
 from contrastcxr.data.readers.mimic_abn import abnormal
 from contrastcxr.errors import RequestError
 

@@ -6,7 +6,7 @@ import pytest
 from mini_rsna import CLASSES, HEADER, LABELS, write_rsna
 from published_files import needs_package, save_picture, write_table
 
-from contrastcxr.data import load_studies, open_source
+from contrastcxr.api import load_studies, open_source
 from contrastcxr.data.readers.rsna import Rsna
 from contrastcxr.errors import DatasetError
 

@@ -6,7 +6,7 @@ import pytest
 from mini_vindr import BOX_HEADER, BOXES, LABEL_HEADER, LABELS, write_vindr
 from published_files import beginning_of, needs_package, save_picture, write_table
 
-from contrastcxr.data import load_studies, open_source
+from contrastcxr.api import load_studies, open_source
 from contrastcxr.data.readers.vindr import VinDr
 from contrastcxr.data.tables.named import read_table
 from contrastcxr.errors import DatasetError

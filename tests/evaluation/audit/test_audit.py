@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from contrastcxr.cli.main import run
+from contrastcxr.data.sources import parse_data
 from contrastcxr.errors import DatasetError
 from contrastcxr.evaluation.audit import Check, audit
 from contrastcxr.evaluation.audit.leaks import NEAR, two_shares
@@ -59,11 +60,11 @@ def corpus(tmp_path: Path) -> Corpus:
 
 
 def found(corpus: Corpus, name: str) -> Check:
-    return next(check for check in audit(corpus.name).checks if check.name == name)
+    return next(check for check in audit(parse_data(corpus.name)).checks if check.name == name)
 
 
 def test_a_clean_set_has_no_warning(corpus: Corpus) -> None:
-    assert [(c.name, c.message) for c in audit(corpus.name).warnings] == []
+    assert [(c.name, c.message) for c in audit(parse_data(corpus.name)).warnings] == []
 
 
 def test_a_patient_on_both_sides_is_found(corpus: Corpus) -> None:
@@ -132,7 +133,7 @@ def test_missing_pictures_warn_and_pictureless_checks_do_not_run(corpus: Corpus)
     name = f"{corpus.name}?images=any"
     for file in corpus.folder.glob("*.png"):
         file.unlink()
-    verdicts = {check.name: check.verdict for check in audit(name).checks}
+    verdicts = {check.name: check.verdict for check in audit(parse_data(name)).checks}
     assert verdicts["tables and folder"] == "warning"
     assert verdicts["identical pictures"] == verdicts["pictures that look the same"] == "not run"
     assert verdicts["reports across splits"] == "ok"
@@ -167,7 +168,7 @@ def test_two_equal_shares_are_one_by_chance() -> None:
 
 def test_an_unknown_author_is_named(corpus: Corpus) -> None:
     with pytest.raises(DatasetError, match="no labels by 'nobody'"):
-        audit(corpus.name, author="nobody")
+        audit(parse_data(corpus.name), author="nobody")
 
 
 def test_the_command_writes_a_page_and_ends_with_1_on_a_warning(
@@ -184,7 +185,7 @@ def test_the_command_writes_a_page_and_ends_with_1_on_a_warning(
 
 
 def test_real_nih_samples_have_the_faults_that_are_known(shared_data: Path) -> None:
-    checks = {check.name: check for check in audit(f"nih14:{shared_data / 'nih14'}?limit=250").checks}
+    checks = {check.name: check for check in audit(parse_data(f"nih14:{shared_data / 'nih14'}?limit=250")).checks}
     assert checks["patients across splits"].verdict == "ok"
     assert checks["official lists"].verdict in ("ok", "not run")
     loud = {row["predictor"]: row["abnormal AUC"] for row in checks["nuisance predictors"].rows}
@@ -206,7 +207,7 @@ def test_masks_and_earlier_studies_in_reports_are_counted(corpus: Corpus) -> Non
 def test_texts_and_labels_are_audited_where_most_pictures_are_absent(corpus: Corpus) -> None:
     for number in range(2, 12):
         (corpus.folder / f"{number}.png").unlink()
-    done = audit(corpus.name)
+    done = audit(parse_data(corpus.name))
     assert done.data.endswith("?images=any")
     assert sum(done.studies.values()) == 12
     assert found(corpus, "patients across splits").message.startswith("0 of 12")
@@ -214,7 +215,7 @@ def test_texts_and_labels_are_audited_where_most_pictures_are_absent(corpus: Cor
 
 def test_studies_without_pictures_are_left_out_where_most_are_there(corpus: Corpus) -> None:
     (corpus.folder / "3.png").unlink()
-    done = audit(corpus.name)
+    done = audit(parse_data(corpus.name))
     assert "images" not in done.data
     assert sum(done.studies.values()) == 11
 
@@ -231,7 +232,9 @@ def test_a_number_that_most_studies_lack_is_no_predictor(tmp_path: Path) -> None
 
 @pytest.mark.data
 def test_the_texts_of_the_iu_sample_are_audited_without_its_pictures(shared_data: Path) -> None:
-    checks = {check.name: check for check in quick_checks(f"iu_xray:{shared_data / 'iu_xray'}?images=any")}
+    checks = {
+        check.name: check for check in quick_checks(parse_data(f"iu_xray:{shared_data / 'iu_xray'}?images=any"))
+    }
     train = checks["what reports speak of"].rows[0]
     assert (train["split"], train["masked words"]) == ("train", "907 of 2,069 (43.8%)")
     assert train["normal studies"] == "682 of 2,069 (33.0%)"

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import small_corpus
+from contrastcxr.data.sources import parse_data
 from contrastcxr.evaluation import Bootstrap, evaluate
 from contrastcxr.evaluation.report import report_page
 from contrastcxr.form import Author, Reading, Report
@@ -48,7 +49,13 @@ def outline(text: str) -> Outline:
 
 
 def phantom_page(tmp_path: Path, readings: list[Reading], **options: object) -> str:
-    given = {"data": "phantom:smoke", "with_meteor": False, "bootstrap": QUICK, "baselines": False, **options}
+    given = {
+        "data": parse_data("phantom:smoke"),
+        "with_meteor": False,
+        "bootstrap": QUICK,
+        "baselines": False,
+        **options,
+    }
     evaluate(readings, out=tmp_path / "out", **given)  # type: ignore[arg-type]
     return (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
 
@@ -134,7 +141,7 @@ def test_every_score_carries_its_n_and_the_signature_stands_on_the_page(tmp_path
 
 def test_restricted_reports_are_shown_with_a_warning_and_without_pictures(tmp_path: Path) -> None:
     data, said = manifest(tmp_path, [NORMAL, SICK, SICK, NORMAL])
-    evaluate(said, data=data, out=tmp_path / "out", with_meteor=False, bootstrap=QUICK)
+    evaluate(said, data=parse_data(data), out=tmp_path / "out", with_meteor=False, bootstrap=QUICK)
     text = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     outline(text)
     assert "Keep this page where the data are" in text
@@ -144,7 +151,7 @@ def test_restricted_reports_are_shown_with_a_warning_and_without_pictures(tmp_pa
 
 def test_every_definition_of_efficacy_stands_side_by_side(tmp_path: Path) -> None:
     data, said = manifest(tmp_path, [NORMAL, SICK, SICK, NORMAL])
-    evaluate(said, data=data, out=tmp_path / "out", with_meteor=False, bootstrap=QUICK)
+    evaluate(said, data=parse_data(data), out=tmp_path / "out", with_meteor=False, bootstrap=QUICK)
     text = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     for name in ("wcl", "r2gen", "miura", "chexbert", "chexbert5"):
         assert f"<code>{name}</code>" in text, name
@@ -154,7 +161,9 @@ def test_every_definition_of_efficacy_stands_side_by_side(tmp_path: Path) -> Non
 
 def test_what_agrees_is_marked_and_so_is_what_is_missed_and_invented(tmp_path: Path) -> None:
     data, said = manifest(tmp_path, [SICK, NORMAL, NORMAL, SICK])
-    evaluate(said, data=data, out=tmp_path / "out", with_meteor=False, bootstrap=QUICK, baselines=False)
+    evaluate(
+        said, data=parse_data(data), out=tmp_path / "out", with_meteor=False, bootstrap=QUICK, baselines=False
+    )
     text = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert '<mark class="invented" title="invented: Pleural Effusion">' in text
     assert '<mark class="missed" title="missed: Pleural Effusion">' in text
@@ -165,7 +174,9 @@ def test_what_agrees_is_marked_and_so_is_what_is_missed_and_invented(tmp_path: P
 @pytest.mark.parametrize("text", [NORMAL, "", "Ünïcode | pipe."])
 def test_one_study_makes_a_page_too(tmp_path: Path, text: str) -> None:
     data, said = manifest(tmp_path, [text], studies=1)
-    evaluate(said, data=data, out=tmp_path / "out", with_meteor=False, bootstrap=QUICK, baselines=False)
+    evaluate(
+        said, data=parse_data(data), out=tmp_path / "out", with_meteor=False, bootstrap=QUICK, baselines=False
+    )
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     outline(page)
     assert "With 1 study an interval says little" in page
@@ -174,7 +185,9 @@ def test_one_study_makes_a_page_too(tmp_path: Path, text: str) -> None:
 
 def test_data_without_reports_or_findings_still_make_a_page(tmp_path: Path) -> None:
     data, said = manifest(tmp_path, [NORMAL])
-    found = evaluate(said, data=data, with_meteor=False, bootstrap=QUICK, baselines=False, allow_partial=True)
+    found = evaluate(
+        said, data=parse_data(data), with_meteor=False, bootstrap=QUICK, baselines=False, allow_partial=True
+    )
     table = dataclasses.replace(found.systems["system"].table, truth=None, claimed=None)
     words = {n: s for n, s in found.scores.items() if n.startswith(("bleu", "rouge", "cider", "mean"))}
     system = dataclasses.replace(found.systems["system"], table=table, scores=words)
@@ -188,7 +201,9 @@ def test_data_without_reports_or_findings_still_make_a_page(tmp_path: Path) -> N
 
 def test_few_positives_are_marked(tmp_path: Path) -> None:
     data, said = manifest(tmp_path, [NORMAL, SICK, NORMAL, SICK])
-    evaluate(said, data=data, out=tmp_path / "out", with_meteor=False, bootstrap=QUICK, baselines=False)
+    evaluate(
+        said, data=parse_data(data), out=tmp_path / "out", with_meteor=False, bootstrap=QUICK, baselines=False
+    )
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert "Pleural Effusion † <small>n &lt; 10</small>" in page
     assert "Called by neither side: " in page

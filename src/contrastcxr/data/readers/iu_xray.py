@@ -21,6 +21,7 @@ from contrastcxr.data.packaged import PACKAGE, packaged_file
 from contrastcxr.data.readers import iu_kaggle, iu_openi
 from contrastcxr.data.readers.annotation import Annotation, read_annotation
 from contrastcxr.data.readers.iu_reports import NORMAL, IuPicture, IuReport, picture_key, readings
+from contrastcxr.data.ref import DataRef, SourceKind
 from contrastcxr.data.source import Inventory, Licence, OnMissing, Source, unheard
 from contrastcxr.data.tables.streamed import stream_table
 from contrastcxr.errors import DatasetError, UnknownNameError
@@ -361,3 +362,26 @@ def layout_named(text: str) -> Layout:
         if text == layout:
             return layout
     raise UnknownNameError("layout of iu_xray", text, LAYOUTS)
+
+
+def _open(ref: DataRef) -> IuXray:
+    layout = ref.option("layout")
+    return IuXray(
+        ref.root,
+        layout=layout_named(layout) if layout else None,
+        annotation=ref.folder("annotation"),
+        pictures=ref.folder("pictures"),
+        images=ref.images,
+    )
+
+
+KIND = SourceKind(
+    name=IuXray.name,
+    open=_open,
+    summary="IU X-ray: reports, MeSH terms; Open-i XML, Kaggle's or R2Gen's tables, torchxrayvision",
+    root="folder",
+    splits=SPLITS,
+    params=("images", "limit"),
+    options=("layout", "annotation", "pictures"),
+    licence=LICENCE,
+)

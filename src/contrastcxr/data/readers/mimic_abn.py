@@ -12,7 +12,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Literal
 
-from contrastcxr.data.readers.mimic_cxr import LICENCE, RADIOLOGIST, MimicCxr, MimicRoots
+from contrastcxr.data.readers.mimic_cxr import (
+    LICENCE,
+    RADIOLOGIST,
+    SPLITS,
+    MimicCxr,
+    MimicRoots,
+    roots_of,
+    unit_of,
+)
+from contrastcxr.data.ref import DataRef, SourceKind
 from contrastcxr.data.source import Inventory, OnMissing, Source, unheard
 from contrastcxr.errors import RequestError
 from contrastcxr.form import Author, Finding, Reading, Report, Study
@@ -111,3 +120,19 @@ def abnormal(sentences: Sequence[str]) -> tuple[str, ...]:
 
 def _abnormal(finding: Finding) -> bool:
     return finding.name != NO_FINDING and finding.status in ("present", "uncertain")
+
+
+def _open(ref: DataRef) -> MimicAbn:
+    return MimicAbn(roots_of(ref, "list"), unit=unit_of(ref), images=ref.images)
+
+
+KIND = SourceKind(
+    name="mimic_abn",
+    open=_open,
+    summary="MIMIC-ABN: the abnormal sentences of MIMIC-CXR's reports, from its list or derived",
+    root="folder",
+    splits=SPLITS,
+    params=("images", "limit"),
+    options=("reports", "tables", "list", "unit"),
+    licence=LICENCE,
+)

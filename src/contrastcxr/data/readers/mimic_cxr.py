@@ -29,6 +29,7 @@ from contrastcxr.data.readers.mimic_tables import (
     read_records,
     read_splits,
 )
+from contrastcxr.data.ref import DataRef, SourceKind
 from contrastcxr.data.source import Inventory, Licence, OnMissing, Source, unheard
 from contrastcxr.data.tables.named import find_table
 from contrastcxr.errors import DatasetError, RequestError
@@ -326,3 +327,36 @@ class MimicCxr(Source):
 
     def _table(self, names: tuple[str, ...]) -> Path | None:
         return find_table(self._folders, names)
+
+
+def roots_of(ref: DataRef, annotation: str) -> MimicRoots:
+    """Return the folders that a data name gives; `annotation` is its option for a list of studies."""
+    reports, tables, listed = (ref.folder(name) for name in ("reports", "tables", annotation))
+    return MimicRoots(ref.path, reports=reports, tables=tables, annotation=listed)
+
+
+def unit_of(ref: DataRef) -> Literal["study", "image"]:
+    """Return what counts as a study of a data name."""
+    return "image" if ref.choice("unit", ("study", "image")) == "image" else "study"
+
+
+def _open(ref: DataRef) -> MimicCxr:
+    findings = ref.choice("subset", ("all", "findings")) == "findings"
+    return MimicCxr(
+        roots_of(ref, "annotation"),
+        subset="findings" if findings else "all",
+        unit=unit_of(ref),
+        images=ref.images,
+    )
+
+
+KIND = SourceKind(
+    name=MimicCxr.name,
+    open=_open,
+    summary="MIMIC-CXR, JPEG or DICOM: texts, official split, CheXpert and NegBio labels, prior studies",
+    root="folder",
+    splits=SPLITS,
+    params=("images", "limit"),
+    options=("reports", "tables", "annotation", "subset", "unit"),
+    licence=LICENCE,
+)

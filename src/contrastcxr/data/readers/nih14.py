@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 
 from contrastcxr.data.images import image_size
+from contrastcxr.data.ref import DataRef, SourceKind
 from contrastcxr.data.source import Licence, OnMissing, Source, unheard
 from contrastcxr.data.tables.files import TableRow, age_in_years, first_existing, number, read_csv, read_lines, sex
 from contrastcxr.errors import DatasetError, UnknownNameError
@@ -260,3 +261,18 @@ def _scaled(grid: tuple[float, float, float, float], view: View) -> XYXY:
     sx, sy = (view.width or GRID) / GRID, (view.height or GRID) / GRID
     x1, y1, x2, y2 = (min(max(v, 0.0), float(GRID)) for v in grid)
     return x1 * sx, y1 * sy, x2 * sx, y2 * sy
+
+
+def _open(ref: DataRef) -> Nih14:
+    return Nih14(ref.path)
+
+
+KIND = SourceKind(
+    name=Nih14.name,
+    open=_open,
+    summary="NIH ChestX-ray14: labels, NIH boxes and RSNA boxes, in its published split",
+    root="folder",
+    splits=("train_val", "test"),
+    params=("limit",),
+    licence=LICENCE,
+)

@@ -13,6 +13,7 @@ from pathlib import Path
 from contrastcxr.data.authors import label_reading
 from contrastcxr.data.readers.nih14 import LICENCE, Nih14
 from contrastcxr.data.readers.nih_plain import PLAIN_LICENCE, with_plain_reports
+from contrastcxr.data.ref import DataRef, SourceKind
 from contrastcxr.data.source import Source
 from contrastcxr.data.splits import fold_split, patient_folds
 from contrastcxr.errors import RequestError
@@ -64,3 +65,19 @@ def view_and_labels(study: Study) -> list[str]:
     position = study.views[0].position
     reading = label_reading(study)
     return [position, *(f"{position} {name}" for name in sorted(reading.present() if reading else ()))]
+
+
+def _open(ref: DataRef) -> Nih14Folds:
+    plain = ref.choice("report", ("none", "plain")) == "plain"
+    return Nih14Folds(ref.path, fold=ref.integer("fold", 0), plain_reports=plain, seed=ref.integer("seed", 0))
+
+
+KIND = SourceKind(
+    name=Nih14Folds.name,
+    open=_open,
+    summary="five patient-grouped folds of the NIH training list",
+    root="folder",
+    splits=Nih14Folds.splits,
+    params=("fold", "report", "seed", "limit"),
+    licence=LICENCE,
+)

@@ -15,6 +15,7 @@ import numpy as np
 
 from contrastcxr.data.authors import label_reading
 from contrastcxr.data.readers.nih14 import LICENCE, Nih14
+from contrastcxr.data.ref import DataRef, SourceKind
 from contrastcxr.data.source import Licence, Source
 from contrastcxr.errors import RequestError
 from contrastcxr.form import Author, Reading, Study
@@ -104,3 +105,18 @@ def _stable_rng(author: str, study_id: str, seed: int) -> np.random.Generator:
     """A generator that depends on these three alone, not on the order of studies or the process."""
     digest = hashlib.sha256(f"{author} {study_id} {seed}".encode()).digest()
     return np.random.default_rng(int.from_bytes(digest[:16], "little"))
+
+
+def _open(ref: DataRef) -> NihPlain:
+    return NihPlain(ref.path, seed=ref.integer("seed", 0))
+
+
+KIND = SourceKind(
+    name=NihPlain.name,
+    open=_open,
+    summary="NIH images with reports that the grammar wrote from their labels",
+    root="folder",
+    splits=("train_val", "test"),
+    params=("seed", "limit"),
+    licence=PLAIN_LICENCE,
+)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 
-from contrastcxr.data.drawn import drawn
+from contrastcxr.data.ref import DataRef, SourceKind
 from contrastcxr.data.source import Licence, Source
+from contrastcxr.errors import UnknownNameError
 from contrastcxr.form import Study
 
 LICENCE = Licence(
@@ -21,6 +22,18 @@ OWN_SPLITS = ("train", "validation", "test")
 SPLITS = (*OWN_SPLITS, "twins", "shift", "heldout")
 
 
+Draw = Callable[..., Sequence[Study]]
+"""Gives the studies of `draw(level, split=…, seed=…, limit=…)`."""
+
+
+def draw_now(level: str, *, split: str, seed: int, limit: int | None) -> Sequence[Study]:
+    """Draw studies, which places every lesion and measures where it shows: minutes for thousands."""
+    # Imported here: drawing needs SciPy, which those who read files do not wait for.
+    from contrastcxr.phantom import draw_studies
+
+    return draw_studies(level, split=split, seed=seed, limit=limit)
+
+
 class Phantoms(Source):
     """Phantom studies of one level; all of them are its train, validation and test splits."""
 
@@ -28,10 +41,15 @@ class Phantoms(Source):
     licence = LICENCE
     splits = SPLITS
 
-    def __init__(self, level: str, *, seed: int = 0, limit: int | None = None) -> None:
+    def __init__(self, level: str, *, seed: int = 0, limit: int | None = None, draw: Draw | None = None) -> None:
         self.level = level
         self._seed = seed
         self._limit = limit
+        self._draw = draw or draw_now
+
+    def drawn_by(self, draw: Draw) -> Phantoms:
+        """Return the same studies from another function, such as one that keeps what it drew."""
+        return Phantoms(self.level, seed=self._seed, limit=self._limit, draw=draw)
 
     def studies(self, split: str | None = None) -> list[Study]:
         """Return the studies of one split, or those of train, validation and test."""
@@ -42,8 +60,22 @@ class Phantoms(Source):
         return self.studies()
 
     def _drawn(self, split: str) -> list[Study]:
-        # Imported here: drawing needs SciPy, which those who read files do not wait for.
-        from contrastcxr.phantom import draw_studies
-
-        studies = drawn(draw_studies, self.level, split=split, seed=self._seed, limit=self._limit)
+        studies = self._draw(self.level, split=split, seed=self._seed, limit=self._limit)
         return [s if s.split == split else s.model_copy(update={"split": split}) for s in studies]
+
+
+def _open(ref: DataRef) -> Phantoms:
+    if ref.root not in LEVELS:
+        raise UnknownNameError("phantom level", ref.root, LEVELS)
+    return Phantoms(ref.root, seed=ref.integer("seed", 0), limit=ref.limit)
+
+
+KIND = SourceKind(
+    name=Phantoms.name,
+    open=_open,
+    summary="synthetic chests with exact truth, drawn from seeds",
+    root="level",
+    splits=SPLITS,
+    params=("seed", "limit"),
+    licence=LICENCE,
+)

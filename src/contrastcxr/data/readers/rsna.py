@@ -20,6 +20,7 @@ from contrastcxr.data.headers import file_size
 from contrastcxr.data.packaged import PACKAGE, packaged_file
 from contrastcxr.data.presence import PictureFolder
 from contrastcxr.data.readers.nih14 import LABELS, RSNA, RSNA_STATUS
+from contrastcxr.data.ref import DataRef, SourceKind
 from contrastcxr.data.source import Licence
 from contrastcxr.data.tables.files import TableRow, age_in_years, number, sex
 from contrastcxr.data.tables.named import Table, by_first_cell, find_table, read_table
@@ -331,3 +332,19 @@ def _nih_reading(image_id: str, match: Mapping[str, Any], path: Path | None) -> 
         raise DatasetError(f"{path} ({image_id}): {error}; correct orig_labels") from error
     found = tuple(Finding(name=n, status="present", source=LABELS.name) for n in dict.fromkeys(names))
     return Reading(study_id=image_id, author=LABELS, findings=found)
+
+
+def _open(ref: DataRef) -> Rsna:
+    return Rsna(ref.path, images=ref.images, headers=ref.option("headers"), mapping=ref.folder("mapping"))
+
+
+KIND = SourceKind(
+    name=Rsna.name,
+    open=_open,
+    summary="RSNA pneumonia challenge: boxes of opacities, with NIH patients where the match is there",
+    root="folder",
+    splits=SPLITS,
+    params=("images", "limit"),
+    options=("headers", "mapping"),
+    licence=LICENCE,
+)

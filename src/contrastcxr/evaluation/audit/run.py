@@ -9,17 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from contrastcxr.data.ref import DataRef
 from contrastcxr.data.source import Source
-from contrastcxr.data.sources import load_studies, open_source, parse_spec, without_pictures
 from contrastcxr.errors import ContrastCXRError, DatasetError
 from contrastcxr.evaluation.audit import leaks, page, pictures
 from contrastcxr.evaluation.audit.nuisance import nuisance
 from contrastcxr.evaluation.audit.verdict import Check, share
 from contrastcxr.evaluation.audit.wording import wording
-from contrastcxr.evaluation.references import finding_names, portable_name
+from contrastcxr.evaluation.references import finding_names
 from contrastcxr.files import atomic_write
 from contrastcxr.form import Reading, Study
 from contrastcxr.progress import Say, silent
+from contrastcxr.store.studies import load_studies, open_source
 from contrastcxr.vocab.labels import NO_FINDING
 
 SCHEMA = "contrastcxr.audit/1"
@@ -68,21 +69,24 @@ class Audit:
             file.write("\n")
 
 
-def audit(data: str, *, author: str | None = None, seed: int = 0, say: Say = silent) -> Audit:
+def audit(
+    data: DataRef, *, author: str | None = None, seed: int = 0, cache: Path | None = None, say: Say = silent
+) -> Audit:
     """Check a data set for leaks, copies and labels that are told without a lesion.
 
     Args:
-        data: a data name with all its splits, such as `nih14:/path`.
+        data: with all its splits, such as `nih14:/path`.
         author: whose labels are looked at; by default the one who labels most studies.
         seed: of folds and intervals.
+        cache: the cache folder, where drawn studies are kept.
         say: takes lines of progress.
 
     Raises:
         UnknownNameError: no such source or author.
         DatasetError: the data departs from its layout, or is empty.
     """
-    data, studies = _widest(data)
-    source = open_source(data)
+    data, studies = _widest(data, cache)
+    source = open_source(data, cache=cache)
     if not studies:
         raise DatasetError(f"{data}: no studies to audit; expected at least one")
     splits = _ordered(leaks.by_split(studies))
@@ -104,20 +108,22 @@ def audit(data: str, *, author: str | None = None, seed: int = 0, say: Say = sil
     main, inside = _largest(splits) if splits else ("all studies", studies)
     checks.append(nuisance(inside, names, reading, split=main, seed=seed))
     counts = {split: len(found) for split, found in splits.items()} or {"all": len(studies)}
-    return Audit(portable_name(data), counts, who, tuple(check for check in checks if check is not None))
+    return Audit(data.portable(), counts, who, tuple(check for check in checks if check is not None))
 
 
-def quick_checks(data: str, *, author: str | None = None, say: Say = silent) -> tuple[Check, ...]:
+def quick_checks(
+    data: DataRef, *, author: str | None = None, cache: Path | None = None, say: Say = silent
+) -> tuple[Check, ...]:
     """The checks of a data set that open no picture and fit nothing; for the page of an evaluation.
 
     Args:
-        data: a data name; all its splits are looked at, whatever split it names.
+        data: all its splits are looked at, whatever split it names.
         author: whose labels are looked at, where they label anything; else who labels most studies.
+        cache: the cache folder, where drawn studies are kept.
         say: takes lines of progress.
     """
     try:
-        source = open_source(data)
-        studies = source.studies()
+        studies = open_source(data, cache=cache).studies()
     except ContrastCXRError as error:
         return (Check("data", "not run", f"the data cannot be looked at as a whole: {error}"),)
     say(f"checking the splits of {len(studies):,} studies")
@@ -135,19 +141,13 @@ def quick_checks(data: str, *, author: str | None = None, say: Say = silent) -> 
     return tuple(check for check in checks if check is not None)
 
 
-def _widest(data: str) -> tuple[str, list[Study]]:
+def _widest(data: DataRef, cache: Path | None) -> tuple[DataRef, list[Study]]:
     """The studies to look at, and the name they have: all that the tables name where most pictures are absent."""
-    everything = without_pictures(data)
+    everything = data.without_pictures()
     if everything is None:
-        return data, load_studies(data)
-    named, there = load_studies(everything), source_studies(data)
+        return data, load_studies(data, cache=cache)
+    named, there = load_studies(everything, cache=cache), data.open().studies(data.split)
     return (everything, named) if len(there) < len(named) / 2 else (data, there)
-
-
-def source_studies(data: str) -> list[Study]:
-    """The studies with a picture, in the order of the source; none is no error here."""
-    spec = parse_spec(data)
-    return list(open_source(data).studies(spec.split))
 
 
 def _with_normal(names: Sequence[str], reading: Mapping[str, Reading]) -> tuple[str, ...]:
@@ -156,8 +156,8 @@ def _with_normal(names: Sequence[str], reading: Mapping[str, Reading]) -> tuple[
     return (*names, NO_FINDING) if names and normal else tuple(names)
 
 
-def _lists(data: str, splits: Mapping[str, list[Study]]) -> Check | None:
-    return leaks.official_lists(splits) if parse_spec(data).name.startswith("nih") else None
+def _lists(data: DataRef, splits: Mapping[str, list[Study]]) -> Check | None:
+    return leaks.official_lists(splits) if data.kind.name.startswith("nih") else None
 
 
 def _too_many(studies: int) -> Check:

@@ -1,9 +1,15 @@
-"""What a view's pixels are known by, so that what was made of them once is found again."""
+"""What things are known by, so that what was made of them once is found again: one key per kind of thing.
+
+Pictures: `view_key`, of a file its path, size and time, of a phantom its locator and a probe of what is drawn.
+Studies of phantoms: `drawing_key`, over every source file that can change what is placed, measured or written.
+"""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +18,33 @@ from contrastcxr.errors import ImageError
 from contrastcxr.form import View, is_file_locator, locator_path
 
 _PROBES = 12
+DRAWING = ("errors.py", "files.py", "form.py", "vocab", "text", "phantom")
+"""Modules and rooms of this package that can change a phantom's study (`tests/store/test_keys.py`)."""
+
+
+def drawing_key(package: Path | None = None) -> str:
+    """Return the key of all that can change a phantom's study: the files that draw it, and what they compute with.
+
+    Args:
+        package: the folder of another copy of this package.
+    """
+    return _drawing_key(package or Path(__file__).parents[1])
+
+
+@cache
+def _drawing_key(package: Path) -> str:
+    digest = hashlib.blake2b(f"numpy {np.__version__} scipy {version('scipy')}".encode(), digest_size=12)
+    for file in _files(package):
+        digest.update(file.relative_to(package).as_posix().encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()
+
+
+def _files(package: Path) -> Iterator[Path]:
+    """Yield every source and data file of the rooms, in the order of their names."""
+    for name in DRAWING:
+        room = package / name
+        found = sorted(room.rglob("*")) if room.is_dir() else [room]
+        yield from (file for file in found if file.is_file() and "__pycache__" not in file.parts)
 
 
 @cache

@@ -6,24 +6,44 @@ import os
 from collections.abc import Iterable, Iterator, Sequence, Set
 from pathlib import Path
 
-import numpy as np
-
 from contrastcxr.data.failures import Failure
 from contrastcxr.data.images import image_size
-from contrastcxr.data.lateral import looks_lateral
-from contrastcxr.data.pixels import load_pixels
+from contrastcxr.data.readers.manifest import LICENCE, Manifest, parse_manifest
 from contrastcxr.data.readers.manifest import SUFFIXES as MANIFEST_SUFFIXES
-from contrastcxr.data.readers.manifest import parse_manifest
+from contrastcxr.data.ref import PATHS, DataRef, SourceKind
 from contrastcxr.data.sniff import DICOM_SUFFIXES, FileKind, sniff
-from contrastcxr.errors import DatasetError, ImageError, InputError
+from contrastcxr.data.source import Source
+from contrastcxr.errors import DatasetError, ImageError
 from contrastcxr.form import Study, View, is_file_locator, locator_path
-
-__all__ = ["Failure", "studies_from_paths", "with_pixels"]
 
 FOLDER_MANIFEST = "studies.jsonl"
 """A file of this name in a folder is its manifest, as `contrastcxr phantom` and `data prepare` write one."""
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", *DICOM_SUFFIXES)
 """In a folder, a file with one of these names that cannot be read is a failure; other files are passed over."""
+
+
+class Paths(Source):
+    """Radiographs under a path, without splits; what cannot be read counts as missing."""
+
+    name = PATHS
+    licence = LICENCE
+    splits = ()
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._found, failures = studies_from_paths([path])
+        self._failures = tuple(failure.message for failure in failures)
+        if not self._found:
+            more = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
+            raise DatasetError(f"{failures[0].message}{more}")
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """One line for every input that could not be read."""
+        return self._failures
+
+    def _load(self) -> Iterable[Study]:
+        return self._found
 
 
 def studies_from_paths(
@@ -48,40 +68,6 @@ def studies_from_paths(
     dicom = _dicom_studies([path for path, kind in files if kind == "dicom"], keep_ids, failures)
     pictures = [s for path, kind in files if kind != "dicom" for s in _picture_study(path, failures)]
     return _distinct([*dicom, *listed, *pictures], failures), failures
-
-
-def with_pixels(study: Study, *, window: str | None = None) -> tuple[Study | None, list[Failure]]:
-    """Return the study with the pixels of its views in memory, without the views that cannot be read.
-
-    None when no view can be read. A view that its file does not name is called a lateral where it surely looks
-    like one, and marked as predicted. Readings go with the views, because their boxes count views.
-
-    Args:
-        study: whose views are files.
-        window: number or name of the window that DICOM files are shown with; None takes the first of each.
-    """
-    views: list[View] = []
-    failures: list[Failure] = []
-    for view in study.views:
-        try:
-            pixels = load_pixels(view, window=window)
-        except InputError as error:
-            failures.append(Failure.of(view.locator or view.view_id, error))
-        else:
-            height, width = pixels.shape
-            known = {"pixels": pixels, "width": width, "height": height, **_predicted(view, pixels)}
-            views.append(view.model_copy(update=known))
-    if not views:
-        return None, failures
-    readings = () if failures else study.readings
-    return study.model_copy(update={"views": tuple(views), "readings": readings}), failures
-
-
-def _predicted(view: View, pixels: np.ndarray) -> dict[str, str]:
-    """What the picture says of a view that its file says nothing of."""
-    if view.position != "unknown" or not looks_lateral(pixels):
-        return {}
-    return {"position": "LATERAL", "position_source": "predicted"}
 
 
 def _manifests(paths: Sequence[str | Path]) -> list[Path]:
@@ -210,3 +196,18 @@ def _distinct(studies: Iterable[Study], failures: list[Failure]) -> list[Study]:
         else:
             taken[name] = study if name == study.study_id else study.model_copy(update={"study_id": name})
     return list(taken.values())
+
+
+def _open(ref: DataRef) -> Source:
+    return Manifest(ref.path) if ref.path.suffix.lower() in MANIFEST_SUFFIXES else Paths(ref.path)
+
+
+KIND = SourceKind(
+    name=PATHS,
+    open=_open,
+    summary="DICOM, PNG and JPEG files, or folders of them",
+    root="path",
+    splits=(),
+    params=("limit",),
+    licence=LICENCE,
+)

@@ -9,7 +9,8 @@ from pydicom.dataset import Dataset
 from pydicom.uid import CTImageStorage
 from radiograph_files import ramp
 
-from contrastcxr.data.inputs import studies_from_paths, with_pixels
+from contrastcxr.data.pixels import with_pixels
+from contrastcxr.data.readers.paths import studies_from_paths
 from contrastcxr.form import Study, View
 from contrastcxr.phantom import write_studies
 
