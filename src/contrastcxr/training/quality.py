@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -18,7 +19,9 @@ from contrastcxr.progress import Say
 from contrastcxr.quality.assess import thumbnails
 from contrastcxr.quality.fit import MINIMUM, fit_reference
 from contrastcxr.quality.measures import GreyValues, PictureMeasures, QualityReference, grey_values
-from contrastcxr.training.prepare import PreparedRun
+
+if TYPE_CHECKING:
+    from contrastcxr.training.prepare import PreparedRun
 
 AT_MOST = 500
 """Pictures of each split that are measured at the end of a run: reading them again is what costs."""
