@@ -40,6 +40,7 @@ from contrastcxr.data.dicom.reading import read_pixels
 from contrastcxr.data.dicom.values import to_display
 from contrastcxr.data.images import MIN_RANGE, check_picture
 from contrastcxr.data.transforms import Preprocess
+from contrastcxr.features.pictures import whole_picture
 from contrastcxr.models.encoders import build_encoder
 
 Work = Callable[[], object]
@@ -116,7 +117,7 @@ def after_decoding(path: Path, repeats: int) -> dict[str, float]:
     def work() -> None:
         shown = to_display(ds, stored, min_range=MIN_RANGE)
         check_picture(shown, "")
-        PREPROCESS.test(turn_of(ds).apply(shown))
+        whole_picture(PREPROCESS, turn_of(ds).apply(shown))
 
     def forward() -> None:
         with torch.inference_mode():
@@ -132,7 +133,7 @@ def jpeg_ls_reading(path: Path, repeats: int) -> dict[str, float]:
 
 def _read(path: Path) -> int:
     torch.set_num_threads(1)
-    return len(PREPROCESS.test(read_pixels(path))[0])
+    return len(whole_picture(PREPROCESS, read_pixels(path))[0])
 
 
 def two_processes(path: Path, pictures: int) -> dict[str, float]:

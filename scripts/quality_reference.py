@@ -16,12 +16,12 @@ from pathlib import Path
 from safetensors import safe_open
 
 from contrastcxr.assemble import make_encoder
-from contrastcxr.checkpoint import Checkpoint, find_checkpoint, load_checkpoint, save_checkpoint
+from contrastcxr.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from contrastcxr.config.data_ref import data_ref
 from contrastcxr.data.views import chosen_views
 from contrastcxr.features.cache import encode_views
 from contrastcxr.features.view_features import CachedFeatures
-from contrastcxr.files import default_cache
+from contrastcxr.files import default_cache, find_checkpoint
 from contrastcxr.form import Study
 from contrastcxr.store.studies import list_studies
 from contrastcxr.training.quality import reference_of

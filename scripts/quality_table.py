@@ -30,10 +30,12 @@ from contrastcxr.config.data_ref import data_ref
 from contrastcxr.data.pixels import load_file, load_pixels
 from contrastcxr.data.views import chosen_views
 from contrastcxr.errors import ImageError
+from contrastcxr.features.pictures import whole_picture
 from contrastcxr.files import default_cache
 from contrastcxr.models.encoders import Encoder
+from contrastcxr.quality.assess import assess, thumbnails
 from contrastcxr.quality.fit import cut, fit_reference, tilted
-from contrastcxr.quality.measures import MEASURES, PictureMeasures, QualityReference, grey_values, thumbnails
+from contrastcxr.quality.measures import MEASURES, PictureMeasures, QualityReference, grey_values
 from contrastcxr.store.studies import list_studies
 
 Pixels = np.ndarray
@@ -104,7 +106,7 @@ class Bench:
         greys, small, pooled = [], [], []
         for picture in pixels:
             greys.append(grey_values(picture))
-            image = self.checkpoint.preprocess.test(picture)[0][None]
+            image = whole_picture(self.checkpoint.preprocess, picture)[0][None]
             small.append(thumbnails(image)[0])
             pooled.append(self.encoder(image)[0].mean(0))
         return PictureMeasures(tuple(greys), torch.stack(small), torch.stack(pooled))
@@ -112,7 +114,7 @@ class Bench:
 
 def count(reference: QualityReference, pictures: PictureMeasures) -> dict[str, int]:
     """How many pictures each measure warns on, and how many get any warning."""
-    rows = [{m.name for m in measured if m.passed} for measured in reference.measure(pictures)]
+    rows = [{m.name for m in measured if m.passed} for measured in assess(reference, pictures)]
     found: dict[str, int] = {name: sum(name in row for row in rows) for name in MEASURES}
     return {"n": len(rows), **found, "any": sum(map(bool, rows))}
 
@@ -248,12 +250,12 @@ def milliseconds(bench: Bench, reference: QualityReference, pixels: Sequence[Pix
     """Medians over single pictures: what the measures add, and what encoding takes."""
     added, encoding = [], []
     for picture in pixels:
-        image = bench.checkpoint.preprocess.test(picture)[0][None]
+        image = whole_picture(bench.checkpoint.preprocess, picture)[0][None]
         start = time.perf_counter()
         with torch.no_grad():
             pooled = bench.encoder(image)[0].mean(0)
         middle = time.perf_counter()
-        reference.measure(PictureMeasures((grey_values(picture),), thumbnails(image), pooled[None]))
+        assess(reference, PictureMeasures((grey_values(picture),), thumbnails(image), pooled[None]))
         added.append(time.perf_counter() - middle)
         encoding.append(middle - start)
     return {"measures": float(np.median(added)) * 1e3, "encoder": float(np.median(encoding)) * 1e3}

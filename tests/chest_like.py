@@ -8,8 +8,10 @@ import numpy as np
 import torch
 
 from contrastcxr.data.transforms import Preprocess
+from contrastcxr.features.pictures import whole_picture
+from contrastcxr.quality.assess import thumbnails
 from contrastcxr.quality.fit import fit_reference
-from contrastcxr.quality.measures import PictureMeasures, QualityReference, grey_values, thumbnails
+from contrastcxr.quality.measures import PictureMeasures, QualityReference, grey_values
 
 CHANNELS = 24
 
@@ -39,7 +41,7 @@ def usual_features(count: int, seed: int) -> torch.Tensor:
 
 
 def pictures_of(pixels: list[np.ndarray], features: torch.Tensor | None = None) -> PictureMeasures:
-    seen = torch.stack([Preprocess(size=64).test(p)[0] for p in pixels])
+    seen = torch.stack([whole_picture(Preprocess(size=64), p)[0] for p in pixels])
     pooled = torch.ones(len(pixels), CHANNELS) if features is None else features
     return PictureMeasures(tuple(map(grey_values, pixels)), thumbnails(seen), pooled)
 

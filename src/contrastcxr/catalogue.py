@@ -68,11 +68,11 @@ def _parts() -> Iterator[CatalogueEntry]:
 
 
 def _checkpoints() -> Iterator[CatalogueEntry]:
-    from contrastcxr.checkpoint import load_checkpoint
+    from contrastcxr.checkpoint import read_metadata
 
     for name, path in known_checkpoints().items():
         try:
-            checkpoint = load_checkpoint(path)
+            checkpoint = read_metadata(path)
         except CheckpointError as error:
             yield CatalogueEntry("checkpoint", name, "unreadable", str(error))
         else:

@@ -154,13 +154,13 @@ def java() -> str | None:
 
 def checkpoints() -> list[Section]:
     """Every checkpoint known by name, with its size and the licences of what it was made from."""
-    from contrastcxr.checkpoint import load_checkpoint
+    from contrastcxr.checkpoint import read_metadata
 
     rows: list[Section] = []
     for name, path in known_checkpoints().items():
         row: Section = {"name": name, "mb": round(path.stat().st_size / 1e6, 1)}
         try:
-            sources = load_checkpoint(path).sources
+            sources = read_metadata(path).sources
         except CheckpointError as error:
             rows.append({**row, "error": str(error)})
         else:

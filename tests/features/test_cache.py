@@ -13,6 +13,7 @@ from contrastcxr.data.pixels import load_pixels
 from contrastcxr.errors import OutputError
 from contrastcxr.features import cache as cached
 from contrastcxr.features.cache import FeatureCache, cache_folder, encode_views
+from contrastcxr.features.pictures import whole_picture
 from contrastcxr.form import View
 from contrastcxr.models.encoders import Encoder
 from contrastcxr.store.keys import view_key
@@ -38,7 +39,7 @@ def test_cached_features_are_the_encoders(encoder: Encoder, cache: Path) -> None
     made, failed = encode_views(views(), encoder=encoder, preprocess=preprocess, root=cache)
     assert not failed
     for view in views():
-        image, affine = preprocess.test(load_pixels(view))
+        image, affine = whole_picture(preprocess, load_pixels(view))
         with torch.no_grad():
             expected = encoder(image.unsqueeze(0))[0]
         found = made[view_key(view)]

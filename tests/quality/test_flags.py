@@ -12,9 +12,11 @@ import torch
 from chest_like import chest_like
 from contrastcxr.checkpoint import load_checkpoint, save_checkpoint
 from contrastcxr.features.batch import collate, prepare
+from contrastcxr.features.pictures import whole_picture
 from contrastcxr.form import Flag, Position, Study, View
+from contrastcxr.quality.assess import thumbnails
 from contrastcxr.quality.fit import fit_reference
-from contrastcxr.quality.measures import MEASURES, PictureMeasures, QualityReference, grey_values, thumbnails
+from contrastcxr.quality.measures import MEASURES, PictureMeasures, QualityReference, grey_values
 from contrastcxr.reading.reader import Reader
 from tiny_system import save_tiny, tiny_checkpoint
 
@@ -24,7 +26,7 @@ def fitted(reader: Reader, positions: list[str]) -> QualityReference:
 
     def seen(first: int) -> PictureMeasures:
         pixels = [chest_like(first + i) for i in range(100)]
-        images = torch.stack([reader.preprocess.test(p)[0] for p in pixels])
+        images = torch.stack([whole_picture(reader.preprocess, p)[0] for p in pixels])
         with torch.no_grad():
             pooled = reader.system.encode(images[:, None])[:, 0].mean(1)
         return PictureMeasures(tuple(map(grey_values, pixels)), thumbnails(images), pooled)

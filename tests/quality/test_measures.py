@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from chest_like import CHANNELS, chest_like, chest_reference, many, pictures_of
+from contrastcxr.quality.assess import assess, measure_values
 from contrastcxr.quality.fit import LEAST, MINIMUM, cut, fit_reference, tilted
 from contrastcxr.quality.measures import MEASURES, MeasureValue, QualityReference, grey_values
 
@@ -16,7 +17,7 @@ Make = Callable[[np.ndarray], np.ndarray]
 
 
 def warned(pixels: np.ndarray, features: torch.Tensor | None = None) -> dict[str, MeasureValue]:
-    found = chest_reference().measure(pictures_of([pixels], features))[0]
+    found = assess(chest_reference(), pictures_of([pixels], features))[0]
     return {m.name: m for m in found if m.passed}
 
 
@@ -51,7 +52,7 @@ def test_a_large_picture_is_sampled_and_measures_as_all_of_it_does() -> None:
 @pytest.mark.parametrize("name", list(MEASURES))
 def test_each_measure_warns_on_about_one_in_a_hundred_of_the_pictures_its_limit_was_read_from(name: str) -> None:
     heldout = many(200, first=1000)
-    rows = chest_reference().measure(heldout)
+    rows = assess(chest_reference(), heldout)
     assert (name not in LEAST) <= sum(m.passed for row in rows for m in row if m.name == name) <= 2
 
 
@@ -75,7 +76,7 @@ def test_harm_is_found_by_the_measure_for_it(name: str, make: Make) -> None:
 
 def test_brightness_and_contrast_do_not_change_what_the_layout_says() -> None:
     pixels = chest_like(6000)
-    plain, changed = (chest_reference().values(pictures_of([p])) for p in (pixels, 0.3 + 0.4 * pixels))
+    plain, changed = (measure_values(chest_reference(), pictures_of([p])) for p in (pixels, 0.3 + 0.4 * pixels))
     for name in ("turned", "tilted", "cut", "unlike"):
         assert changed[name] == pytest.approx(plain[name], abs=1e-3)
 
@@ -87,7 +88,7 @@ def test_features_far_from_the_training_pictures_are_distant() -> None:
 
 
 def test_the_distance_of_training_pictures_is_about_one() -> None:
-    assert chest_reference().values(many(120, first=0))["distant"].mean() == pytest.approx(1.0, abs=0.1)
+    assert measure_values(chest_reference(), many(120, first=0))["distant"].mean() == pytest.approx(1.0, abs=0.1)
 
 
 @pytest.mark.parametrize(("degrees", "way"), [(15, " clockwise"), (-15, " anticlockwise")])
@@ -119,9 +120,9 @@ def test_a_message_has_the_number_and_the_limit() -> None:
 
 def test_a_picture_measures_alone_as_it_does_among_others() -> None:
     several = many(7, first=7000)
-    together = chest_reference().values(several)
+    together = measure_values(chest_reference(), several)
     for i in range(7):
-        alone = chest_reference().values(several[[i]])
+        alone = measure_values(chest_reference(), several[[i]])
         assert all(alone[name][0] == pytest.approx(together[name][i], rel=1e-4, abs=1e-5) for name in MEASURES)
 
 
@@ -130,7 +131,7 @@ def test_what_is_saved_measures_the_same() -> None:
     again = QualityReference.from_saved(reference.metadata(), reference.tensors())
     assert again.limits == reference.limits
     pictures = many(5, first=7000)
-    assert again.measure(pictures) == reference.measure(pictures)
+    assert assess(again, pictures) == assess(reference, pictures)
 
 
 def test_too_few_pictures_place_no_limit() -> None:

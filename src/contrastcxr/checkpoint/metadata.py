@@ -1,25 +1,25 @@
-"""The metadata of a checkpoint: strings of JSON, checked part by part when they are read."""
+"""What a checkpoint says of itself: strings of JSON, checked part by part when they are read; needs no PyTorch."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
-from torch import Tensor
+from pydantic import BaseModel, ConfigDict
 
-from contrastcxr.checkpoint.system import UNUSABLE, Checkpoint, SourceNote
-from contrastcxr.config import parse_config, without_folders
+from contrastcxr.config import SystemConfig, parse_config, without_folders
 from contrastcxr.data.transforms import Preprocess
-from contrastcxr.errors import CheckpointError, ConfigError
-from contrastcxr.quality.measures import QualityReference
+from contrastcxr.errors import CheckpointError, ConfigError, ContrastCXRError
+from contrastcxr.files import find_checkpoint
 from contrastcxr.text.tokenizer import Tokenizer
 
 FORMAT = "contrastcxr.checkpoint"
 FORMAT_VERSION = 1
-QUALITY_PREFIX = "quality."
 T = TypeVar("T")
 
 _METADATA = (
@@ -34,10 +34,112 @@ _METADATA = (
     "record",
 )
 _OPTIONAL_METADATA = ("patch_pool", "library", "terms", "quality")
+UNUSABLE = (ContrastCXRError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
+"""What reading a value of another shape raises."""
 
 
-def to_metadata(checkpoint: Checkpoint) -> dict[str, str]:
-    """All of a checkpoint but its weights, as strings of JSON."""
+class SourceNote(BaseModel):
+    """A data source that a checkpoint was made from, and what may be passed on."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    licence: str
+    redistributable: bool
+    contains_text: bool
+    contains_pictures: bool
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class CheckpointMetadata:
+    """All that reading needs but the weights, as it is in the file.
+
+    Attributes:
+        config: of the system.
+        tokenizer: its vocabulary.
+        labels: findings of the head, in the order of its outputs; empty without a head.
+        preprocess: from pixels to the encoder's input.
+        temperature: divides the head's logits; 1 before calibration.
+        thresholds: probability from which a finding is called present; 0.5 where not given.
+        sources: the data it was made from.
+        pool: `NormalityPool.metadata()`, without Contrastive Attention None.
+        patch_pool: the same of the pool of patches; None unless patches are compared.
+        library: `SentenceLibrary.metadata()` of a decoder that retrieves; None of any other.
+        terms: indexing terms that are tags, of a decoder that predicts them.
+        record: what the training run says of itself (versions, data fingerprint, scores); free form.
+        where: what it is called in messages, its file where it has one.
+    """
+
+    config: SystemConfig
+    tokenizer: Tokenizer
+    labels: tuple[str, ...]
+    preprocess: Preprocess
+    temperature: float = 1.0
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    sources: tuple[SourceNote, ...] = ()
+    pool: Mapping[str, Any] | None = None
+    patch_pool: Mapping[str, Any] | None = None
+    library: Mapping[str, Any] | None = None
+    terms: tuple[str, ...] = ()
+    record: Mapping[str, Any] = field(default_factory=dict)
+    where: str = "the checkpoint"
+
+
+def read_metadata(name_or_path: str | Path) -> CheckpointMetadata:
+    """Read what a checkpoint says of itself, by path or by name; its weights stay on the disk.
+
+    Raises:
+        UnknownNameError: no such file or name.
+        CheckpointError: not ours, of another format version, or damaged.
+    """
+    path = find_checkpoint(name_or_path)
+    with opened(path, "numpy") as file:
+        metadata = file.metadata() or {}
+    return from_strings(metadata, path)
+
+
+@contextmanager
+def opened(path: Path, framework: Literal["numpy", "pt"]) -> Iterator[Any]:
+    """Open a safetensors file, whose tensors are read as those of `framework`.
+
+    Raises:
+        CheckpointError: it is not one, or it is cut off.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework=framework) as file:
+            yield file
+    except (SafetensorError, OSError):
+        raise CheckpointError(
+            f"{path}: expected a safetensors checkpoint, found {_found_instead(path)}; "
+            "give a checkpoint.safetensors of a run folder, or a bundled name"
+        ) from None
+
+
+def _found_instead(path: Path) -> str:
+    """What a file is that safetensors does not open, in words."""
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            head = int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(head)) if 8 + head <= size else None
+    except OSError as error:
+        return f"a file that cannot be opened ({error.strerror})"
+    except (ValueError, RecursionError):
+        return "a damaged header"
+    if size == 0:
+        return "an empty file"
+    if not isinstance(header, dict):
+        return "something else, or the first bytes of one"
+    places = [entry.get("data_offsets") for entry in header.values() if isinstance(entry, dict)]
+    ends = [place[-1] for place in places if isinstance(place, list) and place and isinstance(place[-1], int)]
+    whole = 8 + head + max(ends, default=0)
+    return f"one that is cut off, {size:,} bytes of {whole:,}" if size < whole else "a damaged header"
+
+
+def to_strings(checkpoint: CheckpointMetadata, *, quality: Mapping[str, Any] | None = None) -> dict[str, str]:
+    """Return metadata as strings of JSON, with the plain values of what training pictures look like."""
     values: dict[str, Any] = {
         # A checkpoint travels and names no machine's place.
         "config": without_folders(checkpoint.config.to_dict()),
@@ -56,14 +158,14 @@ def to_metadata(checkpoint: Checkpoint) -> dict[str, str]:
         values["library"] = checkpoint.library
     if checkpoint.terms:
         values["terms"] = list(checkpoint.terms)
-    if checkpoint.quality is not None:
-        values["quality"] = checkpoint.quality.metadata()
+    if quality is not None:
+        values["quality"] = quality
     plain = {key: json.dumps(value, sort_keys=True, ensure_ascii=False) for key, value in values.items()}
     return {"format": FORMAT, "format_version": str(FORMAT_VERSION), **plain}
 
 
-def from_metadata(metadata: Mapping[str, str], state: Mapping[str, Tensor], path: Path) -> Checkpoint:
-    """The checkpoint that metadata and weights of a file make.
+def from_strings(metadata: Mapping[str, str], path: Path) -> CheckpointMetadata:
+    """Return what the strings of a file say.
 
     Raises:
         CheckpointError: not ours, of another format version, or damaged.
@@ -78,9 +180,9 @@ def from_metadata(metadata: Mapping[str, str], state: Mapping[str, Tensor], path
         try:
             return read(said.get(name))
         except UNUSABLE:
-            raise _damaged(path, name) from None
+            raise damage_error(path, name) from None
 
-    return Checkpoint(
+    return CheckpointMetadata(
         config=config,
         tokenizer=part("vocabulary", Tokenizer.from_dict),
         labels=part("labels", _labels),
@@ -94,12 +196,11 @@ def from_metadata(metadata: Mapping[str, str], state: Mapping[str, Tensor], path
         terms=part("terms", lambda names: _labels(names or [])),
         record=part("record", dict),
         where=str(path),
-        quality=_quality(said.get("quality"), state, path),
-        state={name: value for name, value in state.items() if not name.startswith(QUALITY_PREFIX)},
     )
 
 
-def _damaged(path: Path, part: str) -> CheckpointError:
+def damage_error(path: Path, part: str) -> CheckpointError:
+    """Return the error for a part of the metadata that has another shape than ours."""
     return CheckpointError(f"{path}: the {part} in its metadata is damaged; the file was changed, get it again")
 
 
@@ -127,20 +228,6 @@ def _maybe_mapping(value: Any) -> dict[str, Any] | None:
     return None if value is None else dict(value.items())
 
 
-def _quality(said: Mapping[str, Any] | None, state: Mapping[str, Tensor], path: Path) -> QualityReference | None:
-    if said is None:
-        return None
-    own = {n.removeprefix(QUALITY_PREFIX): v for n, v in state.items() if n.startswith(QUALITY_PREFIX)}
-    try:
-        return QualityReference.from_saved(said, own)
-    except KeyError as error:
-        raise CheckpointError(
-            f"{path}: the picture statistics lack {error}; the file was changed, get it again"
-        ) from None
-    except UNUSABLE:
-        raise _damaged(path, "quality") from None
-
-
 def _checked(metadata: Mapping[str, str], path: Path) -> dict[str, Any]:
     if metadata.get("format") != FORMAT:
         raise CheckpointError(
@@ -164,7 +251,7 @@ def _checked(metadata: Mapping[str, str], path: Path) -> dict[str, Any]:
         try:
             said[key] = json.loads(metadata[key])
         except (ValueError, RecursionError):
-            raise _damaged(path, key) from None
+            raise damage_error(path, key) from None
     if not isinstance(said["config"], dict):
-        raise _damaged(path, "config")
+        raise damage_error(path, "config")
     return said

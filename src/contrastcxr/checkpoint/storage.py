@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from contrastcxr.checkpoint.metadata import QUALITY_PREFIX, from_metadata, to_metadata
+from contrastcxr.checkpoint.metadata import UNUSABLE, damage_error, from_strings, opened, to_strings
 from contrastcxr.checkpoint.system import Checkpoint
 from contrastcxr.errors import CheckpointError
 from contrastcxr.files import CHECKPOINT_SUFFIX, atomic_write, find_checkpoint
+from contrastcxr.quality.measures import QualityReference
 
+QUALITY_PREFIX = "quality."
 PICKLES = (".ckpt", ".pth", ".pt", ".bin", ".pkl")
 
 SaveDtype = Literal["float16", "float32"]
@@ -29,10 +32,12 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint, *, dtype: SaveDtype = "f
     """
     from safetensors.torch import save
 
-    quality = checkpoint.quality.tensors() if checkpoint.quality is not None else {}
-    state = {**checkpoint.state, **{QUALITY_PREFIX + name: value for name, value in quality.items()}}
+    quality, state = checkpoint.quality, dict(checkpoint.state)
+    if quality is not None:
+        state |= {QUALITY_PREFIX + name: value for name, value in quality.tensors().items()}
     tensors = {name: _stored(name, value, dtype) for name, value in state.items()}
-    content = save(tensors, metadata=to_metadata(checkpoint))
+    said = to_strings(checkpoint, quality=None if quality is None else quality.metadata())
+    content = save(tensors, metadata=said)
     with atomic_write(path, mode="wb") as file:
         file.write(content)
     return len(content)
@@ -68,41 +73,36 @@ def load_checkpoint(name_or_path: str | Path, *, allow_pickle: bool = False) -> 
     if path.suffix in PICKLES:
         return _from_training_state(path, allow_pickle=allow_pickle)
     metadata, state = _read(path)
-    return from_metadata(metadata, state, path)
+    return _checkpoint(metadata, state, path)
 
 
 def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
-    from safetensors import SafetensorError, safe_open
+    with opened(path, "pt") as file:
+        return file.metadata() or {}, {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
 
+
+def _checkpoint(metadata: Mapping[str, str], state: Mapping[str, Tensor], path: Path) -> Checkpoint:
+    """The checkpoint that metadata and weights of a file make."""
+    return Checkpoint(
+        **vars(from_strings(metadata, path)),
+        quality=_quality(metadata, state, path),
+        state={name: value for name, value in state.items() if not name.startswith(QUALITY_PREFIX)},
+    )
+
+
+def _quality(metadata: Mapping[str, str], state: Mapping[str, Tensor], path: Path) -> QualityReference | None:
+    said = json.loads(metadata.get("quality", "null"))
+    if said is None:
+        return None
+    own = {n.removeprefix(QUALITY_PREFIX): v for n, v in state.items() if n.startswith(QUALITY_PREFIX)}
     try:
-        with safe_open(path, framework="pt") as file:
-            return file.metadata() or {}, {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError):
+        return QualityReference.from_saved(said, own)
+    except KeyError as error:
         raise CheckpointError(
-            f"{path}: expected a safetensors checkpoint, found {_found_instead(path)}; "
-            "give a checkpoint.safetensors of a run folder, or a bundled name"
+            f"{path}: the picture statistics lack {error}; the file was changed, get it again"
         ) from None
-
-
-def _found_instead(path: Path) -> str:
-    """What a file is that safetensors does not open, in words."""
-    try:
-        size = path.stat().st_size
-        with path.open("rb") as file:
-            head = int.from_bytes(file.read(8), "little")
-            header = json.loads(file.read(head)) if 8 + head <= size else None
-    except OSError as error:
-        return f"a file that cannot be opened ({error.strerror})"
-    except (ValueError, RecursionError):
-        return "a damaged header"
-    if size == 0:
-        return "an empty file"
-    if not isinstance(header, dict):
-        return "something else, or the first bytes of one"
-    places = [entry.get("data_offsets") for entry in header.values() if isinstance(entry, dict)]
-    ends = [place[-1] for place in places if isinstance(place, list) and place and isinstance(place[-1], int)]
-    whole = 8 + head + max(ends, default=0)
-    return f"one that is cut off, {size:,} bytes of {whole:,}" if size < whole else "a damaged header"
+    except UNUSABLE:
+        raise damage_error(path, "quality") from None
 
 
 def _from_training_state(path: Path, *, allow_pickle: bool) -> Checkpoint:
@@ -127,7 +127,7 @@ def _from_training_state(path: Path, *, allow_pickle: bool) -> Checkpoint:
         raise CheckpointError(
             f"{path}: its weights are not those of the system in {beside.name}; give the matching pair"
         )
-    return from_metadata(metadata, {**weights, **statistics}, beside)
+    return _checkpoint(metadata, {**weights, **statistics}, beside)
 
 
 def read_training_state(path: Path) -> dict[str, Any]:

@@ -1,84 +1,41 @@
-"""What a checkpoint holds, and the system that is built from it."""
+"""A checkpoint with its weights, and the system that is built from them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
 from contrastcxr.assemble import Marks, build_system, further_stages
-from contrastcxr.config import SystemConfig
-from contrastcxr.data.transforms import Preprocess
+from contrastcxr.checkpoint.metadata import UNUSABLE, CheckpointMetadata
 from contrastcxr.errors import CheckpointError, ContrastCXRError
 from contrastcxr.models.encoders import build_encoder
 from contrastcxr.models.library import SentenceLibrary
 from contrastcxr.models.pool import NormalityPool
 from contrastcxr.models.system import ReportSystem
 from contrastcxr.quality.measures import QualityReference
-from contrastcxr.text.tokenizer import Tokenizer
 
 POOL_KEY = "pool.raw"
 PATCH_POOL_KEY = "patch_pool.raw"
 WORD_VECTORS = ("decoder.embedding.weight", "decoder.words.embedding.weight")
 """Where decoders keep the vectors of their words, one of the two."""
 LIBRARY_KEY = "decoder.library."
-UNUSABLE = (ContrastCXRError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
-"""What reading a value of another shape raises."""
 _CHANGED = "the file was changed or written by another version: train or download it again"
 
 
-class SourceNote(BaseModel):
-    """A data source that a checkpoint was made from, and what may be passed on."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: str
-    licence: str
-    redistributable: bool
-    contains_text: bool
-    contains_pictures: bool
-
-
-@dataclass(frozen=True, eq=False)
-class Checkpoint:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Checkpoint(CheckpointMetadata):
     """All that reading needs, as it is in the file.
 
     Attributes:
-        config: of the system.
-        tokenizer: its vocabulary.
-        labels: findings of the head, in the order of its outputs; empty without a head.
-        preprocess: from pixels to the encoder's input.
-        temperature: divides the head's logits; 1 before calibration.
-        thresholds: probability from which a finding is called present; 0.5 where not given.
-        sources: the data it was made from.
         state: the system's weights, the frozen encoder's and the raw pool's among them.
-        pool: `NormalityPool.metadata()`, without Contrastive Attention None.
-        patch_pool: the same of the pool of patches; None unless patches are compared.
-        library: `SentenceLibrary.metadata()` of a decoder that retrieves; None of any other.
-        terms: indexing terms that are tags, of a decoder that predicts them.
-        record: what the training run says of itself (versions, data fingerprint, scores); free form.
         quality: what its training pictures look like; None in files that do not hold it.
-        where: what it is called in messages, its file where it has one.
     """
 
-    config: SystemConfig
-    tokenizer: Tokenizer
-    labels: tuple[str, ...]
-    preprocess: Preprocess
     state: Mapping[str, Tensor]
-    temperature: float = 1.0
-    thresholds: Mapping[str, float] = field(default_factory=dict)
-    sources: tuple[SourceNote, ...] = ()
-    pool: Mapping[str, Any] | None = None
-    patch_pool: Mapping[str, Any] | None = None
-    library: Mapping[str, Any] | None = None
-    terms: tuple[str, ...] = ()
-    record: Mapping[str, Any] = field(default_factory=dict)
     quality: QualityReference | None = None
-    where: str = "the checkpoint"
 
     def build(self) -> ReportSystem:
         """The system with its weights, float32 on the CPU, in eval mode.

@@ -1,4 +1,4 @@
-"""Pixels of any size become the square, normalised tensor an encoder takes, with the way back.
+"""What an encoder takes, a square and normalised picture, and the way back to the pixels it was made of.
 
 Coordinates are continuous: pixel `i` covers `[i, i + 1)` and its centre is `i + 0.5`, so that an affine moves box
 edges and pixel centres alike.
@@ -7,10 +7,7 @@ edges and pixel centres alike.
 from __future__ import annotations
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 from pydantic import BaseModel, ConfigDict, Field
-from torch import Tensor
 
 Affine = np.ndarray
 """`[2, 3]` float64: `(x, y, 1)` of the model's picture to `(x, y)` of the original."""
@@ -36,48 +33,17 @@ class Preprocess(BaseModel):
         """Side of the picture that training crops from."""
         return round(self.size * TRAIN_SCALE)
 
-    def test(self, pixels: np.ndarray, *, shape: tuple[int, int] | None = None) -> tuple[Tensor, Affine]:
-        """Return the whole picture at the model's size.
 
-        Args:
-            pixels: `[H, W]` float32 in [0, 1].
-            shape: of the original, where `pixels` are that original resized.
-
-        Returns:
-            `[3, S, S]` float32 and the affine from model pixels to original pixels.
-        """
-        resized = resize(pixels, self.size)
-        return self._normalise(resized), resize_affine(shape or pixels.shape, self.size)
-
-    def train(
-        self, pixels: np.ndarray, generator: torch.Generator, *, shape: tuple[int, int] | None = None
-    ) -> tuple[Tensor, Affine]:
-        """Return a random crop of the picture; never a flip, which would swap left and right under the report.
-
-        Args:
-            pixels: `[H, W]` float32 in [0, 1].
-            generator: chooses the corner of the crop.
-            shape: of the original, where `pixels` are that original resized.
-
-        Returns:
-            `[3, S, S]` float32 and the affine from model pixels to original pixels.
-        """
-        side = self.train_side
-        top, left = torch.randint(side - self.size + 1, (2,), generator=generator).tolist()
-        crop = resize(pixels, side)[top : top + self.size, left : left + self.size]
-        return self._normalise(crop), resize_affine(shape or pixels.shape, side, top=top, left=left)
-
-    def _normalise(self, pixels: Tensor) -> Tensor:
-        mean = torch.tensor(self.mean)[:, None, None]
-        std = torch.tensor(self.std)[:, None, None]
-        return (pixels[None] - mean) / std  # [S,S] -> [3,S,S]
-
-
-def resize(pixels: np.ndarray, side: int) -> Tensor:
+def resize(pixels: np.ndarray, side: int) -> np.ndarray:
     """Return `[side, side]` float32 from `[H, W]`: bilinear, averaged over the source pixels when it shrinks."""
-    image = torch.from_numpy(np.ascontiguousarray(pixels, dtype=np.float32))
-    small = F.interpolate(image[None, None], (side, side), mode="bilinear", antialias=True, align_corners=False)
-    return small[0, 0]  # [1,1,side,side] -> [side,side]
+    # Imported here: settings and affines are for everyone, this arithmetic is PyTorch's.
+    from torch import from_numpy
+    from torch.nn.functional import interpolate
+
+    image = from_numpy(np.ascontiguousarray(pixels, dtype=np.float32))[None, None]  # [H,W] -> [1,1,H,W]
+    small = interpolate(image, (side, side), mode="bilinear", antialias=True, align_corners=False)
+    resized: np.ndarray = small[0, 0].numpy()  # [1,1,side,side] -> [side,side]
+    return resized
 
 
 def resize_affine(shape: tuple[int, ...], side: int, *, top: int = 0, left: int = 0) -> Affine:

@@ -7,10 +7,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from contrastcxr.form import Reading
-from contrastcxr.metrics.scores import Score, Scores, counted_how
+from contrastcxr.metrics.bootstrap import Interval
+from contrastcxr.metrics.scores import Score, Scores, counted_how, differences
+from contrastcxr.metrics.sheet import HEADLINE, TRIVIAL
 from contrastcxr.metrics.table import StudyTable
 
 SCHEMA = "contrastcxr.evaluation/1"
+
+Differences = Mapping[str, Mapping[str, Interval]]
+"""System minus baseline, by baseline and by score."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,3 +78,28 @@ class Evaluation:
         learned = (table.notes or {}).get(score.name.partition("/")[0], "")
         how = learned if score.name in table.learned_names else counted_how(score.name)
         return {**score.to_dict(), "signature": self.signature + (f"|{how}" if how else "")}
+
+
+def paired_differences(
+    systems: Mapping[str, SystemScores], *, replicates: int, seed: int, minimum: int
+) -> Differences:
+    """Return system minus each trivial baseline, with paired 95% bootstrap intervals over patients.
+
+    Args:
+        systems: `system` and the baselines beside it.
+        replicates: of the bootstrap.
+        seed: of its draws.
+        minimum: positives and negatives that a finding needs to enter the mean AUC.
+    """
+    return {
+        name: differences(
+            [systems["system"].table],
+            [systems[name].table],
+            HEADLINE,
+            replicates=replicates,
+            seed=seed,
+            minimum=minimum,
+        )
+        for name in TRIVIAL
+        if name in systems
+    }

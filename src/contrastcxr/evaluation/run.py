@@ -23,8 +23,8 @@ from contrastcxr.evaluation.references import (
     studies_of,
     system_answers,
 )
-from contrastcxr.evaluation.report import Material, paired_differences
-from contrastcxr.evaluation.result import Evaluation, SystemScores
+from contrastcxr.evaluation.report import Material
+from contrastcxr.evaluation.result import Evaluation, SystemScores, paired_differences
 from contrastcxr.files import default_cache
 from contrastcxr.form import Reading
 from contrastcxr.metrics import meteor

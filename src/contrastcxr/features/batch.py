@@ -12,6 +12,7 @@ from torch import Tensor
 from contrastcxr.data.pixels import Picture, PictureOf, original
 from contrastcxr.data.transforms import Preprocess
 from contrastcxr.data.views import choose_views
+from contrastcxr.features.pictures import random_crop, whole_picture
 from contrastcxr.form import Position, Study
 
 
@@ -104,9 +105,9 @@ def prepare(
 
 def _one_view(preprocess: Preprocess, read: Picture, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
     if generator is None:
-        image, affine = preprocess.test(read.pixels, shape=read.shape)
+        image, affine = whole_picture(preprocess, read.pixels, shape=read.shape)
     else:
-        image, affine = preprocess.train(read.pixels, generator, shape=read.shape)
+        image, affine = random_crop(preprocess, read.pixels, generator, shape=read.shape)
     return image, torch.from_numpy(affine).float()
 
 

@@ -24,6 +24,7 @@ from torch.utils.data import DataLoader, Dataset
 from contrastcxr.data.pixels import PictureOf, original
 from contrastcxr.data.transforms import Preprocess
 from contrastcxr.errors import ImageError, OutputError
+from contrastcxr.features.pictures import whole_picture
 from contrastcxr.files import free_bytes
 from contrastcxr.form import View
 from contrastcxr.models.encoders import Encoder
@@ -143,7 +144,7 @@ class _Pictures(Dataset[_Picture]):
         key, view = self.views[index]
         try:
             read = self.picture_of(view)
-            image, affine = self.preprocess.test(read.pixels, shape=read.shape)
+            image, affine = whole_picture(self.preprocess, read.pixels, shape=read.shape)
         except ImageError as error:
             return _Picture(key, view.position, error=str(error))
         return _Picture(key, view.position, image=image, affine=affine.tolist())

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor
 
 from contrastcxr.data.authors import COMPLETE, label_reading
 from contrastcxr.form import Reading, Study
-from contrastcxr.text.labeler import Labeler
 from contrastcxr.text.tokenizer import Tokenizer
 from contrastcxr.vocab.labels import NO_FINDING, SUPPORT_DEVICES, to_chexpert
+
+if TYPE_CHECKING:
+    from contrastcxr.text.labeler import Labeler
 
 INDICATION_TOKENS = 40
 """Words of an indication that are read."""

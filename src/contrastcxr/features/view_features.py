@@ -11,6 +11,7 @@ from torch import Tensor
 from contrastcxr.data.pixels import PictureOf, original
 from contrastcxr.data.transforms import Preprocess
 from contrastcxr.features.cache import FeatureCache
+from contrastcxr.features.pictures import whole_picture
 from contrastcxr.form import View
 from contrastcxr.models.encoders import Encoder
 from contrastcxr.store.keys import view_key
@@ -58,7 +59,7 @@ class EncodedFeatures:
         """`[N, C]`; the encoder is left in the mode it was in."""
         training = self.encoder.training
         read = self.picture_of(view)
-        image, _ = self.preprocess.test(read.pixels, shape=read.shape)
+        image, _ = whole_picture(self.preprocess, read.pixels, shape=read.shape)
         features: Tensor = self.encoder.eval()(image.unsqueeze(0))  # [1, N, C]
         self.encoder.train(training)
         return features[0]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from contrastcxr.metrics.scores import Score, Scores
+if TYPE_CHECKING:
+    from contrastcxr.metrics.scores import Score, Scores
 
 ROWS: Mapping[str, str] = {
     "bleu_1": "BLEU-1",
@@ -46,6 +48,23 @@ ROWS: Mapping[str, str] = {
     "mean_words": "words per report",
 }
 """The rows of the table, in order, with their names; scores of one finding stand elsewhere."""
+
+
+HEADLINE: tuple[str, ...] = (
+    "bleu_4",
+    "meteor",
+    "rouge_l",
+    "cider",
+    "positive_f1",
+    "missed_abnormality",
+    "invented_abnormality",
+    "auc_mean",
+    "calibration_error",
+)
+"""The scores that stand on top, and that are compared with the baselines."""
+LOWER_IS_BETTER = frozenset(("missed_abnormality", "invented_abnormality", "calibration_error", "brier"))
+TRIVIAL = ("constant", "neighbour")
+"""The readers that a system must beat to be worth anything."""
 
 
 def markdown(

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +21,10 @@ from contrastcxr.form import Finding
 from contrastcxr.metrics import meteor, text
 from contrastcxr.metrics.bootstrap import Floats
 from contrastcxr.metrics.clinical import Codes, agreement_counts, status_codes
-from contrastcxr.metrics.learned import LearnedScores
 from contrastcxr.metrics.words import PLAIN, ScoredWords
+
+if TYPE_CHECKING:
+    from contrastcxr.metrics.learned import LearnedScores
 
 _ARRAYS = (
     "bleu",

@@ -6,14 +6,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from contrastcxr.phantom.anatomy import Scene
 from contrastcxr.phantom.outlines import at, sign
 from contrastcxr.phantom.paint import EVERYWHERE, Paint
 from contrastcxr.phantom.shapes import ribbon, smoothstep, splat
 from contrastcxr.phantom.truth import Array, Lesion
+
+if TYPE_CHECKING:
+    from contrastcxr.phantom.anatomy import Scene
 
 Course = list[tuple[float, float]]
 

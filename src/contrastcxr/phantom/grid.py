@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from contrastcxr.phantom.truth import Array, Pose
+if TYPE_CHECKING:
+    from contrastcxr.phantom.truth import Array, Pose
 
 FIELD_MM = 430.0  # side of the square picture; the detector is 380 x 430 mm and stands in its middle
 DETECTOR_MM = (380.0, 430.0)

@@ -1,8 +1,10 @@
-"""The painters of findings by name and kind."""
+"""The painters of findings by name and kind, and the chest with all that is painted into it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+
+import numpy as np
 
 from contrastcxr.phantom.anatomy import Scene
 from contrastcxr.phantom.devices import paint_device
@@ -14,6 +16,7 @@ from contrastcxr.phantom.focal import (
     paint_nodule,
     paint_plate,
 )
+from contrastcxr.phantom.lookalikes import paint_lookalike
 from contrastcxr.phantom.paint import Paint
 from contrastcxr.phantom.regional import (
     paint_collapse,
@@ -26,7 +29,7 @@ from contrastcxr.phantom.regional import (
     paint_pleura,
     paint_pneumothorax,
 )
-from contrastcxr.phantom.truth import Lesion
+from contrastcxr.phantom.truth import Array, Lesion
 
 Painter = Callable[[Lesion, Scene], Paint]
 
@@ -54,3 +57,14 @@ def paint(lesion: Lesion, scene: Scene) -> Paint:
     """Change of attenuation and mask of one lesion in a scene."""
     painter = PAINTERS.get(f"{lesion.name}/{lesion.kind}") or PAINTERS[lesion.name]
     return painter(lesion, scene)
+
+
+def compose(scene: Scene, paints: list[Paint]) -> Array:
+    """Return the attenuation of the whole chest with its look-alikes and lesions."""
+    total = scene.attenuation.copy()
+    for item in scene.parameters.lookalikes:
+        window, change = paint_lookalike(item, scene)
+        total[window] += change
+    for painted in paints:
+        total[painted.window] += painted.change
+    return np.maximum(total, 0, out=total)

@@ -14,11 +14,10 @@ import numpy as np
 
 from contrastcxr.phantom.anatomy import Scene, build_scene
 from contrastcxr.phantom.grid import Grid, make_grid
-from contrastcxr.phantom.lesions import paint
+from contrastcxr.phantom.lesions import compose, paint
 from contrastcxr.phantom.masks import full_mask, mask_box
 from contrastcxr.phantom.paint import Paint
 from contrastcxr.phantom.physics import signal
-from contrastcxr.phantom.rendering import compose
 from contrastcxr.phantom.truth import Array, Lesion, Mask, PhantomParameters
 
 MEASURE_SIZE = 144

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from contrastcxr.phantom.anatomy import Scene
 from contrastcxr.phantom.grid import Window
 from contrastcxr.phantom.outlines import sign
 from contrastcxr.phantom.truth import Array, Lesion, Mask
+
+if TYPE_CHECKING:
+    from contrastcxr.phantom.anatomy import Scene
 
 EVERYWHERE: Window = (slice(None), slice(None))
 

@@ -6,13 +6,11 @@ import numpy as np
 from scipy import ndimage
 
 from contrastcxr.errors import RequestError
-from contrastcxr.phantom.anatomy import Scene, build_scene
+from contrastcxr.phantom.anatomy import build_scene
 from contrastcxr.phantom.grid import Grid, make_grid
-from contrastcxr.phantom.lesions import paint
-from contrastcxr.phantom.lookalikes import paint_lookalike
+from contrastcxr.phantom.lesions import compose, paint
 from contrastcxr.phantom.marker import burn_marker
 from contrastcxr.phantom.masks import full_mask, mask_box
-from contrastcxr.phantom.paint import Paint
 from contrastcxr.phantom.physics import collimate, expose, sharpen, tone
 from contrastcxr.phantom.truth import Array, Mask, PhantomParameters, Rendered, ViewName
 
@@ -66,17 +64,6 @@ def enlarge(field: Array, size: int) -> Array:
 def doubled(mask: Mask, size: int) -> Mask:
     """A mask with every pixel doubled, cut to `[size, size]`; itself when it has that size."""
     return mask if mask.shape[0] == size else mask.repeat(2, 0).repeat(2, 1)[:size, :size]
-
-
-def compose(scene: Scene, paints: list[Paint]) -> Array:
-    """Attenuation of the whole chest with its look-alikes and lesions."""
-    total = scene.attenuation.copy()
-    for item in scene.parameters.lookalikes:
-        window, change = paint_lookalike(item, scene)
-        total[window] += change
-    for painted in paints:
-        total[painted.window] += painted.change
-    return np.maximum(total, 0, out=total)
 
 
 def display(attenuation: Array, parameters: PhantomParameters, grid: Grid) -> Array:

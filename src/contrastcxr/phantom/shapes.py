@@ -10,11 +10,13 @@ arithmetic. The order of the operations is part of what a seed draws, so it is k
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from contrastcxr.phantom.grid import Grid, Window
-from contrastcxr.phantom.truth import Array
+if TYPE_CHECKING:
+    from contrastcxr.phantom.grid import Grid, Window
+    from contrastcxr.phantom.truth import Array
 
 
 def ellipsoid(

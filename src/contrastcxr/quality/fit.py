@@ -11,7 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from contrastcxr.quality.measures import MEASURES, PictureMeasures, QualityReference, layout
+from contrastcxr.quality.assess import layout, measure_values
+from contrastcxr.quality.measures import MEASURES, PictureMeasures, QualityReference
 
 SHARE = 0.01
 """Share of valid held-out pictures that each measure warns on."""
@@ -75,7 +76,7 @@ def fit_reference(
 
 
 def _limited(fitted: QualityReference, heldout: PictureMeasures) -> QualityReference:
-    values = fitted.values(heldout)
+    values = measure_values(fitted, heldout)
     limits = {
         name: float(np.quantile(values[name], 1 - SHARE if measure.above else SHARE))
         for name, measure in MEASURES.items()

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from contrastcxr.form import Flag, Study, View
-from contrastcxr.quality.measures import PictureMeasures, QualityReference
+from contrastcxr.quality.measures import MeasureValue, QualityReference
 
 LATERAL = "LATERAL"
 
@@ -35,13 +35,17 @@ def _of_view(index: int, view: View, used: bool) -> Iterator[Flag]:
 
 
 def measure_flags(
-    reference: QualityReference | None, pictures: PictureMeasures, *, study: Study, used: Sequence[int]
+    reference: QualityReference | None,
+    measured: Sequence[Sequence[MeasureValue]],
+    *,
+    study: Study,
+    used: Sequence[int],
 ) -> tuple[Flag, ...]:
     """Return a warning for each measure that passes its limit, on each view that was read.
 
     Args:
         reference: of the model; without one a single flag says that quality was not assessed.
-        pictures: of the views at `used`.
+        measured: of the views at `used`; not looked at without a reference.
         study: all its views.
         used: indices of the views that were read.
     """
@@ -49,12 +53,14 @@ def measure_flags(
         return (Flag(kind="not_assessed", message="input quality"),)
     return tuple(
         flag
-        for row, index in enumerate(used)
-        for flag in _measured(reference, pictures[[row]], study.views[index], f"view {index + 1}")
+        for values, index in zip(measured, used, strict=True)
+        for flag in _measured(reference, values, study.views[index], f"view {index + 1}")
     )
 
 
-def _measured(reference: QualityReference, picture: PictureMeasures, view: View, name: str) -> Iterator[Flag]:
+def _measured(
+    reference: QualityReference, values: Sequence[MeasureValue], view: View, name: str
+) -> Iterator[Flag]:
     """A lateral view cannot be compared with frontal pictures; one that is guessed to be lateral is all the same.
 
     A turned frontal view is easily guessed to be lateral, and it is the turn that must be said.
@@ -63,7 +69,7 @@ def _measured(reference: QualityReference, picture: PictureMeasures, view: View,
         yield _lateral(reference, name)
         if view.position_source != "predicted":
             return
-    for measured in reference.measure(picture)[0]:
+    for measured in values:
         if measured.passed:
             yield Flag(kind="quality", message=f"{name}: {measured.message()}", value=round(measured.value, 4))
 

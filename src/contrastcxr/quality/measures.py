@@ -1,26 +1,15 @@
-"""How far a picture is from those a model was trained on, with a limit for each measure (ours; no paper has it).
-
-Grey values are measured on the original pixels, because resizing hides saturation; the layout on a thumbnail of
-what the model sees; the distance on the encoder's features. A limit is the value that one in a hundred valid
-held-out pictures passes, so every measure warns falsely on about 1%. Nothing here refuses a picture.
-"""
+"""What is measured of a picture, and what the pictures that a model was trained on look like; needs no PyTorch."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import torch
-import torch.nn.functional as F
-from torch import Tensor
 
-THUMBNAIL = 64
-"""Side in pixels of the thumbnail that tilts and cuts are practised on."""
-
-LAYOUT = 32
-"""Side of the layout that turn, tilt and cut are read from."""
+if TYPE_CHECKING:
+    from torch import Tensor
 
 SAMPLED_SIDE = 512
 """Grey values are sampled on a grid of about this many rows and columns."""
@@ -80,26 +69,6 @@ def grey_values(pixels: np.ndarray) -> GreyValues:
     return GreyValues(float(sample.mean()), float(high - low), clipped)
 
 
-def thumbnails(images: Tensor) -> Tensor:
-    """Return `[n, THUMBNAIL, THUMBNAIL]` of model pictures `[n, 3, S, S]`; their normalisation does not matter."""
-    return _resized(images[:, 0], THUMBNAIL)
-
-
-def layout(small: Tensor) -> Tensor:
-    """Return `[n, LAYOUT, LAYOUT]` of `[n, s, s]` with mean 0 and norm 1: brightness and contrast are gone."""
-    seen = _resized(small, LAYOUT)
-    centred: Tensor = seen - seen.mean((1, 2), keepdim=True)
-    length: Tensor = centred.flatten(1).norm(dim=1)
-    return centred / length[:, None, None].clamp_min(1e-6)
-
-
-def _resized(pictures: Tensor, side: int) -> Tensor:
-    small = F.interpolate(
-        pictures.float()[:, None], (side, side), mode="bilinear", antialias=True, align_corners=False
-    )
-    return small[:, 0]  # [n,1,side,side] -> [n,side,side]
-
-
 @dataclass(frozen=True, eq=False)
 class PictureMeasures:
     """What is measured of `n` pictures before they are compared with any others.
@@ -119,8 +88,8 @@ class PictureMeasures:
 
     def __getitem__(self, index: Sequence[int]) -> PictureMeasures:
         """The pictures at `index`."""
-        rows = torch.tensor(list(index), dtype=torch.long)
-        return PictureMeasures(tuple(self.greys[i] for i in index), self.small[rows], self.features[rows])
+        rows = list(index)
+        return PictureMeasures(tuple(self.greys[i] for i in rows), self.small[rows], self.features[rows])
 
 
 @dataclass(frozen=True)
@@ -176,54 +145,6 @@ class QualityReference:
     axes: Tensor
     scale: Tensor
 
-    def values(self, pictures: PictureMeasures) -> dict[MeasureName, np.ndarray]:
-        """Every measure of `n` pictures, each `[n]`."""
-        seen = layout(pictures.small)
-        fits = self._fits(seen)
-        read = self._metered(seen)
-        mean = np.array([grey.mean for grey in pictures.greys])
-        return {
-            "dark": mean,
-            "bright": mean,
-            "flat": np.array([grey.spread for grey in pictures.greys]),
-            "clipped": np.array([grey.clipped for grey in pictures.greys]),
-            "turned": (fits[:, 1:].amax(1) - fits[:, 0]).numpy(),
-            "tilted": read[:, 0].abs().numpy(),
-            "cut": read[:, 1:].amax(1).numpy(),
-            "unlike": fits[:, 0].numpy(),
-            "distant": self._distances(pictures.features).numpy(),
-        }
-
-    def measure(self, pictures: PictureMeasures) -> list[tuple[MeasureValue, ...]]:
-        """Per picture, every measure that has a limit, in the order of `MEASURES`."""
-        values = self.values(pictures)
-        seen = layout(pictures.small)
-        details = zip(self._fits(seen).argmax(1).tolist(), self._metered(seen).tolist(), strict=True)
-        return [
-            tuple(
-                MeasureValue(name, float(values[name][i]), self.limits[name], _detail(name, turn, read))
-                for name in MEASURES
-                if name in self.limits
-            )
-            for i, (turn, read) in enumerate(details)
-        ]
-
-    def _fits(self, seen: Tensor) -> Tensor:
-        """Correlation with the template turned anticlockwise by 0 to 3 quarters, `[n, 4]`."""
-        turned = torch.stack([torch.rot90(self.template, k) for k in range(4)])  # [4,LAYOUT,LAYOUT]
-        return seen.flatten(1) @ turned.flatten(1).T
-
-    def _metered(self, seen: Tensor) -> Tensor:
-        """Tilt in degrees and shares cut off, `[n, 5]`."""
-        return (seen.flatten(1) - self.meter_mean) @ self.meters + self.meter_base
-
-    def _distances(self, features: Tensor) -> Tensor:
-        """`[n]`: Mahalanobis along the axes, Euclidean beyond; both 1 for an average training picture."""
-        away = features.float() - self.centre
-        along = away @ self.axes.T
-        beyond = (away.square().sum(1) - along.square().sum(1)).clamp_min(0) / self.residual
-        return (((along / self.scale).square().mean(1) + beyond) / 2).sqrt()
-
     def tensors(self) -> dict[str, Tensor]:
         """The arrays, for a checkpoint."""
         return {name: getattr(self, name) for name in _TENSORS}
@@ -251,14 +172,3 @@ _TENSORS = ("template", "meter_mean", "meter_base", "meters", "centre", "axes", 
 
 def _plain(value: Any) -> Any:
     return dict(value) if isinstance(value, Mapping) else value
-
-
-def _detail(name: MeasureName, turn: int, read: Sequence[float]) -> str:
-    """What the number alone does not say: which way it is turned or tilted, which side is cut off."""
-    if name == "turned":
-        return ("", " by a quarter, anticlockwise", " upside down", " by a quarter, clockwise")[turn]
-    if name == "tilted":
-        return " clockwise" if read[0] > 0 else " anticlockwise"
-    if name == "cut":
-        return f" at the {SIDES[int(np.argmax(read[1:]))]} of the picture"
-    return ""

@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from contrastcxr.checkpoint import Checkpoint
+from contrastcxr.checkpoint import CheckpointMetadata
 from contrastcxr.config import SystemConfig
 from contrastcxr.decode.settings import GenerationSettings
 from contrastcxr.version import __version__
@@ -25,7 +25,7 @@ def writes_grammar(config: SystemConfig) -> bool:
 
 
 def describe(
-    checkpoint: Checkpoint,
+    checkpoint: CheckpointMetadata,
     path: Path,
     *,
     seed: int,

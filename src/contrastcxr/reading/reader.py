@@ -29,8 +29,9 @@ from contrastcxr.models.decoders import decoder_name
 from contrastcxr.models.decoders.cvse import CvseDecoder
 from contrastcxr.models.features import VisualFeatures
 from contrastcxr.models.system import ReportSystem
+from contrastcxr.quality.assess import assess, thumbnails
 from contrastcxr.quality.flags import empty_flag, length_flags, measure_flags, source_flags, view_flags
-from contrastcxr.quality.measures import PictureMeasures, QualityReference, thumbnails
+from contrastcxr.quality.measures import MeasureValue, PictureMeasures, QualityReference
 from contrastcxr.reading import evidence as shown
 from contrastcxr.reading.answers import DecodedReport, DecodedStudy, with_evidence, write_reports
 from contrastcxr.reading.findings import Parse, disagreements, merge, not_assessed, stated_findings
@@ -343,7 +344,7 @@ class Reader:
             *reading.flags,
             *source_flags(self.provenance.get("sources", ())),
             *view_flags(study, used),
-            *measure_flags(self.quality, pictures, study=study, used=used),
+            *measure_flags(self.quality, _measured(self.quality, pictures), study=study, used=used),
             *not_assessed([*self.labels, *(finding.name for finding in reading.findings)]),
         )
         indication = reading.report.model_copy(update={"indication": study.indication})
@@ -353,6 +354,13 @@ class Reader:
 def _thumbnails(batch: Batch, row: int) -> Tensor:
     assert batch.images is not None  # made of pixels by `measured_sample`
     return thumbnails(batch.images[row, : len(batch.positions[row])])
+
+
+def _measured(reference: QualityReference | None, pictures: PictureMeasures) -> list[tuple[MeasureValue, ...]]:
+    """The measures of each picture, alone, so that sums in another order do not show."""
+    if reference is None:
+        return []
+    return [assess(reference, pictures[[row]])[0] for row in range(len(pictures))]
 
 
 def _dtype(name: str) -> torch.dtype:

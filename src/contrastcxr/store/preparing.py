@@ -28,7 +28,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader, Dataset
 
 from contrastcxr.data.pixels import load_pixels
 from contrastcxr.data.ref import DataRef
@@ -238,11 +237,11 @@ def square(view: View, side: int) -> tuple[NDArray[np.uint8], tuple[int, int]]:
         ImageError: the pixels cannot be read.
     """
     pixels = load_pixels(view)
-    values: NDArray[np.uint8] = (resize(pixels, side).clamp(0, 1) * 255).round().byte().numpy()
+    values: NDArray[np.uint8] = (resize(pixels, side).clip(0, 1) * 255).round().astype(np.uint8)
     return values, (pixels.shape[0], pixels.shape[1])
 
 
-class _Shards(Dataset[int]):
+class _Shards:
     """Makes a shard where it is asked for one, which may be another process."""
 
     def __init__(self, plan: ShardPlan, todo: list[int]) -> None:
@@ -258,8 +257,11 @@ class _Shards(Dataset[int]):
 
 def _made(plan: ShardPlan, todo: list[int], workers: int) -> Iterable[int]:
     """Make the shards, and yield for each how many pictures could not be read."""
+    from torch.utils.data import DataLoader
+
+    shards, processes = _Shards(plan, todo), _processes(workers, len(todo))
     try:
-        yield from DataLoader(_Shards(plan, todo), batch_size=None, num_workers=_processes(workers, len(todo)))
+        yield from DataLoader(shards, batch_size=None, num_workers=processes)  # type: ignore[arg-type]
     except ContrastCXRError:
         raise
     except RuntimeError as error:

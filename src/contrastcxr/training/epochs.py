@@ -16,11 +16,11 @@ from contrastcxr.errors import IncompatibleError
 from contrastcxr.files import atomic_write
 from contrastcxr.models.system import ReportSystem
 from contrastcxr.progress import Say
+from contrastcxr.training.run_folder import METRICS_FILE, STATE_FILE
 from contrastcxr.training.task import ReportTask
-from contrastcxr.training.validate import HIGHER_IS_BETTER
 
-METRICS_FILE = "metrics.jsonl"
-STATE_FILE = "last.ckpt"
+HIGHER_IS_BETTER: Mapping[str, bool] = {"bleu4": True, "positive_f1": True, "auc": True, "loss": False}
+"""The figures that a checkpoint can be chosen by."""
 
 Score = Callable[[ReportSystem], dict[str, float]]
 Keep = Callable[[ReportSystem, Mapping[str, float]], None]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -12,15 +13,17 @@ from contrastcxr.checkpoint.system import LIBRARY_KEY
 from contrastcxr.models.system import ReportSystem
 from contrastcxr.progress import Say
 from contrastcxr.training.calibrate import Calibration, calibrate
-from contrastcxr.training.epochs import METRICS_FILE, EpochKeeper, read_metrics
+from contrastcxr.training.epochs import EpochKeeper, read_metrics
 from contrastcxr.training.hooks import ScoreSystem
 from contrastcxr.training.machine import precision_of
-from contrastcxr.training.prepare import PreparedRun
 from contrastcxr.training.quality import quality_reference
-from contrastcxr.training.run_folder import CHECKPOINT_FILE, RunFolder
+from contrastcxr.training.run_folder import CHECKPOINT_FILE, METRICS_FILE, RunFolder
 from contrastcxr.training.run_record import RunRecord, data_fingerprint
 from contrastcxr.training.task import loss_weights
 from contrastcxr.training.threshold import choose_threshold
+
+if TYPE_CHECKING:
+    from contrastcxr.training.prepare import PreparedRun
 
 THRESHOLD_KEY = f"{LIBRARY_KEY}threshold"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from contrastcxr.checkpoint import Checkpoint, save_checkpoint
 from contrastcxr.features.view_features import EncodedFeatures
@@ -14,10 +15,12 @@ from contrastcxr.reading.provenance import writes_grammar
 from contrastcxr.reading.reader import Reader
 from contrastcxr.text.grammar.parsing import parse
 from contrastcxr.text.labeler import default_labeler
-from contrastcxr.training.prepare import PreparedRun
 from contrastcxr.training.run_folder import CHECKPOINT_FILE
 from contrastcxr.training.task import loss_weights
 from contrastcxr.training.validate import Validation
+
+if TYPE_CHECKING:
+    from contrastcxr.training.prepare import PreparedRun
 
 
 @dataclass(frozen=True, eq=False)

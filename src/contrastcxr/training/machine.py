@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import lightning as L
 import torch
@@ -20,7 +20,9 @@ from contrastcxr.features.batch import Batch
 from contrastcxr.features.samples import loader
 from contrastcxr.training.epochs import EpochKeeper
 from contrastcxr.training.order import Share, epoch_batches
-from contrastcxr.training.prepare import PreparedRun
+
+if TYPE_CHECKING:
+    from contrastcxr.training.prepare import PreparedRun
 
 
 class EpochData(L.LightningDataModule):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -11,12 +12,16 @@ from contrastcxr.data.pixels import original
 from contrastcxr.data.transforms import Preprocess
 from contrastcxr.data.views import chosen_views
 from contrastcxr.errors import ImageError
+from contrastcxr.features.pictures import whole_picture
 from contrastcxr.features.view_features import CachedFeatures, EncodedFeatures, ViewFeatures
 from contrastcxr.form import Study, View
 from contrastcxr.progress import Say
+from contrastcxr.quality.assess import thumbnails
 from contrastcxr.quality.fit import MINIMUM, fit_reference
-from contrastcxr.quality.measures import GreyValues, PictureMeasures, QualityReference, grey_values, thumbnails
-from contrastcxr.training.prepare import PreparedRun
+from contrastcxr.quality.measures import GreyValues, PictureMeasures, QualityReference, grey_values
+
+if TYPE_CHECKING:
+    from contrastcxr.training.prepare import PreparedRun
 
 AT_MOST = 500
 """Pictures of each split that are measured at the end of a run: reading them again is what costs."""
@@ -88,6 +93,6 @@ def measure_views(views: Sequence[View], *, preprocess: Preprocess, features: Vi
         except ImageError:
             continue  # the run has named it already
         greys.append(grey_values(pixels))
-        small.append(thumbnails(preprocess.test(pixels)[0][None])[0])
+        small.append(thumbnails(whole_picture(preprocess, pixels)[0][None])[0])
         pooled.append(features.pooled(view))
     return PictureMeasures(tuple(greys), torch.stack(small), torch.stack(pooled))

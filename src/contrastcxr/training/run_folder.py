@@ -10,12 +10,13 @@ from pathlib import Path
 from contrastcxr.config import SystemConfig, load_config
 from contrastcxr.errors import ConfigError
 from contrastcxr.progress import Say
-from contrastcxr.training.epochs import METRICS_FILE
 from contrastcxr.training.run_record import RECORD_FILE
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
 CONFIG_FILE = "config.yaml"
 LOG_FILE = "log.txt"
+METRICS_FILE = "metrics.jsonl"
+STATE_FILE = "last.ckpt"
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,21 @@ from contrastcxr.errors import IncompatibleError
 from contrastcxr.files import atomic_write
 from contrastcxr.metrics.cider_d import CiderD
 from contrastcxr.progress import Say, silent
-from contrastcxr.training.epochs import STATE_FILE, EpochKeeper, EpochRules, Refresh
+from contrastcxr.training.epochs import EpochKeeper, EpochRules, Refresh
 from contrastcxr.training.finish import close_run, trained_parameters
 from contrastcxr.training.hooks import KeepBest, RefreshPool, ScoreSystem
 from contrastcxr.training.machine import EpochData, make_trainer, precision_of, quiet_lightning
 from contrastcxr.training.order import epoch_batches
 from contrastcxr.training.prepare import PreparedRun, prepare
-from contrastcxr.training.run_folder import CONFIG_FILE, LOG_FILE, Log, RunFolder, check_folder, finished
+from contrastcxr.training.run_folder import (
+    CONFIG_FILE,
+    LOG_FILE,
+    STATE_FILE,
+    Log,
+    RunFolder,
+    check_folder,
+    finished,
+)
 from contrastcxr.training.run_record import RECORD_FILE
 from contrastcxr.training.self_critical import SelfCritical
 from contrastcxr.training.task import ReportTask

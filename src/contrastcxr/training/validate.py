@@ -24,7 +24,6 @@ from contrastcxr.vocab.labels import NO_FINDING
 
 MINIMUM_POSITIVES = 5
 """A finding with fewer positive or negative validation studies has no AUC."""
-HIGHER_IS_BETTER: Mapping[str, bool] = {"bleu4": True, "positive_f1": True, "auc": True, "loss": False}
 
 MakeReader = Callable[[ReportSystem], Reader]
 

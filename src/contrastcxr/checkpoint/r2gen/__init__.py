@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from contrastcxr.checkpoint.metadata import SourceNote
 from contrastcxr.checkpoint.r2gen.mapping import Layout, encoder_name, map_pictures, map_text
 from contrastcxr.checkpoint.r2gen.vocabulary import Dataset, Vocabulary, read_vocabulary
 from contrastcxr.checkpoint.r2gen.weights import read_weights
-from contrastcxr.checkpoint.system import Checkpoint, SourceNote
+from contrastcxr.checkpoint.system import Checkpoint
 from contrastcxr.config import SystemConfig, parse_config
 from contrastcxr.data.readers import iu_xray, mimic_cxr
 from contrastcxr.data.source import Licence

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from contrastcxr.data.pixels import load_pixels
 from contrastcxr.errors import InputError
-from contrastcxr.evaluation.references import References
-from contrastcxr.evaluation.report.material import Material
 from contrastcxr.form import Finding, Status, Study
 from contrastcxr.metrics.clinical import STATUS_CODES
-from contrastcxr.metrics.table import Answer, StudyTable
 from contrastcxr.text.clean import split_sentences
 from contrastcxr.vocab.labels import NO_FINDING
 from contrastcxr.write.overlay import picture_uri
+
+if TYPE_CHECKING:
+    from contrastcxr.evaluation.references import References
+    from contrastcxr.evaluation.report.material import Material
+    from contrastcxr.metrics.table import Answer, StudyTable
 
 SHOWN = 4
 SIDE = 320

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from contrastcxr.evaluation.report.charts import reliability_plot
 from contrastcxr.evaluation.report.forest import Mark, row
 from contrastcxr.evaluation.report.headline import NAMES, cell
-from contrastcxr.evaluation.report.material import TRIVIAL
-from contrastcxr.evaluation.result import Evaluation, SystemScores
 from contrastcxr.metrics.calibration import reliability
 from contrastcxr.metrics.clinical import STATUS_CODES, Codes, targets
-from contrastcxr.metrics.scores import Score
-from contrastcxr.metrics.table import StudyTable
+from contrastcxr.metrics.sheet import TRIVIAL
 from contrastcxr.vocab.labels import NO_FINDING
+
+if TYPE_CHECKING:
+    from contrastcxr.evaluation.result import Evaluation, SystemScores
+    from contrastcxr.metrics.scores import Score
+    from contrastcxr.metrics.table import StudyTable
 
 FEW = 10
 """Positives below which a finding's figures are marked: its interval is wide and its AUC is not printed."""

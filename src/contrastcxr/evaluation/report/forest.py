@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
 from contrastcxr.evaluation.report.svg import Scale, tag
-from contrastcxr.metrics.scores import Score
+
+if TYPE_CHECKING:
+    from contrastcxr.metrics.scores import Score
 
 HEIGHT, MIDDLE = 20, 10
 UNIT = Scale(0.0, 1.0)

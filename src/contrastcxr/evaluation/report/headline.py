@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from contrastcxr.evaluation.report.forest import Mark, axis, row
-from contrastcxr.evaluation.report.material import HEADLINE, LOWER_IS_BETTER, TRIVIAL, Differences
 from contrastcxr.evaluation.report.svg import Scale, top
-from contrastcxr.evaluation.result import Evaluation, SystemScores
 from contrastcxr.metrics.bootstrap import Interval
 from contrastcxr.metrics.efficacy import AVERAGES, GRID, PRESETS
-from contrastcxr.metrics.scores import Score, Scores
-from contrastcxr.metrics.sheet import ROWS, reasons
+from contrastcxr.metrics.sheet import HEADLINE, LOWER_IS_BETTER, ROWS, TRIVIAL, reasons
+
+if TYPE_CHECKING:
+    from contrastcxr.evaluation.result import Differences, Evaluation, SystemScores
+    from contrastcxr.metrics.scores import Score, Scores
 
 NAMES: Mapping[str, str] = {"system": "this system", "neighbour": "nearest neighbour"}
 BETTER, WORSE, SAME = "better", "worse", "same"

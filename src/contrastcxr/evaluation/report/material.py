@@ -4,33 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from contrastcxr.data.source import Licence
-from contrastcxr.evaluation.audit.verdict import Check
-from contrastcxr.evaluation.references import References
-from contrastcxr.evaluation.result import SystemScores
-from contrastcxr.metrics.bootstrap import Interval
-from contrastcxr.metrics.scores import differences
-from contrastcxr.metrics.table import Answer
-
-Differences = Mapping[str, Mapping[str, Interval]]
-"""System minus baseline, by baseline and by score."""
-
-HEADLINE: tuple[str, ...] = (
-    "bleu_4",
-    "meteor",
-    "rouge_l",
-    "cider",
-    "positive_f1",
-    "missed_abnormality",
-    "invented_abnormality",
-    "auc_mean",
-    "calibration_error",
-)
-"""The scores that stand on top, and that are compared with the baselines."""
-LOWER_IS_BETTER = frozenset(("missed_abnormality", "invented_abnormality", "calibration_error", "brier"))
-TRIVIAL = ("constant", "neighbour")
-"""The readers that a system must beat to be worth anything."""
+if TYPE_CHECKING:
+    from contrastcxr.data.source import Licence
+    from contrastcxr.evaluation.audit.verdict import Check
+    from contrastcxr.evaluation.references import References
+    from contrastcxr.evaluation.result import Differences
+    from contrastcxr.metrics.table import Answer
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,28 +43,3 @@ class Material:
     def quotes_restricted_text(self) -> bool:
         """True when the page quotes reports that may not be passed on."""
         return self.licence.contains_text and not self.licence.redistributable
-
-
-def paired_differences(
-    systems: Mapping[str, SystemScores], *, replicates: int, seed: int, minimum: int
-) -> Differences:
-    """System minus each trivial baseline, with paired 95% bootstrap intervals over patients.
-
-    Args:
-        systems: `system` and the baselines beside it.
-        replicates: of the bootstrap.
-        seed: of its draws.
-        minimum: positives and negatives that a finding needs to enter the mean AUC.
-    """
-    return {
-        name: differences(
-            [systems["system"].table],
-            [systems[name].table],
-            HEADLINE,
-            replicates=replicates,
-            seed=seed,
-            minimum=minimum,
-        )
-        for name in TRIVIAL
-        if name in systems
-    }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined, Template
 from markupsafe import Markup
@@ -13,11 +13,14 @@ from markupsafe import Markup
 from contrastcxr.evaluation.audit.verdict import Check
 from contrastcxr.evaluation.report import cases, findings, headline, texts
 from contrastcxr.evaluation.report.forest import axis, key
-from contrastcxr.evaluation.report.material import TRIVIAL, Material
-from contrastcxr.evaluation.result import Evaluation
+from contrastcxr.evaluation.report.material import Material
 from contrastcxr.metrics.calibration import BINS
+from contrastcxr.metrics.sheet import TRIVIAL
 from contrastcxr.version import __version__
 from contrastcxr.write.html import NOTICE
+
+if TYPE_CHECKING:
+    from contrastcxr.evaluation.result import Evaluation
 
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 _FIRST = {"warning": 0, "ok": 1, "not run": 2}

@@ -5,12 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from contrastcxr.models.features import VisualFeatures
+if TYPE_CHECKING:
+    from contrastcxr.models.features import VisualFeatures
 
 
 class State(Protocol):

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from contrastcxr.models.blocks.additive_attention import AttentionKeys
 from contrastcxr.models.decoders.base import DecoderOutputs, StepResult, Targets, TokenDecoder, taught_words
 from contrastcxr.models.features import VisualFeatures
+
+if TYPE_CHECKING:
+    from contrastcxr.models.blocks.additive_attention import AttentionKeys
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from contrastcxr.text.labeling.automaton import Sign
 from contrastcxr.text.labeling.mentions import Said, TermMention, Words
-from contrastcxr.text.labeling.rules import Says
+
+if TYPE_CHECKING:
+    from contrastcxr.text.labeling.rules import Says
 
 NORMAL = frozenset({"normal", "clear"})
 Reach = tuple[Said, Words]

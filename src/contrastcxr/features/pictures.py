@@ -1,0 +1,56 @@
+"""Pixels of any size become the square, normalised tensor an encoder takes, with the way back."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from contrastcxr.data.transforms import Affine, Preprocess, resize, resize_affine
+
+
+def whole_picture(
+    preprocess: Preprocess, pixels: np.ndarray, *, shape: tuple[int, int] | None = None
+) -> tuple[Tensor, Affine]:
+    """Return the whole picture at the model's size.
+
+    Args:
+        preprocess: its size, mean and deviation.
+        pixels: `[H, W]` float32 in [0, 1].
+        shape: of the original, where `pixels` are that original resized.
+
+    Returns:
+        `[3, S, S]` float32 and the affine from model pixels to original pixels.
+    """
+    size = preprocess.size
+    return _normalise(preprocess, resize(pixels, size)), resize_affine(shape or pixels.shape, size)
+
+
+def random_crop(
+    preprocess: Preprocess,
+    pixels: np.ndarray,
+    generator: torch.Generator,
+    *,
+    shape: tuple[int, int] | None = None,
+) -> tuple[Tensor, Affine]:
+    """Return a random crop of the picture; never a flip, which would swap left and right under the report.
+
+    Args:
+        preprocess: its size, mean and deviation.
+        pixels: `[H, W]` float32 in [0, 1].
+        generator: chooses the corner of the crop.
+        shape: of the original, where `pixels` are that original resized.
+
+    Returns:
+        `[3, S, S]` float32 and the affine from model pixels to original pixels.
+    """
+    side, size = preprocess.train_side, preprocess.size
+    top, left = torch.randint(side - size + 1, (2,), generator=generator).tolist()
+    crop = resize(pixels, side)[top : top + size, left : left + size]
+    return _normalise(preprocess, crop), resize_affine(shape or pixels.shape, side, top=top, left=left)
+
+
+def _normalise(preprocess: Preprocess, pixels: np.ndarray) -> Tensor:
+    mean = torch.tensor(preprocess.mean)[:, None, None]
+    std = torch.tensor(preprocess.std)[:, None, None]
+    return (torch.from_numpy(pixels)[None] - mean) / std  # [S,S] -> [3,S,S]
