@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import logging
 from dataclasses import replace
 from pathlib import Path
 
@@ -37,10 +38,12 @@ def weights_of(path: Path) -> dict[str, str]:
 def studies(checkpoint: Checkpoint, split: str, root: Path | None, cache: Path, limit: int | None) -> list[Study]:
     data = checkpoint.config.data.model_copy(update={"root": None if root is None else str(root)})
     name = data_name(data, split=split) + ("" if limit is None else f"&limit={limit}")
-    return studies_of(name, root=cache, say=print)
+    return studies_of(name, root=cache)
 
 
 def main() -> None:
+    logging.basicConfig(format="%(message)s")
+    logging.getLogger("contrastcxr").setLevel(logging.INFO)
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint")
     parser.add_argument("--root", type=Path)
@@ -56,7 +59,6 @@ def main() -> None:
         encoder=make_encoder(checkpoint.config, seed=0),
         preprocess=checkpoint.preprocess,
         root=a.cache,
-        say=print,
     )
     reference = reference_of(
         training,
@@ -66,7 +68,6 @@ def main() -> None:
         max_views=views,
         seed=0,
         at_most=None,
-        say=print,
     )
     size = save_checkpoint(path, replace(checkpoint, quality=reference))
     assert weights_of(path) == before, "the weights changed"

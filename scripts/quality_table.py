@@ -14,6 +14,7 @@ import argparse
 import csv
 import importlib.util
 import json
+import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -120,7 +121,7 @@ def count(reference: QualityReference, pictures: PictureMeasures) -> dict[str, i
 def views_of(checkpoint: Checkpoint, split: str, root: Path | None, cache: Path, limit: int | None) -> list[Any]:
     data = checkpoint.config.data.model_copy(update={"root": None if root is None else str(root)})
     name = data_name(data, split=split) + ("" if limit is None else f"&limit={limit}")
-    return chosen_views(studies_of(name, root=cache, say=print), max_views=checkpoint.config.data.max_views)
+    return chosen_views(studies_of(name, root=cache), max_views=checkpoint.config.data.max_views)
 
 
 def elsewhere(shared: Path | None, drawn: int, each: int, seed: int) -> Iterator[tuple[str, Iterator[Pixels]]]:
@@ -269,6 +270,8 @@ def table(counts: Mapping[str, Mapping[str, int]]) -> str:
 
 
 def main() -> None:
+    logging.basicConfig(format="%(message)s")
+    logging.getLogger("contrastcxr").setLevel(logging.INFO)
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint")
     parser.add_argument("out", type=Path)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -36,13 +37,15 @@ def needs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
-def test_drawn_studies_are_measured_once_and_come_back_equal(needs: list[str], cache: Path) -> None:
-    said: list[str] = []
-    first = studies_of(NAME, root=cache, say=said.append)
-    again = studies_of(NAME, root=cache, say=said.append)
+def test_drawn_studies_are_measured_once_and_come_back_equal(
+    needs: list[str], cache: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="contrastcxr")
+    first = studies_of(NAME, root=cache)
+    again = studies_of(NAME, root=cache)
     assert needs == [NAME]
     assert [s.model_dump(by_alias=True) for s in again] == [s.model_dump(by_alias=True) for s in first]
-    assert said == [f"{NAME}: measuring the studies, once"]
+    assert caplog.messages == [f"{NAME}: measuring the studies, once"]
 
 
 def test_studies_are_drawn_again_when_a_file_that_draws_them_changes(
@@ -97,7 +100,7 @@ def test_a_run_over_packed_studies_sees_what_one_over_a_list_sees(
     runs = []
     for held in (10_000, 1):
         monkeypatch.setattr(packed, "HELD", held)
-        runs.append(prepare(config, cache=tmp_path / "cache", say=lambda _: None))
+        runs.append(prepare(config, cache=tmp_path / "cache"))
     plain, few = runs
     assert isinstance(few.train.studies, packed.PackedStudies)
     assert few.train.reports == plain.train.reports

@@ -80,7 +80,7 @@ def test_a_trained_library_travels_with_its_checkpoint(tmp_path: Path, cache: Pa
 def test_the_threshold_is_the_one_that_scores_best(tmp_path: Path, cache: Path) -> None:
     from contrastcxr.training.prepare import prepare
 
-    prepared = prepare(mini_config(decoder={"kind": "cvse"}), cache=cache, say=lambda _: None)
+    prepared = prepare(mini_config(decoder={"kind": "cvse"}), cache=cache)
     decoder = prepared.system.decoder
     assert isinstance(decoder, CvseDecoder)
     tried: list[float] = []

@@ -132,7 +132,7 @@ def prepare(
     from contrastcxr.store.preparing import prepare_source
 
     root = cache or default_cache()
-    made = prepare_source(source, root=root, side=size, pictures=not tables, workers=workers, say=said.say)
+    made = prepare_source(source, root=root, side=size, pictures=not tables, workers=workers)
     said.result(str(made.folder))
     said.result_json({**vars(made), "folder": str(made.folder)})
     for kind, lines in (("unreadable", made.unreadable), ("missing", made.missing)):
@@ -196,7 +196,7 @@ def audit(
     said = output.begin(quiet=quiet, as_json=as_json, verbose=verbose)
     from contrastcxr.evaluation.audit import audit as run
 
-    found = run(source, author=reference, seed=seed, say=said.say)
+    found = run(source, author=reference, seed=seed)
     found.write(out)
     said.result(
         output.table([{"": c.verdict, "check": c.name, "found": c.message} for c in found.checks])

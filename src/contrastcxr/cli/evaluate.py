@@ -94,7 +94,6 @@ def evaluate(
         limit=limit,
         bootstrap=Bootstrap(seed=seed),
         cache=cache,
-        say=said.say,
     )
     _tell(said, found, out)
 

@@ -38,7 +38,6 @@ from contrastcxr.metrics.learned.radgraph import RadGraphFile
 from contrastcxr.metrics.scores import Score, Scores, score_table
 from contrastcxr.metrics.table import Answer, StudyTable, tabulate
 from contrastcxr.metrics.words import PLAIN, ScoredWords
-from contrastcxr.progress import Say, silent
 from contrastcxr.reading.reader import Reader
 from contrastcxr.version import __version__
 
@@ -69,7 +68,6 @@ def evaluate(
     limit: int | None = None,
     bootstrap: Bootstrap | None = None,
     cache: Path | None = None,
-    say: Say = silent,
 ) -> Evaluation:
     """Score a reader, or readings made elsewhere, on a split.
 
@@ -87,7 +85,6 @@ def evaluate(
         limit: the first so many studies only.
         bootstrap: replicates and seed of the intervals.
         cache: folder of encoder features.
-        say: takes lines of progress.
 
     Raises:
         UnknownNameError: no such protocol, data or split.
@@ -97,9 +94,9 @@ def evaluate(
     data, split = _scored_data(system, data, split)
     words, store = words_of(protocol, data, author=reference), cache or default_cache()
     references = load_references(data, split, author=reference, limit=limit)
-    heard = _hear(system, references, allow_partial=allow_partial, cache=store, say=say)
+    heard = _hear(system, references, allow_partial=allow_partial, cache=store)
     if baselines:
-        heard = _with_baselines(heard, system, data, author=reference, cache=store, say=say)
+        heard = _with_baselines(heard, system, data, author=reference, cache=store)
     found = _judge(
         heard,
         data=data,
@@ -111,7 +108,7 @@ def evaluate(
         bootstrap=bootstrap or Bootstrap(),
     )
     if out is not None:
-        write_evaluation(found, out, _material(heard, found, data, author=reference, bootstrap=bootstrap, say=say))
+        write_evaluation(found, out, _material(heard, found, data, author=reference, bootstrap=bootstrap))
     return found
 
 
@@ -134,9 +131,9 @@ class _Heard:
 
 
 def _hear(
-    system: Reader | Sequence[Reading], references: References, *, allow_partial: bool, cache: Path, say: Say
+    system: Reader | Sequence[Reading], references: References, *, allow_partial: bool, cache: Path
 ) -> _Heard:
-    given, failures = _readings(system, references, cache=cache, say=say)
+    given, failures = _readings(system, references, cache=cache)
     kept, readings, notes = matched(references, given, failures, allow_partial=allow_partial)
     answers = {"system": system_answers(readings, kept)}
     return _Heard(kept, tuple(readings), answers, tuple(failures), tuple(notes))
@@ -149,10 +146,9 @@ def _with_baselines(
     *,
     author: str | None,
     cache: Path,
-    say: Say,
 ) -> _Heard:
     extractor, blind = _extractor(system, cache)
-    beside, missing = baseline_answers(heard.references, data, author=author, extractor=extractor, say=say)
+    beside, missing = baseline_answers(heard.references, data, author=author, extractor=extractor)
     return replace(heard, answers={**heard.answers, **beside}, notes=(*heard.notes, *blind, *missing))
 
 
@@ -183,7 +179,7 @@ def _judge(
 
 
 def _material(
-    heard: _Heard, found: Evaluation, data: str, *, author: str | None, bootstrap: Bootstrap | None, say: Say
+    heard: _Heard, found: Evaluation, data: str, *, author: str | None, bootstrap: Bootstrap | None
 ) -> Material:
     drawn = bootstrap or Bootstrap()
     changes = paired_differences(
@@ -195,7 +191,7 @@ def _material(
         answers=heard.answers,
         licence=open_source(data).licence,
         differences=changes,
-        checks=quick_checks(data, author=author, say=say),
+        checks=quick_checks(data, author=author),
     )
 
 
@@ -351,10 +347,10 @@ def _meteor(
 
 
 def _readings(
-    system: Reader | Sequence[Reading], references: References, *, cache: Path, say: Say
+    system: Reader | Sequence[Reading], references: References, *, cache: Path
 ) -> tuple[Sequence[Reading], list[str]]:
     if isinstance(system, Reader):
-        return read_cached(system, references.studies, cache=cache, say=say)
+        return read_cached(system, references.studies, cache=cache)
     return system, []
 
 

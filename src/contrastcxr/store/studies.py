@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Sequence
 from functools import cache
 from importlib import resources
@@ -14,27 +15,27 @@ from pydantic import TypeAdapter, ValidationError
 from contrastcxr.data.sources import load_studies, stream_studies
 from contrastcxr.files import atomic_write
 from contrastcxr.form import Study
-from contrastcxr.progress import Say, silent
 from contrastcxr.store.packed import held_or_packed
+
+logger = logging.getLogger(__name__)
 
 DRAWN = "phantom:"
 _STUDIES = TypeAdapter(list[Study])
 
 
-def studies_of(name: str, *, root: Path, say: Say = silent) -> Sequence[Study]:
+def studies_of(name: str, *, root: Path) -> Sequence[Study]:
     """The studies of a data name, as `load_studies` gives them; very many of a data set are packed.
 
     Args:
         name: such as `phantom:standard/train?seed=0`.
         root: the cache folder; drawn studies are kept in `studies` below it, until a file that draws them changes.
-        say: told when studies have to be drawn.
     """
     if not name.startswith(DRAWN):
         return _listed(name)
     path = root / "studies" / f"{_key(name)}.json"
     kept = _read(path)
     if kept is None:
-        say(f"{name}: measuring the studies, once")
+        logger.info(f"{name}: measuring the studies, once")
         kept = load_studies(name)
         with atomic_write(path, mode="wb") as file:
             file.write(_STUDIES.dump_json(kept, by_alias=True))

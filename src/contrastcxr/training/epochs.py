@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,9 +16,11 @@ import torch
 from contrastcxr.errors import IncompatibleError
 from contrastcxr.files import atomic_write
 from contrastcxr.models.system import ReportSystem
-from contrastcxr.progress import Say
+from contrastcxr.training.messages import Relay
 from contrastcxr.training.task import ReportTask
 from contrastcxr.training.validate import HIGHER_IS_BETTER
+
+logger = logging.getLogger(__name__)
 
 METRICS_FILE = "metrics.jsonl"
 STATE_FILE = "last.ckpt"
@@ -51,18 +54,25 @@ class EpochKeeper(L.Callback):
         score: from the system to its validation scores.
         keep: writes the checkpoint when a score is the best so far.
         refresh: encodes the pool again when the encoder is trained; None for a frozen one.
-        say: takes a line per epoch.
+        relay: takes messages to the process that runs the training, when others do the work.
     """
 
     def __init__(
-        self, rules: EpochRules, *, folder: Path, score: Score, keep: Keep, refresh: Refresh | None, say: Say
+        self,
+        rules: EpochRules,
+        *,
+        folder: Path,
+        score: Score,
+        keep: Keep,
+        refresh: Refresh | None,
+        relay: Relay | None,
     ) -> None:
         self.rules = rules
         self.folder = folder
         self.score = score
         self.keep = keep
         self.refresh = refresh
-        self.say = say
+        self.relay = relay
         self.best: dict[str, float] = {}
         self.seconds = 0.0
         self._started = 0.0
@@ -77,8 +87,10 @@ class EpochKeeper(L.Callback):
         self.seconds = float(state_dict["seconds"])
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Share the cores between the processes: each would otherwise start a thread on every core."""
+        """Send messages to the process that spawned this one, and share the cores, which each would take whole."""
         del pl_module, stage
+        if self.relay is not None and trainer.is_global_zero:
+            self.relay.send()
         if trainer.world_size > 1:
             torch.set_num_threads(max(1, torch.get_num_threads() // trainer.world_size))
 
@@ -127,7 +139,7 @@ class EpochKeeper(L.Callback):
         trained = ", ".join(f"{name} {value:.3f}" for name, value in losses.items())
         scored = ", ".join(f"{name} {value:.3f}" for name, value in scores.items())
         mark = " (best so far)" if improved else ""
-        self.say(f"epoch {epoch} of {self.rules.epochs}: {trained}; validation {scored or 'not due'}{mark}")
+        logger.info(f"epoch {epoch} of {self.rules.epochs}: {trained}; validation {scored or 'not due'}{mark}")
 
 
 def _append(path: Path, line: Mapping[str, Any]) -> None:

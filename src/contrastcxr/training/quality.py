@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 import torch
@@ -13,16 +14,17 @@ from contrastcxr.data.views import chosen_views
 from contrastcxr.errors import ImageError
 from contrastcxr.features.view_features import CachedFeatures, EncodedFeatures, ViewFeatures
 from contrastcxr.form import Study, View
-from contrastcxr.progress import Say
 from contrastcxr.quality.fit import MINIMUM, fit_reference
 from contrastcxr.quality.measures import GreyValues, PictureMeasures, QualityReference, grey_values, thumbnails
 from contrastcxr.training.prepare import PreparedRun
+
+logger = logging.getLogger(__name__)
 
 AT_MOST = 500
 """Pictures of each split that are measured at the end of a run: reading them again is what costs."""
 
 
-def quality_reference(prepared: PreparedRun, best: Checkpoint, *, say: Say) -> QualityReference | None:
+def quality_reference(prepared: PreparedRun, best: Checkpoint) -> QualityReference | None:
     """Measure pictures of a run's training and validation studies as the best system sees them.
 
     Returns:
@@ -39,7 +41,6 @@ def quality_reference(prepared: PreparedRun, best: Checkpoint, *, say: Say) -> Q
         max_views=prepared.config.data.max_views,
         seed=prepared.config.train.seed,
         at_most=AT_MOST,
-        say=say,
     )
 
 
@@ -52,14 +53,13 @@ def reference_of(
     max_views: int,
     seed: int,
     at_most: int | None,
-    say: Say,
 ) -> QualityReference | None:
     """Measure the frontal views of two splits and fit a reference, at most so many of each, drawn by the seed."""
     views = chosen_views(training, max_views=max_views)
     seen, checked = (_frontal(v) for v in (views, chosen_views(heldout, max_views=max_views)))
     if min(len(seen), len(checked)) < MINIMUM:
         found = f"{len(seen):,} and {len(checked):,} frontal pictures"
-        say(f"picture quality: {found}, {MINIMUM} of each needed; left out")
+        logger.info(f"picture quality: {found}, {MINIMUM} of each needed; left out")
         return None
     first, second = (
         measure_views(_drawn(v, at_most, seed), preprocess=preprocess, features=features) for v in (seen, checked)
