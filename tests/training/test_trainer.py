@@ -91,7 +91,7 @@ def test_training_lowers_the_loss(tmp_path: Path, cache: Path) -> None:
 def test_a_resumed_run_has_the_losses_of_an_uninterrupted_one(tmp_path: Path, cache: Path, dropout: float) -> None:
     def config(epochs: int) -> Any:
         decoder = {"kind": "nic", "dropout": dropout}
-        schedule = {"warmup_steps": 3, "factor": 0.5, "every_epochs": 1}
+        schedule = {"factor": 0.5, "every_epochs": 1}
         return mini_config(decoder=decoder, train={**TRAIN, "epochs": epochs, "schedule": schedule})
 
     whole = run(config(3), out=tmp_path / "whole", cache=cache, progress=False)

@@ -32,11 +32,10 @@ Refresh = Callable[[ReportSystem], None]
 
 @dataclass(frozen=True)
 class EpochRules:
-    """When to validate, what decides, and how long to wait for something better."""
+    """What decides, how long to wait for something better, and when to encode the pool again."""
 
     monitor: str
     patience: int
-    validate_every: int
     epochs: int
     refresh_epochs: int = 1
 
@@ -49,7 +48,7 @@ class EpochKeeper(L.Callback):
     """Runs between epochs. The first process scores and writes, the others wait for its verdict.
 
     Args:
-        rules: when and by what metric.
+        rules: by what metric, and for how long.
         folder: the run folder.
         score: from the system to its validation scores.
         keep: writes the checkpoint when a score is the best so far.
@@ -102,16 +101,15 @@ class EpochKeeper(L.Callback):
             self.refresh(pl_module.system)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Validate where it is due, keep the best, write a line of metrics and the resumable state."""
+        """Validate, keep the best, write a line of metrics and the resumable state."""
         assert isinstance(pl_module, ReportTask)
         losses = pl_module.mean_losses()
         epoch = trainer.current_epoch + 1
-        due = epoch % self.rules.validate_every == 0 or epoch == self.rules.epochs
-        scores = self.score(pl_module.system) if due and trainer.is_global_zero else {}
+        scores = self.score(pl_module.system) if trainer.is_global_zero else {}
         scores = trainer.strategy.broadcast(scores)
-        improved = bool(scores) and self._note(epoch, scores)
+        improved = self._note(epoch, scores)
         waited = epoch - int(self.best.get("epoch", epoch))
-        trainer.should_stop = trainer.should_stop or (due and waited >= self.rules.patience)
+        trainer.should_stop = trainer.should_stop or waited >= self.rules.patience
         self.seconds += time.perf_counter() - self._started
         if trainer.is_global_zero:
             if improved:
@@ -139,7 +137,7 @@ class EpochKeeper(L.Callback):
         trained = ", ".join(f"{name} {value:.3f}" for name, value in losses.items())
         scored = ", ".join(f"{name} {value:.3f}" for name, value in scores.items())
         mark = " (best so far)" if improved else ""
-        logger.info(f"epoch {epoch} of {self.rules.epochs}: {trained}; validation {scored or 'not due'}{mark}")
+        logger.info(f"epoch {epoch} of {self.rules.epochs}: {trained}; validation {scored}{mark}")
 
 
 def _append(path: Path, line: Mapping[str, Any]) -> None:

@@ -134,7 +134,6 @@ def _rules(config: SystemConfig) -> EpochRules:
     return EpochRules(
         monitor=config.train.monitor,
         patience=config.train.patience,
-        validate_every=config.train.validate_every,
         epochs=config.train.epochs,
         refresh_epochs=config.contrast.pool.refresh_epochs if config.contrast else 1,
     )
