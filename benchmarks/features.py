@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import tempfile
 import time
 from collections.abc import Iterable
@@ -62,6 +63,8 @@ def _one_epoch(prepared: PreparedRun) -> Seconds:
 
 
 def main() -> None:
+    logging.basicConfig(format="%(message)s")
+    logging.getLogger("contrastcxr").setLevel(logging.INFO)
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--config", type=Path, default=ROOT / "configs/cpu/phantom-nic.yaml")
     parser.add_argument("--studies", type=int, default=96)
@@ -72,7 +75,7 @@ def main() -> None:
     small = [f"data.train_limit={arguments.studies}", "data.validation_limit=1", "train.workers=0"]
     config = load_config(arguments.config, overrides=[*small, *arguments.overrides])
     with tempfile.TemporaryDirectory() as folder:
-        cached = prepare(config, cache=Path(folder), say=print)
+        cached = prepare(config, cache=Path(folder))
         epoch_seconds(cached)  # warm up
         from_cache = epoch_seconds(cached, repeats=3)
         from_pixels = epoch_seconds(replace(cached, cache=None))

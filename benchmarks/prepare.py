@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import gc
 import json
+import logging
 import os
 import tempfile
 import threading
@@ -153,7 +154,7 @@ def run(folder: Path, count: int, side: int, curve: Curve) -> dict[str, Any]:
         manifest = write_studies(folder, count)
         seconds["drawing"] = time.perf_counter() - started
         curve.phase, started = "prepare", time.perf_counter()
-        made = prepare_source(parse_data(f"manifest:{manifest}"), root=root, side=side, say=print)
+        made = prepare_source(parse_data(f"manifest:{manifest}"), root=root, side=side)
         seconds["prepare"] = time.perf_counter() - started
         curve.phase, started = "find and tokenise", time.perf_counter()
         studies = StudyLines.stored(made.folder / "studies.jsonl")
@@ -206,6 +207,8 @@ def draw(curve: Curve, path: Path, title: str) -> None:
 
 
 def main() -> None:
+    logging.basicConfig(format="%(message)s")
+    logging.getLogger("contrastcxr").setLevel(logging.INFO)
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--studies", type=int, default=50_000)
     parser.add_argument("--side", type=int, default=128)

@@ -2,9 +2,9 @@
 
     python scripts/house_picture.py
 
-Rooms are folders and single modules of `src/contrastcxr`; a room is as wide as it has lines of code. An arrow is an import
-anywhere in a room's text; one that a longer way over other rooms says already is left out. A test compares the picture with
-the imports of today (tests/test_house_picture.py).
+Rooms are folders and single modules of `src/contrastcxr`; a room with more lines is wider. An arrow is an import
+anywhere in a room's text; one that a longer way over other rooms says already is left out. A test compares the
+picture with the imports of today (tests/test_house_picture.py).
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ def draw() -> str:
 
 
 def arrows_in(picture: str) -> list[str]:
-    """The arrows that a picture holds, `room other` each; sizes of boxes follow the lines and are no part of them."""
+    """The arrows that a picture holds, `room other` each."""
     return sorted(re.findall(r'data-arrow="([^"]+)"', picture))
 
 

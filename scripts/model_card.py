@@ -2,8 +2,9 @@
 
 python scripts/model_card.py RUN EVALUATION NUISANCE.md INTRODUCTION.md OUT
 
-RUN is the folder `contrastcxr train` made, EVALUATION the one `contrastcxr evaluate` made, NUISANCE.md the table
-that `scripts/nuisance_predictors.py` printed. OUT gets README.md, reliability.png and the records of the figures.
+RUN is the folder `contrastcxr train` made, EVALUATION the one `contrastcxr evaluate` made, NUISANCE.md a table of
+what tells the labels without looking, such as `contrastcxr data audit` finds. OUT gets README.md, reliability.png
+and the records of the figures.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ import argparse
 import csv
 import importlib.util
 import json
+import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -271,6 +272,8 @@ def table(counts: Mapping[str, Mapping[str, int]]) -> str:
 
 
 def main() -> None:
+    logging.basicConfig(format="%(message)s")
+    logging.getLogger("contrastcxr").setLevel(logging.INFO)
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint")
     parser.add_argument("out", type=Path)

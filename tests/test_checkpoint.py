@@ -131,6 +131,15 @@ def test_an_unknown_key_in_the_saved_configuration_speaks_of_versions(saved: Pat
         load_checkpoint(rewritten(saved, config=json.dumps(values)))
 
 
+def test_an_option_that_is_gone_does_not_keep_a_checkpoint_from_being_read(saved: Path, tiny: Checkpoint) -> None:
+    values = tiny.config.to_dict()
+    values["train"]["validate_every"] = 1
+    assert load_checkpoint(rewritten(saved, config=json.dumps(values))).config == tiny.config
+    values["train"]["validate_every"] = 2
+    with pytest.raises(CheckpointError, match=r"train\.validate_every: is gone since 0\.2, .* stay with 0\.1"):
+        load_checkpoint(rewritten(saved, config=json.dumps(values)))
+
+
 def test_weights_that_do_not_fit_the_configuration_are_refused(tiny: Checkpoint) -> None:
     state = {key: value for key, value in tiny.state.items() if key != "projection.linear.bias"}
     with pytest.raises(CheckpointError, match="do not fit"):

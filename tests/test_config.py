@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,71 @@ def test_an_unknown_key_like_none_lists_the_known_ones() -> None:
     ],
 )
 def test_a_bad_value_is_refused_with_its_place_and_what_was_found(values: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        parse_config({**SMALL, **values}, where="file.yaml")
+
+
+RETIRED_AT_DEFAULT = {
+    "contrast": {"pool": {"kind": "random", "per_position": False}},
+    "decoder": {"kind": "hcr", "kept_tags": 10, "min_tag_count": 5},
+    "train": {"epochs": 3, "validate_every": 1, "schedule": {"warmup_steps": 0, "factor": 0.5}},
+}
+
+
+def test_an_option_that_is_gone_may_stand_with_the_value_that_is_left() -> None:
+    before = copy.deepcopy(RETIRED_AT_DEFAULT)
+    config = parse_config({**SMALL, **RETIRED_AT_DEFAULT}, where="file.yaml")
+    assert before == RETIRED_AT_DEFAULT
+    assert config.contrast is not None
+    assert (config.contrast.pool.kind, config.train.epochs, config.train.schedule.factor) == ("random", 3, 0.5)
+    parse_config({**SMALL, "decoder": {"kind": "cvse", "groups": 30}}, where="file.yaml")
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        (
+            {"contrast": {"pool": {"per_position": True}}},
+            "contrast.pool.per_position: is gone since 0.2, which always takes false, found True",
+        ),
+        (
+            {"decoder": {"kind": "hcr", "kept_tags": 4}},
+            "decoder.kept_tags: is gone since 0.2, which always takes 10, found 4",
+        ),
+        (
+            {"decoder": {"kind": "co_attention", "min_tag_count": 1}},
+            "decoder.min_tag_count: is gone since 0.2, which always takes 5, found 1",
+        ),
+        (
+            {"decoder": {"kind": "cvse", "groups": "many"}},
+            "decoder.groups: is gone since 0.2, which always takes 30, found 'many'",
+        ),
+        (
+            {"train": {"schedule": {"warmup_steps": 9}}},
+            "train.schedule.warmup_steps: is gone since 0.2, which always takes 0, found 9",
+        ),
+        (
+            {"train": {"validate_every": None}},
+            "train.validate_every: is gone since 0.2, which always takes 1, found None",
+        ),
+    ],
+)
+def test_an_option_that_is_gone_is_refused_with_any_other_value(values: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_config({**SMALL, **values}, where="file.yaml")
+    assert str(caught.value) == f"file.yaml: {said}; remove it, or stay with 0.1"
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"decoder": {"kind": "nic", "groups": 30}}, "unknown key 'decoder.groups'"),
+        ({"train": {"warmup_steps": 0}}, "unknown key 'train.warmup_steps'"),
+        ({"contrast": [1]}, "contrast: expected keys"),
+        ({"contrast": {"pool": {"kind": "per_position"}}}, "contrast.pool.kind: "),
+    ],
+)
+def test_an_option_is_gone_from_its_own_part_only(values: dict[str, Any], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         parse_config({**SMALL, **values}, where="file.yaml")
 

@@ -14,7 +14,6 @@ PACKAGE = Path(__file__).resolve().parents[1] / "src" / "contrastcxr"
 ROOMS = (
     "version",
     "errors",
-    "progress",
     "form",
     "files",
     "vocab",

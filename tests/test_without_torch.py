@@ -12,7 +12,6 @@ PACKAGE = Path(contrastcxr.__file__).parent
 ROOMS = (
     "version",
     "errors",
-    "progress",
     "form",
     "files",
     "vocab",

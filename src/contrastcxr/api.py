@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from contrastcxr.errors import InputError, RequestError
 from contrastcxr.files import CHECKPOINT_SUFFIX, default_cache, find_checkpoint
-from contrastcxr.progress import silent
 
 if TYPE_CHECKING:
     from contrastcxr.catalogue import CatalogueEntry
@@ -293,7 +292,7 @@ def reproduce_table(
     task = task_of(*find_plan(paper, table, path=plan), parse_data(data), overrides=overrides)
     chosen = task.rows(wanted=rows, seeds=seeds)
     places = Places(results=out, runs=runs, cache=cache or default_cache())
-    failed = run_rows(task, chosen, places=places, limits=Limits(test=limit, twins=limit), say=silent)
+    failed = run_rows(task, chosen, places=places, limits=Limits(test=limit, twins=limit))
     tables = side_by_side(task, places, seeds=seeds)
     return Reproduction(tuple(tables), tuple((row.stem, why) for row, why in failed), places.folder(task))
 

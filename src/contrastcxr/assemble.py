@@ -35,7 +35,7 @@ RECURRENT_DECODERS = ("visual_attention", "att2in", "up_down")
 EMBEDDING_DECODERS = ("transformer", "r2gen")
 """Decoders with a patch embedding of their own, unless the projection is one."""
 
-_NOT_OF_THE_MODULE = ("kind", "tags", "min_tag_count", "word_vectors", "library", "groups")
+_NOT_OF_THE_MODULE = ("kind", "tags", "word_vectors", "library")
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,6 @@ def test_a_decoder_that_reads_the_indication_gets_it(tmp_path: Path) -> None:
         reader.preprocess,
         max_views=reader.max_views,
         cache=tmp_path / "cache",
-        say=lambda _: None,
     )
     assert failures == []
     (batch,) = cached_batches(reader, [with_inputs, silent], kept)

@@ -365,7 +365,7 @@ def test_two_splits_are_refused_and_a_source_without_any_says_all(tmp_path: Path
     assert split == "all"
     references = load_references(data, split)
     assert references.ids == ("0",)
-    _, notes = baseline_answers(references, data, author=None, extractor=None, cache=tmp_path, say=print)
+    _, notes = baseline_answers(references, data, author=None, extractor=None, cache=tmp_path)
     assert notes == ["no baselines from training reports: they are of the studies that are scored"]
     with pytest.raises(DatasetError, match="no training reports; protocol as-published"):
         words_of("as-published", data, author=None)
@@ -385,7 +385,7 @@ def test_a_split_in_the_data_name_stands_in_the_signature() -> None:
 )
 def test_no_baseline_learns_from_the_scored_studies(split: str, note: str, tmp_path: Path) -> None:
     references = load_references(DATA, split)
-    answers, notes = baseline_answers(references, DATA, author=None, extractor=None, cache=tmp_path, say=print)
+    answers, notes = baseline_answers(references, DATA, author=None, extractor=None, cache=tmp_path)
     assert any(note in line for line in notes)
     assert ("constant" in answers) == (split == "validation")
 

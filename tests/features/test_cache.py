@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -48,25 +49,27 @@ def test_cached_features_are_the_encoders(encoder: Encoder, cache: Path) -> None
         assert np.allclose(found.affine, affine)
 
 
-def test_a_second_call_encodes_only_what_is_missing(encoder: Encoder, cache: Path) -> None:
+def test_a_second_call_encodes_only_what_is_missing(
+    encoder: Encoder, cache: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     preprocess = make_preprocess(mini_config(), encoder)
-    said: list[str] = []
-    encode_views(views(3), encoder=encoder, preprocess=preprocess, root=cache, say=said.append)
-    encode_views(views(5), encoder=encoder, preprocess=preprocess, root=cache, say=said.append)
-    made, _ = encode_views(views(5), encoder=encoder, preprocess=preprocess, root=cache, say=said.append)
-    assert [line.split(" to encode")[0] for line in said if "to encode" in line] == [
+    caplog.set_level(logging.INFO, logger="contrastcxr")
+    encode_views(views(3), encoder=encoder, preprocess=preprocess, root=cache)
+    encode_views(views(5), encoder=encoder, preprocess=preprocess, root=cache)
+    made, _ = encode_views(views(5), encoder=encoder, preprocess=preprocess, root=cache)
+    assert [line.split(" to encode")[0] for line in caplog.messages if "to encode" in line] == [
         "features: 3 pictures",
         "features: 2 pictures",
     ]
     assert len(made) == 5
 
 
-def test_the_size_is_said_before_the_work(encoder: Encoder, cache: Path) -> None:
-    said: list[str] = []
+def test_the_size_is_said_before_the_work(encoder: Encoder, cache: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, logger="contrastcxr")
     preprocess = make_preprocess(mini_config(), encoder)
-    encode_views(views(1), encoder=encoder, preprocess=preprocess, root=cache, say=said.append)
-    assert "pictures to encode" in said[0]
-    assert "MB in" in said[0]
+    encode_views(views(1), encoder=encoder, preprocess=preprocess, root=cache)
+    assert "pictures to encode" in caplog.messages[0]
+    assert "MB in" in caplog.messages[0]
 
 
 def test_a_shard_without_its_index_is_encoded_again(encoder: Encoder, cache: Path) -> None:

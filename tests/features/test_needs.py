@@ -34,14 +34,19 @@ def test_tags_of_a_label_set_are_what_the_study_is_known_to_have() -> None:
     assert [name for name, tag in zip(PHANTOM, tags.tolist(), strict=True) if tag] == ["Pleural Effusion"]
 
 
-def test_tags_may_be_the_indexing_terms_that_training_studies_have_often_enough() -> None:
-    needs = HeadNeeds.by(CoAttentionConfig(tags="mesh", min_tag_count=3), STUDIES)
+def test_tags_may_be_the_indexing_terms_that_training_studies_have_often_enough(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    decoder = CoAttentionConfig(tags="mesh")
+    monkeypatch.setattr("contrastcxr.features.needs.TERM_STUDIES", 3)
+    needs = HeadNeeds.by(decoder, STUDIES)
     assert needs.tags == needs.terms == ("cicatrix", "normal", "pleural effusion")
     tags = needs.of(STUDIES[1], token_ids=[1, 2], tokenizer=TOKENIZER).tags
     assert tags is not None
     assert tags.tolist() == [1.0, 0.0, 1.0]
+    monkeypatch.setattr("contrastcxr.features.needs.TERM_STUDIES", 4)
     with pytest.raises(DatasetError, match="no indexing term stands with 4 training studies"):
-        HeadNeeds.by(CoAttentionConfig(tags="mesh", min_tag_count=4), STUDIES)
+        HeadNeeds.by(decoder, STUDIES)
 
 
 def test_flags_say_which_sentences_the_labeler_finds_abnormal() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,6 @@ from contrastcxr.data.pixels import Picture, original
 from contrastcxr.errors import OutputError
 from contrastcxr.features.readable import all_in, try_pictures
 from contrastcxr.form import Study, View
-from contrastcxr.progress import silent
 
 
 def on_disk(folder: Path, name: str, *, broken: bool = False) -> View:
@@ -23,16 +23,18 @@ def on_disk(folder: Path, name: str, *, broken: bool = False) -> View:
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_every_file_is_tried_once_and_a_broken_or_absent_one_is_named(tmp_path: Path, workers: int) -> None:
+def test_every_file_is_tried_once_and_a_broken_or_absent_one_is_named(
+    tmp_path: Path, workers: int, caplog: pytest.LogCaptureFixture
+) -> None:
     whole, broken = on_disk(tmp_path, "whole"), on_disk(tmp_path, "broken", broken=True)
     absent = whole.model_copy(update={"view_id": "absent", "locator": str(tmp_path / "absent.png")})
-    said: list[str] = []
+    caplog.set_level(logging.INFO, logger="contrastcxr")
     known = tmp_path / "cache" / "readable.txt"
     views = [whole, broken, whole, absent]
-    kept, unreadable = try_pictures(views, original, known=known, workers=workers, say=said.append)
+    kept, unreadable = try_pictures(views, original, known=known, workers=workers)
     assert len(kept) == 1
     assert sorted(each.view_id for each in unreadable) == ["absent", "broken"]
-    assert said == ["pictures: 2 files are read once before the first step"]
+    assert caplog.messages == ["pictures: 2 files are read once before the first step"]
     study = Study(study_id="s", views=(whole,), readings=())
     assert all_in(study, kept, 1)
     assert not all_in(study.model_copy(update={"views": (broken,)}), kept, 1)
@@ -42,7 +44,7 @@ def test_every_file_is_tried_once_and_a_broken_or_absent_one_is_named(tmp_path: 
 def test_pictures_in_memory_are_not_tried(tmp_path: Path) -> None:
     known = tmp_path / "readable.txt"
     views = mini_study(0, split="train").views
-    kept, unreadable = try_pictures(views, original, known=known, workers=0, say=silent)
+    kept, unreadable = try_pictures(views, original, known=known, workers=0)
     assert len(kept) == 1
     assert unreadable == []
     assert not known.exists()
@@ -57,12 +59,12 @@ def test_a_file_that_was_read_is_not_tried_again_until_it_changes(tmp_path: Path
         opened.append(view.view_id)
         return original(view)
 
-    first = try_pictures(views, counted, known=known, workers=0, say=silent)
-    again = try_pictures(views, counted, known=known, workers=0, say=silent)
+    first = try_pictures(views, counted, known=known, workers=0)
+    again = try_pictures(views, counted, known=known, workers=0)
     assert first == again
     assert opened == ["whole", "other", "broken", "broken"]
     on_disk(tmp_path, "other", broken=True)
-    kept, unreadable = try_pictures(views, counted, known=known, workers=0, say=silent)
+    kept, unreadable = try_pictures(views, counted, known=known, workers=0)
     assert len(kept) == 1
     assert [each.view_id for each in unreadable] == ["other", "broken"]
 
@@ -71,4 +73,4 @@ def test_a_list_of_read_files_that_cannot_be_written_is_an_error(tmp_path: Path)
     (tmp_path / "cache").write_text("a file")
     known = tmp_path / "cache" / "readable.txt"
     with pytest.raises(OutputError, match="choose another folder with --cache"):
-        try_pictures([on_disk(tmp_path, "whole")], original, known=known, workers=0, say=silent)
+        try_pictures([on_disk(tmp_path, "whole")], original, known=known, workers=0)

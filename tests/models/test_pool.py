@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -95,17 +94,6 @@ def test_too_few_normals_are_all_taken_and_the_summary_says_so(raw: torch.Tensor
         "patients": 2,
         "views": {"LATERAL": 1, "PA": 2},
     }
-
-
-def test_per_position_draws_the_size_of_each_view() -> None:
-    drawn = draw_pool(_rows(), normal=[True] * COUNT, size=3, per_position=True)
-    assert Counter(_rows().select(drawn).positions) == {"AP": 1, "LATERAL": 3, "PA": 3, "unknown": 1}
-
-
-def test_the_random_control_has_as_many_of_each_position_as_are_normal() -> None:
-    normal = [n in (0, 1, 2, 4) for n in range(COUNT)]
-    drawn = draw_pool(_rows(), normal=normal, size=2, kind="random", per_position=True)
-    assert Counter(_rows().select(drawn).positions) == {"LATERAL": 1, "PA": 2}
 
 
 def test_patches_are_drawn_by_the_seed_and_none_twice() -> None:

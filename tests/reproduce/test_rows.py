@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import logging
 import shutil
 from dataclasses import replace
+from logging.handlers import BufferingHandler
 
 import pytest
 
@@ -22,13 +24,16 @@ def trial(tmp_path_factory: pytest.TempPathFactory) -> tuple[Task, Places, list[
         *find_plan("contrastive-attention", "first", path=write_plan(folder)), parse_data("phantom:smoke")
     )
     places = Places(results=folder / "results", runs=folder / "runs", cache=folder / "cache")
-    said: list[str] = []
+    heard, logger = BufferingHandler(1_000), logging.getLogger("contrastcxr")
+    logger.addHandler(heard)
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(logger, "level", logging.INFO)
         patch.setattr("contrastcxr.phantom.corpus.draw_studies", small_corpus.corpus)
         patch.setattr(shutil, "which", lambda _: None)
         limits = Limits(bootstrap=Bootstrap(replicates=50, minimum=2))
-        assert run_rows(task, task.rows(seeds=[0]), places=places, limits=limits, say=said.append) == []
-    return task, places, said
+        assert run_rows(task, task.rows(seeds=[0]), places=places, limits=limits) == []
+    logger.removeHandler(heard)
+    return task, places, [record.getMessage() for record in heard.buffer]
 
 
 def test_every_row_leaves_one_record_with_config_scores_seconds_and_versions(
@@ -79,12 +84,14 @@ def test_the_study_table_gives_the_recorded_score(trial: tuple[Task, Places, lis
         assert again[name].value == pytest.approx(record.score(name), abs=1e-6), name
 
 
-def test_recorded_rows_are_skipped(trial: tuple[Task, Places, list[str]]) -> None:
+def test_recorded_rows_are_skipped(
+    trial: tuple[Task, Places, list[str]], caplog: pytest.LogCaptureFixture
+) -> None:
     task, places, _ = trial
-    said: list[str] = []
-    assert run_rows(task, task.rows(seeds=[0]), places=places, say=said.append) == []
-    assert len(said) == 3
-    assert all(line.endswith("recorded already") for line in said)
+    caplog.set_level(logging.INFO, logger="contrastcxr")
+    assert run_rows(task, task.rows(seeds=[0]), places=places) == []
+    assert len(caplog.messages) == 3
+    assert all(line.endswith("recorded already") for line in caplog.messages)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +108,7 @@ def test_a_record_of_something_else_is_neither_taken_for_the_row_nor_written_ove
     rows = task.rows(wanted=["nic-none"], seeds=[0])
     before = places.record(task, rows[0]).read_text()
     other = replace(task, overrides=overrides)
-    ((row, reason),) = run_rows(other, rows, places=places, limits=Limits(test=limit), say=print)
+    ((row, reason),) = run_rows(other, rows, places=places, limits=Limits(test=limit))
     assert row == rows[0]
     assert said in reason
     assert places.record(task, rows[0]).read_text() == before
@@ -117,6 +124,6 @@ def test_a_row_that_cannot_run_is_listed_and_the_others_run(trial: tuple[Task, P
     task, places, _ = trial
     elsewhere = replace(places, results=places.results / "other", runs=places.runs / "other")
     wrong = replace(task, overrides=("decoder.kind=lstm",))
-    failed = run_rows(wrong, task.rows(wanted=["nic-none"], seeds=[0, 1]), places=elsewhere, say=print)
+    failed = run_rows(wrong, task.rows(wanted=["nic-none"], seeds=[0, 1]), places=elsewhere)
     assert [row.stem for row, _ in failed] == ["nic-none-seed0", "nic-none-seed1"]
     assert all("decoder" in reason for _, reason in failed)

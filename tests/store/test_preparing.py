@@ -129,11 +129,11 @@ def test_pictures_that_cannot_be_read_are_listed_and_the_rest_is_made(manifest: 
 
 
 def test_the_size_is_said_first_and_refused_where_the_disk_lacks_the_room(
-    manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    said: list[str] = []
-    prepare_source(parse_data(f"manifest:{manifest}"), root=tmp_path / "cache", side=SIDE, say=said.append)
-    assert said[1].startswith("pictures: 5 to make, 32×32, 0 MB in")
+    caplog.set_level("INFO", logger="contrastcxr")
+    prepare_source(parse_data(f"manifest:{manifest}"), root=tmp_path / "cache", side=SIDE)
+    assert caplog.messages[1].startswith("pictures: 5 to make, 32×32, 0 MB in")
     monkeypatch.setattr(preparing, "free_bytes", lambda _: 4000)
     with pytest.raises(OutputError, match=r"0 MB free; free some space, .* --cache, or a smaller --size"):
         prepare(manifest, tmp_path / "other")

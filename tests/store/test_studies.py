@@ -141,7 +141,7 @@ def test_a_run_over_packed_studies_sees_what_one_over_a_list_sees(
     runs = []
     for held in (10_000, 1):
         monkeypatch.setattr(study_lines, "HELD", held)
-        runs.append(prepare(config, cache=tmp_path / "cache", say=lambda _: None))
+        runs.append(prepare(config, cache=tmp_path / "cache"))
     plain, few = runs
     assert isinstance(few.train.studies, study_lines.StudyLines)
     assert few.train.reports == plain.train.reports

@@ -19,7 +19,6 @@ from contrastcxr.reading.reader import Reader
 from contrastcxr.training import run
 
 SMALL: dict[str, dict[str, Any]] = {
-    "co_attention": {"tags": "mesh", "min_tag_count": 1},
     "r2gen": {"layers": 1, "heads": 2, "feed_forward": 8, "memory_heads": 2},
     "transformer": {"layers": 1, "heads": 2, "feed_forward": 8},
 }

@@ -52,10 +52,13 @@ def test_sentences_that_are_nearly_the_same_are_one() -> None:
     assert len(library(twice)) == 1
 
 
-def test_no_more_are_kept_than_asked_for_and_groups_are_no_more_than_sentences() -> None:
+def test_no_more_are_kept_than_asked_for_and_groups_are_no_more_than_sentences(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     assert len(library(REPORTS, library=1)) == 1
-    assert sorted(set(library(REPORTS, groups=30).group.tolist())) == [0, 1]
-    assert set(library(REPORTS, groups=1).group.tolist()) == {0}
+    assert sorted(set(library(REPORTS).group.tolist())) == [0, 1]
+    monkeypatch.setattr("contrastcxr.training.library.GROUPS", 1)
+    assert set(library(REPORTS).group.tolist()) == {0}
 
 
 def test_reports_without_an_abnormal_sentence_are_refused() -> None:
@@ -80,7 +83,7 @@ def test_a_trained_library_travels_with_its_checkpoint(tmp_path: Path, cache: Pa
 def test_the_threshold_is_the_one_that_scores_best(tmp_path: Path, cache: Path) -> None:
     from contrastcxr.training.prepare import prepare
 
-    prepared = prepare(mini_config(decoder={"kind": "cvse"}), cache=cache, say=lambda _: None)
+    prepared = prepare(mini_config(decoder={"kind": "cvse"}), cache=cache)
     decoder = prepared.system.decoder
     assert isinstance(decoder, CvseDecoder)
     tried: list[float] = []

@@ -63,7 +63,7 @@ def test_r2gen_is_trained_as_its_scripts_train_it(
         clip_norm=None,
         clip_value=0.1,
     )
-    assert train.schedule == ScheduleConfig(warmup_steps=0, factor=factor, every_epochs=every)
+    assert train.schedule == ScheduleConfig(factor=factor, every_epochs=every)
     assert (train.batch_size, train.epochs, config.encoder.trainable) == (16, epochs, True)
     assert (config.generate.beams, config.generate.length_penalty, config.generate.block_trigrams) == (
         3,

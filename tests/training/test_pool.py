@@ -93,12 +93,6 @@ def test_an_image_pool_of_two_views_holds_both_views_of_a_study() -> None:
     assert pool.summary()["views"]["LATERAL"] == 4
 
 
-@pytest.mark.parametrize("kind", ["normal", "random", "zeros"])
-def test_a_pool_drawn_per_position_has_the_size_of_each(kind: str) -> None:
-    views = of_two_views(kind=kind, size=3, per_position=True).summary()["views"]
-    assert views == {"AP": 2, "LATERAL": 3, "PA": 3}
-
-
 @pytest.mark.parametrize(("kind", "unit"), [("normal", "image"), ("normal", "study"), ("random", "study")])
 def test_a_pool_of_patches_holds_patches_of_the_pools_images(kind: str, unit: str) -> None:
     pool = of_two_views(kind=kind, unit=unit, size=4, patches=7)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import pytest
@@ -15,11 +16,13 @@ from contrastcxr.training import quality, run
 pytestmark = pytest.mark.usefixtures("mini_data")
 
 
-def test_too_few_pictures_are_said_and_leave_no_statistics(tmp_path: Path, cache: Path) -> None:
-    said: list[str] = []
-    folder = run(mini_config(), out=tmp_path / "run", cache=cache, progress=False, say=said.append)
+def test_too_few_pictures_are_said_and_leave_no_statistics(
+    tmp_path: Path, cache: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="contrastcxr")
+    folder = run(mini_config(), out=tmp_path / "run", cache=cache, progress=False)
     assert load_checkpoint(folder.path).quality is None
-    assert any("picture quality: 16 and 8 frontal pictures, 100 of each needed" in line for line in said)
+    assert "picture quality: 16 and 8 frontal pictures, 100 of each needed; left out" in caplog.messages
 
 
 def test_a_checkpoint_holds_statistics_of_its_training_pictures(

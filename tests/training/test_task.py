@@ -88,10 +88,9 @@ def test_a_batch_without_reports_is_refused() -> None:
         loss_terms(system, batch_of(system.projection.channels, token_ids=None))
 
 
-def test_the_rate_warms_up_and_then_drops_by_epochs() -> None:
-    factor = rate_factor(ScheduleConfig(warmup_steps=4, factor=0.5, every_epochs=2), steps_per_epoch=3)
-    assert [factor(step) for step in range(4)] == [0.25, 0.5, 0.75, 1.0]
-    assert [factor(step) for step in (5, 6, 11, 12)] == [1.0, 0.5, 0.5, 0.25]
+def test_the_rate_drops_by_epochs() -> None:
+    factor = rate_factor(ScheduleConfig(factor=0.5, every_epochs=2), steps_per_epoch=3)
+    assert [factor(step) for step in (0, 5, 6, 11, 12)] == [1.0, 1.0, 0.5, 0.5, 0.25]
 
 
 def test_a_frozen_encoder_is_not_in_the_optimiser_and_a_trained_one_has_its_own_rate() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 from importlib import metadata
@@ -16,7 +17,6 @@ from PIL import Image
 from contrastcxr.checkpoint import load_checkpoint
 from contrastcxr.errors import ConfigError, DatasetError, DivergedError, IncompatibleError
 from contrastcxr.form import Study
-from contrastcxr.progress import silent
 from contrastcxr.training import run
 from contrastcxr.training.epochs import read_metrics
 from contrastcxr.training.hooks import ScoreSystem
@@ -35,12 +35,12 @@ def losses(folder: Path) -> list[float]:
 
 
 def test_a_run_leaves_a_folder_with_everything_and_nothing_elsewhere(
-    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
-    said: list[str] = []
-    folder = run(mini_config(), out=tmp_path / "run", cache=cache, progress=False, say=said.append)
+    caplog.set_level(logging.INFO, logger="contrastcxr")
+    folder = run(mini_config(), out=tmp_path / "run", cache=cache, progress=False)
     names = {p.name for p in folder.path.iterdir()}
     assert names == {
         "checkpoint.safetensors",
@@ -52,8 +52,8 @@ def test_a_run_leaves_a_folder_with_everything_and_nothing_elsewhere(
     }
     assert not list((tmp_path / "work").iterdir())
     logged = (folder.path / "log.txt").read_text().splitlines()
-    assert logged == said[-len(logged) :]
-    assert any("epoch 2 of 2" in line for line in said)
+    assert logged == caplog.messages[-len(logged) :]
+    assert any("epoch 2 of 2" in line for line in logged)
 
 
 def test_the_checkpoint_is_the_best_epochs_and_calibrated(tmp_path: Path, cache: Path) -> None:
@@ -91,7 +91,7 @@ def test_training_lowers_the_loss(tmp_path: Path, cache: Path) -> None:
 def test_a_resumed_run_has_the_losses_of_an_uninterrupted_one(tmp_path: Path, cache: Path, dropout: float) -> None:
     def config(epochs: int) -> Any:
         decoder = {"kind": "nic", "dropout": dropout}
-        schedule = {"warmup_steps": 3, "factor": 0.5, "every_epochs": 1}
+        schedule = {"factor": 0.5, "every_epochs": 1}
         return mini_config(decoder=decoder, train={**TRAIN, "epochs": epochs, "schedule": schedule})
 
     whole = run(config(3), out=tmp_path / "whole", cache=cache, progress=False)
@@ -105,15 +105,21 @@ def test_a_resumed_run_has_the_losses_of_an_uninterrupted_one(tmp_path: Path, ca
 
 
 @pytest.mark.parametrize("kind", ["nic", "hlstm_dual"])
-def test_two_processes_equal_one_with_the_same_global_batch(kind: str, tmp_path: Path, cache: Path) -> None:
+def test_two_processes_equal_one_with_the_same_global_batch(
+    kind: str, tmp_path: Path, cache: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """Of two studies a process may have no abnormal sentence, and then no use for one of two writers."""
     config = mini_config(decoder={"kind": kind, "dropout": 0.0})
     one = run(config, out=tmp_path / "one", cache=cache, progress=False)
+    caplog.set_level(logging.INFO, logger="contrastcxr")
     two = run(config, out=tmp_path / "two", cache=cache, devices=2, progress=False)
     assert losses(two.path) == pytest.approx(losses(one.path), abs=1e-4)
     ours, theirs = load_checkpoint(one.path).state, load_checkpoint(two.path).state
     for name, value in ours.items():
         assert torch.allclose(value, theirs[name], atol=1e-4), name
+    logged = (two.path / "log.txt").read_text().splitlines()
+    assert [line[:12] for line in logged if line.startswith("epoch")] == ["epoch 1 of 2", "epoch 2 of 2"]
+    assert logged == caplog.messages[-len(logged) :]
 
 
 def test_early_stopping_waits_for_patience_and_no_longer(tmp_path: Path, cache: Path) -> None:
@@ -207,7 +213,7 @@ def test_an_auc_that_validation_cannot_give_is_refused_before_the_first_step(tmp
 
 
 def test_findings_of_reports_that_no_grammar_wrote_are_the_labelers(cache: Path) -> None:
-    prepared = prepare(mini_config(), cache=cache, say=silent)
+    prepared = prepare(mini_config(), cache=cache)
     validation = ScoreSystem(prepared).validation()
     assert {f.name for truth in validation.truths for f in truth} >= {"Cardiomegaly", "Pleural Effusion"}
     (finding,) = (f for f in validation.findings_in("Enlarged heart.") if f.status == "present")

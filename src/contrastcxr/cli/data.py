@@ -135,9 +135,7 @@ def prepare(
     from contrastcxr.store.preparing import prepare_source
 
     root = cache or default_cache()
-    made = prepare_source(
-        parse_data(source), root=root, side=size, pictures=not tables, workers=workers, say=said.say
-    )
+    made = prepare_source(parse_data(source), root=root, side=size, pictures=not tables, workers=workers)
     said.result(str(made.folder))
     said.result_json({**vars(made), "folder": str(made.folder)})
     for kind, lines in (("unreadable", made.unreadable), ("missing", made.missing)):
@@ -206,7 +204,7 @@ def audit(
     from contrastcxr.evaluation.audit import audit as run
     from contrastcxr.files import default_cache
 
-    found = run(parse_data(source), author=reference, seed=seed, cache=default_cache(), say=said.say)
+    found = run(parse_data(source), author=reference, seed=seed, cache=default_cache())
     found.write(out)
     said.result(
         output.table([{"": c.verdict, "check": c.name, "found": c.message} for c in found.checks])

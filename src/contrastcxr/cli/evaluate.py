@@ -97,7 +97,6 @@ def evaluate(
         limit=limit,
         bootstrap=Bootstrap(seed=seed),
         cache=cache,
-        say=said.say,
     )
     _tell(said, found, out)
 

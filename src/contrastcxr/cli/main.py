@@ -82,7 +82,8 @@ def _every_verb(
 def run(arguments: list[str] | None = None) -> int:
     """Run one command line (without the program's name) and return its exit status."""
     try:
-        build_app()(args=arguments, prog_name="contrastcxr")
+        with output.restore_logging():
+            build_app()(args=arguments, prog_name="contrastcxr")
     except ContrastCXRError as error:
         return _report(error)
     except KeyboardInterrupt:

@@ -10,6 +10,7 @@ import logging
 import shutil
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,6 +82,17 @@ def _bar(steps: Iterable[T], total: int, doing: str) -> Iterator[T]:
     yield from track(steps, total=total, description=doing, console=Console(stderr=True), transient=True)
 
 
+class _Lines(logging.Handler):
+    """The one handler of every command: our lines as they are, those of other libraries behind their name."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print the line on what standard error is now."""
+        ours = record.name.partition(".")[0] == _OURS.name
+        typer.echo(self.format(record) if ours else f"{record.name}: {self.format(record)}", err=True)
+
+
+_OURS = logging.getLogger("contrastcxr")
+_LINES = _Lines()
 _CURRENT: ContextVar[Output | None] = ContextVar("output", default=None)
 
 
@@ -95,9 +107,24 @@ def begin(*, quiet: bool = False, as_json: bool = False, verbose: bool = False, 
     joined = Output(
         quiet=quiet or before.quiet, as_json=as_json or before.as_json, verbose=verbose or before.verbose
     )
-    logging.basicConfig(level=logging.INFO if joined.verbose else logging.WARNING, format="%(name)s: %(message)s")
+    logging.getLogger().setLevel(logging.INFO if joined.verbose else logging.WARNING)
+    _OURS.setLevel(logging.WARNING if joined.quiet else logging.INFO)
+    logging.getLogger().addHandler(_LINES)  # once: it is the same handler
     _CURRENT.set(joined)
     return joined
+
+
+@contextmanager
+def restore_logging() -> Iterator[None]:
+    """Leave logging as it was found, for a program that runs a command in its own process."""
+    root = logging.getLogger()
+    levels = root.level, _OURS.level
+    try:
+        yield
+    finally:
+        root.removeHandler(_LINES)
+        root.setLevel(levels[0])
+        _OURS.setLevel(levels[1])
 
 
 _SHORT, _LEAST = 24, 14

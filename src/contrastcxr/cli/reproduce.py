@@ -75,7 +75,7 @@ def reproduce(
     from contrastcxr.reproduce.rows import Limits, run_rows
 
     limits = Limits(test=limit, twins=limit)
-    failed = run_rows(task, chosen, places=places, limits=limits, say=said.say)
+    failed = run_rows(task, chosen, places=places, limits=limits)
     _print_table(said, task, places, table=table, seeds=_numbers(seeds))
     said.result(str(places.record(task, chosen[0]).parent))
     _complain(said, failed)

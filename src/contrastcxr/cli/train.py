@@ -42,7 +42,6 @@ def train(
         resume=resume,
         devices=devices,
         progress=False if said.quiet else None,
-        say=said.say,
     )
     said.result(str(folder.path))
     said.result_json({"run": str(folder.path), "best": dict(folder.best), "unreadable": list(folder.unreadable)})

@@ -91,8 +91,6 @@ class CoAttentionConfig(_Hierarchical):
     tags: Literal["phantom", "nih14", "chexpert", "mesh"] = Field(
         "chexpert", description="labels that serve as tags; mesh: the indexing terms of the training studies"
     )
-    min_tag_count: int = Field(5, ge=1, description="rarer indexing terms are no tags; for tags: mesh")
-    kept_tags: int = Field(10, ge=1, description="tags that are attended to")
     tag_weight: float = Field(1.0, ge=0, description="of the tags' cross-entropy")
     coverage_weight: float = Field(1.0, ge=0, description="λ of doubly stochastic attention, patches and tags")
 
@@ -115,7 +113,6 @@ class CvseConfig(_Recurrent):
     kind: Literal["cvse"] = "cvse"
     sentences: int = Field(5, ge=1, le=256, description="the most sentences of a report")
     library: int = Field(1000, ge=1, description="sentences it can say, the most frequent abnormal ones")
-    groups: int = Field(30, ge=1, description="groups of like sentences; a report says one of each at most")
     ranking_weight: float = Field(1.0, ge=0, description="of the hinge with the hardest negatives")
 
 

@@ -98,7 +98,6 @@ class PoolConfig(Part):
     views: Literal["all", "same_view"] = Field(
         "all", description="all: a study is compared as a whole; same_view: each of its views on its own"
     )
-    per_position: bool = Field(False, description="draw `size` of each view position, not in all")
     patches: int = Field(1000, ge=1, description="patch vectors of its images, for contrast.patches")
     seed: int | None = Field(None, description="of the draw; none takes train.seed")
     refresh_epochs: int = Field(1, ge=1, description="a trained encoder re-encodes the pool this often")
@@ -130,9 +129,8 @@ class FindingHeadConfig(Part):
 
 
 class ScheduleConfig(Part):
-    """How the learning rate moves: a linear warm-up in steps, then times `factor` every `every_epochs`."""
+    """How the learning rate moves: times `factor` every `every_epochs`."""
 
-    warmup_steps: int = Field(0, ge=0)
     factor: float = Field(0.8, gt=0, le=1)
     every_epochs: int = Field(3, ge=1)
 
@@ -174,7 +172,6 @@ class TrainConfig(Part):
     schedule: ScheduleConfig = ScheduleConfig()
     monitor: Literal["bleu4", "positive_f1", "auc", "loss"] = Field("bleu4", description="validation metric")
     patience: int = Field(5, ge=1, description="epochs without a better validation before stopping")
-    validate_every: int = Field(1, ge=1, description="epochs between validations")
     precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto: bf16 where the CPU has it")
     workers: int = Field(0, ge=0, description="processes that read and draw pictures")
     checkpoint_dtype: Literal["float32", "float16"] = "float32"

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ValidationError
 
 from contrastcxr.config.decoders import ALIASES, AnyDecoder
 from contrastcxr.config.parts import SystemConfig
+from contrastcxr.config.retired import without_retired
 from contrastcxr.errors import ConfigError, nearest
 
 
@@ -40,10 +41,10 @@ def parse_config(values: Mapping[str, Any], *, where: str) -> SystemConfig:
     """Check plain values against `SystemConfig`; `where` names them in the error.
 
     Raises:
-        ConfigError: an unknown key (its nearest neighbour is named) or a value out of range.
+        ConfigError: an unknown key (its nearest neighbour is named), a value out of range, an option that is gone.
     """
     try:
-        return SystemConfig.model_validate(dict(values))
+        return SystemConfig.model_validate(without_retired(values, where=f"{where}: "))
     except ValidationError as error:
         raise ConfigError(f"{where}: " + "; ".join(_explain(dict(e)) for e in error.errors())) from None
 

@@ -26,7 +26,6 @@ from contrastcxr.metrics.clinical import status_codes, targets
 from contrastcxr.metrics.table import Answer
 from contrastcxr.metrics.text import tokenise
 from contrastcxr.models.encoders import Encoder, build_encoder
-from contrastcxr.progress import Say
 from contrastcxr.store.keys import view_key
 from contrastcxr.text.grammar.writing import write_report
 from contrastcxr.vocab.labels import NO_FINDING
@@ -54,11 +53,9 @@ class FeatureExtractor:
         encoder = build_encoder("tf_efficientnet_lite0", weights="package")
         return cls(encoder, Preprocess(size=224, mean=_three(encoder.mean), std=_three(encoder.std)), 1, cache)
 
-    def pooled(self, studies: Sequence[Study], *, say: Say) -> tuple[NDArray[np.float32], list[int]]:
+    def pooled(self, studies: Sequence[Study]) -> tuple[NDArray[np.float32], list[int]]:
         """Mean feature of each readable study `[K, C]` and the K indices of those studies."""
-        kept, _ = encoded(
-            studies, self.encoder, self.preprocess, max_views=self.max_views, cache=self.cache, say=say
-        )
+        kept, _ = encoded(studies, self.encoder, self.preprocess, max_views=self.max_views, cache=self.cache)
         readable = [i for i, study in enumerate(studies) if all_in(study, kept, self.max_views)]
         rows = [self._mean(studies[i], kept) for i in readable]
         return np.asarray(rows, np.float32).reshape(len(rows), self.encoder.channels), readable
@@ -76,7 +73,6 @@ def baseline_answers(
     author: str | None,
     extractor: FeatureExtractor | None,
     cache: Path,
-    say: Say,
 ) -> tuple[dict[str, list[Answer]], list[str]]:
     """What each baseline says of the studies, and a note for each that could not be had.
 
@@ -86,7 +82,6 @@ def baseline_answers(
         author: of the references.
         extractor: None leaves out the neighbour.
         cache: the cache folder, where drawn studies are kept.
-        say: takes lines of progress.
     """
     answers, notes = bounds(references), list[str]()
     try:
@@ -104,7 +99,7 @@ def baseline_answers(
     answers = {"constant": constant(references, training, validation), **answers}
     if extractor is not None:
         try:
-            answers = {"neighbour": neighbour(references, training, extractor, say=say), **answers}
+            answers = {"neighbour": neighbour(references, training, extractor), **answers}
         except DatasetError as error:
             notes.append(f"no nearest neighbour: {error}")
     ordered = [name for name in DESCRIPTIONS if name in answers]
@@ -134,12 +129,10 @@ def _normal(training: References) -> References:
     return training.of(found) if found else training
 
 
-def neighbour(
-    references: References, training: References, extractor: FeatureExtractor, *, say: Say
-) -> list[Answer]:
+def neighbour(references: References, training: References, extractor: FeatureExtractor) -> list[Answer]:
     """The nearest training study's report; a study whose picture cannot be read gets an empty one."""
-    queries, asked = extractor.pooled(references.studies, say=say)
-    memory, known = extractor.pooled(training.studies, say=say)
+    queries, asked = extractor.pooled(references.studies)
+    memory, known = extractor.pooled(training.studies)
     if not asked or not known:
         raise DatasetError("no picture of the training studies, or of those that are scored, can be read")
     found = nearest_neighbours(

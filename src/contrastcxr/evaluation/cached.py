@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -15,15 +16,14 @@ from contrastcxr.features.readable import all_in
 from contrastcxr.features.samples import FromCache
 from contrastcxr.form import Reading, Study
 from contrastcxr.models.encoders import Encoder
-from contrastcxr.progress import Say, silent
 from contrastcxr.reading.reader import Reader
+
+logger = logging.getLogger(__name__)
 
 READ_BATCH = 32
 
 
-def read_cached(
-    reader: Reader, studies: Sequence[Study], *, cache: Path, say: Say = silent
-) -> tuple[list[Reading], list[str]]:
+def read_cached(reader: Reader, studies: Sequence[Study], *, cache: Path) -> tuple[list[Reading], list[str]]:
     """Read studies through the feature cache; also the line of each study that could not be read.
 
     Raises:
@@ -36,12 +36,12 @@ def read_cached(
     if reader.system.decoder.reads_indication:
         for study in studies:
             check_indication(study)
-    kept, failures = encoded(studies, encoder, reader.preprocess, max_views=reader.max_views, cache=cache, say=say)
+    kept, failures = encoded(studies, encoder, reader.preprocess, max_views=reader.max_views, cache=cache)
     readable = [study for study in studies if all_in(study, kept, reader.max_views)]
     readings: list[Reading] = []
     for batch in cached_batches(reader, readable, kept):
         readings += reader.read_features(batch)
-        say(f"read {len(readings):,} of {len(readable):,} studies")
+        logger.info(f"read {len(readings):,} of {len(readable):,} studies")
     return readings, failures
 
 
@@ -54,9 +54,9 @@ def cached_batches(reader: Reader, studies: Sequence[Study], kept: FeatureCache)
 
 
 def encoded(
-    studies: Sequence[Study], encoder: Encoder, preprocess: Preprocess, *, max_views: int, cache: Path, say: Say
+    studies: Sequence[Study], encoder: Encoder, preprocess: Preprocess, *, max_views: int, cache: Path
 ) -> tuple[FeatureCache, list[str]]:
     """Features of the studies' views, made where the cache lacks them, and the lines of unreadable views."""
     views = chosen_views(studies, max_views=max_views)
-    kept, unreadable = encode_views(views, encoder=encoder, preprocess=preprocess, root=cache, say=say)
+    kept, unreadable = encode_views(views, encoder=encoder, preprocess=preprocess, root=cache)
     return kept, [f"{view.view_id}: {view.message}" for view in unreadable]

@@ -37,7 +37,6 @@ from contrastcxr.metrics.learned.radgraph import RadGraphFile
 from contrastcxr.metrics.scores import Score, Scores, score_table
 from contrastcxr.metrics.table import Answer, StudyTable, tabulate
 from contrastcxr.metrics.words import PLAIN, ScoredWords
-from contrastcxr.progress import Say, silent
 from contrastcxr.reading.reader import Reader
 from contrastcxr.version import __version__
 
@@ -68,7 +67,6 @@ def evaluate(
     limit: int | None = None,
     bootstrap: Bootstrap | None = None,
     cache: Path | None = None,
-    say: Say = silent,
 ) -> Evaluation:
     """Score a reader, or readings made elsewhere, on a split.
 
@@ -86,7 +84,6 @@ def evaluate(
         limit: the first so many studies only.
         bootstrap: replicates and seed of the intervals.
         cache: folder of encoder features.
-        say: takes lines of progress.
 
     Raises:
         UnknownNameError: no such protocol, data or split.
@@ -97,9 +94,9 @@ def evaluate(
     data, split = _scored_data(system, data, split, store)
     words = words_of(protocol, data, author=reference, cache=store)
     references = load_references(data, split, author=reference, limit=limit, cache=store)
-    heard = _hear(system, references, allow_partial=allow_partial, cache=store, say=say)
+    heard = _hear(system, references, allow_partial=allow_partial, cache=store)
     if baselines:
-        heard = _with_baselines(heard, system, data, author=reference, cache=store, say=say)
+        heard = _with_baselines(heard, system, data, author=reference, cache=store)
     found = _judge(
         heard,
         data=data,
@@ -111,9 +108,7 @@ def evaluate(
         bootstrap=bootstrap or Bootstrap(),
     )
     if out is not None:
-        write_evaluation(
-            found, out, _material(heard, found, data, store, author=reference, bootstrap=bootstrap, say=say)
-        )
+        write_evaluation(found, out, _material(heard, found, data, store, author=reference, bootstrap=bootstrap))
     return found
 
 
@@ -138,9 +133,9 @@ class _Heard:
 
 
 def _hear(
-    system: Reader | Sequence[Reading], references: References, *, allow_partial: bool, cache: Path, say: Say
+    system: Reader | Sequence[Reading], references: References, *, allow_partial: bool, cache: Path
 ) -> _Heard:
-    given, failures = _readings(system, references, cache=cache, say=say)
+    given, failures = _readings(system, references, cache=cache)
     kept, readings, notes = matched(references, given, failures, allow_partial=allow_partial)
     answers = {"system": system_answers(readings, kept)}
     return _Heard(kept, tuple(readings), answers, tuple(failures), tuple(notes))
@@ -153,12 +148,9 @@ def _with_baselines(
     *,
     author: str | None,
     cache: Path,
-    say: Say,
 ) -> _Heard:
     extractor, blind = _extractor(system, cache)
-    beside, missing = baseline_answers(
-        heard.references, data, author=author, extractor=extractor, cache=cache, say=say
-    )
+    beside, missing = baseline_answers(heard.references, data, author=author, extractor=extractor, cache=cache)
     return replace(heard, answers={**heard.answers, **beside}, notes=(*heard.notes, *blind, *missing))
 
 
@@ -196,7 +188,6 @@ def _material(
     *,
     author: str | None,
     bootstrap: Bootstrap | None,
-    say: Say,
 ) -> Material:
     drawn = bootstrap or Bootstrap()
     changes = paired_differences(
@@ -208,7 +199,7 @@ def _material(
         answers=heard.answers,
         licence=data.open().licence,
         differences=changes,
-        checks=quick_checks(data, author=author, cache=cache, say=say),
+        checks=quick_checks(data, author=author, cache=cache),
     )
 
 
@@ -364,10 +355,10 @@ def _meteor(
 
 
 def _readings(
-    system: Reader | Sequence[Reading], references: References, *, cache: Path, say: Say
+    system: Reader | Sequence[Reading], references: References, *, cache: Path
 ) -> tuple[Sequence[Reading], list[str]]:
     if isinstance(system, Reader):
-        return read_cached(system, references.studies, cache=cache, say=say)
+        return read_cached(system, references.studies, cache=cache)
     return system, []
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -28,10 +29,11 @@ from contrastcxr.features.pictures import whole_picture
 from contrastcxr.files import free_bytes
 from contrastcxr.form import View
 from contrastcxr.models.encoders import Encoder
-from contrastcxr.progress import Say, silent
 from contrastcxr.store.keys import view_key
 from contrastcxr.store.picture_cache import PictureCache, find_pictures
 from contrastcxr.store.shards import Shard, ShardIndex, open_shard, write_shard
+
+logger = logging.getLogger(__name__)
 
 SHARD_ROWS = 256
 ENCODE_BATCH = 16
@@ -157,7 +159,6 @@ def encode_views(
     preprocess: Preprocess,
     root: Path,
     workers: int = 0,
-    say: Say = silent,
 ) -> tuple[FeatureCache, list[UnreadableView]]:
     """Fill the cache with the views it lacks and return it with those that could not be read.
 
@@ -169,7 +170,6 @@ def encode_views(
         preprocess: its test transform is applied.
         root: the cache folder; features go to a folder of this encoder and transform below it.
         workers: processes that load and draw pictures; 0 does it in this one.
-        say: takes lines of progress, the size first.
 
     Raises:
         OutputError: the disk cannot hold the features.
@@ -181,9 +181,9 @@ def encode_views(
     if not missing:
         return kept, unreadable
     names = {key: view.view_id for key, view in missing}
-    _announce(len(missing), encoder=encoder, folder=kept.folder, say=say)
+    _announce(len(missing), encoder=encoder, folder=kept.folder)
     if pictures is not None:
-        say(f"features: pixels are {pictures.name}")
+        logger.info(f"features: pixels are {pictures.name}")
     batches = _loader(_Pictures(missing, preprocess, pictures or original), workers)
     done = 0
     for read, features in _encoded_shards(batches, encoder):
@@ -192,7 +192,7 @@ def encode_views(
         if encoded:
             kept.add(encoded, features)
         done += len(read)
-        say(f"features: {done:,} of {len(missing):,} pictures")
+        logger.info(f"features: {done:,} of {len(missing):,} pictures")
     return kept, unreadable
 
 
@@ -211,12 +211,12 @@ def keyed(views: Iterable[View], unreadable: list[UnreadableView]) -> Iterator[t
             unreadable.append(UnreadableView(view.view_id, str(error)))
 
 
-def _announce(count: int, *, encoder: Encoder, folder: Path, say: Say) -> None:
+def _announce(count: int, *, encoder: Encoder, folder: Path) -> None:
     """Say how much will be written, and refuse before the work when the disk cannot hold it."""
     rows, columns = encoder.grid
     needed = count * rows * columns * encoder.channels * np.dtype(np.float16).itemsize
     free = free_bytes(folder)
-    say(f"features: {count:,} pictures to encode, {needed / 1e6:,.0f} MB in {folder}")
+    logger.info(f"features: {count:,} pictures to encode, {needed / 1e6:,.0f} MB in {folder}")
     if needed > free:
         raise OutputError(
             f"{folder}: {needed / 1e6:,.0f} MB of features, {free / 1e6:,.0f} MB free; "

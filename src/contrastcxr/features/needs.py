@@ -33,6 +33,9 @@ class HeadTargets:
     tags: Tensor | None = None  # [L] float
 
 
+TERM_STUDIES = 5
+"""Training studies that an indexing term must stand with to be a tag (ours)."""
+
 NOTHING_FURTHER = HeadTargets()
 
 
@@ -64,7 +67,7 @@ class HeadNeeds:
         if isinstance(decoder, CoAttentionConfig):
             known: tuple[str, ...] = ()
             if decoder.tags == "mesh":
-                known = tuple(terms) or _frequent_terms(studies, decoder.min_tag_count)
+                known = tuple(terms) or _frequent_terms(studies)
             return cls(tags=tag_names(decoder, terms=known), terms=known)
         if isinstance(decoder, MultiAttentionConfig):
             return cls(indication=decoder.background == "indication")
@@ -95,13 +98,13 @@ class HeadNeeds:
         return [study.indication for study in studies if study.indication] if self.indication else []
 
 
-def _frequent_terms(studies: Sequence[Study], at_least: int) -> tuple[str, ...]:
+def _frequent_terms(studies: Sequence[Study]) -> tuple[str, ...]:
     counts = Counter(term for study in studies for term in indexing_terms(study))
-    terms = tuple(sorted(term for term, count in counts.items() if count >= at_least))
+    terms = tuple(sorted(term for term, count in counts.items() if count >= TERM_STUDIES))
     if not terms:
         raise DatasetError(
-            f"decoder.tags mesh: no indexing term stands with {at_least} training studies; choose data with MeSH "
-            "terms (docs/data.md), or labels for tags"
+            f"decoder.tags mesh: no indexing term stands with {TERM_STUDIES} training studies; choose data with "
+            "MeSH terms (docs/data.md), or labels for tags"
         )
     return terms
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Container, Iterable
 from pathlib import Path
 
@@ -12,8 +13,9 @@ from contrastcxr.data.views import choose_views
 from contrastcxr.errors import ImageError, OutputError
 from contrastcxr.features.cache import UnreadableView, keyed
 from contrastcxr.form import Study, View, is_file_locator
-from contrastcxr.progress import Say
 from contrastcxr.store.keys import view_key
+
+logger = logging.getLogger(__name__)
 
 TOGETHER = 64
 
@@ -37,7 +39,7 @@ class _Tried(Dataset[str | None]):
 
 
 def try_pictures(
-    views: Iterable[View], picture_of: PictureOf, *, known: Path, workers: int, say: Say
+    views: Iterable[View], picture_of: PictureOf, *, known: Path, workers: int
 ) -> tuple[set[str], list[UnreadableView]]:
     """Read every picture once: the keys of the views that can be read, and those that cannot.
 
@@ -57,7 +59,7 @@ def try_pictures(
         else:
             kept.add(key)
     if to_try:
-        say(f"pictures: {len(to_try):,} files are read once before the first step")
+        logger.info(f"pictures: {len(to_try):,} files are read once before the first step")
     keys = iter(to_try.items())
     tried = _Tried(list(to_try.values()), picture_of)
     for messages in DataLoader(tried, batch_size=TOGETHER, num_workers=workers, collate_fn=list):

@@ -1,8 +1,8 @@
 """Nuisance predictors: how well labels are told from what is no sign of disease (ours).
 
 File size, patient number, view, age, sex, mean grey, image size, histogram and a 16×16 thumbnail each get a
-logistic regression, fitted on training studies and scored on test studies.  A model's AUC stands beside theirs
-in its card: what a thumbnail also knows, the model need not have seen.
+logistic regression, scored on patients it was not fitted on.  What a thumbnail also knows, a model need not have
+seen.
 """
 
 from __future__ import annotations
@@ -58,40 +58,6 @@ class StudyFacts:
         return StudyFacts(
             {k: v[rows] for k, v in self.numbers.items()}, {k: v[rows] for k, v in self.vectors.items()}
         )
-
-
-def nuisance_scores(
-    training: Sequence[Study],
-    test: Sequence[Study],
-    names: Sequence[str],
-    *,
-    reference: Callable[[Study], Reading],
-    minimum: int = MINIMUM_POSITIVES,
-    replicates: int = REPLICATES,
-    seed: int = 0,
-) -> list[NuisanceScore]:
-    """Score every predictor that the studies allow, best first.
-
-    Args:
-        training: studies that regressions are fitted on.
-        test: studies that they are scored on.
-        names: findings.
-        reference: the reading whose statuses are the truth.
-        minimum: positives and negatives a finding needs, in training and in test.
-        replicates: bootstrap draws over patients.
-        seed: of the draws.
-
-    Raises:
-        MissingExtraError: scikit-learn is not installed.
-    """
-    known, wanted = facts_of(training), facts_of(test)
-    fitted, truth = (_targets(part, names, reference) for part in (training, test))
-    weights = study_weights([s.patient_id or s.study_id for s in test], replicates=replicates, seed=seed)
-    scores = []
-    for predictor, (left, right) in _designs(known, wanted).items():
-        guessed = _predict(left, fitted, right, minimum=minimum)
-        scores.append(_score(predictor, guessed, truth, (*names, ABNORMAL), weights, minimum))
-    return sorted(scores, key=lambda score: -np.nan_to_num(score.mean_auc.value))
 
 
 def held_out_scores(
@@ -271,16 +237,3 @@ def _score(
         findings=len(scored),
         by_finding={name: float(data.statistic(name)(plain_weights(len(truth)))[0]) for name in scored},
     )
-
-
-def table(scores: Sequence[NuisanceScore]) -> str:
-    """The scores as a Markdown table for a model card."""
-    lines = ["| predictor | mean AUC | abnormal against normal, AUC |", "| --- | ---: | ---: |"]
-    lines += [f"| {s.predictor} | {_cell(s.mean_auc)} | {_cell(s.abnormal_auc)} |" for s in scores]
-    return "\n".join(lines)
-
-
-def _cell(found: Interval) -> str:
-    if not np.isfinite(found.value):
-        return "–"
-    return f"{found.value:.3f} ({found.low:.3f}–{found.high:.3f})"

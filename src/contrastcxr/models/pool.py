@@ -195,7 +195,6 @@ def draw_pool(
     size: int = 1000,
     kind: PoolKind = "normal",
     seed: int = 0,
-    per_position: bool = False,
 ) -> list[int]:
     """Which training images make the pool, in increasing order (paper A: 1,000 normal ones, at random).
 
@@ -205,8 +204,6 @@ def draw_pool(
         size: images to draw; where there are fewer, all are taken.
         kind: `normal`, `random` or `zeros`, which has the rows of `normal`.
         seed: of the draw.
-        per_position: draw `size` images of each view position instead of `size` in all (ours); `random` draws
-            as many of a position as there are normal ones.
 
     Raises:
         IncompatibleError: there is no candidate.
@@ -218,22 +215,8 @@ def draw_pool(
     if len(candidates) == 0:
         raise IncompatibleError("no training image is normal, so there is no normality pool; check the labels")
     order = candidates[torch.randperm(len(candidates), generator=torch.Generator().manual_seed(seed))]
-    index = _of_each_position(order, rows, size=size, normal=flags) if per_position else order[:size].sort().values
-    drawn: list[int] = index.tolist()
+    drawn: list[int] = order[:size].sort().values.tolist()
     return drawn
-
-
-def _of_each_position(order: Tensor, rows: PoolRows, *, size: int, normal: Tensor) -> Tensor:
-    """The first rows of each position along `order`: `size` of them, or as many as are normal there."""
-    normals = Counter(position for position, flag in zip(rows.positions, normal.tolist(), strict=True) if flag)
-    taken: Counter[str] = Counter()
-    chosen = []
-    for i in order.tolist():
-        position = rows.positions[i]
-        if taken[position] < min(size, normals[position] if normals else size):
-            taken[position] += 1
-            chosen.append(i)
-    return torch.tensor(sorted(chosen), dtype=torch.int64)
 
 
 @dataclass(frozen=True)

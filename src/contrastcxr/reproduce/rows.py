@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +20,6 @@ from contrastcxr.evaluation.result import SystemScores
 from contrastcxr.evaluation.run import Bootstrap, evaluate, scored, signature, tabulated
 from contrastcxr.metrics.scores import Scores
 from contrastcxr.metrics.words import PLAIN
-from contrastcxr.progress import Say
 from contrastcxr.reading.reader import Reader
 from contrastcxr.reproduce.places import Places
 from contrastcxr.reproduce.plan import BASELINES, Row, Task
@@ -27,6 +27,8 @@ from contrastcxr.reproduce.record import Record, read_record
 from contrastcxr.reproduce.twins import twins_of
 from contrastcxr.training import run as train
 from contrastcxr.training.run_record import RECORD_FILE, versions
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class Limits:
 
 
 def run_rows(
-    task: Task, rows: Sequence[Row], *, places: Places, limits: Limits | None = None, say: Say
+    task: Task, rows: Sequence[Row], *, places: Places, limits: Limits | None = None
 ) -> list[tuple[Row, str]]:
     """Run the rows that have no record yet, one by one, and return those that failed with the error's line."""
     failed: list[tuple[Row, str]] = []
@@ -54,16 +56,16 @@ def run_rows(
         title = f"row {place} of {len(rows)}: {task.data} {row.stem}"
         try:
             if _is_recorded(task, row, places, limits):
-                say(f"{title}: recorded already")
+                logger.info(f"{title}: recorded already")
                 continue
-            say(title)
-            record = run_row(task, row, places=places, limits=limits, say=say)
+            logger.info(title)
+            record = run_row(task, row, places=places, limits=limits)
         except Exception as error:  # whatever it is, the hours of the other rows must not be lost
             reason = str(error) if isinstance(error, ContrastCXRError) else f"{type(error).__name__}: {error}"
             failed.append((row, reason))
-            say(f"{title}: failed: {reason}")
+            logger.info(f"{title}: failed: {reason}")
             continue
-        say(f"{title}: {_line(record)}")
+        logger.info(f"{title}: {_line(record)}")
     return failed
 
 
@@ -83,22 +85,22 @@ def _is_recorded(task: Task, row: Row, places: Places, limits: Limits) -> bool:
     return True
 
 
-def run_row(task: Task, row: Row, *, places: Places, limits: Limits, say: Say) -> Record:
+def run_row(task: Task, row: Row, *, places: Places, limits: Limits) -> Record:
     """Train and score one row (or the baselines of a seed), write its record and return it."""
     config = task.config(row)
     if row.system == BASELINES:
-        record = _baselines(task, row, config, places, limits, say)
+        record = _baselines(task, row, config, places, limits)
     else:
-        record = _trained(task, row, config, places, limits, say)
+        record = _trained(task, row, config, places, limits)
     record.write(places.record(task, row))
     return record
 
 
-def _trained(task: Task, row: Row, config: SystemConfig, places: Places, limits: Limits, say: Say) -> Record:
+def _trained(task: Task, row: Row, config: SystemConfig, places: Places, limits: Limits) -> Record:
     folder = places.run(task, row)
     # A record holds scores, no readings: what pictures look like is not measured again for every row.
     resume = (folder / "config.yaml").is_file()
-    done = train(config, out=folder, cache=places.cache, resume=resume, quality=False, say=say)
+    done = train(config, out=folder, cache=places.cache, resume=resume, quality=False)
     began = time.perf_counter()
     reader = Reader.from_checkpoint(done.checkpoint)
     data = data_ref(config.data, split=None)
@@ -110,13 +112,10 @@ def _trained(task: Task, row: Row, config: SystemConfig, places: Places, limits:
         limit=limits.test,
         bootstrap=limits.bootstrap,
         cache=places.cache,
-        say=say,
     )
     twins = None
     if task.of_data.twins is not None:
-        twins = twins_of(
-            reader, data=data, split=task.of_data.twins, cache=places.cache, limit=limits.twins, say=say
-        )
+        twins = twins_of(reader, data=data, split=task.of_data.twins, cache=places.cache, limit=limits.twins)
     found.systems["system"].table.save(places.table(task, row))
     said = json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))
     return Record(
@@ -138,17 +137,17 @@ def _trained(task: Task, row: Row, config: SystemConfig, places: Places, limits:
 _TOLD = ("epochs", "best", "pool", "parameters", "precision", "vocabulary", "data", "encoder", "calibration")
 
 
-def _baselines(task: Task, row: Row, config: SystemConfig, places: Places, limits: Limits, say: Say) -> Record:
+def _baselines(task: Task, row: Row, config: SystemConfig, places: Places, limits: Limits) -> Record:
     began = time.perf_counter()
     data = data_ref(config.data, split=None)
     references = load_references(data, "test", author=config.data.author, limit=limits.test, cache=places.cache)
     encoder = make_encoder(config, seed=config.train.seed)
     extractor = FeatureExtractor(encoder, make_preprocess(config, encoder), config.data.max_views, places.cache)
     answers, notes = baseline_answers(
-        references, data, author=config.data.author, extractor=extractor, cache=places.cache, say=say
+        references, data, author=config.data.author, extractor=extractor, cache=places.cache
     )
     for note in notes:
-        say(note)
+        logger.info(note)
     found: Mapping[str, SystemScores] = scored(tabulated(references, answers), answers, {}, limits.bootstrap)
     return Record(
         experiment=task.plan.name,

@@ -21,13 +21,10 @@ from contrastcxr.form import Finding, Reading, Study
 from contrastcxr.metrics.bootstrap import Floats, Interval
 from contrastcxr.metrics.contrast_claim import Claim, compare_ratios, lesion_to_pose, swap_share, swapped_sides
 from contrastcxr.phantom import ROLES
-from contrastcxr.progress import Say
 from contrastcxr.reading.reader import Reader
 
 
-def twins_of(
-    reader: Reader, *, data: DataRef, split: str, cache: Path, limit: int | None, say: Say
-) -> dict[str, Any]:
+def twins_of(reader: Reader, *, data: DataRef, split: str, cache: Path, limit: int | None) -> dict[str, Any]:
     """What a record keeps of the twins: ratios of every quadruple, the claim, and whether side words swap.
 
     Args:
@@ -36,14 +33,13 @@ def twins_of(
         split: of twins, four studies in the order of `phantom.twins.ROLES` after each other.
         cache: folder of encoder features.
         limit: the first so many quadruples only.
-        say: takes lines of progress.
     """
     references = load_references(data, split, limit=limit * len(ROLES) if limit else None, cache=cache)
     quadruples = _quadruples(references)
     encoder = reader.system.encoder
     assert encoder is not None  # checkpoints hold their encoder
     kept, failures = encoded(
-        references.studies, encoder, reader.preprocess, max_views=reader.max_views, cache=cache, say=say
+        references.studies, encoder, reader.preprocess, max_views=reader.max_views, cache=cache
     )
     if failures or not all(all_in(study, kept, reader.max_views) for study in references.studies):
         raise DatasetError(f"{data}/{split}: pictures of twins cannot be read ({'; '.join(failures[:3])})")

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -36,13 +37,14 @@ from contrastcxr.data.transforms import resize
 from contrastcxr.errors import ContrastCXRError, ImageError, OutputError
 from contrastcxr.files import atomic_write, clear_parts, free_bytes
 from contrastcxr.form import View
-from contrastcxr.progress import Say, silent
 from contrastcxr.store import derived
 from contrastcxr.store.derived import stored_views, views_at, write_tables
 from contrastcxr.store.picture_cache import FOLDER, SIDE, VERSION, pictures_folder, shard_rows
 from contrastcxr.store.shards import open_shard, write_shard
 from contrastcxr.store.studies import open_source
 from contrastcxr.store.study_lines import StudyLines
+
+logger = logging.getLogger(__name__)
 
 ABOUT = "about.json"
 UNREADABLE = "unreadable.jsonl"
@@ -92,7 +94,6 @@ def prepare_source(
     side: int = SIDE,
     pictures: bool = True,
     workers: int = 0,
-    say: Say = silent,
 ) -> PreparedSource:
     """Write the tables of a source, and its pictures as far as they are not there yet.
 
@@ -102,7 +103,6 @@ def prepare_source(
         side: of the pictures, in pixels.
         pictures: False writes the tables alone.
         workers: processes that read pictures; 0 does it in this one.
-        say: takes lines of progress, the size before the work.
 
     Raises:
         DatasetError: the data is not there or departs from its layout.
@@ -112,16 +112,16 @@ def prepare_source(
     folder = prepared_folder(ref, root=root)
     free_bytes(folder)
     clear_parts(folder)
-    say(f"listing the studies of {ref}")
+    logger.info(f"listing the studies of {ref}")
     missing: list[str] = []
     studies = source.stream(ref.split, on_missing=missing.append)
     count = write_tables(folder, islice(studies, ref.limit))
     plan = ShardPlan(folder, side)
     todo = plan.todo() if pictures else []
     if pictures:
-        plan.announce(todo, say)
+        plan.announce(todo)
     for done, _ in enumerate(_made(plan, todo, workers), start=1):
-        say(f"pictures: {done:,} of {len(todo):,} shards")
+        logger.info(f"pictures: {done:,} of {len(todo):,} shards")
     unreadable = plan.unreadable() if pictures else ()
     made = PreparedSource(folder, count, len(plan) if pictures else 0, len(todo), unreadable, tuple(missing))
     _write_about(made, source, side=side if pictures else None)
@@ -178,13 +178,13 @@ class ShardPlan:
         found = open_shard(self.stem(shard).with_suffix(".json"))
         return found is not None and found.said.get("identity") == self.identity(shard)
 
-    def announce(self, todo: list[int], say: Say) -> None:
+    def announce(self, todo: list[int]) -> None:
         """Say how much will be written, and refuse when the disk cannot hold it."""
         count = sum(len(self.views_of(shard)) for shard in todo)
         needed = count * (self.side * self.side + _INDEX_BYTES)
         free = free_bytes(self.folder)
         there = f", {len(self) - count:,} are there" if count < len(self) else ""
-        say(
+        logger.info(
             f"pictures: {count:,} to make{there}, {self.side}×{self.side}, {needed / 1e6:,.0f} MB in "
             f"{self.folder}, where {free / 1e6:,.0f} MB are free"
         )

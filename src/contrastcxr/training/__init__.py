@@ -9,7 +9,6 @@ from contrastcxr.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from contrastcxr.config import SystemConfig
-    from contrastcxr.progress import Say
     from contrastcxr.training.run_folder import RunFolder
 
 
@@ -22,7 +21,6 @@ def run(
     devices: int = 1,
     progress: bool | None = None,
     quality: bool = True,
-    say: Say | None = None,
 ) -> RunFolder:
     """Train a system as configured and leave a run folder; see `contrastcxr.training.trainer.run`.
 
@@ -40,7 +38,6 @@ def run(
             raise
         raise MissingExtraError("lightning", "train", "training") from None
     from contrastcxr.files import default_cache
-    from contrastcxr.progress import silent
 
     return trainer.run(
         config,
@@ -50,5 +47,4 @@ def run(
         devices=devices,
         progress=progress,
         quality=quality,
-        say=say or silent,
     )

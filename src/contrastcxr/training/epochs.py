@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,9 +16,11 @@ import torch
 from contrastcxr.errors import IncompatibleError
 from contrastcxr.files import atomic_write
 from contrastcxr.models.system import ReportSystem
-from contrastcxr.progress import Say
+from contrastcxr.training.messages import Relay
 from contrastcxr.training.run_folder import METRICS_FILE, STATE_FILE
 from contrastcxr.training.task import ReportTask
+
+logger = logging.getLogger(__name__)
 
 HIGHER_IS_BETTER: Mapping[str, bool] = {"bleu4": True, "positive_f1": True, "auc": True, "loss": False}
 """The figures that a checkpoint can be chosen by."""
@@ -29,11 +32,10 @@ Refresh = Callable[[ReportSystem], None]
 
 @dataclass(frozen=True)
 class EpochRules:
-    """When to validate, what decides, and how long to wait for something better."""
+    """What decides, how long to wait for something better, and when to encode the pool again."""
 
     monitor: str
     patience: int
-    validate_every: int
     epochs: int
     refresh_epochs: int = 1
 
@@ -46,23 +48,30 @@ class EpochKeeper(L.Callback):
     """Runs between epochs. The first process scores and writes, the others wait for its verdict.
 
     Args:
-        rules: when and by what metric.
+        rules: by what metric, and for how long.
         folder: the run folder.
         score: from the system to its validation scores.
         keep: writes the checkpoint when a score is the best so far.
         refresh: encodes the pool again when the encoder is trained; None for a frozen one.
-        say: takes a line per epoch.
+        relay: takes messages to the process that runs the training, when others do the work.
     """
 
     def __init__(
-        self, rules: EpochRules, *, folder: Path, score: Score, keep: Keep, refresh: Refresh | None, say: Say
+        self,
+        rules: EpochRules,
+        *,
+        folder: Path,
+        score: Score,
+        keep: Keep,
+        refresh: Refresh | None,
+        relay: Relay | None,
     ) -> None:
         self.rules = rules
         self.folder = folder
         self.score = score
         self.keep = keep
         self.refresh = refresh
-        self.say = say
+        self.relay = relay
         self.best: dict[str, float] = {}
         self.seconds = 0.0
         self._started = 0.0
@@ -77,8 +86,10 @@ class EpochKeeper(L.Callback):
         self.seconds = float(state_dict["seconds"])
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Share the cores between the processes: each would otherwise start a thread on every core."""
+        """Send messages to the process that spawned this one, and share the cores, which each would take whole."""
         del pl_module, stage
+        if self.relay is not None and trainer.is_global_zero:
+            self.relay.send()
         if trainer.world_size > 1:
             torch.set_num_threads(max(1, torch.get_num_threads() // trainer.world_size))
 
@@ -90,16 +101,15 @@ class EpochKeeper(L.Callback):
             self.refresh(pl_module.system)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Validate where it is due, keep the best, write a line of metrics and the resumable state."""
+        """Validate, keep the best, write a line of metrics and the resumable state."""
         assert isinstance(pl_module, ReportTask)
         losses = pl_module.mean_losses()
         epoch = trainer.current_epoch + 1
-        due = epoch % self.rules.validate_every == 0 or epoch == self.rules.epochs
-        scores = self.score(pl_module.system) if due and trainer.is_global_zero else {}
+        scores = self.score(pl_module.system) if trainer.is_global_zero else {}
         scores = trainer.strategy.broadcast(scores)
-        improved = bool(scores) and self._note(epoch, scores)
+        improved = self._note(epoch, scores)
         waited = epoch - int(self.best.get("epoch", epoch))
-        trainer.should_stop = trainer.should_stop or (due and waited >= self.rules.patience)
+        trainer.should_stop = trainer.should_stop or waited >= self.rules.patience
         self.seconds += time.perf_counter() - self._started
         if trainer.is_global_zero:
             if improved:
@@ -127,7 +137,7 @@ class EpochKeeper(L.Callback):
         trained = ", ".join(f"{name} {value:.3f}" for name, value in losses.items())
         scored = ", ".join(f"{name} {value:.3f}" for name, value in scores.items())
         mark = " (best so far)" if improved else ""
-        self.say(f"epoch {epoch} of {self.rules.epochs}: {trained}; validation {scored or 'not due'}{mark}")
+        logger.info(f"epoch {epoch} of {self.rules.epochs}: {trained}; validation {scored}{mark}")
 
 
 def _append(path: Path, line: Mapping[str, Any]) -> None:

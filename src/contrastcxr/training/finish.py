@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +12,6 @@ import torch
 from contrastcxr.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from contrastcxr.checkpoint.system import LIBRARY_KEY
 from contrastcxr.models.system import ReportSystem
-from contrastcxr.progress import Say
 from contrastcxr.training.calibrate import Calibration, calibrate
 from contrastcxr.training.epochs import EpochKeeper, read_metrics
 from contrastcxr.training.hooks import ScoreSystem
@@ -25,13 +25,15 @@ from contrastcxr.training.threshold import choose_threshold
 if TYPE_CHECKING:
     from contrastcxr.training.prepare import PreparedRun
 
+logger = logging.getLogger(__name__)
+
 THRESHOLD_KEY = f"{LIBRARY_KEY}threshold"
 
 
-def close_run(prepared: PreparedRun, keeper: EpochKeeper, *, out: Path, quality: bool, say: Say) -> RunFolder:
+def close_run(prepared: PreparedRun, keeper: EpochKeeper, *, out: Path, quality: bool) -> RunFolder:
     """Calibrate the best checkpoint on all validation studies, and write the run record."""
     unreadable = tuple(f"{u.view_id}: {u.message}" for u in prepared.unreadable)
-    best = _with_threshold(prepared, load_checkpoint(out / CHECKPOINT_FILE), say=say)
+    best = _with_threshold(prepared, load_checkpoint(out / CHECKPOINT_FILE))
     calibration = _calibrated(prepared, best)
     record = _record(prepared, keeper, out=out, calibration=calibration, unreadable=unreadable)
     finished = replace(
@@ -39,24 +41,24 @@ def close_run(prepared: PreparedRun, keeper: EpochKeeper, *, out: Path, quality:
         temperature=calibration.temperature if calibration else 1.0,
         thresholds=calibration.thresholds if calibration else {},
         record={**best.record, "data": dict(record.data), "versions": dict(record.versions)},
-        quality=quality_reference(prepared, best, say=say) if quality else None,
+        quality=quality_reference(prepared, best) if quality else None,
     )
     size = save_checkpoint(out / CHECKPOINT_FILE, finished, dtype=prepared.config.train.checkpoint_dtype)
     record.write(out)
     for line in unreadable:
-        say(f"left out: {line}")
-    say(f"best: epoch {keeper.best.get('epoch', 0):.0f}; checkpoint {size / 1e6:.1f} MB in {out}")
+        logger.info(f"left out: {line}")
+    logger.info(f"best: epoch {keeper.best.get('epoch', 0):.0f}; checkpoint {size / 1e6:.1f} MB in {out}")
     return RunFolder(out, dict(keeper.best), unreadable)
 
 
-def _with_threshold(prepared: PreparedRun, best: Checkpoint, *, say: Say) -> Checkpoint:
+def _with_threshold(prepared: PreparedRun, best: Checkpoint) -> Checkpoint:
     """The checkpoint with the threshold of a decoder that retrieves; any other as it is."""
     if best.library is None:
         return best
     system = best.build()
     validation = ScoreSystem(prepared).validation()
     chosen = choose_threshold(system, validation.batches, bleu4=validation.bleu4)
-    say(f"sentences are said from a score of {chosen:.3f} on")
+    logger.info(f"sentences are said from a score of {chosen:.3f} on")
     return replace(best, state={**best.state, THRESHOLD_KEY: torch.tensor(chosen)})
 
 

@@ -19,6 +19,9 @@ from contrastcxr.text.tokenizer import Tokenizer
 ALIKE = 0.95
 """Cosine of TF-IDF from which two sentences are one (ours)."""
 
+GROUPS = 30
+"""Groups of like sentences, of each of which a report says one at most (ours)."""
+
 SOURCES = 3
 """Studies that a sentence remembers it comes from."""
 
@@ -48,7 +51,7 @@ def make_library(
     Args:
         reports: study id and token ids `bos … eos` of each training report.
         tokenizer: of the token ids.
-        config: how many sentences and groups.
+        config: how many sentences.
         seed: of the grouping.
 
     Raises:
@@ -65,7 +68,7 @@ def make_library(
     ]
     vectors = _tf_idf([tokenizer.decode(ids) for ids in most])
     kept = _distinct(vectors)
-    groups = _groups(vectors[kept], count=min(config.groups, len(kept)), seed=seed)
+    groups = _groups(vectors[kept], count=min(GROUPS, len(kept)), seed=seed)
     sentences = [most[i] for i in kept]
     pad, bos = tokenizer.special.pad, tokenizer.special.bos
     rows = [torch.tensor([bos, *ids]) for ids in sentences]

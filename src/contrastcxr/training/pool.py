@@ -109,7 +109,6 @@ def make_pool(
         size=min(config.size, normals) if normals else config.size,
         kind=config.kind,
         seed=drawn_by,
-        per_position=config.per_position,
     )
     drawn = [candidates[i] for i in index]
     raw = torch.stack([_row(c.views, pooled).float() for c in drawn])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -30,7 +31,6 @@ from contrastcxr.form import Finding, Study
 from contrastcxr.models.encoders import Encoder
 from contrastcxr.models.library import SentenceLibrary
 from contrastcxr.models.system import ReportSystem
-from contrastcxr.progress import Say
 from contrastcxr.store.picture_cache import PictureCache, find_pictures
 from contrastcxr.store.studies import list_studies
 from contrastcxr.store.study_lines import made_of, some_of
@@ -41,6 +41,8 @@ from contrastcxr.training.start import start_from
 from contrastcxr.training.validate import check_monitor
 from contrastcxr.training.word_vectors import start_word_vectors
 from contrastcxr.version import __version__
+
+logger = logging.getLogger(__name__)
 
 EVALUATION_BATCH = 32
 
@@ -117,7 +119,7 @@ class PreparedRun:
         return self.config.train.workers if self.cache is None else 0
 
 
-def prepare(config: SystemConfig, *, cache: Path, say: Say) -> PreparedRun:
+def prepare(config: SystemConfig, *, cache: Path) -> PreparedRun:
     """Load the data, encode what the cache lacks, draw the pool and build the system.
 
     Raises:
@@ -127,9 +129,9 @@ def prepare(config: SystemConfig, *, cache: Path, say: Say) -> PreparedRun:
     """
     check_pairs(config)
     encoder = make_encoder(config, seed=config.train.seed)
-    say(f"encoder {encoder.name}: {encoder.weights_note}")
+    logger.info(f"encoder {encoder.name}: {encoder.weights_note}")
     preprocess = make_preprocess(config, encoder)
-    data = _data(config, encoder, preprocess, cache, say)
+    data = _data(config, encoder, preprocess, cache)
     words = _words(config, data.train)
     labels = head_labels(config)
     validation = _split(data.validation, config, words, labels)
@@ -180,20 +182,20 @@ class _Data:
     unreadable: tuple[UnreadableView, ...]
 
 
-def _data(config: SystemConfig, encoder: Encoder, preprocess: Preprocess, cache: Path, say: Say) -> _Data:
+def _data(config: SystemConfig, encoder: Encoder, preprocess: Preprocess, cache: Path) -> _Data:
     parts = [_studies(config, split, cache=cache) for split in ("train", "validation")]
     views = ChosenViews(parts, config.data.max_views)
     workers = config.train.workers
     features, pictures = None, None
     kept: Container[str]
     if config.encoder.trainable:
-        pictures = _pictures(views, config, preprocess, cache, say)
+        pictures = _pictures(views, config, preprocess, cache)
         pixels = "files" if pictures is None else pictures.name.replace(" ", "-").replace("/", "-")
         known = cache / "readable" / f"{__version__}-{pixels}.txt"
-        kept, unreadable = try_pictures(views, pictures or original, known=known, workers=workers, say=say)
+        kept, unreadable = try_pictures(views, pictures or original, known=known, workers=workers)
     else:
         features, unreadable = encode_views(
-            views, encoder=encoder, preprocess=preprocess, root=cache, workers=workers, say=say
+            views, encoder=encoder, preprocess=preprocess, root=cache, workers=workers
         )
         kept = features
     train, validation = (_readable(part, kept, config, unreadable) for part in parts)
@@ -242,12 +244,10 @@ def _studies(config: SystemConfig, split: str, *, cache: Path) -> Sequence[Study
     return some_of(studies, sorted(order[:limit].tolist()))
 
 
-def _pictures(
-    views: ChosenViews, config: SystemConfig, preprocess: Preprocess, root: Path, say: Say
-) -> PictureCache | None:
+def _pictures(views: ChosenViews, config: SystemConfig, preprocess: Preprocess, root: Path) -> PictureCache | None:
     side = preprocess.train_side if config.image.augment else preprocess.size
     found = find_pictures(root, views, side=side)
-    say("pixels: read from their files at every step" if found is None else f"pixels: {found.name}")
+    logger.info("pixels: read from their files at every step" if found is None else f"pixels: {found.name}")
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -14,8 +15,7 @@ from contrastcxr.data.views import chosen_views
 from contrastcxr.errors import ImageError
 from contrastcxr.features.pictures import whole_picture
 from contrastcxr.features.view_features import CachedFeatures, EncodedFeatures, ViewFeatures
-from contrastcxr.form import Study, View
-from contrastcxr.progress import Say
+from contrastcxr.form import View
 from contrastcxr.quality.assess import thumbnails
 from contrastcxr.quality.fit import MINIMUM, fit_reference
 from contrastcxr.quality.measures import GreyValues, PictureMeasures, QualityReference, grey_values
@@ -23,64 +23,52 @@ from contrastcxr.quality.measures import GreyValues, PictureMeasures, QualityRef
 if TYPE_CHECKING:
     from contrastcxr.training.prepare import PreparedRun
 
+logger = logging.getLogger(__name__)
+
 AT_MOST = 500
 """Pictures of each split that are measured at the end of a run: reading them again is what costs."""
 
 
-def quality_reference(prepared: PreparedRun, best: Checkpoint, *, say: Say) -> QualityReference | None:
-    """Measure pictures of a run's training and validation studies as the best system sees them.
+def quality_reference(prepared: PreparedRun, best: Checkpoint) -> QualityReference | None:
+    """Measure frontal views of a run's two splits as the best system sees them, and fit a reference.
 
     Returns:
-        None when there are too few, which is said.
+        None when there are too few, which is logged.
     """
-    encoder = best.build().encoder
-    assert encoder is not None  # a system in training always has one
-    here = EncodedFeatures(encoder, prepared.preprocess)
-    return reference_of(
-        prepared.train.studies,
-        prepared.validation.studies,
-        preprocess=prepared.preprocess,
-        features=here if prepared.cache is None else CachedFeatures(prepared.cache),
-        max_views=prepared.config.data.max_views,
-        seed=prepared.config.train.seed,
-        at_most=AT_MOST,
-        say=say,
+    max_views, seed = prepared.config.data.max_views, prepared.config.train.seed
+    views, heldout = (
+        chosen_views(part.studies, max_views=max_views) for part in (prepared.train, prepared.validation)
     )
-
-
-def reference_of(
-    training: Sequence[Study],
-    heldout: Sequence[Study],
-    *,
-    preprocess: Preprocess,
-    features: ViewFeatures,
-    max_views: int,
-    seed: int,
-    at_most: int | None,
-    say: Say,
-) -> QualityReference | None:
-    """Measure the frontal views of two splits and fit a reference, at most so many of each, drawn by the seed."""
-    views = chosen_views(training, max_views=max_views)
-    seen, checked = (_frontal(v) for v in (views, chosen_views(heldout, max_views=max_views)))
+    seen, checked = _frontal(views), _frontal(heldout)
     if min(len(seen), len(checked)) < MINIMUM:
         found = f"{len(seen):,} and {len(checked):,} frontal pictures"
-        say(f"picture quality: {found}, {MINIMUM} of each needed; left out")
+        logger.info(f"picture quality: {found}, {MINIMUM} of each needed; left out")
         return None
+    features = _features(prepared, best)
     first, second = (
-        measure_views(_drawn(v, at_most, seed), preprocess=preprocess, features=features) for v in (seen, checked)
+        measure_views(_drawn(v, seed), preprocess=prepared.preprocess, features=features) for v in (seen, checked)
     )
     return fit_reference(first, second, positions=[view.position for view in views], seed=seed)
+
+
+def _features(prepared: PreparedRun, best: Checkpoint) -> ViewFeatures:
+    if prepared.cache is not None:
+        return CachedFeatures(prepared.cache)
+    encoder = best.build().encoder
+    assert encoder is not None  # a system in training always has one
+    return EncodedFeatures(encoder, prepared.preprocess)
 
 
 def _frontal(views: Sequence[View]) -> list[View]:
     return [view for view in views if view.position != "LATERAL"]
 
 
-def _drawn(views: Sequence[View], at_most: int | None, seed: int) -> list[View]:
-    if at_most is None or len(views) <= at_most:
+def _drawn(views: Sequence[View], seed: int) -> list[View]:
+    """At most `AT_MOST` of the views, in their order."""
+    if len(views) <= AT_MOST:
         return list(views)
     order = torch.randperm(len(views), generator=torch.Generator().manual_seed(seed))
-    return [views[i] for i in sorted(order[:at_most].tolist())]
+    return [views[i] for i in sorted(order[:AT_MOST].tolist())]
 
 
 def measure_views(views: Sequence[View], *, preprocess: Preprocess, features: ViewFeatures) -> PictureMeasures:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from contrastcxr.config import SystemConfig, load_config
 from contrastcxr.errors import ConfigError
-from contrastcxr.progress import Say
 from contrastcxr.training.run_record import RECORD_FILE
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
@@ -67,17 +66,3 @@ def finished(out: Path) -> RunFolder:
     """What a finished run left in its folder."""
     said = json.loads((out / RECORD_FILE).read_text(encoding="utf-8"))
     return RunFolder(out, said["best"], tuple(said["unreadable"]))
-
-
-@dataclass(frozen=True)
-class Log:
-    """Lines go to the caller and to the run's log; spawned processes can take it along."""
-
-    path: Path
-    say: Say
-
-    def __call__(self, line: str) -> None:
-        """Append the line to the log and say it."""
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
-        self.say(line)

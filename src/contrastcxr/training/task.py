@@ -83,12 +83,11 @@ def _parameters(module: nn.Module | None) -> list[nn.Parameter]:
 
 
 def rate_factor(config: ScheduleConfig, *, steps_per_epoch: int) -> Callable[[int], float]:
-    """The learning rate's factor at a step: linear warm-up, times `factor` after every `every_epochs` epochs."""
+    """The learning rate's factor at a step: times `factor` after every `every_epochs` epochs."""
 
     def factor(step: int) -> float:
-        warm = min(1.0, (step + 1) / config.warmup_steps) if config.warmup_steps else 1.0
         drops = (step // steps_per_epoch) // config.every_epochs
-        return warm * float(config.factor**drops)
+        return float(config.factor**drops)
 
     return factor
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +15,17 @@ from contrastcxr.config import SystemConfig
 from contrastcxr.errors import IncompatibleError
 from contrastcxr.files import atomic_write
 from contrastcxr.metrics.cider_d import CiderD
-from contrastcxr.progress import Say, silent
 from contrastcxr.training.epochs import EpochKeeper, EpochRules, Refresh
 from contrastcxr.training.finish import close_run, trained_parameters
 from contrastcxr.training.hooks import KeepBest, RefreshPool, ScoreSystem
 from contrastcxr.training.machine import EpochData, make_trainer, precision_of, quiet_lightning
+from contrastcxr.training.messages import Relay, run_log
 from contrastcxr.training.order import epoch_batches
 from contrastcxr.training.prepare import PreparedRun, prepare
 from contrastcxr.training.run_folder import (
     CONFIG_FILE,
     LOG_FILE,
     STATE_FILE,
-    Log,
     RunFolder,
     check_folder,
     finished,
@@ -32,6 +33,8 @@ from contrastcxr.training.run_folder import (
 from contrastcxr.training.run_record import RECORD_FILE
 from contrastcxr.training.self_critical import SelfCritical
 from contrastcxr.training.task import ReportTask
+
+logger = logging.getLogger(__name__)
 
 
 def run(
@@ -43,7 +46,6 @@ def run(
     devices: int = 1,
     progress: bool | None = None,
     quality: bool = True,
-    say: Say = silent,
 ) -> RunFolder:
     """Train a system as configured and leave a run folder.
 
@@ -55,7 +57,6 @@ def run(
         devices: processes on this machine (gloo on the CPU); they share each batch.
         progress: a bar over the steps; None shows it on a terminal.
         quality: measure training pictures at the end, for the warnings of readings: hundreds are read again.
-        say: takes lines of progress; they also go to the log.
 
     Raises:
         ConfigError: `out` holds a run of another configuration, or a run and `resume` is off.
@@ -66,15 +67,15 @@ def run(
     _check_devices(config, devices)
     check_folder(out, config, resume=resume)
     if resume and (out / RECORD_FILE).is_file():
-        say(f"{out}: this run is already finished; nothing to do")
+        logger.info(f"{out}: this run is already finished; nothing to do")
         return finished(out)
     # Nothing is written into the folder before the data have turned out usable.
-    prepared = prepare(config, cache=cache, say=say)
+    prepared = prepare(config, cache=cache)
     with atomic_write(out / CONFIG_FILE) as file:
         file.write(config.to_yaml())
-    tell = Log(out / LOG_FILE, say)
-    keeper = _fit(prepared, out=out, resume=resume, devices=devices, progress=progress, say=tell)
-    return close_run(prepared, keeper, out=out, quality=quality, say=tell)
+    with run_log(out / LOG_FILE):
+        keeper = _fit(prepared, out=out, resume=resume, devices=devices, progress=progress)
+        return close_run(prepared, keeper, out=out, quality=quality)
 
 
 def _check_devices(config: SystemConfig, devices: int) -> None:
@@ -90,9 +91,7 @@ def _check_devices(config: SystemConfig, devices: int) -> None:
         )
 
 
-def _fit(
-    prepared: PreparedRun, *, out: Path, resume: bool, devices: int, progress: bool | None, say: Say
-) -> EpochKeeper:
+def _fit(prepared: PreparedRun, *, out: Path, resume: bool, devices: int, progress: bool | None) -> EpochKeeper:
     config = prepared.config
     steps = len(epoch_batches(len(prepared.train), batch_size=config.train.batch_size, seed=0, epoch=0))
     task = ReportTask(
@@ -101,15 +100,16 @@ def _fit(
         steps_per_epoch=steps,
         second=_second_stage(prepared),
     )
+    relay = Relay() if devices > 1 else None
     keeper = EpochKeeper(
         _rules(config),
         folder=out,
         score=ScoreSystem(prepared),
         keep=KeepBest(prepared, out),
         refresh=_refresh(prepared),
-        say=say,
+        relay=relay,
     )
-    say(
+    logger.info(
         f"training {config.name}: {len(prepared.train):,} studies, {len(prepared.validation):,} to validate, "
         f"{len(prepared.tokenizer):,} words, {trained_parameters(prepared.system):,} parameters, "
         f"{precision_of(config)}"
@@ -117,7 +117,7 @@ def _fit(
     state = out / STATE_FILE if resume and (out / STATE_FILE).is_file() else None
     if state is not None:
         read_training_state(state)  # refuses a damaged or foreign file in one line, before anything is set up
-    with quiet_lightning(), torch.random.fork_rng(devices=[]):
+    with quiet_lightning(), torch.random.fork_rng(devices=[]), relay.receive() if relay else nullcontext():
         trainer = make_trainer(config, keeper, out=out, devices=devices, progress=progress)
         task.train()  # Lightning leaves the mode as it is, and an encoder is built in that of reading
         trainer.fit(task, datamodule=EpochData(prepared), ckpt_path=state, weights_only=True)
@@ -141,7 +141,6 @@ def _rules(config: SystemConfig) -> EpochRules:
     return EpochRules(
         monitor=config.train.monitor,
         patience=config.train.patience,
-        validate_every=config.train.validate_every,
         epochs=config.train.epochs,
         refresh_epochs=config.contrast.pool.refresh_epochs if config.contrast else 1,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,9 +20,10 @@ from contrastcxr.evaluation.audit.wording import wording
 from contrastcxr.evaluation.references import finding_names
 from contrastcxr.files import atomic_write
 from contrastcxr.form import Reading, Study
-from contrastcxr.progress import Say, silent
 from contrastcxr.store.studies import load_studies, open_source
 from contrastcxr.vocab.labels import NO_FINDING
+
+logger = logging.getLogger(__name__)
 
 SCHEMA = "contrastcxr.audit/1"
 QUICK = 20_000
@@ -69,9 +71,7 @@ class Audit:
             file.write("\n")
 
 
-def audit(
-    data: DataRef, *, author: str | None = None, seed: int = 0, cache: Path | None = None, say: Say = silent
-) -> Audit:
+def audit(data: DataRef, *, author: str | None = None, seed: int = 0, cache: Path | None = None) -> Audit:
     """Check a data set for leaks, copies and labels that are told without a lesion.
 
     Args:
@@ -79,7 +79,6 @@ def audit(
         author: whose labels are looked at; by default the one who labels most studies.
         seed: of folds and intervals.
         cache: the cache folder, where drawn studies are kept.
-        say: takes lines of progress.
 
     Raises:
         UnknownNameError: no such source or author.
@@ -92,7 +91,7 @@ def audit(
     splits = _ordered(leaks.by_split(studies))
     reading, who = labels_of(studies, author)
     names = finding_names(list(reading.values()))
-    say(f"auditing {len(studies):,} studies")
+    logger.info(f"auditing {len(studies):,} studies")
     checks: list[Check | None] = [
         leaks.patients(splits),
         _lists(data, splits),
@@ -101,32 +100,29 @@ def audit(
         leaks.label_shift(splits, _with_normal(names, reading), reading),
         table_and_folder(source),
     ]
-    say("looking at every picture")
+    logger.info("looking at every picture")
     marks, unreadable = pictures.fingerprints(studies)
     checks += [pictures.identical(marks, unreadable), pictures.alike(marks)]
-    say("fitting nuisance predictors")
+    logger.info("fitting nuisance predictors")
     main, inside = _largest(splits) if splits else ("all studies", studies)
     checks.append(nuisance(inside, names, reading, split=main, seed=seed))
     counts = {split: len(found) for split, found in splits.items()} or {"all": len(studies)}
     return Audit(data.portable(), counts, who, tuple(check for check in checks if check is not None))
 
 
-def quick_checks(
-    data: DataRef, *, author: str | None = None, cache: Path | None = None, say: Say = silent
-) -> tuple[Check, ...]:
+def quick_checks(data: DataRef, *, author: str | None = None, cache: Path | None = None) -> tuple[Check, ...]:
     """The checks of a data set that open no picture and fit nothing; for the page of an evaluation.
 
     Args:
         data: all its splits are looked at, whatever split it names.
         author: whose labels are looked at, where they label anything; else who labels most studies.
         cache: the cache folder, where drawn studies are kept.
-        say: takes lines of progress.
     """
     try:
         studies = open_source(data, cache=cache).studies()
     except ContrastCXRError as error:
         return (Check("data", "not run", f"the data cannot be looked at as a whole: {error}"),)
-    say(f"checking the splits of {len(studies):,} studies")
+    logger.info(f"checking the splits of {len(studies):,} studies")
     splits = _ordered(leaks.by_split(studies))
     labelled = any(r.author.name == author and r.findings for s in studies for r in s.readings)
     reading, _ = labels_of(studies, author if labelled else None)

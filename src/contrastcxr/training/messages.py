@@ -1,0 +1,70 @@
+"""The lines of a run: all of them in its log file, those of a spawned process in the one that spawned it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from logging.handlers import QueueHandler, QueueListener
+from multiprocessing import get_context
+from pathlib import Path
+
+_PACKAGE = logging.getLogger("contrastcxr")
+
+
+@contextmanager
+def run_log(path: Path) -> Iterator[None]:
+    """Append what the package logs to a file, whether or not it is shown elsewhere too."""
+    level, propagate = _PACKAGE.level, _PACKAGE.propagate
+    # The file needs INFO also where nobody asked to see it; the rest of the program must not see more for that.
+    handlers = [logging.FileHandler(path, encoding="utf-8"), _Onward(_PACKAGE.getEffectiveLevel())]
+    for handler in handlers:
+        _PACKAGE.addHandler(handler)
+    _PACKAGE.setLevel(logging.INFO)
+    _PACKAGE.propagate = False
+    try:
+        yield
+    finally:
+        _PACKAGE.setLevel(level)
+        _PACKAGE.propagate = propagate
+        for handler in handlers:
+            _PACKAGE.removeHandler(handler)
+            handler.close()
+
+
+class _Onward(logging.Handler):
+    """A handler that gives records to the root logger, as propagation does, from its own level on."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        logging.getLogger().handle(record)
+
+
+class Relay:
+    """A queue by which a spawned process logs in the process that spawned it; pickled on the way there."""
+
+    def __init__(self) -> None:
+        self._queue = get_context("spawn").Queue()
+
+    def send(self) -> None:
+        """Send what this process logs from now on; call it in the spawned one."""
+        _PACKAGE.addHandler(QueueHandler(self._queue))
+        _PACKAGE.setLevel(logging.INFO)
+
+    @contextmanager
+    def receive(self) -> Iterator[None]:
+        """Log what arrives; all that was sent has been logged at the end."""
+        listener = QueueListener(self._queue, _Here())
+        listener.start()
+        try:
+            yield
+        finally:
+            listener.stop()
+
+
+class _Here(logging.Handler):
+    """A handler that gives a record from elsewhere to the logger of the same name here."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        here = logging.getLogger(record.name)
+        if here.isEnabledFor(record.levelno):
+            here.handle(record)
