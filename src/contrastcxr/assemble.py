@@ -12,7 +12,8 @@ from contrastcxr.config import CoAttentionConfig, ContrastConfig, CvseConfig, De
 from contrastcxr.data.transforms import Preprocess
 from contrastcxr.errors import IncompatibleError
 from contrastcxr.models.contrast import ContrastiveAttention
-from contrastcxr.models.decoders import ReportDecoder, build_decoder
+from contrastcxr.models.decoders import build_decoder
+from contrastcxr.models.decoders.base import ReportDecoder
 from contrastcxr.models.decoders.transformer import POSITIONS
 from contrastcxr.models.encoders import Encoder, build_encoder
 from contrastcxr.models.findings import FindingHead

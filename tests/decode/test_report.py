@@ -8,7 +8,10 @@ import pytest
 import torch
 from toy_decoder import BOS, EOS, PAD, ToyDecoder
 
-from contrastcxr.decode import GeneratedReports, GenerationSettings, ReportSearch, generate
+from contrastcxr.decode.report import ReportSearch
+from contrastcxr.decode.search import generate
+from contrastcxr.decode.settings import GenerationSettings
+from contrastcxr.models.decoders.base import GeneratedReports
 
 STOP = 6
 STUDIES = torch.arange(6)

@@ -11,11 +11,12 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from contrastcxr.decode import GeneratedReports, GenerationSettings, ReportSearch
+from contrastcxr.decode.report import ReportSearch
+from contrastcxr.decode.settings import GenerationSettings
 from contrastcxr.errors import UnknownNameError
-from contrastcxr.losses import taught_terms
-from contrastcxr.models.decoders import DECODERS, ReportDecoder, TokenDecoder, build_decoder
-from contrastcxr.models.decoders.base import Targets
+from contrastcxr.losses.decoder import taught_terms
+from contrastcxr.models.decoders import DECODERS, build_decoder
+from contrastcxr.models.decoders.base import GeneratedReports, ReportDecoder, Targets, TokenDecoder
 from contrastcxr.models.decoders.cvse import CvseDecoder
 from contrastcxr.models.decoders.hierarchical import HierarchicalDecoder, stop_log_prob
 from contrastcxr.models.features import VisualFeatures, masked_mean

@@ -8,10 +8,11 @@ import pytest
 import torch
 from torch import nn
 
-from contrastcxr.decode import GeneratedReports, GenerationSettings, ReportSearch
+from contrastcxr.decode.report import ReportSearch
+from contrastcxr.decode.settings import GenerationSettings
 from contrastcxr.errors import IncompatibleError
-from contrastcxr.losses import taught_terms
-from contrastcxr.models.decoders.base import Targets
+from contrastcxr.losses.decoder import taught_terms
+from contrastcxr.models.decoders.base import GeneratedReports, Targets
 from contrastcxr.models.decoders.cvse import CvseDecoder
 from contrastcxr.models.features import VisualFeatures, masked_mean
 from contrastcxr.models.library import SentenceLibrary

@@ -13,11 +13,13 @@ from safetensors import safe_open
 from torch import Tensor, nn
 
 from contrastcxr.checkpoint.r2gen.mapping import Layout, map_text
-from contrastcxr.decode import GeneratedReports, GenerationSettings, generate
+from contrastcxr.decode.search import generate
+from contrastcxr.decode.settings import GenerationSettings
 from contrastcxr.errors import IncompatibleError
 from contrastcxr.models.blocks.conditional_norm import MemoryConditions
 from contrastcxr.models.blocks.norm import UnbiasedLayerNorm
 from contrastcxr.models.blocks.relational_memory import RelationalMemory
+from contrastcxr.models.decoders.base import GeneratedReports
 from contrastcxr.models.decoders.r2gen import R2GenDecoder
 from contrastcxr.models.features import VisualFeatures
 from contrastcxr.models.projection import PatchProjection

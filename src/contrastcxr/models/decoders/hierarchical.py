@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Required, TypedDict
 
 import torch
 from torch import Tensor, nn
@@ -48,6 +49,18 @@ class TopicPlan:
         return WordInputs(self.topics[study, place], None if self.shift is None else self.shift[study])
 
 
+class PlanOptions(TypedDict, total=False):
+    """Keyword arguments that every `HierarchicalDecoder` takes; all but the first may be left out."""
+
+    sentence_end: Required[int]
+    end_of_report: int
+    embedding: int | None
+    hidden: int | None
+    sentences: int
+    words: int
+    dropout: float
+
+
 class HierarchicalDecoder(ReportDecoder):
     """A sentence level that plans, and a word level that writes.
 
@@ -60,16 +73,36 @@ class HierarchicalDecoder(ReportDecoder):
         width: d of the features.
         sentence_end: id of the mark that ends a sentence.
         end_of_report: id of EOS.
+        embedding: width of a word vector and of a topic; None takes d.
+        hidden: width of the LSTMs; None takes d.
         sentences: S, the most sentences of a report (code of SentSAT+KG).
         words: the most tokens of a sentence, its mark included (code of SentSAT+KG).
+        dropout: before the output layer of a word LSTM.
+
+    Attributes:
+        topic_width: e, of a word vector and of a topic.
+        hidden: width of the sentence state.
     """
 
     words: WordLstm
 
     def __init__(
-        self, vocabulary: int, width: int, *, sentence_end: int, end_of_report: int, sentences: int, words: int
+        self,
+        vocabulary: int,
+        width: int = 512,
+        *,
+        sentence_end: int,
+        end_of_report: int = 2,
+        embedding: int | None = None,
+        hidden: int | None = None,
+        sentences: int = 10,
+        words: int = 30,
+        dropout: float = 0.5,
     ) -> None:
         super().__init__(vocabulary, width)
+        self.topic_width = embedding or width
+        self.hidden = hidden or width
+        self.dropout = dropout
         self.sentence_end = sentence_end
         self.end_of_report = end_of_report
         self.max_sentences = sentences
@@ -159,13 +192,8 @@ class HierarchicalDecoder(ReportDecoder):
 
 
 class AttendingDecoder(HierarchicalDecoder):
-    """A sentence level that looks before each sentence: `h_s = LSTM(c_s)`, `c_s` being what it saw.
+    """A sentence level that looks before each sentence: `h_s = LSTM(c_s)`, `c_s` being what it saw."""
 
-    Attributes:
-        hidden: width of the sentence state.
-    """
-
-    hidden: int
     sentence_lstm: nn.LSTMCell
     stop: StopGate
 
