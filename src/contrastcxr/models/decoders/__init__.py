@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from inspect import signature
-from typing import Any
+from typing import Any, Unpack, get_args, get_origin, get_type_hints
 
 from contrastcxr.errors import UnknownNameError
 from contrastcxr.models.decoders.adaptive_attention import AdaptiveAttentionDecoder, SpatialAttentionDecoder
@@ -53,9 +53,10 @@ def build_decoder(name: str, *, vocabulary: int, width: int, **options: Any) -> 
 
 
 def _options(decoder: type[ReportDecoder]) -> set[str]:
-    """The keyword arguments of a decoder's constructor and of those that it hands the rest to."""
-    constructors = [signature(each).parameters for each in decoder.__mro__ if issubclass(each, ReportDecoder)]
-    return {p.name for parameters in constructors for p in parameters.values() if p.kind is p.KEYWORD_ONLY}
+    """The keyword arguments of a decoder's constructor, those of its `Unpack[…]` included."""
+    own = {p.name for p in signature(decoder).parameters.values() if p.kind is p.KEYWORD_ONLY}
+    shared = [hint for hint in get_type_hints(decoder.__init__).values() if get_origin(hint) is Unpack]
+    return own.union(*(get_type_hints(get_args(hint)[0]) for hint in shared))
 
 
 def decoder_name(decoder: ReportDecoder) -> str:

@@ -92,13 +92,13 @@ class CoAttentionDecoder(AttendingDecoder):
                 "co_attention without tags: it learns tags beside the words; set decoder.tags to labels that the "
                 "data has"
             )
-        word_inputs, plan = self.planned(features, targets)
+        sentences, plan = self.planned(features, targets)
         written = torch.zeros_like(plan.stop)
-        written[word_inputs.study, word_inputs.place] = 1.0
+        written[sentences.study, sentences.place] = 1.0
         assert plan.attention is not None  # made by `plan`
         over_tags = torch.einsum("bsm,bs->bm", plan.extra["tag_attention"], written)
         return replace(
-            taught_plan(plan, word_inputs, forced(self.words, plan, word_inputs)),
+            taught_plan(plan, sentences, forced(self.words, plan, sentences)),
             tags=(plan.extra["tags"], targets.tags / targets.tags.sum(dim=1, keepdim=True).clamp_min(1.0)),
             attention={
                 "patches": (torch.einsum("bsn,bs->bn", plan.attention, written), features.mask),

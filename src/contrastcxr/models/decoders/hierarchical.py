@@ -114,13 +114,13 @@ class HierarchicalDecoder(ReportDecoder):
 
     def teach(self, features: VisualFeatures, targets: Targets) -> DecoderOutputs:
         """The words of each sentence, and where to stop."""
-        word_inputs, plan = self.planned(features, targets)
-        return taught_plan(plan, word_inputs, forced(self.words, plan, word_inputs))
+        sentences, plan = self.planned(features, targets)
+        return taught_plan(plan, sentences, forced(self.words, plan, sentences))
 
     def planned(self, features: VisualFeatures, targets: Targets) -> tuple[SentenceTokens, TopicPlan]:
         """The sentences of the reports, and the plan as far as they need it."""
-        word_inputs = self.split(targets)
-        return word_inputs, self.plan(features, int(word_inputs.place.max()) + 1 if len(word_inputs.place) else 1)
+        sentences = self.split(targets)
+        return sentences, self.plan(features, int(sentences.place.max()) + 1 if len(sentences.place) else 1)
 
     def split(self, targets: Targets) -> SentenceTokens:
         """The sentences of the reports."""
@@ -218,18 +218,18 @@ class AttendingDecoder(HierarchicalDecoder):
         return TopicPlan(torch.stack(topics, dim=1), torch.stack(stops, dim=1), torch.stack(attention, dim=1))
 
 
-def forced(writer: WordLstm, plan: TopicPlan, word_inputs: SentenceTokens) -> Words:
+def forced(writer: WordLstm, plan: TopicPlan, sentences: SentenceTokens) -> Words:
     """Words of sentences by teacher forcing: log-probabilities `[M, V]`, words `[M]`, their studies `[M]`."""
     log_probs = writer.forced(
-        plan.word_inputs(word_inputs.study, word_inputs.place), word_inputs.token_ids, word_inputs.mask
+        plan.word_inputs(sentences.study, sentences.place), sentences.token_ids, sentences.mask
     )
-    return log_probs, word_inputs.token_ids[:, 1:][word_inputs.mask], word_inputs.study_of_words
+    return log_probs, sentences.token_ids[:, 1:][sentences.mask], sentences.study_of_words
 
 
-def taught_plan(plan: TopicPlan, word_inputs: SentenceTokens, words: Words) -> DecoderOutputs:
+def taught_plan(plan: TopicPlan, sentences: SentenceTokens, words: Words) -> DecoderOutputs:
     """What a plan says of the words of its sentences, and of where to stop."""
     log_probs, chosen, study = words
-    stop = (plan.stop[word_inputs.study, word_inputs.place], word_inputs.last.to(plan.stop.dtype))
+    stop = (plan.stop[sentences.study, sentences.place], sentences.last.to(plan.stop.dtype))
     return DecoderOutputs(log_probs=log_probs, words=chosen, study=study, stop=stop)
 
 

@@ -65,9 +65,9 @@ class HlstmDecoder(HierarchicalDecoder):
 
     def plan(self, features: VisualFeatures, sentences: int) -> TopicPlan:
         """Topics from the global feature alone."""
-        word_inputs, state, all_hidden = self._pooled(features), None, []
+        pooled, state, all_hidden = self._pooled(features), None, []
         for _ in range(sentences):
-            state = self.sentence_lstm(word_inputs, state)
+            state = self.sentence_lstm(pooled, state)
             all_hidden.append(state[0])
         hidden = torch.stack(all_hidden, dim=1)  # [B, S, h]
         return TopicPlan(topics=self.topic(hidden), stop=self.stop(hidden).squeeze(-1))
@@ -126,11 +126,11 @@ class DualHlstmDecoder(AttendingDecoder):
             IncompatibleError: nobody has said which sentences do.
         """
         flags = _flags(targets)
-        word_inputs, plan = self.planned(features, targets)
-        abnormal = flags[word_inputs.study, word_inputs.place]  # [K]
+        sentences, plan = self.planned(features, targets)
+        abnormal = flags[sentences.study, sentences.place]  # [K]
         assert plan.abnormal is not None  # made by `plan`
-        said = plan.abnormal[word_inputs.study, word_inputs.place]
-        taught = taught_plan(plan, word_inputs, self._routed(plan, word_inputs, abnormal))
+        said = plan.abnormal[sentences.study, sentences.place]
+        taught = taught_plan(plan, sentences, self._routed(plan, sentences, abnormal))
         return replace(taught, abnormal=(said, abnormal.to(said.dtype)))
 
     def _writers(self, abnormal: Tensor) -> Iterator[tuple[WordLstm, Tensor]]:
@@ -140,17 +140,17 @@ class DualHlstmDecoder(AttendingDecoder):
             if len(row):
                 yield writer, row
 
-    def _routed(self, plan: TopicPlan, word_inputs: SentenceTokens, abnormal: Tensor) -> Words:
+    def _routed(self, plan: TopicPlan, sentences: SentenceTokens, abnormal: Tensor) -> Words:
         """The words of all sentences, each forced through the writer of its flag."""
         nothing = (
             plan.topics.new_zeros(0, self.vocabulary),
-            word_inputs.token_ids.new_zeros(0),
-            word_inputs.study.new_zeros(0),
+            sentences.token_ids.new_zeros(0),
+            sentences.study.new_zeros(0),
         )
         # A batch may be without a sentence.
         parts = [
             nothing,
-            *(forced(writer, plan, word_inputs.select(row)) for writer, row in self._writers(abnormal)),
+            *(forced(writer, plan, sentences.select(row)) for writer, row in self._writers(abnormal)),
         ]
         log_probs, words, study = zip(*parts, strict=True)
         return torch.cat(log_probs), torch.cat(words), torch.cat(study)

@@ -93,18 +93,18 @@ class Background(nn.Module):
 
     def forward(self, words: Tensor, mask: Tensor) -> Tensor:
         """`b [B, e]` of `words [B, T, e]` where `mask [B, T]`; 0 for a study without a word."""
-        word_inputs = mask.any(dim=1)  # [B]
+        has_words = mask.any(dim=1)  # [B]
         answer = torch.zeros(len(words), self.width, dtype=words.dtype, device=words.device)
-        if not word_inputs.any():
+        if not has_words.any():
             return answer
         with torch.autocast(words.device.type, enabled=False):
-            lengths = mask[word_inputs].sum(dim=1)
+            lengths = mask[has_words].sum(dim=1)
             packed = pack_padded_sequence(
-                words[word_inputs].to(next(self.lstm.parameters()).dtype),
+                words[has_words].to(next(self.lstm.parameters()).dtype),
                 lengths.cpu(),
                 batch_first=True,
                 enforce_sorted=False,
             )
             each, _ = pad_packed_sequence(self.lstm(packed)[0], batch_first=True, total_length=words.shape[1])
-        reduced: Tensor = self.reduce(masked_mean(each, mask[word_inputs]))
-        return answer.to(reduced.dtype).index_put((word_inputs.nonzero().squeeze(1),), reduced)
+        reduced: Tensor = self.reduce(masked_mean(each, mask[has_words]))
+        return answer.to(reduced.dtype).index_put((has_words.nonzero().squeeze(1),), reduced)
