@@ -25,8 +25,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from contrastcxr.decode import GeneratedReports, GenerationSettings, ReportSearch
-from contrastcxr.models.decoders import DECODERS, ReportDecoder, StepResult, build_decoder
+from contrastcxr.decode.report import ReportSearch
+from contrastcxr.decode.settings import GenerationSettings
+from contrastcxr.models.decoders import DECODERS, build_decoder
+from contrastcxr.models.decoders.base import GeneratedReports, ReportDecoder, StepResult
 from contrastcxr.models.decoders.hierarchical import HierarchicalDecoder
 from contrastcxr.models.features import VisualFeatures
 

@@ -12,7 +12,8 @@ from contrastcxr.config import CoAttentionConfig, ContrastConfig, CvseConfig, De
 from contrastcxr.data.transforms import Preprocess
 from contrastcxr.errors import IncompatibleError
 from contrastcxr.models.contrast import ContrastiveAttention
-from contrastcxr.models.decoders import ReportDecoder, build_decoder
+from contrastcxr.models.decoders import build_decoder
+from contrastcxr.models.decoders.base import ReportDecoder
 from contrastcxr.models.decoders.transformer import POSITIONS
 from contrastcxr.models.encoders import Encoder, build_encoder
 from contrastcxr.models.findings import FindingHead
@@ -196,13 +197,13 @@ def _check_scst(config: SystemConfig) -> None:
         )
 
 
-def make_encoder(config: SystemConfig, *, seed: int = 0) -> Encoder:
-    """The configured encoder with its weights."""
+def make_encoder(config: SystemConfig, *, weights: str | None = None, seed: int = 0) -> Encoder:
+    """The configured encoder with its weights, or with others (see `build_encoder`)."""
     return build_encoder(
         config.encoder.name,
-        weights=config.encoder.weights,
+        weights=weights or config.encoder.weights,
         stage=config.encoder.stage,
-        stages=further_stages(config),
+        stages=config.contrast.stages if config.contrast is not None else (),
         image_size=config.image.size,
         trainable=config.encoder.trainable,
         train_norm=config.encoder.train_norm,
@@ -210,17 +211,9 @@ def make_encoder(config: SystemConfig, *, seed: int = 0) -> Encoder:
     )
 
 
-def further_stages(config: SystemConfig) -> tuple[int, ...]:
-    """Stages that the encoder gives beside its own map; none without contrast."""
-    return config.contrast.stages if config.contrast is not None else ()
-
-
 def make_preprocess(config: SystemConfig, encoder: Encoder) -> Preprocess:
     """The transform that gives the encoder what it was trained on."""
-    red, green, blue = encoder.mean
-    mean = (red, green, blue)
-    red, green, blue = encoder.std
-    return Preprocess(size=config.image.size, mean=mean, std=(red, green, blue))
+    return Preprocess(size=config.image.size, mean=encoder.mean, std=encoder.std)
 
 
 def head_labels(config: SystemConfig) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from contrastcxr.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from contrastcxr.checkpoint.r2gen import import_r2gen, read_vocabulary, read_weights
 from contrastcxr.checkpoint.r2gen.mapping import PICTURES, encoder_name
 from contrastcxr.data.sources import parse_data
-from contrastcxr.decode import GenerationSettings
+from contrastcxr.decode.settings import GenerationSettings
 from contrastcxr.errors import CheckpointError, RequestError, UnknownNameError
 from contrastcxr.evaluation import Bootstrap, evaluate
 from contrastcxr.reading.reader import Reader

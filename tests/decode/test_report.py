@@ -8,7 +8,10 @@ import pytest
 import torch
 from toy_decoder import BOS, EOS, PAD, ToyDecoder
 
-from contrastcxr.decode import GeneratedReports, GenerationSettings, ReportSearch, generate
+from contrastcxr.decode.report import ReportSearch
+from contrastcxr.decode.search import generate
+from contrastcxr.decode.settings import GenerationSettings
+from contrastcxr.models.decoders.base import GeneratedReports
 
 STOP = 6
 STUDIES = torch.arange(6)
@@ -71,8 +74,3 @@ def test_a_sentence_ends_with_its_mark_and_never_with_the_report() -> None:
 def test_a_sentence_has_its_own_limit_and_a_minimum_below_it() -> None:
     found = _search(min_tokens=8)(ToyDecoder(), STUDIES, end=STOP, max_tokens=4, study=STUDIES)
     assert found.lengths.tolist() == [3 if ended else 4 for ended in found.ended.tolist()]
-
-
-def test_forbidden_tokens_are_never_chosen() -> None:
-    search = ReportSearch(GenerationSettings(max_tokens=9), bos=BOS, eos=EOS, pad=PAD, forbidden=(3, 5))
-    assert not torch.isin(search(ToyDecoder(), STUDIES).token_ids, torch.tensor([3, 5])).any()

@@ -13,8 +13,9 @@ from pydantic import ValidationError
 from torch import Tensor
 from toy_decoder import BOS, EOS, PAD, ToyDecoder, ToyState, plain_beam_search
 
-from contrastcxr.decode import GeneratedReports, GenerationSettings, generate
-from contrastcxr.models.decoders import StepResult
+from contrastcxr.decode.search import generate
+from contrastcxr.decode.settings import GenerationSettings
+from contrastcxr.models.decoders.base import GeneratedReports, StepResult
 
 STUDIES = torch.arange(8)
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from contrastcxr.decode import GenerationSettings
-from contrastcxr.models.decoders import StepResult
+from contrastcxr.decode.settings import GenerationSettings
+from contrastcxr.models.decoders.base import StepResult
 
 PAD, BOS, EOS = 0, 1, 2
 Prefix = tuple[int, ...]

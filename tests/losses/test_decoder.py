@@ -7,7 +7,8 @@ import math
 import pytest
 import torch
 
-from contrastcxr.losses import hardest_hinge, taught_terms
+from contrastcxr.losses.decoder import taught_terms
+from contrastcxr.losses.ranking import hardest_hinge
 from contrastcxr.models.decoders.base import DecoderOutputs
 from plain_floats import close, sigmoid
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from contrastcxr.losses import hardest_hinge
+from contrastcxr.losses.ranking import hardest_hinge
 from plain_floats import close
 
 SCORES = torch.randn(5, 5, generator=torch.Generator().manual_seed(0))

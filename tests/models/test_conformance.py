@@ -11,15 +11,17 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from contrastcxr.decode import GeneratedReports, GenerationSettings, ReportSearch
+from contrastcxr.decode.report import ReportSearch
+from contrastcxr.decode.settings import GenerationSettings
 from contrastcxr.errors import UnknownNameError
-from contrastcxr.losses import taught_terms
-from contrastcxr.models.decoders import DECODERS, ReportDecoder, TokenDecoder, build_decoder
-from contrastcxr.models.decoders.base import Targets
+from contrastcxr.losses.decoder import taught_terms
+from contrastcxr.models.decoders import DECODERS, build_decoder
+from contrastcxr.models.decoders.base import GeneratedReports, ReportDecoder, Targets, TokenDecoder
 from contrastcxr.models.decoders.cvse import CvseDecoder
 from contrastcxr.models.decoders.hierarchical import HierarchicalDecoder, stop_log_prob
 from contrastcxr.models.features import VisualFeatures, masked_mean
 from contrastcxr.models.library import SentenceLibrary
+from models.studies import select
 
 PAD, BOS, EOS, UNK, STOP = 0, 1, 2, 3, 4
 V, WIDTH, N = 24, 16, 6
@@ -230,7 +232,7 @@ def test_rows_may_be_repeated_reordered_and_dropped_between_steps(decoder: Token
         prefix = torch.cat([prefix[index], tokens], dim=1)
     found = decoder.step(prefix[:, -1], state).log_probs
     for row in range(len(study)):
-        alone = decoder(features.select(study[row : row + 1]), torch.cat([prefix[row], prefix[row, :1]])[None])
+        alone = decoder(select(features, study[row : row + 1]), torch.cat([prefix[row], prefix[row, :1]])[None])
         torch.testing.assert_close(found[row], alone[0, -1], atol=1e-4, rtol=1e-4)
 
 
@@ -278,7 +280,7 @@ def test_what_it_says_of_its_own_report_is_what_teaching_says(fitted: ReportDeco
         ids = found.token_ids[row, : found.lengths[row]]
         report = torch.cat([torch.tensor([BOS]), ids, torch.tensor([EOS])])[None]
         word_inputs = fitted.teach(
-            features.select(one),
+            select(features, one),
             Targets(report, torch.ones(1, len(ids) + 1).bool(), _flags(found, row), TARGETS.tags),
         )
         assert word_inputs.log_probs is not None
@@ -343,13 +345,13 @@ def _same(found: GeneratedReports, expected: GeneratedReports, rows: Tensor) -> 
 @pytest.mark.parametrize("order", [[3, 1, 0, 2], [2], [0, 0, 1]], ids=["order", "alone", "repeated"])
 def test_order_and_size_of_the_batch_change_nothing(fitted: ReportDecoder, order: list[int]) -> None:
     rows = torch.tensor(order)
-    _same(_search(fitted, _features().select(rows)), _search(fitted, _features()), rows)
+    _same(_search(fitted, select(_features(), rows)), _search(fitted, _features()), rows)
 
 
 def test_absent_views_change_nothing(fitted: ReportDecoder) -> None:
     """Studies 1 and 3 have one view: cutting the padding off, or filling it with noise, gives the same report."""
     rows = torch.tensor([1, 3])
-    features, expected = _features().select(rows), _search(fitted, _features())
+    features, expected = select(_features(), rows), _search(fitted, _features())
     half = N // 2
     cut = features.replace(patches=features.patches[:, :half], mask=features.mask[:, :half])
     noise = features.patches.masked_fill(~features.mask.unsqueeze(-1), 7.0)

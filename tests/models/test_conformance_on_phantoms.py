@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 
 from contrastcxr import phantom
-from contrastcxr.decode import GenerationSettings, ReportSearch
+from contrastcxr.decode.report import ReportSearch
+from contrastcxr.decode.settings import GenerationSettings
 from contrastcxr.form import Study
-from contrastcxr.losses import taught_terms
-from contrastcxr.models.decoders import DECODERS, ReportDecoder, build_decoder
-from contrastcxr.models.decoders.base import Targets
+from contrastcxr.losses.decoder import taught_terms
+from contrastcxr.models.decoders import DECODERS, build_decoder
+from contrastcxr.models.decoders.base import ReportDecoder, Targets
 from contrastcxr.models.features import VisualFeatures
 from contrastcxr.models.projection import PatchProjection
 from contrastcxr.phantom.corpus import draw_studies

@@ -13,6 +13,7 @@ from contrastcxr.models.attention_functions import AdditiveScores, BilinearScore
 from contrastcxr.models.comparison import PoolComparison
 from contrastcxr.models.contrast import ContrastiveAttention, StageFeatures
 from contrastcxr.models.features import VisualFeatures, masked_mean
+from models.studies import select
 
 B, N, D, POOL = 3, 5, 8, 7
 
@@ -152,7 +153,7 @@ def test_a_study_gets_what_it_gets_alone(
 ) -> None:
     contrast = ContrastiveAttention(D, aggregate=aggregate)
     together = contrast(features, pool=pool, exclude=exclude)
-    alone = contrast(features.select(torch.tensor([1])), pool=pool, exclude=exclude[1:2])
+    alone = contrast(select(features, torch.tensor([1])), pool=pool, exclude=exclude[1:2])
     torch.testing.assert_close(together.patches[1:2], alone.patches)
     torch.testing.assert_close(together.pooled[1:2], alone.pooled)
 
@@ -290,7 +291,7 @@ def test_contrast_by_view_compares_each_view_with_its_own_rows(
 def test_contrast_by_view_of_one_view_is_the_papers(
     features: VisualFeatures, pool: Tensor, exclude: Tensor
 ) -> None:
-    whole = features.select(torch.tensor([0, 2]))
+    whole = select(features, torch.tensor([0, 2]))
     rows = exclude[[0, 2]]
     torch.manual_seed(3)
     paper = ContrastiveAttention(D)(whole, pool=pool, exclude=rows)
@@ -380,7 +381,7 @@ def test_order_and_padding_change_nothing_with_all_options_together(
     together = _everything(contrast, two_views, pool, by_view, stages)
     order = torch.tensor([2, 0, 1])
     turned = StageFeatures(stages.queries[order], stages.pool)
-    moved = _everything(contrast, two_views.select(order), pool, by_view[order], turned)
+    moved = _everything(contrast, select(two_views, order), pool, by_view[order], turned)
     torch.testing.assert_close(moved.patches, together.patches[order])
     torch.testing.assert_close(moved.pooled, together.pooled[order])
     patches = two_views.patches[1:2, :PATCHES_OF_A_VIEW]

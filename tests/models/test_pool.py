@@ -43,14 +43,14 @@ def pool(raw: torch.Tensor) -> NormalityPool:
 
 def test_every_row_of_the_patient_being_read_is_left_out(pool: NormalityPool) -> None:
     mask = pool.exclude_mask(["p1", "stranger", None])
-    assert [pool.patient_ids[n] for n in mask[0].nonzero().flatten()] == ["p1"] * 3
+    assert [pool.rows.patient_ids[n] for n in mask[0].nonzero().flatten()] == ["p1"] * 3
     assert not mask[1].any()
     assert not mask[2].any()  # an unknown patient is not the pool's unknown patient
 
 
 def test_only_rows_of_the_views_of_the_study_are_kept(pool: NormalityPool) -> None:
     mask = pool.match_mask([["PA"], ["PA", "LATERAL"], ["AP"]])
-    kept = [{pool.positions[n] for n in (~row).nonzero().flatten()} for row in mask]
+    kept = [{pool.rows.positions[n] for n in (~row).nonzero().flatten()} for row in mask]
     assert kept == [{"PA", "unknown"}, {"PA", "LATERAL", "unknown"}, {"AP", "unknown"}]
 
 
@@ -63,7 +63,7 @@ def test_rows_that_are_studies_match_studies_with_the_same_views(raw: torch.Tens
     rows = replace(_rows(), positions=("PA", "LATERAL+PA", "AP", "LATERAL+PA", "unknown", "PA") * 2)
     pool = NormalityPool(raw, rows, unit="study")
     mask = pool.match_mask([["PA", "LATERAL"], ["PA"], ["PA", "unknown"], ["AP", "LATERAL"]])
-    kept = [{pool.positions[n] for n in (~row).nonzero().flatten()} for row in mask]
+    kept = [{pool.rows.positions[n] for n in (~row).nonzero().flatten()} for row in mask]
     assert kept[:2] == [{"LATERAL+PA", "unknown"}, {"PA", "unknown"}]
     assert not mask[2:].any()  # not known, and not in the pool: the whole pool
 

@@ -65,11 +65,3 @@ def test_an_unknown_kind_is_refused() -> None:
 def test_features_of_shapes_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ValueError, match=r"need pooled \(2, 4\)"):
         VisualFeatures(torch.zeros(2, 3, 4), torch.zeros(2, 5), torch.ones(2, 3, dtype=torch.bool))
-
-
-def test_features_are_selected_with_their_evidence() -> None:
-    features = PatchProjection(5, 4)(RAW, MASK).with_evidence(seen=torch.tensor([1, 2]))
-    chosen = features.select(torch.tensor([1]))
-    assert chosen.studies == 1
-    assert chosen.evidence["seen"].tolist() == [2]
-    assert torch.equal(chosen.patches, features.patches[1:])

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from contrastcxr.errors import IncompatibleError
-from contrastcxr.losses import finding_bce, taught_terms
+from contrastcxr.losses.decoder import taught_terms
+from contrastcxr.losses.findings import finding_bce
 from contrastcxr.models.contrast import ContrastiveAttention
 from contrastcxr.models.decoders import build_decoder
 from contrastcxr.models.decoders.base import Targets

@@ -131,7 +131,7 @@ def test_each_repeat_names_its_own_closest_and_farthest_by_its_own_weights(reade
     evidence = reader.read(tiny_study("one")).evidence
     hook.remove()
     assert reader.system.pool is not None
-    ids = reader.system.pool.image_ids
+    ids = reader.system.pool.rows.image_ids
     (weights,) = seen[0]  # [n, N_P]
     assert len(evidence.repeats) == len(weights) > 1
     for repeat, row in zip(evidence.repeats, weights.tolist(), strict=True):

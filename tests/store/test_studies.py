@@ -153,7 +153,7 @@ def test_a_run_over_packed_studies_sees_what_one_over_a_list_sees(
         assert torch.equal(one.token_ids, other.token_ids)
         assert torch.equal(one.features, other.features)
     assert plain.pool is not None
-    assert plain.pool.pool.image_ids == few.pool.pool.image_ids
+    assert plain.pool.pool.rows.image_ids == few.pool.pool.rows.image_ids
 
 
 def write_manifest(folder: Path) -> Path:

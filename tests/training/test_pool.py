@@ -27,7 +27,7 @@ def test_a_normal_pool_holds_normal_images_only_and_says_so() -> None:
     pool = made()
     assert len(pool.pool) == 6
     assert pool.purity == 1.0
-    assert all(int(study_id[-3:]) % 2 == 0 for study_id in pool.pool.study_ids)
+    assert all(int(study_id[-3:]) % 2 == 0 for study_id in pool.pool.rows.study_ids)
     summary = pool.summary()
     assert (summary["wanted"], summary["size"], summary["purity"]) == (1000, 6, 1.0)
     assert sum(summary["views"].values()) == 6
@@ -49,8 +49,8 @@ def test_a_pool_of_zeros_is_zero() -> None:
 def test_rows_and_views_of_a_pool_belong_together() -> None:
     pool = made(kind="random", size=4)
     for row, (view,) in enumerate(pool.views):
-        assert pool.pool.image_ids[row].endswith(view.view_id)
-        assert pool.pool.positions[row] == view.position
+        assert pool.pool.rows.image_ids[row].endswith(view.view_id)
+        assert pool.pool.rows.positions[row] == view.position
         assert torch.equal(pool.pool.raw[row], pooled(view))
 
 
@@ -78,12 +78,12 @@ def test_a_row_that_is_a_study_is_the_mean_of_its_views() -> None:
     pool = of_two_views(unit="study")
     assert pool.pool.unit == "study"
     assert len(pool.pool) == 6
-    assert set(pool.pool.positions) == {"LATERAL+PA", "AP"}
+    assert set(pool.pool.rows.positions) == {"LATERAL+PA", "AP"}
     assert {len(views) for views in pool.views} == {1, 2}
     for row, views in enumerate(pool.views):
         torch.testing.assert_close(pool.pool.raw[row], sum(pooled(v) for v in views) / len(views))
         assert views[0].position != "LATERAL"
-        assert pool.pool.image_ids[row].endswith(views[0].view_id)
+        assert pool.pool.rows.image_ids[row].endswith(views[0].view_id)
     assert pool.summary()["unit"] == "study"
 
 
@@ -100,10 +100,10 @@ def test_a_pool_of_patches_holds_patches_of_the_pools_images(kind: str, unit: st
     assert found is not None
     assert len(found.pool) == pool.summary()["patches"] == 7
     assert len(set(zip(found.drawn.images, found.drawn.places, strict=True))) == 7
-    assert set(found.pool.study_ids) <= set(pool.pool.study_ids)
+    assert set(found.pool.rows.study_ids) <= set(pool.pool.rows.study_ids)
     for row, (image, place) in enumerate(zip(found.drawn.images, found.drawn.places, strict=True)):
         view = found.views[image]
-        assert found.pool.positions[row] == view.position
+        assert found.pool.rows.positions[row] == view.position
         assert torch.equal(found.pool.raw[row], four_patches(view)[place])
     assert torch.equal(found.features(four_patches), found.pool.raw)
 
@@ -122,7 +122,7 @@ def test_the_features_of_a_pool_can_be_made_again() -> None:
 
 def drawn(*, run_seed: int, own: int | None) -> tuple[str, ...]:
     config = PoolConfig(kind="random", size=3, seed=own)
-    return make_pool(config, studies(), max_views=1, pooled=pooled, seed=run_seed).pool.image_ids
+    return make_pool(config, studies(), max_views=1, pooled=pooled, seed=run_seed).pool.rows.image_ids
 
 
 def test_the_seed_is_the_runs_unless_the_pool_has_its_own() -> None:
@@ -138,7 +138,7 @@ def test_file_paths_do_not_go_into_a_pool_but_phantom_locators_do() -> None:
     place = {"pixels": None, "locator": "/home/someone/picture.png"}
     filed = file.model_copy(update={"views": (file.views[0].model_copy(update=place),)})
     pool = make_pool(PoolConfig(), [drawn, filed], max_views=1, pooled=lambda _: torch.zeros(3), seed=0)
-    assert set(pool.pool.locators) == {None, "phantom:smoke/train/000002?seed=0&view=frontal"}
+    assert set(pool.pool.rows.locators) == {None, "phantom:smoke/train/000002?seed=0&view=frontal"}
 
 
 def test_matching_by_view_without_any_known_view_is_refused() -> None:

@@ -11,34 +11,23 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from contrastcxr.checkpoint.metadata import CheckpointMetadata, SourceNote, read_metadata
-    from contrastcxr.checkpoint.storage import SaveDtype, load_checkpoint, read_training_state, save_checkpoint
-    from contrastcxr.checkpoint.system import Checkpoint
+    from contrastcxr.checkpoint.metadata import CheckpointMetadata as CheckpointMetadata
+    from contrastcxr.checkpoint.metadata import SourceNote as SourceNote
+    from contrastcxr.checkpoint.metadata import read_metadata as read_metadata
+    from contrastcxr.checkpoint.storage import load_checkpoint as load_checkpoint
+    from contrastcxr.checkpoint.storage import read_training_state as read_training_state
+    from contrastcxr.checkpoint.storage import save_checkpoint as save_checkpoint
+    from contrastcxr.checkpoint.system import Checkpoint as Checkpoint
 
-_NAMES = {
-    "Checkpoint": "contrastcxr.checkpoint.system",
-    "CheckpointMetadata": "contrastcxr.checkpoint.metadata",
-    "SaveDtype": "contrastcxr.checkpoint.storage",
-    "SourceNote": "contrastcxr.checkpoint.metadata",
-    "load_checkpoint": "contrastcxr.checkpoint.storage",
-    "read_metadata": "contrastcxr.checkpoint.metadata",
-    "read_training_state": "contrastcxr.checkpoint.storage",
-    "save_checkpoint": "contrastcxr.checkpoint.storage",
+_MODULES = {
+    "metadata": ("CheckpointMetadata", "SourceNote", "read_metadata"),
+    "storage": ("load_checkpoint", "read_training_state", "save_checkpoint"),
+    "system": ("Checkpoint",),
 }
-
-__all__ = [
-    "Checkpoint",
-    "CheckpointMetadata",
-    "SaveDtype",
-    "SourceNote",
-    "load_checkpoint",
-    "read_metadata",
-    "read_training_state",
-    "save_checkpoint",
-]
 
 
 def __getattr__(name: str) -> Any:
-    if name in _NAMES:
-        return getattr(import_module(_NAMES[name]), name)
+    for module, names in _MODULES.items():
+        if name in names:
+            return getattr(import_module(f"{__name__}.{module}"), name)
     raise AttributeError(f"module '{__name__}' has no attribute '{name}'")

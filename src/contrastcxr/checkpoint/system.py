@@ -8,10 +8,9 @@ from typing import Any
 
 from torch import Tensor
 
-from contrastcxr.assemble import Marks, build_system, further_stages
+from contrastcxr.assemble import Marks, build_system, make_encoder
 from contrastcxr.checkpoint.metadata import UNUSABLE, CheckpointMetadata
 from contrastcxr.errors import CheckpointError, ContrastCXRError
-from contrastcxr.models.encoders import build_encoder
 from contrastcxr.models.library import SentenceLibrary
 from contrastcxr.models.pool import NormalityPool
 from contrastcxr.models.system import ReportSystem
@@ -75,15 +74,6 @@ class Checkpoint(CheckpointMetadata):
 
     def _assembled(self) -> ReportSystem:
         """The system without its weights."""
-        encoder = build_encoder(
-            self.config.encoder.name,
-            weights="checkpoint",
-            stage=self.config.encoder.stage,
-            stages=further_stages(self.config),
-            image_size=self.config.image.size,
-            trainable=self.config.encoder.trainable,
-            train_norm=self.config.encoder.train_norm,
-        )
         return build_system(
             self.config,
             vocabulary=len(self.tokenizer),
@@ -91,7 +81,7 @@ class Checkpoint(CheckpointMetadata):
             marks=Marks.of(self.tokenizer),
             library=self._library(),
             terms=self.terms,
-            encoder=encoder,
+            encoder=make_encoder(self.config, weights="checkpoint"),
             pool=self._rebuilt(self.pool, POOL_KEY),
             patch_pool=self._rebuilt(self.patch_pool, PATCH_POOL_KEY),
         )

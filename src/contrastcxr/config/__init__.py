@@ -1,71 +1,20 @@
 """A system in words: one frozen, typed model per part, read strictly from YAML."""
 
-from contrastcxr.config.decoders import (
-    AdaptiveAttentionConfig,
-    Att2inConfig,
-    CoAttentionConfig,
-    CvseConfig,
-    DecoderConfig,
-    HlstmConfig,
-    HlstmDualConfig,
-    MultiAttentionConfig,
-    NicConfig,
-    R2GenConfig,
-    SpatialAttentionConfig,
-    TransformerConfig,
-    UpDownConfig,
-    VisualAttentionConfig,
-)
-from contrastcxr.config.parts import (
-    ContrastConfig,
-    DataConfig,
-    EncoderConfig,
-    FindingHeadConfig,
-    ImageConfig,
-    OptimizerConfig,
-    PoolConfig,
-    ProjectionConfig,
-    ScheduleConfig,
-    ScheduledSamplingConfig,
-    SystemConfig,
-    TextConfig,
-    TrainConfig,
-    without_folders,
-    without_places,
-)
-from contrastcxr.config.reading import load_config, parse_config, read_with_parents
-
-__all__ = [
-    "AdaptiveAttentionConfig",
-    "Att2inConfig",
-    "CoAttentionConfig",
-    "ContrastConfig",
-    "CvseConfig",
-    "DataConfig",
-    "DecoderConfig",
-    "EncoderConfig",
-    "FindingHeadConfig",
-    "HlstmConfig",
-    "HlstmDualConfig",
-    "ImageConfig",
-    "MultiAttentionConfig",
-    "NicConfig",
-    "OptimizerConfig",
-    "PoolConfig",
-    "ProjectionConfig",
-    "R2GenConfig",
-    "ScheduleConfig",
-    "ScheduledSamplingConfig",
-    "SpatialAttentionConfig",
-    "SystemConfig",
-    "TextConfig",
-    "TrainConfig",
-    "TransformerConfig",
-    "UpDownConfig",
-    "VisualAttentionConfig",
-    "load_config",
-    "parse_config",
-    "read_with_parents",
-    "without_folders",
-    "without_places",
-]
+from contrastcxr.config.decoders import CoAttentionConfig as CoAttentionConfig
+from contrastcxr.config.decoders import CvseConfig as CvseConfig
+from contrastcxr.config.decoders import DecoderConfig as DecoderConfig
+from contrastcxr.config.decoders import HlstmDualConfig as HlstmDualConfig
+from contrastcxr.config.decoders import MultiAttentionConfig as MultiAttentionConfig
+from contrastcxr.config.decoders import NicConfig as NicConfig
+from contrastcxr.config.parts import ContrastConfig as ContrastConfig
+from contrastcxr.config.parts import DataConfig as DataConfig
+from contrastcxr.config.parts import OptimizerConfig as OptimizerConfig
+from contrastcxr.config.parts import PoolConfig as PoolConfig
+from contrastcxr.config.parts import ScheduleConfig as ScheduleConfig
+from contrastcxr.config.parts import ScheduledSamplingConfig as ScheduledSamplingConfig
+from contrastcxr.config.parts import SystemConfig as SystemConfig
+from contrastcxr.config.parts import without_folders as without_folders
+from contrastcxr.config.parts import without_places as without_places
+from contrastcxr.config.reading import load_config as load_config
+from contrastcxr.config.reading import parse_config as parse_config
+from contrastcxr.config.reading import read_with_parents as read_with_parents

@@ -23,7 +23,6 @@ class ReportSearch:
         bos: fed first.
         eos: ends a report.
         pad: fills up behind the end.
-        forbidden: further tokens never to choose.
         generators: of nucleus search, one per study; None draws from the global generator.
     """
 
@@ -31,7 +30,6 @@ class ReportSearch:
     bos: int
     eos: int
     pad: int
-    forbidden: tuple[int, ...] = ()
     generators: Sequence[torch.Generator] | None = None
 
     @property
@@ -49,7 +47,6 @@ class ReportSearch:
         study: Tensor | None = None,
     ) -> GeneratedReports:
         """The best sequence of each row; arguments as of `models.decoders.base.Search`."""
-        forbidden = self.forbidden if end is None else (*self.forbidden, self.eos)
         return generate(
             decoder,
             features,
@@ -58,7 +55,7 @@ class ReportSearch:
             pad=self.pad,
             settings=self._limited(max_tokens),
             generator=self._uniforms(study),
-            forbidden=forbidden,
+            forbidden=() if end is None else (self.eos,),
         )
 
     def _limited(self, max_tokens: int | None) -> GenerationSettings:

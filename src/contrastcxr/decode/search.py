@@ -46,7 +46,7 @@ def generate(
         settings: see `GenerationSettings`.
         generator: of nucleus search, on the CPU: one for the batch, or one per study, so that what a study gets
             does not depend on its neighbours. None draws from the global generator.
-        forbidden: further tokens never to choose, such as the unknown word.
+        forbidden: further tokens never to choose, such as the end of the report inside a sentence.
 
     Raises:
         ValueError: the decoder gave no finite log-probability.

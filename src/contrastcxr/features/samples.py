@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
 
 from contrastcxr.data.pixels import PictureOf, original
 from contrastcxr.data.transforms import Preprocess
@@ -44,9 +45,7 @@ def target_of(
     """Token ids of the report, a target and mask per label of a finding head, and what the decoder asks for."""
     ids = tokenizer.encode(written, max_tokens=max_tokens)
     further = needs.of(study, token_ids=ids, tokenizer=tokenizer) if needs else NOTHING_FURTHER
-    if not labels:
-        return Target(torch.tensor(ids), further=further)
-    targets, mask = finding_targets(study, labels, uncertain=uncertain)
+    targets, mask = finding_targets(study, labels, uncertain=uncertain) if labels else (None, None)
     return Target(torch.tensor(ids), finding_targets=targets, finding_mask=mask, further=further)
 
 
@@ -70,9 +69,7 @@ class StudySamples(Dataset[Sample]):
             token_ids=target.token_ids,
             finding_targets=target.finding_targets,
             finding_mask=target.finding_mask,
-            indication_ids=target.further.indication_ids,
-            abnormal=target.further.abnormal,
-            tags=target.further.tags,
+            **vars(target.further),
         )
 
 
@@ -121,32 +118,13 @@ class FromPixels:
         )
 
 
-class _Fixed(Sampler[list[int]]):
-    def __init__(self, batches: Sequence[list[int]]) -> None:
-        self.batches = batches
-
-    def __len__(self) -> int:
-        return len(self.batches)
-
-    def __iter__(self) -> Iterator[list[int]]:
-        return iter(self.batches)
-
-
 def loader(
     samples: Dataset[Sample], batches: Sequence[list[int]], *, pad: int, workers: int = 0
 ) -> DataLoader[Batch]:
     """Batches of samples in the given order."""
     return DataLoader(
         samples,  # type: ignore[arg-type]
-        batch_sampler=_Fixed(batches),
+        batch_sampler=batches,
         num_workers=workers,
-        collate_fn=_Collate(pad),
+        collate_fn=partial(collate, pad=pad),
     )
-
-
-@dataclass(frozen=True)
-class _Collate:
-    pad: int
-
-    def __call__(self, samples: Sequence[Sample]) -> Batch:
-        return collate(samples, pad=self.pad)

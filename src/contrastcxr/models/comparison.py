@@ -50,8 +50,9 @@ class DifferentiateAttention(nn.Module):
         """
         among = self.scores(pool, pool).squeeze(0).float()  # [N_P, N_P]
         to_query = self.scores(pool, query).squeeze(0).float().T  # [B, N_P] pool row -> its score for v̂
-        own = torch.cat([self._self_score(query), self._pool_scores(query, pool)], dim=1)  # [B, 1+N_P]
-        from_query = masked_softmax(own, F.pad(keep, (1, 0), value=True))  # [B, 1+N_P]
+        alone = query.unsqueeze(1)  # [B, 1, d]
+        own = [self.scores(alone, alone).flatten(1), self.scores(query, pool).squeeze(0)]  # [B, 1] and [B, N_P]
+        from_query = masked_softmax(torch.cat(own, dim=1), F.pad(keep, (1, 0), value=True))  # [B, 1+N_P]
         top = among.amax(dim=1).detach()  # [N_P]
         shares = torch.exp(among - top.unsqueeze(1))  # [N_P rows, N_P columns], not yet divided
         total = keep.to(among.dtype) @ shares.T  # [B, N_P rows], kept columns only
@@ -65,15 +66,6 @@ class DifferentiateAttention(nn.Module):
         on_query = 1.0 - on_pool.sum(dim=1, keepdim=True)  # [B, 1]
         common = on_query.to(query.dtype) * query + on_pool.to(pool.dtype) @ pool
         return common, on_pool.unsqueeze(1)
-
-    def _self_score(self, query: Tensor) -> Tensor:
-        rows = query.unsqueeze(1)  # [B, 1, d]
-        score: Tensor = self.scores(rows, rows).flatten(1)  # [B, 1]
-        return score.float()
-
-    def _pool_scores(self, query: Tensor, pool: Tensor) -> Tensor:
-        scores: Tensor = self.scores(query, pool).squeeze(0)  # [B, N_P]
-        return scores.float()
 
 
 def _row_by_row(among: Tensor, to_query: Tensor, *, keep: Tensor, wanted: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -80,12 +81,9 @@ class ContrastiveAttention(PoolComparison):
         self.width = width
         self.per_view = per_view
         self.update = nn.Linear((2 + stages) * width, width)
-
-        def another() -> PoolComparison:
-            return PoolComparison(
-                width, repeats, aggregate=aggregate, differentiate=differentiate, attention=attention
-            )
-
+        another = partial(
+            PoolComparison, width, repeats, aggregate=aggregate, differentiate=differentiate, attention=attention
+        )
         self.of_patches = another() if patches else None
         self.of_stages = nn.ModuleList(another() for _ in range(stages))
 

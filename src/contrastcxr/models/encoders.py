@@ -72,8 +72,8 @@ class Encoder(nn.Module):
         stage: int | None,
         stages: Sequence[int] = (),
         image_size: int,
-        mean: tuple[float, ...],
-        std: tuple[float, ...],
+        mean: tuple[float, float, float],
+        std: tuple[float, float, float],
         weights_note: str,
         trainable: bool = False,
         train_norm: bool = False,
@@ -120,10 +120,8 @@ class Encoder(nn.Module):
 
     def _maps(self, images: Tensor) -> list[Tensor]:
         """The map that is read and those of the further stages, each on its own grid, from one pass."""
-        if not self.stages:
-            return [self._own_map(images)]
         if self.stage is None:
-            last, further = _intermediates_and_last(self.backbone, images, self.stages)
+            last, further = self._last_map(images)
             if last.ndim == 4 and last.shape[1] == self.backbone.num_features:
                 return [last, *further]
         stage = -1 if self.stage is None else self.stage
@@ -132,13 +130,12 @@ class Encoder(nn.Module):
             raise ValueError(f"{list(self.stages)} are not all finer than the stage that is read")
         return [own, *further]
 
-    def _own_map(self, images: Tensor) -> Tensor:
-        if self.stage is None:
-            last: Tensor = self.backbone.forward_features(images)  # type: ignore[operator]
-            if last.ndim == 4 and last.shape[1] == self.backbone.num_features:
-                return last
-        stage = -1 if self.stage is None else self.stage
-        return _intermediates(self.backbone, images, [stage])[0]
+    def _last_map(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """What the backbone gives last before pooling, and the maps of the further stages."""
+        if not self.stages:
+            return self.backbone.forward_features(images), []  # type: ignore[operator]
+        last, further = self.backbone.forward_intermediates(images, indices=list(self.stages), output_fmt="NCHW")  # type: ignore[operator]
+        return last, further
 
     def train(self, mode: bool = True) -> Encoder:
         """Training mode reaches the backbone only when it is trainable, and its norms only with `train_norm`."""
@@ -184,13 +181,6 @@ def _intermediates(backbone: nn.Module, images: Tensor, stages: Sequence[int]) -
         images, indices=list(stages), intermediates_only=True, output_fmt="NCHW"
     )
     return maps
-
-
-def _intermediates_and_last(
-    backbone: nn.Module, images: Tensor, stages: Sequence[int]
-) -> tuple[Tensor, list[Tensor]]:
-    last, maps = backbone.forward_intermediates(images, indices=list(stages), output_fmt="NCHW")  # type: ignore[operator]
-    return last, maps
 
 
 def build_encoder(

@@ -49,21 +49,6 @@ class VisualFeatures:
         """The same features with the named attributes changed."""
         return dataclasses.replace(self, **changes)
 
-    def with_evidence(self, **evidence: Tensor) -> VisualFeatures:
-        """The same features with more evidence."""
-        return self.replace(evidence={**self.evidence, **evidence})
-
-    def select(self, index: Tensor) -> VisualFeatures:
-        """The studies `index [B']`, in that order."""
-        return VisualFeatures(
-            patches=self.patches[index],
-            pooled=self.pooled[index],
-            mask=self.mask[index],
-            evidence={name: value[index] for name, value in self.evidence.items()},
-            indication=None if self.indication is None else self.indication[index],
-            indication_mask=None if self.indication_mask is None else self.indication_mask[index],
-        )
-
 
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
     """Mean of `values [B, N, d]` over the rows where `mask [B, N]` is True, `[B, d]` (paper A, Eq. 3)."""

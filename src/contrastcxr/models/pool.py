@@ -27,7 +27,15 @@ def views_name(positions: Sequence[str]) -> str:
 
 @dataclass(frozen=True)
 class PoolRows:
-    """Who the rows of a pool are; one entry per row in each tuple."""
+    """Who the rows of a pool are; one entry per row in each tuple.
+
+    Attributes:
+        image_ids: ids of the images.
+        study_ids: ids of their studies.
+        patient_ids: ids of their patients; None where unknown.
+        positions: their view positions.
+        locators: where their pixels may be had again.
+    """
 
     image_ids: tuple[str, ...]
     study_ids: tuple[str, ...]
@@ -92,39 +100,14 @@ class NormalityPool(nn.Module):
     def __len__(self) -> int:
         return len(self.rows)
 
-    @property
-    def image_ids(self) -> tuple[str, ...]:
-        """Ids of the images, one per row."""
-        return self.rows.image_ids
-
-    @property
-    def study_ids(self) -> tuple[str, ...]:
-        """Ids of their studies."""
-        return self.rows.study_ids
-
-    @property
-    def patient_ids(self) -> tuple[str | None, ...]:
-        """Ids of their patients; None where unknown."""
-        return self.rows.patient_ids
-
-    @property
-    def locators(self) -> tuple[str | None, ...]:
-        """Where their pixels may be had again."""
-        return self.rows.locators
-
-    @property
-    def positions(self) -> tuple[str, ...]:
-        """Their view positions."""
-        return self.rows.positions
-
     def exclude_mask(self, patient_ids: Sequence[str | None]) -> Tensor:
         """True `[B, N_P]` where a row belongs to the patient being read; an unknown patient excludes nothing.
 
         Without it attention can copy `v̂` and `v^d` vanishes (ours).
         """
-        known = dict.fromkeys(patient for patient in self.patient_ids if patient is not None)
+        known = dict.fromkeys(patient for patient in self.rows.patient_ids if patient is not None)
         codes = {patient: code for code, patient in enumerate(known)}
-        own = self._codes(codes, self.patient_ids, unknown=-1)
+        own = self._codes(codes, self.rows.patient_ids, unknown=-1)
         read = self._codes(codes, patient_ids, unknown=-2)
         return read.unsqueeze(1) == own.unsqueeze(0)
 
@@ -138,8 +121,8 @@ class NormalityPool(nn.Module):
         """
         if self.unit == "study":
             positions = [[views_name(views)] for views in positions]
-        names = {name: code for code, name in enumerate(dict.fromkeys(self.positions))}
-        own = self._codes(names, self.positions, unknown=-1)  # [N_P]
+        names = {name: code for code, name in enumerate(dict.fromkeys(self.rows.positions))}
+        own = self._codes(names, self.rows.positions, unknown=-1)  # [N_P]
         has = torch.zeros(len(positions), len(names), dtype=torch.bool)
         for row, views in enumerate(positions):
             known = [names[view] for view in views if view in names]
@@ -182,8 +165,8 @@ class NormalityPool(nn.Module):
             "kind": self.kind,
             "size": len(self),
             "wanted": self.wanted,
-            "patients": len(set(self.patient_ids)),
-            "views": dict(sorted(Counter(self.positions).items())),
+            "patients": len(set(self.rows.patient_ids)),
+            "views": dict(sorted(Counter(self.rows.positions).items())),
             **({} if self.unit == "image" else {"unit": self.unit}),
         }
 

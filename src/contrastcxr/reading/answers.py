@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from contrastcxr.decode import GeneratedReports, GenerationSettings, ReportSearch
-from contrastcxr.models.decoders.base import ReportDecoder
+from contrastcxr.decode.report import ReportSearch
+from contrastcxr.decode.settings import GenerationSettings
+from contrastcxr.models.decoders.base import GeneratedReports, ReportDecoder
 from contrastcxr.models.features import VisualFeatures
 from contrastcxr.text.tokenizer import SpecialTokens
 

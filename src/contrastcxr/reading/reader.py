@@ -336,7 +336,7 @@ class Reader:
         pool = self.system.pool
         if pool is None or answer.pool_weights is None or pool.kind == "zeros":
             return None
-        names = shown.PoolNames(pool.image_ids, pool.locators, self.pool_source)
+        names = shown.PoolNames(pool.rows.image_ids, pool.rows.locators, self.pool_source)
         return shown.PoolMatches.of(answer.pool_weights, names, allowed=answer.pool_keep)
 
     def _flagged(self, reading: Reading, study: Study, used: Sequence[int], pictures: PictureMeasures) -> Reading:

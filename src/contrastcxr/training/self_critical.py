@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from contrastcxr.decode import GeneratedReports, GenerationSettings, ReportSearch
+from contrastcxr.decode.report import ReportSearch
+from contrastcxr.decode.settings import GenerationSettings
 from contrastcxr.features.batch import Batch
 from contrastcxr.losses.reinforce import self_critical
 from contrastcxr.metrics.cider_d import CiderD
-from contrastcxr.models.decoders.base import Targets
+from contrastcxr.models.decoders.base import GeneratedReports, Targets
 from contrastcxr.models.features import VisualFeatures
 from contrastcxr.models.system import ReportSystem
 from contrastcxr.text.tokenizer import Tokenizer

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from contrastcxr.errors import MissingExtraError
-from contrastcxr.models.decoders import ReportDecoder
+from contrastcxr.models.decoders.base import ReportDecoder
 from contrastcxr.models.decoders.hierarchical import HierarchicalDecoder
 from contrastcxr.text.tokenizer import Tokenizer, tokenize
 

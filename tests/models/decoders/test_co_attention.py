@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from contrastcxr.errors import IncompatibleError
-from contrastcxr.losses import taught_terms
+from contrastcxr.losses.decoder import taught_terms
 from contrastcxr.models.decoders.base import Targets
 from contrastcxr.models.decoders.co_attention import CoAttentionDecoder
 from contrastcxr.models.features import VisualFeatures

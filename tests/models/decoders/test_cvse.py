@@ -8,13 +8,15 @@ import pytest
 import torch
 from torch import nn
 
-from contrastcxr.decode import GeneratedReports, GenerationSettings, ReportSearch
+from contrastcxr.decode.report import ReportSearch
+from contrastcxr.decode.settings import GenerationSettings
 from contrastcxr.errors import IncompatibleError
-from contrastcxr.losses import taught_terms
-from contrastcxr.models.decoders.base import Targets
+from contrastcxr.losses.decoder import taught_terms
+from contrastcxr.models.decoders.base import GeneratedReports, Targets
 from contrastcxr.models.decoders.cvse import CvseDecoder
 from contrastcxr.models.features import VisualFeatures, masked_mean
 from contrastcxr.models.library import SentenceLibrary
+from models.studies import select
 from plain_floats import Vector, attend, close, dot, linear, one_study, real_patches, scaled, sigmoid
 
 PAD, BOS, EOS, STOP = 0, 1, 2, 4
@@ -156,7 +158,7 @@ def test_abnormal_sentences_stand_against_those_of_other_studies_with_other_word
     scores, negative = taught.ranking
     pairs = [(0, first), (1, first), (1, second)]
     for i, (study, _) in enumerate(pairs):
-        rows = real_patches(features.select(torch.tensor([study])))
+        rows = real_patches(select(features, torch.tensor([study])))
         close(scores[i], [_score(decoder, rows, sentence)[0] for _, sentence in pairs])
     # Study 2 says both sentences, so only `second` may stand against study 1, and only study 1 against `second`.
     assert negative.tolist() == [[False, False, True], [False, False, False], [False, False, False]]

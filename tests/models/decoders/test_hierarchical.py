@@ -12,10 +12,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from contrastcxr.decode import GeneratedReports, GenerationSettings, ReportSearch
-from contrastcxr.losses import taught_terms
+from contrastcxr.decode.report import ReportSearch
+from contrastcxr.decode.settings import GenerationSettings
+from contrastcxr.losses.decoder import taught_terms
 from contrastcxr.models.decoders import build_decoder
-from contrastcxr.models.decoders.base import StepResult, Targets
+from contrastcxr.models.decoders.base import GeneratedReports, StepResult, Targets
 from contrastcxr.models.decoders.hierarchical import (
     HierarchicalDecoder,
     TopicPlan,

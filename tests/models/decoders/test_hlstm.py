@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from contrastcxr.errors import IncompatibleError
-from contrastcxr.losses import taught_terms
+from contrastcxr.losses.decoder import taught_terms
 from contrastcxr.models.decoders.base import Targets
 from contrastcxr.models.decoders.hlstm import DualHlstmDecoder, HlstmDecoder
 from contrastcxr.models.features import VisualFeatures

@@ -13,14 +13,17 @@ from safetensors import safe_open
 from torch import Tensor, nn
 
 from contrastcxr.checkpoint.r2gen.mapping import Layout, map_text
-from contrastcxr.decode import GeneratedReports, GenerationSettings, generate
+from contrastcxr.decode.search import generate
+from contrastcxr.decode.settings import GenerationSettings
 from contrastcxr.errors import IncompatibleError
 from contrastcxr.models.blocks.conditional_norm import MemoryConditions
 from contrastcxr.models.blocks.norm import UnbiasedLayerNorm
 from contrastcxr.models.blocks.relational_memory import RelationalMemory
+from contrastcxr.models.decoders.base import GeneratedReports
 from contrastcxr.models.decoders.r2gen import R2GenDecoder
 from contrastcxr.models.features import VisualFeatures
 from contrastcxr.models.projection import PatchProjection
+from models.studies import select
 from plain_transformer import encoded, feed_forward, four_patches, norm, patch_attention, self_attention, word
 
 V, D, HEADS, SLOTS, LAYERS = 11, 8, 2, 3, 2
@@ -262,7 +265,7 @@ def test_beam_search_finds_the_same_for_every_study_alone(golden: Golden) -> Non
     for row in range(golden.features.studies):
         alone = generate(
             golden.decoder,
-            golden.features.select(torch.tensor([row])),
+            select(golden.features, torch.tensor([row])),
             bos=0,
             eos=0,
             pad=0,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from contrastcxr.losses import taught_terms
+from contrastcxr.losses.decoder import taught_terms
 from contrastcxr.models.decoders.base import Targets
 from contrastcxr.models.decoders.visual_attention import VisualAttentionDecoder
 from contrastcxr.models.features import VisualFeatures

@@ -75,11 +75,11 @@ def split_sentences(
     ids = torch.full((K, longest + 1), eos, dtype=flat.dtype, device=flat.device)
     ids[:, 0] = token_ids[0, 0]
     ids[rows, place[kept] + 1] = flat[kept]
-    word_inputs = torch.zeros(K, longest, dtype=torch.bool, device=flat.device)
-    word_inputs[rows, place[kept]] = True
+    is_word = torch.zeros(K, longest, dtype=torch.bool, device=flat.device)
+    is_word[rows, place[kept]] = True
     study, number = exists.nonzero().unbind(dim=1)
     last = number == (exists * torch.arange(sentences, device=flat.device)).amax(dim=1)[study]
-    return SentenceTokens(ids, word_inputs, study, number, last)
+    return SentenceTokens(ids, is_word, study, number, last)
 
 
 def _place_in_sentence(sentence: Tensor) -> Tensor:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from inspect import signature
-from typing import Any
+from typing import Any, Unpack, get_args, get_origin, get_type_hints
 
 from contrastcxr.errors import UnknownNameError
 from contrastcxr.models.decoders.adaptive_attention import AdaptiveAttentionDecoder, SpatialAttentionDecoder
 from contrastcxr.models.decoders.att2in import Att2inDecoder
-from contrastcxr.models.decoders.base import ReportDecoder, State, StepDecoder, StepResult, TokenDecoder
+from contrastcxr.models.decoders.base import ReportDecoder
 from contrastcxr.models.decoders.co_attention import CoAttentionDecoder
 from contrastcxr.models.decoders.cvse import CvseDecoder
 from contrastcxr.models.decoders.hlstm import DualHlstmDecoder, HlstmDecoder
@@ -20,7 +20,7 @@ from contrastcxr.models.decoders.transformer import TransformerDecoder
 from contrastcxr.models.decoders.up_down import UpDownDecoder
 from contrastcxr.models.decoders.visual_attention import VisualAttentionDecoder
 
-DECODERS: Mapping[str, Callable[..., ReportDecoder]] = {
+DECODERS: Mapping[str, type[ReportDecoder]] = {
     "nic": NicDecoder,
     "visual_attention": VisualAttentionDecoder,
     "spatial_attention": SpatialAttentionDecoder,
@@ -45,25 +45,20 @@ def build_decoder(name: str, *, vocabulary: int, width: int, **options: Any) -> 
     """
     if name not in DECODERS:
         raise UnknownNameError("decoder", name, DECODERS)
-    known = [each for each in signature(DECODERS[name]).parameters if each not in ("vocabulary", "width")]
+    known = _options(DECODERS[name])
     for option in options:
         if option not in known:
             raise UnknownNameError(f"option of decoder {name}", option, known)
     return DECODERS[name](vocabulary, width, **options)
 
 
+def _options(decoder: type[ReportDecoder]) -> set[str]:
+    """The keyword arguments of a decoder's constructor, those of its `Unpack[…]` included."""
+    own = {p.name for p in signature(decoder).parameters.values() if p.kind is p.KEYWORD_ONLY}
+    shared = [hint for hint in get_type_hints(decoder.__init__).values() if get_origin(hint) is Unpack]
+    return own.union(*(get_type_hints(get_args(hint)[0]) for hint in shared))
+
+
 def decoder_name(decoder: ReportDecoder) -> str:
     """The name a decoder is registered under; that of its class for one that is not."""
     return next((name for name, kind in DECODERS.items() if kind is type(decoder)), type(decoder).__name__)
-
-
-__all__ = [
-    "DECODERS",
-    "ReportDecoder",
-    "State",
-    "StepDecoder",
-    "StepResult",
-    "TokenDecoder",
-    "build_decoder",
-    "decoder_name",
-]

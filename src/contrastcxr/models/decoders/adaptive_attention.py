@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Unpack
 
 import torch
 from torch import Tensor, nn
@@ -10,8 +11,8 @@ from torch import Tensor, nn
 from contrastcxr.models.attention_functions import masked_softmax
 from contrastcxr.models.blocks.additive_attention import AttentionKeys
 from contrastcxr.models.blocks.split_lstm import SplitLstmCell
-from contrastcxr.models.decoders.base import StepResult, TokenDecoder
-from contrastcxr.models.decoders.recurrent import RecurrentState
+from contrastcxr.models.decoders.base import StepResult
+from contrastcxr.models.decoders.recurrent import LstmDecoder, LstmOptions, RecurrentState
 from contrastcxr.models.features import VisualFeatures
 
 
@@ -25,7 +26,7 @@ class LstmTrace:
     cell: Tensor
 
 
-class SpatialAttentionDecoder(TokenDecoder):
+class SpatialAttentionDecoder(LstmDecoder):
     """`x_t = [E w_t; v^g]`, `h_t = LSTM(x_t)`, `z_t = w_h^T tanh(W_v V + W_g h_t)`,
     `p = softmax(W_p (c_t + h_t))`.
 
@@ -35,31 +36,18 @@ class SpatialAttentionDecoder(TokenDecoder):
     Args:
         vocabulary: V.
         width: d of the features.
-        embedding: width of a word vector; None takes d.
-        hidden: width of the LSTM and of the attention; None takes d.
-        dropout: before the output layer.
+        options: as of `LstmDecoder`; `hidden` is the width of the attention too.
     """
 
-    def __init__(
-        self,
-        vocabulary: int,
-        width: int = 512,
-        *,
-        embedding: int | None = None,
-        hidden: int | None = None,
-        dropout: float = 0.5,
-    ) -> None:
-        super().__init__(vocabulary, width)
-        embedding, hidden = embedding or width, hidden or width
-        self.hidden = hidden
-        self.embedding = nn.Embedding(vocabulary, embedding)
+    def __init__(self, vocabulary: int, width: int = 512, **options: Unpack[LstmOptions]) -> None:
+        super().__init__(vocabulary, width, **options)
+        embedding, hidden = self.embedding.embedding_dim, self.hidden
         self.patch = nn.Linear(width, hidden)
         self.pooled = nn.Linear(width, embedding)
         self.lstm = SplitLstmCell((2 * embedding,), hidden)
         self.key = nn.Linear(hidden, hidden, bias=False)
         self.query = nn.Linear(hidden, hidden)
         self.score = nn.Linear(hidden, 1, bias=False)
-        self.dropout = nn.Dropout(dropout)
         self.output = nn.Linear(hidden, vocabulary)
 
     def forward(self, features: VisualFeatures, token_ids: Tensor) -> Tensor:
@@ -100,8 +88,7 @@ class SpatialAttentionDecoder(TokenDecoder):
         scores = self._scores(heard, seen)
         attention = masked_softmax(scores, seen.mask.unsqueeze(1))
         context = self._context(heard, scores, attention.to(seen.values.dtype) @ seen.values, seen.mask)
-        logits = self.output(self.dropout(context + heard.hidden))
-        return torch.log_softmax(logits.float(), dim=-1), attention
+        return self.log_probs(context + heard.hidden), attention
 
     def _scores(self, heard: LstmTrace, seen: AttentionKeys) -> Tensor:
         """`z_t`, `[B, T, N]`."""
@@ -123,17 +110,9 @@ class AdaptiveAttentionDecoder(SpatialAttentionDecoder):
     what it sees. Arguments as of `SpatialAttentionDecoder`.
     """
 
-    def __init__(
-        self,
-        vocabulary: int,
-        width: int = 512,
-        *,
-        embedding: int | None = None,
-        hidden: int | None = None,
-        dropout: float = 0.5,
-    ) -> None:
-        super().__init__(vocabulary, width, embedding=embedding, hidden=hidden, dropout=dropout)
-        self.gate_of_input = nn.Linear(2 * (embedding or width), self.hidden)
+    def __init__(self, vocabulary: int, width: int = 512, **options: Unpack[LstmOptions]) -> None:
+        super().__init__(vocabulary, width, **options)
+        self.gate_of_input = nn.Linear(2 * self.embedding.embedding_dim, self.hidden)
         self.gate_of_hidden = nn.Linear(self.hidden, self.hidden, bias=False)
         self.sentinel_key = nn.Linear(self.hidden, self.hidden)  # its bias is not that of the patches' keys
 

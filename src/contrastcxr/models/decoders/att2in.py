@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Unpack
+
 import torch
 from torch import Tensor, nn
 
 from contrastcxr.models.blocks.additive_attention import AdditiveAttention
-from contrastcxr.models.decoders.recurrent import AttentionStep, RecurrentDecoder, RecurrentState
+from contrastcxr.models.decoders.recurrent import AttentionStep, LstmOptions, RecurrentDecoder, RecurrentState
 from contrastcxr.models.features import VisualFeatures
 
 
@@ -20,23 +22,12 @@ class Att2inDecoder(RecurrentDecoder):
     Args:
         vocabulary: V.
         width: d of the features.
-        embedding: width of a word vector; None takes d.
-        hidden: width of the LSTM and of the attention; None takes d.
-        dropout: before the output layer.
+        options: as of `LstmDecoder`; `hidden` is the width of the attention too.
     """
 
-    def __init__(
-        self,
-        vocabulary: int,
-        width: int = 512,
-        *,
-        embedding: int | None = None,
-        hidden: int | None = None,
-        dropout: float = 0.5,
-    ) -> None:
-        embedding, hidden = embedding or width, hidden or width
-        super().__init__(vocabulary, width, embedding=embedding, dropout=dropout)
-        self.hidden = hidden
+    def __init__(self, vocabulary: int, width: int = 512, **options: Unpack[LstmOptions]) -> None:
+        super().__init__(vocabulary, width, **options)
+        embedding, hidden = self.embedding.embedding_dim, self.hidden
         self.attention = AdditiveAttention(hidden, width, hidden)
         self.from_word = nn.Linear(embedding, 5 * hidden)
         self.from_hidden = nn.Linear(hidden, 5 * hidden, bias=False)

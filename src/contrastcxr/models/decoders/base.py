@@ -25,16 +25,13 @@ class State(Protocol):
     @property
     def rows(self) -> int:
         """Number of rows R, one per prefix being continued."""
-        ...
 
     @property
     def device(self) -> torch.device:
         """Where the rows are."""
-        ...
 
     def select(self, index: Tensor) -> State:
         """The rows `index [R']`, int64, in that order; a row may come twice or never."""
-        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,11 +54,9 @@ class StepDecoder(Protocol):
 
     def start(self, features: Any) -> Any:
         """The state before the first token, a row per study."""
-        ...
 
     def step(self, token_ids: Tensor, state: Any) -> StepResult:
         """Feed `token_ids [R]` (BOS first) and get the distribution of the tokens that follow."""
-        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,12 +145,10 @@ class Search(Protocol):
     @property
     def max_tokens(self) -> int:
         """The most tokens a report may have, its end included."""
-        ...
 
     @property
     def pad(self) -> int:
         """Id of the padding."""
-        ...
 
     def __call__(
         self,
@@ -175,7 +168,6 @@ class Search(Protocol):
             max_tokens: None takes the report's.
             study: `[R]`, ascending, the study of each row, when a study has several or none; None for a row each.
         """
-        ...
 
 
 class ReportDecoder(nn.Module, ABC):

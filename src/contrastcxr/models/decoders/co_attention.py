@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Unpack
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +11,14 @@ from torch import Tensor, nn
 from contrastcxr.errors import IncompatibleError
 from contrastcxr.models.blocks.additive_attention import AdditiveAttention
 from contrastcxr.models.decoders.base import DecoderOutputs, Targets
-from contrastcxr.models.decoders.hierarchical import AttendingDecoder, StopGate, TopicPlan, forced, taught_plan
+from contrastcxr.models.decoders.hierarchical import (
+    AttendingDecoder,
+    PlanOptions,
+    StopGate,
+    TopicPlan,
+    forced,
+    taught_plan,
+)
 from contrastcxr.models.decoders.word_lstm import WordLstm
 from contrastcxr.models.features import VisualFeatures
 
@@ -26,42 +34,16 @@ class CoAttentionDecoder(AttendingDecoder):
     Args:
         vocabulary: V.
         width: d of the features.
-        sentence_end: id of the mark that ends a sentence.
-        end_of_report: id of EOS.
         tags: L, the number of tags known.
         kept_tags: tags that are attended to.
-        embedding: width of a word vector, a tag and a topic; None takes d.
-        hidden: width of both LSTMs and of the attentions; None takes d.
-        sentences: the most sentences of a report.
-        words: the most tokens of a sentence.
-        dropout: before the output layer.
+        options: as of `HierarchicalDecoder`; `embedding` is the width of a tag and `hidden` of the attentions too.
     """
 
     def __init__(
-        self,
-        vocabulary: int,
-        width: int = 512,
-        *,
-        sentence_end: int,
-        end_of_report: int = 2,
-        tags: int,
-        kept_tags: int = 10,
-        embedding: int | None = None,
-        hidden: int | None = None,
-        sentences: int = 10,
-        words: int = 30,
-        dropout: float = 0.5,
+        self, vocabulary: int, width: int = 512, *, tags: int, kept_tags: int = 10, **options: Unpack[PlanOptions]
     ) -> None:
-        super().__init__(
-            vocabulary,
-            width,
-            sentence_end=sentence_end,
-            end_of_report=end_of_report,
-            sentences=sentences,
-            words=words,
-        )
-        embedding, hidden = embedding or width, hidden or width
-        self.hidden = hidden
+        super().__init__(vocabulary, width, **options)
+        embedding, hidden = self.topic_width, self.hidden
         self.kept_tags = min(kept_tags, tags)
         self.tag = nn.Linear(width, tags)
         self.tag_embedding = nn.Embedding(tags, embedding)
@@ -72,7 +54,7 @@ class CoAttentionDecoder(AttendingDecoder):
         self.topic_of_hidden = nn.Linear(hidden, embedding)
         self.topic_of_context = nn.Linear(hidden, embedding, bias=False)
         self.stop = StopGate(hidden)
-        self.words = WordLstm(vocabulary, embedding=embedding, hidden=hidden, dropout=dropout)
+        self.words = WordLstm(vocabulary, embedding=embedding, hidden=hidden, dropout=self.dropout)
 
     def plan(self, features: VisualFeatures, sentences: int) -> TopicPlan:
         """Topics, each with its look at patches and at tags."""
@@ -110,13 +92,13 @@ class CoAttentionDecoder(AttendingDecoder):
                 "co_attention without tags: it learns tags beside the words; set decoder.tags to labels that the "
                 "data has"
             )
-        word_inputs, plan = self.planned(features, targets)
+        sentences, plan = self.planned(features, targets)
         written = torch.zeros_like(plan.stop)
-        written[word_inputs.study, word_inputs.place] = 1.0
+        written[sentences.study, sentences.place] = 1.0
         assert plan.attention is not None  # made by `plan`
         over_tags = torch.einsum("bsm,bs->bm", plan.extra["tag_attention"], written)
         return replace(
-            taught_plan(plan, word_inputs, forced(self.words, plan, word_inputs)),
+            taught_plan(plan, sentences, forced(self.words, plan, sentences)),
             tags=(plan.extra["tags"], targets.tags / targets.tags.sum(dim=1, keepdim=True).clamp_min(1.0)),
             attention={
                 "patches": (torch.einsum("bsn,bs->bn", plan.attention, written), features.mask),

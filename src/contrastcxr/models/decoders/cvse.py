@@ -24,7 +24,7 @@ class CvseDecoder(ReportDecoder):
     Sentence `t = l2(W_t GRU(words))`; image conditioned on it `x(t) = l2(W_x attn(t; V))`; score `x(t)·t`. Taught
     by a hinge over the abnormal sentences of a batch (`losses.ranking`). The report: of each group its best
     sentence, those above the library's threshold by descending score, at least one and at most `sentences`. It
-    has no probability of a word, so `Generated.log_probs` is NaN.
+    has no probability of a word, so `GeneratedReports.log_probs` is NaN.
 
     Args:
         vocabulary: V.
@@ -100,7 +100,7 @@ class CvseDecoder(ReportDecoder):
                 "cvse without sentence flags: it learns from abnormal sentences; train it on reports that the "
                 "labeler can read"
             )
-        word_inputs = split_sentences(
+        sentences = split_sentences(
             targets.token_ids,
             targets.mask,
             end=self.sentence_end,
@@ -108,8 +108,8 @@ class CvseDecoder(ReportDecoder):
             sentences=targets.abnormal.shape[1],
             words=targets.token_ids.shape[1],
         )
-        row = targets.abnormal[word_inputs.study, word_inputs.place].nonzero().squeeze(1)
-        study, ids, mask = word_inputs.study[row], word_inputs.token_ids[row], word_inputs.mask[row]
+        row = targets.abnormal[sentences.study, sentences.place].nonzero().squeeze(1)
+        study, ids, mask = sentences.study[row], sentences.token_ids[row], sentences.mask[row]
         scores, _ = self.scores(features, self.embed(ids, mask))
         alike = (ids[:, None] == ids[None]).all(dim=-1).float()
         own = (study[:, None] == study[None]).float()

@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Required, TypedDict
 
 import torch
 from torch import Tensor, nn
@@ -48,6 +49,18 @@ class TopicPlan:
         return WordInputs(self.topics[study, place], None if self.shift is None else self.shift[study])
 
 
+class PlanOptions(TypedDict, total=False):
+    """Keyword arguments that every `HierarchicalDecoder` takes; all but the first may be left out."""
+
+    sentence_end: Required[int]
+    end_of_report: int
+    embedding: int | None
+    hidden: int | None
+    sentences: int
+    words: int
+    dropout: float
+
+
 class HierarchicalDecoder(ReportDecoder):
     """A sentence level that plans, and a word level that writes.
 
@@ -60,16 +73,36 @@ class HierarchicalDecoder(ReportDecoder):
         width: d of the features.
         sentence_end: id of the mark that ends a sentence.
         end_of_report: id of EOS.
+        embedding: width of a word vector and of a topic; None takes d.
+        hidden: width of the LSTMs; None takes d.
         sentences: S, the most sentences of a report (code of SentSAT+KG).
         words: the most tokens of a sentence, its mark included (code of SentSAT+KG).
+        dropout: before the output layer of a word LSTM.
+
+    Attributes:
+        topic_width: e, of a word vector and of a topic.
+        hidden: width of the sentence state.
     """
 
     words: WordLstm
 
     def __init__(
-        self, vocabulary: int, width: int, *, sentence_end: int, end_of_report: int, sentences: int, words: int
+        self,
+        vocabulary: int,
+        width: int = 512,
+        *,
+        sentence_end: int,
+        end_of_report: int = 2,
+        embedding: int | None = None,
+        hidden: int | None = None,
+        sentences: int = 10,
+        words: int = 30,
+        dropout: float = 0.5,
     ) -> None:
         super().__init__(vocabulary, width)
+        self.topic_width = embedding or width
+        self.hidden = hidden or width
+        self.dropout = dropout
         self.sentence_end = sentence_end
         self.end_of_report = end_of_report
         self.max_sentences = sentences
@@ -81,13 +114,13 @@ class HierarchicalDecoder(ReportDecoder):
 
     def teach(self, features: VisualFeatures, targets: Targets) -> DecoderOutputs:
         """The words of each sentence, and where to stop."""
-        word_inputs, plan = self.planned(features, targets)
-        return taught_plan(plan, word_inputs, forced(self.words, plan, word_inputs))
+        sentences, plan = self.planned(features, targets)
+        return taught_plan(plan, sentences, forced(self.words, plan, sentences))
 
     def planned(self, features: VisualFeatures, targets: Targets) -> tuple[SentenceTokens, TopicPlan]:
         """The sentences of the reports, and the plan as far as they need it."""
-        word_inputs = self.split(targets)
-        return word_inputs, self.plan(features, int(word_inputs.place.max()) + 1 if len(word_inputs.place) else 1)
+        sentences = self.split(targets)
+        return sentences, self.plan(features, int(sentences.place.max()) + 1 if len(sentences.place) else 1)
 
     def split(self, targets: Targets) -> SentenceTokens:
         """The sentences of the reports."""
@@ -159,13 +192,8 @@ class HierarchicalDecoder(ReportDecoder):
 
 
 class AttendingDecoder(HierarchicalDecoder):
-    """A sentence level that looks before each sentence: `h_s = LSTM(c_s)`, `c_s` being what it saw.
+    """A sentence level that looks before each sentence: `h_s = LSTM(c_s)`, `c_s` being what it saw."""
 
-    Attributes:
-        hidden: width of the sentence state.
-    """
-
-    hidden: int
     sentence_lstm: nn.LSTMCell
     stop: StopGate
 
@@ -190,18 +218,18 @@ class AttendingDecoder(HierarchicalDecoder):
         return TopicPlan(torch.stack(topics, dim=1), torch.stack(stops, dim=1), torch.stack(attention, dim=1))
 
 
-def forced(writer: WordLstm, plan: TopicPlan, word_inputs: SentenceTokens) -> Words:
+def forced(writer: WordLstm, plan: TopicPlan, sentences: SentenceTokens) -> Words:
     """Words of sentences by teacher forcing: log-probabilities `[M, V]`, words `[M]`, their studies `[M]`."""
     log_probs = writer.forced(
-        plan.word_inputs(word_inputs.study, word_inputs.place), word_inputs.token_ids, word_inputs.mask
+        plan.word_inputs(sentences.study, sentences.place), sentences.token_ids, sentences.mask
     )
-    return log_probs, word_inputs.token_ids[:, 1:][word_inputs.mask], word_inputs.study_of_words
+    return log_probs, sentences.token_ids[:, 1:][sentences.mask], sentences.study_of_words
 
 
-def taught_plan(plan: TopicPlan, word_inputs: SentenceTokens, words: Words) -> DecoderOutputs:
+def taught_plan(plan: TopicPlan, sentences: SentenceTokens, words: Words) -> DecoderOutputs:
     """What a plan says of the words of its sentences, and of where to stop."""
     log_probs, chosen, study = words
-    stop = (plan.stop[word_inputs.study, word_inputs.place], word_inputs.last.to(plan.stop.dtype))
+    stop = (plan.stop[sentences.study, sentences.place], sentences.last.to(plan.stop.dtype))
     return DecoderOutputs(log_probs=log_probs, words=chosen, study=study, stop=stop)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Unpack
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,7 @@ from contrastcxr.models.decoders.base import DecoderOutputs, GeneratedReports, S
 from contrastcxr.models.decoders.hierarchical import (
     AttendingDecoder,
     HierarchicalDecoder,
+    PlanOptions,
     StopGate,
     TopicPlan,
     Words,
@@ -37,15 +39,9 @@ class HlstmDecoder(HierarchicalDecoder):
     Args:
         vocabulary: V.
         width: d of the features.
-        sentence_end: id of the mark that ends a sentence.
-        end_of_report: id of EOS.
-        embedding: width of a word vector and of a topic; None takes d.
-        hidden: width of both LSTMs; None takes d.
         layers: of the word LSTM (° two).
         pool: `mean` is `v̂`, `max` is Krause's.
-        sentences: the most sentences of a report.
-        words: the most tokens of a sentence.
-        dropout: before the output layer.
+        options: as of `HierarchicalDecoder`.
     """
 
     def __init__(
@@ -53,38 +49,25 @@ class HlstmDecoder(HierarchicalDecoder):
         vocabulary: int,
         width: int = 512,
         *,
-        sentence_end: int,
-        end_of_report: int = 2,
-        embedding: int | None = None,
-        hidden: int | None = None,
         layers: int = 2,
         pool: str = "mean",
-        sentences: int = 10,
-        words: int = 30,
-        dropout: float = 0.5,
+        **options: Unpack[PlanOptions],
     ) -> None:
-        super().__init__(
-            vocabulary,
-            width,
-            sentence_end=sentence_end,
-            end_of_report=end_of_report,
-            sentences=sentences,
-            words=words,
-        )
+        super().__init__(vocabulary, width, **options)
         if pool not in POOLS:
             raise UnknownNameError("pool of decoder hlstm", pool, POOLS)
-        embedding, hidden = embedding or width, hidden or width
+        embedding, hidden = self.topic_width, self.hidden
         self.region = nn.Linear(width, width) if pool == "max" else None
         self.sentence_lstm = nn.LSTMCell(width, hidden)
         self.stop = nn.Linear(hidden, 1)
         self.topic = nn.Sequential(nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, embedding))
-        self.words = WordLstm(vocabulary, embedding=embedding, hidden=hidden, layers=layers, dropout=dropout)
+        self.words = WordLstm(vocabulary, embedding=embedding, hidden=hidden, layers=layers, dropout=self.dropout)
 
     def plan(self, features: VisualFeatures, sentences: int) -> TopicPlan:
         """Topics from the global feature alone."""
-        word_inputs, state, all_hidden = self._pooled(features), None, []
+        pooled, state, all_hidden = self._pooled(features), None, []
         for _ in range(sentences):
-            state = self.sentence_lstm(word_inputs, state)
+            state = self.sentence_lstm(pooled, state)
             all_hidden.append(state[0])
         hidden = torch.stack(all_hidden, dim=1)  # [B, S, h]
         return TopicPlan(topics=self.topic(hidden), stop=self.stop(hidden).squeeze(-1))
@@ -106,47 +89,21 @@ class DualHlstmDecoder(AttendingDecoder):
     Args:
         vocabulary: V.
         width: d of the features.
-        sentence_end: id of the mark that ends a sentence.
-        end_of_report: id of EOS.
-        embedding: width of a word vector and of a topic; None takes d.
-        hidden: width of all LSTMs and of the attention; None takes d.
-        sentences: the most sentences of a report.
-        words: the most tokens of a sentence.
-        dropout: before the output layers.
+        options: as of `HierarchicalDecoder`; `hidden` is the width of the attention too.
     """
 
-    def __init__(
-        self,
-        vocabulary: int,
-        width: int = 512,
-        *,
-        sentence_end: int,
-        end_of_report: int = 2,
-        embedding: int | None = None,
-        hidden: int | None = None,
-        sentences: int = 10,
-        words: int = 30,
-        dropout: float = 0.5,
-    ) -> None:
-        super().__init__(
-            vocabulary,
-            width,
-            sentence_end=sentence_end,
-            end_of_report=end_of_report,
-            sentences=sentences,
-            words=words,
-        )
-        embedding, hidden = embedding or width, hidden or width
-        self.hidden = hidden
+    def __init__(self, vocabulary: int, width: int = 512, **options: Unpack[PlanOptions]) -> None:
+        super().__init__(vocabulary, width, **options)
+        embedding, hidden = self.topic_width, self.hidden
         self.attention = AdditiveAttention(hidden, width, hidden)
         self.sentence_lstm = nn.LSTMCell(width, hidden)
         self.topic_of_hidden = nn.Linear(hidden, embedding)
         self.topic_of_context = nn.Linear(width, embedding, bias=False)
         self.stop = StopGate(hidden)
         self.abnormal = nn.Sequential(nn.Linear(embedding, hidden), nn.Tanh(), nn.Linear(hidden, 1))
-        self.words = WordLstm(vocabulary, embedding=embedding, hidden=hidden, dropout=dropout)
+        self.words = WordLstm(vocabulary, embedding=embedding, hidden=hidden, dropout=self.dropout)
         self.abnormal_words = WordLstm(
-            vocabulary, embedding=embedding, hidden=hidden, dropout=dropout, words=self.words.embedding
+            vocabulary, embedding=embedding, hidden=hidden, dropout=self.dropout, words=self.words.embedding
         )
 
     def plan(self, features: VisualFeatures, sentences: int) -> TopicPlan:
@@ -169,11 +126,11 @@ class DualHlstmDecoder(AttendingDecoder):
             IncompatibleError: nobody has said which sentences do.
         """
         flags = _flags(targets)
-        word_inputs, plan = self.planned(features, targets)
-        abnormal = flags[word_inputs.study, word_inputs.place]  # [K]
+        sentences, plan = self.planned(features, targets)
+        abnormal = flags[sentences.study, sentences.place]  # [K]
         assert plan.abnormal is not None  # made by `plan`
-        said = plan.abnormal[word_inputs.study, word_inputs.place]
-        taught = taught_plan(plan, word_inputs, self._routed(plan, word_inputs, abnormal))
+        said = plan.abnormal[sentences.study, sentences.place]
+        taught = taught_plan(plan, sentences, self._routed(plan, sentences, abnormal))
         return replace(taught, abnormal=(said, abnormal.to(said.dtype)))
 
     def _writers(self, abnormal: Tensor) -> Iterator[tuple[WordLstm, Tensor]]:
@@ -183,17 +140,17 @@ class DualHlstmDecoder(AttendingDecoder):
             if len(row):
                 yield writer, row
 
-    def _routed(self, plan: TopicPlan, word_inputs: SentenceTokens, abnormal: Tensor) -> Words:
+    def _routed(self, plan: TopicPlan, sentences: SentenceTokens, abnormal: Tensor) -> Words:
         """The words of all sentences, each forced through the writer of its flag."""
         nothing = (
             plan.topics.new_zeros(0, self.vocabulary),
-            word_inputs.token_ids.new_zeros(0),
-            word_inputs.study.new_zeros(0),
+            sentences.token_ids.new_zeros(0),
+            sentences.study.new_zeros(0),
         )
         # A batch may be without a sentence.
         parts = [
             nothing,
-            *(forced(writer, plan, word_inputs.select(row)) for writer, row in self._writers(abnormal)),
+            *(forced(writer, plan, sentences.select(row)) for writer, row in self._writers(abnormal)),
         ]
         log_probs, words, study = zip(*parts, strict=True)
         return torch.cat(log_probs), torch.cat(words), torch.cat(study)

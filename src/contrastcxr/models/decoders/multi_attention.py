@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Unpack
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +11,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from contrastcxr.errors import UnknownNameError
 from contrastcxr.models.blocks.additive_attention import AdditiveAttention
-from contrastcxr.models.decoders.hierarchical import AttendingDecoder, StopGate, TopicPlan
+from contrastcxr.models.decoders.hierarchical import AttendingDecoder, PlanOptions, StopGate, TopicPlan
 from contrastcxr.models.decoders.word_lstm import WordLstm
 from contrastcxr.models.features import VisualFeatures, masked_mean
 
@@ -29,42 +30,17 @@ class MultiAttentionDecoder(AttendingDecoder):
     Args:
         vocabulary: V.
         width: d of the features.
-        sentence_end: id of the mark that ends a sentence.
-        end_of_report: id of EOS.
         background: `indication` or `none`.
-        embedding: width of a word vector and of a topic; None takes d.
-        hidden: width of both LSTMs and of the attention; None takes d.
-        sentences: the most sentences of a report.
-        words: the most tokens of a sentence.
-        dropout: before the output layer.
+        options: as of `HierarchicalDecoder`; `hidden` is the width of the attention too.
     """
 
     def __init__(
-        self,
-        vocabulary: int,
-        width: int = 512,
-        *,
-        sentence_end: int,
-        end_of_report: int = 2,
-        background: str = "indication",
-        embedding: int | None = None,
-        hidden: int | None = None,
-        sentences: int = 10,
-        words: int = 30,
-        dropout: float = 0.5,
+        self, vocabulary: int, width: int = 512, *, background: str = "indication", **options: Unpack[PlanOptions]
     ) -> None:
-        super().__init__(
-            vocabulary,
-            width,
-            sentence_end=sentence_end,
-            end_of_report=end_of_report,
-            sentences=sentences,
-            words=words,
-        )
+        super().__init__(vocabulary, width, **options)
         if background not in BACKGROUNDS:
             raise UnknownNameError("background of decoder multi_attention", background, BACKGROUNDS)
-        embedding, hidden = embedding or width, hidden or width
-        self.hidden = hidden
+        embedding, hidden = self.topic_width, self.hidden
         self.channel_of_pooled = nn.Linear(width, hidden)
         self.channel_of_hidden = nn.Linear(hidden, hidden, bias=False)
         self.channel = nn.Linear(hidden, width)
@@ -72,7 +48,7 @@ class MultiAttentionDecoder(AttendingDecoder):
         self.sentence_lstm = nn.LSTMCell(width, hidden)
         self.topic = nn.Linear(hidden + width, embedding)
         self.stop = StopGate(hidden)
-        self.words = WordLstm(vocabulary, embedding=embedding, hidden=hidden, dropout=dropout)
+        self.words = WordLstm(vocabulary, embedding=embedding, hidden=hidden, dropout=self.dropout)
         self.background = Background(embedding) if background == "indication" else None
         self.reads_indication = self.background is not None
 
@@ -117,18 +93,18 @@ class Background(nn.Module):
 
     def forward(self, words: Tensor, mask: Tensor) -> Tensor:
         """`b [B, e]` of `words [B, T, e]` where `mask [B, T]`; 0 for a study without a word."""
-        word_inputs = mask.any(dim=1)  # [B]
+        has_words = mask.any(dim=1)  # [B]
         answer = torch.zeros(len(words), self.width, dtype=words.dtype, device=words.device)
-        if not word_inputs.any():
+        if not has_words.any():
             return answer
         with torch.autocast(words.device.type, enabled=False):
-            lengths = mask[word_inputs].sum(dim=1)
+            lengths = mask[has_words].sum(dim=1)
             packed = pack_padded_sequence(
-                words[word_inputs].to(next(self.lstm.parameters()).dtype),
+                words[has_words].to(next(self.lstm.parameters()).dtype),
                 lengths.cpu(),
                 batch_first=True,
                 enforce_sorted=False,
             )
             each, _ = pad_packed_sequence(self.lstm(packed)[0], batch_first=True, total_length=words.shape[1])
-        reduced: Tensor = self.reduce(masked_mean(each, mask[word_inputs]))
-        return answer.to(reduced.dtype).index_put((word_inputs.nonzero().squeeze(1),), reduced)
+        reduced: Tensor = self.reduce(masked_mean(each, mask[has_words]))
+        return answer.to(reduced.dtype).index_put((has_words.nonzero().squeeze(1),), reduced)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Unpack
 
 import torch
 from torch import Tensor
@@ -10,7 +11,7 @@ from torch import Tensor
 from contrastcxr.models.blocks.conditional_norm import ConditionedNorm, MemoryConditions
 from contrastcxr.models.blocks.relational_memory import RelationalMemory
 from contrastcxr.models.decoders.base import StepResult, TokenDecoder
-from contrastcxr.models.decoders.transformer import POSITIONS, TransformerDecoder, TransformerState
+from contrastcxr.models.decoders.transformer import TransformerDecoder, TransformerOptions, TransformerState
 from contrastcxr.models.features import VisualFeatures
 
 
@@ -47,14 +48,9 @@ class R2GenDecoder(TokenDecoder):
     Args:
         vocabulary: V.
         width: d of features, model and memory.
-        layers: of the encoder and of the decoder.
-        heads: of every attention but the memory's.
-        feed_forward: hidden width of every feed-forward.
-        dropout: inside the layers and in the memory's attention.
         memory_slots: rows of the memory.
         memory_heads: of the memory's attention.
-        patch_embedding: see `TransformerDecoder`.
-        max_positions: longest token sequence, BOS included.
+        options: as of `TransformerDecoder`; `dropout` is in the memory's attention too.
     """
 
     def __init__(
@@ -62,26 +58,13 @@ class R2GenDecoder(TokenDecoder):
         vocabulary: int,
         width: int = 512,
         *,
-        layers: int = 3,
-        heads: int = 8,
-        feed_forward: int = 512,
-        dropout: float = 0.1,
         memory_slots: int = 3,
         memory_heads: int = 8,
-        patch_embedding: bool = True,
-        max_positions: int = POSITIONS,
+        **options: Unpack[TransformerOptions],
     ) -> None:
         super().__init__(vocabulary, width)
-        self.transformer = TransformerDecoder(
-            vocabulary,
-            width,
-            layers=layers,
-            heads=heads,
-            feed_forward=feed_forward,
-            dropout=dropout,
-            patch_embedding=patch_embedding,
-            max_positions=max_positions,
-        )
+        self.transformer = TransformerDecoder(vocabulary, width, **options)
+        layers, dropout = len(self.transformer.decoder), self.transformer.embedding_dropout.p
         self.memory = RelationalMemory(width, memory_slots, memory_heads, dropout)
         self.conditions = MemoryConditions(memory_slots * width, width, norms=3 * layers)
 

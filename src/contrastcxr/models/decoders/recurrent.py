@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 import torch
 from torch import Tensor, nn
@@ -53,22 +53,50 @@ class AttentionStep:
     attention: Tensor
 
 
-class RecurrentDecoder(TokenDecoder):
-    """A decoder whose next look at the patches depends on its last state, so that training loops over words.
+class LstmOptions(TypedDict, total=False):
+    """Keyword arguments that every `LstmDecoder` takes, and may leave out."""
+
+    embedding: int | None
+    hidden: int | None
+    dropout: float
+
+
+class LstmDecoder(TokenDecoder):
+    """A decoder whose LSTM takes in a word after the other and looks at the patches.
+
+    Each decoder makes its own output layer, `output`, for the width of what it answers.
 
     Args:
         vocabulary: V.
         width: d of the features.
-        embedding: width of a word vector.
-        dropout: before the output layer, `output`, which each decoder makes for what its `look` answers.
+        embedding: width of a word vector; None takes d.
+        hidden: width of the LSTMs; None takes d.
+        dropout: before the output layer.
     """
 
     output: nn.Linear
 
-    def __init__(self, vocabulary: int, width: int, *, embedding: int, dropout: float) -> None:
+    def __init__(
+        self,
+        vocabulary: int,
+        width: int = 512,
+        *,
+        embedding: int | None = None,
+        hidden: int | None = None,
+        dropout: float = 0.5,
+    ) -> None:
         super().__init__(vocabulary, width)
-        self.embedding = nn.Embedding(vocabulary, embedding)
+        self.hidden = hidden or width
+        self.embedding = nn.Embedding(vocabulary, embedding or width)
         self.dropout = nn.Dropout(dropout)
+
+    def log_probs(self, answer: Tensor) -> Tensor:
+        """Log-probabilities `[..., V]` of the next word from an answer `[..., o]`."""
+        return torch.log_softmax(self.output(self.dropout(answer)).float(), dim=-1)
+
+
+class RecurrentDecoder(LstmDecoder):
+    """A decoder whose next look at the patches depends on its last state, so that training loops over words."""
 
     @abstractmethod
     def start(self, features: VisualFeatures) -> RecurrentState:
@@ -81,10 +109,6 @@ class RecurrentDecoder(TokenDecoder):
     @abstractmethod
     def look(self, word: Tensor, heard: Tensor, state: RecurrentState) -> AttentionStep:
         """Take in the vector `word [R, e]`, and `heard [R, ·]`, what `hear` made of it."""
-
-    def log_probs(self, answer: Tensor) -> Tensor:
-        """Log-probabilities `[..., V]` of the next word from what `look` answered, `[..., o]`."""
-        return torch.log_softmax(self.output(self.dropout(answer)).float(), dim=-1)
 
     def forward(self, features: VisualFeatures, token_ids: Tensor) -> Tensor:
         """Log-probabilities `[B, T-1, V]` of `token_ids[:, 1:]`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TypedDict
 
 import torch
 from torch import Tensor, nn
@@ -119,6 +120,17 @@ class TransformerState:
         """The rows `index [R']`; studies that no row belongs to any more are dropped."""
         grid, kept = self.grid.select(index)
         return TransformerState(self.tokens.select(index, kept), self.patches.select(kept), grid)
+
+
+class TransformerOptions(TypedDict, total=False):
+    """Keyword arguments of a `TransformerDecoder`, all of which may be left out."""
+
+    layers: int
+    heads: int
+    feed_forward: int
+    dropout: float
+    patch_embedding: bool
+    max_positions: int
 
 
 class TransformerDecoder(TokenDecoder):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Unpack
+
 import torch
 from torch import Tensor, nn
 
 from contrastcxr.models.blocks.additive_attention import AdditiveAttention
 from contrastcxr.models.blocks.split_lstm import SplitLstmCell
-from contrastcxr.models.decoders.recurrent import AttentionStep, RecurrentDecoder, RecurrentState
+from contrastcxr.models.decoders.recurrent import AttentionStep, LstmOptions, RecurrentDecoder, RecurrentState
 from contrastcxr.models.features import VisualFeatures
 
 
@@ -20,25 +22,15 @@ class UpDownDecoder(RecurrentDecoder):
     Args:
         vocabulary: V.
         width: d of the features.
-        embedding: width of a word vector; None takes d.
-        hidden: width of both LSTMs; None takes d.
         attention: width inside the attention; None takes d.
-        dropout: before the output layer.
+        options: as of `LstmDecoder`.
     """
 
     def __init__(
-        self,
-        vocabulary: int,
-        width: int = 512,
-        *,
-        embedding: int | None = None,
-        hidden: int | None = None,
-        attention: int | None = None,
-        dropout: float = 0.5,
+        self, vocabulary: int, width: int = 512, *, attention: int | None = None, **options: Unpack[LstmOptions]
     ) -> None:
-        embedding, hidden = embedding or width, hidden or width
-        super().__init__(vocabulary, width, embedding=embedding, dropout=dropout)
-        self.hidden = hidden
+        super().__init__(vocabulary, width, **options)
+        embedding, hidden = self.embedding.embedding_dim, self.hidden
         self.attention_lstm = SplitLstmCell((hidden, width, embedding), hidden)
         self.attention = AdditiveAttention(hidden, width, attention or width)
         self.language_lstm = nn.LSTMCell(width + hidden, hidden)

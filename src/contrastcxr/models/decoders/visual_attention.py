@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Unpack
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +11,13 @@ from torch import Tensor, nn
 from contrastcxr.models.blocks.additive_attention import AdditiveAttention
 from contrastcxr.models.blocks.split_lstm import SplitLstmCell
 from contrastcxr.models.decoders.base import DecoderOutputs, Targets, taught_words
-from contrastcxr.models.decoders.recurrent import AttentionStep, RecurrentDecoder, RecurrentState, coverage
+from contrastcxr.models.decoders.recurrent import (
+    AttentionStep,
+    LstmOptions,
+    RecurrentDecoder,
+    RecurrentState,
+    coverage,
+)
 from contrastcxr.models.features import VisualFeatures
 
 
@@ -24,22 +31,12 @@ class VisualAttentionDecoder(RecurrentDecoder):
     Args:
         vocabulary: V.
         width: d of the features.
-        embedding: width of a word vector; None takes d.
-        hidden: width of the LSTM and of the attention; None takes d.
-        dropout: before the output layer.
+        options: as of `LstmDecoder`; `hidden` is the width of the attention too.
     """
 
-    def __init__(
-        self,
-        vocabulary: int,
-        width: int = 512,
-        *,
-        embedding: int | None = None,
-        hidden: int | None = None,
-        dropout: float = 0.5,
-    ) -> None:
-        embedding, hidden = embedding or width, hidden or width
-        super().__init__(vocabulary, width, embedding=embedding, dropout=dropout)
+    def __init__(self, vocabulary: int, width: int = 512, **options: Unpack[LstmOptions]) -> None:
+        super().__init__(vocabulary, width, **options)
+        embedding, hidden = self.embedding.embedding_dim, self.hidden
         self.first_hidden = nn.Linear(width, hidden)
         self.first_cell = nn.Linear(width, hidden)
         self.attention = AdditiveAttention(hidden, width, hidden)

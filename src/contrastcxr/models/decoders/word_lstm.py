@@ -23,10 +23,6 @@ class WordInputs:
     first: Tensor
     shift: Tensor | None = None
 
-    def select(self, index: Tensor) -> WordInputs:
-        """The rows `index [R']`."""
-        return WordInputs(self.first[index], None if self.shift is None else self.shift[index])
-
 
 @dataclass(frozen=True, eq=False)
 class LstmState:
@@ -86,8 +82,7 @@ class WordLstm(nn.Module):
 
     def forward(self, word_inputs: WordInputs, token_ids: Tensor) -> Tensor:
         """Log-probabilities `[R, T-1, V]` of `token_ids[:, 1:]`, where `token_ids [R, T]` starts with BOS."""
-        words = self._words(token_ids[:, :-1], word_inputs.shift)  # [R, T-1, e]
-        inputs = self._own(torch.cat([word_inputs.first.unsqueeze(1), words], dim=1))
+        inputs = self._inputs(word_inputs, token_ids)
         with torch.autocast(inputs.device.type, enabled=False):
             hidden, _ = self.lstm(inputs)
         return self._log_probs(hidden[:, 1:])
@@ -96,14 +91,13 @@ class WordLstm(nn.Module):
         """What `forward` says of the real words alone, `[M, V]` row by row, at the cost of the real words alone.
 
         Args:
-            told: as in `forward`.
+            word_inputs: as in `forward`.
             token_ids: `[R, T]`, starting with BOS.
             mask: `[R, T-1]` bool, True where `token_ids[:, 1:]` is real; a row is real from its start.
         """
         if not len(mask):
             return self._log_probs(word_inputs.first.new_zeros(0, self.lstm.hidden_size))
-        words = self._words(token_ids[:, :-1], word_inputs.shift)  # [R, T-1, e]
-        inputs = self._own(torch.cat([word_inputs.first.unsqueeze(1), words], dim=1))
+        inputs = self._inputs(word_inputs, token_ids)
         lengths = 1 + mask.sum(dim=1).cpu()
         with torch.autocast(inputs.device.type, enabled=False):
             packed, _ = self.lstm(pack_padded_sequence(inputs, lengths, batch_first=True, enforce_sorted=False))
@@ -128,6 +122,11 @@ class WordLstm(nn.Module):
         assert embedding is not None  # one of the two
         words: Tensor = embedding(token_ids)
         return words
+
+    def _inputs(self, word_inputs: WordInputs, token_ids: Tensor) -> Tensor:
+        """The first vector and the words of `token_ids [R, T]` but the last, `[R, T, e]`."""
+        words = self._words(token_ids[:, :-1], word_inputs.shift)  # [R, T-1, e]
+        return self._own(torch.cat([word_inputs.first.unsqueeze(1), words], dim=1))
 
     def _words(self, token_ids: Tensor, shift: Tensor | None) -> Tensor:
         words = self.vectors(token_ids)
