@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from contrastcxr.errors import DatasetError
-from contrastcxr.form import Reading, Report, Study
+from contrastcxr.form import Reading, Study
 from contrastcxr.vocab.labels import NIH14, PHANTOM
 
 COMPLETE: Mapping[str, tuple[str, ...]] = {"nih14 labels": NIH14, "phantom truth": PHANTOM}
@@ -22,11 +22,6 @@ def label_reading(study: Study) -> Reading | None:
         if reading is not None:
             return reading
     return next((r for r in study.readings if r.findings), None)
-
-
-def report_of(study: Study) -> Report | None:
-    """Return the first report with findings or impression, or None when the study has only labels."""
-    return next((r.report for r in study.readings if r.report.findings or r.report.impression), None)
 
 
 def reading_of(study: Study, *, author: str | None) -> Reading:

@@ -65,12 +65,12 @@ class Source(ABC):
 
     def inventory(self) -> Inventory:
         """Count what the tables name; never reads a pixel."""
-        views = sum(len(study.views) for study in self._load())
+        views = sum(len(study.views) for study in self._load(None))
         return Inventory(images=views + (len(self.missing) if self.images == "there" else 0))
 
     @abstractmethod
-    def _load(self) -> Iterable[Study]:
-        """All studies, each with its split."""
+    def _load(self, split: str | None) -> Iterable[Study]:
+        """The studies of one split, or all of them; whoever keeps them at hand may give all for one."""
 
     def studies(self, split: str | None = None) -> list[Study]:
         """Return the studies of one split, or all of them.
@@ -80,7 +80,7 @@ class Source(ABC):
             DatasetError: the folder or its tables depart from the published layout.
         """
         self.check_split(split)
-        return [s for s in self._load() if split is None or s.split == split]
+        return [s for s in self._load(split) if split is None or s.split == split]
 
     def stream(self, split: str | None = None, *, on_missing: OnMissing = unheard) -> Iterator[Study]:
         """Yield the same studies one by one and tell what is missing; a source of very many keeps none."""

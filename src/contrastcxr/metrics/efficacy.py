@@ -123,17 +123,6 @@ GRID: Mapping[str, EfficacyPreset] = _grid()
 """14 and 5 findings under every policy and average, such as `findings14-ignored-macro`, used by anybody or not."""
 
 
-def preset(name: str) -> EfficacyPreset:
-    """The definition of that name.
-
-    Raises:
-        UnknownNameError: no such definition; names the nearest.
-    """
-    if name not in PRESETS:
-        raise UnknownNameError("definition of clinical efficacy", name, PRESETS)
-    return PRESETS[name]
-
-
 @dataclass(frozen=True)
 class EfficacyCounts:
     """Positive findings of both sides and which pairs count, `[S, L]` each."""

@@ -22,7 +22,7 @@ from contrastcxr.data.headers import file_size
 from contrastcxr.data.packaged import PACKAGE, packaged_file
 from contrastcxr.data.readers.covid_annotations import LungBox, Severity, read_lung_boxes, read_severity
 from contrastcxr.data.readers.lung_masks import LungMasks
-from contrastcxr.data.ref import DataRef, SourceKind
+from contrastcxr.data.ref import SourceKind
 from contrastcxr.data.source import Licence
 from contrastcxr.data.tables.files import TableRow, age_in_years, number, sex
 from contrastcxr.data.tables.named import Table, find_table, read_table
@@ -395,17 +395,9 @@ def _date(text: str) -> date | None:
     return None
 
 
-def _open(ref: DataRef) -> Covid:
-    return Covid(ref.path, images=ref.images, masks=ref.option("masks"))
-
-
 KIND = SourceKind(
-    name=Covid.name,
-    open=_open,
+    Covid,
+    open=lambda ref: Covid(ref.path, images=ref.images, masks=ref.option("masks")),
     summary="COVID-19 image collection: diagnoses, clinical notes, severity, lung boxes and masks",
-    root="folder",
-    splits=(),
-    params=("images", "limit"),
     options=("masks",),
-    licence=LICENCE,
 )

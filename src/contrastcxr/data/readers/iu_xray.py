@@ -24,7 +24,7 @@ from contrastcxr.data.readers.iu_reports import NORMAL, IuPicture, IuReport, pic
 from contrastcxr.data.ref import DataRef, SourceKind
 from contrastcxr.data.source import Inventory, Licence, OnMissing, Source, unheard
 from contrastcxr.data.tables.streamed import stream_table
-from contrastcxr.errors import DatasetError, UnknownNameError
+from contrastcxr.errors import DatasetError
 from contrastcxr.form import Position, Study, View
 
 LICENCE = Licence(
@@ -133,10 +133,6 @@ class IuXray(Source):
             notes=tuple(self._notes()),
         )
 
-    def studies(self, split: str | None = None) -> list[Study]:
-        """Return the studies of one split, or all of them."""
-        return list(self.stream(split))
-
     def stream(self, split: str | None = None, *, on_missing: OnMissing = unheard) -> Iterator[Study]:
         """Yield the studies of one split, or all, and tell which of their images are missing."""
         self.check_split(split)
@@ -146,8 +142,8 @@ class IuXray(Source):
                 if study is not None:
                     yield study
 
-    def _load(self) -> Iterable[Study]:
-        return self.stream()
+    def _load(self, split: str | None) -> Iterable[Study]:
+        return self.stream(split)
 
     def _counts(self) -> Mapping[str, int]:
         reports = self.reports
@@ -352,23 +348,10 @@ def _header_positions(path: Path) -> dict[str, Position]:
     return {picture_key(image): "LATERAL" for image, stated in rows if stated in _LATERALS}
 
 
-def layout_named(text: str) -> Layout:
-    """The layout that an option names.
-
-    Raises:
-        UnknownNameError: no such layout.
-    """
-    for layout in LAYOUTS:
-        if text == layout:
-            return layout
-    raise UnknownNameError("layout of iu_xray", text, LAYOUTS)
-
-
 def _open(ref: DataRef) -> IuXray:
-    layout = ref.option("layout")
     return IuXray(
         ref.root,
-        layout=layout_named(layout) if layout else None,
+        layout=ref.choice("layout", LAYOUTS) if ref.option("layout") else None,
         annotation=ref.folder("annotation"),
         pictures=ref.folder("pictures"),
         images=ref.images,
@@ -376,12 +359,9 @@ def _open(ref: DataRef) -> IuXray:
 
 
 KIND = SourceKind(
-    name=IuXray.name,
+    IuXray,
     open=_open,
     summary="IU X-ray: reports, MeSH terms; Open-i XML, Kaggle's or R2Gen's tables, torchxrayvision",
-    root="folder",
     splits=SPLITS,
-    params=("images", "limit"),
     options=("layout", "annotation", "pictures"),
-    licence=LICENCE,
 )

@@ -21,7 +21,7 @@ from contrastcxr.data.headers import file_size
 from contrastcxr.data.presence import is_there, without_views
 from contrastcxr.data.readers.manifest_columns import study_fields
 from contrastcxr.data.readers.manifest_records import SUFFIXES, ManifestRecord, is_whole, records
-from contrastcxr.data.ref import DataRef, SourceKind
+from contrastcxr.data.ref import SourceKind
 from contrastcxr.data.source import Inventory, Licence, OnMissing, Source, unheard
 from contrastcxr.errors import ContrastCXRError, DatasetError, ImageError
 from contrastcxr.form import Study, View, is_file_locator, locator_path, problem_of
@@ -103,7 +103,8 @@ class Manifest(Source):
             if line.study is not None and (split is None or line.study.split == split):
                 yield line.study
 
-    def _load(self) -> Iterable[Study]:
+    def _load(self, split: str | None) -> Iterable[Study]:
+        del split
         return self._studies
 
     @cached_property
@@ -235,16 +236,10 @@ def _sized(view: View, where: str) -> View:
     return view.model_copy(update={"width": width, "height": height})
 
 
-def _open(ref: DataRef) -> Manifest:
-    return Manifest(ref.path, images=ref.images)
-
-
 KIND = SourceKind(
-    name=Manifest.name,
-    open=_open,
+    Manifest,
+    open=lambda ref: Manifest(ref.path, images=ref.images),
     summary="your own studies, as JSON lines, CSV or Parquet; splits as its rows state them",
     root="file",
     splits=("train", "train_val", "validation", "test"),
-    params=("images", "limit"),
-    licence=LICENCE,
 )

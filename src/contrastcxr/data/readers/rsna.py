@@ -19,14 +19,14 @@ from typing import Any, Literal
 from contrastcxr.data.headers import file_size
 from contrastcxr.data.packaged import PACKAGE, packaged_file
 from contrastcxr.data.presence import PictureFolder
-from contrastcxr.data.readers.nih14 import LABELS, RSNA, RSNA_STATUS
-from contrastcxr.data.ref import DataRef, SourceKind
+from contrastcxr.data.readers.nih14 import GRID, LABELS, RSNA, RSNA_STATUS, grid_box
+from contrastcxr.data.ref import SourceKind
 from contrastcxr.data.source import Licence
 from contrastcxr.data.tables.files import TableRow, age_in_years, number, sex
 from contrastcxr.data.tables.named import Table, by_first_cell, find_table, read_table
 from contrastcxr.data.tables.tabled import TableSource
 from contrastcxr.errors import DatasetError, ImageError, UnknownNameError
-from contrastcxr.form import Box, Finding, Position, Reading, Study, View
+from contrastcxr.form import Finding, Position, Reading, Study, View
 from contrastcxr.vocab.labels import NO_FINDING, from_nih
 
 LICENCE = Licence(
@@ -39,9 +39,6 @@ LICENCE = Licence(
 )
 
 SPLITS = ("train", "test")
-GRID = 1024
-SLACK = 2.0
-"""Grid pixels by which a box may stick out before it is an error; it is clipped (ours)."""
 SUFFIXES = (".dcm", ".png", ".jpg", ".jpeg")
 
 LABEL_TABLES = ("stage_2_train_labels.csv", "kaggle_stage_2_train_labels.csv")
@@ -261,7 +258,8 @@ def _header_facts(path: Path) -> dict[str, HeaderFacts]:
 def _rsna_reading(
     image_id: str, table: Table, rows: list[TableRow], stated: tuple[str, TableRow] | None, view: View
 ) -> Reading:
-    boxes = tuple(_box(table, row, view) for row in rows if table.cell(row, "x"))
+    places = [table.columns[name] for name in ("x", "y", "width", "height")]
+    boxes = tuple(grid_box(row, view, places, area="image") for row in rows if table.cell(row, "x"))
     if len(set(boxes)) != len(boxes):
         raise rows[-1].error("the same box is listed twice; expected different boxes; remove one row")
     kind = _kind(table, rows, stated)
@@ -292,21 +290,6 @@ def _kind(table: Table, rows: list[TableRow], stated: tuple[str, TableRow] | Non
     return kind
 
 
-def _box(table: Table, row: TableRow, view: View) -> Box:
-    x, y, w, h = (table.number(row, name) for name in ("x", "y", "width", "height"))
-    for name, value in (("width", w), ("height", h)):
-        if value <= 0:
-            raise row.error(f"{name} {value:g}; a box needs width and height above 0; correct the row")
-    if min(x, y) < -SLACK or max(x + w, y + h) > GRID + SLACK:
-        raise row.error(
-            f"box [{x:g}, {y:g}, {w:g}, {h:g}]; expected x, y, width, height inside the {GRID}×{GRID} image; "
-            "correct the row"
-        )
-    sx, sy = (view.width or GRID) / GRID, (view.height or GRID) / GRID
-    x1, y1, x2, y2 = (min(max(v, 0.0), float(GRID)) for v in (x, y, x + w, y + h))
-    return Box(xyxy=(x1 * sx, y1 * sy, x2 * sx, y2 * sy))
-
-
 def _read_mapping(path: Path) -> dict[str, Mapping[str, Any]]:
     """Challenge image -> its entry of the published match, checked."""
     try:
@@ -334,17 +317,12 @@ def _nih_reading(image_id: str, match: Mapping[str, Any], path: Path | None) -> 
     return Reading(study_id=image_id, author=LABELS, findings=found)
 
 
-def _open(ref: DataRef) -> Rsna:
-    return Rsna(ref.path, images=ref.images, headers=ref.option("headers"), mapping=ref.folder("mapping"))
-
-
 KIND = SourceKind(
-    name=Rsna.name,
-    open=_open,
+    Rsna,
+    open=lambda ref: Rsna(
+        ref.path, images=ref.images, headers=ref.option("headers"), mapping=ref.folder("mapping")
+    ),
     summary="RSNA pneumonia challenge: boxes of opacities, with NIH patients where the match is there",
-    root="folder",
     splits=SPLITS,
-    params=("images", "limit"),
     options=("headers", "mapping"),
-    licence=LICENCE,
 )

@@ -19,7 +19,7 @@ from typing import Literal
 from contrastcxr.data.headers import file_size
 from contrastcxr.data.packaged import PACKAGE, packaged_file
 from contrastcxr.data.presence import PictureFolder
-from contrastcxr.data.ref import DataRef, SourceKind
+from contrastcxr.data.ref import SourceKind
 from contrastcxr.data.source import Licence
 from contrastcxr.data.tables.files import TableRow
 from contrastcxr.data.tables.named import Table, by_first_cell, find_table, read_table
@@ -320,18 +320,11 @@ def _box(table: Table, row: TableRow, view: View, scale: tuple[float, float]) ->
     return Box(xyxy=clipped)
 
 
-def _open(ref: DataRef) -> VinDr:
-    own = ref.choice("boxes", ("original", "file")) == "file"
-    return VinDr(ref.path, images=ref.images, boxes="file" if own else "original")
-
-
 KIND = SourceKind(
-    name=VinDr.name,
-    open=_open,
+    VinDr,
+    open=lambda ref: VinDr(ref.path, boxes=ref.choice("boxes", ("original", "file")), images=ref.images),
     summary="VinDr-CXR: boxes and labels, every radiologist an author",
-    root="folder",
     splits=SPLITS,
     params=("images", "boxes", "limit"),
-    licence=LICENCE,
     split_folders=True,
 )
