@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from contrastcxr.data.authors import label_reading
-from contrastcxr.data.normals import is_normal
+from contrastcxr.data.authors import is_normal, label_reading
 from contrastcxr.features.targets import finding_targets
 from contrastcxr.form import Author, Finding, Reading, Report, Status, Study, View
 from contrastcxr.vocab.labels import CHEXPERT, NIH14

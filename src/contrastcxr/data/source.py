@@ -1,4 +1,4 @@
-"""What every source of studies offers: its splits, its studies, what is missing, and what may be done with it."""
+"""What every source of studies offers: its splits, its studies, what is missing or unreadable, and its licence."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from contrastcxr.errors import RequestError, UnknownNameError
+from contrastcxr.errors import ContrastCXRError, RequestError, UnknownNameError
 from contrastcxr.form import Study
 
 
@@ -37,6 +37,22 @@ class Inventory:
     reports: int | None = None
     counts: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One input that was not read: where it is, and one line that says what was expected, found and to do."""
+
+    where: str
+    message: str
+
+    @classmethod
+    def of(cls, where: object, error: ContrastCXRError) -> Failure:
+        """The failure that an error of ours describes."""
+        return cls(where=str(where), message=str(error))
+
+    def __str__(self) -> str:
+        return self.message
 
 
 OnMissing = Callable[[str], None]

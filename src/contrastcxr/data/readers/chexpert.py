@@ -16,11 +16,10 @@ from pathlib import Path
 from sys import intern
 from typing import Literal, NamedTuple
 
-from contrastcxr.data.packaged import PACKAGE, packaged_file
 from contrastcxr.data.ref import SourceKind
 from contrastcxr.data.source import Licence
 from contrastcxr.data.tables.files import TableRow, age_in_years
-from contrastcxr.data.tables.named import find_table
+from contrastcxr.data.tables.named import PACKAGE, find_table, packaged_file
 from contrastcxr.data.tables.streamed import stream_table
 from contrastcxr.data.tables.tabled import TableSource
 from contrastcxr.errors import DatasetError

@@ -17,12 +17,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from contrastcxr.data.packaged import PACKAGE, packaged_file
 from contrastcxr.data.readers import iu_kaggle, iu_openi
 from contrastcxr.data.readers.annotation import Annotation, read_annotation
 from contrastcxr.data.readers.iu_reports import NORMAL, IuPicture, IuReport, picture_key, readings
 from contrastcxr.data.ref import DataRef, SourceKind
 from contrastcxr.data.source import Inventory, Licence, OnMissing, Source, unheard
+from contrastcxr.data.tables.named import PACKAGE, packaged_file
 from contrastcxr.data.tables.streamed import stream_table
 from contrastcxr.errors import DatasetError
 from contrastcxr.form import Position, Study, View
@@ -91,6 +91,7 @@ class IuXray(Source):
                 f"{root}: layout '{layout}' is not there; found {', '.join(self.layouts)}; leave the option out"
             )
         self._asked = layout
+        self._by_layout: dict[Layout, tuple[IuReport, ...]] = {}
 
     @cached_property
     def layout(self) -> Layout:
@@ -229,17 +230,10 @@ class IuXray(Source):
         return next((f for f in folders if f.is_dir() and next(f.glob("*.xml"), None)), None)
 
     def _reports_of(self, layout: Layout) -> tuple[IuReport, ...]:
-        return (
-            self._by_layout[layout]
-            if layout in self._by_layout
-            else self._by_layout.setdefault(
-                layout, {"openi": self._openi, "kaggle": self._kaggle, "r2gen": self._r2gen}[layout]()
-            )
-        )
-
-    @cached_property
-    def _by_layout(self) -> dict[Layout, tuple[IuReport, ...]]:
-        return {}
+        if layout not in self._by_layout:
+            read = {"openi": self._openi, "kaggle": self._kaggle, "r2gen": self._r2gen}[layout]
+            self._by_layout[layout] = read()
+        return self._by_layout[layout]
 
     def _openi(self) -> tuple[IuReport, ...]:
         if self._packaged:

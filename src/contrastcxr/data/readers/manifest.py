@@ -16,17 +16,14 @@ from typing import Literal
 
 from pydantic import ValidationError
 
-from contrastcxr.data.failures import Failure
-from contrastcxr.data.headers import file_size
+from contrastcxr.data.pixels import file_size
 from contrastcxr.data.presence import is_there, without_views
 from contrastcxr.data.readers.manifest_columns import study_fields
-from contrastcxr.data.readers.manifest_records import SUFFIXES, ManifestRecord, is_whole, records
+from contrastcxr.data.readers.manifest_records import ManifestRecord, is_whole, records
 from contrastcxr.data.ref import SourceKind
-from contrastcxr.data.source import Inventory, Licence, OnMissing, Source, unheard
+from contrastcxr.data.source import Failure, Inventory, Licence, OnMissing, Source, unheard
 from contrastcxr.errors import ContrastCXRError, DatasetError, ImageError
 from contrastcxr.form import Study, View, is_file_locator, locator_path, problem_of
-
-__all__ = ["LICENCE", "SUFFIXES", "Manifest", "ManifestContent", "each_row", "manifest_line", "parse_manifest"]
 
 LICENCE = Licence(
     terms="the user's own data",
@@ -176,18 +173,6 @@ def _line(
     first_at[study.study_id] = record.where.removeprefix(f"{path} ")
     checked = _checked(study, record.where)
     return ManifestRow(study=checked if images == "any" else without_views(checked, gone), missing=absent)
-
-
-def manifest_line(study: Study) -> str:
-    """Return the study as one line of a manifest, without a line break; views in memory cannot be written.
-
-    Raises:
-        DatasetError: a view has no locator.
-    """
-    for view in study.views:
-        if view.locator is None:
-            raise DatasetError(f"study '{study.study_id}': view '{view.view_id}' is only in memory; save it first")
-    return study.model_dump_json(exclude_defaults=True)
 
 
 def _study(record: ManifestRecord, folder: Path) -> Study:

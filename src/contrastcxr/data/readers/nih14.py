@@ -8,7 +8,7 @@ grid and scaled to the pixels of the file that is there. Study ids are the stems
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -45,12 +45,8 @@ _LISTS = {"train_val": "train_val_list.txt", "test": "test_list.txt"}
 _SUFFIXES = (".png", ".jpg", ".jpeg")
 _BOX_LABELS = {"Infiltrate": "Infiltration"}
 
-RSNA_STATUS: Mapping[str, tuple[str, str]] = {
-    "Normal": ("absent", "present"),
-    "No Lung Opacity / Not Normal": ("absent", "absent"),
-    "Lung Opacity": ("present", "absent"),
-}
-"""Class -> status of (Pneumonia, No Finding); the boxes mark opacities suspicious of pneumonia."""
+RSNA_CLASSES = ("Normal", "No Lung Opacity / Not Normal", "Lung Opacity")
+"""The last alone has boxes, which mark opacities suspicious of pneumonia."""
 
 
 class Nih14(Source):
@@ -225,23 +221,20 @@ def _box_reading(study_id: str, rows: Iterable[TableRow], view: View) -> Reading
 def _rsna_reading(study_id: str, rows: list[TableRow], view: View) -> Reading:
     classes = {row.cell(1) for row in rows}
     kind = rows[0].cell(1)
-    if len(classes) > 1 or kind not in RSNA_STATUS:
-        raise rows[-1].error(f"class {' and '.join(sorted(classes))}; expected one of {', '.join(RSNA_STATUS)}")
+    if len(classes) > 1 or kind not in RSNA_CLASSES:
+        raise rows[-1].error(f"class {' and '.join(sorted(classes))}; expected one of {', '.join(RSNA_CLASSES)}")
     boxes = tuple(grid_box(row, view) for row in rows if row.cell(2))
     if bool(boxes) != (kind == "Lung Opacity"):
         raise rows[0].error(f"class {kind} with {len(boxes)} boxes; only Lung Opacity has boxes; correct the rows")
-    pneumonia, normal = RSNA_STATUS[kind]
+    return Reading(study_id=study_id, author=RSNA, findings=tuple(rsna_findings(kind, boxes)))
+
+
+def rsna_findings(kind: str, boxes: tuple[Box, ...]) -> Iterator[Finding]:
+    """Yield Pneumonia, present where there are boxes, and what a class of the challenge says of No Finding."""
     source = f"rsna: {kind}"
-    return Reading.model_validate(
-        {
-            "study_id": study_id,
-            "author": RSNA,
-            "findings": (
-                {"name": "Pneumonia", "status": pneumonia, "source": source, "boxes": boxes},
-                {"name": NO_FINDING, "status": normal, "source": source},
-            ),
-        }
-    )
+    yield Finding(name="Pneumonia", status="present" if boxes else "absent", source=source, boxes=boxes)
+    if kind in RSNA_CLASSES:
+        yield Finding(name=NO_FINDING, status="present" if kind == "Normal" else "absent", source=source)
 
 
 def grid_box(row: TableRow, view: View, places: Sequence[int] = (2, 3, 4, 5), *, area: str = "grid") -> Box:

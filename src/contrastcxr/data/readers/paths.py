@@ -6,13 +6,12 @@ import os
 from collections.abc import Iterable, Iterator, Sequence, Set
 from pathlib import Path
 
-from contrastcxr.data.failures import Failure
 from contrastcxr.data.images import image_size
 from contrastcxr.data.readers.manifest import LICENCE, Manifest, parse_manifest
-from contrastcxr.data.readers.manifest import SUFFIXES as MANIFEST_SUFFIXES
+from contrastcxr.data.readers.manifest_records import SUFFIXES as MANIFEST_SUFFIXES
 from contrastcxr.data.ref import PATHS, SourceKind
 from contrastcxr.data.sniff import DICOM_SUFFIXES, FileKind, sniff
-from contrastcxr.data.source import Source
+from contrastcxr.data.source import Failure, Source
 from contrastcxr.errors import DatasetError, ImageError
 from contrastcxr.form import Study, View, is_file_locator, locator_path
 
