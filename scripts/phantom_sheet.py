@@ -64,7 +64,7 @@ def with_device(start: int) -> PhantomParameters:
         outline = outlines(bare.patient, bare.pose.inspiration_ribs)
         device = place_device(Place(np.random.default_rng(seed), bare.patient, outline, (1.5, 3.0)))
         if device[0].zone == "right ventricle" and not bare.lookalikes and bare.normal:
-            return calibrate(dataclasses.replace(bare, lesions=tuple(device)), cnr=(1.5, 3.0))
+            return calibrate(dataclasses.replace(bare, lesions=tuple(device)))
     raise LookupError("no pacemaker among 200 studies")
 
 

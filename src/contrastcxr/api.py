@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from contrastcxr.catalogue import CatalogueEntry
     from contrastcxr.checkpoint import Checkpoint
     from contrastcxr.config import SystemConfig
-    from contrastcxr.data.failures import Failure
-    from contrastcxr.data.source import Source
+    from contrastcxr.data.source import Failure, Source
     from contrastcxr.evaluation import Bootstrap, Evaluation
     from contrastcxr.evaluation.audit.run import Audit
     from contrastcxr.evaluation.compare import SystemComparison

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from radiograph_files import ramp
 
-from contrastcxr.data.packaged import packaged_file
+from contrastcxr.data.tables.named import packaged_file
 
 needs_package = pytest.mark.skipif(find_spec("torchxrayvision") is None, reason="torchxrayvision has the table")
 

@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from contrastcxr.data.headers import file_size
-from contrastcxr.data.pixels import load_pixels
+from contrastcxr.data.pixels import file_size, load_pixels
 from contrastcxr.errors import ImageError
 from contrastcxr.form import View
 

@@ -9,7 +9,7 @@ from PIL import Image
 import small_corpus
 from contrastcxr.checkpoint import save_checkpoint
 from contrastcxr.cli.main import run
-from contrastcxr.data.normals import is_normal
+from contrastcxr.data.authors import is_normal
 from contrastcxr.data.sources import parse_data
 from contrastcxr.errors import DatasetError, RequestError, UnknownNameError
 from contrastcxr.evaluation import Bootstrap, Evaluation, evaluate, load_readings, load_references

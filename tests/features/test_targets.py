@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from contrastcxr.data.authors import label_reading, report_of
-from contrastcxr.data.normals import is_normal
+from contrastcxr.data.authors import is_normal, label_reading
 from contrastcxr.features.targets import finding_targets
 from contrastcxr.form import Author, Finding, Reading, Report, Status, Study, View
 from contrastcxr.vocab.labels import CHEXPERT, NIH14
@@ -61,14 +60,10 @@ def test_labels_are_believed_before_the_report_written_from_them() -> None:
     labels = reading("nih14 labels", Mass="present")
     given = study(reading("nih-plain", "A mass.", Mass="present", Edema="absent"), labels)
     assert label_reading(given) == labels
-    report = report_of(given)
-    assert report is not None
-    assert report.findings == "A mass."
 
 
-def test_a_study_that_nobody_read_has_no_labels_report_or_targets() -> None:
+def test_a_study_that_nobody_read_has_no_labels_or_targets() -> None:
     assert label_reading(study()) is None
-    assert report_of(study(reading("nih14 labels", Mass="present"))) is None
     assert targets(study(), "Mass") == [None]
 
 

@@ -5,7 +5,6 @@ import pytest
 
 from contrastcxr.metrics.bootstrap import study_weights
 from contrastcxr.metrics.calibration import (
-    brier,
     calibration_error_statistic,
     expected_calibration_error,
     fit_temperature,
@@ -62,10 +61,10 @@ def test_probability_one_falls_into_the_last_bin() -> None:
 
 
 def test_unknown_targets_are_left_out() -> None:
-    assert brier([[0.5, 1.0]], [[0.0, np.nan]]) == 0.25
+    assert expected_calibration_error([[0.5, 1.0]], [[0.0, np.nan]]) == 0.5
     assert np.isnan(expected_calibration_error([0.3], [np.nan]))
 
 
 def test_values_and_targets_must_pair() -> None:
     with pytest.raises(ValueError, match="must pair"):
-        brier([0.1, 0.2], [1])
+        expected_calibration_error([0.1, 0.2], [1])

@@ -9,7 +9,7 @@ from sklearn.metrics import accuracy_score, precision_recall_fscore_support
 from contrastcxr.errors import UnknownNameError
 from contrastcxr.metrics.bootstrap import plain_weights
 from contrastcxr.metrics.clinical import STATUS_CODES, Codes
-from contrastcxr.metrics.efficacy import FIVE, PRESETS, EfficacyCounts, EfficacyPreset, efficacy, preset
+from contrastcxr.metrics.efficacy import FIVE, PRESETS, EfficacyCounts, EfficacyPreset, efficacy
 from contrastcxr.vocab.labels import CHEXPERT
 
 UNCERTAIN, PRESENT = STATUS_CODES["uncertain"], STATUS_CODES["present"]
@@ -92,8 +92,3 @@ def test_f1_of_each_finding_stands_under_its_name(codes: tuple[Codes, Codes]) ->
 def test_a_finding_without_a_column_is_named(codes: tuple[Codes, Codes]) -> None:
     with pytest.raises(UnknownNameError, match="Edema"):
         EfficacyCounts.of(codes[0][:, :2], codes[1][:, :2], ("Cardiomegaly", "Fracture"), PRESETS["miura"])
-
-
-def test_an_unknown_definition_names_the_nearest() -> None:
-    with pytest.raises(UnknownNameError, match="chexbert"):
-        preset("chexbrt")

@@ -52,23 +52,19 @@ class MiniSource(Source):
     def __init__(self, load: Load) -> None:
         self._of_split = load
 
-    def _load(self) -> Iterable[Study]:
-        return [study for split in self.splits for study in self._of_split(split)]
-
-    def studies(self, split: str | None = None) -> list[Study]:
-        return self._of_split(split) if split else list(self._load())
+    def _load(self, split: str | None) -> Iterable[Study]:
+        return [study for name in ((split,) if split else self.splits) for study in self._of_split(name)]
 
 
 def use_studies(patch: pytest.MonkeyPatch, load: Load) -> None:
     """Let every source give the studies that `load` gives for a split; `mini:memory` is one more."""
     mini = SourceKind(
-        name="mini",
+        MiniSource,
         open=lambda _: MiniSource(load),
         summary="a miniature set in memory",
         root="level",
         splits=MiniSource.splits,
         params=("seed", "limit"),
-        licence=LICENCE,
     )
     for name, kind in {**SOURCES, "mini": mini}.items():
         patch.setitem(SOURCES, name, replace(kind, open=mini.open))  # type: ignore[arg-type]

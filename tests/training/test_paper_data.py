@@ -9,8 +9,7 @@ from mimic_files import write_mimic
 
 from contrastcxr.config import SystemConfig, load_config
 from contrastcxr.config.data_ref import data_ref
-from contrastcxr.data.authors import reading_of, report_text
-from contrastcxr.data.normals import is_normal
+from contrastcxr.data.authors import is_normal, reading_of, report_text
 from contrastcxr.form import Study
 from contrastcxr.store.studies import list_studies
 

@@ -14,7 +14,7 @@ from contrastcxr.cli.output import Output
 from contrastcxr.reading.session import WrittenReading, open_session
 
 if TYPE_CHECKING:
-    from contrastcxr.data.failures import Failure
+    from contrastcxr.data.source import Failure
 
 SOME_FAILED = 1
 SHOWN = 12

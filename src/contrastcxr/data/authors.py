@@ -1,15 +1,18 @@
-"""Which of a study's readings carries its labels, and which its report."""
+"""Which of a study's readings carries its labels, which its report, and whether they call it normal."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
 from contrastcxr.errors import DatasetError
-from contrastcxr.form import Reading, Report, Study
-from contrastcxr.vocab.labels import NIH14, PHANTOM
+from contrastcxr.form import Reading, Study
+from contrastcxr.vocab.labels import NIH14, NO_FINDING, PHANTOM, SUPPORT_DEVICES
 
 COMPLETE: Mapping[str, tuple[str, ...]] = {"nih14 labels": NIH14, "phantom truth": PHANTOM}
 """Authors who went through a whole list: what they do not mention counts as not there (usual for NIH; ours)."""
+
+RADIOLOGISTS = ("rsna",)
+"""Authors whose word that a study is not normal outweighs a label table's."""
 
 
 def label_reading(study: Study) -> Reading | None:
@@ -22,11 +25,6 @@ def label_reading(study: Study) -> Reading | None:
         if reading is not None:
             return reading
     return next((r for r in study.readings if r.findings), None)
-
-
-def report_of(study: Study) -> Report | None:
-    """Return the first report with findings or impression, or None when the study has only labels."""
-    return next((r.report for r in study.readings if r.report.findings or r.report.impression), None)
 
 
 def reading_of(study: Study, *, author: str | None) -> Reading:
@@ -49,3 +47,28 @@ def report_text(reading: Reading, *, sections: Sequence[str]) -> str:
     """The sections of a report that are written, one after another."""
     texts = (getattr(reading.report, section) for section in sections)
     return " ".join(text.strip() for text in texts if text.strip())
+
+
+def is_normal(study: Study) -> bool:
+    """True when the study may serve as a normal one.
+
+    Nothing but support devices may be present or uncertain, and No Finding must be stated, save on phantoms, whose
+    truth lists every lesion. NIH images whose RSNA class is known and not Normal are left out (ours).
+    """
+    if any(_denies(study.reading_by(name)) for name in RADIOLOGISTS):
+        return False
+    reading = label_reading(study)
+    if reading is None or _abnormal(reading):
+        return False
+    stated = reading.finding(NO_FINDING)
+    return stated.status == "present" if stated else reading.author.name == "phantom truth"
+
+
+def _denies(reading: Reading | None) -> bool:
+    stated = reading.finding(NO_FINDING) if reading else None
+    return stated is not None and stated.status != "present"
+
+
+def _abnormal(reading: Reading) -> bool:
+    harmless = (NO_FINDING, SUPPORT_DEVICES)
+    return any(f.status in ("present", "uncertain") and f.name not in harmless for f in reading.findings)

@@ -1,4 +1,4 @@
-"""The pixels of a view, wherever they are kept: in memory, in a file, or drawn again from a phantom's seed."""
+"""The pixels of a view, wherever they are kept, and their size: in memory, in a file, or drawn from a seed."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from contrastcxr.data.failures import Failure
-from contrastcxr.data.images import check_picture, read_image
+from contrastcxr.data.images import check_picture, image_size, read_image
 from contrastcxr.data.lateral import looks_lateral
 from contrastcxr.data.sniff import sniff
-from contrastcxr.errors import ImageError, InputError
+from contrastcxr.data.source import Failure
+from contrastcxr.errors import DatasetError, ImageError, InputError
 from contrastcxr.form import Study, View, is_file_locator, locator_path
 
 
@@ -62,6 +62,32 @@ def load_file(path: Path, *, window: str | None = None) -> np.ndarray:
 
         return read_pixels(path, window=window)
     return read_image(path)
+
+
+def file_size(path: Path) -> tuple[int, int]:
+    """Return (width, height) of the upright radiograph in a PNG, JPEG or DICOM file.
+
+    Raises:
+        ImageError: the file cannot be a radiograph.
+    """
+    if sniff(path) == "dicom":
+        from contrastcxr.data.dicom.reading import read_header
+
+        header = read_header(path)
+        return header.width, header.height
+    return image_size(path)
+
+
+def picture_size(path: Path) -> tuple[int, int]:
+    """Return (width, height) of a picture that a data set names and holds.
+
+    Raises:
+        DatasetError: it cannot be a radiograph.
+    """
+    try:
+        return file_size(path)
+    except ImageError as error:
+        raise DatasetError(str(error)) from error
 
 
 def _in_memory(view: View) -> np.ndarray:

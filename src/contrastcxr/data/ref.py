@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 from urllib.parse import parse_qsl, quote_plus
 
 from contrastcxr.data.source import Licence, Source
@@ -19,6 +20,7 @@ from contrastcxr.errors import RequestError, UnknownNameError, nearest
 Pairs = tuple[tuple[str, str], ...]
 PATHS = "paths"
 """Name of the source that bare paths are of."""
+T = TypeVar("T", bound=str)
 _IN_QUERIES = "/:,;@$!*'()[]{}~^|\\ "
 """What the value of a parameter may hold unescaped; percent, plus, ampersand and hash are escaped."""
 
@@ -28,26 +30,43 @@ class SourceKind:
     """What is known of a source before any data is touched.
 
     Attributes:
-        name: before the colon of a data name.
+        source: its class, which says the name before the colon and the licence of the data.
         open: gives the source that a data name means.
         summary: what it is, in a line.
         root: what stands behind the colon.
         splits: that there can be.
         params: known behind the `?`.
-        licence: of the data.
         options: further roots and settings after the first root, `name:root,key=value`.
         split_folders: the data set itself has folders called as its splits: `root/train` is a split, not a root.
     """
 
-    name: str
+    source: type[Source]
     open: Callable[[DataRef], Source]
     summary: str
-    root: Literal["folder", "file", "level", "path"]
-    splits: tuple[str, ...]
-    params: tuple[str, ...]
-    licence: Licence
+    root: Literal["folder", "file", "level", "path"] = "folder"
+    splits: tuple[str, ...] = ()
+    params: tuple[str, ...] = ("images", "limit")
     options: tuple[str, ...] = ()
     split_folders: bool = False
+
+    @property
+    def name(self) -> str:
+        """What stands before the colon of a data name."""
+        return self.source.name
+
+    @property
+    def licence(self) -> Licence:
+        """On what terms the data may be used."""
+        return self.source.licence
+
+    def __reduce__(self) -> tuple[Callable[[str], SourceKind], tuple[str]]:
+        """Another process takes the kind from the module of its source."""
+        return _kind_of, (self.source.__module__,)
+
+
+def _kind_of(module: str) -> SourceKind:
+    kind: SourceKind = import_module(module).KIND
+    return kind
 
 
 @dataclass(frozen=True)
@@ -139,12 +158,13 @@ class DataRef:
             raise RequestError(f"{self}: {name}={text}; expected a whole number from 0")
         return int(text)
 
-    def choice(self, name: str, known: tuple[str, ...]) -> str:
+    def choice(self, name: str, known: tuple[T, ...]) -> T:
         """Return the value of a parameter or option that allows only these; the first is the usual one."""
-        value = dict((*self.options, *self.params)).get(name, known[0])
-        if value not in known:
-            raise UnknownNameError(f"{name} of {self.kind.name}", value, known)
-        return value
+        stated = dict((*self.options, *self.params)).get(name, known[0])
+        for value in known:
+            if value == stated:
+                return value
+        raise UnknownNameError(f"{name} of {self.kind.name}", stated, known)
 
     def option(self, name: str) -> str | None:
         """Return the text of an option; None where it is not given."""
@@ -168,7 +188,7 @@ class DataRef:
     @property
     def images(self) -> Literal["there", "any"]:
         """Whether views without a picture are left out, or stay."""
-        return "any" if self.choice("images", ("there", "any")) == "any" else "there"
+        return self.choice("images", ("there", "any"))
 
 
 def parse_ref(text: str, kinds: Mapping[str, SourceKind]) -> DataRef:

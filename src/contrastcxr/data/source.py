@@ -1,4 +1,4 @@
-"""What every source of studies offers: its splits, its studies, what is missing, and what may be done with it."""
+"""What every source of studies offers: its splits, its studies, what is missing or unreadable, and its licence."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from contrastcxr.errors import RequestError, UnknownNameError
+from contrastcxr.errors import ContrastCXRError, RequestError, UnknownNameError
 from contrastcxr.form import Study
 
 
@@ -39,6 +39,22 @@ class Inventory:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Failure:
+    """One input that was not read: where it is, and one line that says what was expected, found and to do."""
+
+    where: str
+    message: str
+
+    @classmethod
+    def of(cls, where: object, error: ContrastCXRError) -> Failure:
+        """The failure that an error of ours describes."""
+        return cls(where=str(where), message=str(error))
+
+    def __str__(self) -> str:
+        return self.message
+
+
 OnMissing = Callable[[str], None]
 """Takes the name of a picture that is not there."""
 
@@ -65,12 +81,12 @@ class Source(ABC):
 
     def inventory(self) -> Inventory:
         """Count what the tables name; never reads a pixel."""
-        views = sum(len(study.views) for study in self._load())
+        views = sum(len(study.views) for study in self._load(None))
         return Inventory(images=views + (len(self.missing) if self.images == "there" else 0))
 
     @abstractmethod
-    def _load(self) -> Iterable[Study]:
-        """All studies, each with its split."""
+    def _load(self, split: str | None) -> Iterable[Study]:
+        """The studies of one split, or all of them; whoever keeps them at hand may give all for one."""
 
     def studies(self, split: str | None = None) -> list[Study]:
         """Return the studies of one split, or all of them.
@@ -80,7 +96,7 @@ class Source(ABC):
             DatasetError: the folder or its tables depart from the published layout.
         """
         self.check_split(split)
-        return [s for s in self._load() if split is None or s.split == split]
+        return [s for s in self._load(split) if split is None or s.split == split]
 
     def stream(self, split: str | None = None, *, on_missing: OnMissing = unheard) -> Iterator[Study]:
         """Yield the same studies one by one and tell what is missing; a source of very many keeps none."""

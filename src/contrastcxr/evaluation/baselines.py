@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from contrastcxr.data.normals import is_normal
+from contrastcxr.data.authors import is_normal
 from contrastcxr.data.readers.nih_plain import oracle_readings, shuffled_readings
 from contrastcxr.data.ref import DataRef
 from contrastcxr.data.transforms import Preprocess

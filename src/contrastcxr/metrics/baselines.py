@@ -28,14 +28,19 @@ def constant_report(training: Sequence[str], validation: Sequence[str], *, candi
         validation: tokenised validation reports.
         candidates: number of distinct reports tried.
     """
-    counts = Counter(report for report in training if report)
-    if not counts:
-        raise ValueError("no training report is at hand; a constant report is picked among them")
-    ranked = sorted(counts, key=lambda report: (-counts[report], report))
+    ranked = ranked_reports(training)
     if not validation:
         return ranked[0]
     tried = _spread(ranked, candidates)
     return max(tried, key=lambda report: bleu(validation, [report] * len(validation))[3])
+
+
+def ranked_reports(training: Sequence[str]) -> list[str]:
+    """Distinct reports that are not empty, the most frequent first, ties in alphabet order."""
+    counts = Counter(report for report in training if report)
+    if not counts:
+        raise ValueError("no training report is at hand; a constant report is picked among them")
+    return sorted(counts, key=lambda report: (-counts[report], report))
 
 
 def nearest_neighbours(

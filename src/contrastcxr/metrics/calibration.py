@@ -66,12 +66,6 @@ def calibration_error_statistic(probabilities: ArrayLike, targets: ArrayLike, *,
     return lambda weights: divide(np.abs(weights @ gaps).sum(axis=1), weights @ pairs)
 
 
-def brier(probabilities: ArrayLike, targets: ArrayLike) -> float:
-    """Mean squared distance between probability and truth; NaN without pairs."""
-    given, truth = _known(probabilities, targets)
-    return float(np.mean((given - truth) ** 2)) if given.size else float("nan")
-
-
 def fit_temperature(logits: ArrayLike, targets: ArrayLike, *, low: float = 0.05, high: float = 20.0) -> float:
     """The temperature T that minimises the cross-entropy of `sigmoid(logits / T)`; one for all findings.
 

@@ -7,7 +7,7 @@ is counted by a policy that is part of the score's name.  Papers A and C print m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -21,6 +21,7 @@ UncertaintyPolicy = Literal["uncertain_negative", "uncertain_positive"]
 POLICIES: tuple[UncertaintyPolicy, ...] = ("uncertain_negative", "uncertain_positive")
 Flags = NDArray[np.bool_]
 Measure = Literal["precision", "recall", "f1"]
+MEASURES: tuple[Measure, ...] = ("precision", "recall", "f1")
 Attribute = Literal["side", "severity"]
 Codes = NDArray[np.int8]
 
@@ -83,7 +84,7 @@ class ClinicalCounts:
 
     def micro(self, measure: Measure) -> Statistic:
         """Precision, recall or F1 over all pairs of study and finding, as a statistic of study weights."""
-        return lambda weights: _MEASURES[measure](*(total.sum(axis=1) for total in self._totals(weights)))
+        return lambda weights: measure_of(measure, *(total.sum(axis=1) for total in self._totals(weights)))
 
     def macro(self, measure: Measure) -> Statistic:
         """The mean over the findings that the reference has at least once, as a statistic of study weights.
@@ -94,7 +95,7 @@ class ClinicalCounts:
         def statistic(weights: Floats) -> Floats:
             hits, claims, truths = self._totals(weights)
             has = truths > 0  # [R, L]
-            each = _MEASURES[measure](hits, claims, truths)
+            each = measure_of(measure, hits, claims, truths)
             return divide(np.where(has, each, 0.0).sum(axis=1), has.sum(axis=1).astype(np.float64))
 
         return statistic
@@ -102,7 +103,7 @@ class ClinicalCounts:
     def of_finding(self, name: str, measure: Measure) -> Statistic:
         """The measure of one finding, as a statistic of study weights."""
         column = self.names.index(name)
-        return lambda weights: _MEASURES[measure](*(total[:, column] for total in self._totals(weights)))
+        return lambda weights: measure_of(measure, *(total[:, column] for total in self._totals(weights)))
 
     def missed(self) -> Statistic:
         """Share of abnormal studies none of whose abnormalities the reading calls (paper A §4.4, question 1)."""
@@ -115,9 +116,7 @@ class ClinicalCounts:
         return mean_of(wrong)
 
     def _totals(self, weights: Floats) -> tuple[Floats, Floats, Floats]:
-        """True positives, claims and truths of each replicate, `[R, L]` each."""
-        hits = (self.truth & self.claimed).astype(np.float64)
-        return weights @ hits, weights @ self.claimed.astype(np.float64), weights @ self.truth.astype(np.float64)
+        return totals_of(weights, self.truth, self.claimed)
 
 
 def agreement_counts(
@@ -145,20 +144,17 @@ def _agreement(reference: Findings, candidate: Findings, attribute: Attribute) -
     return sum(both), len(both)
 
 
-def _precision(hits: Floats, claims: Floats, _truths: Floats) -> Floats:
-    return divide(hits, claims, undefined=0.0)
+def totals_of(weights: Floats, truth: Flags, claimed: Flags) -> tuple[Floats, Floats, Floats]:
+    """True positives, claims and truths of each replicate, `[R, L]` each, of flags `[S, L]`."""
+    hits = (truth & claimed).astype(np.float64)
+    return weights @ hits, weights @ claimed.astype(np.float64), weights @ truth.astype(np.float64)
 
 
-def _recall(hits: Floats, _claims: Floats, truths: Floats) -> Floats:
-    return divide(hits, truths, undefined=0.0)
-
-
-def _f1(hits: Floats, claims: Floats, truths: Floats) -> Floats:
-    return divide(2 * hits, claims + truths, undefined=0.0)
-
-
-_MEASURES: dict[Measure, Callable[[Floats, Floats, Floats], Floats]] = {
-    "precision": _precision,
-    "recall": _recall,
-    "f1": _f1,
-}
+def measure_of(measure: Measure, hits: Floats, claims: Floats, truths: Floats) -> Floats:
+    """Precision, recall or F1 of these numbers of true positives, claims and truths; 0 where undefined."""
+    above, below = {
+        "precision": (hits, claims),
+        "recall": (hits, truths),
+        "f1": (2 * hits, claims + truths),
+    }[measure]
+    return divide(above, below, undefined=0.0)

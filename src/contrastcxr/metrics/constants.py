@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from contrastcxr.metrics.baselines import constant_report
+from contrastcxr.metrics.baselines import constant_report, ranked_reports
 from contrastcxr.metrics.text import bleu, rouge_l
 
 _STOP = re.compile(r"(?:^|\s)\.(?=\s|$)")
@@ -27,14 +27,12 @@ Chooser = Callable[[Sequence[str], Sequence[str]], str]
 def most_frequent(training: Sequence[str], validation: Sequence[str]) -> str:
     """The training report that occurs most often."""
     del validation
-    counts = _counts(training)
-    return min(counts, key=lambda report: (-counts[report], report))
+    return ranked_reports(training)[0]
 
 
 def most_central(training: Sequence[str], validation: Sequence[str]) -> str:
     """Of the most frequent training reports the one with the highest mean ROUGE-L on validation."""
-    counts = _counts(training)
-    tried = sorted(counts, key=lambda report: (-counts[report], report))[:MEDOIDS]
+    tried = ranked_reports(training)[:MEDOIDS]
     if not validation:
         return tried[0]
     return max(tried, key=lambda report: float(np.mean(rouge_l(validation, [report] * len(validation)))))
@@ -68,13 +66,6 @@ CONSTANTS: Mapping[str, Chooser] = {
     "composed": composed,
 }
 """Constant reports by name."""
-
-
-def _counts(training: Sequence[str]) -> Counter[str]:
-    counts = Counter(report for report in training if report)
-    if not counts:
-        raise ValueError("no training report is at hand; a constant report is picked among them")
-    return counts
 
 
 def _sentences(report: str) -> list[str]:

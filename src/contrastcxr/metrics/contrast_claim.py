@@ -19,6 +19,7 @@ from contrastcxr.metrics.bootstrap import (
     Floats,
     Interval,
     Statistic,
+    divide,
     interval,
     paired_difference,
     ratio_of,
@@ -34,9 +35,7 @@ def lesion_to_pose(
     """`R` of each quadruple, `[Q]`, from features `[Q, d]` of three twins; NaN where pose changes nothing."""
     moved = np.linalg.norm(np.asarray(lesion, np.float64) - normal, axis=1)
     turned = np.linalg.norm(np.asarray(pose, np.float64) - normal, axis=1)
-    ratios = np.full(len(moved), np.nan)
-    np.divide(moved, turned, out=ratios, where=turned > 0)
-    return ratios
+    return divide(moved, turned)
 
 
 @dataclass(frozen=True)

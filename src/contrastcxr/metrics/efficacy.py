@@ -15,7 +15,17 @@ import numpy as np
 
 from contrastcxr.errors import UnknownNameError
 from contrastcxr.metrics.bootstrap import Floats, Statistic, divide, mean_of
-from contrastcxr.metrics.clinical import STATUS_CODES, Codes, Flags, UncertaintyPolicy, positive
+from contrastcxr.metrics.clinical import (
+    MEASURES,
+    STATUS_CODES,
+    Codes,
+    Flags,
+    Measure,
+    UncertaintyPolicy,
+    measure_of,
+    positive,
+    totals_of,
+)
 from contrastcxr.vocab.labels import CHEXPERT
 
 FIVE = ("Cardiomegaly", "Edema", "Consolidation", "Atelectasis", "Pleural Effusion")
@@ -23,7 +33,6 @@ FIVE = ("Cardiomegaly", "Edema", "Consolidation", "Atelectasis", "Pleural Effusi
 
 Uncertain = Literal["positive", "negative", "ignored"]
 Average = Literal["macro", "micro", "per_study"]
-Measure = Literal["precision", "recall", "f1"]
 
 
 @dataclass(frozen=True)
@@ -123,17 +132,6 @@ GRID: Mapping[str, EfficacyPreset] = _grid()
 """14 and 5 findings under every policy and average, such as `findings14-ignored-macro`, used by anybody or not."""
 
 
-def preset(name: str) -> EfficacyPreset:
-    """The definition of that name.
-
-    Raises:
-        UnknownNameError: no such definition; names the nearest.
-    """
-    if name not in PRESETS:
-        raise UnknownNameError("definition of clinical efficacy", name, PRESETS)
-    return PRESETS[name]
-
-
 @dataclass(frozen=True)
 class EfficacyCounts:
     """Positive findings of both sides and which pairs count, `[S, L]` each."""
@@ -170,14 +168,15 @@ class EfficacyCounts:
     def statistic(self, measure: Measure, average: Average) -> Statistic:
         """Precision, recall or F1 as a statistic of study weights; an undefined value is 0."""
         if average == "per_study":
-            return mean_of(_measure(measure, *self._sums(axis=1)))
+            flags = (self.truth & self.claimed, self.claimed, self.truth)
+            return mean_of(measure_of(measure, *(flag.sum(axis=1).astype(np.float64) for flag in flags)))
         if average == "micro":
-            return lambda weights: _measure(measure, *(t.sum(axis=1) for t in self._totals(weights)))
-        return lambda weights: np.asarray(_measure(measure, *self._totals(weights)).mean(axis=1))
+            return lambda weights: measure_of(measure, *(t.sum(axis=1) for t in self._totals(weights)))
+        return lambda weights: np.asarray(measure_of(measure, *self._totals(weights)).mean(axis=1))
 
     def of_finding(self, column: int, measure: Measure) -> Statistic:
         """The measure of one finding, by its place in the definition."""
-        return lambda weights: _measure(measure, *(t[:, column] for t in self._totals(weights)))
+        return lambda weights: measure_of(measure, *(t[:, column] for t in self._totals(weights)))
 
     def accuracy(self, kind: Literal["pairs", "exact"]) -> Statistic:
         """Share of pairs, or of studies, that are right."""
@@ -188,13 +187,7 @@ class EfficacyCounts:
         return lambda weights: divide(weights @ hits, weights @ pairs)
 
     def _totals(self, weights: Floats) -> tuple[Floats, Floats, Floats]:
-        hits = (self.truth & self.claimed).astype(np.float64)
-        return weights @ hits, weights @ self.claimed.astype(np.float64), weights @ self.truth.astype(np.float64)
-
-    def _sums(self, axis: int) -> tuple[Floats, Floats, Floats]:
-        both = self.truth & self.claimed
-        hits, claims, truths = (t.sum(axis=axis).astype(np.float64) for t in (both, self.claimed, self.truth))
-        return hits, claims, truths
+        return totals_of(weights, self.truth, self.claimed)
 
 
 def efficacy(
@@ -216,24 +209,12 @@ def efficacy(
     """
     counts = EfficacyCounts.of(references, candidates, names, definition)
     said: dict[str, Statistic] = {
-        f"{definition.name}/{measure}": counts.statistic(measure, definition.average) for measure in _MEASURES
+        f"{definition.name}/{measure}": counts.statistic(measure, definition.average) for measure in MEASURES
     }
     said[f"{definition.name}/accuracy"] = counts.accuracy(definition.accuracy)
     for column, finding in enumerate(definition.findings if by_finding else ()):
         said[f"{definition.name}/f1/{finding}"] = counts.of_finding(column, "f1")
     return said
-
-
-_MEASURES: tuple[Measure, ...] = ("precision", "recall", "f1")
-
-
-def _measure(measure: Measure, hits: Floats, claims: Floats, truths: Floats) -> Floats:
-    above, below = {
-        "precision": (hits, claims),
-        "recall": (hits, truths),
-        "f1": (2 * hits, claims + truths),
-    }[measure]
-    return divide(above, below, undefined=0.0)
 
 
 def _column(names: Sequence[str], finding: str) -> int:

@@ -22,14 +22,13 @@ from contrastcxr.metrics.bootstrap import (
     study_weights,
 )
 from contrastcxr.metrics.calibration import calibration_error_statistic
-from contrastcxr.metrics.clinical import POLICIES, ClinicalCounts, Measure, UncertaintyPolicy, targets
+from contrastcxr.metrics.clinical import MEASURES, POLICIES, ClinicalCounts, UncertaintyPolicy, targets
 from contrastcxr.metrics.efficacy import GRID, PRESETS, efficacy
 from contrastcxr.metrics.identification import MINIMUM_POSITIVES, Identification
 from contrastcxr.metrics.table import StudyTable, alike
 from contrastcxr.metrics.text import BLEU_ORDERS, bleu_statistic
 from contrastcxr.vocab.labels import CHEXPERT, NO_FINDING
 
-_MEASURES: tuple[Measure, ...] = ("precision", "recall", "f1")
 _SUFFIX: dict[UncertaintyPolicy, str] = {"uncertain_negative": "", "uncertain_positive": "/uncertain_positive"}
 
 
@@ -183,7 +182,7 @@ def _clinical(table: StudyTable) -> dict[str, Statistic]:
     names = [table.names[k] for k in findings]
     for policy in POLICIES:
         counts = ClinicalCounts.of(table.truth[:, findings], table.claimed[:, findings], names, policy=policy)
-        for measure in _MEASURES:
+        for measure in MEASURES:
             found[f"positive_{measure}{_SUFFIX[policy]}"] = counts.micro(measure)
             found[f"positive_{measure}_macro{_SUFFIX[policy]}"] = counts.macro(measure)
         found[f"missed_abnormality{_SUFFIX[policy]}"] = counts.missed()
@@ -229,7 +228,7 @@ def _attributed(found: Scores, table: StudyTable, minimum: int) -> dict[str, Sco
 def _by_finding(counts: ClinicalCounts) -> dict[str, Statistic]:
     return {
         f"finding_{measure}/{name}": counts.of_finding(name, measure)
-        for measure in _MEASURES
+        for measure in MEASURES
         for name in counts.names
     }
 

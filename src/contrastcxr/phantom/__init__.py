@@ -8,20 +8,16 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-_NAMES = {
-    "FORMAT": "contrastcxr.phantom.locators",
-    "ROLES": "contrastcxr.phantom.twins",
-    "draw_studies": "contrastcxr.phantom.corpus",
-    "PhantomId": "contrastcxr.phantom.locators",
-    "PhantomParameters": "contrastcxr.phantom.truth",
-    "Rendered": "contrastcxr.phantom.truth",
-    "locator": "contrastcxr.phantom.locators",
-    "phantom_parameters": "contrastcxr.phantom.locators",
-    "render": "contrastcxr.phantom.rendering",
-    "render_locator": "contrastcxr.phantom.locators",
-    "sample": "contrastcxr.phantom.sampling",
-    "write_studies": "contrastcxr.phantom.export",
+_MODULES = {
+    "corpus": ("draw_studies",),
+    "export": ("write_studies",),
+    "locators": ("FORMAT", "PhantomId", "locator", "phantom_parameters", "render_locator"),
+    "rendering": ("render",),
+    "sampling": ("sample",),
+    "truth": ("PhantomParameters", "Rendered"),
+    "twins": ("ROLES",),
 }
+"""The modules of the room, and what of each is for other rooms."""
 
 __all__ = [
     "FORMAT",
@@ -49,6 +45,7 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
-    if name in _NAMES:
-        return getattr(import_module(_NAMES[name]), name)
+    for module, names in _MODULES.items():
+        if name in names:
+            return getattr(import_module(f"{__name__}.{module}"), name)
     raise AttributeError(f"module '{__name__}' has no attribute '{name}'")

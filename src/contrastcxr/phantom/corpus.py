@@ -15,12 +15,11 @@ from contrastcxr.phantom.measure import lesion_boxes
 from contrastcxr.phantom.truth import Lesion, PhantomParameters
 from contrastcxr.phantom.twins import ROLES, spoken
 from contrastcxr.text.grammar.writing import write_indication, write_report
-from contrastcxr.vocab.attributes import SAYABLE
+from contrastcxr.vocab.attributes import SAYABLE, SEVERITIES
 from contrastcxr.vocab.labels import PHANTOM, SUPPORT_DEVICES
 
 AUTHOR = Author(kind="rule", name="phantom truth", version="1")
 NAMES = (*PHANTOM, SUPPORT_DEVICES)
-_SEVERITIES = ("minimal", "mild", "moderate", "severe")
 
 
 def draw_studies(
@@ -117,7 +116,7 @@ def _finding(name: str, drawn: Sequence[tuple[Lesion, Box | None]]) -> Finding:
         source="phantom",
         side="bilateral" if len(sides) == 2 else sure[0].side,
         zone=sure[0].zone if sure[0].zone in say.zones else None,
-        severity=max(severities, key=_SEVERITIES.index) if severities else None,
+        severity=max(severities, key=SEVERITIES.index) if severities else None,
         size_mm=None if size is None else round(size),
         boxes=tuple(box for lesion, box in drawn if box is not None and lesion in sure),
     )

@@ -10,15 +10,9 @@ import datetime
 from pathlib import Path
 
 import numpy as np
+from pydicom import uid
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.sequence import Sequence
-from pydicom.uid import (
-    UID,
-    ComputedRadiographyImageStorage,
-    DigitalXRayImageStorageForPresentation,
-    ExplicitVRLittleEndian,
-    generate_uid,
-)
 
 from contrastcxr.files import atomic_write
 from contrastcxr.phantom.rendering import render
@@ -64,10 +58,10 @@ def _dataset(
     digital = parameters.seed % 2 == 0
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = (
-        DigitalXRayImageStorageForPresentation if digital else ComputedRadiographyImageStorage
+        uid.DigitalXRayImageStorageForPresentation if digital else uid.ComputedRadiographyImageStorage
     )
     meta.MediaStorageSOPInstanceUID = _uid(name, view)
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    meta.TransferSyntaxUID = uid.ExplicitVRLittleEndian
     dataset = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
     _patient(dataset, parameters, name)
     _series(dataset, parameters, name, view, number, digital=digital)
@@ -75,8 +69,8 @@ def _dataset(
     return dataset
 
 
-def _uid(*words: str) -> UID:
-    return UID(generate_uid(entropy_srcs=["contrastcxr phantom", *words]))
+def _uid(*words: str) -> uid.UID:
+    return uid.UID(uid.generate_uid(entropy_srcs=["contrastcxr phantom", *words]))
 
 
 def _patient(dataset: FileDataset, parameters: PhantomParameters, name: str) -> None:

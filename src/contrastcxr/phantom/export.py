@@ -48,11 +48,13 @@ def write_studies(
     for index in range(studies):
         phantom = PhantomId(level, split, index, seed)
         study = phantom_study(phantom)
-        files = _write_png(study, root) if format == "png" else _write_dicom(study, phantom, root)
+        if format == "png":
+            files, scale = _write_png(study, root), 1.0
+        else:
+            files = write_dicom(phantom_parameters(phantom), root, study_id=study.study_id)
+            scale = DICOM_SIZE / (study.views[0].width or 1)
         paths += files
-        written.append(
-            _pointing_at(study, files, 1.0 if format == "png" else DICOM_SIZE / (study.views[0].width or 1))
-        )
+        written.append(_pointing_at(study, files, scale))
     with atomic_write(root / MANIFEST, "w") as file:
         file.writelines(study.model_dump_json() + "\n" for study in written)
     return [*paths, root / MANIFEST]
@@ -67,10 +69,6 @@ def _write_png(study: Study, root: Path) -> list[Path]:
             Image.fromarray((pixels * 255).round().astype(np.uint8)).save(file, "PNG")
         paths.append(path)
     return paths
-
-
-def _write_dicom(study: Study, phantom: PhantomId, root: Path) -> list[Path]:
-    return write_dicom(phantom_parameters(phantom), root, study_id=study.study_id)
 
 
 def _pointing_at(study: Study, files: list[Path], scale: float) -> Study:

@@ -33,7 +33,7 @@ def render_lateral(parameters: PhantomParameters, *, size: int) -> Rendered:
     grid = make_grid(pose, size=size)
     outline = outlines(parameters.patient, pose.inspiration_ribs)
     total, lung = _chest(parameters, grid, outline)
-    paints = {i: _paint(lesion, parameters, grid, outline, lung) for i, lesion in enumerate(parameters.lesions)}
+    paints = {i: _paint(lesion, grid, outline, lung) for i, lesion in enumerate(parameters.lesions)}
     for painted in paints.values():
         if painted is not None:
             total[painted.window] += painted.change
@@ -118,9 +118,7 @@ def _bones(parameters: PhantomParameters, grid: Grid, outline: Outlines, half: A
     return (spine + sternum + rib * cage) * np.float32(patient.rib_density)
 
 
-def _paint(
-    lesion: Lesion, parameters: PhantomParameters, grid: Grid, outline: Outlines, lung: Array
-) -> Paint | None:
+def _paint(lesion: Lesion, grid: Grid, outline: Outlines, lung: Array) -> Paint | None:
     depth = lesion.xyz[2]
     if lesion.name in _DENSE:
         radius = lesion.extent[0]
@@ -132,7 +130,6 @@ def _paint(
         return _cloud(lesion, grid, lung)
     if lesion.name == "Pleural Effusion":
         return _fluid(lesion, grid, outline, lung)
-    del parameters
     return None
 
 

@@ -6,49 +6,31 @@ from collections.abc import Callable
 
 import numpy as np
 
+from contrastcxr.phantom import focal, regional
 from contrastcxr.phantom.anatomy import Scene
 from contrastcxr.phantom.devices import paint_device
-from contrastcxr.phantom.focal import (
-    paint_fracture,
-    paint_granuloma,
-    paint_hernia,
-    paint_mass,
-    paint_nodule,
-    paint_plate,
-)
 from contrastcxr.phantom.lookalikes import paint_lookalike
 from contrastcxr.phantom.paint import Paint
-from contrastcxr.phantom.regional import (
-    paint_collapse,
-    paint_consolidation,
-    paint_edema,
-    paint_effusion,
-    paint_emphysema,
-    paint_fibrosis,
-    paint_heart,
-    paint_pleura,
-    paint_pneumothorax,
-)
 from contrastcxr.phantom.truth import Array, Lesion
 
 Painter = Callable[[Lesion, Scene], Paint]
 
 PAINTERS: dict[str, Painter] = {
-    "Cardiomegaly": paint_heart,
-    "Pleural Effusion": paint_effusion,
-    "Pneumothorax": paint_pneumothorax,
-    "Nodule": paint_nodule,
-    "Mass": paint_mass,
-    "Consolidation": paint_consolidation,
-    "Atelectasis": paint_plate,
-    "Atelectasis/collapse": paint_collapse,
-    "Edema": paint_edema,
-    "Emphysema": paint_emphysema,
-    "Fibrosis": paint_fibrosis,
-    "Pleural Thickening": paint_pleura,
-    "Fracture": paint_fracture,
-    "Granuloma": paint_granuloma,
-    "Hernia": paint_hernia,
+    "Cardiomegaly": regional.paint_heart,
+    "Pleural Effusion": regional.paint_effusion,
+    "Pneumothorax": regional.paint_pneumothorax,
+    "Nodule": focal.paint_nodule,
+    "Mass": focal.paint_mass,
+    "Consolidation": regional.paint_consolidation,
+    "Atelectasis": focal.paint_plate,
+    "Atelectasis/collapse": regional.paint_collapse,
+    "Edema": regional.paint_edema,
+    "Emphysema": regional.paint_emphysema,
+    "Fibrosis": regional.paint_fibrosis,
+    "Pleural Thickening": regional.paint_pleura,
+    "Fracture": focal.paint_fracture,
+    "Granuloma": focal.paint_granuloma,
+    "Hernia": focal.paint_hernia,
     "Support Devices": paint_device,
 }
 

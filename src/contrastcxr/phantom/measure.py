@@ -38,12 +38,11 @@ DENSITY = {
 ANY_DENSITY = (0.25, 2.4)
 
 
-def calibrate(parameters: PhantomParameters, *, cnr: tuple[float, float]) -> PhantomParameters:
+def calibrate(parameters: PhantomParameters) -> PhantomParameters:
     """The same parameters with densities set to the target contrast, and contrast, area and status measured.
 
     Args:
-        parameters: lesions as placed, density 1.
-        cnr: the bounds of the level; densities stay within what the disease can look like.
+        parameters: lesions as placed, density 1; densities stay within what the disease can look like.
     """
     if not parameters.lesions:
         return parameters
@@ -51,11 +50,11 @@ def calibrate(parameters: PhantomParameters, *, cnr: tuple[float, float]) -> Pha
     scene = build_scene(parameters, grid)
     bare = compose(scene, [])
     light = signal(bare, parameters.technique, pitch=grid.pitch)
-    lesions = tuple(_calibrated(lesion, scene, bare, light, cnr) for lesion in parameters.lesions)
+    lesions = tuple(_calibrated(lesion, scene, bare, light) for lesion in parameters.lesions)
     return dataclasses.replace(parameters, lesions=lesions)
 
 
-def _calibrated(lesion: Lesion, scene: Scene, bare: Array, light: Array, cnr: tuple[float, float]) -> Lesion:
+def _calibrated(lesion: Lesion, scene: Scene, bare: Array, light: Array) -> Lesion:
     painted = paint(lesion, scene)
     ratio, area = _contrast(painted, scene, bare, light)
     if lesion.name not in FIXED and ratio > 0:
@@ -64,7 +63,6 @@ def _calibrated(lesion: Lesion, scene: Scene, bare: Array, light: Array, cnr: tu
         lesion = dataclasses.replace(lesion, density=density)
         painted = paint(lesion, scene)
         ratio, area = _contrast(painted, scene, bare, light)
-    del cnr
     return _with_status(lesion, ratio, area)
 
 

@@ -27,11 +27,6 @@ def signal(attenuation: Array, technique: Technique, *, pitch: float) -> Array:
     return ndimage.gaussian_filter(total, sigma, truncate=2.5) if sigma > 0.25 else total
 
 
-def log_signal(attenuation: Array, technique: Technique, *, pitch: float) -> Array:
-    """Minus the logarithm of the noise-free signal: bone bright."""
-    return -np.log(signal(attenuation, technique, pitch=pitch))
-
-
 def expose(attenuation: Array, technique: Technique, pose: Pose, *, pitch: float) -> Array:
     """Minus the logarithm of the signal with quantum noise added before the logarithm."""
     light = signal(attenuation, technique, pitch=pitch)

@@ -12,6 +12,7 @@ from contrastcxr.phantom.bones import rib_drop, rib_heights
 from contrastcxr.phantom.outlines import Outlines, at, lung_point, sign
 from contrastcxr.phantom.regional import REGIONS
 from contrastcxr.phantom.truth import Lesion, Patient, Severity
+from contrastcxr.vocab.attributes import DEVICE_TIPS, LOBES, SEVERITIES, THIRDS
 
 OneSide = Literal["left", "right"]
 
@@ -77,7 +78,6 @@ class Place:
         return "right" if self.rng.random() < 0.5 else "left"
 
 
-THIRDS = ("upper", "middle", "lower")
 _DOWN = {"upper": (0.13, 0.34), "middle": (0.38, 0.62), "lower": (0.68, 0.95)}
 
 
@@ -107,8 +107,7 @@ def _cardiomegaly(p: Place) -> list[Lesion]:
 
 def heart_severity(ratio: float) -> Severity:
     """Severity of a cardiothoracic ratio; .49 to .52 is borderline (minimal, uncertain)."""
-    names: tuple[Severity, ...] = ("minimal", "mild", "moderate", "severe")
-    return names[int(np.searchsorted([0.52, 0.56, 0.60], ratio, side="right"))]
+    return SEVERITIES[int(np.searchsorted([0.52, 0.56, 0.60], ratio, side="right"))]
 
 
 def _effusion(p: Place) -> list[Lesion]:
@@ -144,8 +143,7 @@ def _effusion_grade(rng: np.random.Generator) -> tuple[Severity, float, float]:
 def _pneumothorax(p: Place) -> list[Lesion]:
     side, zone = p.combination("Pneumothorax", ("apex", "apex", "apex", "base"))
     gap = float(np.exp(p.rng.uniform(np.log(7), np.log(60))))
-    names: tuple[Severity, ...] = ("minimal", "mild", "moderate", "severe")
-    severity = names[int(np.searchsorted([12, 24, 42], gap))]
+    severity = SEVERITIES[int(np.searchsorted([12, 24, 42], gap))]
     x, y = lung_point(p.outline, side, down=0.12 if zone == "apex" else 0.9, out=0.8)
     return [p.lesion("Pneumothorax", side, zone=zone, severity=severity, extent=(gap,), xyz=(x, y, 0.0))]
 
@@ -171,14 +169,13 @@ def _region_lesion(
     low, high = max(o1, 0.12), min(o2, 0.85)
     out = float(p.rng.uniform(low + 0.15 * (high - low), low + 0.85 * (high - low)))
     grade = (scale - reach[0]) / (reach[1] - reach[0])
-    names: tuple[Severity, ...] = ("mild", "moderate", "severe")
     x, y = lung_point(p.outline, side, down=down, out=out)
     extent = (down, out, scale * float(p.rng.uniform(0.9, 1.2)), scale * float(p.rng.uniform(1.4, 1.9)))
     return p.lesion(
         name,
         side,
         zone=zone,
-        severity=names[min(int(grade * 3), 2)],
+        severity=SEVERITIES[1 + min(int(grade * 3), 2)],
         extent=extent,
         xyz=(x, y, float(p.rng.uniform(-40, 30))),
     )
@@ -295,13 +292,10 @@ def _hernia(p: Place) -> list[Lesion]:
 
 def place_device(p: Place) -> list[Lesion]:
     """One line or tube; its zone says where the tip lies."""
-    tips = ("trachea", "superior vena cava", "right atrium", "right ventricle", "stomach", "pleural space")
-    tip = str(p.rng.choice(tips, p=[0.16, 0.3, 0.1, 0.18, 0.16, 0.1]))
+    tip = str(p.rng.choice(tuple(DEVICE_TIPS), p=[0.16, 0.3, 0.1, 0.18, 0.16, 0.1]))
     side = None if tip in ("trachea", "stomach") else p.side()
     return [p.lesion("Support Devices", side, zone=tip, kind="line", extent=(float(p.rng.normal(0, 8)),))]
 
-
-_LOBES = ("upper lobe", "middle lobe", "lower lobe", "lingula")
 
 PLACERS: dict[str, Callable[[Place], list[Lesion]]] = {
     "Cardiomegaly": _cardiomegaly,
@@ -309,7 +303,7 @@ PLACERS: dict[str, Callable[[Place], list[Lesion]]] = {
     "Pneumothorax": _pneumothorax,
     "Nodule": _round("Nodule", 8, 30),
     "Mass": _round("Mass", 31, 80),
-    "Consolidation": _regional("Consolidation", _LOBES, (0.16, 0.42), 0.0),
+    "Consolidation": _regional("Consolidation", LOBES, (0.16, 0.42), 0.0),
     "Atelectasis": _atelectasis,
     "Edema": _edema,
     "Emphysema": _regional("Emphysema", ("upper", "lower", "upper"), (0.25, 0.5), 0.8),

@@ -20,7 +20,6 @@ from contrastcxr.phantom.truth import Lesion, PhantomParameters
 
 NORMAL_SHARE = 0.45
 COUNTS = (0.50, 0.30, 0.14, 0.06)  # one to four findings, as in NIH ChestX-ray14
-AP_LINK = 0.0  # how much an abnormal study tends to AP; a knob for studies of shortcuts
 
 
 def sample(
@@ -74,7 +73,7 @@ def sample(
         lateral=bool(streams[3].random() < 0.3),
         order=order,
     )
-    return calibrate(parameters, cnr=spec.cnr)
+    return calibrate(parameters)
 
 
 def without_lesions(parameters: PhantomParameters, *keep: int) -> PhantomParameters:

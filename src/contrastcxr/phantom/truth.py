@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 Array = NDArray[np.floating[Any]]
 Mask = NDArray[np.bool_]
 XYXY = tuple[float, float, float, float]
-Side = Literal["left", "right", "bilateral"]
 Severity = Literal["minimal", "mild", "moderate", "severe"]
 ViewName = Literal["frontal", "lateral"]
 

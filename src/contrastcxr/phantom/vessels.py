@@ -54,11 +54,11 @@ def _tree(patient: Patient, side: str) -> tuple[tuple[np.ndarray, np.ndarray], .
     radius = 4.7 * patient.hilum * rng.uniform(0.75, 1.1, 10)
     length = rng.uniform(18, 30, 10)
     out = [_trunks(rng, s, origin, patient.hilum)]
-    for generation in range(GENERATIONS):
+    for _ in range(GENERATIONS):
         points, end, heading = _branches(rng, start, angles, length, s)
         taper = np.linspace(1.0, 0.8, POINTS)
         out.append((points, radius[:, None] * taper))
-        start, angles, length, radius = _split(rng, end, heading, length, radius, generation)
+        start, angles, length, radius = _split(rng, end, heading, length, radius)
     return tuple(out)
 
 
@@ -86,12 +86,7 @@ def _branches(
 
 
 def _split(
-    rng: np.random.Generator,
-    end: np.ndarray,
-    heading: np.ndarray,
-    length: np.ndarray,
-    radius: np.ndarray,
-    generation: int,
+    rng: np.random.Generator, end: np.ndarray, heading: np.ndarray, length: np.ndarray, radius: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Two children each (Murray's law: radii cubed add up), kept to what a picture can show."""
     n = heading.size
@@ -104,6 +99,4 @@ def _split(
     lengths = np.concatenate([length, length]) * rng.uniform(0.72, 1.0, 2 * n)
     ends = np.concatenate([end, end])
     keep = radii > 0.28
-    if generation == 0:
-        keep &= np.ones(2 * n, bool)
     return ends[keep], angles[keep], lengths[keep], radii[keep]

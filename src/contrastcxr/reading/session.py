@@ -12,8 +12,8 @@ from contrastcxr.errors import InputError, OutputError, RequestError
 from contrastcxr.files import clear_parts, find_checkpoint
 
 if TYPE_CHECKING:
-    from contrastcxr.data.failures import Failure
     from contrastcxr.data.ref import DataRef
+    from contrastcxr.data.source import Failure
     from contrastcxr.form import Flag, Reading, Study, View
     from contrastcxr.reading.reader import Reader
     from contrastcxr.write import Writer
@@ -81,7 +81,7 @@ class ReadingSession:
         yield from self._finished(waiting, on_failure)
 
     def _finished(self, loaded: Sequence[_Loaded], on_failure: OnFailure) -> Iterator[WrittenReading]:
-        from contrastcxr.data.failures import Failure
+        from contrastcxr.data.source import Failure
 
         readings = self.reader.read_batch([each.study for each in loaded]) if loaded else []
         for each, plain in zip(loaded, readings, strict=True):

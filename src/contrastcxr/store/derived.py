@@ -28,7 +28,6 @@ REPORTS = "reports.jsonl"
 VOCABULARY = "vocabulary.json"
 COUNTS = "counts.json"
 VIEWS = "views.npy"
-TABLES = (STUDIES, REPORTS, VOCABULARY, COUNTS, VIEWS)
 NO_SPLIT = "none"
 SECTIONS = ("findings", "impression")
 

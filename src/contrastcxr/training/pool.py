@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from contrastcxr.config import PoolConfig
-from contrastcxr.data.normals import is_normal
+from contrastcxr.data.authors import is_normal
 from contrastcxr.data.views import choose_views
 from contrastcxr.errors import IncompatibleError
 from contrastcxr.form import Study, View, is_file_locator

@@ -9,7 +9,7 @@ import pytest
 from iu_files import samples, write_archive, write_images, write_kaggle, write_openi, write_r2gen
 
 from contrastcxr.api import load_studies, open_source
-from contrastcxr.data.normals import is_normal
+from contrastcxr.data.authors import is_normal
 from contrastcxr.data.pixels import load_pixels
 from contrastcxr.data.readers.iu_openi import LARGEST, parse_report
 from contrastcxr.data.readers.iu_reports import mesh_finding, picture_key
@@ -312,7 +312,7 @@ def test_a_stream_tells_what_its_split_lacks(tmp_path: Path) -> None:
 
 
 def test_without_the_package_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("contrastcxr.data.packaged.find_spec", lambda _: None)
+    monkeypatch.setattr("contrastcxr.data.tables.named.find_spec", lambda _: None)
     with pytest.raises(MissingExtraError, match=r"contrastcxr\[xrv\]"):
         open_source("iu_xray:torchxrayvision")
 

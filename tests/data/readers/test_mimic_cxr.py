@@ -12,7 +12,7 @@ from iu_files import samples as iu_samples
 from mimic_files import ROWS, TEXTS, folder, write_mimic, write_split
 
 from contrastcxr.api import load_studies, open_source
-from contrastcxr.data.normals import is_normal
+from contrastcxr.data.authors import is_normal
 from contrastcxr.data.readers.mimic_cxr import MimicCxr, MimicRoots
 from contrastcxr.errors import DatasetError, RequestError, UnknownNameError
 from contrastcxr.features.targets import finding_targets

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from contrastcxr.data.normals import is_normal
+from contrastcxr.data.authors import is_normal
 from contrastcxr.data.readers.nih14 import Nih14
 from contrastcxr.data.readers.nih14_cv import Nih14Folds
 from contrastcxr.errors import DatasetError, RequestError, UnknownNameError

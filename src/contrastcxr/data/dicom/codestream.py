@@ -8,24 +8,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pydicom.uid import (
-    JPEG2000TransferSyntaxes,
-    JPEGBaseline8Bit,
-    JPEGExtended12Bit,
-    JPEGLossless,
-    JPEGLosslessSV1,
-    JPEGLSLossless,
-    JPEGLSNearLossless,
-    RLELossless,
-)
+from pydicom import uid
 
 _FRAMES: dict[str, tuple[int, ...]] = {
-    JPEGBaseline8Bit: (0xC0,),
-    JPEGExtended12Bit: (0xC0, 0xC1),
-    JPEGLossless: (0xC3,),
-    JPEGLosslessSV1: (0xC3,),
-    JPEGLSLossless: (0xF7,),
-    JPEGLSNearLossless: (0xF7,),
+    uid.JPEGBaseline8Bit: (0xC0,),
+    uid.JPEGExtended12Bit: (0xC0, 0xC1),
+    uid.JPEGLossless: (0xC3,),
+    uid.JPEGLosslessSV1: (0xC3,),
+    uid.JPEGLSLossless: (0xF7,),
+    uid.JPEGLSNearLossless: (0xF7,),
 }
 """The frame headers that each transfer syntax allows."""
 
@@ -55,10 +46,10 @@ def check_stream(stream: bytes, syntax: str, *, rows: int, columns: int, allocat
     Raises:
         BadStreamError: says what the stream is instead.
     """
-    if syntax == RLELossless:
+    if syntax == uid.RLELossless:
         _check_rle(stream, allocated)
         return
-    found = jpeg2000_header(stream) if syntax in JPEG2000TransferSyntaxes else jpeg_header(stream, syntax)
+    found = jpeg2000_header(stream) if syntax in uid.JPEG2000TransferSyntaxes else jpeg_header(stream, syntax)
     if (found.rows, found.columns) != (rows, columns):
         raise BadStreamError(f"is {found.columns}×{found.rows} in itself, its header says {columns}×{rows}")
     if found.components != 1 or not 1 < found.bits <= allocated:

@@ -6,28 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydicom import config
+from pydicom import config, uid
 from pydicom.dataset import Dataset
 from pydicom.pixels.decoders.base import get_decoder
-from pydicom.uid import (
-    HTJ2K,
-    JPEG2000,
-    UID,
-    DeflatedExplicitVRLittleEndian,
-    ExplicitVRBigEndian,
-    ExplicitVRLittleEndian,
-    HTJ2KLossless,
-    HTJ2KLosslessRPCL,
-    ImplicitVRLittleEndian,
-    JPEG2000Lossless,
-    JPEGBaseline8Bit,
-    JPEGExtended12Bit,
-    JPEGLossless,
-    JPEGLosslessSV1,
-    JPEGLSLossless,
-    JPEGLSNearLossless,
-    RLELossless,
-)
 
 from contrastcxr.data.dicom.codestream import BadStreamError
 from contrastcxr.data.dicom.guarded import WorkerError, decode_guarded
@@ -35,26 +16,26 @@ from contrastcxr.data.dicom.objects import uid_name
 from contrastcxr.errors import ImageError
 
 PREFERRED: dict[str, tuple[str, ...]] = {
-    JPEGBaseline8Bit: ("pillow", "gdcm"),
-    JPEGExtended12Bit: ("pylibjpeg",),
-    JPEGLossless: ("gdcm", "pylibjpeg"),
-    JPEGLosslessSV1: ("gdcm", "pylibjpeg"),
-    JPEGLSLossless: ("pyjpegls", "gdcm"),
-    JPEGLSNearLossless: ("pyjpegls", "gdcm"),
-    JPEG2000Lossless: ("pylibjpeg", "gdcm"),
-    JPEG2000: ("pylibjpeg", "gdcm"),
-    HTJ2KLossless: ("pylibjpeg",),
-    HTJ2KLosslessRPCL: ("pylibjpeg",),
-    HTJ2K: ("pylibjpeg",),
-    RLELossless: ("pylibjpeg", "gdcm", "pydicom"),
+    uid.JPEGBaseline8Bit: ("pillow", "gdcm"),
+    uid.JPEGExtended12Bit: ("pylibjpeg",),
+    uid.JPEGLossless: ("gdcm", "pylibjpeg"),
+    uid.JPEGLosslessSV1: ("gdcm", "pylibjpeg"),
+    uid.JPEGLSLossless: ("pyjpegls", "gdcm"),
+    uid.JPEGLSNearLossless: ("pyjpegls", "gdcm"),
+    uid.JPEG2000Lossless: ("pylibjpeg", "gdcm"),
+    uid.JPEG2000: ("pylibjpeg", "gdcm"),
+    uid.HTJ2KLossless: ("pylibjpeg",),
+    uid.HTJ2KLosslessRPCL: ("pylibjpeg",),
+    uid.HTJ2K: ("pylibjpeg",),
+    uid.RLELossless: ("pylibjpeg", "gdcm", "pydicom"),
 }
 """The plugins of pydicom that decode each compressed transfer syntax, fastest first."""
 
 _PLAIN = (
-    ImplicitVRLittleEndian,
-    ExplicitVRLittleEndian,
-    ExplicitVRBigEndian,
-    DeflatedExplicitVRLittleEndian,
+    uid.ImplicitVRLittleEndian,
+    uid.ExplicitVRLittleEndian,
+    uid.ExplicitVRBigEndian,
+    uid.DeflatedExplicitVRLittleEndian,
 )
 _SPARE = 32
 """So many bytes behind the picture are padding; the shortest row or column a picture may lack is longer (ours)."""
@@ -80,7 +61,7 @@ def stored_values(ds: Dataset, path: Path) -> np.ndarray:
     Raises:
         ImageError: no pixel data, no decoder, or damaged pixel data.
     """
-    syntax = UID(str(ds.file_meta.TransferSyntaxUID or ""), validation_mode=config.IGNORE)
+    syntax = uid.UID(str(ds.file_meta.TransferSyntaxUID or ""), validation_mode=config.IGNORE)
     if "PixelData" not in ds:
         raise ImageError(f"{path}: has no pixel data, or is cut off; copy it again from where it came")
     stored = _plain(ds, syntax, path) if syntax in _PLAIN else _compressed(ds, syntax, path)
@@ -91,7 +72,7 @@ def stored_values(ds: Dataset, path: Path) -> np.ndarray:
     return stored
 
 
-def _plain(ds: Dataset, syntax: UID, path: Path) -> np.ndarray:
+def _plain(ds: Dataset, syntax: uid.UID, path: Path) -> np.ndarray:
     """Read uncompressed words."""
     rows, columns, width = int(ds.Rows), int(ds.Columns), int(ds.BitsAllocated) // 8
     data, expected = ds.PixelData, rows * columns * width
@@ -112,7 +93,7 @@ def _plain(ds: Dataset, syntax: UID, path: Path) -> np.ndarray:
     return words.astype(words.dtype.newbyteorder("="), copy=False).reshape(rows, columns)
 
 
-def _compressed(ds: Dataset, syntax: UID, path: Path) -> np.ndarray:
+def _compressed(ds: Dataset, syntax: uid.UID, path: Path) -> np.ndarray:
     plugin = _plugin(ds, syntax, path)
     header: dict[str, Any] = {key: _plain_value(ds[key].value) for key in _HEADER if key in ds}
     header.setdefault("HighBit", header["BitsStored"] - 1)
@@ -133,12 +114,12 @@ def _plain_value(value: object) -> int | str:
     return value if isinstance(value, str) else int(value)  # type: ignore[call-overload]
 
 
-def _plugin(ds: Dataset, syntax: UID, path: Path) -> str:
+def _plugin(ds: Dataset, syntax: uid.UID, path: Path) -> str:
     """The fastest plugin that is installed for the transfer syntax."""
     wanted = PREFERRED.get(syntax, ())
     found = get_decoder(syntax).available_plugins if wanted else ()
-    if syntax == JPEGExtended12Bit and int(ds.BitsStored) <= 8:
-        wanted = PREFERRED[JPEGBaseline8Bit]
+    if syntax == uid.JPEGExtended12Bit and int(ds.BitsStored) <= 8:
+        wanted = PREFERRED[uid.JPEGBaseline8Bit]
     chosen = next((name for name in wanted if name in found), None)
     if not wanted:
         raise ImageError(
@@ -146,7 +127,7 @@ def _plugin(ds: Dataset, syntax: UID, path: Path) -> str:
             "of radiographs; export it uncompressed"
         )
     if chosen is None:
-        extra = "dicom-gpl" if syntax == JPEGExtended12Bit and int(ds.BitsStored) > 8 else "dicom"
+        extra = "dicom-gpl" if syntax == uid.JPEGExtended12Bit and int(ds.BitsStored) > 8 else "dicom"
         licence = " (its decoder is under the GPL)" if extra == "dicom-gpl" else ""
         raise ImageError(
             f"{path}: no decoder for {uid_name(syntax)}; install one with: "

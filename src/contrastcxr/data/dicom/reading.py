@@ -25,8 +25,8 @@ from contrastcxr.data.dicom.objects import coded, open_object, uid_name
 from contrastcxr.data.dicom.orientation import Orientation, is_lateral, stated_position, turn_of
 from contrastcxr.data.dicom.spacing import spacing, spacing_doubt
 from contrastcxr.data.dicom.values import UnknownWindowError, to_display
-from contrastcxr.data.failures import Failure
 from contrastcxr.data.images import MIN_RANGE, check_picture, check_size
+from contrastcxr.data.source import Failure
 from contrastcxr.data.tables.files import age_in_years, sex
 from contrastcxr.errors import ImageError
 from contrastcxr.form import Position, Study, View

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from contrastcxr.data.tables.files import read_errors
 from contrastcxr.errors import DatasetError
 
 SPLITS: Mapping[str, str] = {
@@ -86,12 +87,12 @@ def read_annotation(path: Path) -> Annotation:
 
 
 def _json(path: Path) -> Any:
-    try:
+    with read_errors(path):
         if path.stat().st_size > _LARGEST:
             raise DatasetError(f"{path}: is above {_LARGEST >> 30} GiB; an annotation file was expected; check it")
-        return json.loads(path.read_bytes().decode("utf-8-sig"))
-    except OSError as error:
-        raise DatasetError(f"{path}: cannot be read ({error.strerror}); check the path and permissions") from error
+        content = path.read_bytes()
+    try:
+        return json.loads(content.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         raise DatasetError(
             f"{path}: byte {error.start} is not UTF-8; JSON in UTF-8 was expected; export it again"

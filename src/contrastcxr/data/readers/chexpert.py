@@ -16,11 +16,10 @@ from pathlib import Path
 from sys import intern
 from typing import Literal, NamedTuple
 
-from contrastcxr.data.packaged import PACKAGE, packaged_file
-from contrastcxr.data.ref import DataRef, SourceKind
+from contrastcxr.data.ref import SourceKind
 from contrastcxr.data.source import Licence
 from contrastcxr.data.tables.files import TableRow, age_in_years
-from contrastcxr.data.tables.named import find_table
+from contrastcxr.data.tables.named import PACKAGE, find_table, packaged_file
 from contrastcxr.data.tables.streamed import stream_table
 from contrastcxr.data.tables.tabled import TableSource
 from contrastcxr.errors import DatasetError
@@ -237,17 +236,10 @@ def _finding(name: str, value: str, source: str) -> Finding:
     return Finding(name=name, status=_STATUS[value], source=source)
 
 
-def _open(ref: DataRef) -> CheXpert:
-    return CheXpert(ref.path, images=ref.images)
-
-
 KIND = SourceKind(
-    name=CheXpert.name,
-    open=_open,
+    CheXpert,
+    open=lambda ref: CheXpert(ref.path, images=ref.images),
     summary="CheXpert: labels of its labeler for training, of radiologists for validation and test",
-    root="folder",
     splits=SPLITS,
-    params=("images", "limit"),
-    licence=LICENCE,
     split_folders=True,
 )

@@ -18,16 +18,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from contrastcxr.data.headers import file_size
-from contrastcxr.data.packaged import PACKAGE, packaged_file
+from contrastcxr.data.pixels import picture_size
 from contrastcxr.data.readers.covid_annotations import LungBox, Severity, read_lung_boxes, read_severity
 from contrastcxr.data.readers.lung_masks import LungMasks
-from contrastcxr.data.ref import DataRef, SourceKind
+from contrastcxr.data.ref import SourceKind
 from contrastcxr.data.source import Licence
 from contrastcxr.data.tables.files import TableRow, age_in_years, number, sex
-from contrastcxr.data.tables.named import Table, find_table, read_table
+from contrastcxr.data.tables.named import PACKAGE, Table, find_table, packaged_file, read_table
 from contrastcxr.data.tables.tabled import TableSource
-from contrastcxr.errors import DatasetError, ImageError, UnknownNameError
+from contrastcxr.errors import DatasetError, UnknownNameError
 from contrastcxr.form import Author, Finding, Position, Reading, Report, Study, View
 from contrastcxr.text.clean import split_sentences
 from contrastcxr.vocab.labels import NO_FINDING, from_covid, kinds_of
@@ -239,10 +238,7 @@ class Covid(TableSource):
         if not path.is_file():
             box = next(iter(self._lung_boxes.get(path.name, ())), None)
             return box.size if box else (None, None)
-        try:
-            return file_size(path)
-        except ImageError as error:
-            raise DatasetError(str(error)) from error
+        return picture_size(path)
 
     def _findings(self, rows: Sequence[TableRow], study_id: str) -> Reading:
         names: dict[str, str] = {}
@@ -395,17 +391,9 @@ def _date(text: str) -> date | None:
     return None
 
 
-def _open(ref: DataRef) -> Covid:
-    return Covid(ref.path, images=ref.images, masks=ref.option("masks"))
-
-
 KIND = SourceKind(
-    name=Covid.name,
-    open=_open,
+    Covid,
+    open=lambda ref: Covid(ref.path, images=ref.images, masks=ref.option("masks")),
     summary="COVID-19 image collection: diagnoses, clinical notes, severity, lung boxes and masks",
-    root="folder",
-    splits=(),
-    params=("images", "limit"),
     options=("masks",),
-    licence=LICENCE,
 )

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from contrastcxr.data.tables.files import read_json
 from contrastcxr.data.tables.named import read_table
 from contrastcxr.errors import DatasetError
 from contrastcxr.form import XYXY, Finding
-from contrastcxr.form import Severity as SeverityWord
+from contrastcxr.vocab.attributes import SEVERITIES
 
 MAX_EXTENT, MAX_OPACITY = 8.0, 6.0
 SLACK = 2.0
@@ -34,12 +34,11 @@ class Severity:
         An extent of 2 is up to a quarter of each lung, 8 more than three quarters.
         """
         present = self.extent > 0 or self.opacity > 0
-        words: tuple[SeverityWord, ...] = ("minimal", "mild", "moderate", "severe")
         quarter = min(max(math.ceil(self.extent / 2), 1), 4)
         return Finding(
             name="Lung Opacity",
             status="present" if present else "absent",
-            severity=words[quarter - 1] if present else None,
+            severity=SEVERITIES[quarter - 1] if present else None,
             source="covid severity scores",
         )
 
@@ -84,7 +83,7 @@ def read_lung_boxes(path: Path) -> dict[str, tuple[LungBox, ...]]:
     Raises:
         DatasetError: not the published JSON, or a box outside its image.
     """
-    content = _content(path)
+    content = read_json(path, "the published lung boxes")
     try:
         images = {image["id"]: image for image in content["images"]}
         sides = {category["id"]: _SIDES[category["name"]] for category in content["categories"]}
@@ -97,15 +96,6 @@ def read_lung_boxes(path: Path) -> dict[str, tuple[LungBox, ...]]:
             "annotations with image_id, category_id and bbox; download it again"
         ) from error
     return {name: tuple(boxes) for name, boxes in found.items()}
-
-
-def _content(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DatasetError(f"{path}: cannot be read ({error.strerror}); check the path and permissions") from error
-    except (ValueError, RecursionError) as error:
-        raise DatasetError(f"{path}: is not JSON; expected the published lung boxes; download it again") from error
 
 
 def _boxes(

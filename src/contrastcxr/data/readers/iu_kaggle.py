@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 
-from contrastcxr.data.readers.iu_reports import IuPicture, IuReport, picture_key
+from contrastcxr.data.readers.iu_reports import SECTIONS, IuPicture, IuReport, picture_key
 from contrastcxr.data.tables.files import TableRow
 from contrastcxr.data.tables.named import Table, read_table
 from contrastcxr.errors import DatasetError
@@ -17,7 +17,6 @@ PROJECTIONS = "indiana_projections.csv"
 
 _POSITIONS: Mapping[str, Position] = {"Frontal": "unknown", "Lateral": "LATERAL"}
 """Nobody says whether a frontal film is PA or AP."""
-_SECTIONS = ("findings", "impression", "indication", "comparison")
 
 
 def read_reports(folder: Path) -> list[IuReport]:
@@ -47,7 +46,7 @@ def read_texts(folder: Path) -> list[IuReport]:
 
 
 def _texts(folder: Path) -> tuple[Table, dict[str, TableRow]]:
-    table = read_table(folder / REPORTS, ("uid", "MeSH", *_SECTIONS))
+    table = read_table(folder / REPORTS, ("uid", "MeSH", *SECTIONS))
     return table, _by_uid(table)
 
 
@@ -98,5 +97,5 @@ def _report(table: Table, uid: str, row: TableRow, pictures: tuple[IuPicture, ..
         uid=uid,
         mesh=tuple(term for term in terms if term),
         pictures=pictures,
-        **{section: table.cell(row, section) for section in _SECTIONS},
+        **{section: table.cell(row, section) for section in SECTIONS},
     )

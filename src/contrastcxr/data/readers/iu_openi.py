@@ -9,7 +9,8 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from contrastcxr.data.readers.iu_reports import IuPicture, IuReport
+from contrastcxr.data.readers.iu_reports import SECTIONS, IuPicture, IuReport
+from contrastcxr.data.tables.files import read_errors
 from contrastcxr.errors import DatasetError
 
 ARCHIVE = "NLMCXR_reports.tgz"
@@ -19,13 +20,6 @@ LARGEST = 1 << 20
 """Bytes of one report above which it is not read (the largest of the collection has 8,967; ours)."""
 MOST = 100_000
 """Files of an archive above which it is not read on (the collection has 3,955; ours)."""
-
-_SECTIONS = {
-    "FINDINGS": "findings",
-    "IMPRESSION": "impression",
-    "INDICATION": "indication",
-    "COMPARISON": "comparison",
-}
 
 
 def reports_in_folder(folder: Path) -> Iterator[IuReport]:
@@ -51,15 +45,11 @@ def reports_in_archive(path: Path) -> list[IuReport]:
         DatasetError: the archive is damaged, or a file in it is not a report.
     """
     try:
-        with tarfile.open(path, "r:gz") as archive:
+        with read_errors(path), tarfile.open(path, "r:gz") as archive:
             found = [parse_report(content, f"{path}:{name}") for name, content in _xml_members(path, archive)]
     except (tarfile.TarError, EOFError, zlib.error) as error:
         raise DatasetError(
             f"{path}: the archive is damaged or cut off; {ARCHIVE} was expected; download it again"
-        ) from error
-    except OSError as error:
-        raise DatasetError(
-            f"{path}: cannot be read ({error.strerror or error}); check the path and permissions"
         ) from error
     return sorted(found, key=lambda report: (len(report.uid), report.uid))
 
@@ -100,7 +90,7 @@ def parse_report(content: bytes, where: str) -> IuReport:
         uid=match[1],
         mesh=tuple(text for element in root.iter("major") if (text := (element.text or "").strip())),
         pictures=tuple(IuPicture(f"{image.get('id', '')}.png") for image in root.iter("parentImage")),
-        **{field: sections.get(label, "") for label, field in _SECTIONS.items()},
+        **{section: sections.get(section.upper(), "") for section in SECTIONS},
     )
 
 

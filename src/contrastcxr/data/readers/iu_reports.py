@@ -8,12 +8,14 @@ from dataclasses import dataclass
 
 from contrastcxr.form import Author, Finding, Position, Reading, Severity, Side
 from contrastcxr.text.sections import report
+from contrastcxr.vocab.attributes import LOBES
 from contrastcxr.vocab.labels import NO_FINDING, SUPPORT_DEVICES
 
 RADIOLOGIST = Author(kind="human", name="iu_xray radiologist")
 MESH = Author(kind="human", name="iu_xray mesh")
 
 NORMAL = "normal"
+SECTIONS = ("findings", "impression", "indication", "comparison")
 
 _NAMES: Mapping[str, str] = {
     "cardiomegaly": "Cardiomegaly",
@@ -57,16 +59,7 @@ _PLACED: Mapping[tuple[str, str], str] = {
 
 _SIDES: Mapping[str, Side] = {"left": "left", "right": "right", "bilateral": "bilateral"}
 _SEVERITIES: Mapping[str, Severity] = {"mild": "mild", "moderate": "moderate", "severe": "severe"}
-_ZONES: Mapping[str, str] = {
-    "upper lobe": "upper lobe",
-    "middle lobe": "middle lobe",
-    "lower lobe": "lower lobe",
-    "lingula": "lingula",
-    "apex": "apex",
-    "base": "base",
-    "hilum": "hilar",
-    "retrocardiac": "retrocardiac",
-}
+_ZONES: Mapping[str, str] = {**{zone: zone for zone in (*LOBES, "apex", "base", "retrocardiac")}, "hilum": "hilar"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +87,7 @@ class IuReport:
 
 def readings(iu: IuReport) -> tuple[Reading, ...]:
     """What the radiologist wrote, and what the indexers read out of it where that is known."""
-    written = report(
-        findings=iu.findings, impression=iu.impression, indication=iu.indication, comparison=iu.comparison
-    )
+    written = report(**{section: getattr(iu, section) for section in SECTIONS})
     radiologist = Reading(study_id=iu.study_id, author=RADIOLOGIST, report=written)
     return (radiologist, mesh_reading(iu.study_id, iu.mesh)) if iu.mesh is not None else (radiologist,)
 

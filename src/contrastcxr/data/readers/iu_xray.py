@@ -17,14 +17,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from contrastcxr.data.packaged import PACKAGE, packaged_file
 from contrastcxr.data.readers import iu_kaggle, iu_openi
 from contrastcxr.data.readers.annotation import Annotation, read_annotation
 from contrastcxr.data.readers.iu_reports import NORMAL, IuPicture, IuReport, picture_key, readings
 from contrastcxr.data.ref import DataRef, SourceKind
 from contrastcxr.data.source import Inventory, Licence, OnMissing, Source, unheard
+from contrastcxr.data.tables.named import PACKAGE, packaged_file
 from contrastcxr.data.tables.streamed import stream_table
-from contrastcxr.errors import DatasetError, UnknownNameError
+from contrastcxr.errors import DatasetError
 from contrastcxr.form import Position, Study, View
 
 LICENCE = Licence(
@@ -91,6 +91,7 @@ class IuXray(Source):
                 f"{root}: layout '{layout}' is not there; found {', '.join(self.layouts)}; leave the option out"
             )
         self._asked = layout
+        self._by_layout: dict[Layout, tuple[IuReport, ...]] = {}
 
     @cached_property
     def layout(self) -> Layout:
@@ -133,10 +134,6 @@ class IuXray(Source):
             notes=tuple(self._notes()),
         )
 
-    def studies(self, split: str | None = None) -> list[Study]:
-        """Return the studies of one split, or all of them."""
-        return list(self.stream(split))
-
     def stream(self, split: str | None = None, *, on_missing: OnMissing = unheard) -> Iterator[Study]:
         """Yield the studies of one split, or all, and tell which of their images are missing."""
         self.check_split(split)
@@ -146,8 +143,8 @@ class IuXray(Source):
                 if study is not None:
                     yield study
 
-    def _load(self) -> Iterable[Study]:
-        return self.stream()
+    def _load(self, split: str | None) -> Iterable[Study]:
+        return self.stream(split)
 
     def _counts(self) -> Mapping[str, int]:
         reports = self.reports
@@ -233,17 +230,10 @@ class IuXray(Source):
         return next((f for f in folders if f.is_dir() and next(f.glob("*.xml"), None)), None)
 
     def _reports_of(self, layout: Layout) -> tuple[IuReport, ...]:
-        return (
-            self._by_layout[layout]
-            if layout in self._by_layout
-            else self._by_layout.setdefault(
-                layout, {"openi": self._openi, "kaggle": self._kaggle, "r2gen": self._r2gen}[layout]()
-            )
-        )
-
-    @cached_property
-    def _by_layout(self) -> dict[Layout, tuple[IuReport, ...]]:
-        return {}
+        if layout not in self._by_layout:
+            read = {"openi": self._openi, "kaggle": self._kaggle, "r2gen": self._r2gen}[layout]
+            self._by_layout[layout] = read()
+        return self._by_layout[layout]
 
     def _openi(self) -> tuple[IuReport, ...]:
         if self._packaged:
@@ -352,23 +342,10 @@ def _header_positions(path: Path) -> dict[str, Position]:
     return {picture_key(image): "LATERAL" for image, stated in rows if stated in _LATERALS}
 
 
-def layout_named(text: str) -> Layout:
-    """The layout that an option names.
-
-    Raises:
-        UnknownNameError: no such layout.
-    """
-    for layout in LAYOUTS:
-        if text == layout:
-            return layout
-    raise UnknownNameError("layout of iu_xray", text, LAYOUTS)
-
-
 def _open(ref: DataRef) -> IuXray:
-    layout = ref.option("layout")
     return IuXray(
         ref.root,
-        layout=layout_named(layout) if layout else None,
+        layout=ref.choice("layout", LAYOUTS) if ref.option("layout") else None,
         annotation=ref.folder("annotation"),
         pictures=ref.folder("pictures"),
         images=ref.images,
@@ -376,12 +353,9 @@ def _open(ref: DataRef) -> IuXray:
 
 
 KIND = SourceKind(
-    name=IuXray.name,
+    IuXray,
     open=_open,
     summary="IU X-ray: reports, MeSH terms; Open-i XML, Kaggle's or R2Gen's tables, torchxrayvision",
-    root="folder",
     splits=SPLITS,
-    params=("images", "limit"),
     options=("layout", "annotation", "pictures"),
-    licence=LICENCE,
 )

@@ -16,17 +16,14 @@ from typing import Literal
 
 from pydantic import ValidationError
 
-from contrastcxr.data.failures import Failure
-from contrastcxr.data.headers import file_size
+from contrastcxr.data.pixels import file_size
 from contrastcxr.data.presence import is_there, without_views
 from contrastcxr.data.readers.manifest_columns import study_fields
-from contrastcxr.data.readers.manifest_records import SUFFIXES, ManifestRecord, is_whole, records
-from contrastcxr.data.ref import DataRef, SourceKind
-from contrastcxr.data.source import Inventory, Licence, OnMissing, Source, unheard
+from contrastcxr.data.readers.manifest_records import ManifestRecord, is_whole, records
+from contrastcxr.data.ref import SourceKind
+from contrastcxr.data.source import Failure, Inventory, Licence, OnMissing, Source, unheard
 from contrastcxr.errors import ContrastCXRError, DatasetError, ImageError
 from contrastcxr.form import Study, View, is_file_locator, locator_path, problem_of
-
-__all__ = ["LICENCE", "SUFFIXES", "Manifest", "ManifestContent", "each_row", "manifest_line", "parse_manifest"]
 
 LICENCE = Licence(
     terms="the user's own data",
@@ -103,7 +100,8 @@ class Manifest(Source):
             if line.study is not None and (split is None or line.study.split == split):
                 yield line.study
 
-    def _load(self) -> Iterable[Study]:
+    def _load(self, split: str | None) -> Iterable[Study]:
+        del split
         return self._studies
 
     @cached_property
@@ -177,18 +175,6 @@ def _line(
     return ManifestRow(study=checked if images == "any" else without_views(checked, gone), missing=absent)
 
 
-def manifest_line(study: Study) -> str:
-    """Return the study as one line of a manifest, without a line break; views in memory cannot be written.
-
-    Raises:
-        DatasetError: a view has no locator.
-    """
-    for view in study.views:
-        if view.locator is None:
-            raise DatasetError(f"study '{study.study_id}': view '{view.view_id}' is only in memory; save it first")
-    return study.model_dump_json(exclude_defaults=True)
-
-
 def _study(record: ManifestRecord, folder: Path) -> Study:
     fields = record.read()
     fields = fields if is_whole(fields) else study_fields(fields, record.where)
@@ -235,16 +221,10 @@ def _sized(view: View, where: str) -> View:
     return view.model_copy(update={"width": width, "height": height})
 
 
-def _open(ref: DataRef) -> Manifest:
-    return Manifest(ref.path, images=ref.images)
-
-
 KIND = SourceKind(
-    name=Manifest.name,
-    open=_open,
+    Manifest,
+    open=lambda ref: Manifest(ref.path, images=ref.images),
     summary="your own studies, as JSON lines, CSV or Parquet; splits as its rows state them",
     root="file",
     splits=("train", "train_val", "validation", "test"),
-    params=("images", "limit"),
-    licence=LICENCE,
 )

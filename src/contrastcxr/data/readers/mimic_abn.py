@@ -12,16 +12,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Literal
 
-from contrastcxr.data.readers.mimic_cxr import (
-    LICENCE,
-    RADIOLOGIST,
-    SPLITS,
-    MimicCxr,
-    MimicRoots,
-    roots_of,
-    unit_of,
-)
-from contrastcxr.data.ref import DataRef, SourceKind
+from contrastcxr.data.readers import mimic_cxr
+from contrastcxr.data.readers.mimic_cxr import MimicCxr, MimicRoots, roots_of, unit_of
+from contrastcxr.data.ref import SourceKind
 from contrastcxr.data.source import Inventory, OnMissing, Source, unheard
 from contrastcxr.errors import RequestError
 from contrastcxr.form import Author, Finding, Reading, Report, Study
@@ -36,7 +29,8 @@ DERIVED = Author(kind="rule", name="mimic_abn derived")
 class MimicAbn(Source):
     """The studies of the list, or those of MIMIC-CXR with an abnormal sentence."""
 
-    licence = LICENCE
+    name = "mimic_abn"
+    licence = mimic_cxr.LICENCE
 
     def __init__(
         self,
@@ -54,7 +48,7 @@ class MimicAbn(Source):
         if not (roots.annotation or roots.reports):
             raise RequestError("mimic_abn needs its list (list=/path) or the texts to derive it (reports=/path)")
         self.derived = roots.annotation is None
-        self.name = "mimic_abn (derived)" if self.derived else "mimic_abn"
+        self.name = "mimic_abn (derived)" if self.derived else self.name
         self.author = DERIVED if self.derived else LISTED
         self.images = images
         self._whole = MimicCxr(roots, unit=unit, images=images)
@@ -73,10 +67,6 @@ class MimicAbn(Source):
         note = "derived by the labeler; not the published list, and not its split"
         return replace(held, notes=(note, *held.notes))
 
-    def studies(self, split: str | None = None) -> list[Study]:
-        """Return the studies of one split, or all; use `stream` where they are many."""
-        return list(self.stream(split))
-
     def stream(self, split: str | None = None, *, on_missing: OnMissing = unheard) -> Iterator[Study]:
         """Yield the studies of one split, or all, one by one, and tell what they lack."""
         for study in self._whole.stream(split, on_missing=on_missing):
@@ -84,12 +74,12 @@ class MimicAbn(Source):
             if cut is not None:
                 yield cut
 
-    def _load(self) -> Iterable[Study]:
-        return self.stream()
+    def _load(self, split: str | None) -> Iterable[Study]:
+        return self.stream(split)
 
     def _cut(self, study: Study) -> Study | None:
         """The study with the abnormal part of its report, None where there is none."""
-        whole = study.reading_by(RADIOLOGIST.name)
+        whole = study.reading_by(mimic_cxr.RADIOLOGIST.name)
         if whole is None:
             return None
         text = abnormal_part(whole.report) if self.derived else whole.report
@@ -122,17 +112,10 @@ def _abnormal(finding: Finding) -> bool:
     return finding.name != NO_FINDING and finding.status in ("present", "uncertain")
 
 
-def _open(ref: DataRef) -> MimicAbn:
-    return MimicAbn(roots_of(ref, "list"), unit=unit_of(ref), images=ref.images)
-
-
 KIND = SourceKind(
-    name="mimic_abn",
-    open=_open,
+    MimicAbn,
+    open=lambda ref: MimicAbn(roots_of(ref, "list"), unit=unit_of(ref), images=ref.images),
     summary="MIMIC-ABN: the abnormal sentences of MIMIC-CXR's reports, from its list or derived",
-    root="folder",
-    splits=SPLITS,
-    params=("images", "limit"),
+    splits=mimic_cxr.SPLITS,
     options=("reports", "tables", "list", "unit"),
-    licence=LICENCE,
 )

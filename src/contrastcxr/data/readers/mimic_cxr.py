@@ -13,22 +13,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
+from contrastcxr.data.readers import mimic_tables
 from contrastcxr.data.readers.annotation import Annotation, AnnotationEntry, read_annotation
 from contrastcxr.data.readers.mimic_reports import Reports, files_folder, names_in, study_folder
-from contrastcxr.data.readers.mimic_tables import (
-    LABELS,
-    METADATA,
-    RECORDS,
-    SPLIT,
-    StudyRecord,
-    day_of,
-    findings_of,
-    previous_studies,
-    read_labels,
-    read_metadata,
-    read_records,
-    read_splits,
-)
+from contrastcxr.data.readers.mimic_tables import METADATA, RECORDS, SPLIT, StudyRecord
 from contrastcxr.data.ref import DataRef, SourceKind
 from contrastcxr.data.source import Inventory, Licence, OnMissing, Source, unheard
 from contrastcxr.data.tables.named import find_table
@@ -144,10 +132,6 @@ class MimicCxr(Source):
             notes=tuple(self._notes()),
         )
 
-    def studies(self, split: str | None = None) -> list[Study]:
-        """Return the studies of one split, or all; use `stream` where they are many."""
-        return list(self.stream(split))
-
     def stream(self, split: str | None = None, *, on_missing: OnMissing = unheard) -> Iterator[Study]:
         """Yield the studies of one split, or all, in table order, and tell what they lack; none is kept."""
         self.check_split(split)
@@ -157,8 +141,8 @@ class MimicCxr(Source):
                 if study is not None:
                     yield from self._samples(study)
 
-    def _load(self) -> Iterable[Study]:
-        return self.stream()
+    def _load(self, split: str | None) -> Iterable[Study]:
+        return self.stream(split)
 
     def _study(self, number: str, held: StudyRecord, on_missing: OnMissing) -> Study | None:
         views = self._views(number, held, on_missing)
@@ -169,7 +153,7 @@ class MimicCxr(Source):
             study_id=number,
             patient_id=held.subject,
             views=views,
-            acquired=day_of(held.acquired),
+            acquired=mimic_tables.day_of(held.acquired),
             indication=text.indication,
             prior=self._prior.get(number),
             readings=tuple(self._readings(number, text)),
@@ -226,7 +210,9 @@ class MimicCxr(Source):
         for name, codes in self._labels.items():
             if number in codes:
                 author = LABELERS[name]
-                yield Reading(study_id=number, author=author, findings=findings_of(codes[number], author.name))
+                yield Reading(
+                    study_id=number, author=author, findings=mimic_tables.findings_of(codes[number], author.name)
+                )
 
     def _report_count(self) -> int | None:
         if self._annotation:
@@ -244,9 +230,9 @@ class MimicCxr(Source):
             yield f"no {METADATA[0]}: positions, dates and prior studies are not known"
         if not self.splits:
             yield f"no {SPLIT[0]}: there are no splits"
-        for name in LABELS:
+        for name in mimic_tables.LABELS:
             if name not in self._labels:
-                yield f"no {LABELS[name][0]}: no labels of {LABELERS[name].name}"
+                yield f"no {mimic_tables.LABELS[name][0]}: no labels of {LABELERS[name].name}"
 
     @cached_property
     def _untold(self) -> tuple[tuple[str, str], ...]:
@@ -268,7 +254,7 @@ class MimicCxr(Source):
             return self._annotated_studies(self._annotation)
         held = self._tables
         path = self._table(SPLIT)
-        of = read_splits(path) if path else {}
+        of = mimic_tables.read_splits(path) if path else {}
         for number, known in held.items():
             known.split = of.get(number)
         return held
@@ -277,8 +263,8 @@ class MimicCxr(Source):
     def _tables(self) -> dict[str, StudyRecord]:
         metadata, records = self._table(METADATA), self._table(RECORDS)
         if metadata:
-            return read_metadata(metadata)
-        return read_records(records) if records else {}
+            return mimic_tables.read_metadata(metadata)
+        return mimic_tables.read_records(records) if records else {}
 
     def _annotated_studies(self, annotation: Annotation) -> dict[str, StudyRecord]:
         """The annotated images, study by study, with what the tables know of them."""
@@ -314,12 +300,12 @@ class MimicCxr(Source):
 
     @cached_property
     def _prior(self) -> Mapping[str, str]:
-        return previous_studies(self._held)
+        return mimic_tables.previous_studies(self._held)
 
     @cached_property
     def _labels(self) -> Mapping[str, Mapping[str, str]]:
-        paths = {name: self._table(names) for name, names in LABELS.items()}
-        return {name: read_labels(path) for name, path in paths.items() if path}
+        paths = {name: self._table(names) for name, names in mimic_tables.LABELS.items()}
+        return {name: mimic_tables.read_labels(path) for name, path in paths.items() if path}
 
     @cached_property
     def _annotation(self) -> Annotation | None:
@@ -337,26 +323,18 @@ def roots_of(ref: DataRef, annotation: str) -> MimicRoots:
 
 def unit_of(ref: DataRef) -> Literal["study", "image"]:
     """Return what counts as a study of a data name."""
-    return "image" if ref.choice("unit", ("study", "image")) == "image" else "study"
-
-
-def _open(ref: DataRef) -> MimicCxr:
-    findings = ref.choice("subset", ("all", "findings")) == "findings"
-    return MimicCxr(
-        roots_of(ref, "annotation"),
-        subset="findings" if findings else "all",
-        unit=unit_of(ref),
-        images=ref.images,
-    )
+    return ref.choice("unit", ("study", "image"))
 
 
 KIND = SourceKind(
-    name=MimicCxr.name,
-    open=_open,
+    MimicCxr,
+    open=lambda ref: MimicCxr(
+        roots_of(ref, "annotation"),
+        subset=ref.choice("subset", ("all", "findings")),
+        unit=unit_of(ref),
+        images=ref.images,
+    ),
     summary="MIMIC-CXR, JPEG or DICOM: texts, official split, CheXpert and NegBio labels, prior studies",
-    root="folder",
     splits=SPLITS,
-    params=("images", "limit"),
     options=("reports", "tables", "annotation", "subset", "unit"),
-    licence=LICENCE,
 )

@@ -151,7 +151,7 @@ def previous_studies(held: Mapping[str, StudyRecord]) -> dict[str, str]:
     for study, known in held.items():
         if known.acquired is not None:
             by_subject[known.subject].append((known.acquired, study))
-    return dict(_earlier(timed) for studies in by_subject.values() for timed in _pairs(sorted(studies)))
+    return dict(pair for studies in by_subject.values() for pair in _pairs(sorted(studies)))
 
 
 def day_of(acquired: tuple[int, float] | None) -> date | None:
@@ -165,19 +165,14 @@ def day_of(acquired: tuple[int, float] | None) -> date | None:
 _Timed = tuple[tuple[int, float], str]
 
 
-def _pairs(studies: Sequence[_Timed]) -> Iterator[tuple[_Timed, _Timed]]:
+def _pairs(studies: Sequence[_Timed]) -> Iterator[tuple[str, str]]:
     """Each study with the last one of an earlier time; two of the same minute do not precede each other."""
     before: _Timed | None = None
     for i, study in enumerate(studies):
         if i and studies[i - 1][0] < study[0]:
             before = studies[i - 1]
         if before is not None:
-            yield before, study
-
-
-def _earlier(pair: tuple[_Timed, _Timed]) -> tuple[str, str]:
-    before, study = pair
-    return study[1], before[1]
+            yield study[1], before[1]
 
 
 def _held(found: dict[str, StudyRecord], line: TableLine, *, subject: str, study: str) -> StudyRecord:

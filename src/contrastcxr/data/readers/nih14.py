@@ -8,16 +8,16 @@ grid and scaled to the pixels of the file that is there. Study ids are the stems
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 
 from contrastcxr.data.images import image_size
-from contrastcxr.data.ref import DataRef, SourceKind
+from contrastcxr.data.ref import SourceKind
 from contrastcxr.data.source import Licence, OnMissing, Source, unheard
 from contrastcxr.data.tables.files import TableRow, age_in_years, first_existing, number, read_csv, read_lines, sex
 from contrastcxr.errors import DatasetError, UnknownNameError
-from contrastcxr.form import XYXY, Author, Box, Finding, Position, Reading, Study, View
+from contrastcxr.form import Author, Box, Finding, Position, Reading, Study, View
 from contrastcxr.vocab.labels import NO_FINDING, from_nih
 
 LABELS = Author(kind="rule", name="nih14 labels")
@@ -45,12 +45,8 @@ _LISTS = {"train_val": "train_val_list.txt", "test": "test_list.txt"}
 _SUFFIXES = (".png", ".jpg", ".jpeg")
 _BOX_LABELS = {"Infiltrate": "Infiltration"}
 
-RSNA_STATUS: Mapping[str, tuple[str, str]] = {
-    "Normal": ("absent", "present"),
-    "No Lung Opacity / Not Normal": ("absent", "absent"),
-    "Lung Opacity": ("present", "absent"),
-}
-"""Class -> status of (Pneumonia, No Finding); the boxes mark opacities suspicious of pneumonia."""
+RSNA_CLASSES = ("Normal", "No Lung Opacity / Not Normal", "Lung Opacity")
+"""The last alone has boxes, which mark opacities suspicious of pneumonia."""
 
 
 class Nih14(Source):
@@ -78,7 +74,8 @@ class Nih14(Source):
         known = {Path(row.cell(0)).stem for row in self._rows}
         return tuple(sorted(path.name for stem, path in self._images.items() if stem not in known))
 
-    def _load(self) -> Iterable[Study]:
+    def _load(self, split: str | None) -> Iterable[Study]:
+        del split
         return self._studies
 
     def stream(self, split: str | None = None, *, on_missing: OnMissing = unheard) -> Iterator[Study]:
@@ -213,7 +210,7 @@ def _canonical(row: TableRow, label: str) -> str:
 def _box_reading(study_id: str, rows: Iterable[TableRow], view: View) -> Reading:
     boxes: dict[str, list[Box]] = defaultdict(list)
     for row in rows:
-        boxes[_canonical(row, row.cell(1))].append(_box(row, view))
+        boxes[_canonical(row, row.cell(1))].append(grid_box(row, view))
     findings = (
         Finding(name=name, status="present", source=BOXES.name, boxes=tuple(found))
         for name, found in boxes.items()
@@ -224,55 +221,46 @@ def _box_reading(study_id: str, rows: Iterable[TableRow], view: View) -> Reading
 def _rsna_reading(study_id: str, rows: list[TableRow], view: View) -> Reading:
     classes = {row.cell(1) for row in rows}
     kind = rows[0].cell(1)
-    if len(classes) > 1 or kind not in RSNA_STATUS:
-        raise rows[-1].error(f"class {' and '.join(sorted(classes))}; expected one of {', '.join(RSNA_STATUS)}")
-    boxes = tuple(_box(row, view) for row in rows if row.cell(2))
+    if len(classes) > 1 or kind not in RSNA_CLASSES:
+        raise rows[-1].error(f"class {' and '.join(sorted(classes))}; expected one of {', '.join(RSNA_CLASSES)}")
+    boxes = tuple(grid_box(row, view) for row in rows if row.cell(2))
     if bool(boxes) != (kind == "Lung Opacity"):
         raise rows[0].error(f"class {kind} with {len(boxes)} boxes; only Lung Opacity has boxes; correct the rows")
-    pneumonia, normal = RSNA_STATUS[kind]
+    return Reading(study_id=study_id, author=RSNA, findings=tuple(rsna_findings(kind, boxes)))
+
+
+def rsna_findings(kind: str, boxes: tuple[Box, ...]) -> Iterator[Finding]:
+    """Yield Pneumonia, present where there are boxes, and what a class of the challenge says of No Finding."""
     source = f"rsna: {kind}"
-    return Reading.model_validate(
-        {
-            "study_id": study_id,
-            "author": RSNA,
-            "findings": (
-                {"name": "Pneumonia", "status": pneumonia, "source": source, "boxes": boxes},
-                {"name": NO_FINDING, "status": normal, "source": source},
-            ),
-        }
-    )
+    yield Finding(name="Pneumonia", status="present" if boxes else "absent", source=source, boxes=boxes)
+    if kind in RSNA_CLASSES:
+        yield Finding(name=NO_FINDING, status="present" if kind == "Normal" else "absent", source=source)
 
 
-def _box(row: TableRow, view: View) -> Box:
-    """The box of cells 2 to 5 (x, y, width, height on the grid) in pixels of the view."""
-    x, y, w, h = (row.number_at(i, name) for i, name in enumerate(("x", "y", "width", "height"), start=2))
+def grid_box(row: TableRow, view: View, places: Sequence[int] = (2, 3, 4, 5), *, area: str = "grid") -> Box:
+    """Return the box of the cells for x, y, width and height, in pixels of the grid, in pixels of the view.
+
+    Raises:
+        DatasetError: a cell is no number, or the box is empty or leaves the grid, which is called by its `area`.
+    """
+    x, y, w, h = (row.number_at(i, name) for i, name in zip(places, ("x", "y", "width", "height"), strict=True))
     for name, value in (("width", w), ("height", h)):
         if value <= 0:
             raise row.error(f"{name} {value:g}; a box needs width and height above 0; correct the row")
     if min(x, y) < -SLACK or max(x + w, y + h) > GRID + SLACK:
         raise row.error(
-            f"box [{x:g}, {y:g}, {w:g}, {h:g}]; expected x, y, width, height inside the {GRID}×{GRID} grid; "
+            f"box [{x:g}, {y:g}, {w:g}, {h:g}]; expected x, y, width, height inside the {GRID}×{GRID} {area}; "
             "correct the row"
         )
-    return Box(xyxy=_scaled((x, y, x + w, y + h), view))
-
-
-def _scaled(grid: tuple[float, float, float, float], view: View) -> XYXY:
     sx, sy = (view.width or GRID) / GRID, (view.height or GRID) / GRID
-    x1, y1, x2, y2 = (min(max(v, 0.0), float(GRID)) for v in grid)
-    return x1 * sx, y1 * sy, x2 * sx, y2 * sy
-
-
-def _open(ref: DataRef) -> Nih14:
-    return Nih14(ref.path)
+    x1, y1, x2, y2 = (min(max(v, 0.0), float(GRID)) for v in (x, y, x + w, y + h))
+    return Box(xyxy=(x1 * sx, y1 * sy, x2 * sx, y2 * sy))
 
 
 KIND = SourceKind(
-    name=Nih14.name,
-    open=_open,
+    Nih14,
+    open=lambda ref: Nih14(ref.path),
     summary="NIH ChestX-ray14: labels, NIH boxes and RSNA boxes, in its published split",
-    root="folder",
     splits=("train_val", "test"),
     params=("limit",),
-    licence=LICENCE,
 )

@@ -27,12 +27,13 @@ class Nih14Folds(Source):
     """One of the five cuts of the NIH training list into train, validation and test."""
 
     name = "nih14-cv"
+    licence = LICENCE
     splits = ("train", "validation", "test")
 
     def __init__(self, root: Path, *, fold: int = 0, plain_reports: bool = False, seed: int = 0) -> None:
         if not 0 <= fold < FOLDS:
             raise RequestError(f"fold {fold} of nih14-cv; expected 0 to {FOLDS - 1}")
-        self.licence = PLAIN_LICENCE if plain_reports else LICENCE
+        self.licence = PLAIN_LICENCE if plain_reports else self.licence
         self._images = Nih14(root)
         self._fold = fold
         self._plain = plain_reports
@@ -43,21 +44,16 @@ class Nih14Folds(Source):
         """Images that the tables name and the folder does not hold."""
         return self._images.missing
 
-    def studies(self, split: str | None = None) -> list[Study]:
-        """Return the studies of one split, or all; reports are written for these alone."""
-        chosen = super().studies(split)
+    def _load(self, split: str | None) -> Iterable[Study]:
+        chosen = [study for name in ((split,) if split else self.splits) for study in self._cut[name]]
         return with_plain_reports(chosen, seed=self._seed) if self._plain else chosen
 
-    def _load(self) -> Iterable[Study]:
-        return self._studies
-
     @cached_property
-    def _studies(self) -> list[Study]:
+    def _cut(self) -> dict[str, list[Study]]:
         folds = patient_folds(
             self._images.studies("train_val"), folds=FOLDS, seed=FOLD_SEED, strata=view_and_labels
         )
-        cut = fold_split(folds, self._fold)
-        return [study for split in self.splits for study in cut[split]]
+        return fold_split(folds, self._fold)
 
 
 def view_and_labels(study: Study) -> list[str]:
@@ -73,11 +69,9 @@ def _open(ref: DataRef) -> Nih14Folds:
 
 
 KIND = SourceKind(
-    name=Nih14Folds.name,
+    Nih14Folds,
     open=_open,
     summary="five patient-grouped folds of the NIH training list",
-    root="folder",
     splits=Nih14Folds.splits,
     params=("fold", "report", "seed", "limit"),
-    licence=LICENCE,
 )

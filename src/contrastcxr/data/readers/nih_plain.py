@@ -15,7 +15,7 @@ import numpy as np
 
 from contrastcxr.data.authors import label_reading
 from contrastcxr.data.readers.nih14 import LICENCE, Nih14
-from contrastcxr.data.ref import DataRef, SourceKind
+from contrastcxr.data.ref import SourceKind
 from contrastcxr.data.source import Licence, Source
 from contrastcxr.errors import RequestError
 from contrastcxr.form import Author, Reading, Study
@@ -50,12 +50,8 @@ class NihPlain(Source):
         """Images that the tables name and the folder does not hold."""
         return self._images.missing
 
-    def studies(self, split: str | None = None) -> list[Study]:
-        """Return the studies of one split, or all; reports are written for these alone."""
-        return with_plain_reports(super().studies(split), seed=self._seed)
-
-    def _load(self) -> Iterable[Study]:
-        return self._images.studies()
+    def _load(self, split: str | None) -> Iterable[Study]:
+        return with_plain_reports(self._images.studies(split), seed=self._seed)
 
 
 def with_plain_reports(studies: Iterable[Study], *, seed: int = 0) -> list[Study]:
@@ -107,16 +103,10 @@ def _stable_rng(author: str, study_id: str, seed: int) -> np.random.Generator:
     return np.random.default_rng(int.from_bytes(digest[:16], "little"))
 
 
-def _open(ref: DataRef) -> NihPlain:
-    return NihPlain(ref.path, seed=ref.integer("seed", 0))
-
-
 KIND = SourceKind(
-    name=NihPlain.name,
-    open=_open,
+    NihPlain,
+    open=lambda ref: NihPlain(ref.path, seed=ref.integer("seed", 0)),
     summary="NIH images with reports that the grammar wrote from their labels",
-    root="folder",
     splits=("train_val", "test"),
     params=("seed", "limit"),
-    licence=PLAIN_LICENCE,
 )

@@ -6,13 +6,12 @@ import os
 from collections.abc import Iterable, Iterator, Sequence, Set
 from pathlib import Path
 
-from contrastcxr.data.failures import Failure
 from contrastcxr.data.images import image_size
 from contrastcxr.data.readers.manifest import LICENCE, Manifest, parse_manifest
-from contrastcxr.data.readers.manifest import SUFFIXES as MANIFEST_SUFFIXES
-from contrastcxr.data.ref import PATHS, DataRef, SourceKind
+from contrastcxr.data.readers.manifest_records import SUFFIXES as MANIFEST_SUFFIXES
+from contrastcxr.data.ref import PATHS, SourceKind
 from contrastcxr.data.sniff import DICOM_SUFFIXES, FileKind, sniff
-from contrastcxr.data.source import Source
+from contrastcxr.data.source import Failure, Source
 from contrastcxr.errors import DatasetError, ImageError
 from contrastcxr.form import Study, View, is_file_locator, locator_path
 
@@ -42,7 +41,8 @@ class Paths(Source):
         """One line for every input that could not be read."""
         return self._failures
 
-    def _load(self) -> Iterable[Study]:
+    def _load(self, split: str | None) -> Iterable[Study]:
+        del split
         return self._found
 
 
@@ -198,16 +198,10 @@ def _distinct(studies: Iterable[Study], failures: list[Failure]) -> list[Study]:
     return list(taken.values())
 
 
-def _open(ref: DataRef) -> Source:
-    return Manifest(ref.path) if ref.path.suffix.lower() in MANIFEST_SUFFIXES else Paths(ref.path)
-
-
 KIND = SourceKind(
-    name=PATHS,
-    open=_open,
+    Paths,
+    open=lambda ref: (Manifest if ref.path.suffix.lower() in MANIFEST_SUFFIXES else Paths)(ref.path),
     summary="DICOM, PNG and JPEG files, or folders of them",
     root="path",
-    splits=(),
     params=("limit",),
-    licence=LICENCE,
 )

@@ -51,13 +51,8 @@ class Phantoms(Source):
         """Return the same studies from another function, such as one that keeps what it drew."""
         return Phantoms(self.level, seed=self._seed, limit=self._limit, draw=draw)
 
-    def studies(self, split: str | None = None) -> list[Study]:
-        """Return the studies of one split, or those of train, validation and test."""
-        self.check_split(split)
+    def _load(self, split: str | None) -> Iterable[Study]:
         return [study for name in ((split,) if split else OWN_SPLITS) for study in self._drawn(name)]
-
-    def _load(self) -> Iterable[Study]:
-        return self.studies()
 
     def _drawn(self, split: str) -> list[Study]:
         studies = self._draw(self.level, split=split, seed=self._seed, limit=self._limit)
@@ -71,11 +66,10 @@ def _open(ref: DataRef) -> Phantoms:
 
 
 KIND = SourceKind(
-    name=Phantoms.name,
+    Phantoms,
     open=_open,
     summary="synthetic chests with exact truth, drawn from seeds",
     root="level",
     splits=SPLITS,
     params=("seed", "limit"),
-    licence=LICENCE,
 )

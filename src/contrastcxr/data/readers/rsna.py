@@ -8,7 +8,6 @@ adds the NIH labels as a second author.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -16,18 +15,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from contrastcxr.data.headers import file_size
-from contrastcxr.data.packaged import PACKAGE, packaged_file
+from contrastcxr.data.pixels import picture_size
 from contrastcxr.data.presence import PictureFolder
-from contrastcxr.data.readers.nih14 import LABELS, RSNA, RSNA_STATUS
-from contrastcxr.data.ref import DataRef, SourceKind
+from contrastcxr.data.readers.nih14 import GRID, LABELS, RSNA, RSNA_CLASSES, grid_box, rsna_findings
+from contrastcxr.data.ref import SourceKind
 from contrastcxr.data.source import Licence
-from contrastcxr.data.tables.files import TableRow, age_in_years, number, sex
-from contrastcxr.data.tables.named import Table, by_first_cell, find_table, read_table
+from contrastcxr.data.tables.files import TableRow, age_in_years, number, read_json, sex
+from contrastcxr.data.tables.named import PACKAGE, Table, by_first_cell, find_table, packaged_file, read_table
 from contrastcxr.data.tables.tabled import TableSource
 from contrastcxr.errors import DatasetError, ImageError, UnknownNameError
-from contrastcxr.form import Box, Finding, Position, Reading, Study, View
-from contrastcxr.vocab.labels import NO_FINDING, from_nih
+from contrastcxr.form import Finding, Position, Reading, Study, View
+from contrastcxr.vocab.labels import from_nih
 
 LICENCE = Licence(
     terms="non-commercial and academic use under the rules of the RSNA challenge; images from NIH ChestX-ray14, "
@@ -39,9 +37,6 @@ LICENCE = Licence(
 )
 
 SPLITS = ("train", "test")
-GRID = 1024
-SLACK = 2.0
-"""Grid pixels by which a box may stick out before it is an error; it is clipped (ours)."""
 SUFFIXES = (".dcm", ".png", ".jpg", ".jpeg")
 
 LABEL_TABLES = ("stage_2_train_labels.csv", "kaggle_stage_2_train_labels.csv")
@@ -142,8 +137,8 @@ class Rsna(TableSource):
         classes: dict[str, tuple[str, TableRow]] = {}
         for row in table.rows:
             image_id, kind = table.cell(row, "patientId"), table.cell(row, "class")
-            if kind not in RSNA_STATUS:
-                raise row.error(f"class '{kind}'; expected one of {', '.join(RSNA_STATUS)}; correct the cell")
+            if kind not in RSNA_CLASSES:
+                raise row.error(f"class '{kind}'; expected one of {', '.join(RSNA_CLASSES)}; correct the cell")
             if classes.setdefault(image_id, (kind, row))[0] != kind:
                 raise row.error(f"class '{kind}' after '{classes[image_id][0]}'; expected one class an image")
         return classes
@@ -231,10 +226,7 @@ def _dicom_facts(path: Path) -> HeaderFacts:
 
 def _resized(facts: HeaderFacts, path: Path) -> HeaderFacts:
     """The facts of a PNG or JPEG copy, with its own size."""
-    try:
-        width, height = file_size(path)
-    except ImageError as error:
-        raise DatasetError(str(error)) from error
+    width, height = picture_size(path)
     y, x = facts.spacing_mm or (0.0, 0.0)
     spacing = (y * GRID / height, x * GRID / width) if facts.spacing_mm else None
     return HeaderFacts(facts.position, width, height, spacing, facts.age, facts.sex)
@@ -261,21 +253,14 @@ def _header_facts(path: Path) -> dict[str, HeaderFacts]:
 def _rsna_reading(
     image_id: str, table: Table, rows: list[TableRow], stated: tuple[str, TableRow] | None, view: View
 ) -> Reading:
-    boxes = tuple(_box(table, row, view) for row in rows if table.cell(row, "x"))
+    places = [table.columns[name] for name in ("x", "y", "width", "height")]
+    boxes = tuple(grid_box(row, view, places, area="image") for row in rows if table.cell(row, "x"))
     if len(set(boxes)) != len(boxes):
         raise rows[-1].error("the same box is listed twice; expected different boxes; remove one row")
     kind = _kind(table, rows, stated)
     if bool(boxes) != (kind == "Lung Opacity"):
         raise rows[0].error(f"{kind} with {len(boxes)} boxes; only Lung Opacity has boxes; correct the rows")
-    findings = [Finding(name="Pneumonia", status="present" if boxes else "absent", source=kind, boxes=boxes)]
-    if kind in RSNA_STATUS:
-        normal = "present" if kind == "Normal" else "absent"
-        findings.append(Finding.model_validate({"name": NO_FINDING, "status": normal, "source": kind}))
-    return Reading(study_id=image_id, author=RSNA, findings=tuple(_named(f) for f in findings))
-
-
-def _named(finding: Finding) -> Finding:
-    return finding.model_copy(update={"source": f"rsna: {finding.source}"})
+    return Reading(study_id=image_id, author=RSNA, findings=tuple(rsna_findings(kind, boxes)))
 
 
 def _kind(table: Table, rows: list[TableRow], stated: tuple[str, TableRow] | None) -> str:
@@ -292,29 +277,9 @@ def _kind(table: Table, rows: list[TableRow], stated: tuple[str, TableRow] | Non
     return kind
 
 
-def _box(table: Table, row: TableRow, view: View) -> Box:
-    x, y, w, h = (table.number(row, name) for name in ("x", "y", "width", "height"))
-    for name, value in (("width", w), ("height", h)):
-        if value <= 0:
-            raise row.error(f"{name} {value:g}; a box needs width and height above 0; correct the row")
-    if min(x, y) < -SLACK or max(x + w, y + h) > GRID + SLACK:
-        raise row.error(
-            f"box [{x:g}, {y:g}, {w:g}, {h:g}]; expected x, y, width, height inside the {GRID}×{GRID} image; "
-            "correct the row"
-        )
-    sx, sy = (view.width or GRID) / GRID, (view.height or GRID) / GRID
-    x1, y1, x2, y2 = (min(max(v, 0.0), float(GRID)) for v in (x, y, x + w, y + h))
-    return Box(xyxy=(x1 * sx, y1 * sy, x2 * sx, y2 * sy))
-
-
 def _read_mapping(path: Path) -> dict[str, Mapping[str, Any]]:
     """Challenge image -> its entry of the published match, checked."""
-    try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DatasetError(f"{path}: cannot be read ({error.strerror}); check the path and permissions") from error
-    except (ValueError, RecursionError) as error:
-        raise DatasetError(f"{path}: is not JSON; expected a list of matches; download it again") from error
+    entries = read_json(path, "a list of matches")
     if not isinstance(entries, list):
         raise DatasetError(f"{path}: is a JSON {type(entries).__name__}; expected a list; download it again")
     found: dict[str, Mapping[str, Any]] = {}
@@ -334,17 +299,12 @@ def _nih_reading(image_id: str, match: Mapping[str, Any], path: Path | None) -> 
     return Reading(study_id=image_id, author=LABELS, findings=found)
 
 
-def _open(ref: DataRef) -> Rsna:
-    return Rsna(ref.path, images=ref.images, headers=ref.option("headers"), mapping=ref.folder("mapping"))
-
-
 KIND = SourceKind(
-    name=Rsna.name,
-    open=_open,
+    Rsna,
+    open=lambda ref: Rsna(
+        ref.path, images=ref.images, headers=ref.option("headers"), mapping=ref.folder("mapping")
+    ),
     summary="RSNA pneumonia challenge: boxes of opacities, with NIH patients where the match is there",
-    root="folder",
     splits=SPLITS,
-    params=("images", "limit"),
     options=("headers", "mapping"),
-    licence=LICENCE,
 )

@@ -16,15 +16,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from contrastcxr.data.headers import file_size
-from contrastcxr.data.packaged import PACKAGE, packaged_file
+from contrastcxr.data.pixels import picture_size
 from contrastcxr.data.presence import PictureFolder
-from contrastcxr.data.ref import DataRef, SourceKind
+from contrastcxr.data.ref import SourceKind
 from contrastcxr.data.source import Licence
 from contrastcxr.data.tables.files import TableRow
-from contrastcxr.data.tables.named import Table, by_first_cell, find_table, read_table
+from contrastcxr.data.tables.named import PACKAGE, Table, by_first_cell, find_table, packaged_file, read_table
 from contrastcxr.data.tables.tabled import TableSource
-from contrastcxr.errors import DatasetError, ImageError, UnknownNameError
+from contrastcxr.errors import DatasetError, UnknownNameError
 from contrastcxr.form import XYXY, Author, Box, Finding, Reading, Status, Study, View
 from contrastcxr.vocab.labels import NO_FINDING, from_vindr
 
@@ -145,7 +144,8 @@ class VinDr(TableSource):
         view = View(view_id=image_id, locator=where, position="PA")
         scale: tuple[float, float] = (1.0, 1.0)
         if boxed and there:
-            view = _sized(view, path)
+            width, height = picture_size(path)
+            view = view.model_copy(update={"width": width, "height": height})
             scale = self._scale(view, path, boxed[0], tables.sizes.get(image_id))
         labels = tables.labels.get(image_id, [])
         readings = _readings(image_id, rows, labels, tables, lambda row: _box(tables.box_table, row, view, scale))
@@ -202,14 +202,6 @@ def _sizes(path: Path | None) -> dict[str, tuple[int, int]]:
             raise row.error(f"size {width}×{height}; expected sides of at least 1 pixel; correct the row")
         sizes[table.cell(row, "image_id")] = (width, height)
     return sizes
-
-
-def _sized(view: View, path: Path) -> View:
-    try:
-        width, height = file_size(path)
-    except ImageError as error:
-        raise DatasetError(str(error)) from error
-    return view.model_copy(update={"width": width, "height": height})
 
 
 def _readings(
@@ -320,18 +312,11 @@ def _box(table: Table, row: TableRow, view: View, scale: tuple[float, float]) ->
     return Box(xyxy=clipped)
 
 
-def _open(ref: DataRef) -> VinDr:
-    own = ref.choice("boxes", ("original", "file")) == "file"
-    return VinDr(ref.path, images=ref.images, boxes="file" if own else "original")
-
-
 KIND = SourceKind(
-    name=VinDr.name,
-    open=_open,
+    VinDr,
+    open=lambda ref: VinDr(ref.path, boxes=ref.choice("boxes", ("original", "file")), images=ref.images),
     summary="VinDr-CXR: boxes and labels, every radiologist an author",
-    root="folder",
     splits=SPLITS,
     params=("images", "boxes", "limit"),
-    licence=LICENCE,
     split_folders=True,
 )

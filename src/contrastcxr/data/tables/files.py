@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import csv
+import json
 import math
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from contrastcxr.errors import DatasetError
 
@@ -60,10 +62,8 @@ def read_csv(path: Path) -> tuple[list[str], list[TableRow]]:
         DatasetError: the file cannot be read, is not UTF-8 text, or has no header.
     """
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        with read_errors(path), path.open(encoding="utf-8-sig", newline="") as file:
             lines = [(i, tuple(cells)) for i, cells in enumerate(csv.reader(file), start=1)]
-    except OSError as error:
-        raise DatasetError(f"{path}: cannot be read ({error.strerror}); check the path and permissions") from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise DatasetError(f"{path}: is not comma-separated UTF-8 text; export the table again") from error
     if not lines:
@@ -88,14 +88,36 @@ def each_line(path: Path) -> Iterator[tuple[int, str]]:
         DatasetError: the file cannot be read or is not UTF-8 text.
     """
     try:
-        with path.open(encoding="utf-8-sig", newline="\n") as file:
+        with read_errors(path), path.open(encoding="utf-8-sig", newline="\n") as file:
             for number, line in enumerate(file, start=1):
                 if stripped := line.strip():
                     yield number, stripped
-    except OSError as error:
-        raise DatasetError(f"{path}: cannot be read ({error.strerror}); check the path and permissions") from error
     except UnicodeDecodeError as error:
         raise DatasetError(f"{path}: is not UTF-8 text, as was expected; export it again") from error
+
+
+def read_json(path: Path, expected: str) -> Any:
+    """Return what a JSON file holds.
+
+    Raises:
+        DatasetError: the file cannot be read or is not JSON; says what was expected.
+    """
+    try:
+        with read_errors(path):
+            return json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise DatasetError(f"{path}: is not JSON; expected {expected}; download it again") from error
+
+
+@contextmanager
+def read_errors(path: Path) -> Iterator[None]:
+    """Raise what the disk refuses as a `DatasetError` that names the file."""
+    try:
+        yield
+    except OSError as error:
+        raise DatasetError(
+            f"{path}: cannot be read ({error.strerror or error}); check the path and permissions"
+        ) from error
 
 
 def first_existing(folder: Path, names: Sequence[str], remedy: str) -> Path:

@@ -8,17 +8,22 @@ import io
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, cast
 
-from contrastcxr.data.tables.files import TableRow
-from contrastcxr.errors import DatasetError, nearest
+from contrastcxr.data.tables.files import TableRow, read_errors
+from contrastcxr.errors import DatasetError, MissingExtraError, nearest
 
 COMPRESSED = ("", ".gz", ".zip")
 """What may follow the name of a table."""
 
-BROKEN = (EOFError, gzip.BadGzipFile, zipfile.BadZipFile, zlib.error, NotImplementedError)
+PACKAGE = "torchxrayvision"
+"""A root of this name stands for the copy of a table that travels in this package, which is never imported."""
+
+_BROKEN = (EOFError, gzip.BadGzipFile, zipfile.BadZipFile, zlib.error, NotImplementedError)
 """What a damaged archive raises."""
 
 
@@ -80,6 +85,22 @@ def find_table(folders: Sequence[Path], names: Sequence[str]) -> Path | None:
     return None
 
 
+def packaged_file(name: str, purpose: str) -> Path:
+    """Return the path of one of the package's data files.
+
+    Raises:
+        MissingExtraError: the package is not installed.
+        DatasetError: it is, but without this file.
+    """
+    spec = find_spec(PACKAGE)
+    if spec is None or spec.origin is None:
+        raise MissingExtraError(PACKAGE, "xrv", purpose)
+    path = Path(spec.origin).parent / "data" / name
+    if not path.is_file():
+        raise DatasetError(f"{path}: is not in this version of {PACKAGE}; install 1.4 or name your own copy")
+    return path
+
+
 def by_first_cell(table: Table) -> dict[str, list[TableRow]]:
     """Rows grouped by the text of their first cell, in the order of the table."""
     grouped: dict[str, list[TableRow]] = {}
@@ -103,22 +124,31 @@ def _text(path: Path) -> str:
     try:
         with open_table(path) as file:
             return file.read().decode("utf-8-sig")
-    except BROKEN as error:
-        raise DatasetError(
-            f"{path}: the archive is damaged or cut off; a whole compressed table was expected; download it again"
-        ) from error
-    except OSError as error:
-        raise DatasetError(
-            f"{path}: cannot be read ({error.strerror or error}); check the path and permissions"
-        ) from error
     except UnicodeDecodeError as error:
         raise DatasetError(
             f"{path}: byte {error.start} is not UTF-8; comma-separated UTF-8 text was expected; export it again"
         ) from error
 
 
-def open_table(path: Path) -> IO[bytes]:
-    """Open a table for reading, plain, `.gz`, or the one `.csv` in a `.zip`."""
+@contextmanager
+def open_table(path: Path) -> Iterator[IO[bytes]]:
+    """Open a table for reading, plain, `.gz`, or the one `.csv` in a `.zip`.
+
+    Raises:
+        DatasetError: it cannot be read, or is cut off, when it is opened or later.
+    """
+    with read_errors(path):
+        try:
+            with _opened(path) as file:
+                yield file
+        except _BROKEN as error:
+            raise DatasetError(
+                f"{path}: the archive is damaged or cut off; a whole compressed table was expected; "
+                "download it again"
+            ) from error
+
+
+def _opened(path: Path) -> IO[bytes]:
     if path.suffix == ".gz":
         return cast(IO[bytes], gzip.open(path))
     if path.suffix != ".zip":

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 from contrastcxr.data.tables.files import TableRow
-from contrastcxr.data.tables.named import BROKEN, open_table
+from contrastcxr.data.tables.named import open_table
 from contrastcxr.errors import DatasetError, nearest
 
 
@@ -36,22 +36,11 @@ def stream_table(path: Path, required: Sequence[str], optional: Sequence[str] = 
             another length.
     """
     try:
-        with _opened(path) as file:
-            yield from _lines(path, file, required, optional)
-    except BROKEN as error:
-        raise DatasetError(
-            f"{path}: the archive is damaged or cut off; a whole compressed table was expected; download it again"
-        ) from error
-    except OSError as error:
-        raise DatasetError(
-            f"{path}: cannot be read ({error.strerror or error}); check the path and permissions"
-        ) from error
+        with open_table(path) as file:
+            text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
+            yield from _lines(path, text, required, optional)
     except (UnicodeDecodeError, csv.Error) as error:
         raise DatasetError(f"{path}: is not comma-separated UTF-8 text; export the table again") from error
-
-
-def _opened(path: Path) -> IO[str]:
-    return io.TextIOWrapper(open_table(path), encoding="utf-8-sig", newline="")
 
 
 def _lines(path: Path, file: IO[str], required: Sequence[str], optional: Sequence[str]) -> Iterator[TableLine]:

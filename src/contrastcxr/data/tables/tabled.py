@@ -71,8 +71,8 @@ class TableSource(Source):
             notes.append(f"none of the {images:,} images is there; ?images=any gives texts and labels alone")
         return Inventory(images=images, counts=dict(self._counts(counted)), notes=tuple(notes))
 
-    def _load(self) -> Iterable[Study]:
-        return self.stream()
+    def _load(self, split: str | None) -> Iterable[Study]:
+        return self.stream(split)
 
     def stream(self, split: str | None = None, *, on_missing: OnMissing = unheard) -> Iterator[Study]:
         """Yield the studies as they are read, looking for their pictures one study at a time."""

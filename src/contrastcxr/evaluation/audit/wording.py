@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from contrastcxr.data.authors import report_text
-from contrastcxr.data.normals import is_normal
+from contrastcxr.data.authors import is_normal, report_text
 from contrastcxr.evaluation.audit.verdict import Check, share
 from contrastcxr.form import Study
 

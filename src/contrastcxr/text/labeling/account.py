@@ -14,7 +14,6 @@ from contrastcxr.vocab.labels import CHEXPERT, NO_FINDING, SUPPORT_DEVICES
 
 SOURCE = "labeler"
 _UNMENTIONED = {name: Finding(name=name, status="unmentioned", source=SOURCE) for name in CHEXPERT}
-_NAMED = frozenset(CHEXPERT)
 _RANK: dict[str, int] = {"absent": 0, "uncertain": 1, "present": 2}
 _STATUS: tuple[Status, ...] = ("absent", "uncertain", "present")
 
