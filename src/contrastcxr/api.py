@@ -410,7 +410,9 @@ def write_manifest(data: str, out: str | Path) -> tuple[int, tuple[str, ...]]:
     from contrastcxr.store.studies import stream_studies
 
     missing: list[str] = []
-    written = write_manifest(stream_studies(parse_data(data), on_missing=missing.append), Path(out))
+    written = write_manifest(
+        stream_studies(parse_data(data), cache=default_cache(), on_missing=missing.append), Path(out)
+    )
     return written, tuple(missing)
 
 

@@ -16,6 +16,7 @@ from typing import Annotated
 import typer
 
 from contrastcxr.cli import output
+from contrastcxr.cli.output import SOME_FAILED
 from contrastcxr.errors import ContrastCXRError, RequestError
 from contrastcxr.version import __version__
 
@@ -33,7 +34,7 @@ VERBS = {
     "doctor": "contrastcxr.cli.doctor",
 }
 
-DONE, SOME_FAILED, WRONG_REQUEST, INTERRUPTED = 0, 1, 2, 130
+DONE, WRONG_REQUEST, INTERRUPTED = 0, 2, 130
 
 
 def build_app() -> typer.Typer:
