@@ -124,9 +124,10 @@ def train(
         MissingExtraError: the extra `train` is not installed.
     """
     from contrastcxr.config import SystemConfig, load_config
-    from contrastcxr.training import run
 
     settings = config if isinstance(config, SystemConfig) else load_config(config, overrides=overrides)
+    from contrastcxr.training import run
+
     folder = Path("runs") / f"{settings.name}-seed{settings.train.seed}" if out is None else Path(out)
     return run(
         settings,

@@ -229,13 +229,8 @@ def _licences() -> Iterator[tuple[str, str]]:
             c.rpartition(" :: ")[2] for c in said.get_all("Classifier") or () if c.startswith("License")
         ]
         stated = [*(said.get_all("License-Expression") or ()), *classifiers, *(said.get_all("License") or ())]
-        yield (
-            name,
-            next(
-                (text.strip().splitlines()[0][:60] for text in stated if text.strip() not in ("", "UNKNOWN")),
-                "not stated",
-            ),
-        )
+        known = (text.strip() for text in stated if text.strip() not in ("", "UNKNOWN"))
+        yield name, next((text.splitlines()[0][:60] for text in known), "not stated")
 
 
 def _is_gpl(licence: str) -> bool:

@@ -119,13 +119,8 @@ def document(one: ReportText, findings: Sequence[Finding]) -> dict[str, Any]:
 
 def _finding(finding: Finding, text: str) -> dict[str, Any]:
     spans = [{**span.model_dump(), "text": text[span.start : span.end]} for span in finding.spans]
-    return {
-        "name": finding.name,
-        "status": finding.status,
-        "side": finding.side,
-        "severity": finding.severity,
-        "spans": spans,
-    }
+    said = {name: getattr(finding, name) for name in ("name", "status", "side", "severity")}
+    return {**said, "spans": spans}
 
 
 def lines(one: ReportText, findings: Sequence[Finding]) -> list[str]:

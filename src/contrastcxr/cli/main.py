@@ -9,7 +9,6 @@ from __future__ import annotations
 import sys
 import traceback
 from importlib import import_module
-from importlib.util import find_spec
 from keyword import iskeyword
 from typing import Annotated
 
@@ -50,8 +49,7 @@ def build_app() -> typer.Typer:
     )
     app.callback()(_every_verb)
     for verb, module in VERBS.items():
-        if find_spec(module) is not None:
-            _mount(app, verb, module)
+        _mount(app, verb, module)
     return app
 
 

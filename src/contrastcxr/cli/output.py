@@ -111,7 +111,7 @@ def current() -> Output:
 
 
 def verb(run: Callable[..., None]) -> Callable[..., None]:
-    """Make a command of a function that takes its `Output` first; the options of every verb stand behind its own."""
+    """Make a command of a function that takes its `Output` first: the options of every verb follow its own."""
 
     @wraps(run)
     def command(*, quiet: bool, as_json: bool, verbose: bool, **own: Any) -> None:
