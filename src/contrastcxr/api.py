@@ -123,9 +123,10 @@ def train(
         MissingExtraError: the extra `train` is not installed.
     """
     from contrastcxr.config import SystemConfig, load_config
-    from contrastcxr.training import run
 
     settings = config if isinstance(config, SystemConfig) else load_config(config, overrides=overrides)
+    from contrastcxr.training import run
+
     folder = Path("runs") / f"{settings.name}-seed{settings.train.seed}" if out is None else Path(out)
     return run(
         settings,
@@ -409,7 +410,9 @@ def write_manifest(data: str, out: str | Path) -> tuple[int, tuple[str, ...]]:
     from contrastcxr.store.studies import stream_studies
 
     missing: list[str] = []
-    written = write_manifest(stream_studies(parse_data(data), on_missing=missing.append), Path(out))
+    written = write_manifest(
+        stream_studies(parse_data(data), cache=default_cache(), on_missing=missing.append), Path(out)
+    )
     return written, tuple(missing)
 
 

@@ -75,15 +75,21 @@ def processor() -> Section:
     """Cores, instruction sets that matter here, and whether bf16 is multiplied in hardware."""
     import torch
 
-    checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    bf16 = any(bool(getattr(torch.cpu, check, lambda: False)()) for check in checks)
     return {
         "cores": os.cpu_count(),
         "torch threads": torch.get_num_threads(),
         "kernels": torch.backends.cpu.get_cpu_capability(),
         "features": _cpu_features(),
-        "bf16": "in hardware" if bf16 else "emulated: slower than float32",
+        "bf16": "in hardware" if cpu_multiplies_bf16() else "emulated: slower than float32",
     }
+
+
+def cpu_multiplies_bf16() -> bool:
+    """Whether the CPU has bf16 instructions; without them bf16 is emulated and slower (docs/training.md)."""
+    import torch
+
+    checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(bool(getattr(torch.cpu, check, lambda: False)()) for check in checks)
 
 
 def _cpu_features() -> list[str]:
@@ -229,13 +235,8 @@ def _licences() -> Iterator[tuple[str, str]]:
             c.rpartition(" :: ")[2] for c in said.get_all("Classifier") or () if c.startswith("License")
         ]
         stated = [*(said.get_all("License-Expression") or ()), *classifiers, *(said.get_all("License") or ())]
-        yield (
-            name,
-            next(
-                (text.strip().splitlines()[0][:60] for text in stated if text.strip() not in ("", "UNKNOWN")),
-                "not stated",
-            ),
-        )
+        known = (text.strip() for text in stated if text.strip() not in ("", "UNKNOWN"))
+        yield name, next((text.splitlines()[0][:60] for text in known), "not stated")
 
 
 def _is_gpl(licence: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import subprocess
 import sys
@@ -172,3 +173,19 @@ def test_every_public_name_can_be_had() -> None:
     assert all(getattr(contrastcxr, name) is not None for name in wanted)
     with pytest.raises(AttributeError, match="no attribute 'raed'"):
         contrastcxr.raed  # noqa: B018
+
+
+def test_type_checkers_see_the_names_that_can_be_had_and_no_others() -> None:
+    statements = ast.walk(ast.parse(Path(contrastcxr.__file__).read_text(encoding="utf-8")))
+    imports = [node for node in statements if isinstance(node, ast.ImportFrom)]
+    public = {alias.asname: node.module for node in imports for alias in node.names if alias.asname}
+    assert public.keys() == set(contrastcxr.__all__)
+    assert {name: module for name, module in public.items() if name != "__version__"} == contrastcxr._NAMES
+
+
+@pytest.mark.parametrize("arguments", [["-q", "models"], ["models", "-q"]], ids=["before", "behind"])
+def test_options_of_every_verb_stand_before_or_behind_it(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(arguments) == 0
+    assert capsys.readouterr().out == ""

@@ -8,13 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from contrastcxr import api
 from contrastcxr.cli import output
+from contrastcxr.files import atomic_write
 
 if TYPE_CHECKING:
     from contrastcxr.evaluation.compare import SystemComparison
 
 
+@output.verb
 def compare(
+    said: output.Output,
     first: Annotated[Path, typer.Argument(metavar="EVAL_A", help="A folder that `contrastcxr evaluate` wrote.")],
     second: Annotated[Path, typer.Argument(metavar="EVAL_B", help="Another.")],
     scores: Annotated[
@@ -26,17 +30,10 @@ def compare(
     ] = False,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Also write comparison.json here.")] = None,
     seed: output.Seed = 0,
-    quiet: output.Quiet = False,
-    as_json: output.Json = False,
-    verbose: output.Verbose = False,
 ) -> None:
     """Say by how much two systems differ, with paired intervals and tests corrected over the table."""
-    said = output.begin(quiet=quiet, as_json=as_json, verbose=verbose)
-    from contrastcxr.evaluation.compare import compare as run
-    from contrastcxr.files import atomic_write
-
-    wanted = [part.strip() for part in scores.split(",") if part.strip()]
-    found = run(first, second, scores=wanted, allow_different=allow_different, seed=seed)
+    wanted = output.parts(scores)
+    found = api.compare(first, second, scores=wanted, allow_different=allow_different, seed=seed)
     said.result(_table(found))
     for note in (*found.notes, _MEANING):
         said.result(note)

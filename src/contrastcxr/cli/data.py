@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
+from contrastcxr import api
 from contrastcxr.cli import complete, output
 
-if TYPE_CHECKING:
-    pass
-
-SOME_FAILED = 1
 SHOWN = 10
+Source = Annotated[
+    str,
+    typer.Argument(
+        metavar="D", help="A source with its root, such as nih14:/data/nih.", autocompletion=complete.sources
+    ),
+]
 
 data = typer.Typer(
     help="List the data sources known, check one, prepare it for training, or write it as a manifest.",
@@ -25,16 +28,14 @@ data = typer.Typer(
 
 
 @data.command("list")
+@output.verb
 def list_(
+    said: output.Output,
     folders: Annotated[
         list[Path] | None, typer.Argument(metavar="[FOLDER]...", help="Say what these can be opened as instead.")
     ] = None,
-    quiet: output.Quiet = False,
-    as_json: output.Json = False,
-    verbose: output.Verbose = False,
 ) -> None:
     """List the data sources known, or what folders can be opened as."""
-    said = output.begin(quiet=quiet, as_json=as_json, verbose=verbose)
     if folders:
         _list_folders(said, folders)
         return
@@ -68,8 +69,7 @@ def _list_folders(said: output.Output, folders: Sequence[Path]) -> None:
     for folder in folders:
         if str(folder) not in known:
             said.complain(f"{folder}: is not a folder; give the folder of a data set")
-    if len(known) < len(set(map(str, folders))):
-        raise typer.Exit(SOME_FAILED)
+    said.fail_if(len(known) < len(set(map(str, folders))))
 
 
 def _opened_as(names: Sequence[str]) -> str:
@@ -82,19 +82,12 @@ def _block(row: dict[str, str]) -> list[str]:
 
 
 @data.command()
+@output.verb
 def check(
-    source: Annotated[
-        str,
-        typer.Argument(
-            metavar="D", help="A source with its root, such as nih14:/data/nih.", autocompletion=complete.sources
-        ),
-    ],
-    quiet: output.Quiet = False,
-    as_json: output.Json = False,
-    verbose: output.Verbose = False,
+    said: output.Output,
+    source: Source,
 ) -> None:
     """Say what a source holds and lacks (every missing image with -v); exit status 1 when images are missing."""
-    said = output.begin(quiet=quiet, as_json=as_json, verbose=verbose)
     from contrastcxr.data.check import check_source
     from contrastcxr.data.sources import parse_data
     from contrastcxr.files import default_cache
@@ -104,18 +97,14 @@ def check(
     report = check_source(opened, listed=len(opened.missing) if said.verbose else SHOWN)
     said.result("\n".join(_lines(report)))
     said.result_json(report)
-    if opened.missing:
-        raise typer.Exit(SOME_FAILED)
+    said.fail_if(opened.missing)
 
 
 @data.command()
+@output.verb
 def prepare(
-    source: Annotated[
-        str,
-        typer.Argument(
-            metavar="D", help="A source with its root, such as nih14:/data/nih.", autocompletion=complete.sources
-        ),
-    ],
+    said: output.Output,
+    source: Source,
     cache: Annotated[
         Path | None,
         typer.Option("--cache", "--out", help="Folder for what is made; default $CONTRASTCXR_CACHE or .cache."),
@@ -123,52 +112,31 @@ def prepare(
     size: Annotated[int, typer.Option("--size", min=32, max=4096, help="Side of the pictures in pixels.")] = 256,
     workers: Annotated[int, typer.Option("--workers", min=0, help="Processes that read pictures; 0: none.")] = 0,
     tables: Annotated[bool, typer.Option("--tables", help="Write the tables alone, no pictures.")] = False,
-    quiet: output.Quiet = False,
-    as_json: output.Json = False,
-    verbose: output.Verbose = False,
 ) -> None:
     """Write a source's tables and its pictures, resized once; exit status 1 when some cannot be read."""
-    said = output.begin(quiet=quiet, as_json=as_json, verbose=verbose)
-    # Imported here: PyTorch takes seconds, and --help must not wait for it.
-    from contrastcxr.data.sources import parse_data
-    from contrastcxr.files import default_cache
-    from contrastcxr.store.preparing import prepare_source
-
-    root = cache or default_cache()
-    made = prepare_source(parse_data(source), root=root, side=size, pictures=not tables, workers=workers)
+    made = api.prepare_data(source, cache=cache, size=size, pictures=not tables, workers=workers)
     said.result(str(made.folder))
     said.result_json({**vars(made), "folder": str(made.folder)})
     for kind, lines in (("unreadable", made.unreadable), ("missing", made.missing)):
         _complain(said, kind, lines)
-    if made.unreadable or made.missing:
-        raise typer.Exit(SOME_FAILED)
+    said.fail_if(made.unreadable or made.missing)
 
 
 @data.command()
+@output.verb
 def manifest(
+    said: output.Output,
     source: Annotated[
         str, typer.Argument(metavar="D", help="A source with its root, and its split if one is meant.")
     ],
     out: Annotated[Path, typer.Option("--out", help="The manifest to write: .jsonl, .csv or .parquet.")],
-    quiet: output.Quiet = False,
-    as_json: output.Json = False,
-    verbose: output.Verbose = False,
 ) -> None:
     """Write a source's studies as a manifest, one whole study a row; exit status 1 when images are missing."""
-    said = output.begin(quiet=quiet, as_json=as_json, verbose=verbose)
-    from contrastcxr.data.readers.manifest_writing import write_manifest
-    from contrastcxr.data.sources import parse_data
-    from contrastcxr.files import default_cache
-    from contrastcxr.store.studies import stream_studies
-
-    missing: list[str] = []
-    studies = stream_studies(parse_data(source), cache=default_cache(), on_missing=missing.append)
-    written = write_manifest(studies, out)
+    written, missing = api.write_manifest(source, out)
     said.result(f"{written:,} studies in {out}")
     said.result_json({"manifest": str(out), "studies": written, "missing": len(missing)})
     _complain(said, "missing", missing)
-    if missing:
-        raise typer.Exit(SOME_FAILED)
+    said.fail_if(missing)
 
 
 def _complain(said: output.Output, kind: str, lines: Sequence[str]) -> None:
@@ -179,13 +147,10 @@ def _complain(said: output.Output, kind: str, lines: Sequence[str]) -> None:
 
 
 @data.command()
+@output.verb
 def audit(
-    source: Annotated[
-        str,
-        typer.Argument(
-            metavar="D", help="A source with its root, such as nih14:/data/nih.", autocompletion=complete.sources
-        ),
-    ],
+    said: output.Output,
+    source: Source,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for audit.html and audit.json.")] = Path(
         "audit"
     ),
@@ -194,25 +159,16 @@ def audit(
         typer.Option("--reference", help="Whose labels are looked at; default who labels most studies."),
     ] = None,
     seed: output.Seed = 0,
-    quiet: output.Quiet = False,
-    as_json: output.Json = False,
-    verbose: output.Verbose = False,
 ) -> None:
     """Look for leaks, copies and labels that are told without a lesion; exit status 1 when a check warns."""
-    said = output.begin(quiet=quiet, as_json=as_json, verbose=verbose)
-    from contrastcxr.data.sources import parse_data
-    from contrastcxr.evaluation.audit import audit as run
-    from contrastcxr.files import default_cache
-
-    found = run(parse_data(source), author=reference, seed=seed, cache=default_cache())
+    found = api.audit_data(source, reference=reference, seed=seed)
     found.write(out)
     said.result(
         output.table([{"": c.verdict, "check": c.name, "found": c.message} for c in found.checks])
         + f"\n{out / 'audit.html'}"
     )
     said.result_json(found.to_dict())
-    if found.warnings:
-        raise typer.Exit(SOME_FAILED)
+    said.fail_if(found.warnings)
 
 
 def _lines(report: dict[str, Any]) -> list[str]:

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from contrastcxr import machine
+from contrastcxr import api
 from contrastcxr.cli import output
 
 Found = dict[str, Any]
 
 
-def doctor(quiet: output.Quiet = False, as_json: output.Json = False, verbose: output.Verbose = False) -> None:
+@output.verb
+def doctor(said: output.Output) -> None:
     """Say what this machine has: devices, codecs, extras, weights, Java, caches, licences, disk."""
-    said = output.begin(quiet=quiet, as_json=as_json, verbose=verbose)
-    found = machine.examine()
+    found = api.doctor()
     said.result("\n".join(lines(found, verbose=said.verbose)))
     said.result_json(found)
 

@@ -7,18 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from contrastcxr import api
 from contrastcxr.cli import complete, output
 from contrastcxr.errors import RequestError
 from contrastcxr.files import find_checkpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from contrastcxr.evaluation import Evaluation
-    from contrastcxr.form import Reading
-    from contrastcxr.reading.reader import Reader
 
-SOME_FAILED = 1
 SHOWN = ("bleu_4", "rouge_l", "cider", "positive_f1", "auc_mean")
 
 
@@ -38,7 +34,9 @@ Metrics = Annotated[
 ]
 
 
+@output.verb
 def evaluate(
+    said: output.Output,
     model: Model = None,
     data: Annotated[
         str, typer.Option("--data", help="A data name, such as phantom:standard.", autocompletion=complete.sources)
@@ -68,25 +66,24 @@ def evaluate(
     device: output.Device = "cpu",
     dtype: output.Dtype = None,
     seed: output.Seed = 0,
-    quiet: output.Quiet = False,
-    as_json: output.Json = False,
-    verbose: output.Verbose = False,
 ) -> None:
     """Score a model or given readings, with intervals, beside readers that cannot read."""
-    said = output.begin(quiet=quiet, as_json=as_json, verbose=verbose)
-    checkpoint = _checkpoint(model, readings)
+    if (model is None) == (readings is None):
+        raise RequestError("give either a MODEL or --readings FILE")
+    checkpoint = None if model is None else find_checkpoint(model)
     # Imported here: PyTorch takes seconds, and neither --help nor a wrong name must wait for it.
     from contrastcxr.data.sources import parse_data
 
-    named = parse_data(data)
-    from contrastcxr.evaluation import Bootstrap
-    from contrastcxr.evaluation import evaluate as run
+    parse_data(data)  # refuses a wrong name
+    from contrastcxr.evaluation import Bootstrap, load_readings
     from contrastcxr.metrics.learned import ask
 
     learned = ask(metric or (), allow_pickle=allow_pickle)  # before hours of reading, not after
-    found = run(
-        _system(checkpoint, readings, device=device, dtype=dtype, seed=seed, allow_pickle=allow_pickle),
-        data=named,
+    system = checkpoint if readings is None else load_readings(readings)
+    assert system is not None  # one of the two was given
+    found = api.evaluate(
+        system,
+        data=data,
         split=split,
         protocol=protocol,
         out=out,
@@ -97,6 +94,9 @@ def evaluate(
         limit=limit,
         bootstrap=Bootstrap(seed=seed),
         cache=cache,
+        device=device,
+        dtype=dtype,
+        allow_pickle=allow_pickle,
     )
     _tell(said, found, out)
 
@@ -106,8 +106,7 @@ def _tell(said: output.Output, found: Evaluation, out: Path) -> None:
     said.result_json(found.to_dict())
     for failure in found.failures:
         said.complain(f"failed: {failure}")
-    if found.failures:
-        raise typer.Exit(SOME_FAILED)
+    said.fail_if(found.failures)
 
 
 def summary(found: Evaluation, out: Path) -> str:
@@ -117,29 +116,3 @@ def summary(found: Evaluation, out: Path) -> str:
         figures = [f"{key} {system.scores[key].text()}" for key in SHOWN if key in system.scores]
         lines.append(f"{name}: {'  '.join(figures)}")
     return "\n".join([*lines, *found.notes, str(out / "report.html")])
-
-
-def _checkpoint(model: str | None, readings: Path | None) -> Path | None:
-    """The file of the model to score, which is found before anything slow is loaded; None for readings."""
-    if (model is None) == (readings is None):
-        raise RequestError("give either a MODEL or --readings FILE")
-    return None if model is None else find_checkpoint(model)
-
-
-def _system(
-    checkpoint: Path | None,
-    readings: Path | None,
-    *,
-    device: str,
-    dtype: str | None,
-    seed: int,
-    allow_pickle: bool,
-) -> Reader | Sequence[Reading]:
-    if readings is not None:
-        from contrastcxr.evaluation import load_readings
-
-        return load_readings(readings)
-    from contrastcxr.reading.session import open_reader
-
-    assert checkpoint is not None  # one of the two was given
-    return open_reader(checkpoint, device=device, dtype=dtype, seed=seed, allow_pickle=allow_pickle)

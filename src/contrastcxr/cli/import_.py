@@ -24,7 +24,9 @@ def _every_project() -> None:
 
 
 @import_.command()
+@output.verb
 def r2gen(
+    said: output.Output,
     checkpoint: Annotated[
         Path, typer.Argument(metavar="CHECKPOINT", help="Their model_best.pth; its weights only are read.")
     ],
@@ -47,12 +49,8 @@ def r2gen(
         int | None,
         typer.Option("--min-count", min=1, help="threshold of their run; annotation.json only; default 3 or 10."),
     ] = None,
-    quiet: output.Quiet = False,
-    as_json: output.Json = False,
-    verbose: output.Verbose = False,
 ) -> None:
     """Import a checkpoint of R2Gen or WCL. Research use; not a medical device."""
-    said = output.begin(quiet=quiet, as_json=as_json, verbose=verbose)
     path, made = api.import_r2gen(
         checkpoint,
         vocabulary=vocabulary,

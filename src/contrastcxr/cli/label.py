@@ -11,19 +11,19 @@ from typing import Annotated, Any
 import typer
 
 from contrastcxr.cli import output
-from contrastcxr.cli.output import Output
 from contrastcxr.errors import InputError, RequestError
 from contrastcxr.form import Finding
 from contrastcxr.text.given_labels import Agreement
 from contrastcxr.text.report_files import Columns, ReportText, ReportTexts, check_form
 
-SOME_FAILED = 1
 STANDARD_INPUT = "standard input"
 LABELERS = ("rules", "chexbert")
 Label = Callable[[str], tuple[Finding, ...]]
 
 
+@output.verb
 def label(
+    said: output.Output,
     files: Annotated[
         list[Path] | None,
         typer.Argument(
@@ -53,20 +53,15 @@ def label(
         Path | None, typer.Option("--weights", help="CheXbert's checkpoint on this machine.")
     ] = None,
     allow_pickle: output.AllowPickle = False,
-    quiet: output.Quiet = False,
-    as_json: output.Json = False,
-    verbose: output.Verbose = False,
 ) -> None:
     """Label report texts: 14 findings, and the words that said so. Research use; not a medical device."""
-    said = output.begin(quiet=quiet, as_json=as_json, verbose=verbose)
     failures: list[str] = []
 
     def fail(error: InputError) -> None:
         failures.append(str(error))
         said.complain(f"failed: {error}")
 
-    named = tuple(part.strip() for part in text_column.split(",") if part.strip())
-    columns = Columns(study_id=id_column, text=named, labels=check)
+    columns = Columns(study_id=id_column, text=output.parts(text_column), labels=check)
     texts = ReportTexts(on_failure=fail, form=check_form(form) or ("csv" if check else None), columns=columns)
     answer = _labeler(labeler, weights, allow_pickle=allow_pickle)
     agreement, done = Agreement(), 0
@@ -81,8 +76,7 @@ def label(
         said.result_json(agreement.to_dict())
     if failures:
         said.complain(f"{len(failures)} failed, {done} labelled")
-    if failures or not agreement.whole:
-        raise typer.Exit(SOME_FAILED)
+    said.fail_if(failures or not agreement.whole)
 
 
 def _reports(texts: ReportTexts, paths: Sequence[Path]) -> Iterator[ReportText]:
@@ -109,7 +103,7 @@ def _labeler(name: str, weights: Path | None, *, allow_pickle: bool) -> Label:
     return CheXbert.load(weights, allow_pickle=allow_pickle).label
 
 
-def _print(said: Output, one: ReportText, findings: Sequence[Finding]) -> None:
+def _print(said: output.Output, one: ReportText, findings: Sequence[Finding]) -> None:
     if said.as_json:
         typer.echo(json.dumps(document(one, findings), ensure_ascii=False))
     elif one.alone:
@@ -125,13 +119,8 @@ def document(one: ReportText, findings: Sequence[Finding]) -> dict[str, Any]:
 
 def _finding(finding: Finding, text: str) -> dict[str, Any]:
     spans = [{**span.model_dump(), "text": text[span.start : span.end]} for span in finding.spans]
-    return {
-        "name": finding.name,
-        "status": finding.status,
-        "side": finding.side,
-        "severity": finding.severity,
-        "spans": spans,
-    }
+    said = {name: getattr(finding, name) for name in ("name", "status", "side", "severity")}
+    return {**said, "spans": spans}
 
 
 def lines(one: ReportText, findings: Sequence[Finding]) -> list[str]:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import sys
 import traceback
 from importlib import import_module
-from importlib.util import find_spec
 from keyword import iskeyword
 from typing import Annotated
 
 import typer
 
 from contrastcxr.cli import output
+from contrastcxr.cli.output import SOME_FAILED
 from contrastcxr.errors import ContrastCXRError, RequestError
 from contrastcxr.version import __version__
 
@@ -33,7 +33,7 @@ VERBS = {
     "doctor": "contrastcxr.cli.doctor",
 }
 
-DONE, SOME_FAILED, WRONG_REQUEST, INTERRUPTED = 0, 1, 2, 130
+DONE, WRONG_REQUEST, INTERRUPTED = 0, 2, 130
 
 
 def build_app() -> typer.Typer:
@@ -49,8 +49,7 @@ def build_app() -> typer.Typer:
     )
     app.callback()(_every_verb)
     for verb, module in VERBS.items():
-        if find_spec(module) is not None:
-            _mount(app, verb, module)
+        _mount(app, verb, module)
     return app
 
 

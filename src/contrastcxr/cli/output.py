@@ -9,16 +9,20 @@ import json
 import logging
 import shutil
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import wraps
+from inspect import signature
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
 
 T = TypeVar("T")
+SOME_FAILED = 1
+"""The exit status of a command that could not do all of its work."""
 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print failures only.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
@@ -61,6 +65,11 @@ class Output:
         if self.as_json:
             typer.echo(json.dumps(value, ensure_ascii=False, indent=2))
 
+    def fail_if(self, failed: object) -> None:
+        """End with exit status 1 where anything failed; all else has been said."""
+        if failed:
+            raise typer.Exit(SOME_FAILED)
+
     def progress(self, steps: Iterable[T], *, total: int, doing: str) -> Iterator[T]:
         """The same steps: beneath a bar on a terminal, else with a plain line at each tenth."""
         if self.quiet:
@@ -101,7 +110,21 @@ def current() -> Output:
     return _CURRENT.get() or Output()
 
 
-def begin(*, quiet: bool = False, as_json: bool = False, verbose: bool = False, fresh: bool = False) -> Output:
+def verb(run: Callable[..., None]) -> Callable[..., None]:
+    """Make a command of a function that takes its `Output` first: the options of every verb follow its own."""
+
+    @wraps(run)
+    def command(*, quiet: bool, as_json: bool, verbose: bool, **own: Any) -> None:
+        run(begin(quiet=quiet, as_json=as_json, verbose=verbose), **own)
+
+    _said, *own = signature(run, eval_str=True).parameters.values()
+    shared = signature(begin, eval_str=True).parameters
+    options = [*own, *(shared[name] for name in ("quiet", "as_json", "verbose"))]
+    command.__signature__ = signature(run).replace(parameters=options)  # type: ignore[attr-defined]
+    return command
+
+
+def begin(*, quiet: Quiet = False, as_json: Json = False, verbose: Verbose = False, fresh: bool = False) -> Output:
     """Join the options before the verb with those after it; `fresh` forgets an earlier command."""
     before = Output() if fresh else current()
     joined = Output(
@@ -125,6 +148,11 @@ def restore_logging() -> Iterator[None]:
         root.removeHandler(_LINES)
         root.setLevel(levels[0])
         _OURS.setLevel(levels[1])
+
+
+def parts(text: str) -> tuple[str, ...]:
+    """Return what stands between the commas of an option's value."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 _SHORT, _LEAST = 24, 14

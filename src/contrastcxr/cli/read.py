@@ -10,17 +10,17 @@ import typer
 
 from contrastcxr.api import DEFAULT_MODEL
 from contrastcxr.cli import complete, output
-from contrastcxr.cli.output import Output
 from contrastcxr.reading.session import WrittenReading, open_session
 
 if TYPE_CHECKING:
     from contrastcxr.data.source import Failure
 
-SOME_FAILED = 1
 SHOWN = 12
 
 
+@output.verb
 def read(
+    said: output.Output,
     paths: Annotated[
         list[Path],
         typer.Argument(
@@ -56,18 +56,14 @@ def read(
     device: output.Device = "cpu",
     dtype: output.Dtype = None,
     seed: output.Seed = 0,
-    quiet: output.Quiet = False,
-    as_json: output.Json = False,
-    verbose: output.Verbose = False,
 ) -> None:
     """Read studies and write a page of each. Research use; not a medical device."""
-    said = output.begin(quiet=quiet, as_json=as_json, verbose=verbose)
     from contrastcxr.data.sources import parse_data
 
     session = open_session(
         model=model,
         out=out,
-        formats=[name.strip() for name in formats.split(",") if name.strip()],
+        formats=output.parts(formats),
         pool_roots=[parse_data(root) for root in pool_root or ()],
         device=device,
         dtype=dtype,
@@ -84,7 +80,7 @@ def read(
 
 
 def _conclude(
-    said: Output, done: Sequence[WrittenReading], failures: Sequence[Failure], *, index: Path | None
+    said: output.Output, done: Sequence[WrittenReading], failures: Sequence[Failure], *, index: Path | None
 ) -> None:
     if done:
         said.result(summary(done, index))
@@ -95,7 +91,7 @@ def _conclude(
         said.complain(f"failed: {failure.message}")
     if failures:
         said.complain(f"{len(failures)} failed, {len(done)} read")
-        raise typer.Exit(SOME_FAILED)
+    said.fail_if(failures)
 
 
 def _line(done: WrittenReading) -> dict[str, object]:

@@ -15,10 +15,10 @@ from contrastcxr.files import default_cache
 if TYPE_CHECKING:
     from contrastcxr.reproduce import Places, Record, Row, Task
 
-SOME_FAILED = 1
 
-
+@output.verb
 def reproduce(
+    said: output.Output,
     paper: Annotated[
         str, typer.Argument(metavar="PAPER", help="contrastive-attention, cia-net, wcl or cross-attention.")
     ],
@@ -50,12 +50,8 @@ def reproduce(
         int | None, typer.Option("--limit", min=1, help="A rehearsal: so many test studies and twins only.")
     ] = None,
     cache: output.Cache = None,
-    quiet: output.Quiet = False,
-    as_json: output.Json = False,
-    verbose: output.Verbose = False,
 ) -> None:
     """Run the rows of a table that are not recorded yet, then print published and measured side by side."""
-    said = output.begin(quiet=quiet, as_json=as_json, verbose=verbose)
     if published:
         _print_published(said, paper, table)
         return
@@ -64,7 +60,7 @@ def reproduce(
     from contrastcxr.reproduce import Places, find_plan, task_of
 
     task = task_of(*find_plan(paper, table, path=plan), parse_data(data), overrides=set_ or ())
-    chosen = task.rows(wanted=_list(rows), seeds=_numbers(seeds))
+    chosen = task.rows(wanted=output.parts(rows), seeds=_numbers(seeds))
     places = Places(results=out, runs=runs, cache=cache or default_cache())
     if dry_run:
         _print_hours(said, chosen, places.recorded(task, _numbers(seeds)))
@@ -84,8 +80,7 @@ def reproduce(
 def _complain(said: output.Output, failed: Sequence[tuple[Row, str]]) -> None:
     for row, reason in failed:
         said.complain(f"failed: {row.stem}: {reason}")
-    if failed:
-        raise typer.Exit(SOME_FAILED)
+    said.fail_if(failed)
 
 
 def _print_hours(said: output.Output, rows: Sequence[Row], done: Sequence[Record]) -> None:
@@ -129,12 +124,8 @@ def _print_published(said: output.Output, paper: str, table: str) -> None:
     said.result_json({"title": printed.title, "percent": printed.percent, "rows": rows, "notes": printed.notes})
 
 
-def _list(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()]
-
-
 def _numbers(text: str) -> list[int]:
-    parts = _list(text)
+    parts = output.parts(text)
     if not all(part.isdigit() for part in parts):
         raise RequestError(f"--seeds {text}; expected whole numbers with commas between, such as 0,1,2")
     return [int(part) for part in parts]

@@ -7,12 +7,13 @@ from typing import Annotated
 
 import typer
 
+from contrastcxr import api
 from contrastcxr.cli import output
 
-SOME_FAILED = 1
 
-
+@output.verb
 def train(
+    said: output.Output,
     config: Annotated[Path, typer.Argument(metavar="CONFIG", help="Such as configs/cpu/phantom-nic.yaml.")],
     set_: Annotated[
         list[str] | None,
@@ -23,21 +24,13 @@ def train(
     devices: Annotated[int, typer.Option("--devices", min=1, help="Processes that share each batch.")] = 1,
     seed: Annotated[int | None, typer.Option("--seed", help="The same as --set train.seed=N.")] = None,
     cache: output.Cache = None,
-    quiet: output.Quiet = False,
-    as_json: output.Json = False,
-    verbose: output.Verbose = False,
 ) -> None:
     """Train a system: a folder with checkpoint, configuration, log, metrics and run record."""
-    said = output.begin(quiet=quiet, as_json=as_json, verbose=verbose)
-    # Imported here: PyTorch takes seconds, and --help must not wait for it.
-    from contrastcxr.config import load_config
-    from contrastcxr.training import run
-
     overrides = [*(set_ or []), *([f"train.seed={seed}"] if seed is not None else [])]
-    settings = load_config(config, overrides=overrides)
-    folder = run(
-        settings,
-        out=out or Path("runs") / f"{settings.name}-seed{settings.train.seed}",
+    folder = api.train(
+        config,
+        overrides=overrides,
+        out=out,
         cache=cache,
         resume=resume,
         devices=devices,
@@ -45,5 +38,4 @@ def train(
     )
     said.result(str(folder.path))
     said.result_json({"run": str(folder.path), "best": dict(folder.best), "unreadable": list(folder.unreadable)})
-    if folder.unreadable:
-        raise typer.Exit(SOME_FAILED)
+    said.fail_if(folder.unreadable)

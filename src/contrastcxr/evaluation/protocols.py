@@ -20,17 +20,6 @@ PROTOCOLS: Mapping[str, str] = {
 """How references are prepared, in words; the name is in every signature."""
 
 
-def check_protocol(name: str) -> str:
-    """The name itself.
-
-    Raises:
-        UnknownNameError: no such protocol; names the nearest.
-    """
-    if name not in PROTOCOLS:
-        raise UnknownNameError("protocol", name, PROTOCOLS)
-    return name
-
-
 def words_of(protocol: str, data: DataRef, *, author: str | None, cache: Path | None = None) -> ScoredWords:
     """The words that a protocol scores on this data.
 
@@ -44,7 +33,9 @@ def words_of(protocol: str, data: DataRef, *, author: str | None, cache: Path | 
         UnknownNameError: no such protocol.
         DatasetError: `as-published` without training reports.
     """
-    if check_protocol(protocol) == CORRECTED:
+    if protocol not in PROTOCOLS:
+        raise UnknownNameError("protocol", protocol, PROTOCOLS)
+    if protocol == CORRECTED:
         return PLAIN
     style: Style = "mimic_cxr" if data.kind.name.startswith("mimic") else "iu_xray"
     has_training = "train" in data.open().splits

@@ -91,15 +91,6 @@ def paired_differences(
         seed: of its draws.
         minimum: positives and negatives that a finding needs to enter the mean AUC.
     """
-    return {
-        name: differences(
-            [systems["system"].table],
-            [systems[name].table],
-            HEADLINE,
-            replicates=replicates,
-            seed=seed,
-            minimum=minimum,
-        )
-        for name in TRIVIAL
-        if name in systems
-    }
+    drawn = {"replicates": replicates, "seed": seed, "minimum": minimum}
+    own, beside = [systems["system"].table], [name for name in TRIVIAL if name in systems]
+    return {name: differences(own, [systems[name].table], HEADLINE, **drawn) for name in beside}

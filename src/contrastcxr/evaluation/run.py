@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from contrastcxr.evaluation.audit.run import quick_checks
 from contrastcxr.evaluation.baselines import DESCRIPTIONS, FeatureExtractor, baseline_answers
 from contrastcxr.evaluation.cached import read_cached
 from contrastcxr.evaluation.folder import write_evaluation
-from contrastcxr.evaluation.protocols import PROTOCOLS, words_of
+from contrastcxr.evaluation.protocols import CORRECTED, PROTOCOLS, words_of
 from contrastcxr.evaluation.references import (
     References,
     load_references,
@@ -31,7 +31,7 @@ from contrastcxr.metrics import meteor
 from contrastcxr.metrics.bootstrap import REPLICATES
 from contrastcxr.metrics.diversity import diversity
 from contrastcxr.metrics.identification import MINIMUM_POSITIVES
-from contrastcxr.metrics.learned import LearnedScores, learned_scores
+from contrastcxr.metrics.learned import learned_scores
 from contrastcxr.metrics.learned.ask import Metric
 from contrastcxr.metrics.learned.radgraph import RadGraphFile
 from contrastcxr.metrics.scores import Score, Scores, score_table
@@ -50,6 +50,34 @@ class Bootstrap:
     replicates: int = REPLICATES
     seed: int = 0
     minimum: int = MINIMUM_POSITIVES
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What two figures must share to be compared, beside the studies and who says what is on them."""
+
+    data: DataRef
+    split: str
+    protocol: str = CORRECTED
+    words: ScoredWords = PLAIN
+    bootstrap: Bootstrap = field(default_factory=Bootstrap)
+
+    def signature(self, references: References) -> str:
+        """Return all of it in one line."""
+        return "|".join(
+            (
+                f"contrastcxr:{__version__}",
+                f"data:{self.data.portable()}",
+                f"split:{self.split}",
+                f"reference:{references.readings[0].author.name}",
+                f"protocol:{self.protocol}",
+                f"cut:{self.words.cut or 'none'}",
+                f"tokens:{self.words.name}",
+                f"labels:{references.labelled_by}",
+                f"bootstrap:{self.bootstrap.replicates}/patient/{self.bootstrap.seed}",
+                f"n:{len(references.studies)}",
+            )
+        )
 
 
 def evaluate(
@@ -93,22 +121,14 @@ def evaluate(
     store = cache or default_cache()
     data, split = _scored_data(system, data, split, store)
     words = words_of(protocol, data, author=reference, cache=store)
+    setting = Setting(data, split, protocol, words, bootstrap or Bootstrap())
     references = load_references(data, split, author=reference, limit=limit, cache=store)
     heard = _hear(system, references, allow_partial=allow_partial, cache=store)
     if baselines:
         heard = _with_baselines(heard, system, data, author=reference, cache=store)
-    found = _judge(
-        heard,
-        data=data,
-        split=split,
-        protocol=protocol,
-        words=words,
-        with_meteor=with_meteor,
-        learned=learned,
-        bootstrap=bootstrap or Bootstrap(),
-    )
+    found = _judge(heard, setting, with_meteor=with_meteor, learned=learned)
     if out is not None:
-        write_evaluation(found, out, _material(heard, found, data, store, author=reference, bootstrap=bootstrap))
+        write_evaluation(found, out, _material(heard, found, setting, author=reference, cache=store))
     return found
 
 
@@ -142,64 +162,37 @@ def _hear(
 
 
 def _with_baselines(
-    heard: _Heard,
-    system: Reader | Sequence[Reading],
-    data: DataRef,
-    *,
-    author: str | None,
-    cache: Path,
+    heard: _Heard, system: Reader | Sequence[Reading], data: DataRef, *, author: str | None, cache: Path
 ) -> _Heard:
     extractor, blind = _extractor(system, cache)
     beside, missing = baseline_answers(heard.references, data, author=author, extractor=extractor, cache=cache)
     return replace(heard, answers={**heard.answers, **beside}, notes=(*heard.notes, *blind, *missing))
 
 
-def _judge(
-    heard: _Heard,
-    *,
-    data: DataRef,
-    split: str,
-    protocol: str,
-    words: ScoredWords,
-    with_meteor: bool,
-    learned: Sequence[Metric],
-    bootstrap: Bootstrap,
-) -> Evaluation:
-    said = signature(data, split, heard.references, protocol=protocol, words=words, bootstrap=bootstrap)
-    tables = tabulated(heard.references, heard.answers, words=words, with_meteor=with_meteor, learned=learned)
+def _judge(heard: _Heard, setting: Setting, *, with_meteor: bool, learned: Sequence[Metric]) -> Evaluation:
+    references, words = heard.references, setting.words
+    tables = tabulated(references, heard.answers, words=words, with_meteor=with_meteor, learned=learned)
     return Evaluation(
-        data=data.portable(),
-        split=split,
-        protocol=protocol,
-        signature=said,
-        systems=scored(tables, heard.answers, {"system": _described(heard.readings)}, bootstrap),
+        data=setting.data.portable(),
+        split=setting.split,
+        protocol=setting.protocol,
+        signature=setting.signature(references),
+        systems=scored(tables, heard.answers, {"system": _described(heard.readings)}, setting.bootstrap),
         readings=heard.readings,
         failures=heard.failures,
         notes=heard.notes,
-        facts=_facts(heard.references, protocol),
+        facts=_facts(references, setting.protocol),
     )
 
 
-def _material(
-    heard: _Heard,
-    found: Evaluation,
-    data: DataRef,
-    cache: Path,
-    *,
-    author: str | None,
-    bootstrap: Bootstrap | None,
-) -> Material:
-    drawn = bootstrap or Bootstrap()
-    changes = paired_differences(
-        found.systems, replicates=drawn.replicates, seed=drawn.seed, minimum=drawn.minimum
-    )
+def _material(heard: _Heard, found: Evaluation, setting: Setting, *, author: str | None, cache: Path) -> Material:
     return Material(
         references=heard.references,
         wanted=heard.references.answers(),
         answers=heard.answers,
-        licence=data.open().licence,
-        differences=changes,
-        checks=quick_checks(data, author=author, cache=cache),
+        licence=setting.data.open().licence,
+        differences=paired_differences(found.systems, **vars(setting.bootstrap)),
+        checks=quick_checks(setting.data, author=author, cache=cache),
     )
 
 
@@ -270,6 +263,7 @@ def tabulated(
 ) -> dict[str, StudyTable]:
     """The study table of every system; METEOR's Java is started once for all of them."""
     wanted = references.answers()
+    reports = [answer.report for answer in wanted]
     counts = _meteor(wanted, answers, words) if with_meteor else dict.fromkeys(answers)
     return {
         name: tabulate(
@@ -280,22 +274,15 @@ def tabulated(
             references.names,
             words=words,
             meteor_counts=counts[name],
-            learned=_learned(learned, name, references, wanted, said),
+            learned=learned_scores(_asked(learned, name), references.ids, reports, [a.report for a in said]),
         )
         for name, said in answers.items()
     }
 
 
-def _learned(
-    metrics: Sequence[Metric],
-    name: str,
-    references: References,
-    wanted: Sequence[Answer],
-    said: Sequence[Answer],
-) -> LearnedScores | None:
-    """What learned metrics say of texts as they were written; annotations of a file are the system's alone."""
-    asked = [m for m in metrics if name == "system" or not isinstance(m, RadGraphFile)]
-    return learned_scores(asked, references.ids, [a.report for a in wanted], [a.report for a in said])
+def _asked(metrics: Sequence[Metric], name: str) -> list[Metric]:
+    """The learned metrics of one reader; annotations of a file are the system's alone."""
+    return [m for m in metrics if name == "system" or not isinstance(m, RadGraphFile)]
 
 
 def scored(
@@ -307,39 +294,11 @@ def scored(
     """Scores of every table, those of its whole set of reports (distinct reports) among them."""
     found = {}
     for name, table in tables.items():
-        scores: Scores = score_table(
-            table, replicates=bootstrap.replicates, seed=bootstrap.seed, minimum=bootstrap.minimum
-        )
+        scores: Scores = score_table(table, **vars(bootstrap))
         whole = _diversity([answer.report for answer in answers[name]])
         said = described.get(name) or DESCRIPTIONS[name]
         found[name] = SystemScores(said, table, {**scores, **whole})
     return found
-
-
-def signature(
-    data: DataRef,
-    split: str,
-    references: References,
-    *,
-    protocol: str,
-    words: ScoredWords,
-    bootstrap: Bootstrap,
-) -> str:
-    """What two figures must share to be compared, in one line."""
-    return "|".join(
-        (
-            f"contrastcxr:{__version__}",
-            f"data:{data.portable()}",
-            f"split:{split}",
-            f"reference:{references.readings[0].author.name}",
-            f"protocol:{protocol}",
-            f"cut:{words.cut or 'none'}",
-            f"tokens:{words.name}",
-            f"labels:{references.labelled_by}",
-            f"bootstrap:{bootstrap.replicates}/patient/{bootstrap.seed}",
-            f"n:{len(references.studies)}",
-        )
-    )
 
 
 def _meteor(

@@ -28,6 +28,8 @@ SHOWN = (*COMPARED, "meteor")
 """Scores whose intervals over patients stand in tables."""
 CONTROLS = ("random", "zeros")
 
+Tables = Mapping[tuple[str, int], StudyTable]
+"""By row, whatever the seed, and seed."""
 Outcome = Literal["helped", "as a control", "above plain", "no difference", "harmed", "unknown"]
 
 
@@ -121,24 +123,23 @@ def pool(paths: Iterable[Path], *, replicates: int = REPLICATES, seed: int = 0) 
         if record.row != BASELINES
     }
     systems = list(dict.fromkeys(row.partition("-")[0] for row, _ in tables))
+    drawn = {"replicates": replicates, "seed": seed}
     return Pooled(
         data=records[0].data,
         records=records,
         means=_means(records),
-        comparisons=tuple(_compared(name, tables, replicates=replicates, seed=seed) for name in systems),
-        twins=tuple(_twins(records, replicates=replicates, seed=seed)),
-        intervals=_intervals(tables, replicates=replicates, seed=seed),
+        comparisons=tuple(_compared(name, tables, drawn) for name in systems),
+        twins=tuple(_twins(records, drawn)),
+        intervals=_intervals(tables, drawn),
     )
 
 
-def _intervals(
-    tables: Mapping[tuple[str, int], StudyTable], *, replicates: int, seed: int
-) -> dict[str, Mapping[str, Score]]:
+def _intervals(tables: Tables, drawn: Mapping[str, int]) -> dict[str, Mapping[str, Score]]:
     """The scores that tables show, of each trained row over its seeds."""
     rows: dict[str, list[StudyTable]] = {}
     for (row, _), table in tables.items():
         rows.setdefault(row, []).append(table)
-    return {row: seed_means(found, SHOWN, replicates=replicates, seed=seed) for row, found in rows.items()}
+    return {row: seed_means(found, SHOWN, **drawn) for row, found in rows.items()}
 
 
 def sentence(pools: Sequence[Pooled]) -> str:
@@ -222,9 +223,7 @@ def _mean(values: Sequence[float]) -> Mean:
     return Mean(float(np.mean(values)), deviation, len(values))
 
 
-def _compared(
-    system: str, tables: Mapping[tuple[str, int], StudyTable], *, replicates: int, seed: int
-) -> ContrastEffect:
+def _compared(system: str, tables: Tables, drawn: Mapping[str, int]) -> ContrastEffect:
     def seeds_of(contrast: str) -> set[int]:
         return {number for row, number in tables if row == f"{system}-{contrast}"}
 
@@ -234,30 +233,28 @@ def _compared(
     both = {name: tuple(sorted(seeds_of(name) & seeds_of(CONTRAST))) for name in (PLAIN, *CONTROLS)}
     shared = {name: seeds for name, seeds in both.items() if seeds}
     over = {
-        name: differences(
-            tables_of(CONTRAST, seeds), tables_of(name, seeds), COMPARED, replicates=replicates, seed=seed
-        )
+        name: differences(tables_of(CONTRAST, seeds), tables_of(name, seeds), COMPARED, **drawn)
         for name, seeds in shared.items()
     }
     return ContrastEffect(system, shared, over)
 
 
-def _twins(records: Sequence[Record], *, replicates: int, seed: int) -> list[TwinRow]:
+def _twins(records: Sequence[Record], drawn: Mapping[str, int]) -> list[TwinRow]:
     rows: dict[str, list[Record]] = {}
     for record in records:
         if record.twins is not None:
             rows.setdefault(record.row, []).append(record)
-    return [_twin_row(name, found, replicates=replicates, seed=seed) for name, found in rows.items()]
+    return [_twin_row(name, found, drawn) for name, found in rows.items()]
 
 
-def _twin_row(row: str, records: Sequence[Record], *, replicates: int, seed: int) -> TwinRow:
+def _twin_row(row: str, records: Sequence[Record], drawn: Mapping[str, int]) -> TwinRow:
     kept = [record.twins for record in records if record.twins is not None]
     sides = np.sum([np.asarray(twins["sides"], np.int64) for twins in kept], axis=0)
     claim = None
     if all("difference" in twins["ratios"] for twins in kept):
         parts = {name: [_numbers(twins["ratios"][name]) for twins in kept] for name in ("pooled", "difference")}
-        claim = compare_ratios(parts["pooled"], parts["difference"], replicates=replicates, seed=seed)
-    return TwinRow(row, claim, swap_share(sides, replicates=replicates, seed=seed))
+        claim = compare_ratios(parts["pooled"], parts["difference"], **drawn)
+    return TwinRow(row, claim, swap_share(sides, **drawn))
 
 
 def _numbers(values: Sequence[float | None]) -> np.ndarray:

@@ -14,18 +14,15 @@ from contrastcxr.config import SystemConfig, without_folders
 from contrastcxr.config.data_ref import data_ref
 from contrastcxr.errors import ContrastCXRError, RequestError
 from contrastcxr.evaluation.baselines import FeatureExtractor, baseline_answers
-from contrastcxr.evaluation.protocols import CORRECTED
 from contrastcxr.evaluation.references import load_references
 from contrastcxr.evaluation.result import SystemScores
-from contrastcxr.evaluation.run import Bootstrap, evaluate, scored, signature, tabulated
+from contrastcxr.evaluation.run import Bootstrap, Setting, evaluate, scored, tabulated
 from contrastcxr.metrics.scores import Scores
-from contrastcxr.metrics.words import PLAIN
 from contrastcxr.reading.reader import Reader
 from contrastcxr.reproduce.places import Places
 from contrastcxr.reproduce.plan import BASELINES, Row, Task
 from contrastcxr.reproduce.record import Record, read_record
 from contrastcxr.reproduce.twins import twins_of
-from contrastcxr.training import run as train
 from contrastcxr.training.run_record import RECORD_FILE, versions
 
 logger = logging.getLogger(__name__)
@@ -88,15 +85,28 @@ def _is_recorded(task: Task, row: Row, places: Places, limits: Limits) -> bool:
 def run_row(task: Task, row: Row, *, places: Places, limits: Limits) -> Record:
     """Train and score one row (or the baselines of a seed), write its record and return it."""
     config = task.config(row)
-    if row.system == BASELINES:
-        record = _baselines(task, row, config, places, limits)
-    else:
-        record = _trained(task, row, config, places, limits)
+    measure = _baselines if row.system == BASELINES else _trained
+    record = Record(
+        **measure(task, row, config, places, limits),
+        experiment=task.plan.name,
+        data=task.data,
+        row=row.name,
+        seed=row.seed,
+        config=without_folders(config.to_dict()),
+        versions=versions(),
+        limit=limits.test,
+    )
     record.write(places.record(task, row))
     return record
 
 
-def _trained(task: Task, row: Row, config: SystemConfig, places: Places, limits: Limits) -> Record:
+Measured = dict[str, Any]
+"""What running a row gives, by field of `Record`."""
+
+
+def _trained(task: Task, row: Row, config: SystemConfig, places: Places, limits: Limits) -> Measured:
+    from contrastcxr.training import run as train  # needs the extra `train`
+
     folder = places.run(task, row)
     # A record holds scores, no readings: what pictures look like is not measured again for every row.
     resume = (folder / "config.yaml").is_file()
@@ -118,26 +128,19 @@ def _trained(task: Task, row: Row, config: SystemConfig, places: Places, limits:
         twins = twins_of(reader, data=data, split=task.of_data.twins, cache=places.cache, limit=limits.twins)
     found.systems["system"].table.save(places.table(task, row))
     said = json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))
-    return Record(
-        experiment=task.plan.name,
-        data=task.data,
-        row=row.name,
-        seed=row.seed,
-        signature=found.signature,
-        config=without_folders(config.to_dict()),
-        systems={"system": _scores(found.scores)},
-        seconds={"training": said["seconds"], "evaluation": round(time.perf_counter() - began, 1)},
-        training={name: said[name] for name in _TOLD if name in said},
-        twins=twins,
-        versions=versions(),
-        limit=limits.test,
-    )
+    return {
+        "signature": found.signature,
+        "systems": {"system": _scores(found.scores)},
+        "seconds": {"training": said["seconds"], "evaluation": round(time.perf_counter() - began, 1)},
+        "training": {name: said[name] for name in _TOLD if name in said},
+        "twins": twins,
+    }
 
 
 _TOLD = ("epochs", "best", "pool", "parameters", "precision", "vocabulary", "data", "encoder", "calibration")
 
 
-def _baselines(task: Task, row: Row, config: SystemConfig, places: Places, limits: Limits) -> Record:
+def _baselines(_task: Task, _row: Row, config: SystemConfig, places: Places, limits: Limits) -> Measured:
     began = time.perf_counter()
     data = data_ref(config.data, split=None)
     references = load_references(data, "test", author=config.data.author, limit=limits.test, cache=places.cache)
@@ -149,25 +152,11 @@ def _baselines(task: Task, row: Row, config: SystemConfig, places: Places, limit
     for note in notes:
         logger.info(note)
     found: Mapping[str, SystemScores] = scored(tabulated(references, answers), answers, {}, limits.bootstrap)
-    return Record(
-        experiment=task.plan.name,
-        data=task.data,
-        row=row.name,
-        seed=row.seed,
-        signature=signature(
-            data,
-            "test",
-            references,
-            protocol=CORRECTED,
-            words=PLAIN,
-            bootstrap=limits.bootstrap,
-        ),
-        config=without_folders(config.to_dict()),
-        systems={name: _scores(system.scores) for name, system in found.items()},
-        seconds={"training": 0.0, "evaluation": round(time.perf_counter() - began, 1)},
-        versions=versions(),
-        limit=limits.test,
-    )
+    return {
+        "signature": Setting(data, "test", bootstrap=limits.bootstrap).signature(references),
+        "systems": {name: _scores(system.scores) for name, system in found.items()},
+        "seconds": {"training": 0.0, "evaluation": round(time.perf_counter() - began, 1)},
+    }
 
 
 def _scores(scores: Scores) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -144,33 +145,35 @@ def side_by_side(
         DatasetError: a record or a study table is not of this version.
         UnknownNameError: the plan names a published table, column or score that is not there.
     """
-    rows = _Rows.read(task, places, seeds or task.plan.seeds)
-    return [
-        _part(task, part, rows, replicates=replicates, shuffles=shuffles, seed=seed)
-        for part in task.plan.published
-    ]
+    drawn = {"replicates": replicates, "seed": seed}
+    rows = _Rows(*_recorded(task, places, seeds or task.plan.seeds), drawn, shuffles)
+    return [_part(task, part, rows) for part in task.plan.published]
+
+
+Key = tuple[str, str, int]
+"""System, contrast and seed."""
+
+
+def _recorded(task: Task, places: Places, seeds: Sequence[int]) -> tuple[dict[Key, StudyTable], dict[Key, str]]:
+    """Study tables and signatures of the recorded rows."""
+    tables, signatures = {}, {}
+    for key in product(task.systems, task.contrasts, seeds):
+        path = places.found(task, Row(*key))
+        if path is not None:
+            # No published table of a plan has an AUC of probabilities, which costs most to compute.
+            tables[key] = replace(StudyTable.load(path.with_suffix(".npz")), probabilities=None)
+            signatures[key] = read_record(path).signature
+    return tables, signatures
 
 
 @dataclass(frozen=True)
 class _Rows:
-    """Study tables and signatures of the recorded rows, by system, contrast and seed."""
+    """Study tables and signatures of the recorded rows, and how much is drawn for intervals and tests of them."""
 
-    tables: Mapping[tuple[str, str, int], StudyTable]
-    signatures: Mapping[tuple[str, str, int], str]
-
-    @classmethod
-    def read(cls, task: Task, places: Places, seeds: Sequence[int]) -> _Rows:
-        tables, signatures = {}, {}
-        for system in task.systems:
-            for contrast in task.contrasts:
-                for number in seeds:
-                    path = places.found(task, Row(system, contrast, number))
-                    if path is not None:
-                        # No published table of a plan has an AUC of probabilities, which costs most to compute.
-                        table = replace(StudyTable.load(path.with_suffix(".npz")), probabilities=None)
-                        tables[system, contrast, number] = table
-                        signatures[system, contrast, number] = read_record(path).signature
-        return cls(tables, signatures)
+    tables: Mapping[Key, StudyTable]
+    signatures: Mapping[Key, str]
+    drawn: Mapping[str, int]
+    shuffles: int
 
     def seeds(self, system: str, contrast: str) -> tuple[int, ...]:
         return tuple(number for s, c, number in self.tables if (s, c) == (system, contrast))
@@ -188,16 +191,13 @@ class _Rows:
         )
 
 
-def _part(
-    task: Task, part: PublishedPart, rows: _Rows, *, replicates: int, shuffles: int, seed: int
-) -> SideBySide:
+def _part(task: Task, part: PublishedPart, rows: _Rows) -> SideBySide:
     printed = published_table(task.plan.paper, part.table)
-    drawn = {"replicates": replicates, "seed": seed}
     lines: list[SystemLine] = []
     others = [contrast for contrast in task.contrasts if contrast != PLAIN]
     for system in _printed_systems(task, part, printed):
         for contrast in others:
-            found = _lines(system, contrast, printed, part, rows, drawn, shuffles)
+            found = _lines(system, contrast, printed, part, rows)
             lines += [line for line in found if _says_something(line, alone=contrast == others[0])]
     return SideBySide(
         title=printed.title,
@@ -226,22 +226,15 @@ def _says_something(line: SystemLine, *, alone: bool) -> bool:
 
 
 def _lines(
-    system: str,
-    contrast: str,
-    printed: PublishedTable,
-    part: PublishedPart,
-    rows: _Rows,
-    drawn: Mapping[str, int],
-    shuffles: int,
+    system: str, contrast: str, printed: PublishedTable, part: PublishedPart, rows: _Rows
 ) -> list[SystemLine]:
     """One line per metric of the table."""
     pair = [rows.of(system, name, rows.seeds(system, name)) for name in (PLAIN, contrast)]
     known = [set(statistics(table)) for tables in pair for table in tables]
     scores = {metric: _score_of(metric, part, known) for metric in printed.metrics}
     wanted = [score for score in scores.values() if score is not None]
-    means = [seed_means(tables, wanted, **drawn) if tables else {} for tables in pair]
-    shared = rows.alike(system, PLAIN, contrast)
-    changes = _changes(rows, system, PLAIN, contrast, shared, wanted, drawn, shuffles)
+    means = [seed_means(tables, wanted, **rows.drawn) if tables else {} for tables in pair]
+    changes = _changes(rows, system, contrast, wanted)
     figures = [_printed(printed, part, system, name) for name in (PLAIN, contrast)]
     return [
         SystemLine(
@@ -265,22 +258,14 @@ def _both(values: Iterable[Any]) -> tuple[Any, Any]:
     return first, second
 
 
-def _changes(
-    rows: _Rows,
-    system: str,
-    plain: str,
-    contrast: str,
-    seeds: tuple[int, ...],
-    names: Sequence[str],
-    drawn: Mapping[str, int],
-    shuffles: int,
-) -> dict[str, Change]:
+def _changes(rows: _Rows, system: str, contrast: str, names: Sequence[str]) -> dict[str, Change]:
     """What contrast changed in each score; nothing where no seed has both rows.  Holm's correction comes later."""
+    seeds = rows.alike(system, PLAIN, contrast)
     if not seeds:
         return {}
-    with_contrast, without = (rows.of(system, name, seeds) for name in (contrast, plain))
-    intervals = differences(with_contrast, without, names, **drawn)
-    p = randomisation_over_seeds(with_contrast, without, names, shuffles=shuffles, seed=drawn["seed"])
+    other, plain = (rows.of(system, name, seeds) for name in (contrast, PLAIN))
+    intervals = differences(other, plain, names, **rows.drawn)
+    p = randomisation_over_seeds(other, plain, names, shuffles=rows.shuffles, seed=rows.drawn["seed"])
     return {name: Change(found, seeds, p[name], math.nan) for name, found in intervals.items() if name in p}
 
 
@@ -333,10 +318,7 @@ def _levels(published: str, ours: str) -> str:
 def _plain(line: SystemLine) -> dict[str, Any]:
     change = line.change
     return {
-        "system": line.system,
-        "contrast": line.contrast,
-        "metric": line.metric,
-        "score": line.score,
+        **{name: getattr(line, name) for name in ("system", "contrast", "metric", "score")},
         "published": list(line.published),
         "measured": [None if m is None else {**m.score.to_dict(), "seeds": list(m.seeds)} for m in line.measured],
         "published_change": line.published_change,

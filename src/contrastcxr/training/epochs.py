@@ -6,7 +6,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -44,37 +44,30 @@ class EpochRules:
         return best is None or (score > best if HIGHER_IS_BETTER[self.monitor] else score < best)
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class EpochKeeper(L.Callback):
     """Runs between epochs. The first process scores and writes, the others wait for its verdict.
 
-    Args:
+    Attributes:
         rules: by what metric, and for how long.
         folder: the run folder.
         score: from the system to its validation scores.
         keep: writes the checkpoint when a score is the best so far.
         refresh: encodes the pool again when the encoder is trained; None for a frozen one.
         relay: takes messages to the process that runs the training, when others do the work.
+        best: scores so far, and their epoch.
+        seconds: spent so far.
     """
 
-    def __init__(
-        self,
-        rules: EpochRules,
-        *,
-        folder: Path,
-        score: Score,
-        keep: Keep,
-        refresh: Refresh | None,
-        relay: Relay | None,
-    ) -> None:
-        self.rules = rules
-        self.folder = folder
-        self.score = score
-        self.keep = keep
-        self.refresh = refresh
-        self.relay = relay
-        self.best: dict[str, float] = {}
-        self.seconds = 0.0
-        self._started = 0.0
+    rules: EpochRules
+    folder: Path
+    score: Score
+    keep: Keep
+    refresh: Refresh | None
+    relay: Relay | None
+    best: dict[str, float] = field(default_factory=dict)
+    seconds: float = 0.0
+    _started: float = 0.0
 
     def state_dict(self) -> dict[str, Any]:
         """The best scores so far and the seconds spent: kept in the resumable state."""

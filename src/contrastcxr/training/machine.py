@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import lightning as L
-import torch
 from lightning.pytorch.callbacks import TQDMProgressBar
 from torch.utils.data import DataLoader
 
 from contrastcxr.config import SystemConfig
 from contrastcxr.features.batch import Batch
 from contrastcxr.features.samples import loader
+from contrastcxr.machine import cpu_multiplies_bf16
 from contrastcxr.training.epochs import EpochKeeper
 from contrastcxr.training.order import Share, epoch_batches
 
@@ -61,12 +61,6 @@ def precision_of(config: SystemConfig) -> str:
     if wanted != "auto":
         return wanted
     return "bf16" if cpu_multiplies_bf16() else "fp32"
-
-
-def cpu_multiplies_bf16() -> bool:
-    """Whether the CPU has bf16 instructions; without them bf16 is emulated and slower (docs/training.md)."""
-    checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    return any(bool(getattr(torch.cpu, check, lambda: False)()) for check in checks)
 
 
 def make_trainer(

@@ -13,7 +13,7 @@ from contrastcxr.assemble import check_pairs
 from contrastcxr.checkpoint import read_training_state
 from contrastcxr.config import SystemConfig
 from contrastcxr.errors import IncompatibleError
-from contrastcxr.files import atomic_write
+from contrastcxr.files import atomic_write, default_cache
 from contrastcxr.metrics.cider_d import CiderD
 from contrastcxr.training.epochs import EpochKeeper, EpochRules, Refresh
 from contrastcxr.training.finish import close_run, trained_parameters
@@ -40,8 +40,8 @@ logger = logging.getLogger(__name__)
 def run(
     config: SystemConfig,
     *,
-    out: Path,
-    cache: Path,
+    out: Path | str,
+    cache: Path | str | None = None,
     resume: bool = False,
     devices: int = 1,
     progress: bool | None = None,
@@ -52,7 +52,8 @@ def run(
     Args:
         config: of the system.
         out: the run folder; made when absent, refused when it holds another run and `resume` is off.
-        cache: where encoder features are kept.
+        cache: folder of encoder features; None is `$CONTRASTCXR_CACHE`, or `.cache/contrastcxr` below the working
+            directory.
         resume: go on from the last whole epoch in `out`.
         devices: processes on this machine (gloo on the CPU); they share each batch.
         progress: a bar over the steps; None shows it on a terminal.
@@ -63,6 +64,7 @@ def run(
         IncompatibleError: parts that cannot work together, or a batch that the processes cannot share.
         DatasetError: no studies, or studies without readings.
     """
+    out = Path(out)
     check_pairs(config)
     _check_devices(config, devices)
     check_folder(out, config, resume=resume)
@@ -70,7 +72,7 @@ def run(
         logger.info(f"{out}: this run is already finished; nothing to do")
         return finished(out)
     # Nothing is written into the folder before the data have turned out usable.
-    prepared = prepare(config, cache=cache)
+    prepared = prepare(config, cache=Path(cache or default_cache()))
     with atomic_write(out / CONFIG_FILE) as file:
         file.write(config.to_yaml())
     with run_log(out / LOG_FILE):
@@ -102,7 +104,7 @@ def _fit(prepared: PreparedRun, *, out: Path, resume: bool, devices: int, progre
     )
     relay = Relay() if devices > 1 else None
     keeper = EpochKeeper(
-        _rules(config),
+        rules=_rules(config),
         folder=out,
         score=ScoreSystem(prepared),
         keep=KeepBest(prepared, out),

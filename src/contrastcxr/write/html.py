@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -70,22 +70,24 @@ def write_index(readings: Sequence[Reading], pages: Sequence[Path], folder: Path
 
 def _render(template: str, values: dict[str, Any]) -> str:
     # The policy lets the page run our script, by its hash, and nothing else: no request leaves the page.
-    script = _source("page.js")
+    script = page_source(__package__, "page.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
     policy = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
-    assets = {"css": Markup(_source("page.css")), "script": Markup(script), "policy": policy}
-    return _template(template).render(values, **assets, notice=NOTICE, version=__version__)
+    assets = {"css": Markup(page_source(__package__, "page.css")), "script": Markup(script), "policy": policy}
+    return page_template(__package__, template).render(values, **assets, notice=NOTICE, version=__version__)
 
 
 @cache
-def _source(name: str) -> str:
-    return files("contrastcxr.write").joinpath("page", name).read_text(encoding="utf-8")
+def page_source(package: str, name: str) -> str:
+    """Return the text of a file in a package's folder `page`."""
+    return files(package).joinpath("page", name).read_text(encoding="utf-8")
 
 
 @cache
-def _template(name: str) -> Template:
+def page_template(package: str, name: str) -> Template:
+    """Return a template in a package's folder `page`; it may include others of them."""
     environment = Environment(
-        loader=FunctionLoader(_source),
+        loader=FunctionLoader(partial(page_source, package)),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

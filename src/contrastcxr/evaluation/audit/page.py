@@ -6,7 +6,7 @@ import html
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from contrastcxr.evaluation.audit.verdict import Check
+from contrastcxr.evaluation.audit.verdict import Check, warnings_first
 
 _STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:64rem;padding:0 1rem}
@@ -24,8 +24,7 @@ th{font-weight:600}td{font-variant-numeric:tabular-nums}
 def page(data: str, studies: Mapping[str, int], labels: str | None, checks: Sequence[Check]) -> str:
     """The page: warnings first, every check with the cases behind it."""
     counts = ", ".join(f"{split} {count:,}" for split, count in studies.items())
-    order = {"warning": 0, "ok": 1, "not run": 2}
-    body = "".join(_section(check) for check in sorted(checks, key=lambda check: order[check.verdict]))
+    body = "".join(_section(check) for check in warnings_first(checks))
     warned = sum(check.verdict == "warning" for check in checks)
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Audit of {html.escape(data)}</title>'
@@ -37,10 +36,9 @@ def page(data: str, studies: Mapping[str, int], labels: str | None, checks: Sequ
 
 
 def _section(check: Check) -> str:
-    kind = check.verdict.replace(" ", "-")
     return (
-        f'<section class="{kind}"><span class="mark">{check.verdict}</span><h2>{html.escape(check.name)}</h2>'
-        f"<p>{html.escape(check.message)}.</p>{_table(check.rows)}</section>"
+        f'<section class="{check.kind}"><span class="mark">{check.verdict}</span>'
+        f"<h2>{html.escape(check.name)}</h2><p>{html.escape(check.message)}.</p>{_table(check.rows)}</section>"
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from contrastcxr.data.ref import DataRef
 from contrastcxr.data.source import Source
 from contrastcxr.errors import ContrastCXRError, DatasetError
 from contrastcxr.evaluation.audit import leaks, page, pictures
+from contrastcxr.evaluation.audit.leaks import Splits
 from contrastcxr.evaluation.audit.nuisance import nuisance
 from contrastcxr.evaluation.audit.verdict import Check, share
 from contrastcxr.evaluation.audit.wording import wording
@@ -54,13 +55,7 @@ class Audit:
 
     def to_dict(self) -> dict[str, Any]:
         """What `audit.json` holds."""
-        return {
-            "schema": SCHEMA,
-            "data": self.data,
-            "studies": dict(self.studies),
-            "labels": self.labels,
-            "checks": [check.to_dict() for check in self.checks],
-        }
+        return {"schema": SCHEMA, **vars(self), "checks": [check.to_dict() for check in self.checks]}
 
     def write(self, folder: Path) -> None:
         """Write `audit.json` and `audit.html` into a folder."""
@@ -92,14 +87,7 @@ def audit(data: DataRef, *, author: str | None = None, seed: int = 0, cache: Pat
     reading, who = labels_of(studies, author)
     names = finding_names(list(reading.values()))
     logger.info(f"auditing {len(studies):,} studies")
-    checks: list[Check | None] = [
-        leaks.patients(splits),
-        _lists(data, splits),
-        leaks.reports(splits),
-        wording(splits or {"all": studies}),
-        leaks.label_shift(splits, _with_normal(names, reading), reading),
-        table_and_folder(source),
-    ]
+    checks = [*_of_texts(data, studies, splits, reading, at_most=len(studies)), table_and_folder(source)]
     logger.info("looking at every picture")
     marks, unreadable = pictures.fingerprints(studies)
     checks += [pictures.identical(marks, unreadable), pictures.alike(marks)]
@@ -107,7 +95,7 @@ def audit(data: DataRef, *, author: str | None = None, seed: int = 0, cache: Pat
     main, inside = _largest(splits) if splits else ("all studies", studies)
     checks.append(nuisance(inside, names, reading, split=main, seed=seed))
     counts = {split: len(found) for split, found in splits.items()} or {"all": len(studies)}
-    return Audit(data.portable(), counts, who, tuple(check for check in checks if check is not None))
+    return Audit(data.portable(), counts, who, tuple(checks))
 
 
 def quick_checks(data: DataRef, *, author: str | None = None, cache: Path | None = None) -> tuple[Check, ...]:
@@ -126,15 +114,19 @@ def quick_checks(data: DataRef, *, author: str | None = None, cache: Path | None
     splits = _ordered(leaks.by_split(studies))
     labelled = any(r.author.name == author and r.findings for s in studies for r in s.readings)
     reading, _ = labels_of(studies, author if labelled else None)
-    names = finding_names(list(reading.values()))
-    checks = [
-        leaks.patients(splits),
-        _lists(data, splits),
-        leaks.reports(splits) if len(studies) <= QUICK else _too_many(len(studies)),
-        wording(splits or {"all": studies}),
-        leaks.label_shift(splits, _with_normal(names, reading), reading),
-    ]
-    return tuple(check for check in checks if check is not None)
+    return tuple(_of_texts(data, studies, splits, reading, at_most=QUICK))
+
+
+def _of_texts(
+    data: DataRef, studies: Sequence[Study], splits: Splits, reading: Mapping[str, Reading], *, at_most: int
+) -> Iterator[Check]:
+    """The checks that open no picture and fit nothing; reports are compared for so many studies at most."""
+    yield leaks.patients(splits)
+    if data.kind.name.startswith("nih"):
+        yield leaks.official_lists(splits)
+    yield leaks.reports(splits) if len(studies) <= at_most else _too_many(len(studies))
+    yield wording(splits or {"all": studies})
+    yield leaks.label_shift(splits, _with_normal(finding_names(list(reading.values())), reading), reading)
 
 
 def _widest(data: DataRef, cache: Path | None) -> tuple[DataRef, list[Study]]:
@@ -150,10 +142,6 @@ def _with_normal(names: Sequence[str], reading: Mapping[str, Reading]) -> tuple[
     """The findings, and No Finding where somebody is said to have none."""
     normal = any(NO_FINDING in found.present() for found in reading.values())
     return (*names, NO_FINDING) if names and normal else tuple(names)
-
-
-def _lists(data: DataRef, splits: Mapping[str, list[Study]]) -> Check | None:
-    return leaks.official_lists(splits) if data.kind.name.startswith("nih") else None
 
 
 def _too_many(studies: int) -> Check:

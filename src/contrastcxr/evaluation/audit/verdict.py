@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Verdict = Literal["ok", "warning", "not run"]
+_SHOWN: Sequence[Verdict] = ("warning", "ok", "not run")
 
 
 @dataclass(frozen=True)
@@ -27,12 +28,17 @@ class Check:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        return {
-            "name": self.name,
-            "verdict": self.verdict,
-            "message": self.message,
-            "rows": [dict(row) for row in self.rows],
-        }
+        return {**vars(self), "rows": [dict(row) for row in self.rows]}
+
+    @property
+    def kind(self) -> str:
+        """The verdict as a class of CSS."""
+        return self.verdict.replace(" ", "-")
+
+
+def warnings_first(checks: Sequence[Check]) -> list[Check]:
+    """The checks as a page shows them."""
+    return sorted(checks, key=lambda check: _SHOWN.index(check.verdict))
 
 
 def share(part: int, whole: int) -> str:

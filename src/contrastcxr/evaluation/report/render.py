@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
-from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from jinja2 import Environment, FunctionLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from contrastcxr.evaluation.audit.verdict import Check
+from contrastcxr.evaluation.audit.verdict import Check, warnings_first
 from contrastcxr.evaluation.report import cases, findings, headline, texts
 from contrastcxr.evaluation.report.forest import axis, key
 from contrastcxr.evaluation.report.material import Material
 from contrastcxr.metrics.calibration import BINS
 from contrastcxr.metrics.sheet import TRIVIAL
 from contrastcxr.version import __version__
-from contrastcxr.write.html import NOTICE
+from contrastcxr.write.html import NOTICE, page_source, page_template
 
 if TYPE_CHECKING:
     from contrastcxr.evaluation.result import Evaluation
 
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-_FIRST = {"warning": 0, "ok": 1, "not run": 2}
 
 Values = dict[str, Any]
 
@@ -36,8 +32,9 @@ def report_page(found: Evaluation, material: Material | None = None) -> str:
         material: texts, studies and checks; without it the page has the figures alone.
     """
     page = {**_figures(found, material), **_words_and_studies(found, material)}
-    fixed = {"css": Markup(_source("report.css")), "policy": POLICY, "notice": NOTICE, "version": __version__}
-    return _template().render(page, **fixed)
+    css = Markup(page_source(__package__, "report.css"))
+    fixed = {"css": css, "policy": POLICY, "notice": NOTICE, "version": __version__}
+    return page_template(__package__, "report.html.j2").render(page, **fixed)
 
 
 def _figures(found: Evaluation, material: Material | None) -> Values:
@@ -95,31 +92,7 @@ def _words_and_studies(found: Evaluation, material: Material | None) -> Values:
 
 def _checks(checks: Sequence[Check]) -> list[Values]:
     """Warnings first; cases behind a check stand in the full audit."""
-    ordered = sorted(checks, key=lambda check: _FIRST[check.verdict])
     return [
-        {
-            "name": check.name,
-            "verdict": check.verdict,
-            "kind": check.verdict.replace(" ", "-"),
-            "message": check.message,
-            "rows": [dict(row) for row in check.rows[:5]] if check.verdict == "warning" else [],
-        }
-        for check in ordered
+        {**vars(check), "kind": check.kind, "rows": check.rows[:5] if check.verdict == "warning" else []}
+        for check in warnings_first(checks)
     ]
-
-
-@cache
-def _source(name: str) -> str:
-    return files("contrastcxr.evaluation.report").joinpath("page", name).read_text(encoding="utf-8")
-
-
-@cache
-def _template() -> Template:
-    environment = Environment(
-        loader=FunctionLoader(_source),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("report.html.j2")
