@@ -178,7 +178,7 @@ def test_many_pictures_fill_several_shards(encoder: Encoder, cache: Path, monkey
 def test_features_beyond_half_precision_are_its_largest_number(
     encoder: Encoder, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Encoder, "forward", lambda self, images: images.flatten(2).transpose(1, 2) * 1e9)
+    monkeypatch.setattr(Encoder, "forward", lambda _, images: images.flatten(2).transpose(1, 2) * 1e9)
     preprocess = make_preprocess(mini_config(), encoder)
     made, _ = encode_views(views(1), encoder=encoder, preprocess=preprocess, root=cache)
     found = made[view_key(views(1)[0])].features

@@ -69,7 +69,7 @@ def test_an_encoder_that_trains_is_asked_in_eval_mode_and_left_as_it_was(
 
 
 def test_fresh_features_follow_the_pixels_they_are_given(encoder: Encoder, preprocess: Preprocess) -> None:
-    def black(view: View) -> Picture:
+    def black(_: View) -> Picture:
         return Picture(np.zeros((64, 64), np.float32), (64, 64))
 
     seen = EncodedFeatures(encoder, preprocess, picture_of=black)
