@@ -8,7 +8,6 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +31,6 @@ from contrastcxr.errors import (
 )
 from contrastcxr.evaluation import Bootstrap
 from contrastcxr.form import Author, Reading, Report, Study
-from contrastcxr.store import studies as drawn
 from contrastcxr.store.study_lines import StudyLines
 from contrastcxr.write.as_json import from_json
 from r2gen_files import HEADS, save_r2gen, save_vocabulary
@@ -71,14 +69,11 @@ def manifest(phantoms: Path) -> str:
 
 
 @pytest.fixture
-def small_phantoms(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+def small_phantoms(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Phantoms of noise in the place of drawn ones, an own cache, and no Java."""
-    drawn._kept.cache_clear()
     monkeypatch.setattr("contrastcxr.phantom.corpus.draw_studies", small_corpus.corpus)
     monkeypatch.setenv("CONTRASTCXR_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(shutil, "which", lambda _: None)
-    yield
-    drawn._kept.cache_clear()
 
 
 def with_a_missing_picture(folder: Path) -> Path:
@@ -269,7 +264,7 @@ def test_a_reader_is_scored_as_its_file_is(model: Path) -> None:
         ({"system": "fantom"}, UnknownNameError, "unknown model"),
     ],
 )
-def test_a_wrong_request_is_refused_before_anything_is_written(
+def test_a_wrong_request_to_score_is_refused_before_anything_is_written(
     tmp_path: Path, changes: dict[str, Any], error: type[Exception], message: str
 ) -> None:
     request = {"system": copies(), **changes}

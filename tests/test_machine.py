@@ -217,3 +217,13 @@ def test_a_licence_is_what_the_package_states_first(
 ) -> None:
     packaged(monkeypatch, torch={"Version": "1", **fields})
     assert machine.licences()["packages"] == {"torch": said}
+
+
+def test_licences_name_each_installed_package_once_in_the_order_of_core_and_extras() -> None:
+    found = machine.licences()
+    wanted = [*machine.CORE, *(name for names in machine.EXTRAS.values() for name in names)]
+    order = [name for name in dict.fromkeys(wanted) if name in found["packages"]]
+    assert list(found["packages"]) == order
+    assert set(machine.CORE) <= set(order)
+    assert found["contrastcxr"] == "Apache-2.0"
+    assert set(found["gpl"]) <= set(found["packages"])
