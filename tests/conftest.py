@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from mini_data import mini_study, use_studies
 from PIL import Image
 from pydicom.dataset import Dataset
@@ -17,6 +18,9 @@ from contrastcxr.form import Study
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.pop("CONTRASTCXR_CACHE", None)  # no test reads or fills a user's cache
+
+settings.register_profile("untimed", deadline=None)  # a first call may load what takes a second
+settings.load_profile("untimed")
 
 ROOT = Path(__file__).resolve().parents[1]
 

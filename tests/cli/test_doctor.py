@@ -1,19 +1,13 @@
 from __future__ import annotations
 
 import json
-import re
-import tomllib
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 import contrastcxr
-from contrastcxr import machine
 from contrastcxr.cli.doctor import lines
 from contrastcxr.data.dicom.decode import PREFERRED
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -29,17 +23,6 @@ def test_every_section_is_there_and_goes_to_json(found: dict[str, Any], command:
     assert sections | {"licences"} <= set(found)
     assert json.loads(json.dumps(found)) == found
     assert json.loads(command("doctor", "--json").out)["extras"] == found["extras"]
-
-
-def test_the_extras_are_those_of_the_project_file() -> None:
-    stated = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    own = {"test", "dev", "all"}
-    packages = {
-        extra: tuple(re.split(r"[<>=~ ;\[]", line, maxsplit=1)[0] for line in lines)
-        for extra, lines in stated.items()
-        if extra not in own
-    }
-    assert packages == machine.EXTRAS
 
 
 def test_every_compressed_transfer_syntax_has_a_line(found: dict[str, Any]) -> None:
@@ -76,31 +59,6 @@ def test_what_lacks_names_the_extra_to_install() -> None:
     assert "METEOR is left out" in said
     assert "unreadable: damaged" in said
     assert "none installed (none needed)" in said
-
-
-def test_the_cache_is_measured_part_by_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "prepared" / "nih14-0").mkdir(parents=True)
-    (tmp_path / "prepared" / "nih14-0" / "a.npy").write_bytes(bytes(1_500_000))
-    monkeypatch.setenv("CONTRASTCXR_CACHE", str(tmp_path))
-    cache = machine.caches()
-    assert (cache["mb"], cache["prepared"]) == ({"prepared": 1.5}, ["nih14-0"])
-    assert cache["free_mb"] > 0
-    monkeypatch.setenv("CONTRASTCXR_CACHE", str(tmp_path / "not" / "there"))
-    assert machine.caches()["mb"] == {}
-
-
-@pytest.mark.parametrize(
-    ("licence", "gpl"),
-    [
-        ("GPL-3.0", True),
-        ("GNU General Public License v3 (GPLv3)", True),
-        ("AGPL-3.0-only", True),
-        ("GNU Lesser General Public License v2 (LGPLv2)", False),
-        ("MIT", False),
-    ],
-)
-def test_the_gpl_is_told_from_other_licences(licence: str, gpl: bool) -> None:
-    assert machine._is_gpl(licence) is gpl
 
 
 def test_verbose_adds_the_licence_of_every_package(found: dict[str, Any]) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -122,3 +123,64 @@ def test_a_full_disk_is_refused_before_the_work(
     with pytest.raises(OutputError, match="0 MB free; free some space or choose another folder with --cache"):
         encode_views(views(2), encoder=encoder, preprocess=preprocess, root=cache)
     assert len(FeatureCache(cache_folder(cache, encoder=encoder, preprocess=preprocess))) == 0
+
+
+def test_another_process_opens_the_same_rows(encoder: Encoder, cache: Path) -> None:
+    preprocess = make_preprocess(mini_config(), encoder)
+    made, _ = encode_views(views(3), encoder=encoder, preprocess=preprocess, root=cache)
+    again = pickle.loads(pickle.dumps(made))
+    assert len(again) == 3
+    for view in views(3):
+        np.testing.assert_array_equal(again[view_key(view)].features, made[view_key(view)].features)
+        np.testing.assert_array_equal(again[view_key(view)].affine, made[view_key(view)].affine)
+
+
+def test_only_keys_that_were_encoded_are_in_a_cache(encoder: Encoder, cache: Path) -> None:
+    preprocess = make_preprocess(mini_config(), encoder)
+    made, _ = encode_views(views(2), encoder=encoder, preprocess=preprocess, root=cache)
+    known, other = view_key(views(2)[0]), view_key(views(3)[2])
+    assert known in made
+    assert other not in made
+    assert 7 not in made
+    with pytest.raises(KeyError, match=other):
+        made[other]
+
+
+def test_a_view_that_is_named_twice_is_encoded_once(encoder: Encoder, cache: Path) -> None:
+    preprocess = make_preprocess(mini_config(), encoder)
+    made, _ = encode_views(iter(views(2) * 3), encoder=encoder, preprocess=preprocess, root=cache)
+    [shard] = made.folder.glob("*.npy")
+    assert np.load(shard).shape[0] == len(made) == 2
+
+
+def test_a_cut_array_is_seen_as_absent_and_encoded_again(encoder: Encoder, cache: Path) -> None:
+    preprocess = make_preprocess(mini_config(), encoder)
+    made, _ = encode_views(views(2), encoder=encoder, preprocess=preprocess, root=cache)
+    expected = made[view_key(views(1)[0])].features
+    [shard] = made.folder.glob("*.npy")
+    shard.write_bytes(shard.read_bytes()[:-2])
+    assert len(FeatureCache(made.folder)) == 0
+    again, _ = encode_views(views(2), encoder=encoder, preprocess=preprocess, root=cache)
+    np.testing.assert_array_equal(again[view_key(views(1)[0])].features, expected)
+
+
+def test_many_pictures_fill_several_shards(encoder: Encoder, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cached, "SHARD_ROWS", 2)
+    monkeypatch.setattr(cached, "ENCODE_BATCH", 2)
+    preprocess = make_preprocess(mini_config(), encoder)
+    made, _ = encode_views(views(5), encoder=encoder, preprocess=preprocess, root=cache)
+    assert sorted(len(np.load(path)) for path in made.folder.glob("*.npy")) == [1, 2, 2]
+    whole, _ = encode_views(views(5), encoder=encoder, preprocess=preprocess, root=cache / "whole")
+    for view in views(5):
+        np.testing.assert_allclose(made[view_key(view)].features, whole[view_key(view)].features, atol=2e-3)
+
+
+def test_features_beyond_half_precision_are_its_largest_number(
+    encoder: Encoder, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Encoder, "forward", lambda _, images: images.flatten(2).transpose(1, 2) * 1e9)
+    preprocess = make_preprocess(mini_config(), encoder)
+    made, _ = encode_views(views(1), encoder=encoder, preprocess=preprocess, root=cache)
+    found = made[view_key(views(1)[0])].features
+    assert np.isfinite(found).all()
+    assert abs(found).max() == np.finfo(np.float16).max

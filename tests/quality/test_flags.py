@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 import torch
 
-from chest_like import chest_like
+from chest_like import chest_like, chest_reference
 from contrastcxr.checkpoint import load_checkpoint, save_checkpoint
 from contrastcxr.features.batch import collate, prepare
 from contrastcxr.features.pictures import whole_picture
 from contrastcxr.form import Flag, Position, Study, View
 from contrastcxr.quality.assess import thumbnails
 from contrastcxr.quality.fit import fit_reference
-from contrastcxr.quality.measures import MEASURES, PictureMeasures, QualityReference, grey_values
+from contrastcxr.quality.flags import empty_flag, length_flags, measure_flags, source_flags, view_flags
+from contrastcxr.quality.measures import MEASURES, MeasureValue, PictureMeasures, QualityReference, grey_values
 from contrastcxr.reading.reader import Reader
 from tiny_system import save_tiny, tiny_checkpoint
 
@@ -131,3 +132,121 @@ def test_a_checkpoint_keeps_its_statistics_apart_from_its_weights(path: Path) ->
     assert kept.state.keys() == plain.state.keys()
     assert all(torch.equal(kept.state[name], value) for name, value in plain.state.items())
     assert set(kept.quality.limits) == set(MEASURES)
+
+
+def views(*changes: dict[str, object]) -> Study:
+    plain = {"locator": "v.png", "position": "PA", "mirrored": False}
+    made = [View.model_validate({"view_id": str(i), **plain, **change}) for i, change in enumerate(changes)]
+    return Study(study_id="s", views=tuple(made))
+
+
+def said(flags: tuple[Flag, ...]) -> list[tuple[str, str]]:
+    return [(flag.kind, flag.message) for flag in flags]
+
+
+def test_a_view_of_which_everything_is_stated_has_no_flag() -> None:
+    assert view_flags(views({}, {"position": "LATERAL", "mirrored": None}), [0, 1]) == ()
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "message"),
+    [
+        ({"position": "unknown"}, "orientation", "projection not stated (PA, AP or lateral)"),
+        ({"position_source": "predicted"}, "orientation", "projection PA is a guess from the picture"),
+        ({"mirrored": True}, "orientation", "mirrored; the patient's left is on the left"),
+        ({"mirrored": None}, "orientation", "left and right not stated; trust only the marker"),
+        ({"doubts": ("two windows",)}, "quality", "two windows"),
+    ],
+)
+def test_what_is_not_stated_of_a_view_is_flagged_by_its_number(
+    change: dict[str, object], kind: str, message: str
+) -> None:
+    joint = ": " if kind == "orientation" or "doubts" in change else " "
+    assert said(view_flags(views({}, change), [0, 1])) == [(kind, f"view 2{joint}{message}")]
+
+
+def test_a_view_that_was_not_read_says_only_that() -> None:
+    found = view_flags(views({}, {"mirrored": None, "position": "unknown"}), [0])
+    assert said(found) == [("quality", "view 2 was not read: the model takes fewer views")]
+
+
+REFERENCE = replace(chest_reference(), positions={"PA": 1.0})
+DARK, LIMIT = MeasureValue("dark", 0.12345, 0.2), MeasureValue("dark", 0.2, 0.2)
+
+
+def test_only_values_beyond_their_limit_are_flagged_with_the_number_to_four_digits() -> None:
+    flags = measure_flags(REFERENCE, [[LIMIT], [LIMIT, DARK]], study=views({}, {}), used=[0, 1])
+    assert said(flags) == [("quality", f"view 2: {DARK.message()}")]
+    assert flags[0].value == 0.1235
+
+
+def test_values_belong_to_the_views_that_were_read_in_their_order() -> None:
+    flags = measure_flags(REFERENCE, [[DARK], []], study=views({}, {}, {}), used=[2, 0])
+    assert [flag.message.split(":")[0] for flag in flags] == ["view 3"]
+
+
+def test_rows_and_views_of_another_number_are_a_mistake() -> None:
+    with pytest.raises(ValueError, match=r"shorter|longer"):
+        measure_flags(REFERENCE, [[DARK]], study=views({}, {}), used=[0, 1])
+
+
+@pytest.mark.parametrize(
+    ("source", "share", "kinds"),
+    [
+        ("stated", 0.0, [("quality", 0.0)]),
+        ("stated", 0.25, [("not_assessed", None)]),
+        ("predicted", 0.0, [("quality", 0.0), ("quality", 0.1235)]),
+        ("predicted", 0.25, [("not_assessed", None), ("quality", 0.1235)]),
+    ],
+)
+def test_a_lateral_is_measured_only_where_it_may_be_none(
+    source: str, share: float, kinds: list[tuple[str, float | None]]
+) -> None:
+    reference = replace(REFERENCE, positions={"PA": 1 - share, "LATERAL": share})
+    lateral = views({"position": "LATERAL", "position_source": source})
+    flags = measure_flags(reference, [[DARK]], study=lateral, used=[0])
+    assert [(flag.kind, flag.value) for flag in flags] == kinds
+
+
+@pytest.mark.parametrize(
+    ("names", "flagged"),
+    [
+        ([], False),
+        (["phantom"], True),
+        (["phantom:standard", "encoder tf_efficientnet_lite0"], True),
+        (["encoder phantom"], False),
+        (["phantom", "nih14"], False),
+        (["nih14"], False),
+    ],
+)
+def test_a_model_that_saw_only_phantoms_says_so(names: list[str], flagged: bool) -> None:
+    found = source_flags([{"name": name} for name in names])
+    assert bool(found) is flagged
+    assert all("drawn phantoms only" in flag.message for flag in found)
+
+
+@pytest.mark.parametrize(
+    ("plan", "ended", "tokens", "messages"),
+    [
+        ({}, True, 9, []),
+        ({}, False, 9, ["the report was cut at 10 tokens"]),
+        ({"open": np.array(True)}, True, 5, []),
+        ({"open": np.array(True)}, False, 8, ["the report was cut at the most sentences its decoder plans"]),
+        ({"open": np.array(True)}, False, 9, ["the report was cut at 10 tokens"]),
+        ({"open": np.array(False)}, False, 8, ["the report was cut at 10 tokens"]),
+        ({"unfinished": np.array(1)}, True, 5, ["a sentence was cut at the most words a sentence may have"]),
+        ({"unfinished": np.array(3)}, True, 5, ["3 sentences were cut at the most words a sentence may have"]),
+        ({"unfinished": np.array(0)}, True, 5, []),
+    ],
+)
+def test_a_report_that_was_cut_says_by_what(
+    plan: dict[str, np.ndarray], ended: bool, tokens: int, messages: list[str]
+) -> None:
+    flags = length_flags(plan, ended=ended, tokens=tokens, max_tokens=10)
+    assert [(flag.kind, flag.message) for flag in flags] == [("truncated", message) for message in messages]
+
+
+def test_a_report_without_a_sentence_says_whether_anything_was_written() -> None:
+    assert empty_flag(["Clear lungs."], tokens=0) == ()
+    assert said(empty_flag([], tokens=0)) == [("empty", "the report is empty: the model wrote no word")]
+    assert said(empty_flag([], tokens=2)) == [("empty", "the report is empty: the model wrote nothing but marks")]

@@ -12,14 +12,13 @@ from PIL import Image
 
 from contrastcxr.data.pixels import load_pixels, original
 from contrastcxr.data.readers.manifest import Manifest
-from contrastcxr.data.readers.paths import studies_from_paths
 from contrastcxr.data.sources import parse_data
 from contrastcxr.data.transforms import Preprocess, resize_affine
 from contrastcxr.errors import ImageError, OutputError
 from contrastcxr.features.pictures import whole_picture
 from contrastcxr.form import View
 from contrastcxr.store import picture_cache, preparing
-from contrastcxr.store.picture_cache import PictureCache, find_pictures
+from contrastcxr.store.picture_cache import find_pictures
 from contrastcxr.store.preparing import PreparedSource, prepare_source, prepared_folder
 from contrastcxr.store.study_lines import StudyLines
 
@@ -256,18 +255,3 @@ def test_a_run_killed_before_any_of_its_renames_is_completed_to_the_same_bytes(
         assert any(".part" in name for name in files(killed))
         prepare(manifest, killed)
         assert files(killed) == expected
-
-
-def test_pixels_in_memory_alone_are_not_prepared(tmp_path: Path) -> None:
-    from contrastcxr.errors import DatasetError
-    from contrastcxr.form import Study
-    from contrastcxr.store.derived import write_tables
-
-    view = View(view_id="v", pixels=np.zeros((40, 40), np.float32))
-    with pytest.raises(DatasetError, match="only in memory"):
-        write_tables(tmp_path, [Study(study_id="s", views=(view,))])
-
-
-def test_a_cache_of_no_folder_is_empty(tmp_path: Path) -> None:
-    assert len(PictureCache([tmp_path], SIDE)) == 0
-    assert studies_from_paths([tmp_path])[0] == []

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from phantom_plans import random_finding, random_truth, said
 
-from contrastcxr.form import Finding
+from contrastcxr.form import Finding, Side
 from contrastcxr.text.clean import split_sentences
 from contrastcxr.text.grammar.parsing import parse
 from contrastcxr.text.grammar.wording import (
@@ -24,7 +24,7 @@ from contrastcxr.text.grammar.wording import (
 )
 from contrastcxr.text.grammar.writing import as_said, write_report
 from contrastcxr.text.tokenizer import Tokenizer
-from contrastcxr.vocab.attributes import SAYABLE
+from contrastcxr.vocab.attributes import SAYABLE, SEVERITIES, SIDES, sayable_side
 
 
 def find(text: str) -> set[tuple[object, ...]]:
@@ -179,3 +179,99 @@ def test_hardly_any_real_normal_report_is_read_as_ill(shared_data: Path) -> None
     invented = [text for text in normal if any(f.status == "present" for f in parse(text))]
     assert len(normal) > 1000
     assert len(invented) / len(normal) < 0.01
+
+
+def attributes(text: str) -> tuple[object, ...]:
+    (found,) = parse(text)
+    return (found.name, found.status, found.side, found.zone, found.severity, found.size_mm)
+
+
+@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("zone", sorted(wordings()["zones"]))
+def test_each_way_to_name_a_zone_is_read_with_its_side(zone: str, side: Side) -> None:
+    names = wordings()["zones"][zone]
+    expected = ("Consolidation", "present", sayable_side("Consolidation", zone, side), zone, None, None)
+    if side != "bilateral":
+        for site in names["site"]:
+            assert attributes(f"{side} {site} consolidation.") == expected
+        for where in names["where"]:
+            assert attributes(f"There is consolidation in the {side} {where}.") == expected
+        return
+    for site in names.get("bisite", ()):
+        assert attributes(f"There is {site} consolidation.") == expected
+    for where in names.get("both", ()):
+        assert attributes(f"Consolidation is seen in both {where}.") == expected
+
+
+@pytest.mark.parametrize("severity", SEVERITIES)
+def test_each_word_for_a_severity_is_read(severity: str) -> None:
+    expected = ("Edema", "present", None, None, severity, None)
+    for kind in ("amount", "degree"):
+        for word in wordings()["severity"][kind][severity]:
+            assert attributes(f"There is {word} edema.") == expected
+    for word in wordings()["adverb"][severity]:
+        heart = attributes(f"The heart is {word} enlarged.")
+        assert heart == ("Cardiomegaly", "present", None, None, severity, None)
+
+
+@given(
+    size=st.integers(1, 300),
+    unit=st.sampled_from(["mm", "millimeters", "cm", "centimeters"]),
+    tenths=st.integers(0, 9),
+)
+def test_a_number_before_a_unit_is_a_size_in_millimetres(size: int, unit: str, tenths: int) -> None:
+    factor = 10 if unit in ("cm", "centimeters") else 1
+    found = attributes(f"There is a {size}.{tenths} {unit} nodule.")
+    assert found[:2] == ("Nodule", "present")
+    assert found[5] == pytest.approx((size + tenths / 10) * factor)
+
+
+@pytest.mark.parametrize("text", ["A nodule of mm.", "Nodule 12.", "Nodule of some cm.", "A 12 kg nodule."])
+def test_a_unit_without_a_number_and_a_number_without_a_unit_are_no_size(text: str) -> None:
+    assert attributes(text)[5] is None
+
+
+@given(st.integers(0, 9999))
+def test_sentences_of_unknown_words_change_nothing_but_where_the_others_stand(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    text = write_report(random_truth(rng), rng=rng).report.findings
+    assert parse(f"{text} Xyzzy plugh frobs.") == parse(text)
+    shifted = [f.model_copy(update={"sentences": tuple(i + 1 for i in f.sentences)}) for f in parse(text)]
+    assert list(parse(f"Xyzzy plugh frobs. {text}")) == shifted
+
+
+@given(st.text(max_size=200))
+def test_any_text_at_all_is_read_without_an_error(text: str) -> None:
+    for finding in parse(text):
+        assert finding.status in ("present", "absent", "uncertain")
+        assert max(finding.sentences) < len(split_sentences(text.lower()))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Edema and effusion.", {"Edema": None, "Pleural Effusion": None}),
+        ("Mild edema and large effusion.", {"Edema": "mild", "Pleural Effusion": "severe"}),
+        ("Edema, large effusion.", {"Edema": None, "Pleural Effusion": "severe"}),
+        ("Edema is mild with effusion.", {"Edema": "mild", "Pleural Effusion": None}),
+    ],
+)
+def test_an_attribute_belongs_to_the_finding_it_stands_by(text: str, expected: dict[str, str | None]) -> None:
+    assert {f.name: f.severity for f in parse(text)} == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "status"),
+    [
+        ("Pneumothorax.", "present"),
+        ("No pneumothorax.", "absent"),
+        ("Pneumothorax is not seen.", "absent"),
+        ("Pneumothorax has resolved.", "absent"),
+        ("Possible pneumothorax.", "uncertain"),
+        ("Pneumothorax cannot be excluded.", "uncertain"),
+        ("No edema but pneumothorax.", "present"),
+        ("Pneumothorax without edema.", "present"),
+    ],
+)
+def test_denial_and_doubt_reach_as_far_as_their_clause(text: str, status: str) -> None:
+    assert {f.status for f in parse(text) if f.name == "Pneumothorax"} == {status}

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import re
 from itertools import product
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from phantom_plans import random_truth, said
 
 from contrastcxr.errors import UnknownNameError
@@ -20,7 +23,7 @@ from contrastcxr.text.grammar.writing import (
     write_indication,
     write_report,
 )
-from contrastcxr.vocab.attributes import SAYABLE
+from contrastcxr.vocab.attributes import SAYABLE, SEVERITIES, SIDES, ZONES
 from contrastcxr.vocab.labels import NIH14
 
 NODULE = Finding(name="Nodule", status="present", side="left", zone="upper lobe", size_mm=12.3)
@@ -183,3 +186,105 @@ def test_plain_reports_refuse_a_label_that_nih_does_not_have() -> None:
 def test_no_finding_is_no_label() -> None:
     written = write_from_labels(["No Finding"], rng=np.random.default_rng(0))
     assert all(finding.status in ("absent", "unmentioned") for finding in written.findings)
+
+
+FINDINGS = st.builds(
+    Finding,
+    name=st.sampled_from(SPOKEN),
+    status=st.sampled_from(["present", "uncertain"]),
+    side=st.sampled_from((None, *SIDES)),
+    zone=st.sampled_from((None, *ZONES)),
+    severity=st.sampled_from((None, *SEVERITIES)),
+    size_mm=st.none() | st.floats(0.5, 300),
+)
+"""Any finding at all, whether or not its name can carry the attributes."""
+STYLE_NUMBERS = st.sampled_from(range(len(STYLES)))
+
+
+@given(st.lists(FINDINGS, max_size=4), STYLE_NUMBERS, st.integers(0, 9999))
+def test_whatever_the_grammar_can_say_is_read_back_from_the_report(
+    findings: list[Finding], style: int, seed: int
+) -> None:
+    written = write_report(findings, rng=np.random.default_rng(seed), style=style)
+    found = parse(written.report.findings)
+    assert said(found) == said(written.findings)
+    asserted = {one for one in said(found) if one[1] in ("present", "uncertain")}
+    assert asserted == said(map(as_said, findings))
+    assert written.style == style
+
+
+@given(FINDINGS)
+def test_what_is_said_of_a_finding_is_sayable_and_saying_it_again_changes_nothing(finding: Finding) -> None:
+    once, sayable = as_said(finding), SAYABLE[finding.name]
+    assert as_said(once) == once
+    assert once.zone in (None, *sayable.zones)
+    assert once.side is None or sayable.side
+    assert once.severity in (None, *sayable.severities)
+    assert once.size_mm is None or sayable.size
+    assert (once.name, once.status) == (finding.name, finding.status)
+
+
+@given(st.lists(FINDINGS, max_size=3), st.sets(st.sampled_from(SPOKEN)), STYLE_NUMBERS, st.integers(0, 9999))
+def test_exactly_the_names_given_are_denied_in_any_style(
+    findings: list[Finding], denied: set[str], style: int, seed: int
+) -> None:
+    written = write_report(findings, rng=np.random.default_rng(seed), style=style, denied=denied)
+    absent = {f.name for f in parse(written.report.findings) if f.status == "absent"}
+    assert absent == denied - {f.name for f in findings}
+
+
+@given(st.sets(st.sampled_from(NIH14)), STYLE_NUMBERS, st.integers(0, 9999))
+def test_any_labels_are_read_back_from_a_plain_report(labels: set[str], style: int, seed: int) -> None:
+    written = write_from_labels(sorted(labels), rng=np.random.default_rng(seed), style=style)
+    found = parse(written.report.findings)
+    assert {f.name for f in found if f.status == "present"} == labels
+    assert said(found) == said(written.findings)
+
+
+@given(st.lists(FINDINGS, max_size=4), st.integers(0, 9999))
+def test_an_impression_names_only_what_is_asserted_and_at_most_four_of_it(
+    findings: list[Finding], seed: int
+) -> None:
+    report = write_report(findings, rng=np.random.default_rng(seed)).report
+    found = parse(report.impression)
+    assert {f.name for f in found if f.status != "absent"} <= {f.name for f in findings}
+    assert 1 <= len(split_sentences(report.impression)) <= 4
+    assert bool(findings) is any(f.status != "absent" for f in found)
+
+
+def test_an_indication_is_kept_and_is_no_part_of_the_sentences() -> None:
+    report = write_report([NODULE], rng=np.random.default_rng(0), indication="Cough.").report
+    assert report.indication == "Cough."
+    assert "Cough." not in report.sentences
+    again = write_again(
+        write_report([NODULE], rng=np.random.default_rng(0), indication="Cough."), rng=np.random.default_rng(1)
+    )
+    assert again.report.indication == "Cough."
+
+
+def test_a_name_to_deny_that_no_report_speaks_of_is_refused() -> None:
+    with pytest.raises(UnknownNameError, match="did you mean 'Edema'"):
+        write_report([], rng=np.random.default_rng(0), denied=["Edemaa"])
+
+
+def test_what_is_asserted_is_not_denied_though_asked_for() -> None:
+    written = write_report([NODULE], rng=np.random.default_rng(0), denied=["Nodule", "Edema"])
+    assert {f.name for f in written.findings if f.status == "absent"} == {"Edema"}
+
+
+def test_a_reporter_speaks_of_abnormal_regions_first_where_that_is_the_habit() -> None:
+    for style in (one for one in STYLES if one.abnormal_first):
+        for seed in range(40):
+            written = write_report([NODULE], rng=np.random.default_rng(seed), style=style.number)
+            first = next(f for f in written.findings if f.name == "Nodule").sentences[0]
+            earlier = written.report.sentences[:first]
+            assert all(parse(sentence) == () for sentence in earlier)
+            assert first <= 1
+
+
+@pytest.mark.parametrize(("sex", "word"), [("F", "female"), ("M", "male"), (None, "patient")])
+def test_an_indication_says_the_sex_that_is_known(sex: str | None, word: str) -> None:
+    texts = [write_indication(np.random.default_rng(seed), age=50, sex=sex) for seed in range(60)]
+    told = [text.lower() for text in texts if "50" in text]
+    assert told
+    assert all(set(re.findall(r"\b(female|male|patient)\b", text)) == {word} for text in told)

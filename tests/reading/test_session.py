@@ -1,0 +1,249 @@
+"""A reader with its writers: what fails is listed, and the rest is read and written."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from contrastcxr.data.source import Failure
+from PIL import Image
+
+from contrastcxr.data.sources import parse_data
+from contrastcxr.errors import CheckpointError, OutputError, RequestError, UnknownNameError
+from contrastcxr.files import atomic_write
+from contrastcxr.form import Author, Reading, Report, Study, View
+from contrastcxr.reading.session import ReadingSession, check_device, open_reader, open_session
+from contrastcxr.write import get_writer
+from contrastcxr.write.as_json import from_json
+from tiny_system import save_tiny, smooth, tiny_study
+
+
+class Echo:
+    """A reader that says which studies it was given together."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[str]] = []
+
+    def read_batch(self, studies: Sequence[Study]) -> list[Reading]:
+        assert all(view.pixels is not None for study in studies for view in study.views)
+        self.batches.append([study.study_id for study in studies])
+        author = Author(kind="model", name="echo")
+        return [
+            Reading(study_id=s.study_id, author=author, report=Report(findings="Clear."), provenance={"echo": 1})
+            for s in studies
+        ]
+
+
+class Refusing:
+    """A writer that cannot write the studies of some names."""
+
+    name = "html"
+
+    def __init__(self, *names: str) -> None:
+        self.names = names
+
+    def write(self, reading: Reading, study: Study, folder: Path) -> Path:
+        assert reading.study_id == study.study_id
+        if reading.study_id in self.names:
+            raise OutputError(f"{reading.study_id}: no room")
+        return folder / f"{reading.study_id}.html"
+
+
+def session(out: Path | None = None, *writers: object, window: str | None = None) -> ReadingSession:
+    return ReadingSession(Echo(), tuple(writers), out, window)  # type: ignore[arg-type]
+
+
+def batches(made: ReadingSession) -> list[list[str]]:
+    assert isinstance(made.reader, Echo)
+    return made.reader.batches
+
+
+def in_memory(count: int) -> list[Study]:
+    return [tiny_study(f"s{number}", seed=number) for number in range(count)]
+
+
+def lost(name: str) -> Study:
+    return Study(study_id=name, views=(View(view_id="v", locator=f"/nowhere/{name}.png"),))
+
+
+@pytest.mark.parametrize(("count", "sizes"), [(0, []), (1, [1]), (8, [8]), (9, [8, 1]), (17, [8, 8, 1])])
+def test_studies_go_through_a_few_at_a_time_and_keep_their_order(count: int, sizes: list[int]) -> None:
+    made, failures = session(), list[Failure]()
+    done = list(made.read(iter(in_memory(count)), on_failure=failures.append))
+    assert [each.reading.study_id for each in done] == [f"s{number}" for number in range(count)]
+    assert [len(batch) for batch in batches(made)] == sizes
+    assert failures == []
+
+
+def test_only_as_many_studies_are_taken_as_are_read_together() -> None:
+    taken: list[str] = []
+
+    def studies() -> object:
+        for study in in_memory(20):
+            taken.append(study.study_id)
+            yield study
+
+    first = next(session().read(studies(), on_failure=lambda _: None))  # type: ignore[arg-type]
+    assert first.reading.study_id == "s0"
+    assert len(taken) == 8
+
+
+def test_a_study_that_cannot_be_read_is_listed_and_the_rest_is_read() -> None:
+    failures: list[Failure] = []
+    few = in_memory(2)
+    done = list(session().read([few[0], lost("gone"), few[1]], on_failure=failures.append))
+    assert [each.reading.study_id for each in done] == ["s0", "s1"]
+    assert [failure.where for failure in failures] == ["/nowhere/gone.png"]
+    assert "no such file" in failures[0].message
+
+
+def test_a_study_that_lost_some_views_is_read_and_says_so() -> None:
+    failures: list[Failure] = []
+    study = tiny_study("s", views=2)
+    views = (*study.views, *lost("gone").views)
+    [done] = session().read([study.model_copy(update={"views": views})], on_failure=failures.append)
+    assert [flag.message for flag in done.reading.flags] == ["1 of the study's 3 views could not be read"]
+    assert done.position == "PA + LATERAL"
+    assert len(failures) == 1
+
+
+def test_a_page_that_cannot_be_written_is_listed_by_study_and_the_rest_is_written(tmp_path: Path) -> None:
+    failures: list[Failure] = []
+    made = session(tmp_path, Refusing("s1"))
+    done = list(made.read(in_memory(3), on_failure=failures.append))
+    assert [each.reading.study_id for each in done] == ["s0", "s2"]
+    assert [each.files["html"].name for each in done] == ["s0.html", "s2.html"]
+    assert [(f.where, f.message) for f in failures] == [("s1", "s1: no room")]
+
+
+def test_without_a_folder_nothing_is_written() -> None:
+    [done] = session(None, Refusing("s0")).read(in_memory(1), on_failure=lambda _: None)
+    assert done.files == {}
+
+
+@pytest.mark.parametrize("window", [None, "2"])
+def test_a_window_that_was_asked_for_stands_in_the_provenance(window: str | None) -> None:
+    [done] = session(window=window).read(in_memory(1), on_failure=lambda _: None)
+    assert done.reading.provenance == {"echo": 1} | ({} if window is None else {"window": window})
+
+
+def test_what_is_no_study_is_listed_when_paths_are_looked_through(tmp_path: Path) -> None:
+    save_picture(tmp_path / "a.png")
+    failures: list[Failure] = []
+    found = session().find([tmp_path / "a.png", tmp_path / "gone"], keep_ids=False, on_failure=failures.append)
+    assert [study.study_id for study in found] == ["a"]
+    assert len(failures) == 1
+    assert "gone" in failures[0].message
+
+
+def save_picture(path: Path, seed: int = 0) -> Path:
+    Image.fromarray((smooth(np.random.default_rng(seed), 120, 100) * 255).astype(np.uint8)).save(path)
+    return path
+
+
+@pytest.mark.parametrize(("count", "indexed"), [(0, False), (1, False), (2, True), (3, True)])
+def test_there_is_an_index_only_for_several_pages(tmp_path: Path, count: int, indexed: bool) -> None:
+    made = session(tmp_path, get_writer("html"))
+    index = made.finish(list(made.read(in_memory(count), on_failure=lambda _: None)))
+    assert (index is not None) is indexed
+    assert (tmp_path / "index.html").exists() is indexed
+    if index is not None:
+        text = index.read_text(encoding="utf-8")
+        assert all(f"s{number}.html" in text for number in range(count))
+
+
+def test_files_without_a_page_and_readings_without_a_folder_have_no_index(tmp_path: Path) -> None:
+    data_only = session(tmp_path, get_writer("json"))
+    done = list(data_only.read(in_memory(2), on_failure=lambda _: None))
+    assert data_only.finish(done) is None
+    paged = session(tmp_path, get_writer("html"))
+    pages = list(paged.read(in_memory(2), on_failure=lambda _: None))
+    assert replace(paged, out=None).finish(pages) is None
+    assert not (tmp_path / "index.html").exists()
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_tiny(tmp_path_factory.mktemp("model"))
+
+
+def opened(model: Path | str, **changes: object) -> ReadingSession:
+    request = {"out": None, "formats": ("html",), "pool_roots": (), "device": "cpu", "dtype": None, "seed": 0}
+    return open_session(model=model, **{**request, **changes})  # type: ignore[arg-type]
+
+
+def test_a_session_has_one_writer_for_each_format_in_the_order_asked_for(model: Path) -> None:
+    made = opened(model, formats=("json", "html", "json"))
+    assert [writer.name for writer in made.writers] == ["json", "html"]
+
+
+def test_a_session_reads_and_writes(model: Path, tmp_path: Path) -> None:
+    made = opened(model, formats=("json",), out=str(tmp_path / "out"))
+    [done] = made.read([tiny_study("one", views=2)], on_failure=pytest.fail)
+    assert from_json(done.files["json"].read_text(encoding="utf-8")) == done.reading
+    assert done.reading.report.sentences
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"formats": ("html", "pdf")}, UnknownNameError, "unknown format 'pdf'"),
+        ({"model": "phantm"}, UnknownNameError, "unknown model"),
+        ({"device": "warp9"}, RequestError, r"device 'warp9' cannot be used .* choose cpu"),
+    ],
+)
+def test_a_wrong_request_is_refused_before_anything_is_made(
+    model: Path, tmp_path: Path, changes: dict[str, object], error: type[Exception], message: str
+) -> None:
+    request = {"model": model, "out": tmp_path / "out", **changes}
+    with pytest.raises(error, match=message):
+        opened(**request)  # type: ignore[arg-type]
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_file_that_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "words.safetensors").write_text("words")
+    with pytest.raises(CheckpointError, match=r"words\.safetensors"):
+        open_reader(tmp_path / "words.safetensors", device="cpu", dtype=None, seed=0, allow_pickle=False)
+
+
+def test_the_processor_can_always_be_used() -> None:
+    check_device("cpu")
+
+
+def killed_part(folder: Path) -> Path:
+    """A half-written file of a process of this machine that has ended."""
+    script = (
+        "import os, sys; from contrastcxr.files import atomic_write\n"
+        "with atomic_write(sys.argv[1]) as file: file.write('half'); file.flush(); os._exit(9)"
+    )
+    subprocess.run([sys.executable, "-c", script, str(folder / "killed.html")], check=False)
+    [part] = folder.glob(".killed.html.*.part")
+    return part
+
+
+def test_parts_of_a_run_that_was_killed_are_cleared_and_those_of_a_running_one_stay(
+    model: Path, tmp_path: Path
+) -> None:
+    part = killed_part(tmp_path)
+    with atomic_write(tmp_path / "mine.html") as file:
+        [mine] = tmp_path.glob(".mine.html.*.part")
+        opened(model)  # writes nowhere, so it clears nothing
+        assert part.exists()
+        opened(model, out=tmp_path)
+        assert not part.exists()
+        assert mine.exists()
+        file.write("whole")
+    assert (tmp_path / "mine.html").read_text() == "whole"
+
+
+def test_a_root_of_pool_pictures_is_opened_only_when_a_picture_is_wanted(model: Path, tmp_path: Path) -> None:
+    save_picture(tmp_path / "a.png")
+    missing = parse_data(f"manifest:{tmp_path / 'gone.jsonl'}")
+    made = opened(model, pool_roots=(missing, parse_data(str(tmp_path))))
+    assert [writer.name for writer in made.writers] == ["html"]

@@ -1,0 +1,88 @@
+"""Everything a system can be built from, and every checkpoint that is there."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from contrastcxr.catalogue import OURS, PAPERS, CatalogueEntry, known
+from contrastcxr.checkpoint import save_checkpoint
+from contrastcxr.config.decoders import ALIASES
+from contrastcxr.models.decoders import DECODERS
+from contrastcxr.models.encoders import ENCODERS
+from contrastcxr.models.pool import POOL_KINDS
+from tiny_system import tiny_checkpoint, tiny_config
+
+
+@pytest.fixture
+def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The only folder where checkpoints are looked for."""
+    monkeypatch.setenv("CONTRASTCXR_MODELS", str(tmp_path))
+    monkeypatch.setattr("contrastcxr.files.model_folders", lambda: (tmp_path,))
+    return tmp_path
+
+
+def of_kind(kind: str) -> dict[str, CatalogueEntry]:
+    return {entry.name: entry for entry in known() if entry.kind == kind}
+
+
+def test_every_part_of_the_registries_has_one_entry() -> None:
+    assert set(of_kind("decoder")) == set(DECODERS)
+    assert set(of_kind("encoder")) == {*ENCODERS, "any other of timm"}
+    assert set(of_kind("pool")) == set(POOL_KINDS)
+    counts = Counter((entry.kind, entry.name) for entry in known())
+    assert max(counts.values()) == 1
+
+
+def test_kinds_come_in_the_order_in_which_a_system_is_built() -> None:
+    kinds = list(dict.fromkeys(entry.kind for entry in known()))
+    assert kinds[:5] == ["encoder", "contrast", "pool", "decoder", "findings"]
+
+
+@pytest.mark.usefixtures("models")
+def test_each_entry_says_its_paper_and_licence() -> None:
+    for entry in known():
+        assert entry.paper, entry
+        assert entry.licence, entry
+
+
+def test_every_paper_stands_with_a_part_and_every_own_part_has_one() -> None:
+    parts = {e.name for e in known() if e.kind in ("contrast", "pool", "decoder", "findings")}
+    assert parts == set(PAPERS)
+    assert {e.licence for e in known() if e.name in PAPERS} == {OURS}
+
+
+def test_a_decoder_says_the_other_name_it_goes_by() -> None:
+    decoders = of_kind("decoder")
+    assert {entry.also: name for name, entry in decoders.items() if entry.also} == ALIASES
+
+
+@pytest.mark.usefixtures("models")
+def test_without_a_model_folder_there_is_no_checkpoint() -> None:
+    assert of_kind("checkpoint") == {}
+
+
+def test_a_checkpoint_is_listed_with_the_licences_of_what_it_was_made_from(models: Path) -> None:
+    save_checkpoint(models / "mine.safetensors", tiny_checkpoint(), dtype="float32")
+    paper = tiny_config(paper="Vinyals 2015")
+    save_checkpoint(models / "theirs.safetensors", tiny_checkpoint(paper), dtype="float32")
+    bare = replace(tiny_checkpoint(), sources=())
+    save_checkpoint(models / "run" / "run.safetensors", bare, dtype="float32")
+    found = of_kind("checkpoint")
+    assert {name: (entry.paper, entry.licence) for name, entry in found.items()} == {
+        "mine": ("ours", "phantom: Apache-2.0"),
+        "theirs": ("Vinyals 2015", "phantom: Apache-2.0"),
+        "run": ("ours", "not stated"),
+    }
+
+
+def test_a_damaged_checkpoint_is_listed_with_its_error_and_hides_no_other(models: Path) -> None:
+    (models / "broken.safetensors").write_bytes(b"no tensors")
+    save_checkpoint(models / "mine.safetensors", tiny_checkpoint(), dtype="float32")
+    found = of_kind("checkpoint")
+    assert set(found) == {"broken", "mine"}
+    assert found["broken"].paper == "unreadable"
+    assert "broken.safetensors" in found["broken"].licence

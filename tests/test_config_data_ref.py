@@ -1,0 +1,35 @@
+"""The data that a configuration names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from contrastcxr.config import DataConfig, without_places
+from contrastcxr.config.data_ref import data_ref
+from contrastcxr.errors import ConfigError
+
+
+def test_a_data_name_says_source_place_split_and_options() -> None:
+    config = DataConfig(source="nih14-cv", root="/data/nih14", fold=2, options={"report": "plain"})
+    assert str(data_ref(config, split="train")) == "nih14-cv:/data/nih14/train?report=plain&seed=0&fold=2"
+    assert str(data_ref(DataConfig(seed=3), split="test")) == "phantom:standard/test?seed=3"
+
+
+def test_further_roots_follow_the_root_and_only_known_parameters_are_named() -> None:
+    options = {"subset": "findings", "reports": "/txt", "images": "any"}
+    config = DataConfig(source="mimic_cxr", root="/jpg", options=options)
+    assert str(data_ref(config, split="train")) == "mimic_cxr:/jpg,subset=findings,reports=/txt/train?images=any"
+    assert str(data_ref(DataConfig(source="manifest", root="a.jsonl"), split="test")) == "manifest:a.jsonl/test"
+
+
+def test_a_configuration_that_travels_names_no_folder() -> None:
+    config = DataConfig(source="mimic_cxr", root="/jpg", options={"subset": "findings", "reports": "/txt"})
+    kept = without_places(config.model_dump())
+    assert (kept["root"], kept["options"], kept["source"]) == (None, {"subset": "findings"}, "mimic_cxr")
+
+
+def test_a_place_for_drawn_studies_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"take data\.root away"):
+        data_ref(DataConfig(source="phantom:standard", root=str(tmp_path)), split="train")
