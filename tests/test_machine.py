@@ -152,7 +152,8 @@ def test_weights_are_looked_for_where_the_environment_says(
 ) -> None:
     (tmp_path / "hub" / "deep").mkdir(parents=True)
     (tmp_path / "hub" / "deep" / "a.bin").write_bytes(bytes(2_000_000))
-    (tmp_path / "hub" / "link.bin").symlink_to(tmp_path / "hub" / "deep" / "a.bin")
+    (tmp_path / "torch").mkdir()
+    (tmp_path / "torch" / "link.bin").symlink_to(tmp_path / "hub" / "deep" / "a.bin")
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hub"))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     packaged(monkeypatch)
