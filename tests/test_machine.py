@@ -186,6 +186,7 @@ def test_the_cache_is_measured_part_by_part(tmp_path: Path, monkeypatch: pytest.
         ("AGPL-3.0-only", True),
         ("GNU Lesser General Public License v2 (LGPLv2)", False),
         ("LGPL-2.1", False),
+        ("GNU Lesser General Public License", False),
         ("MIT", False),
     ],
 )
