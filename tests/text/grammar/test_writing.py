@@ -241,7 +241,7 @@ def test_any_labels_are_read_back_from_a_plain_report(labels: set[str], style: i
     assert said(found) == said(written.findings)
 
 
-@given(st.lists(FINDINGS, max_size=4), st.integers(0, 9999))
+@given(st.lists(FINDINGS, max_size=8), st.integers(0, 9999))
 def test_an_impression_names_only_what_is_asserted_and_at_most_four_of_it(
     findings: list[Finding], seed: int
 ) -> None:
