@@ -317,8 +317,12 @@ def list_data(folders: Sequence[str | Path] = ()) -> dict[str, tuple[str, ...]]:
     return {name: (kind.summary,) for name, kind in SOURCES.items()}
 
 
-def open_source(data: str) -> Source:
+def open_source(data: str, *, cache: Path | None = None) -> Source:
     """Return the source that a data name means, without a split chosen.
+
+    Args:
+        data: its name, such as `nih14:/data/nih`.
+        cache: folder where studies of phantoms, minutes to draw, are kept; None keeps them in memory.
 
     Raises:
         UnknownNameError: a name, option or parameter that is not known; names the nearest.
@@ -327,11 +331,15 @@ def open_source(data: str) -> Source:
     from contrastcxr.data.sources import parse_data
     from contrastcxr.store.studies import open_source
 
-    return open_source(parse_data(data))
+    return open_source(parse_data(data), cache=cache)
 
 
-def load_studies(data: str) -> list[Study]:
+def load_studies(data: str, *, cache: Path | None = None) -> list[Study]:
     """Return the studies that a data name means: those of its split, or all of the source.
+
+    Args:
+        data: its name, such as `phantom:standard/test?limit=8`.
+        cache: folder where studies of phantoms, minutes to draw, are kept; None keeps them in memory.
 
     Raises:
         UnknownNameError: a name, split, option or parameter that is not known; names the nearest.
@@ -340,7 +348,7 @@ def load_studies(data: str) -> list[Study]:
     from contrastcxr.data.sources import parse_data
     from contrastcxr.store.studies import load_studies
 
-    return load_studies(parse_data(data))
+    return load_studies(parse_data(data), cache=cache)
 
 
 def check_data(data: str) -> dict[str, Any]:

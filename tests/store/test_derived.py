@@ -15,12 +15,13 @@ from PIL import Image
 
 from contrastcxr.errors import DatasetError, OutputError
 from contrastcxr.form import Author, Finding, Reading, Report, Study, View
-from contrastcxr.store.derived import TABLES, VIEW_ROW, Tally, stored_views, views_at, write_tables
+from contrastcxr.store.derived import VIEW_ROW, Tally, stored_views, views_at, write_tables
 from contrastcxr.store.keys import view_key
 from contrastcxr.store.study_lines import StudyLines
 from contrastcxr.text.tokenizer import tokenize
 
 SPLITS = (None, "train", "test")
+TABLES = ("studies.jsonl", "reports.jsonl", "vocabulary.json", "counts.json", "views.npy")
 
 
 def reading(author: str, findings: str = "", impression: str = "", *names: str) -> Reading:

@@ -67,9 +67,10 @@ def open_shard(index: Path) -> Shard | None:
             shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
             offset = file.tell()
         whole = offset + int(np.prod(shape, dtype=np.int64)) * dtype.itemsize == array.stat().st_size
-    except (OSError, ValueError):
+        keys = list(said["keys"])
+    except (OSError, ValueError, TypeError, LookupError):
         return None
-    if fortran or not whole or len(said.get("keys", ())) != shape[0]:
+    if fortran or not whole or len(keys) != shape[0]:
         return None
     return Shard(array, offset, shape, dtype, said)
 
