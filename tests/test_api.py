@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from contrastcxr.data.source import Failure
 from mini_data import mini_config
 from PIL import Image
 
 import contrastcxr
 import small_corpus
 from contrastcxr import api
+from contrastcxr.data.source import Failure
 from contrastcxr.data.sources import SOURCES
 from contrastcxr.errors import (
     CheckpointError,

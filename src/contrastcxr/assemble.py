@@ -198,7 +198,7 @@ def _check_scst(config: SystemConfig) -> None:
 
 
 def make_encoder(config: SystemConfig, *, weights: str | None = None, seed: int = 0) -> Encoder:
-    """The configured encoder with its weights, or with others (see `build_encoder`)."""
+    """Return the configured encoder with its weights, or with others (see `build_encoder`)."""
     return build_encoder(
         config.encoder.name,
         weights=weights or config.encoder.weights,
@@ -212,17 +212,17 @@ def make_encoder(config: SystemConfig, *, weights: str | None = None, seed: int 
 
 
 def make_preprocess(config: SystemConfig, encoder: Encoder) -> Preprocess:
-    """The transform that gives the encoder what it was trained on."""
+    """Return the transform that gives the encoder what it was trained on."""
     return Preprocess(size=config.image.size, mean=encoder.mean, std=encoder.std)
 
 
 def head_labels(config: SystemConfig) -> tuple[str, ...]:
-    """Findings of the configured head, in the order of its outputs; empty without a head."""
+    """Return findings of the configured head, in the order of its outputs; empty without a head."""
     return label_set(config.finding_head.labels) if config.finding_head is not None else ()
 
 
 def tag_names(decoder: DecoderConfig, *, terms: Sequence[str] = ()) -> tuple[str, ...]:
-    """Tags that a decoder predicts, in the order of its outputs; empty for one that predicts none.
+    """Return tags that a decoder predicts, in the order of its outputs; empty for one that predicts none.
 
     `terms` are the indexing terms of the training studies, for `tags: mesh`.
     """
@@ -244,7 +244,7 @@ def build_system(
     terms: Sequence[str] = (),
     seed: int = 0,
 ) -> ReportSystem:
-    """A system as the configuration says, freshly initialised (the encoder keeps its weights).
+    """Return a system as the configuration says, freshly initialised (the encoder keeps its weights).
 
     Args:
         config: of the system.

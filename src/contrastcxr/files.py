@@ -18,7 +18,7 @@ from contrastcxr.errors import OutputError, UnknownNameError
 
 @contextmanager
 def atomic_write(path: str | Path, mode: Literal["wb", "w"] = "w") -> Iterator[IO[Any]]:
-    """A file that takes its name only when it is complete.
+    """Open a file that takes its name only when it is complete.
 
     What is written goes to a hidden `.part` file in the same folder, reaches the disk, and is then renamed. After
     any error, an interruption too, the `.part` file is gone and a file that was there before is as it was.
@@ -99,12 +99,12 @@ def _runs(process: int) -> bool:
 
 
 def default_cache() -> Path:
-    """`$CONTRASTCXR_CACHE`, or `.cache/contrastcxr` below the working directory."""
+    """Return `$CONTRASTCXR_CACHE`, or `.cache/contrastcxr` below the working directory."""
     return Path(os.environ.get("CONTRASTCXR_CACHE") or Path(".cache") / "contrastcxr")
 
 
 def free_bytes(folder: Path) -> int:
-    """How much the disk of a folder can still hold; the folder is made.
+    """Return how much the disk of a folder can still hold; the folder is made.
 
     Raises:
         OutputError: the folder cannot be made.
@@ -128,7 +128,7 @@ def model_folders() -> tuple[Path, ...]:
 
 
 def known_checkpoints() -> dict[str, Path]:
-    """Checkpoints that can be read by name, and their files; the first folder that has a name wins."""
+    """Return checkpoints that can be read by name, and their files; the first folder that has a name wins."""
     found: dict[str, Path] = {}
     for folder in model_folders():
         for path in (
@@ -141,7 +141,7 @@ def known_checkpoints() -> dict[str, Path]:
 
 
 def find_checkpoint(name_or_path: str | Path) -> Path:
-    """The file of a checkpoint given by path, run folder or name.
+    """Return the file of a checkpoint given by path, run folder or name.
 
     Raises:
         UnknownNameError: nothing is there under this name.

@@ -198,7 +198,7 @@ class Reading(_Form):
         return next((f for f in self.findings if f.name == name), None)
 
     def present(self) -> frozenset[str]:
-        """Names of the findings with status present."""
+        """Return names of the findings with status present."""
         return frozenset(f.name for f in self.findings if f.status == "present")
 
 
@@ -248,17 +248,17 @@ class Study(_Form):
 
 
 def reading_schema() -> dict[str, Any]:
-    """JSON Schema of `Reading` as written to JSON."""
+    """Return JSON Schema of `Reading` as written to JSON."""
     return Reading.model_json_schema(by_alias=True, mode="serialization")
 
 
 def is_file_locator(locator: str) -> bool:
-    """True unless the locator names a generator such as `phantom:`; a drive letter is not a scheme."""
+    """Return True unless the locator names a generator such as `phantom:`; a drive letter is not a scheme."""
     return not locator.startswith("phantom:")
 
 
 def locator_path(locator: str) -> Path:
-    """The file a locator names."""
+    """Return the file a locator names."""
     return Path(locator)
 
 

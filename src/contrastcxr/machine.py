@@ -37,7 +37,7 @@ Section = dict[str, Any]
 
 
 def examine() -> Section:
-    """What is there, section by section."""
+    """Return what is there, section by section."""
     return {
         **system(),
         "cpu": processor(),
@@ -54,7 +54,7 @@ def examine() -> Section:
 
 
 def system() -> Section:
-    """Python, operating system and memory."""
+    """Return Python, operating system and memory."""
     return {
         "contrastcxr": __version__,
         "python": f"{platform.python_version()} ({sys.executable})",
@@ -72,7 +72,7 @@ def _memory() -> str:
 
 
 def processor() -> Section:
-    """Cores, instruction sets that matter here, and whether bf16 is multiplied in hardware."""
+    """Return cores, instruction sets that matter here, and whether bf16 is multiplied in hardware."""
     import torch
 
     return {
@@ -85,7 +85,10 @@ def processor() -> Section:
 
 
 def cpu_multiplies_bf16() -> bool:
-    """Whether the CPU has bf16 instructions; without them bf16 is emulated and slower (docs/training.md)."""
+    """Return whether the CPU has bf16 instructions.
+
+    Without them bf16 is emulated and slower (docs/training.md).
+    """
     import torch
 
     checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
@@ -103,7 +106,7 @@ def _cpu_features() -> list[str]:
 
 
 def devices() -> list[str]:
-    """Where a network can run."""
+    """Return where a network can run."""
     import torch
 
     found = ["cpu"]
@@ -115,12 +118,12 @@ def devices() -> list[str]:
 
 
 def packages() -> Section:
-    """Versions of what is always needed."""
+    """Return versions of what is always needed."""
     return {name: _version(name) for name in CORE}
 
 
 def extras() -> dict[str, Section]:
-    """Per extra, the version of each of its packages; None where it is not installed."""
+    """Return per extra, the version of each of its packages; None where it is not installed."""
     return {extra: {name: _version(name) for name in names} for extra, names in EXTRAS.items()}
 
 
@@ -154,12 +157,12 @@ def codecs() -> list[Section]:
 
 
 def java() -> str | None:
-    """The Java program, which only the METEOR score needs."""
+    """Return the Java program, which only the METEOR score needs."""
     return shutil.which("java")
 
 
 def checkpoints() -> list[Section]:
-    """Every checkpoint known by name, with its size and the licences of what it was made from."""
+    """Return every checkpoint known by name, with its size and the licences of what it was made from."""
     from contrastcxr.checkpoint import read_metadata
 
     rows: list[Section] = []
@@ -175,7 +178,7 @@ def checkpoints() -> list[Section]:
 
 
 def weights() -> dict[str, str]:
-    """Where pretrained weights may come from, and what lies there."""
+    """Return where pretrained weights may come from, and what lies there."""
     hub = os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface"
     torch_home = os.environ.get("TORCH_HOME") or Path.home() / ".cache" / "torch"
     package = _version(LITE0)
@@ -196,7 +199,7 @@ def _size(folder: Path) -> int:
 
 
 def caches() -> Section:
-    """The cache folder, what each part of it takes, and what its disk can still hold."""
+    """Return the cache folder, what each part of it takes, and what its disk can still hold."""
     root = default_cache()
     parts = sorted(path for path in root.glob("*") if path.is_dir())
     return {
@@ -208,13 +211,13 @@ def caches() -> Section:
 
 
 def _existing(folder: Path) -> Path:
-    """The folder, or the nearest above it that is there."""
+    """Return the folder, or the nearest above it that is there."""
     whole = folder.absolute()
     return next(path for path in (whole, *whole.parents) if path.exists())
 
 
 def licences() -> Section:
-    """The licence of this project, of every package that is installed for it, and which of them are GPL."""
+    """Return the licence of this project, of every package that is installed for it, and which of them are GPL."""
     installed = dict(_licences())
     gpl = {name: GPL.get(name, said) for name, said in installed.items() if name in GPL or _is_gpl(said)}
     return {
@@ -240,6 +243,6 @@ def _licences() -> Iterator[tuple[str, str]]:
 
 
 def _is_gpl(licence: str) -> bool:
-    """Whether a licence is the GPL or AGPL itself; the lesser GPL does not reach beyond its own code."""
+    """Return whether a licence is the GPL or AGPL itself; the lesser GPL does not reach beyond its own code."""
     words = licence.upper()
     return ("GPL" in words or "GENERAL PUBLIC" in words) and not ("LGPL" in words or "LESSER" in words)

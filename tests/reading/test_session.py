@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from contrastcxr.data.source import Failure
 from PIL import Image
 
+from contrastcxr.data.source import Failure
 from contrastcxr.data.sources import parse_data
 from contrastcxr.errors import CheckpointError, OutputError, RequestError, UnknownNameError
 from contrastcxr.files import atomic_write

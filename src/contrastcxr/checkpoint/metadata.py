@@ -118,7 +118,7 @@ def opened(path: Path, framework: Literal["numpy", "pt"]) -> Iterator[Any]:
 
 
 def _found_instead(path: Path) -> str:
-    """What a file is that safetensors does not open, in words."""
+    """Return what a file is that safetensors does not open, in words."""
     try:
         size = path.stat().st_size
         with path.open("rb") as file:

@@ -82,7 +82,7 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
 
 
 def _checkpoint(metadata: Mapping[str, str], state: Mapping[str, Tensor], path: Path) -> Checkpoint:
-    """The checkpoint that metadata and weights of a file make."""
+    """Return the checkpoint that metadata and weights of a file make."""
     return Checkpoint(
         **vars(from_strings(metadata, path)),
         quality=_quality(metadata, state, path),
@@ -106,7 +106,7 @@ def _quality(metadata: Mapping[str, str], state: Mapping[str, Tensor], path: Pat
 
 
 def _from_training_state(path: Path, *, allow_pickle: bool) -> Checkpoint:
-    """The weights of a training state with the metadata of the checkpoint beside it."""
+    """Return the weights of a training state with the metadata of the checkpoint beside it."""
     if not allow_pickle:
         raise CheckpointError(
             f"{path}: a pickle can run code and is not read; give the run folder's checkpoint{CHECKPOINT_SUFFIX}, "
@@ -131,7 +131,7 @@ def _from_training_state(path: Path, *, allow_pickle: bool) -> Checkpoint:
 
 
 def read_training_state(path: Path) -> dict[str, Any]:
-    """A `.ckpt` of a run, read with weights only: a file that holds anything else is refused.
+    """Return a `.ckpt` of a run, read with weights only: a file that holds anything else is refused.
 
     Raises:
         CheckpointError: it cannot be read that way.

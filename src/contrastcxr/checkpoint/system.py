@@ -37,7 +37,7 @@ class Checkpoint(CheckpointMetadata):
     quality: QualityReference | None = None
 
     def build(self) -> ReportSystem:
-        """The system with its weights, float32 on the CPU, in eval mode.
+        """Return the system with its weights, float32 on the CPU, in eval mode.
 
         Raises:
             CheckpointError: the configuration makes no system, or the weights are not those of it.
@@ -73,7 +73,7 @@ class Checkpoint(CheckpointMetadata):
                 raise _misfit_error(self.where, f"none of them has the {name} {size:,}")
 
     def _assembled(self) -> ReportSystem:
-        """The system without its weights."""
+        """Return the system without its weights."""
         return build_system(
             self.config,
             vocabulary=len(self.tokenizer),
@@ -97,7 +97,7 @@ class Checkpoint(CheckpointMetadata):
 
 
 def _vocabulary_rows(state: Mapping[str, Tensor]) -> int | None:
-    """Word vectors that the weights hold; None where they hold none."""
+    """Return word vectors that the weights hold; None where they hold none."""
     found = (state[name] for name in WORD_VECTORS if name in state)
     return next((tensor.shape[0] for tensor in found if tensor.ndim == 2), None)
 
@@ -116,7 +116,7 @@ def _load_state(system: ReportSystem, state: Mapping[str, Tensor], where: str) -
 
 
 def _misfit(wanted: Mapping[str, Tensor], held: Mapping[str, Tensor]) -> str | None:
-    """The first weight that lacks, is not known, or has another shape; None where all fit."""
+    """Return the first weight that lacks, is not known, or has another shape; None where all fit."""
     for name, tensor in wanted.items():
         if name not in held:
             return f"it lacks {name}"

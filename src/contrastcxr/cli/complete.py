@@ -10,7 +10,7 @@ Offer = tuple[str, str]
 
 
 def sources(incomplete: str) -> list[Offer]:
-    """Names of data sources, `name:` and all, then levels or paths after the colon, and plain paths."""
+    """Return names of data sources, `name:` and all, then levels or paths after the colon, and plain paths."""
     from contrastcxr.data.sources import SOURCES
 
     name, colon, rest = incomplete.partition(":")
@@ -23,7 +23,7 @@ def sources(incomplete: str) -> list[Offer]:
 
 
 def models(incomplete: str) -> list[Offer]:
-    """Names of checkpoints, then paths of others."""
+    """Return names of checkpoints, then paths of others."""
     from contrastcxr.files import known_checkpoints
 
     named = [(name, str(path)) for name, path in known_checkpoints().items() if name.startswith(incomplete)]
@@ -37,7 +37,10 @@ def _levels() -> tuple[str, ...]:
 
 
 def paths(incomplete: str) -> list[str]:
-    """Files and folders that begin so, folders with a slash behind; hidden ones only when a dot was typed."""
+    """Return files and folders that begin so, folders with a slash behind.
+
+    Hidden ones only when a dot was typed.
+    """
     return sorted(_paths(incomplete))
 
 

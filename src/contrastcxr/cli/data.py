@@ -59,7 +59,7 @@ def list_(
 
 
 def _list_folders(said: output.Output, folders: Sequence[Path]) -> None:
-    """A line for each folder: the sources whose layout it has, else what it holds."""
+    """Print a line for each folder: the sources whose layout it has, else what it holds."""
     from contrastcxr.data.recognise import recognised
 
     known = {str(folder): list(recognised(folder)) for folder in folders if folder.is_dir()}

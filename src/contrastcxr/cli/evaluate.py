@@ -110,7 +110,7 @@ def _tell(said: output.Output, found: Evaluation, out: Path) -> None:
 
 
 def summary(found: Evaluation, out: Path) -> str:
-    """The main scores of every system, a line each, and where the rest is."""
+    """Return the main scores of every system, a line each, and where the rest is."""
     lines = [f"{found.data}, {found.split}, {found.facts['studies']}, protocol {found.protocol}"]
     for name, system in found.systems.items():
         figures = [f"{key} {system.scores[key].text()}" for key in SHOWN if key in system.scores]

@@ -113,7 +113,7 @@ def _print(said: output.Output, one: ReportText, findings: Sequence[Finding]) ->
 
 
 def document(one: ReportText, findings: Sequence[Finding]) -> dict[str, Any]:
-    """What `--json` writes of one report."""
+    """Return what `--json` writes of one report."""
     return {"study_id": one.study_id, "findings": [_finding(finding, one.text) for finding in findings]}
 
 
@@ -124,7 +124,7 @@ def _finding(finding: Finding, text: str) -> dict[str, Any]:
 
 
 def lines(one: ReportText, findings: Sequence[Finding]) -> list[str]:
-    """The findings of one report, a line each: name, status, attributes, and the words that said so."""
+    """Return the findings of one report, a line each: name, status, attributes, and the words that said so."""
     wide = max(len(finding.name) for finding in findings)
     return [_line(finding, one.text, wide).rstrip() for finding in findings]
 
@@ -136,7 +136,7 @@ def _line(finding: Finding, text: str, wide: int) -> str:
 
 
 def in_one_line(findings: Sequence[Finding]) -> str:
-    """The names of a report's findings by status, those unmentioned left out."""
+    """Return the names of a report's findings by status, those unmentioned left out."""
     parts = []
     for status in ("present", "uncertain", "absent"):
         names = [finding.name for finding in findings if finding.status == status]

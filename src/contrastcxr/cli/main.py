@@ -37,7 +37,7 @@ DONE, WRONG_REQUEST, INTERRUPTED = 0, 2, 130
 
 
 def build_app() -> typer.Typer:
-    """The command with every verb mounted: the function of the verb's name, or its own Typer app of verbs."""
+    """Return command with every verb mounted: the function of the verb's name, or its own Typer app of verbs."""
     app = typer.Typer(
         name="contrastcxr",
         help="Reads chest radiographs by contrast. Research use; not a medical device.",
@@ -115,5 +115,5 @@ def _nobody_reads() -> int:
 
 
 def main() -> None:
-    """Entry point of the installed command."""
+    """Run the installed command."""
     sys.exit(run())

@@ -71,7 +71,7 @@ class Output:
             raise typer.Exit(SOME_FAILED)
 
     def progress(self, steps: Iterable[T], *, total: int, doing: str) -> Iterator[T]:
-        """The same steps: beneath a bar on a terminal, else with a plain line at each tenth."""
+        """Yield the same steps: beneath a bar on a terminal, else with a plain line at each tenth."""
         if self.quiet:
             return iter(steps)
         return _bar(steps, total, doing) if sys.stderr.isatty() else self._lines(steps, total, doing)
@@ -106,7 +106,7 @@ _CURRENT: ContextVar[Output | None] = ContextVar("output", default=None)
 
 
 def current() -> Output:
-    """The settings of the command that runs."""
+    """Return the settings of the command that runs."""
     return _CURRENT.get() or Output()
 
 

@@ -30,7 +30,7 @@ def data_ref(config: DataConfig, *, split: str | None) -> DataRef:
 
 
 def _named(config: DataConfig) -> DataRef:
-    """The source with its root: `phantom:standard` holds both, other sources have `data.root`."""
+    """Return the source with its root: `phantom:standard` holds both, other sources have `data.root`."""
     if ":" in config.source:
         if config.root:
             raise ConfigError(f"data.source '{config.source}' draws its studies; take data.root away")

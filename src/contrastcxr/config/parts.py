@@ -39,7 +39,7 @@ def without_places(data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def without_folders(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A whole configuration, as plain values, without folders of this machine: only names of files stay."""
+    """Return a whole configuration, as plain values, without folders of this machine: only names of files stay."""
     encoder, train = config["encoder"], config.get("train", {})
     start = {"init_from": _file_name(train["init_from"])} if train.get("init_from") else {}
     return {
@@ -195,9 +195,9 @@ class SystemConfig(Part):
     train: TrainConfig = TrainConfig()
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values that `parse_config` reads back to an equal configuration."""
+        """Return plain values that `parse_config` reads back to an equal configuration."""
         return self.model_dump(mode="json")
 
     def to_yaml(self) -> str:
-        """The configuration as YAML with every value written out."""
+        """Return the configuration as YAML with every value written out."""
         return yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True)

@@ -54,7 +54,7 @@ def read_with_parents(
     *,
     each: Callable[[dict[str, Any], Path], dict[str, Any]] | None = None,
 ) -> dict[str, Any]:
-    """The plain values of a YAML file over those of the file that it `extends`, and so on.
+    """Return the plain values of a YAML file over those of the file that it `extends`, and so on.
 
     Args:
         path: a YAML file; a parent is named relative to the file that names it.
@@ -165,7 +165,7 @@ def _unknown_kind(dotted: str, kind: str) -> str:
 
 
 def _keys_at(place: Sequence[str]) -> list[str]:
-    """Keys of the part at a place of an error; a place inside `decoder` has the decoder's kind after it."""
+    """Return keys of the part at a place of an error; a place inside `decoder` has the decoder's kind after it."""
     models: tuple[type[BaseModel], ...] = (SystemConfig,)
     for key in place:
         inner = [

@@ -28,7 +28,7 @@ def label_reading(study: Study) -> Reading | None:
 
 
 def reading_of(study: Study, *, author: str | None) -> Reading:
-    """The reading that is learnt: the named author's, or the study's first.
+    """Return the reading that is learnt: the named author's, or the study's first.
 
     Raises:
         DatasetError: the study has no such reading.
@@ -44,13 +44,13 @@ def reading_of(study: Study, *, author: str | None) -> Reading:
 
 
 def report_text(reading: Reading, *, sections: Sequence[str]) -> str:
-    """The sections of a report that are written, one after another."""
+    """Return the sections of a report that are written, one after another."""
     texts = (getattr(reading.report, section) for section in sections)
     return " ".join(text.strip() for text in texts if text.strip())
 
 
 def is_normal(study: Study) -> bool:
-    """True when the study may serve as a normal one.
+    """Return True when the study may serve as a normal one.
 
     Nothing but support devices may be present or uncertain, and No Finding must be stated, save on phantoms, whose
     truth lists every lesion. NIH images whose RSNA class is known and not Normal are left out (ours).

@@ -45,6 +45,6 @@ def check_source(source: Source, *, listed: int = SHOWN) -> dict[str, Any]:
 
 
 def _hints(source: Source) -> list[str]:
-    """What a bare folder could have been opened as."""
+    """Return what a bare folder could have been opened as."""
     names = recognised(source.path) if isinstance(source, Paths) else ()
     return [f"the folder has tables that a bare path does not read; with them it is {name}" for name in names]

@@ -32,7 +32,7 @@ class LateralPredictor:
 
 
 def looks_lateral(pixels: np.ndarray) -> bool:
-    """True when the radiograph `[H, W]` in [0, 1], bone bright, is surely a lateral."""
+    """Return True when the radiograph `[H, W]` in [0, 1], bone bright, is surely a lateral."""
     return _shipped().score(pixels) > 0
 
 

@@ -29,7 +29,7 @@ PictureOf = Callable[[View], Picture]
 
 
 def original(view: View) -> Picture:
-    """The view's own pixels.
+    """Return the view's own pixels.
 
     Raises:
         ImageError: the pixels are missing, unreadable or not a radiograph.
@@ -139,7 +139,7 @@ def with_pixels(study: Study, *, window: str | None = None) -> tuple[Study | Non
 
 
 def _predicted(view: View, pixels: np.ndarray) -> dict[str, str]:
-    """What the picture says of a view that its file says nothing of."""
+    """Return what the picture says of a view that its file says nothing of."""
     if view.position != "unknown" or not looks_lateral(pixels):
         return {}
     return {"position": "LATERAL", "position_source": "predicted"}

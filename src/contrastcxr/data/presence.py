@@ -10,7 +10,7 @@ from contrastcxr.form import Finding, Reading, Study, View, is_file_locator
 
 
 def is_there(view: View) -> bool:
-    """True unless the view names a file that does not exist."""
+    """Return True unless the view names a file that does not exist."""
     if view.locator is None or not is_file_locator(view.locator):
         return True
     return os.path.isfile(view.locator)  # noqa: PTH113 - a Path for each of 200,000 views takes longer than this

@@ -48,7 +48,7 @@ class Failure:
 
     @classmethod
     def of(cls, where: object, error: ContrastCXRError) -> Failure:
-        """The failure that an error of ours describes."""
+        """Return the failure that an error of ours describes."""
         return cls(where=str(where), message=str(error))
 
     def __str__(self) -> str:
@@ -60,7 +60,7 @@ OnMissing = Callable[[str], None]
 
 
 def unheard(name: str) -> None:
-    """Takes a name and says nothing."""
+    """Take a name and say nothing."""
     del name
 
 
@@ -86,7 +86,7 @@ class Source(ABC):
 
     @abstractmethod
     def _load(self, split: str | None) -> Iterable[Study]:
-        """The studies of one split, or all of them; whoever keeps them at hand may give all for one."""
+        """Return the studies of one split, or all of them; whoever keeps them at hand may give all for one."""
 
     def studies(self, split: str | None = None) -> list[Study]:
         """Return the studies of one split, or all of them.

@@ -62,7 +62,10 @@ def _by_patient(studies: Sequence[Study]) -> list[list[int]]:
 
 
 def _shares(studies: Sequence[Study], patients: Sequence[Sequence[int]], strata: Strata) -> np.ndarray:
-    """Each patient's share of every stratum, `[patients, strata]`; the first stratum is the studies themselves."""
+    """Return each patient's share of every stratum, `[patients, strata]`.
+
+    The first stratum is the studies themselves.
+    """
     names = [("", *strata(study)) for study in studies]
     column = {name: i for i, name in enumerate(dict.fromkeys(n for row in names for n in row))}
     counts = np.zeros((len(patients), len(column)))
@@ -73,7 +76,7 @@ def _shares(studies: Sequence[Study], patients: Sequence[Sequence[int]], strata:
 
 
 def _assign(shares: np.ndarray, folds: int, rng: np.random.Generator) -> np.ndarray:
-    """The fold of each patient, `[patients]`."""
+    """Return the fold of each patient, `[patients]`."""
     order = rng.permutation(len(shares))
     order = order[np.argsort(-shares[order].sum(axis=1), kind="stable")]
     held = np.zeros((folds, shares.shape[1]))
@@ -85,7 +88,7 @@ def _assign(shares: np.ndarray, folds: int, rng: np.random.Generator) -> np.ndar
 
 
 def _most_even(held: np.ndarray, share: np.ndarray) -> int:
-    """The fold that keeps the sum over strata of squared fold shares smallest; only the cross term can differ.
+    """Return fold that keeps the sum over strata of squared fold shares smallest; only the cross term can differ.
 
     Rounded, so that ties do not fall to the last bit of a machine's sums.
     """

@@ -16,7 +16,7 @@ def choose_views(study: Study, max_views: int) -> tuple[int, ...]:
 
 
 def chosen_views(studies: Sequence[Study], *, max_views: int) -> list[View]:
-    """The views that enter, study by study."""
+    """Return the views that enter, study by study."""
     return [study.views[i] for study in studies for i in choose_views(study, max_views)]
 
 
@@ -28,6 +28,6 @@ class ChosenViews:
     max_views: int
 
     def __iter__(self) -> Iterator[View]:
-        """Study by study, part by part."""
+        """Yield views study by study, part by part."""
         for study in chain.from_iterable(self.parts):
             yield from (study.views[i] for i in choose_views(study, self.max_views))

@@ -11,7 +11,7 @@ BLOCKED = float("-inf")
 
 
 def forbid(log_probs: Tensor, token_ids: Sequence[int]) -> Tensor:
-    """Tokens that are never chosen, such as padding and BOS."""
+    """Return tokens that are never chosen, such as padding and BOS."""
     if not token_ids:
         return log_probs
     return log_probs.index_fill(-1, torch.tensor(token_ids, device=log_probs.device), BLOCKED)
@@ -31,7 +31,7 @@ def block_trigrams(log_probs: Tensor, history: Tensor) -> Tensor:
 
 
 def keep_nucleus(log_probs: Tensor, top_p: float) -> Tensor:
-    """The fewest most probable tokens that together reach `top_p` (after Holtzman 2020), at least one."""
+    """Return the fewest most probable tokens that together reach `top_p` (after Holtzman 2020), at least one."""
     order = log_probs.sort(dim=-1, descending=True)
     share = torch.softmax(order.values, dim=-1)
     outside = share.cumsum(dim=-1) - share >= top_p  # what is before it is already enough
@@ -40,7 +40,7 @@ def keep_nucleus(log_probs: Tensor, top_p: float) -> Tensor:
 
 
 def or_end(log_probs: Tensor, unfiltered: Tensor, eos: int) -> Tensor:
-    """Where everything is blocked, the report may end: its EOS gets its own log-probability back."""
+    """Return where everything is blocked, the report may end: its EOS gets its own log-probability back."""
     stuck = (log_probs == BLOCKED).all(dim=-1)
     allowed = log_probs.clone()
     allowed[:, eos] = torch.where(stuck, unfiltered[:, eos], log_probs[:, eos])

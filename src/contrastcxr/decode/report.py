@@ -46,7 +46,7 @@ class ReportSearch:
         max_tokens: int | None = None,
         study: Tensor | None = None,
     ) -> GeneratedReports:
-        """The best sequence of each row; arguments as of `models.decoders.base.Search`."""
+        """Return the best sequence of each row; arguments as of `models.decoders.base.Search`."""
         return generate(
             decoder,
             features,
@@ -65,7 +65,7 @@ class ReportSearch:
         return self.settings.model_copy(update={"max_tokens": max_tokens, "min_tokens": shortest})
 
     def _uniforms(self, study: Tensor | None) -> Sequence[torch.Generator] | None:
-        """The generator of each row; rows of a study draw from its stream one after another."""
+        """Return the generator of each row; rows of a study draw from its stream one after another."""
         if self.generators is None or study is None:
             return self.generators
         return [self.generators[row] for row in study.tolist()]

@@ -33,7 +33,7 @@ def generate(
     generator: torch.Generator | Sequence[torch.Generator] | None = None,
     forbidden: tuple[int, ...] = (),
 ) -> GeneratedReports:
-    """The best report of each study that `settings` finds.
+    """Return the best report of each study that `settings` finds.
 
     BOS and PAD are never chosen unless one of them is the end token. The decoder must be in evaluation mode.
 
@@ -75,7 +75,7 @@ class _Chooser:
     never: tuple[int, ...]
 
     def candidates(self, log_probs: Tensor, beams: _Beams, step: int) -> tuple[Tensor, Tensor]:
-        """Scores and tokens `[R, K]` of the candidates of each row."""
+        """Return scores and tokens `[R, K]` of the candidates of each row."""
         allowed = self._allowed(log_probs, beams.history, step)
         if self.settings.method == "nucleus":
             tokens = self._sample(allowed, beams.uniforms[beams.study, step])
@@ -91,7 +91,7 @@ class _Chooser:
         return or_end(block_trigrams(allowed, history), log_probs, self.eos)
 
     def _sample(self, log_probs: Tensor, uniforms: Tensor) -> Tensor:
-        """A token per row `[R, 1]`: the one at which the cumulated probability passes `uniforms [R]`."""
+        """Return a token per row `[R, 1]`: the one at which the cumulated probability passes `uniforms [R]`."""
         tempered = keep_nucleus(log_probs / self.settings.temperature, self.settings.top_p)
         order = torch.softmax(tempered, dim=-1).sort(dim=-1, descending=True)
         passed = order.values.cumsum(dim=-1)
@@ -127,7 +127,7 @@ class _Trace:
 def _uniforms(
     rows: int, settings: GenerationSettings, generator: torch.Generator | Sequence[torch.Generator] | None
 ) -> Tensor:
-    """A uniform number per study and step, `[B, max_tokens]`; `[B, 0]` where nothing is drawn."""
+    """Return a uniform number per study and step, `[B, max_tokens]`; `[B, 0]` where nothing is drawn."""
     draws = settings.max_tokens if settings.method == "nucleus" else 0
     if generator is None or isinstance(generator, torch.Generator):
         return torch.rand(rows, draws, generator=generator)
@@ -162,7 +162,7 @@ class _Beams:
         settings: GenerationSettings,
         generator: torch.Generator | Sequence[torch.Generator] | None,
     ) -> _Beams:
-        """One live beam per study, before any token."""
+        """Return one live beam per study, before any token."""
         rows, place = state.rows, torch.arange(state.rows, device=state.device)
         dead = torch.full((rows,), DEAD, device=state.device)
         return cls(
@@ -196,7 +196,7 @@ class _Beams:
         return self._keep(score, token, parent, live & ~cut)
 
     def _select(self, values: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The K best candidates of each study: score, token and the beam they continue, `[B, K]` each."""
+        """Return the K best candidates of each study: score, token and the beam they continue, `[B, K]` each."""
         K, B, C = self.settings.width, len(self.best_score), values.shape[1]
         all_values = values.new_full((B * K, C), DEAD).index_copy(0, self.place, values).view(B, K * C)
         all_tokens = tokens.new_zeros(B * K, C).index_copy(0, self.place, tokens).view(B, K * C)
@@ -222,7 +222,7 @@ class _Beams:
         self.best_beam = torch.where(better, beam, self.best_beam)
 
     def _settled(self, score: Tensor, live: Tensor) -> Tensor:
-        """True `[B, 1]` where no live beam can beat the best finished one.
+        """Return True `[B, 1]` where no live beam can beat the best finished one.
 
         A sum of log-probabilities only falls, so dividing today's by the greatest length bounds what it can
         become.
@@ -246,7 +246,7 @@ class _Beams:
         return rows
 
     def best(self, *, eos: int, pad: int) -> GeneratedReports:
-        """The best report of each study."""
+        """Return the best report of each study."""
         if (self.best_step < 0).any():
             raise ValueError("the decoder gave no finite log-probability, so no report could be found")
         tokens, attention = self.trace.follow(self.best_step, self.best_beam, pad=pad)

@@ -49,12 +49,12 @@ class FeatureExtractor:
 
     @classmethod
     def stock(cls, cache: Path) -> FeatureExtractor:
-        """EfficientNet-Lite0 as packaged, for readings that come without a system."""
+        """Return EfficientNet-Lite0 as packaged, for readings that come without a system."""
         encoder = build_encoder("tf_efficientnet_lite0", weights="package")
         return cls(encoder, Preprocess(size=224, mean=_three(encoder.mean), std=_three(encoder.std)), 1, cache)
 
     def pooled(self, studies: Sequence[Study]) -> tuple[NDArray[np.float32], list[int]]:
-        """Mean feature of each readable study `[K, C]` and the K indices of those studies."""
+        """Return mean feature of each readable study `[K, C]` and the K indices of those studies."""
         kept, _ = encoded(studies, self.encoder, self.preprocess, max_views=self.max_views, cache=self.cache)
         readable = [i for i, study in enumerate(studies) if all_in(study, kept, self.max_views)]
         rows = [self._mean(studies[i], kept) for i in readable]
@@ -74,7 +74,7 @@ def baseline_answers(
     extractor: FeatureExtractor | None,
     cache: Path,
 ) -> tuple[dict[str, list[Answer]], list[str]]:
-    """What each baseline says of the studies, and a note for each that could not be had.
+    """Return what each baseline says of the studies, and a note for each that could not be had.
 
     Args:
         references: the studies that are scored.
@@ -107,7 +107,7 @@ def baseline_answers(
 
 
 def constant(references: References, training: References, validation: References | None) -> list[Answer]:
-    """The best normal report of the training set, with each finding's frequency there as its probability.
+    """Return the best normal report of the training set, with each finding's frequency there as its probability.
 
     Candidates are the reports of normal training studies; all training reports where none is known to be normal.
     A constant that names a finding invents it for everybody, and whether the best of a hundred wordings does is
@@ -123,14 +123,14 @@ def constant(references: References, training: References, validation: Reference
 
 
 def _normal(training: References) -> References:
-    """The studies that are normal and whose report says so; all of them where there is none."""
+    """Return the studies that are normal and whose report says so; all of them where there is none."""
     pairs = zip(training.studies, training.readings, strict=True)
     found = [study.study_id for study, reading in pairs if is_normal(study) and reading.present() <= {NO_FINDING}]
     return training.of(found) if found else training
 
 
 def neighbour(references: References, training: References, extractor: FeatureExtractor) -> list[Answer]:
-    """The nearest training study's report; a study whose picture cannot be read gets an empty one."""
+    """Return the nearest training study's report; a study whose picture cannot be read gets an empty one."""
     queries, asked = extractor.pooled(references.studies)
     memory, known = extractor.pooled(training.studies)
     if not asked or not known:
@@ -152,7 +152,7 @@ def neighbour(references: References, training: References, extractor: FeatureEx
 
 
 def bounds(references: References, *, seed: int = 0) -> dict[str, list[Answer]]:
-    """Ceiling and floor, where the grammar wrote the references; nothing elsewhere."""
+    """Return ceiling and floor, where the grammar wrote the references; nothing elsewhere."""
     if not references.parses() or len(references.studies) < 2:
         return {}
     if references.readings[0].author.name == "nih-plain":
@@ -165,7 +165,7 @@ def bounds(references: References, *, seed: int = 0) -> dict[str, list[Answer]]:
 
 
 def _again(findings: Sequence[Finding], study_id: str, seed: int) -> str:
-    """The same truth by another reporter."""
+    """Return the same truth by another reporter."""
     digest = hashlib.sha256(f"ceiling {study_id} {seed}".encode()).digest()
     rng = np.random.default_rng(int.from_bytes(digest[:16], "little"))
     asserted = [f for f in findings if f.status in ("present", "uncertain")]
@@ -173,7 +173,7 @@ def _again(findings: Sequence[Finding], study_id: str, seed: int) -> str:
 
 
 def _moved(reports: Sequence[str], seed: int) -> list[str]:
-    """Every report given to another study, along one random cycle."""
+    """Return every report given to another study, along one random cycle."""
     order = np.random.default_rng(seed).permutation(len(reports))
     donor = dict(zip(order.tolist(), np.roll(order, 1).tolist(), strict=True))
     return [reports[donor[i]] for i in range(len(reports))]

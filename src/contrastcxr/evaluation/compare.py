@@ -42,7 +42,7 @@ class ScoreDifference:
     p_holm: float
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
+        """Return plain values for JSON."""
         return {
             "first": self.first.to_dict(),
             "second": self.second.to_dict(),
@@ -67,7 +67,7 @@ class SystemComparison:
     notes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """What `comparison.json` holds."""
+        """Return what `comparison.json` holds."""
         return {
             "signatures": list(self.signatures),
             "scores": {score.name: score.to_dict() for score in self.scores},
@@ -172,7 +172,7 @@ def _on_shared_findings(one: StudyTable, other: StudyTable) -> tuple[StudyTable,
 
 
 def _taken(table: StudyTable, rows: Sequence[int]) -> StudyTable:
-    """The table of some of its studies; CIDEr keeps the document frequencies of all."""
+    """Return the table of some of its studies; CIDEr keeps the document frequencies of all."""
     kept: dict[str, Any] = {name: tuple(getattr(table, name)[i] for i in rows) for name in ("groups", "studies")}
     for field in fields(StudyTable):
         value = getattr(table, field.name)
@@ -190,7 +190,7 @@ def _names(one: StudyTable, other: StudyTable, wanted: Sequence[str]) -> list[st
 
 
 def _other_weights(name: str, one: StudyTable, other: StudyTable) -> bool:
-    """True for a learned score that different weights made."""
+    """Return True for a learned score that different weights made."""
     family = name.partition("/")[0]
     made = [(table.notes or {}).get(family) for table in (one, other)]
     return name in one.learned_names and made[0] != made[1]

@@ -21,7 +21,7 @@ PROTOCOLS: Mapping[str, str] = {
 
 
 def words_of(protocol: str, data: DataRef, *, author: str | None, cache: Path | None = None) -> ScoredWords:
-    """The words that a protocol scores on this data.
+    """Return the words that a protocol scores on this data.
 
     Args:
         protocol: of `PROTOCOLS`.

@@ -47,14 +47,17 @@ class References:
         return tuple(study.patient_id or study.study_id for study in self.studies)
 
     def answers(self) -> list[Answer]:
-        """What the reference says, as scores take it; findings from its words where the labeler reads them."""
+        """Return what the reference says, as scores take it.
+
+        Findings from its words where the labeler reads them.
+        """
         if self.labelled_by == LABELER:
             said = [answer_of(r, findings=None) for r in self.readings]
             return [replace(answer, findings=self.findings_in(answer.report)) for answer in said]
         return [answer_of(r, findings=r.findings or None) for r in self.readings]
 
     def parses(self) -> bool:
-        """True when the phantom grammar wrote the reports."""
+        """Return True when the phantom grammar wrote the reports."""
         return all(reading.author.name in GRAMMAR_AUTHORS for reading in self.readings)
 
     @property
@@ -65,13 +68,13 @@ class References:
         return LABELER if any(_written(reading) for reading in self.readings) else NOBODY
 
     def findings_in(self, report: str) -> tuple[Finding, ...] | None:
-        """The findings that a report states; None where nothing here can read it."""
+        """Return the findings that a report states; None where nothing here can read it."""
         if self.labelled_by == GRAMMAR:
             return parse(report)
         return default_labeler().label(report) if self.labelled_by == LABELER else None
 
     def of(self, ids: Iterable[str]) -> References:
-        """The references of these studies alone, in our order."""
+        """Return the references of these studies alone, in our order."""
         kept = set(ids)
         pairs = [(s, r) for s, r in zip(self.studies, self.readings, strict=True) if s.study_id in kept]
         return References(tuple(s for s, _ in pairs), tuple(r for _, r in pairs), self.names)
@@ -125,21 +128,21 @@ def studies_of(data: DataRef, split: str, *, limit: int | None = None, cache: Pa
 
 
 def finding_names(readings: Sequence[Reading]) -> tuple[str, ...]:
-    """The findings that the readings speak of, in the order of the label sets."""
+    """Return the findings that the readings speak of, in the order of the label sets."""
     spoken = {f.name for reading in readings for f in reading.findings if f.status != "unmentioned"} - {NO_FINDING}
     known = [name for name in dict.fromkeys((*PHANTOM, *NIH14, *CHEXPERT)) if name in spoken]
     return (*known, *sorted(spoken - set(known)))
 
 
 def answer_of(reading: Reading, *, findings: Sequence[Finding] | None) -> Answer:
-    """A reading as scores take it: its findings section (all of it where it has no such section)."""
+    """Return a reading as scores take it: its findings section (all of it where it has no such section)."""
     said = report_text(reading, sections=SECTIONS) or report_text(reading, sections=("findings", "impression"))
     given = {f.name: f.probability for f in reading.findings if f.probability is not None}
     return Answer(said, None if findings is None else tuple(findings), given or None)
 
 
 def system_answers(readings: Sequence[Reading], references: References) -> list[Answer]:
-    """What a system says, its findings taken from the words of its report."""
+    """Return what a system says, its findings taken from the words of its report."""
     plain = [answer_of(reading, findings=None) for reading in readings]
     return [Answer(a.report, references.findings_in(a.report), a.probabilities) for a in plain]
 

@@ -56,7 +56,7 @@ class Evaluation:
         return self.systems["system"].scores
 
     def to_dict(self) -> dict[str, Any]:
-        """What `scores.json` holds."""
+        """Return what `scores.json` holds."""
         systems = {
             name: {
                 "description": s.description,

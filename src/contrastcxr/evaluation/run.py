@@ -135,7 +135,7 @@ def evaluate(
 def _scored_data(
     system: Reader | Sequence[Reading], data: DataRef, split: str | None, cache: Path
 ) -> tuple[DataRef, str]:
-    """The data and the split; for readings alone, studies without pictures too where no picture is there."""
+    """Return data and the split; for readings alone, studies without pictures too where no picture is there."""
     data, split = scored_split(data, split)
     everything = None if isinstance(system, Reader) else data.without_pictures()
     return data if everything is None or studies_of(data, split, limit=1, cache=cache) else everything, split
@@ -199,7 +199,7 @@ def _material(heard: _Heard, found: Evaluation, setting: Setting, *, author: str
 def matched(
     references: References, given: Sequence[Reading], failures: Sequence[str], *, allow_partial: bool
 ) -> tuple[References, list[Reading], list[str]]:
-    """Readings in the order of their references, and notes on what is left out or empty.
+    """Return readings in the order of their references, and notes on what is left out or empty.
 
     Raises:
         RequestError: two readings of one study; or, unless partial is allowed, readings of unknown studies or
@@ -239,7 +239,7 @@ def _refuse_twice(given: Sequence[Reading]) -> None:
 
 
 def _remarks(studies: int, missing: Sequence[str], unknown: Sequence[str], heard: Sequence[Reading]) -> list[str]:
-    """What a reader of the figures must know of the readings."""
+    """Return what a reader of the figures must know of the readings."""
     notes = []
     if missing:
         notes.append(
@@ -261,7 +261,7 @@ def tabulated(
     with_meteor: bool = True,
     learned: Sequence[Metric] = (),
 ) -> dict[str, StudyTable]:
-    """The study table of every system; METEOR's Java is started once for all of them."""
+    """Return the study table of every system; METEOR's Java is started once for all of them."""
     wanted = references.answers()
     reports = [answer.report for answer in wanted]
     counts = _meteor(wanted, answers, words) if with_meteor else dict.fromkeys(answers)
@@ -281,7 +281,7 @@ def tabulated(
 
 
 def _asked(metrics: Sequence[Metric], name: str) -> list[Metric]:
-    """The learned metrics of one reader; annotations of a file are the system's alone."""
+    """Return the learned metrics of one reader; annotations of a file are the system's alone."""
     return [m for m in metrics if name == "system" or not isinstance(m, RadGraphFile)]
 
 
@@ -291,7 +291,7 @@ def scored(
     described: Mapping[str, str],
     bootstrap: Bootstrap,
 ) -> dict[str, SystemScores]:
-    """Scores of every table, those of its whole set of reports (distinct reports) among them."""
+    """Return scores of every table, those of its whole set of reports (distinct reports) among them."""
     found = {}
     for name, table in tables.items():
         scores: Scores = score_table(table, **vars(bootstrap))

@@ -173,7 +173,7 @@ def _tokens(values: Sequence[Tensor | None], pad: int) -> Tensor | None:
 
 
 def _lengths_mask(values: Sequence[Tensor | None]) -> Tensor | None:
-    """True `[B, T]` at the values there are, whatever their ids."""
+    """Return True `[B, T]` at the values there are, whatever their ids."""
     found = [torch.ones_like(value, dtype=torch.bool) for value in values if value is not None]
     return torch.nn.utils.rnn.pad_sequence(found, batch_first=True) if found else None
 
@@ -184,7 +184,7 @@ def _stacked(values: Sequence[Tensor | None], name: str) -> Tensor | None:
 
 
 def rows_of(batch: Batch, index: Sequence[int]) -> Batch:
-    """The studies at `index`, padded to no more views than they have."""
+    """Return the studies at `index`, padded to no more views than they have."""
     views = max(len(batch.positions[i]) for i in index)
     picked: dict[str, Any] = {}
     for field in fields(batch):

@@ -52,7 +52,7 @@ class UnreadableView:
 def cache_folder(
     root: Path, *, encoder: Encoder, preprocess: Preprocess, pictures: PictureCache | None = None
 ) -> Path:
-    """The cache's folder for these weights, this transform, and pixels of the files or of prepared pictures."""
+    """Return the folder for these weights, this transform, and pixels of the files or of prepared pictures."""
     identity = {"encoder": encoder.fingerprint(), "transform": preprocess.model_dump(mode="json")}
     if pictures is not None:
         identity["pixels"] = pictures.name
@@ -109,7 +109,7 @@ class FeatureCache:
         return isinstance(key, str) and self._index.find(key) is not None
 
     def __getitem__(self, key: str) -> EncodedView:
-        """What the encoder made of the view with this key."""
+        """Return what the encoder made of the view with this key."""
         place = self._index.find(key)
         if place is None:
             raise KeyError(key)
@@ -203,7 +203,7 @@ def _missing(views: Iterable[View], kept: FeatureCache) -> tuple[list[tuple[str,
 
 
 def keyed(views: Iterable[View], unreadable: list[UnreadableView]) -> Iterator[tuple[str, View]]:
-    """Each view with its key; one whose file is gone goes to `unreadable` instead."""
+    """Yield each view with its key; one whose file is gone goes to `unreadable` instead."""
     for view in views:
         try:
             yield view_key(view), view

@@ -11,7 +11,7 @@ from contrastcxr.models.system import ReportSystem
 
 
 def raw_features(system: ReportSystem, batch: Batch) -> Tensor:
-    """What the encoder gives for a batch, `[B, V, N, C]`, or what was kept of it."""
+    """Return what the encoder gives for a batch, `[B, V, N, C]`, or what was kept of it."""
     if batch.features is not None:
         return batch.features
     assert batch.images is not None  # a batch holds one of the two
@@ -19,7 +19,7 @@ def raw_features(system: ReportSystem, batch: Batch) -> Tensor:
 
 
 def batch_features(system: ReportSystem, batch: Batch, *, raw: Tensor | None = None) -> VisualFeatures:
-    """The features that the decoder and the finding head take, of a batch on the system's device.
+    """Return the features that the decoder and the finding head take, of a batch on the system's device.
 
     Args:
         system: may be in training; its encoder then gets the gradient.

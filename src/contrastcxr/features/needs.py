@@ -57,7 +57,7 @@ class HeadNeeds:
 
     @classmethod
     def by(cls, decoder: DecoderConfig, studies: Sequence[Study], *, terms: Sequence[str] = ()) -> HeadNeeds:
-        """What this decoder asks for, of training studies that know which indexing terms there are.
+        """Return what this decoder asks for, of training studies that know which indexing terms there are.
 
         `terms` are those of the run that one starts from, whose outputs stand for them.
 
@@ -74,7 +74,7 @@ class HeadNeeds:
         return cls(labeler=Labeler() if isinstance(decoder, HlstmDualConfig | CvseConfig) else None)
 
     def of(self, study: Study, *, token_ids: Sequence[int], tokenizer: Tokenizer) -> HeadTargets:
-        """The fields of a study's sample.
+        """Return the fields of a study's sample.
 
         Raises:
             DatasetError: an indication that gives the report away.
@@ -94,7 +94,7 @@ class HeadNeeds:
         return tag_targets(study, self.tags) if self.tags else None
 
     def texts(self, studies: Sequence[Study]) -> list[str]:
-        """Texts beside the reports whose words the vocabulary needs."""
+        """Return texts beside the reports whose words the vocabulary needs."""
         return [study.indication for study in studies if study.indication] if self.indication else []
 
 

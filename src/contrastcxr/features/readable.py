@@ -75,7 +75,7 @@ def try_pictures(
 
 
 def _remembered(known: Path) -> set[str]:
-    """The keys in the file; a line that was cut short by an interruption is no key."""
+    """Return the keys in the file; a line that was cut short by an interruption is no key."""
     return set(known.read_text(encoding="utf-8").split()) if known.is_file() else set()
 
 
@@ -91,7 +91,7 @@ def _remember(known: Path, keys: Iterable[str]) -> None:
 
 
 def all_in(study: Study, kept: Container[str], max_views: int) -> bool:
-    """True when every view that would be read is among the kept keys."""
+    """Return True when every view that would be read is among the kept keys."""
     try:
         return all(view_key(study.views[i]) in kept for i in choose_views(study, max_views))
     except ImageError:

@@ -81,7 +81,7 @@ class FromCache:
     max_views: int
 
     def __call__(self, study: Study, index: int) -> Sample:
-        """The study's features; `index` is not used: cached features are never cropped at random."""
+        """Return the study's features; `index` is not used: cached features are never cropped at random."""
         del index
         chosen = choose_views(study, self.max_views)
         encoded = [self.cache[view_key(study.views[i])] for i in chosen]
@@ -105,7 +105,7 @@ class FromPixels:
     picture_of: PictureOf = original
 
     def __call__(self, study: Study, index: int) -> Sample:
-        """The study's images; `index` and the seed choose the crop."""
+        """Return the study's images; `index` and the seed choose the crop."""
         generator = None
         if self.augment_seed is not None:
             generator = torch.Generator().manual_seed(self.augment_seed * 1_000_003 + index)
@@ -121,7 +121,7 @@ class FromPixels:
 def loader(
     samples: Dataset[Sample], batches: Sequence[list[int]], *, pad: int, workers: int = 0
 ) -> DataLoader[Batch]:
-    """Batches of samples in the given order."""
+    """Return batches of samples in the given order."""
     return DataLoader(
         samples,  # type: ignore[arg-type]
         batch_sampler=batches,

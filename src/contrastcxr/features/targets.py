@@ -97,5 +97,5 @@ def abnormal_sentences(token_ids: Sequence[int], tokenizer: Tokenizer, labeler: 
 
 
 def names_abnormality(sentence: str, labeler: Labeler) -> bool:
-    """Whether the labeler finds anything present or uncertain; "No Finding" does not count (ours)."""
+    """Return whether the labeler finds anything present or uncertain; "No Finding" does not count (ours)."""
     return any(f.status in ("present", "uncertain") and f.name != NO_FINDING for f in labeler.label(sentence))

@@ -21,10 +21,10 @@ class ViewFeatures(Protocol):
     """Gives the raw features of a view."""
 
     def pooled(self, view: View) -> Tensor:
-        """`[C]`, the mean over its patches."""
+        """Return `[C]`, the mean over its patches."""
 
     def patches(self, view: View) -> Tensor:
-        """`[N, C]`."""
+        """Return `[N, C]`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,11 +34,11 @@ class CachedFeatures:
     cache: FeatureCache
 
     def pooled(self, view: View) -> Tensor:
-        """`[C]`, the mean over the view's patches."""
+        """Return `[C]`, the mean over the view's patches."""
         return torch.from_numpy(self.cache[view_key(view)].features.astype("float32").mean(0))
 
     def patches(self, view: View) -> Tensor:
-        """`[N, C]`."""
+        """Return `[N, C]`."""
         return torch.from_numpy(self.cache[view_key(view)].features.astype("float32"))
 
 
@@ -51,12 +51,12 @@ class EncodedFeatures:
     picture_of: PictureOf = original
 
     def pooled(self, view: View) -> Tensor:
-        """`[C]`, the mean over the view's patches."""
+        """Return `[C]`, the mean over the view's patches."""
         return self.patches(view).mean(0)
 
     @torch.no_grad()
     def patches(self, view: View) -> Tensor:
-        """`[N, C]`; the encoder is left in the mode it was in."""
+        """Return `[N, C]`; the encoder is left in the mode it was in."""
         training = self.encoder.training
         read = self.picture_of(view)
         image, _ = whole_picture(self.preprocess, read.pixels, shape=read.shape)

@@ -14,7 +14,7 @@ Term = tuple[Tensor, Tensor]
 
 
 def taught_terms(taught: DecoderOutputs) -> dict[str, Term]:
-    """Each term of a decoder's loss, by name; weights live in its configuration.
+    """Return each term of a decoder's loss, by name; weights live in its configuration.
 
     - `word`: cross-entropy, the mean over words.
     - `stop`, `abnormal`, `tag`: of decoders that plan sentences. The originals sum over a report; here each sum is
@@ -40,7 +40,7 @@ def taught_terms(taught: DecoderOutputs) -> dict[str, Term]:
 
 
 def _sums(taught: DecoderOutputs) -> dict[str, Tensor]:
-    """What a decoder with sentences adds up over the reports of a batch."""
+    """Return what a decoder with sentences adds up over the reports of a batch."""
     if taught.stop is None:
         return {}
     sums = {"stop": _bce(*taught.stop)}
@@ -60,7 +60,7 @@ def _bce(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 def _penalty(total: Tensor, mask: Tensor) -> Tensor:
-    """`(1 − Σ_t α_ti)²` of each patch `[B, N]`, 0 where there is none."""
+    """Return `(1 − Σ_t α_ti)²` of each patch `[B, N]`, 0 where there is none."""
     return (1.0 - total).square().masked_fill(~mask, 0.0)
 
 

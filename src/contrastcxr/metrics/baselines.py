@@ -18,7 +18,7 @@ CANDIDATES = 100
 
 
 def constant_report(training: Sequence[str], validation: Sequence[str], *, candidates: int = CANDIDATES) -> str:
-    """The one training report that scores the highest BLEU-4 on validation when said of every study.
+    """Return the one training report that scores the highest BLEU-4 on validation when said of every study.
 
     Tried are the most frequent training reports and, to fill up, training reports at even distances in order of
     length.  Without validation reports it is the most frequent training report.
@@ -36,7 +36,7 @@ def constant_report(training: Sequence[str], validation: Sequence[str], *, candi
 
 
 def ranked_reports(training: Sequence[str]) -> list[str]:
-    """Distinct reports that are not empty, the most frequent first, ties in alphabet order."""
+    """Return distinct reports that are not empty, the most frequent first, ties in alphabet order."""
     counts = Counter(report for report in training if report)
     if not counts:
         raise ValueError("no training report is at hand; a constant report is picked among them")

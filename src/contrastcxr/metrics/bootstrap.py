@@ -29,12 +29,12 @@ class Interval:
     n: int
 
     def excludes_zero(self) -> bool:
-        """True when the whole interval lies on one side of zero."""
+        """Return True when the whole interval lies on one side of zero."""
         return self.low > 0 or self.high < 0
 
 
 def study_weights(groups: Sequence[str], *, replicates: int = REPLICATES, seed: int = 0) -> Floats:
-    """How often each study is drawn in each replicate, `[R, S]`; studies of one group are drawn together.
+    """Return how often each study is drawn in each replicate, `[R, S]`; studies of one group are drawn together.
 
     Args:
         groups: patient id of each study, or the study id where no patient is known.
@@ -50,12 +50,12 @@ def study_weights(groups: Sequence[str], *, replicates: int = REPLICATES, seed: 
 
 
 def plain_weights(studies: int) -> Floats:
-    """The weights of the sample itself, `[1, S]`: every study once."""
+    """Return the weights of the sample itself, `[1, S]`: every study once."""
     return np.ones((1, studies))
 
 
 def interval(statistic: Statistic, weights: Floats) -> Interval:
-    """The statistic on the sample with its 95% percentile interval over the replicates.
+    """Return the statistic on the sample with its 95% percentile interval over the replicates.
 
     Replicates in which the statistic is undefined (NaN: no positive drawn) are left out.
     """
@@ -66,18 +66,18 @@ def interval(statistic: Statistic, weights: Floats) -> Interval:
 
 
 def paired_difference(first: Statistic, second: Statistic, weights: Floats) -> Interval:
-    """`first − second` with the 95% interval of the difference on the same draws."""
+    """Return `first − second` with the 95% interval of the difference on the same draws."""
     return interval(lambda w: first(w) - second(w), weights)
 
 
 def mean_of(values: ArrayLike) -> Statistic:
-    """The statistic that is the weighted mean of one value per study; NaN values count neither way."""
+    """Return the statistic that is the weighted mean of one value per study; NaN values count neither way."""
     known = np.asarray(values, dtype=np.float64)  # [S]
     return ratio_of(np.nan_to_num(known, nan=0.0), (~np.isnan(known)).astype(np.float64))
 
 
 def ratio_of(numerator: ArrayLike, denominator: ArrayLike) -> Statistic:
-    """The statistic `Σ w·numerator / Σ w·denominator`; NaN where the denominator is zero."""
+    """Return the statistic `Σ w·numerator / Σ w·denominator`; NaN where the denominator is zero."""
     top, bottom = np.asarray(numerator, np.float64), np.asarray(denominator, np.float64)
 
     def statistic(weights: Floats) -> Floats:
@@ -87,7 +87,7 @@ def ratio_of(numerator: ArrayLike, denominator: ArrayLike) -> Statistic:
 
 
 def divide(numerator: Floats, denominator: Floats, *, undefined: float = float("nan")) -> Floats:
-    """`numerator / denominator`, and `undefined` where the denominator is zero."""
+    """Return `numerator / denominator`, and `undefined` where the denominator is zero."""
     result = np.full(np.broadcast(numerator, denominator).shape, undefined)
     np.divide(numerator, denominator, out=result, where=denominator != 0)
     return result

@@ -28,7 +28,7 @@ class ReliabilityBin:
 
 
 def reliability(probabilities: ArrayLike, targets: ArrayLike, *, bins: int = BINS) -> tuple[ReliabilityBin, ...]:
-    """The reliability table over equal-width bins; empty bins are left out.
+    """Return the reliability table over equal-width bins; empty bins are left out.
 
     Args:
         probabilities: any shape, in [0, 1].
@@ -41,7 +41,10 @@ def reliability(probabilities: ArrayLike, targets: ArrayLike, *, bins: int = BIN
 
 
 def expected_calibration_error(probabilities: ArrayLike, targets: ArrayLike, *, bins: int = BINS) -> float:
-    """Mean distance between probability and share of positives, over the bins by count; NaN without pairs."""
+    """Return mean distance between probability and share of positives, over the bins by count.
+
+    NaN without pairs.
+    """
     table = reliability(probabilities, targets, bins=bins)
     total = sum(row.count for row in table)
     if total == 0:
@@ -50,7 +53,7 @@ def expected_calibration_error(probabilities: ArrayLike, targets: ArrayLike, *, 
 
 
 def calibration_error_statistic(probabilities: ArrayLike, targets: ArrayLike, *, bins: int = BINS) -> Statistic:
-    """The expected calibration error as a statistic of study weights.
+    """Return the expected calibration error as a statistic of study weights.
 
     Args:
         probabilities: `[S, L]`, in [0, 1].
@@ -67,7 +70,7 @@ def calibration_error_statistic(probabilities: ArrayLike, targets: ArrayLike, *,
 
 
 def fit_temperature(logits: ArrayLike, targets: ArrayLike, *, low: float = 0.05, high: float = 20.0) -> float:
-    """The temperature T that minimises the cross-entropy of `sigmoid(logits / T)`; one for all findings.
+    """Return the temperature T that minimises the cross-entropy of `sigmoid(logits / T)`; one for all findings.
 
     Args:
         logits: any shape; uncalibrated.
@@ -92,7 +95,7 @@ def fit_temperature(logits: ArrayLike, targets: ArrayLike, *, low: float = 0.05,
 
 
 def cross_entropy(logits: NDArray[np.float64], targets: NDArray[np.float64]) -> float:
-    """Mean binary cross-entropy of logits, in nats."""
+    """Return mean binary cross-entropy of logits, in nats."""
     return float(np.mean(np.logaddexp(0.0, logits) - targets * logits))
 
 

@@ -36,7 +36,7 @@ class CiderD:
         self._count = len(references)
 
     def __call__(self, references: Sequence[str], candidates: Sequence[str]) -> np.ndarray:
-        """CIDEr-D `[S]` of each candidate against its reference, 10 at most."""
+        """Return CIDEr-D `[S]` of each candidate against its reference, 10 at most."""
         scorer = coco_scorer("cider.cider_scorer").CiderScorer(n=4, sigma=6.0)
         for reference, candidate in zip(references, candidates, strict=True):
             scorer.cook_append(tokenise(candidate), [tokenise(reference)])

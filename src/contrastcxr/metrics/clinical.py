@@ -31,7 +31,7 @@ Findings = Sequence[Finding]
 
 
 def status_codes(findings: Iterable[Findings], names: Sequence[str]) -> Codes:
-    """The status of every finding of every study as a code of `STATUS_CODES`, `[S, L]`.
+    """Return the status of every finding of every study as a code of `STATUS_CODES`, `[S, L]`.
 
     Args:
         findings: the findings of one author, study by study.
@@ -48,7 +48,7 @@ def status_codes(findings: Iterable[Findings], names: Sequence[str]) -> Codes:
 
 
 def positive(codes: Codes, *, policy: UncertaintyPolicy = "uncertain_negative") -> Flags:
-    """Which findings count as positive; A counts uncertain as negative, C as positive."""
+    """Return which findings count as positive; A counts uncertain as negative, C as positive."""
     least: Status = "present" if policy == "uncertain_negative" else "uncertain"
     flags: Flags = codes >= STATUS_CODES[least]
     return flags
@@ -83,11 +83,11 @@ class ClinicalCounts:
         return cls(tuple(names), positive(references, policy=policy), positive(candidates, policy=policy))
 
     def micro(self, measure: Measure) -> Statistic:
-        """Precision, recall or F1 over all pairs of study and finding, as a statistic of study weights."""
+        """Return precision, recall or F1 over all pairs of study and finding, as a statistic of study weights."""
         return lambda weights: measure_of(measure, *(total.sum(axis=1) for total in self._totals(weights)))
 
     def macro(self, measure: Measure) -> Statistic:
-        """The mean over the findings that the reference has at least once, as a statistic of study weights.
+        """Return the mean over the findings that the reference has at least once, as a statistic of study weights.
 
         A replicate that draws none of a finding averages over the others.
         """
@@ -101,7 +101,7 @@ class ClinicalCounts:
         return statistic
 
     def of_finding(self, name: str, measure: Measure) -> Statistic:
-        """The measure of one finding, as a statistic of study weights."""
+        """Return the measure of one finding, as a statistic of study weights."""
         column = self.names.index(name)
         return lambda weights: measure_of(measure, *(total[:, column] for total in self._totals(weights)))
 
@@ -145,13 +145,13 @@ def _agreement(reference: Findings, candidate: Findings, attribute: Attribute) -
 
 
 def totals_of(weights: Floats, truth: Flags, claimed: Flags) -> tuple[Floats, Floats, Floats]:
-    """True positives, claims and truths of each replicate, `[R, L]` each, of flags `[S, L]`."""
+    """Return True positives, claims and truths of each replicate, `[R, L]` each, of flags `[S, L]`."""
     hits = (truth & claimed).astype(np.float64)
     return weights @ hits, weights @ claimed.astype(np.float64), weights @ truth.astype(np.float64)
 
 
 def measure_of(measure: Measure, hits: Floats, claims: Floats, truths: Floats) -> Floats:
-    """Precision, recall or F1 of these numbers of true positives, claims and truths; 0 where undefined."""
+    """Return precision, recall or F1 of these numbers of true positives, claims and truths; 0 where undefined."""
     above, below = {
         "precision": (hits, claims),
         "recall": (hits, truths),

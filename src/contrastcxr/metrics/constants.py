@@ -25,7 +25,7 @@ Chooser = Callable[[Sequence[str], Sequence[str]], str]
 
 
 def most_frequent(training: Sequence[str], validation: Sequence[str]) -> str:
-    """The training report that occurs most often."""
+    """Return the training report that occurs most often."""
     del validation
     return ranked_reports(training)[0]
 

@@ -32,7 +32,10 @@ _OPPOSITE: dict[Side, Side] = {"left": "right", "right": "left"}
 def lesion_to_pose(
     normal: NDArray[np.floating], lesion: NDArray[np.floating], pose: NDArray[np.floating]
 ) -> Floats:
-    """`R` of each quadruple, `[Q]`, from features `[Q, d]` of three twins; NaN where pose changes nothing."""
+    """Return `R` of each quadruple, `[Q]`, from features `[Q, d]` of three twins.
+
+    NaN where pose changes nothing.
+    """
     moved = np.linalg.norm(np.asarray(lesion, np.float64) - normal, axis=1)
     turned = np.linalg.norm(np.asarray(pose, np.float64) - normal, axis=1)
     return divide(moved, turned)
@@ -97,7 +100,7 @@ def swapped_sides(
 
 
 def swap_share(counts: NDArray[np.int64], *, replicates: int = REPLICATES, seed: int = 0) -> Interval:
-    """Share of findings called with a side on both twins whose side word swaps; NaN where none is."""
+    """Return share of findings called with a side on both twins whose side word swaps; NaN where none is."""
     weights = study_weights([str(k) for k in range(len(counts))], replicates=replicates, seed=seed)
     found = interval(ratio_of(counts[:, 0], counts[:, 1]), weights)
     return Interval(found.value, found.low, found.high, int(counts[:, 1].sum()))
@@ -116,7 +119,10 @@ def _side(findings: Sequence[Finding], name: str) -> Side | None:
 
 
 def _log_mean(parts: Sequence[Floats]) -> Floats:
-    """Mean over seeds of the logarithm of each quadruple's ratio, `[Q]`; NaN where a ratio is nil or undefined."""
+    """Return mean over seeds of the logarithm of each quadruple's ratio, `[Q]`.
+
+    NaN where a ratio is nil or undefined.
+    """
     stacked = np.stack([np.asarray(part, np.float64) for part in parts])
     logs = np.full(stacked.shape, np.nan)
     np.log(stacked, out=logs, where=stacked > 0)

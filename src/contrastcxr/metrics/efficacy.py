@@ -166,7 +166,7 @@ class EfficacyCounts:
         return cls(positive(wanted, policy=policy) & known, positive(said, policy=policy) & known, known)
 
     def statistic(self, measure: Measure, average: Average) -> Statistic:
-        """Precision, recall or F1 as a statistic of study weights; an undefined value is 0."""
+        """Return precision, recall or F1 as a statistic of study weights; an undefined value is 0."""
         if average == "per_study":
             flags = (self.truth & self.claimed, self.claimed, self.truth)
             return mean_of(measure_of(measure, *(flag.sum(axis=1).astype(np.float64) for flag in flags)))
@@ -175,11 +175,11 @@ class EfficacyCounts:
         return lambda weights: np.asarray(measure_of(measure, *self._totals(weights)).mean(axis=1))
 
     def of_finding(self, column: int, measure: Measure) -> Statistic:
-        """The measure of one finding, by its place in the definition."""
+        """Return the measure of one finding, by its place in the definition."""
         return lambda weights: measure_of(measure, *(t[:, column] for t in self._totals(weights)))
 
     def accuracy(self, kind: Literal["pairs", "exact"]) -> Statistic:
-        """Share of pairs, or of studies, that are right."""
+        """Return share of pairs, or of studies, that are right."""
         right = (self.truth == self.claimed) & self.known
         if kind == "exact":
             return mean_of(np.all(right | ~self.known, axis=1))
@@ -198,7 +198,7 @@ def efficacy(
     *,
     by_finding: bool = True,
 ) -> dict[str, Statistic]:
-    """Precision, recall, F1 and accuracy under a definition, then F1 of each finding, by name of the score.
+    """Return precision, recall, F1 and accuracy under a definition, then F1 of each finding, by name of the score.
 
     Args:
         references: status codes `[S, L]`.

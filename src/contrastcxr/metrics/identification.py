@@ -14,7 +14,7 @@ MINIMUM_POSITIVES = 10
 
 
 def auc(scores: ArrayLike, targets: ArrayLike) -> float:
-    """The chance that a positive scores above a negative, ties counting half; NaN without both.
+    """Return the chance that a positive scores above a negative, ties counting half; NaN without both.
 
     Args:
         scores: `[S]`, higher is more positive.
@@ -25,7 +25,7 @@ def auc(scores: ArrayLike, targets: ArrayLike) -> float:
 
 
 def auc_statistic(scores: ArrayLike, targets: ArrayLike) -> Statistic:
-    """The AUC as a statistic of study weights (Mann–Whitney with weights), for all replicates at once."""
+    """Return the AUC as a statistic of study weights (Mann–Whitney with weights), for all replicates at once."""
     values, truth = np.asarray(scores, np.float64), np.asarray(targets, np.float64)
     known = np.flatnonzero(np.isfinite(truth) & np.isfinite(values))
     order = known[np.argsort(values[known], kind="stable")]
@@ -53,23 +53,23 @@ class Identification:
     targets: NDArray[np.float64]
 
     def positives(self) -> dict[str, int]:
-        """Number of positive studies per finding."""
+        """Return number of positive studies per finding."""
         counts = np.nansum(self.targets > 0.5, axis=0)
         return {name: int(count) for name, count in zip(self.names, counts, strict=True)}
 
     def scored(self, minimum: int = MINIMUM_POSITIVES) -> tuple[str, ...]:
-        """The findings with at least `minimum` positives and as many negatives: those that are averaged."""
+        """Return the findings with at least `minimum` positives and as many negatives: those that are averaged."""
         negatives = (self.targets < 0.5).sum(axis=0)
         enough = [min(self.positives()[n], int(k)) >= minimum for n, k in zip(self.names, negatives, strict=True)]
         return tuple(name for name, keep in zip(self.names, enough, strict=True) if keep)
 
     def statistic(self, name: str) -> Statistic:
-        """The AUC of one finding as a statistic of study weights."""
+        """Return the AUC of one finding as a statistic of study weights."""
         column = self.names.index(name)
         return auc_statistic(self.probabilities[:, column], self.targets[:, column])
 
     def mean_statistic(self, names: Sequence[str]) -> Statistic:
-        """The mean AUC over `names`; in a replicate without a positive of one of them, over the others."""
+        """Return the mean AUC over `names`; in a replicate without a positive of one of them, over the others."""
         parts = [self.statistic(name) for name in names]
 
         def statistic(weights: Floats) -> Floats:

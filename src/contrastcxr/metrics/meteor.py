@@ -34,7 +34,7 @@ class MeteorCounts:
     reason: str | None = None
 
     def statistic(self) -> Statistic:
-        """Corpus METEOR as a statistic of study weights; only where there are counts."""
+        """Return corpus METEOR as a statistic of study weights; only where there are counts."""
         counts = self.counts
         if counts is None:
             raise ValueError(f"no METEOR counts: {self.reason}")
@@ -44,7 +44,7 @@ class MeteorCounts:
 def meteor_counts(
     references: Sequence[str], candidates: Sequence[str], *, java: str | None = None, seconds: float | None = None
 ) -> MeteorCounts:
-    """The counts of every pair of reference and candidate, from one Java process.
+    """Return the counts of every pair of reference and candidate, from one Java process.
 
     Args:
         references: one text a study; line breaks and `|||`, which the program reads as commands, are taken out.
@@ -63,7 +63,7 @@ def meteor_counts(
 
 
 def score_from_totals(totals: Floats) -> Floats:
-    """METEOR, `[...]`, from summed counts `[..., 23]`."""
+    """Return METEOR, `[...]`, from summed counts `[..., 23]`."""
     words = totals[..., 0:4]  # candidate, reference; function words of candidate, of reference
     content = totals[..., 4:20].reshape(*totals.shape[:-1], 4, 4)  # [..., module, (content c, r; function c, r)]
     matched = np.einsum("...mk,m->...k", content, MODULE_WEIGHTS)
@@ -81,12 +81,12 @@ def _weighted_share(content: Floats, function: Floats, words: Floats, function_w
 
 
 def _fragmentation(totals: Floats) -> Floats:
-    """Chunks per matched word."""
+    """Return chunks per matched word."""
     return divide(totals[..., 20], (totals[..., 21] + totals[..., 22]) / 2, undefined=0.0)
 
 
 def _without_whole_chunks(counts: Floats) -> Floats:
-    """The counts in which a pair that matches as one whole adds no chunk, as the program adds them up."""
+    """Return the counts in which a pair that matches as one whole adds no chunk, as the program adds them up."""
     whole = (counts[:, 21] == counts[:, 0]) & (counts[:, 22] == counts[:, 1]) & (counts[:, 20] == 1)
     counts[whole, 20] = 0
     return counts

@@ -54,7 +54,7 @@ class StudyFacts:
     vectors: Mapping[str, Floats]
 
     def take(self, rows: NDArray[np.intp]) -> StudyFacts:
-        """The facts of some of the studies."""
+        """Return the facts of some of the studies."""
         return StudyFacts(
             {k: v[rows] for k, v in self.numbers.items()}, {k: v[rows] for k, v in self.vectors.items()}
         )
@@ -108,7 +108,7 @@ def held_out_scores(
 
 
 def facts_of(studies: Sequence[Study]) -> StudyFacts:
-    """Everything the predictors look at, from the first frontal view of each study; NaN where unknown."""
+    """Return everything the predictors look at, from the first frontal view of each study; NaN where unknown."""
     rows = [_facts(study) for study in studies]
     numbers = {name: np.asarray([row[0][name] for row in rows], np.float64) for name in _NUMBERS}
     vectors = {name: np.stack([row[1][name] for row in rows]) for name in ("thumbnail", "histogram")}
@@ -132,7 +132,7 @@ def _facts(study: Study) -> tuple[dict[str, float], dict[str, Floats]]:
 
 
 def _seen(view: View) -> tuple[dict[str, float], dict[str, Floats]]:
-    """What needs the picture; NaN where it cannot be read."""
+    """Return what needs the picture; NaN where it cannot be read."""
     try:
         pixels = load_pixels(view)
     except ImageError:
@@ -149,7 +149,7 @@ def _seen(view: View) -> tuple[dict[str, float], dict[str, Floats]]:
 
 
 def _file_size(view: View, pixels: NDArray[np.floating]) -> float:
-    """Bytes of the file; of the picture as PNG where there is none."""
+    """Return bytes of the file; of the picture as PNG where there is none."""
     if view.locator is not None and is_file_locator(view.locator):
         return float(locator_path(view.locator).stat().st_size)
     stream = io.BytesIO()
@@ -163,14 +163,14 @@ def _number(patient_id: str | None) -> float:
 
 
 def _targets(studies: Sequence[Study], names: Sequence[str], reference: Callable[[Study], Reading]) -> Floats:
-    """`[S, L + 1]`: every finding, and any of them."""
+    """Return `[S, L + 1]`: every finding, and any of them."""
     codes = status_codes([reference(study).findings for study in studies], names)
     known = targets(codes)
     return np.column_stack([known, (known == 1).any(axis=1)])
 
 
 def _designs(known: StudyFacts, wanted: StudyFacts) -> dict[str, tuple[Floats, Floats]]:
-    """Per predictor the design matrices of training and test.
+    """Return per predictor the design matrices of training and test.
 
     Left out are predictors that never vary, numbers that most studies lack, and thumbnail and histogram where a
     picture cannot be read.
@@ -185,7 +185,7 @@ def _designs(known: StudyFacts, wanted: StudyFacts) -> dict[str, tuple[Floats, F
 
 
 def _binned(known: Floats, wanted: Floats) -> tuple[Floats, Floats]:
-    """One column per decile of the training values, and one for unknown ones."""
+    """Return one column per decile of the training values, and one for unknown ones."""
     present = known[np.isfinite(known)]
     if present.size == 0:
         return np.zeros((len(known), 1)), np.zeros((len(wanted), 1))
@@ -205,7 +205,7 @@ def _standard(known: Floats, wanted: Floats) -> tuple[Floats, Floats]:
 
 
 def _predict(design: Floats, fitted: Floats, wanted: Floats, *, minimum: int) -> Floats:
-    """Probabilities `[S, L + 1]`; NaN for findings with too few training cases."""
+    """Return probabilities `[S, L + 1]`; NaN for findings with too few training cases."""
     found = np.full((len(wanted), fitted.shape[1]), np.nan)
     for column in range(fitted.shape[1]):
         known = np.isfinite(fitted[:, column])

@@ -47,12 +47,12 @@ class Score:
     note: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON, to six places; an undefined figure is null."""
+        """Return plain values for JSON, to six places; an undefined figure is null."""
         said = {k: v for k, v in vars(self).items() if k != "name" and not (k == "note" and v is None)}
         return {k: round(v, 6) if isinstance(v, float) else v for k, v in said.items()}
 
     def text(self, digits: int = 3) -> str:
-        """The figure as it stands in a table, such as `.412 (.380–.441)`."""
+        """Return the figure as it stands in a table, such as `.412 (.380–.441)`."""
         if self.value is None:
             return "–"
         if self.low is None or self.high is None:
@@ -64,7 +64,7 @@ Scores = Mapping[str, Score]
 
 
 def statistics(table: StudyTable, *, minimum: int = MINIMUM_POSITIVES) -> dict[str, Statistic]:
-    """Every score of the table as a statistic of study weights, by name."""
+    """Return every score of the table as a statistic of study weights, by name."""
     found = {f"bleu_{order}": bleu_statistic(table.bleu, order) for order in range(1, BLEU_ORDERS + 1)}
     found |= {"rouge_l": mean_of(table.rouge_l), "cider": mean_of(table.cider)}
     if table.meteor is not None:
@@ -77,7 +77,10 @@ def statistics(table: StudyTable, *, minimum: int = MINIMUM_POSITIVES) -> dict[s
 
 
 def counted_how(name: str) -> str:
-    """How a score counts uncertain labels and averages, as it stands in the score's signature; empty for words."""
+    """Return how a score counts uncertain labels and averages, as it stands in the score's signature.
+
+    Empty for words.
+    """
     family, _, rest = name.partition("/")
     if family in PRESETS:
         one = rest.startswith("f1/")
@@ -98,7 +101,7 @@ def counted_how(name: str) -> str:
 def score_table(
     table: StudyTable, *, replicates: int = REPLICATES, seed: int = 0, minimum: int = MINIMUM_POSITIVES
 ) -> dict[str, Score]:
-    """Every score with its 95% bootstrap interval over patients.
+    """Return every score with its 95% bootstrap interval over patients.
 
     Args:
         table: of one system.
@@ -120,7 +123,7 @@ def differences(
     seed: int = 0,
     minimum: int = MINIMUM_POSITIVES,
 ) -> dict[str, Interval]:
-    """`first − second` for the named scores, by paired bootstrap over patients.
+    """Return `first − second` for the named scores, by paired bootstrap over patients.
 
     Each side is one table, or one per seed; then a score is the mean over the seeds, and a patient that is in
     the test set of several seeds is drawn with all of them. What only one of two paired tables has (findings,
@@ -157,7 +160,7 @@ def seed_means(
 
 
 def _over_seeds(tables: Sequence[StudyTable], minimum: int) -> dict[str, Statistic]:
-    """Mean over the tables of the scores that all of them have; weights hold their studies side by side."""
+    """Return mean over the tables of the scores that all of them have; weights hold their studies side by side."""
     parts = [statistics(table, minimum=minimum) for table in tables]
     ends = np.cumsum([len(table) for table in tables])
     places = [slice(int(end) - len(table), int(end)) for table, end in zip(tables, ends, strict=True)]
@@ -201,7 +204,7 @@ AGREEMENTS: Mapping[str, str] = {"side_agreement": "side", "severity_agreement":
 
 
 def _agreement(table: StudyTable, minimum: int) -> dict[str, Statistic]:
-    """Side and severity, where so many findings are called by both and attributed by the reference."""
+    """Return side and severity, where so many findings are called by both and attributed by the reference."""
     counted = {"side_agreement": table.sides, "severity_agreement": table.severities}
     return {
         name: _share(counts)
@@ -211,7 +214,7 @@ def _agreement(table: StudyTable, minimum: int) -> dict[str, Statistic]:
 
 
 def _attributed(found: Scores, table: StudyTable, minimum: int) -> dict[str, Score]:
-    """Side and severity with the number of findings they are shares of, or why they are empty."""
+    """Return side and severity with the number of findings they are shares of, or why they are empty."""
     scores = {}
     for (name, what), counts in zip(AGREEMENTS.items(), (table.sides, table.severities), strict=True):
         if counts is None:
@@ -274,7 +277,7 @@ def _too_few(table: StudyTable, minimum: int) -> dict[str, Score]:
 
 
 def _empty(table: StudyTable, minimum: int) -> dict[str, Score]:
-    """The scores that could not be computed, each with the reason."""
+    """Return the scores that could not be computed, each with the reason."""
     notes = table.notes or {}
     reasons: dict[str, str] = {}
     if table.meteor is None:

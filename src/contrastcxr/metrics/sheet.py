@@ -70,7 +70,7 @@ TRIVIAL = ("constant", "neighbour")
 def markdown(
     title: str, facts: Mapping[str, str], systems: Mapping[str, Scores], notes: Sequence[str] = ()
 ) -> str:
-    """The page as Markdown.
+    """Return the page as Markdown.
 
     Args:
         title: its heading.
@@ -97,7 +97,7 @@ def _cell(score: Score | None) -> str:
 
 
 def reasons(systems: Mapping[str, Scores]) -> list[str]:
-    """Why cells of the table are empty, each reason once."""
+    """Return why cells of the table are empty, each reason once."""
     said = {
         f"{ROWS[name]}: {score.note}": None
         for scores in systems.values()

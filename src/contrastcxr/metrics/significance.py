@@ -32,7 +32,7 @@ def randomisation_p_values(
     seed: int = 0,
     minimum: int = MINIMUM_POSITIVES,
 ) -> dict[str, float]:
-    """Two-sided p-value of the difference in each named score: `(1 + as large) / (1 + shuffles)`.
+    """Return two-sided p-value of the difference in each named score: `(1 + as large) / (1 + shuffles)`.
 
     Args:
         first: one system's study table.
@@ -57,7 +57,7 @@ def randomisation_over_seeds(
     seed: int = 0,
     minimum: int = MINIMUM_POSITIVES,
 ) -> dict[str, float]:
-    """The same p-value of the mean difference over training seeds, one table a seed on each side.
+    """Return the same p-value of the mean difference over training seeds, one table a seed on each side.
 
     A patient who is in the test set of several seeds has the answers of all of them exchanged together.  It speaks
     of other patients, not of other seeds.
@@ -80,7 +80,7 @@ def randomisation_over_seeds(
 
 
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:
-    """Holm's step-down correction (1979) over the tests of one table: adjusted p-values by name.
+    """Return Holm's step-down correction (1979) over the tests of one table: adjusted p-values by name.
 
     A family-wise error of 5% is kept by calling those below .05 significant. An undefined p-value (NaN) stays so
     and is no test of the family.
@@ -110,7 +110,10 @@ def _p_value(scores: Sequence[Statistic], places: Sequence[slice], kept: Floats)
 
 
 def _difference(statistic: Statistic, kept: Floats) -> Floats:
-    """First minus second after the exchange; the table holds the rows of the first, then those of the second."""
+    """Return first minus second after the exchange.
+
+    The table holds the rows of the first, then those of the second.
+    """
     there, away = kept, 1 - kept
     difference: Floats = statistic(np.hstack([there, away])) - statistic(np.hstack([away, there]))
     return difference
@@ -124,7 +127,7 @@ def _exchanges(groups: Sequence[str], shuffles: int, seed: int) -> Floats:
 
 
 def _side_by_side(first: StudyTable, second: StudyTable) -> StudyTable:
-    """One table of `2 S` rows; a quantity that one of the two lacks is left out."""
+    """Return one table of `2 S` rows; a quantity that one of the two lacks is left out."""
     first, second = alike(first, second)
     joined: dict[str, Any] = {}
     for field in fields(StudyTable):

@@ -24,12 +24,12 @@ _SMALL, _TINY = 1e-9, 1e-15  # of pycocoevalcap, so that the values agree to the
 
 
 def tokenise(text: str) -> str:
-    """The text as the metrics see it: tokens joined by single spaces."""
+    """Return the text as the metrics see it: tokens joined by single spaces."""
     return " ".join(metric_tokens(text))
 
 
 def bleu_statistics(references: Sequence[str], candidates: Sequence[str]) -> Floats:
-    """Sufficient statistics of corpus BLEU per study, `[S, 10]`: correct (4), guessed (4), two lengths.
+    """Return sufficient statistics of corpus BLEU per study, `[S, 10]`: correct (4), guessed (4), two lengths.
 
     Sums of rows are the statistics of the union, which makes corpus BLEU a cheap function of study weights.
     """
@@ -39,7 +39,10 @@ def bleu_statistics(references: Sequence[str], candidates: Sequence[str]) -> Flo
 
 
 def bleu_from_totals(totals: Floats) -> Floats:
-    """Corpus BLEU-1..4, `[..., 4]`, from summed statistics `[..., 10]`; the arithmetic of `pycocoevalcap`."""
+    """Return corpus BLEU-1..4, `[..., 4]`, from summed statistics `[..., 10]`.
+
+    The arithmetic of `pycocoevalcap`.
+    """
     correct, guessed = totals[..., :BLEU_ORDERS], totals[..., BLEU_ORDERS : 2 * BLEU_ORDERS]
     precision = np.cumprod((correct + _TINY) / (guessed + _SMALL), axis=-1)
     score = precision ** (1 / np.arange(1, BLEU_ORDERS + 1))
@@ -50,12 +53,12 @@ def bleu_from_totals(totals: Floats) -> Floats:
 
 
 def bleu(references: Sequence[str], candidates: Sequence[str]) -> tuple[float, ...]:
-    """Corpus BLEU-1..4 of tokenised candidates against one tokenised reference each."""
+    """Return corpus BLEU-1..4 of tokenised candidates against one tokenised reference each."""
     return tuple(float(v) for v in bleu_from_totals(bleu_statistics(references, candidates).sum(axis=0)))
 
 
 def bleu_statistic(statistics: Floats, order: int) -> Statistic:
-    """Corpus BLEU of one order as a statistic of study weights."""
+    """Return corpus BLEU of one order as a statistic of study weights."""
 
     def statistic(weights: Floats) -> Floats:
         return bleu_from_totals(weights @ statistics)[:, order - 1]
@@ -64,13 +67,13 @@ def bleu_statistic(statistics: Floats, order: int) -> Statistic:
 
 
 def rouge_l(references: Sequence[str], candidates: Sequence[str]) -> Floats:
-    """ROUGE-L (beta 1.2) per study, `[S]`."""
+    """Return ROUGE-L (beta 1.2) per study, `[S]`."""
     score = coco_scorer("rouge.rouge").Rouge().calc_score
     return np.asarray([score([cand], [ref]) for ref, cand in _pairs(references, candidates)], np.float64)
 
 
 def cider(references: Sequence[str], candidates: Sequence[str]) -> Floats:
-    """CIDEr per study, `[S]`; the document frequencies are those of all the references given.
+    """Return CIDEr per study, `[S]`; the document frequencies are those of all the references given.
 
     It depends on the whole set, so only figures over the same studies compare.  The bootstrap keeps the document
     frequencies of the sample (ours).
@@ -99,7 +102,7 @@ def _pairs(references: Sequence[str], candidates: Sequence[str]) -> list[tuple[s
 
 
 def coco_scorer(module: str) -> Any:
-    """A module of COCO caption evaluation, such as `cider.cider_scorer`.
+    """Return a module of COCO caption evaluation, such as `cider.cider_scorer`.
 
     Raises:
         MissingExtraError: it is not installed.

@@ -32,7 +32,7 @@ class DotScores(nn.Module):
         self.scale = 1.0 / math.sqrt(width)
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        """Scores `[..., n, X, Y]` of `x [..., X, d]` against `y [..., Y, d]`."""
+        """Return scores `[..., n, X, Y]` of `x [..., X, d]` against `y [..., Y, d]`."""
         n, d, _ = self.key.shape
         query = self.query(x).unflatten(-1, (n, d)).transpose(-3, -2)  # [..., n, X, d]
         back = torch.einsum("...nxe,nde->...nxd", query, self.key)
@@ -47,7 +47,7 @@ class BilinearScores(nn.Module):
         self.between = nn.Parameter(_square(repeats, width))
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        """Scores `[..., n, X, Y]` of `x [..., X, d]` against `y [..., Y, d]`."""
+        """Return scores `[..., n, X, Y]` of `x [..., X, d]` against `y [..., Y, d]`."""
         return _against(torch.einsum("...xd,nde->...nxe", x, self.between), y)
 
 
@@ -67,7 +67,7 @@ class AdditiveScores(nn.Module):
         self.weight = nn.Parameter(torch.empty(repeats, width).uniform_(-1, 1) / math.sqrt(width))
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        """Scores `[..., n, X, Y]` of `x [..., X, d]` against `y [..., Y, d]`."""
+        """Return scores `[..., n, X, Y]` of `x [..., X, d]` against `y [..., Y, d]`."""
         query = self.query(x).unflatten(-1, (-1, self.width)).transpose(-3, -2)  # [..., n, X, d]
         key = self.key(y).unflatten(-1, (-1, self.width)).transpose(-3, -2)  # [..., n, Y, d]
         blocks = [
@@ -88,7 +88,7 @@ ATTENTIONS: Mapping[str, type[DotScores] | type[AdditiveScores] | type[BilinearS
 
 
 def build_scores(name: str, *, width: int, repeats: int) -> nn.Module:
-    """The attention function of that name, with `repeats` sets of weights.
+    """Return the attention function of that name, with `repeats` sets of weights.
 
     Raises:
         UnknownNameError: no such attention function.
@@ -99,7 +99,10 @@ def build_scores(name: str, *, width: int, repeats: int) -> nn.Module:
 
 
 def masked_softmax(scores: Tensor, keep: Tensor | None) -> Tensor:
-    """Softmax over the last axis in float32, 0 where `keep` is False; a row with nothing to keep is all 0."""
+    """Return softmax over the last axis in float32, 0 where `keep` is False.
+
+    A row with nothing to keep is all 0.
+    """
     scores = scores.float()
     if keep is None:
         return torch.softmax(scores, dim=-1)
@@ -108,7 +111,10 @@ def masked_softmax(scores: Tensor, keep: Tensor | None) -> Tensor:
 
 
 def _against(query: Tensor, keys: Tensor) -> Tensor:
-    """`query [..., n, X, d]` times `keys [..., Y, d]`; keys without leading axes are shared by the whole batch."""
+    """Return `query [..., n, X, d]` times `keys [..., Y, d]`.
+
+    Keys without leading axes are shared by the whole batch.
+    """
     if keys.ndim == 2:
         return query @ keys.T  # [..., n, X, Y]
     return query @ keys.transpose(-2, -1).unsqueeze(-3)

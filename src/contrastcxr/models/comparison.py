@@ -35,7 +35,7 @@ class DifferentiateAttention(nn.Module):
         self.scores = build_scores(attention, width=width, repeats=1)
 
     def forward(self, query: Tensor, closest: Tensor) -> Tensor:
-        """`v^c [B, d]` of `query [B, d]` and `closest [B, n, d]`."""
+        """Return `v^c [B, d]` of `query [B, d]` and `closest [B, n, d]`."""
         rows = torch.cat([query.unsqueeze(1), closest], dim=1)  # [B, n+1, d]
         weights = masked_softmax(self.scores(rows, rows).squeeze(-3), None)  # [B, n+1, n+1]
         return (weights.mean(dim=1, keepdim=True).to(rows.dtype) @ rows).squeeze(1)
@@ -115,7 +115,10 @@ class PoolComparison(nn.Module):
         self.differentiate = DifferentiateAttention(width, attention) if differentiate else None
 
     def common(self, query: Tensor, pool: Tensor, keep: Tensor) -> tuple[Tensor, Tensor]:
-        """`v^c [Q, d]` of `query [Q, d]`, and weights `[Q, n, N_P]` over `pool [N_P, d]`; `keep [Q, N_P]`."""
+        """Return `v^c [Q, d]` of `query [Q, d]`, and weights `[Q, n, N_P]` over `pool [N_P, d]`.
+
+        `keep [Q, N_P]`.
+        """
         common, weights = self._common(query, pool, keep)
         alone = ~keep.any(dim=1, keepdim=True)  # [Q, 1]
         return torch.where(alone, query, common), weights

@@ -102,7 +102,7 @@ class ContrastiveAttention(PoolComparison):
         patch_exclude: Tensor | None = None,
         stages: StageFeatures | None = None,
     ) -> VisualFeatures:
-        """Contrasted features; the evidence says with what.
+        """Return contrasted features; the evidence says with what.
 
         Args:
             features: patches `[B, N, d]` and pooled `[B, d]` after a linear projection.
@@ -141,7 +141,7 @@ class ContrastiveAttention(PoolComparison):
         )
 
     def _further(self, queries: _Queries, stages: StageFeatures | None) -> list[Tensor]:
-        """`v^d_s [Q, d]` of each further stage."""
+        """Return `v^d_s [Q, d]` of each further stage."""
         found = 0 if stages is None else stages.queries.shape[2]
         if found != len(self.of_stages):
             raise IncompatibleError(
@@ -164,7 +164,7 @@ class ContrastiveAttention(PoolComparison):
         pool: Tensor | None,
         exclude: Tensor | None,
     ) -> Tensor:
-        """`v_i^d [B, N, d]`, each patch compared with the pool of patches."""
+        """Return `v_i^d [B, N, d]`, each patch compared with the pool of patches."""
         if pool is None:
             raise IncompatibleError("contrast of patches needs a pool of patch vectors (patch_pool)")
         B, N, d = features.patches.shape
@@ -174,7 +174,7 @@ class ContrastiveAttention(PoolComparison):
         return (query - comparison.common(query, pool, keep)[0]).view(B, N, d)
 
     def _update(self, vectors: Tensor, difference: Tensor, further: list[Tensor]) -> Tensor:
-        """`ReLU([v; v^d; …] W')` (Eq. 9 and 10)."""
+        """Return `ReLU([v; v^d; …] W')` (Eq. 9 and 10)."""
         return torch.relu(self.update(torch.cat([vectors, difference, *further], dim=-1)))
 
 
@@ -219,28 +219,28 @@ class _Queries:
         return tuple(self.real.shape) if self.per_view else (len(self.real),)
 
     def of_views(self, vectors: Tensor) -> Tensor:
-        """`vectors [B, V, d]` of single views as queries `[Q, d]`."""
+        """Return `vectors [B, V, d]` of single views as queries `[Q, d]`."""
         B, V, d = vectors.shape
         if self.per_view:
             return vectors.reshape(B * V, d)
         return masked_mean(vectors, self.mask.view(B, V, -1).any(dim=2))
 
     def over_views(self, values: Tensor) -> Tensor:
-        """`values [Q, …]` as one per study `[B, …]`, the mean over its real views."""
+        """Return `values [Q, …]` as one per study `[B, …]`, the mean over its real views."""
         if not self.per_view:
             return values
         split = values.view(*self.real.shape, -1)  # [B, V, …]
         return masked_mean(split, self.real).view(len(self.real), *values.shape[1:])
 
     def to_patches(self, values: Tensor) -> Tensor:
-        """`values [Q, d]` laid beside the patches they belong to, `[B, N, d]`."""
+        """Return `values [Q, d]` laid beside the patches they belong to, `[B, N, d]`."""
         B, N = self.mask.shape
         if not self.per_view:
             return values.unsqueeze(1).expand(B, N, -1)
         return values.view(*self.real.shape, -1).repeat_interleave(N // self.real.shape[1], dim=1)
 
     def kept_by_any(self) -> Tensor:
-        """`[B, N_P]`: rows that were looked at for a real view."""
+        """Return `[B, N_P]`: rows that were looked at for a real view."""
         if not self.per_view:
             return self.keep
         kept: Tensor = self.keep.view(*self.real.shape, -1) & self.real.unsqueeze(-1)  # [B, V, N_P]
@@ -248,7 +248,7 @@ class _Queries:
 
 
 def contrast_map(features: VisualFeatures, difference: Tensor) -> Tensor:
-    """Cosine `[B, N]` of each patch before the update with its `v^d [B, N, d]`, 0 where masked (ours).
+    """Return cosine `[B, N]` of each patch before the update with its `v^d [B, N, d]`, 0 where masked (ours).
 
     Paper A does not say how the maps of its Figure 3 are made.
     """
@@ -257,7 +257,7 @@ def contrast_map(features: VisualFeatures, difference: Tensor) -> Tensor:
 
 
 def _keep(exclude: Tensor | None, shape: tuple[int, ...], pool: Tensor) -> Tensor:
-    """`[Q, N_P]`: the opposite of an exclude mask of this shape."""
+    """Return `[Q, N_P]`: the opposite of an exclude mask of this shape."""
     if exclude is None:
         return torch.ones(shape, dtype=torch.bool, device=pool.device).flatten(0, -2)
     if exclude.shape != shape or exclude.dtype != torch.bool:

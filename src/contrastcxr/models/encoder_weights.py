@@ -63,7 +63,7 @@ _LITE0_BLOCK = {
 
 
 def lite0_key(key: str) -> str:
-    """The timm name of a parameter of the package's EfficientNet-Lite0.
+    """Return the timm name of a parameter of the package's EfficientNet-Lite0.
 
     The package numbers its 16 blocks through, timm by stage; the first block has no expansion, so its norms
     count from another start.
@@ -98,7 +98,7 @@ _IN_A_CHECKPOINT = "encoder.backbone."
 
 
 def _of_backbone(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The backbone's tensors: of a checkpoint of ours the encoder's, of any other file all."""
+    """Return the backbone's tensors: of a checkpoint of ours the encoder's, of any other file all."""
     own = {k.removeprefix(_IN_A_CHECKPOINT): v for k, v in state.items() if k.startswith(_IN_A_CHECKPOINT)}
     return own or {key.removeprefix("module."): value for key, value in state.items()}
 
@@ -139,5 +139,5 @@ def _classifier_names(backbone: nn.Module) -> tuple[str, ...]:
 
 
 def first_line(error: Exception) -> str:
-    """The first sentence of an error's message, short enough for one line of ours."""
+    """Return the first sentence of an error's message, short enough for one line of ours."""
     return (str(error).splitlines() or [""])[0].split(". ")[0][:160]

@@ -111,7 +111,7 @@ class Encoder(nn.Module):
         return own.shape[1] + sum(self.stage_channels), (own.shape[2], own.shape[3])
 
     def _map(self, images: Tensor) -> Tensor:
-        """The feature map `[M, C, H, W]`, the channels of further stages behind its own."""
+        """Return the feature map `[M, C, H, W]`, the channels of further stages behind its own."""
         own, *further = self._maps(images)
         if not further:
             return own
@@ -119,7 +119,7 @@ class Encoder(nn.Module):
         return torch.cat([own, *(F.adaptive_avg_pool2d(part, grid) for part in further)], dim=1)
 
     def _maps(self, images: Tensor) -> list[Tensor]:
-        """The map that is read and those of the further stages, each on its own grid, from one pass."""
+        """Return the map that is read and those of the further stages, each on its own grid, from one pass."""
         if self.stage is None:
             last, further = self._last_map(images)
             if last.ndim == 4 and last.shape[1] == self.backbone.num_features:
@@ -131,7 +131,7 @@ class Encoder(nn.Module):
         return [own, *further]
 
     def _last_map(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """What the backbone gives last before pooling, and the maps of the further stages."""
+        """Return what the backbone gives last before pooling, and the maps of the further stages."""
         if not self.stages:
             return self.backbone.forward_features(images), []  # type: ignore[operator]
         last, further = self.backbone.forward_intermediates(images, indices=list(self.stages), output_fmt="NCHW")  # type: ignore[operator]
@@ -147,7 +147,7 @@ class Encoder(nn.Module):
         return self
 
     def forward(self, images: Tensor) -> Tensor:
-        """Patches `[M, N, C]` of normalised `images [M, 3, S, S]`, row by row from the top left."""
+        """Return patches `[M, N, C]` of normalised `images [M, 3, S, S]`, row by row from the top left."""
         if self.trainable:
             images = images.contiguous(memory_format=torch.channels_last)
         with torch.set_grad_enabled(self.trainable and torch.is_grad_enabled()):
@@ -163,12 +163,12 @@ class Encoder(nn.Module):
         return next(self.backbone.parameters()).dtype
 
     def config(self) -> dict[str, Any]:
-        """What decides the features apart from the weights."""
+        """Return what decides the features apart from the weights."""
         said = {"name": self.name, "stage": self.stage, "mean": list(self.mean), "std": list(self.std)}
         return {**said, "stages": list(self.stages)} if self.stages else said
 
     def fingerprint(self) -> str:
-        """SHA-256 over configuration and weights: equal fingerprints give equal features."""
+        """Return SHA-256 over configuration and weights: equal fingerprints give equal features."""
         digest = hashlib.sha256(json.dumps(self.config(), sort_keys=True).encode())
         for name, value in sorted(self.state_dict().items()):
             digest.update(f"{name}{tuple(value.shape)}{value.dtype}".encode())
@@ -195,7 +195,7 @@ def build_encoder(
     allow_pickle: bool = False,
     seed: int = 0,
 ) -> Encoder:
-    """An encoder with the weights asked for.
+    """Return an encoder with the weights asked for.
 
     Args:
         name: a timm model name.
@@ -256,7 +256,7 @@ def _create(name: str, *, image_size: int, pretrained: bool, seed: int) -> nn.Mo
 
 
 def _size_argument(name: str, image_size: int) -> dict[str, Any]:
-    """Transformers of fixed input size must be told theirs; convolutional models refuse the argument."""
+    """Return the argument for the input size: transformers of fixed size need it, other models refuse it."""
     import timm
 
     settings = timm.models.get_pretrained_cfg(name)
@@ -264,14 +264,14 @@ def _size_argument(name: str, image_size: int) -> dict[str, Any]:
 
 
 def _drop_classifier(backbone: nn.Module) -> None:
-    """The classifier is never asked: it would only weigh in checkpoints and fingerprints."""
+    """Drop the classifier, which is never asked: it would only weigh in checkpoints and fingerprints."""
     reset = getattr(backbone, "reset_classifier", None)
     if reset is not None:
         reset(0)
 
 
 def _drop_later_stages(backbone: nn.Module, stage: int | None) -> None:
-    """What comes after the stage that is read would never learn, yet be saved."""
+    """Drop what comes after the stage that is read: it would never learn, yet be saved."""
     prune = getattr(backbone, "prune_intermediate_layers", None)
     if prune is None or stage is None:
         return

@@ -46,12 +46,12 @@ class VisualFeatures:
         return self.patches.shape[0]
 
     def replace(self, **changes: Any) -> VisualFeatures:
-        """The same features with the named attributes changed."""
+        """Return the same features with the named attributes changed."""
         return dataclasses.replace(self, **changes)
 
 
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
-    """Mean of `values [B, N, d]` over the rows where `mask [B, N]` is True, `[B, d]` (paper A, Eq. 3)."""
+    """Return mean of `values [B, N, d]` over the rows where `mask [B, N]` is True, `[B, d]` (paper A, Eq. 3)."""
     weights = mask.to(values.dtype)  # [B, N]
     total = torch.einsum("bnd,bn->bd", values, weights)
     return total / weights.sum(dim=1, keepdim=True).clamp_min(1.0)

@@ -42,10 +42,10 @@ class FindingHead(nn.Module):
         self.temperature.fill_(temperature)
 
     def forward(self, pooled: Tensor) -> Tensor:
-        """Logits `[B, L]` of `pooled [B, d]`."""
+        """Return logits `[B, L]` of `pooled [B, d]`."""
         logits: Tensor = self.linear(self.dropout(pooled))
         return logits
 
     def probabilities(self, pooled: Tensor) -> Tensor:
-        """Temperature-scaled probabilities `[B, L]` in float32."""
+        """Return temperature-scaled probabilities `[B, L]` in float32."""
         return torch.sigmoid(self.forward(pooled).float() / self.temperature.float())

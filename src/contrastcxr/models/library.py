@@ -65,12 +65,12 @@ class SentenceLibrary(nn.Module):
         return places < self.lengths.unsqueeze(1)
 
     def metadata(self) -> dict[str, Any]:
-        """All but the tensors, as plain JSON values."""
+        """Return all but the tensors, as plain JSON values."""
         return {"sources": [list(studies) for studies in self.sources], "counts": list(self.counts)}
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, Any], state: Mapping[str, Tensor]) -> SentenceLibrary:
-        """The library that `metadata()` and its tensors `state` describe."""
+        """Return the library that `metadata()` and its tensors `state` describe."""
         return cls(
             state["token_ids"],
             state["lengths"],

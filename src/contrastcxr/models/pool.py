@@ -21,7 +21,10 @@ UNKNOWN_VIEW = "unknown"
 
 
 def views_name(positions: Sequence[str]) -> str:
-    """The position of a row that stands for several views, such as `LATERAL+PA`; unknown when one of them is."""
+    """Return the position of a row that stands for several views, such as `LATERAL+PA`.
+
+    Unknown when one of them is.
+    """
     return UNKNOWN_VIEW if UNKNOWN_VIEW in positions else "+".join(sorted(set(positions)))
 
 
@@ -52,7 +55,7 @@ class PoolRows:
         return len(self.image_ids)
 
     def select(self, index: Sequence[int]) -> PoolRows:
-        """The rows at `index`, in that order."""
+        """Return the rows at `index`, in that order."""
         return PoolRows(**{name: tuple(values[i] for i in index) for name, values in asdict(self).items()})
 
 
@@ -112,7 +115,7 @@ class NormalityPool(nn.Module):
         return read.unsqueeze(1) == own.unsqueeze(0)
 
     def match_mask(self, positions: Sequence[Sequence[str]]) -> Tensor:
-        """True `[B, N_P]` where a row's view is none of the study's, so that it is left out (ours,
+        """Return True `[B, N_P]` where a row's view is none of the study's, so that it is left out (ours,
         `pool.match: view`).
 
         `positions` holds the positions of each study's real views. A position `unknown`, of the study or of a
@@ -144,7 +147,7 @@ class NormalityPool(nn.Module):
             self.raw.copy_(raw.detach())
 
     def metadata(self) -> dict[str, Any]:
-        """All but the features, as plain JSON values."""
+        """Return all but the features, as plain JSON values."""
         return {
             "kind": self.kind,
             "wanted": self.wanted,
@@ -154,13 +157,13 @@ class NormalityPool(nn.Module):
 
     @classmethod
     def from_metadata(cls, metadata: dict[str, Any], raw: Tensor) -> NormalityPool:
-        """The pool that `metadata()` and `raw` describe."""
+        """Return the pool that `metadata()` and `raw` describe."""
         rows = PoolRows(**{name: tuple(values) for name, values in metadata["rows"].items()})
         unit: PoolUnit = metadata.get("unit", "image")
         return cls(raw, rows, kind=metadata["kind"], wanted=metadata["wanted"], unit=unit)
 
     def summary(self) -> dict[str, Any]:
-        """Kind, size, size asked for, patients and view mix, for the run record."""
+        """Return kind, size, size asked for, patients and view mix, for the run record."""
         return {
             "kind": self.kind,
             "size": len(self),
@@ -179,7 +182,7 @@ def draw_pool(
     kind: PoolKind = "normal",
     seed: int = 0,
 ) -> list[int]:
-    """Which training images make the pool, in increasing order (paper A: 1,000 normal ones, at random).
+    """Return which training images make the pool, in increasing order (paper A: 1,000 normal ones, at random).
 
     Args:
         rows: who the M candidates are, all of the training split.

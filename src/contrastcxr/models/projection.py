@@ -55,7 +55,7 @@ class PatchProjection(nn.Module):
         return self.kind == "linear"
 
     def project(self, raw: Tensor) -> Tensor:
-        """`raw [..., C]` at the model width, `[..., d]`; further stages are left out."""
+        """Return `raw [..., C]` at the model width, `[..., d]`; further stages are left out."""
         own = raw[..., : self.own_channels] if self.stage_channels else raw
         projected: Tensor = self.linear(own.to(self.linear.weight.dtype))
         if self.is_linear:
@@ -64,13 +64,13 @@ class PatchProjection(nn.Module):
         return embedded
 
     def project_stages(self, raw: Tensor) -> Tensor:
-        """The further stages of `raw [..., C]` at the model width, `[..., S, d]`."""
+        """Return the further stages of `raw [..., C]` at the model width, `[..., S, d]`."""
         whole = raw.to(self.linear.weight.dtype)
         parts = torch.split(whole, [self.own_channels, *self.stage_channels], dim=-1)[1:]
         return torch.stack([stage(part) for stage, part in zip(self.stages, parts, strict=True)], dim=-2)
 
     def forward(self, raw: Tensor, view_mask: Tensor) -> VisualFeatures:
-        """Features of `raw [B, V, N, C]`, where `view_mask [B, V]` is True for real views.
+        """Return features of `raw [B, V, N, C]`, where `view_mask [B, V]` is True for real views.
 
         Raises:
             IncompatibleError: the channels are not those the projection was built for.

@@ -60,7 +60,7 @@ class ReportSystem(nn.Module):
         self.match_views = match_views
 
     def encode(self, images: Tensor) -> Tensor:
-        """Raw features `[B, V, N, C]` of `images [B, V, 3, S, S]`.
+        """Return raw features `[B, V, N, C]` of `images [B, V, 3, S, S]`.
 
         Raises:
             IncompatibleError: the system has no encoder.
@@ -82,7 +82,7 @@ class ReportSystem(nn.Module):
         indication: Tensor | None = None,
         indication_mask: Tensor | None = None,
     ) -> VisualFeatures:
-        """Features of a batch, contrasted where the system has Contrastive Attention; evidence included.
+        """Return features of a batch, contrasted where the system has Contrastive Attention; evidence included.
 
         Args:
             images: `[B, V, 3, S, S]`, normalised; or
@@ -126,7 +126,7 @@ class ReportSystem(nn.Module):
         patient_ids: Sequence[str | None] | None,
         positions: Sequence[Sequence[str]] | None,
     ) -> Tensor | None:
-        """`[B, N_P]`, or `[B, V, N_P]` where contrast goes view by view."""
+        """Return `[B, N_P]`, or `[B, V, N_P]` where contrast goes view by view."""
         if pool is None:
             return None
         exclude = torch.zeros(len(view_mask), len(pool), dtype=torch.bool, device=pool.raw.device)
@@ -145,7 +145,7 @@ class ReportSystem(nn.Module):
         return by_view
 
     def finding_logits(self, features: VisualFeatures) -> Tensor | None:
-        """Logits `[B, L]` of the findings; None without a head."""
+        """Return logits `[B, L]` of the findings; None without a head."""
         if self.finding_head is None:
             return None
         logits: Tensor = self.finding_head(features.pooled)

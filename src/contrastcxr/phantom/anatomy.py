@@ -74,17 +74,17 @@ class Scene:
         return total
 
     def yaw_shift(self, z: float) -> float:
-        """Shift in x (mm) of something `z` mm in front of the axis of yaw."""
+        """Return shift in x (mm) of something `z` mm in front of the axis of yaw."""
         return yaw_shift(self.parameters.pose, z)
 
 
 def yaw_shift(pose: Pose, z: float) -> float:
-    """Shift in x (mm) of something `z` mm in front of the axis of yaw."""
+    """Return shift in x (mm) of something `z` mm in front of the axis of yaw."""
     return float(z * np.sin(np.deg2rad(pose.yaw_deg)))
 
 
 def build_scene(parameters: PhantomParameters, grid: Grid) -> Scene:
-    """The healthy chest of these parameters, without lesions and look-alikes."""
+    """Return the healthy chest of these parameters, without lesions and look-alikes."""
     patient, pose = parameters.patient, parameters.pose
     outline = outlines(patient, pose.inspiration_ribs)
     wall = outline.wall_left[grid.row]
@@ -99,7 +99,7 @@ def build_scene(parameters: PhantomParameters, grid: Grid) -> Scene:
 
 
 def _mottle(patient: Patient, grid: Grid, lung: Array, *, mirrored: bool) -> Array:
-    """Uneven tissue: broad clouds of fat and muscle everywhere, a fine grain in the lungs."""
+    """Return uneven tissue: broad clouds of fat and muscle everywhere, a fine grain in the lungs."""
     rng = np.random.default_rng([patient.seed, 80])
     broad, medium, fine = (interpolate(rng.standard_normal((n, n)), grid.size) for n in (20, 56, 150))
     broad *= np.float32(0.022)
@@ -117,7 +117,7 @@ def _mottle(patient: Patient, grid: Grid, lung: Array, *, mirrored: bool) -> Arr
 
 
 def _cavity(grid: Grid, outline: Outlines, wall: Array) -> Array:
-    """Depth (mm) of the chest cavity above the diaphragm."""
+    """Return depth (mm) of the chest cavity above the diaphragm."""
     u = np.maximum(wall, np.float32(0.5))
     np.divide(grid.x, u, out=u)
     cavity = _circle(u)
@@ -127,7 +127,7 @@ def _cavity(grid: Grid, outline: Outlines, wall: Array) -> Array:
 
 
 def _circle(u: Array) -> Array:
-    """Height of a half circle of radius 1 over `u`, 0 outside."""
+    """Return height of a half circle of radius 1 over `u`, 0 outside."""
     square = u * u
     np.subtract(1, square, out=square)
     np.maximum(square, 0, out=square)
@@ -135,7 +135,7 @@ def _circle(u: Array) -> Array:
 
 
 def _above_diaphragm(grid: Grid, outline: Outlines, u: Array) -> Array:
-    """Part of the depth left by the diaphragm, which is the chord of a dome, steep just below its top."""
+    """Return part of the depth left by the diaphragm, which is the chord of a dome, steep just below its top."""
     below = np.subtract(grid.y, _dome_top(grid, outline))
     below -= _dome_drop(u)
     below *= np.float32(1 / 52)
@@ -148,7 +148,7 @@ def _above_diaphragm(grid: Grid, outline: Outlines, u: Array) -> Array:
 
 
 def _dome_top(grid: Grid, outline: Outlines) -> Array:
-    """Height of the domes: from the right one to the left one across the midline."""
+    """Return height of the domes: from the right one to the left one across the midline."""
     across = grid.x * np.float32(1 / 56)
     across += np.float32(0.5)
     across = smoothstep(across)
@@ -158,7 +158,7 @@ def _dome_top(grid: Grid, outline: Outlines) -> Array:
 
 
 def _dome_drop(u: Array) -> Array:
-    """How far a dome has fallen off at `u`, mm; faster towards the wall than towards the heart."""
+    """Return how far a dome has fallen off at `u`, mm; faster towards the wall than towards the heart."""
     bend = np.abs(u)
     bend -= np.float32(0.42)
     outwards = bend > 0
@@ -167,7 +167,7 @@ def _dome_drop(u: Array) -> Array:
 
 
 def heart_radii(pose: Pose, outline: Outlines, ratio: float) -> tuple[float, float]:
-    """Extent of the heart to the right and left of the midline, mm, for a cardiothoracic ratio."""
+    """Return extent of the heart to the right and left of the midline, mm, for a cardiothoracic ratio."""
     width = ratio * thorax_width(outline) * (1.045 if pose.projection == "AP" else 1.0)
     return 0.32 * width, 0.68 * width
 
@@ -178,7 +178,7 @@ _HEART_RIGHT = np.array([0.0, 0.42, 0.52, 0.62, 0.80, 0.94, 1.0, 0.98, 0.92, 0.8
 
 
 def heart_thickness(patient: Patient, pose: Pose, grid: Grid, outline: Outlines, *, ratio: float) -> Array:
-    """Thickness (mm) of the heart along the beam for a cardiothoracic ratio."""
+    """Return thickness (mm) of the heart along the beam for a cardiothoracic ratio."""
     right, left = heart_radii(pose, outline, ratio)
     rng = np.random.default_rng([patient.seed, 76])
     height = patient.heart_height * (0.82 + 0.42 * ratio)
@@ -220,7 +220,7 @@ def _mediastinum(patient: Patient, pose: Pose, grid: Grid, outline: Outlines) ->
 
 
 def _air(patient: Patient, grid: Grid, outline: Outlines) -> Array:
-    """Path (mm) of air outside the lungs: trachea, main bronchi, gastric bubble, bowel."""
+    """Return path (mm) of air outside the lungs: trachea, main bronchi, gastric bubble, bowel."""
     out = np.zeros_like(grid.x)
     carina = outline.apex + 0.42 * patient.lung_height
     window = grid.window((0, carina - 110), 130)

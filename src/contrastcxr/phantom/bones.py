@@ -22,14 +22,14 @@ RIBS = 11
 
 
 def rib_heights(patient: Patient) -> np.ndarray:
-    """y (mm) of the posterior ends of the ribs at the spine, first to last."""
+    """Return y (mm) of the posterior ends of the ribs at the spine, first to last."""
     gaps = np.linspace(0.072, 0.098, RIBS) * patient.lung_height
     start = -patient.lung_height / 2 - 6
     return start + np.concatenate([[0.0], np.cumsum(gaps[:-1])]) + np.asarray(patient.rib_jitter[:RIBS])
 
 
 def rib_drop(patient: Patient, theta: Array) -> Array:
-    """How far (mm) a rib has come down at angle `theta` from the spine (0) round the side to the front."""
+    """Return how far (mm) a rib has come down at angle `theta` from the spine (0) round the side to the front."""
     slope = np.float32(patient.rib_slope)
     return slope * (np.float32(9) * theta + np.float32(20) * theta * theta - np.float32(8) * np.sin(2 * theta))
 
@@ -81,7 +81,7 @@ def _rib_bundle(patient: Patient, x: Array, y: Array, wall: Array, heights: np.n
 
 
 def _rib_row(patient: Patient, theta: Array, y: Array) -> np.ndarray:
-    """Rows of the table of ribs: heights at the spine of what is seen at `theta` and `y`."""
+    """Return rows of the table of ribs: heights at the spine of what is seen at `theta` and `y`."""
     height = np.subtract(y, rib_drop(patient, theta))
     height += np.float32(TABLE_HALF)
     height *= np.float32(1 / TABLE_STEP)
@@ -90,7 +90,7 @@ def _rib_row(patient: Patient, theta: Array, y: Array) -> np.ndarray:
 
 
 def _rib_fall(patient: Patient, theta: Array) -> Array:
-    """How fast a rib comes down with the angle, mm per radian."""
+    """Return how fast a rib comes down with the angle, mm per radian."""
     fall = 9 + 40 * theta
     wave = np.cos(2 * theta)
     wave *= 16
@@ -100,14 +100,14 @@ def _rib_fall(patient: Patient, theta: Array) -> Array:
 
 
 def _stretch(slope: Array) -> Array:
-    """Length of a line of this slope over its run; `slope` is used up."""
+    """Return length of a line of this slope over its run; `slope` is used up."""
     slope *= slope
     slope += 1
     return np.sqrt(slope, out=slope)
 
 
 def _rib_length(fast: Array, square: Array) -> Array:
-    """Path along the beam in a rib, in times its path across."""
+    """Return path along the beam in a rib, in times its path across."""
     steep = fast * fast
     steep += 1
     return 1 / np.sqrt(steep + 1e-3 - np.minimum(square, np.float32(0.90)) / steep)

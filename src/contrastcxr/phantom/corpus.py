@@ -25,7 +25,7 @@ NAMES = (*PHANTOM, SUPPORT_DEVICES)
 def draw_studies(
     level: str = "standard", *, split: str = "train", seed: int = 0, limit: int | None = None
 ) -> list[Study]:
-    """The studies of one split, in order; the first `limit` of them.
+    """Return the studies of one split, in order; the first `limit` of them.
 
     Each has a frontal view (some a lateral) and one reading by `phantom truth`: 14 findings and support devices
     with true status, side, zone, severity, size and boxes, and a report whose sentences they point at.
@@ -39,13 +39,13 @@ def draw_studies(
 
 
 def phantom_study(phantom: PhantomId) -> Study:
-    """One study of a split."""
+    """Return one study of a split."""
     parameters = phantom_parameters(phantom)
     return study_from(parameters, phantom)
 
 
 def study_from(parameters: PhantomParameters, phantom: PhantomId) -> Study:
-    """The study of known parameters, its views named by locators of `phantom`."""
+    """Return the study of known parameters, its views named by locators of `phantom`."""
     patient, order = patient_of(phantom)
     study_id = _study_id(phantom)
     rng = np.random.default_rng([study_seed(phantom, patient, 100 + order), 21])
@@ -80,7 +80,7 @@ def _views(parameters: PhantomParameters, phantom: PhantomId, study_id: str) -> 
 
 
 def truth_reading(parameters: PhantomParameters, study_id: str, rng: np.random.Generator) -> Reading:
-    """What is true of a study, and a report that says it."""
+    """Return what is true of a study, and a report that says it."""
     findings = truth_findings(parameters)
     written = write_report(findings, rng=rng)
     report: Report = written.report
@@ -90,7 +90,10 @@ def truth_reading(parameters: PhantomParameters, study_id: str, rng: np.random.G
 
 
 def truth_findings(parameters: PhantomParameters) -> tuple[Finding, ...]:
-    """All 14 findings and support devices with their true status; lesions too faint to be seen are absent."""
+    """Return all 14 findings and support devices with their true status.
+
+    Lesions too faint to be seen are absent.
+    """
     size = get_level(parameters.level).size
     boxes = lesion_boxes(parameters, size=size)
     seen: dict[str, list[tuple[Lesion, Box | None]]] = {}

@@ -80,7 +80,7 @@ COURSES = {
 
 
 def paint_device(lesion: Lesion, scene: Scene) -> Paint:
-    """A line or tube from the skin to its tip; `extent` is the shift of the tip in mm."""
+    """Return a line or tube from the skin to its tip; `extent` is the shift of the tip in mm."""
     course, radius, strength = COURSES[lesion.zone or "superior vena cava"]
     points = smooth_course(course(scene, sign(lesion.side), lesion.extent[0]), lesion.seed)
     line = _tube(scene, points, radius) * np.float32(strength * lesion.density)
@@ -90,7 +90,7 @@ def paint_device(lesion: Lesion, scene: Scene) -> Paint:
 
 
 def smooth_course(points: Sequence[tuple[float, float]], seed: int, samples: int = 60) -> np.ndarray:
-    """A smooth polyline `[1, samples, 2]` near the given points, wavering a little with the seed."""
+    """Return a smooth polyline `[1, samples, 2]` near the given points, wavering a little with the seed."""
     rng = np.random.default_rng([seed, 9])
     knots = np.asarray(points, dtype=float)
     knots[1:-1] += rng.normal(0, 3.0, knots[1:-1].shape)
@@ -104,7 +104,7 @@ def smooth_course(points: Sequence[tuple[float, float]], seed: int, samples: int
 
 
 def _tube(scene: Scene, points: np.ndarray, radius: float) -> Array:
-    """Profile 0..1 of a tube: for wide tubes the walls and a stripe, for thin ones the whole."""
+    """Return profile 0..1 of a tube: for wide tubes the walls and a stripe, for thin ones the whole."""
     width = max(radius, 0.6)
     x, y, amount = ribbon(scene.grid, points, np.full(points.shape[:2], width))
     solid = np.minimum(splat(scene.grid, x, y, amount) / (2 * width), 1.2)

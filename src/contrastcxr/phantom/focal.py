@@ -17,12 +17,12 @@ IN_LUNG_MM = 25.0
 
 
 def in_lung(scene: Scene, window: tuple[slice, slice]) -> Array:
-    """1 where the lung is deep enough to hold the lesion, 0 outside."""
+    """Return 1 where the lung is deep enough to hold the lesion, 0 outside."""
     return np.minimum(scene.lung[window] * np.float32(1 / IN_LUNG_MM), 1)
 
 
 def paint_nodule(lesion: Lesion, scene: Scene) -> Paint:
-    """A rounded shadow with a slightly uneven edge; `extent` is radius, flattening, angle."""
+    """Return a rounded shadow with a slightly uneven edge; `extent` is radius, flattening, angle."""
     radius, flat, angle = lesion.extent
     window, dx, dy = local(scene, lesion, radius * 1.6)
     u, v = rotate(dx, dy, angle)
@@ -33,7 +33,7 @@ def paint_nodule(lesion: Lesion, scene: Scene) -> Paint:
 
 
 def paint_mass(lesion: Lesion, scene: Scene) -> Paint:
-    """A lobulated or spiculated shadow of 31 to 80 mm."""
+    """Return a lobulated or spiculated shadow of 31 to 80 mm."""
     radius, flat, angle = lesion.extent
     rng = np.random.default_rng([lesion.seed, 6])
     window, dx, dy = local(scene, lesion, radius * 1.7)
@@ -61,7 +61,7 @@ def _spicules(rng: np.random.Generator, u: Array, v: Array, radius: float) -> Ar
 
 
 def paint_granuloma(lesion: Lesion, scene: Scene) -> Paint:
-    """A small dense calcified nodule."""
+    """Return a small dense calcified nodule."""
     radius = lesion.extent[0]
     window, dx, dy = local(scene, lesion, radius * 2 + 2)
     uneven = 1 + 0.14 * ripples(lesion.seed, dx, dy, radius * 2.0)
@@ -72,7 +72,7 @@ def paint_granuloma(lesion: Lesion, scene: Scene) -> Paint:
 
 
 def paint_fracture(lesion: Lesion, scene: Scene) -> Paint:
-    """A dark gap across a rib, a displaced end, a little callus. `extent` is rib angle, gap, step."""
+    """Return a dark gap across a rib, a displaced end, a little callus. `extent` is rib angle, gap, step."""
     angle, gap, step = lesion.extent
     window, dx, dy = local(scene, lesion, 15)
     u, v = rotate(dx, dy, angle)
@@ -88,7 +88,7 @@ def paint_fracture(lesion: Lesion, scene: Scene) -> Paint:
 
 
 def paint_hernia(lesion: Lesion, scene: Scene) -> Paint:
-    """A round shadow behind the heart above the left dome, with gas over a fluid level."""
+    """Return a round shadow behind the heart above the left dome, with gas over a fluid level."""
     radius, flat, gas = lesion.extent
     window, dx, dy = local(scene, lesion, radius * 1.4)
     q = np.maximum(1 - (dx / radius) ** 2 - (dy / (radius * flat)) ** 2, 0)
@@ -102,7 +102,7 @@ def paint_hernia(lesion: Lesion, scene: Scene) -> Paint:
 
 
 def paint_plate(lesion: Lesion, scene: Scene) -> Paint:
-    """A plate of collapsed lung: an oblique band; `extent` is half length, half thickness, angle."""
+    """Return a plate of collapsed lung: an oblique band; `extent` is half length, half thickness, angle."""
     half, thick, angle = lesion.extent
     window, dx, dy = local(scene, lesion, half * 1.15)
     u, v = rotate(dx, dy, angle)

@@ -31,12 +31,12 @@ class Grid:
     forward: np.ndarray
 
     def window(self, centre: tuple[float, float], radius: float) -> Window:
-        """Slices of the pixels within `radius` mm (anatomical) of a point, possibly empty."""
+        """Return slices of the pixels within `radius` mm (anatomical) of a point, possibly empty."""
         reach = radius * float(np.hypot(self.forward[0, 0], self.forward[1, 0]))
         return self.window_within(centre, reach, reach)
 
     def window_within(self, centre: tuple[float, float], across: float, down: float) -> Window:
-        """Slices of the pixels within these mm on the detector of an anatomical point, possibly empty."""
+        """Return slices of the pixels within these mm on the detector of an anatomical point, possibly empty."""
         column, line = self.to_pixel(*centre)
         across, down = across / self.pitch + 1.0, down / self.pitch + 1.0
         x1, x2 = (int(np.clip(v, 0, self.size)) for v in (column - across, column + across + 1))
@@ -44,12 +44,12 @@ class Grid:
         return slice(y1, y2), slice(x1, x2)
 
     def to_pixel(self, x: float, y: float) -> tuple[float, float]:
-        """Column and row of an anatomical point."""
+        """Return column and row of an anatomical point."""
         u, v = self.forward @ np.array([x, y, 1.0])
         return (u + FIELD_MM / 2) / self.pitch - 0.5, (v + FIELD_MM / 2) / self.pitch - 0.5
 
     def to_pixels(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Columns and rows of many anatomical points."""
+        """Return columns and rows of many anatomical points."""
         m = self.forward / self.pitch
         centre = FIELD_MM / 2 / self.pitch - 0.5
         m = m.astype(np.float32)
@@ -59,7 +59,7 @@ class Grid:
 
 
 def pose_matrix(pose: Pose) -> np.ndarray:
-    """The affine `[2, 3]` from anatomical mm to detector mm (origin at the detector's middle)."""
+    """Return the affine `[2, 3]` from anatomical mm to detector mm (origin at the detector's middle)."""
     angle = np.deg2rad(pose.rotation_deg)
     cos, sin = np.cos(angle) * pose.scale, np.sin(angle) * pose.scale
     flip = -1.0 if pose.mirrored else 1.0
@@ -67,7 +67,7 @@ def pose_matrix(pose: Pose) -> np.ndarray:
 
 
 def pixel_affine(pose: Pose, *, size: int) -> np.ndarray:
-    """The affine `[2, 3]` from anatomical mm to pixels of a view of `size`; truth for alignment."""
+    """Return the affine `[2, 3]` from anatomical mm to pixels of a view of `size`; truth for alignment."""
     pitch = FIELD_MM / size
     matrix = pose_matrix(pose) / pitch
     matrix[:, 2] += FIELD_MM / 2 / pitch - 0.5
@@ -75,7 +75,7 @@ def pixel_affine(pose: Pose, *, size: int) -> np.ndarray:
 
 
 def make_grid(pose: Pose, *, size: int) -> Grid:
-    """Anatomical coordinates of every pixel of a view under `pose`."""
+    """Return anatomical coordinates of every pixel of a view under `pose`."""
     pitch = FIELD_MM / size
     forward = pose_matrix(pose)
     inverse = np.linalg.inv(forward[:, :2])
@@ -87,7 +87,7 @@ def make_grid(pose: Pose, *, size: int) -> Grid:
 
 
 def table_row(y: Array) -> np.ndarray:
-    """Index of each y (mm) into a table over `TABLE_Y`."""
+    """Return index of each y (mm) into a table over `TABLE_Y`."""
     height = y + TABLE_HALF
     height *= 1 / TABLE_STEP
     row: np.ndarray = height.astype(np.intp)

@@ -28,7 +28,7 @@ _CLOUDY = ("Consolidation", "Atelectasis", "Fibrosis", "Edema")
 
 
 def render_lateral(parameters: PhantomParameters, *, size: int) -> Rendered:
-    """Pixels `[size, size]`, boxes and masks of the lateral view; `x` is depth, front to the right."""
+    """Return pixels `[size, size]`, boxes and masks of the lateral view; `x` is depth, front to the right."""
     pose = dataclasses.replace(parameters.pose, mirrored=False, rotation_deg=parameters.pose.rotation_deg * 0.5)
     grid = make_grid(pose, size=size)
     outline = outlines(parameters.patient, pose.inspiration_ribs)
@@ -73,7 +73,7 @@ def _chest(parameters: PhantomParameters, grid: Grid, outline: Outlines) -> tupl
 
 
 def _lungs(grid: Grid, outline: Outlines) -> Array:
-    """Path through both lungs: deepest behind the heart, ending on two domes that fall off to the back."""
+    """Return path through both lungs: deepest behind the heart, ending on two domes that fall off to the back."""
     half = outline.depth[grid.row] * np.float32(0.5)
     u = (grid.x + 3) / np.maximum(half, 1)
     width = (outline.wall_left[grid.row] + outline.wall_right[grid.row]) * np.float32(0.72)

@@ -34,7 +34,7 @@ LEVELS = {
 
 
 def get_level(name: str) -> Level:
-    """The level called `name`; raises UnknownNameError."""
+    """Return the level called `name`; raises UnknownNameError."""
     if name not in LEVELS:
         raise UnknownNameError("phantom level", name, LEVELS)
     return LEVELS[name]

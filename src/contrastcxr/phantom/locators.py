@@ -41,7 +41,7 @@ class PhantomId:
 
 
 def split_size(level: str, split: str) -> int:
-    """Number of studies in a split; raises UnknownNameError."""
+    """Return number of studies in a split; raises UnknownNameError."""
     get_level(level)
     sizes = SMOKE_SPLITS if level == "smoke" else SPLITS
     if split not in sizes:
@@ -50,12 +50,12 @@ def split_size(level: str, split: str) -> int:
 
 
 def locator(phantom: PhantomId, view: ViewName = "frontal") -> str:
-    """The locator of one view."""
+    """Return the locator of one view."""
     return f"{SCHEME}{phantom.level}/{phantom.split}/{phantom.index:06d}?seed={phantom.seed}&view={view}"
 
 
 def parse_locator(text: str) -> tuple[PhantomId, ViewName]:
-    """The study and view that a locator names.
+    """Return the study and view that a locator names.
 
     Raises:
         RequestError: not a phantom locator, or an index beyond its split.
@@ -77,14 +77,14 @@ def parse_locator(text: str) -> tuple[PhantomId, ViewName]:
 
 
 def render_locator(text: str, *, size: int = 512) -> Array:
-    """Pixels `[size, size]` float32 in [0, 1], bone bright, of the view that a locator names."""
+    """Return pixels `[size, size]` float32 in [0, 1], bone bright, of the view that a locator names."""
     phantom, view = parse_locator(text)
     return render(phantom_parameters(phantom), size=size, view=view).pixels
 
 
 @lru_cache(maxsize=512)
 def phantom_parameters(phantom: PhantomId) -> PhantomParameters:
-    """The parameters of one study of a split."""
+    """Return the parameters of one study of a split."""
     split_size(phantom.level, phantom.split)
     if phantom.split == "twins":
         quadruple, role = divmod(phantom.index, 4)
@@ -102,7 +102,7 @@ def phantom_parameters(phantom: PhantomId) -> PhantomParameters:
 
 
 def patient_of(phantom: PhantomId) -> tuple[int, int]:
-    """Patient number within the split and the study's number in that patient's file."""
+    """Return patient number within the split and the study's number in that patient's file."""
     if phantom.split == "twins":
         return phantom.index // 4, phantom.index % 4
     first, patients = _files(phantom.level, phantom.split, phantom.seed)
@@ -112,7 +112,7 @@ def patient_of(phantom: PhantomId) -> tuple[int, int]:
 
 @lru_cache(maxsize=32)
 def _files(level: str, split: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """First study of every patient, and the patient of every study."""
+    """Return first study of every patient, and the patient of every study."""
     size = split_size(level, split)
     rng = np.random.default_rng([seed, list(LEVELS).index(level), list(SPLITS).index(split), 99])
     counts = rng.choice([1, 2, 3], size=size, p=_STUDIES_PER_PATIENT)
@@ -121,7 +121,7 @@ def _files(level: str, split: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def study_seed(phantom: PhantomId, patient: int, stream: int) -> int:
-    """A 32-bit seed of one stream of one patient; splits, levels and corpora never share one."""
+    """Return a 32-bit seed of one stream of one patient; splits, levels and corpora never share one."""
     words = [
         FORMAT,
         phantom.seed,

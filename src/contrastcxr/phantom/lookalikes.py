@@ -24,7 +24,7 @@ def _nipples(item: Lookalike, scene: Scene) -> Drawn:
 
 
 def _companion(item: Lookalike, scene: Scene) -> Drawn:
-    """A thin soft band that follows the upper border of the clavicle."""
+    """Return a thin soft band that follows the upper border of the clavicle."""
     c = chest(scene, item.side)
     line = np.float32(scene.outline.apex + 31) - 0.16 * c.x + 4 * np.sin(c.x * np.float32(0.045))
     band = np.exp(-(((c.y - line) / 3.2) ** 4)) * smoothstep((c.x - 25) * 0.06) * smoothstep((115 - c.x) * 0.06)
@@ -32,7 +32,7 @@ def _companion(item: Lookalike, scene: Scene) -> Drawn:
 
 
 def _skin_fold(item: Lookalike, scene: Scene) -> Drawn:
-    """A long edge: dense on one side, fading away from it."""
+    """Return a long edge: dense on one side, fading away from it."""
     c = chest(scene, item.side)
     edge = c.x - np.float32(abs(item.xy[0])) - 0.30 * (c.y - item.xy[1]) - 0.0012 * (c.y - item.xy[1]) ** 2
     span = smoothstep((c.down + 0.1) * 4) * smoothstep((1.5 - c.down) * 4) * (c.x > 0)
@@ -41,7 +41,7 @@ def _skin_fold(item: Lookalike, scene: Scene) -> Drawn:
 
 
 def _costal_calcification(item: Lookalike, scene: Scene) -> Drawn:
-    """Speckled calcium at the front ends of the ribs."""
+    """Return speckled calcium at the front ends of the ribs."""
     rng = np.random.default_rng([item.seed, 11])
     out = np.zeros_like(scene.grid.x)
     for k in range(5):
@@ -54,7 +54,7 @@ def _costal_calcification(item: Lookalike, scene: Scene) -> Drawn:
 
 
 def _azygos(item: Lookalike, scene: Scene) -> Drawn:
-    """A fine curved line from the right apex to a small drop above the hilum."""
+    """Return a fine curved line from the right apex to a small drop above the hilum."""
     apex = scene.outline.apex
     points = smooth_course([(-52, apex + 16), (-50, apex + 40), (-36, apex + 68), (-26, apex + 82)], item.seed)
     x, y, amount = ribbon(scene.grid, points, np.full(points.shape[:2], 0.8))
@@ -98,7 +98,7 @@ def _apical_cap(item: Lookalike, scene: Scene) -> Drawn:
 
 
 def _fat_pad(item: Lookalike, scene: Scene) -> Drawn:
-    """Fat in the angle between heart and diaphragm."""
+    """Return fat in the angle between heart and diaphragm."""
     top = scene.outline.dome(item.side) - 6
     centre = (sign(item.side) * (52 if item.side == "left" else 40) + scene.yaw_shift(55), top)
     window, pad = ellipsoid(scene.grid, centre, (item.size * 1.8, item.size, item.size), sign(item.side) * 28, 0.9)
@@ -142,7 +142,7 @@ _SIZE = {
 def draw_lookalikes(
     rng: np.random.Generator, scene_half_width: float, height: float, factor: float
 ) -> list[Lookalike]:
-    """Look-alikes of one study, independent of disease; `factor` multiplies their chances."""
+    """Return look-alikes of one study, independent of disease; `factor` multiplies their chances."""
     out: list[Lookalike] = []
     for kind, chance in _CHANCE.items():
         drawn, one_side = rng.random() < chance * factor, rng.random()
@@ -172,5 +172,5 @@ def _place(kind: str, half_width: float, height: float) -> tuple[float, float]:
 
 
 def paint_lookalike(item: Lookalike, scene: Scene) -> Drawn:
-    """Window and change of attenuation of one look-alike."""
+    """Return window and change of attenuation of one look-alike."""
     return LOOKALIKES[item.kind](item, scene)

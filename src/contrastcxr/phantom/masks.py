@@ -10,7 +10,7 @@ from contrastcxr.phantom.truth import XYXY, Mask, PhantomParameters, Technique
 
 
 def field(grid: Grid, technique: Technique, *, mirrored: bool) -> tuple[slice, slice]:
-    """Rows and columns that the collimator leaves open."""
+    """Return rows and columns that the collimator leaves open."""
     left, right, top, bottom = technique.collimation_mm
     if mirrored:
         left, right = right, left
@@ -21,7 +21,7 @@ def field(grid: Grid, technique: Technique, *, mirrored: bool) -> tuple[slice, s
 
 
 def full_mask(painted: Paint, grid: Grid, parameters: PhantomParameters) -> Mask:
-    """The mask of a lesion on the whole picture, cut at the collimator."""
+    """Return the mask of a lesion on the whole picture, cut at the collimator."""
     mask = np.zeros((grid.size, grid.size), dtype=bool)
     mask[painted.window] = painted.mask
     rows, columns = field(grid, parameters.technique, mirrored=parameters.pose.mirrored)
@@ -31,6 +31,6 @@ def full_mask(painted: Paint, grid: Grid, parameters: PhantomParameters) -> Mask
 
 
 def mask_box(mask: Mask) -> XYXY:
-    """The tight box `[x1, y1, x2, y2)` of a mask that is not empty."""
+    """Return the tight box `[x1, y1, x2, y2)` of a mask that is not empty."""
     columns, rows = np.flatnonzero(mask.any(0)), np.flatnonzero(mask.any(1))
     return float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1)

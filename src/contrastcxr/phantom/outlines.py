@@ -36,30 +36,30 @@ class Outlines:
     apex: float
 
     def wall(self, side: str) -> Array:
-        """Half width of the lung wall of one side."""
+        """Return half width of the lung wall of one side."""
         return self.wall_right if side == "right" else self.wall_left
 
     def dome(self, side: str) -> float:
-        """Height of the top of one hemidiaphragm."""
+        """Return height of the top of one hemidiaphragm."""
         return self.dome_right if side == "right" else self.dome_left
 
     def mediastinum(self, side: str) -> Array:
-        """Half width of the mediastinum of one side."""
+        """Return half width of the mediastinum of one side."""
         return self.mediastinum_right if side == "right" else self.mediastinum_left
 
 
 def at(table: Array, y: float) -> float:
-    """Value of a table at one height (mm)."""
+    """Return value of a table at one height (mm)."""
     return float(table[int(np.clip((y + TABLE_HALF) / TABLE_STEP, 0, TABLE_Y.size - 1))])
 
 
 def sign(side: str | None) -> float:
-    """-1 for the patient's right, +1 for the left: the direction of x."""
+    """Return -1 for the patient's right, +1 for the left: the direction of x."""
     return -1.0 if side == "right" else 1.0
 
 
 def smooth_table(heights: np.ndarray, values: np.ndarray, smooth: int = _SMOOTH) -> Array:
-    """A smooth table over `TABLE_Y` through values at some heights (mm)."""
+    """Return a smooth table over `TABLE_Y` through values at some heights (mm)."""
     raw = np.interp(TABLE_Y, heights, values)
     kernel = np.hanning(smooth + 2)[1:-1]
     padded = np.pad(raw, smooth // 2, mode="edge")
@@ -106,7 +106,7 @@ def _spine(patient: Patient) -> Array:
 
 @lru_cache(maxsize=64)
 def outlines(patient: Patient, inspiration_ribs: float) -> Outlines:
-    """Outlines of a patient at one depth of breath (posterior ribs above the right dome)."""
+    """Return outlines of a patient at one depth of breath (posterior ribs above the right dome)."""
     body, body_depth = _body(patient)
     h = patient.lung_height
     heights = -h / 2 + np.array([-0.02, 0.02, 0.1, 0.25, 0.5, 0.8, 1.2, 1.8]) * h
@@ -128,7 +128,7 @@ def outlines(patient: Patient, inspiration_ribs: float) -> Outlines:
 
 
 def lung_point(outline: Outlines, side: str, *, down: float, out: float) -> tuple[float, float]:
-    """Anatomical x, y of a point `down` (0 apex, 1 dome) and `out` (0 mediastinum, 1 wall) in one lung."""
+    """Return anatomical x, y of a point `down` (0 apex, 1 dome) and `out` (0 mediastinum, 1 wall) in one lung."""
     y = outline.apex + down * (outline.dome(side) - outline.apex)
     inner, outer = at(outline.mediastinum(side), y), at(outline.wall(side), y)
     return sign(side) * (inner + out * (outer - inner)), y

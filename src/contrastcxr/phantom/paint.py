@@ -44,7 +44,7 @@ class Chest:
 
 
 def half_window(scene: Scene, side: str | None) -> Window:
-    """The part of the picture that can hold one lung."""
+    """Return the part of the picture that can hold one lung."""
     outline = scene.outline
     bottom = outline.dome(side or "left") + 75
     middle = (sign(side) * 70.0, (outline.apex + bottom) / 2)
@@ -52,7 +52,7 @@ def half_window(scene: Scene, side: str | None) -> Window:
 
 
 def chest(scene: Scene, side: str | None, window: Window | None = None) -> Chest:
-    """Lung coordinates of one side; `here` marks that side's lung."""
+    """Return lung coordinates of one side; `here` marks that side's lung."""
     window = half_window(scene, side) if window is None else window
     outline = scene.outline
     x, y = np.float32(sign(side)) * scene.grid.x[window], scene.grid.y[window]
@@ -65,7 +65,7 @@ def chest(scene: Scene, side: str | None, window: Window | None = None) -> Chest
 
 
 def ripples(seed: int, x: Array, y: Array, wavelength: float, waves: int = 7) -> Array:
-    """A random smooth field of about unit variance: a sum of plane waves."""
+    """Return a random smooth field of about unit variance: a sum of plane waves."""
     rng = np.random.default_rng([seed, 5])
     angle, phase = rng.uniform(0, np.pi, waves), rng.uniform(0, 2 * np.pi, waves)
     k = 2 * np.pi / (wavelength * rng.uniform(0.6, 1.6, waves))
@@ -80,7 +80,7 @@ def ripples(seed: int, x: Array, y: Array, wavelength: float, waves: int = 7) ->
 
 
 def local(scene: Scene, lesion: Lesion, radius: float) -> tuple[Window, Array, Array]:
-    """Window round a lesion and the offsets (mm) from its centre."""
+    """Return window round a lesion and the offsets (mm) from its centre."""
     x0, y0, z0 = lesion.xyz
     x0 += scene.yaw_shift(z0)
     window = scene.grid.window((x0, y0), radius)

@@ -12,7 +12,7 @@ from contrastcxr.phantom.truth import Patient, Pose, Technique
 
 
 def draw_patient(seed: int) -> Patient:
-    """The patient of a seed."""
+    """Return the patient of a seed."""
     rng = np.random.default_rng([seed, 1])
     female = bool(rng.random() < 0.48)
     age = int(np.clip(rng.normal(52, 17), 18, 92))
@@ -53,7 +53,7 @@ def _jitter(rng: np.random.Generator) -> tuple[float, ...]:
 
 
 def draw_pose(rng: np.random.Generator, level: Level) -> Pose:
-    """A pose within the ranges of a level."""
+    """Return a pose within the ranges of a level."""
     k = level.pose
     low, high = 1 - 0.15 * k, 1 + 0.15 * k
     return Pose(
@@ -68,7 +68,7 @@ def draw_pose(rng: np.random.Generator, level: Level) -> Pose:
 
 
 def draw_technique(rng: np.random.Generator, *, detector: Literal["standard", "shift"]) -> Technique:
-    """Exposure, detector and display. The `shift` detector blurs more, has more noise and another tone."""
+    """Return exposure, detector and display. The `shift` detector blurs more, has more noise and another tone."""
     other = detector == "shift"
     return Technique(
         detector=detector,

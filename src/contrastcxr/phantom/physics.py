@@ -16,7 +16,7 @@ COARSE = 64
 
 
 def signal(attenuation: Array, technique: Technique, *, pitch: float) -> Array:
-    """Detector signal of the beam: transmitted light plus scatter, blurred by the detector. Air is 1."""
+    """Return detector signal of the beam: transmitted light plus scatter, blurred by the detector. Air is 1."""
     total = np.negative(attenuation)
     np.exp(total, out=total)
     scatter = low_pass(total, technique.scatter_mm / pitch)
@@ -45,7 +45,7 @@ def expose(attenuation: Array, technique: Technique, pose: Pose, *, pitch: float
 
 
 def low_pass(field: Array, sigma: float) -> Array:
-    """A wide Gaussian blur computed on a coarse grid (fine detail cannot survive it)."""
+    """Return a wide Gaussian blur computed on a coarse grid (fine detail cannot survive it)."""
     size = field.shape[0]
     factor = max(1, size // COARSE)
     small = field[: size // factor * factor, : size // factor * factor]
@@ -55,7 +55,7 @@ def low_pass(field: Array, sigma: float) -> Array:
 
 
 def sharpen(picture: Array, technique: Technique, *, pitch: float) -> Array:
-    """Unsharp mask: what a wide blur leaves out is added again."""
+    """Return unsharp mask: what a wide blur leaves out is added again."""
     soft = low_pass(picture, technique.sharpen_mm / pitch)
     detail = np.subtract(picture, soft, out=soft)
     detail *= np.float32(technique.sharpen)
@@ -64,7 +64,7 @@ def sharpen(picture: Array, technique: Technique, *, pitch: float) -> Array:
 
 
 def tone(picture: Array, technique: Technique, grid: Grid) -> Array:
-    """Display values in [0, 1]: window between jittered percentiles of the field, gamma, soft shoulder."""
+    """Return display values in [0, 1]: window between jittered percentiles of the field, gamma, soft shoulder."""
     edge, step = grid.size // 6, max(1, grid.size // 128)
     inner = picture[edge : grid.size - edge : step, edge : grid.size - edge]
     low, high = np.percentile(inner, [4.0, 97.0])

@@ -45,7 +45,7 @@ class Place:
     heldout: bool = False
 
     def lesion(self, name: str, side: OneSide | None, **fields: Any) -> Lesion:
-        """A lesion with the draws that all have in common."""
+        """Return a lesion with the draws that all have in common."""
         defaults: dict[str, Any] = {
             "zone": None,
             "severity": None,
@@ -60,7 +60,7 @@ class Place:
     def combination(
         self, name: str, zones: tuple[str, ...], right_only: tuple[str, ...] = (), left_only: tuple[str, ...] = ()
     ) -> tuple[OneSide, str]:
-        """A side and zone that respect the held-out set."""
+        """Return a side and zone that respect the held-out set."""
         options: list[tuple[OneSide, str]] = []
         for side in ("right", "left"):
             for zone in zones:
@@ -106,7 +106,7 @@ def _cardiomegaly(p: Place) -> list[Lesion]:
 
 
 def heart_severity(ratio: float) -> Severity:
-    """Severity of a cardiothoracic ratio; .49 to .52 is borderline (minimal, uncertain)."""
+    """Return severity of a cardiothoracic ratio; .49 to .52 is borderline (minimal, uncertain)."""
     return SEVERITIES[int(np.searchsorted([0.52, 0.56, 0.60], ratio, side="right"))]
 
 
@@ -291,7 +291,7 @@ def _hernia(p: Place) -> list[Lesion]:
 
 
 def place_device(p: Place) -> list[Lesion]:
-    """One line or tube; its zone says where the tip lies."""
+    """Return one line or tube; its zone says where the tip lies."""
     tip = str(p.rng.choice(tuple(DEVICE_TIPS), p=[0.16, 0.3, 0.1, 0.18, 0.16, 0.1]))
     side = None if tip in ("trachea", "stomach") else p.side()
     return [p.lesion("Support Devices", side, zone=tip, kind="line", extent=(float(p.rng.normal(0, 8)),))]

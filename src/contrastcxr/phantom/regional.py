@@ -32,7 +32,7 @@ REGIONS: dict[str, tuple[float, float, float, float]] = {
 
 
 def paint_heart(lesion: Lesion, scene: Scene) -> Paint:
-    """The heart grown to the cardiothoracic ratio in `extent`; the mask is the whole heart."""
+    """Return the heart grown to the cardiothoracic ratio in `extent`; the mask is the whole heart."""
     patient, pose = scene.patient, scene.parameters.pose
     grown = heart_thickness(patient, pose, scene.grid, scene.outline, ratio=lesion.extent[0])
     added = np.minimum(np.maximum(grown - np.maximum(scene.heart, scene.centre), 0), scene.lung)
@@ -41,7 +41,10 @@ def paint_heart(lesion: Lesion, scene: Scene) -> Paint:
 
 
 def paint_effusion(lesion: Lesion, scene: Scene) -> Paint:
-    """Fluid below a meniscus that rises to the wall; `extent` is the level above the dome (mm) and the rise."""
+    """Return fluid below a meniscus that rises to the wall.
+
+    `extent` is the level above the dome (mm) and the rise.
+    """
     level, rise = lesion.extent
     c = chest(scene, lesion.side)
     out = np.clip(c.out, 0, 1)
@@ -60,7 +63,7 @@ def _shrunk(c: Chest, scene: Scene, side: str | None, gap: Array) -> Array:
 
 
 def paint_pneumothorax(lesion: Lesion, scene: Scene) -> Paint:
-    """Air outside a thin pleural line with no vessels beyond it; `extent` is the gap in mm."""
+    """Return air outside a thin pleural line with no vessels beyond it; `extent` is the gap in mm."""
     gap_mm = lesion.extent[0]
     c = chest(scene, lesion.side)
     shape = 1 - 0.85 * c.down if lesion.zone == "apex" else 0.25 + 0.85 * c.down
@@ -74,7 +77,10 @@ def paint_pneumothorax(lesion: Lesion, scene: Scene) -> Paint:
 
 
 def paint_pleura(lesion: Lesion, scene: Scene) -> Paint:
-    """A thickened pleural band along the wall; `extent` is thickness, centre and half length (both in `down`)."""
+    """Return a thickened pleural band along the wall.
+
+    `extent` is thickness, centre and half length (both in `down`).
+    """
     thick, middle, half = lesion.extent
     c = chest(scene, lesion.side)
     bump = smoothstep((half - np.abs(c.down - middle)) * np.float32(2.5 / half))
@@ -97,7 +103,7 @@ def _region(c: Chest, lesion: Lesion, *, soft: float, wobble: float) -> Array:
 
 
 def paint_consolidation(lesion: Lesion, scene: Scene) -> Paint:
-    """Airspace filled with fluid inside one lobe, air bronchograms left open."""
+    """Return airspace filled with fluid inside one lobe, air bronchograms left open."""
     c = chest(scene, lesion.side)
     inside = _region(c, lesion, soft=0.6, wobble=0.08)
     patchy = np.clip(1 + 0.07 * ripples(lesion.seed + 1, c.x, c.y, 13), 0.4, 1.5)
@@ -122,7 +128,7 @@ def _bronchogram(lesion: Lesion, scene: Scene, c: Chest) -> Array:
 
 
 def paint_collapse(lesion: Lesion, scene: Scene) -> Paint:
-    """Volume loss: a wedge with a straight border that points to the hilum."""
+    """Return volume loss: a wedge with a straight border that points to the hilum."""
     c = chest(scene, lesion.side)
     down0, out0, reach, tilt = lesion.extent
     if lesion.zone in ("upper", "upper lobe"):
@@ -140,7 +146,7 @@ def paint_collapse(lesion: Lesion, scene: Scene) -> Paint:
 
 
 def paint_edema(lesion: Lesion, scene: Scene) -> Paint:
-    """Perihilar haze, wide vessels, and short septal lines at the base of one lung."""
+    """Return perihilar haze, wide vessels, and short septal lines at the base of one lung."""
     c = chest(scene, lesion.side)
     hx, hy = hilum(scene.outline, scene.patient, lesion.side or "left")
     reach, low = lesion.extent
@@ -154,7 +160,7 @@ def paint_edema(lesion: Lesion, scene: Scene) -> Paint:
 
 
 def paint_emphysema(lesion: Lesion, scene: Scene) -> Paint:
-    """Dark lung with sparse vessels and thin-walled bullae in one lung."""
+    """Return dark lung with sparse vessels and thin-walled bullae in one lung."""
     c = chest(scene, lesion.side)
     inside = _region(c, lesion, soft=0.6, wobble=0.08)
     cells = ripples(lesion.seed, c.x, c.y, 42)
@@ -167,7 +173,7 @@ def paint_emphysema(lesion: Lesion, scene: Scene) -> Paint:
 
 
 def paint_fibrosis(lesion: Lesion, scene: Scene) -> Paint:
-    """A net of coarse lines, densest at the base or apex of one lung."""
+    """Return a net of coarse lines, densest at the base or apex of one lung."""
     c = chest(scene, lesion.side)
     inside = _region(c, lesion, soft=0.6, wobble=0.15)
     net = np.exp(-((ripples(lesion.seed, c.x, c.y, 15, 9) / 0.22) ** 2))

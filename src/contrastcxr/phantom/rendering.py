@@ -19,7 +19,7 @@ LARGEST_DRAWN = 1024  # anatomy finer than .4 mm is interpolated; noise and disp
 
 
 def render(parameters: PhantomParameters, *, size: int = 512, view: ViewName = "frontal") -> Rendered:
-    """Pixels, boxes and masks of one view.
+    """Return pixels, boxes and masks of one view.
 
     Args:
         parameters: what to draw.
@@ -53,7 +53,7 @@ def render(parameters: PhantomParameters, *, size: int = 512, view: ViewName = "
 
 
 def enlarge(field: Array, size: int) -> Array:
-    """A field interpolated linearly to `[size, size]`."""
+    """Return a field interpolated linearly to `[size, size]`."""
     if field.shape[0] == size:
         return field
     return np.asarray(
@@ -62,12 +62,12 @@ def enlarge(field: Array, size: int) -> Array:
 
 
 def doubled(mask: Mask, size: int) -> Mask:
-    """A mask with every pixel doubled, cut to `[size, size]`; itself when it has that size."""
+    """Return a mask with every pixel doubled, cut to `[size, size]`; itself when it has that size."""
     return mask if mask.shape[0] == size else mask.repeat(2, 0).repeat(2, 1)[:size, :size]
 
 
 def display(attenuation: Array, parameters: PhantomParameters, grid: Grid) -> Array:
-    """The picture a viewer shows: exposure, sharpening, tone, collimation and marker."""
+    """Return the picture a viewer shows: exposure, sharpening, tone, collimation and marker."""
     technique = parameters.technique
     picture = expose(attenuation, technique, parameters.pose, pitch=grid.pitch)
     picture = sharpen(picture, technique, pitch=grid.pitch)

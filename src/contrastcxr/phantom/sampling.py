@@ -33,7 +33,7 @@ def sample(
     normal: bool | None = None,
     findings: tuple[str, ...] | None = None,
 ) -> PhantomParameters:
-    """The parameters of one study; the same arguments give the same parameters.
+    """Return the parameters of one study; the same arguments give the same parameters.
 
     Args:
         seed: of the study: pose, technique, disease.
@@ -77,7 +77,7 @@ def sample(
 
 
 def without_lesions(parameters: PhantomParameters, *keep: int) -> PhantomParameters:
-    """The same study with only the lesions at the indices `keep`."""
+    """Return the same study with only the lesions at the indices `keep`."""
     lesions: tuple[Lesion, ...] = tuple(parameters.lesions[i] for i in keep)
     return dataclasses.replace(parameters, lesions=lesions)
 
@@ -110,13 +110,13 @@ def draw_names(rng: np.random.Generator, allowed: tuple[str, ...]) -> tuple[str,
 
 
 def _excluded(name: str, chosen: list[str]) -> bool:
-    """A pair that cannot be told apart in one picture."""
+    """Return a pair that cannot be told apart in one picture."""
     return any({name, other} == {"Edema", "Emphysema"} for other in chosen)
 
 
 @lru_cache(maxsize=1)
 def _tables() -> tuple[dict[str, float], dict[tuple[str, str], float]]:
-    """How common each finding is, and the lift of each pair, shrunk towards 1."""
+    """Return how common each finding is, and the lift of each pair, shrunk towards 1."""
     text = (resources.files("contrastcxr.phantom") / "cooccurrence.json").read_text(encoding="utf-8")
     data: dict[str, Any] = json.loads(text)
     counts, images = data["counts"], data["images"]

@@ -43,7 +43,7 @@ def ellipsoid(
 
 
 def _reach(grid: Grid, radii: tuple[float, float, float], angle_deg: float) -> tuple[float, float]:
-    """How far (mm on the detector, across and down) an ellipse reaches under the pose of the grid."""
+    """Return how far (mm on the detector, across and down) an ellipse reaches under the pose of the grid."""
     c, s = np.cos(np.deg2rad(angle_deg)), np.sin(np.deg2rad(angle_deg))
     axes = grid.forward[:, :2] @ (np.array([[c, -s], [s, c]]) * (np.array(radii[:2]) * 1.05))
     across, down = np.hypot(axes[:, 0], axes[:, 1])
@@ -51,7 +51,7 @@ def _reach(grid: Grid, radii: tuple[float, float, float], angle_deg: float) -> t
 
 
 def rotate(dx: Array, dy: Array, degrees: float) -> tuple[Array, Array]:
-    """Offsets along and across a direction."""
+    """Return offsets along and across a direction."""
     c, s = np.float32(np.cos(np.deg2rad(degrees))), np.float32(np.sin(np.deg2rad(degrees)))
     along, across, part = c * dx, c * dy, s * dy
     along += part
@@ -60,7 +60,10 @@ def rotate(dx: Array, dy: Array, degrees: float) -> tuple[Array, Array]:
 
 
 def hollow_tube(distance: Array, outer: float, inner: float, cortex: float, marrow: float) -> Array:
-    """Attenuation of a hollow tube at a distance from its axis; `cortex`, `marrow` are attenuations per mm."""
+    """Return attenuation of a hollow tube at a distance from its axis.
+
+    `cortex`, `marrow` are attenuations per mm.
+    """
     square = distance * distance
     whole = _half_chord(np.float32(outer**2) - square)
     core = _half_chord(np.subtract(np.float32(inner**2), square, out=square))
@@ -71,13 +74,13 @@ def hollow_tube(distance: Array, outer: float, inner: float, cortex: float, marr
 
 
 def _half_chord(square: Array) -> Array:
-    """The root of what is above 0, in place."""
+    """Return the root of what is above 0, in place."""
     np.maximum(square, 0, out=square)
     return np.sqrt(square, out=square)
 
 
 def smoothstep(value: Array) -> Array:
-    """0 below 0, 1 above 1, smooth between."""
+    """Return 0 below 0, 1 above 1, smooth between."""
     t = np.asarray(np.maximum(value, 0))
     np.minimum(t, 1, out=t)
     rest = np.asarray(2 * t)
@@ -95,7 +98,7 @@ def interpolate(coarse: np.ndarray, size: int) -> Array:
 
 @lru_cache(maxsize=32)
 def interpolation_matrix(coarse: int, fine: int) -> Array:
-    """Rows of smooth cubic B-spline weights `[fine, coarse]` that sum to one."""
+    """Return rows of smooth cubic B-spline weights `[fine, coarse]` that sum to one."""
     where = (np.arange(fine) + 0.5) * coarse / fine - 0.5
     t = np.abs(where[:, None] - np.arange(coarse)[None])
     weights = np.where(t < 1, 2 / 3 - t**2 + t**3 / 2, np.where(t < 2, (2 - t) ** 3 / 6, 0))
@@ -129,7 +132,7 @@ def splat(grid: Grid, x: np.ndarray, y: np.ndarray, amount: np.ndarray) -> Array
 def _shared(
     base: np.ndarray, right: Array, below: Array, value: np.ndarray, *, width: int, cells: int
 ) -> np.ndarray:
-    """Sums by cell of values shared with the cells to the right and below by these fractions."""
+    """Return sums by cell of values shared with the cells to the right and below by these fractions."""
     low, high = value * (1 - below), value * below
     flat = np.bincount(base, weights=low * (1 - right), minlength=cells)
     for step, weight in ((1, low * right), (width, high * (1 - right)), (width + 1, high * right)):
@@ -140,7 +143,7 @@ def _shared(
 def ribbon(
     grid: Grid, points: np.ndarray, radius: np.ndarray, *, flatness: float = 1.0
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Points `x, y` and deposits of round rods along polylines.
+    """Return points `x, y` and deposits of round rods along polylines.
 
     `points` is `[R, P, 2]` (mm, evenly spaced along each rod), `radius` `[R, P]`. The rod is cut lengthwise into
     strips fine enough for the grid's pixels.
@@ -163,7 +166,7 @@ def ribbon(
 
 
 def _between(tables: Array, along: int) -> Array:
-    """`tables [..., P]` with every step cut into `along` equal ones."""
+    """Return `tables [..., P]` with every step cut into `along` equal ones."""
     points = tables.shape[-1]
     t = np.linspace(0, points - 1, (points - 1) * along + 1)
     low = np.minimum(t.astype(int), points - 2)
@@ -172,7 +175,7 @@ def _between(tables: Array, along: int) -> Array:
 
 
 def _slope(table: Array) -> Array:
-    """Central differences along the rows of `table [R, P]`, one-sided at the ends."""
+    """Return central differences along the rows of `table [R, P]`, one-sided at the ends."""
     slope = np.empty_like(table)
     np.subtract(table[:, 2:], table[:, :-2], out=slope[:, 1:-1])
     slope[:, 1:-1] /= 2

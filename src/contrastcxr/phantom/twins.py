@@ -27,7 +27,7 @@ _SIDED = (
 
 
 def twin(role: int, *, seed: int, other: int, level: str) -> PhantomParameters:
-    """One of four: 0 normal, 1 with a lesion on one side, 2 normal in another pose, 3 the lesion mirrored.
+    """Return one of four: 0 normal, 1 with a lesion on one side, 2 normal in another pose, 3 the lesion mirrored.
 
     `seed` draws anatomy, technique and lesion, `other` the other pose.
     """
@@ -50,7 +50,7 @@ def twin(role: int, *, seed: int, other: int, level: str) -> PhantomParameters:
 
 
 def _visible(seed: int, level: str, names: list[str]) -> PhantomParameters:
-    """The first of a few draws whose lesion is reported and lies on one side."""
+    """Return the first of a few draws whose lesion is reported and lies on one side."""
     rng = np.random.default_rng([seed, 13])
     for attempt in range(8):
         name = str(rng.choice(names))
@@ -61,7 +61,7 @@ def _visible(seed: int, level: str, names: list[str]) -> PhantomParameters:
 
 
 def mirror(parameters: PhantomParameters) -> PhantomParameters:
-    """The same chest with left and right exchanged: the picture is flipped, all but the side marker."""
+    """Return the same chest with left and right exchanged: the picture is flipped, all but the side marker."""
     pose = parameters.pose
     flipped = dataclasses.replace(
         pose,
@@ -73,7 +73,7 @@ def mirror(parameters: PhantomParameters) -> PhantomParameters:
 
 
 def spoken(lesion: Lesion, pose: Pose) -> Lesion:
-    """The lesion with side and zone as the picture shows them: exchanged when the chest is mirrored."""
+    """Return the lesion with side and zone as the picture shows them: exchanged when the chest is mirrored."""
     if not pose.mirrored:
         return lesion
     side, zone = mirrored_words(lesion.side, lesion.zone)

@@ -17,13 +17,13 @@ POINTS = 6
 
 
 def hilum(outline: Outlines, patient: Patient, side: str) -> tuple[float, float]:
-    """Anatomical x, y of a hilum; the left one stands higher."""
+    """Return anatomical x, y of a hilum; the left one stands higher."""
     y = outline.apex + (0.47 if side == "right" else 0.43) * patient.lung_height
     return sign(side) * (at(outline.mediastinum(side), y) + 6), y
 
 
 def vessels(patient: Patient, grid: Grid, outline: Outlines) -> Array:
-    """Attenuation `[S, S]` of both vessel trees, not yet cut at the borders of the lungs."""
+    """Return attenuation `[S, S]` of both vessel trees, not yet cut at the borders of the lungs."""
     parts = [rods for side in ("right", "left") for rods in _tree(patient, side)]
     inside = [_inside(outline, points) for points, _ in parts]
     pieces = [ribbon(grid, p[keep], r[keep]) for (p, r), keep in zip(parts, inside, strict=True) if keep.any()]
@@ -34,7 +34,7 @@ def vessels(patient: Patient, grid: Grid, outline: Outlines) -> Array:
 
 
 def _inside(outline: Outlines, points: np.ndarray) -> np.ndarray:
-    """Rods that touch a lung at either end; the others would be cut away anyway."""
+    """Return rods that touch a lung at either end; the others would be cut away anyway."""
     ends = points[:, [0, -1]]
     row = table_row(ends[..., 1])
     wall = np.where(ends[..., 0] < 0, outline.wall_right[row], outline.wall_left[row])
@@ -45,7 +45,7 @@ def _inside(outline: Outlines, points: np.ndarray) -> np.ndarray:
 
 @lru_cache(maxsize=32)
 def _tree(patient: Patient, side: str) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
-    """Rods by generation: points `[R, P, 2]` and radii `[R, P]`."""
+    """Return rods by generation: points `[R, P, 2]` and radii `[R, P]`."""
     outline = outlines(patient, 9.0)
     rng = np.random.default_rng([patient.seed, 71 if side == "right" else 72])
     s, origin = sign(side), np.array(hilum(outline, patient, side))
@@ -63,7 +63,7 @@ def _tree(patient: Patient, side: str) -> tuple[tuple[np.ndarray, np.ndarray], .
 
 
 def _trunks(rng: np.random.Generator, s: float, origin: np.ndarray, size: float) -> tuple[np.ndarray, np.ndarray]:
-    """Main pulmonary arteries: short thick rods that make the hilar shadow."""
+    """Return main pulmonary arteries: short thick rods that make the hilar shadow."""
     t = np.linspace(0, 1, POINTS)
     down = origin + np.stack([s * (2 + 9 * t), -14 + 52 * t], axis=1)
     up = origin + np.stack([s * (1 + 8 * t), -4 - 30 * t], axis=1)

@@ -40,7 +40,7 @@ class PublishedRow:
     cells: Mapping[str, str]
 
     def value(self, metric: str) -> float | None:
-        """The figure as a number; None where the paper leaves the cell empty."""
+        """Return the figure as a number; None where the paper leaves the cell empty."""
         return float(self.cells[metric]) if self.cells[metric] else None
 
 
@@ -75,7 +75,7 @@ class PublishedTable:
         return _rows(self.file, self.metrics)
 
     def find(self, **keys: str) -> PublishedRow | None:
-        """The only row whose keys have these values; None when there is none.
+        """Return the only row whose keys have these values; None when there is none.
 
         Raises:
             UnknownNameError: a key that the table does not have, or keys that fit several rows.
@@ -230,7 +230,7 @@ TABLES: Mapping[str, PublishedTable] = {
 
 
 def published_table(paper: str, table: str) -> PublishedTable:
-    """The table of that paper.
+    """Return the table of that paper.
 
     Raises:
         UnknownNameError: no such table here; names the nearest.

@@ -85,7 +85,7 @@ def _limited(fitted: QualityReference, heldout: PictureMeasures) -> QualityRefer
 
 
 def _fit_distance(features: Tensor) -> tuple[Tensor, Tensor, Tensor, float]:
-    """Centre, principal axes, deviations along them, and the mean squared length beyond."""
+    """Return centre, principal axes, deviations along them, and the mean squared length beyond."""
     centre = features.mean(0)
     _, lengths, axes = torch.linalg.svd(features - centre, full_matrices=False)
     variances = lengths.square() / len(features)
@@ -94,7 +94,7 @@ def _fit_distance(features: Tensor) -> tuple[Tensor, Tensor, Tensor, float]:
 
 
 def _fit_meters(small: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-    """Ridge regression from the layout to tilt and cuts, on training pictures tilted and cut at random."""
+    """Return ridge regression from the layout to tilt and cuts, on training pictures tilted and cut at random."""
     made = [_practice(small, kind % 4, generator) for kind in range(ROUNDS)]
     seen = torch.cat([layout(pictures).flatten(1) for pictures, _ in made])
     wanted = torch.cat([target for _, target in made])
@@ -105,7 +105,10 @@ def _fit_meters(small: Tensor, generator: torch.Generator) -> tuple[Tensor, Tens
 
 
 def _practice(small: Tensor, kind: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Pictures tilted (without and with black corners), cut at some sides, or cut all round; and by how much."""
+    """Return pictures tilted (without and with black corners), cut at some sides, or cut all round.
+
+    And by how much.
+    """
     n = len(small)
     upright, uncut = torch.zeros(n), torch.zeros(n, 4)
     if kind < 2:

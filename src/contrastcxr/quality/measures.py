@@ -87,7 +87,7 @@ class PictureMeasures:
         return len(self.greys)
 
     def __getitem__(self, index: Sequence[int]) -> PictureMeasures:
-        """The pictures at `index`."""
+        """Return the pictures at `index`."""
         rows = list(index)
         return PictureMeasures(tuple(self.greys[i] for i in rows), self.small[rows], self.features[rows])
 
@@ -107,7 +107,7 @@ class MeasureValue:
         return self.value > self.limit if MEASURES[self.name].above else self.value < self.limit
 
     def message(self) -> str:
-        """What is said on the page."""
+        """Return what is said on the page."""
         measure = MEASURES[self.name]
         says = f"{measure.says}{self.detail}"
         return f"{says}: {measure.quantity} {self.value:.{measure.digits}f}, limit {self.limit:.{measure.digits}f}"
@@ -146,16 +146,16 @@ class QualityReference:
     scale: Tensor
 
     def tensors(self) -> dict[str, Tensor]:
-        """The arrays, for a checkpoint."""
+        """Return the arrays, for a checkpoint."""
         return {name: getattr(self, name) for name in _TENSORS}
 
     def metadata(self) -> dict[str, Any]:
-        """The plain values, for a checkpoint."""
+        """Return the plain values, for a checkpoint."""
         return {name: _plain(getattr(self, name)) for name in _PLAIN}
 
     @classmethod
     def from_saved(cls, metadata: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> QualityReference:
-        """The reference that `metadata` and `tensors` were taken from, in float32.
+        """Return the reference that `metadata` and `tensors` were taken from, in float32.
 
         Raises:
             KeyError: one of them lacks a part.

@@ -75,7 +75,7 @@ def _stream(seed: int, study_id: str) -> torch.Generator:
 
 
 def array(tensor: Tensor | None) -> np.ndarray | None:
-    """A tensor as a numpy array, float32 where it holds floats of any width."""
+    """Return a tensor as a numpy array, float32 where it holds floats of any width."""
     if tensor is None:
         return None
     tensor = tensor.detach().cpu()

@@ -26,7 +26,7 @@ class PatchGrid:
     extent: tuple[float, float, float, float]
 
     def map(self, values: np.ndarray) -> Map:
-        """`values [N]` of this view's patches as a map."""
+        """Return `values [N]` of this view's patches as a map."""
         cells = values[self.first : self.first + self.side**2].reshape(self.side, self.side)  # [g*g] -> [g,g]
         rows = tuple(tuple(round(float(v), _DECIMALS) for v in row) for row in cells)
         return Map(view=self.view, rows=rows, extent=self.extent)
@@ -125,7 +125,7 @@ class PoolNames:
     source: str | None = None
 
     def match(self, row: int, weight: float) -> PoolMatch:
-        """Row `row` of the pool with its weight."""
+        """Return row `row` of the pool with its weight."""
         locator = self.locators[row] if row < len(self.locators) else None
         return PoolMatch(
             image_id=self.image_ids[row], weight=round(weight, 6), locator=locator or None, source=self.source

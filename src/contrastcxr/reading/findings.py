@@ -43,14 +43,14 @@ def stated_findings(sentences: Sequence[str], parse: Parse | None) -> tuple[Find
 
 
 def _of_itself(sentence: str, said: Sequence[Finding], asserted: set[str]) -> Sequence[Finding]:
-    """What a sentence says; "otherwise clear" denies nothing that the report asserts."""
+    """Return what a sentence says; "otherwise clear" denies nothing that the report asserts."""
     if not _APART_FROM_THAT.search(sentence):
         return said
     return [finding for finding in said if finding.status != "absent" or finding.name not in asserted]
 
 
 def _between_marks(sentences: Sequence[str]) -> list[list[int]]:
-    """Indices of the sentences that read as one in the report's text: up to the next end mark."""
+    """Return indices of the sentences that read as one in the report's text: up to the next end mark."""
     groups: list[list[int]] = [[]]
     for index, sentence in enumerate(sentences):
         groups[-1].append(index)
@@ -62,7 +62,7 @@ def _between_marks(sentences: Sequence[str]) -> list[list[int]]:
 def _located(
     finding: Finding, groups: Sequence[Sequence[int]], alone: Sequence[Sequence[Finding]]
 ) -> tuple[int, ...]:
-    """The sentences that state a finding; of several that read as one, those that name it by themselves."""
+    """Return the sentences that state a finding; of several that read as one, those that name it by themselves."""
     within: list[int] = []
     for group in (groups[place] for place in finding.sentences if place < len(groups)):
         naming = [i for i in group if any(said.name == finding.name for said in alone[i])]
@@ -84,7 +84,7 @@ def _with_mentions(finding: Finding, located: Sequence[Finding], alone: Sequence
 
 
 def _own(finding: Finding, said: Sequence[Finding]) -> Finding | None:
-    """What a sentence says of a finding; of several places the one that is the finding's."""
+    """Return what a sentence says of a finding; of several places the one that is the finding's."""
     named = [own for own in said if own.name == finding.name]
     exact = (own for own in named if _equal(own, finding, *_PLACE))
     near = (own for own in named if _agree(own, finding))
@@ -132,7 +132,7 @@ def _stated_of(name: str, said: Sequence[Finding]) -> list[Finding]:
 
 
 def _headed(said: Finding, probability: float, threshold: float) -> Finding:
-    """What the report states, or its silence, with what the head makes of the image."""
+    """Return what the report states, or its silence, with what the head makes of the image."""
     status: Status = "present" if probability >= threshold else "absent"
     agreed = said.status != "unmentioned" and not _conflict(status, said.status)
     return said.model_copy(

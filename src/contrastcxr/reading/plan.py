@@ -52,7 +52,7 @@ def predicted_tags(plan: Mapping[str, np.ndarray], names: Sequence[str]) -> tupl
 
 
 def _looked_at(plan: Mapping[str, np.ndarray], place: int, names: Sequence[str]) -> tuple[TagShare, ...]:
-    """The tags that the topic at `place` looked at most, of `kept_tags [M]` by `tag_attention [S, M]`."""
+    """Return the tags that the topic at `place` looked at most, of `kept_tags [M]` by `tag_attention [S, M]`."""
     if "tag_attention" not in plan or not names:
         return ()
     shares = plan["tag_attention"][place]

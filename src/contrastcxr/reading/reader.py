@@ -128,7 +128,7 @@ class Reader:
         settings: GenerationSettings | None = None,
         allow_pickle: bool = False,
     ) -> Reader:
-        """The reader that a checkpoint describes.
+        """Return the reader that a checkpoint describes.
 
         Args:
             name_or_path: a checkpoint file, a run folder or the name of a bundled model.
@@ -247,7 +247,7 @@ class Reader:
         )
 
     def with_inputs(self, study: Study, sample: Sample) -> Sample:
-        """The sample with the study's indication, for a decoder that reads it."""
+        """Return the sample with the study's indication, for a decoder that reads it."""
         if not self.system.decoder.reads_indication:
             return sample
         return replace(sample, indication_ids=indication_ids(study, self.tokenizer))
@@ -357,7 +357,7 @@ def _thumbnails(batch: Batch, row: int) -> Tensor:
 
 
 def _measured(reference: QualityReference | None, pictures: PictureMeasures) -> list[tuple[MeasureValue, ...]]:
-    """The measures of each picture, alone, so that sums in another order do not show."""
+    """Return the measures of each picture, alone, so that sums in another order do not show."""
     if reference is None:
         return []
     return [assess(reference, pictures[[row]])[0] for row in range(len(pictures))]
@@ -387,7 +387,7 @@ def _labels(system: ReportSystem, wanted: Sequence[str] | None) -> tuple[str, ..
 
 @contextmanager
 def _evaluating(system: nn.Module) -> Iterator[None]:
-    """The system in evaluation mode without gradients, and back as it was."""
+    """Put the system into evaluation mode without gradients, and back as it was."""
     training = system.training
     system.eval()
     try:

@@ -10,7 +10,7 @@ from contrastcxr.quality.measures import GreyValues, grey_values
 
 
 def measured_sample(study: Study, preprocess: Preprocess, max_views: int) -> tuple[Sample, tuple[GreyValues, ...]]:
-    """The study as tensors, and the grey values of the views that are read, from their own pixels."""
+    """Return the study as tensors, and the grey values of the views that are read, from their own pixels."""
     greys: list[GreyValues] = []
 
     def measured(view: View) -> Picture:

@@ -23,13 +23,13 @@ class Expectation:
 
 
 def expect(rows: Sequence[Row], records: Sequence[Record]) -> list[Expectation]:
-    """Expected seconds of each row that is not among the records."""
+    """Return expected seconds of each row that is not among the records."""
     done = {(record.row, record.seed) for record in records}
     return [_expect(row, records) for row in rows if (row.name, row.seed) not in done]
 
 
 def in_words(expected: Sequence[Expectation], recorded: int) -> list[str]:
-    """The dry run as lines, the total last."""
+    """Return the dry run as lines, the total last."""
     lines = [f"{e.row.stem}: {e.seconds / 3600:.2f} h ({e.basis})" for e in expected]
     hours = sum(e.seconds for e in expected) / 3600
     guessed = sum(e.basis.startswith("guess") for e in expected)

@@ -31,15 +31,15 @@ class Places:
     cache: Path
 
     def folder(self, task: Task) -> Path:
-        """The folder of the experiment's records on this data."""
+        """Return the folder of the experiment's records on this data."""
         return self.results / task.plan.name / task.place
 
     def record(self, task: Task, row: Row) -> Path:
-        """The row's record."""
+        """Return the row's record."""
         return self.folder(task) / f"{row.stem}.json"
 
     def found(self, task: Task, row: Row) -> Path | None:
-        """The row's record where it is: this experiment's, else that of one whose rows count too; or None.
+        """Return the row's record where it is: this experiment's, else that of one whose rows count too; or None.
 
         A record of another experiment counts only if its configuration is the row's.
 
@@ -55,12 +55,12 @@ class Places:
         return next((path for path in others if path.is_file() and not _differing(path, row, config)), None)
 
     def paths(self, task: Task, seeds: Sequence[int] = ()) -> list[Path]:
-        """Where the experiment's rows on this data are recorded, for these seeds, or those of the plan."""
+        """Return where the experiment's rows on this data are recorded, for these seeds, or those of the plan."""
         found = (self.found(task, row) for row in task.rows(seeds=seeds))
         return [path for path in found if path is not None]
 
     def recorded(self, task: Task, seeds: Sequence[int] = ()) -> list[Record]:
-        """The records of the experiment on this data, for these seeds, or those of the plan."""
+        """Return the records of the experiment on this data, for these seeds, or those of the plan."""
         return [read_record(path) for path in self.paths(task, seeds)]
 
     def seeds(self, task: Task) -> list[int]:
@@ -70,11 +70,11 @@ class Places:
         return sorted({int(match[1]) for match in found if match is not None})
 
     def table(self, task: Task, row: Row) -> Path:
-        """The row's study table."""
+        """Return the row's study table."""
         return self.record(task, row).with_suffix(".npz")
 
     def run(self, task: Task, row: Row) -> Path:
-        """The row's run folder."""
+        """Return the row's run folder."""
         return self.runs / task.plan.name / task.place / row.stem
 
 
@@ -92,7 +92,7 @@ def _check_setting(path: Path, row: Row, config: SystemConfig) -> None:
 
 
 def _differing(path: Path, row: Row, config: SystemConfig) -> list[str]:
-    """The parts of the configuration in which a record differs from a row, whatever the system was called.
+    """Return the parts of the configuration in which a record differs from a row, whatever the system was called.
 
     Settings that came after the record have their default in it.
     """
@@ -106,7 +106,7 @@ def _differing(path: Path, row: Row, config: SystemConfig) -> list[str]:
 
 
 def _same_epoch(record: Record, *, allowed: int, wanted: int) -> bool:
-    """Whether a run of at most `wanted` epochs would have kept the epoch that the record's run kept."""
+    """Return whether a run of at most `wanted` epochs would have kept the epoch that the record's run kept."""
     if not record.training:
         return False
     ran, best = record.training["epochs"], record.training["best"]["epoch"]

@@ -153,7 +153,7 @@ class Task:
         return self.plan.rows.contrasts if self.plan.rows else tuple(self.plan.contrasts)
 
     def rows(self, *, wanted: Sequence[str] = (), seeds: Sequence[int] = ()) -> list[Row]:
-        """The rows in the order they run: seed by seed, the baselines of a seed first.
+        """Return the rows in the order they run: seed by seed, the baselines of a seed first.
 
         Raises:
             UnknownNameError: a row that the plan does not have.
@@ -168,7 +168,7 @@ class Task:
         return [Row(system, contrast, seed) for seed in seeds or self.plan.seeds for system, contrast in chosen]
 
     def config(self, row: Row) -> SystemConfig:
-        """The configuration of a row; the baselines have that of the first system without contrast."""
+        """Return the configuration of a row; the baselines have that of the first system without contrast."""
         system = self.systems[0] if row.system == BASELINES else row.system
         encoder = self.of_data.encoder
         overrides = [
@@ -197,19 +197,19 @@ class Task:
 
 
 def _setting(config: SystemConfig, path: str) -> str:
-    """The value at a path such as `contrast.repeats`, as an override writes it."""
+    """Return the value at a path such as `contrast.repeats`, as an override writes it."""
     value: object = reduce(getattr, path.split("."), config)
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _by_name(row: str) -> str:
-    """A row whose system may be given by another name of it, such as `topdown-none`."""
+    """Return a row whose system may be given by another name of it, such as `topdown-none`."""
     system, dash, contrast = row.partition("-")
     return f"{ALIASES.get(system, system)}{dash}{contrast}"
 
 
 def find_plan(paper: str, table: str, *, path: Path | None = None) -> tuple[Plan, Path]:
-    """The plan of a paper's table and the folder it is in.
+    """Return the plan of a paper's table and the folder it is in.
 
     Args:
         paper: `contrastive-attention`, `cia-net`, `wcl` or `cross-attention`.
@@ -241,7 +241,7 @@ def _no_plan(paper: str, table: str) -> RequestError:
 
 
 def task_of(plan: Plan, folder: Path, data: DataRef, *, overrides: Sequence[str] = ()) -> Task:
-    """The experiment on the data that `--data` names, with `overrides` in every row.
+    """Return the experiment on the data that `--data` names, with `overrides` in every row.
 
     Raises:
         RequestError: the plan has no rows for this data.

@@ -57,7 +57,7 @@ class ContrastEffect:
     over: Mapping[str, Mapping[str, Interval]]
 
     def outcome(self, score: str = PRIMARY) -> Outcome:
-        """What the intervals say of one score."""
+        """Return what the intervals say of one score."""
         found = {other: changes[score] for other, changes in self.over.items() if score in changes}
         if PLAIN not in found:
             return "unknown"
@@ -108,7 +108,7 @@ class Pooled:
 
 
 def pool(paths: Iterable[Path], *, replicates: int = REPLICATES, seed: int = 0) -> Pooled | None:
-    """Pool records on the same data, each with its study table beside it; None where there are none.
+    """Return pool records on the same data, each with its study table beside it; None where there are none.
 
     Raises:
         DatasetError: a file that is not of this version.
@@ -135,7 +135,7 @@ def pool(paths: Iterable[Path], *, replicates: int = REPLICATES, seed: int = 0) 
 
 
 def _intervals(tables: Tables, drawn: Mapping[str, int]) -> dict[str, Mapping[str, Score]]:
-    """The scores that tables show, of each trained row over its seeds."""
+    """Return the scores that tables show, of each trained row over its seeds."""
     rows: dict[str, list[StudyTable]] = {}
     for (row, _), table in tables.items():
         rows.setdefault(row, []).append(table)
@@ -203,7 +203,7 @@ def _places(known: Sequence[tuple[str, str, Outcome]], outcome: Outcome) -> str:
 
 
 def _means(records: Sequence[Record]) -> dict[str, dict[str, Mean]]:
-    """Means over seeds by row; the baselines' systems are rows of their own."""
+    """Return means over seeds by row; the baselines' systems are rows of their own."""
     rows: dict[str, list[Mapping[str, float]]] = {}
     for record in records:
         for system, scores in record.systems.items():

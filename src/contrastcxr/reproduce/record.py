@@ -54,7 +54,7 @@ class Record:
             file.write("\n")
 
     def score(self, name: str, *, system: str = "system") -> float | None:
-        """The value of one score; None where it is empty."""
+        """Return the value of one score; None where it is empty."""
         found = self.systems.get(system, {}).get(name)
         return None if found is None else found["value"]
 

@@ -67,7 +67,7 @@ def run_rows(
 
 
 def _is_recorded(task: Task, row: Row, places: Places, limits: Limits) -> bool:
-    """Whether the row has a record of what is asked for.
+    """Return whether the row has a record of what is asked for.
 
     Raises:
         RequestError: it has one of something else.

@@ -13,7 +13,7 @@ NOTHING = "–"
 
 
 def table_rows(found: SideBySide) -> list[dict[str, str]]:
-    """One row of text per line, equal keys in all of them; all figures are fractions.
+    """Return one row of text per line, equal keys in all of them; all figures are fractions.
 
     How many seeds has a column where not all rows have the same ones.
     """
@@ -37,7 +37,7 @@ def table_rows(found: SideBySide) -> list[dict[str, str]]:
 
 
 def meaning(found: SideBySide) -> list[str]:
-    """What the columns mean and what else a reader must know, a sentence or two a line."""
+    """Return what the columns mean and what else a reader must know, a sentence or two a line."""
     sets = _seed_sets(found)
     every = ", ".join(map(str, sorted({seed for seeds in sets for seed in seeds}))) or "none yet"
     those = f"as many as named of {every}" if len(sets) > 1 else every
@@ -54,7 +54,7 @@ def meaning(found: SideBySide) -> list[str]:
 
 
 def markdown(found: SideBySide) -> str:
-    """The table as Markdown, its title above and what it means below."""
+    """Return the table as Markdown, its title above and what it means below."""
     rows = table_rows(found)
     lines = [f"## {found.published} beside {found.data}", "", f"{found.title}.", ""]
     if rows:
@@ -69,7 +69,7 @@ def _seed_sets(found: SideBySide) -> set[tuple[int, ...]]:
 
 
 def _seeds(line: SystemLine) -> str:
-    """How many, of the row without and with contrast, said once where they agree."""
+    """Return how many, of the row without and with contrast, said once where they agree."""
     said = (NOTHING if each is None else str(len(each.seeds)) for each in line.measured)
     return " → ".join(dict.fromkeys(said))
 

@@ -113,7 +113,7 @@ class SideBySide:
         return sum(line.change is not None and math.isfinite(line.change.p) for line in self.lines)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
+        """Return plain values for JSON."""
         return {
             **{name: getattr(self, name) for name in ("title", "published", "data", "percent", "tests")},
             "signatures": list(self.signatures),
@@ -131,7 +131,7 @@ def side_by_side(
     shuffles: int = SHUFFLES,
     seed: int = 0,
 ) -> list[SideBySide]:
-    """Every published table of the plan beside what is recorded of it.
+    """Return every published table of the plan beside what is recorded of it.
 
     Args:
         task: the experiment on one source of data.
@@ -155,7 +155,7 @@ Key = tuple[str, str, int]
 
 
 def _recorded(task: Task, places: Places, seeds: Sequence[int]) -> tuple[dict[Key, StudyTable], dict[Key, str]]:
-    """Study tables and signatures of the recorded rows."""
+    """Return study tables and signatures of the recorded rows."""
     tables, signatures = {}, {}
     for key in product(task.systems, task.contrasts, seeds):
         path = places.found(task, Row(*key))
@@ -182,7 +182,7 @@ class _Rows:
         return [self.tables[system, contrast, number] for number in seeds]
 
     def alike(self, system: str, one: str, other: str) -> tuple[int, ...]:
-        """Seeds on which both rows are recorded and were scored alike."""
+        """Return seeds on which both rows are recorded and were scored alike."""
         signed = self.signatures
         return tuple(
             number
@@ -211,7 +211,7 @@ def _part(task: Task, part: PublishedPart, rows: _Rows) -> SideBySide:
 
 
 def _printed_systems(task: Task, part: PublishedPart, printed: PublishedTable) -> list[str]:
-    """The systems of which the table prints a row on that data set, with or without contrast."""
+    """Return the systems of which the table prints a row on that data set, with or without contrast."""
     return [
         system
         for system in task.systems
@@ -228,7 +228,7 @@ def _says_something(line: SystemLine, *, alone: bool) -> bool:
 def _lines(
     system: str, contrast: str, printed: PublishedTable, part: PublishedPart, rows: _Rows
 ) -> list[SystemLine]:
-    """One line per metric of the table."""
+    """Return one line per metric of the table."""
     pair = [rows.of(system, name, rows.seeds(system, name)) for name in (PLAIN, contrast)]
     known = [set(statistics(table)) for tables in pair for table in tables]
     scores = {metric: _score_of(metric, part, known) for metric in printed.metrics}
@@ -259,7 +259,10 @@ def _both(values: Iterable[Any]) -> tuple[Any, Any]:
 
 
 def _changes(rows: _Rows, system: str, contrast: str, names: Sequence[str]) -> dict[str, Change]:
-    """What contrast changed in each score; nothing where no seed has both rows.  Holm's correction comes later."""
+    """Return what contrast changed in each score.
+
+    Nothing where no seed has both rows.  Holm's correction comes later.
+    """
     seeds = rows.alike(system, PLAIN, contrast)
     if not seeds:
         return {}
@@ -270,7 +273,7 @@ def _changes(rows: _Rows, system: str, contrast: str, names: Sequence[str]) -> d
 
 
 def _corrected(lines: Sequence[SystemLine]) -> list[SystemLine]:
-    """The lines with Holm's correction over every test of the table."""
+    """Return the lines with Holm's correction over every test of the table."""
     tested = {str(k): line.change.p for k, line in enumerate(lines) if line.change is not None}
     adjusted = holm(tested)
     return [
@@ -280,7 +283,7 @@ def _corrected(lines: Sequence[SystemLine]) -> list[SystemLine]:
 
 
 def _score_of(metric: str, part: PublishedPart, known: Sequence[set[str]]) -> str | None:
-    """Our score for a published metric: the first of its candidates that every row has."""
+    """Return our score for a published metric: the first of its candidates that every row has."""
     candidates = part.scores.get(metric) or SCORES.get(metric)
     if candidates is None:
         raise UnknownNameError("published metric with a score of ours", metric, SCORES)
@@ -295,13 +298,13 @@ def _printed(printed: PublishedTable, part: PublishedPart, system: str, contrast
 
 
 def _variants(task: Task) -> list[str]:
-    """What contrasts are that a name such as `n4` does not say."""
+    """Return what contrasts are that a name such as `n4` does not say."""
     said = [f"{name} is {', '.join(settings)}" for name, settings in task.variants().items()]
     return [f"In the column `with`, {'; '.join(said)}."] if said else []
 
 
 def _encoder(task: Task) -> list[str]:
-    """What the measured rows see with, where the plan says it."""
+    """Return what the measured rows see with, where the plan says it."""
     weights = task.of_data.encoder
     if weights is None:
         return []

@@ -25,7 +25,7 @@ from contrastcxr.reading.reader import Reader
 
 
 def twins_of(reader: Reader, *, data: DataRef, split: str, cache: Path, limit: int | None) -> dict[str, Any]:
-    """What a record keeps of the twins: ratios of every quadruple, the claim, and whether side words swap.
+    """Return what a record keeps of the twins: ratios of every quadruple, the claim, and whether side words swap.
 
     Args:
         reader: of the trained row.
@@ -55,7 +55,7 @@ def twins_of(reader: Reader, *, data: DataRef, split: str, cache: Path, limit: i
 
 
 def summary(ratios: Mapping[str, Floats], sides: NDArray[np.int64]) -> dict[str, Any]:
-    """The claim (where there is a difference) and the share of swapped side words, with intervals."""
+    """Return the claim (where there is a difference) and the share of swapped side words, with intervals."""
     found: dict[str, Any] = {"swapped_sides": _plain(swap_share(sides))}
     if "difference" in ratios:
         found["claim"] = plain_claim(compare_ratios([ratios["pooled"]], [ratios["difference"]]))
@@ -63,7 +63,7 @@ def summary(ratios: Mapping[str, Floats], sides: NDArray[np.int64]) -> dict[str,
 
 
 def plain_claim(claim: Claim) -> dict[str, Any]:
-    """A claim as plain values."""
+    """Return a claim as plain values."""
     parts = {name: _plain(getattr(claim, name)) for name in ("pooled", "difference", "gain")}
     return {**parts, "holds": claim.holds}
 
@@ -79,7 +79,7 @@ def _quadruples(references: References) -> list[dict[str, Study]]:
 
 @torch.no_grad()
 def _vectors(reader: Reader, studies: Sequence[Study], kept: FeatureCache) -> dict[str, Floats]:
-    """`pooled`, the global feature `v̂` before contrast, and `difference`, `v^d`, `[Q, d]` each."""
+    """Return `pooled`, the global feature `v̂` before contrast, and `difference`, `v^d`, `[Q, d]` each."""
     system = reader.system.eval()
     rows: dict[str, list[Floats]] = {}
     for batch in cached_batches(reader, studies, kept):

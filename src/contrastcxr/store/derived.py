@@ -68,7 +68,7 @@ class Tally:
                 words.update(tokenize(text))
 
     def counts(self) -> dict[str, Any]:
-        """Per split: studies, patients, views, readings, reports and findings."""
+        """Return per split: studies, patients, views, readings, reports and findings."""
         return {
             split: {
                 "patients": len(self._patients[split]),
@@ -78,7 +78,7 @@ class Tally:
         }
 
     def vocabulary(self) -> dict[str, dict[str, int]]:
-        """Per author and split, every word with its count, most frequent first, ties in alphabet order."""
+        """Return per author and split, every word with its count, most frequent first, ties in alphabet order."""
         return {
             name: dict(sorted(words.items(), key=lambda pair: (-pair[1], pair[0])))
             for name, words in sorted(self._words.items())
@@ -124,7 +124,7 @@ class _ViewRows:
         self.studies += 1
 
     def once(self) -> NDArray[Any]:
-        """A row for each picture, `[n]` of `VIEW_ROW`; a picture of two studies has one row."""
+        """Return a row for each picture, `[n]` of `VIEW_ROW`; a picture of two studies has one row."""
         keys = np.frombuffer(bytes(self._keys), dtype=np.uint8).reshape(-1, 16)
         rows = np.zeros(len(keys), dtype=VIEW_ROW)
         rows["key"] = keys
@@ -143,7 +143,7 @@ def _key_or_zeros(view: View) -> bytes:
 
 
 def _lasting(study: Study) -> Study:
-    """The study with paths that hold wherever the table is read from."""
+    """Return the study with paths that hold wherever the table is read from."""
     return study.model_copy(update={"views": tuple(_absolute(view) for view in study.views)})
 
 
@@ -170,12 +170,12 @@ def _write_json(path: Path, value: Any) -> None:
 
 
 def stored_views(folder: Path) -> NDArray[Any]:
-    """The pictures of a prepared source, mapped from the disk: `[n]` of `VIEW_ROW`."""
+    """Return the pictures of a prepared source, mapped from the disk: `[n]` of `VIEW_ROW`."""
     rows: NDArray[Any] = np.load(folder / VIEWS, mmap_mode="r")
     return rows
 
 
 def views_at(studies: StudyLines, rows: NDArray[Any]) -> Iterator[View]:
-    """The views that rows of `VIEW_ROW` point at."""
+    """Yield the views that rows of `VIEW_ROW` point at."""
     for row in rows:
         yield studies[int(row["study"])].views[int(row["view"])]

@@ -49,7 +49,7 @@ def _files(package: Path) -> Iterator[Path]:
 
 @cache
 def phantom_version() -> str:
-    """The phantoms' own version and a hash over a few of them: phantoms that changed are encoded again."""
+    """Return the phantoms' own version and a hash over a few of them: phantoms that changed are encoded again."""
     from contrastcxr.phantom import FORMAT, PhantomId, locator, render_locator
 
     digest = hashlib.blake2b(digest_size=8)
@@ -60,7 +60,7 @@ def phantom_version() -> str:
 
 
 def view_key(view: View) -> str:
-    """Identity of a view's pixels: a file's path, size and time of change; a phantom's locator and version.
+    """Return identity of a view's pixels: a file's path, size and time of change; a phantom's locator and version.
 
     Raises:
         ImageError: the file is not there.

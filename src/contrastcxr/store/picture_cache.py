@@ -32,12 +32,12 @@ VERSION = 1
 
 
 def pictures_folder(folder: Path, side: int) -> Path:
-    """Where a prepared source keeps its pictures of one side."""
+    """Return where a prepared source keeps its pictures of one side."""
     return folder / f"pictures-{side}"
 
 
 def shard_rows(side: int) -> int:
-    """Pictures in a shard."""
+    """Return pictures in a shard."""
     return max(1, SHARD_BYTES // (side * side))
 
 
@@ -75,11 +75,11 @@ class PictureCache:
         return len(self._index)
 
     def holds(self, keys: Sequence[str]) -> NDArray[np.bool_]:
-        """Which of these view keys have been prepared, readable or not, `[n]`."""
+        """Return which of these view keys have been prepared, readable or not, `[n]`."""
         return self._index.holds(packed(keys))
 
     def __call__(self, view: View) -> Picture:
-        """The view's square; of a view that was never prepared, the original.
+        """Return the view's square; of a view that was never prepared, the original.
 
         Raises:
             ImageError: the view could not be read when it was prepared, or cannot be now.
@@ -96,7 +96,7 @@ class PictureCache:
 
 
 def find_pictures(root: Path, views: Iterable[View], *, side: int) -> PictureCache | None:
-    """The smallest prepared pictures that serve a transform, or None.
+    """Return the smallest prepared pictures that serve a transform, or None.
 
     All of the views or none: a run in which some pixels come from files and others from squares could not be
     repeated elsewhere.

@@ -148,15 +148,18 @@ class ShardPlan:
         return -(-len(self) // self.rows)
 
     def stem(self, shard: int) -> Path:
-        """The shard's path without its ending."""
+        """Return the shard's path without its ending."""
         return self.folder / f"{shard:05d}"
 
     def views_of(self, shard: int) -> NDArray[Any]:
-        """The rows of `views.npy` in a shard."""
+        """Return the rows of `views.npy` in a shard."""
         return self._views[shard * self.rows : (shard + 1) * self.rows]
 
     def identity(self, shard: int) -> str:
-        """A digest over whose pictures a shard holds; a picture that was changed, or came back, changes it."""
+        """Return a digest over whose pictures a shard holds.
+
+        A picture that was changed, or came back, changes it.
+        """
         views = self.views_of(shard)
         digest = hashlib.blake2b(f"{VERSION} {self.side} ".encode(), digest_size=16)
         digest.update(np.ascontiguousarray(views["key"]).tobytes())
@@ -167,7 +170,7 @@ class ShardPlan:
         return digest.hexdigest()
 
     def todo(self) -> list[int]:
-        """Shards that are not there, or hold other pictures; what is beyond the last one is removed."""
+        """Return shards that are not there, or hold other pictures; what is beyond the last one is removed."""
         clear_parts(self.folder)
         for path in self.folder.glob("[0-9]*.*"):
             if path.stem.isdigit() and int(path.stem) >= self.shards:
@@ -215,7 +218,7 @@ class ShardPlan:
         return len(unreadable)
 
     def unreadable(self) -> tuple[str, ...]:
-        """A line for each picture that could not be read, in order; they are also listed in a file."""
+        """Return a line for each picture that could not be read, in order; they are also listed in a file."""
         lines: list[str] = []
         with atomic_write(self._source / UNREADABLE) as file:
             for shard in range(self.shards):
@@ -231,7 +234,7 @@ class ShardPlan:
 
 
 def square(view: View, side: int) -> tuple[NDArray[np.uint8], tuple[int, int]]:
-    """The whole view as `[side, side]` uint8, and its own (H, W).
+    """Return the whole view as `[side, side]` uint8, and its own (H, W).
 
     Raises:
         ImageError: the pixels cannot be read.

@@ -38,7 +38,7 @@ class Shard:
         return int(np.prod(self.shape[1:], dtype=np.int64)) * self.dtype.itemsize
 
     def row(self, index: int) -> NDArray[Any]:
-        """One row, read now."""
+        """Return one row, read now."""
         count = int(np.prod(self.shape[1:], dtype=np.int64))
         place = self.offset + index * self.row_bytes
         values = np.fromfile(self.path, dtype=self.dtype, count=count, offset=place)
@@ -58,7 +58,7 @@ def write_shard(stem: Path, rows: NDArray[Any], said: Mapping[str, Any]) -> None
 
 
 def open_shard(index: Path) -> Shard | None:
-    """The shard of an index file, or None when either file is absent, damaged or of another length."""
+    """Return the shard of an index file, or None when either file is absent, damaged or of another length."""
     array = index.with_suffix(".npy")
     try:
         said = json.loads(index.read_text(encoding="utf-8"))
@@ -94,7 +94,7 @@ class ShardIndex:
         return len(np.unique(self._lookup()))
 
     def find(self, key: str) -> tuple[int, int] | None:
-        """The shard and row of a key, or None; of a key that was added twice, the later."""
+        """Return the shard and row of a key, or None; of a key that was added twice, the later."""
         known, wanted = self._lookup(), packed([key])
         after = int(np.searchsorted(known, wanted, side="right")[0])
         if not after or known[after - 1] != wanted[0]:
@@ -104,7 +104,7 @@ class ShardIndex:
         return shard, position - self._starts[shard]
 
     def holds(self, keys: NDArray[np.bytes_]) -> NDArray[np.bool_]:
-        """Which of the keys (as `packed` gives them) are here, `[n]`."""
+        """Return which of the keys (as `packed` gives them) are here, `[n]`."""
         known = self._lookup()
         if not len(known):
             return np.zeros(len(keys), dtype=np.bool_)
@@ -113,7 +113,7 @@ class ShardIndex:
         return found
 
     def _lookup(self) -> NDArray[np.bytes_]:
-        """All keys in order; sorted again after something was added."""
+        """Return all keys in order; sorted again after something was added."""
         if self._sorted is None:
             joined = np.concatenate(self._keys) if self._keys else packed([])
             self._order = np.argsort(joined, kind="stable")
@@ -123,5 +123,5 @@ class ShardIndex:
 
 
 def packed(keys: Sequence[str]) -> NDArray[np.bytes_]:
-    """Keys of 32 hexadecimal letters as `[n]` strings of 16 bytes."""
+    """Return keys of 32 hexadecimal letters as `[n]` strings of 16 bytes."""
     return np.frombuffer(bytes.fromhex("".join(keys)), dtype=f"S{KEY_BYTES}")

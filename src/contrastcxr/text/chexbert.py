@@ -60,11 +60,11 @@ class CheXbert:
         return cls(bert, heads, tokenizer)
 
     def label(self, text: str) -> tuple[Finding, ...]:
-        """The 14 findings of a text, in CheXpert's order."""
+        """Return the 14 findings of a text, in CheXpert's order."""
         return self.label_batch([text])[0]
 
     def label_batch(self, texts: Sequence[str]) -> list[tuple[Finding, ...]]:
-        """The 14 findings of each text, read together; what stands beside a text does not change its labels."""
+        """Return 14 findings of each text, read together; what stands beside a text does not change its labels."""
         import torch
 
         with torch.inference_mode():
@@ -72,7 +72,7 @@ class CheXbert:
         return [_findings(row) for row in classes.tolist()]
 
     def vectors(self, texts: Sequence[str]) -> NDArray[np.float64]:
-        """The vector of each text from which the heads judge, `[B, d]`."""
+        """Return the vector of each text from which the heads judge, `[B, d]`."""
         import torch
 
         with torch.inference_mode():
@@ -80,12 +80,12 @@ class CheXbert:
         return found
 
     def _scores(self, texts: Sequence[str]) -> list[torch.Tensor]:
-        """Scores of each head, `[B, 4]` or `[B, 2]`."""
+        """Return scores of each head, `[B, 4]` or `[B, 2]`."""
         first = self._first(texts)
         return [head(first) for head in self._heads]
 
     def _first(self, texts: Sequence[str]) -> torch.Tensor:
-        """The last layer's vector of the first token, `[B, d]`."""
+        """Return the last layer's vector of the first token, `[B, d]`."""
         pieces = self._tokenizer(
             [" ".join(text.split()) for text in texts],
             padding=True,
@@ -104,7 +104,7 @@ def _findings(classes: Sequence[int]) -> tuple[Finding, ...]:
 
 
 def weights_file(path: str | Path) -> Path:
-    """The file of CheXbert's weights in a folder, or the file itself.
+    """Return the file of CheXbert's weights in a folder, or the file itself.
 
     Raises:
         CheckpointError: it is not there, or lacks its config.json or vocab.txt; says what is expected.
@@ -139,7 +139,7 @@ def _config(path: Path) -> dict[str, Any]:
 
 
 def _read(path: Path, *, allow_pickle: bool) -> Mapping[str, torch.Tensor]:
-    """The tensors of a checkpoint by name; of a pickle the weights only, and only where that is allowed."""
+    """Return the tensors of a checkpoint by name; of a pickle the weights only, and only where that is allowed."""
     if path.suffix == ".safetensors":
         from safetensors.torch import load_file
 

@@ -37,7 +37,7 @@ _DOTS = re.compile(r"\.(?:\s*\.)+")
 
 
 def clean(text: str) -> str:
-    """Canonical form of a section: one line, canonical spacing, list numbers removed, case kept.
+    """Return canonical form of a section: one line, canonical spacing, list numbers removed, case kept.
 
     Numbers are never altered: `1.2 cm`, `2.5 x 3 cm`, `T12`, `.5`, `10:30` and a sentence that ends in `1.` stay.
     They are removed only as the markers of a list that starts at 1 and counts up, each before a capital letter.
@@ -53,12 +53,15 @@ def clean(text: str) -> str:
 
 
 def split_words(text: str) -> list[str]:
-    """The words and marks of a text, in order and in their case; whitespace and lone underscores vanish."""
+    """Return the words and marks of a text, in order and in their case; whitespace and lone underscores vanish."""
     return _WORD.findall(text)
 
 
 def join(words: Iterable[str]) -> str:
-    """Words and marks as running text: no space before `. , ; : ? ! ) ] %`, none after `(`, none around `/`."""
+    """Return words and marks as running text: no space before `. , .
+
+    : ? ! ) ] %`, none after `(`, none around `/`.
+    """
     parts: list[str] = []
     tight = True
     for word in words:
@@ -70,7 +73,7 @@ def join(words: Iterable[str]) -> str:
 
 
 def split_sentences(text: str) -> tuple[str, ...]:
-    """The sentences of a text in canonical form; a decimal point or an abbreviation ends none.
+    """Return the sentences of a text in canonical form; a decimal point or an abbreviation ends none.
 
     >>> split_sentences("A nodule of 1.2 cm, i.e. small. No effusion")
     ('A nodule of 1.2 cm, i.e. small.', 'No effusion')
@@ -79,7 +82,10 @@ def split_sentences(text: str) -> tuple[str, ...]:
 
 
 def sentence_words(words: Sequence[str]) -> list[list[str]]:
-    """Words grouped into sentences, each closed by its mark; a group of marks alone joins the one before it."""
+    """Return words grouped into sentences, each closed by its mark.
+
+    A group of marks alone joins the one before it.
+    """
     sentences: list[list[str]] = []
     start = 0
     for index, word in enumerate(words):

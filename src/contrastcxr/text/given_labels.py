@@ -48,7 +48,7 @@ def finding_columns(header: Sequence[str], other: Iterable[int], where: str) -> 
 
 
 def status_of(cell: str, *, finding: str, where: str) -> Status:
-    """The status that a cell states.
+    """Return the status that a cell states.
 
     Raises:
         DatasetError: it is none of the four.
@@ -89,7 +89,7 @@ class Agreement:
         return self.agreed.total() == self.cells.total()
 
     def in_words(self) -> list[str]:
-        """The disagreements, a line each, then the total."""
+        """Return the disagreements, a line each, then the total."""
         lines = [
             f"{d['study_id']}: {d['finding']}: given {d['given']}, labelled {d['labelled']}"
             for d in self.differing
@@ -99,7 +99,7 @@ class Agreement:
         return [*lines, f"{self.agreed.total()} of {self.cells.total()} cells agree, {self.reports} reports"]
 
     def to_dict(self) -> dict[str, Any]:
-        """What `--json` prints."""
+        """Return what `--json` prints."""
         return {
             "reports": self.reports,
             "cells": self.cells.total(),

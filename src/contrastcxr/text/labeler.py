@@ -38,7 +38,7 @@ class Labeler:
         self._known: dict[str, tuple[TermStatement, ...]] = {}
 
     def label(self, text: str) -> tuple[Finding, ...]:
-        """The 14 findings of a text, in CheXpert's order.
+        """Return the 14 findings of a text, in CheXpert's order.
 
         Where the text has headings, what stands under indication, comparison or technique is passed over.  A span
         counts characters of `text` as it was given; its section is the heading's.
@@ -49,7 +49,7 @@ class Labeler:
         return account(placed)
 
     def label_report(self, report: Report) -> tuple[Finding, ...]:
-        """The 14 findings of a report.
+        """Return the 14 findings of a report.
 
         Spans count characters of its findings and impression sections; `sentences` are the indices of those of the
         report's sentences, where it has them, that the spans stand in.
@@ -62,7 +62,7 @@ class Labeler:
         return tuple(_in_sentences(finding, places) for finding in findings) if places else findings
 
     def label_all(self, texts: Iterable[str]) -> Iterator[tuple[Finding, ...]]:
-        """The findings of each text in turn; nothing is read ahead."""
+        """Yield the findings of each text in turn; nothing is read ahead."""
         return map(self.label, texts)
 
     def _read(self, placed: list[PlacedStatement], text: str, section: SaidSection, start: int, end: int) -> None:
@@ -83,7 +83,10 @@ _Place = tuple[SaidSection, int, int]
 
 
 def _places(report: Report) -> list[_Place | None]:
-    """Where each sentence of a report stands: its section and characters; None for one that is not found."""
+    """Return where each sentence of a report stands: its section and characters.
+
+    None for one that is not found.
+    """
     places: list[_Place | None] = []
     section: SaidSection = "findings"
     at = 0
@@ -109,7 +112,7 @@ def _in_sentences(finding: Finding, places: Sequence[_Place | None]) -> Finding:
 
 
 def read_sentence(sentence: str, rules: Rules) -> tuple[TermStatement, ...]:
-    """What one sentence says of each finding that it names."""
+    """Return what one sentence says of each finding that it names."""
     tokens, starts, ends = words(sentence)
     signs = rules.automaton.signs(tokens)
     mentions = Scope(signs, len(tokens), rules).read()
@@ -136,10 +139,10 @@ def _characters(mention: TermMention, starts: list[int], ends: list[int]) -> tup
 
 @cache
 def default_labeler() -> Labeler:
-    """The labeler with the rules that the package ships."""
+    """Return the labeler with the rules that the package ships."""
     return Labeler()
 
 
 def label(text: str) -> tuple[Finding, ...]:
-    """The 14 findings of a text, by the rules that the package ships (see `Labeler.label`)."""
+    """Return the 14 findings of a text, by the rules that the package ships (see `Labeler.label`)."""
     return default_labeler().label(text)

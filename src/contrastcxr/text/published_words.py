@@ -23,7 +23,7 @@ _NUMBERS = ("2", "3", "4", "5")
 
 
 def published_words(text: str, *, style: Style = "iu_xray") -> list[str]:
-    """The words of a report as R2Gen's cleaning leaves them: lower case, ` . ` after every sentence.
+    """Return the words of a report as R2Gen's cleaning leaves them: lower case, ` . ` after every sentence.
 
     Args:
         text: a report section.
@@ -73,6 +73,6 @@ class PublishedReferences:
         return cls(frozenset(w for w, n in counts.items() if n >= min_count), max_length - 1, style)
 
     def words(self, text: str) -> list[str]:
-        """The words that a reference is scored with."""
+        """Return the words that a reference is scored with."""
         words = published_words(text, style=self.style)[: self.limit]
         return [word if word in self.known else UNKNOWN for word in words]

@@ -93,7 +93,7 @@ class ReportTexts:
     _seen: set[int] = field(default_factory=set)
 
     def files(self, paths: Sequence[Path]) -> Iterator[ReportText]:
-        """The reports of these files, in order."""
+        """Yield the reports of these files, in order."""
         for path in paths:
             try:
                 with path.open("rb") as stream:
@@ -103,7 +103,7 @@ class ReportTexts:
                 self.on_failure(DatasetError(f"{path}: cannot be read ({reason}); check the path and permissions"))
 
     def stream(self, stream: IO[bytes], *, name: str, study_id: str) -> Iterator[ReportText]:
-        """The reports of an open file; `study_id` names the report where the file is plain text."""
+        """Yield the reports of an open file; `study_id` names the report where the file is plain text."""
         first = stream.readline().removeprefix(_BOM)
         form = self.form or _BY_ENDING.get(Path(name).suffix.lower()) or _sniff(first)
         read = {"jsonl": self._json_lines, "csv": self._table, "text": self._plain}[form]
@@ -162,7 +162,7 @@ class ReportTexts:
 
 
 def check_form(name: str | None) -> Form | None:
-    """The form of this name; None leaves it to each file.
+    """Return the form of this name; None leaves it to each file.
 
     Raises:
         RequestError: no such form.
@@ -176,7 +176,7 @@ def check_form(name: str | None) -> Form | None:
 
 
 def _sniff(first: bytes) -> Form:
-    """The form that the first line shows: a brace opens JSON lines, a header names the columns of a table."""
+    """Return form that the first line shows: a brace opens JSON lines, a header names the columns of a table."""
     if first.lstrip().startswith(b"{"):
         return "jsonl"
     header = {name.strip(' "\r\n') for name in first.decode("utf-8", errors="replace").split(",")}

@@ -59,7 +59,7 @@ _NONE_GIVEN = frozenset({"", "none", "none.", "n/a"})
 
 
 def split_sections(raw: str) -> Report:
-    """The sections of a raw report, cleaned, with `sentences` of findings then impression.
+    """Return the sections of a raw report, cleaned, with `sentences` of findings then impression.
 
     A findings or impression section runs to the next heading; the others hold one paragraph, and what follows
     is free text.  Without a findings heading the findings are the text under a `CHEST …:` heading, else the free
@@ -85,7 +85,10 @@ def has_findings(raw: str) -> bool:
 
 
 def report(*, findings: str, impression: str = "", indication: str = "", comparison: str = "") -> Report:
-    """A `Report` of cleaned sections with its sentences filled in; a comparison with `none` is no comparison."""
+    """Return a `Report` of cleaned sections with its sentences filled in.
+
+    A comparison with `none` is no comparison.
+    """
     findings, impression = clean(findings), clean(impression)
     comparison = clean(comparison)
     return Report(
@@ -128,7 +131,7 @@ def _joined(*texts: str) -> str:
 
 
 def said_ranges(raw: str) -> list[tuple[SaidSection, int, int]]:
-    """The stretches `[start, end)` of a raw report that describe the picture, each with its section.
+    """Return the stretches `[start, end)` of a raw report that describe the picture, each with its section.
 
     Without headings that is the whole text, as findings.  What stands under another heading is left out, down to
     the first empty line; free text after it, and text before the first heading, count as findings.

@@ -56,14 +56,14 @@ class Tokenizer:
 
     @classmethod
     def train(cls, texts: Iterable[str], *, min_count: int = 3, special: SpecialTokens | None = None) -> Tokenizer:
-        """The words that occur at least `min_count` times, most frequent first, ties in alphabet order."""
+        """Return the words that occur at least `min_count` times, most frequent first, ties in alphabet order."""
         counts = Counter(word for text in texts for word in tokenize(text))
         kept = [word for word, count in counts.items() if count >= min_count and word != UNKNOWN]
         return cls(sorted(kept, key=lambda word: (-counts[word], word)), special)
 
     @classmethod
     def from_dict(cls, saved: Mapping[str, Any]) -> Tokenizer:
-        """The vocabulary that `to_dict` described, or an imported one, whose ids are kept.
+        """Return the vocabulary that `to_dict` described, or an imported one, whose ids are kept.
 
         Roles may share an id here.  `saved["special"]` gives `pad`, `bos`, `eos` and `unk`; `saved["words"]` is a
         mapping of word to id, or words in order.
@@ -73,11 +73,11 @@ class Tokenizer:
         return tokenizer
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data that `from_dict` turns into an equal tokenizer."""
+        """Return plain data that `from_dict` turns into an equal tokenizer."""
         return {"special": asdict(self.special), "words": dict(self._ids)}
 
     def __len__(self) -> int:
-        """Rows that an embedding needs: the highest id + 1."""
+        """Return rows that an embedding needs: the highest id + 1."""
         roles = (self.special.pad, self.special.bos, self.special.eos, self.special.unk)
         return max((*roles, *self._words)) + 1
 
@@ -93,11 +93,11 @@ class Tokenizer:
     __hash__ = None  # type: ignore[assignment]
 
     def id_of(self, word: str) -> int:
-        """The id of a lower-case word, or that of unknown."""
+        """Return the id of a lower-case word, or that of unknown."""
         return self._ids.get(word, self.special.unk)
 
     def encode(self, text: str, *, max_tokens: int | None = None) -> list[int]:
-        """Ids `bos … eos` of the cleaned, lower-cased text.
+        """Return ids `bos … eos` of the cleaned, lower-cased text.
 
         At most `max_tokens` ids in all; a longer text is cut and still ends with eos (see `truncates`).
         """
@@ -109,11 +109,11 @@ class Tokenizer:
         return [self.special.bos, *ids, self.special.eos]
 
     def truncates(self, text: str, *, max_tokens: int) -> bool:
-        """Whether `encode` would cut this text."""
+        """Return whether `encode` would cut this text."""
         return len(tokenize(text)) + 2 > max_tokens
 
     def decode(self, ids: Iterable[int], *, unknown: str = UNKNOWN) -> str:
-        """Text of the ids up to the first eos or pad, capitals restored at sentence starts.
+        """Return text of the ids up to the first eos or pad, capitals restored at sentence starts.
 
         An unknown word is shown as `unknown`: hiding it could turn a sentence's meaning. An empty string hides it.
         """
@@ -131,7 +131,7 @@ class Tokenizer:
 
 
 def tokenize(text: str) -> list[str]:
-    """Lower-case words and marks of a text after `clean`: what a vocabulary counts."""
+    """Return lower-case words and marks of a text after `clean`: what a vocabulary counts."""
     return split_words(clean(text).lower())
 
 

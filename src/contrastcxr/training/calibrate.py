@@ -51,7 +51,7 @@ class Calibration:
     pairs: int
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for the run record and the card."""
+        """Return plain values for the run record and the card."""
         return asdict(self)
 
 
@@ -72,7 +72,7 @@ def calibrate(system: ReportSystem, batches: Sequence[Batch], *, labels: Sequenc
 
 @torch.no_grad()
 def head_outputs(system: ReportSystem, batches: Sequence[Batch]) -> tuple[Table, Table]:
-    """Logits and targets `[S, L]` of the finding head; NaN where a target is not known."""
+    """Return logits and targets `[S, L]` of the finding head; NaN where a target is not known."""
     assert system.finding_head is not None
     system.eval()
     rows = []
@@ -83,7 +83,7 @@ def head_outputs(system: ReportSystem, batches: Sequence[Batch]) -> tuple[Table,
 
 
 def best_thresholds(probabilities: Table, targets: Table, *, labels: Sequence[str]) -> dict[str, float]:
-    """Per finding the threshold with the best F1, half-way between two neighbouring probabilities.
+    """Return per finding the threshold with the best F1, half-way between two neighbouring probabilities.
 
     Args:
         probabilities: `[S, L]`.

@@ -40,7 +40,7 @@ class EpochRules:
     refresh_epochs: int = 1
 
     def better(self, score: float, best: float | None) -> bool:
-        """Whether a score of the monitored metric beats the best so far."""
+        """Return whether a score of the monitored metric beats the best so far."""
         return best is None or (score > best if HIGHER_IS_BETTER[self.monitor] else score < best)
 
 
@@ -70,7 +70,7 @@ class EpochKeeper(L.Callback):
     _started: float = 0.0
 
     def state_dict(self) -> dict[str, Any]:
-        """The best scores so far and the seconds spent: kept in the resumable state."""
+        """Return the best scores so far and the seconds spent: kept in the resumable state."""
         return {"best": dict(self.best), "seconds": self.seconds}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -141,7 +141,7 @@ def _append(path: Path, line: Mapping[str, Any]) -> None:
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """The lines of a run's metrics, one per epoch; empty when there are none yet."""
+    """Return the lines of a run's metrics, one per epoch; empty when there are none yet."""
     if not path.is_file():
         return []
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]

@@ -52,7 +52,7 @@ def close_run(prepared: PreparedRun, keeper: EpochKeeper, *, out: Path, quality:
 
 
 def _with_threshold(prepared: PreparedRun, best: Checkpoint) -> Checkpoint:
-    """The checkpoint with the threshold of a decoder that retrieves; any other as it is."""
+    """Return the checkpoint with the threshold of a decoder that retrieves; any other as it is."""
     if best.library is None:
         return best
     system = best.build()
@@ -106,5 +106,5 @@ def _record(
 
 
 def trained_parameters(system: ReportSystem) -> int:
-    """Number of parameters that training moves."""
+    """Return number of parameters that training moves."""
     return sum(p.numel() for p in system.parameters() if p.requires_grad)

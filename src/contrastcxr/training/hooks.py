@@ -30,11 +30,11 @@ class ScoreSystem:
     prepared: PreparedRun
 
     def __call__(self, system: ReportSystem) -> dict[str, float]:
-        """Scores by name, `train.monitor` among them."""
+        """Return scores by name, `train.monitor` among them."""
         return self.validation().scores(system)
 
     def validation(self) -> Validation:
-        """The studies that score, with what is known of them."""
+        """Return the studies that score, with what is known of them."""
         prepared = self.prepared
         return Validation(
             batches=list(prepared.batches(prepared.validation)),
@@ -47,7 +47,7 @@ class ScoreSystem:
         )
 
     def _truths(self) -> Sequence[Sequence[Finding]]:
-        """What is on the studies; of reports that no grammar wrote, what the labeler finds in them."""
+        """Return what is on the studies; of reports that no grammar wrote, what the labeler finds in them."""
         validation = self.prepared.validation
         if writes_grammar(self.prepared.config) or not any(validation.reports):
             return validation.truths

@@ -42,7 +42,7 @@ class _Said:
 def make_library(
     reports: Sequence[tuple[str, Sequence[int]]], *, tokenizer: Tokenizer, config: CvseConfig, seed: int
 ) -> SentenceLibrary:
-    """The abnormal sentences of training reports, near-duplicates merged, in groups.
+    """Return the abnormal sentences of training reports, near-duplicates merged, in groups.
 
     A sentence is abnormal when the labeler finds anything present or uncertain in it; one with a word outside the
     vocabulary is left out, since it could not be shown as it was written. The most frequent ones stay; of two
@@ -106,7 +106,7 @@ def _tf_idf(sentences: Sequence[str]) -> np.ndarray:
 
 
 def _distinct(vectors: np.ndarray) -> list[int]:
-    """Rows that are like no earlier kept one; vectors have unit length."""
+    """Return rows that are like no earlier kept one; vectors have unit length."""
     kept: list[int] = []
     for row in range(len(vectors)):
         if not kept or float((vectors[kept] @ vectors[row]).max()) < ALIKE:

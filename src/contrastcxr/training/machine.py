@@ -35,7 +35,7 @@ class EpochData(L.LightningDataModule):
         self.lengths = [len(target.token_ids) for target in prepared.train.targets] if grouped else None
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        """The current epoch's batches."""
+        """Return the current epoch's batches."""
         assert self.trainer is not None
         settings = self.prepared.config.train
         epoch = self.trainer.current_epoch
@@ -56,7 +56,7 @@ class EpochData(L.LightningDataModule):
 
 
 def precision_of(config: SystemConfig) -> str:
-    """`fp32` or `bf16`: what is asked for, and for `auto` bf16 where the CPU multiplies it in hardware."""
+    """Return `fp32` or `bf16`: what is asked for, and for `auto` bf16 where the CPU multiplies it in hardware."""
     wanted = config.train.precision
     if wanted != "auto":
         return wanted
@@ -66,7 +66,7 @@ def precision_of(config: SystemConfig) -> str:
 def make_trainer(
     config: SystemConfig, keeper: EpochKeeper, *, out: Path, devices: int, progress: bool | None
 ) -> L.Trainer:
-    """A trainer whose only callbacks are the keeper and, where it is shown, a bar."""
+    """Return a trainer whose only callbacks are the keeper and, where it is shown, a bar."""
     shown = sys.stderr.isatty() if progress is None else progress
     return L.Trainer(
         accelerator="cpu",

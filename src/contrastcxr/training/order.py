@@ -42,5 +42,5 @@ class Share:
     world: int = 1
 
     def of(self, batch: Sequence[int]) -> list[int]:
-        """Every `world`-th index from `rank` on."""
+        """Return every `world`-th index from `rank` on."""
         return list(batch[self.rank :: self.world])

@@ -44,7 +44,7 @@ class PatchPool:
     drawn: PatchPlaces
 
     def features(self, patches: ViewFeature) -> Tensor:
-        """The raw features `[N_Q, C]` of the same patches; every view is encoded once."""
+        """Return the raw features `[N_Q, C]` of the same patches; every view is encoded once."""
         return _cut(self.views, self.drawn, patches)
 
 
@@ -65,11 +65,11 @@ class TrainingPool:
     patches: PatchPool | None = None
 
     def features(self, pooled: ViewFeature) -> Tensor:
-        """The raw features `[N_P, C]` of the rows."""
+        """Return the raw features `[N_P, C]` of the rows."""
         return torch.stack([_row(views, pooled) for views in self.views])
 
     def summary(self) -> dict[str, Any]:
-        """Kind, size, view mix and purity, for the run record."""
+        """Return kind, size, view mix and purity, for the run record."""
         found = {**self.pool.summary(), "purity": self.purity}
         return found if self.patches is None else {**found, "patches": len(self.patches.pool)}
 
@@ -144,7 +144,7 @@ def _row(views: Sequence[View], pooled: ViewFeature) -> Tensor:
 
 
 def _patch_pool(config: PoolConfig, drawn: Sequence[_Candidate], patches: ViewFeature, *, seed: int) -> PatchPool:
-    """`config.patches` patches of the images of a pool; the row of a patch is that of its image."""
+    """Return `config.patches` patches of the images of a pool; the row of a patch is that of its image."""
     images = [_Candidate(c.study_id, c.patient_id, (view,), c.normal) for c in drawn for view in c.views]
     views = tuple(c.views[0] for c in images)
     places = PatchPlaces.draw(len(images), len(patches(views[0])), size=config.patches, seed=seed)
@@ -159,7 +159,7 @@ def _patch_pool(config: PoolConfig, drawn: Sequence[_Candidate], patches: ViewFe
 
 
 def _cut(views: Sequence[View], drawn: PatchPlaces, patches: ViewFeature) -> Tensor:
-    """`[N_Q, C]`; the images of `drawn` are in increasing order, so that each is encoded once."""
+    """Return `[N_Q, C]`; the images of `drawn` are in increasing order, so that each is encoded once."""
     rows: list[Tensor] = []
     image, encoded = -1, torch.empty(0)
     for wanted, place in zip(drawn.images, drawn.places, strict=True):
@@ -188,5 +188,5 @@ def _rows(candidates: Sequence[_Candidate]) -> PoolRows:
 
 
 def _portable(locator: str | None) -> str | None:
-    """A locator that means the same on another machine; paths of this one do not go into checkpoints."""
+    """Return a locator that means the same on another machine; paths of this one do not go into checkpoints."""
     return None if locator is None or is_file_locator(locator) else locator

@@ -92,7 +92,7 @@ class PreparedRun:
     truncated: int
 
     def samples(self, split: Split, *, epoch: int | None = None) -> StudySamples:
-        """Samples of a split; with an epoch, cropped at random where the configuration augments."""
+        """Return samples of a split; with an epoch, cropped at random where the configuration augments."""
         return StudySamples(split.studies, split.targets, self._load(epoch))
 
     def _load(self, epoch: int | None) -> FromCache | FromPixels:
@@ -109,7 +109,7 @@ class PreparedRun:
         return self.pictures or original
 
     def batches(self, split: Split) -> DataLoader[Batch]:
-        """Batches of a split in its own order, for scoring."""
+        """Return batches of a split in its own order, for scoring."""
         order = [
             list(range(i, min(i + EVALUATION_BATCH, len(split)))) for i in range(0, len(split), EVALUATION_BATCH)
         ]
@@ -254,7 +254,7 @@ def _pictures(views: ChosenViews, config: SystemConfig, preprocess: Preprocess, 
 def _readable(
     studies: Sequence[Study], kept: Container[str], config: SystemConfig, unreadable: Sequence[UnreadableView]
 ) -> Sequence[Study]:
-    """The studies all of whose views can be read."""
+    """Return the studies all of whose views can be read."""
     whole = [n for n, study in enumerate(studies) if all_in(study, kept, config.data.max_views)]
     if not whole:
         first = "; ".join(f"{each.view_id}: {each.message}" for each in unreadable[:3])
@@ -263,7 +263,7 @@ def _readable(
 
 
 def make_tokenizer(config: SystemConfig, studies: Sequence[Study], needs: HeadNeeds) -> Tokenizer:
-    """The vocabulary of the training reports, cut to `text.max_words`."""
+    """Return the vocabulary of the training reports, cut to `text.max_words`."""
     texts = [_text(study, config) for study in studies] + needs.texts(studies)
     tokenizer = Tokenizer.train(texts, min_count=config.text.min_count)
     words = list(tokenizer)
@@ -275,7 +275,10 @@ def _text(study: Study, config: SystemConfig) -> str:
 
 
 def _uncertain(config: SystemConfig) -> Uncertain:
-    """What an uncertain label of the training set counts as; validation leaves them out, whatever this is."""
+    """Return what an uncertain label of the training set counts as.
+
+    Validation leaves them out, whatever this is.
+    """
     return "ignore" if config.finding_head is None else config.finding_head.uncertain
 
 
@@ -316,7 +319,7 @@ def _target(
 
 
 def _truth(study: Study, config: SystemConfig) -> tuple[Finding, ...]:
-    """What is on the study: of whoever labelled it, else of the reading that is learnt."""
+    """Return what is on the study: of whoever labelled it, else of the reading that is learnt."""
     labelled = label_reading(study) or reading_of(study, author=config.data.author)
     return labelled.findings
 
@@ -343,7 +346,7 @@ def _pool(config: SystemConfig, studies: Sequence[Study], features: ViewFeatures
 
 
 def source_notes(config: SystemConfig, encoder: Encoder) -> tuple[SourceNote, ...]:
-    """The data set and the encoder's weights, with their terms."""
+    """Return the data set and the encoder's weights, with their terms."""
     source = data_ref(config.data, split="train").open()
     terms = source.licence
     return (

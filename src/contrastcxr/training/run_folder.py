@@ -63,6 +63,6 @@ def check_folder(out: Path, config: SystemConfig, *, resume: bool) -> None:
 
 
 def finished(out: Path) -> RunFolder:
-    """What a finished run left in its folder."""
+    """Return what a finished run left in its folder."""
     said = json.loads((out / RECORD_FILE).read_text(encoding="utf-8"))
     return RunFolder(out, said["best"], tuple(said["unreadable"]))

@@ -41,7 +41,10 @@ class SelfCritical:
     def terms(
         self, system: ReportSystem, features: VisualFeatures, batch: Batch
     ) -> dict[str, tuple[Tensor, Tensor]]:
-        """`scst`, the mean over the batch's studies, and their number; beside it the mean rewards, for the log."""
+        """Return `scst`, the mean over the batch's studies, and their number.
+
+        Beside it the mean rewards, for the log.
+        """
         assert batch.token_ids is not None  # checked by the task
         training = system.decoder.training
         system.decoder.eval()
@@ -74,7 +77,7 @@ class SelfCritical:
         return system.decoder.write(features, search)
 
     def _targets(self, found: GeneratedReports, batch: Batch) -> Targets:
-        """The written reports as something to be taught; EOS counts where the report ended with it."""
+        """Return the written reports as something to be taught; EOS counts where the report ended with it."""
         special, ids = self.tokenizer.special, found.token_ids
         B, T = ids.shape
         places = torch.arange(T + 1, device=ids.device)
@@ -91,5 +94,5 @@ class SelfCritical:
         )
 
     def _texts(self, token_ids: Tensor) -> Sequence[str]:
-        """What is rewarded: an unknown word stands for none, and must not pass for a rare one."""
+        """Return what is rewarded: an unknown word stands for none, and must not pass for a rare one."""
         return [self.tokenizer.decode(row, unknown="") for row in token_ids.tolist()]

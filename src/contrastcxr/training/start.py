@@ -51,7 +51,7 @@ def start_from(system: ReportSystem, start: Checkpoint, config: SystemConfig) ->
 
 
 def _setting(config: Mapping[str, Any], path: str) -> object:
-    """The value at a path such as `decoder.heads`; None where a part is not there."""
+    """Return the value at a path such as `decoder.heads`; None where a part is not there."""
     found: Any = config
     for part in path.split("."):
         found = found.get(part) if isinstance(found, Mapping) else None

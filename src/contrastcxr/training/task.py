@@ -28,7 +28,7 @@ DECODER_TERMS = ("stop", "abnormal", "tag", "coverage", "ranking")
 
 
 def loss_weights(config: SystemConfig) -> dict[str, float]:
-    """Weight of each named loss term: `word` is the token cross-entropy, `finding` the head's."""
+    """Return weight of each named loss term: `word` is the token cross-entropy, `finding` the head's."""
     own = {name: getattr(config.decoder, f"{name}_weight", None) for name in DECODER_TERMS}
     head = config.finding_head
     return {
@@ -46,7 +46,7 @@ def loss_terms(
     second: SelfCritical | None = None,
     own_words: float = 0.0,
 ) -> dict[str, tuple[Tensor, Tensor]]:
-    """Per loss term its mean over this batch and the number of tokens or labels in the mean.
+    """Return per loss term its mean over this batch and the number of tokens or labels in the mean.
 
     Patients of the batch are masked out of the pool. In the `second` stage the reward of what the
     system writes stands in place of the decoder's own terms. `own_words` is the share of scheduled sampling.
@@ -68,7 +68,7 @@ def loss_terms(
 
 
 def optimizer_of(config: OptimizerConfig, system: ReportSystem) -> torch.optim.Optimizer:
-    """The optimiser over trained parameters: the encoder's at `encoder_lr`, all others at `lr`."""
+    """Return the optimiser over trained parameters: the encoder's at `encoder_lr`, all others at `lr`."""
     encoder = [p for p in _parameters(system.encoder) if p.requires_grad]
     own = {id(p) for p in encoder}
     rest = [p for p in system.parameters() if p.requires_grad and id(p) not in own]
@@ -83,7 +83,7 @@ def _parameters(module: nn.Module | None) -> list[nn.Parameter]:
 
 
 def rate_factor(config: ScheduleConfig, *, steps_per_epoch: int) -> Callable[[int], float]:
-    """The learning rate's factor at a step: times `factor` after every `every_epochs` epochs."""
+    """Return the learning rate's factor at a step: times `factor` after every `every_epochs` epochs."""
 
     def factor(step: int) -> float:
         drops = (step // steps_per_epoch) // config.every_epochs
@@ -93,7 +93,7 @@ def rate_factor(config: ScheduleConfig, *, steps_per_epoch: int) -> Callable[[in
 
 
 def own_share(config: ScheduledSamplingConfig | None, *, epoch: int) -> float:
-    """The share of words that are the decoder's own in an epoch, counted from 0."""
+    """Return the share of words that are the decoder's own in an epoch, counted from 0."""
     return 0.0 if config is None else min(config.most, config.step * (epoch // config.every_epochs))
 
 
@@ -130,7 +130,7 @@ class ReportTask(L.LightningModule):
         torch.manual_seed((self.config.train.seed * 1_000_003 + step) * 1_009 + self.global_rank)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """The weighted loss of this process's share; the mean over processes is the global batch's loss.
+        """Return the weighted loss of this process's share; the mean over processes is the global batch's loss.
 
         Raises:
             DivergedError: the loss is no finite number.
@@ -151,7 +151,7 @@ class ReportTask(L.LightningModule):
             )
 
     def _share(self, count: Tensor) -> Tensor:
-        """What this process's mean weighs: its tokens over the mean number of tokens of the processes.
+        """Return what this process's mean weighs: its tokens over the mean number of tokens of the processes.
 
         Gradients are averaged over processes; without this a process with few tokens would count as much as one
         with many, and two processes would differ from one with the same global batch.
@@ -162,7 +162,7 @@ class ReportTask(L.LightningModule):
         return count * self.trainer.world_size / torch.as_tensor(total).clamp_min(1)
 
     def configure_optimizers(self) -> Any:
-        """The optimiser and a schedule that moves at every step."""
+        """Return the optimiser and a schedule that moves at every step."""
         optimizer = optimizer_of(self.config.train.optimizer, self.system)
         factor = rate_factor(self.config.train.schedule, steps_per_epoch=self.steps_per_epoch)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
@@ -178,7 +178,7 @@ class ReportTask(L.LightningModule):
             nn.utils.clip_grad_norm_(trained, settings.clip_norm)
 
     def mean_losses(self) -> dict[str, float]:
-        """Mean of each loss term over the epoch's global batches so far; every process must call it."""
+        """Return mean of each loss term over the epoch's global batches so far; every process must call it."""
         names = self.step_losses[0].keys() if self.step_losses else ()
         means = {name: sum(step[name] for step in self.step_losses) / len(self.step_losses) for name in names}
         return {name: self._over_processes(value) for name, value in means.items()}

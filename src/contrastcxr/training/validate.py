@@ -51,7 +51,7 @@ class Validation:
     weights: Mapping[str, float]
 
     def scores(self, system: ReportSystem) -> dict[str, float]:
-        """`bleu4`, `positive_f1` (of what the report states), `auc` of the finding head, and `loss`."""
+        """Return `bleu4`, `positive_f1` (of what the report states), `auc` of the finding head, and `loss`."""
         reader = self.make_reader(system)
         readings = self._readings(reader)
         found = {
@@ -63,7 +63,7 @@ class Validation:
         return {name: value for name, value in found.items() if math.isfinite(value)}
 
     def bleu4(self, system: ReportSystem) -> float:
-        """BLEU-4 alone."""
+        """Return BLEU-4 alone."""
         return self._bleu4(self._readings(self.make_reader(system)))
 
     def _readings(self, reader: Reader) -> list[Reading]:
@@ -115,7 +115,7 @@ def _probability(reading: Reading, label: str) -> float:
 
 
 def known_targets(batches: Sequence[Batch]) -> np.ndarray:
-    """Targets `[S, L]` of the finding head, NaN where the label is not known."""
+    """Return targets `[S, L]` of the finding head, NaN where the label is not known."""
     rows = [
         torch.where(batch.finding_mask, batch.finding_targets, torch.nan)
         for batch in batches
@@ -126,7 +126,7 @@ def known_targets(batches: Sequence[Batch]) -> np.ndarray:
 
 @torch.no_grad()
 def mean_loss(system: ReportSystem, batches: Sequence[Batch], *, weights: Mapping[str, float]) -> float:
-    """The weighted loss over all tokens and labels of the batches, in eval mode."""
+    """Return the weighted loss over all tokens and labels of the batches, in eval mode."""
     training = system.training
     system.eval()
     sums: dict[str, float] = dict.fromkeys(weights, 0.0)

@@ -192,7 +192,7 @@ _TO_CHEXPERT = {
 
 
 def from_nih(name: str) -> str:
-    """Canonical name of a label as the NIH tables write it (`Effusion` is `Pleural Effusion`)."""
+    """Return canonical name of a label as the NIH tables write it (`Effusion` is `Pleural Effusion`)."""
     canonical = _FROM_NIH.get(name, name)
     if canonical not in NIH14 and canonical != NO_FINDING:
         raise UnknownNameError("NIH finding", name, (*NIH14, *_FROM_NIH, NO_FINDING))
@@ -207,24 +207,24 @@ def from_vindr(name: str) -> str:
 
 
 def from_covid(name: str) -> str:
-    """Canonical name of one word of the COVID-19 collection's findings (`Viral` is `Viral Pneumonia`)."""
+    """Return canonical name of one word of the COVID-19 collection's findings (`Viral` is `Viral Pneumonia`)."""
     if name not in _FROM_COVID:
         raise UnknownNameError("finding of the COVID-19 collection", name, _FROM_COVID)
     return _FROM_COVID[name]
 
 
 def kinds_of(name: str) -> tuple[str, ...]:
-    """The name after everything it is a kind of: COVID-19 is a viral pneumonia, which is a pneumonia."""
+    """Return the name after everything it is a kind of: COVID-19 is a viral pneumonia, which is a pneumonia."""
     return (*kinds_of(PNEUMONIAS[name]), name) if name in PNEUMONIAS else (name,)
 
 
 def to_chexpert(name: str) -> str | None:
-    """CheXpert's name for a canonical finding, or None where CheXpert has none (Emphysema, Hernia)."""
+    """Return CheXpert's name for a canonical finding, or None where CheXpert has none (Emphysema, Hernia)."""
     return _TO_CHEXPERT.get(name, name if name in CHEXPERT else None)
 
 
 def label_set(name: str) -> tuple[str, ...]:
-    """The findings of a named label set, in the order of a finding head's outputs."""
+    """Return the findings of a named label set, in the order of a finding head's outputs."""
     if name not in LABEL_SETS:
         raise UnknownNameError("label set", name, LABEL_SETS)
     return LABEL_SETS[name]

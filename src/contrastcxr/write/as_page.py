@@ -108,7 +108,7 @@ def _projection(position: Position) -> str:
 
 
 def _shown(reading: Reading, study: Study) -> Sequence[int]:
-    """Views with a map, so that what was read is what is seen; all views when there are no maps."""
+    """Return views with a map, so that what was read is what is seen; all views when there are no maps."""
     maps = [*reading.evidence.contrast, *(m for row in reading.evidence.attention for m in row)]
     seen = sorted({m.view for m in maps} | {b.view for f in reading.findings for b in f.boxes})
     return [i for i in seen if i < len(study.views)] or range(len(study.views))
@@ -155,19 +155,19 @@ def _contrast(view: int, evidence: Evidence) -> Values | None:
 
 
 def _contrast_said(evidence: Evidence) -> str:
-    """How far the cosines of the contrast map reach, in words a page prints."""
+    """Return how far the cosines of the contrast map reach, in words a page prints."""
     low, high = extremes(evidence.contrast)
     flat = "; nearly the same everywhere: shows no place" if high - low < NEARLY_FLAT else ""
     return f"here {signed(low)} to {signed(high)}{flat}"
 
 
 def _share(maps: Sequence[Map]) -> float:
-    """The strongest patch of a sentence's attention, in times an even share over the patches."""
+    """Return the strongest patch of a sentence's attention, in times an even share over the patches."""
     return extremes(maps)[1] * cells_of(maps)
 
 
 def _attention_said(evidence: Evidence) -> str:
-    """What holds for the attention of the whole report: where no sentence points anywhere, that."""
+    """Return what holds for the attention of the whole report: where no sentence points anywhere, that."""
     highest = max((_share(maps) for maps in evidence.attention), default=0.0)
     if highest < NEARLY_EVEN:
         return f"nearly even in every sentence (at most {highest:.1f}×): points at no place"
@@ -188,7 +188,10 @@ def _grid(evidence: Evidence) -> str:
 
 
 def _unavailable(evidence: Evidence, names: Mapping[str, str]) -> list[str]:
-    """Why the model can never show some things, one sentence for each reason; `names` by field of the evidence."""
+    """Return why the model can never show some things, one sentence for each reason.
+
+    `names` by field of the evidence.
+    """
     missing: dict[str, list[str]] = {}
     for field, name in names.items():
         if field in evidence.unavailable:
@@ -202,7 +205,7 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _each_once(findings: Iterable[Finding]) -> Iterable[Finding]:
-    """One finding of each name: the report may state one at several places."""
+    """Return one finding of each name: the report may state one at several places."""
     first: dict[str, Finding] = {}
     for finding in findings:
         first.setdefault(finding.name, finding)
@@ -234,7 +237,7 @@ def _normal(match: Any, pictures: PictureLoader) -> Values:
 
 
 def _quality(flags: Sequence[Flag]) -> str:
-    """Measures beyond their limits are warnings, everything else said of the pictures is a remark."""
+    """Return warnings for measures beyond their limits; everything else said of the pictures is a remark."""
     about = [flag for flag in flags if flag.kind in {"quality", "orientation"}]
     warnings = sum(flag.kind == "quality" and flag.value is not None for flag in about)
     said = [_counted(warnings, "warning"), _counted(len(about) - warnings, "remark")]
@@ -255,7 +258,7 @@ def _flags(flags: Sequence[Flag]) -> Values:
 
 
 def _disagreements(flags: Iterable[Flag]) -> list[str]:
-    """One line for each thing the report says, with the findings and what the finding head gives them."""
+    """Return one line for each thing the report says, with the findings and what the finding head gives them."""
     groups: dict[str, list[str]] = {}
     for flag in sorted(flags, key=lambda flag: -(flag.value or 0.0)):
         if flag.finding is None or flag.value is None:
@@ -268,7 +271,7 @@ def _disagreements(flags: Iterable[Flag]) -> list[str]:
 
 
 def _rows(provenance: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, str]]:
-    """Nested provenance as lines `a b: value`; sources are shown as licences instead."""
+    """Return nested provenance as lines `a b: value`; sources are shown as licences instead."""
     for key, value in provenance.items():
         if key == "sources":
             continue
@@ -293,7 +296,7 @@ def _model_hash(provenance: Mapping[str, Any]) -> str:
 
 
 def _indication_read(provenance: Mapping[str, Any]) -> str:
-    """Whether the model reads the indication, in words; nothing where nobody says so."""
+    """Return whether the model reads the indication, in words; nothing where nobody says so."""
     model = provenance.get("model")
     reads = model.get("reads_indication") if isinstance(model, Mapping) else None
     return "" if reads is None else "read by the model" if reads else "not read by the model"

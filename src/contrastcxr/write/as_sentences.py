@@ -16,7 +16,7 @@ Values = dict[str, Any]
 
 
 def sentence_values(reading: Reading) -> list[Values]:
-    """Each sentence with its chips, its attention in words and its line of the plan."""
+    """Return each sentence with its chips, its attention in words and its line of the plan."""
     report = reading.report
     texts = report.sentences or tuple(text for text in (report.findings, report.impression) if text)
     impression = _first_of_impression(report, texts)
@@ -34,7 +34,7 @@ def sentence_values(reading: Reading) -> list[Values]:
 
 
 def _first_of_impression(report: Report, texts: Sequence[str]) -> int | None:
-    """Index of the sentence that the impression begins with, where both sections are there."""
+    """Return index of the sentence that the impression begins with, where both sections are there."""
     before = len(split_sentences(report.findings))
     return before if report.impression and 0 < before < len(texts) else None
 
@@ -50,7 +50,7 @@ def _sentence_attention(evidence: Evidence, sentence: int) -> str:
 
 
 def _planned(evidence: Evidence, index: int) -> str:
-    """What the decoder knew of a sentence before its first word, in one line of words."""
+    """Return what the decoder knew of a sentence before its first word, in one line of words."""
     if index >= len(evidence.plan):
         return ""
     planned = evidence.plan[index]
@@ -71,7 +71,7 @@ def _some(studies: Sequence[str]) -> str:
 
 
 def plan_sources(evidence: Evidence) -> list[Values]:
-    """All studies that a retrieved sentence comes from, where its own line has no room for them."""
+    """Return all studies that a retrieved sentence comes from, where its own line has no room for them."""
     plan = enumerate(evidence.plan, start=1)
     return [
         {"sentence": number, "studies": ", ".join(planned.studies)}
@@ -81,7 +81,7 @@ def plan_sources(evidence: Evidence) -> list[Values]:
 
 
 def _chips(findings: Iterable[Finding], sentence: int) -> list[Values]:
-    """What one sentence states: of each finding what it says itself, else what the finding says."""
+    """Return what one sentence states: of each finding what it says itself, else what the finding says."""
     said: list[Values] = []
     for finding in findings:
         own = next((mention for mention in finding.mentions if mention.sentence == sentence), None)
@@ -93,7 +93,7 @@ def _chips(findings: Iterable[Finding], sentence: int) -> list[Values]:
 
 
 def _as_said(finding: Finding, own: Mention) -> Finding:
-    """The finding as one of its sentences has it, beside what the finding head makes of the picture."""
+    """Return the finding as one of its sentences has it, beside what the finding head makes of the picture."""
     status = own.status
     if finding.probability is not None and finding.threshold is not None and status != "uncertain":
         status = "present" if finding.probability >= finding.threshold else "absent"
@@ -102,7 +102,7 @@ def _as_said(finding: Finding, own: Mention) -> Finding:
 
 
 def _chip(finding: Finding) -> Values:
-    """A finding as its sentence states it, whatever the image is said to show."""
+    """Return a finding as its sentence states it, whatever the image is said to show."""
     status = finding.stated or finding.status
     details = (finding.side, finding.zone, finding.severity, _size(finding.size_mm))
     return {
@@ -114,7 +114,7 @@ def _chip(finding: Finding) -> Values:
 
 
 def finding_values(finding: Finding) -> Values:
-    """A finding as the reading settles it: by the finding head, where there is one."""
+    """Return a finding as the reading settles it: by the finding head, where there is one."""
     return {
         "name": finding.name,
         "status": finding.status,
@@ -129,7 +129,7 @@ def finding_values(finding: Finding) -> Values:
 
 
 def _differs(finding: Finding) -> bool:
-    """Whether the head contradicts the report; a report that leaves out what is absent does not."""
+    """Return whether the head contradicts the report; a report that leaves out what is absent does not."""
     if finding.stated in {None, finding.status}:
         return False
     return finding.stated != "unmentioned" or finding.status == "present"
@@ -144,5 +144,5 @@ def _size(millimetres: float | None) -> str | None:
 
 
 def signed(value: float) -> str:
-    """A number with its sign and two decimals."""
+    """Return a number with its sign and two decimals."""
     return f"{value:+.2f}".replace("-", "\N{MINUS SIGN}")

@@ -34,7 +34,7 @@ def import_r2gen(
     memory_heads: int = 8,
     min_count: int | None = None,
 ) -> Checkpoint:
-    """One of our checkpoints with the weights and the vocabulary of one of theirs; word ids are kept.
+    """Return one of our checkpoints with the weights and the vocabulary of one of theirs; word ids are kept.
 
     Begin, end and padding share the id 0 there, and here too. What is not in the file is as their published
     scripts have it: 224 pixels with ImageNet's mean and deviation, heads, beam 3 without penalties.

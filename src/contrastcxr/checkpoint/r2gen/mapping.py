@@ -52,7 +52,7 @@ class Layout:
 
     @classmethod
     def of(cls, state: Mapping[str, Tensor], path: Path) -> Layout:
-        """The sizes of a checkpoint.
+        """Return the sizes of a checkpoint.
 
         Raises:
             CheckpointError: it lacks the parts that they are read from.
@@ -72,12 +72,12 @@ class Layout:
 
 
 def _count(state: Mapping[str, Tensor], prefix: str) -> int:
-    """How many numbered parts follow `prefix`."""
+    """Return how many numbered parts follow `prefix`."""
     return len({name[len(prefix) :].split(".")[0] for name in state if name.startswith(prefix)})
 
 
 def encoder_name(state: Mapping[str, Tensor], path: Path) -> str:
-    """The ResNet that the visual extractor is, by the blocks of its stages.
+    """Return the ResNet that the visual extractor is, by the blocks of its stages.
 
     Raises:
         CheckpointError: there is none, or not a ResNet.
@@ -104,7 +104,7 @@ def map_pictures(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def map_text(state: Mapping[str, Tensor], layout: Layout, path: Path) -> dict[str, Tensor]:
-    """Patch embedding and decoder under our names.
+    """Return patch embedding and decoder under our names.
 
     Raises:
         CheckpointError: a parameter is missing, of another shape, or of a kind that R2Gen's code does not have.
@@ -127,7 +127,7 @@ def _refuse_unknown(state: Mapping[str, Tensor], known: set[str], path: Path) ->
 
 
 def _check_positions(state: Mapping[str, Tensor], layout: Layout, path: Path) -> None:
-    """Positions are computed here; a checkpoint that learnt others would read wrongly in silence."""
+    """Refuse a checkpoint that learnt other positions than are computed here: it would read wrongly."""
     held = state.get(POSITIONS)
     if held is None:
         return
@@ -159,7 +159,7 @@ class _Part:
 
 
 def _plan(layout: Layout) -> Iterator[tuple[str, _Part]]:
-    """Each of our names with the names it is made of."""
+    """Yield each of our names with the names it is made of."""
     text, model, decoder = TEXT, f"{TEXT}model", "decoder.transformer"
     yield from _linear("projection.linear", f"{text}att_embed.0")
     yield from _linear(f"{decoder}.output", f"{text}logit")
@@ -219,7 +219,7 @@ def _memory(ours: str, theirs: str) -> Iterator[tuple[str, _Part]]:
 
 
 def _conditions(ours: str, theirs: str, layers: int) -> Iterator[tuple[str, _Part]]:
-    """The two MLPs of every norm: all scales in the order of the norms, then all shifts."""
+    """Yield the two MLPs of every norm: all scales in the order of the norms, then all shifts."""
     norms = [f"{theirs}.{layer}.sublayer.{place}.norm" for layer in range(layers) for place in range(3)]
     mlps: Sequence[str] = [f"{norm}.{kind}" for kind in ("mlp_gamma", "mlp_beta") for norm in norms]
     for name, place in (("inner", 0), ("outer", 2)):

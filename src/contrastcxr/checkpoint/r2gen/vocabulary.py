@@ -35,13 +35,13 @@ class Vocabulary:
         return max(self.ids.values()) + 1
 
     def tokenizer(self) -> Tokenizer:
-        """The words under their own ids, begin, end and padding sharing 0."""
+        """Return the words under their own ids, begin, end and padding sharing 0."""
         special = SpecialTokens(pad=SHARED, bos=SHARED, eos=SHARED, unk=self.ids[UNKNOWN])
         return Tokenizer.from_dict({"special": vars(special), "words": dict(self.ids)})
 
 
 def read_vocabulary(path: Path, *, min_count: int | None = None) -> Vocabulary:
-    """The vocabulary of a file: `token2idx`, `idx2token`, both, a list of words, or an annotation file.
+    """Return the vocabulary of a file: `token2idx`, `idx2token`, both, a list of words, or an annotation file.
 
     R2Gen keeps no vocabulary beside its checkpoints: its tokenizer makes it anew from the training reports of
     `annotation.json`, the words in the order of their code points.  That file does as well, then.

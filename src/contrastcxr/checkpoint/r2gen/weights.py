@@ -18,7 +18,7 @@ _WRAPPER = "module."
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """The tensors of a `.pth` (its `state_dict`, where it has one) or of a safetensors file.
+    """Return the tensors of a `.pth` (its `state_dict`, where it has one) or of a safetensors file.
 
     A pickle is read with weights only: one that holds anything that is not a tensor, number or text is refused by
     the name of that thing, and nothing of it is run.
@@ -63,6 +63,6 @@ def _pickle(path: Path) -> Any:
 
 
 def _foreign_object(error: Exception) -> str | None:
-    """The name of what weights-only reading refused; None where the file is no pickle of PyTorch at all."""
+    """Return the name of what weights-only reading refused; None where the file is no pickle of PyTorch at all."""
     found = re.search(r"GLOBAL ([\w.]+)|class ([\w.]+)", str(error))
     return (found[1] or found[2]) if found else None

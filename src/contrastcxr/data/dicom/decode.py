@@ -115,7 +115,7 @@ def _plain_value(value: object) -> int | str:
 
 
 def _plugin(ds: Dataset, syntax: uid.UID, path: Path) -> str:
-    """The fastest plugin that is installed for the transfer syntax."""
+    """Return the fastest plugin that is installed for the transfer syntax."""
     wanted = PREFERRED.get(syntax, ())
     found = get_decoder(syntax).available_plugins if wanted else ()
     if syntax == uid.JPEGExtended12Bit and int(ds.BitsStored) <= 8:

@@ -65,14 +65,14 @@ def turn_of(ds: Dataset) -> Orientation:
 
 
 def _at_display(rotation: str, flip: str) -> Orientation:
-    """Clockwise by multiples of 90 degrees, then flipped from side to side."""
+    """Turn clockwise by multiples of 90 degrees, then flipped from side to side."""
     turns = {"90": (True, True, False), "180": (False, True, True), "270": (True, False, True)}
     transpose, columns, rows = turns.get(rotation, (False, False, False))
     return Orientation(transpose=transpose, flip_columns=columns != (flip == "Y"), flip_rows=rows)
 
 
 def is_lateral(orientation: Sequence[str] | None) -> bool | None:
-    """True for a side view, False for a frontal one, None where PatientOrientation does not say."""
+    """Return True for a side view, False for a frontal one, None where PatientOrientation does not say."""
     axes = {_AXIS.get(str(v)[:1].upper()) for v in orientation or ()}
     if axes == {"lateral", "height"}:
         return False

@@ -296,7 +296,7 @@ def _position(ds: Dataset) -> tuple[Position, Literal["stated", "orientation"]]:
 
 
 def _doubts(ds: Dataset, position: Position) -> tuple[str, ...]:
-    """What the header contradicts itself in, one sentence each."""
+    """Return what the header contradicts itself in, one sentence each."""
     lateral = is_lateral(ds.get("PatientOrientation"))
     found = [spacing_doubt(ds)]
     if lateral is not None and position != "unknown" and lateral != (position == "LATERAL"):
@@ -310,7 +310,7 @@ def _upright(spacing_mm: tuple[float, float] | None, turn: Orientation) -> tuple
 
 
 def _number(value: object) -> float | None:
-    """The finite number that a value states; a damaged header can hold `nan` where a count belongs."""
+    """Return the finite number that a value states; a damaged header can hold `nan` where a count belongs."""
     try:
         number = float(str(value))
     except ValueError:

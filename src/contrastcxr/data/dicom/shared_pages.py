@@ -15,7 +15,7 @@ class SharedPages:
 
     @classmethod
     def create(cls) -> SharedPages | None:
-        """New pages, or None where the system has no such files (it is Linux that has)."""
+        """Return new pages, or None where the system has no such files (it is Linux that has)."""
         if not hasattr(os, "memfd_create"):
             return None
         try:

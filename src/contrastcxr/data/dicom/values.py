@@ -82,7 +82,7 @@ def _stored_values(ds: Dataset, size: int) -> np.ndarray:
 
 
 def _padding(ds: Dataset, values: np.ndarray) -> np.ndarray:
-    """True at the stored values that only fill up the picture `[size]`."""
+    """Return True at the stored values that only fill up the picture `[size]`."""
     first = ds.get("PixelPaddingValue")
     if first is None:
         return np.zeros(values.shape, dtype=bool)
@@ -92,7 +92,7 @@ def _padding(ds: Dataset, values: np.ndarray) -> np.ndarray:
 
 
 def _signed_as(ds: Dataset, value: int) -> int:
-    """A padding value as a stored value: objects of signed values often write it as an unsigned word."""
+    """Return a padding value as a stored value: objects of signed values often write it as an unsigned word."""
     signed = int(ds.get("PixelRepresentation", 0)) == 1
     return value - (1 << int(ds.BitsAllocated)) if signed and value >= 1 << (int(ds.BitsAllocated) - 1) else value
 
@@ -116,7 +116,7 @@ def _shown(ds: Dataset, values: np.ndarray, counts: np.ndarray, min_range: float
 
 
 def _voi(ds: Dataset) -> Mapping | None:
-    """The table or, where there is none, the first window that the object states."""
+    """Return the table or, where there is none, the first window that the object states."""
     tables = _tables(ds)
     if tables:
         return tables[0][1]
@@ -125,7 +125,7 @@ def _voi(ds: Dataset) -> Mapping | None:
 
 
 def _chosen(ds: Dataset, wanted: str) -> Mapping:
-    """The window of a number or a name; a name may be that of a table too, and its case does not matter."""
+    """Return the window of a number or a name; a name may be that of a table too, and its case does not matter."""
     windows, tables = _windows(ds), _tables(ds)
     if wanted.isdecimal() and 0 < int(wanted) <= len(windows):
         found = windows[int(wanted) - 1][1]
@@ -143,7 +143,7 @@ def _chosen(ds: Dataset, wanted: str) -> Mapping:
 
 
 def _tables(ds: Dataset) -> list[tuple[str, Mapping]]:
-    """The VOI look-up tables by name."""
+    """Return the VOI look-up tables by name."""
     return [
         (str(item.get("LUTExplanation") or "").strip(), _table(item)) for item in ds.get("VOILUTSequence") or ()
     ]
@@ -155,7 +155,7 @@ def _table(item: Dataset) -> Mapping:
 
 
 def _windows(ds: Dataset) -> list[tuple[str, Mapping | None]]:
-    """The windows by name, in the order of the object; None stands for one that is no window."""
+    """Return the windows by name, in the order of the object; None stands for one that is no window."""
     names = [str(name).strip() for name in _several(ds.get("WindowCenterWidthExplanation"))]
     function = str(ds.get("VOILUTFunction") or "LINEAR")
     pairs = zip(_several(ds.get("WindowCenter")), _several(ds.get("WindowWidth")), strict=False)
@@ -172,7 +172,7 @@ def _window(center: float | None, width: float | None, *, function: str) -> Mapp
 
 
 def _several(value: Any) -> list[Any]:
-    """The values of an attribute that may hold none, one or several."""
+    """Return the values of an attribute that may hold none, one or several."""
     if value is None or value == "":
         return []
     return list(value) if isinstance(value, MutableSequence) else [value]

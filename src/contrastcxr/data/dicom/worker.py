@@ -60,7 +60,7 @@ def main() -> None:
 
 
 def _own_stdout() -> BinaryIO:
-    """Standard output for the answers alone: what libraries print there or as errors goes nowhere."""
+    """Keep standard output for the answers alone: what libraries print there or as errors goes nowhere."""
     mine = os.dup(1)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
@@ -127,7 +127,7 @@ def decode(header: dict[str, Any], data: bytes, *, syntax: str, plugin: str) -> 
 
 
 def _jpeg_ls(stream: bytes, rows: int, columns: int) -> np.ndarray:
-    """JPEG-LS by its decoder itself: pydicom would take the data apart again and copy the picture twice."""
+    """Decode JPEG-LS by its decoder itself: pydicom would take the data apart again and copy the picture twice."""
     import jpeg_ls
 
     words, found = jpeg_ls.decode_pixel_data(stream)

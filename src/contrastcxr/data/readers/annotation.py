@@ -106,7 +106,7 @@ def _json(path: Path) -> Any:
 
 
 def _lists(path: Path, value: Any) -> tuple[Iterator[tuple[str, str, Any]], str]:
-    """(split, place, entry) of every sample, and the outer shape in words."""
+    """Return (split, place, entry) of every sample, and the outer shape in words."""
     if isinstance(value, list):
         return _flat(path, value), "one list, the split in each sample"
     if not isinstance(value, dict) or not any(isinstance(v, list) for v in value.values()):

@@ -189,7 +189,7 @@ def _split_named(path: Path) -> str:
 
 
 def _studies(table: Path) -> dict[str, _Named]:
-    """Study -> its rows, in the order of the table; equal labels are one object, as few differ."""
+    """Return study -> its rows, in the order of the table; equal labels are one object, as few differ."""
     studies: dict[str, _Named] = {}
     known: dict[tuple[str, ...], tuple[str, ...]] = {}
     for line in stream_table(table, ("Path", *CHEXPERT), _FACTS):

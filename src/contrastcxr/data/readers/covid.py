@@ -350,7 +350,7 @@ def _kind(position: Position) -> str:
 
 
 def _diagnoses(text: str, row: TableRow) -> tuple[str, ...]:
-    """Canonical names of a cell such as `Pneumonia/Viral/COVID-19`, or `COVID-19, ARDS` in older tables."""
+    """Return canonical names of a cell such as `Pneumonia/Viral/COVID-19`, or `COVID-19, ARDS` in older tables."""
     names: dict[str, None] = {}
     for part in (part.strip() for part in text.split(",")):
         if part in _UNSTATED:
@@ -368,7 +368,7 @@ def _diagnoses(text: str, row: TableRow) -> tuple[str, ...]:
 
 
 def _unknown_words(text: str) -> list[str]:
-    """Words of a finding that have no canonical name."""
+    """Return words of a finding that have no canonical name."""
     words = [word.strip() for part in text.split(",") for word in part.split("/")]
     return [word for word in words if word not in _UNSTATED and not _is_known(word)]
 
@@ -382,7 +382,7 @@ def _is_known(word: str) -> bool:
 
 
 def _date(text: str) -> date | None:
-    """The day that a cell states; a year alone is no day."""
+    """Return the day that a cell states; a year alone is no day."""
     for form in _DATES:
         try:
             return datetime.strptime(text, form).date()

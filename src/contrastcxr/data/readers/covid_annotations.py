@@ -29,7 +29,7 @@ class Severity:
     opacity: float
 
     def finding(self) -> Finding:
-        """Opacity as a finding; its word is that of the quarter of the lungs involved (ours).
+        """Return opacity as a finding; its word is that of the quarter of the lungs involved (ours).
 
         An extent of 2 is up to a quarter of each lung, 8 more than three quarters.
         """
@@ -52,7 +52,7 @@ class LungBox:
     size: tuple[int, int]
 
     def scaled(self, width: int | None, height: int | None) -> XYXY:
-        """The box in pixels of a copy of the image, or as it is where no size is known."""
+        """Return the box in pixels of a copy of the image, or as it is where no size is known."""
         sx, sy = (width or self.size[0]) / self.size[0], (height or self.size[1]) / self.size[1]
         x1, y1, x2, y2 = self.xyxy
         return x1 * sx, y1 * sy, x2 * sx, y2 * sy

@@ -20,7 +20,7 @@ _POSITIONS: Mapping[str, Position] = {"Frontal": "unknown", "Lateral": "LATERAL"
 
 
 def read_reports(folder: Path) -> list[IuReport]:
-    """The reports of both tables, in the order of the first.
+    """Return the reports of both tables, in the order of the first.
 
     Raises:
         DatasetError: a table is not there or has a row that is wrong.
@@ -34,7 +34,7 @@ def read_reports(folder: Path) -> list[IuReport]:
 
 
 def read_texts(folder: Path) -> list[IuReport]:
-    """The reports of the first table alone, without images; none where it is not there.
+    """Return the reports of the first table alone, without images; none where it is not there.
 
     Raises:
         DatasetError: a row is wrong.
@@ -51,7 +51,7 @@ def _texts(folder: Path) -> tuple[Table, dict[str, TableRow]]:
 
 
 def positions(folder: Path) -> dict[str, Position]:
-    """Position by `picture_key`, from the second table alone; empty where it is not there.
+    """Return position by `picture_key`, from the second table alone; empty where it is not there.
 
     Raises:
         DatasetError: a row is wrong.

@@ -23,7 +23,7 @@ MOST = 100_000
 
 
 def reports_in_folder(folder: Path) -> Iterator[IuReport]:
-    """The reports of every XML file of a folder, by number.
+    """Yield the reports of every XML file of a folder, by number.
 
     Raises:
         DatasetError: a file is not a report.
@@ -39,7 +39,7 @@ def reports_in_folder(folder: Path) -> Iterator[IuReport]:
 
 
 def reports_in_archive(path: Path) -> list[IuReport]:
-    """The reports of every XML file of a `.tgz`, by number; nothing is unpacked to disk.
+    """Return the reports of every XML file of a `.tgz`, by number; nothing is unpacked to disk.
 
     Raises:
         DatasetError: the archive is damaged, or a file in it is not a report.
@@ -72,7 +72,7 @@ def _too_large(where: str) -> DatasetError:
 
 
 def parse_report(content: bytes, where: str) -> IuReport:
-    """One `eCitation`; a document type or entity is refused, as no report has one.
+    """Return one `eCitation`; a document type or entity is refused, as no report has one.
 
     Raises:
         DatasetError: not UTF-8, not XML, or not a report.

@@ -86,14 +86,14 @@ class IuReport:
 
 
 def readings(iu: IuReport) -> tuple[Reading, ...]:
-    """What the radiologist wrote, and what the indexers read out of it where that is known."""
+    """Return what the radiologist wrote, and what the indexers read out of it where that is known."""
     written = report(**{section: getattr(iu, section) for section in SECTIONS})
     radiologist = Reading(study_id=iu.study_id, author=RADIOLOGIST, report=written)
     return (radiologist, mesh_reading(iu.study_id, iu.mesh)) if iu.mesh is not None else (radiologist,)
 
 
 def mesh_reading(study_id: str, terms: tuple[str, ...]) -> Reading:
-    """The indexers' terms: those that are findings of ours, all present; every term as written in `provenance`.
+    """Return indexers' terms: those that are findings of ours, all present; every term as written in `provenance`.
 
     Indexers wrote down what is there, so nothing is absent or uncertain; a normal study has the one term `normal`.
     """
@@ -102,7 +102,7 @@ def mesh_reading(study_id: str, terms: tuple[str, ...]) -> Reading:
 
 
 def mesh_finding(term: str) -> Finding | None:
-    """The finding that a term such as `Pulmonary Atelectasis/base/right/mild` names, or None.
+    """Return the finding that a term such as `Pulmonary Atelectasis/base/right/mild` names, or None.
 
     >>> mesh_finding("Pleural Effusion/left/small").side
     'left'
@@ -123,7 +123,7 @@ def mesh_finding(term: str) -> Finding | None:
 
 
 def picture_key(name: str) -> str:
-    """What an image is called in every edition: `CXR1_1_IM-0001-3001.png` is `1_IM-0001-3001.dcm.png`.
+    """Return what an image is called in every edition: `CXR1_1_IM-0001-3001.png` is `1_IM-0001-3001.dcm.png`.
 
     R2Gen's own names, `CXR1_1_IM-0001/0.png`, keep their folder.
     """

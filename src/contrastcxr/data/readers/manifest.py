@@ -109,7 +109,7 @@ class Manifest(Source):
         return tuple(self.stream())
 
     def _checked_splits(self) -> Iterator[str | None]:
-        """The split of each study, once every row has been found good."""
+        """Yield the split of each study, once every row has been found good."""
         failures: list[Failure] = []
         rows = found = 0
         for line in each_row(self.path, images=self.images):

@@ -85,7 +85,7 @@ def _either(row: Mapping[str, Any], one: str, several: str, where: str) -> Any:
 
 
 def _list(value: Any) -> list[str]:
-    """The parts of a JSON list, or of text separated by semicolons."""
+    """Return the parts of a JSON list, or of text separated by semicolons."""
     if value is None:
         return []
     parts = value if isinstance(value, list) else str(value).split(";")
@@ -122,7 +122,7 @@ def _report(row: Mapping[str, Any], where: str) -> Report | None:
 
 
 def _findings(row: Mapping[str, Any], where: str) -> dict[str, dict[str, Any]]:
-    """Findings by name, from the labels and then the boxes; a boxed finding without a label is present."""
+    """Return findings by name, from the labels and then the boxes; a boxed finding without a label is present."""
     found: dict[str, dict[str, Any]] = {}
     for name, said in _labels(row.get("labels"), where):
         canonical = _finding_name(name, where)
@@ -135,7 +135,7 @@ def _findings(row: Mapping[str, Any], where: str) -> dict[str, dict[str, Any]]:
 
 
 def _labels(value: Any, where: str) -> list[tuple[str, dict[str, Any]]]:
-    """Findings with what is said of each: its status, and in JSON whatever else of `_DETAILS`."""
+    """Return findings with what is said of each: its status, and in JSON whatever else of `_DETAILS`."""
     if isinstance(value, str) and value.lstrip().startswith("{"):
         value = _json(value, "labels", where)
     if isinstance(value, dict):
@@ -159,7 +159,7 @@ def _labels(value: Any, where: str) -> list[tuple[str, dict[str, Any]]]:
 
 
 def _readings(value: Any, study_id: str, where: str) -> list[dict[str, Any]]:
-    """What others said, each reading with the id of the study it stands in."""
+    """Return what others said, each reading with the id of the study it stands in."""
     readings = _json(value, "readings", where) if isinstance(value, str) else value or []
     if not isinstance(readings, list) or not all(isinstance(r, dict) and "author" in r for r in readings):
         raise DatasetError(f"{where}: readings; expected {COLUMNS['readings']}; correct the cell")

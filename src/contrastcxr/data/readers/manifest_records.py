@@ -57,7 +57,7 @@ def records(path: Path) -> Iterator[ManifestRecord]:
 
 
 def is_whole(fields: Mapping[str, Any] | Sequence[str]) -> bool:
-    """True for the row or header of whole studies, False for simple columns."""
+    """Return True for the row or header of whole studies, False for simple columns."""
     return "views" in fields
 
 
@@ -123,7 +123,7 @@ def _parquet_fields(fields: Mapping[str, Any], where: str) -> Mapping[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """The value as JSON has it: dates as text, and no field that is empty."""
+    """Return the value as JSON has it: dates as text, and no field that is empty."""
     if isinstance(value, datetime | date):
         return value.isoformat()[:10]
     if isinstance(value, float) and not math.isfinite(value):
@@ -134,7 +134,7 @@ def _plain(value: Any) -> Any:
 
 
 def _parsed(fields: Mapping[str, Any], where: str) -> Mapping[str, Any]:
-    """The fields of a whole study, nested ones out of their JSON, empty ones left out."""
+    """Return the fields of a whole study, nested ones out of their JSON, empty ones left out."""
     return {
         name: _nested(value, name, where) if name in NESTED else value
         for name, value in fields.items()

@@ -89,7 +89,7 @@ def _write_csv(studies: Iterable[Study], file: IO[str], path: Path) -> int:
 
 
 def _cells(studies: Iterable[Study]) -> Iterator[dict[str, Any]]:
-    """Fields of each study that are not empty, nested ones as JSON."""
+    """Yield fields of each study that are not empty, nested ones as JSON."""
     for study in studies:
         fields = study.model_dump(mode="json", exclude_defaults=True)
         yield {

@@ -78,7 +78,7 @@ class MimicAbn(Source):
         return self.stream(split)
 
     def _cut(self, study: Study) -> Study | None:
-        """The study with the abnormal part of its report, None where there is none."""
+        """Return the study with the abnormal part of its report, None where there is none."""
         whole = study.reading_by(mimic_cxr.RADIOLOGIST.name)
         if whole is None:
             return None
@@ -91,7 +91,7 @@ class MimicAbn(Source):
 
 
 def abnormal_part(report: Report) -> Report:
-    """The report with only those sentences of findings and impression that the labeler calls abnormal."""
+    """Return the report with only those sentences of findings and impression that the labeler calls abnormal."""
     findings, impression = (abnormal(split_sentences(text)) for text in (report.findings, report.impression))
     return report.model_copy(
         update={
@@ -103,7 +103,7 @@ def abnormal_part(report: Report) -> Report:
 
 
 def abnormal(sentences: Sequence[str]) -> tuple[str, ...]:
-    """The sentences that say of a finding that it is present or uncertain."""
+    """Return the sentences that say of a finding that it is present or uncertain."""
     labeler = default_labeler()
     return tuple(sentence for sentence in sentences if any(_abnormal(f) for f in labeler.label(sentence)))
 

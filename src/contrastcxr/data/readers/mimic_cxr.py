@@ -161,7 +161,7 @@ class MimicCxr(Source):
         )
 
     def _samples(self, study: Study) -> Iterator[Study]:
-        """The study itself, or one study for each image; these have no prior, for its study id is gone too."""
+        """Yield study itself, or one study for each image; these have no prior, for its study id is gone too."""
         if self._unit == "study":
             yield study
             return
@@ -189,7 +189,7 @@ class MimicCxr(Source):
             yield name, position, folder / (file or name + self._suffix), file is not None
 
     def _report(self, number: str, held: StudyRecord, on_missing: OnMissing) -> Report | None:
-        """The study's report, empty without a root for texts; None where the study is to be left out."""
+        """Return the study's report, empty without a root for texts; None where the study is to be left out."""
         if self._annotation:
             return self._annotated(number)
         if self._reports is None:
@@ -267,7 +267,7 @@ class MimicCxr(Source):
         return mimic_tables.read_records(records) if records else {}
 
     def _annotated_studies(self, annotation: Annotation) -> dict[str, StudyRecord]:
-        """The annotated images, study by study, with what the tables know of them."""
+        """Return the annotated images, study by study, with what the tables know of them."""
         positions = {name: position for known in self._tables.values() for name, position in known.images}
         found: dict[str, StudyRecord] = {}
         for number, samples in self._samples_of.items():

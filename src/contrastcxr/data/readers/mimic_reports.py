@@ -14,12 +14,12 @@ LARGEST = 1 << 20
 
 
 def study_folder(subject: str, study: str) -> str:
-    """`p10/p10000032/s50414267`, where the images of a study lie, and with `.txt` its report."""
+    """Return `p10/p10000032/s50414267`, where the images of a study lie, and with `.txt` its report."""
     return f"p{subject[:2]}/p{subject}/s{study}"
 
 
 def files_folder(root: Path, names: Iterable[str] = ("files",)) -> Path:
-    """The folder that holds `p10`, `p11` … : below the root, or the root itself."""
+    """Return the folder that holds `p10`, `p11` … : below the root, or the root itself."""
     return next((root / name for name in names if (root / name).is_dir()), root)
 
 
@@ -41,12 +41,12 @@ class Reports:
         self._folder = files_folder(root)
 
     def where(self, subject: str, study: str) -> str:
-        """Where the text is or would be."""
+        """Return where the text is or would be."""
         inner = f"{study_folder(subject, study)}.txt"
         return f"{self.root}:files/{inner}" if self._archive else str(self._folder / inner)
 
     def read(self, subject: str, study: str) -> str | None:
-        """The raw text of a report, None where there is none.
+        """Return the raw text of a report, None where there is none.
 
         Raises:
             DatasetError: it cannot be read, is not UTF-8 text or is far too long.
@@ -65,7 +65,7 @@ class Reports:
             ) from error
 
     def held(self, studies: Iterable[tuple[str, str]]) -> frozenset[str]:
-        """Which of these (subject, study) have a text; one listing a patient, nothing is opened."""
+        """Return which of these (subject, study) have a text; one listing a patient, nothing is opened."""
         if self._archive is not None:
             names = frozenset(self._archive.namelist())
             return frozenset(s for p, s in studies if f"files/{study_folder(p, s)}.txt" in names)
@@ -91,7 +91,7 @@ class Reports:
 
 
 def names_in(folder: Path) -> frozenset[str]:
-    """The names in a folder, none where it is not there."""
+    """Return the names in a folder, none where it is not there."""
     try:
         return frozenset(os.listdir(folder))  # noqa: PTH208 (half the time of Path.iterdir)
     except (FileNotFoundError, NotADirectoryError):

@@ -66,7 +66,7 @@ class StudyRecord:
 
 
 def read_metadata(path: Path) -> dict[str, StudyRecord]:
-    """Studies with their images, positions and time, by study number, from the JPG edition's metadata.
+    """Return studies with their images, positions and time, by study number, from the JPG edition's metadata.
 
     Raises:
         DatasetError: a row is wrong, or an image is listed twice.
@@ -95,7 +95,7 @@ def read_records(path: Path) -> dict[str, StudyRecord]:
 
 
 def read_splits(path: Path) -> dict[str, str]:
-    """The split of every study.
+    """Return the split of every study.
 
     Raises:
         DatasetError: an unknown split, or a study or patient in two.
@@ -116,7 +116,7 @@ def read_splits(path: Path) -> dict[str, str]:
 
 
 def read_labels(path: Path) -> dict[str, str]:
-    """The 14 labels of every study as a code, see `findings_of`.
+    """Return the 14 labels of every study as a code, see `findings_of`.
 
     Raises:
         DatasetError: a value that is not 1, 0, -1 or blank, or a study listed twice.
@@ -135,7 +135,10 @@ def read_labels(path: Path) -> dict[str, str]:
 
 @lru_cache(maxsize=100_000)
 def findings_of(code: str, source: str) -> tuple[Finding, ...]:
-    """What a row of labels says; a blank is unmentioned and not listed. Studies alike share these objects."""
+    """Return what a row of labels says.
+
+    A blank is unmentioned and not listed. Studies alike share these objects.
+    """
     named = zip(CHEXPERT, code, strict=True)
     return tuple(_finding(name, _OF_CODE[mark], source) for name, mark in named if mark in _OF_CODE)
 
@@ -146,7 +149,7 @@ def _finding(name: str, status: Status, source: str) -> Finding:
 
 
 def previous_studies(held: Mapping[str, StudyRecord]) -> dict[str, str]:
-    """Study -> the last study of the same patient that was made before it, where both say when."""
+    """Return study -> the last study of the same patient that was made before it, where both say when."""
     by_subject: dict[str, list[tuple[tuple[int, float], str]]] = defaultdict(list)
     for study, known in held.items():
         if known.acquired is not None:
@@ -155,7 +158,7 @@ def previous_studies(held: Mapping[str, StudyRecord]) -> dict[str, str]:
 
 
 def day_of(acquired: tuple[int, float] | None) -> date | None:
-    """The date of a `(20260131, seconds)` time."""
+    """Return the date of a `(20260131, seconds)` time."""
     if acquired is None:
         return None
     day = acquired[0]
@@ -166,7 +169,7 @@ _Timed = tuple[tuple[int, float], str]
 
 
 def _pairs(studies: Sequence[_Timed]) -> Iterator[tuple[str, str]]:
-    """Each study with the last one of an earlier time; two of the same minute do not precede each other."""
+    """Yield each study with the last one of an earlier time; two of the same minute do not precede each other."""
     before: _Timed | None = None
     for i, study in enumerate(studies):
         if i and studies[i - 1][0] < study[0]:
@@ -207,7 +210,7 @@ def _position(stated: str, meaning: str) -> Position:
 
 
 def _time(line: TableLine, day: str, clock: str) -> tuple[int, float] | None:
-    """The date as a number and the time as hhmmss; the table leaves out leading zeros of the time."""
+    """Return the date as a number and the time as hhmmss; the table leaves out leading zeros of the time."""
     if not day:
         return None
     try:

@@ -156,7 +156,7 @@ class Nih14(Source):
 
 
 def _by_image(path: Path) -> dict[str, list[TableRow]]:
-    """Rows of an optional table, by the image in their first cell."""
+    """Return rows of an optional table, by the image in their first cell."""
     grouped: dict[str, list[TableRow]] = defaultdict(list)
     for row in read_csv(path)[1] if path.is_file() else []:
         grouped[row.cell(0)].append(row)
@@ -184,7 +184,7 @@ def _view(row: TableRow, path: Path) -> View:
 
 
 def _spacing(row: TableRow, width: int, height: int) -> tuple[float, float] | None:
-    """Row and column spacing of the file's pixels; the table gives the spacing before any resizing."""
+    """Return row and column spacing of the file's pixels; the table gives the spacing before any resizing."""
     values = [number(row.cell(i)) for i in range(7, 11)]
     if any(v is None or v <= 0 for v in values):
         return None

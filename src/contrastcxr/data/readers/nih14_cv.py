@@ -57,7 +57,7 @@ class Nih14Folds(Source):
 
 
 def view_and_labels(study: Study) -> list[str]:
-    """The strata of a study: its view, and each of its labels within that view."""
+    """Return the strata of a study: its view, and each of its labels within that view."""
     position = study.views[0].position
     reading = label_reading(study)
     return [position, *(f"{position} {name}" for name in sorted(reading.present() if reading else ()))]

@@ -83,7 +83,7 @@ def shuffled_readings(studies: Sequence[Study], *, seed: int = 0) -> list[Readin
 
 
 def labels_of(study: Study) -> tuple[str, ...]:
-    """Names of the findings that the study's labels say are present, without No Finding."""
+    """Return names of the findings that the study's labels say are present, without No Finding."""
     reading = label_reading(study)
     names = (f.name for f in reading.findings if f.status == "present") if reading else ()
     return tuple(name for name in names if name != NO_FINDING)
@@ -98,7 +98,7 @@ def _write(study: Study, labels: Sequence[str], author: Author, seed: int) -> Re
 
 
 def _stable_rng(author: str, study_id: str, seed: int) -> np.random.Generator:
-    """A generator that depends on these three alone, not on the order of studies or the process."""
+    """Return a generator that depends on these three alone, not on the order of studies or the process."""
     digest = hashlib.sha256(f"{author} {study_id} {seed}".encode()).digest()
     return np.random.default_rng(int.from_bytes(digest[:16], "little"))
 

@@ -71,7 +71,7 @@ def studies_from_paths(
 
 
 def _manifests(paths: Sequence[str | Path]) -> list[Path]:
-    """Every manifest among the paths and in the folders, once."""
+    """Return every manifest among the paths and in the folders, once."""
     found: dict[Path, Path] = {}
     for path in map(Path, paths):
         inside = (file for file in _walk(path, []) if file.name == FOLDER_MANIFEST) if path.is_dir() else (path,)
@@ -90,7 +90,7 @@ def _files_of(study: Study) -> Iterator[Path]:
 def _files(
     paths: Sequence[str | Path], done: Set[Path], failures: list[Failure]
 ) -> Iterator[tuple[Path, FileKind]]:
-    """Every file that may be read and is not done yet, once, with its kind."""
+    """Yield every file that may be read and is not done yet, once, with its kind."""
     seen = set(done)
     for path in map(Path, paths):
         for file in _in_folder(path, seen, failures) if path.is_dir() else _one_file(path, seen, failures):
@@ -130,7 +130,7 @@ def _in_folder(folder: Path, seen: Set[Path], failures: list[Failure]) -> Iterat
 
 
 def _walk(folder: Path, failures: list[Failure]) -> Iterator[Path]:
-    """Files to the bottom of the folder, without hidden ones and the directory file of DICOM media."""
+    """Yield files to the bottom of the folder, without hidden ones and the directory file of DICOM media."""
 
     def unreadable(error: OSError) -> None:
         message = f"{error.filename}: cannot be opened ({error.strerror}); check its permissions"

@@ -225,7 +225,7 @@ def _dicom_facts(path: Path) -> HeaderFacts:
 
 
 def _resized(facts: HeaderFacts, path: Path) -> HeaderFacts:
-    """The facts of a PNG or JPEG copy, with its own size."""
+    """Return the facts of a PNG or JPEG copy, with its own size."""
     width, height = picture_size(path)
     y, x = facts.spacing_mm or (0.0, 0.0)
     spacing = (y * GRID / height, x * GRID / width) if facts.spacing_mm else None
@@ -233,7 +233,7 @@ def _resized(facts: HeaderFacts, path: Path) -> HeaderFacts:
 
 
 def _header_facts(path: Path) -> dict[str, HeaderFacts]:
-    """Facts by image from a table of headers; a spacing is one number, of square pixels."""
+    """Return facts by image from a table of headers; a spacing is one number, of square pixels."""
     columns = ("PatientID", "PatientAge", "PatientSex", "PixelSpacing", "ViewPosition")
     table = read_table(path, columns)
     facts: dict[str, HeaderFacts] = {}
@@ -264,7 +264,7 @@ def _rsna_reading(
 
 
 def _kind(table: Table, rows: list[TableRow], stated: tuple[str, TableRow] | None) -> str:
-    """The class of an image; without the table of classes, Lung Opacity or the target's own words."""
+    """Return the class of an image; without the table of classes, Lung Opacity or the target's own words."""
     targets = {table.cell(row, "Target") for row in rows}
     if targets not in ({"0"}, {"1"}):
         raise rows[-1].error(f"Target {' and '.join(sorted(targets))}; expected 0 or 1, the same in all rows")
@@ -278,7 +278,7 @@ def _kind(table: Table, rows: list[TableRow], stated: tuple[str, TableRow] | Non
 
 
 def _read_mapping(path: Path) -> dict[str, Mapping[str, Any]]:
-    """Challenge image -> its entry of the published match, checked."""
+    """Return challenge image -> its entry of the published match, checked."""
     entries = read_json(path, "a list of matches")
     if not isinstance(entries, list):
         raise DatasetError(f"{path}: is a JSON {type(entries).__name__}; expected a list; download it again")

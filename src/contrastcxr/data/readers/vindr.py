@@ -158,7 +158,7 @@ class VinDr(TableSource):
     def _scale(
         self, view: View, path: Path, row: TableRow, original: tuple[int, int] | None
     ) -> tuple[float, float]:
-        """Factors from the pixels of the box table to those of the file."""
+        """Return factors from the pixels of the box table to those of the file."""
         if self._boxes_of == "file" or path.suffix.lower() in (".dicom", ".dcm"):
             return 1.0, 1.0
         if original is None:
@@ -184,14 +184,14 @@ def _find_tables(root: Path) -> dict[str, Path]:
 
 
 def _first(table: Table) -> Table:
-    """The table, once its first column is known to be the image id."""
+    """Return the table, once its first column is known to be the image id."""
     if table.columns["image_id"] != 0:
         raise DatasetError(f"{table.file} header: image_id is not the first column; expected it first; move it")
     return table
 
 
 def _sizes(path: Path | None) -> dict[str, tuple[int, int]]:
-    """Image -> (width, height) of the published image; `dim0` counts rows."""
+    """Return image -> (width, height) of the published image; `dim0` counts rows."""
     if path is None:
         return {}
     table = read_table(path, ("image_id", "dim0", "dim1"))
@@ -211,7 +211,7 @@ def _readings(
     tables: _Tables,
     box: Callable[[TableRow], Box],
 ) -> Iterator[Reading]:
-    """One reading for each radiologist who looked at the image, in the order of their numbers."""
+    """Yield one reading for each radiologist who looked at the image, in the order of their numbers."""
     found: dict[str, dict[str, Finding]] = {}
     for row in labels:
         reader = found.setdefault(_reader(tables.label_table, row), {})
@@ -233,7 +233,7 @@ def _readings(
 
 
 def _reader(table: Table | None, row: TableRow) -> str:
-    """`R9`, or `consensus` in a table that names nobody."""
+    """Return `R9`, or `consensus` in a table that names nobody."""
     if table is None:
         return _CONSENSUS
     column = next((name for name in ("rad_id", "rad_ID") if name in table.columns), None)
@@ -251,7 +251,10 @@ def _author_order(name: str) -> tuple[int, str]:
 
 
 def _labelled(table: Table | None, row: TableRow) -> dict[str, Finding]:
-    """Findings of a row of 0 and 1 for each class; two classes of one canonical name are present if either is."""
+    """Return findings of a row of 0 and 1 for each class.
+
+    Two classes of one canonical name are present if either is.
+    """
     if table is None:
         return {}
     findings: dict[str, Finding] = {}
@@ -276,7 +279,7 @@ def _status(text: str, original: str, row: TableRow) -> Status:
 
 
 def _sources(before: str | None, original: str) -> str:
-    """What the published tables call it, each name once."""
+    """Return what the published tables call it, each name once."""
     held = before.removeprefix("vindr: ").split(", ") if before else []
     return f"vindr: {', '.join(dict.fromkeys((*held, original)))}"
 

@@ -25,16 +25,16 @@ class TableRow:
     cells: tuple[str, ...]
 
     def error(self, message: str) -> DatasetError:
-        """An error that names the file, the row and what the row is about."""
+        """Return an error that names the file, the row and what the row is about."""
         about = f" ({self.cells[0]})" if self.cells and self.cells[0] else ""
         return DatasetError(f"{self.file} row {self.number}{about}: {message}")
 
     def cell(self, index: int) -> str:
-        """The stripped text of a cell; empty where the row is shorter."""
+        """Return the stripped text of a cell; empty where the row is shorter."""
         return self.cells[index].strip() if index < len(self.cells) else ""
 
     def number_at(self, index: int, name: str) -> float:
-        """The finite number in a cell.
+        """Return the finite number in a cell.
 
         Raises:
             DatasetError: the cell is empty or no number.
@@ -47,7 +47,7 @@ class TableRow:
 
 
 def number(text: str) -> float | None:
-    """The finite number that a text is, or None."""
+    """Return the finite number that a text is, or None."""
     try:
         value = float(text)
     except ValueError:
@@ -143,6 +143,6 @@ def age_in_years(text: str) -> float | None:
 
 
 def sex(text: str) -> Literal["F", "M"] | None:
-    """The sex that a cell or header states, or None."""
+    """Return the sex that a cell or header states, or None."""
     letters: dict[str, Literal["F", "M"]] = {"F": "F", "M": "M"}
     return letters.get(text.strip().upper())

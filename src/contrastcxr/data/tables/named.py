@@ -36,12 +36,12 @@ class Table:
     rows: tuple[TableRow, ...]
 
     def cell(self, row: TableRow, column: str) -> str:
-        """The stripped text under a column; empty where the table has no such column."""
+        """Return the stripped text under a column; empty where the table has no such column."""
         index = self.columns.get(column)
         return "" if index is None else row.cell(index)
 
     def number(self, row: TableRow, column: str) -> float:
-        """The finite number under a column.
+        """Return the finite number under a column.
 
         Raises:
             DatasetError: the cell is empty or no number.
@@ -102,7 +102,7 @@ def packaged_file(name: str, purpose: str) -> Path:
 
 
 def by_first_cell(table: Table) -> dict[str, list[TableRow]]:
-    """Rows grouped by the text of their first cell, in the order of the table."""
+    """Return rows grouped by the text of their first cell, in the order of the table."""
     grouped: dict[str, list[TableRow]] = {}
     for row in table.rows:
         grouped.setdefault(row.cell(0), []).append(row)

@@ -22,7 +22,7 @@ class TableLine(NamedTuple):
     cells: tuple[str, ...]
 
     def error(self, message: str) -> DatasetError:
-        """An error that names the file, the row and what the row is about."""
+        """Return an error that names the file, the row and what the row is about."""
         return TableRow(self.file, self.number, self.cells).error(message)
 
 

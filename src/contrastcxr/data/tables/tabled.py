@@ -36,18 +36,18 @@ class TableSource(Source):
 
     @abstractmethod
     def _read(self) -> Iterable[Study]:
-        """Every study that the tables name, with locators where pictures are or would be."""
+        """Return every study that the tables name, with locators where pictures are or would be."""
 
     def _tally(self, counted: Counter[str], study: Study) -> None:
         """Count what a study has, under any names; `_counts` and `_notes` take it up."""
 
     def _counts(self, counted: Counter[str]) -> Mapping[str, int]:
-        """Whatever else is worth counting, in words and in order."""
+        """Return whatever else is worth counting, in words and in order."""
         del counted
         return {}
 
     def _notes(self, counted: Counter[str]) -> Iterable[str]:
-        """What is there but left out, or wrong without being missing."""
+        """Return what is there but left out, or wrong without being missing."""
         del counted
         return ()
 

@@ -25,7 +25,7 @@ Splits = Mapping[str, Sequence[Study]]
 
 
 def by_split(studies: Iterable[Study]) -> dict[str, list[Study]]:
-    """Studies by the name of their split; those without one are left out."""
+    """Return studies by the name of their split; those without one are left out."""
     found: dict[str, list[Study]] = defaultdict(list)
     for study in studies:
         if study.split is not None:
@@ -34,7 +34,7 @@ def by_split(studies: Iterable[Study]) -> dict[str, list[Study]]:
 
 
 def patients(splits: Splits) -> Check:
-    """Patients with studies in more than one split."""
+    """Return patients with studies in more than one split."""
     name = "patients across splits"
     places: dict[str, set[str]] = defaultdict(set)
     for split, studies in splits.items():
@@ -50,7 +50,7 @@ def patients(splits: Splits) -> Check:
 
 
 def reports(splits: Splits) -> Check:
-    """Reports of the last split that an earlier split has word for word, or nearly."""
+    """Return reports of the last split that an earlier split has word for word, or nearly."""
     name = "reports across splits"
     texts = {split: [_words(study) for study in studies] for split, studies in splits.items()}
     texts = {split: [t for t in found if t] for split, found in texts.items()}
@@ -72,7 +72,7 @@ def reports(splits: Splits) -> Check:
 
 
 def official_lists(splits: Splits) -> Check:
-    """Images with NIH boxes outside the official test list, where all 880 of them belong."""
+    """Return images with NIH boxes outside the official test list, where all 880 of them belong."""
     name = "official lists"
     boxed = [
         study
@@ -95,13 +95,13 @@ def official_lists(splits: Splits) -> Check:
 
 
 def _boxes(studies: Sequence[Study]) -> Counter[str]:
-    """Boxes of the NIH list by finding."""
+    """Return boxes of the NIH list by finding."""
     said = (r for study in studies for r in study.readings if r.author.name == "nih14 boxes")
     return Counter(f.name for reading in said for f in reading.findings for _ in f.boxes)
 
 
 def label_shift(splits: Splits, names: Sequence[str], reading: Mapping[str, Reading]) -> Check:
-    """Findings that the last split has more or less often than the first, beyond chance."""
+    """Return findings that the last split has more or less often than the first, beyond chance."""
     name = "labels between splits"
     if len(splits) < 2 or not names:
         return Check(name, "not run", "fewer than two splits, or no labels")
@@ -118,7 +118,7 @@ def label_shift(splits: Splits, names: Sequence[str], reading: Mapping[str, Read
 
 
 def two_shares(a: int, n: int, b: int, m: int) -> float:
-    """Two-sided p of two proportions being one (pooled z-test)."""
+    """Return two-sided p of two proportions being one (pooled z-test)."""
     pooled = (a + b) / (n + m) if n + m else 0.0
     spread = math.sqrt(pooled * (1 - pooled) * (1 / n + 1 / m)) if n and m else 0.0
     return math.erfc(abs(a / n - b / m) / spread / math.sqrt(2)) if spread else 1.0
@@ -138,7 +138,7 @@ def _words(study: Study) -> str:
 
 
 def _near(wanted: Sequence[str], known: Sequence[str]) -> int:
-    """How many of the texts overlap with a known one by at least `NEAR` of their trigrams."""
+    """Return how many of the texts overlap with a known one by at least `NEAR` of their trigrams."""
     from scipy.sparse import csr_matrix
 
     column: dict[tuple[str, ...], int] = {}

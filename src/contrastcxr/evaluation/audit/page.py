@@ -22,7 +22,7 @@ th{font-weight:600}td{font-variant-numeric:tabular-nums}
 
 
 def page(data: str, studies: Mapping[str, int], labels: str | None, checks: Sequence[Check]) -> str:
-    """The page: warnings first, every check with the cases behind it."""
+    """Return the page: warnings first, every check with the cases behind it."""
     counts = ", ".join(f"{split} {count:,}" for split, count in studies.items())
     body = "".join(_section(check) for check in warnings_first(checks))
     warned = sum(check.verdict == "warning" for check in checks)

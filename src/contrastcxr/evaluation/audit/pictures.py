@@ -36,7 +36,7 @@ class Fingerprint:
 
 
 def fingerprints(studies: Iterable[Study]) -> tuple[list[Fingerprint], int]:
-    """The fingerprints of every readable view, and how many could not be read."""
+    """Return the fingerprints of every readable view, and how many could not be read."""
     found: list[Fingerprint] = []
     unreadable = 0
     for study in studies:
@@ -63,7 +63,7 @@ def difference_hash(pixels: NDArray[np.floating]) -> NDArray[np.uint64]:
 
 
 def identical(marks: Sequence[Fingerprint], unreadable: int) -> Check:
-    """Files whose content is the same."""
+    """Return files whose content is the same."""
     name = "identical pictures"
     if not marks:
         return Check(name, "not run", f"no picture can be read ({unreadable:,} tried)")
@@ -75,7 +75,7 @@ def identical(marks: Sequence[Fingerprint], unreadable: int) -> Check:
 
 
 def alike(marks: Sequence[Fingerprint]) -> Check:
-    """Pictures that look the same although their files differ."""
+    """Return pictures that look the same although their files differ."""
     name = "pictures that look the same"
     if len(marks) < 2:
         return Check(name, "not run", "fewer than two pictures can be read")
@@ -85,7 +85,7 @@ def alike(marks: Sequence[Fingerprint]) -> Check:
 
 
 def near_pairs(bits: NDArray[np.uint64]) -> list[tuple[int, int]]:
-    """Pairs of rows of `bits [N, 4]` that differ in at most `NEAR_BITS` places."""
+    """Return pairs of rows of `bits [N, 4]` that differ in at most `NEAR_BITS` places."""
     found: list[tuple[int, int]] = []
     for start in range(0, len(bits), _BLOCK):
         block = bits[start : start + _BLOCK]

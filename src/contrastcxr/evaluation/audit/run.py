@@ -54,7 +54,7 @@ class Audit:
         return tuple(check for check in self.checks if check.verdict == "warning")
 
     def to_dict(self) -> dict[str, Any]:
-        """What `audit.json` holds."""
+        """Return what `audit.json` holds."""
         return {"schema": SCHEMA, **vars(self), "checks": [check.to_dict() for check in self.checks]}
 
     def write(self, folder: Path) -> None:
@@ -99,7 +99,7 @@ def audit(data: DataRef, *, author: str | None = None, seed: int = 0, cache: Pat
 
 
 def quick_checks(data: DataRef, *, author: str | None = None, cache: Path | None = None) -> tuple[Check, ...]:
-    """The checks of a data set that open no picture and fit nothing; for the page of an evaluation.
+    """Return the checks of a data set that open no picture and fit nothing; for the page of an evaluation.
 
     Args:
         data: all its splits are looked at, whatever split it names.
@@ -120,7 +120,7 @@ def quick_checks(data: DataRef, *, author: str | None = None, cache: Path | None
 def _of_texts(
     data: DataRef, studies: Sequence[Study], splits: Splits, reading: Mapping[str, Reading], *, at_most: int
 ) -> Iterator[Check]:
-    """The checks that open no picture and fit nothing; reports are compared for so many studies at most."""
+    """Yield the checks that open no picture and fit nothing; reports are compared for so many studies at most."""
     yield leaks.patients(splits)
     if data.kind.name.startswith("nih"):
         yield leaks.official_lists(splits)
@@ -139,7 +139,7 @@ def _widest(data: DataRef, cache: Path | None) -> tuple[DataRef, list[Study]]:
 
 
 def _with_normal(names: Sequence[str], reading: Mapping[str, Reading]) -> tuple[str, ...]:
-    """The findings, and No Finding where somebody is said to have none."""
+    """Return the findings, and No Finding where somebody is said to have none."""
     normal = any(NO_FINDING in found.present() for found in reading.values())
     return (*names, NO_FINDING) if names and normal else tuple(names)
 
@@ -149,7 +149,7 @@ def _too_many(studies: int) -> Check:
 
 
 def labels_of(studies: Sequence[Study], author: str | None) -> tuple[dict[str, Reading], str | None]:
-    """The reading of each study by the author asked for, or by the one with findings in most studies."""
+    """Return the reading of each study by the author asked for, or by the one with findings in most studies."""
     counts = Counter(r.author.name for s in studies for r in s.readings if r.findings)
     who = author or (counts.most_common(1)[0][0] if counts else None)
     if author is not None and author not in counts:
@@ -159,7 +159,7 @@ def labels_of(studies: Sequence[Study], author: str | None) -> tuple[dict[str, R
 
 
 def table_and_folder(source: Source) -> Check:
-    """Images that the tables name and the folder lacks, and what the source itself remarks."""
+    """Return images that the tables name and the folder lacks, and what the source itself remarks."""
     held = source.inventory()
     missing = len(source.missing)
     rows = [{"note": note} for note in held.notes]

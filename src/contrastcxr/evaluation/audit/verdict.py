@@ -27,7 +27,7 @@ class Check:
     rows: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
+        """Return plain values for JSON."""
         return {**vars(self), "rows": [dict(row) for row in self.rows]}
 
     @property
@@ -37,10 +37,10 @@ class Check:
 
 
 def warnings_first(checks: Sequence[Check]) -> list[Check]:
-    """The checks as a page shows them."""
+    """Return the checks as a page shows them."""
     return sorted(checks, key=lambda check: _SHOWN.index(check.verdict))
 
 
 def share(part: int, whole: int) -> str:
-    """`12 of 590 (2.0%)`."""
+    """Return `12 of 590 (2.0%)`."""
     return f"{part:,} of {whole:,} ({part / whole:.1%})" if whole else f"{part:,}"

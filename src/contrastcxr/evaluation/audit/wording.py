@@ -21,7 +21,7 @@ _SAYS: Mapping[str, re.Pattern[str]] = {
 
 
 def wording(splits: Mapping[str, Sequence[Study]]) -> Check:
-    """How many findings sections hold masked words, speak of an earlier study, or name a side; by split."""
+    """Return how many findings sections hold masked words, speak of an earlier study, or name a side; by split."""
     name = "what reports speak of"
     texts = {split: [text for study in studies if (text := _text(study))] for split, studies in splits.items()}
     texts = {split: found for split, found in texts.items() if found}

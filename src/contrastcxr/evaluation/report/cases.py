@@ -33,7 +33,7 @@ Values = dict[str, Any]
 
 
 def case_values(table: StudyTable, material: Material) -> list[Values]:
-    """The best and the worst studies; no study is both."""
+    """Return the best and the worst studies; no study is both."""
     best, worst = extremes(table, [answer.report for answer in material.wanted])
     groups = (("Best", best), ("Worst", worst))
     return [
@@ -44,14 +44,14 @@ def case_values(table: StudyTable, material: Material) -> list[Values]:
 
 
 def ranked_by(table: StudyTable) -> str:
-    """How studies are put in order, in words."""
+    """Return how studies are put in order, in words."""
     if table.truth is None or table.claimed is None:
         return "by ROUGE-L, since no findings can be compared"
     return "by findings missed or invented, then called right, then by ROUGE-L; of equal references the first"
 
 
 def extremes(table: StudyTable, texts: Sequence[str], *, shown: int = SHOWN) -> tuple[list[int], list[int]]:
-    """Places of the best studies, best first, and of the worst, worst first; half of few studies each.
+    """Return places of the best studies, best first, and of the worst, worst first; half of few studies each.
 
     Args:
         table: of the system.
@@ -67,7 +67,7 @@ def extremes(table: StudyTable, texts: Sequence[str], *, shown: int = SHOWN) -> 
 
 
 def _differing(places: Iterable[int], texts: Sequence[str]) -> list[int]:
-    """The places in their order, the first of each text alone."""
+    """Return the places in their order, the first of each text alone."""
     first: dict[str, int] = {}
     for place in places:
         first.setdefault(texts[place], int(place))
@@ -100,7 +100,7 @@ def _case(place: int, table: StudyTable, material: Material) -> Values:
 
 
 def _picture(study: Study, material: Material) -> Values:
-    """The first view, small, or why there is none."""
+    """Return the first view, small, or why there is none."""
     if not material.shows_pictures:
         return {"src": None, "why": "picture not embedded: the terms of the data do not let it be passed on"}
     try:
@@ -110,7 +110,7 @@ def _picture(study: Study, material: Material) -> Values:
 
 
 def chips(wanted: Sequence[Finding] | None, said: Sequence[Finding] | None) -> list[Values]:
-    """What both call, what is missed (and how), what is invented."""
+    """Return what both call, what is missed (and how), what is invented."""
     if wanted is None or said is None:
         return []
     there, called = _status(wanted), _status(said)
@@ -143,7 +143,7 @@ def _how(statuses: dict[str, Status], name: str) -> str:
 
 
 def _status(findings: Sequence[Finding]) -> dict[str, Status]:
-    """The strongest statement on each finding."""
+    """Return the strongest statement on each finding."""
     found: dict[str, Status] = {}
     for finding in sorted(findings, key=lambda finding: STATUS_CODES[finding.status]):
         if finding.name != NO_FINDING:

@@ -28,7 +28,7 @@ Values = dict[str, Any]
 
 
 def finding_rows(found: Evaluation) -> list[Values]:
-    """Every finding that the reference or the system calls, by number of positives in the reference."""
+    """Return every finding that the reference or the system calls, by number of positives in the reference."""
     table = found.systems["system"].table
     if table.truth is None or table.claimed is None:
         return []
@@ -37,7 +37,7 @@ def finding_rows(found: Evaluation) -> list[Values]:
 
 
 def unspoken(found: Evaluation) -> list[str]:
-    """Findings that are scored and that neither side calls in any study."""
+    """Return findings that are scored and that neither side calls in any study."""
     table = found.systems["system"].table
     if table.truth is None or table.claimed is None:
         return []
@@ -46,7 +46,7 @@ def unspoken(found: Evaluation) -> list[str]:
 
 
 def abnormality_rates(systems: Mapping[str, SystemScores]) -> list[Values]:
-    """Missed and invented abnormality of every reader (paper A, section 4.4)."""
+    """Return missed and invented abnormality of every reader (paper A, section 4.4)."""
     return [
         {
             "name": NAMES.get(name, name),
@@ -59,7 +59,7 @@ def abnormality_rates(systems: Mapping[str, SystemScores]) -> list[Values]:
 
 
 def calibration(table: StudyTable) -> Values | None:
-    """The reliability plot and its table; None without probabilities or truth to compare them with."""
+    """Return the reliability plot and its table; None without probabilities or truth to compare them with."""
     if table.truth is None or table.probabilities is None:
         return None
     bins = reliability(table.probabilities, targets(table.truth))
@@ -98,7 +98,7 @@ def _row(name: str, column: int, truth: Codes, claimed: Codes, systems: Mapping[
 
 
 def _counts(truth: Codes, claimed: Codes) -> Values:
-    """Studies by what the reference and the report say of one finding."""
+    """Return studies by what the reference and the report say of one finding."""
     there = truth == STATUS_CODES["present"]
     called = claimed == STATUS_CODES["present"]
     said = {status: int(np.sum(there & (claimed == code))) for status, code in STATUS_CODES.items()}

@@ -36,14 +36,14 @@ class Mark:
 
     @classmethod
     def of(cls, system: str, score: Score | None, *, whiskers: bool) -> Mark | None:
-        """The mark of a score; None where the score is empty."""
+        """Return the mark of a score; None where the score is empty."""
         if score is None or score.value is None:
             return None
         return cls(system, score.value, *((score.low, score.high) if whiskers else (None, None)))
 
 
 def row(marks: Sequence[Mark], said: str, *, scale: Scale = UNIT, reference: float | None = None) -> Markup:
-    """One row of a forest plot.
+    """Return one row of a forest plot.
 
     Args:
         marks: drawn one over the other, the first on top.
@@ -60,7 +60,7 @@ def row(marks: Sequence[Mark], said: str, *, scale: Scale = UNIT, reference: flo
 
 
 def axis(scale: Scale = UNIT) -> Markup:
-    """The figures beneath the rows."""
+    """Return the figures beneath the rows."""
     named = [
         tag("text", f"{tick:g}", x=f"{scale(tick):.2f}%", y=11, text_anchor="middle") for tick in scale.ticks()
     ]
@@ -68,7 +68,7 @@ def axis(scale: Scale = UNIT) -> Markup:
 
 
 def key(system: str) -> Markup:
-    """The mark of a system, to stand beside its name in a legend."""
+    """Return the mark of a system, to stand beside its name in a legend."""
     return tag(
         "svg",
         tag("path", d=_SHAPES.get(system, _CIRCLE), transform="translate(7 7)", class_=f"mark {system}"),

@@ -36,7 +36,7 @@ Values = dict[str, Any]
 
 
 def readers(found: Evaluation) -> list[Values]:
-    """The systems of the page with their names and what they are."""
+    """Return the systems of the page with their names and what they are."""
     return [
         {"key": name, "name": NAMES.get(name, name), "description": system.description}
         for name, system in found.systems.items()
@@ -44,12 +44,12 @@ def readers(found: Evaluation) -> list[Values]:
 
 
 def cards(found: Evaluation, differences: Differences) -> list[Values]:
-    """One card for each main score that the system has."""
+    """Return one card for each main score that the system has."""
     return [_card(name, found, differences) for name in HEADLINE if _has(found.scores.get(name))]
 
 
 def tally(found: Sequence[Values]) -> list[Values]:
-    """How many of the cards are better and worse than each baseline, beyond chance."""
+    """Return how many of the cards are better and worse than each baseline, beyond chance."""
     verdicts = [beside for card in found for beside in card["beside"]]
     return [
         {
@@ -64,7 +64,7 @@ def tally(found: Sequence[Values]) -> list[Values]:
 
 
 def all_scores(systems: Mapping[str, SystemScores]) -> list[Values]:
-    """Every score of the table, a cell for each system."""
+    """Return every score of the table, a cell for each system."""
     shown = [name for name in ROWS if any(_has(s.scores.get(name)) for s in systems.values())]
     return [
         {"label": ROWS[name], "name": name, "cells": [cell(s.scores.get(name)) for s in systems.values()]}
@@ -73,12 +73,12 @@ def all_scores(systems: Mapping[str, SystemScores]) -> list[Values]:
 
 
 def empty_scores(systems: Mapping[str, SystemScores]) -> list[str]:
-    """Why scores are empty, each reason once."""
+    """Return why scores are empty, each reason once."""
     return reasons({name: system.scores for name, system in systems.items()})
 
 
 def definitions(systems: Mapping[str, SystemScores]) -> list[Values]:
-    """Clinical efficacy under every definition that could be scored, those in use first."""
+    """Return clinical efficacy under every definition that could be scored, those in use first."""
     own = systems["system"].scores
     rows = [
         _definition(f"{name}/{{}}", name, f"{definition.source}", definition.signature, systems)
@@ -94,7 +94,7 @@ def definitions(systems: Mapping[str, SystemScores]) -> list[Values]:
 
 
 def every_count(systems: Mapping[str, SystemScores]) -> list[Values]:
-    """F1 under every policy and average, and both accuracies; 14 findings, then five."""
+    """Return F1 under every policy and average, and both accuracies; 14 findings, then five."""
     own = systems["system"].scores
     rows = []
     for place in dict.fromkeys((len(cell.findings), cell.uncertain) for cell in GRID.values()):
@@ -110,14 +110,14 @@ def every_count(systems: Mapping[str, SystemScores]) -> list[Values]:
 
 
 def cell(score: Score | None) -> Values:
-    """A figure and its interval, apart, so that a narrow table breaks between them."""
+    """Return a figure and its interval, apart, so that a narrow table breaks between them."""
     value, _, interval = "–" if score is None else score.text(), "", ""
     value, _, interval = value.partition(" ")
     return {"value": value, "interval": interval}
 
 
 def signature_parts(signature: str) -> list[tuple[str, str]]:
-    """`data:x|n:60` as pairs."""
+    """Return `data:x|n:60` as pairs."""
     parts = (part.partition(":") for part in signature.split("|"))
     return [(name, value) for name, _, value in parts]
 
@@ -168,7 +168,7 @@ def _against(key: str, change: Interval, name: str) -> Values:
 
 
 def verdict(change: Interval, *, lower_is_better: bool) -> str:
-    """`better`, `worse`, or `same` where the interval of the difference holds zero."""
+    """Return `better`, `worse`, or `same` where the interval of the difference holds zero."""
     if not (math.isfinite(change.value) and change.excludes_zero()):
         return SAME
     return BETTER if (change.value < 0) == lower_is_better else WORSE

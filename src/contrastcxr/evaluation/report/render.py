@@ -25,7 +25,7 @@ Values = dict[str, Any]
 
 
 def report_page(found: Evaluation, material: Material | None = None) -> str:
-    """The page of an evaluation.
+    """Return the page of an evaluation.
 
     Args:
         found: the scores.
@@ -91,7 +91,7 @@ def _words_and_studies(found: Evaluation, material: Material | None) -> Values:
 
 
 def _checks(checks: Sequence[Check]) -> list[Values]:
-    """Warnings first; cases behind a check stand in the full audit."""
+    """Return warnings first; cases behind a check stand in the full audit."""
     return [
         {**vars(check), "kind": check.kind, "rows": check.rows[:5] if check.verdict == "warning" else []}
         for check in warnings_first(checks)

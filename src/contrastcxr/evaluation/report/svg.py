@@ -12,7 +12,10 @@ _STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 
 
 def tag(name: str, *inside: str, **attributes: object) -> Markup:
-    """One element; words and attributes are escaped, `class_` is `class`, `stroke_width` is `stroke-width`."""
+    """Return one element.
+
+    Words and attributes are escaped, `class_` is `class`, `stroke_width` is `stroke-width`.
+    """
     said = Markup("").join(
         Markup(' {}="{}"').format(key.strip("_").replace("_", "-"), _said(value))
         for key, value in attributes.items()
@@ -45,7 +48,7 @@ class Scale:
     end: float = 100.0
 
     def __call__(self, value: float) -> float:
-        """Where the value lies; what is outside lies on the edge."""
+        """Return where the value lies; what is outside lies on the edge."""
         share = (value - self.low) / (self.high - self.low) if self.high > self.low else 0.0
         return self.start + min(max(share, 0.0), 1.0) * (self.end - self.start)
 
@@ -58,7 +61,7 @@ class Scale:
 
 
 def nice(value: float) -> float:
-    """The smallest of 1, 2, 2.5, 5 times a power of ten that is not below the value; 1 for nothing."""
+    """Return the smallest of 1, 2, 2.5, 5 times a power of ten that is not below the value; 1 for nothing."""
     if not value > 0:
         return 1.0
     power = 10.0 ** math.floor(math.log10(value))
@@ -66,7 +69,7 @@ def nice(value: float) -> float:
 
 
 def top(values: Sequence[float], *, whole: float = 1.0) -> float:
-    """Where a scale from 0 that holds all values ends; `whole` where they nearly reach it."""
+    """Return where a scale from 0 that holds all values ends; `whole` where they nearly reach it."""
     highest = max((v for v in values if math.isfinite(v)), default=whole)
     found = nice(highest)
     return min(found, whole) if highest <= whole else found

@@ -18,7 +18,7 @@ Values = dict[str, Any]
 
 
 def length_values(references: Sequence[Answer], system: Sequence[Answer]) -> Values:
-    """The chart of words per report, and its summary for both sides."""
+    """Return the chart of words per report, and its summary for both sides."""
     counts = {"references": _words(references), "this system": _words(system)}
     return {
         "chart": lengths(counts["references"], counts["this system"]),
@@ -27,7 +27,7 @@ def length_values(references: Sequence[Answer], system: Sequence[Answer]) -> Val
 
 
 def sentence_values(references: Sequence[Answer], system: Sequence[Answer]) -> list[Values]:
-    """The most frequent sentences of each side, with the share of reports that hold them on both sides."""
+    """Return the most frequent sentences of each side, with the share of reports that hold them on both sides."""
     sides = {"Most frequent in the references": references, "Most frequent in this system's reports": system}
     shares = [SentenceShares(references), SentenceShares(system)]
     return [
@@ -59,7 +59,7 @@ class SentenceShares:
         self.written = {words: found.most_common(1)[0][0] for words, found in spellings.items()}
 
     def most_frequent(self, count: int) -> list[str]:
-        """The words of the most frequent sentences; ties in order of the alphabet."""
+        """Return the words of the most frequent sentences; ties in order of the alphabet."""
         return sorted(self.share, key=lambda words: (-self.share[words], words))[:count]
 
 

@@ -28,7 +28,7 @@ class TextMetric(Protocol):
         ...
 
     def scores(self, references: Sequence[str], candidates: Sequence[str]) -> Floats:
-        """`[S, len(names)]`."""
+        """Return `[S, len(names)]`."""
         ...
 
 
@@ -80,7 +80,7 @@ LEARNED: Mapping[str, tuple[_Load, tuple[str, ...]]] = {
 
 
 def ask(wanted: Sequence[str], *, allow_pickle: bool = False) -> list[Metric]:
-    """The metrics that these texts name, each `NAME=PATH[,option=value]`, loaded from this machine.
+    """Return the metrics that these texts name, each `NAME=PATH[,option=value]`, loaded from this machine.
 
     Raises:
         UnknownNameError: no such metric; names the nearest.
@@ -112,7 +112,7 @@ def _one(text: str, *, allow_pickle: bool) -> Metric:
 def learned_scores(
     metrics: Sequence[Metric], studies: Sequence[str], references: Sequence[str], candidates: Sequence[str]
 ) -> LearnedScores | None:
-    """What the metrics say of each study; None without metrics.
+    """Return what the metrics say of each study; None without metrics.
 
     Args:
         metrics: of `ask`.

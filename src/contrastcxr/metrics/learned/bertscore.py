@@ -38,7 +38,7 @@ class BertScore:
 
     @classmethod
     def load(cls, folder: Path, *, layer: int | None = None, allow_pickle: bool = False) -> BertScore:
-        """BERTScore with the transformer of a local folder.
+        """Return BERTScore with the transformer of a local folder.
 
         Args:
             folder: with config.json, a tokenizer and weights.
@@ -68,7 +68,7 @@ class BertScore:
         return cls(model, tokenizer, layer=layer or layers, weights=fingerprint(files))
 
     def scores(self, references: Sequence[str], candidates: Sequence[str]) -> Floats:
-        """Precision, recall and F1 of each study, `[S, 3]`; 0 where either text is empty."""
+        """Return precision, recall and F1 of each study, `[S, 3]`; 0 where either text is empty."""
         texts = sorted({text.strip() for text in (*references, *candidates)}, key=len)
         vectors: dict[str, tuple[Tensor, Tensor]] = {}
         for start in range(0, len(texts), BATCH):
@@ -78,7 +78,7 @@ class BertScore:
         return np.asarray([_matched(vectors[r.strip()], vectors[c.strip()]) for r, c in pairs], np.float64)
 
     def _vectors(self, texts: Sequence[str]) -> list[tuple[Tensor, Tensor]]:
-        """Unit vectors of a text's pieces `[T, d]` and what each weighs `[T]`."""
+        """Return unit vectors of a text's pieces `[T, d]` and what each weighs `[T]`."""
         import torch
 
         longest = min(self._tokenizer.model_max_length, self._places())
@@ -100,7 +100,7 @@ class BertScore:
         return [(unit[i, mask[i]], weigh[i, mask[i]]) for i in range(len(texts))]
 
     def _places(self) -> int:
-        """Positions that the transformer has; RoBERTa's first two are taken."""
+        """Return positions that the transformer has; RoBERTa's first two are taken."""
         config: Any = self._model.config
         taken = 2 if config.model_type in ("roberta", "xlm-roberta", "camembert") else 0
         return int(getattr(config, "max_position_embeddings", 512)) - taken

@@ -30,7 +30,7 @@ class CheXbertSimilarity:
         return cls(chexbert, weights=fingerprint([weights_file(folder)]))
 
     def scores(self, references: Sequence[str], candidates: Sequence[str]) -> Floats:
-        """The cosine of each study, `[S, 1]`."""
+        """Return the cosine of each study, `[S, 1]`."""
         texts = sorted({*references, *candidates}, key=len)
         if not texts:
             return np.empty((0, 1))

@@ -27,7 +27,7 @@ Fact = tuple[Any, ...]
 
 
 def facts(annotation: Annotation, level: str) -> frozenset[Fact]:
-    """What a report states at a level: entities, `complete` with their relations."""
+    """Return what a report states at a level: entities, `complete` with their relations."""
     entities: Mapping[str, Any] = annotation["entities"]
     found: set[Fact] = set()
     for entity in entities.values():
@@ -43,7 +43,7 @@ def facts(annotation: Annotation, level: str) -> frozenset[Fact]:
 
 
 def shared(reference: Annotation, candidate: Annotation) -> tuple[float, ...]:
-    """F1 of the facts of two annotations at the three levels; 0 where one of them states nothing."""
+    """Return F1 of the facts of two annotations at the three levels; 0 where one of them states nothing."""
     return tuple(_f1(facts(reference, level), facts(candidate, level)) for level in _LEVELS)
 
 
@@ -99,7 +99,7 @@ class RadGraphPackage:
         return cls(annotate, model=model, weights=fingerprint(needed[:2]))
 
     def scores(self, references: Sequence[str], candidates: Sequence[str]) -> Floats:
-        """F1 at the three levels of each study, `[S, 3]`; 0 where a text is empty."""
+        """Return F1 at the three levels of each study, `[S, 3]`; 0 where a text is empty."""
         texts = sorted({text.strip() for text in (*references, *candidates)} - {""})
         with contextlib.redirect_stdout(sys.stderr):
             found = self._annotate(texts) if texts else {}
@@ -140,7 +140,7 @@ class RadGraphFile:
         return cls(found, path=path)
 
     def of_studies(self, studies: Sequence[str]) -> Floats:
-        """F1 at the three levels of each study, `[S, 3]`.
+        """Return F1 at the three levels of each study, `[S, 3]`.
 
         Raises:
             RequestError: a study has no annotation.

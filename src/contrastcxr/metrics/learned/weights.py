@@ -13,7 +13,7 @@ WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 
 
 def fingerprint(paths: Iterable[Path]) -> str:
-    """Twelve hexadecimal digits that follow from the files' bytes, in their order."""
+    """Return twelve hexadecimal digits that follow from the files' bytes, in their order."""
     digest = hashlib.sha256()
     for path in paths:
         with path.open("rb") as file:
@@ -23,7 +23,7 @@ def fingerprint(paths: Iterable[Path]) -> str:
 
 
 def transformer_files(folder: Path, purpose: str, *, allow_pickle: bool) -> list[Path]:
-    """Configuration and weights of a transformer as `save_pretrained` leaves them.
+    """Return configuration and weights of a transformer as `save_pretrained` leaves them.
 
     Raises:
         CheckpointError: one is absent, or the weights are a pickle and that is not allowed; says what is expected.

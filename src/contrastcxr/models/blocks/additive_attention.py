@@ -31,11 +31,11 @@ class AttentionKeys:
 
     @classmethod
     def of(cls, values: Tensor, keys: Tensor, mask: Tensor) -> AttentionKeys:
-        """One query per study: `values [M, N, d]`, `keys [M, N, a]`, `mask [M, N]`."""
+        """Return one query per study: `values [M, N, d]`, `keys [M, N, a]`, `mask [M, N]`."""
         return cls(values, keys, mask, torch.arange(len(values), device=values.device))
 
     def select(self, index: Tensor) -> AttentionKeys:
-        """What the queries `index [R']` may look at; nothing is copied while each stays with its study."""
+        """Return what the queries `index [R']` may look at; nothing is copied while each stays with its study."""
         owner = self.owner.index_select(0, index)
         if torch.equal(owner, self.owner):
             return self
@@ -60,15 +60,15 @@ class AdditiveAttention(nn.Module):
         self.score = nn.Linear(hidden, 1, bias=False)
 
     def attendable(self, features: VisualFeatures) -> AttentionKeys:
-        """The patches of each study with their keys."""
+        """Return the patches of each study with their keys."""
         return self.over(features.patches, features.mask)
 
     def over(self, rows: Tensor, mask: Tensor) -> AttentionKeys:
-        """`rows [M, N, d]` with their keys."""
+        """Return `rows [M, N, d]` with their keys."""
         return AttentionKeys.of(rows, self.key(rows), mask)
 
     def forward(self, query: Tensor, seen: AttentionKeys) -> tuple[Tensor, Tensor]:
-        """The answer `[R, d]` to `query [R, q]` and the weights `[R, N]`."""
+        """Return the answer `[R, d]` to `query [R, q]` and the weights `[R, N]`."""
         inner = torch.tanh(self.query(query).unsqueeze(1) + seen.keys)  # [R, N, a]
         weights = masked_softmax(self.score(inner).squeeze(-1), seen.mask)
         return torch.einsum("rn,rnd->rd", weights.to(seen.values.dtype), seen.values), weights

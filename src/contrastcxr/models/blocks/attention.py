@@ -13,7 +13,7 @@ from contrastcxr.models.blocks.cache import BeamGrid, PatchMemory, TokenCache
 
 
 def mask_bias(mask: Tensor, dtype: torch.dtype) -> Tensor:
-    """0 where `mask` is True and the lowest finite number elsewhere: a softmax over it is never NaN."""
+    """Return 0 where `mask` is True and the lowest finite number elsewhere: a softmax over it is never NaN."""
     return torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill(~mask, torch.finfo(dtype).min)
 
 
@@ -34,15 +34,15 @@ class _Heads(nn.Module):
         nn.init.xavier_uniform_(self.out.weight)
 
     def split(self, x: Tensor) -> Tensor:
-        """`[..., T, d]` to `[..., heads, T, d / heads]`."""
+        """Return `[..., T, d]` to `[..., heads, T, d / heads]`."""
         return x.reshape(*x.shape[:-1], self.heads, -1).transpose(-3, -2)
 
     def merge(self, x: Tensor) -> Tensor:
-        """`[..., heads, T, d / heads]` to `[..., T, d]`."""
+        """Return `[..., heads, T, d / heads]` to `[..., T, d]`."""
         return x.transpose(-3, -2).flatten(-2)
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor, *, bias: Tensor | None, causal: bool) -> Tensor:
-        """Attention of split heads, merged and mapped, `[..., T, d]`."""
+        """Return attention of split heads, merged and mapped, `[..., T, d]`."""
         heads = F.scaled_dot_product_attention(
             query, key, value, attn_mask=bias, is_causal=causal, dropout_p=self.dropout if self.training else 0.0
         )
@@ -84,7 +84,7 @@ class PatchAttention(_Heads):
         _xavier_by_block(self.key_value.weight, 2)
 
     def forward(self, x: Tensor, memory: Tensor, mask: Tensor) -> Tensor:
-        """`x [B, T, d]` over `memory [B, N, d]` where `mask [B, N]` is True."""
+        """Return `x [B, T, d]` over `memory [B, N, d]` where `mask [B, N]` is True."""
         key, value = (self.split(part) for part in self.key_value(memory).chunk(2, dim=-1))
         query = self.split(self.query(x))
         return self.attend(query, key, value, bias=mask_bias(mask, query.dtype)[:, None, None], causal=False)

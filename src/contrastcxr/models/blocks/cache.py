@@ -33,7 +33,7 @@ class BeamGrid:
 
     @classmethod
     def of(cls, studies: int, device: torch.device) -> BeamGrid:
-        """One prefix per study."""
+        """Return one prefix per study."""
         own = torch.arange(studies, device=device)
         return cls(studies, 1, own, own, in_order=True)
 
@@ -44,7 +44,7 @@ class BeamGrid:
         return slot
 
     def select(self, index: Tensor) -> tuple[BeamGrid, Tensor | None]:
-        """The grid of the prefixes `index [R']`, and the studies it keeps (None for all, as they were)."""
+        """Return the grid of the prefixes `index [R']`, and the studies it keeps (None for all, as they were)."""
         owner = self.owner.index_select(0, index)
         if torch.equal(owner, self.owner):
             return self, None
@@ -56,14 +56,14 @@ class BeamGrid:
         return grid, None if len(kept) == self.studies else kept
 
     def spread(self, rows: Tensor) -> Tensor:
-        """`rows [R, ...]` on the grid, `[M, slots, ...]`; empty places are 0."""
+        """Return `rows [R, ...]` on the grid, `[M, slots, ...]`; empty places are 0."""
         if self.in_order:
             return rows.reshape(self.studies, self.slots, *rows.shape[1:])
         grid = rows.new_zeros(self.studies * self.slots, *rows.shape[1:])
         return grid.index_copy_(0, self.place, rows).view(self.studies, self.slots, *rows.shape[1:])
 
     def gather(self, grid: Tensor) -> Tensor:
-        """The inverse of `spread`: `[M, slots, ...]` to `[R, ...]`."""
+        """Return the inverse of `spread`: `[M, slots, ...]` to `[R, ...]`."""
         return grid.flatten(0, 1).index_select(0, self.place)
 
 
@@ -91,13 +91,13 @@ class TokenCache:
 
     @classmethod
     def empty(cls, layers: int, studies: int, width: int, *, like: Tensor, room: int = 32) -> TokenCache:
-        """A cache of no token, one prefix per study, with dtype and device of `like`."""
+        """Return a cache of no token, one prefix per study, with dtype and device of `like`."""
         buffers = tuple(like.new_empty(studies, room, 1, 2 * width) for _ in range(layers))
         path = torch.empty(studies, 0, dtype=torch.int64, device=like.device)
         return cls(buffers, 0, path, _Claim(0))
 
     def extended(self, grid: BeamGrid) -> TokenCache:
-        """The cache with room for one more token of every prefix, which each layer then writes."""
+        """Return the cache with room for one more token of every prefix, which each layer then writes."""
         _, room, slots, _ = self.buffers[0].shape
         if self.claim.used != self.length or self.length == room or slots != grid.slots:
             more = room if self.length < room else 2 * room
@@ -111,18 +111,18 @@ class TokenCache:
         self.buffers[layer][:, self.length - 1] = keys_values
 
     def read(self, layer: int) -> Tensor:
-        """Keys and values `[M, length * slots, 2d]`."""
+        """Return keys and values `[M, length * slots, 2d]`."""
         return self.buffers[layer][:, : self.length].flatten(1, 2)
 
     def visible(self, grid: BeamGrid) -> Tensor | None:
-        """True `[M, slots, length * slots]` on each prefix's own path; None when there is one slot only."""
+        """Return True `[M, slots, length * slots]` on each prefix's own path; None when there is one slot only."""
         if grid.slots == 1:
             return None
         path = grid.spread(self.path).unsqueeze(-1)  # [M, slots, length, 1]
         return (path == torch.arange(grid.slots, device=path.device)).flatten(2)
 
     def select(self, index: Tensor, kept: Tensor | None) -> TokenCache:
-        """The prefixes `index [R']`; only their paths are copied, and the buffers when studies are dropped."""
+        """Return prefixes `index [R']`; only their paths are copied, and the buffers when studies are dropped."""
         path = self.path.index_select(0, index)
         if kept is None:
             return replace(self, path=path)
@@ -156,7 +156,7 @@ class PatchMemory:
     mask: Tensor
 
     def select(self, kept: Tensor | None) -> PatchMemory:
-        """The studies `kept [M']`; None keeps all."""
+        """Return the studies `kept [M']`; None keeps all."""
         if kept is None:
             return self
         return PatchMemory(

@@ -23,7 +23,7 @@ class ConditionedNorm:
     shift: Tensor
 
     def __call__(self, x: Tensor) -> Tensor:
-        """`x [..., d]` normalised over its last axis."""
+        """Return `x [..., d]` normalised over its last axis."""
         normal = (self.norm.weight + self.scale) * self.norm.standardise(x) + (self.norm.bias + self.shift)
         return normal.to(x.dtype)
 
@@ -54,7 +54,7 @@ class MemoryConditions(nn.Module):
             nn.init.xavier_uniform_(part)
 
     def forward(self, memory: Tensor) -> tuple[Tensor, Tensor]:
-        """Scales and shifts `[norms, ..., d]` of `memory [..., S*d]`."""
+        """Return scales and shifts `[norms, ..., d]` of `memory [..., S*d]`."""
         rows = memory.reshape(1, -1, memory.shape[-1]).expand(2 * self.norms, -1, -1)  # [2*norms, M, S*d]
         hidden = torch.relu(torch.baddbmm(self.inner_bias.unsqueeze(1), rows, self.inner.transpose(1, 2)))
         made = torch.baddbmm(self.outer_bias.unsqueeze(1), hidden, self.outer.transpose(1, 2))
@@ -62,6 +62,6 @@ class MemoryConditions(nn.Module):
         return scales, shifts
 
     def bind(self, memory: Tensor, norms: Sequence[UnbiasedLayerNorm]) -> list[ConditionedNorm]:
-        """The norms as `memory [..., S*d]` has them, in their order."""
+        """Return the norms as `memory [..., S*d]` has them, in their order."""
         scales, shifts = self(memory)
         return [ConditionedNorm(*parts) for parts in zip(norms, scales, shifts, strict=True)]

@@ -18,12 +18,12 @@ class UnbiasedLayerNorm(nn.Module):
         self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
-        """`x [..., d]` normalised over its last axis."""
+        """Return `x [..., d]` normalised over its last axis."""
         normal: Tensor = self.weight * self.standardise(x) + self.bias
         return normal.to(x.dtype)
 
     def standardise(self, x: Tensor) -> Tensor:
-        """`(x − μ) / (std + eps)` in float32, for norms that get their scale and shift from elsewhere."""
+        """Return `(x − μ) / (std + eps)` in float32, for norms that get their scale and shift from elsewhere."""
         x = x.float()
         centred = x - x.mean(dim=-1, keepdim=True)
         # A length has a gradient at 0 (an all-equal row, such as a masked patch); the root of a variance has none.

@@ -35,13 +35,13 @@ class RelationalMemory(nn.Module):
             nn.init.xavier_uniform_(layer.weight)  # type: ignore[arg-type]
 
     def start(self, rows: int) -> Tensor:
-        """`M_0 [R, S, d]` of `rows` reports."""
+        """Return `M_0 [R, S, d]` of `rows` reports."""
         weight = self.of_word.weight
         first = torch.eye(self.slots, self.width, dtype=weight.dtype, device=weight.device)
         return first.expand(rows, -1, -1)
 
     def forward(self, words: Tensor) -> Tensor:
-        """Memories `[B, T, S, d]` after each of the embedded `words [B, T, d]`.
+        """Return memories `[B, T, S, d]` after each of the embedded `words [B, T, d]`.
 
         All that does not hang on the memory before is computed for every word at once; the loop over time is the
         recurrence and nothing else.
@@ -54,7 +54,7 @@ class RelationalMemory(nn.Module):
         return torch.stack(memories, dim=1)
 
     def step(self, word: Tensor, memory: Tensor) -> Tensor:
-        """The memory `[R, S, d]` after one more embedded `word [R, d]`."""
+        """Return the memory `[R, S, d]` after one more embedded `word [R, d]`."""
         return self._next(memory, *self._of_words(word))
 
     def _of_words(self, words: Tensor) -> tuple[Tensor, Tensor]:
@@ -70,7 +70,7 @@ class RelationalMemory(nn.Module):
         return enter * torch.tanh(mixed) + keep * memory
 
     def _attend(self, memory: Tensor, key_value: Tensor) -> Tensor:
-        """Slots `[R, S, d]` over themselves and over the word whose keys and values are `[R, 2d]`."""
+        """Return slots `[R, S, d]` over themselves and over the word whose keys and values are `[R, 2d]`."""
         attention = self.attention
         query, own = attention.query_key_value(memory).split((self.width, 2 * self.width), dim=-1)
         key, value = torch.cat([own, key_value.unsqueeze(1)], dim=1).chunk(2, dim=-1)  # [R, S+1, d]

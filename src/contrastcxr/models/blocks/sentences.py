@@ -27,7 +27,7 @@ class SentenceTokens:
     last: Tensor
 
     def select(self, index: Tensor) -> SentenceTokens:
-        """The sentences `index [K']`."""
+        """Return the sentences `index [K']`."""
         parts = (self.token_ids, self.mask, self.study, self.place, self.last)
         return SentenceTokens(*(part[index] for part in parts))
 
@@ -47,7 +47,7 @@ def split_sentences(
     words: int,
     sentence: Tensor | None = None,
 ) -> SentenceTokens:
-    """The first `sentences` sentences of each report, each cut after `words` tokens.
+    """Return the first `sentences` sentences of each report, each cut after `words` tokens.
 
     Args:
         token_ids: `[B, T]`, BOS … EOS, padded.
@@ -83,7 +83,7 @@ def split_sentences(
 
 
 def _place_in_sentence(sentence: Tensor) -> Tensor:
-    """How many tokens of the same sentence come before each token, from its sentence `[B, T]`."""
+    """Return how many tokens of the same sentence come before each token, from its sentence `[B, T]`."""
     steps = torch.arange(sentence.shape[1], device=sentence.device).expand_as(sentence)
     starts = torch.ones_like(sentence, dtype=torch.bool)
     starts[:, 1:] = sentence[:, 1:] != sentence[:, :-1]

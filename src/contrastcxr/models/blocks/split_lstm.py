@@ -23,12 +23,12 @@ class SplitLstmCell(nn.LSTMCell):
         self.parts = parts
 
     def of(self, part: int, x: Tensor) -> Tensor:
-        """`W_i x_i`, `[..., 4h]` of `x [..., parts[i]]`."""
+        """Return `W_i x_i`, `[..., 4h]` of `x [..., parts[i]]`."""
         start = sum(self.parts[:part])
         return F.linear(x, self.weight_ih[:, start : start + self.parts[part]])
 
     def advance(self, inputs: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-        """The state after `inputs [R, 4h]`, the sum of the parts; `state` is hidden and cell, `[R, h]` each."""
+        """Return state after `inputs [R, 4h]`, the sum of the parts; `state` is hidden and cell, `[R, h]` each."""
         hidden, cell = state
         gates = inputs + F.linear(hidden.to(self.weight_hh.dtype), self.weight_hh, self.bias_ih + self.bias_hh)
         enter, forget, new, show = gates.chunk(4, dim=-1)

@@ -38,7 +38,7 @@ DECODERS: Mapping[str, type[ReportDecoder]] = {
 
 
 def build_decoder(name: str, *, vocabulary: int, width: int, **options: Any) -> ReportDecoder:
-    """The decoder of that name; `options` are the keyword arguments of its constructor.
+    """Return the decoder of that name; `options` are the keyword arguments of its constructor.
 
     Raises:
         UnknownNameError: no such decoder, or no such option of it; the nearest known one is named.
@@ -53,12 +53,12 @@ def build_decoder(name: str, *, vocabulary: int, width: int, **options: Any) -> 
 
 
 def _options(decoder: type[ReportDecoder]) -> set[str]:
-    """The keyword arguments of a decoder's constructor, those of its `Unpack[…]` included."""
+    """Return the keyword arguments of a decoder's constructor, those of its `Unpack[…]` included."""
     own = {p.name for p in signature(decoder).parameters.values() if p.kind is p.KEYWORD_ONLY}
     shared = [hint for hint in get_type_hints(decoder.__init__).values() if get_origin(hint) is Unpack]
     return own.union(*(get_type_hints(get_args(hint)[0]) for hint in shared))
 
 
 def decoder_name(decoder: ReportDecoder) -> str:
-    """The name a decoder is registered under; that of its class for one that is not."""
+    """Return the name a decoder is registered under; that of its class for one that is not."""
     return next((name for name, kind in DECODERS.items() if kind is type(decoder)), type(decoder).__name__)

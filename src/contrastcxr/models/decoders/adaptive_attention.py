@@ -51,26 +51,26 @@ class SpatialAttentionDecoder(LstmDecoder):
         self.output = nn.Linear(hidden, vocabulary)
 
     def forward(self, features: VisualFeatures, token_ids: Tensor) -> Tensor:
-        """Log-probabilities `[B, T-1, V]` of `token_ids[:, 1:]`."""
+        """Return log-probabilities `[B, T-1, V]` of `token_ids[:, 1:]`."""
         state = self.start(features)
         heard, _ = self._hear(token_ids[:, :-1], state)
         return self._answer(heard, state.seen)[0]
 
     def start(self, features: VisualFeatures) -> RecurrentState:
-        """Zeros, and `v^g`, which the LSTM hears with every word."""
+        """Return zeros, and `v^g`, which the LSTM hears with every word."""
         patches = torch.relu(self.patch(features.patches))
         zeros = features.pooled.new_zeros(features.studies, self.hidden)
         pooled = torch.relu(self.pooled(features.pooled))
         return RecurrentState(AttentionKeys.of(patches, self.key(patches), features.mask), (zeros, zeros, pooled))
 
     def step(self, token_ids: Tensor, state: RecurrentState) -> StepResult:
-        """One word of `token_ids [R]`."""
+        """Return one word of `token_ids [R]`."""
         heard, state = self._hear(token_ids.unsqueeze(1), state)
         log_probs, attention = self._answer(heard, state.seen)
         return StepResult(log_probs.squeeze(1), state, attention.squeeze(1))
 
     def _hear(self, token_ids: Tensor, state: RecurrentState) -> tuple[LstmTrace, RecurrentState]:
-        """What the LSTM makes of `token_ids [B, T]`, and the state after the last."""
+        """Return what the LSTM makes of `token_ids [B, T]`, and the state after the last."""
         hidden, cell, pooled = state.vectors
         words = self.embedding(token_ids)  # [B, T, e]
         inputs = torch.cat([words, pooled.unsqueeze(1).expand(-1, words.shape[1], -1)], dim=-1)
@@ -84,20 +84,20 @@ class SpatialAttentionDecoder(LstmDecoder):
         return heard, state.after(hidden, cell, pooled)
 
     def _answer(self, heard: LstmTrace, seen: AttentionKeys) -> tuple[Tensor, Tensor]:
-        """Log-probabilities `[B, T, V]` and attention `[B, T, N]`."""
+        """Return log-probabilities `[B, T, V]` and attention `[B, T, N]`."""
         scores = self._scores(heard, seen)
         attention = masked_softmax(scores, seen.mask.unsqueeze(1))
         context = self._context(heard, scores, attention.to(seen.values.dtype) @ seen.values, seen.mask)
         return self.log_probs(context + heard.hidden), attention
 
     def _scores(self, heard: LstmTrace, seen: AttentionKeys) -> Tensor:
-        """`z_t`, `[B, T, N]`."""
+        """Return `z_t`, `[B, T, N]`."""
         inner = torch.tanh(self.query(heard.hidden).unsqueeze(2) + seen.keys.unsqueeze(1))  # [B, T, N, h]
         scores: Tensor = self.score(inner).squeeze(-1)
         return scores
 
     def _context(self, heard: LstmTrace, scores: Tensor, context: Tensor, mask: Tensor) -> Tensor:
-        """What of `context [B, T, h]`, the patches looked at, the words are chosen by."""
+        """Return what of `context [B, T, h]`, the patches looked at, the words are chosen by."""
         del heard, scores, mask
         return context
 

@@ -35,12 +35,12 @@ class Att2inDecoder(RecurrentDecoder):
         self.output = nn.Linear(hidden, vocabulary)
 
     def start(self, features: VisualFeatures) -> RecurrentState:
-        """Zeros: the image enters with the first look."""
+        """Return zeros: the image enters with the first look."""
         zeros = features.pooled.new_zeros(features.studies, self.hidden)
         return RecurrentState(self.attention.attendable(features), (zeros, zeros))
 
     def hear(self, words: Tensor) -> Tensor:
-        """`W x_t` of the gates and `W_c x_t` of the units, `[..., 5h]`."""
+        """Return `W x_t` of the gates and `W_c x_t` of the units, `[..., 5h]`."""
         heard: Tensor = self.from_word(words)
         return heard
 

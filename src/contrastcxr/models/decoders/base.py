@@ -31,7 +31,7 @@ class State(Protocol):
         """Where the rows are."""
 
     def select(self, index: Tensor) -> State:
-        """The rows `index [R']`, int64, in that order; a row may come twice or never."""
+        """Return the rows `index [R']`, int64, in that order; a row may come twice or never."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +53,7 @@ class StepDecoder(Protocol):
     """What the search needs of a decoder. `features` is whatever the decoder starts from."""
 
     def start(self, features: Any) -> Any:
-        """The state before the first token, a row per study."""
+        """Return the state before the first token, a row per study."""
 
     def step(self, token_ids: Tensor, state: Any) -> StepResult:
         """Feed `token_ids [R]` (BOS first) and get the distribution of the tokens that follow."""
@@ -159,7 +159,7 @@ class Search(Protocol):
         max_tokens: int | None = None,
         study: Tensor | None = None,
     ) -> GeneratedReports:
-        """The best sequence of each row that `decoder.start(features)` begins.
+        """Return the best sequence of each row that `decoder.start(features)` begins.
 
         Args:
             decoder: anything with `start` and `step`.
@@ -188,11 +188,11 @@ class ReportDecoder(nn.Module, ABC):
 
     @abstractmethod
     def teach(self, features: VisualFeatures, targets: Targets) -> DecoderOutputs:
-        """What the decoder says of the reports of a batch."""
+        """Return what the decoder says of the reports of a batch."""
 
     @abstractmethod
     def write(self, features: VisualFeatures, search: Search) -> GeneratedReports:
-        """The report of each study."""
+        """Return the report of each study."""
 
 
 class TokenDecoder(ReportDecoder):
@@ -200,30 +200,30 @@ class TokenDecoder(ReportDecoder):
 
     @abstractmethod
     def forward(self, features: VisualFeatures, token_ids: Tensor) -> Tensor:
-        """Log-probabilities `[B, T-1, V]` of `token_ids[:, 1:]` by teacher forcing.
+        """Return log-probabilities `[B, T-1, V]` of `token_ids[:, 1:]` by teacher forcing.
 
         `token_ids [B, T]` starts with BOS and is padded at the end; what stands at padded places means nothing.
         """
 
     @abstractmethod
     def start(self, features: VisualFeatures) -> Any:
-        """The state before BOS, a row per study."""
+        """Return the state before BOS, a row per study."""
 
     @abstractmethod
     def step(self, token_ids: Tensor, state: Any) -> StepResult:
         """Feed `token_ids [R]` (BOS first) and get the distribution of the tokens that follow."""
 
     def teach(self, features: VisualFeatures, targets: Targets) -> DecoderOutputs:
-        """The log-probabilities of the real tokens."""
+        """Return the log-probabilities of the real tokens."""
         return taught_words(self(features, targets.token_ids), targets)
 
     def write(self, features: VisualFeatures, search: Search) -> GeneratedReports:
-        """The best report of each study that the search finds."""
+        """Return the best report of each study that the search finds."""
         return search(self, features)
 
 
 def taught_words(log_probs: Tensor, targets: Targets) -> DecoderOutputs:
-    """The real words of `log_probs [B, T-1, V]`."""
+    """Return the real words of `log_probs [B, T-1, V]`."""
     return DecoderOutputs(
         log_probs=log_probs[targets.mask],
         words=targets.token_ids[:, 1:][targets.mask],

@@ -57,7 +57,7 @@ class CoAttentionDecoder(AttendingDecoder):
         self.words = WordLstm(vocabulary, embedding=embedding, hidden=hidden, dropout=self.dropout)
 
     def plan(self, features: VisualFeatures, sentences: int) -> TopicPlan:
-        """Topics, each with its look at patches and at tags."""
+        """Return topics, each with its look at patches and at tags."""
         tags = torch.log_softmax(self.tag(features.pooled).float(), dim=-1)  # [B, L]
         kept = tags.topk(self.kept_tags, dim=-1).indices  # [B, M]
         patches = self.patch_attention.attendable(features)

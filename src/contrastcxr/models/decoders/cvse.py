@@ -74,7 +74,7 @@ class CvseDecoder(ReportDecoder):
         return F.normalize(self.of_sentence(answer), dim=-1)
 
     def scores(self, features: VisualFeatures, sentences: Tensor) -> tuple[Tensor, Tensor]:
-        """Scores `[B, K]` of each study with each of `sentences [K, h]`, and attention `[B, K, N]`."""
+        """Return scores `[B, K]` of each study with each of `sentences [K, h]`, and attention `[B, K, N]`."""
         keys = self.attention.key(features.patches)  # [B, N, a]
         parts = [self._scores(features, keys, part) for part in torch.split(sentences, _AT_ONCE)]
         return torch.cat([score for score, _ in parts], dim=1), torch.cat([seen for _, seen in parts], dim=1)
@@ -88,7 +88,7 @@ class CvseDecoder(ReportDecoder):
         return (images * sentences).sum(dim=-1), weights
 
     def teach(self, features: VisualFeatures, targets: Targets) -> DecoderOutputs:
-        """Every abnormal sentence of the batch against every study of it.
+        """Return every abnormal sentence of the batch against every study of it.
 
         No study and sentence stand against each other where the study says that sentence somewhere.
 
@@ -117,7 +117,7 @@ class CvseDecoder(ReportDecoder):
         return DecoderOutputs(ranking=(scores[study].float(), ~said))
 
     def write(self, features: VisualFeatures, search: Search) -> GeneratedReports:
-        """The best sentences of the library, one after another, as many as there is room for as a whole."""
+        """Return the best sentences of the library, one after another, as many as there is room for as a whole."""
         library = self.library
         chosen, values, attention = self.candidates(features)
         lengths, room = library.lengths[chosen], search.max_tokens - 1  # [B, S]
@@ -150,12 +150,15 @@ class CvseDecoder(ReportDecoder):
         )
 
     def candidates(self, features: VisualFeatures) -> tuple[Tensor, Tensor, Tensor]:
-        """Each group's best sentence, best first: numbers and scores `[B, S]`; attention `[B, Q, N]` of all."""
+        """Return each group's best sentence, best first: numbers and scores `[B, S]`.
+
+        Attention `[B, Q, N]` of all.
+        """
         scores, attention = self.scores(features, self.embed(self.library.token_ids, self.library.mask))
         return *self._chosen(scores.float()), attention
 
     def _chosen(self, scores: Tensor) -> tuple[Tensor, Tensor]:
-        """The best sentence of each group, best group first: their numbers and scores `[B, S]`."""
+        """Return the best sentence of each group, best group first: their numbers and scores `[B, S]`."""
         group = self.library.group
         groups = int(group.max()) + 1
         best = scores.new_full((len(scores), groups), -torch.inf)

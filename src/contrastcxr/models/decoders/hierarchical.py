@@ -45,7 +45,7 @@ class TopicPlan:
     extra: Mapping[str, Tensor] = field(default_factory=dict)
 
     def word_inputs(self, study: Tensor, place: Tensor) -> WordInputs:
-        """What the word LSTM is told of the sentences at `place [K]` of `study [K]`."""
+        """Return what the word LSTM is told of the sentences at `place [K]` of `study [K]`."""
         return WordInputs(self.topics[study, place], None if self.shift is None else self.shift[study])
 
 
@@ -110,20 +110,20 @@ class HierarchicalDecoder(ReportDecoder):
 
     @abstractmethod
     def plan(self, features: VisualFeatures, sentences: int) -> TopicPlan:
-        """The topics of the first `sentences` sentences."""
+        """Return the topics of the first `sentences` sentences."""
 
     def teach(self, features: VisualFeatures, targets: Targets) -> DecoderOutputs:
-        """The words of each sentence, and where to stop."""
+        """Return the words of each sentence, and where to stop."""
         sentences, plan = self.planned(features, targets)
         return taught_plan(plan, sentences, forced(self.words, plan, sentences))
 
     def planned(self, features: VisualFeatures, targets: Targets) -> tuple[SentenceTokens, TopicPlan]:
-        """The sentences of the reports, and the plan as far as they need it."""
+        """Return the sentences of the reports, and the plan as far as they need it."""
         sentences = self.split(targets)
         return sentences, self.plan(features, int(sentences.place.max()) + 1 if len(sentences.place) else 1)
 
     def split(self, targets: Targets) -> SentenceTokens:
-        """The sentences of the reports."""
+        """Return the sentences of the reports."""
         return split_sentences(
             targets.token_ids,
             targets.mask,
@@ -166,13 +166,13 @@ class HierarchicalDecoder(ReportDecoder):
         )
 
     def sentences(self, plan: TopicPlan, study: Tensor, place: Tensor, search: Search) -> GeneratedReports:
-        """The words of the sentences at `place [K]` of `study [K]`."""
+        """Return the words of the sentences at `place [K]` of `study [K]`."""
         return self.written(self.words, plan, study, place, search)
 
     def written(
         self, writer: WordLstm, plan: TopicPlan, study: Tensor, place: Tensor, search: Search
     ) -> GeneratedReports:
-        """What a writer makes of the sentences at `place [K]` of `study [K]`."""
+        """Return what a writer makes of the sentences at `place [K]` of `study [K]`."""
         return search(
             writer,
             plan.word_inputs(study, place),
@@ -182,7 +182,7 @@ class HierarchicalDecoder(ReportDecoder):
         )
 
     def _with_marks(self, found: GeneratedReports) -> GeneratedReports:
-        """The sentences with their end marks; one without a word stays without a mark."""
+        """Return the sentences with their end marks; one without a word stays without a mark."""
         room = found.token_ids.new_full((len(found.token_ids), 1), self.sentence_end)
         ids = torch.cat([found.token_ids, room], dim=1)
         marked = found.ended & (found.lengths > 0)
@@ -198,7 +198,7 @@ class AttendingDecoder(HierarchicalDecoder):
     stop: StopGate
 
     def by_looking(self, features: VisualFeatures, sentences: int, look: Look, topic: Topic) -> TopicPlan:
-        """Topics, stops and attention of `sentences` sentences, from `h_0 = c_0 = 0`.
+        """Return topics, stops and attention of `sentences` sentences, from `h_0 = c_0 = 0`.
 
         Args:
             features: say how many studies there are.
@@ -227,14 +227,14 @@ def forced(writer: WordLstm, plan: TopicPlan, sentences: SentenceTokens) -> Word
 
 
 def taught_plan(plan: TopicPlan, sentences: SentenceTokens, words: Words) -> DecoderOutputs:
-    """What a plan says of the words of its sentences, and of where to stop."""
+    """Return what a plan says of the words of its sentences, and of where to stop."""
     log_probs, chosen, study = words
     stop = (plan.stop[sentences.study, sentences.place], sentences.last.to(plan.stop.dtype))
     return DecoderOutputs(log_probs=log_probs, words=chosen, study=study, stop=stop)
 
 
 def merged(parts: Sequence[tuple[Tensor, GeneratedReports]], *, rows: int, pad: int) -> GeneratedReports:
-    """One answer of `rows` rows from the answers of some of them each, with the rows they are."""
+    """Return one answer of `rows` rows from the answers of some of them each, with the rows they are."""
     longest = max(found.token_ids.shape[1] for _, found in parts)
     ids = parts[0][1].token_ids.new_full((rows, longest), pad)
     lengths = parts[0][1].lengths.new_zeros(rows)
@@ -247,14 +247,14 @@ def merged(parts: Sequence[tuple[Tensor, GeneratedReports]], *, rows: int, pad: 
 
 
 def planned_sentences(stop: Tensor) -> Tensor:
-    """How many sentences `[B]` are written: up to the first whose stop probability passes .5, or all S."""
+    """Return how many sentences `[B]` are written: up to the first whose stop probability passes .5, or all S."""
     ends = torch.sigmoid(stop) > 0.5  # [B, S]
     first = ends.long().argmax(dim=1) + 1
     return torch.where(ends.any(dim=1), first, stop.shape[1])
 
 
 def stop_log_prob(stop: Tensor, count: Tensor) -> Tensor:
-    """`[B]`: log-probability of going on up to sentence `count [B]` and of stopping there."""
+    """Return `[B]`: log-probability of going on up to sentence `count [B]` and of stopping there."""
     place = torch.arange(stop.shape[1], device=stop.device).expand_as(stop)
     here = count.unsqueeze(1) - 1
     each = torch.where(place == here, nn.functional.logsigmoid(stop), nn.functional.logsigmoid(-stop))
@@ -271,14 +271,14 @@ def shown(plan: TopicPlan, count: Tensor) -> dict[str, Tensor]:
 
 
 def topic_cosine(topics: Tensor) -> Tensor:
-    """`[B, S]`: cosine between each of `topics [B, S, e]` and the one before it; 0 for the first."""
+    """Return `[B, S]`: cosine between each of `topics [B, S, e]` and the one before it; 0 for the first."""
     topics = topics.float()
     before = nn.functional.pad(topics[:, :-1], (0, 0, 1, 0))  # [B, S, e], zeros before the first
     return nn.functional.cosine_similarity(topics, before, dim=-1).clamp(-1.0, 1.0)
 
 
 def _planned(count: Tensor) -> tuple[Tensor, Tensor]:
-    """Study and place `[K]` of each planned sentence, study by study."""
+    """Return study and place `[K]` of each planned sentence, study by study."""
     steps = torch.arange(int(count.max()), device=count.device)
     study, place = (steps < count.unsqueeze(1)).nonzero().unbind(dim=1)
     return study, place
@@ -302,7 +302,7 @@ class StopGate(nn.Module):
         self.choice = nn.Linear(hidden, 2)
 
     def forward(self, before: Tensor, now: Tensor) -> Tensor:
-        """The logit `[B]` of stopping, from `h_{s-1}` and `h_s`, `[B, h]` each."""
+        """Return the logit `[B]` of stopping, from `h_{s-1}` and `h_s`, `[B, h]` each."""
         go, stop = self.choice(torch.tanh(self.before(before) + self.now(now))).unbind(dim=-1)
         logit: Tensor = stop - go
         return logit

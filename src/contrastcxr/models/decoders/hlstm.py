@@ -64,7 +64,7 @@ class HlstmDecoder(HierarchicalDecoder):
         self.words = WordLstm(vocabulary, embedding=embedding, hidden=hidden, layers=layers, dropout=self.dropout)
 
     def plan(self, features: VisualFeatures, sentences: int) -> TopicPlan:
-        """Topics from the global feature alone."""
+        """Return topics from the global feature alone."""
         pooled, state, all_hidden = self._pooled(features), None, []
         for _ in range(sentences):
             state = self.sentence_lstm(pooled, state)
@@ -107,7 +107,7 @@ class DualHlstmDecoder(AttendingDecoder):
         )
 
     def plan(self, features: VisualFeatures, sentences: int) -> TopicPlan:
-        """Topics, each with its look at the patches and its flag."""
+        """Return topics, each with its look at the patches and its flag."""
         seen = self.attention.attendable(features)
         plan = self.by_looking(
             features,
@@ -134,14 +134,14 @@ class DualHlstmDecoder(AttendingDecoder):
         return replace(taught, abnormal=(said, abnormal.to(said.dtype)))
 
     def _writers(self, abnormal: Tensor) -> Iterator[tuple[WordLstm, Tensor]]:
-        """Each writer with the rows that are its own, where `abnormal [K]` says whose each is."""
+        """Yield each writer with the rows that are its own, where `abnormal [K]` says whose each is."""
         for writer, chosen in ((self.words, ~abnormal), (self.abnormal_words, abnormal)):
             row = chosen.nonzero().squeeze(1)
             if len(row):
                 yield writer, row
 
     def _routed(self, plan: TopicPlan, sentences: SentenceTokens, abnormal: Tensor) -> Words:
-        """The words of all sentences, each forced through the writer of its flag."""
+        """Return the words of all sentences, each forced through the writer of its flag."""
         nothing = (
             plan.topics.new_zeros(0, self.vocabulary),
             sentences.token_ids.new_zeros(0),
@@ -156,7 +156,7 @@ class DualHlstmDecoder(AttendingDecoder):
         return torch.cat(log_probs), torch.cat(words), torch.cat(study)
 
     def sentences(self, plan: TopicPlan, study: Tensor, place: Tensor, search: Search) -> GeneratedReports:
-        """The words of each sentence from the writer that its flag chooses."""
+        """Return the words of each sentence from the writer that its flag chooses."""
         assert plan.abnormal is not None  # made by `plan`
         abnormal = torch.sigmoid(plan.abnormal[study, place]) > 0.5
         parts = [

@@ -53,7 +53,7 @@ class MultiAttentionDecoder(AttendingDecoder):
         self.reads_indication = self.background is not None
 
     def plan(self, features: VisualFeatures, sentences: int) -> TopicPlan:
-        """Topics, each with its look at the patches, and the shift of the words."""
+        """Return topics, each with its look at the patches, and the shift of the words."""
         pooled = self.channel_of_pooled(features.pooled)
 
         def look(before: Tensor) -> tuple[Tensor, Tensor]:
@@ -92,7 +92,7 @@ class Background(nn.Module):
         self.reduce = nn.Sequential(nn.Linear(width // 2 * 2, width), nn.ReLU(), nn.Linear(width, width))
 
     def forward(self, words: Tensor, mask: Tensor) -> Tensor:
-        """`b [B, e]` of `words [B, T, e]` where `mask [B, T]`; 0 for a study without a word."""
+        """Return `b [B, e]` of `words [B, T, e]` where `mask [B, T]`; 0 for a study without a word."""
         has_words = mask.any(dim=1)  # [B]
         answer = torch.zeros(len(words), self.width, dtype=words.dtype, device=words.device)
         if not has_words.any():

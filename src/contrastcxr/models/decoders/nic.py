@@ -38,16 +38,16 @@ class NicDecoder(TokenDecoder):
         self.words = WordLstm(vocabulary, embedding=embedding, hidden=hidden or width, dropout=dropout)
 
     def forward(self, features: VisualFeatures, token_ids: Tensor) -> Tensor:
-        """Log-probabilities `[B, T-1, V]` of `token_ids[:, 1:]`."""
+        """Return log-probabilities `[B, T-1, V]` of `token_ids[:, 1:]`."""
         log_probs: Tensor = self.words(self._told(features), token_ids)
         return log_probs
 
     def start(self, features: VisualFeatures) -> LstmState:
-        """The state after the image."""
+        """Return the state after the image."""
         return self.words.start(self._told(features))
 
     def step(self, token_ids: Tensor, state: LstmState) -> StepResult:
-        """One LSTM step on `token_ids [R]`."""
+        """Return one LSTM step on `token_ids [R]`."""
         return self.words.step(token_ids, state)
 
     def _told(self, features: VisualFeatures) -> WordInputs:

@@ -33,7 +33,7 @@ class R2GenState:
         return self.transformer.device
 
     def select(self, index: Tensor) -> R2GenState:
-        """The rows `index [R']`."""
+        """Return the rows `index [R']`."""
         return R2GenState(self.transformer.select(index), self.memory.index_select(0, index))
 
 
@@ -69,36 +69,39 @@ class R2GenDecoder(TokenDecoder):
         self.conditions = MemoryConditions(memory_slots * width, width, norms=3 * layers)
 
     def encode(self, features: VisualFeatures) -> Tensor:
-        """Patches `[B, N, d]` after the encoder stack and its norm; `H_X` of paper C."""
+        """Return patches `[B, N, d]` after the encoder stack and its norm; `H_X` of paper C."""
         return self.transformer.encode(features)
 
     def hidden(self, memory: Tensor, mask: Tensor, token_ids: Tensor) -> Tensor:
-        """Last decoder layer before its norm, `[B, T, d]`, for input `token_ids [B, T]`; `H_Y` of paper C."""
+        """Return last decoder layer before its norm, `[B, T, d]`, for input `token_ids [B, T]`.
+
+        `H_Y` of paper C.
+        """
         words = self.transformer.embed(token_ids, start=0)
         remembered = self.memory(self.transformer.embed(token_ids, start=0) if self.training else words)
         return self.transformer.through(words, memory, mask, self._norms(remembered))
 
     def log_probs(self, hidden: Tensor) -> Tensor:
-        """Log-probabilities `[..., V]` of the token after each `hidden [..., d]`."""
+        """Return log-probabilities `[..., V]` of the token after each `hidden [..., d]`."""
         return self.transformer.log_probs(hidden)
 
     def forward(self, features: VisualFeatures, token_ids: Tensor) -> Tensor:
-        """Log-probabilities `[B, T-1, V]` of `token_ids[:, 1:]`."""
+        """Return log-probabilities `[B, T-1, V]` of `token_ids[:, 1:]`."""
         return self.log_probs(self.hidden(self.encode(features), features.mask, token_ids[:, :-1]))
 
     def start(self, features: VisualFeatures) -> R2GenState:
-        """Keys and values of the encoded patches, and the first memory."""
+        """Return keys and values of the encoded patches, and the first memory."""
         return R2GenState(self.transformer.start(features), self.memory.start(features.studies))
 
     def step(self, token_ids: Tensor, state: R2GenState) -> StepResult:
-        """One token: the memory takes it in, then the transformer does; attention as the transformer's."""
+        """Return one token: the memory takes it in, then the transformer does; attention as the transformer's."""
         word = self.transformer.embed_next(token_ids, state.transformer)  # [R, d]
         memory = self.memory.step(word, state.memory)
         output = self.transformer.advance(word, state.transformer, self._norms(memory))
         return StepResult(output.log_probs, R2GenState(output.state, memory), output.attention)
 
     def _norms(self, memory: Tensor) -> list[list[ConditionedNorm]]:
-        """Three norms a layer, as `memory [..., S, d]` has them."""
+        """Return three norms a layer, as `memory [..., S, d]` has them."""
         own = [norm for layer in self.transformer.layers() for norm in layer.norms]
         bound = self.conditions.bind(memory.flatten(-2), own)
         return [bound[start : start + 3] for start in range(0, len(bound), 3)]

@@ -34,13 +34,13 @@ class RecurrentState:
         return self.seen.owner.device
 
     def select(self, index: Tensor) -> RecurrentState:
-        """The rows `index [R']`."""
+        """Return the rows `index [R']`."""
         return RecurrentState(
             self.seen.select(index), tuple(vector.index_select(0, index) for vector in self.vectors)
         )
 
     def after(self, *vectors: Tensor) -> RecurrentState:
-        """The state with other vectors."""
+        """Return the state with other vectors."""
         return replace(self, vectors=vectors)
 
 
@@ -91,7 +91,7 @@ class LstmDecoder(TokenDecoder):
         self.dropout = nn.Dropout(dropout)
 
     def log_probs(self, answer: Tensor) -> Tensor:
-        """Log-probabilities `[..., V]` of the next word from an answer `[..., o]`."""
+        """Return log-probabilities `[..., V]` of the next word from an answer `[..., o]`."""
         return torch.log_softmax(self.output(self.dropout(answer)).float(), dim=-1)
 
 
@@ -100,28 +100,31 @@ class RecurrentDecoder(LstmDecoder):
 
     @abstractmethod
     def start(self, features: VisualFeatures) -> RecurrentState:
-        """The state before BOS, a row per study."""
+        """Return the state before BOS, a row per study."""
 
     @abstractmethod
     def hear(self, words: Tensor) -> Tensor:
-        """What the words alone bring, `[..., ·]` of `words [..., e]`; made for all words of a report at once."""
+        """Return what the words alone bring, `[..., ·]` of `words [..., e]`.
+
+        Made for all words of a report at once.
+        """
 
     @abstractmethod
     def look(self, word: Tensor, heard: Tensor, state: RecurrentState) -> AttentionStep:
         """Take in the vector `word [R, e]`, and `heard [R, ·]`, what `hear` made of it."""
 
     def forward(self, features: VisualFeatures, token_ids: Tensor) -> Tensor:
-        """Log-probabilities `[B, T-1, V]` of `token_ids[:, 1:]`."""
+        """Return log-probabilities `[B, T-1, V]` of `token_ids[:, 1:]`."""
         return self._force(features, token_ids)[0]
 
     def step(self, token_ids: Tensor, state: RecurrentState) -> StepResult:
-        """One word of `token_ids [R]`."""
+        """Return one word of `token_ids [R]`."""
         word = self.embedding(token_ids)
         looked = self.look(word, self.hear(word), state)
         return StepResult(self.log_probs(looked.answer), looked.state, looked.attention)
 
     def teach(self, features: VisualFeatures, targets: Targets) -> DecoderOutputs:
-        """The log-probabilities of the real tokens."""
+        """Return the log-probabilities of the real tokens."""
         return taught_words(self._force(features, targets.token_ids, targets.own_words)[0], targets)
 
     def _force(self, features: VisualFeatures, token_ids: Tensor, own_words: float = 0.0) -> tuple[Tensor, Tensor]:
@@ -151,6 +154,6 @@ class RecurrentDecoder(LstmDecoder):
 
 
 def coverage(attention: Tensor, targets: Targets, features: VisualFeatures) -> dict[str, tuple[Tensor, Tensor]]:
-    """The attention `[B, N]` that each patch got over the real words, from `attention [B, T-1, N]`."""
+    """Return the attention `[B, N]` that each patch got over the real words, from `attention [B, T-1, N]`."""
     total = torch.einsum("btn,bt->bn", attention, targets.mask.to(attention.dtype))
     return {"patches": (total, features.mask)}

@@ -44,7 +44,7 @@ class EncoderLayer(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """`x [B, N, d]`, `mask [B, N]` True for real patches."""
+        """Return `x [B, N, d]`, `mask [B, N]` True for real patches."""
         x = x + self.dropout(self.attention(self.attention_norm(x), mask=mask))
         answer: Tensor = x + self.dropout(self.feed_forward(self.feed_forward_norm(x)))
         return answer
@@ -72,7 +72,7 @@ class DecoderLayer(nn.Module):
         return self.token_norm, self.patch_norm, self.feed_forward_norm
 
     def forward(self, x: Tensor, memory: Tensor, mask: Tensor, norms: Sequence[Norm] | None = None) -> Tensor:
-        """`x [B, T, d]` over itself and `memory [B, N, d]`."""
+        """Return `x [B, T, d]` over itself and `memory [B, N, d]`."""
         of_tokens, of_patches, of_feed_forward = norms or self.norms
         x = x + self.dropout(self.tokens(of_tokens(x), causal=True))
         x = x + self.dropout(self.patches(of_patches(x), memory, mask))
@@ -89,7 +89,7 @@ class DecoderLayer(nn.Module):
         weights: bool,
         norms: Sequence[Norm] | None = None,
     ) -> tuple[Tensor, Tensor | None]:
-        """One token `x [R, d]`; with `weights` also its attention over patches `[R, N]`."""
+        """Return one token `x [R, d]`; with `weights` also its attention over patches `[R, N]`."""
         grid = state.grid
         of_tokens, of_patches, of_feed_forward = norms or self.norms
         x = x + self.dropout(self.tokens.step(of_tokens(x), state.tokens, layer, grid, bias))
@@ -117,7 +117,7 @@ class TransformerState:
         return self.grid.owner.device
 
     def select(self, index: Tensor) -> TransformerState:
-        """The rows `index [R']`; studies that no row belongs to any more are dropped."""
+        """Return the rows `index [R']`; studies that no row belongs to any more are dropped."""
         grid, kept = self.grid.select(index)
         return TransformerState(self.tokens.select(index, kept), self.patches.select(kept), grid)
 
@@ -182,7 +182,7 @@ class TransformerDecoder(TokenDecoder):
         self.register_buffer("positions", sinusoidal_positions(max_positions, width), persistent=False)
 
     def encode(self, features: VisualFeatures) -> Tensor:
-        """Patches `[B, N, d]` after the encoder stack and its norm; `H_X` of paper C."""
+        """Return patches `[B, N, d]` after the encoder stack and its norm; `H_X` of paper C."""
         x = self.patch_embedding(features.patches)
         for layer in self.encoder:
             x = layer(x, features.mask)
@@ -190,23 +190,26 @@ class TransformerDecoder(TokenDecoder):
         return encoded
 
     def hidden(self, memory: Tensor, mask: Tensor, token_ids: Tensor) -> Tensor:
-        """Last decoder layer before its norm, `[B, T, d]`, for input `token_ids [B, T]`; `H_Y` of paper C."""
+        """Return last decoder layer before its norm, `[B, T, d]`, for input `token_ids [B, T]`.
+
+        `H_Y` of paper C.
+        """
         return self.through(self.embed(token_ids, start=0), memory, mask)
 
     def through(
         self, x: Tensor, memory: Tensor, mask: Tensor, norms: Sequence[Sequence[Norm]] | None = None
     ) -> Tensor:
-        """`x [B, T, d]` after every decoder layer; `norms` are three for each, in place of their own."""
+        """Return `x [B, T, d]` after every decoder layer; `norms` are three for each, in place of their own."""
         for layer, own in zip(self.layers(), norms or self._norms(), strict=True):
             x = layer(x, memory, mask, own)
         return x
 
     def forward(self, features: VisualFeatures, token_ids: Tensor) -> Tensor:
-        """Log-probabilities `[B, T-1, V]` of `token_ids[:, 1:]`."""
+        """Return log-probabilities `[B, T-1, V]` of `token_ids[:, 1:]`."""
         return self.log_probs(self.hidden(self.encode(features), features.mask, token_ids[:, :-1]))
 
     def start(self, features: VisualFeatures) -> TransformerState:
-        """Keys and values of the encoded patches, and empty caches."""
+        """Return keys and values of the encoded patches, and empty caches."""
         memory = self.encode(features)
         keys_values = tuple(layer.patches.key_value(memory) for layer in self.layers())
         tokens = TokenCache.empty(len(keys_values), features.studies, self.width, like=keys_values[0])
@@ -214,13 +217,16 @@ class TransformerDecoder(TokenDecoder):
         return TransformerState(tokens, PatchMemory(keys_values, features.mask), grid)
 
     def step(self, token_ids: Tensor, state: TransformerState) -> StepResult:
-        """One token; attention is the mean of the heads of the last layer."""
+        """Return one token; attention is the mean of the heads of the last layer."""
         return self.advance(self.embed_next(token_ids, state), state)
 
     def advance(
         self, x: Tensor, state: TransformerState, norms: Sequence[Sequence[Norm]] | None = None
     ) -> StepResult:
-        """`step` of the embedded token `x [R, d]`; `norms` are three for each layer, in place of their own."""
+        """Return `step` of the embedded token `x [R, d]`.
+
+        `norms` are three for each layer, in place of their own.
+        """
         state = replace(state, tokens=state.tokens.extended(state.grid))
         visible = state.tokens.visible(state.grid)
         bias = None if visible is None else mask_bias(visible, state.patches.keys_values[0].dtype).unsqueeze(1)
@@ -231,18 +237,18 @@ class TransformerDecoder(TokenDecoder):
         return StepResult(self.log_probs(x), state, attention)
 
     def layers(self) -> list[DecoderLayer]:
-        """The layers of the decoder."""
+        """Return the layers of the decoder."""
         return [layer for layer in self.decoder if isinstance(layer, DecoderLayer)]
 
     def _norms(self) -> Sequence[Sequence[Norm]]:
         return [layer.norms for layer in self.layers()]
 
     def embed_next(self, token_ids: Tensor, state: TransformerState) -> Tensor:
-        """`token_ids [R]` at the place that comes next in `state`, `[R, d]`."""
+        """Return `token_ids [R]` at the place that comes next in `state`, `[R, d]`."""
         return self.embed(token_ids.unsqueeze(1), start=state.tokens.length).squeeze(1)
 
     def embed(self, token_ids: Tensor, start: int) -> Tensor:
-        """`token_ids [B, T]` from place `start` on, scaled, positioned and dropped out, `[B, T, d]`."""
+        """Return `token_ids [B, T]` from place `start` on, scaled, positioned and dropped out, `[B, T, d]`."""
         end = start + token_ids.shape[1]
         if end > len(self.positions):
             raise IncompatibleError(
@@ -254,7 +260,7 @@ class TransformerDecoder(TokenDecoder):
         return embedded
 
     def log_probs(self, hidden: Tensor) -> Tensor:
-        """Log-probabilities `[..., V]` of the token after each `hidden [..., d]`."""
+        """Return log-probabilities `[..., V]` of the token after each `hidden [..., d]`."""
         logits = self.output(self.decoder_norm(hidden))
         return torch.log_softmax(logits.float(), dim=-1)
 

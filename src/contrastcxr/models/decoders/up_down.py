@@ -37,13 +37,13 @@ class UpDownDecoder(RecurrentDecoder):
         self.output = nn.Linear(hidden, vocabulary)
 
     def start(self, features: VisualFeatures) -> RecurrentState:
-        """Zeros, and what `v̂` brings to the first LSTM at every word."""
+        """Return zeros, and what `v̂` brings to the first LSTM at every word."""
         zeros = features.pooled.new_zeros(features.studies, self.hidden)
         pooled = self.attention_lstm.of(1, features.pooled)
         return RecurrentState(self.attention.attendable(features), (zeros, zeros, zeros, zeros, pooled))
 
     def hear(self, words: Tensor) -> Tensor:
-        """What the words bring to the gates of the first LSTM, `[..., 4h]`."""
+        """Return what the words bring to the gates of the first LSTM, `[..., 4h]`."""
         return self.attention_lstm.of(2, words)
 
     def look(self, word: Tensor, heard: Tensor, state: RecurrentState) -> AttentionStep:

@@ -47,12 +47,12 @@ class VisualAttentionDecoder(RecurrentDecoder):
         self.output = nn.Linear(embedding, vocabulary)
 
     def start(self, features: VisualFeatures) -> RecurrentState:
-        """The state before BOS, made of `v̂`."""
+        """Return the state before BOS, made of `v̂`."""
         first = (torch.tanh(layer(features.pooled)) for layer in (self.first_hidden, self.first_cell))
         return RecurrentState(self.attention.attendable(features), tuple(first))
 
     def hear(self, words: Tensor) -> Tensor:
-        """What the words bring to the gates of the LSTM, `[..., 4h]`."""
+        """Return what the words bring to the gates of the LSTM, `[..., 4h]`."""
         return self.lstm.of(0, words)
 
     def look(self, word: Tensor, heard: Tensor, state: RecurrentState) -> AttentionStep:
@@ -65,6 +65,6 @@ class VisualAttentionDecoder(RecurrentDecoder):
         return AttentionStep(deep, state.after(hidden, cell), weights)
 
     def teach(self, features: VisualFeatures, targets: Targets) -> DecoderOutputs:
-        """The real words, and how much attention each patch got over them."""
+        """Return the real words, and how much attention each patch got over them."""
         log_probs, attention = self._force(features, targets.token_ids, targets.own_words)
         return replace(taught_words(log_probs, targets), attention=coverage(attention, targets, features))

@@ -43,7 +43,7 @@ class LstmState:
         return self.hidden.device
 
     def select(self, index: Tensor) -> LstmState:
-        """The rows `index [R']`."""
+        """Return the rows `index [R']`."""
         shift = None if self.shift is None else self.shift.index_select(0, index)
         return LstmState(self.hidden.index_select(1, index), self.cell.index_select(1, index), shift)
 
@@ -105,26 +105,26 @@ class WordLstm(nn.Module):
         return self._log_probs(hidden[:, 1:][mask])
 
     def start(self, word_inputs: WordInputs) -> LstmState:
-        """The state after the first vector."""
+        """Return the state after the first vector."""
         nothing = word_inputs.first.new_zeros(self.lstm.num_layers, len(word_inputs.first), self.lstm.hidden_size)
         hidden, cell = self._cells(word_inputs.first, LstmState(nothing, nothing))
         return LstmState(hidden, cell, word_inputs.shift)
 
     def step(self, token_ids: Tensor, state: LstmState) -> StepResult:
-        """One LSTM step on `token_ids [R]`."""
+        """Return one LSTM step on `token_ids [R]`."""
         words = self._words(token_ids.unsqueeze(1), state.shift).squeeze(1)
         hidden, cell = self._cells(words, state)
         return StepResult(self._log_probs(hidden[-1]), LstmState(hidden, cell, state.shift))
 
     def vectors(self, token_ids: Tensor) -> Tensor:
-        """`E w`, `[..., e]` of `token_ids [...]`."""
+        """Return `E w`, `[..., e]` of `token_ids [...]`."""
         embedding = self._shared[0] if self.embedding is None else self.embedding
         assert embedding is not None  # one of the two
         words: Tensor = embedding(token_ids)
         return words
 
     def _inputs(self, word_inputs: WordInputs, token_ids: Tensor) -> Tensor:
-        """The first vector and the words of `token_ids [R, T]` but the last, `[R, T, e]`."""
+        """Return the first vector and the words of `token_ids [R, T]` but the last, `[R, T, e]`."""
         words = self._words(token_ids[:, :-1], word_inputs.shift)  # [R, T-1, e]
         return self._own(torch.cat([word_inputs.first.unsqueeze(1), words], dim=1))
 
@@ -133,7 +133,7 @@ class WordLstm(nn.Module):
         return words if shift is None else words + shift.unsqueeze(1)
 
     def _cells(self, inputs: Tensor, state: LstmState) -> tuple[Tensor, Tensor]:
-        """Hidden state and cell `[layers, R, hidden]` after `inputs [R, e]`.
+        """Return hidden state and cell `[layers, R, hidden]` after `inputs [R, e]`.
 
         A call of `nn.LSTM` arranges its weights anew, which for a single step costs more than the step.
         """

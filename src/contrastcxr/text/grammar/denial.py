@@ -80,7 +80,7 @@ class Denials:
         self.style, self.terseness, self.merging, self.rng = style, terseness, merging, rng
 
     def statements(self, absent: frozenset[str], positive: Sequence[Finding]) -> list[WrittenSentence]:
-        """Sentences that together deny exactly the names in `absent`."""
+        """Return sentences that together deny exactly the names in `absent`."""
         said: list[WrittenSentence] = []
         left = set(absent)
         for bundle in (_bundle("lungs"), _bundle("surfaces"), _bundle("spaces")):
@@ -98,7 +98,10 @@ class Denials:
     def _bundled(
         self, bundle: Mapping[str, Any], left: set[str], positive: Sequence[Finding]
     ) -> WrittenSentence | None:
-        """Anatomy called normal; `otherwise` normal where some of what it denies is there, or the organ is ill."""
+        """Return anatomy called normal.
+
+        `otherwise` normal where some of what it denies is there, or the organ is ill.
+        """
         ill = {finding.name for finding in positive}
         names = set(bundle["names"])
         organ = names | LUNG if bundle["region"] == "lungs" else names
@@ -110,7 +113,7 @@ class Denials:
         return WrittenSentence(self._choose(texts), bundle["region"], denied=frozenset(names - ill))
 
     def _again(self, denied: frozenset[str]) -> set[str]:
-        """`Lungs are clear. No focal consolidation, …`: a name that is denied a second time."""
+        """Return `Lungs are clear. No focal consolidation, …`: a name that is denied a second time."""
         return {"Consolidation"} & denied if self.rng.random() < 0.3 else set()
 
     def _alone(self, name: str) -> WrittenSentence:
@@ -120,7 +123,7 @@ class Denials:
         return WrittenSentence(self._choose(texts), _region(name), denied=frozenset({name}))
 
     def _lists(self, left: set[str]) -> list[WrittenSentence]:
-        """The rest, in lists of up to four by the reporter's liking for lists."""
+        """Return the rest, in lists of up to four by the reporter's liking for lists."""
         names = [name for name in (*_LISTED, *_LISTED_LATE) if name in left]
         groups: list[list[str]] = []
         for name in names:
@@ -149,7 +152,7 @@ class Denials:
         return nouns if alone else [noun for noun in nouns if not noun.startswith("~")]
 
     def _spared(self, said: Sequence[WrittenSentence], positive: Sequence[Finding]) -> list[WrittenSentence]:
-        """`The right lung is clear`, when everything is on the left and clear lungs were not spoken of."""
+        """Return `The right lung is clear`, when everything is on the left and clear lungs were not spoken of."""
         sides = {finding.side for finding in positive if finding.name in LUNG}
         clear = frozenset(_bundle("lungs")["names"])
         if len(sides) != 1 or any(s.denied & clear for s in said) or self.rng.random() > 0.4:

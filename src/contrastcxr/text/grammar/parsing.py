@@ -44,7 +44,7 @@ class _Mention:
 
 
 def parse(text: str) -> tuple[Finding, ...]:
-    """The findings that a report states, as `resolve` settles them; what is unmentioned is not returned.
+    """Return the findings that a report states, as `resolve` settles them; what is unmentioned is not returned.
 
     Letter case, unknown words and ungrammatical sentences do not matter.  A denial carries no attributes.
     `sentences` are indices into `split_sentences(text)`.  The rules are in docs/reports.md.
@@ -79,7 +79,7 @@ def _sentence(words: tuple[str, ...]) -> tuple[_Mention, ...]:
 
 
 def _items(words: Sequence[str]) -> Iterator[_Item]:
-    """The longest known phrases from left to right; a number before a unit is a size."""
+    """Yield the longest known phrases from left to right; a number before a unit is a size."""
     lexicon = _lexicon()
     at = 0
     while at < len(words):
@@ -98,7 +98,7 @@ def _number(word: str) -> float | None:
 
 
 def _clauses(items: Iterable[_Item]) -> list[list[_Item]]:
-    """Items up to a `but`, or to a negation that follows something already said."""
+    """Return items up to a `but`, or to a negation that follows something already said."""
     clauses: list[list[_Item]] = [[]]
     for item in items:
         said = any(one.kind in ("finding", "state", "normality") for one in clauses[-1])
@@ -117,7 +117,7 @@ def _read_clause(clause: list[_Item]) -> list[_Mention]:
 
 
 def _named(clause: Sequence[_Item], doubt: bool) -> Iterator[_Mention]:
-    """Findings called by name, and abnormalities denied or normality stated in a fixed phrase."""
+    """Yield findings called by name, and abnormalities denied or normality stated in a fixed phrase."""
     for item in clause:
         if item.kind == "finding":
             name, zone = item.value
@@ -127,7 +127,7 @@ def _named(clause: Sequence[_Item], doubt: bool) -> Iterator[_Mention]:
 
 
 def _described(clause: Sequence[_Item], doubt: bool) -> Iterator[_Mention]:
-    """Anatomy in a state: heart enlarged, angles sharp."""
+    """Yield anatomy in a state: heart enlarged, angles sharp."""
     one_sided = len({item.value for item in clause if item.kind == "side"} - {"bilateral"}) == 1
     for anatomy, state in _pairs(clause):
         for name in _says().get((anatomy.value, state.value), ()):
@@ -141,7 +141,7 @@ def _described(clause: Sequence[_Item], doubt: bool) -> Iterator[_Mention]:
 
 
 def _pairs(clause: Iterable[_Item]) -> Iterator[tuple[_Item, _Item]]:
-    """A state belongs to the anatomy named before it since the last state, else to the next one named."""
+    """Yield a state belongs to the anatomy named before it since the last state, else to the next one named."""
     waiting: list[_Item] = []
     state: _Item | None = None
     for item in clause:
@@ -185,7 +185,7 @@ def _placed(mentions: Sequence[_Mention], clause: Sequence[_Item]) -> list[_Ment
 
 
 def _owner(mentions: Sequence[_Mention], at: int, breaks: Sequence[int]) -> _Mention:
-    """The next mention if no `and` or comma stands between, else the one before, else the first."""
+    """Return the next mention if no `and` or comma stands between, else the one before, else the first."""
     if len({mention.name for mention in mentions}) == 1:
         return mentions[0]
     following = next((m for m in mentions if m.at > at and not any(at < b < m.at for b in breaks)), None)
@@ -210,7 +210,7 @@ def _with(mention: _Mention, items: Iterable[_Item]) -> _Mention:
 
 
 def _sayable(mention: _Mention) -> _Mention:
-    """The mention without what its name cannot carry."""
+    """Return the mention without what its name cannot carry."""
     sayable = SAYABLE[mention.name]
     if mention.status == "absent":
         return _Mention(mention.name, "absent")
@@ -249,7 +249,7 @@ def _says() -> dict[tuple[str, str], tuple[str, ...]]:
 
 @cache
 def _lexicon() -> dict[str, list[tuple[tuple[str, ...], tuple[_Item, ...]]]]:
-    """First word -> phrases that begin with it, longest first, each with all that it means."""
+    """Return first word -> phrases that begin with it, longest first, each with all that it means."""
     meanings: dict[tuple[str, ...], list[_Item]] = {}
     for phrase, item in _entries():
         meanings.setdefault(tuple(split_words(phrase)), []).append(item)

@@ -50,7 +50,7 @@ def _add(kept: list[Finding], mention: Finding) -> None:
 
 
 def _covers(one: Finding, other: Finding) -> bool:
-    """Whether `one` says all that `other` says."""
+    """Return whether `one` says all that `other` says."""
     return all(
         getattr(other, field) is None or getattr(other, field) == getattr(one, field) for field in _ATTRIBUTES
     )
@@ -64,7 +64,7 @@ def _agree(one: Finding, other: Finding) -> bool:
 
 
 def _rivals(one: Finding, other: Finding) -> bool:
-    """Whether both give a severity, not the same, to one and the same place."""
+    """Return whether both give a severity, not the same, to one and the same place."""
     if one.severity is None or other.severity is None:
         return False
     return (one.side, one.zone, one.size_mm) == (other.side, other.zone, other.size_mm)

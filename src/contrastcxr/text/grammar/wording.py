@@ -42,7 +42,7 @@ STEEPNESS = {"finding": 2.2, "normal": 1.35}
 
 @cache
 def wordings() -> dict[str, Any]:
-    """The data of `wordings.yaml`."""
+    """Return the data of `wordings.yaml`."""
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     text = files("contrastcxr.text.grammar").joinpath("wordings.yaml").read_text(encoding="utf-8")
     return dict(yaml.load(text, Loader=loader))
@@ -57,12 +57,12 @@ class Wording:
     terse: bool = False
 
     def fits(self, facts: frozenset[str], slots: frozenset[str]) -> bool:
-        """Whether it can be filled from `slots` and then says every attribute in `facts`."""
+        """Return whether it can be filled from `slots` and then says every attribute in `facts`."""
         used = self.used(slots)
         return used is not None and facts <= {fact for slot in used for fact in _SAYS.get(slot, ())}
 
     def used(self, slots: frozenset[str]) -> frozenset[str] | None:
-        """The slots it fills when `slots` have values, or None when it needs another one."""
+        """Return the slots it fills when `slots` have values, or None when it needs another one."""
         used: set[str] = set()
         for optional, fixed in _PIECE.findall(self.text):
             wanted = set(_SLOT.findall(optional or fixed))
@@ -73,7 +73,7 @@ class Wording:
         return frozenset(used)
 
     def fill(self, values: Mapping[str, str]) -> str:
-        """The sentence, with articles and capital put right."""
+        """Return the sentence, with articles and capital put right."""
         parts = []
         for optional, fixed in _PIECE.findall(self.text):
             if fixed or set(_SLOT.findall(optional)) <= values.keys():
@@ -82,7 +82,7 @@ class Wording:
 
 
 def finish(sentence: str) -> str:
-    """The sentence with `a`/`an` as its next word wants and a capital first letter."""
+    """Return the sentence with `a`/`an` as its next word wants and a capital first letter."""
     said = _ARTICLE.sub(lambda match: match[1] + ("n " if _vowel(match[3]) else " "), sentence)
     return said[0].upper() + said[1:]
 
@@ -92,12 +92,12 @@ def _vowel(word: str) -> bool:
 
 
 def plural(noun: str) -> tuple[str, bool]:
-    """The noun phrase without its plural mark `~`, and whether it had one."""
+    """Return the noun phrase without its plural mark `~`, and whether it had one."""
     return (noun[1:], True) if noun.startswith("~") else (noun, False)
 
 
 def ranked(texts: Iterable[str], *, kind: str = "finding") -> list[Wording]:
-    """Wordings of a list in which earlier is commoner; `*` marks a terse one."""
+    """Return wordings of a list in which earlier is commoner; `*` marks a terse one."""
     weights = [(text, (rank + 1) ** -STEEPNESS[kind]) for rank, text in enumerate(texts)]
     return [Wording(text.removeprefix("*"), weight, text.startswith("*")) for text, weight in weights]
 
@@ -116,7 +116,7 @@ def sentences_for(key: str, status: str) -> tuple[Wording, ...]:
 
 @cache
 def impressions_for(key: str, status: str) -> tuple[Wording, ...]:
-    """The short forms of a finding for the impression."""
+    """Return the short forms of a finding for the impression."""
     entry = wordings()["findings"][key]
     return tuple(
         Wording(_framed(frame.text, noun.text), noun.weight * frame.weight)
@@ -132,25 +132,25 @@ def _framed(frame: str, noun: str) -> str:
 
 
 def wording_key(finding: Finding) -> str:
-    """Where a finding's wordings stand: a device with a known tip has its own."""
+    """Return where a finding's wordings stand: a device with a known tip has its own."""
     key = f"{finding.name}/{finding.zone}"
     return key if key in wordings()["findings"] else finding.name
 
 
 def facts_of(finding: Finding) -> frozenset[str]:
-    """The attributes that a wording of this finding must say."""
+    """Return the attributes that a wording of this finding must say."""
     known = {"severity": finding.severity, "side": finding.side, "size": finding.size_mm, "zone": finding.zone}
     facts = {fact for fact, value in known.items() if value is not None}
     return frozenset(facts - ({"zone"} if "/" in wording_key(finding) else set()))
 
 
 def pick(options: Sequence[Wording], weights: np.ndarray, rng: np.random.Generator) -> Wording:
-    """One of the wordings, by cumulative `weights` `[n]`."""
+    """Return one of the wordings, by cumulative `weights` `[n]`."""
     return options[int(np.searchsorted(weights, rng.random() * weights[-1], side="right"))]
 
 
 def choose(texts: Iterable[str], *, style: int, terseness: float, rng: np.random.Generator) -> str:
-    """One of a ranked list of normal sentences or nouns, by a reporter's habits."""
+    """Return one of a ranked list of normal sentences or nouns, by a reporter's habits."""
     options, weights = _habitual(tuple(texts), style, terseness)
     return pick(options, weights, rng).text
 
@@ -162,17 +162,17 @@ def _habitual(texts: tuple[str, ...], style: int, terseness: float) -> tuple[tup
 
 
 def cumulative(options: Iterable[Wording], *, style: int, terseness: float) -> np.ndarray:
-    """Cumulative weights `[n]` of the wordings for a reporter."""
+    """Return cumulative weights `[n]` of the wordings for a reporter."""
     return np.cumsum([w.weight * habit(style, w.text) * (terseness if w.terse else 1.0) for w in options])
 
 
 def habit(style: int, text: str) -> float:
-    """How fond a reporter is of a wording: 2, 1 or 1/2, fixed by the pair and by nothing else."""
+    """Return how fond a reporter is of a wording: 2, 1 or 1/2, fixed by the pair and by nothing else."""
     return (2.0, 1.0, 1.0, 0.5)[zlib.crc32(f"{style}|{text}".encode()) % 4]
 
 
 def slots_of(finding: Finding) -> frozenset[str]:
-    """The slots that a finding has values for."""
+    """Return the slots that a finding has values for."""
     one_sided = finding.side in ("left", "right")
     sayable = SAYABLE[finding.name]
     has = {
@@ -192,7 +192,7 @@ def slots_of(finding: Finding) -> frozenset[str]:
 
 
 def values_of(finding: Finding, rng: np.random.Generator, *, millimetres_below: float) -> dict[str, str]:
-    """Words for every slot of the finding; sizes under `millimetres_below` in mm, others in cm."""
+    """Return words for every slot of the finding; sizes under `millimetres_below` in mm, others in cm."""
     values: dict[str, str] = {}
     if finding.severity is not None:
         kind = wordings()["findings"][finding.name].get("severity", "degree")
@@ -234,6 +234,6 @@ def _size(size_mm: float, millimetres_below: float) -> str:
 
 
 def said_size(size_mm: float) -> float:
-    """The size a reporter would give: whole millimetres up to 30, then the nearest 5."""
+    """Return the size a reporter would give: whole millimetres up to 30, then the nearest 5."""
     whole = round(size_mm) if size_mm <= 30 else 5 * round(size_mm / 5)
     return float(max(1, whole))

@@ -94,7 +94,7 @@ def write_report(
     indication: str = "",
     denied: Iterable[str] | None = None,
 ) -> WrittenReport:
-    """A report that asserts these findings, denies some others and leaves the rest unmentioned.
+    """Return a report that asserts these findings, denies some others and leaves the rest unmentioned.
 
     Findings `present` or `uncertain` are asserted; one that says no more than another (see `resolve`) is said with
     it.  Of the other names of `SPOKEN`, given as `absent` or not at all, the reporter chooses which to deny,
@@ -107,7 +107,7 @@ def write_report(
 
 
 def write_again(written: WrittenReport, *, rng: np.random.Generator, style: int | None = None) -> WrittenReport:
-    """The same assertions and denials in other words: another reporter, or the same one on another day."""
+    """Return the same assertions and denials in other words: another reporter, or the same one on another day."""
     denied = [finding.name for finding in written.findings if finding.status == "absent"]
     return write_report(
         written.findings, rng=rng, style=style, indication=written.report.indication, denied=denied
@@ -135,7 +135,7 @@ def write_from_labels(
 
 
 def as_said(finding: Finding) -> Finding:
-    """The finding as a report can say it: attributes of no use to its name dropped, the size rounded."""
+    """Return the finding as a report can say it: attributes of no use to its name dropped, the size rounded."""
     sayable = SAYABLE.get(finding.name)
     if sayable is None:
         raise UnknownNameError("finding", finding.name, SAYABLE)
@@ -152,7 +152,7 @@ def as_said(finding: Finding) -> Finding:
 
 
 def write_indication(rng: np.random.Generator, *, age: float | None = None, sex: str | None = None) -> str:
-    """Why the picture was asked for; drawn without knowing the findings, so it tells nothing of them."""
+    """Return why the picture was asked for; drawn without knowing the findings, so it tells nothing of them."""
     data = wordings()["indication"]
     person = {"age": str(round(age)) if age is not None else str(int(rng.integers(20, 90)))}
     person["sex"] = {"F": "female", "M": "male"}.get(sex or "", "patient")
@@ -210,7 +210,10 @@ def _write(
 
 
 def _positive(findings: Sequence[Finding]) -> list[Finding]:
-    """What is to be asserted, certain first; `sentences` holds the indices in `told` that each one covers."""
+    """Return what is to be asserted, certain first.
+
+    `sentences` holds the indices in `told` that each one covers.
+    """
     numbered = [
         f.model_copy(update={"sentences": (index,)})
         for index, f in enumerate(findings)
@@ -238,7 +241,7 @@ def _region(name: str) -> str:
 def _fitting(
     key: str, status: str, facts: frozenset[str], slots: frozenset[str], style: int, brief: bool
 ) -> tuple[tuple[Wording, ...], np.ndarray]:
-    """The wordings that fit, and their cumulative weights for a reporter; a brief one may leave facts out."""
+    """Return wordings that fit, and their cumulative weights for a reporter; a brief one may leave facts out."""
     if brief:
         options = tuple(w for w in impressions_for(key, status) if w.used(slots) is not None)
     else:
@@ -253,7 +256,7 @@ def _fillers(
     style: Style,
     rng: np.random.Generator,
 ) -> list[WrittenSentence]:
-    """Sentences about what is normal in every phantom; a region with a finding is passed over.
+    """Return sentences about what is normal in every phantom; a region with a finding is passed over.
 
     A reporter adds them by habit, and more of them while the report is shorter than `_SHORTEST` words.
     """
@@ -297,7 +300,7 @@ def _located(
     absent: frozenset[str],
     statements: Sequence[WrittenSentence],
 ) -> tuple[Finding, ...]:
-    """Each asserted finding with the sentences that say it, then each other name, denied or unmentioned."""
+    """Return each asserted finding with the sentences that say it, then each other name, denied or unmentioned."""
     said = [
         f.model_copy(update={"sentences": tuple(i for i, s in enumerate(statements) if index in s.given)})
         for index, f in enumerate(findings)

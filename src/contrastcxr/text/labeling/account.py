@@ -27,7 +27,7 @@ class PlacedStatement(NamedTuple):
 
 
 def account(placed: Sequence[PlacedStatement]) -> tuple[Finding, ...]:
-    """The 14 findings in CheXpert's order; one that nothing was said of is `unmentioned`.
+    """Return the 14 findings in CheXpert's order; one that nothing was said of is `unmentioned`.
 
     Of several statements present outranks uncertain, and uncertain absent.  The spans are those of the statements
     that gave the status, cues included.
@@ -86,7 +86,7 @@ def _severity(said: Iterable[PlacedStatement]) -> Severity | None:
 
 
 def _no_finding(by_name: dict[str, list[PlacedStatement]]) -> Finding:
-    """Present when nothing is asserted or doubted but devices, and something is said to be normal."""
+    """Return present when nothing is asserted or doubted but devices, and something is said to be normal."""
     normal: list[PlacedStatement] = []
     for name, said in by_name.items():
         if name == SUPPORT_DEVICES:

@@ -29,7 +29,7 @@ class Automaton:
             node[_END] = (kind, value)
 
     def signs(self, words: Sequence[str]) -> list[Sign]:
-        """The phrases in a row of words, none overlapping another."""
+        """Return the phrases in a row of words, none overlapping another."""
         found: list[Sign] = []
         root, count, at = self._root, len(words), 0
         while at < count:

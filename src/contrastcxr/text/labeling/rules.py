@@ -59,7 +59,7 @@ class Rules:
 
 @cache
 def default_rules() -> Rules:
-    """The rules that the package ships."""
+    """Return the rules that the package ships."""
     folder = files("contrastcxr.text.labeling").joinpath("rules")
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     texts = {name: folder.joinpath(f"{name}.yaml").read_text(encoding="utf-8") for name in FILES}
@@ -67,7 +67,7 @@ def default_rules() -> Rules:
 
 
 def make_rules(data: Mapping[str, Mapping[str, Any]]) -> Rules:
-    """Rules from their four parts, `findings`, `anatomy`, `cues` and `attributes`.
+    """Return rules from their four parts, `findings`, `anatomy`, `cues` and `attributes`.
 
     Raises:
         ConfigError: a phrase with two meanings, or a name that is not one of CheXpert's.
@@ -88,7 +88,7 @@ def make_rules(data: Mapping[str, Mapping[str, Any]]) -> Rules:
 
 
 def expand(pattern: str) -> Iterator[str]:
-    """The phrases that a pattern stands for: `(a|b|)` is each of its parts, the empty one too.
+    """Yield the phrases that a pattern stands for: `(a|b|)` is each of its parts, the empty one too.
 
     >>> sorted(expand("rib (fracture|fractures)"))
     ['rib fracture', 'rib fractures']

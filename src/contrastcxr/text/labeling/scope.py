@@ -51,7 +51,7 @@ class Scope:
         self._at = 0
 
     def read(self) -> list[TermMention]:
-        """The mentions of the sentence, statuses decided."""
+        """Return the mentions of the sentence, statuses decided."""
         for at, sign in enumerate(self._signs):
             self._at = at
             handle = _HANDLERS.get(sign.kind)
@@ -76,7 +76,7 @@ class Scope:
         self._consumed = True
 
     def _join_alternatives(self, mention: TermMention) -> None:
-        """ "A or B" that nothing denies leaves both in doubt, and they share what was said before them."""
+        """Leave both in doubt in an "A or B" that nothing denies; they share what was said before them."""
         separator, last = self._separator, self._last()
         if separator is None or last is None or separator.value not in ("or", "slash"):
             return
@@ -100,7 +100,7 @@ class Scope:
         self.mentions += self._structures.structure(sign)
 
     def _begins_clause(self) -> bool:
-        """Whether the structure just named is what a verb or a state then speaks of."""
+        """Return whether the structure just named is what a verb or a state then speaks of."""
         for sign in self._signs[self._at + 1 :]:
             if sign.kind not in ("side", "severity", "structure", "separator"):
                 return sign.kind in ("verbs", "state")
@@ -118,7 +118,7 @@ class Scope:
         self._consumed = self._consumed or len(self.mentions) > before
 
     def _denies_last(self, sign: Sign, following: Sign | None) -> bool:
-        """ "The vascular engorgement appears normal": a finding that is normal is none."""
+        """Deny a finding that is called normal, as in "The vascular engorgement appears normal"."""
         last = self._last()
         if sign.value != "normal" or last is None or last.said != "present" or self._structures.waiting:
             return False
@@ -162,7 +162,7 @@ class Scope:
         (self._doubt_after if self._looks_back(sign) else self._doubt)(sign)
 
     def _looks_back(self, sign: Sign) -> bool:
-        """Whether nothing of the cue's own follows it, and something stands before it."""
+        """Return whether nothing of the cue's own follows it, and something stands before it."""
         if self._last() is None:
             return False
         if sign.last == self._count:
@@ -178,7 +178,10 @@ class Scope:
         self._end_reach()
 
     def _listed_before(self, sign: Sign) -> list[TermMention]:
-        """The mention before a cue and those that stand with it in one list; else the last one of the sentence."""
+        """Return the mention before a cue and those that stand with it in one list.
+
+        Else the last one of the sentence.
+        """
         clause = self.mentions[self._clause :]
         if not clause:
             return self.mentions[-1:]
@@ -208,7 +211,7 @@ class Scope:
         self._stop(sign)
 
     def _settle_exception(self) -> None:
-        """ "No consolidation other than a focus at the base" asserts the consolidation."""
+        """Assert the consolidation in "No consolidation other than a focus at the base"."""
         if self._excepted is not None and len(self.mentions) == self._excepted[0]:
             last = self.mentions[-1]
             if last.said == "absent":

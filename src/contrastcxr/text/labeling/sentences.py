@@ -23,7 +23,7 @@ _LONGEST = 2000  # characters; what is longer is no sentence, and would take tim
 
 
 def sentences(text: str, start: int = 0, end: int | None = None) -> Iterator[tuple[int, str]]:
-    """The sentences of `text[start:end]`, each with the place of its first character in `text`.
+    """Yield the sentences of `text[start:end]`, each with the place of its first character in `text`.
 
     A decimal point ends nothing. A line break ends a sentence before an empty line, a list entry or a
     capital and a small letter. What is longer than any sentence is cut at a space.
@@ -47,6 +47,6 @@ def _pieces(text: str, start: int, end: int) -> Iterator[tuple[int, str]]:
 
 
 def words(sentence: str) -> tuple[list[str], list[int], list[int]]:
-    """The lower-case words and marks of a sentence, where each starts and where it ends; hyphens part words."""
+    """Return lower-case words and marks of a sentence, where each starts and where it ends; hyphens part words."""
     found = list(_WORD.finditer(sentence.lower()))
     return [m.group() for m in found], [m.start() for m in found], [m.end() for m in found]

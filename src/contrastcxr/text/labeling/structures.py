@@ -32,7 +32,7 @@ class Structures:
     used: bool = True
 
     def structure(self, sign: Sign) -> Iterator[TermMention]:
-        """A structure is named; the mentions are those of a state that stood before it."""
+        """Note that a structure is named; yield the mentions of a state that stood before it."""
         if not self.waiting:
             self.named = []
         self.named.append(sign)
@@ -43,7 +43,7 @@ class Structures:
             yield from self._say(sign, self.state, self.reach)
 
     def enter(self, sign: Sign, reach: Reach | None) -> Iterator[TermMention]:
-        """A state is named within the reach of a cue; the mentions are those of the structures before it."""
+        """Note that a state is named within the reach of a cue; yield the mentions of the structures before it."""
         yield from self.finish()
         if self.waiting:
             for structure in self.waiting:
@@ -53,18 +53,18 @@ class Structures:
             self.state, self.reach, self.used = sign, reach, False
 
     def interrupt(self) -> None:
-        """Something else was named: a state to come belongs to none of the structures before it."""
+        """Note that something else was named: a state to come belongs to none of the structures before it."""
         self.waiting = []
         if self.used:
             self.state = None
 
     def separate(self, *, always: bool = False) -> None:
-        """A comma: in "enlarged heart, hilar contours" the state ends, in "normal heart, lungs" it does not."""
+        """Note a comma: in "enlarged heart, hilar contours" the state ends, in "normal heart, lungs" not."""
         if self.state is not None and self.used and (always or self.state.value not in NORMAL):
             self.state = None
 
     def finish(self) -> Iterator[TermMention]:
-        """The mentions of a state that no structure followed: it tells of those named last."""
+        """Yield the mentions of a state that no structure followed: it tells of those named last."""
         if self.state is not None and not self.used:
             for structure in self.named:
                 yield from self._say(structure, self.state, self.reach)
@@ -83,7 +83,7 @@ class Structures:
 
 
 def _cue(state: Sign, reach: Reach | None) -> Reach | None:
-    """The cue that holds for a state. A normal one is denied only by the word before it, and never doubted."""
+    """Return cue that holds for a state. A normal one is denied only by the word before it, and never doubted."""
     if reach is None or state.value not in NORMAL:
         return reach
     said, words = reach
