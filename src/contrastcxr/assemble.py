@@ -48,7 +48,7 @@ class Marks:
 
     @classmethod
     def of(cls, tokenizer: Tokenizer) -> Marks:
-        """Those of a vocabulary; `.` ends a sentence."""
+        """Return the marks of a vocabulary; `.` ends a sentence."""
         return cls(tokenizer.id_of(".") if "." in tokenizer else None, tokenizer.special.eos)
 
 
@@ -217,12 +217,12 @@ def make_preprocess(config: SystemConfig, encoder: Encoder) -> Preprocess:
 
 
 def head_labels(config: SystemConfig) -> tuple[str, ...]:
-    """Return findings of the configured head, in the order of its outputs; empty without a head."""
+    """Return the findings of the configured head, in the order of its outputs; empty without a head."""
     return label_set(config.finding_head.labels) if config.finding_head is not None else ()
 
 
 def tag_names(decoder: DecoderConfig, *, terms: Sequence[str] = ()) -> tuple[str, ...]:
-    """Return tags that a decoder predicts, in the order of its outputs; empty for one that predicts none.
+    """Return the tags that a decoder predicts, in the order of its outputs; empty for one that predicts none.
 
     `terms` are the indexing terms of the training studies, for `tags: mesh`.
     """

@@ -67,7 +67,10 @@ _PART = re.compile(r"\..+\.(?P<machine>[0-9a-f]{6})-(?P<process>\d+)-[0-9a-f]{8}
 
 
 def _machine() -> str:
-    """Six letters that stand for this machine, so that a shared folder shows whose unfinished file it is."""
+    """Return six letters that stand for this machine.
+
+    They show in a shared folder whose unfinished file it is.
+    """
     return hashlib.blake2b(platform.node().encode(), digest_size=3).hexdigest()
 
 
@@ -122,7 +125,10 @@ _CHECKOUT_MODELS = Path(__file__).parents[2] / "models"
 
 
 def model_folders() -> tuple[Path, ...]:
-    """Where models are looked for by name: `$CONTRASTCXR_MODELS`, the package, and `models/` of a checkout."""
+    """Return the folders where models are looked for by name.
+
+    These are `$CONTRASTCXR_MODELS`, the package, and `models/` of a checkout.
+    """
     own = os.environ.get("CONTRASTCXR_MODELS")
     return (*([Path(own)] if own else []), _BUNDLED, _CHECKOUT_MODELS)
 

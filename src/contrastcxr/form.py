@@ -198,7 +198,7 @@ class Reading(_Form):
         return next((f for f in self.findings if f.name == name), None)
 
     def present(self) -> frozenset[str]:
-        """Return names of the findings with status present."""
+        """Return the names of the findings with status present."""
         return frozenset(f.name for f in self.findings if f.status == "present")
 
 
@@ -248,7 +248,7 @@ class Study(_Form):
 
 
 def reading_schema() -> dict[str, Any]:
-    """Return JSON Schema of `Reading` as written to JSON."""
+    """Return the JSON Schema of `Reading` as written to JSON."""
     return Reading.model_json_schema(by_alias=True, mode="serialization")
 
 

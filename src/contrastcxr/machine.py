@@ -118,12 +118,12 @@ def devices() -> list[str]:
 
 
 def packages() -> Section:
-    """Return versions of what is always needed."""
+    """Return the versions of what is always needed."""
     return {name: _version(name) for name in CORE}
 
 
 def extras() -> dict[str, Section]:
-    """Return per extra, the version of each of its packages; None where it is not installed."""
+    """Return for each extra the version of each of its packages; None where it is not installed."""
     return {extra: {name: _version(name) for name in names} for extra, names in EXTRAS.items()}
 
 
@@ -135,7 +135,10 @@ def _version(package: str) -> str | None:
 
 
 def codecs() -> list[Section]:
-    """Every compressed transfer syntax that is read, with the decoders installed for it, the one used first."""
+    """Return every compressed transfer syntax that is read, with the decoders installed for it.
+
+    The decoder that is used comes first.
+    """
     from pydicom.pixels.decoders.base import get_decoder
     from pydicom.uid import UID, JPEGExtended12Bit
 

@@ -37,7 +37,10 @@ DONE, WRONG_REQUEST, INTERRUPTED = 0, 2, 130
 
 
 def build_app() -> typer.Typer:
-    """Return command with every verb mounted: the function of the verb's name, or its own Typer app of verbs."""
+    """Return the command with every verb mounted.
+
+    A verb is the function of its name, or its own Typer app of verbs.
+    """
     app = typer.Typer(
         name="contrastcxr",
         help="Reads chest radiographs by contrast. Research use; not a medical device.",

@@ -33,7 +33,10 @@ class DataConfig(Part):
 
 
 def without_places(data: Mapping[str, Any]) -> dict[str, Any]:
-    """The `data` part of a configuration without folders of this machine: its root, and options that are paths."""
+    """Return the `data` part of a configuration without folders of this machine.
+
+    Its root goes, and so do the options that are paths.
+    """
     options = {key: value for key, value in data.get("options", {}).items() if not {"/", "\\"} & set(str(value))}
     return {**data, "root": None, **({"options": options} if "options" in data else {})}
 

@@ -60,7 +60,7 @@ class SourceKind:
         return self.source.licence
 
     def __reduce__(self) -> tuple[Callable[[str], SourceKind], tuple[str]]:
-        """Another process takes the kind from the module of its source."""
+        """Return how another process takes the kind: from the module of its source."""
         return _kind_of, (self.source.__module__,)
 
 

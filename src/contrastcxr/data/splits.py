@@ -88,7 +88,9 @@ def _assign(shares: np.ndarray, folds: int, rng: np.random.Generator) -> np.ndar
 
 
 def _most_even(held: np.ndarray, share: np.ndarray) -> int:
-    """Return fold that keeps the sum over strata of squared fold shares smallest; only the cross term can differ.
+    """Return the fold that keeps the sum over strata of squared fold shares smallest.
+
+    Only the cross term can differ.
 
     Rounded, so that ties do not fall to the last bit of a machine's sums.
     """

@@ -18,7 +18,7 @@ def forbid(log_probs: Tensor, token_ids: Sequence[int]) -> Tensor:
 
 
 def block_trigrams(log_probs: Tensor, history: Tensor) -> Tensor:
-    """No token that would repeat three words in a row of `history [R, t]`, all rows at once."""
+    """Forbid every token that would repeat three words in a row of `history [R, t]`, all rows at once."""
     R, t = history.shape
     if t < 3:
         return log_probs
@@ -40,7 +40,7 @@ def keep_nucleus(log_probs: Tensor, top_p: float) -> Tensor:
 
 
 def or_end(log_probs: Tensor, unfiltered: Tensor, eos: int) -> Tensor:
-    """Return where everything is blocked, the report may end: its EOS gets its own log-probability back."""
+    """Allow the report to end where everything is blocked: its EOS gets its own log-probability back."""
     stuck = (log_probs == BLOCKED).all(dim=-1)
     allowed = log_probs.clone()
     allowed[:, eos] = torch.where(stuck, unfiltered[:, eos], log_probs[:, eos])

@@ -110,7 +110,10 @@ class _Trace:
     attention: list[Tensor] = field(default_factory=list)  # [B, K, N] each, of the beam that was continued
 
     def follow(self, last: Tensor, beam: Tensor, *, pad: int) -> tuple[Tensor, Tensor | None]:
-        """Tokens `[B, T]` and attention `[B, T, N]` of the reports that ended at step `last [B]` in `beam [B]`."""
+        """Return the reports that ended at step `last [B]` in `beam [B]`.
+
+        They are tokens `[B, T]` and attention `[B, T, N]`.
+        """
         B, studies = len(last), torch.arange(len(last), device=last.device)
         T = int(last.max()) + 1
         tokens = last.new_full((B, T), pad)

@@ -54,7 +54,7 @@ class FeatureExtractor:
         return cls(encoder, Preprocess(size=224, mean=_three(encoder.mean), std=_three(encoder.std)), 1, cache)
 
     def pooled(self, studies: Sequence[Study]) -> tuple[NDArray[np.float32], list[int]]:
-        """Return mean feature of each readable study `[K, C]` and the K indices of those studies."""
+        """Return the mean feature of each readable study `[K, C]` and the K indices of those studies."""
         kept, _ = encoded(studies, self.encoder, self.preprocess, max_views=self.max_views, cache=self.cache)
         readable = [i for i, study in enumerate(studies) if all_in(study, kept, self.max_views)]
         rows = [self._mean(studies[i], kept) for i in readable]
@@ -152,7 +152,7 @@ def neighbour(references: References, training: References, extractor: FeatureEx
 
 
 def bounds(references: References, *, seed: int = 0) -> dict[str, list[Answer]]:
-    """Return ceiling and floor, where the grammar wrote the references; nothing elsewhere."""
+    """Return the ceiling and floor, where the grammar wrote the references; nothing elsewhere."""
     if not references.parses() or len(references.studies) < 2:
         return {}
     if references.readings[0].author.name == "nih-plain":

@@ -46,7 +46,10 @@ def read_cached(reader: Reader, studies: Sequence[Study], *, cache: Path) -> tup
 
 
 def cached_batches(reader: Reader, studies: Sequence[Study], kept: FeatureCache) -> Iterator[Batch]:
-    """Studies whose features are kept as the reader's system takes them, with all else it reads of a study."""
+    """Yield batches of the kept features of the studies, as the reader's system takes them.
+
+    A batch also holds all else that the system reads of a study.
+    """
     load = FromCache(kept, reader.max_views)
     for start in range(0, len(studies), READ_BATCH):
         samples = [reader.with_inputs(study, load(study, start)) for study in studies[start : start + READ_BATCH]]
@@ -56,7 +59,10 @@ def cached_batches(reader: Reader, studies: Sequence[Study], kept: FeatureCache)
 def encoded(
     studies: Sequence[Study], encoder: Encoder, preprocess: Preprocess, *, max_views: int, cache: Path
 ) -> tuple[FeatureCache, list[str]]:
-    """Features of the studies' views, made where the cache lacks them, and the lines of unreadable views."""
+    """Return the features of the studies' views, and a line for each unreadable view.
+
+    Features that the cache lacks are made.
+    """
     views = chosen_views(studies, max_views=max_views)
     kept, unreadable = encode_views(views, encoder=encoder, preprocess=preprocess, root=cache)
     return kept, [f"{view.view_id}: {view.message}" for view in unreadable]

@@ -164,7 +164,7 @@ def _paired(one: StudyTable, other: StudyTable, *, strict: bool) -> tuple[StudyT
 
 
 def _on_shared_findings(one: StudyTable, other: StudyTable) -> tuple[StudyTable, StudyTable, tuple[str, ...]]:
-    """Both tables on the findings that both were scored on, and a note on those left out."""
+    """Return both tables on the findings that both were scored on, and a note on those left out."""
     first, second = alike(one, other)
     only = [name for name in (*one.names, *other.names) if name not in first.names]
     note = f"findings that only one of the two was scored on are left out: {', '.join(only)}"

@@ -135,7 +135,10 @@ def evaluate(
 def _scored_data(
     system: Reader | Sequence[Reading], data: DataRef, split: str | None, cache: Path
 ) -> tuple[DataRef, str]:
-    """Return data and the split; for readings alone, studies without pictures too where no picture is there."""
+    """Return the data and the split.
+
+    For readings alone, studies without pictures count too where no picture is there.
+    """
     data, split = scored_split(data, split)
     everything = None if isinstance(system, Reader) else data.without_pictures()
     return data if everything is None or studies_of(data, split, limit=1, cache=cache) else everything, split
@@ -199,7 +202,7 @@ def _material(heard: _Heard, found: Evaluation, setting: Setting, *, author: str
 def matched(
     references: References, given: Sequence[Reading], failures: Sequence[str], *, allow_partial: bool
 ) -> tuple[References, list[Reading], list[str]]:
-    """Return readings in the order of their references, and notes on what is left out or empty.
+    """Return the readings in the order of their references, and notes on what is left out or empty.
 
     Raises:
         RequestError: two readings of one study; or, unless partial is allowed, readings of unknown studies or
@@ -291,7 +294,7 @@ def scored(
     described: Mapping[str, str],
     bootstrap: Bootstrap,
 ) -> dict[str, SystemScores]:
-    """Return scores of every table, those of its whole set of reports (distinct reports) among them."""
+    """Return the scores of every table, those of its whole set of reports (distinct reports) among them."""
     found = {}
     for name, table in tables.items():
         scores: Scores = score_table(table, **vars(bootstrap))

@@ -99,7 +99,7 @@ class FeatureCache:
         self._index.add(shard.said["keys"])
 
     def __reduce__(self) -> tuple[type[FeatureCache], tuple[Path]]:
-        """Another process opens the shards again."""
+        """Return how another process makes the cache: it opens the shards again."""
         return FeatureCache, (self.folder,)
 
     def __len__(self) -> int:

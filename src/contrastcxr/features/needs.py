@@ -94,7 +94,7 @@ class HeadNeeds:
         return tag_targets(study, self.tags) if self.tags else None
 
     def texts(self, studies: Sequence[Study]) -> list[str]:
-        """Return texts beside the reports whose words the vocabulary needs."""
+        """Return the texts beside the reports whose words the vocabulary needs."""
         return [study.indication for study in studies if study.indication] if self.indication else []
 
 

@@ -42,7 +42,10 @@ def target_of(
     uncertain: Uncertain = "ignore",
     needs: HeadNeeds | None = None,
 ) -> Target:
-    """Token ids of the report, a target and mask per label of a finding head, and what the decoder asks for."""
+    """Return the token ids of the report, and a target and mask for each label of a finding head.
+
+    What else the decoder asks for is there too.
+    """
     ids = tokenizer.encode(written, max_tokens=max_tokens)
     further = needs.of(study, token_ids=ids, tokenizer=tokenizer) if needs else NOTHING_FURTHER
     targets, mask = finding_targets(study, labels, uncertain=uncertain) if labels else (None, None)

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 
 def finding_bce(logits: Tensor, targets: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Return binary cross-entropy averaged over known labels, a scalar.
+    """Return the binary cross-entropy averaged over known labels, a scalar.
 
     Args:
         logits: `[B, L]`.

@@ -7,7 +7,9 @@ from torch import Tensor
 
 
 def hardest_hinge(scores: Tensor, negative: Tensor, *, margin: float = 0.2) -> tuple[Tensor, Tensor]:
-    """Return mean over pairs of `max_j [m + s_ij − s_ii]₊ + max_j [m + s_ji − s_ii]₊`, and the number of pairs.
+    """Return the mean over pairs of `max_j [m + s_ij − s_ii]₊ + max_j [m + s_ji − s_ii]₊`.
+
+    The number of pairs comes too.
 
     Args:
         scores: `[K, K]`, image i against sentence j; own pairs on the diagonal.

@@ -9,7 +9,7 @@ from contrastcxr.models.decoders.base import DecoderOutputs
 
 
 def self_critical(taught: DecoderOutputs, advantage: Tensor) -> tuple[Tensor, Tensor]:
-    """Return mean over studies of `−(r(w^s) − r(ŵ)) Σ_t log p(w^s_t)`, and the number of studies.
+    """Return the mean over studies of `−(r(w^s) − r(ŵ)) Σ_t log p(w^s_t)`, and the number of studies.
 
     Args:
         taught: what the decoder says of the sampled reports `w^s`.

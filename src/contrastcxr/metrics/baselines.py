@@ -51,7 +51,9 @@ def nearest_neighbours(
     memory_patients: Sequence[str] | None = None,
     block: int = 256,
 ) -> NDArray[np.intp]:
-    """For each query `[S, C]` the row of `memory [M, C]` with the highest cosine, `[S]`, of another patient.
+    """Return for each query `[S, C]` its most similar row of `memory [M, C]`, of another patient, `[S]`.
+
+    The most similar row is the one with the highest cosine.
 
     Args:
         queries: pooled image features of the studies to read.

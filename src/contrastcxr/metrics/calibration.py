@@ -41,7 +41,7 @@ def reliability(probabilities: ArrayLike, targets: ArrayLike, *, bins: int = BIN
 
 
 def expected_calibration_error(probabilities: ArrayLike, targets: ArrayLike, *, bins: int = BINS) -> float:
-    """Return mean distance between probability and share of positives, over the bins by count.
+    """Return the mean distance between probability and share of positives, over the bins by count.
 
     NaN without pairs.
     """
@@ -95,7 +95,7 @@ def fit_temperature(logits: ArrayLike, targets: ArrayLike, *, low: float = 0.05,
 
 
 def cross_entropy(logits: NDArray[np.float64], targets: NDArray[np.float64]) -> float:
-    """Return mean binary cross-entropy of logits, in nats."""
+    """Return the mean binary cross-entropy of logits, in nats."""
     return float(np.mean(np.logaddexp(0.0, logits) - targets * logits))
 
 

@@ -55,7 +55,10 @@ def positive(codes: Codes, *, policy: UncertaintyPolicy = "uncertain_negative") 
 
 
 def targets(codes: Codes) -> NDArray[np.float64]:
-    """Targets of a probability: 1 present, 0 absent or unmentioned, NaN uncertain (left out, as in training)."""
+    """Return the targets of a probability.
+
+    A target is 1 for present, 0 for absent or unmentioned, and NaN for uncertain (left out, as in training).
+    """
     known = np.where(codes == STATUS_CODES["uncertain"], np.nan, 0.0)
     return np.where(codes == STATUS_CODES["present"], 1.0, known)
 
@@ -106,12 +109,18 @@ class ClinicalCounts:
         return lambda weights: measure_of(measure, *(total[:, column] for total in self._totals(weights)))
 
     def missed(self) -> Statistic:
-        """Share of abnormal studies none of whose abnormalities the reading calls (paper A §4.4, question 1)."""
+        """Return the share of abnormal studies none of whose abnormalities the reading calls.
+
+        This answers question 1 of paper A §4.4.
+        """
         abnormal = np.any(self.truth, axis=1)
         return ratio_of(abnormal & ~np.any(self.truth & self.claimed, axis=1), abnormal)
 
     def invented(self) -> Statistic:
-        """Share of studies of which an abnormality is called that is not there (paper A §4.4, question 2)."""
+        """Return the share of studies of which an abnormality is called that is not there.
+
+        This answers question 2 of paper A §4.4.
+        """
         wrong = np.any(self.claimed & ~self.truth, axis=1)
         return mean_of(wrong)
 
@@ -122,7 +131,7 @@ class ClinicalCounts:
 def agreement_counts(
     references: Sequence[Findings], candidates: Sequence[Findings], attribute: Attribute
 ) -> NDArray[np.int64]:
-    """Of the findings that both call present, on how many they agree, and how many there are: `[S, 2]`.
+    """Return on how many of the findings that both call present they agree, and how many there are: `[S, 2]`.
 
     Only findings whose reference states the attribute count; a reading that leaves it out does not agree.  A
     finding that is called twice (a nodule on each side) agrees when one of the two does.
@@ -145,7 +154,7 @@ def _agreement(reference: Findings, candidate: Findings, attribute: Attribute) -
 
 
 def totals_of(weights: Floats, truth: Flags, claimed: Flags) -> tuple[Floats, Floats, Floats]:
-    """Return True positives, claims and truths of each replicate, `[R, L]` each, of flags `[S, L]`."""
+    """Return the true positives, claims and truths of each replicate, `[R, L]` each, of flags `[S, L]`."""
     hits = (truth & claimed).astype(np.float64)
     return weights @ hits, weights @ claimed.astype(np.float64), weights @ truth.astype(np.float64)
 

@@ -31,7 +31,7 @@ def most_frequent(training: Sequence[str], validation: Sequence[str]) -> str:
 
 
 def most_central(training: Sequence[str], validation: Sequence[str]) -> str:
-    """Of the most frequent training reports the one with the highest mean ROUGE-L on validation."""
+    """Return the one of the most frequent training reports with the highest mean ROUGE-L on validation."""
     tried = ranked_reports(training)[:MEDOIDS]
     if not validation:
         return tried[0]
@@ -39,7 +39,9 @@ def most_central(training: Sequence[str], validation: Sequence[str]) -> str:
 
 
 def composed(training: Sequence[str], validation: Sequence[str]) -> str:
-    """A report put together from frequent training sentences, one after the other, while validation BLEU-4 rises.
+    """Return a report put together from frequent training sentences.
+
+    Sentences are added one after the other, while validation BLEU-4 rises.
 
     Each step tries every one of the most frequent sentences at the end of the report so far.
     """

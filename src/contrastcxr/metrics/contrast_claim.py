@@ -88,7 +88,9 @@ def swapped_sides(
     lesion: Sequence[Sequence[Finding]],
     mirrored: Sequence[Sequence[Finding]],
 ) -> NDArray[np.int64]:
-    """True findings called with a side on both twins of a quadruple: those whose side swaps, and all: `[Q, 2]`.
+    """Return counts `[Q, 2]` of the true findings called with a side on both twins of a quadruple.
+
+    The first count is of those whose side swaps, the second of them all.
 
     Args:
         truth: findings of the lesion twin, stated by the reference.
@@ -100,7 +102,7 @@ def swapped_sides(
 
 
 def swap_share(counts: NDArray[np.int64], *, replicates: int = REPLICATES, seed: int = 0) -> Interval:
-    """Return share of findings called with a side on both twins whose side word swaps; NaN where none is."""
+    """Return the share of findings called with a side on both twins whose side word swaps; NaN where none is."""
     weights = study_weights([str(k) for k in range(len(counts))], replicates=replicates, seed=seed)
     found = interval(ratio_of(counts[:, 0], counts[:, 1]), weights)
     return Interval(found.value, found.low, found.high, int(counts[:, 1].sum()))
@@ -119,7 +121,7 @@ def _side(findings: Sequence[Finding], name: str) -> Side | None:
 
 
 def _log_mean(parts: Sequence[Floats]) -> Floats:
-    """Return mean over seeds of the logarithm of each quadruple's ratio, `[Q]`.
+    """Return the mean over seeds of the logarithm of each quadruple's ratio, `[Q]`.
 
     NaN where a ratio is nil or undefined.
     """

@@ -179,7 +179,7 @@ class EfficacyCounts:
         return lambda weights: measure_of(measure, *(t[:, column] for t in self._totals(weights)))
 
     def accuracy(self, kind: Literal["pairs", "exact"]) -> Statistic:
-        """Return share of pairs, or of studies, that are right."""
+        """Return the share of pairs, or of studies, that are right."""
         right = (self.truth == self.claimed) & self.known
         if kind == "exact":
             return mean_of(np.all(right | ~self.known, axis=1))

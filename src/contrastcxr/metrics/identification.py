@@ -53,7 +53,7 @@ class Identification:
     targets: NDArray[np.float64]
 
     def positives(self) -> dict[str, int]:
-        """Return number of positive studies per finding."""
+        """Return the number of positive studies per finding."""
         counts = np.nansum(self.targets > 0.5, axis=0)
         return {name: int(count) for name, count in zip(self.names, counts, strict=True)}
 
@@ -83,5 +83,5 @@ class Identification:
 
 
 def _tie_bounds(ordered: NDArray[np.float64]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """For each place of a sorted list, where its run of equal values begins and ends (exclusive)."""
+    """Return where the run of equal values of each place of a sorted list begins and ends (exclusive)."""
     return np.searchsorted(ordered, ordered, side="left"), np.searchsorted(ordered, ordered, side="right")

@@ -81,7 +81,7 @@ def _weighted_share(content: Floats, function: Floats, words: Floats, function_w
 
 
 def _fragmentation(totals: Floats) -> Floats:
-    """Return chunks per matched word."""
+    """Return the chunks per matched word."""
     return divide(totals[..., 20], (totals[..., 21] + totals[..., 22]) / 2, undefined=0.0)
 
 

@@ -132,7 +132,7 @@ def _facts(study: Study) -> tuple[dict[str, float], dict[str, Floats]]:
 
 
 def _seen(view: View) -> tuple[dict[str, float], dict[str, Floats]]:
-    """Return what needs the picture; NaN where it cannot be read."""
+    """Return what needs the picture; NaN where the picture cannot be read."""
     try:
         pixels = load_pixels(view)
     except ImageError:
@@ -149,7 +149,7 @@ def _seen(view: View) -> tuple[dict[str, float], dict[str, Floats]]:
 
 
 def _file_size(view: View, pixels: NDArray[np.floating]) -> float:
-    """Return bytes of the file; of the picture as PNG where there is none."""
+    """Return the bytes of the file; of the picture as PNG where there is none."""
     if view.locator is not None and is_file_locator(view.locator):
         return float(locator_path(view.locator).stat().st_size)
     stream = io.BytesIO()

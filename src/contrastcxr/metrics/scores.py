@@ -150,7 +150,10 @@ def seed_means(
     seed: int = 0,
     minimum: int = MINIMUM_POSITIVES,
 ) -> dict[str, Score]:
-    """The named scores (all by default) as means over seeds, with 95% intervals over patients, not over seeds."""
+    """Return the named scores (all by default) as means over seeds.
+
+    The 95% intervals are over patients, not over seeds.
+    """
     weights = study_weights(
         [group for table in tables for group in table.groups], replicates=replicates, seed=seed
     )
@@ -160,7 +163,10 @@ def seed_means(
 
 
 def _over_seeds(tables: Sequence[StudyTable], minimum: int) -> dict[str, Statistic]:
-    """Return mean over the tables of the scores that all of them have; weights hold their studies side by side."""
+    """Return the mean over the tables of each score that all of them have.
+
+    The weights hold their studies side by side.
+    """
     parts = [statistics(table, minimum=minimum) for table in tables]
     ends = np.cumsum([len(table) for table in tables])
     places = [slice(int(end) - len(table), int(end)) for table, end in zip(tables, ends, strict=True)]

@@ -32,7 +32,7 @@ def randomisation_p_values(
     seed: int = 0,
     minimum: int = MINIMUM_POSITIVES,
 ) -> dict[str, float]:
-    """Return two-sided p-value of the difference in each named score: `(1 + as large) / (1 + shuffles)`.
+    """Return the two-sided p-value of the difference in each named score: `(1 + as large) / (1 + shuffles)`.
 
     Args:
         first: one system's study table.

@@ -217,7 +217,7 @@ def _whole(values: NDArray[Any]) -> NDArray[Any]:
 
 
 def alike(one: StudyTable, other: StudyTable) -> tuple[StudyTable, StudyTable]:
-    """Two tables cut to what both have, in one order: findings, their probabilities, learned scores."""
+    """Return two tables cut to what both have, in one order: findings, their probabilities, learned scores."""
     names = tuple(name for name in one.names if name in other.names)
     learned = tuple(name for name in one.learned_names if name in other.learned_names)
     first, second = (_cut(table, names, learned) for table in (one, other))
@@ -226,7 +226,7 @@ def alike(one: StudyTable, other: StudyTable) -> tuple[StudyTable, StudyTable]:
 
 
 def _given(table: StudyTable) -> NDArray[np.bool_]:
-    """Of which findings there is a probability, `[L]`."""
+    """Return True `[L]` for the findings of which there is a probability."""
     if table.probabilities is None:
         return np.zeros(len(table.names), dtype=bool)
     return np.asarray(np.isfinite(table.probabilities).any(axis=0), dtype=bool)

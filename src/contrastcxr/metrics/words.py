@@ -39,7 +39,7 @@ PUBLISHED_COUNT = {"iu_xray": 3, "mimic_cxr": 10}
 
 
 def as_published(training: Iterable[str], *, style: Style) -> ScoredWords:
-    """Return references through R2Gen's cleaning, cut, with rare words unknown: protocol `as-published`.
+    """Return references cleaned as by R2Gen, cut, with rare words unknown: protocol `as-published`.
 
     Args:
         training: reports of the training split, in which words are counted.

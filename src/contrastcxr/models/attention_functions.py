@@ -99,7 +99,7 @@ def build_scores(name: str, *, width: int, repeats: int) -> nn.Module:
 
 
 def masked_softmax(scores: Tensor, keep: Tensor | None) -> Tensor:
-    """Return softmax over the last axis in float32, 0 where `keep` is False.
+    """Return the softmax over the last axis in float32, 0 where `keep` is False.
 
     A row with nothing to keep is all 0.
     """

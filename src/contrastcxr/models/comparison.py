@@ -21,7 +21,10 @@ class AggregateAttention(nn.Module):
         self.scores = build_scores(attention, width=width, repeats=repeats)
 
     def forward(self, query: Tensor, pool: Tensor, keep: Tensor | None) -> tuple[Tensor, Tensor]:
-        """`P' [B, n, d]` and the weights `[B, n, N_P]` of `query [B, d]` over `pool [N_P, d]`, `keep [B, N_P]`."""
+        """Return `P' [B, n, d]` and the weights `[B, n, N_P]` over the pool.
+
+        Shapes are `query [B, d]`, `pool [N_P, d]` and `keep [B, N_P]`.
+        """
         scores = self.scores(query.unsqueeze(1), pool).squeeze(-2)  # [B, n, N_P]
         weights = masked_softmax(scores, None if keep is None else keep.unsqueeze(1))
         return weights.to(pool.dtype) @ pool, weights
@@ -41,7 +44,9 @@ class DifferentiateAttention(nn.Module):
         return (weights.mean(dim=1, keepdim=True).to(rows.dtype) @ rows).squeeze(1)
 
     def over_pool(self, query: Tensor, pool: Tensor, keep: Tensor) -> tuple[Tensor, Tensor]:
-        """`v^c [B, d]` of `[v̂; P]` itself (paper A, Table 5 b) and the weights `[B, 1, N_P]` that the pool got.
+        """Return `v^c [B, d]` of `[v̂; P]` itself (paper A, Table 5 b).
+
+        The weights `[B, 1, N_P]` that the pool got come too.
 
         Only the mean row is needed. The scores among pool rows are the same for every study, so they are
         computed once, `[N_P, N_P]`; a study only changes the denominator of each row (by its own column) and
@@ -69,7 +74,7 @@ class DifferentiateAttention(nn.Module):
 
 
 def _row_by_row(among: Tensor, to_query: Tensor, *, keep: Tensor, wanted: Tensor) -> Tensor:
-    """What the `wanted [B, N_P]` rows of the self-attention over `[v̂; P]` give to each pool row, `[B, N_P]`.
+    """Return what `wanted` rows of the self-attention over `[v̂; P]` give to each pool row, `[B, N_P]`.
 
     Args:
         among: scores `[N_P, N_P]` of pool rows for each other.

@@ -102,7 +102,7 @@ class ContrastiveAttention(PoolComparison):
         patch_exclude: Tensor | None = None,
         stages: StageFeatures | None = None,
     ) -> VisualFeatures:
-        """Return contrasted features; the evidence says with what.
+        """Return the contrasted features; the evidence says with what.
 
         Args:
             features: patches `[B, N, d]` and pooled `[B, d]` after a linear projection.
@@ -248,7 +248,9 @@ class _Queries:
 
 
 def contrast_map(features: VisualFeatures, difference: Tensor) -> Tensor:
-    """Return cosine `[B, N]` of each patch before the update with its `v^d [B, N, d]`, 0 where masked (ours).
+    """Return the cosine `[B, N]` of each patch before the update with its `v^d [B, N, d]`.
+
+    It is 0 where masked (ours).
 
     Paper A does not say how the maps of its Figure 3 are made.
     """

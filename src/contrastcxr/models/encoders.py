@@ -138,7 +138,10 @@ class Encoder(nn.Module):
         return last, further
 
     def train(self, mode: bool = True) -> Encoder:
-        """Training mode reaches the backbone only when it is trainable, and its norms only with `train_norm`."""
+        """Set training mode: it reaches the backbone only when the backbone is trainable.
+
+        It reaches the norms of the backbone only with `train_norm`.
+        """
         super().train(mode and self.trainable)
         if not self.train_norm:
             for module in self.backbone.modules():
@@ -168,7 +171,7 @@ class Encoder(nn.Module):
         return {**said, "stages": list(self.stages)} if self.stages else said
 
     def fingerprint(self) -> str:
-        """Return SHA-256 over configuration and weights: equal fingerprints give equal features."""
+        """Return the SHA-256 over configuration and weights: equal fingerprints give equal features."""
         digest = hashlib.sha256(json.dumps(self.config(), sort_keys=True).encode())
         for name, value in sorted(self.state_dict().items()):
             digest.update(f"{name}{tuple(value.shape)}{value.dtype}".encode())

@@ -51,7 +51,10 @@ class VisualFeatures:
 
 
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
-    """Return mean of `values [B, N, d]` over the rows where `mask [B, N]` is True, `[B, d]` (paper A, Eq. 3)."""
+    """Return the mean of `values [B, N, d]` over the rows where `mask [B, N]` is True (paper A, Eq. 3).
+
+    The mean is `[B, d]`.
+    """
     weights = mask.to(values.dtype)  # [B, N]
     total = torch.einsum("bnd,bn->bd", values, weights)
     return total / weights.sum(dim=1, keepdim=True).clamp_min(1.0)

@@ -47,5 +47,5 @@ class FindingHead(nn.Module):
         return logits
 
     def probabilities(self, pooled: Tensor) -> Tensor:
-        """Return temperature-scaled probabilities `[B, L]` in float32."""
+        """Return the temperature-scaled probabilities `[B, L]` in float32."""
         return torch.sigmoid(self.forward(pooled).float() / self.temperature.float())

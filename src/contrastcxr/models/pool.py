@@ -104,7 +104,9 @@ class NormalityPool(nn.Module):
         return len(self.rows)
 
     def exclude_mask(self, patient_ids: Sequence[str | None]) -> Tensor:
-        """True `[B, N_P]` where a row belongs to the patient being read; an unknown patient excludes nothing.
+        """Return True `[B, N_P]` where a row belongs to the patient being read.
+
+        An unknown patient excludes nothing.
 
         Without it attention can copy `v̂` and `v^d` vanishes (ours).
         """
@@ -115,8 +117,9 @@ class NormalityPool(nn.Module):
         return read.unsqueeze(1) == own.unsqueeze(0)
 
     def match_mask(self, positions: Sequence[Sequence[str]]) -> Tensor:
-        """Return True `[B, N_P]` where a row's view is none of the study's, so that it is left out (ours,
-        `pool.match: view`).
+        """Return True `[B, N_P]` where a row is left out because its view is none of the study's.
+
+        This is what `pool.match: view` asks for (ours).
 
         `positions` holds the positions of each study's real views. A position `unknown`, of the study or of a
         row, matches all; a study whose views the pool has none of is compared with the whole pool. Where the rows
@@ -214,7 +217,7 @@ class PatchPlaces:
 
     @classmethod
     def draw(cls, images: int, patches: int, *, size: int, seed: int) -> PatchPlaces:
-        """At most `size` of the `images * patches` patches, at random and none twice (ours)."""
+        """Draw at most `size` of the `images * patches` patches, at random and none twice (ours)."""
         generator = torch.Generator().manual_seed(seed)
         drawn = torch.randperm(images * patches, generator=generator)[:size].sort().values
         return cls(tuple((drawn // patches).tolist()), tuple((drawn % patches).tolist()))

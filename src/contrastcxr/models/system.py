@@ -60,7 +60,7 @@ class ReportSystem(nn.Module):
         self.match_views = match_views
 
     def encode(self, images: Tensor) -> Tensor:
-        """Return raw features `[B, V, N, C]` of `images [B, V, 3, S, S]`.
+        """Return the raw features `[B, V, N, C]` of `images [B, V, 3, S, S]`.
 
         Raises:
             IncompatibleError: the system has no encoder.

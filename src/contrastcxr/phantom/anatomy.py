@@ -74,12 +74,12 @@ class Scene:
         return total
 
     def yaw_shift(self, z: float) -> float:
-        """Return shift in x (mm) of something `z` mm in front of the axis of yaw."""
+        """Return the shift in x (mm) of something `z` mm in front of the axis of yaw."""
         return yaw_shift(self.parameters.pose, z)
 
 
 def yaw_shift(pose: Pose, z: float) -> float:
-    """Return shift in x (mm) of something `z` mm in front of the axis of yaw."""
+    """Return the shift in x (mm) of something `z` mm in front of the axis of yaw."""
     return float(z * np.sin(np.deg2rad(pose.yaw_deg)))
 
 
@@ -117,7 +117,7 @@ def _mottle(patient: Patient, grid: Grid, lung: Array, *, mirrored: bool) -> Arr
 
 
 def _cavity(grid: Grid, outline: Outlines, wall: Array) -> Array:
-    """Return depth (mm) of the chest cavity above the diaphragm."""
+    """Return the depth (mm) of the chest cavity above the diaphragm."""
     u = np.maximum(wall, np.float32(0.5))
     np.divide(grid.x, u, out=u)
     cavity = _circle(u)
@@ -127,7 +127,7 @@ def _cavity(grid: Grid, outline: Outlines, wall: Array) -> Array:
 
 
 def _circle(u: Array) -> Array:
-    """Return height of a half circle of radius 1 over `u`, 0 outside."""
+    """Return the height of a half circle of radius 1 over `u`, 0 outside."""
     square = u * u
     np.subtract(1, square, out=square)
     np.maximum(square, 0, out=square)
@@ -135,7 +135,10 @@ def _circle(u: Array) -> Array:
 
 
 def _above_diaphragm(grid: Grid, outline: Outlines, u: Array) -> Array:
-    """Return part of the depth left by the diaphragm, which is the chord of a dome, steep just below its top."""
+    """Return the part of the depth that the diaphragm leaves.
+
+    It is the chord of a dome, steep just below its top.
+    """
     below = np.subtract(grid.y, _dome_top(grid, outline))
     below -= _dome_drop(u)
     below *= np.float32(1 / 52)
@@ -148,7 +151,7 @@ def _above_diaphragm(grid: Grid, outline: Outlines, u: Array) -> Array:
 
 
 def _dome_top(grid: Grid, outline: Outlines) -> Array:
-    """Return height of the domes: from the right one to the left one across the midline."""
+    """Return the height of the domes: from the right one to the left one across the midline."""
     across = grid.x * np.float32(1 / 56)
     across += np.float32(0.5)
     across = smoothstep(across)
@@ -167,7 +170,7 @@ def _dome_drop(u: Array) -> Array:
 
 
 def heart_radii(pose: Pose, outline: Outlines, ratio: float) -> tuple[float, float]:
-    """Return extent of the heart to the right and left of the midline, mm, for a cardiothoracic ratio."""
+    """Return the extent of the heart to the right and left of the midline, mm, for a cardiothoracic ratio."""
     width = ratio * thorax_width(outline) * (1.045 if pose.projection == "AP" else 1.0)
     return 0.32 * width, 0.68 * width
 
@@ -178,7 +181,7 @@ _HEART_RIGHT = np.array([0.0, 0.42, 0.52, 0.62, 0.80, 0.94, 1.0, 0.98, 0.92, 0.8
 
 
 def heart_thickness(patient: Patient, pose: Pose, grid: Grid, outline: Outlines, *, ratio: float) -> Array:
-    """Return thickness (mm) of the heart along the beam for a cardiothoracic ratio."""
+    """Return the thickness (mm) of the heart along the beam for a cardiothoracic ratio."""
     right, left = heart_radii(pose, outline, ratio)
     rng = np.random.default_rng([patient.seed, 76])
     height = patient.heart_height * (0.82 + 0.42 * ratio)
@@ -220,7 +223,7 @@ def _mediastinum(patient: Patient, pose: Pose, grid: Grid, outline: Outlines) ->
 
 
 def _air(patient: Patient, grid: Grid, outline: Outlines) -> Array:
-    """Return path (mm) of air outside the lungs: trachea, main bronchi, gastric bubble, bowel."""
+    """Return the path (mm) of air outside the lungs: trachea, main bronchi, gastric bubble, bowel."""
     out = np.zeros_like(grid.x)
     carina = outline.apex + 0.42 * patient.lung_height
     window = grid.window((0, carina - 110), 130)

@@ -22,7 +22,7 @@ RIBS = 11
 
 
 def rib_heights(patient: Patient) -> np.ndarray:
-    """Return y (mm) of the posterior ends of the ribs at the spine, first to last."""
+    """Return the y (mm) of the posterior ends of the ribs at the spine, first to last."""
     gaps = np.linspace(0.072, 0.098, RIBS) * patient.lung_height
     start = -patient.lung_height / 2 - 6
     return start + np.concatenate([[0.0], np.cumsum(gaps[:-1])]) + np.asarray(patient.rib_jitter[:RIBS])
@@ -35,7 +35,10 @@ def rib_drop(patient: Patient, theta: Array) -> Array:
 
 
 def ribs(patient: Patient, pose: Pose, grid: Grid, wall: Array) -> Array:
-    """Attenuation `[S, S]` of ten and a half rib pairs, hollow tubes round the lung, which ends at `wall`."""
+    """Return the attenuation `[S, S]` of ten and a half rib pairs.
+
+    Ribs are hollow tubes round the lung, which ends at `wall`.
+    """
     heights = rib_heights(patient)
     wall = wall + np.float32(3.5)
     inside = (wall > 18) & (np.abs(grid.x) < wall) & (grid.y < heights[-1] + 90)
@@ -81,7 +84,7 @@ def _rib_bundle(patient: Patient, x: Array, y: Array, wall: Array, heights: np.n
 
 
 def _rib_row(patient: Patient, theta: Array, y: Array) -> np.ndarray:
-    """Return rows of the table of ribs: heights at the spine of what is seen at `theta` and `y`."""
+    """Return the rows of the table of ribs: heights at the spine of what is seen at `theta` and `y`."""
     height = np.subtract(y, rib_drop(patient, theta))
     height += np.float32(TABLE_HALF)
     height *= np.float32(1 / TABLE_STEP)
@@ -100,14 +103,14 @@ def _rib_fall(patient: Patient, theta: Array) -> Array:
 
 
 def _stretch(slope: Array) -> Array:
-    """Return length of a line of this slope over its run; `slope` is used up."""
+    """Return the length of a line of this slope over its run; `slope` is used up."""
     slope *= slope
     slope += 1
     return np.sqrt(slope, out=slope)
 
 
 def _rib_length(fast: Array, square: Array) -> Array:
-    """Return path along the beam in a rib, in times its path across."""
+    """Return the path along the beam in a rib, in times its path across."""
     steep = fast * fast
     steep += 1
     return 1 / np.sqrt(steep + 1e-3 - np.minimum(square, np.float32(0.90)) / steep)
@@ -142,7 +145,10 @@ _TILE_HALF = 40.0
 
 @lru_cache(maxsize=1)
 def _vertebra() -> Array:
-    """One vertebra with its disc as a tile `[90, 320]` at 0.25 mm: body, end plates, pedicles, processes."""
+    """Return one vertebra with its disc as a tile `[90, 320]` at 0.25 mm.
+
+    The tile shows body, end plates, pedicles and processes.
+    """
     phase = (np.arange(int(_VERTEBRA_PITCH / _TILE_STEP))[:, None] + 0.5) * _TILE_STEP / _VERTEBRA_PITCH
     x = (np.arange(int(2 * _TILE_HALF / _TILE_STEP))[None, :] + 0.5) * _TILE_STEP - _TILE_HALF
     body = np.maximum(1 - (x / (15.0 + 1.5 * np.abs(phase - 0.5))) ** 2, 0) ** 0.4
@@ -197,7 +203,10 @@ def clavicles(patient: Patient, pose: Pose, grid: Grid, outline: Outlines, total
 
 
 def _clavicle_span(inner: float, outer: float, reach: float) -> tuple[float, float]:
-    """Heights (mm) between which a clavicle lies whole: its line, its bend, its thickness along the slope."""
+    """Return the heights (mm) between which the whole of a clavicle lies.
+
+    They allow for its line, its bend, and its thickness along the slope.
+    """
     rise = abs(outer - inner)
     beyond = 0.06 * rise + 8.7 + 11.2 * float(np.hypot(1, (rise + 53) / reach))
     return min(inner, outer) - beyond, max(inner, outer) + beyond

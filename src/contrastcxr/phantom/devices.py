@@ -104,7 +104,7 @@ def smooth_course(points: Sequence[tuple[float, float]], seed: int, samples: int
 
 
 def _tube(scene: Scene, points: np.ndarray, radius: float) -> Array:
-    """Return profile 0..1 of a tube: for wide tubes the walls and a stripe, for thin ones the whole."""
+    """Return the profile 0..1 of a tube: for wide tubes the walls and a stripe, for thin ones the whole."""
     width = max(radius, 0.6)
     x, y, amount = ribbon(scene.grid, points, np.full(points.shape[:2], width))
     solid = np.minimum(splat(scene.grid, x, y, amount) / (2 * width), 1.2)

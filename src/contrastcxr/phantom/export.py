@@ -72,7 +72,7 @@ def _write_png(study: Study, root: Path) -> list[Path]:
 
 
 def _pointing_at(study: Study, files: list[Path], scale: float) -> Study:
-    """Return the study with views that name files beside the manifest and boxes in their pixels."""
+    """Return the study with views that name files beside the manifest, and boxes in their pixels."""
     views = tuple(_view(view, path, scale) for view, path in zip(study.views, files, strict=True))
     truth = study.readings[0]
     findings = tuple(_scaled(finding, scale) for finding in truth.findings)

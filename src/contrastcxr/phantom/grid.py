@@ -31,7 +31,7 @@ class Grid:
     forward: np.ndarray
 
     def window(self, centre: tuple[float, float], radius: float) -> Window:
-        """Return slices of the pixels within `radius` mm (anatomical) of a point, possibly empty."""
+        """Return the slices of the pixels within `radius` mm (anatomical) of a point, possibly empty."""
         reach = radius * float(np.hypot(self.forward[0, 0], self.forward[1, 0]))
         return self.window_within(centre, reach, reach)
 
@@ -44,12 +44,12 @@ class Grid:
         return slice(y1, y2), slice(x1, x2)
 
     def to_pixel(self, x: float, y: float) -> tuple[float, float]:
-        """Return column and row of an anatomical point."""
+        """Return the column and row of an anatomical point."""
         u, v = self.forward @ np.array([x, y, 1.0])
         return (u + FIELD_MM / 2) / self.pitch - 0.5, (v + FIELD_MM / 2) / self.pitch - 0.5
 
     def to_pixels(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return columns and rows of many anatomical points."""
+        """Return the columns and rows of many anatomical points."""
         m = self.forward / self.pitch
         centre = FIELD_MM / 2 / self.pitch - 0.5
         m = m.astype(np.float32)
@@ -75,7 +75,7 @@ def pixel_affine(pose: Pose, *, size: int) -> np.ndarray:
 
 
 def make_grid(pose: Pose, *, size: int) -> Grid:
-    """Return anatomical coordinates of every pixel of a view under `pose`."""
+    """Return the anatomical coordinates of every pixel of a view under `pose`."""
     pitch = FIELD_MM / size
     forward = pose_matrix(pose)
     inverse = np.linalg.inv(forward[:, :2])
@@ -87,7 +87,7 @@ def make_grid(pose: Pose, *, size: int) -> Grid:
 
 
 def table_row(y: Array) -> np.ndarray:
-    """Return index of each y (mm) into a table over `TABLE_Y`."""
+    """Return the index of each y (mm) into a table over `TABLE_Y`."""
     height = y + TABLE_HALF
     height *= 1 / TABLE_STEP
     row: np.ndarray = height.astype(np.intp)

@@ -73,7 +73,10 @@ def _chest(parameters: PhantomParameters, grid: Grid, outline: Outlines) -> tupl
 
 
 def _lungs(grid: Grid, outline: Outlines) -> Array:
-    """Return path through both lungs: deepest behind the heart, ending on two domes that fall off to the back."""
+    """Return the path through both lungs.
+
+    It is deepest behind the heart, and ends on two domes that fall off to the back.
+    """
     half = outline.depth[grid.row] * np.float32(0.5)
     u = (grid.x + 3) / np.maximum(half, 1)
     width = (outline.wall_left[grid.row] + outline.wall_right[grid.row]) * np.float32(0.72)

@@ -36,7 +36,7 @@ PAINTERS: dict[str, Painter] = {
 
 
 def paint(lesion: Lesion, scene: Scene) -> Paint:
-    """Change of attenuation and mask of one lesion in a scene."""
+    """Return the change of attenuation and the mask of one lesion in a scene."""
     painter = PAINTERS.get(f"{lesion.name}/{lesion.kind}") or PAINTERS[lesion.name]
     return painter(lesion, scene)
 

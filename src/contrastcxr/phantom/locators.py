@@ -41,7 +41,7 @@ class PhantomId:
 
 
 def split_size(level: str, split: str) -> int:
-    """Return number of studies in a split; raises UnknownNameError."""
+    """Return the number of studies in a split; raises UnknownNameError."""
     get_level(level)
     sizes = SMOKE_SPLITS if level == "smoke" else SPLITS
     if split not in sizes:
@@ -77,7 +77,7 @@ def parse_locator(text: str) -> tuple[PhantomId, ViewName]:
 
 
 def render_locator(text: str, *, size: int = 512) -> Array:
-    """Return pixels `[size, size]` float32 in [0, 1], bone bright, of the view that a locator names."""
+    """Return the pixels `[size, size]` float32 in [0, 1], bone bright, of the view that a locator names."""
     phantom, view = parse_locator(text)
     return render(phantom_parameters(phantom), size=size, view=view).pixels
 
@@ -102,7 +102,7 @@ def phantom_parameters(phantom: PhantomId) -> PhantomParameters:
 
 
 def patient_of(phantom: PhantomId) -> tuple[int, int]:
-    """Return patient number within the split and the study's number in that patient's file."""
+    """Return the patient number within the split and the study's number in that patient's file."""
     if phantom.split == "twins":
         return phantom.index // 4, phantom.index % 4
     first, patients = _files(phantom.level, phantom.split, phantom.seed)
@@ -112,7 +112,7 @@ def patient_of(phantom: PhantomId) -> tuple[int, int]:
 
 @lru_cache(maxsize=32)
 def _files(level: str, split: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return first study of every patient, and the patient of every study."""
+    """Return the first study of every patient, and the patient of every study."""
     size = split_size(level, split)
     rng = np.random.default_rng([seed, list(LEVELS).index(level), list(SPLITS).index(split), 99])
     counts = rng.choice([1, 2, 3], size=size, p=_STUDIES_PER_PATIENT)

@@ -75,7 +75,7 @@ def _prominent_hilum(item: Lookalike, scene: Scene) -> Drawn:
 
 
 def _leads(item: Lookalike, scene: Scene) -> Drawn:
-    """Monitor electrodes and their wires on the skin."""
+    """Return monitor electrodes and their wires on the skin."""
     rng = np.random.default_rng([item.seed, 12])
     out = np.zeros_like(scene.grid.x)
     for s in (-1.0, 1.0):
@@ -142,7 +142,7 @@ _SIZE = {
 def draw_lookalikes(
     rng: np.random.Generator, scene_half_width: float, height: float, factor: float
 ) -> list[Lookalike]:
-    """Return look-alikes of one study, independent of disease; `factor` multiplies their chances."""
+    """Return the look-alikes of one study, independent of disease; `factor` multiplies their chances."""
     out: list[Lookalike] = []
     for kind, chance in _CHANCE.items():
         drawn, one_side = rng.random() < chance * factor, rng.random()
@@ -172,5 +172,5 @@ def _place(kind: str, half_width: float, height: float) -> tuple[float, float]:
 
 
 def paint_lookalike(item: Lookalike, scene: Scene) -> Drawn:
-    """Return window and change of attenuation of one look-alike."""
+    """Return the window and change of attenuation of one look-alike."""
     return LOOKALIKES[item.kind](item, scene)

@@ -10,7 +10,7 @@ from contrastcxr.phantom.truth import XYXY, Mask, PhantomParameters, Technique
 
 
 def field(grid: Grid, technique: Technique, *, mirrored: bool) -> tuple[slice, slice]:
-    """Return rows and columns that the collimator leaves open."""
+    """Return the rows and columns that the collimator leaves open."""
     left, right, top, bottom = technique.collimation_mm
     if mirrored:
         left, right = right, left

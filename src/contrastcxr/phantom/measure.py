@@ -39,7 +39,9 @@ ANY_DENSITY = (0.25, 2.4)
 
 
 def calibrate(parameters: PhantomParameters) -> PhantomParameters:
-    """Return same parameters with densities set to the target contrast, and contrast, area and status measured.
+    """Return the same parameters with densities set to the target contrast.
+
+    Contrast, area and status are measured.
 
     Args:
         parameters: lesions as placed, density 1; densities stay within what the disease can look like.
@@ -67,7 +69,7 @@ def _calibrated(lesion: Lesion, scene: Scene, bare: Array, light: Array) -> Lesi
 
 
 def _contrast(painted: Paint, scene: Scene, bare: Array, light: Array) -> tuple[float, float]:
-    """Return contrast-to-noise and area (mm^2) of a lesion over the lesion-free chest."""
+    """Return the contrast-to-noise and area (mm^2) of a lesion over the lesion-free chest."""
     grid, technique = scene.grid, scene.parameters.technique
     mask = full_mask(painted, grid, scene.parameters)
     if not mask.any():
@@ -81,7 +83,7 @@ def _contrast(painted: Paint, scene: Scene, bare: Array, light: Array) -> tuple[
 
 
 def _clutter(mask: Mask, light: Array) -> float:
-    """Return standard deviation of the lesion-free picture round the mask, after a plane is taken away."""
+    """Return the standard deviation of the lesion-free picture round the mask, after a plane is taken away."""
     x1, y1, x2, y2 = (int(v) for v in mask_box(mask))
     grow_x, grow_y = max(3, (x2 - x1) // 4), max(3, (y2 - y1) // 4)
     part = -np.log(light[max(0, y1 - grow_y) : y2 + grow_y, max(0, x1 - grow_x) : x2 + grow_x])
@@ -94,7 +96,7 @@ def _clutter(mask: Mask, light: Array) -> float:
 
 
 def _quantum(mask: Mask, light: Array, scene: Scene) -> float:
-    """Return standard deviation of quantum noise (log signal) over a disc of 1 mm in the mask."""
+    """Return the standard deviation of quantum noise (log signal) over a disc of 1 mm in the mask."""
     return float(np.mean(1 / np.sqrt(light[mask] * scene.parameters.technique.photons_per_mm2)))
 
 
@@ -110,7 +112,7 @@ def _with_status(lesion: Lesion, ratio: float, area: float) -> Lesion:
 
 
 def lesion_boxes(parameters: PhantomParameters, *, size: int) -> dict[int, tuple[float, float, float, float]]:
-    """Return boxes by lesion in pixels of a view of `size`, from masks drawn at 256 px without the display."""
+    """Return the boxes by lesion in pixels of a view of `size`, from masks drawn at 256 px without the display."""
     if not parameters.lesions:
         return {}
     scale = size / BOX_SIZE

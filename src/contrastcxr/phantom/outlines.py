@@ -36,20 +36,20 @@ class Outlines:
     apex: float
 
     def wall(self, side: str) -> Array:
-        """Return half width of the lung wall of one side."""
+        """Return the half width of the lung wall of one side."""
         return self.wall_right if side == "right" else self.wall_left
 
     def dome(self, side: str) -> float:
-        """Return height of the top of one hemidiaphragm."""
+        """Return the height of the top of one hemidiaphragm."""
         return self.dome_right if side == "right" else self.dome_left
 
     def mediastinum(self, side: str) -> Array:
-        """Return half width of the mediastinum of one side."""
+        """Return the half width of the mediastinum of one side."""
         return self.mediastinum_right if side == "right" else self.mediastinum_left
 
 
 def at(table: Array, y: float) -> float:
-    """Return value of a table at one height (mm)."""
+    """Return the value of a table at one height (mm)."""
     return float(table[int(np.clip((y + TABLE_HALF) / TABLE_STEP, 0, TABLE_Y.size - 1))])
 
 
@@ -106,7 +106,7 @@ def _spine(patient: Patient) -> Array:
 
 @lru_cache(maxsize=64)
 def outlines(patient: Patient, inspiration_ribs: float) -> Outlines:
-    """Return outlines of a patient at one depth of breath (posterior ribs above the right dome)."""
+    """Return the outlines of a patient at one depth of breath (posterior ribs above the right dome)."""
     body, body_depth = _body(patient)
     h = patient.lung_height
     heights = -h / 2 + np.array([-0.02, 0.02, 0.1, 0.25, 0.5, 0.8, 1.2, 1.8]) * h
@@ -135,6 +135,9 @@ def lung_point(outline: Outlines, side: str, *, down: float, out: float) -> tupl
 
 
 def thorax_width(outline: Outlines) -> float:
-    """Greatest inner width of the thorax above the domes, in mm: the denominator of the cardiothoracic ratio."""
+    """Return the greatest inner width of the thorax above the domes, in mm.
+
+    It is the denominator of the cardiothoracic ratio.
+    """
     level = min(outline.dome_right, outline.dome_left)
     return at(outline.wall_right, level) + at(outline.wall_left, level)

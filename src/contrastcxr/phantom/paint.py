@@ -80,7 +80,7 @@ def ripples(seed: int, x: Array, y: Array, wavelength: float, waves: int = 7) ->
 
 
 def local(scene: Scene, lesion: Lesion, radius: float) -> tuple[Window, Array, Array]:
-    """Return window round a lesion and the offsets (mm) from its centre."""
+    """Return the window round a lesion and the offsets (mm) from its centre."""
     x0, y0, z0 = lesion.xyz
     x0 += scene.yaw_shift(z0)
     window = scene.grid.window((x0, y0), radius)

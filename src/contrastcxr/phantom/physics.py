@@ -16,7 +16,10 @@ COARSE = 64
 
 
 def signal(attenuation: Array, technique: Technique, *, pitch: float) -> Array:
-    """Return detector signal of the beam: transmitted light plus scatter, blurred by the detector. Air is 1."""
+    """Return the detector signal of the beam: transmitted light plus scatter, blurred by the detector.
+
+    Air is 1.
+    """
     total = np.negative(attenuation)
     np.exp(total, out=total)
     scatter = low_pass(total, technique.scatter_mm / pitch)
@@ -28,7 +31,7 @@ def signal(attenuation: Array, technique: Technique, *, pitch: float) -> Array:
 
 
 def expose(attenuation: Array, technique: Technique, pose: Pose, *, pitch: float) -> Array:
-    """Minus the logarithm of the signal with quantum noise added before the logarithm."""
+    """Return minus the logarithm of the signal, with quantum noise added before the logarithm."""
     light = signal(attenuation, technique, pitch=pitch)
     rng = np.random.default_rng(technique.noise_seed)
     noise = rng.standard_normal(light.shape, dtype=np.float32)
@@ -55,7 +58,7 @@ def low_pass(field: Array, sigma: float) -> Array:
 
 
 def sharpen(picture: Array, technique: Technique, *, pitch: float) -> Array:
-    """Return unsharp mask: what a wide blur leaves out is added again."""
+    """Return the picture after an unsharp mask: what a wide blur leaves out is added again."""
     soft = low_pass(picture, technique.sharpen_mm / pitch)
     detail = np.subtract(picture, soft, out=soft)
     detail *= np.float32(technique.sharpen)

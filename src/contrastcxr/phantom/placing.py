@@ -74,7 +74,7 @@ class Place:
         return options[int(self.rng.integers(len(options)))]
 
     def side(self) -> OneSide:
-        """Either side with equal chance."""
+        """Return either side with equal chance."""
         return "right" if self.rng.random() < 0.5 else "left"
 
 
@@ -106,7 +106,7 @@ def _cardiomegaly(p: Place) -> list[Lesion]:
 
 
 def heart_severity(ratio: float) -> Severity:
-    """Return severity of a cardiothoracic ratio; .49 to .52 is borderline (minimal, uncertain)."""
+    """Return the severity of a cardiothoracic ratio; .49 to .52 is borderline (minimal, uncertain)."""
     return SEVERITIES[int(np.searchsorted([0.52, 0.56, 0.60], ratio, side="right"))]
 
 

@@ -56,7 +56,10 @@ def paint_effusion(lesion: Lesion, scene: Scene) -> Paint:
 
 
 def _shrunk(c: Chest, scene: Scene, side: str | None, gap: Array) -> Array:
-    """Signed distance (mm, outwards) from the border of a lung that has drawn back by `gap` from the wall."""
+    """Return the signed distance (mm, outwards) from the border of a lung.
+
+    The lung has drawn back by `gap` from the wall.
+    """
     row = scene.grid.row[c.window] - (gap * np.float32(1 / TABLE_STEP)).astype(np.int32)
     border = scene.outline.wall(side or "left")[np.maximum(row, 0)] - 0.75 * gap
     return (c.x - border).astype(np.float32)
@@ -92,7 +95,10 @@ def paint_pleura(lesion: Lesion, scene: Scene) -> Paint:
 
 
 def _region(c: Chest, lesion: Lesion, *, soft: float, wobble: float) -> Array:
-    """Membership 0..1 of a zone or lobe narrowed to the lesion's ellipse (`extent`: down, out, radii of both)."""
+    """Return the membership 0..1 of a zone or lobe, narrowed to the lesion's ellipse.
+
+    `extent` holds the ellipse: its centre down and out, and the radii of both.
+    """
     d1, d2, o1, o2 = REGIONS[lesion.zone or "lower"]
     down0, out0, rd, ro = lesion.extent[:4]
     noise = wobble * ripples(lesion.seed, c.x, c.y, 38)

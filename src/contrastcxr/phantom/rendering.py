@@ -19,7 +19,7 @@ LARGEST_DRAWN = 1024  # anatomy finer than .4 mm is interpolated; noise and disp
 
 
 def render(parameters: PhantomParameters, *, size: int = 512, view: ViewName = "frontal") -> Rendered:
-    """Return pixels, boxes and masks of one view.
+    """Return the pixels, boxes and masks of one view.
 
     Args:
         parameters: what to draw.

@@ -95,7 +95,10 @@ def _names(
 
 
 def draw_names(rng: np.random.Generator, allowed: tuple[str, ...]) -> tuple[str, ...]:
-    """One to four findings: the first by how common it is, the others by how often they go with those drawn."""
+    """Return one to four findings.
+
+    The first is drawn by how common it is, the others by how often they go with those already drawn.
+    """
     common, together = _tables()
     count = min(1 + int(rng.choice(4, p=COUNTS)), len(allowed))
     chosen: list[str] = []
@@ -110,7 +113,7 @@ def draw_names(rng: np.random.Generator, allowed: tuple[str, ...]) -> tuple[str,
 
 
 def _excluded(name: str, chosen: list[str]) -> bool:
-    """Return a pair that cannot be told apart in one picture."""
+    """Return True where a pair cannot be told apart in one picture."""
     return any({name, other} == {"Edema", "Emphysema"} for other in chosen)
 
 

@@ -26,7 +26,10 @@ def ellipsoid(
     angle_deg: float = 0.0,
     power: float = 0.5,
 ) -> tuple[Window, Array]:
-    """Window and path length (mm) of an ellipsoid with in-plane radii `rx, ry` and radius `rz` along the beam."""
+    """Return the window and the path length (mm) of an ellipsoid.
+
+    It has in-plane radii `rx, ry`, and radius `rz` along the beam.
+    """
     window = grid.window_within(centre, *_reach(grid, radii, angle_deg))
     dx, dy = grid.x[window] - np.float32(centre[0]), grid.y[window] - np.float32(centre[1])
     u, v = rotate(dx, dy, angle_deg)
@@ -60,7 +63,7 @@ def rotate(dx: Array, dy: Array, degrees: float) -> tuple[Array, Array]:
 
 
 def hollow_tube(distance: Array, outer: float, inner: float, cortex: float, marrow: float) -> Array:
-    """Return attenuation of a hollow tube at a distance from its axis.
+    """Return the attenuation of a hollow tube at a distance from its axis.
 
     `cortex`, `marrow` are attenuations per mm.
     """
@@ -91,7 +94,10 @@ def smoothstep(value: Array) -> Array:
 
 
 def interpolate(coarse: np.ndarray, size: int) -> Array:
-    """A coarse square field brought to `[size, size]` by separable smooth interpolation (one matrix each way)."""
+    """Return a coarse square field brought to `[size, size]`.
+
+    The interpolation is smooth and separable (one matrix each way).
+    """
     weights = interpolation_matrix(coarse.shape[0], size)
     return (weights @ coarse.astype(np.float32)) @ weights.T
 
@@ -106,7 +112,9 @@ def interpolation_matrix(coarse: int, fine: int) -> Array:
 
 
 def splat(grid: Grid, x: np.ndarray, y: np.ndarray, amount: np.ndarray) -> Array:
-    """Sum of point deposits `[S, S]` (amount times mm^2 per pixel area), shared bilinearly among four pixels.
+    """Return the sum of point deposits `[S, S]` (amount times mm^2 per pixel area).
+
+    Each deposit is shared bilinearly among four pixels.
 
     A solid cut into many small columns deposits thickness x area; the sum is its path length.
     """
@@ -132,7 +140,7 @@ def splat(grid: Grid, x: np.ndarray, y: np.ndarray, amount: np.ndarray) -> Array
 def _shared(
     base: np.ndarray, right: Array, below: Array, value: np.ndarray, *, width: int, cells: int
 ) -> np.ndarray:
-    """Return sums by cell of values shared with the cells to the right and below by these fractions."""
+    """Return the sums by cell of values shared with the cells to the right and below by these fractions."""
     low, high = value * (1 - below), value * below
     flat = np.bincount(base, weights=low * (1 - right), minlength=cells)
     for step, weight in ((1, low * right), (width, high * (1 - right)), (width + 1, high * right)):
@@ -175,7 +183,7 @@ def _between(tables: Array, along: int) -> Array:
 
 
 def _slope(table: Array) -> Array:
-    """Return central differences along the rows of `table [R, P]`, one-sided at the ends."""
+    """Return the central differences along the rows of `table [R, P]`, one-sided at the ends."""
     slope = np.empty_like(table)
     np.subtract(table[:, 2:], table[:, :-2], out=slope[:, 1:-1])
     slope[:, 1:-1] /= 2

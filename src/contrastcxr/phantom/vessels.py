@@ -17,13 +17,13 @@ POINTS = 6
 
 
 def hilum(outline: Outlines, patient: Patient, side: str) -> tuple[float, float]:
-    """Return anatomical x, y of a hilum; the left one stands higher."""
+    """Return the anatomical x, y of a hilum; the left one stands higher."""
     y = outline.apex + (0.47 if side == "right" else 0.43) * patient.lung_height
     return sign(side) * (at(outline.mediastinum(side), y) + 6), y
 
 
 def vessels(patient: Patient, grid: Grid, outline: Outlines) -> Array:
-    """Return attenuation `[S, S]` of both vessel trees, not yet cut at the borders of the lungs."""
+    """Return the attenuation `[S, S]` of both vessel trees, not yet cut at the borders of the lungs."""
     parts = [rods for side in ("right", "left") for rods in _tree(patient, side)]
     inside = [_inside(outline, points) for points, _ in parts]
     pieces = [ribbon(grid, p[keep], r[keep]) for (p, r), keep in zip(parts, inside, strict=True) if keep.any()]
@@ -34,7 +34,7 @@ def vessels(patient: Patient, grid: Grid, outline: Outlines) -> Array:
 
 
 def _inside(outline: Outlines, points: np.ndarray) -> np.ndarray:
-    """Return rods that touch a lung at either end; the others would be cut away anyway."""
+    """Return the rods that touch a lung at either end; the others would be cut away anyway."""
     ends = points[:, [0, -1]]
     row = table_row(ends[..., 1])
     wall = np.where(ends[..., 0] < 0, outline.wall_right[row], outline.wall_left[row])
@@ -63,7 +63,7 @@ def _tree(patient: Patient, side: str) -> tuple[tuple[np.ndarray, np.ndarray], .
 
 
 def _trunks(rng: np.random.Generator, s: float, origin: np.ndarray, size: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return main pulmonary arteries: short thick rods that make the hilar shadow."""
+    """Return the main pulmonary arteries: short thick rods that make the hilar shadow."""
     t = np.linspace(0, 1, POINTS)
     down = origin + np.stack([s * (2 + 9 * t), -14 + 52 * t], axis=1)
     up = origin + np.stack([s * (1 + 8 * t), -4 - 30 * t], axis=1)
@@ -88,7 +88,7 @@ def _branches(
 def _split(
     rng: np.random.Generator, end: np.ndarray, heading: np.ndarray, length: np.ndarray, radius: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Two children each (Murray's law: radii cubed add up), kept to what a picture can show."""
+    """Return two children of each (Murray's law: radii cubed add up), kept to what a picture can show."""
     n = heading.size
     share = rng.uniform(0.3, 0.7, n)
     ratio = np.cbrt(np.concatenate([share, 1 - share]))

@@ -85,18 +85,21 @@ def assess(reference: QualityReference, pictures: PictureMeasures) -> list[tuple
 
 
 def _fits(reference: QualityReference, seen: Tensor) -> Tensor:
-    """Return correlation with the template turned anticlockwise by 0 to 3 quarters, `[n, 4]`."""
+    """Return the correlation with the template turned anticlockwise by 0 to 3 quarters, `[n, 4]`."""
     turned = torch.stack([torch.rot90(reference.template, k) for k in range(4)])  # [4,LAYOUT,LAYOUT]
     return seen.flatten(1) @ turned.flatten(1).T
 
 
 def _metered(reference: QualityReference, seen: Tensor) -> Tensor:
-    """Return tilt in degrees and shares cut off, `[n, 5]`."""
+    """Return the tilt in degrees and shares cut off, `[n, 5]`."""
     return (seen.flatten(1) - reference.meter_mean) @ reference.meters + reference.meter_base
 
 
 def _distances(reference: QualityReference, features: Tensor) -> Tensor:
-    """Return `[n]`: Mahalanobis along the axes, Euclidean beyond; both 1 for an average training picture."""
+    """Return distances `[n]`: Mahalanobis along the axes, Euclidean beyond.
+
+    Both are 1 for an average training picture.
+    """
     away = features.float() - reference.centre
     along = away @ reference.axes.T
     beyond = (away.square().sum(1) - along.square().sum(1)).clamp_min(0) / reference.residual

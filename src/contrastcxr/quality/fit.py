@@ -85,7 +85,7 @@ def _limited(fitted: QualityReference, heldout: PictureMeasures) -> QualityRefer
 
 
 def _fit_distance(features: Tensor) -> tuple[Tensor, Tensor, Tensor, float]:
-    """Return centre, principal axes, deviations along them, and the mean squared length beyond."""
+    """Return the centre, principal axes, deviations along them, and the mean squared length beyond."""
     centre = features.mean(0)
     _, lengths, axes = torch.linalg.svd(features - centre, full_matrices=False)
     variances = lengths.square() / len(features)
@@ -94,7 +94,10 @@ def _fit_distance(features: Tensor) -> tuple[Tensor, Tensor, Tensor, float]:
 
 
 def _fit_meters(small: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-    """Return ridge regression from the layout to tilt and cuts, on training pictures tilted and cut at random."""
+    """Return a ridge regression from the layout to tilt and cuts.
+
+    It is fitted on training pictures tilted and cut at random.
+    """
     made = [_practice(small, kind % 4, generator) for kind in range(ROUNDS)]
     seen = torch.cat([layout(pictures).flatten(1) for pictures, _ in made])
     wanted = torch.cat([target for _, target in made])
@@ -121,7 +124,10 @@ def _practice(small: Tensor, kind: int, generator: torch.Generator) -> tuple[Ten
 
 
 def _some_sides(n: int, generator: torch.Generator) -> Tensor:
-    """Cuts `[n, 4]` of up to `CUTS` at each side with even odds, of two opposite ones at most 0.6 together."""
+    """Return cuts `[n, 4]` of up to `CUTS` at each side, with even odds.
+
+    Two opposite cuts take at most 0.6 together.
+    """
     drawn = torch.rand(n, 4, generator=generator) * CUTS * (torch.rand(n, 4, generator=generator) < 0.5)
     first, second = drawn[:, 0::2], drawn[:, 1::2]
     second = torch.minimum(second, 0.6 - first)

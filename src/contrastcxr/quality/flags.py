@@ -61,7 +61,10 @@ def measure_flags(
 def _measured(
     reference: QualityReference, values: Sequence[MeasureValue], view: View, name: str
 ) -> Iterator[Flag]:
-    """A lateral view cannot be compared with frontal pictures; one that is guessed to be lateral is all the same.
+    """Yield the flags of one view.
+
+    A lateral view cannot be compared with frontal pictures; one that is guessed to be lateral is compared all the
+    same.
 
     A turned frontal view is easily guessed to be lateral, and it is the turn that must be said.
     """

@@ -156,7 +156,7 @@ class PoolMatches:
 
     @classmethod
     def of(cls, weights: np.ndarray, names: PoolNames, *, allowed: np.ndarray | None = None) -> PoolMatches:
-        """From the attention `[n, N_P]` of each repeat; `names` and `allowed` as for `matches`."""
+        """Return the matches of attention `[n, N_P]` of each repeat; `names` and `allowed` as for `matches`."""
         each = (matches(row, names, allowed=allowed) for row in weights)
         mean = matches(weights.mean(axis=0), names, allowed=allowed)
         return cls(mean, tuple(each) if len(weights) > 1 else ())

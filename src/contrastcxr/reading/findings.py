@@ -50,7 +50,7 @@ def _of_itself(sentence: str, said: Sequence[Finding], asserted: set[str]) -> Se
 
 
 def _between_marks(sentences: Sequence[str]) -> list[list[int]]:
-    """Return indices of the sentences that read as one in the report's text: up to the next end mark."""
+    """Return the indices of the sentences that read as one in the report's text: up to the next end mark."""
     groups: list[list[int]] = [[]]
     for index, sentence in enumerate(sentences):
         groups[-1].append(index)

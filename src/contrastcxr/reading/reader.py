@@ -211,7 +211,10 @@ class Reader:
         return [reading for reading, _ in self._read(batch, evidence)]
 
     def _read(self, batch: Batch, evidence: bool) -> list[tuple[Reading, Tensor]]:
-        """Each study's reading, and the encoder's features `[V, C]` of its views, averaged over the patches."""
+        """Return the reading of each study, and the encoder's features `[V, C]` of its views.
+
+        The features are averaged over the patches.
+        """
         order = sorted(range(len(batch)), key=lambda i: len(batch.positions[i]))
         readings: dict[int, tuple[Reading, Tensor]] = {}
         with _evaluating(self.system):

@@ -24,7 +24,7 @@ class Sentence:
 
 
 def ending_ids(tokenizer: Tokenizer) -> frozenset[int]:
-    """Return ids of the tokens that end a sentence; `1.2` is one token and ends nothing."""
+    """Return the ids of the tokens that end a sentence; `1.2` is one token and ends nothing."""
     return frozenset(tokenizer.id_of(mark) for mark in END_MARKS if mark in tokenizer)
 
 

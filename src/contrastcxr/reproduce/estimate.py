@@ -23,7 +23,7 @@ class Expectation:
 
 
 def expect(rows: Sequence[Row], records: Sequence[Record]) -> list[Expectation]:
-    """Return expected seconds of each row that is not among the records."""
+    """Return the expected seconds of each row that is not among the records."""
     done = {(record.row, record.seed) for record in records}
     return [_expect(row, records) for row in rows if (row.name, row.seed) not in done]
 

@@ -55,7 +55,7 @@ class Places:
         return next((path for path in others if path.is_file() and not _differing(path, row, config)), None)
 
     def paths(self, task: Task, seeds: Sequence[int] = ()) -> list[Path]:
-        """Return where the experiment's rows on this data are recorded, for these seeds, or those of the plan."""
+        """Return where the experiment's rows on this data are recorded, for these seeds or those of the plan."""
         found = (self.found(task, row) for row in task.rows(seeds=seeds))
         return [path for path in found if path is not None]
 
@@ -64,7 +64,10 @@ class Places:
         return [read_record(path) for path in self.paths(task, seeds)]
 
     def seeds(self, task: Task) -> list[int]:
-        """The seeds of which something is recorded on this data, by the experiment or one whose rows count too."""
+        """Return the seeds of which something is recorded on this data.
+
+        The record is of the experiment, or of one whose rows count too.
+        """
         folders = (self.results / name / task.place for name in (task.plan.name, *task.plan.also))
         found = (_SEED.search(path.stem) for folder in folders for path in folder.glob("*.json"))
         return sorted({int(match[1]) for match in found if match is not None})

@@ -182,7 +182,10 @@ class Task:
         return load_config(self.folder / self.of_data.configs[system], overrides=overrides)
 
     def variants(self) -> dict[str, list[str]]:
-        """What contrasts that only add settings to that of the papers set, and what that one has instead."""
+        """Return what contrasts set that only add settings to that of the papers.
+
+        For each of these settings it also says what the contrast of the papers has instead.
+        """
         own = self.plan.contrasts.get(CONTRAST, ())
         added = {
             name: [setting for setting in self.plan.contrasts[name] if setting not in own]

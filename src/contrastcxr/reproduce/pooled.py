@@ -108,7 +108,7 @@ class Pooled:
 
 
 def pool(paths: Iterable[Path], *, replicates: int = REPLICATES, seed: int = 0) -> Pooled | None:
-    """Return pool records on the same data, each with its study table beside it; None where there are none.
+    """Pool records on the same data, each with its study table beside it; None where there are none.
 
     Raises:
         DatasetError: a file that is not of this version.
@@ -143,7 +143,10 @@ def _intervals(tables: Tables, drawn: Mapping[str, int]) -> dict[str, Mapping[st
 
 
 def sentence(pools: Sequence[Pooled]) -> str:
-    """Whether contrast helped, in one plain sentence that follows from the intervals of the primary score."""
+    """Return one plain sentence that says whether contrast helped.
+
+    It follows from the intervals of the primary score.
+    """
     found = [(p.data, c.system, c.outcome()) for p in pools for c in p.comparisons]
     known = [(data, system, outcome) for data, system, outcome in found if outcome != "unknown"]
     if not known:
@@ -160,7 +163,10 @@ def sentence(pools: Sequence[Pooled]) -> str:
 
 
 def _doubts(pooled: Pooled, comparison: ContrastEffect) -> list[str]:
-    """What stands against help or harm that intervals over patients show: the spread over seeds, a baseline."""
+    """Return what speaks against a help or harm that the intervals over patients show.
+
+    It may be the spread over seeds, or a baseline.
+    """
     outcome = comparison.outcome()
     if outcome not in ("helped", "above plain", "harmed"):
         return []
@@ -203,7 +209,7 @@ def _places(known: Sequence[tuple[str, str, Outcome]], outcome: Outcome) -> str:
 
 
 def _means(records: Sequence[Record]) -> dict[str, dict[str, Mean]]:
-    """Return means over seeds by row; the baselines' systems are rows of their own."""
+    """Return the means over seeds by row; the baselines' systems are rows of their own."""
     rows: dict[str, list[Mapping[str, float]]] = {}
     for record in records:
         for system, scores in record.systems.items():

@@ -155,7 +155,7 @@ Key = tuple[str, str, int]
 
 
 def _recorded(task: Task, places: Places, seeds: Sequence[int]) -> tuple[dict[Key, StudyTable], dict[Key, str]]:
-    """Return study tables and signatures of the recorded rows."""
+    """Return the study tables and signatures of the recorded rows."""
     tables, signatures = {}, {}
     for key in product(task.systems, task.contrasts, seeds):
         path = places.found(task, Row(*key))
@@ -182,7 +182,7 @@ class _Rows:
         return [self.tables[system, contrast, number] for number in seeds]
 
     def alike(self, system: str, one: str, other: str) -> tuple[int, ...]:
-        """Return seeds on which both rows are recorded and were scored alike."""
+        """Return the seeds on which both rows are recorded and were scored alike."""
         signed = self.signatures
         return tuple(
             number
@@ -220,7 +220,10 @@ def _printed_systems(task: Task, part: PublishedPart, printed: PublishedTable) -
 
 
 def _says_something(line: SystemLine, *, alone: bool) -> bool:
-    """True where the row with contrast has a figure, or where the plain one has and stands in no other line."""
+    """Return True where the row with contrast has a figure.
+
+    True also where the plain row has one and stands in no other line.
+    """
     plain, other = zip(line.published, line.measured, strict=True)
     return any(figure is not None for figure in (*other, *(plain if alone else ())))
 

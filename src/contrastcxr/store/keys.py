@@ -60,7 +60,9 @@ def phantom_version() -> str:
 
 
 def view_key(view: View) -> str:
-    """Return identity of a view's pixels: a file's path, size and time of change; a phantom's locator and version.
+    """Return the identity of a view's pixels.
+
+    It is a file's path, size and time of change, or a phantom's locator and version.
 
     Raises:
         ImageError: the file is not there.

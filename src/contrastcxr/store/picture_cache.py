@@ -37,7 +37,7 @@ def pictures_folder(folder: Path, side: int) -> Path:
 
 
 def shard_rows(side: int) -> int:
-    """Return pictures in a shard."""
+    """Return the number of pictures in a shard."""
     return max(1, SHARD_BYTES // (side * side))
 
 
@@ -63,7 +63,7 @@ class PictureCache:
         self._index.add(shard.said["keys"])
 
     def __reduce__(self) -> tuple[type[PictureCache], tuple[tuple[Path, ...], int]]:
-        """Another process opens the shards again."""
+        """Return how another process makes the cache: it opens the shards again."""
         return PictureCache, (self.folders, self.side)
 
     @property

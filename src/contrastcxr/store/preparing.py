@@ -170,7 +170,7 @@ class ShardPlan:
         return digest.hexdigest()
 
     def todo(self) -> list[int]:
-        """Return shards that are not there, or hold other pictures; what is beyond the last one is removed."""
+        """Return the shards that are not there, or hold other pictures; what is beyond the last one is removed."""
         clear_parts(self.folder)
         for path in self.folder.glob("[0-9]*.*"):
             if path.stem.isdigit() and int(path.stem) >= self.shards:
@@ -275,7 +275,7 @@ def _made(plan: ShardPlan, todo: list[int], workers: int) -> Iterable[int]:
 
 
 def _processes(workers: int, shards: int) -> int:
-    """As many as asked for, as long as there is a processor and a shard for each."""
+    """Return as many processes as asked for, as long as there is a processor and a shard for each."""
     return min(workers, shards, os.cpu_count() or 1)
 
 

@@ -42,7 +42,9 @@ class CheXbert:
 
     @classmethod
     def load(cls, path: str | Path, *, allow_pickle: bool = False) -> CheXbert:
-        """CheXbert from a folder with `config.json`, `vocab.txt` and the weights, or from the weights in it.
+        """Return CheXbert from a folder, or from the weights in it.
+
+        The folder holds `config.json`, `vocab.txt` and the weights.
 
         Raises:
             MissingExtraError: transformers is not installed.
@@ -80,7 +82,7 @@ class CheXbert:
         return found
 
     def _scores(self, texts: Sequence[str]) -> list[torch.Tensor]:
-        """Return scores of each head, `[B, 4]` or `[B, 2]`."""
+        """Return the scores of each head, `[B, 4]` or `[B, 2]`."""
         first = self._first(texts)
         return [head(first) for head in self._heads]
 

@@ -37,7 +37,7 @@ _DOTS = re.compile(r"\.(?:\s*\.)+")
 
 
 def clean(text: str) -> str:
-    """Return canonical form of a section: one line, canonical spacing, list numbers removed, case kept.
+    """Return the canonical form of a section: one line, canonical spacing, list numbers removed, case kept.
 
     Numbers are never altered: `1.2 cm`, `2.5 x 3 cm`, `T12`, `.5`, `10:30` and a sentence that ends in `1.` stay.
     They are removed only as the markers of a list that starts at 1 and counts up, each before a capital letter.

@@ -30,7 +30,7 @@ SHOWN = 20
 
 
 def finding_columns(header: Sequence[str], other: Iterable[int], where: str) -> tuple[tuple[int, str], ...]:
-    """Place and finding of every column but the `other` ones.
+    """Return the place and finding of every column but the `other` ones.
 
     Raises:
         DatasetError: a column that is no CheXpert finding, names the nearest; or no such column at all.

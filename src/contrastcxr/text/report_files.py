@@ -176,7 +176,10 @@ def check_form(name: str | None) -> Form | None:
 
 
 def _sniff(first: bytes) -> Form:
-    """Return form that the first line shows: a brace opens JSON lines, a header names the columns of a table."""
+    """Return the form that the first line shows.
+
+    A brace opens JSON lines, a header names the columns of a table.
+    """
     if first.lstrip().startswith(b"{"):
         return "jsonl"
     header = {name.strip(' "\r\n') for name in first.decode("utf-8", errors="replace").split(",")}

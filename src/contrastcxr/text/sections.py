@@ -79,7 +79,10 @@ def split_sections(raw: str) -> Report:
 
 
 def has_findings(raw: str) -> bool:
-    """True when a raw report has a findings section of its own: text under its heading, or under `CHEST …:`."""
+    """Return True when a raw report has a findings section of its own.
+
+    Text under its heading counts, and text under `CHEST …:`.
+    """
     parts = _parts(_BANNER.sub("", raw.replace("\r\n", "\n")))
     return bool(parts["findings"] or parts["chest"])
 

@@ -77,7 +77,7 @@ class Tokenizer:
         return {"special": asdict(self.special), "words": dict(self._ids)}
 
     def __len__(self) -> int:
-        """Return rows that an embedding needs: the highest id + 1."""
+        """Return the rows that an embedding needs: the highest id + 1."""
         roles = (self.special.pad, self.special.bos, self.special.eos, self.special.unk)
         return max((*roles, *self._words)) + 1
 
@@ -97,7 +97,7 @@ class Tokenizer:
         return self._ids.get(word, self.special.unk)
 
     def encode(self, text: str, *, max_tokens: int | None = None) -> list[int]:
-        """Return ids `bos … eos` of the cleaned, lower-cased text.
+        """Return the ids `bos … eos` of the cleaned, lower-cased text.
 
         At most `max_tokens` ids in all; a longer text is cut and still ends with eos (see `truncates`).
         """
@@ -113,7 +113,7 @@ class Tokenizer:
         return len(tokenize(text)) + 2 > max_tokens
 
     def decode(self, ids: Iterable[int], *, unknown: str = UNKNOWN) -> str:
-        """Return text of the ids up to the first eos or pad, capitals restored at sentence starts.
+        """Return the text of the ids up to the first eos or pad, capitals restored at sentence starts.
 
         An unknown word is shown as `unknown`: hiding it could turn a sentence's meaning. An empty string hides it.
         """
@@ -136,7 +136,9 @@ def tokenize(text: str) -> list[str]:
 
 
 def metric_tokens(text: str) -> list[str]:
-    """Lower-case words that text metrics count: punctuation is dropped, words split as the Penn Treebank does.
+    """Return the lower-case words that text metrics count.
+
+    Punctuation is dropped, and words are split as the Penn Treebank does.
 
     The declared Java-free tokenizer.  It follows the PTB tokenizer of COCO caption evaluation (CoreNLP 3.4.1,
     lower case, its punctuation list removed): `cannot` is `can not`, `patient's` is `patient 's`, hyphens and

@@ -72,7 +72,7 @@ def calibrate(system: ReportSystem, batches: Sequence[Batch], *, labels: Sequenc
 
 @torch.no_grad()
 def head_outputs(system: ReportSystem, batches: Sequence[Batch]) -> tuple[Table, Table]:
-    """Return logits and targets `[S, L]` of the finding head; NaN where a target is not known."""
+    """Return the logits and targets `[S, L]` of the finding head; NaN where a target is not known."""
     assert system.finding_head is not None
     system.eval()
     rows = []
@@ -100,7 +100,10 @@ def best_thresholds(probabilities: Table, targets: Table, *, labels: Sequence[st
 
 
 def _best_threshold(scores: Table, truth: NDArray[np.bool_]) -> float:
-    """Calling the k highest scores positive gives F1 = 2 hits / (k + positives); the best k decides."""
+    """Return the threshold with the best F1.
+
+    Calling the k highest scores positive gives F1 = 2 hits / (k + positives); the best k decides.
+    """
     order = np.argsort(-scores, kind="stable")
     ranked, hits = scores[order], np.cumsum(truth[order])
     f1 = 2 * hits / (np.arange(1, len(ranked) + 1) + truth.sum())

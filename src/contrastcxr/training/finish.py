@@ -106,5 +106,5 @@ def _record(
 
 
 def trained_parameters(system: ReportSystem) -> int:
-    """Return number of parameters that training moves."""
+    """Return the number of parameters that training moves."""
     return sum(p.numel() for p in system.parameters() if p.requires_grad)

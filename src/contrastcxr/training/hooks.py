@@ -30,7 +30,7 @@ class ScoreSystem:
     prepared: PreparedRun
 
     def __call__(self, system: ReportSystem) -> dict[str, float]:
-        """Return scores by name, `train.monitor` among them."""
+        """Return the scores by name, `train.monitor` among them."""
         return self.validation().scores(system)
 
     def validation(self) -> Validation:

@@ -106,7 +106,7 @@ def _tf_idf(sentences: Sequence[str]) -> np.ndarray:
 
 
 def _distinct(vectors: np.ndarray) -> list[int]:
-    """Return rows that are like no earlier kept one; vectors have unit length."""
+    """Return the rows that are like no earlier kept one; vectors have unit length."""
     kept: list[int] = []
     for row in range(len(vectors)):
         if not kept or float((vectors[kept] @ vectors[row]).max()) < ALIKE:

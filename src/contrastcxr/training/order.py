@@ -14,7 +14,9 @@ GROUPED_BATCHES = 32
 def epoch_batches(
     count: int, *, batch_size: int, seed: int, epoch: int, lengths: Sequence[int] | None = None
 ) -> list[list[int]]:
-    """Indices of each global batch of an epoch: a permutation cut into equal batches, the ragged rest left out.
+    """Return the indices of each global batch of an epoch.
+
+    A permutation is cut into equal batches, and the ragged rest is left out.
 
     A set smaller than one batch is one batch.  Only `seed` and `epoch` decide, so that a resumed run and any
     number of processes see the same batches.  With the `lengths` of all reports, every `GROUPED_BATCHES` batches

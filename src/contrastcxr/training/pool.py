@@ -137,7 +137,10 @@ def _candidates(config: PoolConfig, studies: Sequence[Study], *, max_views: int)
 
 
 def _row(views: Sequence[View], pooled: ViewFeature) -> Tensor:
-    """`[C]` of one row: a study's views have equally many patches, so the mean of means is the mean of patches."""
+    """Return the feature `[C]` of one row.
+
+    A study's views have equally many patches, so the mean of means is the mean of patches.
+    """
     if len(views) == 1:
         return pooled(views[0])
     return torch.stack([pooled(view) for view in views]).mean(dim=0)

@@ -92,7 +92,7 @@ class PreparedRun:
     truncated: int
 
     def samples(self, split: Split, *, epoch: int | None = None) -> StudySamples:
-        """Return samples of a split; with an epoch, cropped at random where the configuration augments."""
+        """Return the samples of a split; with an epoch, cropped at random where the configuration augments."""
         return StudySamples(split.studies, split.targets, self._load(epoch))
 
     def _load(self, epoch: int | None) -> FromCache | FromPixels:
@@ -109,7 +109,7 @@ class PreparedRun:
         return self.pictures or original
 
     def batches(self, split: Split) -> DataLoader[Batch]:
-        """Return batches of a split in its own order, for scoring."""
+        """Return the batches of a split in its own order, for scoring."""
         order = [
             list(range(i, min(i + EVALUATION_BATCH, len(split)))) for i in range(0, len(split), EVALUATION_BATCH)
         ]

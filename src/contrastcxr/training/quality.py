@@ -64,7 +64,7 @@ def _frontal(views: Sequence[View]) -> list[View]:
 
 
 def _drawn(views: Sequence[View], seed: int) -> list[View]:
-    """At most `AT_MOST` of the views, in their order."""
+    """Return at most `AT_MOST` of the views, in their order."""
     if len(views) <= AT_MOST:
         return list(views)
     order = torch.randperm(len(views), generator=torch.Generator().manual_seed(seed))

@@ -66,12 +66,12 @@ class RunRecord:
 
 
 def versions() -> dict[str, str]:
-    """Return versions of Python and of the packages a run depends on."""
+    """Return the versions of Python and of the packages a run depends on."""
     return {"python": platform.python_version(), **{name: metadata.version(name) for name in _PACKAGES}}
 
 
 def data_fingerprint(studies: Sequence[Study]) -> dict[str, Any]:
-    """Return number of studies and a hash over their ids and readings, in order."""
+    """Return the number of studies and a hash over their ids and readings, in order."""
     digest = hashlib.blake2b(digest_size=16)
     for study in studies:
         said = [reading.model_dump_json(by_alias=True) for reading in study.readings]

@@ -28,7 +28,7 @@ DECODER_TERMS = ("stop", "abnormal", "tag", "coverage", "ranking")
 
 
 def loss_weights(config: SystemConfig) -> dict[str, float]:
-    """Return weight of each named loss term: `word` is the token cross-entropy, `finding` the head's."""
+    """Return the weight of each named loss term: `word` is the token cross-entropy, `finding` the head's."""
     own = {name: getattr(config.decoder, f"{name}_weight", None) for name in DECODER_TERMS}
     head = config.finding_head
     return {
@@ -178,7 +178,7 @@ class ReportTask(L.LightningModule):
             nn.utils.clip_grad_norm_(trained, settings.clip_norm)
 
     def mean_losses(self) -> dict[str, float]:
-        """Return mean of each loss term over the epoch's global batches so far; every process must call it."""
+        """Return the mean of each loss term over the epoch's global batches so far; every process must call it."""
         names = self.step_losses[0].keys() if self.step_losses else ()
         means = {name: sum(step[name] for step in self.step_losses) / len(self.step_losses) for name in names}
         return {name: self._over_processes(value) for name, value in means.items()}

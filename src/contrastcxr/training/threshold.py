@@ -43,7 +43,7 @@ def choose_threshold(
 
 @torch.no_grad()
 def _best_scores(system: ReportSystem, decoder: CvseDecoder, batch: Batch) -> np.ndarray:
-    """Return scores of the sentences that a report may be made of, all studies in one list."""
+    """Return the scores of the sentences that a report may be made of, all studies in one list."""
     features = batch_features(system, batch)
     values: np.ndarray = decoder.candidates(features)[1].flatten().cpu().numpy()
     return values

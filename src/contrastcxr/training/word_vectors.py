@@ -17,7 +17,7 @@ EPOCHS = 20
 
 
 def word_vectors(reports: Sequence[str], words: Sequence[str], *, width: int, seed: int) -> dict[str, np.ndarray]:
-    """Return vectors `[width]` of those of `words` that the reports have, by skip-gram (word2vec).
+    """Return the vectors `[width]` of those of `words` that the reports have, by skip-gram (word2vec).
 
     Window and epochs are ours; one thread, so that a seed gives the same vectors.
 

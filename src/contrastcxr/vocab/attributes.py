@@ -69,13 +69,16 @@ SAYABLE: dict[str, FindingAttributes] = {
 
 
 def sayable_side(name: str, zone: str | None, side: Side | None) -> Side | None:
-    """Return side a report gives: none in the midline, the right for the middle lobe, the left for the lingula."""
+    """Return the side that a report gives.
+
+    It is none in the midline, the right for the middle lobe, and the left for the lingula.
+    """
     if not SAYABLE[name].side or zone in MIDLINE_TIPS:
         return None
     return FIXED_SIDE.get(zone or "", side)
 
 
 def mirrored(side: Side | None, zone: str | None) -> tuple[Side | None, str | None]:
-    """Return side and zone after left and right are swapped; middle lobe and lingula change places."""
+    """Return the side and zone after left and right are swapped; middle lobe and lingula change places."""
     swapped = None if side is None else _MIRROR_SIDE[side]
     return swapped, zone if zone is None else _MIRROR_ZONE.get(zone, zone)

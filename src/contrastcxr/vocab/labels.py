@@ -192,7 +192,7 @@ _TO_CHEXPERT = {
 
 
 def from_nih(name: str) -> str:
-    """Return canonical name of a label as the NIH tables write it (`Effusion` is `Pleural Effusion`)."""
+    """Return the canonical name of a label as the NIH tables write it (`Effusion` is `Pleural Effusion`)."""
     canonical = _FROM_NIH.get(name, name)
     if canonical not in NIH14 and canonical != NO_FINDING:
         raise UnknownNameError("NIH finding", name, (*NIH14, *_FROM_NIH, NO_FINDING))
@@ -200,14 +200,20 @@ def from_nih(name: str) -> str:
 
 
 def from_vindr(name: str) -> str:
-    """Canonical name of a class as the VinDr-CXR tables write it (`Nodule/Mass` is CheXpert's `Lung Lesion`)."""
+    """Return the canonical name of a class as the VinDr-CXR tables write it.
+
+    For instance, `Nodule/Mass` is CheXpert's `Lung Lesion`.
+    """
     if name not in _FROM_VINDR:
         raise UnknownNameError("VinDr-CXR class", name, _FROM_VINDR)
     return _FROM_VINDR[name]
 
 
 def from_covid(name: str) -> str:
-    """Return canonical name of one word of the COVID-19 collection's findings (`Viral` is `Viral Pneumonia`)."""
+    """Return the canonical name of one word of the COVID-19 collection's findings.
+
+    For instance, `Viral` is `Viral Pneumonia`.
+    """
     if name not in _FROM_COVID:
         raise UnknownNameError("finding of the COVID-19 collection", name, _FROM_COVID)
     return _FROM_COVID[name]

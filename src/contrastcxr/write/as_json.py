@@ -75,7 +75,7 @@ def schema_text() -> str:
 
 
 def schema() -> dict[str, Any]:
-    """Return JSON Schema (2020-12) of `contrastcxr.reading/1`, made from the form."""
+    """Return the JSON Schema (2020-12) of `contrastcxr.reading/1`, made from the form."""
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **reading_schema(), "title": SCHEMA}
 
 

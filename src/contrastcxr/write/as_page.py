@@ -108,7 +108,7 @@ def _projection(position: Position) -> str:
 
 
 def _shown(reading: Reading, study: Study) -> Sequence[int]:
-    """Return views with a map, so that what was read is what is seen; all views when there are no maps."""
+    """Return the views with a map, so that what was read is what is seen; all views when there are no maps."""
     maps = [*reading.evidence.contrast, *(m for row in reading.evidence.attention for m in row)]
     seen = sorted({m.view for m in maps} | {b.view for f in reading.findings for b in f.boxes})
     return [i for i in seen if i < len(study.views)] or range(len(study.views))

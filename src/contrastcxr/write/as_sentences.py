@@ -34,7 +34,7 @@ def sentence_values(reading: Reading) -> list[Values]:
 
 
 def _first_of_impression(report: Report, texts: Sequence[str]) -> int | None:
-    """Return index of the sentence that the impression begins with, where both sections are there."""
+    """Return the index of the sentence that the impression begins with, where both sections are there."""
     before = len(split_sentences(report.findings))
     return before if report.impression and 0 < before < len(texts) else None
 

@@ -80,7 +80,10 @@ def _smooth(values: np.ndarray) -> np.ndarray:
 
 
 def _tinted(values: np.ndarray, *, above: Colour, below: Colour) -> str:
-    """A PNG of `values [h, w]` in [-1, 1]: the sign chooses the colour, the magnitude how much of it covers."""
+    """Return a PNG of `values [h, w]` in [-1, 1].
+
+    The sign chooses the colour, and the magnitude how much of it covers.
+    """
     level = np.rint(values * 127).astype(int) + 128  # 1 … 255, 128 shows nothing
     picture = Image.fromarray(level.astype(np.uint8)).convert("P")
     picture.putpalette([part for i in range(256) for part in (above if i >= 128 else below)])

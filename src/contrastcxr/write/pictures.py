@@ -26,7 +26,7 @@ class PictureLoader:
     finders: Sequence[Finder] = ()
 
     def of_view(self, view: View) -> np.ndarray:
-        """Return pixels `[H, W]` in [0, 1] of a view that was read.
+        """Return the pixels `[H, W]` in [0, 1] of a view that was read.
 
         Raises:
             ImageError: the view cannot be read any more.
@@ -34,7 +34,7 @@ class PictureLoader:
         return load_pixels(view)
 
     def of_normal(self, match: PoolMatch) -> np.ndarray | None:
-        """Return pixels of a pool image, or None where it may not be shown or is not there."""
+        """Return the pixels of a pool image, or None where it may not be shown or is not there."""
         view = self._normal_view(match)
         try:
             return None if view is None else load_pixels(view)

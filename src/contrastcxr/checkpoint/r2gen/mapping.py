@@ -94,7 +94,10 @@ def encoder_name(state: Mapping[str, Tensor], path: Path) -> str:
 
 
 def map_pictures(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The visual extractor under the names of a ResNet (torchvision's and timm's are the same), in our encoder."""
+    """Return the visual extractor in our encoder, under the names of a ResNet.
+
+    The names of torchvision and of timm are the same.
+    """
     mapped = {}
     for name, value in state.items():
         if name.startswith(PICTURES):
@@ -104,7 +107,7 @@ def map_pictures(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def map_text(state: Mapping[str, Tensor], layout: Layout, path: Path) -> dict[str, Tensor]:
-    """Return patch embedding and decoder under our names.
+    """Return the patch embedding and decoder under our names.
 
     Raises:
         CheckpointError: a parameter is missing, of another shape, or of a kind that R2Gen's code does not have.

@@ -65,7 +65,7 @@ def turn_of(ds: Dataset) -> Orientation:
 
 
 def _at_display(rotation: str, flip: str) -> Orientation:
-    """Turn clockwise by multiples of 90 degrees, then flipped from side to side."""
+    """Return the orientation that turns clockwise by multiples of 90 degrees, then flips from side to side."""
     turns = {"90": (True, True, False), "180": (False, True, True), "270": (True, False, True)}
     transpose, columns, rows = turns.get(rotation, (False, False, False))
     return Orientation(transpose=transpose, flip_columns=columns != (flip == "Y"), flip_rows=rows)

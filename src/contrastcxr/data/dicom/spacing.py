@@ -49,7 +49,10 @@ def spacing_doubt(ds: Dataset) -> str | None:
 
 
 def _magnification(ds: Dataset) -> float | None:
-    """How much larger than the patient the picture is, as stated or from the two distances of the source."""
+    """Return how much larger than the patient the picture is.
+
+    The object states it, or it follows from the two distances of the source.
+    """
     stated = _positive(ds.get("EstimatedRadiographicMagnificationFactor"))
     if stated is not None:
         return stated
@@ -58,7 +61,7 @@ def _magnification(ds: Dataset) -> float | None:
 
 
 def _pair(values: Any) -> tuple[float, float] | None:
-    """Two spacings above 0, or None: one value alone is no pair, and a string is one value."""
+    """Return two spacings above 0, or None: one value alone is no pair, and a string is one value."""
     found = [_positive(v) for v in values] if isinstance(values, MutableSequence) else []
     if len(found) != 2 or found[0] is None or found[1] is None:
         return None

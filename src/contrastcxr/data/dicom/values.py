@@ -70,7 +70,10 @@ def _looked_up(table: np.ndarray, words: np.ndarray) -> np.ndarray:
 
 
 def _stored_values(ds: Dataset, size: int) -> np.ndarray:
-    """The value `[size]` that each stored word means: only BitsStored bits count, two's complement when signed."""
+    """Return the value `[size]` that each stored word means.
+
+    Only the bits of BitsStored count, as two's complement where the values are signed.
+    """
     bits = int(ds.BitsStored)
     words = np.arange(size, dtype=np.int64)
     native = not ds.file_meta.TransferSyntaxUID.is_encapsulated
@@ -234,5 +237,8 @@ def _by_range(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
 
 
 def _inverted(ds: Dataset) -> bool:
-    """True when small values are bright. MONOCHROME1 and the shape INVERSE say the same thing, so never twice."""
+    """Return True when small values are bright.
+
+    MONOCHROME1 and the shape INVERSE say the same thing, so the picture is never inverted twice.
+    """
     return bool(ds.PhotometricInterpretation == "MONOCHROME1" or ds.get("PresentationLUTShape") == "INVERSE")

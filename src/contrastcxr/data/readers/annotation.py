@@ -180,7 +180,10 @@ def _kind(value: Any) -> str:
 
 
 def _shape(outer: str, samples: tuple[AnnotationEntry, ...]) -> str:
-    """What the file is, in words: whose data, how many images a sample, and how it departs from R2Gen's own."""
+    """Return in words what the file is.
+
+    The words say whose data it is, how many images a sample has, and how the file departs from R2Gen's own.
+    """
     whose = "MIMIC-CXR" if samples[0].study_id else "IU X-ray" if samples[0].id.startswith("CXR") else "other data"
     views = sorted({len(sample.images) for sample in samples})
     each = f"{views[0]}" if len(views) == 1 else f"{views[0]} to {views[-1]}"

@@ -165,7 +165,7 @@ class CheXpert(TableSource):
 
 
 def _find_tables(root: Path) -> dict[str, Path]:
-    """Split -> table, from a folder, the folder above it, one table, or the packaged training table."""
+    """Return split -> table, from a folder, the folder above it, one table, or the packaged training table."""
     if root == Path(PACKAGE) and not root.exists():
         return {"train": packaged_file(PACKAGED, "chexpert:torchxrayvision")}
     if root.is_file():
@@ -224,7 +224,10 @@ def _views_of(name: str) -> int:
 
 @lru_cache(maxsize=50_000)
 def _findings(cells: tuple[str, ...], source: str) -> tuple[Finding, ...]:
-    """Frozen findings shared by all studies of the same labels: two hundred thousand studies fit into memory."""
+    """Return frozen findings shared by all studies of the same labels.
+
+    Sharing them lets two hundred thousand studies fit into memory.
+    """
     pairs = zip(CHEXPERT, cells, strict=True)
     return tuple(_finding(name, text.strip().removesuffix(".0"), source) for name, text in pairs if text.strip())
 

@@ -192,7 +192,7 @@ class Covid(TableSource):
         return groups
 
     def _earlier(self, groups: Sequence[_Group]) -> dict[int, str]:
-        """Group -> study id of the patient's last study with a smaller offset in days."""
+        """Return group -> study id of the patient's last study with a smaller offset in days."""
         days: dict[str, list[tuple[float, _Group]]] = defaultdict(list)
         for group in groups:
             day = number(self._cell(group.rows[0], "offset"))
@@ -368,7 +368,7 @@ def _diagnoses(text: str, row: TableRow) -> tuple[str, ...]:
 
 
 def _unknown_words(text: str) -> list[str]:
-    """Return words of a finding that have no canonical name."""
+    """Return the words of a finding that have no canonical name."""
     words = [word.strip() for part in text.split(",") for word in part.split("/")]
     return [word for word in words if word not in _UNSTATED and not _is_known(word)]
 

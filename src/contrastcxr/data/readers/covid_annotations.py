@@ -29,7 +29,7 @@ class Severity:
     opacity: float
 
     def finding(self) -> Finding:
-        """Return opacity as a finding; its word is that of the quarter of the lungs involved (ours).
+        """Return the opacity as a finding; its word is that of the quarter of the lungs involved (ours).
 
         An extent of 2 is up to a quarter of each lung, 8 more than three quarters.
         """

@@ -51,7 +51,7 @@ def _texts(folder: Path) -> tuple[Table, dict[str, TableRow]]:
 
 
 def positions(folder: Path) -> dict[str, Position]:
-    """Return position by `picture_key`, from the second table alone; empty where it is not there.
+    """Return the position by `picture_key`, from the second table alone; empty where it is not there.
 
     Raises:
         DatasetError: a row is wrong.

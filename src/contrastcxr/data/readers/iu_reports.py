@@ -93,7 +93,9 @@ def readings(iu: IuReport) -> tuple[Reading, ...]:
 
 
 def mesh_reading(study_id: str, terms: tuple[str, ...]) -> Reading:
-    """Return indexers' terms: those that are findings of ours, all present; every term as written in `provenance`.
+    """Return the indexers' terms that are findings of ours, all present.
+
+    Every term stands as written in `provenance`.
 
     Indexers wrote down what is there, so nothing is absent or uncertain; a normal study has the one term `normal`.
     """

@@ -192,7 +192,10 @@ def _located(view: View, folder: Path) -> View:
 
 
 def _checked(study: Study, where: str) -> Study:
-    """The study with the sizes of its views that have boxes filled in, once the boxes are known to lie inside."""
+    """Return the study with the sizes of its views that have boxes filled in.
+
+    They are filled in once the boxes are known to lie inside the picture.
+    """
     boxed = {b.view for r in study.readings for f in r.findings for b in f.boxes}
     beyond = [i for i in boxed if i >= len(study.views)]
     if beyond:

@@ -161,7 +161,7 @@ class MimicCxr(Source):
         )
 
     def _samples(self, study: Study) -> Iterator[Study]:
-        """Yield study itself, or one study for each image; these have no prior, for its study id is gone too."""
+        """Yield the study, or one study for each image; these have no prior, for its study id is gone too."""
         if self._unit == "study":
             yield study
             return
@@ -181,7 +181,10 @@ class MimicCxr(Source):
         return tuple(views)
 
     def _images_of(self, number: str, held: StudyRecord) -> Iterator[tuple[str, Position, Path, bool]]:
-        """Name, position, file and whether it is there of every image of a study, by one listing of its folder."""
+        """Yield name, position and file of every image of a study, and whether it is there.
+
+        One listing of the study's folder answers for all of them.
+        """
         folder = self._files / study_folder(held.subject, number)
         there = names_in(folder)
         for name, position in held.images:

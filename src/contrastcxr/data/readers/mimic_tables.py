@@ -82,7 +82,9 @@ def read_metadata(path: Path) -> dict[str, StudyRecord]:
 
 
 def read_records(path: Path) -> dict[str, StudyRecord]:
-    """Studies with their images, by study number, from the DICOM edition's list; it states no position or time.
+    """Return the studies with their images, by study number, from the list of the DICOM edition.
+
+    The list states no position or time.
 
     Raises:
         DatasetError: a row is wrong, or an image is listed twice.

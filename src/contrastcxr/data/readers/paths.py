@@ -184,7 +184,10 @@ def _picture_study(path: Path, failures: list[Failure]) -> Iterable[Study]:
 
 
 def _distinct(studies: Iterable[Study], failures: list[Failure]) -> list[Study]:
-    """Studies with different ids: a second picture of one name gets a number, a second study is a failure."""
+    """Return the studies, each under an id of its own.
+
+    A second picture of one name gets a number; a second study of one name is a failure.
+    """
     taken: dict[str, Study] = {}
     for study in studies:
         name = study.study_id

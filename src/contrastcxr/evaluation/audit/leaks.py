@@ -118,7 +118,7 @@ def label_shift(splits: Splits, names: Sequence[str], reading: Mapping[str, Read
 
 
 def two_shares(a: int, n: int, b: int, m: int) -> float:
-    """Return two-sided p of two proportions being one (pooled z-test)."""
+    """Return the two-sided p of two proportions being one (pooled z-test)."""
     pooled = (a + b) / (n + m) if n + m else 0.0
     spread = math.sqrt(pooled * (1 - pooled) * (1 / n + 1 / m)) if n and m else 0.0
     return math.erfc(abs(a / n - b / m) / spread / math.sqrt(2)) if spread else 1.0

@@ -19,7 +19,7 @@ ALARM = 0.60
 def nuisance(
     studies: Sequence[Study], names: Sequence[str], reading: Mapping[str, Reading], *, split: str, seed: int = 0
 ) -> Check:
-    """Return AUC of every label from what is no sign of disease, inside one split, out of fold."""
+    """Return the AUC of every label from what is no sign of disease, inside one split, out of fold."""
     name = "nuisance predictors"
     labelled = [study for study in studies if study.study_id in reading]
     if not names or not labelled:

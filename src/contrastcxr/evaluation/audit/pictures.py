@@ -54,7 +54,10 @@ def fingerprints(studies: Iterable[Study]) -> tuple[list[Fingerprint], int]:
 
 
 def difference_hash(pixels: NDArray[np.floating]) -> NDArray[np.uint64]:
-    """256 bits in four words: whether each cell of a 16×17 thumbnail is brighter than its right neighbour."""
+    """Return 256 bits of each picture, in four words.
+
+    They say whether each cell of a 16×17 thumbnail is brighter than its right neighbour.
+    """
     small = np.asarray(
         Image.fromarray(np.asarray(pixels, np.float32)).resize((SIDE + 1, SIDE), Image.Resampling.BOX)
     )

@@ -130,7 +130,10 @@ def _of_texts(
 
 
 def _widest(data: DataRef, cache: Path | None) -> tuple[DataRef, list[Study]]:
-    """The studies to look at, and the name they have: all that the tables name where most pictures are absent."""
+    """Return the name of the data to look at, and its studies.
+
+    Where most pictures are absent, these are all the studies that the tables name.
+    """
     everything = data.without_pictures()
     if everything is None:
         return data, load_studies(data, cache=cache)

@@ -51,7 +51,9 @@ def ranked_by(table: StudyTable) -> str:
 
 
 def extremes(table: StudyTable, texts: Sequence[str], *, shown: int = SHOWN) -> tuple[list[int], list[int]]:
-    """Return places of the best studies, best first, and of the worst, worst first; half of few studies each.
+    """Return the places of the best studies, best first, and of the worst, worst first.
+
+    Of few studies, each side gets half.
 
     Args:
         table: of the system.
@@ -110,7 +112,7 @@ def _picture(study: Study, material: Material) -> Values:
 
 
 def chips(wanted: Sequence[Finding] | None, said: Sequence[Finding] | None) -> list[Values]:
-    """Return what both call, what is missed (and how), what is invented."""
+    """Return what both call, what is missed (and how), and what is invented."""
     if wanted is None or said is None:
         return []
     there, called = _status(wanted), _status(said)
@@ -126,7 +128,10 @@ def chips(wanted: Sequence[Finding] | None, said: Sequence[Finding] | None) -> l
 
 
 def marked(own: Answer, other: Answer, references: References, *, differing: str) -> list[Values]:
-    """A report in sentences, each marked by the findings it calls present: shared with the other side, or not."""
+    """Return a report in sentences, each marked by the findings it calls present.
+
+    The mark tells whether a finding is shared with the other side or not.
+    """
     if own.findings is None or other.findings is None:
         return [{"text": own.report, "kind": "", "names": ""}] if own.report else []
     shared, mine = _present(other.findings), _present(own.findings)

@@ -16,7 +16,9 @@ BARS = 24
 
 
 def lengths(references: Sequence[int], system: Sequence[int]) -> Markup:
-    """Words per report of references (filled) and of the system (line), as shares of reports (paper C, Figure 2).
+    """Return a chart of the words per report of the references (filled) and of the system (line).
+
+    Heights are shares of reports (paper C, Figure 2).
 
     Args:
         references: words of each reference, at least one report.
@@ -45,7 +47,7 @@ def lengths(references: Sequence[int], system: Sequence[int]) -> Markup:
 
 
 def reliability_plot(table: Sequence[ReliabilityBin]) -> Markup:
-    """Return share of positives over mean probability by bin; the area of a point is its number of pairs."""
+    """Return the share of positives over mean probability by bin; the area of a point is its number of pairs."""
     x, y = Scale(0, 1, LEFT, LEFT + 192), Scale(0, 1, LOWER, UPPER)
     most = max((row.count for row in table), default=1)
     points = [
@@ -82,7 +84,10 @@ def _shares(values: Sequence[int], wide: int, bins: int) -> list[float]:
 
 
 def _steps(shares: Sequence[float], wide: int, x: Scale, y: Scale) -> str:
-    """Return outline of a histogram, from the ground to the ground, only as long as there is something to draw."""
+    """Return the outline of a histogram, from the ground to the ground.
+
+    It is only as long as there is something to draw.
+    """
     filled = [k for k, share in enumerate(shares) if share]
     if not filled:
         return ""
@@ -93,7 +98,7 @@ def _steps(shares: Sequence[float], wide: int, x: Scale, y: Scale) -> str:
 
 
 def _frame(x: Scale, y: Scale, names: tuple[str, str], *, percent: bool) -> list[Markup]:
-    """Return grid, figures and names of the axes, the one across first."""
+    """Return the grid, figures and names of the axes, the one across first."""
     across = [tag("line", x1=x.start, x2=x.end, y1=y(tick), y2=y(tick), class_="grid") for tick in y.ticks()]
     left = [
         tag("text", f"{tick:.0%}" if percent else f"{tick:g}", x=x.start - 6, y=y(tick) + 4, text_anchor="end")

@@ -37,7 +37,7 @@ def finding_rows(found: Evaluation) -> list[Values]:
 
 
 def unspoken(found: Evaluation) -> list[str]:
-    """Return findings that are scored and that neither side calls in any study."""
+    """Return the findings that are scored and that neither side calls in any study."""
     table = found.systems["system"].table
     if table.truth is None or table.claimed is None:
         return []
@@ -46,7 +46,7 @@ def unspoken(found: Evaluation) -> list[str]:
 
 
 def abnormality_rates(systems: Mapping[str, SystemScores]) -> list[Values]:
-    """Return missed and invented abnormality of every reader (paper A, section 4.4)."""
+    """Return the missed and invented abnormality of every reader (paper A, section 4.4)."""
     return [
         {
             "name": NAMES.get(name, name),

@@ -91,7 +91,7 @@ def _words_and_studies(found: Evaluation, material: Material | None) -> Values:
 
 
 def _checks(checks: Sequence[Check]) -> list[Values]:
-    """Return warnings first; cases behind a check stand in the full audit."""
+    """Return the checks, warnings first; the cases behind a check stand in the full audit."""
     return [
         {**vars(check), "kind": check.kind, "rows": check.rows[:5] if check.verdict == "warning" else []}
         for check in warnings_first(checks)

@@ -25,7 +25,10 @@ def tag(name: str, *inside: str, **attributes: object) -> Markup:
 
 
 def chart(width: int, height: int, title: str, description: str, *inside: str) -> Markup:
-    """A chart of a fixed grid of `width` × `height` units that grows with its place, told to who cannot see it."""
+    """Return a chart of a fixed grid of `width` × `height` units.
+
+    The chart grows with its place, and `title` and `description` tell of it to those who cannot see it.
+    """
     return tag(
         "svg",
         tag("title", title),
@@ -53,7 +56,7 @@ class Scale:
         return self.start + min(max(share, 0.0), 1.0) * (self.end - self.start)
 
     def ticks(self, parts: int = 4) -> tuple[float, ...]:
-        """Round values on the scale, about `parts` steps apart."""
+        """Return round values on the scale, about `parts` steps apart."""
         step = nice((self.high - self.low) / parts)
         first = math.ceil(self.low / step - 1e-9)
         count = math.floor(self.high / step + 1e-9) - first + 1

@@ -100,7 +100,7 @@ class BertScore:
         return [(unit[i, mask[i]], weigh[i, mask[i]]) for i in range(len(texts))]
 
     def _places(self) -> int:
-        """Return positions that the transformer has; RoBERTa's first two are taken."""
+        """Return the positions that the transformer has; RoBERTa's first two are taken."""
         config: Any = self._model.config
         taken = 2 if config.model_type in ("roberta", "xlm-roberta", "camembert") else 0
         return int(getattr(config, "max_position_embeddings", 512)) - taken

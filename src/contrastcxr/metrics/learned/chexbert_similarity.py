@@ -25,7 +25,7 @@ class CheXbertSimilarity:
 
     @classmethod
     def load(cls, folder: Path, *, allow_pickle: bool = False) -> CheXbertSimilarity:
-        """With the checkpoint of a local folder; raises what `CheXbert.load` raises."""
+        """Load the metric with the checkpoint of a local folder; raises what `CheXbert.load` raises."""
         chexbert = CheXbert.load(folder, allow_pickle=allow_pickle)
         return cls(chexbert, weights=fingerprint([weights_file(folder)]))
 

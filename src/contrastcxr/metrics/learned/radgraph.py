@@ -65,7 +65,7 @@ class RadGraphPackage:
 
     @classmethod
     def load(cls, folder: Path, *, model: str = "radgraph-xl") -> RadGraphPackage:
-        """With the unpacked archive of a model, `FOLDER/radgraph-xl/{config.json,weights.th,vocabulary/}`.
+        """Load the unpacked archive of a model, `FOLDER/radgraph-xl/{config.json,weights.th,vocabulary/}`.
 
         The transformer that its config.json names must be in the local Hugging Face cache; nothing is downloaded.
 
@@ -121,7 +121,7 @@ class RadGraphFile:
 
     @classmethod
     def load(cls, path: Path) -> RadGraphFile:
-        """From JSON lines of `study_id`, `reference` and `candidate`, each as RadGraph annotates a text.
+        """Load JSON lines of `study_id`, `reference` and `candidate`, each as RadGraph annotates a text.
 
         Raises:
             DatasetError: the file cannot be read, a line is none, or a study comes twice.

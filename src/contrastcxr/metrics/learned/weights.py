@@ -23,7 +23,7 @@ def fingerprint(paths: Iterable[Path]) -> str:
 
 
 def transformer_files(folder: Path, purpose: str, *, allow_pickle: bool) -> list[Path]:
-    """Return configuration and weights of a transformer as `save_pretrained` leaves them.
+    """Return the configuration and weights of a transformer as `save_pretrained` leaves them.
 
     Raises:
         CheckpointError: one is absent, or the weights are a pickle and that is not allowed; says what is expected.

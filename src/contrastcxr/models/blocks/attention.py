@@ -34,15 +34,15 @@ class _Heads(nn.Module):
         nn.init.xavier_uniform_(self.out.weight)
 
     def split(self, x: Tensor) -> Tensor:
-        """Return `[..., T, d]` to `[..., heads, T, d / heads]`."""
+        """Return `x [..., T, d]` split into heads, `[..., heads, T, d / heads]`."""
         return x.reshape(*x.shape[:-1], self.heads, -1).transpose(-3, -2)
 
     def merge(self, x: Tensor) -> Tensor:
-        """Return `[..., heads, T, d / heads]` to `[..., T, d]`."""
+        """Return `[..., heads, T, d / heads]` merged to `[..., T, d]`."""
         return x.transpose(-3, -2).flatten(-2)
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor, *, bias: Tensor | None, causal: bool) -> Tensor:
-        """Return attention of split heads, merged and mapped, `[..., T, d]`."""
+        """Return the attention of split heads, merged and mapped, `[..., T, d]`."""
         heads = F.scaled_dot_product_attention(
             query, key, value, attn_mask=bias, is_causal=causal, dropout_p=self.dropout if self.training else 0.0
         )
@@ -59,13 +59,19 @@ class SelfAttention(_Heads):
         _xavier_by_block(self.query_key_value.weight, 3)
 
     def forward(self, x: Tensor, *, mask: Tensor | None = None, causal: bool = False) -> Tensor:
-        """`x [B, T, d]` over itself, where `mask [B, T]` is True, or each place over itself and its past."""
+        """Return the self-attention of `x [B, T, d]`.
+
+        Each place attends where `mask [B, T]` is True, or to itself and its past.
+        """
         query, key, value = (self.split(part) for part in self.query_key_value(x).chunk(3, dim=-1))
         bias = None if mask is None else mask_bias(mask, query.dtype)[:, None, None]  # [B, 1, 1, T]
         return self.attend(query, key, value, bias=bias, causal=causal)
 
     def step(self, x: Tensor, cache: TokenCache, layer: int, grid: BeamGrid, bias: Tensor | None) -> Tensor:
-        """`x [R, d]`, whose place in `cache` is written, over its own path of tokens (`bias`, see `mask_bias`)."""
+        """Return the attention of `x [R, d]` over its own path of tokens (`bias`, see `mask_bias`).
+
+        The place of `x` in `cache` is written.
+        """
         query, keys_values = self.query_key_value(x).split((self.width, 2 * self.width), dim=-1)
         cache.write(layer, grid.spread(keys_values))
         key, value = (self.split(part) for part in cache.read(layer).chunk(2, dim=-1))  # [M, h, t*slots, d/h]
@@ -84,7 +90,7 @@ class PatchAttention(_Heads):
         _xavier_by_block(self.key_value.weight, 2)
 
     def forward(self, x: Tensor, memory: Tensor, mask: Tensor) -> Tensor:
-        """Return `x [B, T, d]` over `memory [B, N, d]` where `mask [B, N]` is True."""
+        """Return the attention of `x [B, T, d]` over `memory [B, N, d]` where `mask [B, N]` is True."""
         key, value = (self.split(part) for part in self.key_value(memory).chunk(2, dim=-1))
         query = self.split(self.query(x))
         return self.attend(query, key, value, bias=mask_bias(mask, query.dtype)[:, None, None], causal=False)
@@ -92,7 +98,10 @@ class PatchAttention(_Heads):
     def step(
         self, x: Tensor, memory: PatchMemory, layer: int, grid: BeamGrid, *, weights: bool
     ) -> tuple[Tensor, Tensor | None]:
-        """`x [R, d]` over the patches of its study, and with `weights` the mean weight of the heads `[R, N]`."""
+        """Return the attention of `x [R, d]` over the patches of its study.
+
+        With `weights`, the mean weight of the heads `[R, N]` comes too.
+        """
         key, value = (self.split(part) for part in memory.keys_values[layer].chunk(2, dim=-1))  # [M, h, N, d/h]
         query = self.split(grid.spread(self.query(x)))  # [M, h, slots, d/h]
         bias = mask_bias(memory.mask, query.dtype)[:, None, None]  # [M, 1, 1, N]

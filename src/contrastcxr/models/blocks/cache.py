@@ -63,7 +63,7 @@ class BeamGrid:
         return grid.index_copy_(0, self.place, rows).view(self.studies, self.slots, *rows.shape[1:])
 
     def gather(self, grid: Tensor) -> Tensor:
-        """Return the inverse of `spread`: `[M, slots, ...]` to `[R, ...]`."""
+        """Return the rows `[R, ...]` of `[M, slots, ...]`: the inverse of `spread`."""
         return grid.flatten(0, 1).index_select(0, self.place)
 
 
@@ -122,7 +122,10 @@ class TokenCache:
         return (path == torch.arange(grid.slots, device=path.device)).flatten(2)
 
     def select(self, index: Tensor, kept: Tensor | None) -> TokenCache:
-        """Return prefixes `index [R']`; only their paths are copied, and the buffers when studies are dropped."""
+        """Return the prefixes `index [R']`.
+
+        Only their paths are copied, and the buffers when studies are dropped.
+        """
         path = self.path.index_select(0, index)
         if kept is None:
             return replace(self, path=path)
@@ -165,7 +168,7 @@ class PatchMemory:
 
 
 def _rank_within(owner: Tensor, counts: Tensor) -> Tensor:
-    """For each row, how many rows of its owner come before it, `[R]`."""
+    """Return for each row how many rows of its owner come before it, `[R]`."""
     order = torch.argsort(owner, stable=True)
     starts = counts.cumsum(0) - counts  # [M]
     rank = torch.empty_like(owner)

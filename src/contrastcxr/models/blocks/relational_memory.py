@@ -41,7 +41,7 @@ class RelationalMemory(nn.Module):
         return first.expand(rows, -1, -1)
 
     def forward(self, words: Tensor) -> Tensor:
-        """Return memories `[B, T, S, d]` after each of the embedded `words [B, T, d]`.
+        """Return the memories `[B, T, S, d]` after each of the embedded `words [B, T, d]`.
 
         All that does not hang on the memory before is computed for every word at once; the loop over time is the
         recurrence and nothing else.
@@ -58,7 +58,10 @@ class RelationalMemory(nn.Module):
         return self._next(memory, *self._of_words(word))
 
     def _of_words(self, words: Tensor) -> tuple[Tensor, Tensor]:
-        """What words `[..., d]` bring whatever the memory: to the gates, and as keys and values, `[..., 2d]`."""
+        """Return what words `[..., d]` bring whatever the memory is.
+
+        They bring a part to the gates, and a part as keys and values, each `[..., 2d]`.
+        """
         of_all = self.attention.query_key_value
         return self.of_word(words), F.linear(words, of_all.weight[self.width :], of_all.bias[self.width :])
 
@@ -70,7 +73,10 @@ class RelationalMemory(nn.Module):
         return enter * torch.tanh(mixed) + keep * memory
 
     def _attend(self, memory: Tensor, key_value: Tensor) -> Tensor:
-        """Return slots `[R, S, d]` over themselves and over the word whose keys and values are `[R, 2d]`."""
+        """Return the attention of slots `[R, S, d]` over themselves and over the word.
+
+        The keys and values of the word are `[R, 2d]`.
+        """
         attention = self.attention
         query, own = attention.query_key_value(memory).split((self.width, 2 * self.width), dim=-1)
         key, value = torch.cat([own, key_value.unsqueeze(1)], dim=1).chunk(2, dim=-1)  # [R, S+1, d]

@@ -83,7 +83,10 @@ def split_sentences(
 
 
 def _place_in_sentence(sentence: Tensor) -> Tensor:
-    """Return how many tokens of the same sentence come before each token, from its sentence `[B, T]`."""
+    """Return how many tokens of the same sentence come before each token.
+
+    The sentence of each token is `[B, T]`.
+    """
     steps = torch.arange(sentence.shape[1], device=sentence.device).expand_as(sentence)
     starts = torch.ones_like(sentence, dtype=torch.bool)
     starts[:, 1:] = sentence[:, 1:] != sentence[:, :-1]

@@ -28,7 +28,10 @@ class SplitLstmCell(nn.LSTMCell):
         return F.linear(x, self.weight_ih[:, start : start + self.parts[part]])
 
     def advance(self, inputs: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-        """Return state after `inputs [R, 4h]`, the sum of the parts; `state` is hidden and cell, `[R, h]` each."""
+        """Return the state after `inputs [R, 4h]`, the sum of the parts.
+
+        `state` is hidden and cell, `[R, h]` each.
+        """
         hidden, cell = state
         gates = inputs + F.linear(hidden.to(self.weight_hh.dtype), self.weight_hh, self.bias_ih + self.bias_hh)
         enter, forget, new, show = gates.chunk(4, dim=-1)

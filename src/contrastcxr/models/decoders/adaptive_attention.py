@@ -64,7 +64,7 @@ class SpatialAttentionDecoder(LstmDecoder):
         return RecurrentState(AttentionKeys.of(patches, self.key(patches), features.mask), (zeros, zeros, pooled))
 
     def step(self, token_ids: Tensor, state: RecurrentState) -> StepResult:
-        """Return one word of `token_ids [R]`."""
+        """Take one step on the words `token_ids [R]`."""
         heard, state = self._hear(token_ids.unsqueeze(1), state)
         log_probs, attention = self._answer(heard, state.seen)
         return StepResult(log_probs.squeeze(1), state, attention.squeeze(1))

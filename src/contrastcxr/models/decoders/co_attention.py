@@ -82,7 +82,7 @@ class CoAttentionDecoder(AttendingDecoder):
         return replace(plan, extra=shown)
 
     def teach(self, features: VisualFeatures, targets: Targets) -> DecoderOutputs:
-        """As every hierarchical decoder, and the tags, and how much attention everything got.
+        """Return what every hierarchical decoder does, and the tags, and how much attention everything got.
 
         Raises:
             IncompatibleError: the studies have no tags.

@@ -65,7 +65,10 @@ class CvseDecoder(ReportDecoder):
         self.of_image = nn.Linear(width, hidden)
 
     def embed(self, token_ids: Tensor, mask: Tensor) -> Tensor:
-        """`t [K, h]` of `token_ids [K, T]` (BOS first) whose `token_ids[:, 1:]` are real where `mask [K, T-1]`."""
+        """Return `t [K, h]` of the sentences `token_ids [K, T]` (BOS first).
+
+        The tokens `token_ids[:, 1:]` are real where `mask [K, T-1]` is True.
+        """
         words = self.dropout(self.embedding(token_ids[:, 1:]))
         with torch.autocast(words.device.type, enabled=False):
             states, _ = self.gru(words.to(next(self.gru.parameters()).dtype))  # [K, T-1, h]

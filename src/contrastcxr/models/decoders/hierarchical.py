@@ -219,7 +219,10 @@ class AttendingDecoder(HierarchicalDecoder):
 
 
 def forced(writer: WordLstm, plan: TopicPlan, sentences: SentenceTokens) -> Words:
-    """Words of sentences by teacher forcing: log-probabilities `[M, V]`, words `[M]`, their studies `[M]`."""
+    """Return the words of sentences by teacher forcing.
+
+    They are log-probabilities `[M, V]`, words `[M]`, and their studies `[M]`.
+    """
     log_probs = writer.forced(
         plan.word_inputs(sentences.study, sentences.place), sentences.token_ids, sentences.mask
     )
@@ -262,8 +265,11 @@ def stop_log_prob(stop: Tensor, count: Tensor) -> Tensor:
 
 
 def shown(plan: TopicPlan, count: Tensor) -> dict[str, Tensor]:
-    """What a reading shows of a plan: sentences, where it would have stopped, how much each topic repeats the one
-    before, normal or not, and the rest."""
+    """Return what a reading shows of a plan.
+
+    It shows the sentences, where the plan would have stopped, how much each topic repeats the one before, whether
+    each sentence is normal, and the rest.
+    """
     shares = {"stop": torch.sigmoid(plan.stop.float()), "topic_cosine": topic_cosine(plan.topics)}
     if plan.abnormal is not None:
         shares["abnormal"] = torch.sigmoid(plan.abnormal.float())
@@ -278,7 +284,7 @@ def topic_cosine(topics: Tensor) -> Tensor:
 
 
 def _planned(count: Tensor) -> tuple[Tensor, Tensor]:
-    """Return study and place `[K]` of each planned sentence, study by study."""
+    """Return the study and place `[K]` of each planned sentence, study by study."""
     steps = torch.arange(int(count.max()), device=count.device)
     study, place = (steps < count.unsqueeze(1)).nonzero().unbind(dim=1)
     return study, place

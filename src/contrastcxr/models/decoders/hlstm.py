@@ -120,7 +120,7 @@ class DualHlstmDecoder(AttendingDecoder):
         return replace(plan, abnormal=self.abnormal(plan.topics).squeeze(-1))
 
     def teach(self, features: VisualFeatures, targets: Targets) -> DecoderOutputs:
-        """As every hierarchical decoder, and whether each sentence names an abnormality.
+        """Return what every hierarchical decoder does, and whether each sentence names an abnormality.
 
         Raises:
             IncompatibleError: nobody has said which sentences do.

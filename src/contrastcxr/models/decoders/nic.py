@@ -47,7 +47,7 @@ class NicDecoder(TokenDecoder):
         return self.words.start(self._told(features))
 
     def step(self, token_ids: Tensor, state: LstmState) -> StepResult:
-        """Return one LSTM step on `token_ids [R]`."""
+        """Take one LSTM step on `token_ids [R]`."""
         return self.words.step(token_ids, state)
 
     def _told(self, features: VisualFeatures) -> WordInputs:

@@ -69,11 +69,11 @@ class R2GenDecoder(TokenDecoder):
         self.conditions = MemoryConditions(memory_slots * width, width, norms=3 * layers)
 
     def encode(self, features: VisualFeatures) -> Tensor:
-        """Return patches `[B, N, d]` after the encoder stack and its norm; `H_X` of paper C."""
+        """Return the patches `[B, N, d]` after the encoder stack and its norm; `H_X` of paper C."""
         return self.transformer.encode(features)
 
     def hidden(self, memory: Tensor, mask: Tensor, token_ids: Tensor) -> Tensor:
-        """Return last decoder layer before its norm, `[B, T, d]`, for input `token_ids [B, T]`.
+        """Return the last decoder layer before its norm, `[B, T, d]`, for input `token_ids [B, T]`.
 
         `H_Y` of paper C.
         """
@@ -90,11 +90,11 @@ class R2GenDecoder(TokenDecoder):
         return self.log_probs(self.hidden(self.encode(features), features.mask, token_ids[:, :-1]))
 
     def start(self, features: VisualFeatures) -> R2GenState:
-        """Return keys and values of the encoded patches, and the first memory."""
+        """Return the keys and values of the encoded patches, and the first memory."""
         return R2GenState(self.transformer.start(features), self.memory.start(features.studies))
 
     def step(self, token_ids: Tensor, state: R2GenState) -> StepResult:
-        """Return one token: the memory takes it in, then the transformer does; attention as the transformer's."""
+        """Take in one token: the memory takes it in, then the transformer; attention as the transformer's."""
         word = self.transformer.embed_next(token_ids, state.transformer)  # [R, d]
         memory = self.memory.step(word, state.memory)
         output = self.transformer.advance(word, state.transformer, self._norms(memory))

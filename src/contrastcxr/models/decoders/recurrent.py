@@ -118,7 +118,7 @@ class RecurrentDecoder(LstmDecoder):
         return self._force(features, token_ids)[0]
 
     def step(self, token_ids: Tensor, state: RecurrentState) -> StepResult:
-        """Return one word of `token_ids [R]`."""
+        """Take one step on the words `token_ids [R]`."""
         word = self.embedding(token_ids)
         looked = self.look(word, self.hear(word), state)
         return StepResult(self.log_probs(looked.answer), looked.state, looked.attention)
@@ -128,7 +128,10 @@ class RecurrentDecoder(LstmDecoder):
         return taught_words(self._force(features, targets.token_ids, targets.own_words)[0], targets)
 
     def _force(self, features: VisualFeatures, token_ids: Tensor, own_words: float = 0.0) -> tuple[Tensor, Tensor]:
-        """Log-probabilities `[B, T-1, V]` and attention `[B, T-1, N]` by teacher forcing, or see `Targets`."""
+        """Return log-probabilities `[B, T-1, V]` and attention `[B, T-1, N]` by teacher forcing.
+
+        With `own_words`, some words are the decoder's own (see `Targets`).
+        """
         words = self.embedding(token_ids[:, :-1])  # [B, T-1, e]
         heard = self.hear(words)
         state = self.start(features)
@@ -145,7 +148,10 @@ class RecurrentDecoder(LstmDecoder):
         return self.log_probs(torch.stack(answers, dim=1)), torch.stack(attention, dim=1)
 
     def _at_times_own(self, word: Tensor, brings: Tensor, *, said: Tensor, share: float) -> tuple[Tensor, Tensor]:
-        """`word [B, e]` and what it brings, at random places those of a word drawn from what was `said [B, o]`."""
+        """Return `word [B, e]` and what it brings, at random places replaced.
+
+        The replacements are those of a word drawn from what was `said [B, o]`.
+        """
         with torch.no_grad():
             drawn = torch.multinomial(self.log_probs(said).exp(), 1).squeeze(1)
         own = self.embedding(drawn)

@@ -44,7 +44,7 @@ class EncoderLayer(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """Return `x [B, N, d]`, `mask [B, N]` True for real patches."""
+        """Return `x [B, N, d]` after the layer; `mask [B, N]` is True for real patches."""
         x = x + self.dropout(self.attention(self.attention_norm(x), mask=mask))
         answer: Tensor = x + self.dropout(self.feed_forward(self.feed_forward_norm(x)))
         return answer
@@ -72,7 +72,7 @@ class DecoderLayer(nn.Module):
         return self.token_norm, self.patch_norm, self.feed_forward_norm
 
     def forward(self, x: Tensor, memory: Tensor, mask: Tensor, norms: Sequence[Norm] | None = None) -> Tensor:
-        """Return `x [B, T, d]` over itself and `memory [B, N, d]`."""
+        """Return `x [B, T, d]` after the layer, which looks at `x` itself and at `memory [B, N, d]`."""
         of_tokens, of_patches, of_feed_forward = norms or self.norms
         x = x + self.dropout(self.tokens(of_tokens(x), causal=True))
         x = x + self.dropout(self.patches(of_patches(x), memory, mask))
@@ -89,7 +89,7 @@ class DecoderLayer(nn.Module):
         weights: bool,
         norms: Sequence[Norm] | None = None,
     ) -> tuple[Tensor, Tensor | None]:
-        """Return one token `x [R, d]`; with `weights` also its attention over patches `[R, N]`."""
+        """Take in one token `x [R, d]`; with `weights` return also its attention over patches `[R, N]`."""
         grid = state.grid
         of_tokens, of_patches, of_feed_forward = norms or self.norms
         x = x + self.dropout(self.tokens.step(of_tokens(x), state.tokens, layer, grid, bias))
@@ -182,7 +182,7 @@ class TransformerDecoder(TokenDecoder):
         self.register_buffer("positions", sinusoidal_positions(max_positions, width), persistent=False)
 
     def encode(self, features: VisualFeatures) -> Tensor:
-        """Return patches `[B, N, d]` after the encoder stack and its norm; `H_X` of paper C."""
+        """Return the patches `[B, N, d]` after the encoder stack and its norm; `H_X` of paper C."""
         x = self.patch_embedding(features.patches)
         for layer in self.encoder:
             x = layer(x, features.mask)
@@ -190,7 +190,7 @@ class TransformerDecoder(TokenDecoder):
         return encoded
 
     def hidden(self, memory: Tensor, mask: Tensor, token_ids: Tensor) -> Tensor:
-        """Return last decoder layer before its norm, `[B, T, d]`, for input `token_ids [B, T]`.
+        """Return the last decoder layer before its norm, `[B, T, d]`, for input `token_ids [B, T]`.
 
         `H_Y` of paper C.
         """
@@ -209,7 +209,7 @@ class TransformerDecoder(TokenDecoder):
         return self.log_probs(self.hidden(self.encode(features), features.mask, token_ids[:, :-1]))
 
     def start(self, features: VisualFeatures) -> TransformerState:
-        """Return keys and values of the encoded patches, and empty caches."""
+        """Return the keys and values of the encoded patches, and empty caches."""
         memory = self.encode(features)
         keys_values = tuple(layer.patches.key_value(memory) for layer in self.layers())
         tokens = TokenCache.empty(len(keys_values), features.studies, self.width, like=keys_values[0])
@@ -217,7 +217,7 @@ class TransformerDecoder(TokenDecoder):
         return TransformerState(tokens, PatchMemory(keys_values, features.mask), grid)
 
     def step(self, token_ids: Tensor, state: TransformerState) -> StepResult:
-        """Return one token; attention is the mean of the heads of the last layer."""
+        """Take in one token; attention is the mean of the heads of the last layer."""
         return self.advance(self.embed_next(token_ids, state), state)
 
     def advance(
@@ -270,7 +270,10 @@ def _patch_embedding(width: int) -> nn.Sequential:
 
 
 def sinusoidal_positions(count: int, width: int) -> Tensor:
-    """`[count, width]`: sines in even and cosines in odd columns, wavelengths from 2π to 10,000·2π (code)."""
+    """Return sinusoidal positions `[count, width]`: sines in even columns, cosines in odd ones.
+
+    Wavelengths go from 2π to 10,000·2π (code).
+    """
     place = torch.arange(count, dtype=torch.float32).unsqueeze(1)
     rate = torch.exp(torch.arange(0, width, 2, dtype=torch.float32) * (-math.log(10000.0) / width))
     table = torch.zeros(count, width)

@@ -81,14 +81,19 @@ class WordLstm(nn.Module):
         self.output = nn.Linear(hidden, vocabulary)
 
     def forward(self, word_inputs: WordInputs, token_ids: Tensor) -> Tensor:
-        """Log-probabilities `[R, T-1, V]` of `token_ids[:, 1:]`, where `token_ids [R, T]` starts with BOS."""
+        """Return log-probabilities `[R, T-1, V]` of `token_ids[:, 1:]`.
+
+        Every row of `token_ids [R, T]` starts with BOS.
+        """
         inputs = self._inputs(word_inputs, token_ids)
         with torch.autocast(inputs.device.type, enabled=False):
             hidden, _ = self.lstm(inputs)
         return self._log_probs(hidden[:, 1:])
 
     def forced(self, word_inputs: WordInputs, token_ids: Tensor, mask: Tensor) -> Tensor:
-        """What `forward` says of the real words alone, `[M, V]` row by row, at the cost of the real words alone.
+        """Return what `forward` says of the real words alone, `[M, V]` row by row.
+
+        It costs no more than the real words do.
 
         Args:
             word_inputs: as in `forward`.
@@ -111,7 +116,7 @@ class WordLstm(nn.Module):
         return LstmState(hidden, cell, word_inputs.shift)
 
     def step(self, token_ids: Tensor, state: LstmState) -> StepResult:
-        """Return one LSTM step on `token_ids [R]`."""
+        """Take one LSTM step on `token_ids [R]`."""
         words = self._words(token_ids.unsqueeze(1), state.shift).squeeze(1)
         hidden, cell = self._cells(words, state)
         return StepResult(self._log_probs(hidden[-1]), LstmState(hidden, cell, state.shift))
@@ -133,7 +138,7 @@ class WordLstm(nn.Module):
         return words if shift is None else words + shift.unsqueeze(1)
 
     def _cells(self, inputs: Tensor, state: LstmState) -> tuple[Tensor, Tensor]:
-        """Return hidden state and cell `[layers, R, hidden]` after `inputs [R, e]`.
+        """Return the hidden state and cell `[layers, R, hidden]` after `inputs [R, e]`.
 
         A call of `nn.LSTM` arranges its weights anew, which for a single step costs more than the step.
         """
@@ -147,7 +152,10 @@ class WordLstm(nn.Module):
         return torch.stack(hiddens), torch.stack(cells)
 
     def _own(self, inputs: Tensor) -> Tensor:
-        """In the precision of the LSTM's weights: CPUs without bfloat16 units have no LSTM under autocast."""
+        """Return the inputs in the precision of the LSTM's weights.
+
+        CPUs without bfloat16 units have no LSTM under autocast.
+        """
         return inputs.to(next(self.lstm.parameters()).dtype)
 
     def _log_probs(self, hidden: Tensor) -> Tensor:

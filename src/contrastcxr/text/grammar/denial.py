@@ -61,7 +61,10 @@ def choose_absent(
     thoroughness: float,
     rng: np.random.Generator,
 ) -> set[str]:
-    """The names to deny: each by its own rate, those of clear lungs together where the lungs may be so called."""
+    """Return the names to deny, each drawn by its own rate.
+
+    The names of clear lungs are denied together where the lungs may be called clear.
+    """
     draws = dict(zip(free, rng.random(len(free)), strict=True))
     chosen = {name for name in free if draws[name] < min(0.95, rates.get(name, 0.0) * thoroughness)}
     clear = set(_bundle("lungs")["names"])

@@ -141,7 +141,10 @@ def _described(clause: Sequence[_Item], doubt: bool) -> Iterator[_Mention]:
 
 
 def _pairs(clause: Iterable[_Item]) -> Iterator[tuple[_Item, _Item]]:
-    """Yield a state belongs to the anatomy named before it since the last state, else to the next one named."""
+    """Yield anatomy with its state.
+
+    A state belongs to the anatomy named before it since the last state, else to the next one named.
+    """
     waiting: list[_Item] = []
     state: _Item | None = None
     for item in clause:
@@ -171,7 +174,10 @@ def _negated(clause: Sequence[_Item], at: int) -> bool:
 
 
 def _placed(mentions: Sequence[_Mention], clause: Sequence[_Item]) -> list[_Mention]:
-    """Mentions with the sides, zones, severities and sizes of the clause, each given to the one it stands by."""
+    """Return the mentions with the sides, zones, severities and sizes of the clause.
+
+    Each of these is given to the mention it stands by.
+    """
     asserted = [mention for mention in mentions if mention.status != "absent"]
     if not asserted:
         return list(mentions)

@@ -10,7 +10,9 @@ _ATTRIBUTES = ("side", "zone", "severity", "size_mm")
 
 
 def resolve(mentions: Iterable[Finding]) -> tuple[Finding, ...]:
-    """The findings that a row of mentions amounts to, in order of first mention; `unmentioned` ones are dropped.
+    """Return the findings that a row of mentions amounts to, in order of first mention.
+
+    `unmentioned` ones are dropped.
 
     For each name: (1) an assertion outranks every denial; (2) a mention that says no more than another of its
     status merges with it; (3) doubt about what is asserted elsewhere without contradiction merges with the

@@ -104,7 +104,10 @@ def ranked(texts: Iterable[str], *, kind: str = "finding") -> list[Wording]:
 
 @cache
 def sentences_for(key: str, status: str) -> tuple[Wording, ...]:
-    """Every wording of a finding (`Nodule`, `Support Devices/stomach`) with a status: nouns in frames, its own."""
+    """Return every wording of a finding (`Nodule`, `Support Devices/stomach`) with a status.
+
+    These are its nouns in the frames of the status, and then the finding's own wordings.
+    """
     entry = wordings()["findings"][key]
     framed = [
         Wording(_framed(frame.text, noun.text), noun.weight * frame.weight, frame.terse)

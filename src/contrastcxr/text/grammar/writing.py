@@ -117,7 +117,9 @@ def write_again(written: WrittenReport, *, rng: np.random.Generator, style: int 
 def write_from_labels(
     labels: Iterable[str], *, rng: np.random.Generator, style: int | None = None
 ) -> WrittenReport:
-    """A plain report of an image known by its NIH labels alone: no side, zone, size, severity, device or prior.
+    """Return a plain report of an image known by its NIH labels alone.
+
+    It states no side, zone, size, severity, device or prior.
 
     `labels` are canonical names of NIH14, or `No Finding`; every label is asserted, some of the others are denied.
     Nothing is said of anatomy that no label speaks of.  Raises `UnknownNameError` for any other name.

@@ -83,7 +83,10 @@ class Structures:
 
 
 def _cue(state: Sign, reach: Reach | None) -> Reach | None:
-    """Return cue that holds for a state. A normal one is denied only by the word before it, and never doubted."""
+    """Return the cue that holds for a state.
+
+    A normal one is denied only by the word before it, and never doubted.
+    """
     if reach is None or state.value not in NORMAL:
         return reach
     said, words = reach
