@@ -346,12 +346,16 @@ def test_a_paper_or_table_that_is_not_there_is_refused() -> None:
 
 
 def test_every_known_source_has_a_line() -> None:
-    assert api.list_data() == {name: (kind.summary,) for name, kind in SOURCES.items()}
+    rows = api.list_data()
+    assert [row["what"] for row in rows] == [kind.summary for kind in SOURCES.values()]
+    assert [row["name"].partition(":")[0] for row in rows] == list(SOURCES)
 
 
 def test_folders_say_what_they_can_be_opened_as(tmp_path: Path) -> None:
     (tmp_path / "Data_Entry_2017.csv").touch()
-    assert api.list_data([tmp_path]) == {str(tmp_path): (f"nih14:{tmp_path}",)}
+    assert api.list_data([tmp_path, tmp_path / "gone"]) == [
+        {"folder": str(tmp_path), "data": [f"nih14:{tmp_path}"]}
+    ]
 
 
 def test_a_source_and_its_studies_are_opened_by_name(manifest: str) -> None:

@@ -33,3 +33,19 @@ def test_a_configuration_that_travels_names_no_folder() -> None:
 def test_a_place_for_drawn_studies_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"take data\.root away"):
         data_ref(DataConfig(source="phantom:standard", root=str(tmp_path)), split="train")
+
+
+@pytest.mark.parametrize("source", ["phantom:smoke?seed=3", "phantom:smoke/test", "nih14:/x?limit=3"])
+def test_a_source_that_names_a_split_or_parameters_is_refused_and_not_cut(source: str) -> None:
+    with pytest.raises(ConfigError, match="names a split or parameters; take them away"):
+        data_ref(DataConfig(source=source), split="train")
+
+
+def test_an_option_of_the_configuration_goes_before_the_same_one_of_the_source() -> None:
+    ref = data_ref(DataConfig(source="mimic_cxr:/jpg,unit=image", options={"unit": "study"}), split=None)
+    assert str(ref) == "mimic_cxr:/jpg,unit=study"
+
+
+def test_a_source_without_its_folder_says_so() -> None:
+    with pytest.raises(ConfigError, match=r"data\.source 'nih14' needs its folder; set data\.root"):
+        data_ref(DataConfig(source="nih14"), split="train")

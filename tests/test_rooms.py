@@ -6,6 +6,7 @@ import ast
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -228,9 +229,34 @@ def test_no_public_class_has_the_name_of_another() -> None:
     assert not {name: modules for name, modules in public_classes().items() if len(modules) > 1}
 
 
+def swaps_a_class(node: ast.AST) -> bool:
+    """Whether a node gives something another class, or puts something else in the place of a module."""
+    if isinstance(node, ast.Call):
+        return isinstance(node.func, ast.Name) and node.func.id == "setattr" and "__class__" in ast.unparse(node)
+    targets = node.targets if isinstance(node, ast.Assign) else []
+    written = [ast.unparse(target) for target in targets]
+    return any(text.endswith(".__class__") or text.startswith("sys.modules[") for text in written)
+
+
 def test_no_class_of_a_module_is_swapped() -> None:
-    swapped = [name for name, path in FILES.items() if "__class__ =" in path.read_text(encoding="utf-8")]
+    swapped = {n for n, path in FILES.items() if any(map(swaps_a_class, ast.walk(ast.parse(path.read_text()))))}
     assert not swapped
+    assert swaps_a_class(ast.parse("sys.modules[__name__].__class__ = Face").body[0])
+
+
+@pytest.mark.parametrize("face", ["contrastcxr", "contrastcxr.phantom", "contrastcxr.checkpoint"])
+def test_a_face_loads_later_what_it_shows_to_type_checkers(face: str) -> None:
+    """The lazy names of a face are those that its `TYPE_CHECKING` block imports, from the same modules."""
+    module = import_module(face)
+    later = {
+        (name, found if found.startswith("contrastcxr.") else f"{face}.{found}")
+        for found, names in module._MODULES.items()
+        for name in (names.split() if isinstance(names, str) else names)
+    }
+    tree = ast.parse(FILES[face].read_text(encoding="utf-8"))
+    blocks = [node for node in ast.walk(tree) if isinstance(node, ast.If) and is_for_types(node)]
+    imports = [node for block in blocks for node in block.body if isinstance(node, ast.ImportFrom)]
+    assert later == {(alias.name, node.module) for node in imports for alias in node.names}
 
 
 def test_there_is_no_drawer_for_odds_and_ends() -> None:

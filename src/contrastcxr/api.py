@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from contrastcxr.errors import InputError, RequestError
-from contrastcxr.files import CHECKPOINT_SUFFIX, default_cache, find_checkpoint
+from contrastcxr.files import CHECKPOINT_SUFFIX, default_cache, find_checkpoint, named_cache
 
 if TYPE_CHECKING:
     from contrastcxr.catalogue import CatalogueEntry
@@ -149,6 +149,7 @@ def evaluate(
     reference: str | None = None,
     allow_partial: bool = False,
     baselines: bool = True,
+    with_meteor: bool = True,
     learned: Sequence[Metric] = (),
     limit: int | None = None,
     bootstrap: Bootstrap | None = None,
@@ -168,6 +169,7 @@ def evaluate(
         reference: author whose readings are the references; None is each study's first.
         allow_partial: score the studies that have a reading although others have none.
         baselines: put the constant report, the nearest neighbour and the bounds beside the system.
+        with_meteor: compute METEOR where Java is at hand.
         learned: metrics of `metrics.learned.ask`, from weights on this machine.
         limit: the first so many studies only.
         bootstrap: replicates and seed of the intervals.
@@ -204,6 +206,7 @@ def evaluate(
         reference=reference,
         allow_partial=allow_partial,
         baselines=baselines,
+        with_meteor=with_meteor,
         learned=learned,
         limit=limit,
         bootstrap=replicates,
@@ -307,14 +310,19 @@ def label(text: str) -> tuple[Finding, ...]:
     return label(text)
 
 
-def list_data(folders: Sequence[str | Path] = ()) -> dict[str, tuple[str, ...]]:
-    """Return the data names that fit each folder; without folders, what every known source is, by its name."""
-    from contrastcxr.data.recognise import recognised
-    from contrastcxr.data.sources import SOURCES
+def list_data(folders: Sequence[str | Path] = ()) -> list[dict[str, Any]]:
+    """Return what every known source is, its splits, options, parameters and terms, as plain values.
 
-    if folders:
-        return {str(folder): recognised(Path(folder)) for folder in folders}
-    return {name: (kind.summary,) for name, kind in SOURCES.items()}
+    Args:
+        folders: say what these can be opened as instead; each gives its data names. What is no folder is left out.
+    """
+    from contrastcxr.data.recognise import recognised
+    from contrastcxr.data.sources import describe_sources
+
+    if not folders:
+        return describe_sources()
+    there = [Path(folder) for folder in folders if Path(folder).is_dir()]
+    return [{"folder": str(folder), "data": list(recognised(folder))} for folder in dict.fromkeys(there)]
 
 
 def open_source(data: str, *, cache: Path | None = None) -> Source:
@@ -322,7 +330,7 @@ def open_source(data: str, *, cache: Path | None = None) -> Source:
 
     Args:
         data: its name, such as `nih14:/data/nih`.
-        cache: folder where studies of phantoms, minutes to draw, are kept; None keeps them in memory.
+        cache: folder where studies of phantoms, minutes to draw, are kept; None is `$CONTRASTCXR_CACHE`, if set.
 
     Raises:
         UnknownNameError: a name, option or parameter that is not known; names the nearest.
@@ -331,7 +339,7 @@ def open_source(data: str, *, cache: Path | None = None) -> Source:
     from contrastcxr.data.sources import parse_data
     from contrastcxr.store.studies import open_source
 
-    return open_source(parse_data(data), cache=cache)
+    return open_source(parse_data(data), cache=cache or named_cache())
 
 
 def load_studies(data: str, *, cache: Path | None = None) -> list[Study]:
@@ -339,7 +347,7 @@ def load_studies(data: str, *, cache: Path | None = None) -> list[Study]:
 
     Args:
         data: its name, such as `phantom:standard/test?limit=8`.
-        cache: folder where studies of phantoms, minutes to draw, are kept; None keeps them in memory.
+        cache: folder where studies of phantoms, minutes to draw, are kept; None is `$CONTRASTCXR_CACHE`, if set.
 
     Raises:
         UnknownNameError: a name, split, option or parameter that is not known; names the nearest.
@@ -348,11 +356,15 @@ def load_studies(data: str, *, cache: Path | None = None) -> list[Study]:
     from contrastcxr.data.sources import parse_data
     from contrastcxr.store.studies import load_studies
 
-    return load_studies(parse_data(data), cache=cache)
+    return load_studies(parse_data(data), cache=cache or named_cache())
 
 
-def check_data(data: str) -> dict[str, Any]:
+def check_data(data: str, *, listed: int | None = 10) -> dict[str, Any]:
     """Return what a source holds and lacks: studies, patients, splits, views, authors, missing images.
+
+    Args:
+        data: the source, such as `nih14:/data/nih`.
+        listed: so many of the missing images are named; None names all.
 
     Raises:
         UnknownNameError: no such source.
@@ -360,7 +372,7 @@ def check_data(data: str) -> dict[str, Any]:
     """
     from contrastcxr.data.check import check_source
 
-    return check_source(open_source(data))
+    return check_source(open_source(data), listed=listed)
 
 
 def audit_data(data: str, *, reference: str | None = None, seed: int = 0) -> Audit:
@@ -378,7 +390,7 @@ def audit_data(data: str, *, reference: str | None = None, seed: int = 0) -> Aud
     from contrastcxr.data.sources import parse_data
     from contrastcxr.evaluation.audit import audit
 
-    return audit(parse_data(data), author=reference, seed=seed, cache=default_cache())
+    return audit(parse_data(data), author=reference, seed=seed, cache=named_cache())
 
 
 def prepare_data(
@@ -419,7 +431,7 @@ def write_manifest(data: str, out: str | Path) -> tuple[int, tuple[str, ...]]:
 
     missing: list[str] = []
     written = write_manifest(
-        stream_studies(parse_data(data), cache=default_cache(), on_missing=missing.append), Path(out)
+        stream_studies(parse_data(data), cache=named_cache(), on_missing=missing.append), Path(out)
     )
     return written, tuple(missing)
 

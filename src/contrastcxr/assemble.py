@@ -67,7 +67,7 @@ def check_pairs(config: SystemConfig) -> None:
     if contrast is not None:
         _check_contrast(contrast, config)
     _check_heads(config)
-    if getattr(config.decoder, "tags", None) == "mesh" and config.data.source.partition(":")[0] == "phantom":
+    if getattr(config.decoder, "tags", None) == "mesh" and config.data.kind == "phantom":
         raise IncompatibleError(
             f"decoder.tags mesh with data.source {config.data.source}: no phantom has indexing terms; "
             "set decoder.tags: phantom"

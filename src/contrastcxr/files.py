@@ -101,9 +101,15 @@ def _runs(process: int) -> bool:
     return True
 
 
+def named_cache() -> Path | None:
+    """Return the folder that `$CONTRASTCXR_CACHE` names; None where it names none."""
+    named = os.environ.get("CONTRASTCXR_CACHE")
+    return Path(named) if named else None
+
+
 def default_cache() -> Path:
     """Return `$CONTRASTCXR_CACHE`, or `.cache/contrastcxr` below the working directory."""
-    return Path(os.environ.get("CONTRASTCXR_CACHE") or Path(".cache") / "contrastcxr")
+    return named_cache() or Path(".cache") / "contrastcxr"
 
 
 def free_bytes(folder: Path) -> int:

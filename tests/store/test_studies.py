@@ -9,6 +9,7 @@ import torch
 from mini_data import mini_config
 from PIL import Image
 
+import contrastcxr
 import small_corpus
 from contrastcxr.data.sources import parse_data
 from contrastcxr.errors import DatasetError
@@ -86,13 +87,28 @@ def test_changed_code_draws_again(artist: Artist, cache: Path, monkeypatch: pyte
     assert len(list((cache / "studies").iterdir())) == 2
 
 
-def test_a_damaged_file_is_drawn_again(artist: Artist, cache: Path) -> None:
-    load_studies(NAME, cache=cache)
+@pytest.mark.parametrize("damage", ["not JSON", "empty", "cut at a line", "cut in a line"])
+def test_a_damaged_file_is_drawn_again(artist: Artist, cache: Path, damage: str) -> None:
+    first = load_studies(NAME, cache=cache)
     [path] = (cache / "studies").iterdir()
-    path.write_text("[{")
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text({"not JSON": "[{", "empty": "", "cut at a line": lines[0]}.get(damage, path.read_text()[:-40]))
     forget()
-    assert len(load_studies(NAME, cache=cache)) == 2
+    assert load_studies(NAME, cache=cache) == first
     assert artist.times == 2
+
+
+def test_without_a_cache_folder_nothing_is_written(
+    artist: Artist, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert load_studies(NAME)
+    assert contrastcxr.check_data("phantom:smoke/test?limit=1")["studies"] == 3
+    assert not list(tmp_path.iterdir())
+    monkeypatch.setenv("CONTRASTCXR_CACHE", str(tmp_path / "named"))
+    forget()
+    contrastcxr.load_studies("phantom:smoke/test?seed=0")
+    assert [p.parent for p in tmp_path.rglob("*.jsonl")] == [tmp_path / "named" / "studies"]
 
 
 def test_pixels_in_memory_are_not_sent_to_disk(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

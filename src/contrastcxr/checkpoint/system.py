@@ -64,11 +64,11 @@ class Checkpoint(CheckpointMetadata):
                 f"{rows:,}; {_CHANGED}"
             )
         held = {side for tensor in self.state.values() for side in tensor.shape}
-        asked = {"width": self.config.width, "vocabulary": len(self.tokenizer)}
+        wanted = {"width": self.config.width, "vocabulary": len(self.tokenizer)}
         for option in ("feed_forward", "embedding", "hidden", "attention"):
             size = getattr(self.config.decoder, option, None)
-            asked |= {} if size is None else {f"decoder.{option}": size}
-        for name, size in asked.items():
+            wanted |= {} if size is None else {f"decoder.{option}": size}
+        for name, size in wanted.items():
             if size not in held:
                 raise _misfit_error(self.where, f"none of them has the {name} {size:,}")
 

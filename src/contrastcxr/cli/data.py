@@ -39,30 +39,14 @@ def list_(
     if folders:
         _list_folders(said, folders)
         return
-    from contrastcxr.data.sources import SOURCES
-
-    rows = [
-        {
-            "name": f"{name}:<{kind.root}>",
-            "what": kind.summary,
-            "splits": " ".join(kind.splits) or "none",
-            "options": " ".join(f",{option}=…" for option in kind.options),
-            "parameters": " ".join(f"?{param}=…" for param in kind.params),
-            "licence": kind.licence.terms,
-            "redistributable": "yes" if kind.licence.redistributable else "no",
-            "where": kind.licence.where,
-        }
-        for name, kind in SOURCES.items()
-    ]
+    rows = api.list_data()
     said.result("\n\n".join("\n".join(_block(row)) for row in rows))
     said.result_json(rows)
 
 
 def _list_folders(said: output.Output, folders: Sequence[Path]) -> None:
     """Print a line for each folder: the sources whose layout it has, else what it holds."""
-    from contrastcxr.data.recognise import recognised
-
-    known = {str(folder): list(recognised(folder)) for folder in folders if folder.is_dir()}
+    known = {row["folder"]: row["data"] for row in api.list_data(folders)}
     wide = max(map(len, known), default=0)
     said.result("\n".join(f"{folder:<{wide}}  {_opened_as(names)}" for folder, names in known.items()))
     said.result_json([{"folder": folder, "data": names} for folder, names in known.items()])
@@ -88,16 +72,10 @@ def check(
     source: Source,
 ) -> None:
     """Say what a source holds and lacks (every missing image with -v); exit status 1 when images are missing."""
-    from contrastcxr.data.check import check_source
-    from contrastcxr.data.sources import parse_data
-    from contrastcxr.files import default_cache
-    from contrastcxr.store.studies import open_source
-
-    opened = open_source(parse_data(source), cache=default_cache())
-    report = check_source(opened, listed=len(opened.missing) if said.verbose else SHOWN)
+    report = api.check_data(source, listed=None if said.verbose else SHOWN)
     said.result("\n".join(_lines(report)))
     said.result_json(report)
-    said.fail_if(opened.missing)
+    said.fail_if(report["missing"])
 
 
 @data.command()

@@ -18,15 +18,15 @@ def data_ref(config: DataConfig, *, split: str | None) -> DataRef:
 
     Raises:
         UnknownNameError: no such source, option or parameter; names the nearest.
-        ConfigError: a source that draws its studies and has a root, or one that lacks its own.
+        ConfigError: a source with two roots or none, or with a split or parameters of its own.
     """
     ref = _named(config)
     given = {key: str(value) for key, value in config.options.items()}
-    options = {key: value for key, value in given.items() if key in ref.kind.options}
-    params = {key: value for key, value in given.items() if key not in options}
+    options = dict(ref.options) | {key: value for key, value in given.items() if key in ref.kind.options}
+    params = {key: value for key, value in given.items() if key not in ref.kind.options}
     params |= {"seed": str(config.seed)} if "seed" in ref.kind.params else {}
     params |= {"fold": str(config.fold)} if config.fold is not None else {}
-    return replace(ref, split=split, params=tuple(params.items()), options=(*ref.options, *options.items()))
+    return replace(ref, split=split, params=tuple(params.items()), options=tuple(options.items()))
 
 
 def _named(config: DataConfig) -> DataRef:
@@ -34,7 +34,13 @@ def _named(config: DataConfig) -> DataRef:
     if ":" in config.source:
         if config.root:
             raise ConfigError(f"data.source '{config.source}' draws its studies; take data.root away")
-        return parse_data(config.source)
+        ref = parse_data(config.source)
+        if ref.split is not None or ref.params:
+            raise ConfigError(
+                f"data.source '{config.source}' names a split or parameters; take them away: "
+                "splits are found by themselves, parameters are data.seed, data.fold and data.options"
+            )
+        return ref
     if config.source not in SOURCES:
         raise UnknownNameError("data source", config.source, SOURCES)
     kind = SOURCES[config.source]

@@ -31,6 +31,11 @@ class DataConfig(Part):
     train_limit: int | None = Field(None, ge=1, description="training studies; none takes all")
     validation_limit: int | None = Field(200, ge=1, description="validation studies scored after each epoch")
 
+    @property
+    def kind(self) -> str:
+        """The name of the source, without the level that stands behind that of phantoms."""
+        return self.source.partition(":")[0]
+
 
 def without_places(data: Mapping[str, Any]) -> dict[str, Any]:
     """Return the `data` part of a configuration without folders of this machine.

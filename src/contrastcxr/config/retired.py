@@ -17,7 +17,7 @@ RETIRED: Mapping[str, object] = {
     "train.schedule.warmup_steps": 0,
     "train.validate_every": 1,
 }
-"""Options of 0.1, of a decoder behind its kind, with the value that the code has for good."""
+"""Options that were, of a decoder behind its kind, with the value that the code has for good."""
 
 
 def without_retired(values: Mapping[str, Any], *, where: str) -> dict[str, Any]:
@@ -43,7 +43,6 @@ def _without(part: Mapping[str, Any], place: Sequence[str], only: object, *, whe
         return {**part, key: _without(inner, rest, only, where=f"{where}{key}.")}
     if key in part and part[key] != only:
         raise ConfigError(
-            f"{where}{key}: is gone since 0.2, which always takes {json.dumps(only)}, found {part[key]!r}; "
-            "remove it, or stay with 0.1"
+            f"{where}{key}: is gone; the value is always {json.dumps(only)}, found {part[key]!r}; remove it"
         )
     return {name: value for name, value in part.items() if name != key}

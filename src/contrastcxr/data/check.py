@@ -9,11 +9,9 @@ from contrastcxr.data.readers.paths import Paths
 from contrastcxr.data.recognise import recognised
 from contrastcxr.data.source import Source
 
-SHOWN = 10
 
-
-def check_source(source: Source, *, listed: int = SHOWN) -> dict[str, Any]:
-    """Return what a source holds; so many of the missing images are listed."""
+def check_source(source: Source, *, listed: int | None = None) -> dict[str, Any]:
+    """Return what a source holds; so many of the missing images are listed, or all."""
     studies, patients = 0, set[str]()
     splits, views, readers = Counter[str](), Counter[str](), Counter[str]()
     for study in source.stream():  # one by one: a list of all may take gigabytes

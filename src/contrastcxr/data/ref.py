@@ -88,7 +88,7 @@ class DataRef:
     options: Pairs = ()
 
     def __str__(self) -> str:
-        prefix = "" if self.kind.name == PATHS else f"{self.kind.name}:"
+        prefix = "" if self.kind.name == PATHS and self.root else f"{self.kind.name}:"
         options = "".join(f",{key}={value}" for key, value in self.options)
         split = "" if self.split is None else f"/{self.split}"
         return f"{prefix}{self.root}{options}{split}{_query(self.params)}"

@@ -38,6 +38,23 @@ SOURCES: Mapping[str, SourceKind] = {
 }
 
 
+def describe_sources() -> list[dict[str, str]]:
+    """Return what each source is, its splits, options, parameters and terms, in words."""
+    return [
+        {
+            "name": f"{name}:<{kind.root}>",
+            "what": kind.summary,
+            "splits": " ".join(kind.splits) or "none",
+            "options": " ".join(f",{option}=…" for option in kind.options),
+            "parameters": " ".join(f"?{param}=…" for param in kind.params),
+            "licence": kind.licence.terms,
+            "redistributable": "yes" if kind.licence.redistributable else "no",
+            "where": kind.licence.where,
+        }
+        for name, kind in SOURCES.items()
+    ]
+
+
 def parse_data(text: str) -> DataRef:
     """Parse a data name as a person writes it.
 

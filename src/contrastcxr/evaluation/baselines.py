@@ -131,19 +131,19 @@ def _normal(training: References) -> References:
 
 def neighbour(references: References, training: References, extractor: FeatureExtractor) -> list[Answer]:
     """Return the nearest training study's report; a study whose picture cannot be read gets an empty one."""
-    queries, asked = extractor.pooled(references.studies)
+    queries, readable = extractor.pooled(references.studies)
     memory, known = extractor.pooled(training.studies)
-    if not asked or not known:
+    if not readable or not known:
         raise DatasetError("no picture of the training studies, or of those that are scored, can be read")
     found = nearest_neighbours(
         queries,
         memory,
-        query_patients=[references.patients[i] for i in asked],
+        query_patients=[references.patients[i] for i in readable],
         memory_patients=[training.patients[i] for i in known],
     )
     given = training.answers()
     answers = [Answer("", ())] * len(references.studies)
-    for i, place in zip(asked, found, strict=True):
+    for i, place in zip(readable, found, strict=True):
         near = given[known[int(place)]]
         answers[i] = Answer(
             near.report, references.findings_in(near.report), _as_probabilities(near, references.names)

@@ -277,13 +277,13 @@ def tabulated(
             references.names,
             words=words,
             meteor_counts=counts[name],
-            learned=learned_scores(_asked(learned, name), references.ids, reports, [a.report for a in said]),
+            learned=learned_scores(_metrics_for(learned, name), references.ids, reports, [a.report for a in said]),
         )
         for name, said in answers.items()
     }
 
 
-def _asked(metrics: Sequence[Metric], name: str) -> list[Metric]:
+def _metrics_for(metrics: Sequence[Metric], name: str) -> list[Metric]:
     """Return the learned metrics of one reader; annotations of a file are the system's alone."""
     return [m for m in metrics if name == "system" or not isinstance(m, RadGraphFile)]
 

@@ -102,9 +102,9 @@ class Encoder(nn.Module):
             with torch.no_grad():
                 own, *further = self._maps(torch.zeros(1, 3, side, side, dtype=self._dtype))
         except (AttributeError, AssertionError, IndexError, ValueError, RuntimeError) as error:
-            asked = f"stage {self.stage}" + (f" and {list(self.stages)}" if self.stages else "")
+            wanted = f"stage {self.stage}" + (f" and {list(self.stages)}" if self.stages else "")
             raise IncompatibleError(
-                f"encoder '{self.name}' gives no feature map at {asked} for {side} pixels "
+                f"encoder '{self.name}' gives no feature map at {wanted} for {side} pixels "
                 f"({first_line(error)}); choose another stage, image size or encoder"
             ) from error
         self.stage_channels = tuple(part.shape[1] for part in further)

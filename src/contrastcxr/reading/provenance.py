@@ -20,8 +20,7 @@ SOFTWARE = ("torch", "timm", "numpy", "pydicom")
 
 def writes_grammar(config: SystemConfig) -> bool:
     """Return whether a system learnt to write the phantom grammar, which `parse` inverts."""
-    source = config.data.source
-    return source.startswith(("phantom", "nih-plain")) or config.data.options.get("report") == "plain"
+    return config.data.kind in ("phantom", "nih-plain") or config.data.options.get("report") == "plain"
 
 
 def describe(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from contrastcxr.errors import InputError, OutputError, RequestError
-from contrastcxr.files import clear_parts, find_checkpoint
+from contrastcxr.files import clear_parts, find_checkpoint, named_cache
 
 if TYPE_CHECKING:
     from contrastcxr.data.ref import DataRef
@@ -174,7 +174,7 @@ def _finder(root: DataRef) -> Callable[[str], View | None]:
 
     @cache
     def views() -> dict[str, View]:
-        studies = open_source(root).studies()
+        studies = open_source(root, cache=named_cache()).studies()
         named = ((study.study_id, view) for study in studies for view in study.views)
         return {name: view for study, view in named for name in (f"{study}/{view.view_id}", view.view_id)}
 

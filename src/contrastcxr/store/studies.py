@@ -13,8 +13,6 @@ from functools import lru_cache, partial
 from itertools import islice
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from contrastcxr.data.readers.phantom import Draw, Phantoms
 from contrastcxr.data.ref import DataRef
 from contrastcxr.data.source import OnMissing, Source, unheard
@@ -102,11 +100,14 @@ def _kept(
     if all(view.locator is not None for study in studies for view in study.views):  # JSON would lose their pixels
         with atomic_write(path) as file:
             file.writelines(study.model_dump_json(by_alias=True) + "\n" for study in studies)
+            file.write(f"{len(studies)}\n")  # shows that the file is whole
     return studies
 
 
 def _read(path: Path) -> tuple[Study, ...] | None:
+    """Return the studies of a file, or None when it is not there or damaged, so that they are drawn again."""
     try:
-        return tuple(Study.model_validate_json(line) for line in path.read_bytes().splitlines())
-    except (OSError, ValidationError):
-        return None  # not there, or damaged: drawn again
+        *lines, count = path.read_bytes().splitlines()
+        return tuple(map(Study.model_validate_json, lines)) if int(count) == len(lines) else None
+    except (OSError, ValueError):
+        return None

@@ -39,16 +39,16 @@ class NicDecoder(TokenDecoder):
 
     def forward(self, features: VisualFeatures, token_ids: Tensor) -> Tensor:
         """Return log-probabilities `[B, T-1, V]` of `token_ids[:, 1:]`."""
-        log_probs: Tensor = self.words(self._told(features), token_ids)
+        log_probs: Tensor = self.words(self._inputs(features), token_ids)
         return log_probs
 
     def start(self, features: VisualFeatures) -> LstmState:
         """Return the state after the image."""
-        return self.words.start(self._told(features))
+        return self.words.start(self._inputs(features))
 
     def step(self, token_ids: Tensor, state: LstmState) -> StepResult:
         """Take one LSTM step on `token_ids [R]`."""
         return self.words.step(token_ids, state)
 
-    def _told(self, features: VisualFeatures) -> WordInputs:
+    def _inputs(self, features: VisualFeatures) -> WordInputs:
         return WordInputs(self.image(features.pooled))

@@ -214,7 +214,7 @@ def _write(
 def _positive(findings: Sequence[Finding]) -> list[Finding]:
     """Return what is to be asserted, certain first.
 
-    `sentences` holds the indices in `told` that each one covers.
+    `sentences` holds the indices in `findings` that each one covers.
     """
     numbered = [
         f.model_copy(update={"sentences": (index,)})
