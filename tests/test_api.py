@@ -44,6 +44,8 @@ FUNCTIONS = sorted(
     if inspect.isfunction(value) and value.__module__ == api.__name__ and not name.startswith("_")
 )
 
+RESULTS = Path(__file__).resolve().parents[1] / "results"
+
 
 def files(folder: Path) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
@@ -322,6 +324,19 @@ def test_rows_that_fail_are_listed_with_their_reason_and_the_tables_are_given(
     [(places, limits)] = heard
     assert (places.runs, places.cache) == (tmp_path / "runs", tmp_path / "cache")
     assert (limits.test, limits.twins) == (4, 4)
+
+
+def test_what_is_recorded_is_kept_as_a_page_among_the_records(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(RESULTS / "first-experiment", tmp_path / "first-experiment")
+    page = tmp_path / "first-experiment" / "phantom-standard" / "first.md"
+    kept = page.read_text(encoding="utf-8")
+    page.unlink()
+    monkeypatch.setattr("contrastcxr.reproduce.rows.run_rows", lambda *_, **__: [])
+    found = api.reproduce_table("contrastive-attention", "first", out=tmp_path, cache=tmp_path / "cache")
+    assert (found.failed, found.folder) == ((), page.parent)
+    assert page.read_text(encoding="utf-8") == kept
 
 
 @pytest.mark.usefixtures("small_phantoms")

@@ -269,7 +269,7 @@ def reproduce_table(
     runs: Path = Path("runs"),
     cache: Path | None = None,
 ) -> Reproduction:
-    """Train and score the rows of a published table that are not recorded yet.
+    """Train and score the rows of a published table that are not recorded yet; keep `TABLE.md` among the records.
 
     Args:
         paper: `contrastive-attention`, `cia-net`, `wcl` or `cross-attention`.
@@ -290,6 +290,7 @@ def reproduce_table(
     from contrastcxr.data.sources import parse_data
     from contrastcxr.reproduce import Places, find_plan, task_of
     from contrastcxr.reproduce.rows import Limits, run_rows
+    from contrastcxr.reproduce.shown import write_tables
     from contrastcxr.reproduce.side_by_side import side_by_side
 
     task = task_of(*find_plan(paper, table, path=plan), parse_data(data), overrides=overrides)
@@ -297,6 +298,8 @@ def reproduce_table(
     places = Places(results=out, runs=runs, cache=cache or default_cache())
     failed = run_rows(task, chosen, places=places, limits=Limits(test=limit, twins=limit))
     tables = side_by_side(task, places, seeds=seeds)
+    if tables and places.recorded(task, seeds):
+        write_tables(tables, places.folder(task) / f"{table}.md")
     return Reproduction(tuple(tables), tuple((row.stem, why) for row, why in failed), places.folder(task))
 
 

@@ -98,9 +98,8 @@ def test_a_damaged_file_is_drawn_again(artist: Artist, cache: Path, damage: str)
     assert artist.times == 2
 
 
-def test_without_a_cache_folder_nothing_is_written(
-    artist: Artist, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("artist")
+def test_without_a_cache_folder_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert load_studies(NAME)
     assert contrastcxr.check_data("phantom:smoke/test?limit=1")["studies"] == 3

@@ -94,8 +94,7 @@ def _print_hours(said: output.Output, rows: Sequence[Row], done: Sequence[Record
 
 def _print_table(said: output.Output, task: Task, places: Places, *, table: str, seeds: Sequence[int]) -> None:
     """Print the published tables beside what is recorded, and keep them in `TABLE.md` among the records."""
-    from contrastcxr.files import atomic_write
-    from contrastcxr.reproduce.shown import markdown, meaning, table_rows
+    from contrastcxr.reproduce.shown import meaning, table_rows, write_tables
     from contrastcxr.reproduce.side_by_side import side_by_side
 
     done = places.recorded(task, seeds)
@@ -104,8 +103,7 @@ def _print_table(said: output.Output, task: Task, places: Places, *, table: str,
         said.result(f"{part.published} beside {part.data}: {part.title}")
         said.result("\n".join((output.table(table_rows(part)), *meaning(part), "")))
     if found and done:
-        with atomic_write(places.folder(task) / f"{table}.md") as file:
-            file.write("\n".join(markdown(part) for part in found))
+        write_tables(found, places.folder(task) / f"{table}.md")
     rows = [{"row": record.row, "seed": record.seed} for record in done]
     said.result_json({"recorded": rows, "tables": [part.to_dict() for part in found]})
 

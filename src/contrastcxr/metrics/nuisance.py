@@ -170,7 +170,7 @@ def _targets(studies: Sequence[Study], names: Sequence[str], reference: Callable
 
 
 def _designs(known: StudyFacts, wanted: StudyFacts) -> dict[str, tuple[Floats, Floats]]:
-    """Return per predictor the design matrices of training and test.
+    """Return for each predictor the design matrices of training and test.
 
     Left out are predictors that never vary, numbers that most studies lack, and thumbnail and histogram where a
     picture cannot be read.

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 
+from contrastcxr.files import atomic_write
 from contrastcxr.metrics.sheet import ROWS
 from contrastcxr.reproduce.plan import PLAIN
 from contrastcxr.reproduce.side_by_side import SCORES, Change, RowScore, SideBySide, SystemLine
@@ -51,6 +53,16 @@ def meaning(found: SideBySide) -> list[str]:
         *found.notes,
         *(f"signature: {signature}" for signature in found.signatures),
     ]
+
+
+def write_tables(tables: Sequence[SideBySide], path: Path) -> None:
+    """Write published tables beside ours as one page of Markdown.
+
+    Raises:
+        OutputError: the page cannot be written.
+    """
+    with atomic_write(path) as file:
+        file.write("\n".join(markdown(table) for table in tables))
 
 
 def markdown(found: SideBySide) -> str:

@@ -68,7 +68,7 @@ class Tally:
                 words.update(tokenize(text))
 
     def counts(self) -> dict[str, Any]:
-        """Return per split: studies, patients, views, readings, reports and findings."""
+        """Count per split studies, patients, views, readings, reports and findings."""
         return {
             split: {
                 "patients": len(self._patients[split]),
@@ -78,7 +78,7 @@ class Tally:
         }
 
     def vocabulary(self) -> dict[str, dict[str, int]]:
-        """Return per author and split, every word with its count, most frequent first, ties in alphabet order."""
+        """Count every word per author and split, most frequent first, ties in alphabet order."""
         return {
             name: dict(sorted(words.items(), key=lambda pair: (-pair[1], pair[0])))
             for name, words in sorted(self._words.items())

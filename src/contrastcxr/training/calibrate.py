@@ -83,7 +83,7 @@ def head_outputs(system: ReportSystem, batches: Sequence[Batch]) -> tuple[Table,
 
 
 def best_thresholds(probabilities: Table, targets: Table, *, labels: Sequence[str]) -> dict[str, float]:
-    """Return per finding the threshold with the best F1, half-way between two neighbouring probabilities.
+    """Return for each finding the threshold with the best F1, half-way between two neighbouring probabilities.
 
     Args:
         probabilities: `[S, L]`.

@@ -46,7 +46,7 @@ def loss_terms(
     second: SelfCritical | None = None,
     own_words: float = 0.0,
 ) -> dict[str, tuple[Tensor, Tensor]]:
-    """Return per loss term its mean over this batch and the number of tokens or labels in the mean.
+    """Return for each loss term its mean over this batch and the number of tokens or labels in the mean.
 
     Patients of the batch are masked out of the pool. In the `second` stage the reward of what the
     system writes stands in place of the decoder's own terms. `own_words` is the share of scheduled sampling.

@@ -165,7 +165,7 @@ class CheXpert(TableSource):
 
 
 def _find_tables(root: Path) -> dict[str, Path]:
-    """Return split -> table, from a folder, the folder above it, one table, or the packaged training table."""
+    """Map each split to its table: from a folder, the folder above it, one table, or the packaged training one."""
     if root == Path(PACKAGE) and not root.exists():
         return {"train": packaged_file(PACKAGED, "chexpert:torchxrayvision")}
     if root.is_file():
@@ -189,7 +189,7 @@ def _split_named(path: Path) -> str:
 
 
 def _studies(table: Path) -> dict[str, _Named]:
-    """Return study -> its rows, in the order of the table; equal labels are one object, as few differ."""
+    """Map each study to its rows, in the order of the table; equal labels are one object, as few differ."""
     studies: dict[str, _Named] = {}
     known: dict[tuple[str, ...], tuple[str, ...]] = {}
     for line in stream_table(table, ("Path", *CHEXPERT), _FACTS):

@@ -192,7 +192,7 @@ class Covid(TableSource):
         return groups
 
     def _earlier(self, groups: Sequence[_Group]) -> dict[int, str]:
-        """Return group -> study id of the patient's last study with a smaller offset in days."""
+        """Map each group to the id of the patient's last study with a smaller offset in days."""
         days: dict[str, list[tuple[float, _Group]]] = defaultdict(list)
         for group in groups:
             day = number(self._cell(group.rows[0], "offset"))

@@ -59,7 +59,7 @@ class LungBox:
 
 
 def read_severity(path: Path) -> dict[str, Severity]:
-    """Return file name -> severity.
+    """Map each file name to its severity.
 
     Raises:
         DatasetError: a score outside its scale, or no number; an image twice.
@@ -78,7 +78,7 @@ def read_severity(path: Path) -> dict[str, Severity]:
 
 
 def read_lung_boxes(path: Path) -> dict[str, tuple[LungBox, ...]]:
-    """Return file name -> boxes of its lungs; an annotation whose box is null marks no lung.
+    """Map each file name to the boxes of its lungs; an annotation whose box is null marks no lung.
 
     Raises:
         DatasetError: not the published JSON, or a box outside its image.

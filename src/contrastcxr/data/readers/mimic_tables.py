@@ -151,7 +151,7 @@ def _finding(name: str, status: Status, source: str) -> Finding:
 
 
 def previous_studies(held: Mapping[str, StudyRecord]) -> dict[str, str]:
-    """Return study -> the last study of the same patient that was made before it, where both say when."""
+    """Map each study to the last study of the same patient that was made before it, where both say when."""
     by_subject: dict[str, list[tuple[tuple[int, float], str]]] = defaultdict(list)
     for study, known in held.items():
         if known.acquired is not None:

@@ -278,7 +278,7 @@ def _kind(table: Table, rows: list[TableRow], stated: tuple[str, TableRow] | Non
 
 
 def _read_mapping(path: Path) -> dict[str, Mapping[str, Any]]:
-    """Return challenge image -> its entry of the published match, checked."""
+    """Map each challenge image to its entry of the published match, checked."""
     entries = read_json(path, "a list of matches")
     if not isinstance(entries, list):
         raise DatasetError(f"{path}: is a JSON {type(entries).__name__}; expected a list; download it again")

@@ -191,7 +191,7 @@ def _first(table: Table) -> Table:
 
 
 def _sizes(path: Path | None) -> dict[str, tuple[int, int]]:
-    """Return image -> (width, height) of the published image; `dim0` counts rows."""
+    """Map each image to (width, height) of the published image; `dim0` counts rows."""
     if path is None:
         return {}
     table = read_table(path, ("image_id", "dim0", "dim1"))

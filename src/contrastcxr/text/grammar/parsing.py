@@ -255,7 +255,7 @@ def _says() -> dict[tuple[str, str], tuple[str, ...]]:
 
 @cache
 def _lexicon() -> dict[str, list[tuple[tuple[str, ...], tuple[_Item, ...]]]]:
-    """Return first word -> phrases that begin with it, longest first, each with all that it means."""
+    """Map each first word to the phrases that begin with it, longest first, each with all that it means."""
     meanings: dict[tuple[str, ...], list[_Item]] = {}
     for phrase, item in _entries():
         meanings.setdefault(tuple(split_words(phrase)), []).append(item)

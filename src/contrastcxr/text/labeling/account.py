@@ -86,7 +86,7 @@ def _severity(said: Iterable[PlacedStatement]) -> Severity | None:
 
 
 def _no_finding(by_name: dict[str, list[PlacedStatement]]) -> Finding:
-    """Return present when nothing but devices is asserted or doubted, and something is said to be normal."""
+    """Return No Finding: present when only devices are asserted or doubted and something is said to be normal."""
     normal: list[PlacedStatement] = []
     for name, said in by_name.items():
         if name == SUPPORT_DEVICES:
