@@ -261,3 +261,28 @@ def test_a_face_loads_later_what_it_shows_to_type_checkers(face: str) -> None:
 
 def test_there_is_no_drawer_for_odds_and_ends() -> None:
     assert not [name for name in MODULES if name.split(".")[-1] in {"utils", "util", "helpers", "common", "misc"}]
+
+
+LONGEST = 60
+"""Lines of a function, its docstring not counted."""
+
+
+def lines_of(function: ast.FunctionDef) -> int:
+    first = function.body[0]
+    spoken = (
+        isinstance(first, ast.Expr)
+        and isinstance(first.value, ast.Constant)
+        and isinstance(first.value.value, str)
+    )
+    skipped = (first.end_lineno or 0) - first.lineno + 1 if spoken else 0
+    return (function.end_lineno or 0) - function.lineno + 1 - skipped
+
+
+def test_no_function_is_long() -> None:
+    long = {
+        f"{module}.{node.name}": lines_of(node)
+        for module, path in FILES.items()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef) and lines_of(node) > LONGEST
+    }
+    assert not long

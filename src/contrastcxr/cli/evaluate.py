@@ -68,21 +68,14 @@ def evaluate(
     seed: output.Seed = 0,
 ) -> None:
     """Score a model or given readings, with intervals, beside readers that cannot read."""
-    if (model is None) == (readings is None):
-        raise RequestError("give either a MODEL or --readings FILE")
-    checkpoint = None if model is None else find_checkpoint(model)
+    checkpoint = _checkpoint(model, readings, data)
     # Imported here: PyTorch takes seconds, and neither --help nor a wrong name must wait for it.
-    from contrastcxr.data.sources import parse_data
-
-    parse_data(data)  # refuses a wrong name
     from contrastcxr.evaluation import Bootstrap, load_readings
     from contrastcxr.metrics.learned import ask
 
     learned = ask(metric or (), allow_pickle=allow_pickle)  # before hours of reading, not after
-    system = checkpoint if readings is None else load_readings(readings)
-    assert system is not None  # one of the two was given
     found = api.evaluate(
-        system,
+        checkpoint if readings is None else load_readings(readings),
         data=data,
         split=split,
         protocol=protocol,
@@ -99,6 +92,20 @@ def evaluate(
         allow_pickle=allow_pickle,
     )
     _tell(said, found, out)
+
+
+def _checkpoint(model: str | None, readings: Path | None, data: str) -> Path:
+    """Return the file to score, or that of the readings; refuse a wrong request before anything slow is loaded."""
+    from contrastcxr.data.sources import parse_data
+
+    if model is None and readings is not None:
+        found = readings
+    elif model is not None and readings is None:
+        found = find_checkpoint(model)
+    else:
+        raise RequestError("give either a MODEL or --readings FILE")
+    parse_data(data)
+    return found
 
 
 def _tell(said: output.Output, found: Evaluation, out: Path) -> None:
