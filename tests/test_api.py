@@ -339,6 +339,22 @@ def test_what_is_recorded_is_kept_as_a_page_among_the_records(
     assert page.read_text(encoding="utf-8") == kept
 
 
+def test_what_is_recorded_takes_no_time_and_other_rows_take_that_of_records(tmp_path: Path) -> None:
+    name = ("contrastive-attention", "first")
+    expected, records = api.estimate_table(*name, out=RESULTS)
+    assert expected == []
+    assert records == len(list((RESULTS / "first-experiment" / "phantom-standard").glob("*.json")))
+    (more,), _ = api.estimate_table(*name, rows=["nic-none"], seeds=[7], out=RESULTS)
+    assert (more.row.stem, more.seconds > 0) == ("nic-none-seed7", True)
+    assert api.estimate_table(*name, rows=["nic-none"], seeds=[7], out=tmp_path)[1] == 0
+
+
+def test_nothing_is_run_where_one_asks_for_what_is_there(tmp_path: Path) -> None:
+    found = api.reproduce_table("contrastive-attention", "first", run=False, out=tmp_path, runs=tmp_path / "runs")
+    assert (found.recorded, found.failed) == ((), ())
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.usefixtures("small_phantoms")
 @pytest.mark.parametrize(
     ("changes", "message"),

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from contrastcxr.form import Finding, Reading, Study
     from contrastcxr.metrics.learned.ask import Metric
     from contrastcxr.reading.reader import Reader
+    from contrastcxr.reproduce import Record, Row
+    from contrastcxr.reproduce.estimate import Expectation
     from contrastcxr.reproduce.side_by_side import SideBySide
     from contrastcxr.store.preparing import PreparedSource
     from contrastcxr.training.run_folder import RunFolder
@@ -246,11 +248,13 @@ class Reproduction:
 
     Attributes:
         tables: the published tables, each beside what is recorded.
+        recorded: the rows on record, for the seeds asked for.
         failed: name of a row and why it could not be run.
         folder: where the records are.
     """
 
     tables: tuple[SideBySide, ...]
+    recorded: tuple[Record, ...]
     failed: tuple[tuple[str, str], ...]
     folder: Path
 
@@ -265,6 +269,7 @@ def reproduce_table(
     overrides: Sequence[str] = (),
     plan: Path | None = None,
     limit: int | None = None,
+    run: bool = True,
     out: Path = Path("results"),
     runs: Path = Path("runs"),
     cache: Path | None = None,
@@ -280,6 +285,7 @@ def reproduce_table(
         overrides: `a.b=c`, a value changed in every row.
         plan: another file of rows.
         limit: a rehearsal on so many test studies and twins only.
+        run: False runs nothing: what is recorded stands beside what is published.
         out: folder of the records.
         runs: folder of the run folders.
         cache: folder of encoder features.
@@ -289,18 +295,49 @@ def reproduce_table(
     """
     from contrastcxr.data.sources import parse_data
     from contrastcxr.reproduce import Places, find_plan, task_of
-    from contrastcxr.reproduce.rows import Limits, run_rows
     from contrastcxr.reproduce.shown import write_tables
     from contrastcxr.reproduce.side_by_side import side_by_side
 
     task = task_of(*find_plan(paper, table, path=plan), parse_data(data), overrides=overrides)
     chosen = task.rows(wanted=rows, seeds=seeds)
     places = Places(results=out, runs=runs, cache=cache or default_cache())
-    failed = run_rows(task, chosen, places=places, limits=Limits(test=limit, twins=limit))
-    tables = side_by_side(task, places, seeds=seeds)
-    if tables and places.recorded(task, seeds):
+    failed: list[tuple[Row, str]] = []
+    if run:  # imported here: what trains loads PyTorch
+        from contrastcxr.reproduce.rows import Limits, run_rows
+
+        failed = run_rows(task, chosen, places=places, limits=Limits(test=limit, twins=limit))
+    done, tables = places.recorded(task, seeds), side_by_side(task, places, seeds=seeds)
+    if tables and done:
         write_tables(tables, places.folder(task) / f"{table}.md")
-    return Reproduction(tuple(tables), tuple((row.stem, why) for row, why in failed), places.folder(task))
+    reasons = tuple((row.stem, why) for row, why in failed)
+    return Reproduction(tuple(tables), tuple(done), reasons, places.folder(task))
+
+
+def estimate_table(
+    paper: str,
+    table: str,
+    *,
+    data: str = "phantom:standard",
+    rows: Sequence[str] = (),
+    seeds: Sequence[int] = (),
+    overrides: Sequence[str] = (),
+    plan: Path | None = None,
+    out: Path = Path("results"),
+) -> tuple[list[Expectation], int]:
+    """Return how long each row of a table is expected to take, and on how many records that rests.
+
+    The arguments are those of `reproduce_table`; nothing is run.
+
+    Raises:
+        RequestError: no such paper, table, row or data.
+    """
+    from contrastcxr.data.sources import parse_data
+    from contrastcxr.reproduce import Places, find_plan, task_of
+    from contrastcxr.reproduce.estimate import expect
+
+    task = task_of(*find_plan(paper, table, path=plan), parse_data(data), overrides=overrides)
+    done = Places(results=out, runs=Path("runs"), cache=default_cache()).recorded(task, seeds)
+    return expect(task.rows(wanted=rows, seeds=seeds), done), len(done)
 
 
 def label(text: str) -> tuple[Finding, ...]:

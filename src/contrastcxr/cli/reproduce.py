@@ -8,12 +8,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from contrastcxr import api
 from contrastcxr.cli import complete, output
 from contrastcxr.errors import RequestError
-from contrastcxr.files import default_cache
 
 if TYPE_CHECKING:
-    from contrastcxr.reproduce import Places, Record, Row, Task
+    from contrastcxr.reproduce.estimate import Expectation
+
+
+Published = Annotated[
+    bool, typer.Option("--published", help="Print the paper's own figures and what is known of them; run nothing.")
+]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", metavar="A.B=C", help="Change one value in every row.")
+]
 
 
 @output.verb
@@ -32,10 +40,7 @@ def reproduce(
         str, typer.Option("--rows", help="Comma between rows, such as nic-none,nic-normal; default all.")
     ] = "",
     seeds: Annotated[str, typer.Option("--seeds", help="Comma between seeds; default those of the plan.")] = "",
-    published: Annotated[
-        bool,
-        typer.Option("--published", help="Print the paper's own figures and what is known of them; run nothing."),
-    ] = False,
+    published: Published = False,
     show: Annotated[
         bool, typer.Option("--show", help="Print published and measured of what is recorded; run nothing.")
     ] = False,
@@ -43,9 +48,7 @@ def reproduce(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the records.")] = Path("results"),
     runs: Annotated[Path, typer.Option("--runs", help="Folder for the run folders.")] = Path("runs"),
     plan: Annotated[Path | None, typer.Option("--plan", help="Another file of rows.")] = None,
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="A.B=C", help="Change one value in every row.")
-    ] = None,
+    set_: Overrides = None,
     limit: Annotated[
         int | None, typer.Option("--limit", min=1, help="A rehearsal: so many test studies and twins only.")
     ] = None,
@@ -55,57 +58,51 @@ def reproduce(
     if published:
         _print_published(said, paper, table)
         return
-    # Imported here, and what trains only after the request is known to be right: PyTorch takes seconds.
-    from contrastcxr.data.sources import parse_data
-    from contrastcxr.reproduce import Places, find_plan, task_of
-
-    task = task_of(*find_plan(paper, table, path=plan), parse_data(data), overrides=set_ or ())
-    chosen = task.rows(wanted=output.parts(rows), seeds=_numbers(seeds))
-    places = Places(results=out, runs=runs, cache=cache or default_cache())
+    wanted, numbers, changes = output.parts(rows), _numbers(seeds), set_ or ()
     if dry_run:
-        _print_hours(said, chosen, places.recorded(task, _numbers(seeds)))
+        expected, records = api.estimate_table(
+            paper, table, data=data, rows=wanted, seeds=numbers, overrides=changes, plan=plan, out=out
+        )
+        _print_hours(said, expected, records)
         return
-    if show:
-        _print_table(said, task, places, table=table, seeds=_numbers(seeds))
-        return
-    from contrastcxr.reproduce.rows import Limits, run_rows
+    found = api.reproduce_table(
+        paper,
+        table,
+        data=data,
+        rows=wanted,
+        seeds=numbers,
+        overrides=changes,
+        plan=plan,
+        limit=limit,
+        run=not show,
+        out=out,
+        runs=runs,
+        cache=cache,
+    )
+    _print_tables(said, found)
+    if not show:
+        said.result(str(found.folder))
+    for row, reason in found.failed:
+        said.complain(f"failed: {row}: {reason}")
+    said.fail_if(found.failed)
 
-    limits = Limits(test=limit, twins=limit)
-    failed = run_rows(task, chosen, places=places, limits=limits)
-    _print_table(said, task, places, table=table, seeds=_numbers(seeds))
-    said.result(str(places.record(task, chosen[0]).parent))
-    _complain(said, failed)
 
+def _print_hours(said: output.Output, expected: Sequence[Expectation], records: int) -> None:
+    from contrastcxr.reproduce.estimate import in_words
 
-def _complain(said: output.Output, failed: Sequence[tuple[Row, str]]) -> None:
-    for row, reason in failed:
-        said.complain(f"failed: {row.stem}: {reason}")
-    said.fail_if(failed)
-
-
-def _print_hours(said: output.Output, rows: Sequence[Row], done: Sequence[Record]) -> None:
-    from contrastcxr.reproduce.estimate import expect, in_words
-
-    expected = expect(rows, done)
-    for line in in_words(expected, len(done)):
+    for line in in_words(expected, records):
         said.result(line)
     said.result_json([{"row": e.row.stem, "seconds": e.seconds, "basis": e.basis} for e in expected])
 
 
-def _print_table(said: output.Output, task: Task, places: Places, *, table: str, seeds: Sequence[int]) -> None:
-    """Print the published tables beside what is recorded, and keep them in `TABLE.md` among the records."""
-    from contrastcxr.reproduce.shown import meaning, table_rows, write_tables
-    from contrastcxr.reproduce.side_by_side import side_by_side
+def _print_tables(said: output.Output, found: api.Reproduction) -> None:
+    from contrastcxr.reproduce.shown import meaning, table_rows
 
-    done = places.recorded(task, seeds)
-    found = side_by_side(task, places, seeds=seeds)
-    for part in found:
+    for part in found.tables:
         said.result(f"{part.published} beside {part.data}: {part.title}")
         said.result("\n".join((output.table(table_rows(part)), *meaning(part), "")))
-    if found and done:
-        write_tables(found, places.folder(task) / f"{table}.md")
-    rows = [{"row": record.row, "seed": record.seed} for record in done]
-    said.result_json({"recorded": rows, "tables": [part.to_dict() for part in found]})
+    rows = [{"row": record.row, "seed": record.seed} for record in found.recorded]
+    said.result_json({"recorded": rows, "tables": [part.to_dict() for part in found.tables]})
 
 
 def _print_published(said: output.Output, paper: str, table: str) -> None:
