@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from contrastcxr.form import Finding, Reading, Study
     from contrastcxr.metrics.learned.ask import Metric
     from contrastcxr.reading.reader import Reader
-    from contrastcxr.reproduce import Record, Row
+    from contrastcxr.reproduce import Record, Row, Task
     from contrastcxr.reproduce.estimate import Expectation
     from contrastcxr.reproduce.side_by_side import SideBySide
     from contrastcxr.store.preparing import PreparedSource
@@ -186,21 +186,17 @@ def evaluate(
         DatasetError: the data departs from its layout.
     """
     from contrastcxr.data.sources import parse_data
-
-    named = parse_data(data)
-    file = find_checkpoint(system) if isinstance(system, str | Path) else None
-    from contrastcxr.evaluation import Bootstrap, evaluate
     from contrastcxr.reading.session import open_reader
 
-    replicates = bootstrap or Bootstrap()
-    opened = (
-        system
-        if file is None
-        else open_reader(file, device=device, dtype=dtype, seed=replicates.seed, allow_pickle=allow_pickle)
-    )
-    assert not isinstance(opened, str | Path)  # a name has become a file, and a file a reader
+    named = parse_data(data)
+    if isinstance(system, str | Path):
+        seed = bootstrap.seed if bootstrap else 0
+        file = find_checkpoint(system)
+        system = open_reader(file, device=device, dtype=dtype, seed=seed, allow_pickle=allow_pickle)
+    from contrastcxr.evaluation import evaluate
+
     return evaluate(
-        opened,
+        system,
         data=named,
         split=split,
         protocol=protocol,
@@ -211,7 +207,7 @@ def evaluate(
         with_meteor=with_meteor,
         learned=learned,
         limit=limit,
-        bootstrap=replicates,
+        bootstrap=bootstrap,
         cache=cache,
     )
 
@@ -293,12 +289,11 @@ def reproduce_table(
     Raises:
         RequestError: no such paper, table, row or data.
     """
-    from contrastcxr.data.sources import parse_data
-    from contrastcxr.reproduce import Places, find_plan, task_of
+    from contrastcxr.reproduce import Places
     from contrastcxr.reproduce.shown import write_tables
     from contrastcxr.reproduce.side_by_side import side_by_side
 
-    task = task_of(*find_plan(paper, table, path=plan), parse_data(data), overrides=overrides)
+    task = _task(paper, table, data, plan=plan, overrides=overrides)
     chosen = task.rows(wanted=rows, seeds=seeds)
     places = Places(results=out, runs=runs, cache=cache or default_cache())
     failed: list[tuple[Row, str]] = []
@@ -331,13 +326,19 @@ def estimate_table(
     Raises:
         RequestError: no such paper, table, row or data.
     """
-    from contrastcxr.data.sources import parse_data
-    from contrastcxr.reproduce import Places, find_plan, task_of
+    from contrastcxr.reproduce import Places
     from contrastcxr.reproduce.estimate import expect
 
-    task = task_of(*find_plan(paper, table, path=plan), parse_data(data), overrides=overrides)
+    task = _task(paper, table, data, plan=plan, overrides=overrides)
     done = Places(results=out, runs=Path("runs"), cache=default_cache()).recorded(task, seeds)
     return expect(task.rows(wanted=rows, seeds=seeds), done), len(done)
+
+
+def _task(paper: str, table: str, data: str, *, plan: Path | None, overrides: Sequence[str]) -> Task:
+    from contrastcxr.data.sources import parse_data
+    from contrastcxr.reproduce import find_plan, task_of
+
+    return task_of(*find_plan(paper, table, path=plan), parse_data(data), overrides=overrides)
 
 
 def label(text: str) -> tuple[Finding, ...]:
