@@ -17,6 +17,7 @@ from contrastcxr.config import CvseConfig, MultiAttentionConfig, SystemConfig
 from contrastcxr.config.data_ref import data_ref
 from contrastcxr.data.authors import label_reading, reading_of, report_text
 from contrastcxr.data.pixels import PictureOf, original
+from contrastcxr.data.ref import DataRef
 from contrastcxr.data.transforms import Preprocess
 from contrastcxr.data.views import ChosenViews
 from contrastcxr.errors import DatasetError
@@ -128,10 +129,11 @@ def prepare(config: SystemConfig, *, cache: Path) -> PreparedRun:
             readings.
     """
     check_pairs(config)
+    ref = data_ref(config.data, split=None)
     encoder = make_encoder(config, seed=config.train.seed)
     logger.info(f"encoder {encoder.name}: {encoder.weights_note}")
     preprocess = make_preprocess(config, encoder)
-    data = _data(config, encoder, preprocess, cache)
+    data = _data(config, ref, encoder, preprocess, cache)
     words = _words(config, data.train)
     labels = head_labels(config)
     validation = _split(data.validation, config, words, labels)
@@ -165,7 +167,7 @@ def prepare(config: SystemConfig, *, cache: Path) -> PreparedRun:
         pictures=data.pictures,
         library=library,
         encoder_fingerprint=encoder.fingerprint(),
-        sources=source_notes(config, encoder),
+        sources=source_notes(ref, encoder),
         unreadable=data.unreadable,
         truncated=_truncated(data.train, config, words.tokenizer),
     )
@@ -182,8 +184,8 @@ class _Data:
     unreadable: tuple[UnreadableView, ...]
 
 
-def _data(config: SystemConfig, encoder: Encoder, preprocess: Preprocess, cache: Path) -> _Data:
-    parts = [_studies(config, split, cache=cache) for split in ("train", "validation")]
+def _data(config: SystemConfig, ref: DataRef, encoder: Encoder, preprocess: Preprocess, cache: Path) -> _Data:
+    parts = [_studies(config, ref.of_split(split), cache=cache) for split in ("train", "validation")]
     views = ChosenViews(parts, config.data.max_views)
     workers = config.train.workers
     features, pictures = None, None
@@ -231,12 +233,11 @@ def _truncated(studies: Sequence[Study], config: SystemConfig, tokenizer: Tokeni
     return sum(tokenizer.truncates(_text(study, config), max_tokens=limit) for study in studies)
 
 
-def _studies(config: SystemConfig, split: str, *, cache: Path) -> Sequence[Study]:
-    name = data_ref(config.data, split=split)
-    studies = list_studies(name, cache=cache)
+def _studies(config: SystemConfig, ref: DataRef, *, cache: Path) -> Sequence[Study]:
+    studies = list_studies(ref, cache=cache)
     if not studies:
-        raise DatasetError(f"{name}: no studies; training needs at least one in 'train' and one in 'validation'")
-    limit = config.data.train_limit if split == "train" else config.data.validation_limit
+        raise DatasetError(f"{ref}: no studies; training needs at least one in 'train' and one in 'validation'")
+    limit = config.data.train_limit if ref.split == "train" else config.data.validation_limit
     if limit is None or limit >= len(studies):
         return studies
     # A seeded draw: the first ones of a table may be of one patient or one year.
@@ -345,9 +346,9 @@ def _pool(config: SystemConfig, studies: Sequence[Study], features: ViewFeatures
     )
 
 
-def source_notes(config: SystemConfig, encoder: Encoder) -> tuple[SourceNote, ...]:
+def source_notes(ref: DataRef, encoder: Encoder) -> tuple[SourceNote, ...]:
     """Return the data set and the encoder's weights, with their terms."""
-    source = data_ref(config.data, split="train").open()
+    source = ref.open()
     terms = source.licence
     return (
         SourceNote(
