@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fuzz.recipes import Attribute, Bytes, Header, Json, Metadata, Recipe, Repeat
+from fuzz.recipes import Attribute, Bytes, Header, Json, Metadata, Put, Recipe, Repeat
 
 FOUND: tuple[tuple[str, Recipe], ...] = (
     ("readings", Json("readings", ((1, []),))),
@@ -11,6 +11,8 @@ FOUND: tuple[tuple[str, Recipe], ...] = (
     ("headers", Header("plain", (Attribute("Columns", "DS", "nan"),))),
     ("headers", Header("plain", (Attribute("InstanceNumber", "DS", "nan"),))),
     ("headers", Header("plain", (Attribute("ViewCodeSequence", "US", bytes(12)),))),
+    ("headers", Header("plain", (Attribute("PatientOrientation", "US", b"\x00\x01"),))),
     ("manifests", Bytes("table", (Repeat(0, 7, 183),))),
+    ("manifests", Bytes("table", (Put(0, b'"'),))),
     ("checkpoints", Metadata((("header", 181, None),))),
 )

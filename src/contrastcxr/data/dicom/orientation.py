@@ -34,13 +34,13 @@ class Orientation:
         return np.ascontiguousarray(pixels)
 
 
-def turn_for(orientation: Sequence[str] | None) -> Orientation:
+def turn_for(orientation: object) -> Orientation:
     """Return the turn that PatientOrientation asks for (PS3.3 C.7.6.1.1.1).
 
     The two values name where rows and columns lead, first letter first: `L\\F` needs nothing. Laterals are put
     upright and otherwise left as stored. Values that name no two axes, or one axis twice, are unknown.
     """
-    letters = [str(v)[:1].upper() for v in orientation or ()]
+    letters = _letters(orientation)
     if len(letters) != 2 or any(letter not in _AXIS for letter in letters):
         return Orientation()
     transpose = _AXIS[letters[0]] == "height"
@@ -48,6 +48,11 @@ def turn_for(orientation: Sequence[str] | None) -> Orientation:
     if _AXIS[down] != "height" or _AXIS[across] == "height":
         return Orientation()
     return Orientation(transpose=transpose, flip_columns=across == "R", flip_rows=down == "H", known=True)
+
+
+def _letters(orientation: object) -> list[str]:
+    """Return the first letter of each value; a damaged file may hold a number in their place."""
+    return [str(value)[:1].upper() for value in orientation] if isinstance(orientation, Sequence) else []
 
 
 def turn_of(ds: Dataset) -> Orientation:
@@ -71,9 +76,9 @@ def _at_display(rotation: str, flip: str) -> Orientation:
     return Orientation(transpose=transpose, flip_columns=columns != (flip == "Y"), flip_rows=rows)
 
 
-def is_lateral(orientation: Sequence[str] | None) -> bool | None:
+def is_lateral(orientation: object) -> bool | None:
     """Return True for a side view, False for a frontal one, None where PatientOrientation does not say."""
-    axes = {_AXIS.get(str(v)[:1].upper()) for v in orientation or ()}
+    axes = {_AXIS.get(letter) for letter in _letters(orientation)}
     if axes == {"lateral", "height"}:
         return False
     return True if axes == {"depth", "height"} else None

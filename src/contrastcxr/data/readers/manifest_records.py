@@ -155,9 +155,9 @@ def _check_columns(names: Iterable[str], where: str) -> None:
     seen: set[str] = set()
     for name in names:
         if name in seen:
-            raise DatasetError(f"{where}: column '{name}' appears twice; remove one")
+            raise DatasetError(f"{where}: column '{' '.join(name.split()):.80}' appears twice; remove one")
         seen.add(name)
         if name not in known:
             near = nearest(name, known)
             hint = f"did you mean '{near}'?" if near else f"known: {', '.join(known)}"
-            raise DatasetError(f"{where}: unknown column '{name:.80}'; {hint}")
+            raise DatasetError(f"{where}: unknown column '{' '.join(name.split()):.80}'; {hint}")
