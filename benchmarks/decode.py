@@ -27,10 +27,10 @@ from torch import Tensor, nn
 
 from contrastcxr.decode.report import ReportSearch
 from contrastcxr.decode.settings import GenerationSettings
-from contrastcxr.models.decoders import DECODERS, build_decoder
-from contrastcxr.models.decoders.base import GeneratedReports, ReportDecoder, StepResult
-from contrastcxr.models.decoders.hierarchical import HierarchicalDecoder
 from contrastcxr.models.features import VisualFeatures
+from contrastcxr.models.heads.decoders import DECODERS, build_decoder
+from contrastcxr.models.heads.decoders.base import GeneratedReports, ReportDecoder, StepResult
+from contrastcxr.models.heads.decoders.hierarchical import HierarchicalDecoder
 
 PAD, BOS, EOS, MARK = 0, 1, 2, 3
 PUBLIC = {100: 0.11, 60: 0.36}

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from contrastcxr.models.blocks.additive_attention import AdditiveAttention
-from contrastcxr.models.decoders.hierarchical import StopGate
-from contrastcxr.models.decoders.word_lstm import WordLstm
 from contrastcxr.models.features import VisualFeatures, masked_mean
+from contrastcxr.models.heads.decoders.hierarchical import StopGate
+from contrastcxr.models.heads.decoders.word_lstm import WordLstm
 
 Vector = list[float]
 Memory = tuple[Vector, Vector]

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from contrastcxr.models.blocks.norm import UnbiasedLayerNorm
-from contrastcxr.models.decoders.transformer import TransformerDecoder
 from contrastcxr.models.features import VisualFeatures, masked_mean
+from contrastcxr.models.heads.decoders.transformer import TransformerDecoder
 
 
 def four_patches(width: int) -> VisualFeatures:

@@ -11,7 +11,7 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
-from contrastcxr.models.decoders.transformer import sinusoidal_positions
+from contrastcxr.models.heads.decoders.transformer import sinusoidal_positions
 
 WIDTH, FEED_FORWARD, LAYERS, SLOTS, HEADS, CHANNELS = 16, 12, 2, 2, 4, 512
 WORDS = ("<unk>", ".", "clear", "effusion", "heart", "lungs", "no", "normal", "the")

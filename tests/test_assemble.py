@@ -15,10 +15,10 @@ from contrastcxr.assemble import (
 )
 from contrastcxr.config import parse_config
 from contrastcxr.errors import IncompatibleError
-from contrastcxr.models.decoders import DECODERS
-from contrastcxr.models.decoders.recurrent import RecurrentDecoder
+from contrastcxr.models.contrast.pool import NormalityPool, PoolRows
 from contrastcxr.models.encoders import Encoder
-from contrastcxr.models.pool import NormalityPool, PoolRows
+from contrastcxr.models.heads.decoders import DECODERS
+from contrastcxr.models.heads.decoders.recurrent import RecurrentDecoder
 
 SMALL: dict[str, Any] = {
     "name": "small",

@@ -11,9 +11,9 @@ import pytest
 from contrastcxr.catalogue import OURS, PAPERS, CatalogueEntry, known
 from contrastcxr.checkpoint import save_checkpoint
 from contrastcxr.config.decoders import ALIASES
-from contrastcxr.models.decoders import DECODERS
+from contrastcxr.models.contrast.pool import POOL_KINDS
 from contrastcxr.models.encoders import ENCODERS
-from contrastcxr.models.pool import POOL_KINDS
+from contrastcxr.models.heads.decoders import DECODERS
 from tiny_system import tiny_checkpoint, tiny_config
 
 

@@ -11,7 +11,7 @@ from contrastcxr.assemble import Marks, build_system, head_labels, make_encoder,
 from contrastcxr.checkpoint import Checkpoint, SourceNote, save_checkpoint
 from contrastcxr.config import SystemConfig, parse_config
 from contrastcxr.form import Study, View
-from contrastcxr.models.pool import NormalityPool, PoolRows
+from contrastcxr.models.contrast.pool import NormalityPool, PoolRows
 from contrastcxr.text.tokenizer import Tokenizer
 
 SENTENCES = (

@@ -11,14 +11,14 @@ from pydantic import BaseModel
 from contrastcxr.config import CoAttentionConfig, ContrastConfig, CvseConfig, DecoderConfig, SystemConfig
 from contrastcxr.data.transforms import Preprocess
 from contrastcxr.errors import IncompatibleError
-from contrastcxr.models.contrast import ContrastiveAttention
-from contrastcxr.models.decoders import build_decoder
-from contrastcxr.models.decoders.base import ReportDecoder
-from contrastcxr.models.decoders.transformer import POSITIONS
+from contrastcxr.models.contrast.attention import ContrastiveAttention
+from contrastcxr.models.contrast.pool import NormalityPool
 from contrastcxr.models.encoders import Encoder, build_encoder
-from contrastcxr.models.findings import FindingHead
-from contrastcxr.models.library import SentenceLibrary
-from contrastcxr.models.pool import NormalityPool
+from contrastcxr.models.heads.decoders import build_decoder
+from contrastcxr.models.heads.decoders.base import ReportDecoder
+from contrastcxr.models.heads.decoders.library import SentenceLibrary
+from contrastcxr.models.heads.decoders.transformer import POSITIONS
+from contrastcxr.models.heads.findings import FindingHead
 from contrastcxr.models.projection import PatchProjection
 from contrastcxr.models.system import ReportSystem
 from contrastcxr.text.tokenizer import Tokenizer

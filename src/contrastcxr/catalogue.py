@@ -51,9 +51,9 @@ def known() -> list[CatalogueEntry]:
 def _parts() -> Iterator[CatalogueEntry]:
     # Imported here: these registries hold modules of torch, which `--help` must not wait for.
     from contrastcxr.config.decoders import ALIASES
-    from contrastcxr.models.decoders import DECODERS
+    from contrastcxr.models.contrast.pool import POOL_KINDS
     from contrastcxr.models.encoders import ENCODERS
-    from contrastcxr.models.pool import POOL_KINDS
+    from contrastcxr.models.heads.decoders import DECODERS
 
     for name, spec in ENCODERS.items():
         yield CatalogueEntry("encoder", name, spec.paper, spec.licence)

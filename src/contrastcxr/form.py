@@ -80,7 +80,12 @@ class Finding(_Form):
     zone: str | None = None
     severity: Severity | None = Field(None, description="None too where sentences name different ones")
     size_mm: float | None = Field(None, gt=0)
-    boxes: tuple[Box, ...] = ()
+    boxes: tuple[Box, ...] = Field(
+        (), description="where it is; of a localizer the components of `region`, for people"
+    )
+    region: tuple[Box, ...] = Field(
+        (), description="rectangles whose union a localizer marked, whatever the status; what is scored"
+    )
     sentences: tuple[int, ...] = Field((), description="indices into Report.sentences")
     mentions: tuple[Mention, ...] = Field((), description="sentences that say something else of it than the above")
     spans: tuple[Span, ...] = ()
@@ -118,6 +123,13 @@ class Map(_Form):
     view: int = Field(0, ge=0)
     rows: tuple[tuple[float, ...], ...]
     extent: XYXY
+
+
+class FindingMap(_Form):
+    """How strongly a localizer sees one finding at each place of the views."""
+
+    finding: str
+    maps: tuple[Map, ...] = Field((), description="one for each view that was read")
 
 
 class TagShare(_Form):
@@ -159,6 +171,7 @@ class Evidence(_Form):
         (), description="per sentence of Report.sentences, of a decoder that plans or retrieves"
     )
     tags: tuple[Tag, ...] = Field((), description="most probable first, of a decoder that predicts tags")
+    finding_maps: tuple[FindingMap, ...] = Field((), description="per finding that a localizer knows")
     unavailable: dict[str, str] = Field(
         default_factory=dict, description="fields above that this model cannot fill, and why; not those left empty"
     )

@@ -106,7 +106,7 @@ def test_every_verb_is_mounted_and_has_a_first_line() -> None:
 
 def test_models_lists_kind_name_paper_licence_and_other_names(command: Any) -> None:
     from contrastcxr.config.decoders import ALIASES
-    from contrastcxr.models.decoders import DECODERS
+    from contrastcxr.models.heads.decoders import DECODERS
 
     listed = json.loads(command("models", "--json").out)
     assert all(set(row) == {"kind", "name", "paper", "licence", "also"} for row in listed)

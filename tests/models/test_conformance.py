@@ -15,12 +15,12 @@ from contrastcxr.decode.report import ReportSearch
 from contrastcxr.decode.settings import GenerationSettings
 from contrastcxr.errors import UnknownNameError
 from contrastcxr.losses.decoder import taught_terms
-from contrastcxr.models.decoders import DECODERS, build_decoder
-from contrastcxr.models.decoders.base import GeneratedReports, ReportDecoder, Targets, TokenDecoder
-from contrastcxr.models.decoders.cvse import CvseDecoder
-from contrastcxr.models.decoders.hierarchical import HierarchicalDecoder, stop_log_prob
 from contrastcxr.models.features import VisualFeatures, masked_mean
-from contrastcxr.models.library import SentenceLibrary
+from contrastcxr.models.heads.decoders import DECODERS, build_decoder
+from contrastcxr.models.heads.decoders.base import GeneratedReports, ReportDecoder, Targets, TokenDecoder
+from contrastcxr.models.heads.decoders.cvse import CvseDecoder
+from contrastcxr.models.heads.decoders.hierarchical import HierarchicalDecoder, stop_log_prob
+from contrastcxr.models.heads.decoders.library import SentenceLibrary
 from models.studies import select
 
 PAD, BOS, EOS, UNK, STOP = 0, 1, 2, 3, 4

@@ -14,9 +14,9 @@ from contrastcxr.decode.report import ReportSearch
 from contrastcxr.decode.settings import GenerationSettings
 from contrastcxr.form import Study
 from contrastcxr.losses.decoder import taught_terms
-from contrastcxr.models.decoders import DECODERS, build_decoder
-from contrastcxr.models.decoders.base import ReportDecoder, Targets
 from contrastcxr.models.features import VisualFeatures
+from contrastcxr.models.heads.decoders import DECODERS, build_decoder
+from contrastcxr.models.heads.decoders.base import ReportDecoder, Targets
 from contrastcxr.models.projection import PatchProjection
 from contrastcxr.phantom.corpus import draw_studies
 from contrastcxr.text.tokenizer import Tokenizer

@@ -8,12 +8,12 @@ import torch
 from contrastcxr.errors import IncompatibleError
 from contrastcxr.losses.decoder import taught_terms
 from contrastcxr.losses.findings import finding_bce
-from contrastcxr.models.contrast import ContrastiveAttention
-from contrastcxr.models.decoders import build_decoder
-from contrastcxr.models.decoders.base import Targets
+from contrastcxr.models.contrast.attention import ContrastiveAttention
+from contrastcxr.models.contrast.pool import NormalityPool, PoolRows
 from contrastcxr.models.encoders import Encoder, build_encoder
-from contrastcxr.models.findings import FindingHead
-from contrastcxr.models.pool import NormalityPool, PoolRows
+from contrastcxr.models.heads.decoders import build_decoder
+from contrastcxr.models.heads.decoders.base import Targets
+from contrastcxr.models.heads.findings import FindingHead
 from contrastcxr.models.projection import PatchProjection
 from contrastcxr.models.system import ReportSystem
 

@@ -176,12 +176,13 @@ def test_nic_reads_without_attention(tmp_path: Path) -> None:
         "attention": "the decoder nic has no attention over the picture",
         "plan": "the decoder nic plans no sentences before it writes",
         "tags": "the decoder nic predicts no tags",
+        "finding_maps": "the model has no localizer",
     }
 
 
 def test_a_model_says_which_evidence_it_cannot_give(tmp_path: Path, reader: Reader) -> None:
     """Without Contrastive Attention nothing is compared; a pool of zeros still contrasts."""
-    words = {"plan", "tags"}  # the transformer neither plans nor tags
+    words = {"plan", "tags", "finding_maps"}  # the transformer neither plans nor tags, and nothing localizes
     assert set(reader.read(tiny_study("one")).evidence.unavailable) == words
     without = Reader.from_checkpoint(save_tiny(tmp_path, tiny_config(contrast=None)))
     found = without.read(tiny_study("one")).evidence.unavailable

@@ -11,8 +11,8 @@ from mini_data import ABNORMAL, mini_config
 from contrastcxr.checkpoint import load_checkpoint
 from contrastcxr.config import CvseConfig
 from contrastcxr.errors import DatasetError
-from contrastcxr.models.decoders.cvse import CvseDecoder
-from contrastcxr.models.library import SentenceLibrary
+from contrastcxr.models.heads.decoders.cvse import CvseDecoder
+from contrastcxr.models.heads.decoders.library import SentenceLibrary
 from contrastcxr.text.tokenizer import Tokenizer
 from contrastcxr.training import run
 from contrastcxr.training.library import SOURCES, make_library

@@ -14,7 +14,7 @@ from contrastcxr.checkpoint import load_checkpoint
 from contrastcxr.errors import IncompatibleError
 from contrastcxr.losses.reinforce import self_critical
 from contrastcxr.metrics.cider_d import CiderD
-from contrastcxr.models.decoders.base import DecoderOutputs
+from contrastcxr.models.heads.decoders.base import DecoderOutputs
 from contrastcxr.text.tokenizer import Tokenizer
 from contrastcxr.training import run
 from contrastcxr.training.self_critical import SelfCritical

@@ -10,7 +10,7 @@ from contrastcxr.assemble import build_system, make_encoder
 from contrastcxr.config import OptimizerConfig, ScheduleConfig, ScheduledSamplingConfig, SystemConfig
 from contrastcxr.errors import IncompatibleError
 from contrastcxr.features.batch import Batch
-from contrastcxr.models.pool import NormalityPool, PoolRows
+from contrastcxr.models.contrast.pool import NormalityPool, PoolRows
 from contrastcxr.models.system import ReportSystem
 from contrastcxr.training.task import loss_terms, loss_weights, optimizer_of, own_share, rate_factor
 

@@ -11,8 +11,8 @@ from torch import Tensor
 from contrastcxr.assemble import Marks, build_system, make_encoder
 from contrastcxr.checkpoint.metadata import UNUSABLE, CheckpointMetadata
 from contrastcxr.errors import CheckpointError, ContrastCXRError
-from contrastcxr.models.library import SentenceLibrary
-from contrastcxr.models.pool import NormalityPool
+from contrastcxr.models.contrast.pool import NormalityPool
+from contrastcxr.models.heads.decoders.library import SentenceLibrary
 from contrastcxr.models.system import ReportSystem
 from contrastcxr.quality.measures import QualityReference
 

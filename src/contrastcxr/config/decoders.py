@@ -1,4 +1,4 @@
-"""One part per report decoder (docs/decoders.md); `kind` is its name in `models.decoders.DECODERS`."""
+"""One part per report decoder (docs/decoders.md); `kind` is its name in `models.heads.decoders.DECODERS`."""
 
 from __future__ import annotations
 

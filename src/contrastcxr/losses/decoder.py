@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from contrastcxr.losses.ranking import hardest_hinge
-from contrastcxr.models.decoders.base import DecoderOutputs
+from contrastcxr.models.heads.decoders.base import DecoderOutputs
 
 Term = tuple[Tensor, Tensor]
 """A mean over the batch, and the number of things it is the mean of."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from contrastcxr.models.decoders.base import DecoderOutputs
+from contrastcxr.models.heads.decoders.base import DecoderOutputs
 
 
 def self_critical(taught: DecoderOutputs, advantage: Tensor) -> tuple[Tensor, Tensor]:

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from contrastcxr.errors import IncompatibleError
-from contrastcxr.models.contrast import ContrastiveAttention, StageFeatures
-from contrastcxr.models.decoders.base import ReportDecoder
+from contrastcxr.models.contrast.attention import ContrastiveAttention, StageFeatures
+from contrastcxr.models.contrast.pool import NormalityPool
 from contrastcxr.models.encoders import Encoder
 from contrastcxr.models.features import VisualFeatures
-from contrastcxr.models.findings import FindingHead
-from contrastcxr.models.pool import NormalityPool
+from contrastcxr.models.heads.decoders.base import ReportDecoder
+from contrastcxr.models.heads.findings import FindingHead
 from contrastcxr.models.projection import PatchProjection
 
 

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from contrastcxr.decode.report import ReportSearch
 from contrastcxr.decode.settings import GenerationSettings
-from contrastcxr.models.decoders.base import GeneratedReports, ReportDecoder
 from contrastcxr.models.features import VisualFeatures
+from contrastcxr.models.heads.decoders.base import GeneratedReports, ReportDecoder
 from contrastcxr.text.tokenizer import SpecialTokens
 
 
@@ -24,7 +24,7 @@ class DecodedReport:
     token_ids: tuple[int, ...]
     ended: bool
     attention: np.ndarray | None  # [T, N]
-    plan: Mapping[str, np.ndarray] = field(default_factory=dict)  # see `models.decoders.base.GeneratedReports`
+    plan: Mapping[str, np.ndarray] = field(default_factory=dict)  # see `GeneratedReports`
 
 
 @dataclass(frozen=True, eq=False)

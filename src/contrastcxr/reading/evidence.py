@@ -74,6 +74,7 @@ class Abilities:
         pool: the kind of pool that studies are compared with; None without Contrastive Attention.
         images: how many images the pool has.
         repeats: of Aggregate Attention.
+        localizes: whether it marks where a finding is.
     """
 
     decoder: str
@@ -84,6 +85,7 @@ class Abilities:
     pool: str | None = None
     images: int = 0
     repeats: int = 0
+    localizes: bool = False
 
 
 def unavailable(model: Abilities) -> dict[str, str]:
@@ -98,6 +100,8 @@ def unavailable(model: Abilities) -> dict[str, str]:
         reasons["plan"] = f"the decoder {model.decoder} plans no sentences before it writes"
     if not model.tags:
         reasons["tags"] = f"the decoder {model.decoder} predicts no tags"
+    if not model.localizes:
+        reasons["finding_maps"] = "the model has no localizer"
     return reasons
 
 

@@ -25,9 +25,9 @@ from contrastcxr.features.extraction import batch_features, raw_features
 from contrastcxr.features.targets import indication_ids
 from contrastcxr.files import find_checkpoint
 from contrastcxr.form import Author, Evidence, Reading, Report, Study
-from contrastcxr.models.decoders import decoder_name
-from contrastcxr.models.decoders.cvse import CvseDecoder
 from contrastcxr.models.features import VisualFeatures
+from contrastcxr.models.heads.decoders import decoder_name
+from contrastcxr.models.heads.decoders.cvse import CvseDecoder
 from contrastcxr.models.system import ReportSystem
 from contrastcxr.quality.assess import assess, thumbnails
 from contrastcxr.quality.flags import empty_flag, length_flags, measure_flags, source_flags, view_flags

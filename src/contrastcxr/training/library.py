@@ -12,7 +12,7 @@ import torch
 from contrastcxr.config import CvseConfig
 from contrastcxr.errors import DatasetError
 from contrastcxr.features.targets import names_abnormality, sentence_ids
-from contrastcxr.models.library import SentenceLibrary
+from contrastcxr.models.heads.decoders.library import SentenceLibrary
 from contrastcxr.text.labeler import Labeler
 from contrastcxr.text.tokenizer import Tokenizer
 

@@ -14,7 +14,7 @@ from contrastcxr.data.authors import is_normal
 from contrastcxr.data.views import choose_views
 from contrastcxr.errors import IncompatibleError
 from contrastcxr.form import Study, View, is_file_locator
-from contrastcxr.models.pool import NormalityPool, PatchPlaces, PoolRows, draw_pool, views_name
+from contrastcxr.models.contrast.pool import NormalityPool, PatchPlaces, PoolRows, draw_pool, views_name
 
 ViewFeature = Callable[[View], Tensor]
 """Gives the raw features of a view: pooled `[C]`, or of its patches `[N, C]`."""

@@ -30,7 +30,7 @@ from contrastcxr.features.targets import Uncertain
 from contrastcxr.features.view_features import CachedFeatures, EncodedFeatures, ViewFeatures
 from contrastcxr.form import Finding, Study
 from contrastcxr.models.encoders import Encoder
-from contrastcxr.models.library import SentenceLibrary
+from contrastcxr.models.heads.decoders.library import SentenceLibrary
 from contrastcxr.models.system import ReportSystem
 from contrastcxr.store.picture_cache import PictureCache, find_pictures
 from contrastcxr.store.studies import list_studies

@@ -14,6 +14,8 @@ from typing import Any
 from contrastcxr.files import atomic_write
 from contrastcxr.form import Study
 
+OF_MODELS: Any = {"findings": {"__all__": {"region"}}, "evidence": {"finding_maps"}}
+"""What only a model fills in, and no reading that is learnt from: the fingerprint of data is made without it."""
 RECORD_FILE = "run_record.json"
 _PACKAGES = ("contrastcxr", "torch", "lightning", "timm", "numpy", "safetensors")
 
@@ -74,6 +76,6 @@ def data_fingerprint(studies: Sequence[Study]) -> dict[str, Any]:
     """Return the number of studies and a hash over their ids and readings, in order."""
     digest = hashlib.blake2b(digest_size=16)
     for study in studies:
-        said = [reading.model_dump_json(by_alias=True) for reading in study.readings]
+        said = [reading.model_dump_json(by_alias=True, exclude=OF_MODELS) for reading in study.readings]
         digest.update(json.dumps([study.study_id, said]).encode())
     return {"studies": len(studies), "fingerprint": digest.hexdigest()}

@@ -13,8 +13,8 @@ from contrastcxr.decode.settings import GenerationSettings
 from contrastcxr.features.batch import Batch
 from contrastcxr.losses.reinforce import self_critical
 from contrastcxr.metrics.cider_d import CiderD
-from contrastcxr.models.decoders.base import GeneratedReports, Targets
 from contrastcxr.models.features import VisualFeatures
+from contrastcxr.models.heads.decoders.base import GeneratedReports, Targets
 from contrastcxr.models.system import ReportSystem
 from contrastcxr.text.tokenizer import Tokenizer
 

@@ -16,7 +16,7 @@ from contrastcxr.features.batch import Batch
 from contrastcxr.features.extraction import batch_features
 from contrastcxr.losses.decoder import taught_terms
 from contrastcxr.losses.findings import finding_bce
-from contrastcxr.models.decoders.base import Targets
+from contrastcxr.models.heads.decoders.base import Targets
 from contrastcxr.models.system import ReportSystem
 from contrastcxr.training.self_critical import REWARDS, SelfCritical
 

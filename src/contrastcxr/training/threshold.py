@@ -9,7 +9,7 @@ import torch
 
 from contrastcxr.features.batch import Batch
 from contrastcxr.features.extraction import batch_features
-from contrastcxr.models.decoders.cvse import CvseDecoder
+from contrastcxr.models.heads.decoders.cvse import CvseDecoder
 from contrastcxr.models.system import ReportSystem
 
 CANDIDATES = 21

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 
 from contrastcxr.errors import MissingExtraError
-from contrastcxr.models.decoders.base import ReportDecoder
-from contrastcxr.models.decoders.hierarchical import HierarchicalDecoder
+from contrastcxr.models.heads.decoders.base import ReportDecoder
+from contrastcxr.models.heads.decoders.hierarchical import HierarchicalDecoder
 from contrastcxr.text.tokenizer import Tokenizer, tokenize
 
 WINDOW = 5

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from contrastcxr.errors import CheckpointError
-from contrastcxr.models.decoders.transformer import sinusoidal_positions
+from contrastcxr.models.heads.decoders.transformer import sinusoidal_positions
 
 TEXT, PICTURES = "encoder_decoder.", "visual_extractor.model."
 WRITTEN_ONLY = ("projection.",)

@@ -1,0 +1,1 @@
+"""What a study is compared with, from `VisualFeatures` to `VisualFeatures`."""

@@ -1,0 +1,1 @@
+"""Heads: what a system answers with."""

@@ -1,0 +1,165 @@
+"""What the decoders share that look at the patches once a word, from one LSTM state to the next."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypedDict
+
+import torch
+from torch import Tensor, nn
+
+from contrastcxr.models.features import VisualFeatures
+from contrastcxr.models.heads.decoders.base import DecoderOutputs, StepResult, Targets, TokenDecoder, taught_words
+
+if TYPE_CHECKING:
+    from contrastcxr.models.blocks.additive_attention import AttentionKeys
+
+
+@dataclass(frozen=True, eq=False)
+class RecurrentState:
+    """The patches of each row's study, and the vectors `[R, ·]` that go from one word to the next."""
+
+    seen: AttentionKeys
+    vectors: tuple[Tensor, ...]
+
+    @property
+    def rows(self) -> int:
+        """Number of rows R."""
+        return len(self.seen.owner)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the rows are."""
+        return self.seen.owner.device
+
+    def select(self, index: Tensor) -> RecurrentState:
+        """Return the rows `index [R']`."""
+        return RecurrentState(
+            self.seen.select(index), tuple(vector.index_select(0, index) for vector in self.vectors)
+        )
+
+    def after(self, *vectors: Tensor) -> RecurrentState:
+        """Return the state with other vectors."""
+        return replace(self, vectors=vectors)
+
+
+@dataclass(frozen=True, eq=False)
+class AttentionStep:
+    """One word's step: what the output layer reads `[R, o]`, the state after, the attention `[R, N]`."""
+
+    answer: Tensor
+    state: RecurrentState
+    attention: Tensor
+
+
+class LstmOptions(TypedDict, total=False):
+    """Keyword arguments that every `LstmDecoder` takes, and may leave out."""
+
+    embedding: int | None
+    hidden: int | None
+    dropout: float
+
+
+class LstmDecoder(TokenDecoder):
+    """A decoder whose LSTM takes in a word after the other and looks at the patches.
+
+    Each decoder makes its own output layer, `output`, for the width of what it answers.
+
+    Args:
+        vocabulary: V.
+        width: d of the features.
+        embedding: width of a word vector; None takes d.
+        hidden: width of the LSTMs; None takes d.
+        dropout: before the output layer.
+    """
+
+    output: nn.Linear
+
+    def __init__(
+        self,
+        vocabulary: int,
+        width: int = 512,
+        *,
+        embedding: int | None = None,
+        hidden: int | None = None,
+        dropout: float = 0.5,
+    ) -> None:
+        super().__init__(vocabulary, width)
+        self.hidden = hidden or width
+        self.embedding = nn.Embedding(vocabulary, embedding or width)
+        self.dropout = nn.Dropout(dropout)
+
+    def log_probs(self, answer: Tensor) -> Tensor:
+        """Return log-probabilities `[..., V]` of the next word from an answer `[..., o]`."""
+        return torch.log_softmax(self.output(self.dropout(answer)).float(), dim=-1)
+
+
+class RecurrentDecoder(LstmDecoder):
+    """A decoder whose next look at the patches depends on its last state, so that training loops over words."""
+
+    @abstractmethod
+    def start(self, features: VisualFeatures) -> RecurrentState:
+        """Return the state before BOS, a row per study."""
+
+    @abstractmethod
+    def hear(self, words: Tensor) -> Tensor:
+        """Return what the words alone bring, `[..., ·]` of `words [..., e]`.
+
+        Made for all words of a report at once.
+        """
+
+    @abstractmethod
+    def look(self, word: Tensor, heard: Tensor, state: RecurrentState) -> AttentionStep:
+        """Take in the vector `word [R, e]`, and `heard [R, ·]`, what `hear` made of it."""
+
+    def forward(self, features: VisualFeatures, token_ids: Tensor) -> Tensor:
+        """Return log-probabilities `[B, T-1, V]` of `token_ids[:, 1:]`."""
+        return self._force(features, token_ids)[0]
+
+    def step(self, token_ids: Tensor, state: RecurrentState) -> StepResult:
+        """Take one step on the words `token_ids [R]`."""
+        word = self.embedding(token_ids)
+        looked = self.look(word, self.hear(word), state)
+        return StepResult(self.log_probs(looked.answer), looked.state, looked.attention)
+
+    def teach(self, features: VisualFeatures, targets: Targets) -> DecoderOutputs:
+        """Return the log-probabilities of the real tokens."""
+        return taught_words(self._force(features, targets.token_ids, targets.own_words)[0], targets)
+
+    def _force(self, features: VisualFeatures, token_ids: Tensor, own_words: float = 0.0) -> tuple[Tensor, Tensor]:
+        """Return log-probabilities `[B, T-1, V]` and attention `[B, T-1, N]` by teacher forcing.
+
+        With `own_words`, some words are the decoder's own (see `Targets`).
+        """
+        words = self.embedding(token_ids[:, :-1])  # [B, T-1, e]
+        heard = self.hear(words)
+        state = self.start(features)
+        answers: list[Tensor] = []
+        attention: list[Tensor] = []
+        # Unbound and not indexed: the gradient of an index is as large as the whole sequence, at every word.
+        for word, brings in zip(words.unbind(1), heard.unbind(1), strict=True):
+            if own_words and answers:
+                word, brings = self._at_times_own(word, brings, said=answers[-1], share=own_words)
+            looked = self.look(word, brings, state)
+            state = looked.state
+            answers.append(looked.answer)
+            attention.append(looked.attention)
+        return self.log_probs(torch.stack(answers, dim=1)), torch.stack(attention, dim=1)
+
+    def _at_times_own(self, word: Tensor, brings: Tensor, *, said: Tensor, share: float) -> tuple[Tensor, Tensor]:
+        """Return `word [B, e]` and what it brings, at random places replaced.
+
+        The replacements are those of a word drawn from what was `said [B, o]`.
+        """
+        with torch.no_grad():
+            drawn = torch.multinomial(self.log_probs(said).exp(), 1).squeeze(1)
+        own = self.embedding(drawn)
+        chosen = torch.rand(len(word), 1, device=word.device) < share
+        return torch.where(chosen, own, word), torch.where(chosen, self.hear(own), brings)
+
+
+def coverage(attention: Tensor, targets: Targets, features: VisualFeatures) -> dict[str, tuple[Tensor, Tensor]]:
+    """Return the attention `[B, N]` that each patch got over the real words, from `attention [B, T-1, N]`."""
+    total = torch.einsum("btn,bt->bn", attention, targets.mask.to(attention.dtype))
+    return {"patches": (total, features.mask)}
