@@ -48,6 +48,13 @@ class Box(_Form):
     score: float | None = None
 
 
+class Point(_Form):
+    """A place `[x, y]` in pixels of the original view, x to the right, y down."""
+
+    view: int = Field(0, ge=0, description="index into the study's views")
+    xy: tuple[float, float]
+
+
 class Span(_Form):
     """Characters `[start, end)` of one report section."""
 
@@ -86,6 +93,7 @@ class Finding(_Form):
     region: tuple[Box, ...] = Field(
         (), description="rectangles whose union a localizer marked, whatever the status; what is scored"
     )
+    peak: Point | None = Field(None, description="where a localizer sees it most strongly")
     sentences: tuple[int, ...] = Field((), description="indices into Report.sentences")
     mentions: tuple[Mention, ...] = Field((), description="sentences that say something else of it than the above")
     spans: tuple[Span, ...] = ()
