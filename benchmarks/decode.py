@@ -28,9 +28,11 @@ from torch import Tensor, nn
 from contrastcxr.decode.report import ReportSearch
 from contrastcxr.decode.settings import GenerationSettings
 from contrastcxr.models.features import VisualFeatures
-from contrastcxr.models.heads.decoders import DECODERS, build_decoder
-from contrastcxr.models.heads.decoders.base import GeneratedReports, ReportDecoder, StepResult
+from contrastcxr.models.heads.build import build_decoder
+from contrastcxr.models.heads.decoders import DECODERS
+from contrastcxr.models.heads.decoders.base import ReportDecoder
 from contrastcxr.models.heads.decoders.hierarchical import HierarchicalDecoder
+from contrastcxr.models.heads.writing import GeneratedReports, StepResult
 
 PAD, BOS, EOS, MARK = 0, 1, 2, 3
 PUBLIC = {100: 0.11, 60: 0.36}

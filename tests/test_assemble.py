@@ -6,10 +6,9 @@ import pytest
 import torch
 
 from contrastcxr.assemble import (
-    RECURRENT_DECODERS,
+    SystemParts,
     build_system,
     check_pairs,
-    head_labels,
     make_encoder,
     make_preprocess,
 )
@@ -27,6 +26,9 @@ SMALL: dict[str, Any] = {
     "encoder": {"name": "test_efficientnet", "weights": "random"},
     "decoder": {"kind": "nic"},
 }
+
+
+FINDINGS: dict[str, Any] = {"finding_head": {"labels": "phantom"}}
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +59,14 @@ def pool_of(encoder: Encoder) -> NormalityPool:
         ({"decoder": {"kind": "co_attention", "tags": "mesh"}}, r"tags mesh with data\.source phantom:standard"),
         ({"image": {"augment": True}}, r"image\.augment with a frozen encoder"),
         ({"train": {"monitor": "auc"}}, r"monitor auc without a finding_head"),
-        ({"train": {"scheduled_sampling": {}}}, r"scheduled_sampling with decoder\.kind nic"),
+        ({"train": {"scheduled_sampling": {}}}, r"scheduled_sampling with decoder\.kind nic: .* visual_attention"),
+        ({"decoder": None}, r"small has none of decoder, finding_head, localizer: nothing teaches it"),
+        ({"decoder": None, **FINDINGS}, r"train\.monitor bleu4 without a decoder"),
+        ({**FINDINGS, "localizer": {"kind": "cam", "labels": "nih14"}}, r"different labels \(phantom and nih14\)"),
+        (
+            {**FINDINGS, "decoder": None, "train": {"scst": True, "monitor": "auc"}},
+            r"scst with decoder\.kind null",
+        ),
         ({"text": {"max_tokens": 600}, "decoder": {"kind": "r2gen"}}, r"max_tokens 600 with decoder\.kind r2gen"),
         ({"text": {"max_tokens": 20}, "generate": {"max_tokens": 30}}, r"generate\.max_tokens 30 above"),
     ],
@@ -80,9 +89,12 @@ def test_a_configuration_that_was_written_out_is_possible_where_it_was() -> None
 def test_contrast_and_a_pool_go_together(encoder: Encoder) -> None:
     with_contrast = parse_config({**SMALL, "contrast": {}}, where="small")
     with pytest.raises(IncompatibleError, match="contrast on without a pool"):
-        build_system(with_contrast, vocabulary=9, encoder=encoder)
+        build_system(with_contrast, SystemParts(vocabulary=9, encoder=encoder))
     with pytest.raises(IncompatibleError, match="contrast off with a pool"):
-        build_system(parse_config(SMALL, where="small"), vocabulary=9, encoder=encoder, pool=pool_of(encoder))
+        build_system(
+            parse_config(SMALL, where="small"),
+            SystemParts(vocabulary=9, encoder=encoder, pool=pool_of(encoder)),
+        )
 
 
 @pytest.mark.parametrize("decoder", ["nic", "transformer"])
@@ -93,18 +105,19 @@ def test_each_decoder_is_built_with_and_without_contrast(
     values = {**SMALL, "decoder": {"kind": decoder}, "contrast": contrast, "finding_head": {"labels": "nih14"}}
     config = parse_config(values, where="small")
     pool = pool_of(encoder) if contrast else None
-    system = build_system(config, vocabulary=9, encoder=encoder, pool=pool)
+    system = build_system(config, SystemParts(vocabulary=9, encoder=encoder, pool=pool))
     features = system.features(raw=torch.rand(2, 1, 4, encoder.channels), view_mask=torch.ones(2, 1).bool())
     log_probs = system.decoder(features, torch.tensor([[1, 5, 2], [1, 6, 2]]))
-    logits = system.finding_logits(features)
+    assert system.identifier is not None
+    logits = system.identifier.logits(features)
     assert log_probs.shape == (2, 2, 9)
-    assert logits.shape == (2, len(head_labels(config)))
+    assert logits.shape == (2, len(config.needs.finding_names))
 
 
 def test_the_seed_decides_the_weights_and_leaves_the_global_generator_alone(encoder: Encoder) -> None:
     config = parse_config(SMALL, where="small")
     before = torch.random.get_rng_state()
-    built = [build_system(config, vocabulary=9, encoder=encoder, seed=seed) for seed in (1, 1, 2)]
+    built = [build_system(config, SystemParts(vocabulary=9, encoder=encoder), seed=seed) for seed in (1, 1, 2)]
     weights = [system.projection.linear.weight for system in built]
     assert torch.equal(weights[0], weights[1])
     assert not torch.equal(weights[0], weights[2])
@@ -116,8 +129,6 @@ def test_the_transform_is_the_encoders_own(encoder: Encoder) -> None:
     assert (made.size, made.mean, made.std) == (64, encoder.mean, encoder.std)
 
 
-def test_the_decoders_taught_word_after_word_are_named() -> None:
-    kinds = {
-        name for name, kind in DECODERS.items() if isinstance(kind, type) and issubclass(kind, RecurrentDecoder)
-    }
-    assert set(RECURRENT_DECODERS) == kinds
+def test_the_decoders_taught_word_after_word_say_so() -> None:
+    kinds = {name for name, entry in DECODERS.items() if issubclass(entry.load(), RecurrentDecoder)}
+    assert {name for name, entry in DECODERS.items() if entry.options.own_words} == kinds

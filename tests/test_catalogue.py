@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from contrastcxr.catalogue import OURS, PAPERS, CatalogueEntry, known
+from contrastcxr.catalogue import KINDS, OURS, CatalogueEntry, known
 from contrastcxr.checkpoint import save_checkpoint
-from contrastcxr.config.decoders import ALIASES
+from contrastcxr.config import SystemConfig
 from contrastcxr.models.contrast.pool import POOL_KINDS
 from contrastcxr.models.encoders import ENCODERS
-from contrastcxr.models.heads.decoders import DECODERS
+from contrastcxr.models.heads import HEADS
+from contrastcxr.models.heads.options import SLOTS
 from tiny_system import tiny_checkpoint, tiny_config
 
 
@@ -30,7 +31,8 @@ def of_kind(kind: str) -> dict[str, CatalogueEntry]:
 
 
 def test_every_part_of_the_registries_has_one_entry() -> None:
-    assert set(of_kind("decoder")) == set(DECODERS)
+    for slot, registry in HEADS.items():
+        assert set(of_kind(KINDS[slot])) == set(registry)
     assert set(of_kind("encoder")) == {*ENCODERS, "any other of timm"}
     assert set(of_kind("pool")) == set(POOL_KINDS)
     counts = Counter((entry.kind, entry.name) for entry in known())
@@ -40,6 +42,7 @@ def test_every_part_of_the_registries_has_one_entry() -> None:
 def test_kinds_come_in_the_order_in_which_a_system_is_built() -> None:
     kinds = list(dict.fromkeys(entry.kind for entry in known()))
     assert kinds[:5] == ["encoder", "contrast", "pool", "decoder", "findings"]
+    assert kinds[5] == "localizer"
 
 
 @pytest.mark.usefixtures("models")
@@ -49,15 +52,29 @@ def test_each_entry_says_its_paper_and_licence() -> None:
         assert entry.licence, entry
 
 
-def test_every_paper_stands_with_a_part_and_every_own_part_has_one() -> None:
-    parts = {e.name for e in known() if e.kind in ("contrast", "pool", "decoder", "findings")}
-    assert parts == set(PAPERS)
-    assert {e.licence for e in known() if e.name in PAPERS} == {OURS}
+def test_heads_are_registered_by_the_slots_that_a_system_has() -> None:
+    assert tuple(HEADS) == SLOTS
+    assert set(SLOTS) <= set(SystemConfig.model_fields)
+
+
+def test_every_part_of_ours_has_our_licence() -> None:
+    assert {e.licence for e in known() if e.kind in ("contrast", "pool", *KINDS.values())} == {OURS}
+
+
+def test_every_class_that_is_registered_is_there_and_states_its_kind() -> None:
+    for registry in HEADS.values():
+        for name, entry in registry.items():
+            assert entry.load().__name__ in entry.place
+            assert (
+                entry.options.model_fields.get("kind") is None
+                or entry.options.model_fields["kind"].default == name
+            )
 
 
 def test_a_decoder_says_the_other_name_it_goes_by() -> None:
     decoders = of_kind("decoder")
-    assert {entry.also: name for name, entry in decoders.items() if entry.also} == ALIASES
+    others = {entry.also: name for name, entry in decoders.items() if entry.also}
+    assert others == {"st": "visual_attention", "topdown": "up_down", "hcr": "co_attention", "mdt": "r2gen"}
 
 
 @pytest.mark.usefixtures("models")

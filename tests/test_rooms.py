@@ -15,6 +15,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "src" / "contrastcxr"
 ROOMS = (
     "version",
     "errors",
+    "options",
     "form",
     "files",
     "vocab",
@@ -24,9 +25,9 @@ ROOMS = (
     "data",
     "store",
     "quality",
+    "losses",
     "models",
     "decode",
-    "losses",
     "metrics",
     "config",
     "assemble",

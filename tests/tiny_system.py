@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from contrastcxr.assemble import Marks, build_system, head_labels, make_encoder, make_preprocess
+from contrastcxr.assemble import Marks, SystemParts, build_system, make_encoder, make_preprocess
 from contrastcxr.checkpoint import Checkpoint, SourceNote, save_checkpoint
 from contrastcxr.config import SystemConfig, parse_config
 from contrastcxr.form import Study, View
@@ -45,19 +45,19 @@ def tiny_checkpoint(config: SystemConfig | None = None, *, seed: int = 0) -> Che
     encoder = make_encoder(config, seed=seed)
     pool = None if config.contrast is None else _pool(encoder.channels, kind=config.contrast.pool.kind)
     patches = pool if config.contrast is not None and config.contrast.patches else None
-    system = build_system(
-        config,
-        vocabulary=len(tokenizer),
+    words = tokenizer if config.needs.words else None
+    parts = SystemParts(
         encoder=encoder,
         pool=pool,
         patch_pool=patches,
-        marks=Marks.of(tokenizer),
-        seed=seed,
+        vocabulary=0 if words is None else len(words),
+        marks=None if words is None else Marks.of(words),
     )
+    system = build_system(config, parts, seed=seed)
     return Checkpoint(
         config=config,
-        tokenizer=tokenizer,
-        labels=head_labels(config),
+        tokenizer=words,
+        labels=config.needs.finding_names,
         preprocess=make_preprocess(config, encoder),
         state=system.state_dict(),
         sources=(

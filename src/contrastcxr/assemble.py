@@ -4,39 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from pydantic import BaseModel
 
-from contrastcxr.config import CoAttentionConfig, ContrastConfig, CvseConfig, DecoderConfig, SystemConfig
 from contrastcxr.data.transforms import Preprocess
 from contrastcxr.errors import IncompatibleError
+from contrastcxr.losses import SYSTEM_LOSSES
+from contrastcxr.losses.base import StateWidths, SystemLoss
 from contrastcxr.models.contrast.attention import ContrastiveAttention
+from contrastcxr.models.contrast.options import ContrastOptions
 from contrastcxr.models.contrast.pool import NormalityPool
 from contrastcxr.models.encoders import Encoder, build_encoder
-from contrastcxr.models.heads.decoders import build_decoder
+from contrastcxr.models.heads import HEADS
+from contrastcxr.models.heads.base import HeadInputs
+from contrastcxr.models.heads.build import build_head
+from contrastcxr.models.heads.decoders import DECODERS
 from contrastcxr.models.heads.decoders.base import ReportDecoder
-from contrastcxr.models.heads.decoders.library import SentenceLibrary
-from contrastcxr.models.heads.decoders.transformer import POSITIONS
-from contrastcxr.models.heads.findings import FindingHead
+from contrastcxr.models.heads.decoders.options import DecoderOptions
+from contrastcxr.models.heads.library import SentenceLibrary
+from contrastcxr.models.heads.options import SLOTS
 from contrastcxr.models.projection import PatchProjection
-from contrastcxr.models.system import ReportSystem
+from contrastcxr.models.system import System
 from contrastcxr.text.tokenizer import Tokenizer
-from contrastcxr.vocab.labels import label_set
 
-GLOBAL_DECODERS = ("nic", "hlstm")
-"""Decoders that look at the global feature alone."""
-
-SENTENCE_DECODERS = ("hlstm", "hlstm_dual", "co_attention", "multi_attention", "cvse")
-"""Decoders that plan or choose a report sentence by sentence."""
-
-RECURRENT_DECODERS = ("visual_attention", "att2in", "up_down")
-"""Decoders that are taught word after word, so that a word may be their own (scheduled sampling)."""
-
-EMBEDDING_DECODERS = ("transformer", "r2gen")
-"""Decoders with a patch embedding of their own, unless the projection is one."""
-
-_NOT_OF_THE_MODULE = ("kind", "tags", "word_vectors", "library")
+if TYPE_CHECKING:
+    from contrastcxr.config import SystemConfig
 
 
 @dataclass(frozen=True)
@@ -59,15 +53,21 @@ def check_pairs(config: SystemConfig) -> None:
         IncompatibleError: names the two values and what to change.
     """
     contrast = config.contrast
-    if contrast is not None and config.projection.kind != "linear":
+    if not config.heads:
+        raise IncompatibleError(
+            f"{config.name} has none of {', '.join(SLOTS)}: nothing teaches it and it answers nothing; give it "
+            "one, such as --set decoder.kind=transformer"
+        )
+    if contrast is not None and config.projection.kind == "r2gen":
         raise IncompatibleError(
             f"contrast with projection.kind {config.projection.kind}: the pool is kept raw, so the projection "
             "must be linear; set projection.kind: linear or contrast: null"
         )
     if contrast is not None:
         _check_contrast(contrast, config)
-    _check_heads(config)
-    if getattr(config.decoder, "tags", None) == "mesh" and config.data.kind == "phantom":
+    if config.projection.kind != "none":  # the width is then the encoder's, and known once that is built
+        _check_width(config, config.width)
+    if config.needs.tags == "mesh" and config.data.kind == "phantom":
         raise IncompatibleError(
             f"decoder.tags mesh with data.source {config.data.source}: no phantom has indexing terms; "
             "set decoder.tags: phantom"
@@ -81,17 +81,12 @@ def check_pairs(config: SystemConfig) -> None:
     _check_lengths(config)
 
 
-def _check_heads(config: SystemConfig) -> None:
-    for option in ("heads", "memory_heads"):
-        heads = getattr(config.decoder, option, 1)
-        if config.width % heads:
-            raise IncompatibleError(
-                f"width {config.width} with decoder.{option} {heads}: each head takes an equal part; "
-                "choose a width that the heads divide"
-            )
+def _check_width(config: SystemConfig, width: int) -> None:
+    for slot, head in config.heads.items():
+        head.check_width(width, slot)
 
 
-def _check_contrast(contrast: ContrastConfig, config: SystemConfig) -> None:
+def _check_contrast(contrast: ContrastOptions, config: SystemConfig) -> None:
     # Against the default and not against what was written: a run folder and a checkpoint write every value out.
     if not contrast.aggregate and contrast.repeats != _default(contrast, "repeats"):
         raise IncompatibleError(
@@ -107,17 +102,13 @@ def _check_contrast(contrast: ContrastConfig, config: SystemConfig) -> None:
             "contrast.patches with contrast.aggregate off: patches are compared through Aggregate Attention; "
             "turn it on or patches off"
         )
-    if contrast.patches and _looks_at_no_patch(config.decoder):
+    if contrast.patches and config.decoder is not None and not config.decoder.looks_at_patches:
         raise IncompatibleError(
             f"contrast.patches with decoder.kind {config.decoder.kind}: it looks at the global feature only, "
             "which patches do not change; choose another decoder or turn patches off"
         )
     _check_stages(contrast.stages, config.encoder.stage)
     _check_pool(contrast)
-
-
-def _looks_at_no_patch(decoder: DecoderConfig) -> bool:
-    return decoder.kind in GLOBAL_DECODERS and not (decoder.kind == "hlstm" and decoder.pool == "max")
 
 
 def _default(part: BaseModel, field: str) -> object:
@@ -134,7 +125,7 @@ def _check_stages(stages: Sequence[int], read: int | None) -> None:
         )
 
 
-def _check_pool(contrast: ContrastConfig) -> None:
+def _check_pool(contrast: ContrastOptions) -> None:
     pool = contrast.pool
     if not contrast.patches and pool.patches != _default(pool, "patches"):
         raise IncompatibleError(
@@ -153,26 +144,35 @@ def _check_pool(contrast: ContrastConfig) -> None:
 
 
 def _check_choice_of_checkpoint(config: SystemConfig) -> None:
-    if config.train.monitor == "auc" and config.finding_head is None:
+    train, needs, decoder = config.train, config.needs, config.decoder
+    if train.monitor == "auc" and needs.findings is None:
         raise IncompatibleError("train.monitor auc without a finding_head; add one or choose another metric")
-    if config.train.word_weight == 0 and config.finding_head is None:
+    if train.monitor in ("bleu4", "positive_f1") and decoder is None:
         raise IncompatibleError(
-            "train.word_weight 0 without a finding_head: nothing is left to learn; add one or weigh the words"
+            f"train.monitor {train.monitor} without a decoder: nothing writes a report; set it to auc or loss"
         )
-    if config.train.scst:
+    if train.scst:
         _check_scst(config)
-    if config.train.scheduled_sampling is not None and config.decoder.kind not in RECURRENT_DECODERS:
+    if train.scheduled_sampling is not None and not (decoder is not None and decoder.own_words):
+        able = [name for name, entry in DECODERS.items() if getattr(entry.options, "own_words", False)]
         raise IncompatibleError(
-            f"train.scheduled_sampling with decoder.kind {config.decoder.kind}: it is taught all words at once; "
-            f"choose one of {', '.join(RECURRENT_DECODERS)} or take it away"
+            f"train.scheduled_sampling with decoder.kind {_kind(decoder)}: it is taught all words at once; "
+            f"choose one of {', '.join(able)} or take it away"
         )
+
+
+def _kind(decoder: DecoderOptions | None) -> str:
+    return "null" if decoder is None else decoder.kind
 
 
 def _check_lengths(config: SystemConfig) -> None:
-    if config.decoder.kind in ("transformer", "r2gen") and config.text.max_tokens > POSITIONS:
+    decoder = config.decoder
+    if decoder is None:
+        return
+    if decoder.most_tokens is not None and config.text.max_tokens > decoder.most_tokens:
         raise IncompatibleError(
-            f"text.max_tokens {config.text.max_tokens} with decoder.kind {config.decoder.kind}: "
-            f"it has {POSITIONS} positions; lower the first"
+            f"text.max_tokens {config.text.max_tokens} with decoder.kind {decoder.kind}: "
+            f"it has {decoder.most_tokens} positions; lower the first"
         )
     if config.generate.max_tokens > config.text.max_tokens:
         raise IncompatibleError(
@@ -182,9 +182,11 @@ def _check_lengths(config: SystemConfig) -> None:
 
 
 def _check_scst(config: SystemConfig) -> None:
-    if config.decoder.kind == "cvse":
+    decoder = config.decoder
+    if decoder is None or not decoder.word_probabilities:
         raise IncompatibleError(
-            "train.scst with decoder.kind cvse: it has no probability of a word to reward; choose another decoder"
+            f"train.scst with decoder.kind {_kind(decoder)}: it has no probability of a word to reward; choose "
+            "another decoder"
         )
     if config.train.init_from is None:
         raise IncompatibleError(
@@ -206,6 +208,7 @@ def make_encoder(config: SystemConfig, *, weights: str | None = None, seed: int 
         stages=config.contrast.stages if config.contrast is not None else (),
         image_size=config.image.size,
         trainable=config.encoder.trainable,
+        stage_pooling=config.encoder.stage_pooling,
         train_norm=config.encoder.train_norm,
         seed=seed,
     )
@@ -216,122 +219,112 @@ def make_preprocess(config: SystemConfig, encoder: Encoder) -> Preprocess:
     return Preprocess(size=config.image.size, mean=encoder.mean, std=encoder.std)
 
 
-def head_labels(config: SystemConfig) -> tuple[str, ...]:
-    """Return the findings of the configured head, in the order of its outputs; empty without a head."""
-    return label_set(config.finding_head.labels) if config.finding_head is not None else ()
+@dataclass(frozen=True, eq=False, kw_only=True)
+class SystemParts:
+    """What a system is built from beside its configuration: made by training, or kept by a checkpoint.
 
-
-def tag_names(decoder: DecoderConfig, *, terms: Sequence[str] = ()) -> tuple[str, ...]:
-    """Return the tags that a decoder predicts, in the order of its outputs; empty for one that predicts none.
-
-    `terms` are the indexing terms of the training studies, for `tags: mesh`.
+    Attributes:
+        encoder: from pixels to raw features.
+        pool: raw features of the pool; needed with, and only with, `contrast`.
+        patch_pool: raw patch vectors; needed with, and only with, `contrast.patches`.
+        vocabulary: number of token ids; 0 for a system without words.
+        marks: of the vocabulary.
+        findings: names that the heads know; those of the configuration unless a checkpoint says otherwise.
+        library: sentences to choose from; needed by, and only by, heads that retrieve.
+        terms: indexing terms that are tags.
     """
-    if not isinstance(decoder, CoAttentionConfig):
-        return ()
-    return tuple(terms) if decoder.tags == "mesh" else label_set(decoder.tags)
+
+    encoder: Encoder
+    pool: NormalityPool | None = None
+    patch_pool: NormalityPool | None = None
+    vocabulary: int = 0
+    marks: Marks | None = None
+    findings: tuple[str, ...] = ()
+    library: SentenceLibrary | None = None
+    terms: tuple[str, ...] = ()
 
 
-def build_system(
-    config: SystemConfig,
-    *,
-    vocabulary: int,
-    encoder: Encoder,
-    pool: NormalityPool | None = None,
-    patch_pool: NormalityPool | None = None,
-    labels: Sequence[str] | None = None,
-    marks: Marks | None = None,
-    library: SentenceLibrary | None = None,
-    terms: Sequence[str] = (),
-    seed: int = 0,
-) -> ReportSystem:
+def build_system(config: SystemConfig, parts: SystemParts, *, seed: int = 0, losses: bool = True) -> System:
     """Return a system as the configuration says, freshly initialised (the encoder keeps its weights).
 
     Args:
         config: of the system.
-        vocabulary: number of token ids.
-        encoder: from pixels to raw features.
-        pool: raw features of the pool; needed with, and only with, `config.contrast`.
-        patch_pool: raw patch vectors; needed with, and only with, `config.contrast.patches`.
-        labels: of the finding head; those of `config.finding_head` unless a checkpoint says otherwise.
-        marks: of the vocabulary; needed by decoders that plan sentences.
-        library: sentences to choose from; needed by, and only by, decoders that retrieve.
-        terms: indexing terms that are tags; needed by `co_attention` with `tags: mesh`.
+        parts: what it is built from.
         seed: of the initialisation; the global generator is left as it was.
+        losses: with the losses of the whole system, which reading does not need.
 
     Raises:
         IncompatibleError: parts that cannot work together.
     """
     check_pairs(config)
-    if (pool is None) != (config.contrast is None):
-        found = "without" if pool is None else "with"
+    if (parts.pool is None) != (config.contrast is None):
+        found = "without" if parts.pool is None else "with"
         raise IncompatibleError(
             f"contrast {'on' if config.contrast else 'off'} {found} a pool; the two go together"
         )
     # torch initialises modules from the global generator: the fork leaves that generator as it was.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return ReportSystem(
-            encoder=encoder,
-            projection=PatchProjection(
-                encoder.channels, config.width, config.projection.kind, stage_channels=encoder.stage_channels
-            ),
-            decoder=_decoder(config, vocabulary=vocabulary, marks=marks, library=library, terms=terms),
-            finding_head=_finding_head(config, labels),
-            contrast=_contrast(config),
-            pool=pool,
-            patch_pool=patch_pool,
-            match_views=config.contrast is not None and config.contrast.pool.match == "view",
-        )
+        return _assembled(config, parts, losses=losses)
 
 
-def _decoder(
-    config: SystemConfig,
-    *,
-    vocabulary: int,
-    marks: Marks | None,
-    library: SentenceLibrary | None,
-    terms: Sequence[str],
-) -> ReportDecoder:
-    part = config.decoder
-    options = {
-        name: getattr(part, name)
-        for name in type(part).model_fields
-        if name not in _NOT_OF_THE_MODULE and not name.endswith("_weight")
-    }
-    if part.kind in EMBEDDING_DECODERS:
-        options["patch_embedding"] = config.projection.kind == "linear"
-    if part.kind in SENTENCE_DECODERS:
-        options |= _sentence_marks(part.kind, marks)
-    if isinstance(part, CoAttentionConfig):
-        options["tags"] = len(tag_names(part, terms=terms))
-    if (library is None) == isinstance(part, CvseConfig):
-        raise IncompatibleError(f"decoder.kind {part.kind}: a sentence library goes with cvse, and only with it")
-    if library is not None:
-        options["library"] = library
-    return build_decoder(part.kind, vocabulary=vocabulary, width=config.width, **options)
+def _assembled(config: SystemConfig, parts: SystemParts, *, losses: bool) -> System:
+    encoder = parts.encoder
+    projection = PatchProjection(
+        encoder.channels, config.width, config.projection.kind, stage_channels=encoder.stage_channels
+    )
+    _check_width(config, projection.width)
+    inputs = _head_inputs(config, parts, projection)
+    heads = {slot: build_head(HEADS[slot], options, inputs) for slot, options in config.heads.items()}
+    return System(
+        encoder=encoder,
+        projection=projection,
+        contrast=_contrast(config, projection.width),
+        pool=parts.pool,
+        patch_pool=parts.patch_pool,
+        match_views=config.contrast is not None and config.contrast.pool.match == "view",
+        losses=_losses(config, heads.get("decoder"), projection.width) if losses else {},
+        **heads,
+    )
 
 
-def _sentence_marks(kind: str, marks: Marks | None) -> dict[str, int]:
-    if marks is None or marks.sentence_end is None:
+def _head_inputs(config: SystemConfig, parts: SystemParts, projection: PatchProjection) -> HeadInputs:
+    needs, marks = config.needs, parts.marks
+    if (parts.library is None) == (needs.library is not None):
         raise IncompatibleError(
-            f"decoder.kind {kind} with a vocabulary that has no '.': it plans sentence by sentence; choose data "
-            "whose reports have sentences, or another decoder"
+            f"decoder.kind {_kind(config.decoder)}: a sentence library goes with a decoder that retrieves, and "
+            "with no other"
         )
-    return {"sentence_end": marks.sentence_end, "end_of_report": marks.end_of_report}
+    return HeadInputs(
+        width=projection.width,
+        vocabulary=parts.vocabulary,
+        sentence_end=None if marks is None else marks.sentence_end,
+        end_of_report=2 if marks is None else marks.end_of_report,
+        patches_embedded=projection.embeds_patches,
+        findings=parts.findings or needs.finding_names,
+        tag_count=len(needs.tag_names(terms=parts.terms)),
+        sentence_library=parts.library,
+    )
 
 
-def _finding_head(config: SystemConfig, labels: Sequence[str] | None) -> FindingHead | None:
-    if config.finding_head is None:
-        return None
-    return FindingHead(config.width, labels or head_labels(config), dropout=config.finding_head.dropout)
+def _losses(config: SystemConfig, decoder: ReportDecoder | None, width: int) -> dict[str, SystemLoss]:
+    found: dict[str, SystemLoss] = {}
+    for options in config.losses:
+        if decoder is None or decoder.word_width is None:
+            raise IncompatibleError(
+                f"losses {options.kind} with decoder.kind {_kind(config.decoder)}: it has no state of each word; "
+                "choose a decoder that writes word by word, or take the loss away"
+            )
+        found[options.kind] = SYSTEM_LOSSES[options.kind].load()(StateWidths(width, decoder.word_width), options)
+    return found
 
 
-def _contrast(config: SystemConfig) -> ContrastiveAttention | None:
+def _contrast(config: SystemConfig, width: int) -> ContrastiveAttention | None:
     part = config.contrast
     if part is None:
         return None
     return ContrastiveAttention(
-        config.width,
+        width,
         part.repeats,
         aggregate=part.aggregate,
         differentiate=part.differentiate,

@@ -195,8 +195,8 @@ CHECKPOINTS = (
         LOAD,
         (
             "{bad}: unknown key 'flux'; known: contrast, data, decoder, encoder, finding_head, generate, "
-            "image, name, paper, projection, text, train, width; the checkpoint was written by another "
-            "version of contrastcxr"
+            "image, localizer, losses, name, paper, projection, text, train, width; the checkpoint was written by "
+            "another version of contrastcxr"
         ),
     ),
     wrong(
@@ -333,7 +333,13 @@ CONFIGS = (
         "{bad}: unknown decoder.kind 'lstm'; did you mean 'hlstm'?",
     ),
     wrong(
-        "no decoder", text("system.yaml", "name: mine"), TRAIN, "{bad}: no 'decoder'; every configuration needs it"
+        "nothing that teaches",
+        text("system.yaml", "name: mine"),
+        TRAIN,
+        (
+            "mine has none of decoder, finding_head, localizer: nothing teaches it and it answers nothing; give it "
+            "one, such as --set decoder.kind=transformer"
+        ),
     ),
     wrong(
         "a parent that is the file itself",

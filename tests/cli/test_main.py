@@ -105,14 +105,15 @@ def test_every_verb_is_mounted_and_has_a_first_line() -> None:
 
 
 def test_models_lists_kind_name_paper_licence_and_other_names(command: Any) -> None:
-    from contrastcxr.config.decoders import ALIASES
     from contrastcxr.models.heads.decoders import DECODERS
 
     listed = json.loads(command("models", "--json").out)
     assert all(set(row) == {"kind", "name", "paper", "licence", "also"} for row in listed)
     decoders = {row["name"]: row for row in listed if row["kind"] == "decoder"}
     assert set(decoders) == set(DECODERS)
-    assert {row["also"]: name for name, row in decoders.items() if row["also"]} == ALIASES
+    assert {row["also"]: name for name, row in decoders.items() if row["also"]} == {
+        entry.also: name for name, entry in DECODERS.items() if entry.also
+    }
     assert all(" 20" in row["paper"] and row["licence"] for row in decoders.values())
     assert "tf_efficientnet_lite0" in command("models").out
 

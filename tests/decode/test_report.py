@@ -11,7 +11,7 @@ from toy_decoder import BOS, EOS, PAD, ToyDecoder
 from contrastcxr.decode.report import ReportSearch
 from contrastcxr.decode.search import generate
 from contrastcxr.decode.settings import GenerationSettings
-from contrastcxr.models.heads.decoders.base import GeneratedReports
+from contrastcxr.models.heads.writing import GeneratedReports
 
 STOP = 6
 STUDIES = torch.arange(6)

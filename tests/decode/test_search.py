@@ -15,7 +15,7 @@ from toy_decoder import BOS, EOS, PAD, ToyDecoder, ToyState, plain_beam_search
 
 from contrastcxr.decode.search import generate
 from contrastcxr.decode.settings import GenerationSettings
-from contrastcxr.models.heads.decoders.base import GeneratedReports, StepResult
+from contrastcxr.models.heads.writing import GeneratedReports, StepResult
 
 STUDIES = torch.arange(8)
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from contrastcxr.decode.settings import GenerationSettings
-from contrastcxr.models.heads.decoders.base import StepResult
+from contrastcxr.models.heads.writing import StepResult
 
 PAD, BOS, EOS = 0, 1, 2
 Prefix = tuple[int, ...]

@@ -10,7 +10,7 @@ import torch
 from contrastcxr.data.transforms import Preprocess
 from contrastcxr.features.batch import Batch, collate, prepare
 from contrastcxr.features.extraction import batch_features, raw_features
-from contrastcxr.models.system import ReportSystem
+from contrastcxr.models.system import System
 from contrastcxr.reading.reader import Reader
 from tiny_system import save_tiny, tiny_study
 
@@ -21,7 +21,7 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Reader:
 
 
 @pytest.fixture(scope="module")
-def system(reader: Reader) -> ReportSystem:
+def system(reader: Reader) -> System:
     return reader.system
 
 
@@ -37,7 +37,7 @@ def batch(preprocess: Preprocess) -> Batch:
 
 
 @torch.no_grad()
-def test_raw_features_are_the_encoders_view_by_view(system: ReportSystem, batch: Batch) -> None:
+def test_raw_features_are_the_encoders_view_by_view(system: System, batch: Batch) -> None:
     raw = raw_features(system, batch)
     assert batch.images is not None
     assert system.encoder is not None
@@ -47,7 +47,7 @@ def test_raw_features_are_the_encoders_view_by_view(system: ReportSystem, batch:
             torch.testing.assert_close(raw[row, view], expected, atol=1e-5, rtol=1e-5)
 
 
-def test_what_was_kept_is_taken_as_it_is(system: ReportSystem, batch: Batch) -> None:
+def test_what_was_kept_is_taken_as_it_is(system: System, batch: Batch) -> None:
     kept = torch.rand(2, 2, 4, 8)
     assert raw_features(system, replace(batch, images=None, features=kept)) is kept
 
@@ -63,7 +63,7 @@ def test_pixels_take_the_type_of_the_systems_weights(reader: Reader, batch: Batc
 
 
 @torch.no_grad()
-def test_features_of_pixels_kept_features_and_given_ones_are_equal(system: ReportSystem, batch: Batch) -> None:
+def test_features_of_pixels_kept_features_and_given_ones_are_equal(system: System, batch: Batch) -> None:
     raw = raw_features(system, batch)
     from_pixels = batch_features(system, batch)
     from_kept = batch_features(system, replace(batch, images=None, features=raw))
@@ -75,7 +75,7 @@ def test_features_of_pixels_kept_features_and_given_ones_are_equal(system: Repor
 
 
 @torch.no_grad()
-def test_absent_views_have_no_part_in_the_features(system: ReportSystem, batch: Batch) -> None:
+def test_absent_views_have_no_part_in_the_features(system: System, batch: Batch) -> None:
     features = batch_features(system, batch)
     per_view = features.mask.shape[1] // 2
     assert features.mask[0].all()
@@ -84,7 +84,7 @@ def test_absent_views_have_no_part_in_the_features(system: ReportSystem, batch: 
 
 
 @torch.no_grad()
-def test_a_patient_of_the_pool_is_left_out_for_their_own_study(system: ReportSystem, batch: Batch) -> None:
+def test_a_patient_of_the_pool_is_left_out_for_their_own_study(system: System, batch: Batch) -> None:
     own = batch_features(system, batch)
     stranger = batch_features(system, replace(batch, patient_ids=("p1", None)))
     assert torch.equal(own.pooled[0], stranger.pooled[0])
@@ -92,7 +92,7 @@ def test_a_patient_of_the_pool_is_left_out_for_their_own_study(system: ReportSys
 
 
 @torch.no_grad()
-def test_the_indication_goes_along(system: ReportSystem, batch: Batch) -> None:
+def test_the_indication_goes_along(system: System, batch: Batch) -> None:
     ids, mask = torch.tensor([[4, 5], [6, 0]]), torch.tensor([[True, True], [True, False]])
     features = batch_features(system, replace(batch, indication_ids=ids, indication_mask=mask))
     assert features.indication is ids

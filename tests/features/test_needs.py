@@ -8,10 +8,11 @@ import pytest
 from mini_data import ABNORMAL, NORMAL, mini_config, mini_study
 
 from contrastcxr.checkpoint import load_checkpoint
-from contrastcxr.config import CoAttentionConfig, HlstmDualConfig, MultiAttentionConfig, NicConfig
 from contrastcxr.errors import DatasetError
-from contrastcxr.features.needs import HeadNeeds
+from contrastcxr.features.needs import TargetReader
 from contrastcxr.form import Report
+from contrastcxr.models.heads.decoders import DECODERS
+from contrastcxr.models.heads.options import HeadNeeds
 from contrastcxr.reading.reader import Reader
 from contrastcxr.text.tokenizer import Tokenizer
 from contrastcxr.training import run
@@ -21,13 +22,17 @@ STUDIES = [mini_study(i, split="train") for i in range(6)]
 TOKENIZER = Tokenizer.train([ABNORMAL, NORMAL, "Cough and fever"], min_count=1)
 
 
+def needs_of(kind: str, **options: object) -> HeadNeeds:
+    return DECODERS[kind].options(**options).needs
+
+
 def test_most_decoders_ask_for_nothing() -> None:
-    needs = HeadNeeds.by(NicConfig(), STUDIES).of(STUDIES[1], token_ids=[1, 2], tokenizer=TOKENIZER)
+    needs = TargetReader.by(needs_of("nic"), STUDIES).of(STUDIES[1], token_ids=[1, 2], tokenizer=TOKENIZER)
     assert (needs.tags, needs.abnormal, needs.indication_ids) == (None, None, None)
 
 
 def test_tags_of_a_label_set_are_what_the_study_is_known_to_have() -> None:
-    needs = HeadNeeds.by(CoAttentionConfig(tags="phantom"), STUDIES)
+    needs = TargetReader.by(needs_of("co_attention", tags="phantom"), STUDIES)
     assert needs.tags == PHANTOM
     tags = needs.of(STUDIES[1], token_ids=[1, 2], tokenizer=TOKENIZER).tags
     assert tags is not None
@@ -37,28 +42,32 @@ def test_tags_of_a_label_set_are_what_the_study_is_known_to_have() -> None:
 def test_tags_may_be_the_indexing_terms_that_training_studies_have_often_enough(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    decoder = CoAttentionConfig(tags="mesh")
+    decoder = needs_of("co_attention", tags="mesh")
     monkeypatch.setattr("contrastcxr.features.needs.TERM_STUDIES", 3)
-    needs = HeadNeeds.by(decoder, STUDIES)
+    needs = TargetReader.by(decoder, STUDIES)
     assert needs.tags == needs.terms == ("cicatrix", "normal", "pleural effusion")
     tags = needs.of(STUDIES[1], token_ids=[1, 2], tokenizer=TOKENIZER).tags
     assert tags is not None
     assert tags.tolist() == [1.0, 0.0, 1.0]
     monkeypatch.setattr("contrastcxr.features.needs.TERM_STUDIES", 4)
     with pytest.raises(DatasetError, match="no indexing term stands with 4 training studies"):
-        HeadNeeds.by(decoder, STUDIES)
+        TargetReader.by(decoder, STUDIES)
 
 
 def test_flags_say_which_sentences_the_labeler_finds_abnormal() -> None:
     ids = TOKENIZER.encode(f"{NORMAL} {ABNORMAL}")
-    flags = HeadNeeds.by(HlstmDualConfig(), STUDIES).of(STUDIES[1], token_ids=ids, tokenizer=TOKENIZER).abnormal
+    flags = (
+        TargetReader.by(needs_of("hlstm_dual"), STUDIES)
+        .of(STUDIES[1], token_ids=ids, tokenizer=TOKENIZER)
+        .abnormal
+    )
     assert flags is not None
     assert flags.tolist() == [False, False, True]
 
 
 def test_the_indication_is_read_and_its_words_are_known() -> None:
     study = STUDIES[1].model_copy(update={"indication": "Cough and fever"})
-    needs = HeadNeeds.by(MultiAttentionConfig(), STUDIES)
+    needs = TargetReader.by(needs_of("multi_attention"), STUDIES)
     assert needs.texts([study, STUDIES[0]]) == ["Cough and fever"]
     ids = needs.of(study, token_ids=[1, 2], tokenizer=TOKENIZER).indication_ids
     assert ids is not None
@@ -73,7 +82,7 @@ def test_an_indication_that_is_the_impression_is_refused() -> None:
     )
     study = STUDIES[1].model_copy(update={"indication": "small  effusion.", "readings": (told,)})
     with pytest.raises(DatasetError, match="the indication is the impression word for word"):
-        HeadNeeds.by(MultiAttentionConfig(), STUDIES).of(study, token_ids=[1, 2], tokenizer=TOKENIZER)
+        TargetReader.by(needs_of("multi_attention"), STUDIES).of(study, token_ids=[1, 2], tokenizer=TOKENIZER)
 
 
 @pytest.mark.usefixtures("mini_data")

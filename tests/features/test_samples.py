@@ -13,20 +13,23 @@ from hypothesis import strategies as st
 from mini_data import ABNORMAL, NORMAL, mini_config, mini_study
 
 from contrastcxr.assemble import make_encoder, make_preprocess
-from contrastcxr.config import CoAttentionConfig, MultiAttentionConfig
 from contrastcxr.data.pixels import Picture
 from contrastcxr.data.transforms import Preprocess
 from contrastcxr.errors import DatasetError
 from contrastcxr.features.batch import Batch, prepare
 from contrastcxr.features.cache import FeatureCache, encode_views
-from contrastcxr.features.needs import HeadNeeds
+from contrastcxr.features.needs import TargetReader
 from contrastcxr.features.samples import FromCache, FromPixels, StudySamples, Target, loader, target_of
 from contrastcxr.form import Author, Finding, Reading, Report, Study, View
+from contrastcxr.models.heads.decoders import DECODERS
 from contrastcxr.text.tokenizer import Tokenizer
 
 TOKENIZER = Tokenizer.train([ABNORMAL, NORMAL, "Cough and fever"], min_count=1)
 LABELS = ("Pleural Effusion", "Edema")
 SMALL = Preprocess(size=32)
+
+MULTI_ATTENTION = DECODERS["multi_attention"].options().needs
+CO_ATTENTION = DECODERS["co_attention"].options(tags="phantom").needs
 
 
 def target(study: Study, written: str = ABNORMAL, *, max_tokens: int = 20, labels: Sequence[str] = ()) -> Target:
@@ -74,12 +77,12 @@ def test_the_policy_for_uncertain_labels_reaches_the_target(policy: str, value: 
 
 def test_what_a_decoder_needs_goes_into_the_target() -> None:
     study = mini_study(1, split="train").model_copy(update={"indication": "Cough and fever"})
-    needs = HeadNeeds.by(MultiAttentionConfig(), [study])
-    found = target_of(study, written=ABNORMAL, tokenizer=TOKENIZER, max_tokens=9, labels=(), needs=needs)
+    needs = TargetReader.by(MULTI_ATTENTION, [study])
+    found = target_of(study, written=ABNORMAL, tokenizer=TOKENIZER, max_tokens=9, labels=(), reader=needs)
     assert found.further.indication_ids is not None
     assert TOKENIZER.decode(found.further.indication_ids.tolist()) == "Cough and fever"
-    tags = HeadNeeds.by(CoAttentionConfig(tags="phantom"), [study])
-    found = target_of(study, written=ABNORMAL, tokenizer=TOKENIZER, max_tokens=9, labels=(), needs=tags)
+    tags = TargetReader.by(CO_ATTENTION, [study])
+    found = target_of(study, written=ABNORMAL, tokenizer=TOKENIZER, max_tokens=9, labels=(), reader=tags)
     assert found.further.tags is not None
     assert found.further.tags.sum() == 1
 
@@ -87,9 +90,9 @@ def test_what_a_decoder_needs_goes_into_the_target() -> None:
 def test_an_indication_that_tells_the_answer_ends_the_making_of_targets() -> None:
     told = mini_study(1, split="train").readings[0].model_copy(update={"report": Report(impression="Cough.")})
     study = mini_study(1, split="train").model_copy(update={"indication": "cough.", "readings": (told,)})
-    needs = HeadNeeds.by(MultiAttentionConfig(), [study])
+    needs = TargetReader.by(MULTI_ATTENTION, [study])
     with pytest.raises(DatasetError, match="study train-001: the indication is the impression"):
-        target_of(study, written=ABNORMAL, tokenizer=TOKENIZER, max_tokens=9, labels=(), needs=needs)
+        target_of(study, written=ABNORMAL, tokenizer=TOKENIZER, max_tokens=9, labels=(), reader=needs)
 
 
 def samples(seed: int | None) -> StudySamples:

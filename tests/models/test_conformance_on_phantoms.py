@@ -13,10 +13,12 @@ from contrastcxr import phantom
 from contrastcxr.decode.report import ReportSearch
 from contrastcxr.decode.settings import GenerationSettings
 from contrastcxr.form import Study
-from contrastcxr.losses.decoder import taught_terms
+from contrastcxr.losses.base import Targets
 from contrastcxr.models.features import VisualFeatures
-from contrastcxr.models.heads.decoders import DECODERS, build_decoder
-from contrastcxr.models.heads.decoders.base import ReportDecoder, Targets
+from contrastcxr.models.heads.build import build_decoder
+from contrastcxr.models.heads.decoders import DECODERS
+from contrastcxr.models.heads.decoders.base import ReportDecoder
+from contrastcxr.models.heads.decoders.outputs import taught_terms
 from contrastcxr.models.projection import PatchProjection
 from contrastcxr.phantom.corpus import draw_studies
 from contrastcxr.text.tokenizer import Tokenizer
@@ -63,7 +65,7 @@ def make(name: str, tokenizer: Tokenizer) -> ReportDecoder:
         marks = {"sentence_end": tokenizer.id_of("."), "end_of_report": tokenizer.special.eos}
         options = {**options, **marks, "sentences": 12, "words": 40}
     if name == "co_attention":
-        options = {**options, "tags": 5, "kept_tags": 3}
+        options = {**options, "tag_count": 5}
     return build_decoder(name, vocabulary=len(tokenizer), width=WIDTH, **options)
 
 
@@ -93,7 +95,7 @@ def test_four_phantom_studies_are_learnt_to_their_exact_reports(name: str, studi
         optimizer = torch.optim.Adam([*projection.parameters(), *decoder.parameters()], lr=1e-2)
         for step in range(1, STEPS + 1):
             optimizer.zero_grad()
-            terms = taught_terms(decoder.teach(projection(raw, views), targets))
+            terms = taught_terms(decoder.outputs(projection(raw, views), targets))
             torch.stack([mean for mean, _ in terms.values()]).sum().backward()
             optimizer.step()
             if step % 50 == 0 and written(decoder, projection(raw, views), tokenizer) == texts:

@@ -6,16 +6,16 @@ import pytest
 import torch
 
 from contrastcxr.errors import IncompatibleError
-from contrastcxr.losses.decoder import taught_terms
-from contrastcxr.losses.findings import finding_bce
+from contrastcxr.losses.base import Targets
 from contrastcxr.models.contrast.attention import ContrastiveAttention
 from contrastcxr.models.contrast.pool import NormalityPool, PoolRows
 from contrastcxr.models.encoders import Encoder, build_encoder
-from contrastcxr.models.heads.decoders import build_decoder
-from contrastcxr.models.heads.decoders.base import Targets
+from contrastcxr.models.heads.base import HeadInputs
+from contrastcxr.models.heads.build import build_decoder
 from contrastcxr.models.heads.findings import FindingHead
+from contrastcxr.models.heads.options import FindingHeadOptions
 from contrastcxr.models.projection import PatchProjection
-from contrastcxr.models.system import ReportSystem
+from contrastcxr.models.system import System
 
 D = 8
 
@@ -31,13 +31,13 @@ def _pool(channels: int) -> NormalityPool:
     return NormalityPool(torch.randn(6, channels, generator=torch.Generator().manual_seed(0)), rows)
 
 
-def _system(encoder: Encoder, *, contrast: bool = True, match_views: bool = True) -> ReportSystem:
+def _system(encoder: Encoder, *, contrast: bool = True, match_views: bool = True) -> System:
     torch.manual_seed(0)
-    return ReportSystem(
+    return System(
         encoder=encoder,
         projection=PatchProjection(encoder.channels, D),
         decoder=build_decoder("transformer", vocabulary=12, width=D, heads=2, layers=1, feed_forward=8),
-        finding_head=FindingHead(D, ("Mass",)),
+        finding_head=FindingHead(HeadInputs(width=D, findings=("Mass",)), FindingHeadOptions(labels="phantom")),
         contrast=ContrastiveAttention(D) if contrast else None,
         pool=_pool(encoder.channels) if contrast else None,
         match_views=match_views,
@@ -87,9 +87,10 @@ def test_a_training_step_of_both_losses_reaches_every_trained_parameter(encoder:
     system = _system(encoder).eval()
     features = system.features(images=IMAGES, view_mask=VIEWS)
     ids = torch.tensor([[1, 4, 5, 2], [1, 6, 2, 0]])
-    words, _ = taught_terms(system.decoder.teach(features, Targets(ids, ids[:, 1:] != 0)))["word"]
-    loss = words + finding_bce(system.finding_logits(features), torch.ones(2, 1))
-    loss.backward()
+    known = torch.ones(2, 1, dtype=torch.bool)
+    terms = system.teach(features, Targets(ids, ids[:, 1:] != 0, findings=known.float(), known=known))
+    assert set(terms) == {"word", "finding"}
+    sum(mean for mean, _ in terms.values()).backward()
     trained = {name: p for name, p in system.named_parameters() if p.requires_grad}
     assert [name for name, p in trained.items() if p.grad is None or p.grad.abs().sum() == 0] == []
     assert not any(name.startswith("encoder") for name in trained)
@@ -114,7 +115,7 @@ def test_neither_or_both_kinds_of_input_are_refused(encoder: Encoder) -> None:
 
 
 def test_pictures_without_an_encoder_are_refused() -> None:
-    system = ReportSystem(
+    system = System(
         projection=PatchProjection(4, D),
         decoder=build_decoder("nic", vocabulary=5, width=D, embedding=4, hidden=4),
     )
@@ -132,7 +133,7 @@ def test_pictures_without_an_encoder_are_refused() -> None:
 )
 def test_impossible_pairs_are_refused(kind: str, contrast: bool, pool: bool, message: str) -> None:
     with pytest.raises(IncompatibleError, match=message):
-        ReportSystem(
+        System(
             projection=PatchProjection(4, D, kind=kind),  # type: ignore[arg-type]
             decoder=build_decoder("nic", vocabulary=5, width=D, embedding=4, hidden=4),
             contrast=ContrastiveAttention(D) if contrast else None,
@@ -140,10 +141,10 @@ def test_impossible_pairs_are_refused(kind: str, contrast: bool, pool: bool, mes
         )
 
 
-def _of_stages(*, per_view: bool = False, stage: int | None = None) -> ReportSystem:
+def _of_stages(*, per_view: bool = False, stage: int | None = None) -> System:
     encoder = build_encoder("test_resnet", weights="random", image_size=64, stage=stage, stages=(0, 1))
     torch.manual_seed(0)
-    return ReportSystem(
+    return System(
         encoder=encoder,
         projection=PatchProjection(encoder.channels, D, stage_channels=encoder.stage_channels),
         decoder=build_decoder("nic", vocabulary=5, width=D, embedding=4, hidden=4),
@@ -206,7 +207,7 @@ def test_gradient_reaches_the_maps_of_all_stages_through_the_pool_too() -> None:
 
 def test_further_stages_that_only_one_part_has_are_refused(encoder: Encoder) -> None:
     with pytest.raises(IncompatibleError, match=r"same contrast\.stages"):
-        ReportSystem(
+        System(
             projection=PatchProjection(encoder.channels, D),
             decoder=build_decoder("nic", vocabulary=5, width=D, embedding=4, hidden=4),
             contrast=ContrastiveAttention(D, stages=1),
@@ -217,7 +218,7 @@ def test_further_stages_that_only_one_part_has_are_refused(encoder: Encoder) -> 
 def test_a_pool_of_studies_cannot_be_compared_view_by_view(encoder: Encoder) -> None:
     pool = _pool(encoder.channels)
     with pytest.raises(IncompatibleError, match=r"set pool\.unit: image"):
-        ReportSystem(
+        System(
             projection=PatchProjection(encoder.channels, D),
             decoder=build_decoder("nic", vocabulary=5, width=D, embedding=4, hidden=4),
             contrast=ContrastiveAttention(D, per_view=True),
@@ -233,7 +234,7 @@ def test_patch_contrast_needs_and_uses_its_own_pool(encoder: Encoder) -> None:
         "pool": _pool(encoder.channels),
     }
     with pytest.raises(IncompatibleError, match="pool of patch vectors"):
-        ReportSystem(**parts)  # type: ignore[arg-type]
-    system = ReportSystem(**parts, patch_pool=_pool(encoder.channels))  # type: ignore[arg-type]
+        System(**parts)  # type: ignore[arg-type]
+    system = System(**parts, patch_pool=_pool(encoder.channels))  # type: ignore[arg-type]
     raw = torch.randn(2, 2, 4, encoder.channels)
     assert system.features(raw=raw, view_mask=VIEWS, patient_ids=["a", "b"]).patches.shape == (2, 8, D)

@@ -10,7 +10,7 @@ import torch
 
 from contrastcxr.features.batch import collate, prepare
 from contrastcxr.form import PlannedSentence, Tag, TagShare
-from contrastcxr.models.heads.decoders.base import GeneratedReports
+from contrastcxr.models.heads.writing import GeneratedReports
 from contrastcxr.reading.plan import planned, predicted_tags
 from contrastcxr.reading.reader import Reader
 from contrastcxr.reading.sentences import Sentence

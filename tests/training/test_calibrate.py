@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from mini_data import mini_config, mini_study
 
 from contrastcxr.features.batch import Batch
-from contrastcxr.models.system import ReportSystem
+from contrastcxr.models.system import System
 from contrastcxr.training.calibrate import best_thresholds, calibrate, head_outputs
 
 
@@ -44,7 +44,7 @@ def test_unknown_targets_do_not_count() -> None:
 
 
 def test_calibration_leaves_the_system_as_it_was_and_lowers_the_cross_entropy(
-    system_and_batches: tuple[ReportSystem, list[Batch]],
+    system_and_batches: tuple[System, list[Batch]],
 ) -> None:
     system, batches = system_and_batches
     assert system.finding_head is not None
@@ -63,8 +63,8 @@ def test_calibration_leaves_the_system_as_it_was_and_lowers_the_cross_entropy(
 
 
 @pytest.fixture
-def system_and_batches() -> tuple[ReportSystem, list[Batch]]:
-    from contrastcxr.assemble import build_system, make_encoder, make_preprocess
+def system_and_batches() -> tuple[System, list[Batch]]:
+    from contrastcxr.assemble import SystemParts, build_system, make_encoder, make_preprocess
     from contrastcxr.features.samples import FromPixels, StudySamples, loader, target_of
     from contrastcxr.text.tokenizer import Tokenizer
     from contrastcxr.vocab.labels import PHANTOM
@@ -75,5 +75,5 @@ def system_and_batches() -> tuple[ReportSystem, list[Batch]]:
     studies = [mini_study(i, split="train") for i in range(6)]
     targets = [target_of(s, written="a b", tokenizer=tokenizer, max_tokens=9, labels=PHANTOM) for s in studies]
     samples = StudySamples(studies, targets, FromPixels(make_preprocess(config, encoder), max_views=1))
-    system = build_system(config, vocabulary=len(tokenizer), encoder=encoder)
+    system = build_system(config, SystemParts(vocabulary=len(tokenizer), encoder=encoder))
     return system, list(loader(samples, [[0, 1, 2, 3], [4, 5]], pad=0))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 from mini_data import mini_config, mini_study, use_studies
@@ -13,8 +13,11 @@ from pydantic import BaseModel
 
 from contrastcxr import config as config_module
 from contrastcxr.config import SystemConfig
-from contrastcxr.config.decoders import AnyDecoder
 from contrastcxr.decode.settings import GenerationSettings
+from contrastcxr.models.contrast.options import ContrastOptions, PoolOptions
+from contrastcxr.models.heads import HEADS
+from contrastcxr.models.heads.decoders import DECODERS
+from contrastcxr.models.options import EncoderOptions, ProjectionOptions
 from contrastcxr.reading.reader import Reader
 from contrastcxr.training import run
 
@@ -28,23 +31,31 @@ PACKAGE = str(Path(CONFIG).parent)
 
 
 def parts() -> list[type[BaseModel]]:
-    """Every part of a configuration; the private base has no fields of its own."""
-    return [
-        value
-        for value in vars(config_module).values()
-        if isinstance(value, type) and issubclass(value, BaseModel) and value.model_fields
-    ]
+    """Every part of a configuration."""
+    settings = [value for value in vars(config_module).values() if isinstance(value, type)]
+    heads = [entry.options for registry in HEADS.values() for entry in registry.values()]
+    between = [EncoderOptions, ProjectionOptions, ContrastOptions, PoolOptions]
+    return [part for part in (*settings, *between, *heads) if issubclass(part, BaseModel) and part.model_fields]
 
 
 FIELDS = sorted((part.__name__, field) for part in parts() for field in part.model_fields)
 
 
+def its_own(file: str) -> bool:
+    options = file.endswith("options.py") and file.startswith(PACKAGE)
+    return options or file == __file__ or (file.startswith(CONFIG) and not file.endswith("data_ref.py"))
+
+
 def counts(frame: Any) -> bool:
-    """Whether a read from this frame uses the value: not the configuration itself, nor what only refuses pairs."""
-    code = frame.f_code
-    its_own = code.co_filename.startswith(CONFIG) and not code.co_filename.endswith("data_ref.py")
-    if its_own or not code.co_filename.startswith(PACKAGE):
+    """Whether a read from this frame uses the value: not the options themselves, nor what only refuses pairs.
+
+    Where options follow from others, whoever asks for them uses these.
+    """
+    while frame is not None and its_own(frame.f_code.co_filename):
+        frame = frame.f_back
+    if frame is None or not frame.f_code.co_filename.startswith(PACKAGE):
         return False
+    code = frame.f_code
     return not (code.co_filename.endswith("assemble.py") and code.co_name.lstrip("_").startswith("check"))
 
 
@@ -85,10 +96,11 @@ def systems() -> list[SystemConfig]:
     contrast = {"repeats": 2, "patches": True, "stages": [0], "pool": {"size": 2, "patches": 3}}
     transformer = {"kind": "transformer", "layers": 1, "heads": 2, "feed_forward": 8}
     short = {"train": train, "generate": {"method": "greedy", "max_tokens": 4}, "contrast": None}
-    kinds = [str(part.model_fields["kind"].default) for part in get_args(AnyDecoder)]
+    kinds = list(DECODERS)
     return [
         *(mini_config(decoder={"kind": kind, **SMALL.get(kind, {})}, **short) for kind in kinds if kind != "nic"),
         mini_config(train=train, generate={"method": "beam", "max_tokens": 4, "block_trigrams": True}),
+        mini_config(decoder=None, localizer={"kind": "cam", "labels": "phantom", "transition": 8}, **short),
         mini_config(decoder={"kind": "att2in"}, **{**short, "train": {**train, "scheduled_sampling": {}}}),
         mini_config(
             train={**train, "epochs": 2},

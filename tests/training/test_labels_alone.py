@@ -15,6 +15,7 @@ from contrastcxr.errors import IncompatibleError
 from contrastcxr.features.targets import Uncertain, finding_targets
 from contrastcxr.form import Report, Study
 from contrastcxr.models.encoders import build_encoder
+from contrastcxr.reading.reader import Reader
 from contrastcxr.training import run
 
 PAPER = Path(__file__).resolve().parents[2] / "configs" / "paper"
@@ -37,27 +38,33 @@ def without_report(study: Study) -> Study:
 
 
 def labels_alone(**changes: Any) -> SystemConfig:
-    train = {"batch_size": 4, "epochs": 1, "monitor": "loss", "precision": "fp32", "word_weight": 0}
-    return mini_config(encoder=ENCODER, contrast=None, train=train, **changes)
+    train = {"batch_size": 4, "epochs": 1, "monitor": "loss", "precision": "fp32"}
+    return mini_config(encoder=ENCODER, contrast=None, decoder=None, train=train, **changes)
 
 
 @pytest.mark.usefixtures("silent_data")
-def test_the_encoder_learns_from_labels_and_the_decoder_does_not(tmp_path: Path) -> None:
+def test_an_encoder_learns_from_labels_without_words(tmp_path: Path) -> None:
     folder = run(labels_alone(), out=tmp_path / "run", cache=tmp_path / "cache", progress=False)
-    state = load_checkpoint(folder.path).state
+    checkpoint = load_checkpoint(folder.path)
     started = build_encoder("test_efficientnet", weights="random", image_size=64, trainable=True).state_dict()
-    moved = [name for name, value in started.items() if not torch.equal(state[f"encoder.{name}"], value)]
+    moved = [
+        name for name, value in started.items() if not torch.equal(checkpoint.state[f"encoder.{name}"], value)
+    ]
     assert any("conv" in name for name in moved)
-    again = run(
-        labels_alone(finding_head={"labels": "phantom", "dropout": 0.0, "weight": 0.0}),
-        out=tmp_path / "still",
-        cache=tmp_path / "cache",
-        progress=False,
-    )
-    untouched = load_checkpoint(again.path).state
-    decoder = [name for name in state if name.startswith("decoder.")]
-    assert decoder
-    assert all(torch.equal(state[name], untouched[name]) for name in decoder)
+    assert checkpoint.tokenizer is None
+    assert not any(name.startswith("decoder.") for name in checkpoint.state)
+
+
+@pytest.mark.usefixtures("silent_data")
+def test_a_system_without_words_reads_findings_and_no_report(tmp_path: Path) -> None:
+    folder = run(labels_alone(), out=tmp_path / "run", cache=tmp_path / "cache", progress=False)
+    reading = Reader.from_checkpoint(folder.path).read(mini_study(1, split="validation"))
+    assert (reading.report.findings, reading.report.sentences) == ("", ())
+    assert all(finding.probability is not None for finding in reading.findings)
+    assert reading.provenance["model"]["decoder"] is None
+    why = "the model writes no report"
+    assert {reading.evidence.unavailable[name] for name in ("attention", "plan", "tags")} == {why}
+    assert not any(flag.kind in ("empty", "truncated") for flag in reading.flags)
 
 
 @pytest.mark.usefixtures("silent_data")
@@ -96,5 +103,5 @@ def test_an_uncertain_label_counts_as_asked(policy: Uncertain, value: float, kno
 def test_neither_words_nor_labels_is_refused() -> None:
     from contrastcxr.assemble import check_pairs
 
-    with pytest.raises(IncompatibleError, match="nothing is left to learn"):
+    with pytest.raises(IncompatibleError, match="nothing teaches it"):
         check_pairs(labels_alone(finding_head=None))

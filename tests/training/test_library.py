@@ -9,10 +9,9 @@ import torch
 from mini_data import ABNORMAL, mini_config
 
 from contrastcxr.checkpoint import load_checkpoint
-from contrastcxr.config import CvseConfig
 from contrastcxr.errors import DatasetError
 from contrastcxr.models.heads.decoders.cvse import CvseDecoder
-from contrastcxr.models.heads.decoders.library import SentenceLibrary
+from contrastcxr.models.heads.library import SentenceLibrary
 from contrastcxr.text.tokenizer import Tokenizer
 from contrastcxr.training import run
 from contrastcxr.training.library import SOURCES, make_library
@@ -32,7 +31,7 @@ TOKENIZER = Tokenizer.train(REPORTS.values(), min_count=1)
 
 def library(reports: dict[str, str], **options: int) -> SentenceLibrary:
     ids = [(study, TOKENIZER.encode(text)) for study, text in reports.items()]
-    return make_library(ids, tokenizer=TOKENIZER, config=CvseConfig(**options), seed=0)
+    return make_library(ids, tokenizer=TOKENIZER, size=options.get("library", 1000), seed=0)
 
 
 def sentences(found: SentenceLibrary) -> list[str]:
@@ -92,9 +91,8 @@ def test_the_threshold_is_the_one_that_scores_best(tmp_path: Path, cache: Path) 
         tried.append(float(decoder.library.threshold))
         return 1.0 if len(tried) == 10 else 0.0
 
-    chosen = choose_threshold(
-        prepared.system.eval(), list(prepared.batches(prepared.validation)), bleu4=best_at_the_tenth
-    )
+    batches = list(prepared.batches(prepared.validation))
+    chosen = choose_threshold(prepared.system.eval(), decoder.threshold, batches, score=best_at_the_tenth)
     assert tried == sorted(tried)
     assert chosen == pytest.approx(tried[9])
     assert float(decoder.library.threshold) == pytest.approx(chosen)

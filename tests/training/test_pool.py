@@ -4,9 +4,9 @@ import pytest
 import torch
 from mini_data import mini_study
 
-from contrastcxr.config import PoolConfig
 from contrastcxr.errors import IncompatibleError
 from contrastcxr.form import Study, View
+from contrastcxr.models.contrast.options import PoolOptions
 from contrastcxr.training.pool import TrainingPool, make_pool
 
 
@@ -20,7 +20,7 @@ def pooled(view: View) -> torch.Tensor:
 
 
 def made(**values: object) -> TrainingPool:
-    return make_pool(PoolConfig.model_validate(values), studies(), max_views=1, pooled=pooled, seed=0)
+    return make_pool(PoolOptions.model_validate(values), studies(), max_views=1, pooled=pooled, seed=0)
 
 
 def test_a_normal_pool_holds_normal_images_only_and_says_so() -> None:
@@ -66,7 +66,7 @@ def two_view_studies(count: int = 12) -> list[Study]:
 
 
 def of_two_views(**values: object) -> TrainingPool:
-    config = PoolConfig.model_validate(values)
+    config = PoolOptions.model_validate(values)
     return make_pool(config, two_view_studies(), max_views=2, pooled=pooled, seed=0, patches=four_patches)
 
 
@@ -121,7 +121,7 @@ def test_the_features_of_a_pool_can_be_made_again() -> None:
 
 
 def drawn(*, run_seed: int, own: int | None) -> tuple[str, ...]:
-    config = PoolConfig(kind="random", size=3, seed=own)
+    config = PoolOptions(kind="random", size=3, seed=own)
     return make_pool(config, studies(), max_views=1, pooled=pooled, seed=run_seed).pool.rows.image_ids
 
 
@@ -137,7 +137,7 @@ def test_file_paths_do_not_go_into_a_pool_but_phantom_locators_do() -> None:
     drawn = phantom.model_copy(update={"views": (phantom.views[0].model_copy(update=place),)})
     place = {"pixels": None, "locator": "/home/someone/picture.png"}
     filed = file.model_copy(update={"views": (file.views[0].model_copy(update=place),)})
-    pool = make_pool(PoolConfig(), [drawn, filed], max_views=1, pooled=lambda _: torch.zeros(3), seed=0)
+    pool = make_pool(PoolOptions(), [drawn, filed], max_views=1, pooled=lambda _: torch.zeros(3), seed=0)
     assert set(pool.pool.rows.locators) == {None, "phantom:smoke/train/000002?seed=0&view=frontal"}
 
 
@@ -146,11 +146,11 @@ def test_matching_by_view_without_any_known_view_is_refused() -> None:
         s.model_copy(update={"views": (s.views[0].model_copy(update={"position": "unknown"}),)}) for s in studies()
     ]
     with pytest.raises(IncompatibleError, match=r"set contrast\.pool\.match: none"):
-        make_pool(PoolConfig(), unknown, max_views=1, pooled=pooled, seed=0)
-    assert len(make_pool(PoolConfig(match="none"), unknown, max_views=1, pooled=pooled, seed=0).views) == 6
+        make_pool(PoolOptions(), unknown, max_views=1, pooled=pooled, seed=0)
+    assert len(make_pool(PoolOptions(match="none"), unknown, max_views=1, pooled=pooled, seed=0).views) == 6
 
 
 def test_a_training_set_without_normals_is_refused() -> None:
     sick = [s for s in studies() if int(s.study_id[-3:]) % 2]
     with pytest.raises(IncompatibleError, match="no training image is normal"):
-        make_pool(PoolConfig(), sick, max_views=1, pooled=pooled, seed=0)
+        make_pool(PoolOptions(), sick, max_views=1, pooled=pooled, seed=0)

@@ -14,7 +14,7 @@ from contrastcxr.checkpoint import load_checkpoint
 from contrastcxr.errors import IncompatibleError
 from contrastcxr.losses.reinforce import self_critical
 from contrastcxr.metrics.cider_d import CiderD
-from contrastcxr.models.heads.decoders.base import DecoderOutputs
+from contrastcxr.models.heads.decoders.outputs import DecoderOutputs
 from contrastcxr.text.tokenizer import Tokenizer
 from contrastcxr.training import run
 from contrastcxr.training.self_critical import SelfCritical
@@ -30,7 +30,7 @@ def test_the_loss_is_the_advantage_times_the_words_of_each_study() -> None:
     expected = 0.0
     for place in range(5):
         expected -= float(advantage[study[place]]) * float(log_probs[place, words[place]]) / 2
-    loss, count = self_critical(DecoderOutputs(log_probs=log_probs, words=words, study=study), advantage)
+    loss, count = self_critical(DecoderOutputs(log_probs=log_probs, words=words).chosen(), study, advantage)
     assert float(loss) == pytest.approx(expected)
     assert int(count) == 2
 
@@ -38,7 +38,7 @@ def test_the_loss_is_the_advantage_times_the_words_of_each_study() -> None:
 def test_a_report_better_than_the_greedy_one_becomes_likelier() -> None:
     logits = torch.zeros(2, 3, requires_grad=True)
     taught = DecoderOutputs(torch.log_softmax(logits, dim=-1), torch.tensor([0, 1]), torch.tensor([0, 1]))
-    self_critical(taught, torch.tensor([1.0, -1.0]))[0].backward()
+    self_critical(taught.chosen(), taught.study, torch.tensor([1.0, -1.0]))[0].backward()
     assert logits.grad is not None
     assert logits.grad[0, 0] < 0 < logits.grad[1, 1]
 

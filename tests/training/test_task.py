@@ -6,25 +6,25 @@ import pytest
 import torch
 from mini_data import mini_config
 
-from contrastcxr.assemble import build_system, make_encoder
+from contrastcxr.assemble import SystemParts, build_system, make_encoder
 from contrastcxr.config import OptimizerConfig, ScheduleConfig, ScheduledSamplingConfig, SystemConfig
 from contrastcxr.errors import IncompatibleError
 from contrastcxr.features.batch import Batch
 from contrastcxr.models.contrast.pool import NormalityPool, PoolRows
-from contrastcxr.models.system import ReportSystem
+from contrastcxr.models.system import System
 from contrastcxr.training.task import loss_terms, loss_weights, optimizer_of, own_share, rate_factor
 
 WORDS = 7
 
 
-def system_of(config: SystemConfig) -> ReportSystem:
+def system_of(config: SystemConfig) -> System:
     encoder = make_encoder(config)
     pool = None
     if config.contrast is not None:
         names = ("a", "b", "c")
         rows = PoolRows(names, names, ("p0", "p1", "p2"), ("PA",) * 3, (None,) * 3)
         pool = NormalityPool(torch.rand(3, encoder.channels, generator=torch.Generator().manual_seed(0)), rows)
-    return build_system(config, vocabulary=WORDS, encoder=encoder, pool=pool)
+    return build_system(config, SystemParts(vocabulary=WORDS, encoder=encoder, pool=pool))
 
 
 def batch_of(channels: int, *, patients: tuple[str, ...] = ("p8", "p9"), **changes: Any) -> Batch:

@@ -56,10 +56,10 @@ class CheckpointMetadata:
 
     Attributes:
         config: of the system.
-        tokenizer: its vocabulary.
-        labels: findings of the head, in the order of its outputs; empty without a head.
+        tokenizer: its vocabulary; None of a system without words.
+        labels: findings that the heads know, in the order of their outputs; empty where none knows any.
         preprocess: from pixels to the encoder's input.
-        temperature: divides the head's logits; 1 before calibration.
+        temperature: divides the logits of the findings; 1 before calibration.
         thresholds: probability from which a finding is called present; 0.5 where not given.
         sources: the data it was made from.
         pool: `NormalityPool.metadata()`, without Contrastive Attention None.
@@ -71,7 +71,7 @@ class CheckpointMetadata:
     """
 
     config: SystemConfig
-    tokenizer: Tokenizer
+    tokenizer: Tokenizer | None
     labels: tuple[str, ...]
     preprocess: Preprocess
     temperature: float = 1.0
@@ -143,7 +143,7 @@ def to_strings(checkpoint: CheckpointMetadata, *, quality: Mapping[str, Any] | N
     values: dict[str, Any] = {
         # A checkpoint travels and names no machine's place.
         "config": without_folders(checkpoint.config.to_dict()),
-        "vocabulary": checkpoint.tokenizer.to_dict(),
+        "vocabulary": None if checkpoint.tokenizer is None else checkpoint.tokenizer.to_dict(),
         "labels": list(checkpoint.labels),
         "preprocessing": checkpoint.preprocess.model_dump(mode="json"),
         "temperature": checkpoint.temperature,
@@ -182,9 +182,12 @@ def from_strings(metadata: Mapping[str, str], path: Path) -> CheckpointMetadata:
         except UNUSABLE:
             raise damage_error(path, name) from None
 
+    tokenizer = part("vocabulary", _vocabulary)
+    if (tokenizer is None) == config.needs.words:
+        raise damage_error(path, "vocabulary")
     return CheckpointMetadata(
         config=config,
-        tokenizer=part("vocabulary", Tokenizer.from_dict),
+        tokenizer=tokenizer,
         labels=part("labels", _labels),
         preprocess=part("preprocessing", Preprocess.model_validate),
         temperature=part("temperature", _above_0),
@@ -208,6 +211,10 @@ def _labels(values: Any) -> tuple[str, ...]:
     if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
         raise TypeError("labels are a list of names")
     return tuple(values)
+
+
+def _vocabulary(value: Any) -> Tokenizer | None:
+    return None if value is None else Tokenizer.from_dict(value)
 
 
 def _above_0(value: Any) -> float:

@@ -8,12 +8,12 @@ from typing import Any
 
 from torch import Tensor
 
-from contrastcxr.assemble import Marks, build_system, make_encoder
+from contrastcxr.assemble import Marks, SystemParts, build_system, make_encoder
 from contrastcxr.checkpoint.metadata import UNUSABLE, CheckpointMetadata
 from contrastcxr.errors import CheckpointError, ContrastCXRError
 from contrastcxr.models.contrast.pool import NormalityPool
-from contrastcxr.models.heads.decoders.library import SentenceLibrary
-from contrastcxr.models.system import ReportSystem
+from contrastcxr.models.heads.library import SentenceLibrary
+from contrastcxr.models.system import System
 from contrastcxr.quality.measures import QualityReference
 
 POOL_KEY = "pool.raw"
@@ -21,6 +21,8 @@ PATCH_POOL_KEY = "patch_pool.raw"
 WORD_VECTORS = ("decoder.embedding.weight", "decoder.words.embedding.weight")
 """Where decoders keep the vectors of their words, one of the two."""
 LIBRARY_KEY = "decoder.library."
+LOSSES_KEY = "losses."
+"""Weights of the losses of the whole system, which only training loads."""
 _CHANGED = "the file was changed or written by another version: train or download it again"
 
 
@@ -36,7 +38,7 @@ class Checkpoint(CheckpointMetadata):
     state: Mapping[str, Tensor]
     quality: QualityReference | None = None
 
-    def build(self) -> ReportSystem:
+    def build(self) -> System:
         """Return the system with its weights, float32 on the CPU, in eval mode.
 
         Raises:
@@ -45,9 +47,10 @@ class Checkpoint(CheckpointMetadata):
         try:
             self._check_sizes()
             system = self._assembled()
-            _load_state(system, self.state, self.where)
-            if system.finding_head is not None:
-                system.finding_head.set_temperature(self.temperature)
+            state = {name: value for name, value in self.state.items() if not name.startswith(LOSSES_KEY)}
+            _load_state(system, state, self.where)
+            if system.identifier is not None:
+                system.identifier.set_temperature(self.temperature)
         except CheckpointError:
             raise
         except (*UNUSABLE, RuntimeError, MemoryError) as error:
@@ -57,34 +60,34 @@ class Checkpoint(CheckpointMetadata):
 
     def _check_sizes(self) -> None:
         """Refuse a size that no weight has, before memory is taken for a system of that size."""
-        rows = _vocabulary_rows(self.state)
-        if rows is not None and rows != len(self.tokenizer):
+        rows, words = _vocabulary_rows(self.state), 0 if self.tokenizer is None else len(self.tokenizer)
+        if rows is not None and rows != words:
             raise CheckpointError(
-                f"{self.where}: its vocabulary has {len(self.tokenizer):,} tokens, its weights were trained with "
+                f"{self.where}: its vocabulary has {words:,} tokens, its weights were trained with "
                 f"{rows:,}; {_CHANGED}"
             )
         held = {side for tensor in self.state.values() for side in tensor.shape}
-        wanted = {"width": self.config.width, "vocabulary": len(self.tokenizer)}
-        for option in ("feed_forward", "embedding", "hidden", "attention"):
-            size = getattr(self.config.decoder, option, None)
-            wanted |= {} if size is None else {f"decoder.{option}": size}
+        wanted = {"width": self.config.width} if self.config.projection.kind != "none" else {}
+        wanted |= {"vocabulary": words} if self.tokenizer is not None else {}
+        for slot, head in self.config.heads.items():
+            wanted |= {f"{slot}.{name}": size for name, size in head.stated_sizes().items()}
         for name, size in wanted.items():
             if size not in held:
                 raise _misfit_error(self.where, f"none of them has the {name} {size:,}")
 
-    def _assembled(self) -> ReportSystem:
-        """Return the system without its weights."""
-        return build_system(
-            self.config,
-            vocabulary=len(self.tokenizer),
-            labels=self.labels,
-            marks=Marks.of(self.tokenizer),
-            library=self._library(),
-            terms=self.terms,
+    def _assembled(self) -> System:
+        """Return the system without its weights, and without the losses that reading does not need."""
+        parts = SystemParts(
             encoder=make_encoder(self.config, weights="checkpoint"),
             pool=self._rebuilt(self.pool, POOL_KEY),
             patch_pool=self._rebuilt(self.patch_pool, PATCH_POOL_KEY),
+            vocabulary=0 if self.tokenizer is None else len(self.tokenizer),
+            marks=None if self.tokenizer is None else Marks.of(self.tokenizer),
+            findings=self.labels,
+            library=self._library(),
+            terms=self.terms,
         )
+        return build_system(self.config, parts, losses=False)
 
     def _library(self) -> SentenceLibrary | None:
         if self.library is None:
@@ -106,7 +109,7 @@ def _misfit_error(where: str, how: str) -> CheckpointError:
     return CheckpointError(f"{where}: the weights do not fit its own configuration ({how}); {_CHANGED}")
 
 
-def _load_state(system: ReportSystem, state: Mapping[str, Tensor], where: str) -> None:
+def _load_state(system: System, state: Mapping[str, Tensor], where: str) -> None:
     misfit = _misfit(system.state_dict(), state)
     if misfit:
         raise _misfit_error(where, misfit)

@@ -60,11 +60,11 @@ def r2gen(
         memory_heads=memory_heads,
         min_count=min_count,
     )
-    views = made.config.data.max_views
+    views, words = made.config.data.max_views, 0 if made.tokenizer is None else len(made.tokenizer)
     said.say(
         f"{made.config.encoder.name}, {made.config.data.source} with {views} view{'s' * (views > 1)} a study, "
-        f"{len(made.tokenizer):,} ids, heads {heads} and {memory_heads} (no shape shows them: give --heads and "
+        f"{words:,} ids, heads {heads} and {memory_heads} (no shape shows them: give --heads and "
         "--memory-heads if the run had others)"
     )
     said.result(str(path))
-    said.result_json({"checkpoint": str(path), "config": made.config.to_dict(), "vocabulary": len(made.tokenizer)})
+    said.result_json({"checkpoint": str(path), "config": made.config.to_dict(), "vocabulary": words})

@@ -1,15 +1,7 @@
 """A system in words: one frozen, typed model per part, read strictly from YAML."""
 
-from contrastcxr.config.decoders import CoAttentionConfig as CoAttentionConfig
-from contrastcxr.config.decoders import CvseConfig as CvseConfig
-from contrastcxr.config.decoders import DecoderConfig as DecoderConfig
-from contrastcxr.config.decoders import HlstmDualConfig as HlstmDualConfig
-from contrastcxr.config.decoders import MultiAttentionConfig as MultiAttentionConfig
-from contrastcxr.config.decoders import NicConfig as NicConfig
-from contrastcxr.config.parts import ContrastConfig as ContrastConfig
 from contrastcxr.config.parts import DataConfig as DataConfig
 from contrastcxr.config.parts import OptimizerConfig as OptimizerConfig
-from contrastcxr.config.parts import PoolConfig as PoolConfig
 from contrastcxr.config.parts import ScheduleConfig as ScheduleConfig
 from contrastcxr.config.parts import ScheduledSamplingConfig as ScheduledSamplingConfig
 from contrastcxr.config.parts import SystemConfig as SystemConfig

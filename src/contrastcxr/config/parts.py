@@ -9,14 +9,22 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field
+from pydantic import BeforeValidator, Field, SerializeAsAny
 
-from contrastcxr.config.base import Part
-from contrastcxr.config.decoders import DecoderConfig
 from contrastcxr.decode.settings import GenerationSettings
+from contrastcxr.losses import SYSTEM_LOSSES
+from contrastcxr.losses.options import SystemLossOptions
+from contrastcxr.models.contrast.options import ContrastOptions
+from contrastcxr.models.heads.decoders import DECODERS
+from contrastcxr.models.heads.decoders.options import DecoderOptions
+from contrastcxr.models.heads.localizers import LOCALIZERS
+from contrastcxr.models.heads.localizers.options import LocalizerOptions
+from contrastcxr.models.heads.options import SLOTS, FindingHeadOptions, HeadNeeds, HeadOptions, all_needs
+from contrastcxr.models.options import EncoderOptions, ProjectionOptions
+from contrastcxr.options import KindOf, Options
 
 
-class DataConfig(Part):
+class DataConfig(Options):
     """Where the studies come from and whose reading of them is learnt."""
 
     source: str = Field("phantom:standard", description="`phantom:LEVEL`, `nih14-cv`, `manifest`, …")
@@ -62,7 +70,7 @@ def _file_name(path: str) -> str:
     return path.replace("\\", "/").rstrip("/").rpartition("/")[2]
 
 
-class TextConfig(Part):
+class TextConfig(Options):
     """What of a report is written, and the words it is written with."""
 
     sections: tuple[Literal["findings", "impression"], ...] = Field(("findings",), min_length=1)
@@ -71,79 +79,21 @@ class TextConfig(Part):
     max_tokens: int = Field(60, ge=3, description="tokens of a report, bos and eos counted")
 
 
-class ImageConfig(Part):
+class ImageConfig(Options):
     """What of a picture the encoder sees: `size` pixels square, mean and deviation as the encoder was trained."""
 
     size: int = Field(224, ge=32, le=4096)
     augment: bool = Field(False, description="random crops in training; only where the encoder is trained")
 
 
-class EncoderConfig(Part):
-    """The network from pixels to a grid of features."""
-
-    name: str = "tf_efficientnet_lite0"
-    weights: str = Field("package", description="`package`, `hub`, `random` or a file")
-    stage: int | None = Field(None, description="an intermediate stage; none is the last map before pooling")
-    trainable: bool = False
-    train_norm: bool = Field(False, description="a trainable encoder updates its batch-norm statistics")
-
-
-class ProjectionConfig(Part):
-    """The map from encoder channels to the model width; `r2gen` adds ReLU and dropout."""
-
-    kind: Literal["linear", "r2gen"] = "linear"
-
-
-class PoolConfig(Part):
-    """The normality pool of Contrastive Attention, or one of its two controls."""
-
-    kind: Literal["normal", "random", "zeros"] = "normal"
-    size: int = Field(1000, ge=1, description="images; fewer when the training set has fewer")
-    unit: Literal["image", "study"] = Field(
-        "image", description="a row is an image, or the mean over the views of a study"
-    )
-    match: Literal["none", "view"] = Field("view", description="view: compare with pool images of its position")
-    views: Literal["all", "same_view"] = Field(
-        "all", description="all: a study is compared as a whole; same_view: each of its views on its own"
-    )
-    patches: int = Field(1000, ge=1, description="patch vectors of its images, for contrast.patches")
-    seed: int | None = Field(None, description="of the draw; none takes train.seed")
-    refresh_epochs: int = Field(1, ge=1, description="a trained encoder re-encodes the pool this often")
-
-
-class ContrastConfig(Part):
-    """Contrastive Attention (paper A §3.2, Eq. 4–10)."""
-
-    repeats: int = Field(6, ge=1, le=256, description="n of Eq. 5")
-    aggregate: bool = Field(True, description="Aggregate Attention; off is Table 5 (b)")
-    differentiate: bool = Field(True, description="Differentiate Attention; off takes the mean of P' (ours)")
-    attention: Literal["dot", "additive", "bilinear"] = "dot"
-    patches: bool = Field(False, description="compare each patch too (named in §6; ours)")
-    stages: tuple[Annotated[int, Field(ge=0)], ...] = Field(
-        (), description="further, finer encoder stages to compare (named in §6; ours)"
-    )
-    pool: PoolConfig = PoolConfig()
-
-
-class FindingHeadConfig(Part):
-    """A probability per finding from the global feature (ours)."""
-
-    labels: Literal["phantom", "nih14", "chexpert"]
-    weight: float = Field(1.0, ge=0, description="of its binary cross-entropy beside the word loss")
-    dropout: float = Field(0.1, ge=0, lt=1)
-    uncertain: Literal["ignore", "ones", "zeros"] = Field(
-        "ignore", description="what an uncertain training label counts as: U-Ignore, U-Ones, U-Zeros"
-    )
-
-
-class ScheduleConfig(Part):
+class ScheduleConfig(Options):
     """How the learning rate moves: times `factor` every `every_epochs`."""
 
     factor: float = Field(0.8, gt=0, le=1)
     every_epochs: int = Field(3, ge=1)
 
 
-class ScheduledSamplingConfig(Part):
+class ScheduledSamplingConfig(Options):
     """Training on the decoder's own words: their share is `step` times the whole `every_epochs` gone by."""
 
     step: float = Field(0.05, gt=0, le=1)
@@ -151,7 +101,7 @@ class ScheduledSamplingConfig(Part):
     most: float = Field(0.25, gt=0, le=1)
 
 
-class OptimizerConfig(Part):
+class OptimizerConfig(Options):
     """Adam or AdamW over two rates: the encoder's and everything else's."""
 
     kind: Literal["adam", "adamw"] = "adam"
@@ -163,14 +113,13 @@ class OptimizerConfig(Part):
     clip_value: float | None = Field(None, gt=0)
 
 
-class TrainConfig(Part):
+class TrainConfig(Options):
     """How long, how fast, and what picks the checkpoint."""
 
     seed: int = 0
     batch_size: int = Field(32, ge=1, description="over all processes together")
     group_by_length: bool = Field(False, description="batches of reports of similar length: less padding, faster")
     epochs: int = Field(20, ge=1)
-    word_weight: float = Field(1.0, ge=0, description="of the words' loss; 0 trains on labels alone")
     init_from: str | None = Field(None, description="checkpoint whose weights and vocabulary the run starts from")
     scst: bool = Field(False, description="self-critical training with CIDEr-D; a second stage, after init_from")
     scheduled_sampling: ScheduledSamplingConfig | None = Field(
@@ -185,7 +134,15 @@ class TrainConfig(Part):
     checkpoint_dtype: Literal["float32", "float16"] = "float32"
 
 
-class SystemConfig(Part):
+AnyDecoder = Annotated[SerializeAsAny[DecoderOptions], BeforeValidator(KindOf(DECODERS))]
+"""The options of any decoder, by its `kind`."""
+AnyLocalizer = Annotated[SerializeAsAny[LocalizerOptions], BeforeValidator(KindOf(LOCALIZERS))]
+"""The options of any localizer, by its `kind`."""
+AnyLoss = Annotated[SerializeAsAny[SystemLossOptions], BeforeValidator(KindOf(SYSTEM_LOSSES))]
+"""The options of any loss of the system, by its `kind`."""
+
+
+class SystemConfig(Options):
     """A whole system: from a source of studies to the settings its reports are written with."""
 
     name: str = Field(min_length=1)
@@ -194,13 +151,38 @@ class SystemConfig(Part):
     data: DataConfig = DataConfig()
     text: TextConfig = TextConfig()
     image: ImageConfig = ImageConfig()
-    encoder: EncoderConfig = EncoderConfig()
-    projection: ProjectionConfig = ProjectionConfig()
-    contrast: ContrastConfig | None = None
-    decoder: DecoderConfig
-    finding_head: FindingHeadConfig | None = None
+    encoder: EncoderOptions = EncoderOptions()
+    projection: ProjectionOptions = ProjectionOptions()
+    contrast: ContrastOptions | None = None
+    decoder: AnyDecoder | None = Field(None, description="writes the report")
+    localizer: AnyLocalizer | None = Field(None, description="marks where each finding is")
+    finding_head: FindingHeadOptions | None = Field(None, description="a probability per finding")
+    losses: tuple[AnyLoss, ...] = Field((), description="further losses, of the system as a whole")
     generate: GenerationSettings = GenerationSettings()
     train: TrainConfig = TrainConfig()
+
+    @property
+    def heads(self) -> dict[str, HeadOptions]:
+        """The heads that the system has, by their slots."""
+        return {slot: head for slot in SLOTS if (head := getattr(self, slot)) is not None}
+
+    @property
+    def needs(self) -> HeadNeeds:
+        """What the heads must be given of each study that they are taught with.
+
+        Raises:
+            IncompatibleError: they learn from different labels.
+        """
+        return all_needs(self.heads.values())
+
+    @property
+    def term_weights(self) -> dict[str, float]:
+        """What each term of the loss weighs, by name."""
+        weights = [
+            *(head.term_weights for head in self.heads.values()),
+            *(loss.term_weights for loss in self.losses),
+        ]
+        return {name: weight for each in weights for name, weight in each.items()}
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values that `parse_config` reads back to an equal configuration."""

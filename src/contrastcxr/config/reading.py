@@ -7,18 +7,18 @@ that it names is looked for beside it first, then from the working folder.
 from __future__ import annotations
 
 import os
-import types
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Union, cast, get_args, get_origin
+from typing import Any, cast, get_args
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, BeforeValidator, ValidationError
+from pydantic.fields import FieldInfo
 
-from contrastcxr.config.decoders import ALIASES, AnyDecoder
 from contrastcxr.config.parts import SystemConfig
 from contrastcxr.config.retired import without_retired
 from contrastcxr.errors import ConfigError, nearest
+from contrastcxr.options import KindOf, Registered, own_name
 
 
 def load_config(path: Path | str, *, overrides: Sequence[str] = ()) -> SystemConfig:
@@ -46,7 +46,7 @@ def parse_config(values: Mapping[str, Any], *, where: str) -> SystemConfig:
     try:
         return SystemConfig.model_validate(without_retired(values, where=f"{where}: "))
     except ValidationError as error:
-        raise ConfigError(f"{where}: " + "; ".join(_explain(dict(e)) for e in error.errors())) from None
+        raise ConfigError(f"{where}: " + "; ".join(_explain(dict(e), values) for e in error.errors())) from None
 
 
 def read_with_parents(
@@ -136,49 +136,61 @@ def _override(values: dict[str, Any], override: str) -> None:
     part[last] = value
 
 
-_DECODER_KINDS = tuple(str(m.model_fields["kind"].default) for m in get_args(AnyDecoder))
-
-
-def _explain(error: dict[str, Any]) -> str:
+def _explain(error: dict[str, Any], values: Mapping[str, Any]) -> str:
     place = [str(key) for key in error["loc"]]
-    dotted = ".".join(key for key in place if key not in _DECODER_KINDS)
+    dotted = ".".join(place)
     if error["type"] == "missing":
         return f"no '{dotted}'; every configuration needs it"
-    if error["type"] == "union_tag_invalid":
-        return _unknown_kind(dotted, str(error["input"].get("kind")))
-    if error["type"] == "union_tag_not_found" and isinstance(error["input"], dict):
-        return f"no '{dotted}.kind'; known: {', '.join(_DECODER_KINDS)}"
-    if error["type"] in ("model_type", "model_attributes_type"):
+    if error["type"] in ("kind_unknown", "kind_missing"):
+        return _without_kind(dotted, error)
+    if error["type"] in ("model_type", "model_attributes_type", "is_instance_of"):
         return f"{dotted}: expected keys, found {error['input']!r}"
     if error["type"] != "extra_forbidden":
         return f"{dotted}: {error['msg']}, found {error['input']!r}"
-    known = _keys_at(place[:-1])
+    known = _keys_at(place[:-1], values)
     near = nearest(place[-1], known)
     hint = f"did you mean '{near}'?" if near else f"known: {', '.join(known)}"
     return f"unknown key '{dotted}'; {hint}"
 
 
-def _unknown_kind(dotted: str, kind: str) -> str:
-    near = nearest(kind, [*_DECODER_KINDS, *ALIASES])
-    hint = f"did you mean '{near}'?" if near else f"known: {', '.join(_DECODER_KINDS)}"
+def _without_kind(dotted: str, error: dict[str, Any]) -> str:
+    registry: Mapping[str, Registered] = error["ctx"]["registry"]
+    if error["type"] == "kind_missing":
+        return f"no '{dotted}.kind'; known: {', '.join(registry)}"
+    kind = str(error["input"].get("kind"))
+    near = nearest(kind, [*registry, *(entry.also for entry in registry.values() if entry.also)])
+    hint = f"did you mean '{near}'?" if near else f"known: {', '.join(registry) or 'none'}"
     return f"unknown {dotted}.kind '{kind}'; {hint}"
 
 
-def _keys_at(place: Sequence[str]) -> list[str]:
-    """Return keys of the part at a place of an error; a place inside `decoder` has the decoder's kind after it."""
-    models: tuple[type[BaseModel], ...] = (SystemConfig,)
+def _keys_at(place: Sequence[str], values: Any) -> list[str]:
+    """Return the keys of the part of `values` at a place."""
+    model: type[BaseModel] = SystemConfig
     for key in place:
-        inner = [
-            m for model in models if key in model.model_fields for m in _models(model.model_fields[key].annotation)
-        ]
-        tagged = [m for m in models if "kind" in m.model_fields and m.model_fields["kind"].default == key]
-        models = tuple(inner or tagged or models)
-    return sorted({name for model in models for name in model.model_fields})
+        values = _at(values, key)
+        if key in model.model_fields:
+            model = _model(model.model_fields[key], values)
+    return sorted(model.model_fields)
 
 
-def _models(annotation: Any) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    if get_origin(annotation) in (Union, types.UnionType, Annotated):
-        return [model for inner in get_args(annotation) for model in _models(inner)]
-    return []
+def _at(values: Any, key: str) -> Any:
+    if isinstance(values, Sequence):
+        return values[int(key)]
+    return values.get(key) if isinstance(values, Mapping) else None
+
+
+def _model(field: FieldInfo, values: Any) -> type[BaseModel]:
+    """Return the model of a field; of several kinds that of the `kind` there."""
+    parts = [*field.metadata, *_inside(field.annotation)]
+    for each in parts:
+        if isinstance(each, BeforeValidator) and isinstance(each.func, KindOf):
+            registry = each.func.registry
+            kind = own_name(registry, str(_at(values, "kind")))
+            if kind in registry:
+                return registry[kind].options
+    return next(each for each in parts if isinstance(each, type) and issubclass(each, BaseModel))
+
+
+def _inside(annotation: Any) -> list[Any]:
+    """Return everything that an annotation is made of, what `Annotated` adds included."""
+    return [annotation, *(part for inner in get_args(annotation) for part in _inside(inner))]

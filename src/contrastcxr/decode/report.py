@@ -11,7 +11,7 @@ from torch import Tensor
 
 from contrastcxr.decode.search import generate
 from contrastcxr.decode.settings import GenerationSettings
-from contrastcxr.models.heads.decoders.base import GeneratedReports, StepDecoder
+from contrastcxr.models.heads.writing import GeneratedReports, StepDecoder
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +46,7 @@ class ReportSearch:
         max_tokens: int | None = None,
         study: Tensor | None = None,
     ) -> GeneratedReports:
-        """Return the best sequence of each row; arguments as of `models.heads.decoders.base.Search`."""
+        """Return the best sequence of each row; arguments as of `models.heads.writing.Search`."""
         return generate(
             decoder,
             features,

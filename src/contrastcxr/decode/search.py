@@ -16,7 +16,7 @@ from torch import Tensor
 
 from contrastcxr.decode.filters import block_trigrams, forbid, keep_nucleus, or_end
 from contrastcxr.decode.settings import GenerationSettings
-from contrastcxr.models.heads.decoders.base import GeneratedReports, State, StepDecoder
+from contrastcxr.models.heads.writing import GeneratedReports, State, StepDecoder
 
 DEAD = float("-inf")
 

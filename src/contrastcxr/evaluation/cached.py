@@ -28,12 +28,12 @@ def read_cached(reader: Reader, studies: Sequence[Study], *, cache: Path) -> tup
 
     Raises:
         RequestError: the system has no encoder of its own.
-        DatasetError: the decoder reads an indication, and one is the impression that it is to write.
+        DatasetError: the system reads an indication, and one is the impression that it is to write.
     """
     encoder = reader.system.encoder
     if encoder is None:
         raise RequestError("this system has no encoder of its own; evaluate its readings instead (--readings)")
-    if reader.system.decoder.reads_indication:
+    if reader.system.reads_indication:
         for study in studies:
             check_indication(study)
     kept, failures = encoded(studies, encoder, reader.preprocess, max_views=reader.max_views, cache=cache)
@@ -53,7 +53,7 @@ def cached_batches(reader: Reader, studies: Sequence[Study], kept: FeatureCache)
     load = FromCache(kept, reader.max_views)
     for start in range(0, len(studies), READ_BATCH):
         samples = [reader.with_inputs(study, load(study, start)) for study in studies[start : start + READ_BATCH]]
-        yield collate(samples, pad=reader.tokenizer.special.pad)
+        yield collate(samples, pad=reader.pad)
 
 
 def encoded(

@@ -6,11 +6,12 @@ import torch
 from torch import Tensor
 
 from contrastcxr.features.batch import Batch
+from contrastcxr.losses.base import Targets
 from contrastcxr.models.features import VisualFeatures
-from contrastcxr.models.system import ReportSystem
+from contrastcxr.models.system import System
 
 
-def raw_features(system: ReportSystem, batch: Batch) -> Tensor:
+def raw_features(system: System, batch: Batch) -> Tensor:
     """Return what the encoder gives for a batch, `[B, V, N, C]`, or what was kept of it."""
     if batch.features is not None:
         return batch.features
@@ -18,8 +19,8 @@ def raw_features(system: ReportSystem, batch: Batch) -> Tensor:
     return system.encode(batch.images.to(_own_dtype(system)))
 
 
-def batch_features(system: ReportSystem, batch: Batch, *, raw: Tensor | None = None) -> VisualFeatures:
-    """Return the features that the decoder and the finding head take, of a batch on the system's device.
+def batch_features(system: System, batch: Batch, *, raw: Tensor | None = None) -> VisualFeatures:
+    """Return the features that the heads take, of a batch on the system's device.
 
     Args:
         system: may be in training; its encoder then gets the gradient.
@@ -36,5 +37,18 @@ def batch_features(system: ReportSystem, batch: Batch, *, raw: Tensor | None = N
     )
 
 
-def _own_dtype(system: ReportSystem) -> torch.dtype:
+def batch_targets(batch: Batch, *, own_words: float = 0.0) -> Targets:
+    """Return what a batch says, of all that a head may learn from; `own_words` as in `Targets`."""
+    return Targets(
+        token_ids=batch.token_ids,
+        mask=None if batch.token_mask is None else batch.token_mask[:, 1:],
+        abnormal=batch.abnormal,
+        tags=batch.tags,
+        own_words=own_words,
+        findings=batch.finding_targets,
+        known=batch.finding_mask,
+    )
+
+
+def _own_dtype(system: System) -> torch.dtype:
     return next(p.dtype for p in system.parameters() if p.is_floating_point())

@@ -1,4 +1,4 @@
-"""What a decoder asks of the data beside reports, and where it comes from."""
+"""What heads ask of a study beside its report and its labels, and where it comes from."""
 
 from __future__ import annotations
 
@@ -9,24 +9,17 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from contrastcxr.assemble import tag_names
-from contrastcxr.config import (
-    CoAttentionConfig,
-    CvseConfig,
-    DecoderConfig,
-    HlstmDualConfig,
-    MultiAttentionConfig,
-)
 from contrastcxr.errors import DatasetError
 from contrastcxr.features.targets import abnormal_sentences, indexing_terms, indication_ids, tag_targets
 from contrastcxr.form import Study
+from contrastcxr.models.heads.options import HeadNeeds
 from contrastcxr.text.labeler import Labeler
 from contrastcxr.text.tokenizer import Tokenizer
 
 
 @dataclass(frozen=True, eq=False)
 class HeadTargets:
-    """Fields of a sample that only some decoders ask for."""
+    """Fields of a sample that only some heads ask for."""
 
     indication_ids: Tensor | None = None  # [T] int64
     abnormal: Tensor | None = None  # [S] bool
@@ -40,14 +33,14 @@ NOTHING_FURTHER = HeadTargets()
 
 
 @dataclass(frozen=True, eq=False)
-class HeadNeeds:
-    """What goes into the samples of a decoder.
+class TargetReader:
+    """Reads out of a study what the heads of a system ask for.
 
     Attributes:
-        tags: names of the tags it predicts.
+        tags: names of the tags that are predicted.
         terms: those of them that are indexing terms of the training studies.
-        indication: whether it reads the indication.
-        labeler: says which sentences are abnormal, for a decoder that has to know.
+        indication: whether the indication is read.
+        labeler: says which sentences are abnormal, where somebody has to know.
     """
 
     tags: tuple[str, ...] = ()
@@ -56,25 +49,24 @@ class HeadNeeds:
     labeler: Labeler | None = None
 
     @classmethod
-    def by(cls, decoder: DecoderConfig, studies: Sequence[Study], *, terms: Sequence[str] = ()) -> HeadNeeds:
-        """Return what this decoder asks for, of training studies that know which indexing terms there are.
+    def by(cls, needs: HeadNeeds, studies: Sequence[Study], *, terms: Sequence[str] = ()) -> TargetReader:
+        """Return the reader for heads, of training studies that know which indexing terms there are.
 
         `terms` are those of the run that one starts from, whose outputs stand for them.
 
         Raises:
             DatasetError: tags are indexing terms, and no study has one often enough.
         """
-        if isinstance(decoder, CoAttentionConfig):
-            known: tuple[str, ...] = ()
-            if decoder.tags == "mesh":
-                known = tuple(terms) or _frequent_terms(studies)
-            return cls(tags=tag_names(decoder, terms=known), terms=known)
-        if isinstance(decoder, MultiAttentionConfig):
-            return cls(indication=decoder.background == "indication")
-        return cls(labeler=Labeler() if isinstance(decoder, HlstmDualConfig | CvseConfig) else None)
+        known = (tuple(terms) or _frequent_terms(studies)) if needs.tags == "mesh" else ()
+        return cls(
+            tags=needs.tag_names(terms=known),
+            terms=known,
+            indication=needs.indication,
+            labeler=Labeler() if needs.sentence_flags else None,
+        )
 
     def of(self, study: Study, *, token_ids: Sequence[int], tokenizer: Tokenizer) -> HeadTargets:
-        """Return the fields of a study's sample.
+        """Return the fields of a study's sample, whose report is `token_ids`.
 
         Raises:
             DatasetError: an indication that gives the report away.

@@ -15,7 +15,7 @@ from contrastcxr.data.transforms import Preprocess
 from contrastcxr.data.views import choose_views
 from contrastcxr.features.batch import Batch, Sample, collate, prepare
 from contrastcxr.features.cache import FeatureCache
-from contrastcxr.features.needs import NOTHING_FURTHER, HeadNeeds, HeadTargets
+from contrastcxr.features.needs import NOTHING_FURTHER, HeadTargets, TargetReader
 from contrastcxr.features.targets import Uncertain, finding_targets
 from contrastcxr.form import Study
 from contrastcxr.store.keys import view_key
@@ -26,29 +26,36 @@ from contrastcxr.text.tokenizer import Tokenizer
 class Target:
     """What a study's reading asks of the model."""
 
-    token_ids: Tensor  # [T] int64, bos … eos
+    token_ids: Tensor | None = None  # [T] int64, bos … eos
     finding_targets: Tensor | None = None  # [L] float
     finding_mask: Tensor | None = None  # [L] bool
     further: HeadTargets = NOTHING_FURTHER
+
+    @property
+    def length(self) -> int:
+        """Tokens of the report; 0 where none is learnt."""
+        return 0 if self.token_ids is None else len(self.token_ids)
 
 
 def target_of(
     study: Study,
     *,
     written: str,
-    tokenizer: Tokenizer,
+    tokenizer: Tokenizer | None,
     max_tokens: int,
     labels: Sequence[str],
     uncertain: Uncertain = "ignore",
-    needs: HeadNeeds | None = None,
+    reader: TargetReader | None = None,
 ) -> Target:
-    """Return the token ids of the report, and a target and mask for each label of a finding head.
+    """Return the token ids of the report, and a target and mask for each label that is learnt.
 
-    What else the decoder asks for is there too.
+    What else the heads ask for is there too. Without a tokenizer no word is learnt.
     """
-    ids = tokenizer.encode(written, max_tokens=max_tokens)
-    further = needs.of(study, token_ids=ids, tokenizer=tokenizer) if needs else NOTHING_FURTHER
     targets, mask = finding_targets(study, labels, uncertain=uncertain) if labels else (None, None)
+    if tokenizer is None:
+        return Target(finding_targets=targets, finding_mask=mask)
+    ids = tokenizer.encode(written, max_tokens=max_tokens)
+    further = reader.of(study, token_ids=ids, tokenizer=tokenizer) if reader else NOTHING_FURTHER
     return Target(torch.tensor(ids), finding_targets=targets, finding_mask=mask, further=further)
 
 
@@ -122,7 +129,7 @@ class FromPixels:
 
 
 def loader(
-    samples: Dataset[Sample], batches: Sequence[list[int]], *, pad: int, workers: int = 0
+    samples: Dataset[Sample], batches: Sequence[list[int]], *, pad: int = 0, workers: int = 0
 ) -> DataLoader[Batch]:
     """Return batches of samples in the given order."""
     return DataLoader(

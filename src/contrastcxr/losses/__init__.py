@@ -1,1 +1,10 @@
-"""Losses: named scalar terms; weights live where they are added up."""
+"""Losses: named scalar terms; weights stand in the options of whoever has them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from contrastcxr.options import Registered
+
+SYSTEM_LOSSES: Mapping[str, Registered] = {}
+"""Losses of the whole system, by name, for `losses` of a configuration."""

@@ -9,9 +9,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +21,11 @@ from contrastcxr.errors import IncompatibleError, RequestError, UnknownNameError
 from contrastcxr.models.encoder_weights import WeightsSource, first_line, load_weights
 
 DEFAULT_ENCODER = "tf_efficientnet_lite0"
+StagePooling = Literal["mean", "max"]
+POOLINGS: Mapping[str, Callable[[Tensor, tuple[int, int]], Tensor]] = {
+    "mean": F.adaptive_avg_pool2d,
+    "max": F.adaptive_max_pool2d,
+}
 
 
 @dataclass(frozen=True)
@@ -54,7 +59,8 @@ class Encoder(nn.Module):
         stage: None for the last map before pooling (Lite0: 1,280 channels after `conv_head`), else the index of an
             intermediate stage.
         stages: indices of further stages, finer than the map that is read (`contrast.stages`, ours). Each is
-            averaged onto the same grid and its channels follow the map's own.
+            brought to the same grid and its channels follow the map's own.
+        stage_pooling: how, by mean or by max.
         stage_channels: how many channels each of them adds.
         channels: C, all of them together.
         image_size: side in pixels at which `grid` holds.
@@ -71,6 +77,7 @@ class Encoder(nn.Module):
         name: str,
         stage: int | None,
         stages: Sequence[int] = (),
+        stage_pooling: StagePooling = "mean",
         image_size: int,
         mean: tuple[float, float, float],
         std: tuple[float, float, float],
@@ -83,6 +90,7 @@ class Encoder(nn.Module):
         self.name = name
         self.stage = stage
         self.stages = tuple(stages)
+        self.stage_pooling = stage_pooling
         self.stage_channels: tuple[int, ...] = ()
         self.image_size = image_size
         self.mean = mean
@@ -116,7 +124,7 @@ class Encoder(nn.Module):
         if not further:
             return own
         grid = (own.shape[2], own.shape[3])
-        return torch.cat([own, *(F.adaptive_avg_pool2d(part, grid) for part in further)], dim=1)
+        return torch.cat([own, *(POOLINGS[self.stage_pooling](part, grid) for part in further)], dim=1)
 
     def _maps(self, images: Tensor) -> list[Tensor]:
         """Return the map that is read and those of the further stages, each on its own grid, from one pass."""
@@ -167,8 +175,15 @@ class Encoder(nn.Module):
 
     def config(self) -> dict[str, Any]:
         """Return what decides the features apart from the weights."""
-        said = {"name": self.name, "stage": self.stage, "mean": list(self.mean), "std": list(self.std)}
-        return {**said, "stages": list(self.stages)} if self.stages else said
+        said: dict[str, Any] = {
+            "name": self.name,
+            "stage": self.stage,
+            "mean": list(self.mean),
+            "std": list(self.std),
+        }
+        if self.stages:
+            said["stages"] = list(self.stages)
+        return {**said, "stage_pooling": "max"} if self.stages and self.stage_pooling == "max" else said
 
     def fingerprint(self) -> str:
         """Return the SHA-256 over configuration and weights: equal fingerprints give equal features."""
@@ -192,6 +207,7 @@ def build_encoder(
     weights: WeightsSource = "package",
     stage: int | None = None,
     stages: Sequence[int] = (),
+    stage_pooling: StagePooling = "mean",
     image_size: int = 224,
     trainable: bool = False,
     train_norm: bool = False,
@@ -206,6 +222,7 @@ def build_encoder(
             `random`, `checkpoint` (nothing is loaded: a state dict follows) or the path of a local file.
         stage: None for the last map before pooling, else the index of an intermediate stage (0 is the finest).
         stages: indices of further stages, increasing, whose channels follow (`contrast.stages`, ours).
+        stage_pooling: how they are brought to the grid of the one that is read, by `mean` or `max`.
         image_size: side of the square input in pixels.
         trainable: whether gradient reaches the backbone (paper A extracts features: False).
         train_norm: whether a trainable encoder updates its batch-norm statistics.
@@ -229,6 +246,7 @@ def build_encoder(
         name=name,
         stage=stage,
         stages=stages,
+        stage_pooling=stage_pooling,
         image_size=image_size,
         mean=tuple(settings["mean"]),  # type: ignore[index]
         std=tuple(settings["std"]),  # type: ignore[index]

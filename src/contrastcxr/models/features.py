@@ -11,6 +11,34 @@ import torch
 from torch import Tensor
 
 
+@dataclass(frozen=True)
+class GridPlaces:
+    """Patches that are the cells of a grid over each view, row by row, one view after another."""
+
+    rows: int
+    columns: int
+
+    @property
+    def cells(self) -> int:
+        """Patches of one view."""
+        return self.rows * self.columns
+
+
+@dataclass(frozen=True, eq=False)
+class RegionPlaces:
+    """Patches that are regions of the views.
+
+    Attributes:
+        boxes: `[B, N, 4]`, `[x1, y1, x2, y2]` in pixels of the model's picture.
+        scores: `[B, N]`.
+        views: `[B, N]` int64, which view of the study each is in.
+    """
+
+    boxes: Tensor
+    scores: Tensor
+    views: Tensor
+
+
 @dataclass(frozen=True, eq=False)
 class VisualFeatures:
     """Patches, their summary and what the modules they went through have to show for themselves.
@@ -19,6 +47,7 @@ class VisualFeatures:
         patches: `[B, N, d]`; rows of absent views are zero.
         pooled: `[B, d]`, the global feature `v̂` of paper A.
         mask: `[B, N]` bool, True where a patch belongs to a real view; every study has one.
+        places: where the patches are; None where nobody knows, so that nothing is laid over a picture.
         evidence: named tensors whose first dimension is B.
         indication: `[B, T]` token ids of why the picture was taken, for decoders that read it; None where nobody
             asks.
@@ -28,6 +57,7 @@ class VisualFeatures:
     patches: Tensor
     pooled: Tensor
     mask: Tensor
+    places: GridPlaces | RegionPlaces | None = None
     evidence: Mapping[str, Tensor] = field(default_factory=dict)
     indication: Tensor | None = None
     indication_mask: Tensor | None = None
@@ -39,6 +69,8 @@ class VisualFeatures:
                 f"patches {tuple(self.patches.shape)} need pooled {(B, d)} and a bool mask {(B, N)}; found "
                 f"{tuple(self.pooled.shape)} and {tuple(self.mask.shape)} of {self.mask.dtype}"
             )
+        if isinstance(self.places, GridPlaces) and N % self.places.cells:
+            raise ValueError(f"{N} patches on a grid of {self.places.rows}×{self.places.columns} a view")
 
     @property
     def studies(self) -> int:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
 from contrastcxr.errors import IncompatibleError
-from contrastcxr.models.features import VisualFeatures, masked_mean
+from contrastcxr.models.features import GridPlaces, VisualFeatures, masked_mean
 
-ProjectionKind = Literal["linear", "r2gen"]
+ProjectionKind = Literal["linear", "r2gen", "none"]
 
 
 class PatchProjection(nn.Module):
@@ -19,12 +19,13 @@ class PatchProjection(nn.Module):
 
     `linear` is `W_I` of paper A: a linear map and nothing else, so that the mean commutes with it and a pool
     may be kept as raw vectors. `r2gen` is the patch embedding of R2Gen's code, Linear-ReLU-Dropout 0.5; `v̂`
-    is then the mean after it and Contrastive Attention cannot be used.
+    is then the mean after it and Contrastive Attention cannot be used. `none` leaves the patches as the encoder
+    gives them, so that d is its number of channels (paper B, and Wang 2017: the classifier sits on the last map).
 
     Args:
         channels: C of the raw features, those of further encoder stages included.
-        width: d.
-        kind: `linear` or `r2gen`.
+        width: d; not used where the kind is `none`.
+        kind: `linear`, `r2gen` or `none`.
         stage_channels: how many of the last channels belong to each further stage; these do not become patches.
             Each stage has a linear map of its own (ours).
     """
@@ -38,26 +39,31 @@ class PatchProjection(nn.Module):
         stage_channels: Sequence[int] = (),
     ) -> None:
         super().__init__()
-        if kind not in ("linear", "r2gen"):
-            raise IncompatibleError(f"projection kind '{kind}'; known: linear, r2gen")
+        if kind not in get_args(ProjectionKind):
+            raise IncompatibleError(f"projection kind '{kind}'; known: {', '.join(get_args(ProjectionKind))}")
         self.channels = channels
-        self.width = width
         self.kind = kind
         self.stage_channels = tuple(stage_channels)
         self.own_channels = channels - sum(self.stage_channels)
-        self.linear = nn.Linear(self.own_channels, width)
+        self.width = self.own_channels if kind == "none" else width
+        self.linear = nn.Identity() if kind == "none" else nn.Linear(self.own_channels, width)
         self.dropout = nn.Dropout(0.5)
-        self.stages = nn.ModuleList(nn.Linear(count, width) for count in self.stage_channels)
+        self.stages = nn.ModuleList(nn.Linear(count, self.width) for count in self.stage_channels)
 
     @property
     def is_linear(self) -> bool:
         """True when raw vectors may be averaged or pooled before the projection."""
-        return self.kind == "linear"
+        return self.kind != "r2gen"
+
+    @property
+    def embeds_patches(self) -> bool:
+        """True when the patches come out of it as R2Gen embeds them."""
+        return self.kind == "r2gen"
 
     def project(self, raw: Tensor) -> Tensor:
         """Return `raw [..., C]` at the model width, `[..., d]`; further stages are left out."""
         own = raw[..., : self.own_channels] if self.stage_channels else raw
-        projected: Tensor = self.linear(own.to(self.linear.weight.dtype))
+        projected: Tensor = self.linear(own.to(self._dtype(own)))
         if self.is_linear:
             return projected
         embedded: Tensor = self.dropout(torch.relu(projected))
@@ -65,12 +71,18 @@ class PatchProjection(nn.Module):
 
     def project_stages(self, raw: Tensor) -> Tensor:
         """Return the further stages of `raw [..., C]` at the model width, `[..., S, d]`."""
-        whole = raw.to(self.linear.weight.dtype)
+        whole = raw.to(self._dtype(raw))
         parts = torch.split(whole, [self.own_channels, *self.stage_channels], dim=-1)[1:]
         return torch.stack([stage(part) for stage, part in zip(self.stages, parts, strict=True)], dim=-2)
 
-    def forward(self, raw: Tensor, view_mask: Tensor) -> VisualFeatures:
+    def _dtype(self, raw: Tensor) -> torch.dtype:
+        """Return the precision of its weights; without any that of the features, which may be cached in half."""
+        return next((p.dtype for p in self.parameters()), torch.promote_types(raw.dtype, torch.float32))
+
+    def forward(self, raw: Tensor, view_mask: Tensor, places: GridPlaces | None = None) -> VisualFeatures:
         """Return features of `raw [B, V, N, C]`, where `view_mask [B, V]` is True for real views.
+
+        `places` says where the N patches of a view are.
 
         Raises:
             IncompatibleError: the channels are not those the projection was built for.
@@ -81,4 +93,4 @@ class PatchProjection(nn.Module):
         mask = view_mask.bool().repeat_interleave(N, dim=1)  # [B, V*N]
         patches = self.project(raw.reshape(B, V * N, C))  # [B, V*N, d]
         patches = patches.masked_fill(~mask.unsqueeze(-1), 0.0)
-        return VisualFeatures(patches=patches, pooled=masked_mean(patches, mask), mask=mask)
+        return VisualFeatures(patches=patches, pooled=masked_mean(patches, mask), mask=mask, places=places)

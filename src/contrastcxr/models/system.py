@@ -1,52 +1,60 @@
-"""One system: encoder, projection, contrast with its pool, decoder and finding head, joined."""
+"""One system: encoder, projection, contrast with its pool, the heads, and losses over all of them, joined."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from contrastcxr.errors import IncompatibleError
+from contrastcxr.losses.base import SystemLoss, Targets, Term
 from contrastcxr.models.contrast.attention import ContrastiveAttention, StageFeatures
 from contrastcxr.models.contrast.pool import NormalityPool
 from contrastcxr.models.encoders import Encoder
-from contrastcxr.models.features import VisualFeatures
+from contrastcxr.models.features import GridPlaces, VisualFeatures
+from contrastcxr.models.heads.base import Head, IdentifyingHead, PartialReading
 from contrastcxr.models.heads.decoders.base import ReportDecoder
-from contrastcxr.models.heads.findings import FindingHead
+from contrastcxr.models.heads.writing import Search
 from contrastcxr.models.projection import PatchProjection
 
 
-class ReportSystem(nn.Module):
-    """Pictures (or cached raw features) to visual features; the decoder and the finding head take it from there.
+class System(nn.Module):
+    """Pictures (or cached raw features) to visual features, and these to what the heads make of them.
 
     Args:
         projection: raw features to model width.
-        decoder: writes the report.
+        decoder: writes the report; None for none.
+        finding_head: gives each finding a probability; None for none.
+        localizer: marks where each finding is; None for none.
         encoder: None for a system that is only ever fed raw features.
-        finding_head: None for none.
+        places: the grid of the raw features of a view; None takes the encoder's.
         contrast: Contrastive Attention, or None for the plain baseline; it needs a pool.
         pool: global vectors of the normal images.
         patch_pool: patch vectors of normal images, for `ContrastiveAttention(patches=True)`.
         match_views: leave out pool rows whose view the study does not have (`pool.match: view`, ours); where
             contrast goes view by view, those of another view than the one that is compared.
+        losses: over the states of encoder and decoder, by name; reading goes without.
 
     Raises:
-        IncompatibleError: contrast without a pool, a pool without contrast, or contrast after a projection
-            that is not linear.
+        IncompatibleError: no head; contrast without a pool, a pool without contrast, or contrast after a
+            projection that is not linear.
     """
 
     def __init__(
         self,
         *,
         projection: PatchProjection,
-        decoder: ReportDecoder,
+        decoder: ReportDecoder | None = None,
+        finding_head: IdentifyingHead | None = None,
+        localizer: Head | None = None,
         encoder: Encoder | None = None,
-        finding_head: FindingHead | None = None,
+        places: GridPlaces | None = None,
         contrast: ContrastiveAttention | None = None,
         pool: NormalityPool | None = None,
         patch_pool: NormalityPool | None = None,
         match_views: bool = True,
+        losses: Mapping[str, SystemLoss] | None = None,
     ) -> None:
         super().__init__()
         _check(projection, contrast, pool, patch_pool)
@@ -57,7 +65,48 @@ class ReportSystem(nn.Module):
         self.patch_pool = patch_pool
         self.decoder = decoder
         self.finding_head = finding_head
+        self.localizer = localizer
         self.match_views = match_views
+        self.places = places or (GridPlaces(*encoder.grid) if encoder is not None else None)
+        self.losses = nn.ModuleDict(dict(losses or {}))
+        if not self.heads:
+            raise IncompatibleError("a system without a head: nothing teaches it and it answers nothing")
+
+    @property
+    def heads(self) -> tuple[Head, ...]:
+        """The heads that are there; of two that know a finding, the first one counts."""
+        return tuple(head for head in (self.decoder, self.finding_head, self.localizer) if head is not None)
+
+    @property
+    def identifier(self) -> IdentifyingHead | None:
+        """The head whose probabilities a reading has; None where none gives any."""
+        return next((head for head in self.heads if isinstance(head, IdentifyingHead)), None)
+
+    @property
+    def reads_indication(self) -> bool:
+        """Whether the indication of a study changes what is answered."""
+        return any(head.reads_indication for head in self.heads)
+
+    def teach(self, features: VisualFeatures, targets: Targets, *, without: Head | None = None) -> dict[str, Term]:
+        """Return the terms of all heads and of the losses over them, by name; those of `without` are left out."""
+        terms: dict[str, Term] = {}
+        states = None
+        for head in self.heads:
+            if head is not without:
+                lesson = head.teach(features, targets, states=bool(self.losses))
+                terms |= lesson.terms
+                states = states or lesson.states
+        if states is not None:
+            for loss in self.losses.values():
+                terms |= loss(states, targets)
+        return terms
+
+    def answer(self, features: VisualFeatures, *, search: Search | None = None) -> PartialReading:
+        """Return what all heads make of each study; a head with words writes them with the search."""
+        found = PartialReading()
+        for head in self.heads:
+            found = found.with_rest_of(head.answer(features, search=search))
+        return found
 
     def encode(self, images: Tensor) -> Tensor:
         """Return the raw features `[B, V, N, C]` of `images [B, V, 3, S, S]`.
@@ -100,7 +149,7 @@ class ReportSystem(nn.Module):
             raise IncompatibleError("features need either images or raw features, not both")
         source = self.encode(images) if images is not None else raw
         assert source is not None  # one of the two was given
-        features: VisualFeatures = self.projection(source, view_mask)
+        features: VisualFeatures = self.projection(source, view_mask, self.places)
         features = features.replace(indication=indication, indication_mask=indication_mask)
         if self.contrast is None or self.pool is None:
             return features
@@ -143,13 +192,6 @@ class ReportSystem(nn.Module):
             single = [[name] for names in matched for name in [*names, *(["unknown"] * views)][:views]]
             by_view |= pool.match_mask(single).view_as(by_view)
         return by_view
-
-    def finding_logits(self, features: VisualFeatures) -> Tensor | None:
-        """Return logits `[B, L]` of the findings; None without a head."""
-        if self.finding_head is None:
-            return None
-        logits: Tensor = self.finding_head(features.pooled)
-        return logits
 
 
 def _real_positions(positions: Sequence[Sequence[str]], view_mask: Tensor) -> list[list[str]]:

@@ -13,7 +13,8 @@ from torch import Tensor
 from contrastcxr.decode.report import ReportSearch
 from contrastcxr.decode.settings import GenerationSettings
 from contrastcxr.models.features import VisualFeatures
-from contrastcxr.models.heads.decoders.base import GeneratedReports, ReportDecoder
+from contrastcxr.models.heads.base import PartialReading
+from contrastcxr.models.heads.writing import GeneratedReports
 from contrastcxr.text.tokenizer import SpecialTokens
 
 
@@ -27,37 +28,63 @@ class DecodedReport:
     plan: Mapping[str, np.ndarray] = field(default_factory=dict)  # see `GeneratedReports`
 
 
+NO_REPORT = DecodedReport((), ended=True, attention=None)
+"""Of a system without words."""
+
+
 @dataclass(frozen=True, eq=False)
 class DecodedStudy:
     """Everything one study's reading is made of."""
 
     written: DecodedReport
-    probabilities: tuple[float, ...]  # of the finding head; empty without one
-    patches: int  # of one view
+    probabilities: Mapping[str, float]  # by finding; empty where no head gives any
     pooled: Tensor  # [V, C] of the encoder, averaged over the patches; padded views too
+    heat: Mapping[str, np.ndarray] = field(default_factory=dict)  # [N] of a localizer, by finding
+    cuts: tuple[float, ...] = ()  # of the heat, see `FindingMaps`
     contrast: np.ndarray | None = None  # [N]
     pool_weights: np.ndarray | None = None  # [n, N_P]
     pool_keep: np.ndarray | None = None  # [N_P] bool
 
 
-def write_reports(
-    decoder: ReportDecoder,
-    features: VisualFeatures,
-    *,
-    special: SpecialTokens,
-    settings: GenerationSettings,
-    study_ids: Sequence[str],
-    seed: int,
-) -> list[DecodedReport]:
-    """Return the report of each study.
+def report_search(
+    special: SpecialTokens, settings: GenerationSettings, *, study_ids: Sequence[str], seed: int
+) -> ReportSearch:
+    """Return the search that writes the reports of a batch.
 
     Sampling (`nucleus`) draws from a stream of each study's own, made of the seed and the study's id, so that the
     order and size of a batch change nothing.
     """
     streams = [_stream(seed, study_id) for study_id in study_ids] if settings.method == "nucleus" else None
-    search = ReportSearch(settings, bos=special.bos, eos=special.eos, pad=special.pad, generators=streams)
-    with torch.no_grad():
-        return list(_rows(decoder.write(features, search)))
+    return ReportSearch(settings, bos=special.bos, eos=special.eos, pad=special.pad, generators=streams)
+
+
+def by_study(answer: PartialReading, features: VisualFeatures, *, pooled: Tensor) -> list[DecodedStudy]:
+    """Return what is answered of each study, with what its features have to show.
+
+    `pooled [B, V, C]` is what the encoder gave, averaged over the patches.
+    """
+    studies = features.studies
+    written = [NO_REPORT] * studies if answer.reports is None else list(_rows(answer.reports))
+    probabilities = [()] * studies if answer.probabilities is None else answer.probabilities.tolist()
+    maps, heat = answer.maps, array(answer.maps.heat if answer.maps else None)
+    shown = {name: array(features.evidence.get(name)) for name in ("contrast_map", "pool_weights", "pool_keep")}
+    return [
+        DecodedStudy(
+            written[row],
+            dict(zip(answer.findings, probabilities[row], strict=True)),
+            pooled=pooled[row],
+            heat={} if maps is None or heat is None else dict(zip(maps.findings, heat[row], strict=True)),
+            cuts=() if maps is None else maps.cuts,
+            contrast=_row(shown["contrast_map"], row),
+            pool_weights=_row(shown["pool_weights"], row),
+            pool_keep=_row(shown["pool_keep"], row),
+        )
+        for row in range(studies)
+    ]
+
+
+def _row(values: np.ndarray | None, row: int) -> np.ndarray | None:
+    return None if values is None else values[row]
 
 
 def _rows(found: GeneratedReports) -> Iterator[DecodedReport]:
@@ -81,28 +108,3 @@ def array(tensor: Tensor | None) -> np.ndarray | None:
     tensor = tensor.detach().cpu()
     values: np.ndarray = (tensor.float() if tensor.is_floating_point() else tensor).numpy()
     return values
-
-
-def with_evidence(
-    answers: Sequence[tuple[DecodedReport, tuple[float, ...]]],
-    features: VisualFeatures,
-    *,
-    patches: int,
-    pooled: Tensor,
-) -> list[DecodedStudy]:
-    """Return each study's answer with what its features have to show."""
-    contrast = array(features.evidence.get("contrast_map"))
-    weights = array(features.evidence.get("pool_weights"))
-    keep = array(features.evidence.get("pool_keep"))
-    return [
-        DecodedStudy(
-            written,
-            probabilities,
-            patches,
-            pooled=pooled[row],
-            contrast=None if contrast is None else contrast[row],
-            pool_weights=None if weights is None else weights[row],
-            pool_keep=None if keep is None else keep[row],
-        )
-        for row, (written, probabilities) in enumerate(answers)
-    ]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from contrastcxr.data.transforms import map_box
-from contrastcxr.form import Evidence, Map, PlannedSentence, PoolMatch, RepeatMatches, Tag
+from contrastcxr.form import Evidence, FindingMap, Map, PlannedSentence, PoolMatch, RepeatMatches, Tag
 from contrastcxr.reading.sentences import Sentence
 
 MATCHES = 3
@@ -22,30 +21,34 @@ class PatchGrid:
 
     view: int
     first: int
-    side: int
+    rows: int
+    columns: int
     extent: tuple[float, float, float, float]
+
+    def cells(self, values: np.ndarray) -> np.ndarray:
+        """Return `values [N]` of this view's patches, `[rows, columns]`."""
+        return values[self.first : self.first + self.rows * self.columns].reshape(self.rows, self.columns)
 
     def map(self, values: np.ndarray) -> Map:
         """Return `values [N]` of this view's patches as a map."""
-        cells = values[self.first : self.first + self.side**2].reshape(self.side, self.side)  # [g*g] -> [g,g]
-        rows = tuple(tuple(round(float(v), _DECIMALS) for v in row) for row in cells)
+        rows = tuple(tuple(round(float(v), _DECIMALS) for v in row) for row in self.cells(values))
         return Map(view=self.view, rows=rows, extent=self.extent)
 
 
-def grids(*, patches: int, affines: np.ndarray, view_index: Sequence[int], size: int) -> tuple[PatchGrid, ...]:
+def grids(
+    *, rows: int, columns: int, affines: np.ndarray, view_index: Sequence[int], size: int
+) -> tuple[PatchGrid, ...]:
     """Return the grid of each real view.
 
     Args:
-        patches: patches of one view; a square number.
+        rows: of patches of one view.
+        columns: of patches of one view.
         affines: `[V, 2, 3]`, model pixels to original pixels.
         view_index: which view of the study each real one is.
         size: side of the model's picture.
     """
-    side = math.isqrt(patches)
-    if side * side != patches:
-        return ()  # a decoder whose rows are not places has nothing to lay over a picture
-    extents = [_extent(affine, size) for affine in affines]
-    return tuple(PatchGrid(view, i * patches, side, extents[i]) for i, view in enumerate(view_index))
+    cells, extents = rows * columns, [_extent(affine, size) for affine in affines]
+    return tuple(PatchGrid(view, i * cells, rows, columns, extents[i]) for i, view in enumerate(view_index))
 
 
 def _extent(affine: np.ndarray, size: int) -> tuple[float, float, float, float]:
@@ -66,7 +69,7 @@ class Abilities:
     """What a model can show.
 
     Attributes:
-        decoder: its name.
+        decoder: its name; None for a model without words.
         attends: whether it looks at patches.
         placed: whether the patches are places of a picture.
         plans: whether it plans or retrieves its sentences before it writes them.
@@ -77,7 +80,7 @@ class Abilities:
         localizes: whether it marks where a finding is.
     """
 
-    decoder: str
+    decoder: str | None
     attends: bool
     placed: bool
     plans: bool = False
@@ -92,17 +95,21 @@ def unavailable(model: Abilities) -> dict[str, str]:
     """Return why a model can never show parts of the evidence, by field of `Evidence`."""
     reasons = _without_comparison(model)
     if not model.attends:
-        reasons["attention"] = f"the decoder {model.decoder} has no attention over the picture"
+        reasons["attention"] = _decoder_has(model, "has no attention over the picture")
     if not model.placed:
         for map_ in ("attention", "contrast"):
-            reasons.setdefault(map_, "the patches are no square grid over the picture")
+            reasons.setdefault(map_, "the patches are no grid over the picture")
     if not model.plans:
-        reasons["plan"] = f"the decoder {model.decoder} plans no sentences before it writes"
+        reasons["plan"] = _decoder_has(model, "plans no sentences before it writes")
     if not model.tags:
-        reasons["tags"] = f"the decoder {model.decoder} predicts no tags"
+        reasons["tags"] = _decoder_has(model, "predicts no tags")
     if not model.localizes:
         reasons["finding_maps"] = "the model has no localizer"
     return reasons
+
+
+def _decoder_has(model: Abilities, lack: str) -> str:
+    return "the model writes no report" if model.decoder is None else f"the decoder {model.decoder} {lack}"
 
 
 def _without_comparison(model: Abilities) -> dict[str, str]:
@@ -175,9 +182,10 @@ def evidence(
     pool: PoolMatches | None = None,
     plan: tuple[PlannedSentence, ...] = (),
     tags: tuple[Tag, ...] = (),
+    heat: Mapping[str, np.ndarray] | None = None,
     unavailable: Mapping[str, str] | None = None,
 ) -> Evidence:
-    """Return the evidence of one study from `attention [T, N]` and `contrast [N]`, where it has them.
+    """Return the evidence of one study from `attention [T, N]`, `contrast [N]` and `heat [N]` by finding.
 
     `unavailable` says why fields are empty that this model can never fill.
     """
@@ -192,5 +200,9 @@ def evidence(
         attention=shown,
         plan=plan,
         tags=tags,
+        finding_maps=tuple(
+            FindingMap(finding=name, maps=tuple(place.map(values) for place in places))
+            for name, values in (heat or {}).items()
+        ),
         unavailable=dict(unavailable or {}),
     )

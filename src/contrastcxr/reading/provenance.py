@@ -8,12 +8,14 @@ from __future__ import annotations
 import hashlib
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from contrastcxr.checkpoint import CheckpointMetadata
-from contrastcxr.config import SystemConfig
 from contrastcxr.decode.settings import GenerationSettings
 from contrastcxr.version import __version__
+
+if TYPE_CHECKING:
+    from contrastcxr.config import SystemConfig
 
 SOFTWARE = ("torch", "timm", "numpy", "pydicom")
 
@@ -49,7 +51,8 @@ def describe(
             "paper": config.paper,
             "checkpoint_sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
             "encoder": config.encoder.name,
-            "decoder": config.decoder.kind,
+            "decoder": None if config.decoder is None else config.decoder.kind,
+            "localizer": None if config.localizer is None else config.localizer.kind,
             "reads_indication": reads_indication,
             "contrast": None if config.contrast is None else config.contrast.pool.kind,
         },

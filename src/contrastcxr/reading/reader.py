@@ -15,25 +15,22 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from contrastcxr.assemble import tag_names
 from contrastcxr.checkpoint import load_checkpoint
 from contrastcxr.data.transforms import Preprocess
+from contrastcxr.decode.report import ReportSearch
 from contrastcxr.decode.settings import GenerationSettings
 from contrastcxr.errors import IncompatibleError, UnknownNameError
 from contrastcxr.features.batch import Batch, Sample, collate, rows_of
 from contrastcxr.features.extraction import batch_features, raw_features
 from contrastcxr.features.targets import indication_ids
 from contrastcxr.files import find_checkpoint
-from contrastcxr.form import Author, Evidence, Reading, Report, Study
-from contrastcxr.models.features import VisualFeatures
-from contrastcxr.models.heads.decoders import decoder_name
-from contrastcxr.models.heads.decoders.cvse import CvseDecoder
-from contrastcxr.models.system import ReportSystem
+from contrastcxr.form import Author, Evidence, Flag, Reading, Report, Study
+from contrastcxr.models.system import System
 from contrastcxr.quality.assess import assess, thumbnails
 from contrastcxr.quality.flags import empty_flag, length_flags, measure_flags, source_flags, view_flags
 from contrastcxr.quality.measures import MeasureValue, PictureMeasures, QualityReference
 from contrastcxr.reading import evidence as shown
-from contrastcxr.reading.answers import DecodedReport, DecodedStudy, with_evidence, write_reports
+from contrastcxr.reading.answers import DecodedReport, DecodedStudy, by_study, report_search
 from contrastcxr.reading.findings import Parse, disagreements, merge, not_assessed, stated_findings
 from contrastcxr.reading.plan import planned, predicted_tags
 from contrastcxr.reading.provenance import describe, writes_grammar
@@ -53,10 +50,10 @@ class Reader:
 
     Args:
         system: the modules; borrowed, so training may go on with them after a validation.
-        tokenizer: the vocabulary its reports are written with.
+        tokenizer: the vocabulary its reports are written with; None of a system without words.
         preprocess: pixels to model pixels.
         settings: of the search.
-        labels: canonical findings the head must have, in order; None takes the head's own.
+        labels: canonical findings the heads must have, in order; None takes their own.
         tags: names of the tags that the decoder predicts, in order; empty for one that predicts none.
         thresholds: probability from which a finding counts as present; 0.5 where not given.
         parse: from a sentence to the findings it states; None when the model's language has no parser.
@@ -77,8 +74,8 @@ class Reader:
 
     def __init__(
         self,
-        system: ReportSystem,
-        tokenizer: Tokenizer,
+        system: System,
+        tokenizer: Tokenizer | None,
         preprocess: Preprocess,
         *,
         settings: GenerationSettings | None = None,
@@ -114,7 +111,7 @@ class Reader:
         self.quality = quality
         self.seed = seed
         self.batch_size = batch_size
-        self._ends = ending_ids(tokenizer)
+        self._ends = frozenset[int]() if tokenizer is None else ending_ids(tokenizer)
 
     @classmethod
     def from_checkpoint(
@@ -152,7 +149,7 @@ class Reader:
             checkpoint.preprocess,
             settings=settings or config.generate,
             labels=checkpoint.labels or None,
-            tags=tag_names(config.decoder, terms=checkpoint.terms),
+            tags=config.needs.tag_names(terms=checkpoint.terms),
             thresholds=checkpoint.thresholds,
             parse=parse if writes_grammar(config) else None,
             author=Author(kind="model", name=config.name, version=contrastcxr_version),
@@ -162,7 +159,7 @@ class Reader:
                 seed=seed,
                 dtype=dtype,
                 settings=settings or config.generate,
-                reads_indication=system.decoder.reads_indication,
+                reads_indication=system.reads_indication,
             ),
             pool_source=config.data.source,
             max_views=config.data.max_views,
@@ -193,7 +190,7 @@ class Reader:
             prepared = [measured_sample(study, self.preprocess, self.max_views) for study in part]
             batch = collate(
                 [self.with_inputs(study, sample) for study, (sample, _) in zip(part, prepared, strict=True)],
-                pad=self.tokenizer.special.pad,
+                pad=self.pad,
             )
             for row, (reading, pooled) in enumerate(self._read(batch, evidence)):
                 greys, small = prepared[row][1], _thumbnails(batch, row)
@@ -229,66 +226,57 @@ class Reader:
                 readings |= zip(chosen, made, strict=True)
         return [readings[i] for i in range(len(batch))]
 
+    @property
+    def pad(self) -> int:
+        """Id of the padding of token ids."""
+        return 0 if self.tokenizer is None else self.tokenizer.special.pad
+
     def _answers(self, batch: Batch) -> list[DecodedStudy]:
         batch = batch.to(self.device)
         raw = raw_features(self.system, batch)
         features = batch_features(self.system, batch, raw=raw)
-        written = write_reports(
-            self.system.decoder,
-            features,
-            special=self.tokenizer.special,
-            settings=self.settings,
-            study_ids=batch.study_ids,
-            seed=self.seed,
-        )
-        patches = features.patches.shape[1] // batch.view_mask.shape[1]
-        return with_evidence(
-            list(zip(written, self._probabilities(features), strict=True)),
-            features,
-            patches=patches,
-            pooled=raw.mean(2).float().cpu(),  # [B,V,N,C] -> [B,V,C]
-        )
+        answer = self.system.answer(features, search=self._search(batch.study_ids))
+        return by_study(answer, features, pooled=raw.mean(2).float().cpu())  # [B,V,N,C] -> [B,V,C]
+
+    def _search(self, study_ids: Sequence[str]) -> ReportSearch | None:
+        if self.tokenizer is None:
+            return None
+        return report_search(self.tokenizer.special, self.settings, study_ids=study_ids, seed=self.seed)
 
     def with_inputs(self, study: Study, sample: Sample) -> Sample:
-        """Return the sample with the study's indication, for a decoder that reads it."""
-        if not self.system.decoder.reads_indication:
+        """Return the sample with the study's indication, for a system that reads it."""
+        if self.tokenizer is None or not self.system.reads_indication:
             return sample
         return replace(sample, indication_ids=indication_ids(study, self.tokenizer))
-
-    def _probabilities(self, features: VisualFeatures) -> list[tuple[float, ...]]:
-        head = self.system.finding_head
-        if head is None:
-            return [()] * features.studies
-        rows = head.probabilities(features.pooled).tolist()
-        return [tuple(float(f"{p:.{_DIGITS}g}") for p in row) for row in rows]
 
     def _reading(self, batch: Batch, row: int, answer: DecodedStudy, evidence: bool) -> Reading:
         sentences = self._sentences(answer.written)
         texts = tuple(sentence.text for sentence in sentences)
         said = stated_findings(texts, self.parse)
-        findings = merge(
-            said, dict(zip(self.labels, answer.probabilities, strict=True)), thresholds=self.thresholds
-        )
+        probabilities = {name: _rounded(value) for name, value in answer.probabilities.items()}
+        findings = merge(said, probabilities, thresholds=self.thresholds)
         return Reading(
             study_id=batch.study_ids[row],
             author=self.author,
             report=Report(findings=" ".join(texts), sentences=texts),
             findings=findings,
             evidence=self._evidence(batch, row, answer, sentences, whole=evidence),
-            flags=(
-                *disagreements(findings),
-                *empty_flag(texts, tokens=len(answer.written.token_ids)),
-                *length_flags(
-                    answer.written.plan,
-                    ended=answer.written.ended,
-                    tokens=len(answer.written.token_ids),
-                    max_tokens=self.settings.max_tokens,
-                ),
-            ),
+            flags=(*disagreements(findings), *self._text_flags(texts, answer.written)),
             provenance=self.provenance,
         )
 
+    def _text_flags(self, texts: Sequence[str], written: DecodedReport) -> tuple[Flag, ...]:
+        if self.tokenizer is None:
+            return ()
+        tokens = len(written.token_ids)
+        return (
+            *empty_flag(texts, tokens=tokens),
+            *length_flags(written.plan, ended=written.ended, tokens=tokens, max_tokens=self.settings.max_tokens),
+        )
+
     def _sentences(self, written: DecodedReport) -> tuple[Sentence, ...]:
+        if self.tokenizer is None:
+            return ()
         place = written.plan.get("sentence")
         planned_as = None if place is None else place[: len(written.token_ids)].tolist()
         return sentences_of(written.token_ids, self.tokenizer, self._ends, planned=planned_as)
@@ -296,17 +284,11 @@ class Reader:
     def _evidence(
         self, batch: Batch, row: int, answer: DecodedStudy, sentences: Sequence[Sentence], *, whole: bool
     ) -> Evidence:
-        plan = planned(answer.written.plan, sentences, sources=self._library_sources(), tags=self.tags)
+        plan = planned(answer.written.plan, sentences, sources=self._sources(), tags=self.tags)
         tags = predicted_tags(answer.written.plan, self.tags)
         if not whole:
             return Evidence(plan=plan, tags=tags)
-        index = batch.view_index[row] if batch.view_index else tuple(range(len(batch.positions[row])))
-        places = shown.grids(
-            patches=answer.patches,
-            affines=batch.affines[row].cpu().numpy(),
-            view_index=index,
-            size=self.preprocess.size,
-        )
+        places = self._places(batch, row)
         return shown.evidence(
             places=places,
             sentences=sentences,
@@ -315,13 +297,28 @@ class Reader:
             pool=self._compared(answer),
             plan=plan,
             tags=tags,
+            heat=answer.heat,
             unavailable=shown.unavailable(self._abilities(answer, placed=bool(places))),
         )
 
+    def _places(self, batch: Batch, row: int) -> tuple[shown.PatchGrid, ...]:
+        """Return where the patches of a study lie; nowhere where they are no grid."""
+        grid = self.system.places
+        if grid is None:
+            return ()
+        return shown.grids(
+            rows=grid.rows,
+            columns=grid.columns,
+            affines=batch.affines[row].cpu().numpy(),
+            view_index=batch.view_index[row] if batch.view_index else tuple(range(len(batch.positions[row]))),
+            size=self.preprocess.size,
+        )
+
     def _abilities(self, answer: DecodedStudy, *, placed: bool) -> shown.Abilities:
-        pool, weights, plan = self.system.pool, answer.pool_weights, answer.written.plan
+        decoder, pool = self.system.decoder, self.system.pool
+        weights, plan = answer.pool_weights, answer.written.plan
         return shown.Abilities(
-            decoder=decoder_name(self.system.decoder),
+            decoder=None if decoder is None else decoder.kind,
             attends=answer.written.attention is not None,
             placed=placed,
             plans="sentence" in plan,
@@ -329,11 +326,12 @@ class Reader:
             pool=None if pool is None else pool.kind,
             images=0 if pool is None else len(pool),
             repeats=0 if weights is None else len(weights),
+            localizes=bool(answer.heat),
         )
 
-    def _library_sources(self) -> Sequence[Sequence[str]]:
+    def _sources(self) -> Sequence[Sequence[str]]:
         decoder = self.system.decoder
-        return decoder.library.sources if isinstance(decoder, CvseDecoder) else ()
+        return () if decoder is None else decoder.sources
 
     def _compared(self, answer: DecodedStudy) -> shown.PoolMatches | None:
         pool = self.system.pool
@@ -372,20 +370,26 @@ def _dtype(name: str) -> torch.dtype:
     return DTYPES[name]
 
 
-def _own_vocabulary(system: ReportSystem, tokenizer: Tokenizer) -> Tokenizer:
-    if len(tokenizer) != system.decoder.vocabulary:
+def _own_vocabulary(system: System, tokenizer: Tokenizer | None) -> Tokenizer | None:
+    found = 0 if tokenizer is None else len(tokenizer)
+    wanted = 0 if system.decoder is None else system.decoder.vocabulary
+    if found != wanted:
         raise IncompatibleError(
-            f"a vocabulary of {len(tokenizer):,} tokens with a decoder of {system.decoder.vocabulary:,}; "
+            f"a vocabulary of {found:,} tokens with a decoder of {wanted:,}; "
             "give the vocabulary that the decoder was trained with"
         )
     return tokenizer
 
 
-def _labels(system: ReportSystem, wanted: Sequence[str] | None) -> tuple[str, ...]:
-    own = () if system.finding_head is None else tuple(system.finding_head.findings)
-    if wanted is not None and system.finding_head is not None and tuple(wanted) != own:
+def _labels(system: System, wanted: Sequence[str] | None) -> tuple[str, ...]:
+    own = () if system.identifier is None else system.identifier.findings
+    if wanted is not None and system.identifier is not None and tuple(wanted) != own:
         raise IncompatibleError(f"labels {tuple(wanted)} are not those of the finding head, {own}")
     return own
+
+
+def _rounded(probability: float) -> float:
+    return float(f"{probability:.{_DIGITS}g}")
 
 
 @contextmanager

@@ -10,9 +10,10 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from contrastcxr.config import SystemConfig, load_config, read_with_parents
-from contrastcxr.config.decoders import ALIASES
 from contrastcxr.data.ref import DataRef
 from contrastcxr.errors import ConfigError, RequestError, UnknownNameError
+from contrastcxr.models.heads.decoders import DECODERS
+from contrastcxr.options import own_name
 from contrastcxr.published import TABLES
 
 BASELINES = "baselines"
@@ -208,7 +209,7 @@ def _setting(config: SystemConfig, path: str) -> str:
 def _by_name(row: str) -> str:
     """Return a row whose system may be given by another name of it, such as `topdown-none`."""
     system, dash, contrast = row.partition("-")
-    return f"{ALIASES.get(system, system)}{dash}{contrast}"
+    return f"{own_name(DECODERS, system)}{dash}{contrast}"
 
 
 def find_plan(paper: str, table: str, *, path: Path | None = None) -> tuple[Plan, Path]:

@@ -21,7 +21,7 @@ from contrastcxr.metrics.calibration import (
     fit_temperature,
     reliability,
 )
-from contrastcxr.models.system import ReportSystem
+from contrastcxr.models.system import System
 from contrastcxr.training.validate import known_targets
 
 MINIMUM_POSITIVES = 10
@@ -31,7 +31,7 @@ Table = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Calibration:
-    """What validation says of the head's probabilities.
+    """What validation says of the probabilities of findings.
 
     Attributes:
         temperature: divides the logits.
@@ -55,7 +55,7 @@ class Calibration:
         return asdict(self)
 
 
-def calibrate(system: ReportSystem, batches: Sequence[Batch], *, labels: Sequence[str]) -> Calibration:
+def calibrate(system: System, batches: Sequence[Batch], *, labels: Sequence[str]) -> Calibration:
     """Fit temperature and thresholds on validation batches; the system itself is not changed."""
     logits, targets = head_outputs(system, batches)
     temperature = fit_temperature(logits, targets)
@@ -71,14 +71,12 @@ def calibrate(system: ReportSystem, batches: Sequence[Batch], *, labels: Sequenc
 
 
 @torch.no_grad()
-def head_outputs(system: ReportSystem, batches: Sequence[Batch]) -> tuple[Table, Table]:
-    """Return the logits and targets `[S, L]` of the finding head; NaN where a target is not known."""
-    assert system.finding_head is not None
+def head_outputs(system: System, batches: Sequence[Batch]) -> tuple[Table, Table]:
+    """Return the logits and targets `[S, L]` of the findings; NaN where a target is not known."""
+    head = system.identifier
+    assert head is not None  # there are labels
     system.eval()
-    rows = []
-    for batch in batches:
-        features = batch_features(system, batch)
-        rows.append(system.finding_head(features.pooled))
+    rows = [head.logits(batch_features(system, batch)) for batch in batches]
     return torch.cat(rows).double().numpy(), known_targets(batches)
 
 

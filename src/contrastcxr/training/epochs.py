@@ -15,7 +15,7 @@ import torch
 
 from contrastcxr.errors import IncompatibleError
 from contrastcxr.files import atomic_write
-from contrastcxr.models.system import ReportSystem
+from contrastcxr.models.system import System
 from contrastcxr.training.messages import Relay
 from contrastcxr.training.run_folder import METRICS_FILE, STATE_FILE
 from contrastcxr.training.task import ReportTask
@@ -25,9 +25,9 @@ logger = logging.getLogger(__name__)
 HIGHER_IS_BETTER: Mapping[str, bool] = {"bleu4": True, "positive_f1": True, "auc": True, "loss": False}
 """The figures that a checkpoint can be chosen by."""
 
-Score = Callable[[ReportSystem], dict[str, float]]
-Keep = Callable[[ReportSystem, Mapping[str, float]], None]
-Refresh = Callable[[ReportSystem], None]
+Score = Callable[[System], dict[str, float]]
+Keep = Callable[[System, Mapping[str, float]], None]
+Refresh = Callable[[System], None]
 
 
 @dataclass(frozen=True)

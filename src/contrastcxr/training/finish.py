@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
-
 from contrastcxr.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from contrastcxr.checkpoint.system import LIBRARY_KEY
-from contrastcxr.models.system import ReportSystem
+from contrastcxr.models.system import System
 from contrastcxr.training.calibrate import Calibration, calibrate
 from contrastcxr.training.epochs import EpochKeeper, read_metrics
 from contrastcxr.training.hooks import ScoreSystem
@@ -27,15 +26,15 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-THRESHOLD_KEY = f"{LIBRARY_KEY}threshold"
-
 
 def close_run(prepared: PreparedRun, keeper: EpochKeeper, *, out: Path, quality: bool) -> RunFolder:
     """Calibrate the best checkpoint on all validation studies, and write the run record."""
     unreadable = tuple(f"{u.view_id}: {u.message}" for u in prepared.unreadable)
-    best = _with_threshold(prepared, load_checkpoint(out / CHECKPOINT_FILE))
+    best, thresholds = _with_thresholds(prepared, load_checkpoint(out / CHECKPOINT_FILE))
     calibration = _calibrated(prepared, best)
-    record = _record(prepared, keeper, out=out, calibration=calibration, unreadable=unreadable)
+    record = _record(
+        prepared, keeper, out=out, calibration=calibration, thresholds=thresholds, unreadable=unreadable
+    )
     finished = replace(
         best,
         temperature=calibration.temperature if calibration else 1.0,
@@ -51,15 +50,20 @@ def close_run(prepared: PreparedRun, keeper: EpochKeeper, *, out: Path, quality:
     return RunFolder(out, dict(keeper.best), unreadable)
 
 
-def _with_threshold(prepared: PreparedRun, best: Checkpoint) -> Checkpoint:
-    """Return the checkpoint with the threshold of a decoder that retrieves; any other as it is."""
-    if best.library is None:
-        return best
+def _with_thresholds(prepared: PreparedRun, best: Checkpoint) -> tuple[Checkpoint, dict[str, float]]:
+    """Return the checkpoint with what its heads choose on validation, and that by the kind of head."""
     system = best.build()
+    tuned = {head.kind: head.threshold for head in system.heads if head.threshold is not None}
+    if not tuned:
+        return best, {}
     validation = ScoreSystem(prepared).validation()
-    chosen = choose_threshold(system, validation.batches, bleu4=validation.bleu4)
-    logger.info(f"sentences are said from a score of {chosen:.3f} on")
-    return replace(best, state={**best.state, THRESHOLD_KEY: torch.tensor(chosen)})
+    chosen = {}
+    for kind, threshold in tuned.items():
+        score = partial(validation.score, name=threshold.score)
+        chosen[kind] = choose_threshold(system, threshold, validation.batches, score=score)
+        logger.info(f"{kind}: threshold {chosen[kind]:.3f}, the best {threshold.score} on validation")
+    kept = {name: value for name, value in system.state_dict().items() if name in best.state}
+    return replace(best, state={**best.state, **kept}), chosen
 
 
 def _calibrated(prepared: PreparedRun, best: Checkpoint) -> Calibration | None:
@@ -74,6 +78,7 @@ def _record(
     *,
     out: Path,
     calibration: Calibration | None,
+    thresholds: Mapping[str, float],
     unreadable: tuple[str, ...],
 ) -> RunRecord:
     config = prepared.config
@@ -95,16 +100,17 @@ def _record(
         pool=prepared.pool.summary() if prepared.pool else None,
         loss_weights=loss_weights(config),
         precision=precision_of(config),
-        vocabulary=len(prepared.tokenizer),
+        vocabulary=0 if prepared.tokenizer is None else len(prepared.tokenizer),
         truncated_reports=prepared.truncated,
         unreadable=unreadable,
         best=dict(keeper.best),
         epochs=len(read_metrics(out / METRICS_FILE)),
         seconds=round(keeper.seconds, 1),
         calibration=calibration.to_dict() if calibration else None,
+        thresholds=thresholds,
     )
 
 
-def trained_parameters(system: ReportSystem) -> int:
+def trained_parameters(system: System) -> int:
     """Return the number of parameters that training moves."""
     return sum(p.numel() for p in system.parameters() if p.requires_grad)

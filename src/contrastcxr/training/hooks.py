@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from contrastcxr.checkpoint import Checkpoint, save_checkpoint
 from contrastcxr.features.view_features import EncodedFeatures
 from contrastcxr.form import Author, Finding
-from contrastcxr.models.system import ReportSystem
+from contrastcxr.models.system import System
 from contrastcxr.reading.provenance import writes_grammar
 from contrastcxr.reading.reader import Reader
 from contrastcxr.text.grammar.parsing import parse
@@ -29,7 +29,7 @@ class ScoreSystem:
 
     prepared: PreparedRun
 
-    def __call__(self, system: ReportSystem) -> dict[str, float]:
+    def __call__(self, system: System) -> dict[str, float]:
         """Return the scores by name, `train.monitor` among them."""
         return self.validation().scores(system)
 
@@ -44,6 +44,7 @@ class ScoreSystem:
             labels=prepared.labels,
             make_reader=self._reader,
             weights=loss_weights(prepared.config),
+            writes=prepared.tokenizer is not None,
         )
 
     def _truths(self) -> Sequence[Sequence[Finding]]:
@@ -56,7 +57,7 @@ class ScoreSystem:
     def _findings_in(self, report: str) -> Sequence[Finding]:
         return parse(report) if writes_grammar(self.prepared.config) else default_labeler().label(report)
 
-    def _reader(self, system: ReportSystem) -> Reader:
+    def _reader(self, system: System) -> Reader:
         prepared = self.prepared
         return Reader(
             system,
@@ -76,7 +77,7 @@ class KeepBest:
     prepared: PreparedRun
     folder: Path
 
-    def __call__(self, system: ReportSystem, best: Mapping[str, float]) -> None:
+    def __call__(self, system: System, best: Mapping[str, float]) -> None:
         """Write the checkpoint, with the scores that made it the best."""
         prepared = self.prepared
         made = Checkpoint(
@@ -89,7 +90,7 @@ class KeepBest:
             pool=prepared.pool.pool.metadata() if prepared.pool else None,
             patch_pool=prepared.pool.patches.pool.metadata() if prepared.pool and prepared.pool.patches else None,
             library=prepared.library.metadata() if prepared.library else None,
-            terms=prepared.needs.terms,
+            terms=prepared.target_reader.terms,
             record={"best": dict(best), "seed": prepared.config.train.seed},
         )
         save_checkpoint(self.folder / CHECKPOINT_FILE, made, dtype=prepared.config.train.checkpoint_dtype)
@@ -101,7 +102,7 @@ class RefreshPool:
 
     prepared: PreparedRun
 
-    def __call__(self, system: ReportSystem) -> None:
+    def __call__(self, system: System) -> None:
         """Put the pictures' new features into the system's pools."""
         pool = self.prepared.pool
         assert pool is not None

@@ -9,10 +9,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from contrastcxr.config import CvseConfig
 from contrastcxr.errors import DatasetError
 from contrastcxr.features.targets import names_abnormality, sentence_ids
-from contrastcxr.models.heads.decoders.library import SentenceLibrary
+from contrastcxr.models.heads.library import SentenceLibrary
 from contrastcxr.text.labeler import Labeler
 from contrastcxr.text.tokenizer import Tokenizer
 
@@ -40,7 +39,7 @@ class _Said:
 
 
 def make_library(
-    reports: Sequence[tuple[str, Sequence[int]]], *, tokenizer: Tokenizer, config: CvseConfig, seed: int
+    reports: Sequence[tuple[str, Sequence[int]]], *, tokenizer: Tokenizer, size: int, seed: int
 ) -> SentenceLibrary:
     """Return the abnormal sentences of training reports, near-duplicates merged, in groups.
 
@@ -51,7 +50,7 @@ def make_library(
     Args:
         reports: study id and token ids `bos … eos` of each training report.
         tokenizer: of the token ids.
-        config: how many sentences.
+        size: how many sentences, the most frequent ones.
         seed: of the grouping.
 
     Raises:
@@ -63,9 +62,7 @@ def make_library(
             "no training report has an abnormal sentence of known words, so there is nothing to retrieve; lower "
             "text.min_count, or choose data with findings"
         )
-    most = [
-        ids for ids, _ in Counter({ids: entry.count for ids, entry in said.items()}).most_common(config.library)
-    ]
+    most = [ids for ids, _ in Counter({ids: entry.count for ids, entry in said.items()}).most_common(size)]
     vectors = _tf_idf([tokenizer.decode(ids) for ids in most])
     kept = _distinct(vectors)
     groups = _groups(vectors[kept], count=min(GROUPS, len(kept)), seed=seed)

@@ -32,7 +32,7 @@ class EpochData(L.LightningDataModule):
         super().__init__()
         self.prepared = prepared
         grouped = prepared.config.train.group_by_length
-        self.lengths = [len(target.token_ids) for target in prepared.train.targets] if grouped else None
+        self.lengths = [target.length for target in prepared.train.targets] if grouped else None
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Return the current epoch's batches."""
@@ -50,7 +50,7 @@ class EpochData(L.LightningDataModule):
         return loader(
             self.prepared.samples(self.prepared.train, epoch=epoch),
             [share.of(batch) for batch in whole],
-            pad=self.prepared.tokenizer.special.pad,
+            pad=self.prepared.pad,
             workers=settings.workers if self.prepared.cache is None else 0,
         )
 

@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from contrastcxr.config import PoolConfig
 from contrastcxr.data.authors import is_normal
 from contrastcxr.data.views import choose_views
 from contrastcxr.errors import IncompatibleError
 from contrastcxr.form import Study, View, is_file_locator
+from contrastcxr.models.contrast.options import PoolOptions
 from contrastcxr.models.contrast.pool import NormalityPool, PatchPlaces, PoolRows, draw_pool, views_name
 
 ViewFeature = Callable[[View], Tensor]
@@ -75,7 +75,7 @@ class TrainingPool:
 
 
 def make_pool(
-    config: PoolConfig,
+    config: PoolOptions,
     studies: Sequence[Study],
     *,
     max_views: int,
@@ -127,7 +127,7 @@ def make_pool(
     )
 
 
-def _candidates(config: PoolConfig, studies: Sequence[Study], *, max_views: int) -> list[_Candidate]:
+def _candidates(config: PoolOptions, studies: Sequence[Study], *, max_views: int) -> list[_Candidate]:
     found = []
     for study in studies:
         views = tuple(study.views[i] for i in choose_views(study, max_views))
@@ -146,7 +146,7 @@ def _row(views: Sequence[View], pooled: ViewFeature) -> Tensor:
     return torch.stack([pooled(view) for view in views]).mean(dim=0)
 
 
-def _patch_pool(config: PoolConfig, drawn: Sequence[_Candidate], patches: ViewFeature, *, seed: int) -> PatchPool:
+def _patch_pool(config: PoolOptions, drawn: Sequence[_Candidate], patches: ViewFeature, *, seed: int) -> PatchPool:
     """Return `config.patches` patches of the images of a pool; the row of a patch is that of its image."""
     images = [_Candidate(c.study_id, c.patient_id, (view,), c.normal) for c in drawn for view in c.views]
     views = tuple(c.views[0] for c in images)
@@ -172,7 +172,7 @@ def _cut(views: Sequence[View], drawn: PatchPlaces, patches: ViewFeature) -> Ten
     return torch.stack(rows)
 
 
-def _check_positions(config: PoolConfig, candidates: Sequence[_Candidate]) -> None:
+def _check_positions(config: PoolOptions, candidates: Sequence[_Candidate]) -> None:
     if config.match == "view" and all(v.position == "unknown" for c in candidates for v in c.views):
         raise IncompatibleError(
             "contrast.pool.match is 'view' but no training image says which view it is; "

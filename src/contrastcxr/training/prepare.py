@@ -11,9 +11,16 @@ from pathlib import Path
 import torch
 from torch.utils.data import DataLoader
 
-from contrastcxr.assemble import Marks, build_system, check_pairs, head_labels, make_encoder, make_preprocess
+from contrastcxr.assemble import (
+    Marks,
+    SystemParts,
+    build_system,
+    check_pairs,
+    make_encoder,
+    make_preprocess,
+)
 from contrastcxr.checkpoint import Checkpoint, SourceNote, load_checkpoint
-from contrastcxr.config import CvseConfig, MultiAttentionConfig, SystemConfig
+from contrastcxr.config import SystemConfig
 from contrastcxr.config.data_ref import data_ref
 from contrastcxr.data.authors import label_reading, reading_of, report_text
 from contrastcxr.data.pixels import PictureOf, original
@@ -23,15 +30,15 @@ from contrastcxr.data.views import ChosenViews
 from contrastcxr.errors import DatasetError
 from contrastcxr.features.batch import Batch
 from contrastcxr.features.cache import FeatureCache, UnreadableView, encode_views
-from contrastcxr.features.needs import HeadNeeds
+from contrastcxr.features.needs import TargetReader
 from contrastcxr.features.readable import all_in, try_pictures
 from contrastcxr.features.samples import FromCache, FromPixels, StudySamples, Target, loader, target_of
 from contrastcxr.features.targets import Uncertain
 from contrastcxr.features.view_features import CachedFeatures, EncodedFeatures, ViewFeatures
 from contrastcxr.form import Finding, Study
 from contrastcxr.models.encoders import Encoder
-from contrastcxr.models.heads.decoders.library import SentenceLibrary
-from contrastcxr.models.system import ReportSystem
+from contrastcxr.models.heads.library import SentenceLibrary
+from contrastcxr.models.system import System
 from contrastcxr.store.picture_cache import PictureCache, find_pictures
 from contrastcxr.store.studies import list_studies
 from contrastcxr.store.study_lines import made_of, some_of
@@ -66,7 +73,8 @@ class PreparedRun:
     """A system before training and the data it will see.
 
     Attributes:
-        needs: what the decoder gets beside reports.
+        tokenizer: the vocabulary; None of a system without words.
+        target_reader: reads out of a study what the heads ask for beside reports and labels.
         cache: features of all views; None when the encoder is trained and pictures are read at every step.
         pictures: prepared pictures of all views, read at every step in place of the files.
         library: of a decoder that retrieves.
@@ -76,11 +84,11 @@ class PreparedRun:
     """
 
     config: SystemConfig
-    tokenizer: Tokenizer
-    needs: HeadNeeds
+    tokenizer: Tokenizer | None
+    target_reader: TargetReader
     labels: tuple[str, ...]
     preprocess: Preprocess
-    system: ReportSystem
+    system: System
     train: Split
     validation: Split
     pool: TrainingPool | None
@@ -114,7 +122,12 @@ class PreparedRun:
         order = [
             list(range(i, min(i + EVALUATION_BATCH, len(split)))) for i in range(0, len(split), EVALUATION_BATCH)
         ]
-        return loader(self.samples(split), order, pad=self.tokenizer.special.pad, workers=self._workers())
+        return loader(self.samples(split), order, pad=self.pad, workers=self._workers())
+
+    @property
+    def pad(self) -> int:
+        """Id of the padding of reports."""
+        return 0 if self.tokenizer is None else self.tokenizer.special.pad
 
     def _workers(self) -> int:
         return self.config.train.workers if self.cache is None else 0
@@ -135,23 +148,23 @@ def prepare(config: SystemConfig, *, cache: Path) -> PreparedRun:
     preprocess = make_preprocess(config, encoder)
     data = _data(config, ref, encoder, preprocess, cache)
     words = _words(config, data.train)
-    labels = head_labels(config)
+    labels = config.needs.finding_names
     validation = _split(data.validation, config, words, labels)
     check_monitor(config.train.monitor, labels, validation.targets)
     here = EncodedFeatures(encoder, preprocess, data.pictures or original)
     pool = _pool(config, data.train, here if data.features is None else CachedFeatures(data.features))
     library = _library(config, data.train, words.tokenizer)
-    system = build_system(
-        config,
-        vocabulary=len(words.tokenizer),
+    parts = SystemParts(
         encoder=encoder,
         pool=pool.pool if pool else None,
         patch_pool=pool.patches.pool if pool and pool.patches else None,
-        marks=Marks.of(words.tokenizer),
+        vocabulary=len(words.tokenizer) if words.tokenizer else 0,
+        marks=Marks.of(words.tokenizer) if words.tokenizer else None,
+        findings=labels,
         library=library,
-        terms=words.needs.terms,
-        seed=config.train.seed,
+        terms=words.reader.terms,
     )
+    system = build_system(config, parts, seed=config.train.seed)
     _start(system, words, data.train, config)
     return PreparedRun(
         config=config,
@@ -159,8 +172,8 @@ def prepare(config: SystemConfig, *, cache: Path) -> PreparedRun:
         labels=labels,
         preprocess=preprocess,
         system=system,
-        needs=words.needs,
-        train=_split(data.train, config, words, labels, uncertain=_uncertain(config)),
+        target_reader=words.reader,
+        train=_split(data.train, config, words, labels, uncertain=config.needs.uncertain),
         validation=validation,
         pool=pool,
         cache=data.features,
@@ -206,29 +219,36 @@ def _data(config: SystemConfig, ref: DataRef, encoder: Encoder, preprocess: Prep
 
 @dataclass(frozen=True, eq=False)
 class _Words:
-    """The vocabulary and what the decoder asks for, of the training reports or of the checkpoint to start from."""
+    """The vocabulary and what the heads ask for, of the training reports or of the checkpoint to start from."""
 
-    tokenizer: Tokenizer
-    needs: HeadNeeds
+    tokenizer: Tokenizer | None
+    reader: TargetReader
     start: Checkpoint | None
 
 
 def _words(config: SystemConfig, train: Sequence[Study]) -> _Words:
     start = None if config.train.init_from is None else load_checkpoint(config.train.init_from)
-    needs = HeadNeeds.by(config.decoder, train, terms=start.terms if start else ())
-    return _Words(start.tokenizer if start else make_tokenizer(config, train, needs), needs, start)
+    reader = TargetReader.by(config.needs, train, terms=start.terms if start else ())
+    if not config.needs.words:
+        return _Words(None, reader, start)
+    return _Words(start.tokenizer if start else make_tokenizer(config, train, reader), reader, start)
 
 
-def _start(system: ReportSystem, words: _Words, train: Sequence[Study], config: SystemConfig) -> None:
+def _start(system: System, words: _Words, train: Sequence[Study], config: SystemConfig) -> None:
     """Put in the weights of the checkpoint to start from, or the word vectors of a decoder that has its own."""
     if words.start is not None:
         start_from(system, words.start, config)
-    elif isinstance(config.decoder, MultiAttentionConfig) and config.decoder.word_vectors == "word2vec":
+    elif config.needs.word_vectors and words.tokenizer is not None:
+        assert system.decoder is not None  # it is what needs them
+        embedding = system.decoder.word_embedding
+        assert embedding is not None
         texts = [_text(study, config) for study in train]
-        start_word_vectors(system.decoder, words.tokenizer, texts, seed=config.train.seed)
+        start_word_vectors(embedding, words.tokenizer, texts, seed=config.train.seed)
 
 
-def _truncated(studies: Sequence[Study], config: SystemConfig, tokenizer: Tokenizer) -> int:
+def _truncated(studies: Sequence[Study], config: SystemConfig, tokenizer: Tokenizer | None) -> int:
+    if tokenizer is None:
+        return 0
     limit = config.text.max_tokens
     return sum(tokenizer.truncates(_text(study, config), max_tokens=limit) for study in studies)
 
@@ -263,9 +283,9 @@ def _readable(
     return some_of(studies, whole)
 
 
-def make_tokenizer(config: SystemConfig, studies: Sequence[Study], needs: HeadNeeds) -> Tokenizer:
+def make_tokenizer(config: SystemConfig, studies: Sequence[Study], reader: TargetReader) -> Tokenizer:
     """Return the vocabulary of the training reports, cut to `text.max_words`."""
-    texts = [_text(study, config) for study in studies] + needs.texts(studies)
+    texts = [_text(study, config) for study in studies] + reader.texts(studies)
     tokenizer = Tokenizer.train(texts, min_count=config.text.min_count)
     words = list(tokenizer)
     return tokenizer if config.text.max_words is None else Tokenizer(words[: config.text.max_words])
@@ -273,14 +293,6 @@ def make_tokenizer(config: SystemConfig, studies: Sequence[Study], needs: HeadNe
 
 def _text(study: Study, config: SystemConfig) -> str:
     return report_text(reading_of(study, author=config.data.author), sections=config.text.sections)
-
-
-def _uncertain(config: SystemConfig) -> Uncertain:
-    """Return what an uncertain label of the training set counts as.
-
-    Validation leaves them out, whatever this is.
-    """
-    return "ignore" if config.finding_head is None else config.finding_head.uncertain
 
 
 def _split(
@@ -315,7 +327,7 @@ def _target(
         max_tokens=config.text.max_tokens,
         labels=labels,
         uncertain=uncertain,
-        needs=words.needs,
+        reader=words.reader,
     )
 
 
@@ -325,12 +337,15 @@ def _truth(study: Study, config: SystemConfig) -> tuple[Finding, ...]:
     return labelled.findings
 
 
-def _library(config: SystemConfig, studies: Sequence[Study], tokenizer: Tokenizer) -> SentenceLibrary | None:
-    if not isinstance(config.decoder, CvseConfig):
+def _library(
+    config: SystemConfig, studies: Sequence[Study], tokenizer: Tokenizer | None
+) -> SentenceLibrary | None:
+    size = config.needs.library
+    if size is None or tokenizer is None:
         return None
     limit = config.text.max_tokens
     reports = [(s.study_id, tokenizer.encode(_text(s, config), max_tokens=limit)) for s in studies]
-    return make_library(reports, tokenizer=tokenizer, config=config.decoder, seed=config.train.seed)
+    return make_library(reports, tokenizer=tokenizer, size=size, seed=config.train.seed)
 
 
 def _pool(config: SystemConfig, studies: Sequence[Study], features: ViewFeatures) -> TrainingPool | None:

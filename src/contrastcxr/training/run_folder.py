@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from contrastcxr.config import SystemConfig, load_config
+from contrastcxr.config.parts import SystemConfig
+from contrastcxr.config.reading import load_config
 from contrastcxr.errors import ConfigError
 from contrastcxr.training.run_record import RECORD_FILE
 

@@ -40,6 +40,7 @@ class RunRecord:
         epochs: trained.
         seconds: of training, feature encoding not counted, over all resumed parts.
         calibration: temperature, and expected calibration error before and after; None without a finding head.
+        thresholds: what heads chose on validation, by their kind.
         versions: of the packages that made it.
     """
 
@@ -58,6 +59,7 @@ class RunRecord:
     epochs: int = 0
     seconds: float = 0.0
     calibration: Mapping[str, Any] | None = None
+    thresholds: Mapping[str, float] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=lambda: versions())
 
     def write(self, folder: Path) -> None:

@@ -11,11 +11,13 @@ from torch import Tensor
 from contrastcxr.decode.report import ReportSearch
 from contrastcxr.decode.settings import GenerationSettings
 from contrastcxr.features.batch import Batch
+from contrastcxr.losses.base import Targets, needed
 from contrastcxr.losses.reinforce import self_critical
 from contrastcxr.metrics.cider_d import CiderD
 from contrastcxr.models.features import VisualFeatures
-from contrastcxr.models.heads.decoders.base import GeneratedReports, Targets
-from contrastcxr.models.system import ReportSystem
+from contrastcxr.models.heads.decoders.base import ReportDecoder
+from contrastcxr.models.heads.writing import GeneratedReports
+from contrastcxr.models.system import System
 from contrastcxr.text.tokenizer import Tokenizer
 
 REWARDS = ("sampled_cider", "greedy_cider")
@@ -38,27 +40,29 @@ class SelfCritical:
     reports: Mapping[str, str]
     max_tokens: int
 
-    def terms(
-        self, system: ReportSystem, features: VisualFeatures, batch: Batch
-    ) -> dict[str, tuple[Tensor, Tensor]]:
+    def terms(self, system: System, features: VisualFeatures, batch: Batch) -> dict[str, tuple[Tensor, Tensor]]:
         """Return `scst`, the mean over the batch's studies, and their number.
 
         Beside it the mean rewards, for the log.
         """
-        assert batch.token_ids is not None  # checked by the task
-        training = system.decoder.training
-        system.decoder.eval()
-        sampled = self._written(system, features, GenerationSettings(method="nucleus", top_p=1.0, **self._limits))
-        greedy = self._written(system, features, GenerationSettings(method="greedy", **self._limits))
-        taught = system.decoder.teach(features, self._targets(sampled, batch))
-        system.decoder.train(training)
+        decoder, tokens = (
+            _decoder(system),
+            needed(batch.token_ids, "a second stage needs reports to be rewarded by"),
+        )
+        training = decoder.training
+        decoder.eval()
+        sampled = self._written(decoder, features, GenerationSettings(method="nucleus", top_p=1.0, **self._limits))
+        greedy = self._written(decoder, features, GenerationSettings(method="greedy", **self._limits))
+        taught = decoder.outputs(features, self._targets(sampled, batch))
+        decoder.train(training)
         references = [self.reports[study] for study in batch.study_ids]
         rewards = [
             torch.as_tensor(self.reward(references, self._texts(found.token_ids)), dtype=torch.float32)
             for found in (sampled, greedy)
         ]
-        gain = (rewards[0] - rewards[1]).to(batch.token_ids.device)
-        loss, count = self_critical(taught, gain)
+        gain = (rewards[0] - rewards[1]).to(tokens.device)
+        assert taught.study is not None  # a decoder with words
+        loss, count = self_critical(taught.chosen(), taught.study, gain)
         return {
             "scst": (loss, count),
             **{name: (reward.mean(), count) for name, reward in zip(REWARDS, rewards, strict=True)},
@@ -70,11 +74,11 @@ class SelfCritical:
 
     @torch.no_grad()
     def _written(
-        self, system: ReportSystem, features: VisualFeatures, settings: GenerationSettings
+        self, decoder: ReportDecoder, features: VisualFeatures, settings: GenerationSettings
     ) -> GeneratedReports:
         special = self.tokenizer.special
         search = ReportSearch(settings, bos=special.bos, eos=special.eos, pad=special.pad)
-        return system.decoder.write(features, search)
+        return decoder.write(features, search)
 
     def _targets(self, found: GeneratedReports, batch: Batch) -> Targets:
         """Return the written reports as something to be taught; EOS counts where the report ended with it."""
@@ -96,3 +100,8 @@ class SelfCritical:
     def _texts(self, token_ids: Tensor) -> Sequence[str]:
         """Return what is rewarded: an unknown word stands for none, and must not pass for a rare one."""
         return [self.tokenizer.decode(row, unknown="") for row in token_ids.tolist()]
+
+
+def _decoder(system: System) -> ReportDecoder:
+    assert system.decoder is not None  # `check_pairs` refuses a second stage without one
+    return system.decoder

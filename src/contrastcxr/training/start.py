@@ -2,37 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from contrastcxr.checkpoint import Checkpoint
+from contrastcxr.checkpoint.system import LOSSES_KEY
 from contrastcxr.config import SystemConfig
 from contrastcxr.errors import IncompatibleError
-from contrastcxr.models.system import ReportSystem
+from contrastcxr.models.heads.options import SLOTS
+from contrastcxr.models.system import System
 
 OF_THE_DATA = ("pool.", "patch_pool.", "decoder.library.")
 """What a run draws anew from its own training studies."""
-MEANING = ("decoder.heads", "decoder.memory_heads", "decoder.tags", "finding_head.labels")
-"""What gives weights of one size another meaning, where both systems have it."""
 
 
-def start_from(system: ReportSystem, start: Checkpoint, config: SystemConfig) -> None:
+def start_from(system: System, start: Checkpoint, config: SystemConfig) -> None:
     """Put the weights of a checkpoint into the system of `config`; pools and libraries stay the system's own.
 
+    Weights of losses of the whole system are taken where both have them; they start anew where the checkpoint has
+    none.
+
     Raises:
-        IncompatibleError: another decoder, encoder or width, or other settings in `MEANING`, which are named; a
-            weight is missing, not known or of another size; both sizes are named.
+        IncompatibleError: another kind of head, encoder or width, or other settings that give weights of one size
+            another meaning, which are named; a weight is missing, not known or of another size, both being named.
     """
     settings = config.to_dict(), start.config.to_dict()
-    for part in ("decoder.kind", "encoder.name", "width", *MEANING):
+    kinds = [f"{slot}.kind" for slot in SLOTS]
+    meanings = [f"{slot}.{name}" for slot, head in config.heads.items() for name in head.meaning]
+    for part in (*kinds, "encoder.name", "width", *meanings):
         ours, theirs = (_setting(each, part) for each in settings)
-        if ours != theirs and (part not in MEANING or None not in (ours, theirs)):
+        if ours != theirs and (part not in meanings or None not in (ours, theirs)):
             raise IncompatibleError(
                 f"train.init_from {start.where}: its {part} is {theirs}, this run's is {ours}; "
                 f"set {part}: {theirs}, or start from another run"
             )
-    own = {name: value for name, value in system.state_dict().items() if not name.startswith(OF_THE_DATA)}
-    given = {name: value for name, value in start.state.items() if not name.startswith(OF_THE_DATA)}
+    all_own = system.state_dict()
+    skipped = (*OF_THE_DATA, *([] if _has_losses(start.state) and _has_losses(all_own) else [LOSSES_KEY]))
+    own = {name: value for name, value in all_own.items() if not name.startswith(skipped)}
+    given = {name: value for name, value in start.state.items() if not name.startswith(skipped)}
     for name, value in own.items():
         found = given[name].shape if name in given else None
         if found != value.shape:
@@ -48,6 +55,10 @@ def start_from(system: ReportSystem, start: Checkpoint, config: SystemConfig) ->
             "the same parts"
         )
     system.load_state_dict({name: value.to(own[name].dtype) for name, value in given.items()}, strict=False)
+
+
+def _has_losses(names: Iterable[str]) -> bool:
+    return any(name.startswith(LOSSES_KEY) for name in names)
 
 
 def _setting(config: Mapping[str, Any], path: str) -> object:

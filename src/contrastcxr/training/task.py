@@ -1,46 +1,35 @@
-"""The training step: teacher forcing and the finding head, on Lightning; the only conductor at training."""
+"""The training step: the named terms of all heads, weighed and summed, on Lightning."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import lightning as L
 import torch
 from torch import Tensor, nn
 
-from contrastcxr.config import OptimizerConfig, ScheduleConfig, ScheduledSamplingConfig, SystemConfig
-from contrastcxr.errors import DivergedError, IncompatibleError
+from contrastcxr.errors import DivergedError
 from contrastcxr.features.batch import Batch
-from contrastcxr.features.extraction import batch_features
-from contrastcxr.losses.decoder import taught_terms
-from contrastcxr.losses.findings import finding_bce
-from contrastcxr.models.heads.decoders.base import Targets
-from contrastcxr.models.system import ReportSystem
+from contrastcxr.features.extraction import batch_features, batch_targets
+from contrastcxr.models.system import System
 from contrastcxr.training.self_critical import REWARDS, SelfCritical
+
+if TYPE_CHECKING:
+    from contrastcxr.config import OptimizerConfig, ScheduleConfig, ScheduledSamplingConfig, SystemConfig
 
 OPTIMIZERS: Mapping[str, type[torch.optim.Adam]] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
 
 
-DECODER_TERMS = ("stop", "abnormal", "tag", "coverage", "ranking")
-"""Terms of `losses.decoder` beside the words, each weighed by the decoder's own `…_weight`."""
-
-
 def loss_weights(config: SystemConfig) -> dict[str, float]:
-    """Return the weight of each named loss term: `word` is the token cross-entropy, `finding` the head's."""
-    own = {name: getattr(config.decoder, f"{name}_weight", None) for name in DECODER_TERMS}
-    head = config.finding_head
-    return {
-        "word": config.train.word_weight,
-        **{name: weight for name, weight in own.items() if weight is not None},
-        **({"scst": 1.0, **dict.fromkeys(REWARDS, 0.0)} if config.train.scst else {}),
-        **({"finding": head.weight} if head is not None else {}),
-    }
+    """Return the weight of each named loss term; of a second stage's rewards, which are only shown, it is 0."""
+    second = {"scst": 1.0, **dict.fromkeys(REWARDS, 0.0)} if config.train.scst else {}
+    return {**config.term_weights, **second}
 
 
 def loss_terms(
-    system: ReportSystem,
+    system: System,
     batch: Batch,
     *,
     second: SelfCritical | None = None,
@@ -51,23 +40,15 @@ def loss_terms(
     Patients of the batch are masked out of the pool. In the `second` stage the reward of what the
     system writes stands in place of the decoder's own terms. `own_words` is the share of scheduled sampling.
     """
-    if batch.token_ids is None or batch.token_mask is None:
-        raise IncompatibleError("a training batch needs reports; choose data whose studies have readings")
     features = batch_features(system, batch)
+    targets = batch_targets(batch, own_words=own_words)
     if second is None:
-        mask = batch.token_mask[:, 1:]
-        targets = Targets(batch.token_ids, mask, abnormal=batch.abnormal, tags=batch.tags, own_words=own_words)
-        terms = taught_terms(system.decoder.teach(features, targets))
-    else:
-        terms = second.terms(system, features, batch)
-    logits = system.finding_logits(features)
-    if logits is not None and batch.finding_targets is not None and batch.finding_mask is not None:
-        bce = finding_bce(logits, batch.finding_targets, batch.finding_mask)
-        terms["finding"] = (bce, batch.finding_mask.sum())
-    return terms
+        return system.teach(features, targets)
+    rewarded = second.terms(system, features, batch)
+    return {**rewarded, **system.teach(features, targets, without=system.decoder)}
 
 
-def optimizer_of(config: OptimizerConfig, system: ReportSystem) -> torch.optim.Optimizer:
+def optimizer_of(config: OptimizerConfig, system: System) -> torch.optim.Optimizer:
     """Return the optimiser over trained parameters: the encoder's at `encoder_lr`, all others at `lr`."""
     encoder = [p for p in _parameters(system.encoder) if p.requires_grad]
     own = {id(p) for p in encoder}
@@ -102,7 +83,7 @@ class ReportTask(L.LightningModule):
 
     def __init__(
         self,
-        system: ReportSystem,
+        system: System,
         *,
         config: SystemConfig,
         steps_per_epoch: int,

@@ -1,49 +1,31 @@
-"""From which score on a retrieval decoder says a sentence: chosen on validation."""
+"""A number of a head that is chosen on validation studies: a score to say a sentence from, a cut of a map."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import numpy as np
-import torch
-
 from contrastcxr.features.batch import Batch
 from contrastcxr.features.extraction import batch_features
-from contrastcxr.models.heads.decoders.cvse import CvseDecoder
-from contrastcxr.models.system import ReportSystem
-
-CANDIDATES = 21
-"""Quantiles of the validation scores that are tried."""
+from contrastcxr.models.heads.base import Threshold
+from contrastcxr.models.system import System
 
 
 def choose_threshold(
-    system: ReportSystem, batches: Sequence[Batch], *, bleu4: Callable[[ReportSystem], float]
+    system: System, threshold: Threshold, batches: Sequence[Batch], *, score: Callable[[System], float]
 ) -> float:
-    """Set the threshold with the best validation BLEU-4 among quantiles of the scores, and return it.
-
-    Quantiles reach from the lowest score to the highest, so from every sentence allowed to one a report; of equals
-    the lowest stays.
+    """Set the candidate with the best validation score, and return it; of equals the first stays.
 
     Args:
-        system: with a `cvse` decoder; its library's threshold is set.
+        system: whose head has the threshold.
+        threshold: of the head; it is set.
         batches: of the validation studies.
-        bleu4: what the system scores with the threshold that is set.
+        score: what the system scores with the threshold that is set, more being better.
     """
-    decoder = system.decoder
-    assert isinstance(decoder, CvseDecoder)
-    scores = np.concatenate([_best_scores(system, decoder, batch) for batch in batches])
+    candidates = threshold.candidates([batch_features(system, batch) for batch in batches])
     found = []
-    for threshold in np.quantile(scores, np.linspace(0, 1, CANDIDATES)).tolist():
-        decoder.library.threshold.fill_(threshold)
-        found.append((bleu4(system), threshold))
+    for value in candidates:
+        threshold.set(value)
+        found.append((score(system), value))
     best = max(found, key=lambda pair: pair[0])[1]
-    decoder.library.threshold.fill_(best)
+    threshold.set(best)
     return float(best)
-
-
-@torch.no_grad()
-def _best_scores(system: ReportSystem, decoder: CvseDecoder, batch: Batch) -> np.ndarray:
-    """Return the scores of the sentences that a report may be made of, all studies in one list."""
-    features = batch_features(system, batch)
-    values: np.ndarray = decoder.candidates(features)[1].flatten().cpu().numpy()
-    return values

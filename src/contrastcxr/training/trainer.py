@@ -111,9 +111,10 @@ def _fit(prepared: PreparedRun, *, out: Path, resume: bool, devices: int, progre
         refresh=_refresh(prepared),
         relay=relay,
     )
+    words = "" if prepared.tokenizer is None else f"{len(prepared.tokenizer):,} words, "
     logger.info(
         f"training {config.name}: {len(prepared.train):,} studies, {len(prepared.validation):,} to validate, "
-        f"{len(prepared.tokenizer):,} words, {trained_parameters(prepared.system):,} parameters, "
+        f"{words}{trained_parameters(prepared.system):,} parameters, "
         f"{precision_of(config)}"
     )
     state = out / STATE_FILE if resume and (out / STATE_FILE).is_file() else None
@@ -131,6 +132,7 @@ def _fit(prepared: PreparedRun, *, out: Path, resume: bool, devices: int, progre
 def _second_stage(prepared: PreparedRun) -> SelfCritical | None:
     if not prepared.config.train.scst:
         return None
+    assert prepared.tokenizer is not None  # `check_pairs` refuses a second stage without a decoder
     return SelfCritical(
         prepared.tokenizer,
         CiderD(prepared.train.reports),

@@ -17,7 +17,7 @@ from contrastcxr.form import Finding, Reading
 from contrastcxr.metrics.clinical import ClinicalCounts, status_codes
 from contrastcxr.metrics.identification import Identification
 from contrastcxr.metrics.text import bleu, tokenise
-from contrastcxr.models.system import ReportSystem
+from contrastcxr.models.system import System
 from contrastcxr.reading.reader import Reader
 from contrastcxr.training.task import loss_terms
 from contrastcxr.vocab.labels import NO_FINDING
@@ -25,7 +25,7 @@ from contrastcxr.vocab.labels import NO_FINDING
 MINIMUM_POSITIVES = 5
 """A finding with fewer positive or negative validation studies has no AUC."""
 
-MakeReader = Callable[[ReportSystem], Reader]
+MakeReader = Callable[[System], Reader]
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,9 +37,10 @@ class Validation:
         reports: that the system should write, in the order of the batches.
         truths: what is on the studies, in the names of `findings_in`.
         findings_in: reads the findings out of a report, as evaluation does.
-        labels: of the finding head; empty without one.
+        labels: findings that the heads know; empty where none knows any.
         make_reader: from the system in training to the reader that would serve it.
         weights: of the loss terms.
+        writes: whether the system writes reports.
     """
 
     batches: Sequence[Batch]
@@ -49,31 +50,37 @@ class Validation:
     labels: tuple[str, ...]
     make_reader: MakeReader
     weights: Mapping[str, float]
+    writes: bool = True
 
-    def scores(self, system: ReportSystem) -> dict[str, float]:
-        """Return `bleu4`, `positive_f1` (of what the report states), `auc` of the finding head, and `loss`."""
+    def scores(self, system: System) -> dict[str, float]:
+        """Return `bleu4`, `positive_f1` (of what the report states), `auc` of the findings, and `loss`."""
         reader = self.make_reader(system)
         readings = self._readings(reader)
         found = {
             "loss": mean_loss(system, self.batches, weights=self.weights),
-            "bleu4": self._bleu4(readings),
-            "positive_f1": self._positive_f1(readings),
-            "auc": self._auc(readings),
+            **{name: score(readings) for name, score in self._by_name().items()},
         }
         return {name: value for name, value in found.items() if math.isfinite(value)}
 
-    def bleu4(self, system: ReportSystem) -> float:
-        """Return BLEU-4 alone."""
-        return self._bleu4(self._readings(self.make_reader(system)))
+    def score(self, system: System, *, name: str) -> float:
+        """Return one of the scores of readings alone."""
+        return self._by_name()[name](self._readings(self.make_reader(system)))
+
+    def _by_name(self) -> dict[str, Callable[[Sequence[Reading]], float]]:
+        return {"bleu4": self._bleu4, "positive_f1": self._positive_f1, "auc": self._auc}
 
     def _readings(self, reader: Reader) -> list[Reading]:
         return [reading for batch in self.batches for reading in reader.read_features(batch)]
 
     def _bleu4(self, readings: Sequence[Reading]) -> float:
+        if not self.writes:
+            return math.nan
         written = [tokenise(report_text(r, sections=("findings", "impression"))) for r in readings]
         return bleu([tokenise(report) for report in self.reports], written)[3]
 
     def _positive_f1(self, readings: Sequence[Reading]) -> float:
+        if not self.writes:
+            return math.nan
         names = sorted({f.name for truth in self.truths for f in truth} - {NO_FINDING})
         stated = [self.findings_in(" ".join(r.report.sentences)) for r in readings]
         counts = ClinicalCounts.of(status_codes(self.truths, names), status_codes(stated, names), names)
@@ -125,7 +132,7 @@ def known_targets(batches: Sequence[Batch]) -> np.ndarray:
 
 
 @torch.no_grad()
-def mean_loss(system: ReportSystem, batches: Sequence[Batch], *, weights: Mapping[str, float]) -> float:
+def mean_loss(system: System, batches: Sequence[Batch], *, weights: Mapping[str, float]) -> float:
     """Return the weighted loss over all tokens and labels of the batches, in eval mode."""
     training = system.training
     system.eval()

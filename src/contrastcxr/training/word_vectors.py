@@ -6,10 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from torch import nn
 
 from contrastcxr.errors import MissingExtraError
-from contrastcxr.models.heads.decoders.base import ReportDecoder
-from contrastcxr.models.heads.decoders.hierarchical import HierarchicalDecoder
 from contrastcxr.text.tokenizer import Tokenizer, tokenize
 
 WINDOW = 5
@@ -37,14 +36,14 @@ def word_vectors(reports: Sequence[str], words: Sequence[str], *, width: int, se
 
 
 @torch.no_grad()
-def start_word_vectors(decoder: ReportDecoder, tokenizer: Tokenizer, reports: Sequence[str], *, seed: int) -> None:
-    """Put word vectors of the reports where a hierarchical decoder's embedding starts.
+def start_word_vectors(
+    embedding: nn.Embedding, tokenizer: Tokenizer, reports: Sequence[str], *, seed: int
+) -> None:
+    """Put word vectors of the reports where a decoder's embedding starts.
 
     They are scaled to unit variance, as the vectors they replace have it (ours); words without one keep theirs.
     """
-    assert isinstance(decoder, HierarchicalDecoder)
-    assert decoder.words.embedding is not None  # of its own
-    weight = decoder.words.embedding.weight
+    weight = embedding.weight
     vectors = word_vectors(reports, list(tokenizer), width=weight.shape[1], seed=seed)
     if not vectors:
         return

@@ -2,50 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-import torch
 from torch import Tensor, nn
 
-from contrastcxr.errors import IncompatibleError
+from contrastcxr.losses.base import Targets, Term, needed
+from contrastcxr.losses.findings import finding_bce
+from contrastcxr.models.features import VisualFeatures
+from contrastcxr.models.heads.base import HeadInputs, IdentifyingHead, Lesson, PartialReading
+from contrastcxr.models.heads.options import FindingHeadOptions
+from contrastcxr.models.heads.writing import Search
 
 
-class FindingHead(nn.Module):
+class FindingHead(IdentifyingHead):
     """One logistic regression per finding on the (contrasted) global feature (ours).
 
     It is a linear map after dropout, so that what it knows is what `v̂'` knows and a gain of Contrastive
-    Attention shows. `temperature` (one number for all findings, fitted on validation) divides the logits in
-    `probabilities` only: the loss sees the plain logits.
+    Attention shows.
 
-    Attributes:
-        findings: canonical names, in the order of the outputs.
+    Args:
+        inputs: what it is built for, its findings among it.
+        options: its own.
     """
 
-    temperature: Tensor
+    def __init__(self, inputs: HeadInputs, options: FindingHeadOptions) -> None:
+        super().__init__(options, "finding head", inputs.findings)
+        self.dropout = nn.Dropout(options.dropout)
+        self.linear = nn.Linear(inputs.width, len(self.findings))
 
-    def __init__(
-        self, width: int, findings: Sequence[str], temperature: float = 1.0, *, dropout: float = 0.1
-    ) -> None:
-        super().__init__()
-        if not findings or len(set(findings)) != len(findings):
-            raise IncompatibleError("a finding head needs at least one finding and no name twice")
-        self.findings = tuple(findings)
-        self.dropout = nn.Dropout(dropout)
-        self.linear = nn.Linear(width, len(self.findings))
-        self.register_buffer("temperature", torch.tensor(1.0))
-        self.set_temperature(temperature)
-
-    def set_temperature(self, temperature: float) -> None:
-        """Keep the temperature fitted on validation; it must be above 0."""
-        if not temperature > 0:
-            raise ValueError(f"temperature {temperature}; it must be above 0")
-        self.temperature.fill_(temperature)
-
-    def forward(self, pooled: Tensor) -> Tensor:
-        """Return logits `[B, L]` of `pooled [B, d]`."""
-        logits: Tensor = self.linear(self.dropout(pooled))
+    def logits(self, features: VisualFeatures) -> Tensor:
+        """Return logits `[B, L]` of the findings."""
+        logits: Tensor = self.linear(self.dropout(features.pooled))
         return logits
 
-    def probabilities(self, pooled: Tensor) -> Tensor:
-        """Return the temperature-scaled probabilities `[B, L]` in float32."""
-        return torch.sigmoid(self.forward(pooled).float() / self.temperature.float())
+    def teach(self, features: VisualFeatures, targets: Targets, *, states: bool = False) -> Lesson:
+        """Return the binary cross-entropy over the labels that are known."""
+        del states  # it has none
+        return Lesson({"finding": label_loss(self.logits(features), targets)})
+
+    def answer(self, features: VisualFeatures, *, search: Search | None = None) -> PartialReading:
+        """Return the probability of each finding."""
+        del search
+        return PartialReading(findings=self.findings, probabilities=self.probabilities(features))
+
+
+def label_loss(logits: Tensor, targets: Targets) -> Term:
+    """Return the binary cross-entropy of `logits [B, L]` over the labels that are known, and their number.
+
+    Raises:
+        IncompatibleError: the studies have no labels.
+    """
+    missing = "a training batch needs labels of findings; choose data whose studies have them"
+    findings, known = needed(targets.findings, missing), needed(targets.known, missing)
+    return finding_bce(logits, findings, known), known.sum()

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from contrastcxr.models.features import VisualFeatures
+from contrastcxr.models.heads.build import build_decoder
 from contrastcxr.models.heads.decoders.adaptive_attention import AdaptiveAttentionDecoder, SpatialAttentionDecoder
 from plain_floats import (
     Memory,
@@ -40,9 +41,9 @@ def features() -> VisualFeatures:
     return one_study(width=WIDTH)
 
 
-def _built(kind: type[SpatialAttentionDecoder]) -> SpatialAttentionDecoder:
+def _built(kind: str) -> SpatialAttentionDecoder:
     torch.manual_seed(0)
-    return kind(V, WIDTH, embedding=EMBEDDING, hidden=HIDDEN).eval()
+    return build_decoder(kind, vocabulary=V, width=WIDTH, embedding=EMBEDDING, hidden=HIDDEN).eval()
 
 
 def _score(decoder: SpatialAttentionDecoder, key: Vector, hidden: Vector) -> float:
@@ -76,8 +77,8 @@ def _reference(decoder: SpatialAttentionDecoder, features: VisualFeatures) -> li
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("kind", [SpatialAttentionDecoder, AdaptiveAttentionDecoder])
-def test_each_step_equals_the_equations(kind: type[SpatialAttentionDecoder], features: VisualFeatures) -> None:
+@pytest.mark.parametrize("kind", ["spatial_attention", "adaptive_attention"])
+def test_each_step_equals_the_equations(kind: str, features: VisualFeatures) -> None:
     decoder = _built(kind)
     state, forced = decoder.start(features), decoder(features, torch.tensor([[*IDS, 2]]))
     for place, (log_probs, weights) in enumerate(_reference(decoder, features)):
@@ -91,7 +92,7 @@ def test_each_step_equals_the_equations(kind: type[SpatialAttentionDecoder], fea
 
 @torch.no_grad()
 def test_the_sentinel_is_what_tells_the_two_apart(features: VisualFeatures) -> None:
-    adaptive, spatial = _built(AdaptiveAttentionDecoder), _built(SpatialAttentionDecoder)
+    adaptive, spatial = _built("adaptive_attention"), _built("spatial_attention")
     spatial.load_state_dict(adaptive.state_dict(), strict=False)
     ids = torch.tensor([[1, 4, 2]])
     assert not torch.allclose(adaptive(features, ids), spatial(features, ids), atol=1e-3)

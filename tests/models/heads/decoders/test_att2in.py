@@ -6,9 +6,10 @@ import math
 
 import torch
 
+from contrastcxr.losses.base import Targets
 from contrastcxr.models.features import VisualFeatures
+from contrastcxr.models.heads.build import build_decoder
 from contrastcxr.models.heads.decoders.att2in import Att2inDecoder
-from contrastcxr.models.heads.decoders.base import Targets
 from plain_floats import (
     Vector,
     attend,
@@ -29,7 +30,7 @@ IDS = [1, 4, 6]
 
 def _decoder() -> Att2inDecoder:
     torch.manual_seed(0)
-    return Att2inDecoder(V, WIDTH, embedding=EMBEDDING, hidden=HIDDEN).eval()
+    return build_decoder("att2in", vocabulary=V, width=WIDTH, embedding=EMBEDDING, hidden=HIDDEN).eval()
 
 
 def _reference(decoder: Att2inDecoder, features: VisualFeatures) -> list[tuple[Vector, Vector]]:
@@ -77,7 +78,7 @@ def test_the_gates_never_see_the_image() -> None:
 def _taught(decoder: Att2inDecoder, own_words: float) -> torch.Tensor:
     ids = torch.tensor([[1, 4, 6, 5, 2]])
     targets = Targets(ids, torch.ones(1, 4, dtype=torch.bool), own_words=own_words)
-    taught = decoder.teach(one_study(width=WIDTH), targets).log_probs
+    taught = decoder.outputs(one_study(width=WIDTH), targets).log_probs
     assert taught is not None
     return taught
 
@@ -101,7 +102,7 @@ def test_scheduled_sampling_draws_anew_for_each_report_and_place() -> None:
     ids = torch.full((1, words), 4)
     torch.manual_seed(0)
     targets = Targets(ids, torch.ones(1, words - 1, dtype=torch.bool), own_words=0.25)
-    decoder.teach(one_study(width=WIDTH), targets)
+    decoder.outputs(one_study(width=WIDTH), targets)
     own = [torch.equal(word[0], decoder.embedding.weight[3]) for word in heard]
     assert not own[0]
     assert 3 <= sum(own) <= 18  # about a quarter of 38

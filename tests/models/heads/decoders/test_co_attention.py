@@ -9,10 +9,11 @@ import pytest
 import torch
 
 from contrastcxr.errors import IncompatibleError
-from contrastcxr.losses.decoder import taught_terms
+from contrastcxr.losses.base import Targets
 from contrastcxr.models.features import VisualFeatures
-from contrastcxr.models.heads.decoders.base import Targets
+from contrastcxr.models.heads.build import build_decoder
 from contrastcxr.models.heads.decoders.co_attention import CoAttentionDecoder
+from contrastcxr.models.heads.decoders.outputs import taught_terms
 from plain_floats import (
     Vector,
     attend,
@@ -48,10 +49,11 @@ class Planned:
 
 
 @pytest.fixture
-def decoder() -> CoAttentionDecoder:
+def decoder(monkeypatch: pytest.MonkeyPatch) -> CoAttentionDecoder:
+    monkeypatch.setattr("contrastcxr.models.heads.decoders.co_attention.KEPT_TAGS", KEPT)
     torch.manual_seed(0)
     sizes = {"embedding": EMBEDDING, "hidden": HIDDEN, "sentence_end": STOP, "sentences": 3, "words": 5}
-    return CoAttentionDecoder(V, WIDTH, **sizes, tags=TAGS, kept_tags=KEPT).eval()
+    return build_decoder("co_attention", vocabulary=V, width=WIDTH, **sizes, tag_count=TAGS).eval()
 
 
 @pytest.fixture
@@ -94,7 +96,7 @@ def test_the_plan_equals_the_equations(decoder: CoAttentionDecoder, features: Vi
 
 @torch.no_grad()
 def test_the_words_equal_the_equations(decoder: CoAttentionDecoder, features: VisualFeatures) -> None:
-    taught, said = decoder.teach(features, TARGETS), []
+    taught, said = decoder.outputs(features, TARGETS), []
     assert decoder.words.embedding is not None
     for each, ids in zip(_plan(decoder, features), (FIRST, SECOND), strict=True):
         said += sentence(decoder.words, each.topic, [1, *ids[:-1]], decoder.words.embedding)
@@ -107,7 +109,7 @@ def test_the_losses_equal_the_equations(decoder: CoAttentionDecoder, features: V
     """Tags against the multi-hot divided by its sum; both attentions should come to 1; all beside five words."""
     first, second = _plan(decoder, features)
     shares, _ = _tags(decoder, features)
-    terms = {name: mean for name, (mean, _) in taught_terms(decoder.teach(features, TARGETS)).items()}
+    terms = {name: mean for name, (mean, _) in taught_terms(decoder.outputs(features, TARGETS)).items()}
     close(terms["tag"], -(shares[0] + shares[3]) / 2 / 5)
     close(terms["stop"], -(math.log(1 - sigmoid(first.stop)) + math.log(sigmoid(second.stop))) / 5)
     looks = [*plus(first.at_patches, second.at_patches), *plus(first.at_tags, second.at_tags)]
@@ -117,13 +119,13 @@ def test_the_losses_equal_the_equations(decoder: CoAttentionDecoder, features: V
 @torch.no_grad()
 def test_a_study_without_a_tag_teaches_no_tag(decoder: CoAttentionDecoder, features: VisualFeatures) -> None:
     targets = Targets(TARGETS.token_ids, TARGETS.mask, tags=torch.zeros(1, TAGS))
-    assert taught_terms(decoder.teach(features, targets))["tag"][0] == 0
+    assert taught_terms(decoder.outputs(features, targets))["tag"][0] == 0
 
 
 def test_studies_without_tags_are_refused(decoder: CoAttentionDecoder, features: VisualFeatures) -> None:
     with pytest.raises(IncompatibleError, match=r"co_attention without tags.*set decoder\.tags"):
-        decoder.teach(features, Targets(TARGETS.token_ids, TARGETS.mask))
+        decoder.outputs(features, Targets(TARGETS.token_ids, TARGETS.mask))
 
 
 def test_no_more_tags_are_kept_than_there_are() -> None:
-    assert CoAttentionDecoder(V, WIDTH, sentence_end=STOP, tags=3).kept_tags == 3
+    assert build_decoder("co_attention", vocabulary=V, width=WIDTH, sentence_end=STOP, tag_count=3).kept_tags == 3

@@ -11,11 +11,13 @@ from torch import nn
 from contrastcxr.decode.report import ReportSearch
 from contrastcxr.decode.settings import GenerationSettings
 from contrastcxr.errors import IncompatibleError
-from contrastcxr.losses.decoder import taught_terms
+from contrastcxr.losses.base import Targets
 from contrastcxr.models.features import VisualFeatures, masked_mean
-from contrastcxr.models.heads.decoders.base import GeneratedReports, Targets
+from contrastcxr.models.heads.build import build_decoder
 from contrastcxr.models.heads.decoders.cvse import CvseDecoder
-from contrastcxr.models.heads.decoders.library import SentenceLibrary
+from contrastcxr.models.heads.decoders.outputs import taught_terms
+from contrastcxr.models.heads.library import SentenceLibrary
+from contrastcxr.models.heads.writing import GeneratedReports
 from models.studies import select
 from plain_floats import Vector, attend, close, dot, linear, one_study, real_patches, scaled, sigmoid
 
@@ -39,8 +41,15 @@ def _library() -> SentenceLibrary:
 @pytest.fixture
 def decoder() -> CvseDecoder:
     torch.manual_seed(0)
-    made = CvseDecoder(
-        V, WIDTH, library=_library(), sentence_end=STOP, embedding=EMBEDDING, hidden=HIDDEN, sentences=3
+    made = build_decoder(
+        "cvse",
+        vocabulary=V,
+        width=WIDTH,
+        sentence_library=_library(),
+        sentence_end=STOP,
+        embedding=EMBEDDING,
+        hidden=HIDDEN,
+        sentences=3,
     )
     return made.eval()
 
@@ -153,7 +162,7 @@ def test_abnormal_sentences_stand_against_those_of_other_studies_with_other_word
     ids = torch.tensor([[BOS, *first, *other, EOS, PAD], [BOS, *first, *second, EOS]])
     targets = Targets(ids, ids[:, 1:] != PAD, abnormal=torch.tensor([[True, False], [True, True]]))
     features = _two_studies()
-    taught = decoder.teach(features, targets)
+    taught = decoder.outputs(features, targets)
     assert taught.ranking is not None
     scores, negative = taught.ranking
     pairs = [(0, first), (1, first), (1, second)]
@@ -170,7 +179,7 @@ def test_abnormal_sentences_stand_against_those_of_other_studies_with_other_word
 def test_a_batch_without_an_abnormal_sentence_costs_nothing(decoder: CvseDecoder) -> None:
     ids = torch.tensor([[BOS, 5, STOP, EOS]])
     targets = Targets(ids, ids[:, 1:] != PAD, abnormal=torch.zeros(1, 1, dtype=torch.bool))
-    mean, count = taught_terms(decoder.teach(one_study(width=WIDTH), targets))["ranking"]
+    mean, count = taught_terms(decoder.outputs(one_study(width=WIDTH), targets))["ranking"]
     mean.backward()
     assert (mean.item(), int(count)) == (0.0, 0)
 
@@ -178,7 +187,7 @@ def test_a_batch_without_an_abnormal_sentence_costs_nothing(decoder: CvseDecoder
 def test_reports_without_sentence_flags_are_refused(decoder: CvseDecoder) -> None:
     ids = torch.tensor([[BOS, 5, STOP, EOS]])
     with pytest.raises(IncompatibleError, match="cvse without sentence flags"):
-        decoder.teach(one_study(width=WIDTH), Targets(ids, ids[:, 1:] != PAD))
+        decoder.outputs(one_study(width=WIDTH), Targets(ids, ids[:, 1:] != PAD))
 
 
 def test_a_library_of_parts_that_do_not_fit_is_refused() -> None:

@@ -14,10 +14,10 @@ from torch import Tensor
 
 from contrastcxr.decode.report import ReportSearch
 from contrastcxr.decode.settings import GenerationSettings
-from contrastcxr.losses.decoder import taught_terms
+from contrastcxr.losses.base import Targets
 from contrastcxr.models.features import VisualFeatures, masked_mean
-from contrastcxr.models.heads.decoders import build_decoder
-from contrastcxr.models.heads.decoders.base import GeneratedReports, StepResult, Targets
+from contrastcxr.models.heads.base import HeadInputs
+from contrastcxr.models.heads.build import build_decoder
 from contrastcxr.models.heads.decoders.hierarchical import (
     HierarchicalDecoder,
     TopicPlan,
@@ -26,7 +26,10 @@ from contrastcxr.models.heads.decoders.hierarchical import (
     stop_log_prob,
     topic_cosine,
 )
+from contrastcxr.models.heads.decoders.options import HlstmOptions
+from contrastcxr.models.heads.decoders.outputs import taught_terms
 from contrastcxr.models.heads.decoders.word_lstm import WordInputs
+from contrastcxr.models.heads.writing import GeneratedReports, StepResult
 from plain_floats import close, one_study, sigmoid
 
 PAD, BOS, EOS, UNK, END = 0, 1, 2, 3, 4
@@ -35,7 +38,7 @@ SENTENCES = {"embedding": 5, "hidden": 3, "sentence_end": END, "sentences": 3, "
 KINDS: dict[str, dict[str, Any]] = {
     "hlstm": SENTENCES,
     "hlstm_dual": SENTENCES,
-    "co_attention": {**SENTENCES, "tags": 4},
+    "co_attention": {**SENTENCES, "tag_count": 4},
     "multi_attention": SENTENCES,
 }
 
@@ -79,7 +82,8 @@ class _Scripted(HierarchicalDecoder):
     """A plan that is written down, and words that follow it."""
 
     def __init__(self, topics: list[list[list[int]]], stop: list[list[float]], **options: int) -> None:
-        super().__init__(V, WIDTH, **{"sentence_end": END, "end_of_report": EOS, "words": 4, **options})
+        inputs = HeadInputs(width=WIDTH, vocabulary=V, sentence_end=END, end_of_report=EOS)
+        super().__init__(inputs, HlstmOptions(**{"words": 4, **options}))
         self.topics, self.logits = torch.tensor(topics).float(), torch.tensor(stop)
         self.words = _Script()  # type: ignore[assignment]
 
@@ -208,7 +212,7 @@ def test_a_batch_of_empty_reports_can_be_taught(name: str) -> None:
         abnormal=torch.zeros(1, 3, dtype=torch.bool),
         tags=torch.ones(1, 4),
     )
-    terms = taught_terms(decoder.teach(one_study(width=WIDTH), targets))
+    terms = taught_terms(decoder.outputs(one_study(width=WIDTH), targets))
     total = torch.stack([mean for mean, _ in terms.values()]).sum()
     total.backward()
     assert total.isfinite()

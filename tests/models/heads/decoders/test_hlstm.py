@@ -8,10 +8,11 @@ import pytest
 import torch
 
 from contrastcxr.errors import IncompatibleError
-from contrastcxr.losses.decoder import taught_terms
+from contrastcxr.losses.base import Targets
 from contrastcxr.models.features import VisualFeatures
-from contrastcxr.models.heads.decoders.base import Targets
+from contrastcxr.models.heads.build import build_decoder
 from contrastcxr.models.heads.decoders.hlstm import DualHlstmDecoder, HlstmDecoder
+from contrastcxr.models.heads.decoders.outputs import taught_terms
 from plain_floats import (
     Vector,
     attend,
@@ -42,13 +43,13 @@ def features() -> VisualFeatures:
 
 def _hlstm(pool: str) -> HlstmDecoder:
     torch.manual_seed(0)
-    return HlstmDecoder(V, WIDTH, **SIZES, layers=2, pool=pool).eval()
+    return build_decoder("hlstm", vocabulary=V, width=WIDTH, **SIZES, layers=2, pool=pool).eval()
 
 
 @pytest.fixture
 def dual() -> DualHlstmDecoder:
     torch.manual_seed(0)
-    return DualHlstmDecoder(V, WIDTH, **SIZES).eval()
+    return build_decoder("hlstm_dual", vocabulary=V, width=WIDTH, **SIZES).eval()
 
 
 def _told(decoder: HlstmDecoder, features: VisualFeatures) -> Vector:
@@ -77,7 +78,7 @@ def test_topics_stops_and_words_equal_the_equations(pool: str, features: VisualF
     assert plan.attention is None
     close(plan.topics[0].flatten(), [value for topic, _ in expected for value in topic])
     close(plan.stop[0], [stop for _, stop in expected])
-    taught = decoder.teach(features, TARGETS)
+    taught = decoder.outputs(features, TARGETS)
     assert taught.log_probs is not None
     embedding, said = decoder.words.embedding, []
     assert embedding is not None
@@ -93,7 +94,7 @@ def test_the_stop_loss_is_a_sum_over_sentences_beside_the_sum_over_words(feature
     """Both are divided by the five words: go on after the first sentence, stop after the second."""
     decoder = _hlstm("mean")
     (_, first), (_, second) = _plan(decoder, features)
-    mean, count = taught_terms(decoder.teach(features, TARGETS))["stop"]
+    mean, count = taught_terms(decoder.outputs(features, TARGETS))["stop"]
     close(mean, (-math.log(1 - sigmoid(first)) - math.log(sigmoid(second))) / 5)
     assert count == 5
 
@@ -135,7 +136,7 @@ def test_each_sentence_is_forced_through_the_writer_of_its_flag(
         writer = dual.abnormal_words if flag else dual.words
         answers = sentence(writer, topic, [1, *ids[:-1]], embedding)
         total -= sum(log_probs[token] for log_probs, token in zip(answers, ids, strict=True))
-    terms = taught_terms(dual.teach(features, targets))
+    terms = taught_terms(dual.outputs(features, targets))
     close(terms["word"][0], total / 5)
     each = zip(planned, flags, strict=True)
     surprise = -sum(math.log(sigmoid(logit if flag else -logit)) for (*_, logit, _), flag in each)
@@ -150,4 +151,4 @@ def test_the_two_writers_share_one_embedding(dual: DualHlstmDecoder) -> None:
 
 def test_the_dual_writer_without_flags_is_refused(dual: DualHlstmDecoder, features: VisualFeatures) -> None:
     with pytest.raises(IncompatibleError, match="hlstm_dual without sentence flags"):
-        dual.teach(features, TARGETS)
+        dual.outputs(features, TARGETS)

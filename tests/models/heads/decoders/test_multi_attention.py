@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import pytest
 import torch
 
+from contrastcxr.losses.base import Targets
 from contrastcxr.models.features import VisualFeatures
-from contrastcxr.models.heads.decoders.base import Targets
+from contrastcxr.models.heads.build import build_decoder
 from contrastcxr.models.heads.decoders.multi_attention import MultiAttentionDecoder
 from plain_floats import (
     Vector,
@@ -46,7 +47,7 @@ class Planned:
 def _decoder(**options: str) -> MultiAttentionDecoder:
     torch.manual_seed(0)
     sizes = {"embedding": EMBEDDING, "hidden": HIDDEN, "sentence_end": STOP, "sentences": 3, "words": 5}
-    return MultiAttentionDecoder(V, WIDTH, **sizes, **options).eval()
+    return build_decoder("multi_attention", vocabulary=V, width=WIDTH, **sizes, **options).eval()
 
 
 @pytest.fixture
@@ -109,7 +110,7 @@ def test_the_plan_equals_the_equations(decoder: MultiAttentionDecoder, features:
 
 @torch.no_grad()
 def test_the_indication_is_added_to_every_word(decoder: MultiAttentionDecoder, features: VisualFeatures) -> None:
-    taught = decoder.teach(features, TARGETS)
+    taught = decoder.outputs(features, TARGETS)
     assert taught.log_probs is not None
     close(taught.log_probs.flatten(), _words(decoder, features, _background(decoder, INDICATION)))
 
@@ -120,7 +121,7 @@ def test_a_study_without_indication_has_nothing_added(
 ) -> None:
     nothing = features.replace(indication_mask=torch.zeros(1, 4, dtype=torch.bool))
     for silent in (nothing, features.replace(indication=None, indication_mask=None)):
-        taught = decoder.teach(silent, TARGETS)
+        taught = decoder.outputs(silent, TARGETS)
         assert taught.log_probs is not None
         close(taught.log_probs.flatten(), _words(decoder, silent, None))
 

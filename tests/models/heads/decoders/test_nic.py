@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from contrastcxr.models.features import VisualFeatures, masked_mean
+from contrastcxr.models.heads.build import build_decoder
 from contrastcxr.models.heads.decoders.nic import NicDecoder
 from plain_floats import linear, log_softmax, one_way
 
@@ -21,7 +22,7 @@ def _reference(decoder: NicDecoder, pooled: Tensor, prefix: list[int]) -> list[f
 
 def test_each_step_equals_the_equations() -> None:
     torch.manual_seed(0)
-    decoder = NicDecoder(V, WIDTH, embedding=5, hidden=HIDDEN).eval()
+    decoder = build_decoder("nic", vocabulary=V, width=WIDTH, embedding=5, hidden=HIDDEN).eval()
     patches = torch.randn(1, 3, WIDTH)
     mask = torch.ones(1, 3, dtype=torch.bool)
     features = VisualFeatures(patches, masked_mean(patches, mask), mask)
@@ -34,7 +35,7 @@ def test_each_step_equals_the_equations() -> None:
 
 
 def test_only_the_global_feature_is_looked_at() -> None:
-    decoder = NicDecoder(V, WIDTH, embedding=5, hidden=HIDDEN).eval()
+    decoder = build_decoder("nic", vocabulary=V, width=WIDTH, embedding=5, hidden=HIDDEN).eval()
     mask = torch.ones(1, 3, dtype=torch.bool)
     pooled, ids = torch.randn(1, WIDTH), torch.tensor([[1, 4]])
     one = VisualFeatures(torch.randn(1, 3, WIDTH), pooled, mask)

@@ -20,8 +20,9 @@ from contrastcxr.models.blocks.conditional_norm import MemoryConditions
 from contrastcxr.models.blocks.norm import UnbiasedLayerNorm
 from contrastcxr.models.blocks.relational_memory import RelationalMemory
 from contrastcxr.models.features import VisualFeatures
-from contrastcxr.models.heads.decoders.base import GeneratedReports
+from contrastcxr.models.heads.build import build_decoder
 from contrastcxr.models.heads.decoders.r2gen import R2GenDecoder
+from contrastcxr.models.heads.writing import GeneratedReports
 from contrastcxr.models.projection import PatchProjection
 from models.studies import select
 from plain_transformer import encoded, feed_forward, four_patches, norm, patch_attention, self_attention, word
@@ -32,15 +33,15 @@ V, D, HEADS, SLOTS, LAYERS = 11, 8, 2, 3, 2
 @pytest.fixture
 def decoder() -> R2GenDecoder:
     torch.manual_seed(0)
-    decoder = R2GenDecoder(
-        V,
-        D,
+    decoder = build_decoder(
+        "r2gen",
+        vocabulary=V,
+        width=D,
         layers=LAYERS,
         heads=HEADS,
         feed_forward=6,
         memory_slots=SLOTS,
         memory_heads=4,
-        max_positions=16,
     ).eval()
     for name, parameter in decoder.named_parameters():
         if name.endswith(("norm.weight", "norm.bias", "conditions.inner_bias", "conditions.outer_bias")):
@@ -180,7 +181,7 @@ def test_fresh_conditions_start_with_biases_of_a_tenth() -> None:
 
 def test_memory_heads_that_do_not_divide_the_width_are_refused() -> None:
     with pytest.raises(IncompatibleError, match="width 8 cannot be shared among 3 heads"):
-        R2GenDecoder(V, D, heads=2, memory_heads=3)
+        build_decoder("r2gen", vocabulary=V, width=D, heads=2, memory_heads=3)
 
 
 @dataclass(frozen=True, eq=False)
@@ -214,15 +215,16 @@ def golden(shared_data: Path) -> Golden:
     }
     layout = Layout.of(weights, path)
     mapped = map_text(weights, layout, path)
-    decoder = R2GenDecoder(
-        layout.rows,
-        layout.width,
+    decoder = build_decoder(
+        "r2gen",
+        vocabulary=layout.rows,
+        width=layout.width,
         layers=layout.layers,
         heads=said["num_heads"],
         feed_forward=layout.feed_forward,
         memory_slots=layout.slots,
         memory_heads=said["rm_num_heads"],
-        patch_embedding=False,
+        patches_embedded=True,
     )
     projection = PatchProjection(layout.channels, layout.width, "r2gen")
     for prefix, module in (("decoder.", decoder), ("projection.", projection)):

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from contrastcxr.errors import IncompatibleError
 from contrastcxr.models.blocks.norm import UnbiasedLayerNorm
 from contrastcxr.models.features import VisualFeatures
+from contrastcxr.models.heads.build import build_decoder
 from contrastcxr.models.heads.decoders.transformer import TransformerDecoder, sinusoidal_positions
 from plain_transformer import (
     encoded,
@@ -29,7 +30,7 @@ V, D, HEADS = 11, 8, 2
 @pytest.fixture
 def decoder() -> TransformerDecoder:
     torch.manual_seed(0)
-    decoder = TransformerDecoder(V, D, layers=2, heads=HEADS, feed_forward=6, max_positions=16).eval()
+    decoder = build_decoder("transformer", vocabulary=V, width=D, layers=2, heads=HEADS, feed_forward=6).eval()
     for name, parameter in decoder.named_parameters():
         if name.endswith(("norm.weight", "norm.bias")):
             nn.init.normal_(parameter)  # fresh norms are the identity and would hide a swap
@@ -99,12 +100,12 @@ def test_positions_are_sines_and_cosines() -> None:
 
 
 def test_without_patch_embedding_the_patches_enter_as_they_are() -> None:
-    plain = TransformerDecoder(V, D, heads=HEADS, patch_embedding=False)
+    plain = build_decoder("transformer", vocabulary=V, width=D, heads=HEADS, patches_embedded=True)
     assert isinstance(plain.patch_embedding, nn.Identity)
 
 
 def test_the_cache_grows_past_its_first_room(features: VisualFeatures) -> None:
-    decoder = TransformerDecoder(V, D, layers=1, heads=HEADS, feed_forward=6).eval()
+    decoder = build_decoder("transformer", vocabulary=V, width=D, layers=1, heads=HEADS, feed_forward=6).eval()
     ids = torch.randint(3, V, (1, 71), generator=torch.Generator().manual_seed(0))
     expected, state = decoder(features, ids), decoder.start(features)
     for place in range(70):
@@ -114,10 +115,10 @@ def test_the_cache_grows_past_its_first_room(features: VisualFeatures) -> None:
 
 
 def test_more_tokens_than_positions_are_refused(decoder: TransformerDecoder, features: VisualFeatures) -> None:
-    with pytest.raises(IncompatibleError, match=r"17 tokens in a row; this decoder has 16 positions"):
-        decoder(features, torch.zeros(1, 18, dtype=torch.int64))
+    with pytest.raises(IncompatibleError, match=r"513 tokens in a row; this decoder has 512 positions"):
+        decoder(features, torch.zeros(1, 514, dtype=torch.int64))
 
 
 def test_a_width_the_heads_do_not_divide_is_refused() -> None:
     with pytest.raises(IncompatibleError, match="width 10 cannot be shared among 4 heads"):
-        TransformerDecoder(V, 10, heads=4)
+        build_decoder("transformer", vocabulary=V, width=10, heads=4)

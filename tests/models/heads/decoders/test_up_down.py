@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from contrastcxr.models.features import VisualFeatures
+from contrastcxr.models.heads.build import build_decoder
 from contrastcxr.models.heads.decoders.up_down import UpDownDecoder
 from plain_floats import Vector, attend, cell, close, linear, log_softmax, one_study, real_patches, zeros
 
@@ -28,7 +29,9 @@ def _reference(decoder: UpDownDecoder, features: VisualFeatures) -> list[tuple[V
 @torch.no_grad()
 def test_each_step_equals_the_equations() -> None:
     torch.manual_seed(0)
-    decoder = UpDownDecoder(V, WIDTH, embedding=EMBEDDING, hidden=HIDDEN, attention=ATTENTION).eval()
+    decoder = build_decoder(
+        "up_down", vocabulary=V, width=WIDTH, embedding=EMBEDDING, hidden=HIDDEN, attention=ATTENTION
+    ).eval()
     features = one_study(width=WIDTH)
     state, forced = decoder.start(features), decoder(features, torch.tensor([[*IDS, 2]]))
     for place, (log_probs, weights) in enumerate(_reference(decoder, features)):

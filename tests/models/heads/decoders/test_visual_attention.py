@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from contrastcxr.losses.decoder import taught_terms
+from contrastcxr.losses.base import Targets
 from contrastcxr.models.features import VisualFeatures
-from contrastcxr.models.heads.decoders.base import Targets
+from contrastcxr.models.heads.build import build_decoder
+from contrastcxr.models.heads.decoders.outputs import taught_terms
 from contrastcxr.models.heads.decoders.visual_attention import VisualAttentionDecoder
 from plain_floats import (
     Vector,
@@ -32,7 +33,7 @@ IDS = [1, 4, 6, 5]
 @pytest.fixture
 def decoder() -> VisualAttentionDecoder:
     torch.manual_seed(0)
-    return VisualAttentionDecoder(V, WIDTH, embedding=EMBEDDING, hidden=HIDDEN).eval()
+    return build_decoder("visual_attention", vocabulary=V, width=WIDTH, embedding=EMBEDDING, hidden=HIDDEN).eval()
 
 
 def _reference(decoder: VisualAttentionDecoder, features: VisualFeatures) -> list[tuple[Vector, Vector]]:
@@ -69,7 +70,7 @@ def test_coverage_sums_the_attention_of_real_words_only(decoder: VisualAttention
     """The last of four words is padding; the masked patch is in no sum."""
     features = one_study(width=WIDTH)
     ids = torch.tensor([[*IDS, 0]])
-    taught = decoder.teach(features, Targets(ids, torch.tensor([[True, True, True, False]])))
+    taught = decoder.outputs(features, Targets(ids, torch.tensor([[True, True, True, False]])))
     totals = plus(*(weights for _, weights in _reference(decoder, features)[:3]))
     close(taught.attention["patches"][0][0], [*totals, 0.0])
     mean, count = taught_terms(taught)["coverage"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Unpack
 
 import torch
 from torch import Tensor, nn
@@ -12,8 +11,11 @@ from contrastcxr.models.blocks.additive_attention import AttentionKeys
 from contrastcxr.models.blocks.split_lstm import SplitLstmCell
 from contrastcxr.models.contrast.attention_functions import masked_softmax
 from contrastcxr.models.features import VisualFeatures
-from contrastcxr.models.heads.decoders.base import StepResult
-from contrastcxr.models.heads.decoders.recurrent import LstmDecoder, LstmOptions, RecurrentState
+from contrastcxr.models.heads.base import HeadInputs
+from contrastcxr.models.heads.decoders.base import ForcedWords
+from contrastcxr.models.heads.decoders.options import AdaptiveAttentionOptions, RecurrentOptions
+from contrastcxr.models.heads.decoders.recurrent import LstmDecoder, RecurrentState
+from contrastcxr.models.heads.writing import StepResult
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,27 +36,28 @@ class SpatialAttentionDecoder(LstmDecoder):
     The attention follows the LSTM, so training loops over words for the LSTM alone.
 
     Args:
-        vocabulary: V.
-        width: d of the features.
-        options: as of `LstmDecoder`; `hidden` is the width of the attention too.
+        inputs: what it is built for.
+        options: its own.
     """
 
-    def __init__(self, vocabulary: int, width: int = 512, **options: Unpack[LstmOptions]) -> None:
-        super().__init__(vocabulary, width, **options)
+    def __init__(self, inputs: HeadInputs, options: RecurrentOptions) -> None:
+        super().__init__(inputs, options)
         embedding, hidden = self.embedding.embedding_dim, self.hidden
-        self.patch = nn.Linear(width, hidden)
-        self.pooled = nn.Linear(width, embedding)
+        self.patch = nn.Linear(self.width, hidden)
+        self.pooled = nn.Linear(self.width, embedding)
         self.lstm = SplitLstmCell((2 * embedding,), hidden)
         self.key = nn.Linear(hidden, hidden, bias=False)
         self.query = nn.Linear(hidden, hidden)
         self.score = nn.Linear(hidden, 1, bias=False)
-        self.output = nn.Linear(hidden, vocabulary)
+        self.output = nn.Linear(hidden, self.vocabulary)
 
-    def forward(self, features: VisualFeatures, token_ids: Tensor) -> Tensor:
-        """Return log-probabilities `[B, T-1, V]` of `token_ids[:, 1:]`."""
+    def force(self, features: VisualFeatures, token_ids: Tensor, own_words: float = 0.0) -> ForcedWords:
+        """Return what it says of `token_ids[:, 1:]`."""
+        del own_words  # all words are fed at once
         state = self.start(features)
         heard, _ = self._hear(token_ids[:, :-1], state)
-        return self._answer(heard, state.seen)[0]
+        log_probs, attention = self._answer(heard, state.seen)
+        return ForcedWords(log_probs, heard.hidden, attention=attention)
 
     def start(self, features: VisualFeatures) -> RecurrentState:
         """Return zeros, and `v^g`, which the LSTM hears with every word."""
@@ -110,8 +113,8 @@ class AdaptiveAttentionDecoder(SpatialAttentionDecoder):
     what it sees. Arguments as of `SpatialAttentionDecoder`.
     """
 
-    def __init__(self, vocabulary: int, width: int = 512, **options: Unpack[LstmOptions]) -> None:
-        super().__init__(vocabulary, width, **options)
+    def __init__(self, inputs: HeadInputs, options: AdaptiveAttentionOptions) -> None:
+        super().__init__(inputs, options)
         self.gate_of_input = nn.Linear(2 * self.embedding.embedding_dim, self.hidden)
         self.gate_of_hidden = nn.Linear(self.hidden, self.hidden, bias=False)
         self.sentinel_key = nn.Linear(self.hidden, self.hidden)  # its bias is not that of the patches' keys

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Unpack
-
 import torch
 from torch import Tensor, nn
 
 from contrastcxr.models.blocks.additive_attention import AdditiveAttention
 from contrastcxr.models.features import VisualFeatures
-from contrastcxr.models.heads.decoders.recurrent import (
-    AttentionStep,
-    LstmOptions,
-    RecurrentDecoder,
-    RecurrentState,
-)
+from contrastcxr.models.heads.base import HeadInputs
+from contrastcxr.models.heads.decoders.options import Att2inOptions
+from contrastcxr.models.heads.decoders.recurrent import AttentionStep, RecurrentDecoder, RecurrentState
 
 
 class Att2inDecoder(RecurrentDecoder):
@@ -25,19 +20,18 @@ class Att2inDecoder(RecurrentDecoder):
     `h_0 = c_0 = 0`; `p = softmax(W_o h_t)`.
 
     Args:
-        vocabulary: V.
-        width: d of the features.
-        options: as of `LstmDecoder`; `hidden` is the width of the attention too.
+        inputs: what it is built for.
+        options: its own.
     """
 
-    def __init__(self, vocabulary: int, width: int = 512, **options: Unpack[LstmOptions]) -> None:
-        super().__init__(vocabulary, width, **options)
+    def __init__(self, inputs: HeadInputs, options: Att2inOptions) -> None:
+        super().__init__(inputs, options)
         embedding, hidden = self.embedding.embedding_dim, self.hidden
-        self.attention = AdditiveAttention(hidden, width, hidden)
+        self.attention = AdditiveAttention(hidden, self.width, hidden)
         self.from_word = nn.Linear(embedding, 5 * hidden)
         self.from_hidden = nn.Linear(hidden, 5 * hidden, bias=False)
-        self.from_patches = nn.Linear(width, 2 * hidden, bias=False)
-        self.output = nn.Linear(hidden, vocabulary)
+        self.from_patches = nn.Linear(self.width, 2 * hidden, bias=False)
+        self.output = nn.Linear(hidden, self.vocabulary)
 
     def start(self, features: VisualFeatures) -> RecurrentState:
         """Return zeros: the image enters with the first look."""

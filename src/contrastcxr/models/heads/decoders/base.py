@@ -2,207 +2,116 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import Tensor, nn
+
+from contrastcxr.losses.base import States, Targets, needed
+from contrastcxr.models.heads.base import Head, HeadInputs, Lesson, PartialReading
+from contrastcxr.models.heads.decoders.options import DecoderOptions
+from contrastcxr.models.heads.decoders.outputs import DecoderOutputs, taught_terms
+from contrastcxr.models.heads.writing import GeneratedReports, Search, StepResult
 
 if TYPE_CHECKING:
     from contrastcxr.models.features import VisualFeatures
 
 
-class State(Protocol):
-    """What a decoder remembers between two steps: caches, hidden states, memories, sentence topics; `R` rows
-    of them.
-
-    A state is a value: `select` and `step` give another one and leave this one as it was, so two continuations
-    of one prefix may be tried.
-    """
-
-    @property
-    def rows(self) -> int:
-        """Number of rows R, one per prefix being continued."""
-
-    @property
-    def device(self) -> torch.device:
-        """Where the rows are."""
-
-    def select(self, index: Tensor) -> State:
-        """Return the rows `index [R']`, int64, in that order; a row may come twice or never."""
-
-
 @dataclass(frozen=True, eq=False)
-class StepResult:
-    """One step of a decoder.
+class ForcedWords:
+    """What a decoder says word after word when it is fed the report.
 
     Attributes:
-        log_probs: `[R, V]` of the next token.
-        state: after the step.
-        attention: `[R, N]` over the patches, 0 on masked ones; None where a decoder looks at no patch.
+        log_probs: `[B, T-1, V]`.
+        hidden: `[B, T-1, h]`, the states behind them.
+        patches: `[B, N, ·]`, the patches as it attends to them; None for those of the features.
+        attention: `[B, T-1, N]`; None where it looks at no patch.
     """
 
     log_probs: Tensor
-    state: Any
+    hidden: Tensor
+    patches: Tensor | None = None
     attention: Tensor | None = None
 
 
-class StepDecoder(Protocol):
-    """What the search needs of a decoder. `features` is whatever the decoder starts from."""
-
-    def start(self, features: Any) -> Any:
-        """Return the state before the first token, a row per study."""
-
-    def step(self, token_ids: Tensor, state: Any) -> StepResult:
-        """Feed `token_ids [R]` (BOS first) and get the distribution of the tokens that follow."""
-
-
-@dataclass(frozen=True, eq=False)
-class Targets:
-    """What a batch of training studies asks of a decoder.
-
-    Attributes:
-        token_ids: `[B, T]`, BOS … EOS, padded at the end.
-        mask: `[B, T-1]` bool, True where `token_ids[:, 1:]` is real, EOS included.
-        abnormal: `[B, S]` bool, whether each sentence of the report names an abnormality; None where nobody says
-            so.
-        tags: `[B, L]`, 1 for each tag of the study, else 0; None where there are none.
-        sentence: `[B, T-1]`, which sentence of a plan each of `token_ids[:, 1:]` belongs to; None splits the
-            report after each end mark.
-        own_words: probability that a word fed after BOS is not the report's but one the decoder draws from what it
-            has just said (scheduled sampling, Bengio 2015); 0 is teacher forcing.
-    """
-
-    token_ids: Tensor
-    mask: Tensor
-    abnormal: Tensor | None = None
-    tags: Tensor | None = None
-    sentence: Tensor | None = None
-    own_words: float = 0.0
-
-
-@dataclass(frozen=True, eq=False)
-class DecoderOutputs:
-    """What a decoder says of its targets; `losses.decoder` turns each part into a named term.
-
-    Attributes:
-        log_probs: `[M, V]` of the words that were to be chosen, all in one list; None for a decoder without words.
-        words: `[M]`, those words.
-        study: `[M]`, the study each of them is of.
-        attention: `[B, N]`, the attention each patch got over all real steps, for doubly stochastic
-            regularisation; one per attention of the decoder, with the mask of what could be attended to.
-        stop: logits `[K]` of "this is the last sentence" and their targets `[K]`.
-        abnormal: logits `[K]` of "this sentence names an abnormality" and their targets `[K]`.
-        tags: log-probabilities `[B, L]` of tags and the targets `[B, L]`, each row summing to 1 or 0.
-        ranking: similarities `[K, K]` of images and sentences, own pairs on the diagonal, and a mask `[K, K]`,
-            True where image i and sentence j may stand against each other.
-    """
-
-    log_probs: Tensor | None = None
-    words: Tensor | None = None
-    study: Tensor | None = None
-    attention: Mapping[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
-    stop: tuple[Tensor, Tensor] | None = None
-    abnormal: tuple[Tensor, Tensor] | None = None
-    tags: tuple[Tensor, Tensor] | None = None
-    ranking: tuple[Tensor, Tensor] | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class GeneratedReports:
-    """The report found for each study.
-
-    Attributes:
-        token_ids: `[B, T]`, the words: no BOS, no end token, padded to the longest.
-        lengths: `[B]`, words in each.
-        log_probs: `[B]`, sum over the words and the end token, as the decoder gave them; of planned sentences over
-            all that was planned, what `max_tokens` cut off included.
-        ended: `[B]` bool; False where the report was cut at `max_tokens` or at the most sentences it may have.
-        attention: `[B, T, N]`, what was looked at when each word was chosen, 0 after the end; None where the
-            decoder looks at no patch.
-        plan: named tensors on the report as a whole, whose first dimension is B: sentences, tags, what was
-            retrieved.
-    """
-
-    token_ids: Tensor
-    lengths: Tensor
-    log_probs: Tensor
-    ended: Tensor
-    attention: Tensor | None
-    plan: Mapping[str, Tensor] = field(default_factory=dict)
-
-
-class Search(Protocol):
-    """The one search, as a decoder is handed it: settings, special tokens and random numbers are already in it.
-
-    Attributes:
-        max_tokens: the most tokens a report may have, its end included.
-        pad: id of the padding.
-    """
-
-    @property
-    def max_tokens(self) -> int:
-        """The most tokens a report may have, its end included."""
-
-    @property
-    def pad(self) -> int:
-        """Id of the padding."""
-
-    def __call__(
-        self,
-        decoder: StepDecoder,
-        features: Any,
-        *,
-        end: int | None = None,
-        max_tokens: int | None = None,
-        study: Tensor | None = None,
-    ) -> GeneratedReports:
-        """Return the best sequence of each row that `decoder.start(features)` begins.
-
-        Args:
-            decoder: anything with `start` and `step`.
-            features: what its `start` takes.
-            end: id of the token that ends a row; None takes EOS.
-            max_tokens: None takes the report's.
-            study: `[R]`, ascending, the study of each row, when a study has several or none; None for a row each.
-        """
-
-
-class ReportDecoder(nn.Module, ABC):
+class ReportDecoder(Head):
     """Base of everything that writes a report from visual features.
+
+    Args:
+        inputs: what it is built for.
+        options: its own.
 
     Attributes:
         vocabulary: V.
         width: d of the features it takes.
-        reads_indication: whether `VisualFeatures.indication` changes what it writes.
+        word_width: h, of its word-level states; None for one that has none.
+        sources: per sentence that it can retrieve, the training studies that say it; empty for one that writes.
     """
 
-    reads_indication: bool = False
+    word_width: int | None = None
+    sources: Sequence[Sequence[str]] = ()
 
-    def __init__(self, vocabulary: int, width: int) -> None:
-        super().__init__()
-        self.vocabulary = vocabulary
-        self.width = width
+    def __init__(self, inputs: HeadInputs, options: DecoderOptions) -> None:
+        super().__init__(options, options.kind)
+        self.vocabulary = inputs.vocabulary
+        self.width = inputs.width
+
+    @property
+    def word_embedding(self) -> nn.Embedding | None:
+        """The vectors of its words, where they may start from others; None where they may not."""
+        return None
 
     @abstractmethod
-    def teach(self, features: VisualFeatures, targets: Targets) -> DecoderOutputs:
-        """Return what the decoder says of the reports of a batch."""
+    def outputs(self, features: VisualFeatures, targets: Targets) -> DecoderOutputs:
+        """Return what the decoder says of the reports of a batch.
+
+        Raises:
+            IncompatibleError: the studies lack what it learns from.
+        """
 
     @abstractmethod
     def write(self, features: VisualFeatures, search: Search) -> GeneratedReports:
         """Return the report of each study."""
+
+    def teach(self, features: VisualFeatures, targets: Targets, *, states: bool = False) -> Lesson:
+        """Return the terms of its loss, and its states where it has a state for each word."""
+        outputs = self.outputs(features, targets)
+        return Lesson(taught_terms(outputs), _states(features, outputs) if states else None)
+
+    def answer(self, features: VisualFeatures, *, search: Search | None = None) -> PartialReading:
+        """Return the report of each study."""
+        assert search is not None  # whoever reads with a decoder has one
+        return PartialReading(reports=self.write(features, search))
+
+
+def _states(features: VisualFeatures, outputs: DecoderOutputs) -> States | None:
+    if outputs.hidden is None or outputs.study is None:
+        return None
+    patches = features.patches if outputs.patches is None else outputs.patches
+    return States(patches, features.mask, outputs.hidden, outputs.study)
+
+
+def report_tokens(targets: Targets) -> tuple[Tensor, Tensor]:
+    """Return the token ids `[B, T]` of the reports and the mask `[B, T-1]` of what follows BOS.
+
+    Raises:
+        IncompatibleError: there are none.
+    """
+    missing = "a training batch needs reports; choose data whose studies have readings"
+    return needed(targets.token_ids, missing), needed(targets.mask, missing)
 
 
 class TokenDecoder(ReportDecoder):
     """Base of the decoders that write a report token by token."""
 
     @abstractmethod
-    def forward(self, features: VisualFeatures, token_ids: Tensor) -> Tensor:
-        """Return log-probabilities `[B, T-1, V]` of `token_ids[:, 1:]` by teacher forcing.
+    def force(self, features: VisualFeatures, token_ids: Tensor, own_words: float = 0.0) -> ForcedWords:
+        """Return what it says of `token_ids[:, 1:]` by teacher forcing.
 
         `token_ids [B, T]` starts with BOS and is padded at the end; what stands at padded places means nothing.
+        With `own_words` some words fed are its own (see `Targets`), in a decoder whose options say that it can.
         """
 
     @abstractmethod
@@ -213,19 +122,26 @@ class TokenDecoder(ReportDecoder):
     def step(self, token_ids: Tensor, state: Any) -> StepResult:
         """Feed `token_ids [R]` (BOS first) and get the distribution of the tokens that follow."""
 
-    def teach(self, features: VisualFeatures, targets: Targets) -> DecoderOutputs:
-        """Return the log-probabilities of the real tokens."""
-        return taught_words(self(features, targets.token_ids), targets)
+    def forward(self, features: VisualFeatures, token_ids: Tensor) -> Tensor:
+        """Return log-probabilities `[B, T-1, V]` of `token_ids[:, 1:]` by teacher forcing."""
+        return self.force(features, token_ids).log_probs
+
+    def outputs(self, features: VisualFeatures, targets: Targets) -> DecoderOutputs:
+        """Return the log-probabilities of the real tokens, and the states behind them."""
+        token_ids, mask = report_tokens(targets)
+        return taught_words(self.force(features, token_ids, targets.own_words), token_ids, mask)
 
     def write(self, features: VisualFeatures, search: Search) -> GeneratedReports:
         """Return the best report of each study that the search finds."""
         return search(self, features)
 
 
-def taught_words(log_probs: Tensor, targets: Targets) -> DecoderOutputs:
-    """Return the real words of `log_probs [B, T-1, V]`."""
+def taught_words(forced: ForcedWords, token_ids: Tensor, mask: Tensor) -> DecoderOutputs:
+    """Return the real words of `forced`, those of `token_ids[:, 1:]` where `mask [B, T-1]` is True."""
     return DecoderOutputs(
-        log_probs=log_probs[targets.mask],
-        words=targets.token_ids[:, 1:][targets.mask],
-        study=targets.mask.nonzero()[:, 0],
+        log_probs=forced.log_probs[mask],
+        words=token_ids[:, 1:][mask],
+        study=mask.nonzero()[:, 0],
+        hidden=forced.hidden[mask],
+        patches=forced.patches,
     )

@@ -3,58 +3,56 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Unpack
 
 import torch
 from torch import Tensor, nn
 
-from contrastcxr.errors import IncompatibleError
+from contrastcxr.losses.base import Targets, needed
 from contrastcxr.models.blocks.additive_attention import AdditiveAttention
 from contrastcxr.models.features import VisualFeatures
-from contrastcxr.models.heads.decoders.base import DecoderOutputs, Targets
+from contrastcxr.models.heads.base import HeadInputs
 from contrastcxr.models.heads.decoders.hierarchical import (
     AttendingDecoder,
-    PlanOptions,
     StopGate,
     TopicPlan,
     forced,
     taught_plan,
 )
+from contrastcxr.models.heads.decoders.options import CoAttentionOptions
+from contrastcxr.models.heads.decoders.outputs import DecoderOutputs
 from contrastcxr.models.heads.decoders.word_lstm import WordLstm
+
+KEPT_TAGS = 10
+"""Tags that are attended to, the most probable ones."""
 
 
 class CoAttentionDecoder(AttendingDecoder):
     """Topics from what is looked at in the picture and among the ten most probable tags.
 
-    Tags: `softmax(W v̂)` over L tags; `a_m` are the embeddings of the most probable ones. `v_s = attn(h_{s-1}; V)`,
+    Tags: `softmax(W v̂)` over L tags; `a_m` are the embeddings of the most probable. `v_s = attn(h_{s-1}; V)`,
     `u_s = attn(h_{s-1}; {a_m})` with weights of its own, `ctx_s = W [v_s; u_s]`, `h_s = LSTM(ctx_s)`,
     `t_s = tanh(W_h h_s + W_ctx ctx_s)`; stop is `StopGate`. The word LSTM is fed the topic, BOS, words. In
-    training both attentions are kept doubly stochastic over the sentences (`losses.decoder`).
+    training both attentions are kept doubly stochastic over the sentences (`taught_terms`).
 
     Args:
-        vocabulary: V.
-        width: d of the features.
-        tags: L, the number of tags known.
-        kept_tags: tags that are attended to.
-        options: as of `HierarchicalDecoder`; `embedding` is the width of a tag and `hidden` of the attentions too.
+        inputs: what it is built for.
+        options: its own.
     """
 
-    def __init__(
-        self, vocabulary: int, width: int = 512, *, tags: int, kept_tags: int = 10, **options: Unpack[PlanOptions]
-    ) -> None:
-        super().__init__(vocabulary, width, **options)
+    def __init__(self, inputs: HeadInputs, options: CoAttentionOptions) -> None:
+        super().__init__(inputs, options)
         embedding, hidden = self.topic_width, self.hidden
-        self.kept_tags = min(kept_tags, tags)
-        self.tag = nn.Linear(width, tags)
-        self.tag_embedding = nn.Embedding(tags, embedding)
-        self.patch_attention = AdditiveAttention(hidden, width, hidden)
+        self.kept_tags = min(KEPT_TAGS, inputs.tag_count)
+        self.tag = nn.Linear(self.width, inputs.tag_count)
+        self.tag_embedding = nn.Embedding(inputs.tag_count, embedding)
+        self.patch_attention = AdditiveAttention(hidden, self.width, hidden)
         self.tag_attention = AdditiveAttention(hidden, embedding, hidden)
-        self.context = nn.Linear(width + embedding, hidden)
+        self.context = nn.Linear(self.width + embedding, hidden)
         self.sentence_lstm = nn.LSTMCell(hidden, hidden)
         self.topic_of_hidden = nn.Linear(hidden, embedding)
         self.topic_of_context = nn.Linear(hidden, embedding, bias=False)
         self.stop = StopGate(hidden)
-        self.words = WordLstm(vocabulary, embedding=embedding, hidden=hidden, dropout=self.dropout)
+        self.words = WordLstm(self.vocabulary, embedding=embedding, hidden=hidden, dropout=self.dropout)
 
     def plan(self, features: VisualFeatures, sentences: int) -> TopicPlan:
         """Return topics, each with its look at patches and at tags."""
@@ -81,17 +79,17 @@ class CoAttentionDecoder(AttendingDecoder):
         shown = {"tags": tags, "kept_tags": kept, "tag_attention": torch.stack(tag_attention, dim=1)}
         return replace(plan, extra=shown)
 
-    def teach(self, features: VisualFeatures, targets: Targets) -> DecoderOutputs:
+    def outputs(self, features: VisualFeatures, targets: Targets) -> DecoderOutputs:
         """Return what every hierarchical decoder does, and the tags, and how much attention everything got.
 
         Raises:
             IncompatibleError: the studies have no tags.
         """
-        if targets.tags is None:
-            raise IncompatibleError(
-                "co_attention without tags: it learns tags beside the words; set decoder.tags to labels that the "
-                "data has"
-            )
+        tags = needed(
+            targets.tags,
+            "co_attention without tags: it learns tags beside the words; set decoder.tags to labels that the data "
+            "has",
+        )
         sentences, plan = self.planned(features, targets)
         written = torch.zeros_like(plan.stop)
         written[sentences.study, sentences.place] = 1.0
@@ -99,7 +97,7 @@ class CoAttentionDecoder(AttendingDecoder):
         over_tags = torch.einsum("bsm,bs->bm", plan.extra["tag_attention"], written)
         return replace(
             taught_plan(plan, sentences, forced(self.words, plan, sentences)),
-            tags=(plan.extra["tags"], targets.tags / targets.tags.sum(dim=1, keepdim=True).clamp_min(1.0)),
+            tags=(plan.extra["tags"], tags / tags.sum(dim=1, keepdim=True).clamp_min(1.0)),
             attention={
                 "patches": (torch.einsum("bsn,bs->bn", plan.attention, written), features.mask),
                 "tags": (over_tags, torch.ones_like(over_tags, dtype=torch.bool)),

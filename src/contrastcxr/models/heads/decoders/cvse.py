@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from contrastcxr.errors import IncompatibleError
+from contrastcxr.losses.base import Targets, needed
 from contrastcxr.models.blocks.additive_attention import AdditiveAttention
 from contrastcxr.models.blocks.sentences import join_sentences, split_sentences
 from contrastcxr.models.contrast.attention_functions import masked_softmax
 from contrastcxr.models.features import VisualFeatures
-from contrastcxr.models.heads.decoders.base import DecoderOutputs, GeneratedReports, ReportDecoder, Search, Targets
-from contrastcxr.models.heads.decoders.library import SentenceLibrary
+from contrastcxr.models.heads.base import HeadInputs
+from contrastcxr.models.heads.decoders.base import ReportDecoder, report_tokens
+from contrastcxr.models.heads.decoders.options import CvseOptions
+from contrastcxr.models.heads.decoders.outputs import DecoderOutputs
+from contrastcxr.models.heads.writing import GeneratedReports, Search
 
 _AT_ONCE = 64
 """Sentences that are compared with all studies of a batch at once."""
+
+CANDIDATES = 21
+"""Quantiles of the validation scores that are tried as a threshold."""
 
 
 class CvseDecoder(ReportDecoder):
@@ -27,42 +37,28 @@ class CvseDecoder(ReportDecoder):
     has no probability of a word, so `GeneratedReports.log_probs` is NaN.
 
     Args:
-        vocabulary: V.
-        width: d of the features.
-        library: what can be said.
-        sentence_end: id of the mark that ends a sentence.
-        end_of_report: id of EOS.
-        embedding: width of a word vector; None takes d.
-        hidden: width of the common space and of the attention; None takes d.
-        sentences: the most sentences of a report.
-        dropout: on the word vectors.
+        inputs: what it is built for: a vocabulary with a mark that ends a sentence, a library of what can be said.
+        options: its own.
+
+    Raises:
+        IncompatibleError: there is no library.
     """
 
-    def __init__(
-        self,
-        vocabulary: int,
-        width: int = 512,
-        *,
-        library: SentenceLibrary,
-        sentence_end: int,
-        end_of_report: int = 2,
-        embedding: int | None = None,
-        hidden: int | None = None,
-        sentences: int = 5,
-        dropout: float = 0.5,
-    ) -> None:
-        super().__init__(vocabulary, width)
-        embedding, hidden = embedding or width, hidden or width
-        self.sentence_end = sentence_end
-        self.end_of_report = end_of_report
-        self.max_sentences = sentences
-        self.library = library
-        self.embedding = nn.Embedding(vocabulary, embedding)
-        self.dropout = nn.Dropout(dropout)
+    def __init__(self, inputs: HeadInputs, options: CvseOptions) -> None:
+        super().__init__(inputs, options)
+        embedding, hidden = options.embedding or inputs.width, options.hidden or inputs.width
+        self.sentence_end = inputs.sentence_mark(options.kind)
+        self.end_of_report = inputs.end_of_report
+        self.max_sentences = options.sentences
+        self.library = needed(
+            inputs.sentence_library, "decoder.kind cvse without a sentence library: it has nothing to say"
+        )
+        self.embedding = nn.Embedding(self.vocabulary, embedding)
+        self.dropout = nn.Dropout(options.dropout)
         self.gru = nn.GRU(embedding, hidden, batch_first=True)
         self.of_sentence = nn.Linear(hidden, hidden)
-        self.attention = AdditiveAttention(hidden, width, hidden)
-        self.of_image = nn.Linear(width, hidden)
+        self.attention = AdditiveAttention(hidden, self.width, hidden)
+        self.of_image = nn.Linear(self.width, hidden)
 
     def embed(self, token_ids: Tensor, mask: Tensor) -> Tensor:
         """Return `t [K, h]` of the sentences `token_ids [K, T]` (BOS first).
@@ -90,7 +86,7 @@ class CvseDecoder(ReportDecoder):
         images = F.normalize(self.of_image(seen), dim=-1)
         return (images * sentences).sum(dim=-1), weights
 
-    def teach(self, features: VisualFeatures, targets: Targets) -> DecoderOutputs:
+    def outputs(self, features: VisualFeatures, targets: Targets) -> DecoderOutputs:
         """Return every abnormal sentence of the batch against every study of it.
 
         No study and sentence stand against each other where the study says that sentence somewhere.
@@ -98,20 +94,21 @@ class CvseDecoder(ReportDecoder):
         Raises:
             IncompatibleError: nobody has said which sentences are abnormal.
         """
-        if targets.abnormal is None:
-            raise IncompatibleError(
-                "cvse without sentence flags: it learns from abnormal sentences; train it on reports that the "
-                "labeler can read"
-            )
+        abnormal = needed(
+            targets.abnormal,
+            "cvse without sentence flags: it learns from abnormal sentences; train it on reports that the labeler "
+            "can read",
+        )
+        token_ids, real = report_tokens(targets)
         sentences = split_sentences(
-            targets.token_ids,
-            targets.mask,
+            token_ids,
+            real,
             end=self.sentence_end,
             eos=self.end_of_report,
-            sentences=targets.abnormal.shape[1],
-            words=targets.token_ids.shape[1],
+            sentences=abnormal.shape[1],
+            words=token_ids.shape[1],
         )
-        row = targets.abnormal[sentences.study, sentences.place].nonzero().squeeze(1)
+        row = abnormal[sentences.study, sentences.place].nonzero().squeeze(1)
         study, ids, mask = sentences.study[row], sentences.token_ids[row], sentences.mask[row]
         scores, _ = self.scores(features, self.embed(ids, mask))
         alike = (ids[:, None] == ids[None]).all(dim=-1).float()
@@ -152,6 +149,16 @@ class CvseDecoder(ReportDecoder):
             },
         )
 
+    @property
+    def sources(self) -> Sequence[Sequence[str]]:  # type: ignore[override]
+        """The training studies that say each sentence of the library."""
+        return self.library.sources
+
+    @property
+    def threshold(self) -> LibraryThreshold:
+        """The score from which on a sentence is said."""
+        return LibraryThreshold(self)
+
     def candidates(self, features: VisualFeatures) -> tuple[Tensor, Tensor, Tensor]:
         """Return each group's best sentence, best first: numbers and scores `[B, S]`.
 
@@ -169,3 +176,25 @@ class CvseDecoder(ReportDecoder):
         values, order = best.topk(min(self.max_sentences, groups), dim=1)  # [B, S]
         holds = (group[None, None] == order.unsqueeze(-1)) & (scores.unsqueeze(1) == values.unsqueeze(-1))
         return holds.long().argmax(dim=-1), values
+
+
+@dataclass(frozen=True, eq=False)
+class LibraryThreshold:
+    """From which score on a sentence is said: of quantiles of the validation scores the one with the best BLEU-4.
+
+    The quantiles reach from the lowest score to the highest, so from every sentence allowed to one a report.
+    """
+
+    decoder: CvseDecoder
+    score: str = "bleu4"
+
+    @torch.no_grad()
+    def candidates(self, features: Sequence[VisualFeatures]) -> Sequence[float]:
+        """Return quantiles of the scores of the sentences that a report may be made of."""
+        scores = [self.decoder.candidates(each)[1].flatten().cpu().numpy() for each in features]
+        found: list[float] = np.quantile(np.concatenate(scores), np.linspace(0, 1, CANDIDATES)).tolist()
+        return found
+
+    def set(self, value: float) -> None:
+        """Keep the score."""
+        self.decoder.library.threshold.fill_(value)

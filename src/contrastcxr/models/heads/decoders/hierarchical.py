@@ -9,19 +9,32 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Required, TypedDict
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from contrastcxr.losses.base import Targets
 from contrastcxr.models.blocks.sentences import SentenceTokens, join_sentences, split_sentences
 from contrastcxr.models.features import VisualFeatures
-from contrastcxr.models.heads.decoders.base import DecoderOutputs, GeneratedReports, ReportDecoder, Search, Targets
+from contrastcxr.models.heads.base import HeadInputs
+from contrastcxr.models.heads.decoders.base import ReportDecoder, report_tokens
+from contrastcxr.models.heads.decoders.options import PlanOptions
+from contrastcxr.models.heads.decoders.outputs import DecoderOutputs
 from contrastcxr.models.heads.decoders.word_lstm import WordInputs, WordLstm
+from contrastcxr.models.heads.writing import GeneratedReports, Search
 
 Look = Callable[[Tensor], tuple[Tensor, Tensor]]
 Topic = Callable[[Tensor, Tensor], Tensor]
-Words = tuple[Tensor, Tensor, Tensor]
+
+
+class Words(NamedTuple):
+    """Words that are forced, in one list: `log_probs [M, V]`, `words [M]`, `study [M]` and the states `[M, h]`."""
+
+    log_probs: Tensor
+    words: Tensor
+    study: Tensor
+    hidden: Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,18 +62,6 @@ class TopicPlan:
         return WordInputs(self.topics[study, place], None if self.shift is None else self.shift[study])
 
 
-class PlanOptions(TypedDict, total=False):
-    """Keyword arguments that every `HierarchicalDecoder` takes; all but the first may be left out."""
-
-    sentence_end: Required[int]
-    end_of_report: int
-    embedding: int | None
-    hidden: int | None
-    sentences: int
-    words: int
-    dropout: float
-
-
 class HierarchicalDecoder(ReportDecoder):
     """A sentence level that plans, and a word level that writes.
 
@@ -69,15 +70,8 @@ class HierarchicalDecoder(ReportDecoder):
     The search runs inside each sentence (beams of one sentence never meet those of another).
 
     Args:
-        vocabulary: V.
-        width: d of the features.
-        sentence_end: id of the mark that ends a sentence.
-        end_of_report: id of EOS.
-        embedding: width of a word vector and of a topic; None takes d.
-        hidden: width of the LSTMs; None takes d.
-        sentences: S, the most sentences of a report (code of SentSAT+KG).
-        words: the most tokens of a sentence, its mark included (code of SentSAT+KG).
-        dropout: before the output layer of a word LSTM.
+        inputs: what it is built for; its vocabulary has a mark that ends a sentence.
+        options: its own.
 
     Attributes:
         topic_width: e, of a word vector and of a topic.
@@ -86,33 +80,26 @@ class HierarchicalDecoder(ReportDecoder):
 
     words: WordLstm
 
-    def __init__(
-        self,
-        vocabulary: int,
-        width: int = 512,
-        *,
-        sentence_end: int,
-        end_of_report: int = 2,
-        embedding: int | None = None,
-        hidden: int | None = None,
-        sentences: int = 10,
-        words: int = 30,
-        dropout: float = 0.5,
-    ) -> None:
-        super().__init__(vocabulary, width)
-        self.topic_width = embedding or width
-        self.hidden = hidden or width
-        self.dropout = dropout
-        self.sentence_end = sentence_end
-        self.end_of_report = end_of_report
-        self.max_sentences = sentences
-        self.max_words = words
+    def __init__(self, inputs: HeadInputs, options: PlanOptions) -> None:
+        super().__init__(inputs, options)
+        self.topic_width = options.embedding or inputs.width
+        self.hidden = self.word_width = options.hidden or inputs.width
+        self.dropout = options.dropout
+        self.sentence_end = inputs.sentence_mark(options.kind)
+        self.end_of_report = inputs.end_of_report
+        self.max_sentences = options.sentences
+        self.max_words = options.words
+
+    @property
+    def word_embedding(self) -> nn.Embedding | None:
+        """The vectors of the word LSTM's words."""
+        return self.words.embedding
 
     @abstractmethod
     def plan(self, features: VisualFeatures, sentences: int) -> TopicPlan:
         """Return the topics of the first `sentences` sentences."""
 
-    def teach(self, features: VisualFeatures, targets: Targets) -> DecoderOutputs:
+    def outputs(self, features: VisualFeatures, targets: Targets) -> DecoderOutputs:
         """Return the words of each sentence, and where to stop."""
         sentences, plan = self.planned(features, targets)
         return taught_plan(plan, sentences, forced(self.words, plan, sentences))
@@ -124,9 +111,10 @@ class HierarchicalDecoder(ReportDecoder):
 
     def split(self, targets: Targets) -> SentenceTokens:
         """Return the sentences of the reports."""
+        token_ids, mask = report_tokens(targets)
         return split_sentences(
-            targets.token_ids,
-            targets.mask,
+            token_ids,
+            mask,
             end=self.sentence_end,
             eos=self.end_of_report,
             sentences=self.max_sentences,
@@ -219,21 +207,17 @@ class AttendingDecoder(HierarchicalDecoder):
 
 
 def forced(writer: WordLstm, plan: TopicPlan, sentences: SentenceTokens) -> Words:
-    """Return the words of sentences by teacher forcing.
-
-    They are log-probabilities `[M, V]`, words `[M]`, and their studies `[M]`.
-    """
-    log_probs = writer.forced(
-        plan.word_inputs(sentences.study, sentences.place), sentences.token_ids, sentences.mask
-    )
-    return log_probs, sentences.token_ids[:, 1:][sentences.mask], sentences.study_of_words
+    """Return the words of sentences by teacher forcing."""
+    inputs = plan.word_inputs(sentences.study, sentences.place)
+    hidden = writer.real_hidden(inputs, sentences.token_ids, sentences.mask)
+    words = sentences.token_ids[:, 1:][sentences.mask]
+    return Words(writer.log_probs(hidden), words, sentences.study_of_words, hidden)
 
 
 def taught_plan(plan: TopicPlan, sentences: SentenceTokens, words: Words) -> DecoderOutputs:
     """Return what a plan says of the words of its sentences, and of where to stop."""
-    log_probs, chosen, study = words
     stop = (plan.stop[sentences.study, sentences.place], sentences.last.to(plan.stop.dtype))
-    return DecoderOutputs(log_probs=log_probs, words=chosen, study=study, stop=stop)
+    return DecoderOutputs(stop=stop, **words._asdict())
 
 
 def merged(parts: Sequence[tuple[Tensor, GeneratedReports]], *, rows: int, pad: int) -> GeneratedReports:

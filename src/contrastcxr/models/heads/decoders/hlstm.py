@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Unpack
 
 import torch
 from torch import Tensor, nn
 
-from contrastcxr.errors import IncompatibleError, UnknownNameError
+from contrastcxr.losses.base import Targets, needed
 from contrastcxr.models.blocks.additive_attention import AdditiveAttention
 from contrastcxr.models.blocks.sentences import SentenceTokens
 from contrastcxr.models.features import VisualFeatures
-from contrastcxr.models.heads.decoders.base import DecoderOutputs, GeneratedReports, Search, Targets
+from contrastcxr.models.heads.base import HeadInputs
 from contrastcxr.models.heads.decoders.hierarchical import (
     AttendingDecoder,
     HierarchicalDecoder,
-    PlanOptions,
     StopGate,
     TopicPlan,
     Words,
@@ -25,9 +23,10 @@ from contrastcxr.models.heads.decoders.hierarchical import (
     merged,
     taught_plan,
 )
+from contrastcxr.models.heads.decoders.options import HlstmDualOptions, HlstmOptions
+from contrastcxr.models.heads.decoders.outputs import DecoderOutputs
 from contrastcxr.models.heads.decoders.word_lstm import WordLstm
-
-POOLS = ("mean", "max")
+from contrastcxr.models.heads.writing import GeneratedReports, Search
 
 
 class HlstmDecoder(HierarchicalDecoder):
@@ -37,31 +36,20 @@ class HlstmDecoder(HierarchicalDecoder):
     `v̂`: `pool="max"`. The word LSTM is fed the topic, BOS, words.
 
     Args:
-        vocabulary: V.
-        width: d of the features.
-        layers: of the word LSTM (° two).
-        pool: `mean` is `v̂`, `max` is Krause's.
-        options: as of `HierarchicalDecoder`.
+        inputs: what it is built for.
+        options: its own.
     """
 
-    def __init__(
-        self,
-        vocabulary: int,
-        width: int = 512,
-        *,
-        layers: int = 2,
-        pool: str = "mean",
-        **options: Unpack[PlanOptions],
-    ) -> None:
-        super().__init__(vocabulary, width, **options)
-        if pool not in POOLS:
-            raise UnknownNameError("pool of decoder hlstm", pool, POOLS)
+    def __init__(self, inputs: HeadInputs, options: HlstmOptions) -> None:
+        super().__init__(inputs, options)
         embedding, hidden = self.topic_width, self.hidden
-        self.region = nn.Linear(width, width) if pool == "max" else None
-        self.sentence_lstm = nn.LSTMCell(width, hidden)
+        self.region = nn.Linear(self.width, self.width) if options.pool == "max" else None
+        self.sentence_lstm = nn.LSTMCell(self.width, hidden)
         self.stop = nn.Linear(hidden, 1)
         self.topic = nn.Sequential(nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, embedding))
-        self.words = WordLstm(vocabulary, embedding=embedding, hidden=hidden, layers=layers, dropout=self.dropout)
+        self.words = WordLstm(
+            self.vocabulary, embedding=embedding, hidden=hidden, layers=options.layers, dropout=self.dropout
+        )
 
     def plan(self, features: VisualFeatures, sentences: int) -> TopicPlan:
         """Return topics from the global feature alone."""
@@ -87,23 +75,22 @@ class DualHlstmDecoder(AttendingDecoder):
     reading by `p_abn > .5`. Flags are the labeler's (ours; Harzig used annotated sentences °).
 
     Args:
-        vocabulary: V.
-        width: d of the features.
-        options: as of `HierarchicalDecoder`; `hidden` is the width of the attention too.
+        inputs: what it is built for.
+        options: its own.
     """
 
-    def __init__(self, vocabulary: int, width: int = 512, **options: Unpack[PlanOptions]) -> None:
-        super().__init__(vocabulary, width, **options)
+    def __init__(self, inputs: HeadInputs, options: HlstmDualOptions) -> None:
+        super().__init__(inputs, options)
         embedding, hidden = self.topic_width, self.hidden
-        self.attention = AdditiveAttention(hidden, width, hidden)
-        self.sentence_lstm = nn.LSTMCell(width, hidden)
+        self.attention = AdditiveAttention(hidden, self.width, hidden)
+        self.sentence_lstm = nn.LSTMCell(self.width, hidden)
         self.topic_of_hidden = nn.Linear(hidden, embedding)
-        self.topic_of_context = nn.Linear(width, embedding, bias=False)
+        self.topic_of_context = nn.Linear(self.width, embedding, bias=False)
         self.stop = StopGate(hidden)
         self.abnormal = nn.Sequential(nn.Linear(embedding, hidden), nn.Tanh(), nn.Linear(hidden, 1))
-        self.words = WordLstm(vocabulary, embedding=embedding, hidden=hidden, dropout=self.dropout)
+        self.words = WordLstm(self.vocabulary, embedding=embedding, hidden=hidden, dropout=self.dropout)
         self.abnormal_words = WordLstm(
-            vocabulary, embedding=embedding, hidden=hidden, dropout=self.dropout, words=self.words.embedding
+            self.vocabulary, embedding=embedding, hidden=hidden, dropout=self.dropout, words=self.words.embedding
         )
 
     def plan(self, features: VisualFeatures, sentences: int) -> TopicPlan:
@@ -119,13 +106,17 @@ class DualHlstmDecoder(AttendingDecoder):
         )
         return replace(plan, abnormal=self.abnormal(plan.topics).squeeze(-1))
 
-    def teach(self, features: VisualFeatures, targets: Targets) -> DecoderOutputs:
+    def outputs(self, features: VisualFeatures, targets: Targets) -> DecoderOutputs:
         """Return what every hierarchical decoder does, and whether each sentence names an abnormality.
 
         Raises:
             IncompatibleError: nobody has said which sentences do.
         """
-        flags = _flags(targets)
+        flags = needed(
+            targets.abnormal,
+            "hlstm_dual without sentence flags: it learns which sentences name an abnormality; "
+            "train it on reports that the labeler can read, or choose hlstm",
+        )
         sentences, plan = self.planned(features, targets)
         abnormal = flags[sentences.study, sentences.place]  # [K]
         assert plan.abnormal is not None  # made by `plan`
@@ -146,14 +137,14 @@ class DualHlstmDecoder(AttendingDecoder):
             plan.topics.new_zeros(0, self.vocabulary),
             sentences.token_ids.new_zeros(0),
             sentences.study.new_zeros(0),
+            plan.topics.new_zeros(0, self.hidden),
         )
         # A batch may be without a sentence.
         parts = [
             nothing,
             *(forced(writer, plan, sentences.select(row)) for writer, row in self._writers(abnormal)),
         ]
-        log_probs, words, study = zip(*parts, strict=True)
-        return torch.cat(log_probs), torch.cat(words), torch.cat(study)
+        return Words(*(torch.cat(part) for part in zip(*parts, strict=True)))
 
     def sentences(self, plan: TopicPlan, study: Tensor, place: Tensor, search: Search) -> GeneratedReports:
         """Return the words of each sentence from the writer that its flag chooses."""
@@ -164,12 +155,3 @@ class DualHlstmDecoder(AttendingDecoder):
             for writer, row in self._writers(abnormal)
         ]
         return merged(parts, rows=len(study), pad=search.pad)
-
-
-def _flags(targets: Targets) -> Tensor:
-    if targets.abnormal is None:
-        raise IncompatibleError(
-            "hlstm_dual without sentence flags: it learns which sentences name an abnormality; "
-            "train it on reports that the labeler can read, or choose hlstm"
-        )
-    return targets.abnormal

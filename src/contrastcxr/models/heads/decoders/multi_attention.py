@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Unpack
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from contrastcxr.errors import UnknownNameError
 from contrastcxr.models.blocks.additive_attention import AdditiveAttention
 from contrastcxr.models.features import VisualFeatures, masked_mean
-from contrastcxr.models.heads.decoders.hierarchical import AttendingDecoder, PlanOptions, StopGate, TopicPlan
+from contrastcxr.models.heads.base import HeadInputs
+from contrastcxr.models.heads.decoders.hierarchical import AttendingDecoder, StopGate, TopicPlan
+from contrastcxr.models.heads.decoders.options import MultiAttentionOptions
 from contrastcxr.models.heads.decoders.word_lstm import WordLstm
-
-BACKGROUNDS = ("indication", "none")
 
 
 class MultiAttentionDecoder(AttendingDecoder):
@@ -28,28 +26,22 @@ class MultiAttentionDecoder(AttendingDecoder):
     indication has `b = 0`.
 
     Args:
-        vocabulary: V.
-        width: d of the features.
-        background: `indication` or `none`.
-        options: as of `HierarchicalDecoder`; `hidden` is the width of the attention too.
+        inputs: what it is built for.
+        options: its own.
     """
 
-    def __init__(
-        self, vocabulary: int, width: int = 512, *, background: str = "indication", **options: Unpack[PlanOptions]
-    ) -> None:
-        super().__init__(vocabulary, width, **options)
-        if background not in BACKGROUNDS:
-            raise UnknownNameError("background of decoder multi_attention", background, BACKGROUNDS)
+    def __init__(self, inputs: HeadInputs, options: MultiAttentionOptions) -> None:
+        super().__init__(inputs, options)
         embedding, hidden = self.topic_width, self.hidden
-        self.channel_of_pooled = nn.Linear(width, hidden)
+        self.channel_of_pooled = nn.Linear(self.width, hidden)
         self.channel_of_hidden = nn.Linear(hidden, hidden, bias=False)
-        self.channel = nn.Linear(hidden, width)
-        self.attention = AdditiveAttention(hidden, width, hidden)
-        self.sentence_lstm = nn.LSTMCell(width, hidden)
-        self.topic = nn.Linear(hidden + width, embedding)
+        self.channel = nn.Linear(hidden, self.width)
+        self.attention = AdditiveAttention(hidden, self.width, hidden)
+        self.sentence_lstm = nn.LSTMCell(self.width, hidden)
+        self.topic = nn.Linear(hidden + self.width, embedding)
         self.stop = StopGate(hidden)
-        self.words = WordLstm(vocabulary, embedding=embedding, hidden=hidden, dropout=self.dropout)
-        self.background = Background(embedding) if background == "indication" else None
+        self.words = WordLstm(self.vocabulary, embedding=embedding, hidden=hidden, dropout=self.dropout)
+        self.background = Background(embedding) if options.needs.indication else None
         self.reads_indication = self.background is not None
 
     def plan(self, features: VisualFeatures, sentences: int) -> TopicPlan:

@@ -5,8 +5,11 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from contrastcxr.models.features import VisualFeatures
-from contrastcxr.models.heads.decoders.base import StepResult, TokenDecoder
+from contrastcxr.models.heads.base import HeadInputs
+from contrastcxr.models.heads.decoders.base import ForcedWords, TokenDecoder
+from contrastcxr.models.heads.decoders.options import NicOptions
 from contrastcxr.models.heads.decoders.word_lstm import LstmState, WordInputs, WordLstm
+from contrastcxr.models.heads.writing import StepResult
 
 
 class NicDecoder(TokenDecoder):
@@ -16,31 +19,22 @@ class NicDecoder(TokenDecoder):
     there is no attention and patches do not matter.
 
     Args:
-        vocabulary: V.
-        width: d of the features.
-        embedding: width of a word vector; None takes d.
-        hidden: width of the LSTM; None takes d.
-        dropout: before the output layer.
+        inputs: what it is built for.
+        options: its own.
     """
 
-    def __init__(
-        self,
-        vocabulary: int,
-        width: int = 512,
-        *,
-        embedding: int | None = None,
-        hidden: int | None = None,
-        dropout: float = 0.5,
-    ) -> None:
-        super().__init__(vocabulary, width)
-        embedding = embedding or width
-        self.image = nn.Linear(width, embedding)
-        self.words = WordLstm(vocabulary, embedding=embedding, hidden=hidden or width, dropout=dropout)
+    def __init__(self, inputs: HeadInputs, options: NicOptions) -> None:
+        super().__init__(inputs, options)
+        embedding, hidden = options.embedding or inputs.width, options.hidden or inputs.width
+        self.word_width = hidden
+        self.image = nn.Linear(inputs.width, embedding)
+        self.words = WordLstm(inputs.vocabulary, embedding=embedding, hidden=hidden, dropout=options.dropout)
 
-    def forward(self, features: VisualFeatures, token_ids: Tensor) -> Tensor:
-        """Return log-probabilities `[B, T-1, V]` of `token_ids[:, 1:]`."""
-        log_probs: Tensor = self.words(self._inputs(features), token_ids)
-        return log_probs
+    def force(self, features: VisualFeatures, token_ids: Tensor, own_words: float = 0.0) -> ForcedWords:
+        """Return what it says of `token_ids[:, 1:]`."""
+        del own_words  # all words are fed at once
+        hidden = self.words.hidden(self._inputs(features), token_ids)
+        return ForcedWords(self.words.log_probs(hidden), hidden)
 
     def start(self, features: VisualFeatures) -> LstmState:
         """Return the state after the image."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Unpack
 
 import torch
 from torch import Tensor
@@ -11,8 +10,11 @@ from torch import Tensor
 from contrastcxr.models.blocks.conditional_norm import ConditionedNorm, MemoryConditions
 from contrastcxr.models.blocks.relational_memory import RelationalMemory
 from contrastcxr.models.features import VisualFeatures
-from contrastcxr.models.heads.decoders.base import StepResult, TokenDecoder
-from contrastcxr.models.heads.decoders.transformer import TransformerDecoder, TransformerOptions, TransformerState
+from contrastcxr.models.heads.base import HeadInputs
+from contrastcxr.models.heads.decoders.base import ForcedWords, TokenDecoder
+from contrastcxr.models.heads.decoders.options import R2GenOptions
+from contrastcxr.models.heads.decoders.transformer import TransformerDecoder, TransformerState
+from contrastcxr.models.heads.writing import StepResult
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,27 +48,17 @@ class R2GenDecoder(TokenDecoder):
     a dropout of its own (code).
 
     Args:
-        vocabulary: V.
-        width: d of features, model and memory.
-        memory_slots: rows of the memory.
-        memory_heads: of the memory's attention.
-        options: as of `TransformerDecoder`; `dropout` is in the memory's attention too.
+        inputs: what it is built for.
+        options: its own; `dropout` is in the memory's attention too.
     """
 
-    def __init__(
-        self,
-        vocabulary: int,
-        width: int = 512,
-        *,
-        memory_slots: int = 3,
-        memory_heads: int = 8,
-        **options: Unpack[TransformerOptions],
-    ) -> None:
-        super().__init__(vocabulary, width)
-        self.transformer = TransformerDecoder(vocabulary, width, **options)
-        layers, dropout = len(self.transformer.decoder), self.transformer.embedding_dropout.p
-        self.memory = RelationalMemory(width, memory_slots, memory_heads, dropout)
-        self.conditions = MemoryConditions(memory_slots * width, width, norms=3 * layers)
+    def __init__(self, inputs: HeadInputs, options: R2GenOptions) -> None:
+        super().__init__(inputs, options)
+        self.transformer = TransformerDecoder(inputs, options)
+        self.word_width = self.width
+        slots, width = options.memory_slots, self.width
+        self.memory = RelationalMemory(width, slots, options.memory_heads, options.dropout)
+        self.conditions = MemoryConditions(slots * width, width, norms=3 * options.layers)
 
     def encode(self, features: VisualFeatures) -> Tensor:
         """Return the patches `[B, N, d]` after the encoder stack and its norm; `H_X` of paper C."""
@@ -85,9 +77,12 @@ class R2GenDecoder(TokenDecoder):
         """Return log-probabilities `[..., V]` of the token after each `hidden [..., d]`."""
         return self.transformer.log_probs(hidden)
 
-    def forward(self, features: VisualFeatures, token_ids: Tensor) -> Tensor:
-        """Return log-probabilities `[B, T-1, V]` of `token_ids[:, 1:]`."""
-        return self.log_probs(self.hidden(self.encode(features), features.mask, token_ids[:, :-1]))
+    def force(self, features: VisualFeatures, token_ids: Tensor, own_words: float = 0.0) -> ForcedWords:
+        """Return what it says of `token_ids[:, 1:]`."""
+        del own_words  # all words are fed at once
+        patches = self.encode(features)
+        hidden = self.hidden(patches, features.mask, token_ids[:, :-1])
+        return ForcedWords(self.log_probs(hidden), hidden, patches)
 
     def start(self, features: VisualFeatures) -> R2GenState:
         """Return the keys and values of the encoded patches, and the first memory."""

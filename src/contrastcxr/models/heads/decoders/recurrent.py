@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from contrastcxr.models.features import VisualFeatures
-from contrastcxr.models.heads.decoders.base import DecoderOutputs, StepResult, Targets, TokenDecoder, taught_words
+from contrastcxr.models.heads.base import HeadInputs
+from contrastcxr.models.heads.decoders.base import ForcedWords, TokenDecoder
+from contrastcxr.models.heads.decoders.options import RecurrentOptions
+from contrastcxr.models.heads.writing import StepResult
 
 if TYPE_CHECKING:
     from contrastcxr.models.blocks.additive_attention import AttentionKeys
@@ -53,42 +56,23 @@ class AttentionStep:
     attention: Tensor
 
 
-class LstmOptions(TypedDict, total=False):
-    """Keyword arguments that every `LstmDecoder` takes, and may leave out."""
-
-    embedding: int | None
-    hidden: int | None
-    dropout: float
-
-
 class LstmDecoder(TokenDecoder):
     """A decoder whose LSTM takes in a word after the other and looks at the patches.
 
     Each decoder makes its own output layer, `output`, for the width of what it answers.
 
     Args:
-        vocabulary: V.
-        width: d of the features.
-        embedding: width of a word vector; None takes d.
-        hidden: width of the LSTMs; None takes d.
-        dropout: before the output layer.
+        inputs: what it is built for.
+        options: its own.
     """
 
     output: nn.Linear
 
-    def __init__(
-        self,
-        vocabulary: int,
-        width: int = 512,
-        *,
-        embedding: int | None = None,
-        hidden: int | None = None,
-        dropout: float = 0.5,
-    ) -> None:
-        super().__init__(vocabulary, width)
-        self.hidden = hidden or width
-        self.embedding = nn.Embedding(vocabulary, embedding or width)
-        self.dropout = nn.Dropout(dropout)
+    def __init__(self, inputs: HeadInputs, options: RecurrentOptions) -> None:
+        super().__init__(inputs, options)
+        self.hidden = self.word_width = options.hidden or inputs.width
+        self.embedding = nn.Embedding(inputs.vocabulary, options.embedding or inputs.width)
+        self.dropout = nn.Dropout(options.dropout)
 
     def log_probs(self, answer: Tensor) -> Tensor:
         """Return log-probabilities `[..., V]` of the next word from an answer `[..., o]`."""
@@ -113,30 +97,22 @@ class RecurrentDecoder(LstmDecoder):
     def look(self, word: Tensor, heard: Tensor, state: RecurrentState) -> AttentionStep:
         """Take in the vector `word [R, e]`, and `heard [R, ·]`, what `hear` made of it."""
 
-    def forward(self, features: VisualFeatures, token_ids: Tensor) -> Tensor:
-        """Return log-probabilities `[B, T-1, V]` of `token_ids[:, 1:]`."""
-        return self._force(features, token_ids)[0]
-
     def step(self, token_ids: Tensor, state: RecurrentState) -> StepResult:
         """Take one step on the words `token_ids [R]`."""
         word = self.embedding(token_ids)
         looked = self.look(word, self.hear(word), state)
         return StepResult(self.log_probs(looked.answer), looked.state, looked.attention)
 
-    def teach(self, features: VisualFeatures, targets: Targets) -> DecoderOutputs:
-        """Return the log-probabilities of the real tokens."""
-        return taught_words(self._force(features, targets.token_ids, targets.own_words)[0], targets)
+    def hidden_state(self, step: AttentionStep) -> Tensor:
+        """Return the word-level state `[R, h]` after a step: what the output layer reads."""
+        return step.answer
 
-    def _force(self, features: VisualFeatures, token_ids: Tensor, own_words: float = 0.0) -> tuple[Tensor, Tensor]:
-        """Return log-probabilities `[B, T-1, V]` and attention `[B, T-1, N]` by teacher forcing.
-
-        With `own_words`, some words are the decoder's own (see `Targets`).
-        """
+    def force(self, features: VisualFeatures, token_ids: Tensor, own_words: float = 0.0) -> ForcedWords:
+        """Return what it says of `token_ids[:, 1:]` by teacher forcing, `own_words` of them its own."""
         words = self.embedding(token_ids[:, :-1])  # [B, T-1, e]
         heard = self.hear(words)
         state = self.start(features)
-        answers: list[Tensor] = []
-        attention: list[Tensor] = []
+        answers, hidden, attention = list[Tensor](), list[Tensor](), list[Tensor]()
         # Unbound and not indexed: the gradient of an index is as large as the whole sequence, at every word.
         for word, brings in zip(words.unbind(1), heard.unbind(1), strict=True):
             if own_words and answers:
@@ -144,8 +120,10 @@ class RecurrentDecoder(LstmDecoder):
             looked = self.look(word, brings, state)
             state = looked.state
             answers.append(looked.answer)
+            hidden.append(self.hidden_state(looked))
             attention.append(looked.attention)
-        return self.log_probs(torch.stack(answers, dim=1)), torch.stack(attention, dim=1)
+        said = self.log_probs(torch.stack(answers, dim=1))
+        return ForcedWords(said, torch.stack(hidden, dim=1), attention=torch.stack(attention, dim=1))
 
     def _at_times_own(self, word: Tensor, brings: Tensor, *, said: Tensor, share: float) -> tuple[Tensor, Tensor]:
         """Return `word [B, e]` and what it brings, at random places replaced.
@@ -159,7 +137,7 @@ class RecurrentDecoder(LstmDecoder):
         return torch.where(chosen, own, word), torch.where(chosen, self.hear(own), brings)
 
 
-def coverage(attention: Tensor, targets: Targets, features: VisualFeatures) -> dict[str, tuple[Tensor, Tensor]]:
+def coverage(attention: Tensor, mask: Tensor, features: VisualFeatures) -> dict[str, tuple[Tensor, Tensor]]:
     """Return the attention `[B, N]` that each patch got over the real words, from `attention [B, T-1, N]`."""
-    total = torch.einsum("btn,bt->bn", attention, targets.mask.to(attention.dtype))
+    total = torch.einsum("btn,bt->bn", attention, mask.to(attention.dtype))
     return {"patches": (total, features.mask)}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TypedDict
 
 import torch
 from torch import Tensor, nn
@@ -15,11 +14,12 @@ from contrastcxr.models.blocks.attention import PatchAttention, SelfAttention, m
 from contrastcxr.models.blocks.cache import BeamGrid, PatchMemory, TokenCache
 from contrastcxr.models.blocks.norm import UnbiasedLayerNorm
 from contrastcxr.models.features import VisualFeatures
-from contrastcxr.models.heads.decoders.base import StepResult, TokenDecoder
+from contrastcxr.models.heads.base import HeadInputs
+from contrastcxr.models.heads.decoders.base import ForcedWords, TokenDecoder
+from contrastcxr.models.heads.decoders.options import POSITIONS, TransformerOptions
+from contrastcxr.models.heads.writing import StepResult
 
 Norm = Callable[[Tensor], Tensor]
-POSITIONS = 512
-"""Tokens that a report may have, BOS included; the public code's table has more, and no data set needs them."""
 
 
 class FeedForward(nn.Sequential):
@@ -122,17 +122,6 @@ class TransformerState:
         return TransformerState(self.tokens.select(index, kept), self.patches.select(kept), grid)
 
 
-class TransformerOptions(TypedDict, total=False):
-    """Keyword arguments of a `TransformerDecoder`, all of which may be left out."""
-
-    layers: int
-    heads: int
-    feed_forward: int
-    dropout: float
-    patch_embedding: bool
-    max_positions: int
-
-
 class TransformerDecoder(TokenDecoder):
     """A pre-norm transformer over patches and words, after R2Gen's code.
 
@@ -140,46 +129,32 @@ class TransformerDecoder(TokenDecoder):
     a norm; layer norms are `UnbiasedLayerNorm`. Weights start as Xavier uniform (code). There is no dropout
     before the output layer (code).
 
-    `patch_embedding` is R2Gen's Linear-ReLU-Dropout 0.5 on the patches. It belongs to the decoder here and not
-    to `W_I`, which Contrastive Attention needs linear, so that a row and its "w/ CA" differ in nothing else
-    (ours). Switch it off when the projection is `r2gen`, which has it already.
+    R2Gen's patch embedding, Linear-ReLU-Dropout 0.5, belongs to the decoder here and not to `W_I`, which
+    Contrastive Attention needs linear, so that a row and its "w/ CA" differ in nothing else (ours); where the
+    projection is `r2gen` it is there already, and the decoder has none.
 
     Args:
-        vocabulary: V.
-        width: d of features and model.
-        layers: of the encoder and of the decoder.
-        heads: of every attention.
-        feed_forward: hidden width of every feed-forward.
-        dropout: inside the layers.
-        patch_embedding: see above.
-        max_positions: longest token sequence, BOS included.
+        inputs: what it is built for.
+        options: its own.
     """
 
     positions: Tensor
 
-    def __init__(
-        self,
-        vocabulary: int,
-        width: int = 512,
-        *,
-        layers: int = 3,
-        heads: int = 8,
-        feed_forward: int = 512,
-        dropout: float = 0.1,
-        patch_embedding: bool = True,
-        max_positions: int = POSITIONS,
-    ) -> None:
-        super().__init__(vocabulary, width)
-        self.patch_embedding = _patch_embedding(width) if patch_embedding else nn.Identity()
-        self.encoder = nn.ModuleList(EncoderLayer(width, heads, feed_forward, dropout) for _ in range(layers))
+    def __init__(self, inputs: HeadInputs, options: TransformerOptions) -> None:
+        super().__init__(inputs, options)
+        self.word_width = self.width
+        width, layers, dropout = self.width, options.layers, options.dropout
+        sizes = (width, options.heads, options.feed_forward, dropout)
+        self.patch_embedding = nn.Identity() if inputs.patches_embedded else _patch_embedding(width)
+        self.encoder = nn.ModuleList(EncoderLayer(*sizes) for _ in range(layers))
         self.encoder_norm = UnbiasedLayerNorm(width)
-        self.embedding = nn.Embedding(vocabulary, width)
+        self.embedding = nn.Embedding(self.vocabulary, width)
         nn.init.xavier_uniform_(self.embedding.weight)
         self.embedding_dropout = nn.Dropout(dropout)
-        self.decoder = nn.ModuleList(DecoderLayer(width, heads, feed_forward, dropout) for _ in range(layers))
+        self.decoder = nn.ModuleList(DecoderLayer(*sizes) for _ in range(layers))
         self.decoder_norm = UnbiasedLayerNorm(width)
-        self.output = nn.Linear(width, vocabulary)
-        self.register_buffer("positions", sinusoidal_positions(max_positions, width), persistent=False)
+        self.output = nn.Linear(width, self.vocabulary)
+        self.register_buffer("positions", sinusoidal_positions(POSITIONS, width), persistent=False)
 
     def encode(self, features: VisualFeatures) -> Tensor:
         """Return the patches `[B, N, d]` after the encoder stack and its norm; `H_X` of paper C."""
@@ -204,9 +179,12 @@ class TransformerDecoder(TokenDecoder):
             x = layer(x, memory, mask, own)
         return x
 
-    def forward(self, features: VisualFeatures, token_ids: Tensor) -> Tensor:
-        """Return log-probabilities `[B, T-1, V]` of `token_ids[:, 1:]`."""
-        return self.log_probs(self.hidden(self.encode(features), features.mask, token_ids[:, :-1]))
+    def force(self, features: VisualFeatures, token_ids: Tensor, own_words: float = 0.0) -> ForcedWords:
+        """Return what it says of `token_ids[:, 1:]`."""
+        del own_words  # all words are fed at once
+        patches = self.encode(features)
+        hidden = self.hidden(patches, features.mask, token_ids[:, :-1])
+        return ForcedWords(self.log_probs(hidden), hidden, patches)
 
     def start(self, features: VisualFeatures) -> TransformerState:
         """Return the keys and values of the encoded patches, and empty caches."""

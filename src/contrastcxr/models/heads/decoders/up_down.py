@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Unpack
-
 import torch
 from torch import Tensor, nn
 
 from contrastcxr.models.blocks.additive_attention import AdditiveAttention
 from contrastcxr.models.blocks.split_lstm import SplitLstmCell
 from contrastcxr.models.features import VisualFeatures
-from contrastcxr.models.heads.decoders.recurrent import (
-    AttentionStep,
-    LstmOptions,
-    RecurrentDecoder,
-    RecurrentState,
-)
+from contrastcxr.models.heads.base import HeadInputs
+from contrastcxr.models.heads.decoders.options import UpDownOptions
+from contrastcxr.models.heads.decoders.recurrent import AttentionStep, RecurrentDecoder, RecurrentState
 
 
 class UpDownDecoder(RecurrentDecoder):
@@ -25,21 +20,17 @@ class UpDownDecoder(RecurrentDecoder):
     All states start at 0. The patches stand in for Anderson's detected regions, as in paper A.
 
     Args:
-        vocabulary: V.
-        width: d of the features.
-        attention: width inside the attention; None takes d.
-        options: as of `LstmDecoder`.
+        inputs: what it is built for.
+        options: its own.
     """
 
-    def __init__(
-        self, vocabulary: int, width: int = 512, *, attention: int | None = None, **options: Unpack[LstmOptions]
-    ) -> None:
-        super().__init__(vocabulary, width, **options)
+    def __init__(self, inputs: HeadInputs, options: UpDownOptions) -> None:
+        super().__init__(inputs, options)
         embedding, hidden = self.embedding.embedding_dim, self.hidden
-        self.attention_lstm = SplitLstmCell((hidden, width, embedding), hidden)
-        self.attention = AdditiveAttention(hidden, width, attention or width)
-        self.language_lstm = nn.LSTMCell(width + hidden, hidden)
-        self.output = nn.Linear(hidden, vocabulary)
+        self.attention_lstm = SplitLstmCell((hidden, self.width, embedding), hidden)
+        self.attention = AdditiveAttention(hidden, self.width, options.attention or self.width)
+        self.language_lstm = nn.LSTMCell(self.width + hidden, hidden)
+        self.output = nn.Linear(hidden, self.vocabulary)
 
     def start(self, features: VisualFeatures) -> RecurrentState:
         """Return zeros, and what `v̂` brings to the first LSTM at every word."""

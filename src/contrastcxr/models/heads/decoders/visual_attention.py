@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Unpack
 
 import torch
 from torch import Tensor, nn
 
+from contrastcxr.losses.base import Targets
 from contrastcxr.models.blocks.additive_attention import AdditiveAttention
 from contrastcxr.models.blocks.split_lstm import SplitLstmCell
 from contrastcxr.models.features import VisualFeatures
-from contrastcxr.models.heads.decoders.base import DecoderOutputs, Targets, taught_words
+from contrastcxr.models.heads.base import HeadInputs
+from contrastcxr.models.heads.decoders.base import report_tokens, taught_words
+from contrastcxr.models.heads.decoders.options import VisualAttentionOptions
+from contrastcxr.models.heads.decoders.outputs import DecoderOutputs
 from contrastcxr.models.heads.decoders.recurrent import (
     AttentionStep,
-    LstmOptions,
     RecurrentDecoder,
     RecurrentState,
     coverage,
@@ -26,25 +28,24 @@ class VisualAttentionDecoder(RecurrentDecoder):
     `p ∝ exp(W_o (E w_{t-1} + W_h h_t + W_z z_t))`.
 
     `β_t = σ(w_β^T h_{t-1})` is a scalar gate; `h_0 = tanh(W v̂)` and `c_0 = tanh(W' v̂)`. Its attention is kept
-    doubly stochastic in training: every patch should be looked at about once (`losses.decoder`).
+    doubly stochastic in training: every patch should be looked at about once (`taught_terms`).
 
     Args:
-        vocabulary: V.
-        width: d of the features.
-        options: as of `LstmDecoder`; `hidden` is the width of the attention too.
+        inputs: what it is built for.
+        options: its own.
     """
 
-    def __init__(self, vocabulary: int, width: int = 512, **options: Unpack[LstmOptions]) -> None:
-        super().__init__(vocabulary, width, **options)
+    def __init__(self, inputs: HeadInputs, options: VisualAttentionOptions) -> None:
+        super().__init__(inputs, options)
         embedding, hidden = self.embedding.embedding_dim, self.hidden
-        self.first_hidden = nn.Linear(width, hidden)
-        self.first_cell = nn.Linear(width, hidden)
-        self.attention = AdditiveAttention(hidden, width, hidden)
+        self.first_hidden = nn.Linear(self.width, hidden)
+        self.first_cell = nn.Linear(self.width, hidden)
+        self.attention = AdditiveAttention(hidden, self.width, hidden)
         self.gate = nn.Linear(hidden, 1)
-        self.lstm = SplitLstmCell((embedding, width), hidden)
+        self.lstm = SplitLstmCell((embedding, self.width), hidden)
         self.from_hidden = nn.Linear(hidden, embedding)
-        self.from_patches = nn.Linear(width, embedding)
-        self.output = nn.Linear(embedding, vocabulary)
+        self.from_patches = nn.Linear(self.width, embedding)
+        self.output = nn.Linear(embedding, self.vocabulary)
 
     def start(self, features: VisualFeatures) -> RecurrentState:
         """Return the state before BOS, made of `v̂`."""
@@ -64,7 +65,13 @@ class VisualAttentionDecoder(RecurrentDecoder):
         deep = word + self.from_hidden(hidden) + self.from_patches(seen)  # [R, e]
         return AttentionStep(deep, state.after(hidden, cell), weights)
 
-    def teach(self, features: VisualFeatures, targets: Targets) -> DecoderOutputs:
+    def hidden_state(self, step: AttentionStep) -> Tensor:
+        """Return `h_t`: the output layer reads the word and the patches beside it."""
+        return step.state.vectors[0]
+
+    def outputs(self, features: VisualFeatures, targets: Targets) -> DecoderOutputs:
         """Return the real words, and how much attention each patch got over them."""
-        log_probs, attention = self._force(features, targets.token_ids, targets.own_words)
-        return replace(taught_words(log_probs, targets), attention=coverage(attention, targets, features))
+        token_ids, mask = report_tokens(targets)
+        forced = self.force(features, token_ids, targets.own_words)
+        assert forced.attention is not None  # it looks at the patches
+        return replace(taught_words(forced, token_ids, mask), attention=coverage(forced.attention, mask, features))

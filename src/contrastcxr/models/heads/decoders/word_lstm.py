@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from contrastcxr.models.heads.decoders.base import StepResult
+from contrastcxr.models.heads.writing import StepResult
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,13 +85,22 @@ class WordLstm(nn.Module):
 
         Every row of `token_ids [R, T]` starts with BOS.
         """
+        return self.log_probs(self.hidden(word_inputs, token_ids))
+
+    def hidden(self, word_inputs: WordInputs, token_ids: Tensor) -> Tensor:
+        """Return `h_t`, `[R, T-1, h]`, from which the words `token_ids[:, 1:]` are chosen."""
         inputs = self._inputs(word_inputs, token_ids)
         with torch.autocast(inputs.device.type, enabled=False):
             hidden, _ = self.lstm(inputs)
-        return self._log_probs(hidden[:, 1:])
+        states: Tensor = hidden[:, 1:]
+        return states
 
     def forced(self, word_inputs: WordInputs, token_ids: Tensor, mask: Tensor) -> Tensor:
-        """Return what `forward` says of the real words alone, `[M, V]` row by row.
+        """Return what `forward` says of the real words alone, `[M, V]` row by row."""
+        return self.log_probs(self.real_hidden(word_inputs, token_ids, mask))
+
+    def real_hidden(self, word_inputs: WordInputs, token_ids: Tensor, mask: Tensor) -> Tensor:
+        """Return `hidden` of the real words alone, `[M, h]` row by row.
 
         It costs no more than the real words do.
 
@@ -101,13 +110,13 @@ class WordLstm(nn.Module):
             mask: `[R, T-1]` bool, True where `token_ids[:, 1:]` is real; a row is real from its start.
         """
         if not len(mask):
-            return self._log_probs(word_inputs.first.new_zeros(0, self.lstm.hidden_size))
+            return word_inputs.first.new_zeros(0, self.lstm.hidden_size)
         inputs = self._inputs(word_inputs, token_ids)
         lengths = 1 + mask.sum(dim=1).cpu()
         with torch.autocast(inputs.device.type, enabled=False):
             packed, _ = self.lstm(pack_padded_sequence(inputs, lengths, batch_first=True, enforce_sorted=False))
         hidden, _ = pad_packed_sequence(packed, batch_first=True, total_length=inputs.shape[1])
-        return self._log_probs(hidden[:, 1:][mask])
+        return hidden[:, 1:][mask]
 
     def start(self, word_inputs: WordInputs) -> LstmState:
         """Return the state after the first vector."""
@@ -119,7 +128,7 @@ class WordLstm(nn.Module):
         """Take one LSTM step on `token_ids [R]`."""
         words = self._words(token_ids.unsqueeze(1), state.shift).squeeze(1)
         hidden, cell = self._cells(words, state)
-        return StepResult(self._log_probs(hidden[-1]), LstmState(hidden, cell, state.shift))
+        return StepResult(self.log_probs(hidden[-1]), LstmState(hidden, cell, state.shift))
 
     def vectors(self, token_ids: Tensor) -> Tensor:
         """Return `E w`, `[..., e]` of `token_ids [...]`."""
@@ -158,6 +167,7 @@ class WordLstm(nn.Module):
         """
         return inputs.to(next(self.lstm.parameters()).dtype)
 
-    def _log_probs(self, hidden: Tensor) -> Tensor:
+    def log_probs(self, hidden: Tensor) -> Tensor:
+        """Return log-probabilities `[..., V]` of the word that `hidden [..., h]` chooses."""
         logits = self.output(self.dropout(hidden))
         return torch.log_softmax(logits.float(), dim=-1)

@@ -7,9 +7,8 @@ import math
 import pytest
 import torch
 
-from contrastcxr.losses.decoder import taught_terms
 from contrastcxr.losses.ranking import hardest_hinge
-from contrastcxr.models.heads.decoders.base import DecoderOutputs
+from contrastcxr.models.heads.decoders.outputs import DecoderOutputs, taught_terms
 from plain_floats import close, sigmoid
 
 LOG_PROBS = torch.log_softmax(torch.randn(6, 5, generator=torch.Generator().manual_seed(0)), dim=-1)

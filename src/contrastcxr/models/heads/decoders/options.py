@@ -1,64 +1,104 @@
-"""One part per report decoder (docs/decoders.md); `kind` is its name in `models.heads.decoders.DECODERS`."""
+"""The options of every report decoder (docs/decoders.md), and what follows from them; needs no PyTorch."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Union
+from typing import ClassVar, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
-from contrastcxr.config.base import Part
+from contrastcxr.models.heads.options import HeadNeeds, HeadOptions
 
-ALIASES = {"st": "visual_attention", "topdown": "up_down", "hcr": "co_attention", "mdt": "r2gen"}
-"""Names that paper C has for decoders of paper A."""
+POSITIONS = 512
+"""Tokens that a report of a transformer may have, BOS included; the public code has more, no data need them."""
 
 
-class _Recurrent(Part):
+class DecoderOptions(HeadOptions):
+    """What every report decoder states.
+
+    Attributes:
+        own_words: whether it is taught word after word, so that a word may be its own (scheduled sampling).
+        word_probabilities: whether it has the probability of a word, which a reward can raise.
+        most_tokens: tokens that a report may have, BOS included; None for any number.
+    """
+
+    own_words: ClassVar[bool] = False
+    word_probabilities: ClassVar[bool] = True
+    most_tokens: ClassVar[int | None] = None
+    kind: str
+
+    @property
+    def needs(self) -> HeadNeeds:
+        """Reports."""
+        return HeadNeeds(words=True)
+
+    @property
+    def term_weights(self) -> dict[str, float]:
+        """The words' cross-entropy, and what each decoder has beside it."""
+        return {"word": 1.0, **super().term_weights}
+
+    @property
+    def looks_at_patches(self) -> bool:
+        """Whether patches change what it writes, and not the global feature alone."""
+        return True
+
+
+class RecurrentOptions(DecoderOptions):
     """What the decoders of one or more LSTMs share."""
 
+    sizes: ClassVar[tuple[str, ...]] = ("embedding", "hidden")
     embedding: int | None = Field(None, ge=2, description="width of a word vector; none takes width")
     hidden: int | None = Field(None, ge=2, description="width of the LSTMs; none takes width")
     dropout: float = Field(0.5, ge=0, lt=1, description="before the output layer")
 
 
-class NicConfig(_Recurrent):
+class NicOptions(RecurrentOptions):
     """LSTM shown the image once, before the first word (Vinyals 2015)."""
 
     kind: Literal["nic"] = "nic"
 
+    @property
+    def looks_at_patches(self) -> bool:
+        """Never: it looks at the global feature alone."""
+        return False
 
-class VisualAttentionConfig(_Recurrent):
+
+class VisualAttentionOptions(RecurrentOptions):
     """Soft attention before each word, kept doubly stochastic (Xu 2015)."""
 
+    own_words: ClassVar[bool] = True
     kind: Literal["visual_attention"] = "visual_attention"
     coverage_weight: float = Field(1.0, ge=0, description="λ of doubly stochastic attention")
 
 
-class SpatialAttentionConfig(_Recurrent):
+class SpatialAttentionOptions(RecurrentOptions):
     """Attention after the LSTM has heard the word (Lu 2017)."""
 
     kind: Literal["spatial_attention"] = "spatial_attention"
 
 
-class AdaptiveAttentionConfig(_Recurrent):
+class AdaptiveAttentionOptions(RecurrentOptions):
     """Spatial attention with a visual sentinel (Lu 2017)."""
 
     kind: Literal["adaptive_attention"] = "adaptive_attention"
 
 
-class Att2inConfig(_Recurrent):
+class Att2inOptions(RecurrentOptions):
     """Attention enters the cell of the LSTM only (Rennie 2017)."""
 
+    own_words: ClassVar[bool] = True
     kind: Literal["att2in"] = "att2in"
 
 
-class UpDownConfig(_Recurrent):
+class UpDownOptions(RecurrentOptions):
     """An LSTM that looks and an LSTM that speaks (Anderson 2018)."""
 
+    own_words: ClassVar[bool] = True
+    sizes: ClassVar[tuple[str, ...]] = (*RecurrentOptions.sizes, "attention")
     kind: Literal["up_down"] = "up_down"
     attention: int | None = Field(None, ge=1, description="width inside the attention; none takes width")
 
 
-class _Hierarchical(_Recurrent):
+class PlanOptions(RecurrentOptions):
     """What the decoders share that plan sentences."""
 
     sentences: int = Field(10, ge=1, le=256, description="the most sentences of a report")
@@ -66,7 +106,7 @@ class _Hierarchical(_Recurrent):
     stop_weight: float = Field(1.0, ge=0, description="of `this is the last sentence`")
 
 
-class HlstmConfig(_Hierarchical):
+class HlstmOptions(PlanOptions):
     """Sentence LSTM on the global feature, word LSTM on its topics (Krause 2017, Jing 2018)."""
 
     kind: Literal["hlstm"] = "hlstm"
@@ -76,17 +116,28 @@ class HlstmConfig(_Hierarchical):
     )
     stop_weight: float = Field(5.0, ge=0, description="of `this is the last sentence` (Krause)")
 
+    @property
+    def looks_at_patches(self) -> bool:
+        """Where it pools regions; else it is fed the global feature."""
+        return self.pool == "max"
 
-class HlstmDualConfig(_Hierarchical):
+
+class HlstmDualOptions(PlanOptions):
     """Two word LSTMs, for normal and for abnormal sentences (Harzig 2019)."""
 
     kind: Literal["hlstm_dual"] = "hlstm_dual"
     abnormal_weight: float = Field(1.0, ge=0, description="of `this sentence names an abnormality`")
 
+    @property
+    def needs(self) -> HeadNeeds:
+        """Reports, and which of their sentences name an abnormality."""
+        return HeadNeeds(words=True, sentence_flags=True)
 
-class CoAttentionConfig(_Hierarchical):
+
+class CoAttentionOptions(PlanOptions):
     """Attention over patches and predicted tags (Jing 2018)."""
 
+    meaning: ClassVar[tuple[str, ...]] = ("tags",)
     kind: Literal["co_attention"] = "co_attention"
     tags: Literal["phantom", "nih14", "chexpert", "mesh"] = Field(
         "chexpert", description="labels that serve as tags; mesh: the indexing terms of the training studies"
@@ -94,8 +145,13 @@ class CoAttentionConfig(_Hierarchical):
     tag_weight: float = Field(1.0, ge=0, description="of the tags' cross-entropy")
     coverage_weight: float = Field(1.0, ge=0, description="λ of doubly stochastic attention, patches and tags")
 
+    @property
+    def needs(self) -> HeadNeeds:
+        """Reports and tags."""
+        return HeadNeeds(words=True, tags=self.tags)
 
-class MultiAttentionConfig(_Hierarchical):
+
+class MultiAttentionOptions(PlanOptions):
     """Channel and space attention; the indication shifts every word (Huang 2019)."""
 
     kind: Literal["multi_attention"] = "multi_attention"
@@ -106,19 +162,43 @@ class MultiAttentionConfig(_Hierarchical):
         "word2vec", description="how word vectors start: from the training reports, or at random"
     )
 
+    @property
+    def needs(self) -> HeadNeeds:
+        """Reports, the indication unless `background` is none, and word vectors to start from."""
+        return HeadNeeds(
+            words=True,
+            indication=self.background == "indication",
+            word_vectors=self.word_vectors == "word2vec",
+        )
 
-class CvseConfig(_Recurrent):
+
+class CvseOptions(RecurrentOptions):
     """A report put together from sentences of training reports (Ni 2020)."""
 
+    word_probabilities: ClassVar[bool] = False
     kind: Literal["cvse"] = "cvse"
     sentences: int = Field(5, ge=1, le=256, description="the most sentences of a report")
     library: int = Field(1000, ge=1, description="sentences it can say, the most frequent abnormal ones")
     ranking_weight: float = Field(1.0, ge=0, description="of the hinge with the hardest negatives")
 
+    @property
+    def needs(self) -> HeadNeeds:
+        """Reports, which of their sentences name an abnormality, and a library of such sentences."""
+        return HeadNeeds(words=True, sentence_flags=True, library=self.library)
 
-class TransformerConfig(Part):
+    @property
+    def term_weights(self) -> dict[str, float]:
+        """The ranking alone: it has no probability of a word."""
+        return {"ranking": self.ranking_weight}
+
+
+class TransformerOptions(DecoderOptions):
     """Pre-norm transformer over the patches, as R2Gen's baseline has it (Chen 2020)."""
 
+    meaning: ClassVar[tuple[str, ...]] = ("heads",)
+    sizes: ClassVar[tuple[str, ...]] = ("feed_forward",)
+    divisors: ClassVar[tuple[str, ...]] = ("heads",)
+    most_tokens: ClassVar[int | None] = POSITIONS
     kind: Literal["transformer"] = "transformer"
     layers: int = Field(3, ge=1, le=256, description="of the encoder, and of the decoder")
     heads: int = Field(8, ge=1, description="of every attention but a memory's")
@@ -126,38 +206,11 @@ class TransformerConfig(Part):
     dropout: float = Field(0.1, ge=0, lt=1, description="inside the layers")
 
 
-class R2GenConfig(Part):
+class R2GenOptions(TransformerOptions):
     """The transformer with a relational memory that steers the norms of its decoder (Chen 2020)."""
 
-    kind: Literal["r2gen"] = "r2gen"
-    layers: int = Field(3, ge=1, le=256, description="of the encoder, and of the decoder")
-    heads: int = Field(8, ge=1, description="of every attention but a memory's")
-    feed_forward: int = Field(512, ge=1, description="hidden width of the feed-forwards")
-    dropout: float = Field(0.1, ge=0, lt=1, description="inside the layers")
+    meaning: ClassVar[tuple[str, ...]] = ("heads", "memory_heads")
+    divisors: ClassVar[tuple[str, ...]] = ("heads", "memory_heads")
+    kind: Literal["r2gen"] = "r2gen"  # type: ignore[assignment]
     memory_slots: int = Field(3, ge=1, le=256, description="rows of the memory")
     memory_heads: int = Field(8, ge=1, description="of the memory's attention")
-
-
-def _by_its_name(value: Any) -> Any:
-    if isinstance(value, dict) and value.get("kind") in ALIASES:
-        return {**value, "kind": ALIASES[value["kind"]]}
-    return value
-
-
-AnyDecoder = Union[  # noqa: UP007 (read at run time)
-    NicConfig,
-    VisualAttentionConfig,
-    SpatialAttentionConfig,
-    AdaptiveAttentionConfig,
-    Att2inConfig,
-    UpDownConfig,
-    HlstmConfig,
-    HlstmDualConfig,
-    CoAttentionConfig,
-    MultiAttentionConfig,
-    CvseConfig,
-    TransformerConfig,
-    R2GenConfig,
-]
-DecoderConfig = Annotated[Annotated[AnyDecoder, Field(discriminator="kind")], BeforeValidator(_by_its_name)]
-"""Any of them; `kind` may be one of `ALIASES`."""

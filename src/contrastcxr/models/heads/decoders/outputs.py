@@ -1,20 +1,57 @@
-"""The named loss terms of a decoder, from what it says of its targets."""
+"""What a decoder says of its targets, and the named loss terms of that."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from contrastcxr.losses.base import Term
 from contrastcxr.losses.ranking import hardest_hinge
-from contrastcxr.models.heads.decoders.base import DecoderOutputs
 
-Term = tuple[Tensor, Tensor]
-"""A mean over the batch, and the number of things it is the mean of."""
+
+@dataclass(frozen=True, eq=False)
+class DecoderOutputs:
+    """What a decoder says of its targets; `taught_terms` turns each part into a named term.
+
+    Attributes:
+        log_probs: `[M, V]` of the words that were to be chosen, all in one list; None for a decoder without words.
+        words: `[M]`, those words.
+        study: `[M]`, the study each of them is of.
+        hidden: `[M, h]`, the word-level states behind them (paper C, `H_Y`).
+        patches: `[B, N, ·]`, the patches attended to (paper C, `H_X`); None for those of the features.
+        attention: `[B, N]`, the attention each patch got over all real steps, for doubly stochastic
+            regularisation; one per attention of the decoder, with the mask of what could be attended to.
+        stop: logits `[K]` of "this is the last sentence" and their targets `[K]`.
+        abnormal: logits `[K]` of "this sentence names an abnormality" and their targets `[K]`.
+        tags: log-probabilities `[B, L]` of tags and the targets `[B, L]`, each row summing to 1 or 0.
+        ranking: similarities `[K, K]` of images and sentences, own pairs on the diagonal, and a mask `[K, K]`,
+            True where image i and sentence j may stand against each other.
+    """
+
+    log_probs: Tensor | None = None
+    words: Tensor | None = None
+    study: Tensor | None = None
+    hidden: Tensor | None = None
+    patches: Tensor | None = None
+    attention: Mapping[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
+    stop: tuple[Tensor, Tensor] | None = None
+    abnormal: tuple[Tensor, Tensor] | None = None
+    tags: tuple[Tensor, Tensor] | None = None
+    ranking: tuple[Tensor, Tensor] | None = None
+
+    def chosen(self) -> Tensor:
+        """Return the log-probability `[M]` of each word that was to be chosen."""
+        assert self.log_probs is not None  # a decoder with words
+        assert self.words is not None
+        return self.log_probs.gather(-1, self.words.unsqueeze(-1)).squeeze(-1)
 
 
 def taught_terms(taught: DecoderOutputs) -> dict[str, Term]:
-    """Return each term of a decoder's loss, by name; weights live in its configuration.
+    """Return each term of a decoder's loss, by name; weights stand in its options.
 
     - `word`: cross-entropy, the mean over words.
     - `stop`, `abnormal`, `tag`: of decoders that plan sentences. The originals sum over a report; here each sum is
@@ -27,8 +64,7 @@ def taught_terms(taught: DecoderOutputs) -> dict[str, Term]:
     words = None
     if taught.log_probs is not None and taught.words is not None:
         words = torch.as_tensor(len(taught.words), device=taught.words.device)
-        chosen = taught.log_probs.gather(-1, taught.words.unsqueeze(-1)).squeeze(-1)  # [M]
-        terms["word"] = (-chosen.sum() / words.clamp_min(1), words)
+        terms["word"] = (-taught.chosen().sum() / words.clamp_min(1), words)
     if words is not None:
         for name, total in _sums(taught).items():
             terms[name] = (total / words.clamp_min(1), words)

@@ -1,0 +1,193 @@
+"""What every head answers to: it is taught, and it fills in the part of a reading that it knows."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from contrastcxr.errors import IncompatibleError
+from contrastcxr.losses.base import States, Targets, Term
+
+if TYPE_CHECKING:
+    from contrastcxr.models.features import VisualFeatures
+    from contrastcxr.models.heads.library import SentenceLibrary
+    from contrastcxr.models.heads.options import HeadOptions
+    from contrastcxr.models.heads.writing import GeneratedReports, Search
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class HeadInputs:
+    """What a head is built for, beside its options; those that do not apply are left out.
+
+    Attributes:
+        width: d of the features.
+        vocabulary: V, of a head with words.
+        sentence_end: id of the mark that ends a sentence; None where the vocabulary has none.
+        end_of_report: id of EOS.
+        patches_embedded: whether the projection is a patch embedding, so that a head needs none of its own.
+        findings: canonical names, in the order of the outputs.
+        tag_count: how many tags are known.
+        sentence_library: sentences to choose from.
+    """
+
+    width: int
+    vocabulary: int = 0
+    sentence_end: int | None = None
+    end_of_report: int = 2
+    patches_embedded: bool = False
+    findings: tuple[str, ...] = ()
+    tag_count: int = 0
+    sentence_library: SentenceLibrary | None = None
+
+    def sentence_mark(self, kind: str) -> int:
+        """Return the id of the mark that ends a sentence, for a head that goes sentence by sentence.
+
+        Raises:
+            IncompatibleError: the vocabulary has none.
+        """
+        if self.sentence_end is None:
+            raise IncompatibleError(
+                f"decoder.kind {kind} with a vocabulary that has no '.': it plans sentence by sentence; choose "
+                "data whose reports have sentences, or another decoder"
+            )
+        return self.sentence_end
+
+
+@dataclass(frozen=True, eq=False)
+class Lesson:
+    """What teaching a head gives: named terms of its loss, whose weights its options have, and states.
+
+    Attributes:
+        terms: each a mean over the batch and what it is the mean of.
+        states: None unless they were asked for and the head has them.
+    """
+
+    terms: Mapping[str, Term]
+    states: States | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class FindingMaps:
+    """Where a localizer sees each finding, and how much of that it marks.
+
+    Attributes:
+        findings: L names.
+        heat: `[B, L, N]` over the patches, which are a grid.
+        cuts: shares of the range of a view's map, drawn at the size of the picture; what is marked is the union of
+            the boxes round the 8-connected places above each.
+    """
+
+    findings: tuple[str, ...]
+    heat: Tensor
+    cuts: tuple[float, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class PartialReading:
+    """A partial reading of a batch, in tensors: what one head knows, or several together.
+
+    Attributes:
+        reports: the words.
+        findings: names of the findings that have a probability.
+        probabilities: `[B, L]`, float32.
+        maps: where findings are.
+    """
+
+    reports: GeneratedReports | None = None
+    findings: tuple[str, ...] = ()
+    probabilities: Tensor | None = None
+    maps: FindingMaps | None = None
+
+    def with_rest_of(self, other: PartialReading) -> PartialReading:
+        """Return this answer, with what another has to say of what this one leaves open."""
+        own = self if self.probabilities is not None else other
+        return PartialReading(
+            self.reports or other.reports, own.findings, own.probabilities, self.maps or other.maps
+        )
+
+
+class Threshold(Protocol):
+    """A number of a head that is chosen on validation studies once it is trained."""
+
+    @property
+    def score(self) -> str:
+        """The validation score that the best value has the most of."""
+
+    def candidates(self, features: Sequence[VisualFeatures]) -> Sequence[float]:
+        """Return the values to try, of the features of all validation studies."""
+
+    def set(self, value: float) -> None:
+        """Keep a value."""
+
+
+class Head(nn.Module, ABC):
+    """Base of everything that a system answers with.
+
+    Attributes:
+        kind: the name it is registered under.
+        options: what it was built with.
+        reads_indication: whether `VisualFeatures.indication` changes what it answers.
+    """
+
+    reads_indication: bool = False
+
+    def __init__(self, options: HeadOptions, kind: str) -> None:
+        super().__init__()
+        self.options = options
+        self.kind = kind
+
+    @abstractmethod
+    def teach(self, features: VisualFeatures, targets: Targets, *, states: bool = False) -> Lesson:
+        """Return the terms of its loss on a batch, and with `states` what a loss of the whole system compares."""
+
+    @abstractmethod
+    def answer(self, features: VisualFeatures, *, search: Search | None = None) -> PartialReading:
+        """Return what it makes of each study; a head with words writes them with the search."""
+
+    @property
+    def threshold(self) -> Threshold | None:
+        """What of it is chosen on validation studies; None for nothing."""
+        return None
+
+    def kept(self) -> dict[str, Any]:
+        """Return what a checkpoint must hold for it beside weights and options, as plain values."""
+        return {}
+
+
+class IdentifyingHead(Head):
+    """Base of the heads that give each finding a probability.
+
+    `temperature` (one number for all findings, fitted on validation) divides the logits in `probabilities` only:
+    the loss sees the plain logits.
+
+    Attributes:
+        findings: canonical names, in the order of the outputs.
+    """
+
+    temperature: Tensor
+
+    def __init__(self, options: HeadOptions, kind: str, findings: Sequence[str]) -> None:
+        super().__init__(options, kind)
+        if not findings or len(set(findings)) != len(findings):
+            raise IncompatibleError(f"a {kind} needs at least one finding and no name twice")
+        self.findings = tuple(findings)
+        self.register_buffer("temperature", torch.tensor(1.0))
+
+    @abstractmethod
+    def logits(self, features: VisualFeatures) -> Tensor:
+        """Return logits `[B, L]` of the findings."""
+
+    def set_temperature(self, temperature: float) -> None:
+        """Keep the temperature fitted on validation; it must be above 0."""
+        if not temperature > 0:
+            raise ValueError(f"temperature {temperature}; it must be above 0")
+        self.temperature.fill_(temperature)
+
+    def probabilities(self, features: VisualFeatures) -> Tensor:
+        """Return the temperature-scaled probabilities `[B, L]` in float32."""
+        return torch.sigmoid(self.logits(features).float() / self.temperature.float())

@@ -1,0 +1,12 @@
+"""Localizers, by name; a localizer's module, which needs PyTorch, is loaded when it is built."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from contrastcxr.models.heads.localizers import options
+from contrastcxr.options import Registered
+
+LOCALIZERS: Mapping[str, Registered] = {
+    "cam": Registered(options.CamOptions, f"{__name__}.cam:CamLocalizer", "Zhou 2016, Wang 2017; B, Table 2"),
+}

@@ -1,0 +1,114 @@
+"""CAM: where a linear classifier of the mean patch sees each finding (after Zhou 2016, Wang 2017; paper B)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from contrastcxr.losses.base import Targets
+from contrastcxr.models.features import VisualFeatures, masked_mean
+from contrastcxr.models.heads.base import FindingMaps, HeadInputs, IdentifyingHead, Lesson, PartialReading
+from contrastcxr.models.heads.findings import label_loss
+from contrastcxr.models.heads.localizers.options import CamOptions
+from contrastcxr.models.heads.writing import Search
+
+WANG_CUTS = (60 / 255, 180 / 255)
+"""Shares of a map's range above which Wang 2017 ° draws boxes."""
+SHARPNESS = 10.0
+"""r of log-sum-exp pooling (Wang 2017 °)."""
+CANDIDATES = tuple(round(0.05 * step, 2) for step in range(1, 20))
+"""Cuts that are tried on validation boxes (ours)."""
+
+
+class CamLocalizer(IdentifyingHead):
+    """A linear classifier of the pooled patches, `y_l = w_l^T pool(f_i) + b_l`, and its maps `w_l^T f_i`.
+
+    The probability of a finding is `σ(y_l)`. What is marked (Wang 2017 °): the map of a view bilinear to the
+    picture's size, min to max as 0 to 1, boxes round the 8-connected places above each cut; their union is scored.
+    His transition layer is here a linear map and ReLU on every patch (`transition`), his pooling log-sum-exp with
+    r = 10 (`pooling`). `cuts: tuned` (ours) is one cut in place of his two, the one with the best mean IoU on the
+    boxes of the validation studies.
+
+    Args:
+        inputs: what it is built for, its findings among it.
+        options: its own.
+    """
+
+    cut: Tensor
+
+    def __init__(self, inputs: HeadInputs, options: CamOptions) -> None:
+        super().__init__(options, options.kind, inputs.findings)
+        width = options.transition or inputs.width
+        self.transition = nn.Linear(inputs.width, width) if options.transition else None
+        self.dropout = nn.Dropout(options.dropout)
+        self.classifier = nn.Linear(width, len(self.findings))
+        self.sharp = options.pooling == "log_sum_exp"
+        self.tuned = options.cuts == "tuned"
+        if self.tuned:
+            self.register_buffer("cut", torch.tensor(WANG_CUTS[0]))
+
+    def logits(self, features: VisualFeatures) -> Tensor:
+        """Return logits `[B, L]` of the findings."""
+        logits: Tensor = self.classifier(self.dropout(self._pooled(self._patches(features), features.mask)))
+        return logits
+
+    def heat(self, features: VisualFeatures) -> Tensor:
+        """Return `w_l^T f_i`, `[B, L, N]`; 0 where there is no patch."""
+        heat = torch.einsum("bnd,ld->bln", self._patches(features), self.classifier.weight)
+        return heat.masked_fill(~features.mask.unsqueeze(1), 0.0)
+
+    def teach(self, features: VisualFeatures, targets: Targets, *, states: bool = False) -> Lesson:
+        """Return the binary cross-entropy over the labels that are known."""
+        del states  # it has none
+        return Lesson({self.kind: label_loss(self.logits(features), targets)})
+
+    def answer(self, features: VisualFeatures, *, search: Search | None = None) -> PartialReading:
+        """Return the probability of each finding, its map, and how much of that is marked."""
+        del search
+        maps = FindingMaps(self.findings, self.heat(features).float(), self._cuts())
+        return PartialReading(findings=self.findings, probabilities=self.probabilities(features), maps=maps)
+
+    @property
+    def threshold(self) -> CamCut | None:
+        """The cut, where it is tuned."""
+        return CamCut(self) if self.tuned else None
+
+    def _cuts(self) -> tuple[float, ...]:
+        return (float(self.cut),) if self.tuned else WANG_CUTS
+
+    def _patches(self, features: VisualFeatures) -> Tensor:
+        if self.transition is None:
+            return features.patches
+        patches: Tensor = torch.relu(self.transition(features.patches))
+        return patches
+
+    def _pooled(self, patches: Tensor, mask: Tensor) -> Tensor:
+        """Return the mean of `patches [B, N, d]`, or `1/r log mean exp(r f_i)`, `[B, d]`."""
+        if not self.sharp:
+            return masked_mean(patches, mask)
+        scaled = (SHARPNESS * patches).masked_fill(~mask.unsqueeze(-1), -torch.inf)
+        counts = mask.sum(dim=1, keepdim=True).to(patches.dtype)
+        return (torch.logsumexp(scaled, dim=1) - counts.log()) / SHARPNESS
+
+
+@dataclass(frozen=True, eq=False)
+class CamCut:
+    """From which share of a map's range on a place is marked: the one with the best mean IoU on validation."""
+
+    localizer: CamLocalizer
+    score: str = "iou"
+
+    def candidates(self, features: Sequence[VisualFeatures]) -> Sequence[float]:
+        """Return the same shares for any features."""
+        del features
+        return CANDIDATES
+
+    def set(self, value: float) -> None:
+        """Keep the share."""
+        if not 0 < value < 1 or math.isnan(value):
+            raise ValueError(f"cut {value}; it must be between 0 and 1")
+        self.localizer.cut.fill_(value)

@@ -1,0 +1,149 @@
+"""What a head states before it is built: what it needs in training, what its losses weigh; needs no PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from contrastcxr.errors import IncompatibleError
+from contrastcxr.options import Options
+from contrastcxr.vocab.labels import label_set
+
+LabelSet = Literal["phantom", "nih14", "chexpert"]
+Uncertain = Literal["ignore", "ones", "zeros"]
+
+SLOTS = ("decoder", "finding_head", "localizer")
+"""Where a system may have a head: one of each, or none; of two that know a finding, the first one counts."""
+_WEIGHT = "_weight"
+
+
+@dataclass(frozen=True)
+class HeadNeeds:
+    """What a head must be given of each study that it is taught with.
+
+    Attributes:
+        words: its report, as token ids.
+        sentence_flags: which sentences of the report name an abnormality.
+        tags: the label set whose labels are tags, or `mesh`, the indexing terms of the training studies.
+        indication: why the picture was taken; when reading too.
+        findings: the label set whose labels are learnt.
+        uncertain: what an uncertain one of these labels counts as in training.
+        boxes: where a finding is, on validation studies, which choose a threshold.
+        library: how many sentences of the training reports it chooses from.
+        word_vectors: word vectors of the training reports to start from.
+    """
+
+    words: bool = False
+    sentence_flags: bool = False
+    tags: str | None = None
+    indication: bool = False
+    findings: LabelSet | None = None
+    uncertain: Uncertain = "ignore"
+    boxes: bool = False
+    library: int | None = None
+    word_vectors: bool = False
+
+    @property
+    def finding_names(self) -> tuple[str, ...]:
+        """The findings that are learnt, in the order of the outputs; empty where none is."""
+        return () if self.findings is None else label_set(self.findings)
+
+    def tag_names(self, *, terms: Sequence[str] = ()) -> tuple[str, ...]:
+        """Return the tags that are predicted, in the order of the outputs; empty where none is.
+
+        `terms` are the indexing terms of the training studies, for `mesh`.
+        """
+        if self.tags is None:
+            return ()
+        return tuple(terms) if self.tags == "mesh" else label_set(self.tags)
+
+
+def all_needs(heads: Iterable[HeadOptions]) -> HeadNeeds:
+    """Return what several heads need together.
+
+    Raises:
+        IncompatibleError: two heads learn different labels, or count an uncertain one differently.
+    """
+    found = HeadNeeds()
+    for needs in (head.needs for head in heads):
+        changed = {f.name: getattr(needs, f.name) for f in fields(needs) if getattr(needs, f.name) != f.default}
+        for name in ("findings", "uncertain"):
+            before = getattr(found, name)
+            if found.findings and needs.findings and before != getattr(needs, name):
+                raise IncompatibleError(
+                    f"heads that learn from different labels ({before} and {getattr(needs, name)}): a study has "
+                    "one label of each finding; give them the same labels and the same uncertain"
+                )
+        found = HeadNeeds(**{**vars(found), **changed})
+    return found
+
+
+class HeadOptions(Options):
+    """The options of a head: its fields, and what follows from them.
+
+    Attributes:
+        meaning: options that give weights of one size another meaning.
+        sizes: options that are a side of some weight.
+        divisors: options that the model width is divided by.
+    """
+
+    meaning: ClassVar[tuple[str, ...]] = ()
+    sizes: ClassVar[tuple[str, ...]] = ()
+    divisors: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def needs(self) -> HeadNeeds:
+        """What it must be given of each study that it is taught with."""
+        return HeadNeeds()
+
+    @property
+    def term_weights(self) -> dict[str, float]:
+        """What each term of its loss weighs, by name: the options called `TERM_weight`."""
+        return {
+            name.removesuffix(_WEIGHT): getattr(self, name)
+            for name in type(self).model_fields
+            if name.endswith(_WEIGHT)
+        }
+
+    def stated_sizes(self) -> dict[str, int]:
+        """Return the options that are a side of some weight, by name, where they have a value."""
+        return {name: size for name in self.sizes if (size := getattr(self, name)) is not None}
+
+    def check_width(self, width: int, slot: str) -> None:
+        """Refuse a model width that its attentions cannot share; `slot` is where it stands in a configuration.
+
+        Raises:
+            IncompatibleError: an option does not divide the width.
+        """
+        for option in self.divisors:
+            heads = getattr(self, option)
+            if width % heads:
+                raise IncompatibleError(
+                    f"width {width} with {slot}.{option} {heads}: each head takes an equal part; "
+                    "choose a width that the heads divide"
+                )
+
+
+class FindingHeadOptions(HeadOptions):
+    """A probability per finding from the global feature (ours)."""
+
+    meaning: ClassVar[tuple[str, ...]] = ("labels",)
+    labels: LabelSet
+    weight: float = Field(1.0, ge=0, description="of its binary cross-entropy")
+    dropout: float = Field(0.1, ge=0, lt=1)
+    uncertain: Uncertain = Field(
+        "ignore", description="what an uncertain training label counts as: U-Ignore, U-Ones, U-Zeros"
+    )
+
+    @property
+    def needs(self) -> HeadNeeds:
+        """Labels."""
+        return HeadNeeds(findings=self.labels, uncertain=self.uncertain)
+
+    @property
+    def term_weights(self) -> dict[str, float]:
+        """Its binary cross-entropy."""
+        return {"finding": self.weight}

@@ -1,0 +1,115 @@
+"""Between a head that writes and the search: what a step gives, what a search takes, and the reports it finds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+
+class State(Protocol):
+    """What a decoder remembers between two steps: caches, hidden states, memories, sentence topics; `R` rows
+    of them.
+
+    A state is a value: `select` and `step` give another one and leave this one as it was, so two continuations
+    of one prefix may be tried.
+    """
+
+    @property
+    def rows(self) -> int:
+        """Number of rows R, one per prefix being continued."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the rows are."""
+
+    def select(self, index: Tensor) -> State:
+        """Return the rows `index [R']`, int64, in that order; a row may come twice or never."""
+
+
+@dataclass(frozen=True, eq=False)
+class StepResult:
+    """One step of a decoder.
+
+    Attributes:
+        log_probs: `[R, V]` of the next token.
+        state: after the step.
+        attention: `[R, N]` over the patches, 0 on masked ones; None where a decoder looks at no patch.
+    """
+
+    log_probs: Tensor
+    state: Any
+    attention: Tensor | None = None
+
+
+class StepDecoder(Protocol):
+    """What the search needs of a decoder. `features` is whatever the decoder starts from."""
+
+    def start(self, features: Any) -> Any:
+        """Return the state before the first token, a row per study."""
+
+    def step(self, token_ids: Tensor, state: Any) -> StepResult:
+        """Feed `token_ids [R]` (BOS first) and get the distribution of the tokens that follow."""
+
+
+@dataclass(frozen=True, eq=False)
+class GeneratedReports:
+    """The report found for each study.
+
+    Attributes:
+        token_ids: `[B, T]`, the words: no BOS, no end token, padded to the longest.
+        lengths: `[B]`, words in each.
+        log_probs: `[B]`, sum over the words and the end token, as the decoder gave them; of planned sentences over
+            all that was planned, what `max_tokens` cut off included.
+        ended: `[B]` bool; False where the report was cut at `max_tokens` or at the most sentences it may have.
+        attention: `[B, T, N]`, what was looked at when each word was chosen, 0 after the end; None where the
+            decoder looks at no patch.
+        plan: named tensors on the report as a whole, whose first dimension is B: sentences, tags, what was
+            retrieved.
+    """
+
+    token_ids: Tensor
+    lengths: Tensor
+    log_probs: Tensor
+    ended: Tensor
+    attention: Tensor | None
+    plan: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+class Search(Protocol):
+    """The one search, as a decoder is handed it: settings, special tokens and random numbers are already in it.
+
+    Attributes:
+        max_tokens: the most tokens a report may have, its end included.
+        pad: id of the padding.
+    """
+
+    @property
+    def max_tokens(self) -> int:
+        """The most tokens a report may have, its end included."""
+
+    @property
+    def pad(self) -> int:
+        """Id of the padding."""
+
+    def __call__(
+        self,
+        decoder: StepDecoder,
+        features: Any,
+        *,
+        end: int | None = None,
+        max_tokens: int | None = None,
+        study: Tensor | None = None,
+    ) -> GeneratedReports:
+        """Return the best sequence of each row that `decoder.start(features)` begins.
+
+        Args:
+            decoder: anything with `start` and `step`.
+            features: what its `start` takes.
+            end: id of the token that ends a row; None takes EOS.
+            max_tokens: None takes the report's.
+            study: `[R]`, ascending, the study of each row, when a study has several or none; None for a row each.
+        """
