@@ -1,6 +1,6 @@
 """An epoch from cached features against one from pixels: the ratio of processor time, both measured in this run.
 
-    python benchmarks/features.py [--config configs/cpu/phantom-nic.yaml] [--studies 96] [--set data.root=…]
+    python benchmarks/features.py [--config configs/cpu/phantom.yaml] [--decoder nic] [--studies 96] [--set a.b=c]
 
 Both epochs see the same studies in the same order and take the same training steps.  From pixels each picture is
 read (a phantom: drawn), resized and encoded again, as it would be without the cache. The ratio by the clock stands
@@ -66,13 +66,19 @@ def main() -> None:
     logging.basicConfig(format="%(message)s")
     logging.getLogger("contrastcxr").setLevel(logging.INFO)
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--config", type=Path, default=ROOT / "configs/cpu/phantom-nic.yaml")
+    parser.add_argument("--config", type=Path, default=ROOT / "configs/cpu/phantom.yaml")
+    parser.add_argument("--decoder", default="nic", metavar="KIND")
     parser.add_argument("--studies", type=int, default=96)
     parser.add_argument("--set", action="append", default=[], dest="overrides", metavar="A.B=C")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    small = [f"data.train_limit={arguments.studies}", "data.validation_limit=1", "train.workers=0"]
+    small = [
+        f"decoder.kind={arguments.decoder}",
+        f"data.train_limit={arguments.studies}",
+        "data.validation_limit=1",
+        "train.workers=0",
+    ]
     config = load_config(arguments.config, overrides=[*small, *arguments.overrides])
     with tempfile.TemporaryDirectory() as folder:
         cached = prepare(config, cache=Path(folder))

@@ -12,7 +12,8 @@ from contrastcxr.config import SystemConfig, load_config, parse_config, without_
 from contrastcxr.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[1]
-COMPLETE = sorted(p for p in (ROOT / "configs").glob("*/*.yaml") if "decoder:" in p.read_text(encoding="utf-8"))
+COMPLETE = sorted(p for p in (ROOT / "configs").glob("*/*.yaml") if "\ndecoder:" in p.read_text(encoding="utf-8"))
+"""Files that choose their decoder; those with a list to choose from are in test_config_decoder_settings.py."""
 SMALL: dict[str, Any] = {"name": "small", "decoder": {"kind": "nic"}}
 
 

@@ -27,10 +27,11 @@ PLAN: dict[str, Any] = {
     "paper": "contrastive-attention",
     "title": "a trial",
     "contrasts": {"none": [], "normal": ["contrast.pool.kind=normal", "contrast.pool.seed={seed}"]},
+    "systems": {"nic": []},
     "seeds": [0, 1],
     "data": {
         "phantom:smoke": {
-            "configs": {"nic": "tiny.yaml"},
+            "config": "tiny.yaml",
             "seed_overrides": ["train.seed={seed}"],
             "twins": "twins",
         }

@@ -337,8 +337,8 @@ CONFIGS = (
         text("system.yaml", "name: mine"),
         TRAIN,
         (
-            "mine has none of decoder, finding_head, localizer: nothing teaches it and it answers nothing; give it "
-            "one, such as --set decoder.kind=transformer"
+            "mine has none of decoder, finding_head, localizer: nothing teaches it and it answers nothing; "
+            "give it one, such as --set decoder.kind=transformer"
         ),
     ),
     wrong(

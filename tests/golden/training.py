@@ -20,20 +20,19 @@ SMALL = (
 )
 """Changes of a configuration; bf16, which `auto` takes where the processor has it, has other losses."""
 RUNS = {
-    "transformer": ("phantom-transformer",),
-    "transformer-contrast": ("phantom-transformer", "contrast.pool.kind=normal"),
-    "hlstm": ("phantom-hlstm",),
+    "transformer": ("decoder.kind=transformer",),
+    "transformer-contrast": ("decoder.kind=transformer", "contrast.pool.kind=normal"),
+    "hlstm": ("decoder.kind=hlstm",),
 }
-"""Name: file in configs/cpu, and what else is changed."""
+"""Name: what is changed in configs/cpu/phantom.yaml."""
 TOLD = ("seed", "data", "encoder", "parameters", "pool", "loss_weights", "precision", "vocabulary", "epochs")
 """What of a run record depends on neither time nor machine."""
 
 
 def train(name: str, out: Path, cache: Path) -> dict[str, Any]:
     """Train one of the runs; its figures by epoch, and what it was made from."""
-    file, *more = RUNS[name]
-    changes = [word for change in (*SMALL, *more) for word in ("--set", change)]
-    config = ROOT / "configs" / "cpu" / f"{file}.yaml"
+    changes = [word for change in (*SMALL, *RUNS[name]) for word in ("--set", change)]
+    config = ROOT / "configs" / "cpu" / "phantom.yaml"
     typed("train", config, *changes, "--out", out, "--cache", cache, "--quiet")
     lines = (out / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
     record = json.loads((out / "run_record.json").read_text(encoding="utf-8"))

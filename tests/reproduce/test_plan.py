@@ -130,6 +130,12 @@ def test_a_plan_that_is_none_is_refused_by_file(tmp_path: Path) -> None:
     path.write_text("name: x\n")
     with pytest.raises(ConfigError, match=r"plan\.yaml: paper"):
         find_plan("contrastive-attention", "first", path=path)
+    by_file = {**PLAN, "data": {"phantom:smoke": {"configs": {"nic": "tiny.yaml"}, "seed_overrides": []}}}
+    path.write_text(yaml.safe_dump(by_file))
+    with pytest.raises(
+        ConfigError, match=r"data\.phantom:smoke: .*`configs`, a file per system, is now `config: "
+    ):
+        find_plan("contrastive-attention", "first", path=path)
     with pytest.raises(ConfigError, match="give the plan with --plan"):
         find_plan("contrastive-attention", "first", path=tmp_path / "absent.yaml")
 

@@ -26,12 +26,13 @@ QUICK = {"replicates": 60, "shuffles": 99}
 
 
 def plan(**changes: Any) -> Plan:
-    data = {"phantom:smoke": {"configs": {"nic": "n.yaml", "hlstm": "h.yaml"}, "seed_overrides": []}}
+    data = {"phantom:smoke": {"config": "both.yaml", "seed_overrides": []}}
     values = {
         "name": "trial",
         "paper": "contrastive-attention",
         "title": "a trial",
         "contrasts": CONTRASTS,
+        "systems": {"nic": ["decoder.kind=nic"], "hlstm": ["decoder.kind=hlstm"]},
         "seeds": (0, 1),
         "data": data,
         "published": [{"table": "table1", "data": "iu_xray"}],
@@ -65,9 +66,8 @@ def keep(results: Path, row: Row, made: StudyTable, *, experiment: str = "trial"
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Path:
-    """The folder of the configurations that the rows were trained with."""
-    for file, kind in (("n.yaml", "nic"), ("h.yaml", "hlstm")):
-        (tmp_path / file).write_text(f"name: {kind}\ndecoder:\n  kind: {kind}\n")
+    """The folder of the configuration that the rows were trained with."""
+    (tmp_path / "both.yaml").write_text("name: both\ndecoders: {nic: {}, hlstm: {}}\n")
     return tmp_path
 
 
@@ -186,7 +186,7 @@ def test_rows_of_another_experiment_count_where_the_plan_says_so(places: Places,
 
 
 def test_rows_of_another_experiment_with_another_setting_do_not_count(places: Places, settings: Path) -> None:
-    (settings / "n.yaml").write_text("name: nic\ndecoder:\n  kind: nic\n  dropout: 0.1\n")
+    (settings / "both.yaml").write_text("name: both\ndecoders: {nic: {decoder: {dropout: 0.1}}, hlstm: {}}\n")
     sharing = Task(plan(name="second", also=("trial",)), settings, "phantom:smoke", None)
     assert [record.row for record in places.recorded(sharing)] == ["hlstm-none"]
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from contrastcxr.config import OptimizerConfig, ScheduleConfig, load_config
+from contrastcxr.models.heads.decoders import DECODERS
 from contrastcxr.training import run
 
 PAPER = Path(__file__).resolve().parents[2] / "configs" / "paper"
@@ -23,9 +24,9 @@ MINIATURE = (
     "data.root=here",
 )
 
-ENCODERS = {"iu-r2gen": "resnet101"}
+ENCODERS = {"r2gen": "resnet101"}
 """Where a setting is not paper A's but that of the decoder's own authors."""
-SMALLER = {"iu-r2gen": ("encoder.name=resnet18", "width=64")}
+SMALLER = {"r2gen": ("encoder.name=resnet18", "width=64")}
 """Where encoder and decoder both learn, the state of a training run would fill the disk."""
 
 
@@ -35,24 +36,27 @@ def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.usefixtures("mini_data")
-@pytest.mark.parametrize("name", [*sorted(path.stem for path in PAPER.glob("iu-*.yaml")), "mimic-nic"])
-def test_a_published_setting_takes_a_training_step(name: str, tmp_path: Path, shared_cache: Path) -> None:
-    published = load_config(PAPER / f"{name}.yaml")
-    assert (published.width, published.encoder.name) == (512, ENCODERS.get(name, "resnet50"))
-    config = load_config(PAPER / f"{name}.yaml", overrides=(*MINIATURE, *SMALLER.get(name, ())))
-    folder = run(config, out=tmp_path / name, cache=shared_cache, progress=False)
+@pytest.mark.parametrize(("corpus", "kind"), [*(("iu", kind) for kind in DECODERS), ("mimic", "nic")])
+def test_a_published_setting_takes_a_training_step(
+    corpus: str, kind: str, tmp_path: Path, shared_cache: Path
+) -> None:
+    path, chosen = PAPER / f"{corpus}.yaml", f"decoder.kind={kind}"
+    published = load_config(path, overrides=[chosen])
+    assert (published.width, published.encoder.name) == (512, ENCODERS.get(kind, "resnet50"))
+    config = load_config(path, overrides=(chosen, *MINIATURE, *SMALLER.get(kind, ())))
+    folder = run(config, out=tmp_path / kind, cache=shared_cache, progress=False)
     record = json.loads(folder.record.read_text())
     assert (record["epochs"], record["pool"]["wanted"], record["pool"]["size"]) == (1, 1000, 8)
 
 
 @pytest.mark.parametrize(
-    ("name", "factor", "every", "epochs", "tokens"),
-    [("iu-r2gen", 0.1, 50, 100, 60), ("mimic-r2gen", 0.8, 1, 30, 100)],
+    ("corpus", "factor", "every", "epochs", "tokens"),
+    [("iu", 0.1, 50, 100, 60), ("mimic", 0.8, 1, 30, 100)],
 )
 def test_r2gen_is_trained_as_its_scripts_train_it(
-    name: str, factor: float, every: int, epochs: int, tokens: int
+    corpus: str, factor: float, every: int, epochs: int, tokens: int
 ) -> None:
-    config = load_config(PAPER / f"{name}.yaml", overrides=["contrast=null"])
+    config = load_config(PAPER / f"{corpus}.yaml", overrides=["decoder.kind=r2gen", "contrast=null"])
     train = config.train
     assert train.optimizer == OptimizerConfig(
         kind="adam",

@@ -28,7 +28,7 @@ def test_iu_nic_lists_two_views_and_the_findings_of_r2gens_split(tmp_path: Path)
     root = write_kaggle(write_r2gen(tmp_path / "iu"))
     for path in (root / "images" / "images_normalized").iterdir():
         path.unlink()
-    config = load_config(PAPER / "iu-nic.yaml", overrides=[f"data.root={root}"])
+    config = load_config(PAPER / "iu.yaml", overrides=["decoder.kind=nic", f"data.root={root}"])
     train = listed(config, "train", tmp_path)
     assert [(s.study_id, len(s.views)) for s in train] == [("CXR1_1_IM-0001", 2)]
     assert texts(config, train) == ["Clear lungs. No XXXX."]
@@ -39,7 +39,7 @@ def test_iu_nic_lists_two_views_and_the_findings_of_r2gens_split(tmp_path: Path)
 def test_mimic_transformer_lists_one_image_a_sample_with_a_findings_section(tmp_path: Path) -> None:
     root = write_mimic(tmp_path / "jpg", texts=tmp_path / "txt")
     folders = [f"data.root={root}", f"data.options.reports={tmp_path / 'txt'}"]
-    config = load_config(PAPER / "mimic-transformer.yaml", overrides=folders)
+    config = load_config(PAPER / "mimic.yaml", overrides=["decoder.kind=transformer", *folders])
     train = listed(config, "train", tmp_path)
     assert [s.study_id for s in train] == ["aaaa1111", "aaaa2222", "cccc1111"]
     assert all(texts(config, train))

@@ -14,10 +14,10 @@ from contrastcxr.cli import output
 @output.verb
 def train(
     said: output.Output,
-    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="Such as configs/cpu/phantom-nic.yaml.")],
+    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="Such as configs/cpu/phantom.yaml.")],
     set_: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="A.B=C", help="Change one value; may come again."),
+        typer.Option("--set", metavar="A.B=C", help="Change one value, such as decoder.kind=nic; may come again."),
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="The run folder; default runs/NAME-seedS.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last whole epoch.")] = False,

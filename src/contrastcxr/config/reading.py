@@ -1,13 +1,16 @@
 """Configurations from YAML, read strictly: files with parents, overrides, and errors that name the nearest key.
 
-A file may name a parent (`extends: base.yaml`), and `--set a.b=c` changes one value of either. A file of weights
-that it names is looked for beside it first, then from the working folder.
+A file may name a parent (`extends: base.yaml`), and `--set a.b=c` changes one value of either. The decoder brings
+its settings from the list `decoders` of the file or a parent. A file of weights that it names is looked for beside
+it first, then from the working folder.
 """
 
 from __future__ import annotations
 
+import copy
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import reduce
 from pathlib import Path
 from typing import Any, cast, get_args
 
@@ -15,6 +18,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ValidationError
 from pydantic.fields import FieldInfo
 
+from contrastcxr.config.decoder_settings import LIST, settings_of, successor
 from contrastcxr.config.parts import SystemConfig
 from contrastcxr.config.retired import without_retired
 from contrastcxr.errors import ConfigError, nearest
@@ -22,19 +26,29 @@ from contrastcxr.options import KindOf, Registered, own_name
 
 
 def load_config(path: Path | str, *, overrides: Sequence[str] = ()) -> SystemConfig:
-    """Read a configuration file, its parents, and then the overrides.
+    """Read a configuration file, its parents, the settings of its decoder, and then the overrides.
 
     Args:
         path: a YAML file.
-        overrides: `a.b=value`, the value in YAML (`null` takes a part away).
+        overrides: `a.b=value`, the value in YAML (`null` takes a part away); `decoder.kind=KIND` chooses from the
+            list `decoders`, where there is one.
 
     Raises:
         ConfigError: the file is missing or not YAML, or a key or value is not one of a `SystemConfig`.
     """
-    values = read_with_parents(Path(path), each=_with_weights_beside)
-    for override in overrides:
-        _override(values, override)
+    files = _with_parents(Path(path))
+    decoder = _overridden(files, overrides).get("decoder", {})
+    values = _overridden(_with_decoder_settings(files, decoder, where=str(path)), overrides)
     return parse_config(values, where=str(path))
+
+
+def _with_decoder_settings(files: Sequence[dict[str, Any]], decoder: Any, *, where: str) -> list[dict[str, Any]]:
+    """Return the values of files, parents first, with those of the decoder above the last that lists decoders."""
+    below = max((n for n, values in enumerate(files, 1) if LIST in values), default=0)
+    base, above = _merged(files[:below]), files[below:]
+    settings = settings_of(base, decoder, where=where) if LIST in base and isinstance(decoder, dict) else {}
+    base.pop(LIST, None)
+    return [base, settings, *above]
 
 
 def parse_config(values: Mapping[str, Any], *, where: str) -> SystemConfig:
@@ -49,34 +63,27 @@ def parse_config(values: Mapping[str, Any], *, where: str) -> SystemConfig:
         raise ConfigError(f"{where}: " + "; ".join(_explain(dict(e), values) for e in error.errors())) from None
 
 
-def read_with_parents(
-    path: Path,
-    *,
-    each: Callable[[dict[str, Any], Path], dict[str, Any]] | None = None,
-) -> dict[str, Any]:
+def read_with_parents(path: Path) -> dict[str, Any]:
     """Return the plain values of a YAML file over those of the file that it `extends`, and so on.
 
     Args:
         path: a YAML file; a parent is named relative to the file that names it.
-        each: changes the values of one file, given its folder, before they are merged.
 
     Raises:
         ConfigError: a file is missing, not YAML or its own ancestor.
     """
-    return _read_with_parents(path, each, seen=())
+    return _merged(_with_parents(path))
 
 
-def _read_with_parents(
-    path: Path, each: Callable[[dict[str, Any], Path], dict[str, Any]] | None, *, seen: tuple[Path, ...]
-) -> dict[str, Any]:
+def _with_parents(path: Path, *, seen: tuple[Path, ...] = ()) -> list[dict[str, Any]]:
+    """Return the values of the farthest parent first, those of the file itself last."""
     if path.resolve() in seen:
         raise ConfigError(f"{path}: `extends` leads back to this file; remove one of the two lines")
-    values = _read_yaml(path) if each is None else each(_read_yaml(path), path.parent)
+    values = _with_weights_beside(_read_yaml(path), path.parent)
     parent = values.pop("extends", None)
     if parent is None:
-        return values
-    base = _read_with_parents(path.parent / str(parent), each, seen=(*seen, path.resolve()))
-    return _merge(base, values)
+        return [values]
+    return [*_with_parents(path.parent / str(parent), seen=(*seen, path.resolve())), values]
 
 
 def _with_weights_beside(values: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -91,7 +98,9 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror or error}; give the path of a configuration file") from None
+        now = successor(path) if isinstance(error, FileNotFoundError) else None
+        reason = f"{path}: {error.strerror or error}; give the path of a configuration file"
+        raise ConfigError(f"{path} is now {now}" if now else reason) from None
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: byte {error.start} is not UTF-8 text; save it as UTF-8") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
@@ -109,12 +118,23 @@ def _line_of(error: Exception) -> str:
     return "" if mark is None else f" line {mark.line + 1}"
 
 
+def _merged(files: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    return reduce(_merge, files, {})
+
+
 def _merge(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     merged = dict(base)
     for key, value in over.items():
         old = merged.get(key)
         merged[key] = _merge(old, value) if isinstance(old, dict) and isinstance(value, Mapping) else value
     return merged
+
+
+def _overridden(files: Sequence[dict[str, Any]], overrides: Sequence[str]) -> dict[str, Any]:
+    values = copy.deepcopy(_merged(files))
+    for override in overrides:
+        _override(values, override)
+    return values
 
 
 def _override(values: dict[str, Any], override: str) -> None:
@@ -144,7 +164,8 @@ def _explain(error: dict[str, Any], values: Mapping[str, Any]) -> str:
     if error["type"] in ("kind_unknown", "kind_missing"):
         return _without_kind(dotted, error)
     if error["type"] in ("model_type", "model_attributes_type", "is_instance_of"):
-        return f"{dotted}: expected keys, found {error['input']!r}"
+        hint = f"; --set decoder.kind={error['input']} chooses one" if dotted == "decoder" else ""
+        return f"{dotted}: expected keys, found {error['input']!r}{hint}"
     if error["type"] != "extra_forbidden":
         return f"{dotted}: {error['msg']}, found {error['input']!r}"
     known = _keys_at(place[:-1], values)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from contrastcxr.config import SystemConfig, load_config, read_with_parents
 from contrastcxr.data.ref import DataRef
@@ -39,14 +39,22 @@ PAPERS: Mapping[str, Mapping[str, str]] = {
 
 
 class DataPlan(BaseModel):
-    """What changes with the data: the systems' configurations, their encoder, what a seed changes, any twins."""
+    """What changes with the data: the systems' configuration, their encoder, what a seed changes, any twins."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    configs: dict[str, str] = Field(description="system: configuration file, relative to the plan")
+    config: str = Field(description="configuration file, relative to the plan")
     encoder: str | None = Field(None, description="weights of every row's encoder: a file, relative to the plan")
     seed_overrides: tuple[str, ...] = Field(description="overrides in which {seed} is the seed")
     twins: str | None = Field(None, description="split of four pictures of one anatomy")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_configs(cls, values: object) -> object:
+        if isinstance(values, dict) and "configs" in values:
+            now = "`config: FILE` here and `systems: {nic: [decoder.kind=nic]}` beside `data`"
+            raise ValueError(f"`configs`, a file per system, is now {now}")
+        return values
 
 
 class PublishedPart(BaseModel):
@@ -91,6 +99,7 @@ class Plan(BaseModel):
     )
     seeds: tuple[int, ...] = (0, 1, 2)
     data: dict[str, DataPlan]
+    systems: dict[str, tuple[str, ...]] = Field(description="name of a system: its overrides")
     also: tuple[str, ...] = Field((), description="experiments whose records of rows of the same name count too")
     published: tuple[PublishedPart, ...] = ()
     rows: RowSelection | None = None
@@ -146,7 +155,7 @@ class Task:
     @property
     def systems(self) -> Sequence[str]:
         """The systems in the order of the table."""
-        return self.plan.rows.systems if self.plan.rows else tuple(self.of_data.configs)
+        return self.plan.rows.systems if self.plan.rows else tuple(self.plan.systems)
 
     @property
     def contrasts(self) -> Sequence[str]:
@@ -173,6 +182,7 @@ class Task:
         system = self.systems[0] if row.system == BASELINES else row.system
         encoder = self.of_data.encoder
         overrides = [
+            *self.plan.systems[system],
             *([f"encoder.weights={(self.folder / encoder).resolve()}"] if encoder else []),
             *(text.format(seed=row.seed) for text in self.plan.contrasts[row.contrast]),
             *(text.format(seed=row.seed) for text in self.of_data.seed_overrides),
@@ -180,7 +190,7 @@ class Task:
             f"name={self.plan.name}-{row.name}",
             *self.overrides,
         ]
-        return load_config(self.folder / self.of_data.configs[system], overrides=overrides)
+        return load_config(self.folder / self.of_data.config, overrides=overrides)
 
     def variants(self) -> dict[str, list[str]]:
         """Return what contrasts set that only add settings to that of the papers.
@@ -284,7 +294,6 @@ def _check_chosen(plan: Plan) -> None:
     for contrast in plan.rows.contrasts:
         if contrast not in plan.contrasts:
             raise UnknownNameError(f"contrast of {plan.name}", contrast, plan.contrasts)
-    for of_data in plan.data.values():
-        for system in plan.rows.systems:
-            if system not in of_data.configs:
-                raise UnknownNameError(f"system of {plan.name}", system, of_data.configs)
+    for system in plan.rows.systems:
+        if system not in plan.systems:
+            raise UnknownNameError(f"system of {plan.name}", system, plan.systems)

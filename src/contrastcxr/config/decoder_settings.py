@@ -1,0 +1,78 @@
+"""Settings of decoders: the list `decoders` of a configuration file, and how one is chosen from it.
+
+`--set decoder.kind=hlstm`, or `decoder: {kind: hlstm}` in a file that extends the one with the list, brings what
+the list says of `hlstm` and its name: `phantom` becomes `phantom-hlstm`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from contrastcxr.errors import ConfigError, nearest
+from contrastcxr.models.heads.decoders import DECODERS
+from contrastcxr.options import own_name
+
+LIST = "decoders"
+"""The key of the list; it is read away, so that no `SystemConfig` has it."""
+
+
+def unknown_kind(kind: str, *, known: Collection[str]) -> str:
+    """Return what is said of a decoder that nobody, or a list, has."""
+    near = nearest(kind, [*known, *(DECODERS[each].also for each in known if each in DECODERS)])
+    hint = f"did you mean '{near}'?" if near else f"known: {', '.join(known)}"
+    return f"unknown decoder.kind '{kind}'; {hint}"
+
+
+def settings_of(base: Mapping[str, Any], decoder: Mapping[str, Any], *, where: str) -> dict[str, Any]:
+    """Return what choosing a decoder sets above the file with the list.
+
+    Args:
+        base: the values of that file, the list among them.
+        decoder: the chosen decoder, as the files and overrides have it.
+        where: names the configuration in an error.
+
+    Raises:
+        ConfigError: no kind is chosen, the list does not have it, or it is no list of settings by kind.
+    """
+    listed = _checked(base[LIST], where=where)
+    if "kind" not in decoder:
+        raise ConfigError(f"{where}: no decoder; choose one with --set decoder.kind=KIND: {', '.join(listed)}")
+    kind = own_name(DECODERS, str(decoder["kind"]))
+    if kind not in listed:
+        raise ConfigError(f"{where}: {unknown_kind(kind, known=listed)}")
+    settings = listed[kind]
+    named = {"name": f"{base['name']}-{_in_names(kind)}"} if "name" in base else {}
+    return {**named, **settings, "decoder": {"kind": kind, **settings.get("decoder", {})}}
+
+
+def _checked(listed: object, *, where: str) -> dict[str, dict[str, Any]]:
+    if not isinstance(listed, dict):
+        raise ConfigError(f"{where}: {LIST}: expected settings by kind of decoder, found {listed!r}")
+    for kind, settings in listed.items():
+        if kind not in DECODERS:
+            raise ConfigError(f"{where}: {LIST}: {unknown_kind(str(kind), known=DECODERS)}")
+        if not isinstance(settings, dict) or not isinstance(settings.get("decoder", {}), dict):
+            raise ConfigError(
+                f"{where}: {LIST}.{kind}: expected keys such as `train:`, or {{}}, found {settings!r}"
+            )
+    return listed
+
+
+def successor(path: Path) -> str | None:
+    """Return what an absent file of one decoder is now, such as `phantom-hlstm.yaml` beside `phantom.yaml`."""
+    for kind in DECODERS:
+        corpus = path.stem.removesuffix(f"-{_in_names(kind)}")
+        beside = path.with_name(f"{corpus}{path.suffix}")
+        if corpus != path.stem and _has_list(beside):
+            return f"`{beside} --set decoder.kind={kind}`"
+    return None
+
+
+def _has_list(path: Path) -> bool:
+    return path.is_file() and f"\n{LIST}:" in path.read_text(encoding="utf-8", errors="replace")
+
+
+def _in_names(kind: str) -> str:
+    return kind.replace("_", "-")
