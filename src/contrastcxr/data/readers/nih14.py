@@ -8,11 +8,12 @@ grid and scaled to the pixels of the file that is there. Study ids are the stems
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 
 from contrastcxr.data.images import image_size
+from contrastcxr.data.readers.grid import grid_box
 from contrastcxr.data.ref import SourceKind
 from contrastcxr.data.source import Licence, OnMissing, Source, unheard
 from contrastcxr.data.tables.files import TableRow, age_in_years, first_existing, number, read_csv, read_lines, sex
@@ -32,11 +33,6 @@ LICENCE = Licence(
     contains_pictures=True,
     where="https://nihcc.app.box.com/v/ChestXray-NIHCC",
 )
-
-GRID = 1024
-"""Side of the published pictures, in whose pixels both box tables are written."""
-SLACK = 2.0
-"""Grid pixels by which a box may stick out before it is an error; it is clipped (rounding of the tables, ours)."""
 
 _TABLES = ("Data_Entry_2017_v2020.csv", "Data_Entry_2017.csv")
 _BOX_TABLE = "BBox_List_2017.csv"
@@ -235,26 +231,6 @@ def rsna_findings(kind: str, boxes: tuple[Box, ...]) -> Iterator[Finding]:
     yield Finding(name="Pneumonia", status="present" if boxes else "absent", source=source, boxes=boxes)
     if kind in RSNA_CLASSES:
         yield Finding(name=NO_FINDING, status="present" if kind == "Normal" else "absent", source=source)
-
-
-def grid_box(row: TableRow, view: View, places: Sequence[int] = (2, 3, 4, 5), *, area: str = "grid") -> Box:
-    """Return the box of the cells for x, y, width and height, in pixels of the grid, in pixels of the view.
-
-    Raises:
-        DatasetError: a cell is no number, or the box is empty or leaves the grid, which is called by its `area`.
-    """
-    x, y, w, h = (row.number_at(i, name) for i, name in zip(places, ("x", "y", "width", "height"), strict=True))
-    for name, value in (("width", w), ("height", h)):
-        if value <= 0:
-            raise row.error(f"{name} {value:g}; a box needs width and height above 0; correct the row")
-    if min(x, y) < -SLACK or max(x + w, y + h) > GRID + SLACK:
-        raise row.error(
-            f"box [{x:g}, {y:g}, {w:g}, {h:g}]; expected x, y, width, height inside the {GRID}×{GRID} {area}; "
-            "correct the row"
-        )
-    sx, sy = (view.width or GRID) / GRID, (view.height or GRID) / GRID
-    x1, y1, x2, y2 = (min(max(v, 0.0), float(GRID)) for v in (x, y, x + w, y + h))
-    return Box(xyxy=(x1 * sx, y1 * sy, x2 * sx, y2 * sy))
 
 
 KIND = SourceKind(
