@@ -1,21 +1,22 @@
 """NIH ChestX-ray14 in its published layout, whole or in part, original or resized.
 
-The labels, the NIH boxes and the RSNA boxes are three authors. Labels were mined from reports by rules (Wang et
-al. 2017), so a label that is not listed is *unmentioned*, not absent. Boxes are given on the published 1024×1024
-grid and scaled to the pixels of the file that is there. Study ids are the stems of the image names.
+The labels, the NIH boxes, the RSNA boxes and ChestX-Det are four authors. Labels were mined from reports by rules
+(Wang et al. 2017), so a label that is not listed is *unmentioned*, not absent. Boxes are given on the published
+1024×1024 grid and scaled to the pixels of the file that is there. Study ids are the stems of the image names.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 
 from contrastcxr.data.images import image_size
+from contrastcxr.data.readers.chestx_det import FILE, TERMS, Marks, add_counts, read_chestx_det
 from contrastcxr.data.readers.grid import grid_box
 from contrastcxr.data.ref import SourceKind
-from contrastcxr.data.source import Licence, OnMissing, Source, unheard
+from contrastcxr.data.source import Inventory, Licence, OnMissing, Source, unheard
 from contrastcxr.data.tables.files import TableRow, age_in_years, first_existing, number, read_csv, read_lines, sex
 from contrastcxr.errors import DatasetError, UnknownNameError
 from contrastcxr.form import Author, Box, Finding, Position, Reading, Study, View
@@ -27,7 +28,7 @@ RSNA = Author(kind="human", name="rsna")
 
 LICENCE = Licence(
     terms="open, with attribution to the NIH Clinical Center (labels and boxes included); RSNA boxes only under "
-    "the non-commercial terms of the challenge",
+    f"the non-commercial terms of the challenge; {TERMS}",
     redistributable=True,
     contains_text=False,
     contains_pictures=True,
@@ -69,6 +70,16 @@ class Nih14(Source):
         """Image files that no row of the label table names; they are not read."""
         known = {Path(row.cell(0)).stem for row in self._rows}
         return tuple(sorted(path.name for stem, path in self._images.items() if stem not in known))
+
+    def inventory(self) -> Inventory:
+        """Count what the tables name, and what ChestX-Det marked on the pictures that are there."""
+        there = {Path(row.cell(0)).stem for row in self._there()}
+        return add_counts(super().inventory(), self.chestx_det, there)
+
+    @cached_property
+    def chestx_det(self) -> Mapping[str, Marks]:
+        """What ChestX-Det marked, by stem of the picture, there or not; empty without its file."""
+        return read_chestx_det(self.root / FILE)
 
     def _load(self, split: str | None) -> Iterable[Study]:
         del split
@@ -140,6 +151,7 @@ class Nih14(Source):
         readings = [_label_reading(stem, row)]
         readings += [_box_reading(stem, boxes, view)] if boxes else []
         readings += [_rsna_reading(stem, rsna, view)] if rsna else []
+        readings += [self.chestx_det[stem].reading(stem, view)] if stem in self.chestx_det else []
         return Study(
             study_id=stem,
             patient_id=_patient_id(row),
@@ -236,7 +248,7 @@ def rsna_findings(kind: str, boxes: tuple[Box, ...]) -> Iterator[Finding]:
 KIND = SourceKind(
     Nih14,
     open=lambda ref: Nih14(ref.path),
-    summary="NIH ChestX-ray14: labels, NIH boxes and RSNA boxes, in its published split",
+    summary="NIH ChestX-ray14: labels, and boxes of NIH, RSNA and ChestX-Det, in its published split",
     splits=("train_val", "test"),
     params=("limit",),
 )
