@@ -36,7 +36,7 @@ _SHOWN = 60
 
 
 @dataclass(frozen=True)
-class Marks:
+class DetMarks:
     """What the radiologists marked on one picture.
 
     Attributes:
@@ -65,7 +65,7 @@ class Marks:
                 yield Finding(name=one.name, status=status, source=source, boxes=boxes)
 
 
-def read_chestx_det(path: Path) -> dict[str, Marks]:
+def read_chestx_det(path: Path) -> dict[str, DetMarks]:
     """Return the marks by stem of the picture's name; nothing where there is no such file.
 
     Raises:
@@ -76,7 +76,7 @@ def read_chestx_det(path: Path) -> dict[str, Marks]:
     content = read_json(path, _LAYOUT)
     if not isinstance(content, list):
         raise DatasetError(f"{path}: holds {_kind(content)}; expected {_LAYOUT}; download it again")
-    found: dict[str, Marks] = {}
+    found: dict[str, DetMarks] = {}
     places: dict[str, int] = {}
     for entry in (_Entry(path, place, value) for place, value in enumerate(content, start=1)):
         marks = entry.marks()
@@ -87,7 +87,7 @@ def read_chestx_det(path: Path) -> dict[str, Marks]:
     return found
 
 
-def add_counts(held: Inventory, marks: Mapping[str, Marks], there: Container[str]) -> Inventory:
+def add_counts(held: Inventory, marks: Mapping[str, DetMarks], there: Container[str]) -> Inventory:
     """Return an inventory with what was marked on the pictures that are there.
 
     Args:
@@ -115,7 +115,7 @@ def _left_out(boxes: Mapping[DetClass, int]) -> Iterator[str]:
             yield f"{FILE}: boxes of {one.original} are left out, {boxes[one]} of them ({one.reason})"
 
 
-def _unmatched(absent: list[Marks], entries: int) -> Iterator[str]:
+def _unmatched(absent: list[DetMarks], entries: int) -> Iterator[str]:
     if absent:
         hint = "" if len(absent) < entries else "; expected names of NIH ChestX-ray14, such as 00000004_000.png"
         name = _plain(absent[0].file_name)
@@ -136,7 +136,7 @@ class _Entry:
         about = f" ({_plain(name)})" if isinstance(name, str) and name else ""
         return DatasetError(f"{self.file} entry {self.place}{about}: {message}")
 
-    def marks(self) -> Marks:
+    def marks(self) -> DetMarks:
         """Return what the entry says, once all of it is as published."""
         if not isinstance(self.value, dict):
             raise self.error(f"holds {_kind(self.value)}; expected file_name, syms and boxes; correct the entry")
@@ -149,7 +149,7 @@ class _Entry:
                 f"{len(classes)} syms, {len(boxes)} boxes; expected a class for each; correct the entry"
             )
         found = [self._class(one) for one in classes]
-        return Marks(name, tuple(zip(found, map(self._corners, boxes), strict=True)))
+        return DetMarks(name, tuple(zip(found, map(self._corners, boxes), strict=True)))
 
     def _list(self, key: str) -> list[Any]:
         value = self.value.get(key)

@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 
 from contrastcxr.data.images import image_size
-from contrastcxr.data.readers.chestx_det import FILE, TERMS, Marks, add_counts, read_chestx_det
+from contrastcxr.data.readers.chestx_det import FILE, TERMS, DetMarks, add_counts, read_chestx_det
 from contrastcxr.data.readers.grid import grid_box
 from contrastcxr.data.ref import SourceKind
 from contrastcxr.data.source import Inventory, Licence, OnMissing, Source, unheard
@@ -77,7 +77,7 @@ class Nih14(Source):
         return add_counts(super().inventory(), self.chestx_det, there)
 
     @cached_property
-    def chestx_det(self) -> Mapping[str, Marks]:
+    def chestx_det(self) -> Mapping[str, DetMarks]:
         """What ChestX-Det marked, by stem of the picture, there or not; empty without its file."""
         return read_chestx_det(self.root / FILE)
 
