@@ -298,3 +298,22 @@ def test_the_agreement_that_the_data_page_states_is_measured(real: Nih14) -> Non
     for name in (one.nih for one in CHESTX_DET if one.nih):
         row = "| " + " | ".join(map(str, (name, *agreement(studies, name)))) + " |"
         assert row in page.splitlines(), f"{DATA_PAGE.name} lacks: {row}"
+
+
+@pytest.mark.data
+def test_what_the_data_page_says_of_the_sample_in_words_is_measured(real: Nih14) -> None:
+    seen = [s for s in real.studies() if s.reading_by("chestx-det")]
+    marks = [frozenset() if (r := s.reading_by("chestx-det")) is None else r.present() for s in seen]
+    labels = [frozenset() if (r := label_reading(s)) is None else r.present() for s in seen]
+    compared = {one.nih for one in CHESTX_DET if one.nih}
+    pairs = list(zip(marks, labels, strict=True))
+    assert (sum(len(m & compared) for m in marks), sum(len(m & n & compared) for m, n in pairs)) == (205, 55)
+    dense = [n for m, n in pairs if "Consolidation" in m]
+    words = [{"Pneumonia"}, {"Infiltration"}, {"Pneumonia", "Infiltration", "Consolidation"}]
+    assert [len(dense), *(sum(bool(n & w) for n in dense) for w in words)] == [70, 58, 34, 65]
+    unmarked = [n for m, n in pairs if not m]
+    assert (len(unmarked), all(unmarked), sum("Pneumonia" in n for n in unmarked)) == (34, True, 27)
+    assert not any(NO_FINDING in n for n in labels)
+    read = [(r.present(), m) for s, m in zip(seen, marks, strict=True) if (r := s.reading_by("rsna"))]
+    counts = Counter(("Pneumonia" in r, "Consolidation" in m) for r, m in read)
+    assert counts == {(True, True): 21, (True, False): 3, (False, True): 14, (False, False): 35}
