@@ -29,13 +29,13 @@ class Inventory:
     Attributes:
         images: image files that the tables name, there or not.
         reports: texts that the tables name; None for a source without texts.
-        counts: whatever else is worth knowing of this source, in words.
+        counts: whatever else is worth knowing of this source, in words; a number, or numbers by name.
         notes: one line for each thing that is there but is left out, or is wrong without being missing.
     """
 
     images: int
     reports: int | None = None
-    counts: Mapping[str, int] = field(default_factory=dict)
+    counts: Mapping[str, int | Mapping[str, int]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
 

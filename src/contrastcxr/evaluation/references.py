@@ -30,11 +30,13 @@ class References:
         studies: S studies.
         readings: of the reference author, one a study.
         names: the findings that are scored, in the order of their label set.
+        silent: ids of studies of the split that the author did not read, which are left out.
     """
 
     studies: tuple[Study, ...]
     readings: tuple[Reading, ...]
     names: tuple[str, ...]
+    silent: tuple[str, ...] = ()
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -77,7 +79,7 @@ class References:
         """Return the references of these studies alone, in our order."""
         kept = set(ids)
         pairs = [(s, r) for s, r in zip(self.studies, self.readings, strict=True) if s.study_id in kept]
-        return References(tuple(s for s, _ in pairs), tuple(r for _, r in pairs), self.names)
+        return replace(self, studies=tuple(s for s, _ in pairs), readings=tuple(r for _, r in pairs))
 
 
 NO_SPLITS = "all"
@@ -101,6 +103,9 @@ def load_references(
 ) -> References:
     """Return the studies of a split with the readings they are scored against.
 
+    An author may have read some of them only, as ChestX-Det and RSNA did of the NIH pictures: the others are left
+    out, and `silent` names them.
+
     Args:
         data: the source; the split that it names itself goes before `split`.
         split: of it.
@@ -109,15 +114,27 @@ def load_references(
         cache: the cache folder, where drawn studies are kept.
 
     Raises:
-        DatasetError: no studies, or a study without a reading by the author.
+        DatasetError: no studies, none with a reading by the author, or one without any reading.
     """
     studies = studies_of(data, split, limit=limit, cache=cache)
     if not studies:
         hint = "; add ?images=any for texts without pictures" if data.without_pictures() else ""
         raise DatasetError(f"{data}: no studies in '{split}'; expected at least one to evaluate on{hint}")
-    readings = tuple(reading_of(study, author=author) for study in studies)
-    found = References(tuple(studies), readings, finding_names(readings))
+    read = [study for study in studies if author is None or study.reading_by(author)]
+    if not read:
+        raise _unread(studies, author, f"{data}, '{split}'")
+    readings = tuple(reading_of(study, author=author) for study in read)
+    silent = tuple(study.study_id for study in studies if author and not study.reading_by(author))
+    found = References(tuple(read), readings, finding_names(readings), silent)
     return replace(found, names=CHEXPERT) if found.labelled_by == LABELER else found
+
+
+def _unread(studies: Sequence[Study], author: str | None, where: str) -> DatasetError:
+    known = ", ".join(sorted({r.author.name for study in studies for r in study.readings})) or "nobody"
+    return DatasetError(
+        f"{where}: expected a reading by '{author}', found none among {len(studies)} studies, which are read by "
+        f"{known}; name one of these with --reference, or score more studies"
+    )
 
 
 def studies_of(data: DataRef, split: str, *, limit: int | None = None, cache: Path | None = None) -> list[Study]:

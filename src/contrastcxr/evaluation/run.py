@@ -161,7 +161,15 @@ def _hear(
     given, failures = _readings(system, references, cache=cache)
     kept, readings, notes = matched(references, given, failures, allow_partial=allow_partial)
     answers = {"system": system_answers(readings, kept)}
-    return _Heard(kept, tuple(readings), answers, tuple(failures), tuple(notes))
+    return _Heard(kept, tuple(readings), answers, tuple(failures), (*_unread(references), *notes))
+
+
+def _unread(references: References) -> list[str]:
+    """Return a note on the studies that the reference author did not read; none where there are none."""
+    silent, author = references.silent, references.readings[0].author.name
+    whole = len(silent) + len(references.ids)
+    said = f"{len(silent)} of {whole} studies have no reading by {author} and are left out ({_some(silent)})"
+    return [said] if silent else []
 
 
 def _with_baselines(
@@ -204,10 +212,14 @@ def matched(
 ) -> tuple[References, list[Reading], list[str]]:
     """Return the readings in the order of their references, and notes on what is left out or empty.
 
+    Readings of studies that the reference author did not read are left out before anything is counted.
+
     Raises:
         RequestError: two readings of one study; or, unless partial is allowed, readings of unknown studies or
             studies without one; or no study with a reading at all.
     """
+    unheard = set(references.silent)
+    given = [reading for reading in given if reading.study_id not in unheard]
     by_id = {reading.study_id: reading for reading in given}
     known = set(references.ids)
     unknown = [study for study in by_id if study not in known]

@@ -1,20 +1,22 @@
 """NIH ChestX-ray14 in its published layout, whole or in part, original or resized.
 
-The labels, the NIH boxes and the RSNA boxes are three authors. Labels were mined from reports by rules (Wang et
-al. 2017), so a label that is not listed is *unmentioned*, not absent. Boxes are given on the published 1024×1024
-grid and scaled to the pixels of the file that is there. Study ids are the stems of the image names.
+The labels, the NIH boxes, the RSNA boxes and ChestX-Det are four authors. Labels were mined from reports by rules
+(Wang et al. 2017), so a label that is not listed is *unmentioned*, not absent. Boxes are given on the published
+1024×1024 grid and scaled to the pixels of the file that is there. Study ids are the stems of the image names.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 
 from contrastcxr.data.images import image_size
+from contrastcxr.data.readers.chestx_det import FILE, TERMS, DetMarks, add_counts, read_chestx_det
+from contrastcxr.data.readers.grid import grid_box
 from contrastcxr.data.ref import SourceKind
-from contrastcxr.data.source import Licence, OnMissing, Source, unheard
+from contrastcxr.data.source import Inventory, Licence, OnMissing, Source, unheard
 from contrastcxr.data.tables.files import TableRow, age_in_years, first_existing, number, read_csv, read_lines, sex
 from contrastcxr.errors import DatasetError, UnknownNameError
 from contrastcxr.form import Author, Box, Finding, Position, Reading, Study, View
@@ -26,17 +28,12 @@ RSNA = Author(kind="human", name="rsna")
 
 LICENCE = Licence(
     terms="open, with attribution to the NIH Clinical Center (labels and boxes included); RSNA boxes only under "
-    "the non-commercial terms of the challenge",
+    f"the non-commercial terms of the challenge; {TERMS}",
     redistributable=True,
     contains_text=False,
     contains_pictures=True,
     where="https://nihcc.app.box.com/v/ChestXray-NIHCC",
 )
-
-GRID = 1024
-"""Side of the published pictures, in whose pixels both box tables are written."""
-SLACK = 2.0
-"""Grid pixels by which a box may stick out before it is an error; it is clipped (rounding of the tables, ours)."""
 
 _TABLES = ("Data_Entry_2017_v2020.csv", "Data_Entry_2017.csv")
 _BOX_TABLE = "BBox_List_2017.csv"
@@ -73,6 +70,16 @@ class Nih14(Source):
         """Image files that no row of the label table names; they are not read."""
         known = {Path(row.cell(0)).stem for row in self._rows}
         return tuple(sorted(path.name for stem, path in self._images.items() if stem not in known))
+
+    def inventory(self) -> Inventory:
+        """Count what the tables name, and what ChestX-Det marked on the pictures that are there."""
+        there = {Path(row.cell(0)).stem for row in self._there()}
+        return add_counts(super().inventory(), self.chestx_det, there)
+
+    @cached_property
+    def chestx_det(self) -> Mapping[str, DetMarks]:
+        """What ChestX-Det marked, by stem of the picture, there or not; empty without its file."""
+        return read_chestx_det(self.root / FILE)
 
     def _load(self, split: str | None) -> Iterable[Study]:
         del split
@@ -144,6 +151,7 @@ class Nih14(Source):
         readings = [_label_reading(stem, row)]
         readings += [_box_reading(stem, boxes, view)] if boxes else []
         readings += [_rsna_reading(stem, rsna, view)] if rsna else []
+        readings += [self.chestx_det[stem].reading(stem, view)] if stem in self.chestx_det else []
         return Study(
             study_id=stem,
             patient_id=_patient_id(row),
@@ -237,30 +245,10 @@ def rsna_findings(kind: str, boxes: tuple[Box, ...]) -> Iterator[Finding]:
         yield Finding(name=NO_FINDING, status="present" if kind == "Normal" else "absent", source=source)
 
 
-def grid_box(row: TableRow, view: View, places: Sequence[int] = (2, 3, 4, 5), *, area: str = "grid") -> Box:
-    """Return the box of the cells for x, y, width and height, in pixels of the grid, in pixels of the view.
-
-    Raises:
-        DatasetError: a cell is no number, or the box is empty or leaves the grid, which is called by its `area`.
-    """
-    x, y, w, h = (row.number_at(i, name) for i, name in zip(places, ("x", "y", "width", "height"), strict=True))
-    for name, value in (("width", w), ("height", h)):
-        if value <= 0:
-            raise row.error(f"{name} {value:g}; a box needs width and height above 0; correct the row")
-    if min(x, y) < -SLACK or max(x + w, y + h) > GRID + SLACK:
-        raise row.error(
-            f"box [{x:g}, {y:g}, {w:g}, {h:g}]; expected x, y, width, height inside the {GRID}×{GRID} {area}; "
-            "correct the row"
-        )
-    sx, sy = (view.width or GRID) / GRID, (view.height or GRID) / GRID
-    x1, y1, x2, y2 = (min(max(v, 0.0), float(GRID)) for v in (x, y, x + w, y + h))
-    return Box(xyxy=(x1 * sx, y1 * sy, x2 * sx, y2 * sy))
-
-
 KIND = SourceKind(
     Nih14,
     open=lambda ref: Nih14(ref.path),
-    summary="NIH ChestX-ray14: labels, NIH boxes and RSNA boxes, in its published split",
+    summary="NIH ChestX-ray14: labels, and boxes of NIH, RSNA and ChestX-Det, in its published split",
     splits=("train_val", "test"),
     params=("limit",),
 )

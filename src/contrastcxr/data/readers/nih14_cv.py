@@ -11,10 +11,11 @@ from functools import cached_property
 from pathlib import Path
 
 from contrastcxr.data.authors import label_reading
+from contrastcxr.data.readers.chestx_det import add_counts
 from contrastcxr.data.readers.nih14 import LICENCE, Nih14
 from contrastcxr.data.readers.nih_plain import PLAIN_LICENCE, with_plain_reports
 from contrastcxr.data.ref import DataRef, SourceKind
-from contrastcxr.data.source import Source
+from contrastcxr.data.source import Inventory, Source
 from contrastcxr.data.splits import fold_split, patient_folds
 from contrastcxr.errors import RequestError
 from contrastcxr.form import Study
@@ -43,6 +44,11 @@ class Nih14Folds(Source):
     def missing(self) -> tuple[str, ...]:
         """Images that the tables name and the folder does not hold."""
         return self._images.missing
+
+    def inventory(self) -> Inventory:
+        """Count what the tables name, and what ChestX-Det marked on the pictures of the folds."""
+        there = {study.study_id for study in self._images.studies("train_val")}
+        return add_counts(super().inventory(), self._images.chestx_det, there)
 
     def _load(self, split: str | None) -> Iterable[Study]:
         chosen = [study for name in ((split,) if split else self.splits) for study in self._cut[name]]

@@ -16,7 +16,7 @@ import numpy as np
 from contrastcxr.data.authors import label_reading
 from contrastcxr.data.readers.nih14 import LICENCE, Nih14
 from contrastcxr.data.ref import SourceKind
-from contrastcxr.data.source import Licence, Source
+from contrastcxr.data.source import Inventory, Licence, Source
 from contrastcxr.errors import RequestError
 from contrastcxr.form import Author, Reading, Study
 from contrastcxr.vocab.labels import NO_FINDING
@@ -49,6 +49,10 @@ class NihPlain(Source):
     def missing(self) -> tuple[str, ...]:
         """Images that the tables name and the folder does not hold."""
         return self._images.missing
+
+    def inventory(self) -> Inventory:
+        """Count what the images' own source counts."""
+        return self._images.inventory()
 
     def _load(self, split: str | None) -> Iterable[Study]:
         return with_plain_reports(self._images.studies(split), seed=self._seed)

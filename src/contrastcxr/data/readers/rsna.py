@@ -17,7 +17,8 @@ from typing import Any, Literal
 
 from contrastcxr.data.pixels import picture_size
 from contrastcxr.data.presence import PictureFolder
-from contrastcxr.data.readers.nih14 import GRID, LABELS, RSNA, RSNA_CLASSES, grid_box, rsna_findings
+from contrastcxr.data.readers.grid import GRID, grid_box
+from contrastcxr.data.readers.nih14 import LABELS, RSNA, RSNA_CLASSES, rsna_findings
 from contrastcxr.data.ref import SourceKind
 from contrastcxr.data.source import Licence
 from contrastcxr.data.tables.files import TableRow, age_in_years, number, read_json, sex
