@@ -446,7 +446,7 @@ def test_present_findings_have_their_boxes_labelled_and_their_side_in_words(
     said = visible(page)
     assert "Cardiomegaly 0.70 Pleural Effusion" in said  # labels in the picture
     assert "Pleural Effusion present marked: left 0.71" in said
-    assert "Cardiomegaly present marked: both sides 0.83" in said
+    assert "Cardiomegaly present marked: both 0.83" in said
     assert "Pneumothorax absent 0.04" in said
 
 

@@ -161,4 +161,4 @@ def test_where_a_finding_is_stands_in_words_of_the_patient_or_of_the_picture(vie
     assert where([found((10, 10, 90, 90))], [view]) == words
     assert where([found((10, 10, 90, 90), status="absent")], [view]) == ""
     both = where([found((10, 10, 90, 90), (300, 10, 380, 90))], [view])
-    assert both == ("both sides" if words else "")
+    assert both == ("both" if words else "")

@@ -157,10 +157,10 @@ def where(findings: Sequence[Finding], views: Sequence[View]) -> str:
     boxes = [box for finding in findings if finding.status in SHOWN for box in finding.boxes or finding.region]
     side = patient_side(boxes, views)
     if side is not None:
-        return "both sides" if side == "bilateral" else side
+        return "both" if side == "bilateral" else side
     for index, view in enumerate(views):
         if view.position != "LATERAL" and (width := width_of(view)) is not None:
             side = picture_side([box for box in boxes if box.view == index], width)
             if side is not None:
-                return "both sides" if side == "bilateral" else f"picture's {side}"
+                return "both" if side == "bilateral" else f"picture's {side}"
     return ""
