@@ -5,12 +5,15 @@ from __future__ import annotations
 import numpy as np
 
 from contrastcxr.form import (
+    XYXY,
     Author,
     Box,
     Evidence,
     Finding,
+    FindingMap,
     Flag,
     Map,
+    Point,
     PoolMatch,
     Reading,
     RepeatMatches,
@@ -141,3 +144,37 @@ def hand_made_reading(study: Study) -> Reading:
             "sources": [{"name": "phantom:standard", "licence": "Apache-2.0"}],
         },
     )
+
+
+def localized(reading: Reading, *, wordless: bool = False) -> Reading:
+    """The reading with what a localizer marks on the first view: three findings, the last of them absent.
+
+    Without words it is the reading of a model that has no decoder.
+    """
+    places: dict[str, tuple[XYXY, ...]] = {
+        "Cardiomegaly": ((120.0, 150.0, 300.0, 240.0), (140.0, 160.0, 200.0, 250.0)),
+        "Pleural Effusion": ((320.0, 200.0, 390.0, 290.0),),
+        "Pneumothorax": ((20.0, 20.0, 90.0, 60.0),),
+    }
+    findings = tuple(_marked(finding, places.get(finding.name, ()), wordless) for finding in reading.findings)
+    maps = tuple(
+        FindingMap(finding=name, maps=(a_map(0, peak=(row, 3), height=height),))
+        for name, row, height in zip(places, (4, 5, 1), (0.8, 0.7, 0.1), strict=True)
+    )
+    evidence = reading.evidence.model_copy(update={"finding_maps": maps})
+    update = {"findings": findings, "evidence": evidence}
+    if wordless:
+        why = "the model writes no report"
+        empty = Evidence(finding_maps=maps, unavailable={"attention": why, "contrast": why, "plan": why})
+        model = {**reading.provenance["model"], "decoder": None}
+        update |= {"report": Report(), "evidence": empty, "provenance": {**reading.provenance, "model": model}}
+    return reading.model_copy(update=update)
+
+
+def _marked(finding: Finding, places: tuple[XYXY, ...], wordless: bool) -> Finding:
+    said = {"sentences": (), "mentions": (), "source": "localizer"} if wordless else {}
+    region = tuple(Box(xyxy=xyxy) for xyxy in places)
+    boxes = finding.boxes or region[:1]
+    x1, y1, x2, y2 = places[0] if places else (0.0, 0.0, 1.0, 1.0)
+    peak = Point(xy=((x1 + x2) / 2, (y1 + y2) / 2)) if places else None
+    return finding.model_copy(update={**said, "region": region, "boxes": boxes, "peak": peak})

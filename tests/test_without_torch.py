@@ -31,6 +31,7 @@ ROOMS = (
     "reading.findings",
     "reading.plan",
     "reading.provenance",
+    "reading.regions",
     "reading.session",
     "machine",
     "catalogue",

@@ -15,9 +15,11 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 import contrastcxr
+from contrastcxr.cli.read import summary
 from contrastcxr.errors import InputError
-from contrastcxr.reading.session import ReadingSession
+from contrastcxr.reading.session import ReadingSession, WrittenReading
 from contrastcxr.write.as_json import from_json
+from hand_made import hand_made_reading, hand_made_study, localized
 from tiny_system import smooth
 
 NAMES = ("Doe^Jane", "Doe", "Jane", "PID-4711", "19570312")
@@ -213,3 +215,12 @@ def test_a_pickle_is_refused_and_the_flag_is_named(
     assert ran.status == 2
     assert "--allow-pickle" in ran.err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_model_without_words_is_not_said_to_have_written_an_empty_report() -> None:
+    study = hand_made_study(np.zeros((30, 40), dtype=np.float32))
+    reading = hand_made_reading(study)
+    rows = [WrittenReading(each, "PA", {}) for each in (localized(reading, wordless=True), reading)]
+    said = summary(rows, None)
+    assert "(writes none)" in said
+    assert "(empty)" not in said

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
+from typing import Any
+
 import pytest
 
-from contrastcxr.form import Finding, Status
-from contrastcxr.reading.findings import BOTH, HEAD, REPORT, disagreements, merge, not_assessed, stated_findings
+from contrastcxr.form import Box, Finding, Position, Side, Status, View
+from contrastcxr.reading.findings import (
+    BOTH,
+    HEAD,
+    REPORT,
+    disagreements,
+    merge,
+    not_assessed,
+    side_conflicts,
+    stated_findings,
+)
 from contrastcxr.text.grammar.parsing import parse
+from contrastcxr.vocab.attributes import SIDES
 
 SENTENCES = ("There is a small left pleural effusion.", "No pneumothorax is seen.")
 
@@ -144,3 +157,86 @@ def test_several_severities_raise_one_flag() -> None:
     merged = merge(said, {"Cardiomegaly": 0.1}, thresholds={})
     assert [f.status for f in merged] == ["absent"]
     assert len(disagreements(merged)) == 1
+
+
+WIDE = 400
+
+
+def _view(position: Position = "PA", *, mirrored: bool | None = False, width: int | None = WIDE) -> View:
+    return View(view_id="v", locator="v.png", position=position, mirrored=mirrored, width=width)
+
+
+def _marked(x1: float, x2: float, *, side: Side | None = "left", view: int = 0, **more: Any) -> Finding:
+    box = Box(view=view, xyxy=(x1, 10, x2, 60))
+    return Finding(**{"name": "Mass", "status": "present", "side": side, "region": (box,), "boxes": (box,)} | more)
+
+
+def test_a_mass_stated_left_and_marked_on_the_right_is_a_flag() -> None:
+    (flag,) = side_conflicts([_marked(20, 120)], [_view()])  # the picture's left is the patient's right
+    assert (flag.kind, flag.finding, flag.value) == ("disagreement", "Mass", None)
+    assert flag.message == "Mass: report says left, marked on the patient's right"
+
+
+@pytest.mark.parametrize(
+    ("mirrored", "stated", "x1"), list(itertools.product((False, True), SIDES[:2], (20, 260)))
+)
+def test_the_side_marked_follows_the_orientation(mirrored: bool, stated: Side, x1: float) -> None:
+    marked = "left" if (x1 > WIDE / 2) is not mirrored else "right"
+    flags = side_conflicts([_marked(x1, x1 + 90, side=stated)], [_view(mirrored=mirrored)])
+    assert len(flags) == (marked != stated)
+
+
+@pytest.mark.parametrize(
+    "view",
+    [_view("LATERAL"), _view("unknown"), _view(mirrored=None), _view("AP", mirrored=None), _view(width=None)],
+)
+def test_a_view_that_does_not_tell_left_from_right_gives_no_flag(view: View) -> None:
+    assert side_conflicts([_marked(20, 120)], [view]) == ()
+
+
+def test_the_frontal_view_decides_beside_a_lateral_one() -> None:
+    boxes = (Box(view=0, xyxy=(300, 10, 390, 60)), Box(view=1, xyxy=(20, 10, 120, 60)))
+    views = [_view("LATERAL"), _view("AP")]
+    assert len(side_conflicts([_marked(1, 2, boxes=boxes)], views)) == 1
+    assert side_conflicts([_marked(1, 2, boxes=boxes, side="right")], views) == ()
+
+
+@pytest.mark.parametrize(("over", "flags"), [(0.0, 1), (0.3, 1), (0.35, 0), (0.5, 0), (0.65, 0), (0.7, 0)])
+def test_a_box_more_than_a_third_over_the_midline_is_on_both_sides(over: float, flags: int) -> None:
+    x1 = WIDE / 2 - 100 * (1 - over)
+    assert len(side_conflicts([_marked(x1, x1 + 100)], [_view()])) == flags
+
+
+def test_boxes_on_both_sides_are_bilateral_and_a_crumb_on_the_other_is_not() -> None:
+    right, left, crumb = ((20, 10, 120, 60), (280, 10, 380, 60), (280, 10, 290, 20))
+    both, mostly = (tuple(Box(xyxy=xyxy) for xyxy in each) for each in ((right, left), (right, crumb)))
+    assert side_conflicts([_marked(1, 2, boxes=both)], [_view()]) == ()
+    assert len(side_conflicts([_marked(1, 2, boxes=mostly)], [_view()])) == 1
+
+
+def test_a_region_without_boxes_counts_and_a_finding_without_either_does_not() -> None:
+    assert len(side_conflicts([_marked(20, 120, boxes=())], [_view()])) == 1
+    assert side_conflicts([_marked(20, 120, boxes=(), region=())], [_view()]) == ()
+    assert side_conflicts([_marked(20, 120, view=3)], [_view()]) == ()
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"side": None},
+        {"side": "bilateral"},
+        {"status": "absent"},
+        {"status": "present", "stated": "absent"},
+        {"status": "present", "stated": "unmentioned"},
+        {"status": "absent", "stated": "present"},
+    ],
+)
+def test_only_an_asserted_side_can_conflict(said: dict[str, Any]) -> None:
+    assert side_conflicts([_marked(20, 120, **said)], [_view()]) == ()
+
+
+def test_a_finding_stated_on_both_sides_in_turn_has_no_flag_and_one_doubted_has() -> None:
+    twice = [_marked(20, 120, side="left"), _marked(20, 120, side="right")]
+    assert side_conflicts(twice, [_view()]) == ()
+    assert len(side_conflicts([_marked(20, 120, status="uncertain", stated="uncertain")], [_view()])) == 1
+    assert len(side_conflicts([_marked(20, 120), _marked(20, 120)], [_view()])) == 1

@@ -28,13 +28,13 @@ from contrastcxr.form import (
     TagShare,
     View,
 )
-from contrastcxr.reading.findings import merge, stated_findings
+from contrastcxr.reading.findings import merge, side_conflicts, stated_findings
 from contrastcxr.text.grammar.parsing import parse
 from contrastcxr.write.html import to_html, write_index
 from contrastcxr.write.names import file_stem
-from contrastcxr.write.overlay import ALIKE, APART, attention_uri, contrast_uri, picture_uri
+from contrastcxr.write.overlay import ALIKE, APART, attention_uri, contrast_uri, finding_map_uri, picture_uri
 from contrastcxr.write.pictures import PictureLoader
-from hand_made import SENTENCES, hand_made_reading
+from hand_made import SENTENCES, hand_made_reading, localized
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"' onload='x"
 
@@ -415,3 +415,105 @@ def test_an_empty_report_is_flagged_on_its_page(reading: Reading, study: Study) 
 
 def test_a_page_begins_with_its_doctype(reading: Reading, study: Study) -> None:
     assert to_html(reading, study).startswith("<!doctype html>")
+
+
+def line_of(elements: Elements, name: str, page: str) -> dict[str, str | None]:
+    """The line of a finding, by the number that the page gives it."""
+    number = re.search(
+        rf'data-finding="(\d+)"[^<]*?>\s*<b[^>]*>.</b><span class="name"><button[^>]*>{name}<', page
+    )
+    assert number is not None
+    (line,) = (a for a in elements.named("li") if a.get("data-finding") == number[1])
+    return line
+
+
+def test_a_finding_with_a_region_can_be_pointed_at_and_ties_to_its_marks(reading: Reading, study: Study) -> None:
+    page = to_html(localized(reading), study)
+    elements = Elements(page)
+    number = line_of(elements, "Pneumothorax", page)["data-finding"]  # absent, yet marked
+    groups = [a for a in elements.named("g") if a.get("data-finding") == number]
+    assert [("hidden" in a, "data-sentences" in a) for a in groups] == [(True, False)]  # its region, no box
+    images = [a for a in elements.named("image") if a.get("data-finding") == number]
+    assert [("hidden" in a, a["width"], a["height"]) for a in images] == [(True, "400.0", "300.0")]
+    assert len([a for a in elements.named("li") if "data-finding" in a]) == 3
+
+
+def test_present_findings_have_their_boxes_labelled_and_their_side_in_words(
+    reading: Reading, study: Study
+) -> None:
+    page = to_html(localized(reading), study)
+    assert len(Elements(page).named("rect")) == 2
+    said = visible(page)
+    assert "Cardiomegaly 0.70 Pleural Effusion" in said  # labels in the picture
+    assert "Pleural Effusion present marked: left 0.71" in said
+    assert "Cardiomegaly present marked: both 0.83" in said
+    assert "Pneumothorax absent 0.04" in said
+
+
+def test_the_scale_of_a_finding_map_and_what_each_reaches_are_said(reading: Reading, study: Study) -> None:
+    page = to_html(localized(reading), study)
+    assert "seen at a place 0 1 point at a finding; highest: Cardiomegaly 0.80" in visible(page)
+    assert line_of(Elements(page), "Pneumothorax", page)["data-map"] == "Pneumothorax here 0.01 to 0.10"
+    assert "region marked for the finding pointed at, whatever its status" in visible(page)
+
+
+def test_a_reading_without_a_localizer_has_no_region_layer_and_says_why(reading: Reading, study: Study) -> None:
+    why = {"finding_maps": "the model has no localizer"}
+    evidence = reading.evidence.model_copy(update={"unavailable": why})
+    page = to_html(reading.model_copy(update={"evidence": evidence}), study)
+    layers = [a["data-layer"] for a in Elements(page).named("input")]
+    assert layers == ["boxes", "maps", "attention", "contrast"]
+    assert "Finding map: the model has no localizer" in visible(page)
+    assert "seen at a place" not in visible(page)
+
+
+def test_a_model_without_words_says_so_and_shows_no_empty_report(reading: Reading, study: Study) -> None:
+    said = visible(to_html(localized(reading, wordless=True), study))
+    assert "Report this model writes no report" in said
+    assert "The report is empty" not in said
+    assert "probability by the localizer" in said
+    assert "Attention, contrast map: the model writes no report" in said
+
+
+@pytest.mark.parametrize("decoder", [{}, {"decoder": "nic"}])
+def test_an_empty_report_of_a_model_that_writes_is_called_empty(
+    decoder: dict[str, str], reading: Reading, study: Study
+) -> None:
+    empty = reading.model_copy(update={"report": Report(), "provenance": {"model": {"name": "m", **decoder}}})
+    said = visible(to_html(empty, study))
+    assert "The report is empty." in said
+    assert "writes no report" not in said
+
+
+def test_the_index_says_which_model_writes_no_report(reading: Reading, tmp_path: Path) -> None:
+    index = write_index([localized(reading, wordless=True)], [tmp_path / "a.html"], tmp_path)
+    assert "(this model writes no report)" in visible(index.read_text(encoding="utf-8"))
+
+
+def test_a_conflict_of_sides_stands_among_the_disagreements(reading: Reading, study: Study) -> None:
+    flags = side_conflicts(localized(flipped(reading)).findings, study.views)
+    page = to_html(localized(reading).model_copy(update={"flags": flags}), study)
+    assert "Image and text disagree Pleural Effusion: report says right, marked on the patient's left" in visible(
+        page
+    )
+
+
+def flipped(reading: Reading) -> Reading:
+    other = {"left": "right", "right": "left"}
+    findings = tuple(f.model_copy(update={"side": other.get(f.side or "", f.side)}) for f in reading.findings)
+    return reading.model_copy(update={"findings": findings})
+
+
+def test_a_finding_map_is_drawn_in_proportion_on_one_scale() -> None:
+    def cover(value: float) -> int:
+        drawn = picture(finding_map_uri(grid(np.full((4, 4), value)))).convert("RGBA")
+        return int(np.asarray(drawn)[..., 3].max())
+
+    assert cover(0.0) == cover(-3.0) == 0
+    assert cover(1.0) == cover(7.0) == pytest.approx(2 * cover(0.5), abs=2)
+
+
+def test_a_fine_map_is_not_blown_up() -> None:
+    fine = picture(finding_map_uri(grid(np.eye(128))))
+    assert fine.size == (512, 512)
+    assert picture(finding_map_uri(grid(np.eye(7)))).size == (112, 112)

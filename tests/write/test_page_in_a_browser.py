@@ -12,7 +12,7 @@ import pytest
 from browser import Browser, find_browser
 from contrastcxr.form import PlannedSentence, Reading, Study, TagShare
 from contrastcxr.write.html import HtmlWriter, write_index
-from hand_made import hand_made_reading
+from hand_made import hand_made_reading, localized
 
 
 @pytest.fixture(scope="module")
@@ -143,3 +143,70 @@ def test_it_prints_on_one_sheet(browser: Browser, page: Path) -> None:
     browser.open(page, width=1280, height=800)
     content = base64.b64decode(browser.pdf())
     assert len(re.findall(rb"/Type\s*/Page\b", content)) == 1
+
+
+@pytest.fixture(params=[False, True], ids=["report", "wordless"])
+def localized_page(request: pytest.FixtureRequest, two_views: Study, tmp_path: Path) -> Path:
+    return HtmlWriter().write(localized(hand_made_reading(two_views), wordless=request.param), two_views, tmp_path)
+
+
+def test_a_localized_page_fits_the_screen_the_telephone_and_the_sheet(
+    browser: Browser, localized_page: Path
+) -> None:
+    browser.open(localized_page, width=1280, height=800)
+    assert browser.run("[document.documentElement.scrollWidth, document.documentElement.scrollHeight]") == [
+        1280,
+        800,
+    ]
+    assert browser.run("(w => w.scrollHeight - w.clientHeight)(document.querySelector('.words'))") == 0
+    assert browser.run("document.querySelector('.film svg').getBoundingClientRect().width") > 500
+    assert len(re.findall(rb"/Type\s*/Page\b", base64.b64decode(browser.pdf()))) == 1
+    browser.open(localized_page, width=390, height=844)
+    assert browser.run("document.documentElement.scrollWidth") == 390
+    assert browser.complaints() == []
+
+
+MARKS_SHOWN = """
+['.regions g', '.maps image', '.boxes g:not(.dim)'].map(marks => [...document.querySelectorAll(marks)]
+  .filter(mark => !mark.hasAttribute('hidden')).map(mark => mark.dataset.finding))
+"""
+
+
+def test_what_is_marked_for_a_finding_shows_while_it_is_in_focus(browser: Browser, localized_page: Path) -> None:
+    browser.open(localized_page, width=1280, height=800)
+    assert browser.run(MARKS_SHOWN) == [[], [], ["0", "1"]]
+    browser.run("document.querySelector('li[data-finding] button').focus()")
+    assert browser.run(MARKS_SHOWN) == [["0"], ["0"], ["0"]]
+    assert browser.run("document.querySelector('[data-said=map]').textContent") == "Cardiomegaly here 0.01 to 0.80"
+    press(browser, "ArrowDown")
+    assert browser.run(MARKS_SHOWN) == [["1"], ["1"], ["1"]]
+    browser.run("document.activeElement.blur()")
+    assert browser.run(MARKS_SHOWN) == [[], [], ["0", "1"]]
+
+
+def test_a_chosen_finding_stays_until_another_or_escape(browser: Browser, localized_page: Path) -> None:
+    browser.open(localized_page, width=1280, height=800)
+    buttons = "document.querySelectorAll('li[data-finding] button')"
+    browser.run(f"{buttons}[0].click()")
+    browser.run(f"{buttons}[1].click()")
+    assert browser.run(f"[...{buttons}].map(b => b.getAttribute('aria-pressed'))") == ["false", "true", "false"]
+    assert browser.run(MARKS_SHOWN)[0] == ["1"]
+    press(browser, "Escape")
+    assert browser.run(MARKS_SHOWN)[0] == []
+
+
+def test_pointing_at_a_finding_moves_nothing(browser: Browser, localized_page: Path) -> None:
+    browser.open(localized_page, width=1280, height=800)
+    place = "JSON.stringify(document.querySelector('.film svg').getBoundingClientRect())"
+    before = browser.run(place)
+    browser.run("document.querySelectorAll('li[data-finding] button')[2].focus()")
+    assert browser.run(place) == before
+
+
+def test_keys_switch_region_and_map(browser: Browser, localized_page: Path) -> None:
+    browser.open(localized_page, width=1280, height=800)
+    hidden = "['regions', 'maps'].map(name => document.querySelector(`.layer.${name}`).hasAttribute('hidden'))"
+    assert browser.run(hidden) == [False, False]
+    for key in "rm":
+        press(browser, key)
+    assert browser.run(hidden) == [True, True]

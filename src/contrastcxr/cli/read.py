@@ -11,6 +11,7 @@ import typer
 from contrastcxr.api import DEFAULT_MODEL
 from contrastcxr.cli import complete, output
 from contrastcxr.reading.session import WrittenReading, open_session
+from contrastcxr.write.as_sentences import writes_no_report
 
 if TYPE_CHECKING:
     from contrastcxr.data.source import Failure
@@ -126,6 +127,8 @@ def _present(done: WrittenReading) -> str:
 
 
 def _first_sentence(done: WrittenReading) -> str:
+    if writes_no_report(done.reading):
+        return "(writes none)"
     return done.reading.report.sentences[0] if done.reading.report.sentences else "(empty)"
 
 

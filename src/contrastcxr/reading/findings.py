@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 
-from contrastcxr.form import Finding, Flag, Mention, Status
+from contrastcxr.form import Finding, Flag, Mention, Side, Status, View
 from contrastcxr.reading.sentences import END_MARKS
 from contrastcxr.vocab.labels import CHEXPERT, NIH14, NO_FINDING, to_chexpert
+from contrastcxr.vocab.laterality import patient_side
 
 HEAD = "finding head"
 REPORT = "report"
@@ -173,6 +174,36 @@ def _disagreement(finding: Finding) -> Flag | None:
         value=finding.probability,
         message=f"{finding.name}: {HEAD} {finding.probability:.2f}, {REPORT} {words}",
     )
+
+
+def side_conflicts(findings: Sequence[Finding], views: Sequence[View]) -> tuple[Flag, ...]:
+    """Return a flag for each finding that the report asserts on one side and a localizer marks on the other.
+
+    Left and right are those of the patient. A finding that is stated on both sides, marked on both, or marked only
+    in views that do not tell left from right has no flag.
+
+    Args:
+        findings: of one reading; one that the report places twice stands twice.
+        views: of its study.
+    """
+    flags = {each.name: flag for each in findings if (flag := _side_conflict(each.name, findings, views))}
+    return tuple(flags.values())
+
+
+def _side_conflict(name: str, findings: Sequence[Finding], views: Sequence[View]) -> Flag | None:
+    shown = [f for f in findings if f.name == name and _asserted(f)]
+    stated: set[Side] = {f.side for f in shown if f.side is not None}
+    marked = next((side for f in shown if (side := patient_side(f.boxes or f.region, views))), None)
+    if len(stated) != 1 or "bilateral" in stated or marked in {None, "bilateral", *stated}:
+        return None
+    message = f"{name}: {REPORT} says {stated.pop()}, marked on the patient's {marked}"
+    return Flag(kind="disagreement", finding=name, message=message)
+
+
+def _asserted(finding: Finding) -> bool:
+    """Return whether the report speaks of a finding without denying it, and the reading does not overrule it."""
+    said = finding.stated or finding.status
+    return {said, finding.status} <= {"present", "uncertain"}
 
 
 def not_assessed(assessed: Sequence[str]) -> tuple[Flag, ...]:

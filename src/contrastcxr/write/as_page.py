@@ -16,9 +16,17 @@ from contrastcxr.form import (
     Study,
     View,
 )
-from contrastcxr.write.as_sentences import finding_values, plan_sources, sentence_values, signed
+from contrastcxr.write.as_sentences import (
+    finding_values,
+    plan_sources,
+    sentence_values,
+    signed,
+    writes_no_report,
+)
+from contrastcxr.write.marks import box_values, map_values, maps_said, region_values, where
 from contrastcxr.write.overlay import (
     FULL_CONTRAST,
+    FULL_MAP,
     NEARLY_EVEN,
     NEARLY_FLAT,
     SATURATED_SHARE,
@@ -27,6 +35,7 @@ from contrastcxr.write.overlay import (
     contrast_uri,
     extremes,
     picture_uri,
+    placed,
 )
 from contrastcxr.write.pictures import PictureLoader
 
@@ -36,7 +45,12 @@ _DIFFERENCES = {
     "report says absent": "Present by the finding head, denied in the report",
     "report says present": "In the report, absent by the finding head",
 }
-_SEEN = {"attention": "Attention", "contrast": "Contrast map", "closest": "Normals"}
+_SEEN = {
+    "finding_maps": "Finding map",
+    "attention": "Attention",
+    "contrast": "Contrast map",
+    "closest": "Normals",
+}
 _FOLDED = {
     "farthest": "Least like it in the pool",
     "repeats": "Single comparisons",
@@ -44,13 +58,16 @@ _FOLDED = {
     "tags": "Tags",
 }
 _THUMBNAIL = 224
+_HEAD = "finding head"
 
 Values = dict[str, Any]
 
 
 def page_values(reading: Reading, study: Study, pictures: PictureLoader) -> Values:
     """Return everything the template of a reading's page prints."""
-    views = [_view(index, reading, study.views[index], pictures) for index in _shown(reading, study)]
+    ordered = sorted(_each_once(reading.findings), key=_by_probability)
+    numbers = {finding.name: number for number, finding in enumerate(ordered)}
+    views = [_view(index, reading, study.views[index], pictures, numbers) for index in _shown(reading, study)]
     normals = [_normal(match, pictures) for match in reading.evidence.closest]
     return {
         "study_id": reading.study_id,
@@ -61,8 +78,11 @@ def page_values(reading: Reading, study: Study, pictures: PictureLoader) -> Valu
         "projections": " + ".join(_projection(study.views[view["index"]].position) for view in views),
         "quality": _quality(reading.flags),
         "sentences": sentence_values(reading),
-        "findings": [finding_values(f) for f in sorted(_each_once(reading.findings), key=_by_probability)],
+        "wordless": writes_no_report(reading),
+        "findings": _finding_lines(ordered, reading, _measured(study, views)),
+        "has_where": any(f.boxes or f.region for f in reading.findings),
         "headed": any(f.probability is not None for f in reading.findings),
+        "probability_by": _probability_by(reading.findings),
         "has_thresholds": any(f.threshold is not None for f in reading.findings),
         "read_by_parser": any(f.sentences for f in reading.findings),
         "normals": normals,
@@ -81,6 +101,10 @@ def page_values(reading: Reading, study: Study, pictures: PictureLoader) -> Valu
         "full_attention": SATURATED_SHARE,
         "has_boxes": any(view["boxes"] for view in views),
         "has_contrast": any(view["contrast"] for view in views),
+        "has_regions": any(view["regions"] for view in views),
+        "has_maps": any(view["maps"] for view in views),
+        "maps_said": _maps_said(reading.evidence),
+        "full_map": FULL_MAP,
         "grid": _grid(reading.evidence),
         "flags": _flags(reading.flags),
         "provenance": list(_rows(reading.provenance)),
@@ -97,10 +121,16 @@ def index_row(reading: Reading, page: str) -> Values:
         "study_id": reading.study_id,
         "page": page,
         "present": [finding_values(f) for f in found if f.status == "present"],
-        "report": " ".join(reading.report.sentences) or reading.report.findings or reading.report.impression,
+        "report": _report_text(reading),
         "disagreements": kinds.count("disagreement"),
         "cautions": sum(kind not in {"disagreement", "not_assessed"} for kind in kinds),
     }
+
+
+def _report_text(reading: Reading) -> str:
+    if writes_no_report(reading):
+        return "(this model writes no report)"
+    return " ".join(reading.report.sentences) or reading.report.findings or reading.report.impression
 
 
 def _projection(position: Position) -> str:
@@ -109,12 +139,14 @@ def _projection(position: Position) -> str:
 
 def _shown(reading: Reading, study: Study) -> Sequence[int]:
     """Return the views with a map, so that what was read is what is seen; all views when there are no maps."""
-    maps = [*reading.evidence.contrast, *(m for row in reading.evidence.attention for m in row)]
-    seen = sorted({m.view for m in maps} | {b.view for f in reading.findings for b in f.boxes})
+    evidence = reading.evidence
+    rows = [evidence.contrast, *evidence.attention, *(each.maps for each in evidence.finding_maps)]
+    boxes = {box.view for f in reading.findings for box in (*f.boxes, *f.region)}
+    seen = sorted({map_.view for row in rows for map_ in row} | boxes)
     return [i for i in seen if i < len(study.views)] or range(len(study.views))
 
 
-def _view(index: int, reading: Reading, view: View, pictures: PictureLoader) -> Values:
+def _view(index: int, reading: Reading, view: View, pictures: PictureLoader, numbers: Mapping[str, int]) -> Values:
     pixels = pictures.of_view(view)
     height, width = pixels.shape
     evidence = reading.evidence
@@ -125,32 +157,52 @@ def _view(index: int, reading: Reading, view: View, pictures: PictureLoader) -> 
         "width": width,
         "height": height,
         "src": picture_uri(pixels),
-        "boxes": list(_boxes(index, reading.findings, width)),
+        "boxes": box_values(index, reading.findings, numbers, width=width, height=height),
+        "regions": region_values(index, _each_once(reading.findings), numbers, width=width),
+        "maps": map_values(index, evidence, numbers),
         "contrast": _contrast(index, evidence),
         "attention": list(_attention(index, evidence)),
     }
 
 
-def _boxes(view: int, findings: Iterable[Finding], width: int) -> Iterable[Values]:
-    for finding in findings:
-        for box in finding.boxes:
-            if box.view == view:
-                x1, y1, x2, y2 = box.xyxy
-                yield {
-                    **{"x": x1, "y": y1, "w": x2 - x1, "h": y2 - y1, "size": width / 36},
-                    **({"at": x2, "anchor": "end"} if x1 + x2 > width else {"at": x1, "anchor": "start"}),
-                    "label": finding.name if box.score is None else f"{finding.name} {box.score:.2f}",
-                    "sentences": " ".join(str(i) for i in finding.sentences),
-                }
+def _measured(study: Study, views: Sequence[Values]) -> list[View]:
+    """Return the study's views with the widths of the pictures that are shown."""
+    widths = {view["index"]: view["width"] for view in views}
+    return [v.model_copy(update={"width": widths.get(i, v.width)}) for i, v in enumerate(study.views)]
 
 
-def _placed(map_: Map, src: str) -> Values:
-    x1, y1, x2, y2 = map_.extent
-    return {"src": src, "x": x1, "y": y1, "w": x2 - x1, "h": y2 - y1}
+def _finding_lines(ordered: Sequence[Finding], reading: Reading, views: Sequence[View]) -> list[Values]:
+    """Return each finding once with its number on the page, where it is, and what its map says."""
+    said = maps_said(reading.evidence)
+    same = {f.name: [other for other in reading.findings if other.name == f.name] for f in ordered}
+    return [
+        {
+            **finding_values(finding),
+            "number": number,
+            "where": where(same[finding.name], views),
+            "map": said.get(finding.name, ""),
+            "placed": finding.name in said or any(f.boxes or f.region for f in same[finding.name]),
+        }
+        for number, finding in enumerate(ordered)
+    ]
+
+
+def _probability_by(findings: Iterable[Finding]) -> str:
+    """Return what computed the probabilities: the finding head, or what a model without one calls it."""
+    sources = [f.source or _HEAD for f in findings if f.probability is not None]
+    return next((_HEAD for source in sources if _HEAD in source), sources[0] if sources else _HEAD)
+
+
+def _maps_said(evidence: Evidence) -> str:
+    """Return which finding has the highest place of all maps, in words a page prints."""
+    highest = max(evidence.finding_maps, key=lambda each: extremes(each.maps)[1], default=None)
+    if highest is None:
+        return ""
+    return f"point at a finding; highest: {highest.finding} {extremes(highest.maps)[1]:.2f}"
 
 
 def _contrast(view: int, evidence: Evidence) -> Values | None:
-    found = (_placed(m, contrast_uri(m)) for m in evidence.contrast if m.view == view)
+    found = (placed(m, contrast_uri(m)) for m in evidence.contrast if m.view == view)
     return next(found, None)
 
 
@@ -179,12 +231,13 @@ def _attention(view: int, evidence: Evidence) -> Iterable[Values]:
         cells = cells_of(maps)
         for map_ in maps:
             if map_.view == view:
-                yield {"sentence": sentence, **_placed(map_, attention_uri(map_, cells=cells))}
+                yield {"sentence": sentence, **placed(map_, attention_uri(map_, cells=cells))}
 
 
 def _grid(evidence: Evidence) -> str:
-    maps = evidence.contrast or (evidence.attention[0] if evidence.attention else ())
-    return f"{len(maps[0].rows)}×{len(maps[0].rows[0])}" if maps else ""
+    first = (evidence.contrast, *evidence.attention[:1], *(each.maps for each in evidence.finding_maps[:1]))
+    sizes = dict.fromkeys(f"{len(maps[0].rows)}×{len(maps[0].rows[0])}" for maps in first if maps)
+    return " and ".join(sizes)
 
 
 def _unavailable(evidence: Evidence, names: Mapping[str, str]) -> list[str]:

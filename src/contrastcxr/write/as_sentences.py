@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from contrastcxr.form import Evidence, Finding, Mention, Reading, Report
@@ -31,6 +31,13 @@ def sentence_values(reading: Reading) -> list[Values]:
         }
         for i, text in enumerate(texts)
     ]
+
+
+def writes_no_report(reading: Reading) -> bool:
+    """Return whether the model has no decoder and writes no report, where another's report is merely empty."""
+    model = reading.provenance.get("model")
+    silent = isinstance(model, Mapping) and "decoder" in model and model["decoder"] is None
+    return silent and not (reading.report.sentences or reading.report.findings or reading.report.impression)
 
 
 def _first_of_impression(report: Report, texts: Sequence[str]) -> int | None:

@@ -17,6 +17,7 @@ Colour = tuple[int, int, int]
 ATTENTION: Colour = (255, 176, 0)
 APART: Colour = (230, 97, 0)
 ALIKE: Colour = (64, 140, 255)
+SEEN: Colour = (20, 205, 180)
 SATURATED_SHARE = 8.0
 """Attention of this many times an even share is drawn at full strength; an even share or less is not drawn."""
 NEARLY_EVEN = 2.0
@@ -26,8 +27,13 @@ FULL_CONTRAST = 0.7
 NEARLY_FLAT = 0.1
 """A contrast map whose cosines differ by less is the same everywhere (ours)."""
 
+FULL_MAP = 1.0
+"""Strength drawn in full in the map of a finding: one scale for every page and finding (ours)."""
+
 _STRONGEST = 0.62
 _SMOOTH = 16
+_LARGEST = 512
+"""Pixels along a side of a map beyond which it is smoothed less: its own cells are fine enough."""
 
 
 def picture_uri(pixels: np.ndarray, *, max_side: int = 1024, quality: int = 88) -> str:
@@ -62,6 +68,22 @@ def contrast_uri(map_: Map) -> str:
     return _tinted(np.clip(values, -1, 1), above=APART, below=ALIKE)
 
 
+def finding_map_uri(map_: Map) -> str:
+    """Return a transparent PNG of a finding's map, strong where a localizer sees the finding.
+
+    Args:
+        map_: in [0, 1]; what lies outside is drawn like the nearer end.
+    """
+    values = _smooth(np.array(map_.rows) / FULL_MAP)
+    return _tinted(np.clip(values, 0, 1), above=SEEN, below=SEEN)
+
+
+def placed(map_: Map, src: str) -> dict[str, str | float]:
+    """Return where the picture of a map lies, in pixels of the original view."""
+    x1, y1, x2, y2 = map_.extent
+    return {"src": src, "x": x1, "y": y1, "w": x2 - x1, "h": y2 - y1}
+
+
 def cells_of(maps: Sequence[Map]) -> int:
     """Return how many patches share one attention: those of all its views."""
     return sum(len(map_.rows) * len(map_.rows[0]) for map_ in maps)
@@ -76,7 +98,8 @@ def extremes(maps: Sequence[Map]) -> tuple[float, float]:
 def _smooth(values: np.ndarray) -> np.ndarray:
     height, width = values.shape
     grid = Image.fromarray(values.astype(np.float32), mode="F")
-    return np.asarray(grid.resize((width * _SMOOTH, height * _SMOOTH), Image.Resampling.BILINEAR))
+    times = max(1, min(_SMOOTH, _LARGEST // max(height, width)))
+    return np.asarray(grid.resize((width * times, height * times), Image.Resampling.BILINEAR))
 
 
 def _tinted(values: np.ndarray, *, above: Colour, below: Colour) -> str:

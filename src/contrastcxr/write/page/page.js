@@ -1,43 +1,49 @@
 "use strict";
 (() => {
   const all = (selector, from = document) => [...from.querySelectorAll(selector)];
-  const layers = { b: "boxes", a: "attention", c: "contrast" };
-  const items = all(".report li[data-sentence]");
+  const layers = { b: "boxes", r: "regions", m: "maps", a: "attention", c: "contrast" };
+  const items = all("li[data-sentence], li[data-finding]");
   let pinned = null;
 
-  // Attention of the sentence under the pointer or focus; without one, of the pinned sentence.
-  const show = (sentence) => {
-    const chosen = sentence ?? pinned;
-    items.forEach((item) => item.classList.toggle("on", item.dataset.sentence === chosen));
-    const active = items.find((item) => item.dataset.sentence === chosen);
-    all("[data-said=attention]").forEach((said) => { said.textContent = active?.dataset.attention ?? said.dataset.general; });
-    all(".attention image").forEach((map) => { map.toggleAttribute("hidden", map.dataset.sentence !== chosen); });
-    all(".boxes g").forEach((box) => {
-      const its = box.dataset.sentences.split(" ");
-      box.classList.toggle("dim", chosen !== null && !its.includes(chosen));
-    });
+  // What belongs to the sentence or finding under the pointer or focus; without one, to the pinned one.
+  const show = (item) => {
+    const chosen = item ?? pinned;
+    const { sentence, finding } = chosen?.dataset ?? {};
+    const owns = (box) => finding === undefined
+      ? box.dataset.sentences.split(" ").includes(sentence)
+      : box.dataset.finding === finding;
+    items.forEach((each) => each.classList.toggle("on", each === chosen));
+    all("[data-said]").forEach((said) => { said.textContent = chosen?.dataset[said.dataset.said] ?? said.dataset.general; });
+    all(".attention image").forEach((map) => { map.toggleAttribute("hidden", map.dataset.sentence !== sentence); });
+    all(".maps image, .regions g").forEach((mark) => { mark.toggleAttribute("hidden", mark.dataset.finding !== finding); });
+    all(".boxes g").forEach((box) => { box.classList.toggle("dim", chosen !== null && !owns(box)); });
   };
-  const pin = (sentence) => {
-    pinned = pinned === sentence ? null : sentence;
-    items.forEach((item) => {
-      const on = item.dataset.sentence === pinned;
-      item.classList.toggle("pinned", on);
-      item.querySelector("button").setAttribute("aria-pressed", String(on));
+  const pin = (item) => {
+    pinned = pinned === item ? null : item;
+    items.forEach((each) => {
+      const on = each === pinned;
+      each.classList.toggle("pinned", on);
+      each.querySelector("button").setAttribute("aria-pressed", String(on));
     });
     show(null);
   };
-  items.forEach((item, place) => {
+  const neighbour = (item, step) => {
+    const kind = "sentence" in item.dataset ? "sentence" : "finding";
+    const same = items.filter((each) => kind in each.dataset);
+    return same[same.indexOf(item) + step];
+  };
+  items.forEach((item) => {
     const button = item.querySelector("button");
-    item.addEventListener("pointerenter", () => show(item.dataset.sentence));
+    item.addEventListener("pointerenter", () => show(item));
     item.addEventListener("pointerleave", () => show(null));
-    button.addEventListener("focus", () => show(item.dataset.sentence));
+    button.addEventListener("focus", () => show(item));
     button.addEventListener("blur", () => show(null));
-    button.addEventListener("click", () => pin(item.dataset.sentence));
+    button.addEventListener("click", () => pin(item));
     button.addEventListener("keydown", (event) => {
-      const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-      if (!step || !items[place + step]) return;
+      const next = neighbour(item, { ArrowDown: 1, ArrowUp: -1 }[event.key]);
+      if (!next) return;
       event.preventDefault();
-      items[place + step].querySelector("button").focus();
+      next.querySelector("button").focus();
     });
   });
 

@@ -1,0 +1,241 @@
+"""From the heat of a localizer to what a reading marks: a region, its components as boxes, and the highest place.
+
+A region is rectangles whose union is meant; they may overlap.  Coordinates are continuous, as in
+`data.transforms`: pixel `i` covers `[i, i + 1)` and its centre is `i + 0.5`; cells share a picture evenly.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from scipy.sparse.csgraph import connected_components
+
+from contrastcxr.data.transforms import Affine, map_box, map_points
+from contrastcxr.form import Box, Point
+
+Rectangle = tuple[float, float, float, float]
+"""`[x1, y1, x2, y2]` in pixels of a picture: the model's, until `in_original` maps it."""
+
+WANG_CUTS = (60.0, 180.0)
+"""Of 255: Wang et al. 2017 box what is above each of them."""
+
+_EIGHT = np.ones((3, 3), dtype=bool)
+_DECIMALS = 2
+_TIE = 1e-6
+
+
+@dataclass(frozen=True)
+class MarkedPlaces:
+    """What a localizer marks of one finding, in pixels of the original views.
+
+    Attributes:
+        region: rectangles whose union is marked; what is scored.
+        boxes: bounding boxes of the region's components, for people.
+        peak: the highest place; None where the heat is the same everywhere.
+        height: the heat there, before it is scaled; compares the views of a study.
+    """
+
+    region: tuple[Box, ...] = ()
+    boxes: tuple[Box, ...] = ()
+    peak: Point | None = None
+    height: float = -math.inf
+
+
+def wang_marks(
+    heat: np.ndarray,
+    *,
+    view: int,
+    affine: Affine,
+    size: int,
+    shape: tuple[int, int] | None = None,
+    cuts: Sequence[float] = WANG_CUTS,
+) -> MarkedPlaces:
+    """Return what Wang et al. 2017 mark of one finding in one view.
+
+    Args:
+        heat: `[rows, columns]`, of any scale.
+        view: index into the study's views.
+        affine: `[2, 3]`, model pixels to original pixels.
+        size: side of the model's picture.
+        shape: (H, W) of the original; None where the model's picture covers all of it.
+        cuts: of 255.
+    """
+    region = wang_region(heat, (size, size), cuts=cuts)
+    return marks(region, heat, view=view, affine=affine, size=size, shape=shape)
+
+
+def marks(
+    region: Sequence[Rectangle],
+    heat: np.ndarray,
+    *,
+    view: int,
+    affine: Affine,
+    size: int,
+    shape: tuple[int, int] | None = None,
+) -> MarkedPlaces:
+    """Return a region in model pixels and the peak of its heat as parts of a reading; the rest as `wang_marks`."""
+    shape = shape or covered(affine, size)
+    found = in_original(region, affine, shape)
+    place = peak(heat, (size, size))
+    return MarkedPlaces(
+        region=tuple(Box(view=view, xyxy=each) for each in found),
+        boxes=tuple(Box(view=view, xyxy=each) for each in components(found)),
+        peak=None if place is None else Point(view=view, xy=_point(place, affine, shape)),
+        height=-math.inf if place is None else float(np.max(heat)),
+    )
+
+
+def together(views: Sequence[MarkedPlaces]) -> MarkedPlaces:
+    """Return the marks of all views of a study as one; the peak is that of the view with the highest heat."""
+    highest = max(views, key=lambda each: each.height, default=MarkedPlaces())
+    return MarkedPlaces(
+        region=tuple(box for each in views for box in each.region),
+        boxes=tuple(box for each in views for box in each.boxes),
+        peak=highest.peak,
+        height=highest.height,
+    )
+
+
+def wang_region(
+    heat: np.ndarray, shape: tuple[int, int], *, cuts: Sequence[float] = WANG_CUTS
+) -> tuple[Rectangle, ...]:
+    """Return the bounding boxes of the 8-connected components above each cut, in pixels of the model's picture.
+
+    The heat is upsampled bilinearly to `shape` and scaled from its least and greatest value to [0, 255] (Wang et
+    al. 2017).  Heat that is the same everywhere, or not a number somewhere, marks nothing.
+
+    Args:
+        heat: `[rows, columns]`, of any scale.
+        shape: (H, W) of the model's picture.
+        cuts: of 255; a pixel is above one, not at it.
+    """
+    if not _varies(heat):
+        return ()
+    picture = upsampled(heat, shape)
+    low, high = float(picture.min()), float(picture.max())
+    if low == high:  # a fine grid that varies only between the pixels
+        return ()
+    scaled = (picture - low) * (255 / (high - low))
+    return tuple(box for cut in cuts for box in _bounding_boxes(scaled > cut))
+
+
+def cells_region(mask: np.ndarray, shape: tuple[int, int]) -> tuple[Rectangle, ...]:
+    """Return marked cells as few rectangles that do not overlap, in pixels of the model's picture.
+
+    Runs along a row are joined with equal runs of the rows right below.
+
+    Args:
+        mask: `[rows, columns]` bool.
+        shape: (H, W) of the model's picture, which the cells share evenly.
+    """
+    rows, columns = mask.shape
+    y, x = shape[0] / rows, shape[1] / columns
+    return tuple((x * x1, y * y1, x * x2, y * y2) for x1, y1, x2, y2 in _blocks(mask))
+
+
+def components(region: Sequence[Rectangle]) -> tuple[Rectangle, ...]:
+    """Return the bounding boxes of the connected components of a union, the largest first.
+
+    Rectangles that share no more than an edge or a corner are connected.
+    """
+    if not region:
+        return ()
+    corners = np.array(region)  # [n,4]
+    first, last = corners[:, :2], corners[:, 2:]
+    touching = (first[:, None] <= last).all(-1) & (first <= last[:, None]).all(-1)  # [n,2] -> [n,n]
+    count, labels = connected_components(touching, directed=False)
+    boxes = [_rectangle(first[labels == i].min(axis=0), last[labels == i].max(axis=0)) for i in range(count)]
+    return tuple(sorted(boxes, key=lambda box: -(box[2] - box[0]) * (box[3] - box[1])))
+
+
+def in_original(region: Sequence[Rectangle], affine: Affine, shape: tuple[int, int]) -> tuple[Rectangle, ...]:
+    """Return rectangles of the model's picture in pixels of the original, without what lies outside of it.
+
+    Args:
+        region: in pixels of the model's picture.
+        affine: `[2, 3]`, model pixels to original pixels.
+        shape: (H, W) of the original.
+    """
+    mapped = (map_box(affine, each) for each in region)
+    limits = np.array((shape[1], shape[0], shape[1], shape[0]), dtype=np.float64)
+    clipped = (np.clip(np.round(each, _DECIMALS), 0.0, limits) for each in mapped)
+    return tuple(_rectangle(each[:2], each[2:]) for each in clipped if (each[:2] < each[2:]).all())
+
+
+def covered(affine: Affine, size: int) -> tuple[int, int]:
+    """Return the (H, W) of an original that the model's picture covers exactly."""
+    _, _, width, height = map_box(affine, (0.0, 0.0, float(size), float(size)))
+    return round(height), round(width)
+
+
+def peak(heat: np.ndarray, shape: tuple[int, int]) -> tuple[float, float] | None:
+    """Return the highest place (x, y) of the upsampled heat, in pixels of the model's picture.
+
+    It is the centre of a pixel; of several connected ones that are equally high, the one nearest their middle.
+    None where the heat is the same everywhere.
+    """
+    if not _varies(heat):
+        return None
+    picture = upsampled(heat, shape)
+    labels, _ = ndimage.label(picture >= picture.max() - _TIE * np.ptp(picture), _EIGHT)
+    places = np.argwhere(labels == labels.flat[picture.argmax()])  # [n,2], row and column
+    row, column = places[((places - places.mean(axis=0)) ** 2).sum(axis=1).argmin()]
+    return float(column) + 0.5, float(row) + 0.5
+
+
+def upsampled(heat: np.ndarray, shape: tuple[int, int]) -> NDArray[np.float64]:
+    """Return `heat [rows, columns]` as `[H, W]`: linear between the centres of cells, level beyond the last."""
+    rows, columns = (_weights(cells, side) for cells, side in zip(heat.shape, shape, strict=True))
+    picture: NDArray[np.float64] = rows @ heat.astype(np.float64) @ columns.T  # [H,r] [r,c] [c,W] -> [H,W]
+    return picture
+
+
+def _varies(heat: np.ndarray) -> bool:
+    return bool(np.isfinite(heat).all() and np.ptp(heat) > 0)
+
+
+def _weights(cells: int, side: int) -> NDArray[np.float64]:
+    """Return `[side, cells]`: how much of each cell a pixel takes along one axis."""
+    places = np.clip((np.arange(side) + 0.5) * cells / side - 0.5, 0, cells - 1)
+    apart: NDArray[np.float64] = np.abs(places[:, None] - np.arange(cells))  # [side,1] and [cells] -> [side,cells]
+    return (1 - apart).clip(0)
+
+
+def _bounding_boxes(mask: np.ndarray) -> list[Rectangle]:
+    labels, _ = ndimage.label(mask, _EIGHT)
+    return [
+        (float(x.start), float(y.start), float(x.stop), float(y.stop)) for y, x in ndimage.find_objects(labels)
+    ]
+
+
+def _blocks(mask: np.ndarray) -> list[tuple[int, int, int, int]]:
+    """Return `(x1, y1, x2, y2)` in cells, from the top: each a run of marked cells, over the rows that have it."""
+    closed: list[tuple[int, int, int, int]] = []
+    open_since: dict[tuple[int, int], int] = {}
+    for y, runs in enumerate([*map(_runs, mask), []]):
+        for x1, x2 in [run for run in open_since if run not in runs]:
+            closed.append((x1, open_since.pop((x1, x2)), x2, y))
+        for run in runs:
+            open_since.setdefault(run, y)
+    return closed
+
+
+def _runs(row: np.ndarray) -> list[tuple[int, int]]:
+    """Return the first marked cell of each run, and the first behind it."""
+    steps = np.flatnonzero(np.diff(np.concatenate([[0], np.asarray(row, dtype=bool), [0]]).astype(int)))
+    return [(int(start), int(stop)) for start, stop in steps.reshape(-1, 2)]
+
+
+def _rectangle(first: np.ndarray, last: np.ndarray) -> Rectangle:
+    return float(first[0]), float(first[1]), float(last[0]), float(last[1])
+
+
+def _point(place: tuple[float, float], affine: Affine, shape: tuple[int, int]) -> tuple[float, float]:
+    (mapped,) = map_points(affine, np.array([place]))
+    x, y = np.clip(np.round(mapped, _DECIMALS), 0.0, (shape[1], shape[0]))
+    return float(x), float(y)

@@ -1,0 +1,269 @@
+"""Regions, boxes and peaks against plain loops, PyTorch's upsampling, and there and back between pictures."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import interpolate
+
+from contrastcxr.data.transforms import invert, map_box, resize, resize_affine
+from contrastcxr.form import Box
+from contrastcxr.reading.regions import (
+    MarkedPlaces,
+    Rectangle,
+    cells_region,
+    components,
+    covered,
+    in_original,
+    marks,
+    peak,
+    together,
+    upsampled,
+    wang_marks,
+    wang_region,
+)
+
+
+def random_heat(seed: int, rows: int = 7, columns: int = 7) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=(rows, columns)) * 3 - 1
+
+
+def flooded(mask: np.ndarray) -> list[Rectangle]:
+    """Bounding boxes of 8-connected components, found by walking from pixel to pixel."""
+    left = {(int(y), int(x)) for y, x in np.argwhere(mask)}
+    boxes = []
+    while left:
+        waiting, seen = [left.pop()], []
+        while waiting:
+            y, x = waiting.pop()
+            seen.append((y, x))
+            near = {(y + dy, x + dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1)} & left
+            left -= near
+            waiting += near
+        ys, xs = [y for y, _ in seen], [x for _, x in seen]
+        boxes.append((float(min(xs)), float(min(ys)), float(max(xs) + 1), float(max(ys) + 1)))
+    return boxes
+
+
+def painted(region: tuple[Rectangle, ...], shape: tuple[int, int]) -> np.ndarray:
+    """The pixels whose centre a union covers, one by one."""
+    mask = np.zeros(shape, dtype=bool)
+    for y, x in np.ndindex(shape):
+        mask[y, x] = any(a <= x + 0.5 < c and b <= y + 0.5 < d for a, b, c, d in region)
+    return mask
+
+
+@pytest.mark.parametrize(("cells", "shape"), [((7, 7), (224, 224)), ((16, 16), (100, 130)), ((3, 5), (11, 4))])
+def test_upsampling_is_that_of_pytorch(cells: tuple[int, int], shape: tuple[int, int]) -> None:
+    heat = random_heat(0, *cells)
+    wanted = interpolate(torch.from_numpy(heat)[None, None], shape, mode="bilinear", align_corners=False)[0, 0]
+    assert upsampled(heat, shape) == pytest.approx(wanted.numpy(), abs=1e-12)
+
+
+def test_upsampling_is_linear_between_the_centres_of_cells() -> None:
+    heat = random_heat(1, 4, 3)
+    tall, wide = 20, 18
+    shown = upsampled(heat, (tall, wide))
+    for row, column in itertools.product(range(tall), range(wide)):
+        y = min(max((row + 0.5) * 4 / tall - 0.5, 0), 3)
+        x = min(max((column + 0.5) * 3 / wide - 0.5, 0), 2)
+        top, left = min(int(y), 2), min(int(x), 1)
+        dy, dx = y - top, x - left
+        wanted = (1 - dy) * ((1 - dx) * heat[top, left] + dx * heat[top, left + 1]) + dy * (
+            (1 - dx) * heat[top + 1, left] + dx * heat[top + 1, left + 1]
+        )
+        assert shown[row, column] == pytest.approx(wanted)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_wang_region_is_the_boxes_above_each_cut(seed: int) -> None:
+    heat = random_heat(seed)
+    scaled = upsampled(heat, (56, 56))
+    scaled = (scaled - scaled.min()) / (scaled.max() - scaled.min()) * 255
+    wanted = [box for cut in (60, 180) for box in flooded(scaled > cut)]
+    assert sorted(wang_region(heat, (56, 56))) == sorted(wanted)
+
+
+def test_the_scale_of_the_heat_does_not_matter() -> None:
+    heat = random_heat(3)
+    assert wang_region(heat, (64, 64)) == wang_region(heat * 40 - 7, (64, 64))
+
+
+def test_a_grid_finer_than_the_picture_may_show_it_nothing() -> None:
+    heat = np.zeros((9, 9))
+    heat[0, 0] = 1.0
+    assert wang_region(heat, (3, 3)) == ()
+    assert peak(heat, (3, 3)) is not None
+
+
+def test_cuts_may_be_others() -> None:
+    heat = random_heat(3)
+    assert set(wang_region(heat, (64, 64), cuts=(60,))) < set(wang_region(heat, (64, 64)))
+    assert wang_region(heat, (64, 64), cuts=(255,)) == ()
+
+
+def test_pixels_that_meet_at_a_corner_are_one_component() -> None:
+    assert len(wang_region(np.eye(2), (2, 2), cuts=(100,))) == 1
+
+
+@pytest.mark.parametrize("value", [0.0, 0.4, -3.0, math.nan, math.inf])
+def test_heat_that_is_the_same_everywhere_marks_nothing(value: float) -> None:
+    heat = np.full((7, 7), value)
+    assert wang_region(heat, (224, 224)) == ()
+    assert peak(heat, (224, 224)) is None
+    assert wang_marks(heat, view=0, affine=resize_affine((300, 400), 224), size=224) == MarkedPlaces()
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_cells_are_covered_once_and_no_others(seed: int) -> None:
+    mask = np.random.default_rng(seed).random((9, 12)) < 0.2 + seed / 12
+    region = cells_region(mask, (27, 48))
+    wanted = mask.repeat(3, axis=0).repeat(4, axis=1)
+    assert (painted(region, (27, 48)) == wanted).all()
+    assert sum((c - a) * (d - b) for a, b, c, d in region) == wanted.sum()
+
+
+def test_a_block_of_cells_is_one_rectangle() -> None:
+    mask = np.zeros((16, 16), dtype=bool)
+    mask[4:9, 2:14] = True
+    assert cells_region(mask, (512, 512)) == ((64.0, 128.0, 448.0, 288.0),)
+    mask[12, 5] = True
+    assert cells_region(mask, (512, 512))[1:] == ((160.0, 384.0, 192.0, 416.0),)
+    assert cells_region(np.zeros((16, 16), dtype=bool), (512, 512)) == ()
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_components_are_those_of_the_painted_union(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    corners = rng.integers(0, 30, size=(6, 2))
+    sides = rng.integers(1, 8, size=(6, 2))
+    region = tuple(
+        (float(x), float(y), float(x + w), float(y + h)) for (x, y), (w, h) in zip(corners, sides, strict=True)
+    )
+    assert sorted(components(region)) == sorted(flooded(painted(region, (40, 40))))
+
+
+def test_rectangles_that_share_an_edge_or_a_corner_are_connected_and_the_largest_comes_first() -> None:
+    region = ((50.0, 50.0, 51.0, 51.0), (0.0, 0.0, 2.0, 2.0), (2.0, 2.0, 4.0, 3.0), (4.0, 0.0, 9.0, 2.0))
+    assert components(region) == ((0.0, 0.0, 9.0, 3.0), (50.0, 50.0, 51.0, 51.0))
+    assert components(()) == ()
+
+
+def test_a_chain_of_rectangles_is_one_component() -> None:
+    chain = tuple((float(i), 0.0, float(i) + 1.0, 1.0) for i in reversed(range(20)))
+    assert components(chain) == ((0.0, 0.0, 20.0, 1.0),)
+
+
+@pytest.mark.parametrize("shape", [(1024, 1024), (300, 400), (3000, 2500), (200, 224)])
+def test_a_rectangle_goes_to_the_original_and_back(shape: tuple[int, int]) -> None:
+    affine = resize_affine(shape, 224)
+    region = ((0.0, 0.0, 224.0, 224.0), (10.0, 20.0, 30.0, 60.0), (223.0, 1.0, 224.0, 2.0))
+    there = in_original(region, affine, shape)
+    assert there[0] == (0.0, 0.0, float(shape[1]), float(shape[0]))
+    for before, after in zip(region, there, strict=True):
+        assert map_box(invert(affine), after) == pytest.approx(before, abs=0.02)
+
+
+@pytest.mark.parametrize("shape", [(448, 448), (600, 900), (1024, 500)])
+@pytest.mark.parametrize("place", [(0.2, 0.3), (0.71, 0.64), (0.9, 0.1)])
+def test_what_is_drawn_in_the_original_is_marked_there_within_a_pixel_of_the_model(
+    shape: tuple[int, int], place: tuple[float, float]
+) -> None:
+    """Draws a square, reduces the picture as for a model, takes the picture for heat, and marks the square."""
+    tall, wide = shape
+    x1, y1 = round(place[0] * wide), round(place[1] * tall)
+    x2, y2 = x1 + wide // 12, y1 + tall // 12
+    pixels = np.zeros(shape, dtype=np.float32)
+    pixels[y1:y2, x1:x2] = 1
+    affine = resize_affine(shape, 224)
+    found = wang_marks(resize(pixels, 224), view=1, affine=affine, size=224, shape=shape, cuts=(127.5,))
+    (box,) = found.boxes
+    step = (wide / 224, tall / 224) * 2
+    assert all(abs(a - b) <= s for a, b, s in zip(box.xyxy, (x1, y1, x2, y2), step, strict=True))
+    assert found.region == (box,)
+    assert box.view == 1
+    assert found.peak is not None
+    middle = ((x1 + x2) / 2, (y1 + y2) / 2)
+    assert all(abs(a - b) <= s for a, b, s in zip(found.peak.xy, middle, step[:2], strict=True))
+
+
+def test_what_lies_outside_the_original_is_cut_off() -> None:
+    padded = np.array([[2.0, 0.0, -40.0], [0.0, 2.0, 0.0]])  # 20 model pixels of padding on the left
+    region = ((0.0, 0.0, 20.0, 50.0), (10.0, 10.0, 30.0, 30.0), (90.0, 90.0, 140.0, 140.0))
+    assert in_original(region, padded, (200, 200)) == ((0.0, 20.0, 20.0, 60.0), (140.0, 180.0, 200.0, 200.0))
+
+
+def test_the_peak_is_the_middle_of_the_highest_cell() -> None:
+    heat = np.zeros((7, 7))
+    heat[2, 5] = 1.0
+    place = peak(heat, (224, 224))
+    assert place is not None
+    assert place == pytest.approx((5.5 * 32, 2.5 * 32), abs=0.5)
+
+
+@pytest.mark.parametrize("cell", [(0, 0), (0, 6), (6, 0), (6, 6), (3, 0)])
+def test_at_the_border_the_peak_is_the_middle_of_the_level_part(cell: tuple[int, int]) -> None:
+    heat = np.zeros((7, 7))
+    heat[cell] = 1.0
+    picture = upsampled(heat, (224, 224))
+    rows, columns = np.nonzero(picture > picture.max() - 1e-9)
+    place = peak(heat, (224, 224))
+    assert place is not None
+    assert place == pytest.approx((columns.mean() + 0.5, rows.mean() + 0.5), abs=0.5)
+
+
+def test_the_peak_is_never_beside_the_highest_place() -> None:
+    heat = np.zeros((7, 7))
+    heat[[1, 2, 3, 4, 5, 5, 5, 5], [1, 1, 1, 1, 1, 2, 3, 4]] = 1.0  # an L
+    place = peak(heat, (77, 77))
+    assert place is not None
+    assert upsampled(heat, (77, 77))[int(place[1]), int(place[0])] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_peak_is_the_highest_pixel(seed: int) -> None:
+    heat = random_heat(seed, 5, 6)
+    picture = upsampled(heat, (61, 83))
+    x, y = peak(heat, (61, 83)) or (0.0, 0.0)
+    assert (x % 1, y % 1) == (0.5, 0.5)
+    assert picture[int(y), int(x)] == pytest.approx(picture.max())
+
+
+def test_the_covered_original_is_known_from_the_affine_in_single_precision_too() -> None:
+    for shape in ((1024, 1024), (301, 477), (2991, 2504)):
+        assert covered(resize_affine(shape, 224).astype(np.float32), 224) == shape
+
+
+def test_the_marks_of_two_views_are_one_with_the_hotter_peak() -> None:
+    affine = resize_affine((100, 100), 50)
+    cold, hot = np.zeros((5, 5)), np.zeros((5, 5))
+    cold[1, 1], hot[3, 3] = 1.0, 2.0
+    views = [wang_marks(heat, view=i, affine=affine, size=50) for i, heat in enumerate((hot, cold))]
+    both = together(views)
+    assert both.peak == views[0].peak
+    assert both.peak is not None
+    assert both.peak.xy == pytest.approx((70, 70), abs=1)
+    assert [box.view for box in both.region] == [0] * len(views[0].region) + [1] * len(views[1].region)
+    assert both.boxes == (*views[0].boxes, *views[1].boxes)
+    assert together([MarkedPlaces(), views[1]]).peak == views[1].peak
+    assert together([]) == MarkedPlaces()
+
+
+def test_cells_are_marked_with_the_peak_of_their_heat() -> None:
+    heat = np.zeros((4, 4))
+    heat[1, 1:3] = (0.9, 0.6)
+    heat[3, 3] = 0.7
+    region = cells_region(heat > 0.5, (64, 64))
+    found = marks(region, heat, view=0, affine=resize_affine((128, 256), 64), size=64)
+    assert found.region == (
+        Box(xyxy=(64.0, 32.0, 192.0, 64.0)),
+        Box(xyxy=(192.0, 96.0, 256.0, 128.0)),
+    )
+    assert found.boxes == found.region
+    assert found.peak is not None
+    assert found.peak.xy == pytest.approx((96, 48), abs=2)
+    assert found.height == 0.9
