@@ -142,7 +142,7 @@ def _places(systems: Mapping[str, SystemScores]) -> list[str]:
     own = systems["system"]
     if own.table.iou is None:
         return []
-    beside = [name for name in BESIDE if name in systems]
+    beside = [name for name in BESIDE if name in systems and systems[name].table.iou is not None]
     rows = [_place_row(finding, systems, beside) for finding in ("", *boxed_findings(systems))]
     said = f"localized, by IoU above {', '.join(map(str, THRESHOLDS))}"
     few = few_boxes(systems)

@@ -108,13 +108,20 @@ def _cell(score: Score | None) -> str:
 
 
 def reasons(systems: Mapping[str, Scores]) -> list[str]:
-    """Return why cells of the table are empty, each reason once, behind the scores that it is of."""
-    said: dict[str, dict[str, None]] = {}
-    for scores in systems.values():
+    """Return why cells of the table are empty, each reason once, behind the scores that it is of.
+
+    Those that are empty of other readers alone end with who these are.
+    """
+    labels: dict[str, dict[str, None]] = {}
+    whose: dict[str, dict[str, None]] = {}
+    for system, scores in systems.items():
         for name, score in scores.items():
             if name in ROWS and score.value is None and score.note:
-                said.setdefault(score.note, {})[ROWS[name]] = None
-    return [f"{', '.join(labels)}: {note}" for note, labels in said.items()]
+                labels.setdefault(score.note, {})[ROWS[name]] = None
+                whose.setdefault(score.note, {})[system] = None
+    own = next(iter(systems), "")
+    ends = {note: "" if own in of else f" ({', '.join(of)})" for note, of in whose.items()}
+    return [f"{', '.join(of)}: {note}{ends[note]}" for note, of in labels.items()]
 
 
 def _line(cells: Sequence[str]) -> str:

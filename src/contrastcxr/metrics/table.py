@@ -48,7 +48,7 @@ _OF_PLACES = ("iou", "iobb", "pointing")
 """Arrays `[S, L]` with a value where the reference has a box of the finding."""
 
 
-NO_REPORT = "this system writes no report"
+NO_REPORT = "no report is written"
 
 
 @dataclass(frozen=True)

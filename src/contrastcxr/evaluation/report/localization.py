@@ -35,7 +35,7 @@ def localization_values(systems: Systems) -> Values | None:
         "columns": [f"> {f'{t:g}'.removeprefix('0')}" for t in THRESHOLDS] * 2,
         "thresholds": len(THRESHOLDS),
         "readers": readers,
-        "blocks": [_block("", systems, readers), *(_block(name, systems, readers) for name in names)],
+        "blocks": [_block(name, systems, readers, among=len(names)) for name in ("", *names)],
         "panels": [_panel(score, title, names, systems, readers) for score, title in PLOTTED] if names else [],
         "few": few_boxes(systems),
         "false_boxes": [
@@ -61,7 +61,7 @@ def few_boxes(systems: Systems) -> list[str]:
     return [f"{name} ({score.n})" for name, score in found if score is not None and score.value is None]
 
 
-def _block(finding: str, systems: Systems, readers: Sequence[str]) -> Values:
+def _block(finding: str, systems: Systems, readers: Sequence[str], *, among: int) -> Values:
     """Return the rows of one finding, or of the mean over findings, a row for each reader."""
     names = [f"{score}/{finding}" if finding else score for score in ACCURACIES]
     first = systems["system"].scores.get(names[0])
@@ -73,7 +73,8 @@ def _block(finding: str, systems: Systems, readers: Sequence[str]) -> Values:
         }
         for key in readers
     ]
-    return {"name": finding or "mean over findings", "n": first.n if finding and first else None, "rows": rows}
+    images = f"n {first.n}" if first else ""
+    return {"name": finding or "mean", "n": images if finding else f"of {among} findings", "rows": rows}
 
 
 def _panel(score: str, title: str, names: Sequence[str], systems: Systems, readers: Sequence[str]) -> Values:

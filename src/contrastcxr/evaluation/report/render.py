@@ -75,7 +75,7 @@ def _figures(found: Evaluation, material: Material | None) -> Values:
 def _words_and_studies(found: Evaluation, material: Material | None) -> Values:
     empty: Values = {"lengths": None, "sentences": [], "groups": [], "constant": "", "checks": [], "terms": ""}
     if material is None:
-        return {**empty, "ranked_by": "", "restricted": False, "case_marks": cases.MARKS, "shows_texts": False}
+        return {**empty, "ranked_by": "", "restricted": False, "case_marks": cases.MARKS}
     table, said = found.systems["system"].table, material.answers["system"]
     both = writes(material.wanted) and writes(said)
     written = both and any(answer.report for answer in (*material.wanted, *said))
@@ -87,7 +87,6 @@ def _words_and_studies(found: Evaluation, material: Material | None) -> Values:
         "ranked_by": cases.ranked_by(table),
         "case_marks": cases.MARKS,
         "constant": constant[0].words if constant else "",
-        "shows_texts": any(answer.report is not None for answer in (*material.wanted, *said)),
         "checks": _checks(material.checks),
         "terms": material.licence.terms,
         "restricted": material.quotes_restricted_text,
