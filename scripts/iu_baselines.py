@@ -36,7 +36,7 @@ RESULTS = Path("results/iu-baselines.json")
 def constants(train: References, validation: References) -> dict[str, str]:
     """Each constant report, put together in published words so that both protocols score the same text."""
     known, held_out = (
-        [" ".join(published_words(a.report)) for a in part.answers()] for part in (train, validation)
+        [" ".join(published_words(a.words)) for a in part.answers()] for part in (train, validation)
     )
     return {name: choose(known, held_out) for name, choose in CONSTANTS.items()}
 
@@ -48,7 +48,7 @@ def by_indication(train: References, test: References, indications: Mapping[str,
     asked, known = ([indications.get(s, "") for s in part.ids] for part in (test, train))
     fitted = TfidfVectorizer(tokenizer=metric_tokens, token_pattern=None, lowercase=False).fit(known)
     likeness = (fitted.transform(asked) @ fitted.transform(known).T).toarray()
-    return [train.answers()[int(row.argmax())].report for row in likeness]
+    return [train.answers()[int(row.argmax())].words for row in likeness]
 
 
 def by_labels(train: References, test: References) -> list[str]:
@@ -58,7 +58,7 @@ def by_labels(train: References, test: References) -> list[str]:
         for part in (test, train)
     )
     said = train.answers()
-    return [said[int(i)].report for i in nearest_neighbours(_signed(asked), _signed(known))]
+    return [said[int(i)].words for i in nearest_neighbours(_signed(asked), _signed(known))]
 
 
 def _signed(codes: np.ndarray) -> np.ndarray:

@@ -297,7 +297,7 @@ def constant_report(train: list[Study], test: list[Study]) -> tuple[float, float
         References(tuple(part), tuple(truth(s) for s in part), REPORTED) for part in (train, validation, test)
     )
     answers = constant(asked, known, held_out)
-    wanted, said_of = ([tokenise(a.report) for a in given] for given in (asked.answers(), answers))
+    wanted, said_of = ([tokenise(a.words) for a in given] for given in (asked.answers(), answers))
     f1 = positive_f1([truth(s).findings for s in test], [a.findings or () for a in answers])
     return bleu(wanted, said_of)[3], f1
 

@@ -9,7 +9,6 @@ import pytest
 
 from contrastcxr.form import Box, Finding, Position, Side, Status, View
 from contrastcxr.reading.findings import (
-    BOTH,
     HEAD,
     REPORT,
     disagreements,
@@ -42,7 +41,7 @@ def test_without_a_parser_nothing_is_stated() -> None:
 
 def test_agreement_has_both_as_source_and_no_flag() -> None:
     merged = merge([effusion("present")], {"Pleural Effusion": 0.8}, thresholds={})
-    assert merged[0].source == BOTH
+    assert merged[0].source == f"{HEAD} and {REPORT}"
     assert (merged[0].probability, merged[0].side) == (0.8, "left")
     assert disagreements(merged) == ()
 

@@ -134,3 +134,21 @@ def test_a_control_that_equals_contrast_is_no_help() -> None:
 
 def test_no_records_are_no_results() -> None:
     assert pool([]) is None
+
+
+def located(share: float) -> StudyTable:
+    """A localizer without reports that finds the first part of sixty boxes."""
+    iou = np.where(np.arange(60) < 60 * share, 0.6, 0.0)[:, None]
+    ids = tuple(f"s{k}" for k in range(60))
+    return StudyTable(names=("Mass",), groups=ids, studies=ids, iou=iou, iobb=iou)
+
+
+def test_rows_without_reports_are_pooled_and_nothing_is_concluded_from_words(tmp_path: Path) -> None:
+    for contrast, share in (("none", 0.3), ("normal", 0.8)):
+        record(f"cam-{contrast}", 0).write(tmp_path / f"cam-{contrast}-seed0.json")
+        located(share).save(tmp_path / f"cam-{contrast}-seed0.npz")
+    found = pool(tmp_path.glob("*.json"), replicates=50)
+    assert found is not None
+    assert found.comparisons[0].over == {"none": {}}
+    assert found.comparisons[0].outcome() == "unknown"
+    assert found.intervals == {"cam-none": {}, "cam-normal": {}}

@@ -297,3 +297,22 @@ def test_the_command_shows_what_is_there_and_runs_nothing(
         "contrastive-attention table1, mimic_cxr",
     ]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_published_metric_may_stand_beside_a_localization_score(settings: Path, tmp_path: Path) -> None:
+    """Of rows that write no report, so that every other metric has the paper's figures alone."""
+    results, ids = tmp_path / "located", tuple(f"s{k}" for k in range(40))
+    for contrast, share in (("none", 0.25), ("normal", 0.75)):
+        iou = np.where(np.arange(40) < 40 * share, 0.6, 0.0)[:, None]
+        made = StudyTable(names=("Mass",), groups=ids, studies=ids, iou=iou, iobb=iou)
+        keep(results, Row("nic", contrast, 0), made)
+    part = {"table": "table1", "data": "iu_xray", "scores": {"rouge_l": ["tiou_0.5/Mass"]}}
+    task = Task(plan(published=[part]), settings, "phantom:smoke", None)
+    (found,) = side_by_side(task, Places(results=results, runs=tmp_path, cache=tmp_path), **QUICK)
+    by_metric = lines(found, "nic", "normal")
+    change = by_metric["rouge_l"].change
+    assert change is not None
+    assert change.difference.value == pytest.approx(0.5)
+    assert change.p_holm < 0.05
+    assert by_metric["bleu4"].measured == (None, None)
+    assert by_metric["bleu4"].published != (None, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,9 +14,11 @@ from contrastcxr.errors import RequestError
 from contrastcxr.files import find_checkpoint
 
 if TYPE_CHECKING:
-    from contrastcxr.evaluation import Evaluation
+    from contrastcxr.evaluation import Evaluation, SystemScores
 
-SHOWN = ("bleu_4", "rouge_l", "cider", "positive_f1", "auc_mean")
+SHOWN = ("bleu_4", "rouge_l", "cider", "positive_f1", "auc_mean", "tiou_0.3", "pointing", "false_boxes")
+BESIDE = ("mean_box", "constant", "ceiling")
+"""Readers whose localization stands in brackets beside the system's."""
 
 
 Model = Annotated[
@@ -120,6 +123,50 @@ def summary(found: Evaluation, out: Path) -> str:
     """Return the main scores of every system, a line each, and where the rest is."""
     lines = [f"{found.data}, {found.split}, {found.facts['studies']}, protocol {found.protocol}"]
     for name, system in found.systems.items():
-        figures = [f"{key} {system.scores[key].text()}" for key in SHOWN if key in system.scores]
+        figures = [f"{key} {system.scores[key].text()}" for key in SHOWN if _worth_saying(system, key)]
         lines.append(f"{name}: {'  '.join(figures)}")
-    return "\n".join([*lines, *found.notes, str(out / "report.html")])
+    return "\n".join([*lines, *_places(found.systems), *found.notes, str(out / "report.html")])
+
+
+def _worth_saying(system: SystemScores, key: str) -> bool:
+    """Return True for a score that the system has, or that is empty although it writes reports."""
+    score = system.scores.get(key)
+    return score is not None and (score.value is not None or system.table.bleu is not None)
+
+
+def _places(systems: Mapping[str, SystemScores]) -> list[str]:
+    """Return the table of localization: the share of images localized, by finding and T(IoU)."""
+    from contrastcxr.evaluation.report.localization import boxed_findings, few_boxes
+    from contrastcxr.metrics.localization import THRESHOLDS
+
+    own = systems["system"]
+    if own.table.iou is None:
+        return []
+    beside = [name for name in BESIDE if name in systems and systems[name].table.iou is not None]
+    rows = [_place_row(finding, systems, beside) for finding in ("", *boxed_findings(systems))]
+    said = f"localized, by IoU above {', '.join(map(str, THRESHOLDS))}"
+    few = few_boxes(systems)
+    return [
+        f"{said}; in brackets {', '.join(beside)}" if beside else said,
+        output.table(rows),
+        *([f"boxes on too few images: {', '.join(few)}"] if few else []),
+    ]
+
+
+def _place_row(finding: str, systems: Mapping[str, SystemScores], beside: Sequence[str]) -> dict[str, str]:
+    from contrastcxr.metrics.localization import THRESHOLDS
+
+    scores = [f"tiou_{t}" for t in THRESHOLDS] + ["pointing"]
+    names = [f"{score}/{finding}" if finding else score for score in scores]
+    images = systems["system"].scores.get(names[0])
+    row = {"finding": finding or "mean", "n": str(images.n) if finding and images else ""}
+    for title, name in zip((*(f"> {t}" for t in THRESHOLDS), "peak"), names, strict=True):
+        figures = [_bare(systems[key], name) for key in beside]
+        row[title] = _bare(systems["system"], name) + (f" ({' '.join(figures)})" if figures else "")
+    return row
+
+
+def _bare(system: SystemScores, name: str) -> str:
+    """Return a figure without its interval."""
+    score = system.scores.get(name)
+    return "–" if score is None else score.text(2).partition(" ")[0]

@@ -77,6 +77,16 @@ def _reading(reading: Reading, new: dict[int, int]) -> Reading:
                 tuple(m.model_copy(update={"view": new[m.view]}) for m in maps if m.view in new)
                 for maps in evidence.attention
             ),
+            "finding_maps": tuple(
+                each.model_copy(
+                    update={
+                        "maps": tuple(
+                            m.model_copy(update={"view": new[m.view]}) for m in each.maps if m.view in new
+                        )
+                    }
+                )
+                for each in evidence.finding_maps
+            ),
         }
     )
     findings = tuple(_finding(finding, new) for finding in reading.findings)
@@ -84,7 +94,13 @@ def _reading(reading: Reading, new: dict[int, int]) -> Reading:
 
 
 def _finding(finding: Finding, new: dict[int, int]) -> Finding:
-    if not finding.boxes:
+    if not finding.boxes and not finding.region and finding.peak is None:
         return finding
-    boxes = tuple(b.model_copy(update={"view": new[b.view]}) for b in finding.boxes if b.view in new)
-    return finding.model_copy(update={"boxes": boxes})
+    kept = {
+        name: tuple(b.model_copy(update={"view": new[b.view]}) for b in boxes if b.view in new)
+        for name, boxes in (("boxes", finding.boxes), ("region", finding.region))
+    }
+    peak = finding.peak
+    if peak is not None:
+        peak = peak.model_copy(update={"view": new[peak.view]}) if peak.view in new else None
+    return finding.model_copy(update={**kept, "peak": peak})

@@ -1,10 +1,14 @@
-"""Readers that stand beside every system: constant, neighbour, and on grammar reports ceiling and floor."""
+"""Readers that stand beside every system: constant, neighbour, and on grammar reports ceiling and floor.
+
+Beside a localizer they mark places too, and the mean box joins them (`place_baselines`).
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -13,29 +17,77 @@ from numpy.typing import NDArray
 from contrastcxr.data.authors import is_normal
 from contrastcxr.data.readers.nih_plain import oracle_readings, shuffled_readings
 from contrastcxr.data.ref import DataRef
-from contrastcxr.data.transforms import Preprocess
+from contrastcxr.data.transforms import Preprocess, map_box
 from contrastcxr.data.views import choose_views
 from contrastcxr.errors import ContrastCXRError, DatasetError
 from contrastcxr.evaluation.cached import encoded
+from contrastcxr.evaluation.place_baselines import (
+    ceiling_places,
+    mean_box_places,
+    mean_boxes,
+    neighbour_places,
+    whole_pictures,
+)
 from contrastcxr.evaluation.references import References, answer_of, load_references
-from contrastcxr.features.cache import FeatureCache
+from contrastcxr.features.cache import FeatureCache, keyed
 from contrastcxr.features.readable import all_in
-from contrastcxr.form import Finding, Study
+from contrastcxr.form import Finding, Study, View
 from contrastcxr.metrics.baselines import constant_report, nearest_neighbours
 from contrastcxr.metrics.clinical import status_codes, targets
-from contrastcxr.metrics.table import Answer
+from contrastcxr.metrics.localization import Rectangle
+from contrastcxr.metrics.table import Answer, writes
 from contrastcxr.metrics.text import tokenise
 from contrastcxr.models.encoders import Encoder, build_encoder
 from contrastcxr.store.keys import view_key
 from contrastcxr.text.grammar.writing import write_report
 from contrastcxr.vocab.labels import NO_FINDING
 
-DESCRIPTIONS: Mapping[str, str] = {
+WORDS: Mapping[str, str] = {
     "constant": "the normal training report with the best BLEU-4 on validation, said of every study (AUC .5)",
     "neighbour": "report and findings of the training study with the nearest picture (cosine of features)",
     "ceiling": "the true findings written again by the grammar in other words",
     "floor": "reports that move between studies, so that no picture is looked at",
 }
+"""What each baseline writes."""
+PLACES: Mapping[str, str] = {
+    "constant": "the whole picture marked for every finding",
+    "neighbour": "the boxes of the training study with the nearest picture, in shares of the sides",
+    "mean_box": "the mean of each finding's training boxes, in shares of the sides, whatever the picture",
+    "ceiling": "a perfect labelling on the localizer's grid: every cell that overlaps a reference box",
+}
+"""What each baseline marks."""
+PROBABILITIES: Mapping[str, str] = {
+    "constant": "the frequency of each finding in training as its probability (AUC .5)",
+    "neighbour": "the findings of the training study with the nearest picture as probabilities",
+}
+"""What each baseline says of findings where it writes nothing."""
+ORDER = ("constant", "neighbour", "mean_box", "ceiling", "floor")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What baselines are asked for, beside what a system gives.
+
+    Attributes:
+        words: reports.
+        places: boxes.
+        grid: rows and columns of the localizer's map; None leaves out the perfect labelling.
+        max_views: of a study that the localizer reads; None is all of them.
+    """
+
+    words: bool = True
+    places: bool = False
+    grid: tuple[int, int] | None = None
+    max_views: int | None = None
+
+
+def described(name: str, answers: Sequence[Answer]) -> str:
+    """Return what a baseline is, by what its answers hold."""
+    written = writes(answers)
+    marks = any(answer.places is not None for answer in answers)
+    parts = [WORDS.get(name)] if written else [PROBABILITIES.get(name)]
+    parts += [PLACES.get(name)] if marks else []
+    return "; ".join(part for part in parts if part)
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +117,22 @@ class FeatureExtractor:
         mean: NDArray[np.float32] = np.mean([np.asarray(v, np.float32).mean(axis=0) for v in views], axis=0)
         return mean
 
+    def extents(self, studies: Sequence[Study]) -> list[dict[int, Rectangle]]:
+        """Return by view of each study the encoder's picture in the original's pixels; readable views alone."""
+        kept, _ = encoded(studies, self.encoder, self.preprocess, max_views=self.max_views, cache=self.cache)
+        return [dict(self._extents(study, kept)) for study in studies]
+
+    def _extents(self, study: Study, kept: FeatureCache) -> Iterator[tuple[int, Rectangle]]:
+        side = float(self.preprocess.size)
+        for i in choose_views(study, self.max_views):
+            for key, _ in keyed([study.views[i]], []):
+                if key in kept:
+                    yield i, map_box(kept[key].affine, (0.0, 0.0, side, side))
+
+
+Answers = Mapping[str, Sequence[Answer]]
+"""By baseline, in the order of the studies."""
+
 
 def baseline_answers(
     references: References,
@@ -73,7 +141,8 @@ def baseline_answers(
     author: str | None,
     extractor: FeatureExtractor | None,
     cache: Path,
-) -> tuple[dict[str, list[Answer]], list[str]]:
+    asked: Asked | None = None,
+) -> tuple[dict[str, Sequence[Answer]], list[str]]:
     """Return what each baseline says of the studies, and a note for each that could not be had.
 
     Args:
@@ -82,28 +151,128 @@ def baseline_answers(
         author: of the references.
         extractor: None leaves out the neighbour.
         cache: the cache folder, where drawn studies are kept.
+        asked: reports alone by default.
     """
-    answers, notes = bounds(references), list[str]()
+    asked = asked or Asked()
+    beside = _Beside(references, extractor, asked)
+    answers: dict[str, Sequence[Answer]] = dict(bounds(references)) if asked.words else {}
+    found, notes = _from_training(beside, data, author, cache)
+    answers |= found
+    if asked.places and asked.grid is not None:
+        answers["ceiling"] = beside.ceiling(answers.get("ceiling"))
+    return {name: answers[name] for name in ORDER if name in answers}, notes
+
+
+def _from_training(
+    beside: _Beside, data: DataRef, author: str | None, cache: Path
+) -> tuple[dict[str, Sequence[Answer]], list[str]]:
+    """Return the baselines that are made of the training split."""
+    words, references = beside.asked.words, beside.references
+    none = f"no baselines from training {'reports' if words else 'studies'}"
     try:
         training = load_references(data, "train", author=author, cache=cache)
     except ContrastCXRError as error:
-        return answers, [f"no baselines from training reports: {error}"]
+        return {}, [f"{none}: {error}"]
     if _overlap(training, references):
-        return answers, ["no baselines from training reports: they are of the studies that are scored"]
-    if not any(answer.report for answer in training.answers()):
-        return answers, ["no baselines from training reports: none is written"]
-    validation = _validation(data, author, cache)
+        return {}, [f"{none}: they are of the studies that are scored"]
+    if words and not any(answer.words for answer in training.answers()):
+        return {}, [f"{none}: none is written"]
+    validation = _validation(data, author, cache) if words else None
+    notes = []
     if validation is not None and _overlap(validation, references):
         validation = None
         notes.append("the constant report was chosen on training reports: those of validation are scored")
-    answers = {"constant": constant(references, training, validation), **answers}
-    if extractor is not None:
+    said = constant(references, training, validation) if words else frequencies(references, training)
+    answers: dict[str, Sequence[Answer]] = {"constant": beside.constant(said)}
+    if beside.extractor is not None:
         try:
-            answers = {"neighbour": neighbour(references, training, extractor), **answers}
+            answers["neighbour"] = beside.neighbour(training)
         except DatasetError as error:
             notes.append(f"no nearest neighbour: {error}")
-    ordered = [name for name in DESCRIPTIONS if name in answers]
-    return {name: answers[name] for name in ordered}, notes
+    if beside.asked.places:
+        found = beside.mean_box(training)
+        answers |= {"mean_box": found} if found else {}
+        notes += [] if found else ["no mean box: the training split has no boxes"]
+    return answers, notes
+
+
+@dataclass(frozen=True)
+class _Beside:
+    """Baselines on the studies that are scored, with places where those are asked for."""
+
+    references: References
+    extractor: FeatureExtractor | None
+    asked: Asked
+
+    @cached_property
+    def extents(self) -> list[dict[int, Rectangle]]:
+        """The pictures of the studies that are scored."""
+        return self._pictures(self.references.studies)
+
+    def _pictures(self, studies: Sequence[Study]) -> list[dict[int, Rectangle]]:
+        """Return the pictures as the encoder has them; of those it has not, the known size of the original."""
+        known = [_sizes(study, self.asked.max_views) for study in studies]
+        if self.extractor is None:
+            return known
+        return [size | kept for size, kept in zip(known, self.extractor.extents(studies), strict=True)]
+
+    def constant(self, said: Sequence[Answer]) -> Sequence[Answer]:
+        """Return the constant, with the whole picture marked."""
+        if not self.asked.places:
+            return said
+        return _with_places(said, whole_pictures(self.references.names, self.extents))
+
+    def neighbour(self, training: References) -> Sequence[Answer]:
+        """Return what the nearest training study says, and its boxes where it has any."""
+        assert self.extractor is not None  # asked for only then
+        near = nearest(self.references, training, self.extractor)
+        said = neighbour(self.references, training, near)
+        if not self.asked.words:
+            said = [replace(answer, report=None, findings=None) for answer in said]
+        if not (self.asked.places and training.boxing_authors()):
+            return said
+        extents = self._pictures(training.studies)
+        triples = list(zip(training.studies, training.readings, extents, strict=True))
+        return _with_places(
+            said,
+            [
+                neighbour_places(None if k is None else triples[k], study, of, names=self.references.names)
+                for k, study, of in zip(near, self.references.studies, self.extents, strict=True)
+            ],
+        )
+
+    def mean_box(self, training: References) -> Sequence[Answer]:
+        """Return the mean boxes; nothing where the training split has no boxes."""
+        if not training.boxing_authors():
+            return []
+        boxed = training.of(r.study_id for r in training.readings if any(finding.boxes for finding in r.findings))
+        means = mean_boxes(boxed, self._pictures(boxed.studies))
+        places = mean_box_places(means, self.references.studies, self.extents)
+        return _with_places([Answer(None)] * len(places), places)
+
+    def ceiling(self, said: Sequence[Answer] | None) -> Sequence[Answer]:
+        """Return a perfect labelling beside what the ceiling of the reports says, where there is one."""
+        assert self.asked.grid is not None  # asked for only then
+        pairs = zip(self.references.readings, self.extents, strict=True)
+        places = [ceiling_places(reading, of, self.asked.grid) for reading, of in pairs]
+        return _with_places(said or [Answer(None)] * len(places), places)
+
+
+def _sizes(study: Study, max_views: int | None) -> dict[int, Rectangle]:
+    """Return the whole of each picture that enters and whose size is known."""
+    chosen = choose_views(study, len(study.views) if max_views is None else max_views)
+    sizes = ((i, _size(study.views[i])) for i in chosen)
+    return {i: (0.0, 0.0, float(wide), float(tall)) for i, (wide, tall) in sizes if wide and tall}
+
+
+def _size(view: View) -> tuple[int, int]:
+    if view.pixels is not None:
+        return view.pixels.shape[1], view.pixels.shape[0]
+    return view.width or 0, view.height or 0
+
+
+def _with_places(said: Sequence[Answer], places: Sequence[tuple[Finding, ...]]) -> list[Answer]:
+    return [replace(answer, places=each) for answer, each in zip(said, places, strict=True)]
 
 
 def constant(references: References, training: References, validation: References | None) -> list[Answer]:
@@ -113,13 +282,19 @@ def constant(references: References, training: References, validation: Reference
     A constant that names a finding invents it for everybody, and whether the best of a hundred wordings does is
     luck. Normal reports alone also score higher: more of them are tried.
     """
-    said = [answer.report for answer in _normal(training).answers()]
+    said = [answer.words for answer in _normal(training).answers()]
     by_tokens = {tokenise(report): report for report in said}
-    held_out = [tokenise(a.report) for a in validation.answers()] if validation else []
+    held_out = [tokenise(a.words) for a in validation.answers()] if validation else []
     report = by_tokens[constant_report([tokenise(r) for r in said], held_out)]
+    stated = references.findings_in(report)
+    return [replace(answer, report=report, findings=stated) for answer in frequencies(references, training)]
+
+
+def frequencies(references: References, training: References) -> list[Answer]:
+    """Return each finding's frequency in the training set as its probability, and no report."""
     shares = np.nan_to_num(np.nanmean(_targets(training, references.names), axis=0))
     probabilities = {name: float(share) for name, share in zip(references.names, shares, strict=True)}
-    return [Answer(report, references.findings_in(report), probabilities)] * len(references.studies)
+    return [Answer(None, probabilities=probabilities)] * len(references.studies)
 
 
 def _normal(training: References) -> References:
@@ -129,8 +304,12 @@ def _normal(training: References) -> References:
     return training.of(found) if found else training
 
 
-def neighbour(references: References, training: References, extractor: FeatureExtractor) -> list[Answer]:
-    """Return the nearest training study's report; a study whose picture cannot be read gets an empty one."""
+def nearest(references: References, training: References, extractor: FeatureExtractor) -> list[int | None]:
+    """Return the place of the nearest training study of each study; None where its picture cannot be read.
+
+    Raises:
+        DatasetError: no picture of one side can be read.
+    """
     queries, readable = extractor.pooled(references.studies)
     memory, known = extractor.pooled(training.studies)
     if not readable or not known:
@@ -141,14 +320,20 @@ def neighbour(references: References, training: References, extractor: FeatureEx
         query_patients=[references.patients[i] for i in readable],
         memory_patients=[training.patients[i] for i in known],
     )
-    given = training.answers()
-    answers = [Answer("", ())] * len(references.studies)
+    near: list[int | None] = [None] * len(references.studies)
     for i, place in zip(readable, found, strict=True):
-        near = given[known[int(place)]]
-        answers[i] = Answer(
-            near.report, references.findings_in(near.report), _as_probabilities(near, references.names)
-        )
-    return answers
+        near[i] = known[int(place)]
+    return near
+
+
+def neighbour(references: References, training: References, near: Sequence[int | None]) -> list[Answer]:
+    """Return the nearest training study's report; a study whose picture cannot be read gets an empty one."""
+    given = training.answers()
+    return [Answer("", ()) if k is None else _as_said(given[k], references) for k in near]
+
+
+def _as_said(near: Answer, references: References) -> Answer:
+    return Answer(near.words, references.findings_in(near.words), _as_probabilities(near, references.names))
 
 
 def bounds(references: References, *, seed: int = 0) -> dict[str, list[Answer]]:
@@ -156,11 +341,11 @@ def bounds(references: References, *, seed: int = 0) -> dict[str, list[Answer]]:
     if not references.parses() or len(references.studies) < 2:
         return {}
     if references.readings[0].author.name == "nih-plain":
-        ceiling = [answer_of(r, findings=()).report for r in oracle_readings(references.studies, seed=seed)]
-        floor = [answer_of(r, findings=()).report for r in shuffled_readings(references.studies, seed=seed)]
+        ceiling = [answer_of(r, findings=()).words for r in oracle_readings(references.studies, seed=seed)]
+        floor = [answer_of(r, findings=()).words for r in shuffled_readings(references.studies, seed=seed)]
     else:
         ceiling = [_again(r.findings, r.study_id, seed) for r in references.readings]
-        floor = _moved([a.report for a in references.answers()], seed)
+        floor = _moved([a.words for a in references.answers()], seed)
     return {"ceiling": _written(ceiling, references), "floor": _written(floor, references)}
 
 

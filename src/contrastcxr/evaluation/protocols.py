@@ -40,7 +40,7 @@ def words_of(protocol: str, data: DataRef, *, author: str | None, cache: Path | 
     style: Style = "mimic_cxr" if data.kind.name.startswith("mimic") else "iu_xray"
     has_training = "train" in data.open().splits
     references = load_references(data, "train", author=author, cache=cache) if has_training else None
-    training = [answer.report for answer in references.answers()] if references else []
+    training = [answer.words for answer in references.answers()] if references else []
     if not any(training):
         raise DatasetError(
             f"{data}: no training reports; protocol as-published counts their words; use --protocol corrected"

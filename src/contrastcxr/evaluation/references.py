@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -51,12 +51,22 @@ class References:
     def answers(self) -> list[Answer]:
         """Return what the reference says, as scores take it.
 
-        Findings from its words where the labeler reads them.
+        Findings from its words where the labeler reads them; boxes of authors who give any.
         """
+        said = [answer_of(r, findings=r.findings or None) for r in self.readings]
+        if not self.written:
+            said = [replace(answer, report=None) for answer in said]
         if self.labelled_by == LABELER:
-            said = [answer_of(r, findings=None) for r in self.readings]
-            return [replace(answer, findings=self.findings_in(answer.report)) for answer in said]
-        return [answer_of(r, findings=r.findings or None) for r in self.readings]
+            said = [replace(answer, findings=self.findings_in(answer.words)) for answer in said]
+        boxing = self.boxing_authors()
+        return [
+            replace(answer, places=r.findings) if r.author.name in boxing else answer
+            for answer, r in zip(said, self.readings, strict=True)
+        ]
+
+    def boxing_authors(self) -> frozenset[str]:
+        """Return the authors who give a box in at least one study."""
+        return frozenset(r.author.name for r in self.readings if any(f.boxes for f in r.findings))
 
     def parses(self) -> bool:
         """Return True when the phantom grammar wrote the reports."""
@@ -68,6 +78,11 @@ class References:
         if self.parses():
             return GRAMMAR
         return LABELER if any(_written(reading) for reading in self.readings) else NOBODY
+
+    @property
+    def written(self) -> bool:
+        """True when there are reports to compare with, not labels or boxes alone."""
+        return self.labelled_by != NOBODY
 
     def findings_in(self, report: str) -> tuple[Finding, ...] | None:
         """Return the findings that a report states; None where nothing here can read it."""
@@ -159,10 +174,33 @@ def answer_of(reading: Reading, *, findings: Sequence[Finding] | None) -> Answer
 
 
 def system_answers(readings: Sequence[Reading], references: References) -> list[Answer]:
-    """Return what a system says, its findings taken from the words of its report."""
+    """Return what a system says: its findings from the words of its report, its places from the form."""
     plain = [answer_of(reading, findings=None) for reading in readings]
-    return [Answer(a.report, references.findings_in(a.report), a.probabilities) for a in plain]
+    if writes_reports(readings):
+        plain = [replace(a, findings=references.findings_in(a.words)) for a in plain]
+    else:
+        plain = [replace(a, report=None) for a in plain]
+    if not marks_places(readings):
+        return plain
+    return [replace(a, places=reading.findings) for a, reading in zip(plain, readings, strict=True)]
+
+
+def writes_reports(readings: Sequence[Reading]) -> bool:
+    """Return False for a model without a decoder, and for readings that mark places and hold no word."""
+    if readings and all(_has_no_decoder(reading) for reading in readings):
+        return False
+    return any(_written(reading) for reading in readings) or not marks_places(readings)
+
+
+def marks_places(readings: Sequence[Reading]) -> bool:
+    """Return True for readings of a localizer: at least one has a region or a peak."""
+    return any(f.region or f.peak is not None for reading in readings for f in reading.findings)
+
+
+def _has_no_decoder(reading: Reading) -> bool:
+    model = reading.provenance.get("model")
+    return isinstance(model, Mapping) and "decoder" in model and model["decoder"] is None
 
 
 def _written(reading: Reading) -> bool:
-    return bool(reading.report.findings or reading.report.impression)
+    return bool(reading.report.findings.strip() or reading.report.impression.strip())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,18 +9,22 @@ from pathlib import Path
 import numpy as np
 
 from contrastcxr.data.ref import DataRef
-from contrastcxr.errors import MissingExtraError, RequestError
+from contrastcxr.errors import MissingExtraError
 from contrastcxr.evaluation.audit.run import quick_checks
-from contrastcxr.evaluation.baselines import DESCRIPTIONS, FeatureExtractor, baseline_answers
+from contrastcxr.evaluation.baselines import Asked, FeatureExtractor, baseline_answers, described
 from contrastcxr.evaluation.cached import read_cached
 from contrastcxr.evaluation.folder import write_evaluation
+from contrastcxr.evaluation.matching import matched, unread
+from contrastcxr.evaluation.place_baselines import grid_of
 from contrastcxr.evaluation.protocols import CORRECTED, PROTOCOLS, words_of
 from contrastcxr.evaluation.references import (
     References,
     load_references,
+    marks_places,
     scored_split,
     studies_of,
     system_answers,
+    writes_reports,
 )
 from contrastcxr.evaluation.report import Material
 from contrastcxr.evaluation.result import Evaluation, SystemScores, paired_differences
@@ -31,16 +34,14 @@ from contrastcxr.metrics import meteor
 from contrastcxr.metrics.bootstrap import REPLICATES
 from contrastcxr.metrics.diversity import diversity
 from contrastcxr.metrics.identification import MINIMUM_POSITIVES
-from contrastcxr.metrics.learned import learned_scores
+from contrastcxr.metrics.learned import LearnedScores, learned_scores
 from contrastcxr.metrics.learned.ask import Metric
 from contrastcxr.metrics.learned.radgraph import RadGraphFile
 from contrastcxr.metrics.scores import Score, Scores, score_table
-from contrastcxr.metrics.table import Answer, StudyTable, tabulate
+from contrastcxr.metrics.table import Answer, StudyTable, tabulate, writes
 from contrastcxr.metrics.words import PLAIN, ScoredWords
 from contrastcxr.reading.reader import Reader
 from contrastcxr.version import __version__
-
-SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -161,23 +162,29 @@ def _hear(
     given, failures = _readings(system, references, cache=cache)
     kept, readings, notes = matched(references, given, failures, allow_partial=allow_partial)
     answers = {"system": system_answers(readings, kept)}
-    return _Heard(kept, tuple(readings), answers, tuple(failures), (*_unread(references), *notes))
-
-
-def _unread(references: References) -> list[str]:
-    """Return a note on the studies that the reference author did not read; none where there are none."""
-    silent, author = references.silent, references.readings[0].author.name
-    whole = len(silent) + len(references.ids)
-    said = f"{len(silent)} of {whole} studies have no reading by {author} and are left out ({_some(silent)})"
-    return [said] if silent else []
+    if marks_places(readings) and not kept.boxing_authors():
+        author = kept.readings[0].author.name
+        notes.append(f"the reference author {author} gives no boxes: localization is not scored")
+    return _Heard(kept, tuple(readings), answers, tuple(failures), (*unread(references), *notes))
 
 
 def _with_baselines(
     heard: _Heard, system: Reader | Sequence[Reading], data: DataRef, *, author: str | None, cache: Path
 ) -> _Heard:
     extractor, blind = _extractor(system, cache)
-    beside, missing = baseline_answers(heard.references, data, author=author, extractor=extractor, cache=cache)
+    beside, missing = baseline_answers(
+        heard.references, data, author=author, extractor=extractor, cache=cache, asked=_asked(heard, system)
+    )
     return replace(heard, answers={**heard.answers, **beside}, notes=(*heard.notes, *blind, *missing))
+
+
+def _asked(heard: _Heard, system: Reader | Sequence[Reading]) -> Asked:
+    """Return what baselines are asked for: reports, places only where both sides have them."""
+    words = heard.references.written and writes_reports(heard.readings)
+    places = marks_places(heard.readings) and bool(heard.references.boxing_authors())
+    if not isinstance(system, Reader):
+        return Asked(words, places)
+    return Asked(words, places, grid_of(system), system.max_views)
 
 
 def _judge(heard: _Heard, setting: Setting, *, with_meteor: bool, learned: Sequence[Metric]) -> Evaluation:
@@ -192,7 +199,7 @@ def _judge(heard: _Heard, setting: Setting, *, with_meteor: bool, learned: Seque
         readings=heard.readings,
         failures=heard.failures,
         notes=heard.notes,
-        facts=_facts(references, setting.protocol),
+        facts={**_facts(references, setting.protocol), **_boxes(references, tables["system"])},
     )
 
 
@@ -207,67 +214,6 @@ def _material(heard: _Heard, found: Evaluation, setting: Setting, *, author: str
     )
 
 
-def matched(
-    references: References, given: Sequence[Reading], failures: Sequence[str], *, allow_partial: bool
-) -> tuple[References, list[Reading], list[str]]:
-    """Return the readings in the order of their references, and notes on what is left out or empty.
-
-    Readings of studies that the reference author did not read are left out before anything is counted.
-
-    Raises:
-        RequestError: two readings of one study; or, unless partial is allowed, readings of unknown studies or
-            studies without one; or no study with a reading at all.
-    """
-    unheard = set(references.silent)
-    given = [reading for reading in given if reading.study_id not in unheard]
-    by_id = {reading.study_id: reading for reading in given}
-    known = set(references.ids)
-    unknown = [study for study in by_id if study not in known]
-    missing = [study for study in references.ids if study not in by_id]
-    _refuse_twice(given)
-    alone = len(missing) == len(references.ids)
-    if unknown and (not allow_partial or alone):
-        raise RequestError(
-            f"{len(unknown)} of {len(given)} readings are of studies that are not in the data: {_some(unknown)}; "
-            f"the data have ids such as {_some(references.ids)}; give one reading for each study of the split"
-            + ("" if alone else ", or leave these out with --allow-partial")
-        )
-    if missing and (not allow_partial or alone):
-        why = f" ({'; '.join(failures[:SHOWN])})" if failures else ""
-        raise RequestError(
-            f"{len(missing)} of {len(references.ids)} studies have no reading: {_some(missing)}{why}; "
-            "read them too, or score the others with --allow-partial"
-        )
-    kept = references.of(by_id)
-    heard = [by_id[study] for study in kept.ids]
-    return kept, heard, _remarks(len(references.ids), missing, unknown, heard)
-
-
-def _refuse_twice(given: Sequence[Reading]) -> None:
-    counts = Counter(reading.study_id for reading in given)
-    twice = [study for study, count in counts.items() if count > 1]
-    if twice:
-        raise RequestError(
-            f"{len(twice)} {'study has' if len(twice) == 1 else 'studies have'} more than one reading: "
-            f"{_some(twice)}; give one reading for each study of the split"
-        )
-
-
-def _remarks(studies: int, missing: Sequence[str], unknown: Sequence[str], heard: Sequence[Reading]) -> list[str]:
-    """Return what a reader of the figures must know of the readings."""
-    notes = []
-    if missing:
-        notes.append(
-            f"partial: {len(missing)} of {studies} studies have no reading and are left out ({_some(missing)})"
-        )
-    if unknown:
-        notes.append(f"partial: {len(unknown)} readings of unknown studies are left out ({_some(unknown)})")
-    empty = [r.study_id for r in heard if not (r.report.findings.strip() or r.report.impression.strip())]
-    if empty:
-        notes.append(f"{len(empty)} of {len(heard)} readings are empty and scored as such ({_some(empty)})")
-    return notes
-
-
 def tabulated(
     references: References,
     answers: Mapping[str, Sequence[Answer]],
@@ -278,8 +224,9 @@ def tabulated(
 ) -> dict[str, StudyTable]:
     """Return the study table of every system; METEOR's Java is started once for all of them."""
     wanted = references.answers()
-    reports = [answer.report for answer in wanted]
-    counts = _meteor(wanted, answers, words) if with_meteor else dict.fromkeys(answers)
+    compared = [name for name, said in answers.items() if writes(wanted) and writes(said)]
+    pairs = {name: answers[name] for name in compared}
+    counts = _meteor(wanted, pairs, words) if with_meteor and pairs else {}
     return {
         name: tabulate(
             references.ids,
@@ -288,11 +235,17 @@ def tabulated(
             said,
             references.names,
             words=words,
-            meteor_counts=counts[name],
-            learned=learned_scores(_metrics_for(learned, name), references.ids, reports, [a.report for a in said]),
+            meteor_counts=counts.get(name),
+            learned=_learned(_metrics_for(learned, name), references.ids, wanted, said) if name in pairs else None,
         )
         for name, said in answers.items()
     }
+
+
+def _learned(
+    metrics: Sequence[Metric], ids: Sequence[str], wanted: Sequence[Answer], said: Sequence[Answer]
+) -> LearnedScores | None:
+    return learned_scores(metrics, ids, [answer.words for answer in wanted], [answer.words for answer in said])
 
 
 def _metrics_for(metrics: Sequence[Metric], name: str) -> list[Metric]:
@@ -303,15 +256,22 @@ def _metrics_for(metrics: Sequence[Metric], name: str) -> list[Metric]:
 def scored(
     tables: Mapping[str, StudyTable],
     answers: Mapping[str, Sequence[Answer]],
-    described: Mapping[str, str],
+    who: Mapping[str, str],
     bootstrap: Bootstrap,
 ) -> dict[str, SystemScores]:
-    """Return the scores of every table, those of its whole set of reports (distinct reports) among them."""
+    """Return the scores of every table, those of its whole set of reports (distinct reports) among them.
+
+    Args:
+        tables: by system.
+        answers: likewise.
+        who: what a system is, in words; baselines are described by what they hold.
+        bootstrap: how intervals are drawn.
+    """
     found = {}
     for name, table in tables.items():
         scores: Scores = score_table(table, **vars(bootstrap))
-        whole = _diversity([answer.report for answer in answers[name]])
-        said = described.get(name) or DESCRIPTIONS[name]
+        whole = _diversity([a.words for a in answers[name]]) if writes(answers[name]) else {}
+        said = who.get(name) or described(name, answers[name])
         found[name] = SystemScores(said, table, {**scores, **whole})
     return found
 
@@ -319,8 +279,8 @@ def scored(
 def _meteor(
     references: Sequence[Answer], answers: Mapping[str, Sequence[Answer]], words: ScoredWords
 ) -> dict[str, meteor.MeteorCounts | None]:
-    wanted = [words.reference(a.report) for a in references]
-    said = [words.candidate(a.report) for given in answers.values() for a in given]
+    wanted = [words.reference(a.words) for a in references]
+    said = [words.candidate(a.words) for given in answers.values() for a in given]
     found = meteor.meteor_counts(wanted * len(answers), said)
     if found.counts is None:
         return dict.fromkeys(answers, found)
@@ -370,6 +330,16 @@ def _facts(references: References, protocol: str) -> dict[str, str]:
     }
 
 
-def _some(ids: Sequence[str]) -> str:
-    more = f" and {len(ids) - SHOWN} more" if len(ids) > SHOWN else ""
-    return ", ".join(ids[:SHOWN]) + more
+def _boxes(references: References, table: StudyTable) -> dict[str, str]:
+    """Return how many boxes are scored against, where localization is scored."""
+    if table.iou is None:
+        return {}
+    rows = np.isfinite(table.iou)
+    counts = [
+        sum(len(f.boxes) for f in reading.findings if f.name in references.names)
+        for reading in references.readings
+    ]
+    return {
+        "boxes": f"{sum(counts):,} on {int(rows.any(axis=1).sum()):,} studies, of {int(rows.any(axis=0).sum())} "
+        f"findings, by {', '.join(sorted(references.boxing_authors()))}"
+    }

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from contrastcxr.errors import DatasetError, InputError, RequestError, UnknownNameError
+from contrastcxr.evaluation.references import writes_reports
 from contrastcxr.form import SCHEMA, Author, Reading, Report, problem_of
 from contrastcxr.text.clean import split_sentences
 from contrastcxr.text.report_files import ReportTexts
@@ -29,7 +30,8 @@ def load_readings(path: Path) -> list[Reading]:
         raise RequestError(
             f"{path}: no readings; expected one JSON document a line, or a table, with study_id and text"
         )
-    if not any(reading.report.findings.strip() or reading.report.impression.strip() for reading in readings):
+    written = any(reading.report.findings.strip() or reading.report.impression.strip() for reading in readings)
+    if not written and writes_reports(readings):
         raise RequestError(
             f"{path}: the text of every reading is empty; expected reports; check how it was written"
         )

@@ -25,10 +25,19 @@ from contrastcxr.metrics.calibration import calibration_error_statistic
 from contrastcxr.metrics.clinical import MEASURES, POLICIES, ClinicalCounts, UncertaintyPolicy, targets
 from contrastcxr.metrics.efficacy import GRID, PRESETS, efficacy
 from contrastcxr.metrics.identification import MINIMUM_POSITIVES, Identification
+from contrastcxr.metrics.localization import FALSE_BOXES, Localization, PlaceCounts, counted_places
 from contrastcxr.metrics.table import StudyTable, alike
 from contrastcxr.metrics.text import BLEU_ORDERS, bleu_statistic
 from contrastcxr.vocab.labels import CHEXPERT, NO_FINDING
 
+TEXT_SCORES = (
+    *(f"bleu_{order}" for order in range(1, BLEU_ORDERS + 1)),
+    "meteor",
+    "rouge_l",
+    "cider",
+    "mean_words",
+)
+"""Scores that are empty, with the reason, where there is no report on both sides."""
 _SUFFIX: dict[UncertaintyPolicy, str] = {"uncertain_negative": "", "uncertain_positive": "/uncertain_positive"}
 
 
@@ -36,7 +45,8 @@ _SUFFIX: dict[UncertaintyPolicy, str] = {"uncertain_negative": "", "uncertain_po
 class Score:
     """One figure (CIDEr up to 10, others up to 1), its interval, the studies behind it, or why it is empty.
 
-    `n` counts studies; for side and severity, the findings they are shares of, as the note says.
+    `n` counts studies; for side and severity, the findings they are shares of, and for the localization of one
+    finding the images with a box of it, as the note says.
     """
 
     name: str
@@ -65,15 +75,32 @@ Scores = Mapping[str, Score]
 
 def statistics(table: StudyTable, *, minimum: int = MINIMUM_POSITIVES) -> dict[str, Statistic]:
     """Return every score of the table as a statistic of study weights, by name."""
-    found = {f"bleu_{order}": bleu_statistic(table.bleu, order) for order in range(1, BLEU_ORDERS + 1)}
-    found |= {"rouge_l": mean_of(table.rouge_l), "cider": mean_of(table.cider)}
+    found = _texts(table) | _clinical(table) | _agreement(table, minimum) | _identification(table, minimum)
+    places = _localization(table)
+    return found if places is None else found | places.statistics(minimum)
+
+
+def _texts(table: StudyTable) -> dict[str, Statistic]:
+    found: dict[str, Statistic] = {}
+    if table.bleu is not None:
+        found |= {f"bleu_{order}": bleu_statistic(table.bleu, order) for order in range(1, BLEU_ORDERS + 1)}
+    for name, values in (("rouge_l", table.rouge_l), ("cider", table.cider)):
+        if values is not None:
+            found[name] = mean_of(values)
     if table.meteor is not None:
         counts = table.meteor
         found["meteor"] = lambda weights: meteor.score_from_totals(weights @ counts)
-    found["mean_words"] = mean_of(table.words)
+    if table.words is not None:
+        found["mean_words"] = mean_of(table.words)
     if table.learned is not None:
         found |= {name: mean_of(table.learned[:, k]) for k, name in enumerate(table.learned_names)}
-    return found | _clinical(table) | _agreement(table, minimum) | _identification(table, minimum)
+    return found
+
+
+def _localization(table: StudyTable) -> Localization | None:
+    if table.iou is None or table.iobb is None:
+        return None
+    return Localization(table.names, PlaceCounts(table.iou, table.iobb, table.pointing, table.false_boxes))
 
 
 def counted_how(name: str) -> str:
@@ -95,7 +122,7 @@ def counted_how(name: str) -> str:
         average = "macro over findings present" if family.endswith("_macro") else "micro"
         average = average if family.startswith("positive_") else "studies"
         return f"uncertain:{'positive' if rest else 'negative'}|average:{average}"
-    return "uncertain:left out" if family.startswith(("auc", "calibration", "brier")) else ""
+    return "uncertain:left out" if family.startswith(("auc", "calibration", "brier")) else counted_places(name)
 
 
 def score_table(
@@ -111,7 +138,8 @@ def score_table(
     """
     weights = study_weights(table.groups, replicates=replicates, seed=seed)
     found = {name: _score(name, interval(s, weights)) for name, s in statistics(table, minimum=minimum).items()}
-    return {**found, **_empty(table, minimum), **_too_few(table, minimum), **_attributed(found, table, minimum)}
+    few = {**_too_few(table, minimum), **_too_few_boxes(table, minimum)}
+    return {**found, **_empty(table, minimum), **few, **_attributed(found, table, minimum), **_boxed(found, table)}
 
 
 def differences(
@@ -282,11 +310,32 @@ def _too_few(table: StudyTable, minimum: int) -> dict[str, Score]:
     return {f"auc/{name}": Score(f"auc/{name}", None, None, None, len(table), note) for name in few}
 
 
+def _too_few_boxes(table: StudyTable, minimum: int) -> dict[str, Score]:
+    data = _localization(table)
+    if data is None:
+        return {}
+    names = [f"{score}/{name}" for score in data.accuracies() for name in data.too_few(minimum)]
+    images, note = data.images(), f"n < {max(minimum, 1)}"
+    return {name: Score(name, None, None, None, images[name.partition("/")[2]], note) for name in names}
+
+
+def _boxed(found: Scores, table: StudyTable) -> dict[str, Score]:
+    """Return the localization scores of one finding with the number of images that have a box of it."""
+    data = _localization(table)
+    if data is None:
+        return {}
+    images, note = data.images(), "n counts images with a box of the finding"
+    each = [f"{score}/{name}" for score in data.accuracies() for name in data.names]
+    return {k: replace(found[k], n=images[k.partition("/")[2]], note=note) for k in each if k in found}
+
+
 def _empty(table: StudyTable, minimum: int) -> dict[str, Score]:
     """Return the scores that could not be computed, each with the reason."""
     notes = table.notes or {}
     reasons: dict[str, str] = {}
-    if table.meteor is None:
+    if table.bleu is None:
+        reasons = dict.fromkeys(TEXT_SCORES, notes.get("text", "report texts were not compared"))
+    elif table.meteor is None:
         reasons["meteor"] = notes.get("meteor", "METEOR was not computed")
     if table.truth is None or table.claimed is None:
         reasons["positive_f1"] = notes.get("findings", "no findings to compare")
@@ -295,7 +344,23 @@ def _empty(table: StudyTable, minimum: int) -> dict[str, Score]:
         reasons["auc_mean"] = "no probabilities, or no findings to compare them with"
     elif not data.scored(minimum):
         reasons["auc_mean"] = f"no finding has {minimum} positives and {minimum} negatives"
+    reasons |= _unplaced(table, minimum)
     return {name: Score(name, None, None, None, len(table), reason) for name, reason in reasons.items()}
+
+
+def _unplaced(table: StudyTable, minimum: int) -> dict[str, str]:
+    """Return why localization scores are empty, of a table that has some."""
+    data = _localization(table)
+    if data is None:
+        return {}
+    reasons: dict[str, str] = {}
+    if not data.scored(minimum):
+        reasons = dict.fromkeys(data.accuracies(), f"no finding has boxes on {max(minimum, 1)} images")
+    if table.pointing is None:
+        reasons["pointing"] = "no peak is given"
+    if table.false_boxes is None:
+        reasons[FALSE_BOXES] = "no finding is called present beside what is marked"
+    return reasons
 
 
 def _score(name: str, found: Interval) -> Score:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from contrastcxr.metrics.localization import THRESHOLDS
+
 if TYPE_CHECKING:
     from contrastcxr.metrics.scores import Score, Scores
 
@@ -43,6 +45,10 @@ ROWS: Mapping[str, str] = {
     "auc_mean": "mean AUC",
     "calibration_error": "expected calibration error",
     "brier": "Brier score",
+    **{f"tiou_{t}": f"localized, IoU above {t}, mean over findings" for t in THRESHOLDS},
+    **{f"tiobb_{t}": f"localized, IoBB above {t}, mean over findings" for t in THRESHOLDS},
+    "pointing": "peak inside a box, mean over findings",
+    "false_boxes": "false boxes per study",
     "distinct_reports": "distinct reports per report",
     "most_common_report": "share of the most common report",
     "mean_words": "words per report",
@@ -60,10 +66,15 @@ HEADLINE: tuple[str, ...] = (
     "invented_abnormality",
     "auc_mean",
     "calibration_error",
+    "tiou_0.3",
+    "pointing",
+    "false_boxes",
 )
 """The scores that stand on top, and that are compared with the baselines."""
-LOWER_IS_BETTER = frozenset(("missed_abnormality", "invented_abnormality", "calibration_error", "brier"))
-TRIVIAL = ("constant", "neighbour")
+LOWER_IS_BETTER = frozenset(
+    ("missed_abnormality", "invented_abnormality", "calibration_error", "brier", "false_boxes")
+)
+TRIVIAL = ("constant", "neighbour", "mean_box")
 """The readers that a system must beat to be worth anything."""
 
 
@@ -97,14 +108,20 @@ def _cell(score: Score | None) -> str:
 
 
 def reasons(systems: Mapping[str, Scores]) -> list[str]:
-    """Return why cells of the table are empty, each reason once."""
-    said = {
-        f"{ROWS[name]}: {score.note}": None
-        for scores in systems.values()
-        for name, score in scores.items()
-        if name in ROWS and score.value is None and score.note
-    }
-    return list(said)
+    """Return why cells of the table are empty, each reason once, behind the scores that it is of.
+
+    Those that are empty of other readers alone end with who these are.
+    """
+    labels: dict[str, dict[str, None]] = {}
+    whose: dict[str, dict[str, None]] = {}
+    for system, scores in systems.items():
+        for name, score in scores.items():
+            if name in ROWS and score.value is None and score.note:
+                labels.setdefault(score.note, {})[ROWS[name]] = None
+                whose.setdefault(score.note, {})[system] = None
+    own = next(iter(systems), "")
+    ends = {note: "" if own in of else f" ({', '.join(of)})" for note, of in whose.items()}
+    return [f"{', '.join(of)}: {note}{ends[note]}" for note, of in labels.items()]
 
 
 def _line(cells: Sequence[str]) -> str:

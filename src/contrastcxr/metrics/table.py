@@ -21,6 +21,7 @@ from contrastcxr.form import Finding
 from contrastcxr.metrics import meteor, text
 from contrastcxr.metrics.bootstrap import Floats
 from contrastcxr.metrics.clinical import Codes, agreement_counts, status_codes
+from contrastcxr.metrics.localization import place_counts
 from contrastcxr.metrics.words import PLAIN, ScoredWords
 
 if TYPE_CHECKING:
@@ -38,19 +39,38 @@ _ARRAYS = (
     "severities",
     "probabilities",
     "learned",
+    "iou",
+    "iobb",
+    "pointing",
+    "false_boxes",
 )
+_OF_PLACES = ("iou", "iobb", "pointing")
+"""Arrays `[S, L]` with a value where the reference has a box of the finding."""
+
+
+NO_REPORT = "no report is written"
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What one system says of one study: the report as written, its findings, and probabilities by name.
+    """What one system says of one study; what it does not give at all is None.
 
-    `findings` is None where the report's findings cannot be had (a language without a parser).
+    Attributes:
+        report: as written; None of a system that writes none.
+        findings: what the report states; None where that cannot be had (a language without a parser).
+        probabilities: by name.
+        places: findings with boxes or regions, as the form has them; None of an author who marks no places.
     """
 
-    report: str
+    report: str | None
     findings: tuple[Finding, ...] | None = None
     probabilities: Mapping[str, float] | None = None
+    places: tuple[Finding, ...] | None = None
+
+    @property
+    def words(self) -> str:
+        """The report; empty of a system that writes none."""
+        return self.report or ""
 
 
 @dataclass(frozen=True)
@@ -73,16 +93,20 @@ class StudyTable:
         probabilities: `[S, L]`; NaN where none was given.
         learned: `[S, K]` scores of learned metrics.
         learned_names: of the K scores.
+        iou: `[S, L]` overlap of what is marked with the reference boxes; NaN where there is none of the finding.
+        iobb: `[S, L]` share of what is marked that lies on them, likewise.
+        pointing: `[S, L]` 1 where the peak lies in one of them, else 0, likewise.
+        false_boxes: `[S]` boxes shown that lie on no reference box; NaN where the author gives no boxes.
         notes: why a quantity is None; of a family of learned scores, which weights made it.
     """
 
     names: tuple[str, ...]
     groups: tuple[str, ...]
     studies: tuple[str, ...]
-    bleu: Floats
-    rouge_l: Floats
-    cider: Floats
-    words: Floats
+    bleu: Floats | None = None
+    rouge_l: Floats | None = None
+    cider: Floats | None = None
+    words: Floats | None = None
     meteor: Floats | None = None
     truth: Codes | None = None
     claimed: Codes | None = None
@@ -92,12 +116,19 @@ class StudyTable:
     learned: Floats | None = None
     learned_names: tuple[str, ...] = ()
     notes: Mapping[str, str] | None = None
+    iou: Floats | None = None
+    iobb: Floats | None = None
+    pointing: Floats | None = None
+    false_boxes: Floats | None = None
 
     def __len__(self) -> int:
         return len(self.studies)
 
     def save(self, path: Path) -> None:
-        """Write the table as `.npz`; figures are kept in 32 bits, which loses nothing that is printed."""
+        """Write the table as `.npz`; figures are kept in 32 bits, which loses nothing that is printed.
+
+        Overlaps keep all 64: in 32 bits an IoU of .3 would be greater than .3.
+        """
         arrays: dict[str, Any] = {
             name: _small(name, getattr(self, name)) for name in _ARRAYS if getattr(self, name) is not None
         }
@@ -152,26 +183,47 @@ def tabulate(
         meteor_counts: of the same pairs, where they were made beforehand.
         learned: what learned metrics say of the same pairs.
     """
-    wanted = [words.reference(a.report) for a in references]
-    said = [words.candidate(a.report) for a in candidates]
-    counted = meteor_counts or meteor.MeteorCounts(None, "METEOR was not asked for")
-    table = StudyTable(
-        names=tuple(names),
-        groups=tuple(groups),
-        studies=tuple(studies),
+    table = StudyTable(names=tuple(names), groups=tuple(groups), studies=tuple(studies), notes={})
+    table = _with_texts(table, references, candidates, words)
+    table = _with_counted(table, meteor_counts, learned)
+    return _with_places(_with_findings(table, references, candidates), references, candidates)
+
+
+def _with_texts(
+    table: StudyTable, references: Sequence[Answer], candidates: Sequence[Answer], words: ScoredWords
+) -> StudyTable:
+    if not writes(references):
+        return _noted(table, "text", "the references hold no report")
+    if not writes(candidates):
+        return _noted(table, "text", NO_REPORT)
+    wanted = [words.reference(a.words) for a in references]
+    said = [words.candidate(a.words) for a in candidates]
+    return replace(
+        table,
         bleu=text.bleu_statistics(wanted, said),
         rouge_l=text.rouge_l(wanted, said),
         cider=text.cider(wanted, said),
         words=np.asarray([len(report.split()) for report in said], np.float64),
-        meteor=counted.counts,
-        learned=None if learned is None else learned.values,
-        learned_names=() if learned is None else learned.names,
-        notes={
-            **({"meteor": counted.reason} if counted.reason else {}),
-            **({} if learned is None else learned.signatures),
-        },
     )
-    return _with_findings(table, references, candidates)
+
+
+def writes(answers: Sequence[Answer]) -> bool:
+    """Return True for an author who writes reports, be they empty; without answers too."""
+    return not answers or any(answer.report is not None for answer in answers)
+
+
+def _with_counted(
+    table: StudyTable, meteor_counts: meteor.MeteorCounts | None, learned: LearnedScores | None
+) -> StudyTable:
+    """Return the table with what was counted beforehand of the same texts."""
+    if table.bleu is None:
+        return table
+    counted = meteor_counts or meteor.MeteorCounts(None, "METEOR was not asked for")
+    noted = {"meteor": counted.reason} if counted.reason else {}
+    if learned is None:
+        return replace(table, meteor=counted.counts, notes=noted)
+    noted |= learned.signatures
+    return replace(table, meteor=counted.counts, notes=noted, learned=learned.values, learned_names=learned.names)
 
 
 def _with_findings(table: StudyTable, references: Sequence[Answer], candidates: Sequence[Answer]) -> StudyTable:
@@ -186,7 +238,8 @@ def _with_findings(table: StudyTable, references: Sequence[Answer], candidates: 
     )
     said = [a.findings for a in candidates]
     if any(findings is None for findings in said):
-        return _noted(table, "findings", "no parser or labeler is at hand for these reports")
+        unread = "no parser or labeler is at hand for these reports"
+        return _noted(table, "findings", unread if writes(candidates) else NO_REPORT)
     claimed = [findings or () for findings in said]
     return replace(
         table,
@@ -194,6 +247,13 @@ def _with_findings(table: StudyTable, references: Sequence[Answer], candidates: 
         sides=agreement_counts(stated, claimed, "side"),
         severities=agreement_counts(stated, claimed, "severity"),
     )
+
+
+def _with_places(table: StudyTable, references: Sequence[Answer], candidates: Sequence[Answer]) -> StudyTable:
+    wanted, said = ([a.places for a in answers] for answers in (references, candidates))
+    if all(places is None for places in wanted) or all(places is None for places in said):
+        return table
+    return replace(table, **vars(place_counts(wanted, said, table.names)))
 
 
 def _probabilities(given: Sequence[Mapping[str, float] | None], names: Sequence[str]) -> Floats | None:
@@ -207,7 +267,9 @@ def _noted(table: StudyTable, about: str, reason: str) -> StudyTable:
 
 
 def _small(name: str, values: NDArray[Any]) -> NDArray[Any]:
-    if name in ("rouge_l", "cider", "probabilities", "learned"):
+    if name in ("iou", "iobb"):
+        return values
+    if name in ("rouge_l", "cider", "probabilities", "learned", "pointing", "false_boxes"):
         return values.astype(np.float32)
     return values if values.dtype == np.int8 else values.astype(np.int32)
 
@@ -217,12 +279,23 @@ def _whole(values: NDArray[Any]) -> NDArray[Any]:
 
 
 def alike(one: StudyTable, other: StudyTable) -> tuple[StudyTable, StudyTable]:
-    """Return two tables cut to what both have, in one order: findings, their probabilities, learned scores."""
+    """Return two tables cut to what both have, in one order: findings, probabilities, learned scores, places."""
     names = tuple(name for name in one.names if name in other.names)
     learned = tuple(name for name in one.learned_names if name in other.learned_names)
     first, second = (_cut(table, names, learned) for table in (one, other))
     both = _given(first) & _given(second)
-    return _with_probabilities(first, both), _with_probabilities(second, both)
+    first, second = _with_probabilities(first, both), _with_probabilities(second, both)
+    return _on_boxes_of(first, second), _on_boxes_of(second, first)
+
+
+def _on_boxes_of(table: StudyTable, other: StudyTable) -> StudyTable:
+    """Return the table without what it marks of findings of which the other's references have no box."""
+    if table.iou is None or other.iou is None or np.array_equal(np.isnan(table.iou), np.isnan(other.iou)):
+        return table
+    parts = {name: getattr(table, name) for name in _OF_PLACES}
+    kept = np.isfinite(other.iou)
+    changed: dict[str, Any] = {k: np.where(kept, part, np.nan) for k, part in parts.items() if part is not None}
+    return replace(table, **changed)
 
 
 def _given(table: StudyTable) -> NDArray[np.bool_]:
@@ -242,7 +315,7 @@ def _cut(table: StudyTable, names: tuple[str, ...], learned: tuple[str, ...]) ->
     changed: dict[str, Any] = {}
     if names != table.names:
         columns = [table.names.index(name) for name in names]
-        parts = {name: getattr(table, name) for name in ("truth", "claimed", "probabilities")}
+        parts = {name: getattr(table, name) for name in ("truth", "claimed", "probabilities", *_OF_PLACES)}
         changed = {"names": names} | {k: part[:, columns] for k, part in parts.items() if part is not None}
     if learned != table.learned_names:
         assert table.learned is not None

@@ -40,6 +40,7 @@ class DecodedStudy:
     probabilities: Mapping[str, float]  # by finding; empty where no head gives any
     pooled: Tensor  # [V, C] of the encoder, averaged over the patches; padded views too
     heat: Mapping[str, np.ndarray] = field(default_factory=dict)  # [N] of a localizer, by finding
+    maps: Mapping[str, np.ndarray] = field(default_factory=dict)  # [N] of a localizer in [0, 1], by finding
     cuts: tuple[float, ...] = ()  # of the heat, see `FindingMaps`
     contrast: np.ndarray | None = None  # [N]
     pool_weights: np.ndarray | None = None  # [n, N_P]
@@ -66,14 +67,15 @@ def by_study(answer: PartialReading, features: VisualFeatures, *, pooled: Tensor
     studies = features.studies
     written = [NO_REPORT] * studies if answer.reports is None else list(_rows(answer.reports))
     probabilities = [()] * studies if answer.probabilities is None else answer.probabilities.tolist()
-    maps, heat = answer.maps, array(answer.maps.heat if answer.maps else None)
+    maps = answer.maps
     shown = {name: array(features.evidence.get(name)) for name in ("contrast_map", "pool_weights", "pool_keep")}
     return [
         DecodedStudy(
             written[row],
             dict(zip(answer.findings, probabilities[row], strict=True)),
             pooled=pooled[row],
-            heat={} if maps is None or heat is None else dict(zip(maps.findings, heat[row], strict=True)),
+            heat={} if maps is None else _by_finding(maps.findings, maps.heat[row]),
+            maps={} if maps is None else _by_finding(maps.findings, maps.shown[row]),
             cuts=() if maps is None else maps.cuts,
             contrast=_row(shown["contrast_map"], row),
             pool_weights=_row(shown["pool_weights"], row),
@@ -81,6 +83,11 @@ def by_study(answer: PartialReading, features: VisualFeatures, *, pooled: Tensor
         )
         for row in range(studies)
     ]
+
+
+def _by_finding(names: Sequence[str], values: Tensor) -> dict[str, np.ndarray]:
+    """Return `values [L, N]` of one study by the names of the L findings."""
+    return dict(zip(names, values.detach().float().cpu().numpy(), strict=True))
 
 
 def _row(values: np.ndarray | None, row: int) -> np.ndarray | None:

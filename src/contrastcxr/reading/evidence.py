@@ -182,27 +182,27 @@ def evidence(
     pool: PoolMatches | None = None,
     plan: tuple[PlannedSentence, ...] = (),
     tags: tuple[Tag, ...] = (),
-    heat: Mapping[str, np.ndarray] | None = None,
+    maps: Mapping[str, np.ndarray] | None = None,
     unavailable: Mapping[str, str] | None = None,
 ) -> Evidence:
-    """Return the evidence of one study from `attention [T, N]`, `contrast [N]` and `heat [N]` by finding.
+    """Return the evidence of one study from `attention [T, N]`, `contrast [N]` and `maps [N]` by finding.
 
     `unavailable` says why fields are empty that this model can never fill.
     """
     shown = () if attention is None else sentence_attention(attention, sentences, places)
-    maps = () if contrast is None else tuple(place.map(contrast) for place in places)
+    contrasts = () if contrast is None else tuple(place.map(contrast) for place in places)
     compared = pool or PoolMatches(RepeatMatches())
     return Evidence(
         closest=compared.mean.closest,
         farthest=compared.mean.farthest,
         repeats=compared.repeats,
-        contrast=maps,
+        contrast=contrasts,
         attention=shown,
         plan=plan,
         tags=tags,
         finding_maps=tuple(
             FindingMap(finding=name, maps=tuple(place.map(values) for place in places))
-            for name, values in (heat or {}).items()
+            for name, values in (maps or {}).items()
         ),
         unavailable=dict(unavailable or {}),
     )

@@ -10,13 +10,14 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 
 from contrastcxr.form import Finding, Flag, Mention, Side, Status, View
+from contrastcxr.reading.regions import MarkedPlaces
 from contrastcxr.reading.sentences import END_MARKS
 from contrastcxr.vocab.labels import CHEXPERT, NIH14, NO_FINDING, to_chexpert
 from contrastcxr.vocab.laterality import patient_side
 
 HEAD = "finding head"
 REPORT = "report"
-BOTH = f"{HEAD} and {REPORT}"
+LOCALIZER = "localizer"
 DEFAULT_THRESHOLD = 0.5
 _PLACE = ("side", "zone", "size_mm")
 _SAID = ("status", "severity", *_PLACE)
@@ -109,6 +110,7 @@ def merge(
     probabilities: Mapping[str, float],
     *,
     thresholds: Mapping[str, float],
+    source: str = HEAD,
 ) -> tuple[Finding, ...]:
     """Return every finding the head or the report knows of, the head's in its own order first.
 
@@ -118,9 +120,10 @@ def merge(
         said: what the report states, each place of a finding once.
         probabilities: of the finding head, after temperature; empty without a head.
         thresholds: from which probability a finding counts as present; 0.5 where not given.
+        source: what gave the probabilities: the finding head, or a localizer in its place.
     """
     headed = [
-        _headed(each, probability, thresholds.get(name, DEFAULT_THRESHOLD))
+        _headed(each, probability, thresholds.get(name, DEFAULT_THRESHOLD), source)
         for name, probability in probabilities.items()
         for each in _stated_of(name, said)
     ]
@@ -132,7 +135,7 @@ def _stated_of(name: str, said: Sequence[Finding]) -> list[Finding]:
     return found or [Finding(name=name, status="unmentioned")]
 
 
-def _headed(said: Finding, probability: float, threshold: float) -> Finding:
+def _headed(said: Finding, probability: float, threshold: float, source: str) -> Finding:
     """Return what the report states, or its silence, with what the head makes of the image."""
     status: Status = "present" if probability >= threshold else "absent"
     agreed = said.status != "unmentioned" and not _conflict(status, said.status)
@@ -142,7 +145,7 @@ def _headed(said: Finding, probability: float, threshold: float) -> Finding:
             "probability": probability,
             "threshold": threshold,
             "stated": said.status,
-            "source": BOTH if agreed else HEAD,
+            "source": f"{source} and {REPORT}" if agreed else source,
         }
     )
 
@@ -162,7 +165,7 @@ def disagreements(merged: Sequence[Finding]) -> tuple[Flag, ...]:
 
 
 def _disagreement(finding: Finding) -> Flag | None:
-    if finding.probability is None or finding.source != HEAD:
+    if finding.probability is None or finding.source not in (HEAD, LOCALIZER):
         return None
     silent = finding.stated in {None, "unmentioned"}
     if silent and finding.status != "present":
@@ -172,8 +175,22 @@ def _disagreement(finding: Finding) -> Flag | None:
         kind="disagreement",
         finding=finding.name,
         value=finding.probability,
-        message=f"{finding.name}: {HEAD} {finding.probability:.2f}, {REPORT} {words}",
+        message=f"{finding.name}: {finding.source} {finding.probability:.2f}, {REPORT} {words}",
     )
+
+
+def with_places(findings: Sequence[Finding], marked: Mapping[str, MarkedPlaces]) -> tuple[Finding, ...]:
+    """Return findings with what a localizer marks of each; of one that stands twice the first has it.
+
+    Boxes, which are for people, are those of findings that are present.
+    """
+    rest = dict(marked)
+    return tuple(_with_places(each, rest.pop(each.name)) if each.name in rest else each for each in findings)
+
+
+def _with_places(finding: Finding, marked: MarkedPlaces) -> Finding:
+    boxes = marked.boxes if finding.status == "present" else ()
+    return finding.model_copy(update={"region": marked.region, "boxes": boxes, "peak": marked.peak})
 
 
 def side_conflicts(findings: Sequence[Finding], views: Sequence[View]) -> tuple[Flag, ...]:

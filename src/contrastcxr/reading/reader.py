@@ -31,9 +31,20 @@ from contrastcxr.quality.flags import empty_flag, length_flags, measure_flags, s
 from contrastcxr.quality.measures import MeasureValue, PictureMeasures, QualityReference
 from contrastcxr.reading import evidence as shown
 from contrastcxr.reading.answers import DecodedReport, DecodedStudy, by_study, report_search
-from contrastcxr.reading.findings import Parse, disagreements, merge, not_assessed, stated_findings
+from contrastcxr.reading.findings import (
+    HEAD,
+    LOCALIZER,
+    Parse,
+    disagreements,
+    merge,
+    not_assessed,
+    side_conflicts,
+    stated_findings,
+    with_places,
+)
 from contrastcxr.reading.plan import planned, predicted_tags
 from contrastcxr.reading.provenance import describe, writes_grammar
+from contrastcxr.reading.regions import MarkedPlaces, together, wang_marks
 from contrastcxr.reading.samples import measured_sample
 from contrastcxr.reading.sentences import Sentence, ending_ids, sentences_of
 from contrastcxr.text.grammar.parsing import parse
@@ -254,7 +265,9 @@ class Reader:
         texts = tuple(sentence.text for sentence in sentences)
         said = stated_findings(texts, self.parse)
         probabilities = {name: _rounded(value) for name, value in answer.probabilities.items()}
-        findings = merge(said, probabilities, thresholds=self.thresholds)
+        source = LOCALIZER if self.system.finding_head is None else HEAD
+        findings = merge(said, probabilities, thresholds=self.thresholds, source=source)
+        findings = with_places(findings, self._marked(batch, row, answer))
         return Reading(
             study_id=batch.study_ids[row],
             author=self.author,
@@ -297,7 +310,7 @@ class Reader:
             pool=self._compared(answer),
             plan=plan,
             tags=tags,
-            heat=answer.heat,
+            maps=answer.maps,
             unavailable=shown.unavailable(self._abilities(answer, placed=bool(places))),
         )
 
@@ -313,6 +326,25 @@ class Reader:
             view_index=batch.view_index[row] if batch.view_index else tuple(range(len(batch.positions[row]))),
             size=self.preprocess.size,
         )
+
+    def _marked(self, batch: Batch, row: int, answer: DecodedStudy) -> dict[str, MarkedPlaces]:
+        """Return what a localizer marks of each finding, in pixels of the original views."""
+        places, affines = self._places(batch, row), batch.affines[row].cpu().numpy()
+        return {
+            name: together(
+                [
+                    wang_marks(
+                        place.cells(heat),
+                        view=place.view,
+                        affine=affine,
+                        size=self.preprocess.size,
+                        cuts=answer.cuts,
+                    )
+                    for place, affine in zip(places, affines, strict=False)  # padded views have no place
+                ]
+            )
+            for name, heat in answer.heat.items()
+        }
 
     def _abilities(self, answer: DecodedStudy, *, placed: bool) -> shown.Abilities:
         decoder, pool = self.system.decoder, self.system.pool
@@ -345,6 +377,7 @@ class Reader:
             *reading.flags,
             *source_flags(self.provenance.get("sources", ())),
             *view_flags(study, used),
+            *side_conflicts(reading.findings, study.views),
             *measure_flags(self.quality, _measured(self.quality, pictures), study=study, used=used),
             *not_assessed([*self.labels, *(finding.name for finding in reading.findings)]),
         )

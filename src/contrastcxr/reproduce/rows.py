@@ -164,7 +164,7 @@ def _scores(scores: Scores) -> dict[str, Any]:
 
 
 def _line(record: Record) -> str:
-    shown = ("bleu_4", "cider", "positive_f1", "auc_mean")
+    shown = ("bleu_4", "cider", "positive_f1", "auc_mean", "tiou_0.3")
     systems = record.systems if "system" not in record.systems else {"": record.systems["system"]}
     parts = []
     for system, scores in systems.items():

@@ -16,6 +16,7 @@ from contrastcxr.features.samples import Target
 from contrastcxr.form import Finding, Reading
 from contrastcxr.metrics.clinical import ClinicalCounts, status_codes
 from contrastcxr.metrics.identification import Identification
+from contrastcxr.metrics.localization import place_counts
 from contrastcxr.metrics.text import bleu, tokenise
 from contrastcxr.models.system import System
 from contrastcxr.reading.reader import Reader
@@ -67,7 +68,7 @@ class Validation:
         return self._by_name()[name](self._readings(self.make_reader(system)))
 
     def _by_name(self) -> dict[str, Callable[[Sequence[Reading]], float]]:
-        return {"bleu4": self._bleu4, "positive_f1": self._positive_f1, "auc": self._auc}
+        return {"bleu4": self._bleu4, "positive_f1": self._positive_f1, "auc": self._auc, "iou": self._iou}
 
     def _readings(self, reader: Reader) -> list[Reading]:
         return [reading for batch in self.batches for reading in reader.read_features(batch)]
@@ -85,6 +86,15 @@ class Validation:
         stated = [self.findings_in(" ".join(r.report.sentences)) for r in readings]
         counts = ClinicalCounts.of(status_codes(self.truths, names), status_codes(stated, names), names)
         return float(counts.micro("f1")(np.ones((1, len(readings))))[0])
+
+    def _iou(self, readings: Sequence[Reading]) -> float:
+        """Return the mean IoU of what is marked over the studies and findings that have a box."""
+        if not any(finding.region for reading in readings for finding in reading.findings):
+            return math.nan
+        names = sorted({f.name for truth in self.truths for f in truth if f.boxes})
+        counts = place_counts(self.truths, [reading.findings for reading in readings], names)
+        known = counts.iou[np.isfinite(counts.iou)]
+        return float(known.mean()) if len(known) else math.nan
 
     def _auc(self, readings: Sequence[Reading]) -> float:
         if not self.labels:

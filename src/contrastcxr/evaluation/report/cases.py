@@ -9,7 +9,9 @@ import numpy as np
 
 from contrastcxr.data.pixels import load_pixels
 from contrastcxr.errors import InputError
+from contrastcxr.evaluation.report.localization import overlay, place_rows
 from contrastcxr.form import Finding, Status, Study
+from contrastcxr.metrics.bootstrap import Floats, divide
 from contrastcxr.metrics.clinical import STATUS_CODES
 from contrastcxr.text.clean import split_sentences
 from contrastcxr.vocab.labels import NO_FINDING
@@ -34,7 +36,9 @@ Values = dict[str, Any]
 
 def case_values(table: StudyTable, material: Material) -> list[Values]:
     """Return the best and the worst studies; no study is both."""
-    best, worst = extremes(table, [answer.report for answer in material.wanted])
+    if table.rouge_l is None and table.claimed is None and table.iou is None:
+        return []
+    best, worst = extremes(table, _keys(material))
     groups = (("Best", best), ("Worst", worst))
     return [
         {"title": title, "studies": [_case(i, table, material) for i in places]}
@@ -43,8 +47,16 @@ def case_values(table: StudyTable, material: Material) -> list[Values]:
     ]
 
 
+def _keys(material: Material) -> list[str]:
+    """Return what makes studies alike, of which one is shown: the reference's report, else nothing."""
+    pairs = zip(material.wanted, material.references.ids, strict=True)
+    return [study if answer.report is None else answer.report for answer, study in pairs]
+
+
 def ranked_by(table: StudyTable) -> str:
     """Return how studies are put in order, in words."""
+    if table.rouge_l is None and table.claimed is None:
+        return "by the mean IoU of the findings with a reference box; studies without one are left out"
     if table.truth is None or table.claimed is None:
         return "by ROUGE-L, since no findings can be compared"
     return "by findings missed or invented, then called right, then by ROUGE-L; of equal references the first"
@@ -61,11 +73,27 @@ def extremes(table: StudyTable, texts: Sequence[str], *, shown: int = SHOWN) -> 
         shown: studies on each side at most.
     """
     errors, hits = _errors_and_hits(table)
-    few = min(shown, max(1, len(table) // 2))
-    best = _differing(np.lexsort((-table.rouge_l, -hits, errors)), texts)[:few]
-    order = np.lexsort((table.rouge_l, hits, -errors))
-    flawed = [i for i in order if i not in best and (errors[i] or table.rouge_l[i] < PERFECT)]
+    likeness = _likeness(table)
+    known = np.isfinite(likeness)
+    few = min(shown, max(1, int(known.sum()) // 2))
+    ranked = [int(i) for i in np.lexsort((-likeness, -hits, errors)) if known[i]]
+    best = _differing(ranked, texts)[:few]
+    order = [int(i) for i in np.lexsort((likeness, hits, -errors)) if known[i]]
+    flawed = [i for i in order if i not in best and (errors[i] or likeness[i] < PERFECT)]
     return best, _differing(flawed, texts)[:few]
+
+
+def _likeness(table: StudyTable) -> Floats:
+    """Return how near each study is to its reference: ROUGE-L, else mean IoU, which is NaN without a box."""
+    if table.rouge_l is not None or table.iou is None:
+        return np.zeros(len(table)) if table.rouge_l is None else table.rouge_l
+    return mean_iou(table.iou)
+
+
+def mean_iou(iou: Floats) -> Floats:
+    """Return the mean IoU `[S]` over the findings with a reference box; NaN where there is none."""
+    known = np.isfinite(iou)
+    return divide(np.where(known, iou, 0.0).sum(axis=1), known.sum(axis=1).astype(np.float64))
 
 
 def _differing(places: Iterable[int], texts: Sequence[str]) -> list[int]:
@@ -90,25 +118,39 @@ def _case(place: int, table: StudyTable, material: Material) -> Values:
     wanted, said = material.wanted[place], material.answers["system"][place]
     return {
         "study_id": study.study_id,
-        "rouge_l": f"{table.rouge_l[place]:.2f}",
-        **_picture(study, material),
+        "figure": _figure(place, table),
+        **_picture(study, wanted, said, material),
         "chips": chips(wanted.findings, said.findings),
+        "places": place_rows(wanted.places, said.places, table.names) if wanted.places and said.places else [],
         "texts": [
-            {"title": "Reference", "parts": marked(wanted, said, references, differing=MISSED)},
-            {"title": "This system", "parts": marked(said, wanted, references, differing=INVENTED)},
+            {"title": title, "parts": marked(own, other, references, differing=differing)}
+            for title, own, other, differing in (
+                ("Reference", wanted, said, MISSED),
+                ("This system", said, wanted, INVENTED),
+            )
+            if own.report is not None
         ],
         "compared": wanted.findings is not None and said.findings is not None,
     }
 
 
-def _picture(study: Study, material: Material) -> Values:
-    """Return the first view, small, or why there is none."""
+def _figure(place: int, table: StudyTable) -> str:
+    if table.rouge_l is not None:
+        return f"ROUGE-L {table.rouge_l[place]:.2f}"
+    return "" if table.iou is None else f"mean IoU {mean_iou(table.iou)[place]:.2f}"
+
+
+def _picture(study: Study, wanted: Answer, said: Answer, material: Material) -> Values:
+    """Return the first view, small, with the boxes of a localizer over it, or why there is none."""
     if not material.shows_pictures:
         return {"src": None, "why": "picture not embedded: the terms of the data do not let it be passed on"}
     try:
-        return {"src": picture_uri(load_pixels(study.views[0]), max_side=SIDE, quality=80), "why": ""}
+        pixels = load_pixels(study.views[0])
     except InputError:
         return {"src": None, "why": "picture is not there"}
+    shape, names = (pixels.shape[0], pixels.shape[1]), material.references.names
+    over = overlay(wanted.places, said.places, names, shape=shape) if wanted.places and said.places else ""
+    return {"src": picture_uri(pixels, max_side=SIDE, quality=80), "why": "", "overlay": over}
 
 
 def chips(wanted: Sequence[Finding] | None, said: Sequence[Finding] | None) -> list[Values]:
@@ -133,10 +175,10 @@ def marked(own: Answer, other: Answer, references: References, *, differing: str
     The mark tells whether a finding is shared with the other side or not.
     """
     if own.findings is None or other.findings is None:
-        return [{"text": own.report, "kind": "", "names": ""}] if own.report else []
+        return [{"text": own.words, "kind": "", "names": ""}] if own.report else []
     shared, mine = _present(other.findings), _present(own.findings)
     parts = []
-    for sentence in split_sentences(own.report):
+    for sentence in split_sentences(own.words):
         named = _present(references.findings_in(sentence) or ()) & mine
         kind = (AGREED if named <= shared else differing) if named else ""
         parts.append({"text": sentence, "kind": kind, "names": ", ".join(sorted(named))})

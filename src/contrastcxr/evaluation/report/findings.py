@@ -28,11 +28,15 @@ Values = dict[str, Any]
 
 
 def finding_rows(found: Evaluation) -> list[Values]:
-    """Return every finding that the reference or the system calls, by number of positives in the reference."""
+    """Return every finding that the reference or the system calls, by number of positives in the reference.
+
+    A system without reports calls none, and has rows for what its probabilities say.
+    """
     table = found.systems["system"].table
-    if table.truth is None or table.claimed is None:
+    if table.truth is None or (table.claimed is None and table.probabilities is None):
         return []
-    rows = [_row(name, column, table.truth, table.claimed, found.systems) for column, name in _columns(table)]
+    claimed = np.zeros_like(table.truth) if table.claimed is None else table.claimed
+    rows = [_row(name, column, table.truth, claimed, found.systems) for column, name in _columns(table)]
     return sorted((r for r in rows if r["n"] or r["called"]), key=lambda r: (-r["n"], r["name"]))
 
 
@@ -83,14 +87,16 @@ def _columns(table: StudyTable) -> list[tuple[int, str]]:
 
 def _row(name: str, column: int, truth: Codes, claimed: Codes, systems: Mapping[str, SystemScores]) -> Values:
     counts = _counts(truth[:, column], claimed[:, column])
-    scores = {measure: _scores(systems, f"finding_{measure}/{name}") for measure in ("f1", "precision", "recall")}
-    auc = _scores(systems, f"auc/{name}")
+    scores = {
+        measure: scores_of(systems, f"finding_{measure}/{name}") for measure in ("f1", "precision", "recall")
+    }
+    auc = scores_of(systems, f"auc/{name}")
     return {
         "name": name,
         **counts,
         "few": counts["n"] < FEW,
-        "f1_plot": _plot(scores["f1"], f"{name}, F1") if counts["n"] else None,
-        "auc_plot": _plot(auc, f"{name}, AUC", reference=EVEN),
+        "f1_plot": plot(scores["f1"], f"{name}, F1") if counts["n"] else None,
+        "auc_plot": plot(auc, f"{name}, AUC", reference=EVEN),
         "figures": [cell(scores[m].get("system")) if counts["n"] else cell(None) for m in scores],
         "auc": cell(auc.get("system")),
         "auc_note": note.note if (note := auc.get("system")) is not None and note.value is None else "",
@@ -115,12 +121,16 @@ def _counts(truth: Codes, claimed: Codes) -> Values:
     }
 
 
-def _scores(systems: Mapping[str, SystemScores], name: str) -> dict[str, Score]:
-    found = {key: systems[key].scores.get(name) for key in ("system", *TRIVIAL) if key in systems}
+def scores_of(
+    systems: Mapping[str, SystemScores], name: str, readers: Sequence[str] = ("system", *TRIVIAL)
+) -> dict[str, Score]:
+    """Return one score of those readers that have it."""
+    found = {key: systems[key].scores.get(name) for key in readers if key in systems}
     return {key: score for key, score in found.items() if score is not None}
 
 
-def _plot(scores: Mapping[str, Score], name: str, *, reference: float | None = None) -> Any:
+def plot(scores: Mapping[str, Score], name: str, *, reference: float | None = None) -> Any:
+    """Return the forest row of one score, whiskers for the system alone; None where the system has no value."""
     drawn = [Mark.of(key, score, whiskers=key == "system") for key, score in scores.items()]
     marks: Sequence[Mark] = [mark for mark in drawn if mark is not None]
     if not marks or marks[0].system != "system":

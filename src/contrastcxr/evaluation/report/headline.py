@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from contrastcxr.evaluation.result import Differences, Evaluation, SystemScores
     from contrastcxr.metrics.scores import Score, Scores
 
-NAMES: Mapping[str, str] = {"system": "this system", "neighbour": "nearest neighbour"}
+NAMES: Mapping[str, str] = {"system": "this system", "neighbour": "nearest neighbour", "mean_box": "mean box"}
 BETTER, WORSE, SAME = "better", "worse", "same"
 _TITLES: Mapping[str, str] = {
     "missed_abnormality": "Missed: abnormal studies with nothing called right",
@@ -24,6 +24,9 @@ _TITLES: Mapping[str, str] = {
     "positive_f1": "Positive findings, F1",
     "auc_mean": "Mean AUC of the finding head",
     "calibration_error": "Calibration error of the finding head",
+    "tiou_0.3": "Localized: IoU with the reference boxes above .3",
+    "pointing": "Pointing game: peak inside a reference box",
+    "false_boxes": "False boxes per study",
 }
 _OWN: Mapping[str, str] = {
     "positive_{}": "this project, pairs pooled, uncertain negative",
@@ -46,6 +49,11 @@ def readers(found: Evaluation) -> list[Values]:
 def cards(found: Evaluation, differences: Differences) -> list[Values]:
     """Return one card for each main score that the system has."""
     return [_card(name, found, differences) for name in HEADLINE if _has(found.scores.get(name))]
+
+
+def beside_words(systems: Mapping[str, SystemScores]) -> list[str]:
+    """Return the trivial readers that state findings in words."""
+    return [key for key in TRIVIAL if key in systems and systems[key].table.claimed is not None]
 
 
 def tally(found: Sequence[Values]) -> list[Values]:
@@ -124,7 +132,7 @@ def signature_parts(signature: str) -> list[tuple[str, str]]:
 
 def _definition(pattern: str, name: str, source: str, how: str, systems: Mapping[str, SystemScores]) -> Values:
     measures = [pattern.format(measure) for measure in ("precision", "recall", "f1", "accuracy")]
-    beside = [cell(s.scores.get(measures[2])) for key, s in systems.items() if key in TRIVIAL]
+    beside = [cell(systems[key].scores.get(measures[2])) for key in beside_words(systems)]
     own: Scores = systems["system"].scores
     return {
         "name": name,

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from contrastcxr.evaluation.audit.verdict import Check, warnings_first
-from contrastcxr.evaluation.report import cases, findings, headline, texts
+from contrastcxr.evaluation.report import cases, findings, headline, localization, texts
 from contrastcxr.evaluation.report.forest import axis, key
 from contrastcxr.evaluation.report.material import Material
 from contrastcxr.metrics.calibration import BINS
-from contrastcxr.metrics.sheet import TRIVIAL
+from contrastcxr.metrics.table import writes
 from contrastcxr.version import __version__
 from contrastcxr.write.html import NOTICE, page_source, page_template
 
@@ -50,7 +50,7 @@ def _figures(found: Evaluation, material: Material | None) -> Values:
         "signature": found.signature,
         "signature_parts": headline.signature_parts(found.signature),
         "systems": headline.readers(found),
-        "trivial": [headline.NAMES.get(name, name) for name in TRIVIAL if name in found.systems],
+        "trivial": [headline.NAMES.get(name, name) for name in headline.beside_words(found.systems)],
         "keys": {name: key(name) for name in found.systems},
         "cards": cards,
         "tally": headline.tally(cards),
@@ -61,6 +61,8 @@ def _figures(found: Evaluation, material: Material | None) -> Values:
         "finding_rows": findings.finding_rows(found),
         "unspoken": findings.unspoken(found),
         "few": findings.FEW,
+        "stated": system.table.claimed is not None,
+        "localization": localization.localization_values(found.systems),
         "axis": axis(),
         "rates": findings.abnormality_rates(found.systems),
         "calibration": findings.calibration(system.table),
@@ -75,7 +77,8 @@ def _words_and_studies(found: Evaluation, material: Material | None) -> Values:
     if material is None:
         return {**empty, "ranked_by": "", "restricted": False, "case_marks": cases.MARKS}
     table, said = found.systems["system"].table, material.answers["system"]
-    written = any(answer.report for answer in (*material.wanted, *said))
+    both = writes(material.wanted) and writes(said)
+    written = both and any(answer.report for answer in (*material.wanted, *said))
     constant = material.answers.get("constant")
     return {
         "lengths": texts.length_values(material.wanted, said) if written else None,
@@ -83,7 +86,7 @@ def _words_and_studies(found: Evaluation, material: Material | None) -> Values:
         "groups": cases.case_values(table, material),
         "ranked_by": cases.ranked_by(table),
         "case_marks": cases.MARKS,
-        "constant": constant[0].report if constant else "",
+        "constant": constant[0].words if constant else "",
         "checks": _checks(material.checks),
         "terms": material.licence.terms,
         "restricted": material.quotes_restricted_text,

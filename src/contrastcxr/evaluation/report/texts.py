@@ -50,7 +50,7 @@ class SentenceShares:
         spellings: dict[str, Counter[str]] = defaultdict(Counter)
         holding: Counter[str] = Counter()
         for answer in answers:
-            said = {tokenise(sentence): sentence for sentence in split_sentences(answer.report)}
+            said = {tokenise(sentence): sentence for sentence in split_sentences(answer.words)}
             said.pop("", None)
             holding.update(said.keys())
             for words, sentence in said.items():
@@ -64,7 +64,7 @@ class SentenceShares:
 
 
 def _words(answers: Sequence[Answer]) -> list[int]:
-    return [len(answer.report.split()) for answer in answers]
+    return [len(answer.words.split()) for answer in answers]
 
 
 def _summary(values: Sequence[int]) -> Values:

@@ -77,13 +77,15 @@ class FindingMaps:
 
     Attributes:
         findings: L names.
-        heat: `[B, L, N]` over the patches, which are a grid.
-        cuts: shares of the range of a view's map, drawn at the size of the picture; what is marked is the union of
-            the boxes round the 8-connected places above each.
+        heat: `[B, L, N]` over the patches, which are a grid, of any scale.
+        shown: `[B, L, N]`, the same in [0, 1], for people.
+        cuts: of 255 of the range of a view's heat, drawn at the size of the picture; what is marked is the union
+            of the boxes round the 8-connected places above each.
     """
 
     findings: tuple[str, ...]
     heat: Tensor
+    shown: Tensor
     cuts: tuple[float, ...]
 
 

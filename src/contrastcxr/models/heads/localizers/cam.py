@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,19 +15,20 @@ from contrastcxr.models.heads.findings import label_loss
 from contrastcxr.models.heads.localizers.options import CamOptions
 from contrastcxr.models.heads.writing import Search
 
-WANG_CUTS = (60 / 255, 180 / 255)
-"""Shares of a map's range above which Wang 2017 ° draws boxes."""
+WANG_CUTS = (60.0, 180.0)
+"""Of 255 of a map's range: above each of them Wang 2017 ° draws boxes."""
 SHARPNESS = 10.0
 """r of log-sum-exp pooling (Wang 2017 °)."""
-CANDIDATES = tuple(round(0.05 * step, 2) for step in range(1, 20))
+CANDIDATES = tuple(255 * step / 20 for step in range(1, 20))
 """Cuts that are tried on validation boxes (ours)."""
 
 
 class CamLocalizer(IdentifyingHead):
     """A linear classifier of the pooled patches, `y_l = w_l^T pool(f_i) + b_l`, and its maps `w_l^T f_i`.
 
-    The probability of a finding is `σ(y_l)`. What is marked (Wang 2017 °): the map of a view bilinear to the
-    picture's size, min to max as 0 to 1, boxes round the 8-connected places above each cut; their union is scored.
+    The probability of a finding is `σ(y_l)`; its map shows `σ(w_l^T f_i + b_l)`, the probability of a picture that
+    is this patch all over (ours). What is marked (Wang 2017 °): the map of a view bilinear to the picture's size,
+    min to max as 0 to 255, boxes round the 8-connected places above each cut; their union is scored.
     His transition layer is here a linear map and ReLU on every patch (`transition`), his pooling log-sum-exp with
     r = 10 (`pooling`). `cuts: tuned` (ours) is one cut in place of his two, the one with the best mean IoU on the
     boxes of the validation studies.
@@ -69,7 +69,9 @@ class CamLocalizer(IdentifyingHead):
     def answer(self, features: VisualFeatures, *, search: Search | None = None) -> PartialReading:
         """Return the probability of each finding, its map, and how much of that is marked."""
         del search
-        maps = FindingMaps(self.findings, self.heat(features).float(), self._cuts())
+        heat = self.heat(features).float()
+        shown = torch.sigmoid((heat + self.classifier.bias.float().unsqueeze(-1)) / self.temperature.float())
+        maps = FindingMaps(self.findings, heat, shown, self._cuts())
         return PartialReading(findings=self.findings, probabilities=self.probabilities(features), maps=maps)
 
     @property
@@ -97,18 +99,16 @@ class CamLocalizer(IdentifyingHead):
 
 @dataclass(frozen=True, eq=False)
 class CamCut:
-    """From which share of a map's range on a place is marked: the one with the best mean IoU on validation."""
+    """From which part of a map's range on a place is marked: the one with the best mean IoU on validation."""
 
     localizer: CamLocalizer
     score: str = "iou"
 
     def candidates(self, features: Sequence[VisualFeatures]) -> Sequence[float]:
-        """Return the same shares for any features."""
+        """Return the same cuts for any features."""
         del features
         return CANDIDATES
 
     def set(self, value: float) -> None:
-        """Keep the share."""
-        if not 0 < value < 1 or math.isnan(value):
-            raise ValueError(f"cut {value}; it must be between 0 and 1")
+        """Keep the cut."""
         self.localizer.cut.fill_(value)

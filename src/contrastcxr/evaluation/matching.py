@@ -1,0 +1,87 @@
+"""Readings and the references they are scored against: which belong together, and which are refused."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from contrastcxr.errors import RequestError
+from contrastcxr.evaluation.references import References, writes_reports
+from contrastcxr.form import Reading
+
+SHOWN = 3
+"""Ids that a message names at most."""
+
+
+def matched(
+    references: References, given: Sequence[Reading], failures: Sequence[str], *, allow_partial: bool
+) -> tuple[References, list[Reading], list[str]]:
+    """Return the readings in the order of their references, and notes on what is left out or empty.
+
+    Readings of studies that the reference author did not read are left out before anything is counted.
+
+    Raises:
+        RequestError: two readings of one study; or, unless partial is allowed, readings of unknown studies or
+            studies without one; or no study with a reading at all.
+    """
+    unheard = set(references.silent)
+    given = [reading for reading in given if reading.study_id not in unheard]
+    by_id = {reading.study_id: reading for reading in given}
+    known = set(references.ids)
+    unknown = [study for study in by_id if study not in known]
+    missing = [study for study in references.ids if study not in by_id]
+    _refuse_twice(given)
+    alone = len(missing) == len(references.ids)
+    if unknown and (not allow_partial or alone):
+        raise RequestError(
+            f"{len(unknown)} of {len(given)} readings are of studies that are not in the data: {_some(unknown)}; "
+            f"the data have ids such as {_some(references.ids)}; give one reading for each study of the split"
+            + ("" if alone else ", or leave these out with --allow-partial")
+        )
+    if missing and (not allow_partial or alone):
+        why = f" ({'; '.join(failures[:SHOWN])})" if failures else ""
+        raise RequestError(
+            f"{len(missing)} of {len(references.ids)} studies have no reading: {_some(missing)}{why}; "
+            "read them too, or score the others with --allow-partial"
+        )
+    kept = references.of(by_id)
+    heard = [by_id[study] for study in kept.ids]
+    return kept, heard, _remarks(len(references.ids), missing, unknown, heard)
+
+
+def unread(references: References) -> list[str]:
+    """Return a note on the studies that the reference author did not read; none where there are none."""
+    silent, author = references.silent, references.readings[0].author.name
+    whole = len(silent) + len(references.ids)
+    said = f"{len(silent)} of {whole} studies have no reading by {author} and are left out ({_some(silent)})"
+    return [said] if silent else []
+
+
+def _refuse_twice(given: Sequence[Reading]) -> None:
+    counts = Counter(reading.study_id for reading in given)
+    twice = [study for study, count in counts.items() if count > 1]
+    if twice:
+        raise RequestError(
+            f"{len(twice)} {'study has' if len(twice) == 1 else 'studies have'} more than one reading: "
+            f"{_some(twice)}; give one reading for each study of the split"
+        )
+
+
+def _remarks(studies: int, missing: Sequence[str], unknown: Sequence[str], heard: Sequence[Reading]) -> list[str]:
+    """Return what a reader of the figures must know of the readings."""
+    notes = []
+    if missing:
+        notes.append(
+            f"partial: {len(missing)} of {studies} studies have no reading and are left out ({_some(missing)})"
+        )
+    if unknown:
+        notes.append(f"partial: {len(unknown)} readings of unknown studies are left out ({_some(unknown)})")
+    empty = [r.study_id for r in heard if not (r.report.findings.strip() or r.report.impression.strip())]
+    if empty and writes_reports(heard):
+        notes.append(f"{len(empty)} of {len(heard)} readings are empty and scored as such ({_some(empty)})")
+    return notes
+
+
+def _some(ids: Sequence[str]) -> str:
+    more = f" and {len(ids) - SHOWN} more" if len(ids) > SHOWN else ""
+    return ", ".join(ids[:SHOWN]) + more
