@@ -22,7 +22,7 @@ from contrastcxr.config.decoder_settings import LIST, settings_of, successor
 from contrastcxr.config.parts import SystemConfig
 from contrastcxr.config.retired import without_retired
 from contrastcxr.errors import ConfigError, nearest
-from contrastcxr.options import KindOf, Registered, own_name
+from contrastcxr.options import KindOf, Options, Registered, own_name
 
 
 def load_config(path: Path | str, *, overrides: Sequence[str] = ()) -> SystemConfig:
@@ -175,7 +175,7 @@ def _explain(error: dict[str, Any], values: Mapping[str, Any]) -> str:
 
 
 def _without_kind(dotted: str, error: dict[str, Any]) -> str:
-    registry: Mapping[str, Registered] = error["ctx"]["registry"]
+    registry: Mapping[str, Registered[Options]] = error["ctx"]["registry"]
     if error["type"] == "kind_missing":
         return f"no '{dotted}.kind'; known: {', '.join(registry)}"
     kind = str(error["input"].get("kind"))

@@ -26,3 +26,13 @@ class ProjectionOptions(Options):
     """The map from encoder channels to the model width; `r2gen` adds ReLU and dropout, `none` is no map."""
 
     kind: Literal["linear", "r2gen", "none"] = "linear"
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether raw vectors may be averaged or pooled before it."""
+        return self.kind != "r2gen"
+
+    @property
+    def keeps_channels(self) -> bool:
+        """Whether the model width is the encoder's, which is known once that is built."""
+        return self.kind == "none"
