@@ -250,15 +250,11 @@ def test_states_are_those_of_every_real_word_where_a_decoder_has_any(case: Case)
     assert states.words.grad_fn is not None
 
 
-def test_every_decoder_that_writes_words_has_states() -> None:
-    """All but the one that retrieves sentences."""
-    without = [kind for kind in HEADS["decoder"] if _decoder(kind).word_width is None]
-    assert without == [kind for kind in HEADS["decoder"] if not _decoder(kind).options.word_probabilities]
-    assert without == ["cvse"]
-
-
-def _decoder(kind: str) -> Any:
-    return fresh(("decoder", kind, {}))
+@pytest.mark.parametrize("kind", HEADS["decoder"])
+def test_options_of_a_decoder_state_whether_it_has_a_state_for_each_word(kind: str) -> None:
+    decoder = fresh(("decoder", kind, {}))
+    assert isinstance(decoder, ReportDecoder)
+    assert (decoder.word_width is not None) is decoder.options.word_states is (kind != "cvse")
 
 
 @every
