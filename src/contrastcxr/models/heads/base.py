@@ -130,8 +130,8 @@ class Threshold(Protocol):
 class Head(nn.Module, ABC):
     """Base of everything that a system answers with.
 
-    What a checkpoint keeps of it: weights, buffers, options, and what follows from the needs that its options state
-    (words: the vocabulary; findings: their names, temperature and thresholds; a library; terms that are tags).
+    What a checkpoint keeps of it: weights, buffers, options, and what follows from the needs that its options
+    state (words: the vocabulary; findings: their names, temperature, thresholds; a library; terms that are tags).
 
     Attributes:
         kind: the name it is registered under.
