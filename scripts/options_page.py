@@ -17,8 +17,8 @@ PAGE = Path(__file__).resolve().parents[1] / "docs" / "options.md"
 HEAD = """# Options
 
 Every option of a configuration, part by part. `python scripts/options_page.py` makes this page from the classes
-that read a configuration, and a test keeps the two equal. `contrastcxr models NAME` prints the same of one part, such
-as `transformer`, `cam` or `train.optimizer`. How the parts work together: [training.md](training.md).
+that read a configuration, and a test keeps the two equal. `contrastcxr models NAME` prints the same of one part,
+such as `transformer`, `cam` or `train.optimizer`. How the parts work together: [training.md](training.md).
 
 In a file a dotted name is a key inside a part; on the command line it is `--set NAME=VALUE`, the value in YAML.
 *none* is `null`. A part that is absent unless it is given goes away again with `null`: `--set contrast=null`.
