@@ -58,6 +58,25 @@ def test_boxes_moved_by_half_their_width_overlap_by_a_third() -> None:
     assert scored(readings(shift=21.0)).scores["false_boxes"].value == pytest.approx(8 / 12)
 
 
+def test_a_finding_that_is_never_looked_for_is_not_scored_for_anybody(tmp_path: Path) -> None:
+    def without(reading: Reading, name: str) -> Reading:
+        return reading.model_copy(update={"findings": tuple(f for f in reading.findings if f.name != name)})
+
+    found = scored([without(reading, "Nodule") for reading in readings()], baselines=True, cache=tmp_path)
+    assert found.scores["tiou_0.3"].value == 1
+    for system in found.systems.values():
+        assert "tiou_0.3/Nodule" not in system.scores
+    silent = [
+        r.model_copy(
+            update={"findings": tuple(f.model_copy(update={"region": (), "peak": None}) for f in r.findings)}
+        )
+        if place
+        else r
+        for place, r in enumerate(readings())
+    ]
+    assert scored(silent).scores["tiou_0.3"].value < 1  # looked for, and mostly not found
+
+
 def test_a_localizer_that_writes_has_all_families() -> None:
     found = scored(readings(silent=False))
     assert found.scores["bleu_4"].value == pytest.approx(1)
@@ -231,7 +250,7 @@ def test_the_command_prints_a_row_for_each_finding(tmp_path: Path, capsys: pytes
     command = ["evaluate", "--readings", str(path), "--data", "phantom:smoke", "--out", str(tmp_path / "out")]
     assert run([*command, "--cache", str(tmp_path)]) == 0
     said = capsys.readouterr().out
-    assert "localized, by IoU above 0.1, 0.3, 0.5, 0.7; in brackets mean_box, constant" in said
+    assert "share of images localized, by what the IoU is above" in said
     assert "boxes on too few images: Pleural Effusion (4), Nodule (4)" in said
     assert "bleu" not in said
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 SHOWN = ("bleu_4", "rouge_l", "cider", "positive_f1", "auc_mean", "tiou_0.3", "pointing", "false_boxes")
 BESIDE = ("mean_box", "constant", "ceiling")
-"""Readers whose localization stands in brackets beside the system's."""
+"""Readers whose localization stands below the system's."""
 
 
 Model = Annotated[
@@ -137,33 +137,28 @@ def _worth_saying(system: SystemScores, key: str) -> bool:
 def _places(systems: Mapping[str, SystemScores]) -> list[str]:
     """Return the table of localization: the share of images localized, by finding and T(IoU)."""
     from contrastcxr.evaluation.report.localization import boxed_findings, few_boxes
-    from contrastcxr.metrics.localization import THRESHOLDS
 
-    own = systems["system"]
-    if own.table.iou is None:
+    if systems["system"].table.iou is None:
         return []
     beside = [name for name in BESIDE if name in systems and systems[name].table.iou is not None]
-    rows = [_place_row(finding, systems, beside) for finding in ("", *boxed_findings(systems))]
-    said = f"localized, by IoU above {', '.join(map(str, THRESHOLDS))}"
+    rows = [_place_row(systems["system"], finding, finding) for finding in boxed_findings(systems)]
+    means = [_place_row(systems[name], "", f"mean, {name}") for name in ("system", *beside)]
     few = few_boxes(systems)
     return [
-        f"{said}; in brackets {', '.join(beside)}" if beside else said,
-        output.table(rows),
+        "share of images localized, by what the IoU is above, and of peaks inside a box:",
+        output.table([*rows, *means]),
         *([f"boxes on too few images: {', '.join(few)}"] if few else []),
     ]
 
 
-def _place_row(finding: str, systems: Mapping[str, SystemScores], beside: Sequence[str]) -> dict[str, str]:
+def _place_row(system: SystemScores, finding: str, title: str) -> dict[str, str]:
     from contrastcxr.metrics.localization import THRESHOLDS
 
-    scores = [f"tiou_{t}" for t in THRESHOLDS] + ["pointing"]
-    names = [f"{score}/{finding}" if finding else score for score in scores]
-    images = systems["system"].scores.get(names[0])
-    row = {"finding": finding or "mean", "n": str(images.n) if finding and images else ""}
-    for title, name in zip((*(f"> {t}" for t in THRESHOLDS), "peak"), names, strict=True):
-        figures = [_bare(systems[key], name) for key in beside]
-        row[title] = _bare(systems["system"], name) + (f" ({' '.join(figures)})" if figures else "")
-    return row
+    columns = {**{f"> {t}": f"tiou_{t}" for t in THRESHOLDS}, "peak": "pointing"}
+    names = {column: f"{score}/{finding}" if finding else score for column, score in columns.items()}
+    images = system.scores.get(names["peak"])
+    count = {"n": str(images.n) if finding and images else ""}
+    return {"finding": title, **count, **{column: _bare(system, name) for column, name in names.items()}}
 
 
 def _bare(system: SystemScores, name: str) -> str:

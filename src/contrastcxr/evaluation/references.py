@@ -197,6 +197,12 @@ def marks_places(readings: Sequence[Reading]) -> bool:
     return any(f.region or f.peak is not None for reading in readings for f in reading.findings)
 
 
+def places_known(answers: Sequence[Answer]) -> frozenset[str]:
+    """Return the findings that a system looks for: those that it marks, points at or gives a probability."""
+    found = [finding for answer in answers for finding in answer.places or ()]
+    return frozenset(f.name for f in found if f.region or f.peak is not None or f.probability is not None)
+
+
 def _has_no_decoder(reading: Reading) -> bool:
     model = reading.provenance.get("model")
     return isinstance(model, Mapping) and "decoder" in model and model["decoder"] is None

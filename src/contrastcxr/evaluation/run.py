@@ -21,6 +21,7 @@ from contrastcxr.evaluation.references import (
     References,
     load_references,
     marks_places,
+    places_known,
     scored_split,
     studies_of,
     system_answers,
@@ -223,7 +224,7 @@ def tabulated(
     learned: Sequence[Metric] = (),
 ) -> dict[str, StudyTable]:
     """Return the study table of every system; METEOR's Java is started once for all of them."""
-    wanted = references.answers()
+    wanted = _with_places_of(references.answers(), answers.get("system", ()))
     compared = [name for name, said in answers.items() if writes(wanted) and writes(said)]
     pairs = {name: answers[name] for name in compared}
     counts = _meteor(wanted, pairs, words) if with_meteor and pairs else {}
@@ -240,6 +241,19 @@ def tabulated(
         )
         for name, said in answers.items()
     }
+
+
+def _with_places_of(wanted: Sequence[Answer], said: Sequence[Answer]) -> list[Answer]:
+    """Return the references with the boxes of findings that the system looks for, where it marks any place.
+
+    A localizer that was never taught a finding is not wrong about it, as an AUC needs a probability.
+    """
+    known = places_known(said)
+    if not known:
+        return list(wanted)
+    return [
+        a if a.places is None else replace(a, places=tuple(f for f in a.places if f.name in known)) for a in wanted
+    ]
 
 
 def _learned(

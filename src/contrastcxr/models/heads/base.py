@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -130,6 +130,9 @@ class Threshold(Protocol):
 class Head(nn.Module, ABC):
     """Base of everything that a system answers with.
 
+    What a checkpoint keeps of it: weights, buffers, options, and what follows from the needs that its options
+    state (words: the vocabulary; findings: their names, temperature, thresholds; a library; terms that are tags).
+
     Attributes:
         kind: the name it is registered under.
         options: what it was built with.
@@ -155,10 +158,6 @@ class Head(nn.Module, ABC):
     def threshold(self) -> Threshold | None:
         """What of it is chosen on validation studies; None for nothing."""
         return None
-
-    def kept(self) -> dict[str, Any]:
-        """Return what a checkpoint must hold for it beside weights and options, as plain values."""
-        return {}
 
 
 class IdentifyingHead(Head):
