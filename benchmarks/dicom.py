@@ -76,7 +76,7 @@ def processor_seconds() -> float:
     """Processor time of this process and of its worker that decodes."""
     own = sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
     return own + sum(
-        _of_process(desk.worker.process.pid) for desk in guarded_decoder._DESKS.values() if desk.worker
+        _of_process(each.worker.process.pid) for each in guarded_decoder._DECODERS.values() if each.worker
     )
 
 

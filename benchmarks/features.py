@@ -25,7 +25,7 @@ from contrastcxr.features.batch import Batch
 from contrastcxr.features.samples import loader
 from contrastcxr.training.order import epoch_batches
 from contrastcxr.training.prepare import PreparedRun, prepare
-from contrastcxr.training.task import loss_terms, optimizer_of
+from contrastcxr.training.task import loss_terms, loss_weights, optimizer_of
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -33,7 +33,7 @@ ROOT = Path(__file__).resolve().parents[1]
 def batches(prepared: PreparedRun) -> Iterable[Batch]:
     order = epoch_batches(len(prepared.train), batch_size=prepared.config.train.batch_size, seed=0, epoch=0)
     samples = prepared.samples(prepared.train, epoch=0)
-    return loader(samples, order, pad=prepared.tokenizer.special.pad)
+    return loader(samples, order, pad=prepared.pad)
 
 
 @dataclass(frozen=True)
@@ -52,12 +52,13 @@ def epoch_seconds(prepared: PreparedRun, *, repeats: int = 1) -> Seconds:
 
 def _one_epoch(prepared: PreparedRun) -> Seconds:
     optimizer = optimizer_of(prepared.config.train.optimizer, prepared.system)
+    weights = loss_weights(prepared.config)
     prepared.system.train()
     processor, clock = time.process_time(), time.perf_counter()
     for batch in batches(prepared):
-        terms = loss_terms(prepared.system, batch, pad=prepared.tokenizer.special.pad)
+        terms = loss_terms(prepared.system, batch)
         optimizer.zero_grad()
-        torch.stack([mean for mean, _ in terms.values()]).sum().backward()
+        torch.stack([weights[name] * mean for name, (mean, _) in terms.items()]).sum().backward()
         optimizer.step()
     return Seconds(time.process_time() - processor, time.perf_counter() - clock)
 

@@ -523,6 +523,7 @@ def test_the_catalogue_and_the_machine_are_those_of_their_modules() -> None:
     from contrastcxr import catalogue, machine
 
     assert api.list_models() == catalogue.known()
+    assert api.describe_part("cam") == catalogue.describe("cam")
     assert api.doctor().keys() == machine.examine().keys()
     assert json.dumps(api.doctor())
 

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from contrastcxr.catalogue import KINDS, OURS, CatalogueEntry, known
+from contrastcxr.catalogue import KINDS, OURS, PLACES, CatalogueEntry, describe, known
 from contrastcxr.checkpoint import save_checkpoint
 from contrastcxr.config import SystemConfig
+from contrastcxr.errors import UnknownNameError
 from contrastcxr.models.contrast.pool import POOL_KINDS
-from contrastcxr.models.encoders import ENCODERS
 from contrastcxr.models.heads import HEADS
 from contrastcxr.models.heads.options import SLOTS
+from contrastcxr.models.options import ENCODERS
 from tiny_system import tiny_checkpoint, tiny_config
 
 
@@ -103,3 +104,62 @@ def test_a_damaged_checkpoint_is_listed_with_its_error_and_hides_no_other(models
     assert set(found) == {"broken", "mine"}
     assert found["broken"].paper == "unreadable"
     assert "broken.safetensors" in found["broken"].licence
+
+
+PARTS = [entry for entry in known() if entry.kind != "checkpoint"]
+
+
+@pytest.mark.parametrize("entry", PARTS, ids=lambda entry: entry.name)
+def test_every_part_is_described_with_paper_licence_and_its_options(entry: CatalogueEntry) -> None:
+    found = describe(entry.name)
+    assert (found.kind, found.name, found.paper, found.licence, found.also) == (
+        *(entry.kind, entry.name, entry.paper, entry.licence, entry.also),
+    )
+    assert found.summary
+    assert found.options
+    assert all(option.name.startswith(f"{PLACES[entry.kind]}.") for option in found.options)
+    assert not entry.also or describe(entry.also) == found
+
+
+def test_a_decoder_has_the_options_of_its_own_class() -> None:
+    by_name = {option.name: option for option in describe("mdt").options}
+    assert by_name["decoder.memory_slots"].default == "3"
+    assert by_name["decoder.memory_slots"].values == "whole number, at least 1, at most 256"
+    assert by_name["decoder.memory_slots"].description == "rows of the memory"
+    assert "decoder.hidden" not in by_name
+
+
+def test_a_part_is_found_by_its_place_too_with_the_options_inside_it() -> None:
+    assert describe("contrast") == describe("contrastive attention")
+    assert describe("finding_head") == describe("finding head")
+    assert {"contrast.repeats", "contrast.pool.size"} <= {option.name for option in describe("contrast").options}
+    assert describe("optimizer") == describe("train.optimizer")
+    assert {"train.monitor", "train.optimizer.lr"} <= {option.name for option in describe("train").options}
+    assert [option.name for option in describe("system").options] == ["name", "paper", "width"]
+    assert [option.name for option in describe("localizer").options] == ["localizer.kind"]
+    assert "cam" in describe("localizer").options[0].values
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("transfomer", "transformer"),
+        ("camm", "cam"),
+        ("topdwn", "topdown"),
+        ("train.optimiser", "train.optimizer"),
+    ],
+)
+def test_an_unknown_name_is_answered_with_the_nearest(name: str, near: str) -> None:
+    with pytest.raises(UnknownNameError, match=f"unknown part '{name}'; did you mean '{near}'\\?"):
+        describe(name)
+
+
+def test_no_name_is_the_name_of_a_part() -> None:
+    with pytest.raises(UnknownNameError):
+        describe("")
+
+
+def test_a_checkpoint_is_described_without_options(models: Path) -> None:
+    save_checkpoint(models / "mine.safetensors", tiny_checkpoint(), dtype="float32")
+    found = describe("mine")
+    assert (found.kind, found.licence, found.options) == ("checkpoint", "phantom: Apache-2.0", ())

@@ -244,6 +244,15 @@ def test_models_lists_the_toys(toys: Path, capsys: pytest.CaptureFixture[str]) -
     assert {("decoder", "toy"), ("localizer", "toy_map"), ("loss", "toy_distance")} <= listed
 
 
+@pytest.mark.parametrize(("toy", "option"), [("toy", "hidden"), ("toy_map", "cut"), ("toy_distance", "width")])
+def test_models_prints_the_options_of_a_toy(
+    toys: Path, toy: str, option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert toys.is_dir()
+    assert command(["models", toy]) == 0
+    assert f".{option}" in capsys.readouterr().out
+
+
 def test_data_lists_the_toy_checks_it_and_knows_its_folder(toys: Path) -> None:
     root = toys / "data"
     assert f"toy:<{SOURCES['toy'].root}>" in {source["name"] for source in api.list_data()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import shutil
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from contrastcxr.models.heads.decoders import DECODERS
+from contrastcxr.models.heads.localizers import LOCALIZERS
 from contrastcxr.phantom.export import write_studies
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -60,19 +62,12 @@ def test_every_file_a_page_points_at_is_there(page: str) -> None:
     assert not missing, f"{page} names what is not there: {missing}"
 
 
-def decoder_options() -> list[str]:
-    """A row for each option of a decoder as the configuration has it; equal ones share a row."""
-    kinds: dict[tuple[str, str, str], list[str]] = {}
-    for part in (entry.options for entry in DECODERS.values()):
-        for name, field in part.model_fields.items():
-            if name != "kind":
-                default = "width" if field.default is None else str(field.default)
-                of = kinds.setdefault((name, default, str(field.description)), [])
-                of.append(f"`{part.model_fields['kind'].default}`")
-    return [f"| `{name}` | {', '.join(of)} | {default} | {said} |" for (name, default, said), of in kinds.items()]
-
-
-def test_the_decoders_page_has_every_option_with_its_default() -> None:
-    page = (ROOT / "docs" / "decoders.md").read_text()
-    missing = [row for row in decoder_options() if row not in page]
-    assert not missing, "\n".join(missing)
+def test_the_page_of_options_is_what_the_classes_say() -> None:
+    spec = importlib.util.spec_from_file_location("options_page", ROOT / "scripts" / "options_page.py")
+    assert spec is not None
+    assert spec.loader is not None
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    made = script.page()
+    assert (ROOT / "docs" / "options.md").read_text() == made, "run python scripts/options_page.py"
+    assert all(f"\n### {kind}\n" in made for kind in (*DECODERS, *LOCALIZERS))

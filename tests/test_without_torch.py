@@ -106,3 +106,14 @@ def test_every_known_checkpoint_is_listed_without_torch() -> None:
     done = run("from contrastcxr.machine import checkpoints\nprint(len(checkpoints()) > 0, checkpoints())")
     assert done.stdout.startswith("True "), done.stdout + done.stderr
     assert "error" not in done.stdout
+
+
+def test_parts_are_listed_and_described_without_torch() -> None:
+    done = run(
+        """
+from contrastcxr import api
+
+print(len(api.list_models()) > 10, api.describe_part("cam").kind, api.describe_part("resnet50").kind)
+"""
+    )
+    assert done.stdout == "True localizer encoder\n", done.stdout + done.stderr

@@ -14,7 +14,7 @@ from contrastcxr.errors import InputError, RequestError
 from contrastcxr.files import CHECKPOINT_SUFFIX, default_cache, find_checkpoint, named_cache
 
 if TYPE_CHECKING:
-    from contrastcxr.catalogue import CatalogueEntry
+    from contrastcxr.catalogue import CatalogueEntry, PartDescription
     from contrastcxr.checkpoint import Checkpoint
     from contrastcxr.config import SystemConfig
     from contrastcxr.data.source import Failure, Source
@@ -500,10 +500,22 @@ def draw_phantoms(
 
 
 def list_models() -> list[CatalogueEntry]:
-    """Return every encoder, contrast module, pool, decoder, head and checkpoint, with its paper and licence."""
+    """Return every encoder, contrast module, pool, head, loss and checkpoint, with its paper and licence."""
     from contrastcxr.catalogue import known
 
     return known()
+
+
+def describe_part(name: str) -> PartDescription:
+    """Return the paper, licence and options of one part of a system.
+
+    Args:
+        name: of a decoder, localizer, encoder, …, the other name it goes by, or a part of a configuration
+            (`contrast`, `train.optimizer`); `system` is what stands in no part.
+    """
+    from contrastcxr.catalogue import describe
+
+    return describe(name)
 
 
 def import_r2gen(

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
 
@@ -66,3 +67,22 @@ class KindOf:
 def own_name(registry: Mapping[str, Registered[Options]], name: str) -> str:
     """Return the name of a kind, which may be given by another that it goes by."""
     return next((own for own, entry in registry.items() if name and entry.also == name), name)
+
+
+def registry_of(field: FieldInfo) -> Mapping[str, Registered[Options]] | None:
+    """Return the kinds that a field takes; None of a field without kinds."""
+    for each in (*field.metadata, *_inside(field.annotation)):
+        if isinstance(each, BeforeValidator) and isinstance(each.func, KindOf):
+            return each.func.registry
+    return None
+
+
+def part_of(field: FieldInfo) -> type[BaseModel] | None:
+    """Return the class of the part that a field holds, of several kinds their base; None of a plain option."""
+    inside = _inside(field.annotation)
+    return next((each for each in inside if isinstance(each, type) and issubclass(each, BaseModel)), None)
+
+
+def _inside(annotation: Any) -> list[Any]:
+    """Return everything that an annotation is made of, what `Annotated` adds included."""
+    return [annotation, *(part for inner in get_args(annotation) for part in _inside(inner))]

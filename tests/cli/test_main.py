@@ -118,6 +118,24 @@ def test_models_lists_kind_name_paper_licence_and_other_names(command: Any) -> N
     assert "tf_efficientnet_lite0" in command("models").out
 
 
+def test_models_with_a_name_prints_paper_licence_and_options(command: Any) -> None:
+    shown = command("models", "topdown").out
+    assert "decoder: up_down, also topdown" in shown
+    assert "paper: Anderson 2018" in shown
+    assert "licence: Apache-2.0" in shown
+    assert "decoder.attention" in shown
+    described = json.loads(command("models", "cam", "--json").out)
+    assert described["kind"] == "localizer"
+    cuts = next(option for option in described["options"] if option["name"] == "localizer.cuts")
+    assert (cuts["default"], cuts["values"]) == ("fixed", "fixed, tuned")
+    assert cuts["description"]
+
+
+def test_models_with_an_unknown_name_names_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["models", "transfomer"]) == 2
+    assert capsys.readouterr().err == "error: unknown part 'transfomer'; did you mean 'transformer'?\n"
+
+
 def test_models_lists_the_checkpoints_there_are(
     command: Any, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

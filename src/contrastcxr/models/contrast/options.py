@@ -12,7 +12,9 @@ from contrastcxr.options import Options
 class PoolOptions(Options):
     """The normality pool of Contrastive Attention, or one of its two controls."""
 
-    kind: Literal["normal", "random", "zeros"] = "normal"
+    kind: Literal["normal", "random", "zeros"] = Field(
+        "normal", description="normal training images; as controls any training images, or rows of zeros"
+    )
     size: int = Field(1000, ge=1, description="images; fewer when the training set has fewer")
     unit: Literal["image", "study"] = Field(
         "image", description="a row is an image, or the mean over the views of a study"
@@ -32,7 +34,9 @@ class ContrastOptions(Options):
     repeats: int = Field(6, ge=1, le=256, description="n of Eq. 5")
     aggregate: bool = Field(True, description="Aggregate Attention; off is Table 5 (b)")
     differentiate: bool = Field(True, description="Differentiate Attention; off takes the mean of P' (ours)")
-    attention: Literal["dot", "additive", "bilinear"] = "dot"
+    attention: Literal["dot", "additive", "bilinear"] = Field(
+        "dot", description="how a score is made (footnote 2 names all three; formulas of the last two ours)"
+    )
     patches: bool = Field(False, description="compare each patch too (named in §6; ours)")
     stages: tuple[Annotated[int, Field(ge=0)], ...] = Field(
         (), description="further, finer encoder stages to compare (named in §6; ours)"

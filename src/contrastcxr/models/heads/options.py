@@ -131,9 +131,9 @@ class FindingHeadOptions(HeadOptions):
     """A probability per finding from the global feature (ours)."""
 
     meaning: ClassVar[tuple[str, ...]] = ("labels",)
-    labels: LabelSet
+    labels: LabelSet = Field(description="findings that are learnt")
     weight: float = Field(1.0, ge=0, description="of its binary cross-entropy")
-    dropout: float = Field(0.1, ge=0, lt=1)
+    dropout: float = Field(0.1, ge=0, lt=1, description="before its linear map")
     uncertain: Uncertain = Field(
         "ignore", description="what an uncertain training label counts as: U-Ignore, U-Ones, U-Zeros"
     )

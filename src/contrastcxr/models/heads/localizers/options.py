@@ -14,7 +14,7 @@ class LocalizerOptions(HeadOptions):
 
     meaning: ClassVar[tuple[str, ...]] = ("labels",)
     kind: str
-    labels: LabelSet
+    labels: LabelSet = Field(description="findings that are learnt")
     weight: float = Field(1.0, ge=0, description="of its loss")
     uncertain: Uncertain = Field(
         "ignore", description="what an uncertain training label counts as: U-Ignore, U-Ones, U-Zeros"
