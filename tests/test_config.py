@@ -7,9 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from contrastcxr.config import SystemConfig, load_config, parse_config, without_folders
-from contrastcxr.errors import ConfigError
+from contrastcxr.errors import ConfigError, IncompatibleError
+from contrastcxr.models.heads.decoders import DECODERS
+from contrastcxr.models.heads.localizers.options import CamOptions
+from contrastcxr.models.heads.options import SLOTS, HeadNeeds
 
 ROOT = Path(__file__).resolve().parents[1]
 COMPLETE = sorted(p for p in (ROOT / "configs").glob("*/*.yaml") if "\ndecoder:" in p.read_text(encoding="utf-8"))
@@ -37,6 +41,9 @@ def test_a_shipped_configuration_is_read_and_survives_being_written_out(path: Pa
         ({"decoder": {"kind": "nic", "drpout": 0.1}}, "decoder.drpout", "dropout"),
         ({"decoder": {"kind": "mdt", "memory_slot": 2}}, "decoder.memory_slot", "memory_slots"),
         ({"decoder": {"kind": "hlstm", "sentence": 2}}, "decoder.sentence", "sentences"),
+        ({"localizer": {"kind": "cam", "labels": "nih14", "poling": "mean"}}, "localizer.poling", "pooling"),
+        ({"finding_head": {"labels": "nih14", "droput": 0}}, "finding_head.droput", "dropout"),
+        ({"localiser": {"kind": "cam"}}, "localiser", "localizer"),
         ({"train": {"optimizer": {"weight_decy": 0}}}, "train.optimizer.weight_decy", "weight_decay"),
         ({"generate": {"beam": 3}}, "generate.beam", "beams"),
     ],
@@ -63,6 +70,21 @@ def test_an_unknown_key_like_none_lists_the_known_ones() -> None:
         ({"decoder": {"kind": "zzz"}}, r"unknown decoder\.kind 'zzz'; known: nic, visual_attention, "),
         ({"decoder": {"hidden": 8}}, r"no 'decoder\.kind'; known: nic, visual_attention, "),
         ({"decoder": "hlstm"}, r"decoder: expected keys, found 'hlstm'"),
+        ({"decoder": {"kind": None}}, r"unknown decoder\.kind 'None'; known: nic, "),
+        ({"decoder": {"kind": ["nic"]}}, r"unknown decoder\.kind "),
+        (
+            {"localizer": {"kind": "cams", "labels": "nih14"}},
+            r"unknown localizer\.kind 'cams'; did you mean 'cam'\?",
+        ),
+        ({"localizer": {"kind": "zzz"}}, r"unknown localizer\.kind 'zzz'; known: cam$"),
+        ({"localizer": {}}, r"no 'localizer\.kind'; known: cam$"),
+        ({"localizer": {"kind": "cam"}}, r"no 'localizer\.labels'; every "),
+        ({"localizer": {"kind": "cam", "labels": "nih"}}, r"localizer\.labels: .*found 'nih'"),
+        ({"localizer": "cam"}, r"localizer: expected keys, found 'cam'"),
+        ({"localizer": {"kind": "nic"}}, r"unknown localizer\.kind 'nic'"),
+        ({"decoder": {"kind": "cam"}}, r"unknown decoder\.kind 'cam'"),
+        ({"losses": [{"kind": "zzz"}]}, r"unknown losses\.0\.kind 'zzz'; known: "),
+        ({"losses": {"kind": "zzz"}}, r"losses: .*found \{'kind': 'zzz'\}"),
         ({"decoder": {"kind": "hlstm", "pool": "maxx"}}, r"decoder\.pool: .*'mean' or 'max', found 'maxx'"),
         ({"decoder": {"kind": "transformer", "layers": 0}}, r"decoder\.layers: "),
     ],
@@ -211,3 +233,96 @@ def test_a_configuration_without_folders_keeps_only_names_of_files() -> None:
     assert "/home" not in str(kept)
     assert (kept["encoder"]["weights"], kept["train"]["init_from"]) == ("resnet50.safetensors", "first")
     assert kept["train"]["seed"] == 0
+
+
+LABELS = {"labels": "chexpert", "uncertain": "ones"}
+CAM = {"kind": "cam", **LABELS, "weight": 0.5, "transition": 32, "pooling": "log_sum_exp", "cuts": "tuned"}
+
+
+@pytest.mark.parametrize("options", [{"kind": "cam", "labels": "nih14"}, CAM], ids=["defaults", "all"])
+def test_a_localizer_survives_being_written_out_with_every_value(options: dict[str, Any]) -> None:
+    config = parse_config({**SMALL, "localizer": options}, where="small")
+    assert isinstance(config.localizer, CamOptions)
+    written = config.to_dict()["localizer"]
+    assert set(written) == set(CamOptions.model_fields)
+    assert written.items() >= options.items()
+    again = parse_config(yaml.safe_load(config.to_yaml()), where="again")
+    assert again == config
+    assert type(again.localizer) is CamOptions
+
+
+@pytest.mark.parametrize("kind", DECODERS)
+def test_a_decoder_survives_being_written_out_with_every_value(kind: str) -> None:
+    config = parse_config({"name": "small", "decoder": {"kind": kind}}, where="small")
+    assert type(config.decoder) is DECODERS[kind].options
+    assert set(config.to_dict()["decoder"]) == set(DECODERS[kind].options.model_fields)
+    assert parse_config(config.to_dict(), where="again") == config
+
+
+def test_heads_come_in_the_order_of_their_slots_and_what_is_not_there_is_none() -> None:
+    everything = {"localizer": CAM, "finding_head": LABELS, "decoder": {"kind": "nic"}}
+    config = parse_config({"name": "all", **everything}, where="all")
+    assert list(config.heads) == list(SLOTS) == ["decoder", "finding_head", "localizer"]
+    assert [config.heads[slot] for slot in SLOTS] == [config.decoder, config.finding_head, config.localizer]
+    assert list(parse_config({"name": "some", "localizer": CAM}, where="some").heads) == ["localizer"]
+    assert parse_config({"name": "none"}, where="none").heads == {}
+
+
+@pytest.mark.parametrize(
+    ("values", "needs"),
+    [
+        ({}, HeadNeeds()),
+        ({"decoder": {"kind": "nic"}}, HeadNeeds(words=True)),
+        ({"decoder": {"kind": "cvse", "library": 7}}, HeadNeeds(words=True, sentence_flags=True, library=7)),
+        ({"decoder": {"kind": "hlstm_dual"}}, HeadNeeds(words=True, sentence_flags=True)),
+        ({"decoder": {"kind": "hcr", "tags": "nih14"}}, HeadNeeds(words=True, tags="nih14")),
+        ({"decoder": {"kind": "multi_attention"}}, HeadNeeds(words=True, indication=True, word_vectors=True)),
+        (
+            {"decoder": {"kind": "multi_attention", "background": "none", "word_vectors": "random"}},
+            HeadNeeds(words=True),
+        ),
+        ({"finding_head": {"labels": "phantom"}}, HeadNeeds(findings="phantom")),
+        ({"localizer": CAM}, HeadNeeds(findings="chexpert", uncertain="ones", boxes=True)),
+        (
+            {"localizer": {**CAM, "cuts": "fixed"}, "finding_head": LABELS, "decoder": {"kind": "r2gen"}},
+            HeadNeeds(words=True, findings="chexpert", uncertain="ones"),
+        ),
+    ],
+)
+def test_a_system_needs_what_its_heads_need_together(values: dict[str, Any], needs: HeadNeeds) -> None:
+    assert parse_config({"name": "needy", **values}, where="needy").needs == needs
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"labels": "nih14"}, r"different labels \(chexpert and nih14\)"),
+        ({"uncertain": "zeros"}, r"different labels \(ones and zeros\)"),
+        ({"uncertain": "ignore"}, r"different labels \(ones and ignore\)"),
+    ],
+)
+def test_heads_that_learn_different_labels_have_no_common_needs(changes: dict[str, Any], said: str) -> None:
+    config = parse_config({"name": "two", "finding_head": LABELS, "localizer": {**CAM, **changes}}, where="two")
+    with pytest.raises(IncompatibleError, match=said):
+        _ = config.needs
+
+
+@pytest.mark.parametrize(
+    ("values", "weights"),
+    [
+        ({"decoder": {"kind": "nic"}}, {"word": 1.0}),
+        ({"decoder": {"kind": "st", "coverage_weight": 0.3}}, {"word": 1.0, "coverage": 0.3}),
+        ({"decoder": {"kind": "hlstm"}}, {"word": 1.0, "stop": 5.0}),
+        ({"decoder": {"kind": "hlstm_dual", "abnormal_weight": 0.0}}, {"word": 1.0, "stop": 1.0, "abnormal": 0.0}),
+        (
+            {"decoder": {"kind": "hcr", "tag_weight": 2}},
+            {"word": 1.0, "stop": 1.0, "tag": 2.0, "coverage": 1.0},
+        ),
+        ({"decoder": {"kind": "cvse", "ranking_weight": 4}}, {"ranking": 4.0}),
+        ({"decoder": {"kind": "nic"}, "finding_head": {**LABELS, "weight": 0.1}}, {"word": 1.0, "finding": 0.1}),
+        ({"localizer": CAM, "finding_head": LABELS}, {"finding": 1.0, "cam": 0.5}),
+        ({}, {}),
+    ],
+)
+def test_each_term_weighs_what_its_head_says(values: dict[str, Any], weights: dict[str, float]) -> None:
+    assert parse_config({"name": "weighed", **values}, where="weighed").term_weights == weights

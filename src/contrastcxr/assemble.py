@@ -58,14 +58,14 @@ def check_pairs(config: SystemConfig) -> None:
             f"{config.name} has none of {', '.join(SLOTS)}: nothing teaches it and it answers nothing; give it "
             "one, such as --set decoder.kind=transformer"
         )
-    if contrast is not None and config.projection.kind == "r2gen":
+    if contrast is not None and not config.projection.is_linear:
         raise IncompatibleError(
             f"contrast with projection.kind {config.projection.kind}: the pool is kept raw, so the projection "
             "must be linear; set projection.kind: linear or contrast: null"
         )
     if contrast is not None:
         _check_contrast(contrast, config)
-    if config.projection.kind != "none":  # the width is then the encoder's, and known once that is built
+    if not config.projection.keeps_channels:
         _check_width(config, config.width)
     if config.needs.tags == "mesh" and config.data.kind == "phantom":
         raise IncompatibleError(
@@ -79,6 +79,7 @@ def check_pairs(config: SystemConfig) -> None:
         )
     _check_choice_of_checkpoint(config)
     _check_lengths(config)
+    _check_losses(config)
 
 
 def _check_width(config: SystemConfig, width: int) -> None:
@@ -154,7 +155,7 @@ def _check_choice_of_checkpoint(config: SystemConfig) -> None:
     if train.scst:
         _check_scst(config)
     if train.scheduled_sampling is not None and not (decoder is not None and decoder.own_words):
-        able = [name for name, entry in DECODERS.items() if getattr(entry.options, "own_words", False)]
+        able = [name for name, entry in DECODERS.items() if entry.options.own_words]
         raise IncompatibleError(
             f"train.scheduled_sampling with decoder.kind {_kind(decoder)}: it is taught all words at once; "
             f"choose one of {', '.join(able)} or take it away"
@@ -178,6 +179,17 @@ def _check_lengths(config: SystemConfig) -> None:
         raise IncompatibleError(
             f"generate.max_tokens {config.generate.max_tokens} above text.max_tokens {config.text.max_tokens}: "
             "positions that were never trained; lower the first"
+        )
+
+
+def _check_losses(config: SystemConfig) -> None:
+    kinds = [loss.kind for loss in config.losses]
+    if len(set(kinds)) < len(kinds):
+        raise IncompatibleError(f"losses {', '.join(kinds)}: give each of them once")
+    if kinds and (config.decoder is None or not config.decoder.word_states):
+        raise IncompatibleError(
+            f"losses {', '.join(kinds)} with decoder.kind {_kind(config.decoder)}: it has no state of each word; "
+            "choose a decoder that writes word by word, or take the losses away"
         )
 
 
@@ -308,15 +320,12 @@ def _head_inputs(config: SystemConfig, parts: SystemParts, projection: PatchProj
 
 
 def _losses(config: SystemConfig, decoder: ReportDecoder | None, width: int) -> dict[str, SystemLoss]:
-    found: dict[str, SystemLoss] = {}
-    for options in config.losses:
-        if decoder is None or decoder.word_width is None:
-            raise IncompatibleError(
-                f"losses {options.kind} with decoder.kind {_kind(config.decoder)}: it has no state of each word; "
-                "choose a decoder that writes word by word, or take the loss away"
-            )
-        found[options.kind] = SYSTEM_LOSSES[options.kind].load()(StateWidths(width, decoder.word_width), options)
-    return found
+    if not config.losses:
+        return {}
+    assert decoder is not None  # `check_pairs` refuses losses without a decoder,
+    assert decoder.word_width is not None  # and with one that has no state of each word
+    widths = StateWidths(width, decoder.word_width)
+    return {options.kind: SYSTEM_LOSSES[options.kind].load()(widths, options) for options in config.losses}
 
 
 def _contrast(config: SystemConfig, width: int) -> ContrastiveAttention | None:

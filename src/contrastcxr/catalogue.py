@@ -117,8 +117,8 @@ def _parts() -> Iterator[CatalogueEntry]:
     for slot, registry in HEADS.items():
         for name, entry in registry.items():
             yield CatalogueEntry(KINDS[slot], name, entry.paper, OURS, entry.also)
-    for name, entry in SYSTEM_LOSSES.items():
-        yield CatalogueEntry("loss", name, entry.paper, OURS, entry.also)
+    for name, loss in SYSTEM_LOSSES.items():
+        yield CatalogueEntry("loss", name, loss.paper, OURS, loss.also)
 
 
 def _checkpoints() -> Iterator[CatalogueEntry]:

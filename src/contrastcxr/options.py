@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, get_args
+from typing import Any, Generic, TypeVar, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 from pydantic.fields import FieldInfo
@@ -18,8 +18,11 @@ class Options(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=False, validate_default=True)
 
 
+Part = TypeVar("Part", bound=Options, covariant=True)
+
+
 @dataclass(frozen=True)
-class Registered:
+class Registered(Generic[Part]):
     """One kind of part.
 
     Attributes:
@@ -29,7 +32,7 @@ class Registered:
         also: another name that it goes by.
     """
 
-    options: type[Options]
+    options: type[Part]
     place: str
     paper: str
     also: str = ""
@@ -44,7 +47,7 @@ class Registered:
 class KindOf:
     """Reads the options of a part from plain values, by their `kind`; for `BeforeValidator`."""
 
-    registry: Mapping[str, Registered]
+    registry: Mapping[str, Registered[Options]]
 
     def __call__(self, value: Any) -> Any:
         """Return the options that plain values are; anything else as it is.
@@ -61,12 +64,12 @@ class KindOf:
         return self.registry[kind].options.model_validate({**value, "kind": kind})
 
 
-def own_name(registry: Mapping[str, Registered], name: str) -> str:
+def own_name(registry: Mapping[str, Registered[Options]], name: str) -> str:
     """Return the name of a kind, which may be given by another that it goes by."""
     return next((own for own, entry in registry.items() if name and entry.also == name), name)
 
 
-def registry_of(field: FieldInfo) -> Mapping[str, Registered] | None:
+def registry_of(field: FieldInfo) -> Mapping[str, Registered[Options]] | None:
     """Return the kinds that a field takes; None of a field without kinds."""
     for each in (*field.metadata, *_inside(field.annotation)):
         if isinstance(each, BeforeValidator) and isinstance(each.func, KindOf):

@@ -22,79 +22,17 @@ from contrastcxr.models.heads.decoders.base import ReportDecoder, TokenDecoder
 from contrastcxr.models.heads.decoders.cvse import CvseDecoder
 from contrastcxr.models.heads.decoders.hierarchical import HierarchicalDecoder, stop_log_prob
 from contrastcxr.models.heads.decoders.outputs import taught_terms
-from contrastcxr.models.heads.library import SentenceLibrary
 from contrastcxr.models.heads.writing import GeneratedReports
 from models.studies import select
+from models.tiny_heads import BOS, EOS, PAD, REPORTS, STOP, TARGETS, WIDTH, N, V, tiny_features
+from models.tiny_heads import TINY as TINY_HEADS
 
-PAD, BOS, EOS, UNK, STOP = 0, 1, 2, 3, 4
-V, WIDTH, N = 24, 16, 6
-RECURRENT = {"embedding": 16, "hidden": 32, "dropout": 0.0}
-SENTENCES = {**RECURRENT, "sentence_end": STOP, "end_of_report": EOS, "sentences": 4, "words": 6}
-LIBRARY = SentenceLibrary(
-    torch.tensor(
-        [[BOS, 7, 8, STOP, PAD], [BOS, 10, 11, 12, STOP], [BOS, 14, 15, 16, STOP], [BOS, 20, STOP, 0, 0]]
-    ),
-    torch.tensor([3, 4, 4, 2]),
-    torch.tensor([0, 1, 1, 2]),
-    sources=[["a"], ["b"], ["c"], ["a", "b"]],
-    counts=[1, 1, 1, 2],
-)
-TINY: dict[str, dict[str, Any]] = {
-    "nic": RECURRENT,
-    "visual_attention": RECURRENT,
-    "spatial_attention": RECURRENT,
-    "adaptive_attention": RECURRENT,
-    "att2in": RECURRENT,
-    "up_down": RECURRENT,
-    "hlstm": {**SENTENCES, "layers": 2},
-    "hlstm_dual": SENTENCES,
-    "co_attention": {**SENTENCES, "tag_count": 5},
-    "multi_attention": SENTENCES,
-    "cvse": {**RECURRENT, "sentence_end": STOP, "end_of_report": EOS, "sentences": 2, "sentence_library": LIBRARY},
-    "transformer": {"layers": 2, "heads": 2, "feed_forward": 16, "dropout": 0.0},
-    "r2gen": {
-        "layers": 2,
-        "heads": 2,
-        "feed_forward": 16,
-        "dropout": 0.0,
-        "memory_slots": 2,
-        "memory_heads": 2,
-    },
-}
-REPORTS = torch.tensor(
-    [
-        [BOS, 5, 6, STOP, 7, 8, STOP, EOS, PAD, PAD],
-        [BOS, 5, 9, 9, STOP, 10, 11, 12, STOP, EOS],
-        [BOS, 13, STOP, EOS, PAD, PAD, PAD, PAD, PAD, PAD],
-        [BOS, 5, 6, STOP, 14, 15, 16, STOP, EOS, PAD],
-    ]
-)
-TARGETS = Targets(
-    token_ids=REPORTS,
-    mask=REPORTS[:, 1:] != PAD,
-    abnormal=torch.tensor([[0, 1, 0, 0], [0, 1, 0, 0], [0, 0, 0, 0], [0, 1, 0, 0]]).bool(),
-    tags=torch.tensor([[1, 0, 0, 1, 0], [0, 1, 0, 0, 0], [0, 0, 0, 0, 0], [1, 0, 1, 0, 0]]).float(),
-)
+TINY = TINY_HEADS["decoder"]
 TOKEN_DECODERS = sorted(
     name
     for name, options in TINY.items()
     if isinstance(build_decoder(name, vocabulary=V, width=WIDTH, **options), TokenDecoder)
 )
-
-
-def _features() -> VisualFeatures:
-    """Four studies; the second half of the patches belongs to a view that studies 1 and 3 do not have.
-
-    Study 2 comes without an indication.
-    """
-    patches = torch.randn(4, N, WIDTH, generator=torch.Generator().manual_seed(0))
-    mask = torch.ones(4, N, dtype=torch.bool)
-    mask[1::2, N // 2 :] = False
-    patches = patches.masked_fill(~mask.unsqueeze(-1), 0.0)
-    indication = torch.tensor([[5, 6, 7], [8, PAD, PAD], [PAD, PAD, PAD], [9, 10, PAD]])
-    return VisualFeatures(
-        patches, masked_mean(patches, mask), mask, indication=indication, indication_mask=indication != PAD
-    )
 
 
 def _fresh(name: str, **options: Any) -> ReportDecoder:
@@ -132,7 +70,7 @@ def decoder(request: pytest.FixtureRequest) -> TokenDecoder:
 @pytest.fixture(scope="module", params=sorted(DECODERS))
 def fitted(request: pytest.FixtureRequest) -> ReportDecoder:
     """A decoder that has learnt the four reports by heart: random weights tie, these do not."""
-    decoder, features = _fresh(request.param), _features()
+    decoder, features = _fresh(request.param), tiny_features()
     optimizer = torch.optim.Adam(decoder.parameters(), lr=1e-2)
     for _ in range(150):
         optimizer.zero_grad()
@@ -159,13 +97,13 @@ def test_an_unknown_option_names_its_neighbour(any_decoder: ReportDecoder) -> No
 
 
 def test_teacher_forcing_gives_a_distribution_per_token(decoder: TokenDecoder) -> None:
-    log_probs = decoder(_features(), REPORTS)
+    log_probs = decoder(tiny_features(), REPORTS)
     assert log_probs.shape == (4, 9, V)
     torch.testing.assert_close(log_probs.exp().sum(dim=-1), torch.ones(4, 9))
 
 
 def test_gradient_reaches_every_parameter_and_the_features(any_decoder: ReportDecoder) -> None:
-    features = _features()
+    features = tiny_features()
     patches = features.patches.requires_grad_()
     features = features.replace(patches=patches, pooled=masked_mean(patches, features.mask))
     _loss(any_decoder, features).backward()
@@ -176,7 +114,7 @@ def test_gradient_reaches_every_parameter_and_the_features(any_decoder: ReportDe
 
 def test_gradient_reaches_the_regions_that_hlstm_pools() -> None:
     decoder = _fresh("hlstm", pool="max")
-    _loss(decoder, _features()).backward()
+    _loss(decoder, tiny_features()).backward()
     _assert_alive(decoder)
 
 
@@ -191,14 +129,14 @@ def test_it_saves_and_loads_bit_equal(any_decoder: ReportDecoder, tmp_path: Path
     for value in other.state_dict().values():
         value.zero_()
     other.load_state_dict(load_file(tmp_path / "d.safetensors"))
-    assert torch.equal(_loss(other, _features()), _loss(any_decoder, _features()))
-    found, expected = _search(other, _features()), _search(any_decoder, _features())
+    assert torch.equal(_loss(other, tiny_features()), _loss(any_decoder, tiny_features()))
+    found, expected = _search(other, tiny_features()), _search(any_decoder, tiny_features())
     assert torch.equal(found.token_ids, expected.token_ids)
     assert torch.equal(found.log_probs.nan_to_num(), expected.log_probs.nan_to_num())
 
 
 def test_stepping_equals_teacher_forcing(decoder: TokenDecoder) -> None:
-    features = _features()
+    features = tiny_features()
     expected = decoder(features, REPORTS)
     state = decoder.start(features)
     for place in range(REPORTS.shape[1] - 1):
@@ -218,7 +156,7 @@ def _walk(decoder: TokenDecoder, state: Any, tokens: list[Tensor]) -> Tensor:
 
 def test_rows_may_be_repeated_reordered_and_dropped_between_steps(decoder: TokenDecoder) -> None:
     """A tangle of selections gives each row what its own prefix gives when walked alone."""
-    features, generator = _features(), torch.Generator().manual_seed(3)
+    features, generator = tiny_features(), torch.Generator().manual_seed(3)
     state, study, prefix = decoder.start(features), torch.arange(4), torch.full((4, 1), BOS)
     for step in range(9):
         output = decoder.step(prefix[:, -1], state)
@@ -234,7 +172,7 @@ def test_rows_may_be_repeated_reordered_and_dropped_between_steps(decoder: Token
 
 
 def test_a_state_is_a_value_that_two_continuations_may_share(decoder: TokenDecoder) -> None:
-    state = decoder.step(REPORTS[:, 0], decoder.start(_features())).state
+    state = decoder.step(REPORTS[:, 0], decoder.start(tiny_features())).state
     first, second = torch.full((4,), 5), torch.full((4,), 9)
     expected = _walk(decoder, state, [first, first])
     branch = decoder.step(first, state).state
@@ -246,7 +184,7 @@ def test_a_state_is_a_value_that_two_continuations_may_share(decoder: TokenDecod
 
 
 def test_attention_is_a_share_of_real_patches(decoder: TokenDecoder) -> None:
-    features = _features()
+    features = tiny_features()
     attention = decoder.step(REPORTS[:, 0], decoder.start(features)).attention
     if attention is None:
         return
@@ -257,18 +195,18 @@ def test_attention_is_a_share_of_real_patches(decoder: TokenDecoder) -> None:
 def test_padding_behind_a_report_changes_nothing(any_decoder: ReportDecoder) -> None:
     longer = torch.cat([REPORTS, torch.full((4, 5), PAD)], dim=1)
     padded = Targets(longer, longer[:, 1:] != PAD, TARGETS.abnormal, TARGETS.tags)
-    found, expected = any_decoder.outputs(_features(), padded), any_decoder.outputs(_features(), TARGETS)
+    found, expected = any_decoder.outputs(tiny_features(), padded), any_decoder.outputs(tiny_features(), TARGETS)
     if found.log_probs is not None and expected.log_probs is not None:
         assert torch.equal(torch.as_tensor(found.words), torch.as_tensor(expected.words))
         torch.testing.assert_close(found.log_probs, expected.log_probs, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(
-        _loss(any_decoder, _features(), padded), _loss(any_decoder, _features()), atol=1e-5, rtol=1e-5
+        _loss(any_decoder, tiny_features(), padded), _loss(any_decoder, tiny_features()), atol=1e-5, rtol=1e-5
     )
 
 
 def test_what_it_says_of_its_own_report_is_what_teaching_says(fitted: ReportDecoder) -> None:
     """The log-probability of a written report is the sum of its words' and of where it stopped."""
-    features, found = _features(), _search(fitted, _features())
+    features, found = tiny_features(), _search(fitted, tiny_features())
     if isinstance(fitted, CvseDecoder):
         assert found.log_probs.isnan().all()  # it has no probability of a word
         return
@@ -295,7 +233,7 @@ def test_a_sampled_plan_is_taught_as_it_was_planned(any_decoder: ReportDecoder) 
     if not isinstance(any_decoder, HierarchicalDecoder):
         return
     torch.manual_seed(5)
-    found = _search(any_decoder, _features(), method="nucleus", top_p=1.0, max_tokens=40)
+    found = _search(any_decoder, tiny_features(), method="nucleus", top_p=1.0, max_tokens=40)
     marks = (found.token_ids == STOP).sum(dim=1)
     assert (marks < found.plan["sentences"]).any()  # cut at six words
     mask = torch.arange(found.token_ids.shape[1]) < found.lengths.unsqueeze(1)
@@ -305,11 +243,11 @@ def test_a_sampled_plan_is_taught_as_it_was_planned(any_decoder: ReportDecoder) 
     word_inputs = any_decoder.split(targets)
     wanted = [(b, s) for b in range(4) for s in sorted(set(found.plan["sentence"][b][mask[b]].tolist()))]
     assert list(zip(word_inputs.study.tolist(), word_inputs.place.tolist(), strict=True)) == wanted
-    taught = any_decoder.outputs(_features(), targets)
+    taught = any_decoder.outputs(tiny_features(), targets)
     assert taught.log_probs is not None
     assert taught.words is not None
     words = taught.log_probs.gather(1, taught.words.unsqueeze(1)).sum()
-    stops = stop_log_prob(any_decoder.plan(_features(), 4).stop, found.plan["sentences"]).sum()
+    stops = stop_log_prob(any_decoder.plan(tiny_features(), 4).stop, found.plan["sentences"]).sum()
     empty = int(found.plan["sentences"].sum()) - len(wanted)
     assert empty == 0  # one without a word would have a log-probability that no word is taught
     torch.testing.assert_close(found.log_probs.sum(), words + stops, atol=1e-3, rtol=1e-4)
@@ -322,7 +260,7 @@ def _flags(found: GeneratedReports, row: int) -> Tensor | None:
 
 def test_it_learns_four_reports_by_heart(fitted: ReportDecoder) -> None:
     for method in ("greedy", "beam"):
-        found = _search(fitted, _features(), method=method)
+        found = _search(fitted, tiny_features(), method=method)
         assert found.ended.all()
         for row in range(4):
             words = REPORTS[row][REPORTS[row] > EOS].tolist()
@@ -342,13 +280,13 @@ def _same(found: GeneratedReports, expected: GeneratedReports, rows: Tensor) -> 
 @pytest.mark.parametrize("order", [[3, 1, 0, 2], [2], [0, 0, 1]], ids=["order", "alone", "repeated"])
 def test_order_and_size_of_the_batch_change_nothing(fitted: ReportDecoder, order: list[int]) -> None:
     rows = torch.tensor(order)
-    _same(_search(fitted, select(_features(), rows)), _search(fitted, _features()), rows)
+    _same(_search(fitted, select(tiny_features(), rows)), _search(fitted, tiny_features()), rows)
 
 
 def test_absent_views_change_nothing(fitted: ReportDecoder) -> None:
     """Studies 1 and 3 have one view: cutting the padding off, or filling it with noise, gives the same report."""
     rows = torch.tensor([1, 3])
-    features, expected = select(_features(), rows), _search(fitted, _features())
+    features, expected = select(tiny_features(), rows), _search(fitted, tiny_features())
     half = N // 2
     cut = features.replace(patches=features.patches[:, :half], mask=features.mask[:, :half])
     noise = features.patches.masked_fill(~features.mask.unsqueeze(-1), 7.0)
@@ -358,8 +296,8 @@ def test_absent_views_change_nothing(fitted: ReportDecoder) -> None:
 
 def test_bfloat16_autocast_is_safe(fitted: ReportDecoder) -> None:
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        found = _search(fitted, _features())
-        loss = _loss(fitted, _features())
+        found = _search(fitted, tiny_features())
+        loss = _loss(fitted, tiny_features())
     assert isinstance(fitted, CvseDecoder) or found.log_probs.isfinite().all()
     assert loss.isfinite()
 
@@ -369,7 +307,7 @@ def test_a_module_cast_to_bfloat16_reads(fitted: ReportDecoder) -> None:
     rough = build_decoder(name, vocabulary=V, width=WIDTH, **TINY[name])
     rough.load_state_dict(fitted.state_dict())
     rough = rough.to(torch.bfloat16).eval()
-    features = _features()
+    features = tiny_features()
     half = features.replace(patches=features.patches.bfloat16(), pooled=features.pooled.bfloat16())
     found = _search(rough, half)
     assert isinstance(fitted, CvseDecoder) or found.log_probs.isfinite().all()

@@ -202,7 +202,7 @@ def test_every_empty_part_of_the_evidence_has_its_reason(tmp_path: Path) -> None
 
 
 def test_few_images_of_a_pool_are_all_closest() -> None:
-    model = Abilities(decoder="nic", attends=True, placed=True, pool="normal", images=3, repeats=6)
+    model = Abilities(decoder="nic", attends=True, placed=True, contrasts=True, images=3, repeats=6)
     assert "no more images" in unavailable(model)["farthest"]
     assert "farthest" not in unavailable(replace(model, images=4))
 

@@ -67,7 +67,7 @@ class Checkpoint(CheckpointMetadata):
                 f"{rows:,}; {_CHANGED}"
             )
         held = {side for tensor in self.state.values() for side in tensor.shape}
-        wanted = {"width": self.config.width} if self.config.projection.kind != "none" else {}
+        wanted = {} if self.config.projection.keeps_channels else {"width": self.config.width}
         wanted |= {"vocabulary": words} if self.tokenizer is not None else {}
         for slot, head in self.config.heads.items():
             wanted |= {f"{slot}.{name}": size for name, size in head.stated_sizes().items()}

@@ -22,7 +22,7 @@ from contrastcxr.config.decoder_settings import LIST, settings_of, successor
 from contrastcxr.config.parts import SystemConfig
 from contrastcxr.config.retired import without_retired
 from contrastcxr.errors import ConfigError, nearest
-from contrastcxr.options import Registered, own_name, part_of, registry_of
+from contrastcxr.options import Options, Registered, own_name, part_of, registry_of
 
 
 def load_config(path: Path | str, *, overrides: Sequence[str] = ()) -> SystemConfig:
@@ -175,7 +175,7 @@ def _explain(error: dict[str, Any], values: Mapping[str, Any]) -> str:
 
 
 def _without_kind(dotted: str, error: dict[str, Any]) -> str:
-    registry: Mapping[str, Registered] = error["ctx"]["registry"]
+    registry: Mapping[str, Registered[Options]] = error["ctx"]["registry"]
     if error["type"] == "kind_missing":
         return f"no '{dotted}.kind'; known: {', '.join(registry)}"
     kind = str(error["input"].get("kind"))
@@ -185,17 +185,18 @@ def _without_kind(dotted: str, error: dict[str, Any]) -> str:
 
 
 def _keys_at(place: Sequence[str], values: Any) -> list[str]:
-    """Return the keys of the part of `values` at a place."""
+    """Return the keys of the part of `values` at a place, which may lie in a list of parts."""
     model: type[BaseModel] = SystemConfig
+    field = FieldInfo(annotation=SystemConfig)
     for key in place:
-        values = _at(values, key)
-        if key in model.model_fields:
-            model = _model(model.model_fields[key], values)
+        values, field = _at(values, key), model.model_fields.get(key, field)
+        if not isinstance(values, list):
+            model = _model(field, values)
     return sorted(model.model_fields)
 
 
 def _at(values: Any, key: str) -> Any:
-    if isinstance(values, Sequence):
+    if isinstance(values, list):
         return values[int(key)]
     return values.get(key) if isinstance(values, Mapping) else None
 

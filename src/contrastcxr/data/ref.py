@@ -37,6 +37,7 @@ class SourceKind:
         splits: that there can be.
         params: known behind the `?`.
         options: further roots and settings after the first root, `name:root,key=value`.
+        signs: files and folders of which its root has one, tables compressed or not; none is recognised by none.
         split_folders: the data set itself has folders called as its splits: `root/train` is a split, not a root.
     """
 
@@ -47,6 +48,7 @@ class SourceKind:
     splits: tuple[str, ...] = ()
     params: tuple[str, ...] = ("images", "limit")
     options: tuple[str, ...] = ()
+    signs: tuple[str, ...] = ()
     split_folders: bool = False
 
     @property

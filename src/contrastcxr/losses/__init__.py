@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from contrastcxr.losses.options import SystemLossOptions
 from contrastcxr.options import Registered
 
-SYSTEM_LOSSES: Mapping[str, Registered] = {}
+SYSTEM_LOSSES: Mapping[str, Registered[SystemLossOptions]] = {}
 """Losses of the whole system, by name, for `losses` of a configuration."""

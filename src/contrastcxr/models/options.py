@@ -51,3 +51,13 @@ class ProjectionOptions(Options):
         "linear",
         description="linear: `W_I`; r2gen: Linear, ReLU, dropout 0.5; none: the width is the encoder's channels",
     )
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether raw vectors may be averaged or pooled before it."""
+        return self.kind != "r2gen"
+
+    @property
+    def keeps_channels(self) -> bool:
+        """Whether the model width is the encoder's, which is known once that is built."""
+        return self.kind == "none"

@@ -74,8 +74,8 @@ class Abilities:
         placed: whether the patches are places of a picture.
         plans: whether it plans or retrieves its sentences before it writes them.
         tags: whether it predicts tags that have names.
-        pool: the kind of pool that studies are compared with; None without Contrastive Attention.
-        images: how many images the pool has.
+        contrasts: whether it has Contrastive Attention.
+        images: how many images the pool has; 0 of the control that holds zeros.
         repeats: of Aggregate Attention.
         localizes: whether it marks where a finding is.
     """
@@ -85,7 +85,7 @@ class Abilities:
     placed: bool
     plans: bool = False
     tags: bool = False
-    pool: str | None = None
+    contrasts: bool = False
     images: int = 0
     repeats: int = 0
     localizes: bool = False
@@ -113,10 +113,10 @@ def _decoder_has(model: Abilities, lack: str) -> str:
 
 
 def _without_comparison(model: Abilities) -> dict[str, str]:
-    if model.pool is None:
+    if not model.contrasts:
         why = "the model has no Contrastive Attention: it compares with nothing"
         return dict.fromkeys(("contrast", "closest", "farthest", "repeats"), why)
-    if model.pool == "zeros":
+    if not model.images:
         why = "the pool holds zeros, a control: the picture was compared with no other"
         return dict.fromkeys(("closest", "farthest", "repeats"), why)
     reasons: dict[str, str] = {}

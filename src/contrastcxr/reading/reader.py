@@ -355,8 +355,8 @@ class Reader:
             placed=placed,
             plans="sentence" in plan,
             tags="kept_tags" in plan and bool(self.tags),
-            pool=None if pool is None else pool.kind,
-            images=0 if pool is None else len(pool),
+            contrasts=pool is not None,
+            images=len(pool) if pool is not None and pool.has_pictures else 0,
             repeats=0 if weights is None else len(weights),
             localizes=bool(answer.heat),
         )
@@ -367,7 +367,7 @@ class Reader:
 
     def _compared(self, answer: DecodedStudy) -> shown.PoolMatches | None:
         pool = self.system.pool
-        if pool is None or answer.pool_weights is None or pool.kind == "zeros":
+        if pool is None or answer.pool_weights is None or not pool.has_pictures:
             return None
         names = shown.PoolNames(pool.rows.image_ids, pool.rows.locators, self.pool_source)
         return shown.PoolMatches.of(answer.pool_weights, names, allowed=answer.pool_keep)

@@ -106,7 +106,7 @@ class RefreshPool:
         """Put the pictures' new features into the system's pools."""
         pool = self.prepared.pool
         assert pool is not None
-        if pool.pool.kind == "zeros":
+        if not pool.pool.has_pictures:
             return
         assert system.pool is not None
         assert system.encoder is not None

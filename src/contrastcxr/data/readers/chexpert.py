@@ -245,4 +245,5 @@ KIND = SourceKind(
     summary="CheXpert: labels of its labeler for training, of radiologists for validation and test",
     splits=SPLITS,
     split_folders=True,
+    signs=("valid.csv", "CheXpert-v1.0-small", "CheXpert-v1.0"),
 )

@@ -396,4 +396,5 @@ KIND = SourceKind(
     open=lambda ref: Covid(ref.path, images=ref.images, masks=ref.option("masks")),
     summary="COVID-19 image collection: diagnoses, clinical notes, severity, lung boxes and masks",
     options=("masks",),
+    signs=("metadata.csv",),
 )

@@ -358,4 +358,5 @@ KIND = SourceKind(
     summary="IU X-ray: reports, MeSH terms; Open-i XML, Kaggle's or R2Gen's tables, torchxrayvision",
     splits=SPLITS,
     options=("layout", "annotation", "pictures"),
+    signs=("indiana_reports.csv", "ecgen-radiology", "NLMCXR_reports.tgz"),
 )

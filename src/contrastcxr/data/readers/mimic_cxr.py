@@ -340,4 +340,5 @@ KIND = SourceKind(
     summary="MIMIC-CXR, JPEG or DICOM: texts, official split, CheXpert and NegBio labels, prior studies",
     splits=SPLITS,
     options=("reports", "tables", "annotation", "subset", "unit"),
+    signs=("mimic-cxr-2.0.0-metadata.csv", "cxr-record-list.csv"),
 )

@@ -251,4 +251,5 @@ KIND = SourceKind(
     summary="NIH ChestX-ray14: labels, and boxes of NIH, RSNA and ChestX-Det, in its published split",
     splits=("train_val", "test"),
     params=("limit",),
+    signs=("Data_Entry_2017_v2020.csv", "Data_Entry_2017.csv"),
 )

@@ -308,4 +308,5 @@ KIND = SourceKind(
     summary="RSNA pneumonia challenge: boxes of opacities, with NIH patients where the match is there",
     splits=SPLITS,
     options=("headers", "mapping"),
+    signs=("stage_2_train_labels.csv",),
 )

@@ -322,4 +322,5 @@ KIND = SourceKind(
     splits=SPLITS,
     params=("images", "boxes", "limit"),
     split_folders=True,
+    signs=("annotations/annotations_train.csv", "vinbigdata-train.csv", "annotations_train.csv"),
 )

@@ -103,6 +103,11 @@ class NormalityPool(nn.Module):
     def __len__(self) -> int:
         return len(self.rows)
 
+    @property
+    def has_pictures(self) -> bool:
+        """Whether its rows are pictures that can be shown and encoded; those of the `zeros` control are not."""
+        return self.kind != "zeros"
+
     def exclude_mask(self, patient_ids: Sequence[str | None]) -> Tensor:
         """Return True `[B, N_P]` where a row belongs to the patient being read.
 
@@ -146,7 +151,7 @@ class NormalityPool(nn.Module):
         """Put in the features of the same images by the encoder as it is now; the `zeros` control stays zero."""
         if raw.shape != self.raw.shape:
             raise IncompatibleError(f"a refreshed pool stays {tuple(self.raw.shape)}; found {tuple(raw.shape)}")
-        if self.kind != "zeros":
+        if self.has_pictures:
             self.raw.copy_(raw.detach())
 
     def metadata(self) -> dict[str, Any]:

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 from contrastcxr.models.heads.decoders import DECODERS
 from contrastcxr.models.heads.localizers import LOCALIZERS
-from contrastcxr.models.heads.options import FindingHeadOptions
+from contrastcxr.models.heads.options import FindingHeadOptions, HeadOptions
 from contrastcxr.options import Registered
 
-FINDING_HEADS: Mapping[str, Registered] = {
+FINDING_HEADS: Mapping[str, Registered[FindingHeadOptions]] = {
     "finding head": Registered(
         FindingHeadOptions,
         f"{__name__}.findings:FindingHead",
@@ -17,7 +17,7 @@ FINDING_HEADS: Mapping[str, Registered] = {
     ),
 }
 
-HEADS: Mapping[str, Mapping[str, Registered]] = {
+HEADS: Mapping[str, Mapping[str, Registered[HeadOptions]]] = {
     "decoder": DECODERS,
     "finding_head": FINDING_HEADS,
     "localizer": LOCALIZERS,

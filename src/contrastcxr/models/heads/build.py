@@ -14,7 +14,7 @@ from contrastcxr.models.heads.options import HeadOptions
 from contrastcxr.options import Registered
 
 
-def build_head(registry: Mapping[str, Registered], options: HeadOptions, inputs: HeadInputs) -> Any:
+def build_head(registry: Mapping[str, Registered[HeadOptions]], options: HeadOptions, inputs: HeadInputs) -> Any:
     """Return the head of a slot that the options configure.
 
     Raises:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from contrastcxr.models.heads.decoders import options
 from contrastcxr.options import Registered
 
-DECODERS: Mapping[str, Registered] = {
+DECODERS: Mapping[str, Registered[options.DecoderOptions]] = {
     "nic": Registered(options.NicOptions, f"{__name__}.nic:NicDecoder", "Vinyals 2015; paper A, Table 1"),
     "visual_attention": Registered(
         options.VisualAttentionOptions,

@@ -17,11 +17,13 @@ class DecoderOptions(HeadOptions):
 
     Attributes:
         own_words: whether it is taught word after word, so that a word may be its own (scheduled sampling).
+        word_states: whether it has a state for each word, which a loss of the whole system compares.
         word_probabilities: whether it has the probability of a word, which a reward can raise.
         most_tokens: tokens that a report may have, BOS included; None for any number.
     """
 
     own_words: ClassVar[bool] = False
+    word_states: ClassVar[bool] = True
     word_probabilities: ClassVar[bool] = True
     most_tokens: ClassVar[int | None] = None
     kind: str
@@ -175,6 +177,7 @@ class MultiAttentionOptions(PlanOptions):
 class CvseOptions(RecurrentOptions):
     """A report put together from sentences of training reports (Ni 2020)."""
 
+    word_states: ClassVar[bool] = False
     word_probabilities: ClassVar[bool] = False
     kind: Literal["cvse"] = "cvse"
     sentences: int = Field(5, ge=1, le=256, description="the most sentences of a report")

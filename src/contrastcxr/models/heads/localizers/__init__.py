@@ -7,6 +7,6 @@ from collections.abc import Mapping
 from contrastcxr.models.heads.localizers import options
 from contrastcxr.options import Registered
 
-LOCALIZERS: Mapping[str, Registered] = {
+LOCALIZERS: Mapping[str, Registered[options.LocalizerOptions]] = {
     "cam": Registered(options.CamOptions, f"{__name__}.cam:CamLocalizer", "Zhou 2016, Wang 2017; B, Table 2"),
 }

@@ -1,0 +1,101 @@
+"""Four studies with all that a head may learn from, and the tiny options of every head of the registries."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import fields
+from typing import Any
+
+import torch
+
+from contrastcxr.losses.base import Targets
+from contrastcxr.models.features import VisualFeatures, masked_mean
+from contrastcxr.models.heads import HEADS
+from contrastcxr.models.heads.base import Head, HeadInputs
+from contrastcxr.models.heads.build import build_head
+from contrastcxr.models.heads.library import SentenceLibrary
+
+PAD, BOS, EOS, UNK, STOP = 0, 1, 2, 3, 4
+V, WIDTH, N = 24, 16, 6
+FINDINGS = ("Pleural Effusion", "Nodule", "Pneumothorax")
+RECURRENT = {"embedding": 16, "hidden": 32, "dropout": 0.0}
+SENTENCES = {**RECURRENT, "sentence_end": STOP, "end_of_report": EOS, "sentences": 4, "words": 6}
+LIBRARY = SentenceLibrary(
+    torch.tensor(
+        [[BOS, 7, 8, STOP, PAD], [BOS, 10, 11, 12, STOP], [BOS, 14, 15, 16, STOP], [BOS, 20, STOP, 0, 0]]
+    ),
+    torch.tensor([3, 4, 4, 2]),
+    torch.tensor([0, 1, 1, 2]),
+    sources=[["a"], ["b"], ["c"], ["a", "b"]],
+    counts=[1, 1, 1, 2],
+)
+TRANSFORMER = {"layers": 2, "heads": 2, "feed_forward": 16, "dropout": 0.0}
+TINY: dict[str, dict[str, dict[str, Any]]] = {
+    "decoder": {
+        "nic": RECURRENT,
+        "visual_attention": RECURRENT,
+        "spatial_attention": RECURRENT,
+        "adaptive_attention": RECURRENT,
+        "att2in": RECURRENT,
+        "up_down": RECURRENT,
+        "hlstm": {**SENTENCES, "layers": 2},
+        "hlstm_dual": SENTENCES,
+        "co_attention": {**SENTENCES, "tag_count": 5},
+        "multi_attention": SENTENCES,
+        "cvse": {
+            **RECURRENT,
+            "sentence_end": STOP,
+            "end_of_report": EOS,
+            "sentences": 2,
+            "sentence_library": LIBRARY,
+        },
+        "transformer": TRANSFORMER,
+        "r2gen": {**TRANSFORMER, "memory_slots": 2, "memory_heads": 2},
+    },
+    "finding_head": {"finding head": {"labels": "phantom", "dropout": 0.0, "findings": FINDINGS}},
+    "localizer": {"cam": {"labels": "phantom", "findings": FINDINGS}},
+}
+"""Options of each head by its slot and kind, and what it is built for."""
+REPORTS = torch.tensor(
+    [
+        [BOS, 5, 6, STOP, 7, 8, STOP, EOS, PAD, PAD],
+        [BOS, 5, 9, 9, STOP, 10, 11, 12, STOP, EOS],
+        [BOS, 13, STOP, EOS, PAD, PAD, PAD, PAD, PAD, PAD],
+        [BOS, 5, 6, STOP, 14, 15, 16, STOP, EOS, PAD],
+    ]
+)
+TARGETS = Targets(
+    token_ids=REPORTS,
+    mask=REPORTS[:, 1:] != PAD,
+    abnormal=torch.tensor([[0, 1, 0, 0], [0, 1, 0, 0], [0, 0, 0, 0], [0, 1, 0, 0]]).bool(),
+    tags=torch.tensor([[1, 0, 0, 1, 0], [0, 1, 0, 0, 0], [0, 0, 0, 0, 0], [1, 0, 1, 0, 0]]).float(),
+    findings=torch.tensor([[1, 0, 1], [0, 1, torch.nan], [0, 0, 0], [torch.nan, 1, 0]]),
+    known=torch.tensor([[1, 1, 1], [1, 1, 0], [1, 1, 1], [0, 1, 1]]).bool(),
+)
+
+
+def tiny_features() -> VisualFeatures:
+    """Four studies; the second half of the patches belongs to a view that studies 1 and 3 do not have.
+
+    Study 2 comes without an indication.
+    """
+    patches = torch.randn(4, N, WIDTH, generator=torch.Generator().manual_seed(0))
+    mask = torch.ones(4, N, dtype=torch.bool)
+    mask[1::2, N // 2 :] = False
+    patches = patches.masked_fill(~mask.unsqueeze(-1), 0.0)
+    indication = torch.tensor([[5, 6, 7], [8, PAD, PAD], [PAD, PAD, PAD], [9, 10, PAD]])
+    return VisualFeatures(
+        patches, masked_mean(patches, mask), mask, indication=indication, indication_mask=indication != PAD
+    )
+
+
+def tiny_head(slot: str, kind: str, *, seed: int = 0, **changes: Any) -> Head:
+    """A head with its tiny options, some of them changed, in evaluation mode."""
+    inputs = {field.name for field in fields(HeadInputs)}
+    given = {**copy.deepcopy(TINY[slot][kind]), **changes}
+    own = {name: value for name, value in given.items() if name not in inputs}
+    options = HEADS[slot][kind].options.model_validate(own)
+    torch.manual_seed(seed)
+    known = {name: value for name, value in given.items() if name in inputs}
+    head: Head = build_head(HEADS[slot], options, HeadInputs(width=WIDTH, vocabulary=V, **known))
+    return head.eval()
