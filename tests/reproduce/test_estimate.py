@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from contrastcxr.reproduce import Row
-from contrastcxr.reproduce.estimate import GUESSED_SECONDS, expect, in_words
+from contrastcxr.reproduce.estimate import ENCODING, GUESSED_SECONDS, expect, in_words
 from tiny_plan import record
 
 
@@ -13,6 +13,8 @@ def test_hours_come_from_rows_like_it_and_a_guess_says_so() -> None:
     assert found[2].basis.startswith("guess")
     assert in_words(found, recorded=1)[-1].startswith("3 rows to run, 1 recorded: ")
     assert "1 of them by guess" in in_words(found, recorded=1)[-1]
+    assert ENCODING in in_words(found, recorded=0)
+    assert ENCODING not in in_words(found, recorded=1)
     assert in_words(found[:1], recorded=3)[-1].startswith("1 row to run, 3 recorded: ")
 
 

@@ -73,7 +73,7 @@ def rows_page(task: Task, pooled: Pooled) -> str:
 def _names(task: Task, pooled: Pooled) -> list[str]:
     """Return the rows that mark places: the plan's in its order, then the baselines."""
     rows = dict.fromkeys(row.name for row in task.rows() if row.system != BASELINES)
-    return [name for name in (*rows, *ORDER) if pooled.judging.primary in pooled.means.get(name, {})]
+    return [name for name in (*rows, *ORDER) if set(pooled.judging.shown) & set(pooled.means.get(name, {}))]
 
 
 def _seeds(pooled: Pooled, name: str) -> set[int]:
