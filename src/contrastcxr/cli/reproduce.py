@@ -32,9 +32,7 @@ def reproduce(
     ],
     table: Annotated[
         str,
-        typer.Argument(
-            metavar="TABLE", help="A table of the paper; `first`, `decoders` and `localizers` are our own."
-        ),
+        typer.Argument(metavar="TABLE", help="A paper's table, or `first`, `decoders`, `localizers` (our own)."),
     ],
     data: Annotated[
         str, typer.Option("--data", help="phantom:standard, or nih14-cv:/path.", autocompletion=complete.sources)
