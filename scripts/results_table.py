@@ -18,7 +18,8 @@ from contrastcxr.data.sources import parse_data
 from contrastcxr.files import atomic_write
 from contrastcxr.metrics.bootstrap import Interval
 from contrastcxr.reproduce import Places, find_plan, task_of
-from contrastcxr.reproduce.pooled import COMPARED, CONTROLS, PLAIN, ContrastEffect, Mean, Pooled, pool, sentence
+from contrastcxr.reproduce.judging import WORDS
+from contrastcxr.reproduce.pooled import CONTROLS, PLAIN, ContrastEffect, Mean, Pooled, pool, sentence
 
 ROOT = Path(__file__).resolve().parents[1]
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
@@ -210,12 +211,12 @@ def _scores(found: Pooled) -> list[str]:
 def _differences(found: Pooled) -> list[str]:
     """What the pool of normals changes, by paired bootstrap."""
     lines = ["Contrast with the pool of normals minus the other row, 95% interval of the paired bootstrap:", ""]
-    lines += [_line(["decoder", "minus", *(LABELS[s] for s in COMPARED)])]
-    lines += [_line(["---", "---", *["---:"] * len(COMPARED)])]
+    lines += [_line(["decoder", "minus", *(LABELS[s] for s in WORDS.compared)])]
+    lines += [_line(["---", "---", *["---:"] * len(WORDS.compared)])]
     for comparison in found.comparisons:
         for other in (PLAIN, *CONTROLS):
             if other in comparison.over:
-                cells = [_change(comparison.over[other].get(s)) for s in COMPARED]
+                cells = [_change(comparison.over[other].get(s)) for s in WORDS.compared]
                 lines.append(_line([comparison.system, POOLS[other], *cells]))
     tests = sum(len(comparison.over.get(PLAIN, ())) for comparison in found.comparisons)
     chance = (
@@ -226,7 +227,7 @@ def _differences(found: Pooled) -> list[str]:
 
 
 def _conclusion(comparison: ContrastEffect) -> str:
-    said = ", ".join(f"{LABELS[score]} {comparison.outcome(score)}" for score in COMPARED)
+    said = ", ".join(f"{LABELS[score]} {comparison.outcome(score)}" for score in WORDS.compared)
     seeds = _seeds(comparison.seeds.get(PLAIN, ()))
     others = "; ".join(sorted({_seeds(found) for found in comparison.seeds.values()} - {seeds}))
     return f"{comparison.system}, {seeds}{f' (controls: {others})' if others else ''}: {said}."
@@ -245,13 +246,13 @@ def _repeats(found: Pooled) -> list[str]:
     lines = [
         "Parts of Contrastive Attention (paper A, Table 5); six repeats are the setting of all other rows:",
         "",
-        _line(["decoder", "contrast", *(LABELS[s] for s in COMPARED)]),
-        _line(["---", "---", *["---:"] * len(COMPARED)]),
+        _line(["decoder", "contrast", *(LABELS[s] for s in WORDS.compared)]),
+        _line(["---", "---", *["---:"] * len(WORDS.compared)]),
     ]
     for system in systems:
         for contrast, name in PARTS.items():
             if f"{system}-{contrast}" in found.means:
-                cells = [_row_cell(found, f"{system}-{contrast}", score) for score in COMPARED]
+                cells = [_row_cell(found, f"{system}-{contrast}", score) for score in WORDS.compared]
                 lines.append(_line([system, name, *cells]))
     return lines
 

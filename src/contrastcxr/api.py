@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from contrastcxr.form import Finding, Reading, Study
     from contrastcxr.metrics.learned.ask import Metric
     from contrastcxr.reading.reader import Reader
-    from contrastcxr.reproduce import Record, Row, Task
+    from contrastcxr.reproduce import Places, Record, Row, Task
     from contrastcxr.reproduce.estimate import Expectation
+    from contrastcxr.reproduce.pooled import Pooled
     from contrastcxr.reproduce.side_by_side import SideBySide
     from contrastcxr.store.preparing import PreparedSource
     from contrastcxr.training.run_folder import RunFolder
@@ -247,12 +248,16 @@ class Reproduction:
         recorded: the rows on record, for the seeds asked for.
         failed: name of a row and why it could not be run.
         folder: where the records are.
+        task: the experiment on the data.
+        pooled: all rows over their seeds, of an experiment that is judged by localization; else None.
     """
 
     tables: tuple[SideBySide, ...]
     recorded: tuple[Record, ...]
     failed: tuple[tuple[str, str], ...]
     folder: Path
+    task: Task
+    pooled: Pooled | None = None
 
 
 def reproduce_table(
@@ -302,10 +307,22 @@ def reproduce_table(
 
         failed = run_rows(task, chosen, places=places, limits=Limits(test=limit, twins=limit))
     done, tables = places.recorded(task, seeds), side_by_side(task, places, seeds=seeds)
-    if tables and done:
-        write_tables(tables, places.folder(task) / f"{table}.md")
+    pooled, pages = _places_of_rows(task, places, seeds)
+    if (tables or pages) and done:
+        write_tables(tables, places.folder(task) / f"{table}.md", first=pages)
     reasons = tuple((row.stem, why) for row, why in failed)
-    return Reproduction(tuple(tables), tuple(done), reasons, places.folder(task))
+    return Reproduction(tuple(tables), tuple(done), reasons, places.folder(task), task, pooled)
+
+
+def _places_of_rows(task: Task, places: Places, seeds: Sequence[int]) -> tuple[Pooled | None, list[str]]:
+    """Return the recorded rows over their seeds and their part of the page, where localization decides."""
+    if task.plan.judged_by != "localization":
+        return None, []
+    from contrastcxr.reproduce.placed import rows_page
+    from contrastcxr.reproduce.pooled import pool
+
+    pooled = pool(places.paths(task, seeds), judging=task.plan.judging, against=task.against)
+    return pooled, [] if pooled is None else [rows_page(task, pooled)]
 
 
 def estimate_table(

@@ -151,3 +151,45 @@ def test_the_test_split_may_be_named_and_a_folder_must_be() -> None:
     assert task_of(plan, folder, parse_data("phantom:standard/test")).data == "phantom:standard"
     with pytest.raises(RequestError, match=r"no rows for nih14-cv; it has: phantom:standard, nih14-cv:FOLDER"):
         task_of(plan, folder, parse_data("nih14-cv"))
+
+
+def test_the_localizers_differ_in_their_cuts_and_in_the_decoder_beside_them() -> None:
+    task = task_of(*find_plan("cia-net", "localizers"), parse_data("phantom:standard"))
+    assert task.plan.judging.primary == "tiou_0.3"
+    configs = {system: task.config(Row(system, "none", 0)) for system in task.systems}
+    assert list(configs) == ["cam", "cam@tuned", "cam+nic", "cam@tuned+nic"]
+    assert [config.decoder is not None for config in configs.values()] == [False, False, True, True]
+    for plain in ("cam", "cam+nic"):
+        tuned = configs[plain.replace("cam", "cam@tuned")].to_dict()
+        assert tuned["localizer"]["cuts"] == "tuned"
+        tuned["localizer"]["cuts"], tuned["name"] = "fixed", configs[plain].name
+        assert tuned == configs[plain].to_dict()
+    assert configs["cam+nic"].projection.kind == "linear"
+    assert [row.name for row in task.rows(wanted=["cam@tuned+nic-none"], seeds=[0])] == ["cam@tuned+nic-none"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"against": {"nic": "nik"}}, "did you mean 'nic'"),
+        ({"systems": {"nic-x": []}}, "system 'nic-x': expected letters"),
+        ({"judged_by": "places"}, "judged_by: Input should be 'words' or 'localization'"),
+    ],
+)
+def test_systems_that_cannot_be_compared_or_named_are_refused(
+    changes: dict[str, object], said: str, tmp_path: Path
+) -> None:
+    path = write_plan(tmp_path)
+    path.write_text(yaml.safe_dump({**PLAN, **changes}))
+    with pytest.raises((ConfigError, UnknownNameError), match=said):
+        find_plan("contrastive-attention", "first", path=path)
+
+
+def test_a_table_with_fewer_systems_compares_those_that_it_has(tmp_path: Path) -> None:
+    path = write_plan(tmp_path)
+    systems: dict[str, list[str]] = {"nic": [], "nic@2": [], "nic@3": []}
+    rows = {"systems": ["nic", "nic@2"], "contrasts": ["none"]}
+    plan = {**PLAN, "systems": systems, "against": {"nic@2": "nic", "nic@3": "nic"}, "rows": rows}
+    path.write_text(yaml.safe_dump(plan))
+    task = task_of(*find_plan("contrastive-attention", "first", path=path), parse_data("phantom:smoke"))
+    assert task.against == {"nic@2": "nic"}

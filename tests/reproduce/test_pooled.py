@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,9 @@ import pytest
 
 from contrastcxr.metrics.bootstrap import Interval
 from contrastcxr.metrics.table import StudyTable
-from contrastcxr.reproduce.pooled import ContrastEffect, Mean, Pooled, pool, sentence
+from contrastcxr.reproduce import read_record
+from contrastcxr.reproduce.judging import LOCALIZATION
+from contrastcxr.reproduce.pooled import ContrastEffect, Mean, Pooled, SystemEffect, conclusions, pool, sentence
 from tiny_plan import record
 
 
@@ -152,3 +155,75 @@ def test_rows_without_reports_are_pooled_and_nothing_is_concluded_from_words(tmp
     assert found.comparisons[0].over == {"none": {}}
     assert found.comparisons[0].outcome() == "unknown"
     assert found.intervals == {"cam-none": {}, "cam-normal": {}}
+
+
+def placed_of(folder: Path, shares: dict[str, float], **options: Any) -> Pooled:
+    """Rows that localize so much of sixty boxes, on two seeds."""
+    for row, share in shares.items():
+        for seed in (0, 1):
+            made = located(share)
+            scores = {"tiou_0.3": {"value": share + seed / 100, "low": 0.0, "high": 1.0, "n": 60}}
+            replace(record(row, seed), systems={"system": scores}).write(folder / f"{row}-seed{seed}.json")
+            made.save(folder / f"{row}-seed{seed}.npz")
+    found = pool(folder.glob("*.json"), judging=LOCALIZATION, replicates=100, **options)
+    assert found is not None
+    return found
+
+
+def test_where_localization_decides_contrast_is_concluded_from_places(tmp_path: Path) -> None:
+    found = placed_of(tmp_path, {"cam-none": 0.3, "cam-normal": 0.8})
+    assert found.comparisons[0].outcome() == "above plain"
+    assert sentence([found]).startswith(
+        "Contrast is not shown to help (localized at IoU above 0.3, mean over findings, paired over seeds)"
+    )
+    assert found.intervals["cam-none"]["tiou_0.3"].value == pytest.approx(0.3)
+
+
+@pytest.mark.parametrize(
+    ("share", "outcome", "said"),
+    [
+        (
+            0.8,
+            "better",
+            "cam@tuned-none is better than cam-none (localized at IoU above 0.3, mean over findings: +0.5",
+        ),
+        (0.3, "no difference", "cam@tuned-none shows no difference to cam-none ("),
+        (0.0, "worse", "cam@tuned-none is worse than cam-none ("),
+    ],
+)
+def test_a_system_is_compared_with_another_one(share: float, outcome: str, said: str, tmp_path: Path) -> None:
+    found = placed_of(tmp_path, {"cam-none": 0.3, "cam@tuned-none": share}, against={"cam@tuned": "cam"})
+    (effect,) = found.effects
+    assert (effect.row, effect.against, effect.seeds) == ("cam@tuned-none", "cam-none", (0, 1))
+    assert effect.outcome() == outcome
+    assert effect.outcome("pointing") == "unknown"
+    assert conclusions(found)[0].startswith(said)
+    assert "paired over 2 seeds)" in conclusions(found)[0]
+
+
+def test_fewer_false_boxes_are_better() -> None:
+    fewer = {"false_boxes": Interval(-0.5, -0.6, -0.4, 60)}
+    effect = SystemEffect("cam@tuned-none", "cam-none", (0,), fewer, LOCALIZATION)
+    assert effect.outcome("false_boxes") == "better"
+    contrast = ContrastEffect("cam", {"none": (0,)}, {"none": fewer}, LOCALIZATION)
+    assert contrast.outcome("false_boxes") == "above plain"
+
+
+def test_a_reader_that_cannot_see_and_scores_no_less_is_named(tmp_path: Path) -> None:
+    systems = {"mean_box": {"tiou_0.3": {"value": 0.9, "low": 0.8, "high": 1.0, "n": 60}}}
+    replace(record("baselines", 0), systems=systems).write(tmp_path / "baselines-seed0.json")
+    located(0.9).save(tmp_path / "mean_box-seed0.npz")
+    found = placed_of(tmp_path, {"cam-none": 0.3, "cam@tuned-none": 0.8}, against={"cam@tuned": "cam"})
+    assert conclusions(found)[0].endswith("mean_box scores 0.900, no less than its 0.805.")
+    assert found.intervals["mean_box"]["tiou_0.3"].value == pytest.approx(0.9)
+
+
+def test_rows_that_were_scored_differently_have_no_effect(tmp_path: Path) -> None:
+    rows = {"cam-none": 0.3, "cam@tuned-none": 0.8}
+    placed_of(tmp_path, rows)
+    for seed in (0, 1):
+        path = tmp_path / f"cam-none-seed{seed}.json"
+        replace(read_record(path), signature="other").write(path)
+    found = pool(tmp_path.glob("*.json"), judging=LOCALIZATION, against={"cam@tuned": "cam"}, replicates=20)
+    assert found is not None
+    assert found.effects == ()

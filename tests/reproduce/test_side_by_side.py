@@ -58,7 +58,9 @@ def table(shift: float, seed: int, studies: int = 40) -> StudyTable:
 def keep(results: Path, row: Row, made: StudyTable, *, experiment: str = "trial", signature: str = "s") -> None:
     folder = results / experiment / "phantom-smoke"
     systems = {"system": {"bleu_4": {"value": 0.5, "low": 0.4, "high": 0.6, "n": len(made)}}}
-    config = without_folders(parse_config({"name": "r", "decoder": {"kind": row.system}}, where="r").to_dict())
+    config = without_folders(
+        parse_config({"name": "r", "decoder": {"kind": row.system.partition("@")[0]}}, where="r").to_dict()
+    )
     values: dict[str, Any] = {"config": config, "systems": systems, "seconds": {"training": 1.0}}
     Record(experiment, "phantom:smoke", row.name, row.seed, signature, **values).write(folder / f"{row.stem}.json")
     made.save(folder / f"{row.stem}.npz")
@@ -316,3 +318,98 @@ def test_a_published_metric_may_stand_beside_a_localization_score(settings: Path
     assert change.p_holm < 0.05
     assert by_metric["bleu4"].measured == (None, None)
     assert by_metric["bleu4"].published != (None, None)
+
+
+def located(share: float, probability: float = 0.9) -> StudyTable:
+    """A localizer that finds the first part of forty masses; half of them are called, with a probability."""
+    ids = tuple(f"s{k}" for k in range(40))
+    iou = np.where(np.arange(40) < 40 * share, 0.6, 0.0)[:, None]
+    truth = np.where(np.arange(40) % 2 == 0, 3, 1).astype(np.int8)[:, None]
+    rng = np.random.default_rng(0)
+    said = np.where(truth == 3, probability, 0.5) - 0.2 * rng.random((40, 1))
+    return StudyTable(("Mass",), ids, ids, truth=truth, probabilities=said, iou=iou, iobb=iou)
+
+
+def localizers(**changes: Any) -> Plan:
+    systems = {"nic": ["decoder.kind=nic"], "nic@2": ["decoder.kind=nic"]}
+    part = {
+        **{"table": "table1", "data": "nih14", "keys": {"iou": "0.3"}, "score": "tiou_0.3"},
+        **{"systems": {"nic": {"method": "X, Wang [30]"}}, "contrasts": {"none": {}}},
+    }
+    return plan(
+        **{
+            **{"paper": "cia-net", "judged_by": "localization", "contrasts": {"none": ()}, "systems": systems},
+            **{"against": {"nic@2": "nic"}, "published": [part], **changes},
+        }
+    )
+
+
+@pytest.fixture
+def placed(tmp_path: Path) -> Places:
+    results = tmp_path / "placed"
+    for seed in (0, 1):
+        for system, share in (("nic", 0.25), ("nic@2", 0.75)):
+            keep(results, Row(system, "none", seed), located(share, 0.9 if system == "nic" else 0.6))
+    return Places(results=results, runs=tmp_path, cache=tmp_path)
+
+
+def test_systems_are_compared_with_each_other_in_the_scores_that_judge_them(
+    placed: Places, settings: Path
+) -> None:
+    own, printed = side_by_side(Task(localizers(), settings, "phantom:smoke", None), placed, **QUICK)
+    assert (own.published, own.title) == ("", "a trial")
+    by_metric = {line.metric: line for line in own.lines}
+    assert list(by_metric) == [
+        "tiou_0.1",
+        "tiou_0.3",
+        "tiou_0.5",
+        "tiou_0.7",
+        "tiobb_0.1",
+        "tiobb_0.5",
+        "auc_mean",
+    ]
+    change = by_metric["tiou_0.3"].change
+    assert change is not None
+    assert (change.seeds, change.difference.value) == ((0, 1), pytest.approx(0.5))
+    assert change.p_holm == pytest.approx(0.07)  # 1 in 100 exchanges, over seven tests
+    assert by_metric["auc_mean"].measured[0] is not None
+    row = table_rows(own)[1]
+    assert list(row) == ["row", "other", "score", "ours, other", "ours, row", "our change (95%)", "p (Holm)"]
+    assert (row["row"], row["other"]) == ("nic@2-none", "nic-none")
+    assert markdown(own).startswith("## rows compared on phantom:smoke")
+    assert "Change: row minus the other one, paired" in markdown(own)
+    assert own.to_dict()["lines"][0]["against"] == "nic"
+    assert printed.published == "cia-net table1, nih14, iou 0.3"
+
+
+def test_a_published_table_of_findings_stands_beside_those_that_we_have(placed: Places, settings: Path) -> None:
+    _, printed = side_by_side(Task(localizers(), settings, "phantom:smoke", None), placed, **QUICK)
+    by_metric = {line.metric: line for line in printed.lines}
+    assert by_metric["Mass"].published == (0.15, None)
+    assert by_metric["Mass"].score == "tiou_0.3/Mass"
+    assert by_metric["Mass"].change is not None
+    assert by_metric["mean"].score == "tiou_0.3"
+    assert by_metric["Effusion"].published == (0.3, None)
+    assert by_metric["Effusion"].measured == (None, None)
+    row = next(row for row in table_rows(printed) if row["score"] == "Mass")
+    assert row["published: other → row"] == ".150 → –"
+    assert any("ours over those with boxes" in note for note in printed.notes)
+
+
+def test_without_any_row_no_table_of_our_own_stands_there(settings: Path, tmp_path: Path) -> None:
+    task = Task(localizers(), settings, "phantom:smoke", None)
+    (printed,) = side_by_side(task, Places(tmp_path, tmp_path, tmp_path), **QUICK)
+    assert {line.published[0] for line in printed.lines} > {0.15, 0.22}
+
+
+def test_areas_under_the_curve_stand_beside_those_of_a_table_of_findings(placed: Places, settings: Path) -> None:
+    part = {"table": "table4", "data": "nih14", "score": "auc", "contrasts": {"none": {}}}
+    part["systems"] = {"nic": {"method": "Z, Li [14]"}, "nic@2": {"system": "cia_align"}}
+    task = Task(localizers(published=[part]), settings, "phantom:smoke", None)
+    _, printed = side_by_side(task, placed, **QUICK)
+    by_metric = {line.metric: line for line in printed.lines}
+    assert by_metric["Mass"].published == (0.83, 0.81)
+    assert by_metric["Mass"].score == "auc/Mass"
+    assert by_metric["mean"].score == "auc_mean"
+    assert by_metric["Mass"].change is not None
+    assert by_metric["Mass"].change.difference.value < 0

@@ -31,7 +31,8 @@ def reproduce(
         str, typer.Argument(metavar="PAPER", help="contrastive-attention, cia-net, wcl or cross-attention.")
     ],
     table: Annotated[
-        str, typer.Argument(metavar="TABLE", help="A table of the paper; `first` and `decoders` are our own.")
+        str,
+        typer.Argument(metavar="TABLE", help="A paper's table, or `first`, `decoders`, `localizers` (our own)."),
     ],
     data: Annotated[
         str, typer.Option("--data", help="phantom:standard, or nih14-cv:/path.", autocompletion=complete.sources)
@@ -96,13 +97,26 @@ def _print_hours(said: output.Output, expected: Sequence[Expectation], records: 
 
 
 def _print_tables(said: output.Output, found: api.Reproduction) -> None:
-    from contrastcxr.reproduce.shown import meaning, table_rows
+    from contrastcxr.reproduce.shown import heading, meaning, table_rows
 
+    _print_places(said, found)
     for part in found.tables:
-        said.result(f"{part.published} beside {part.data}: {part.title}")
+        said.result(f"{heading(part)}: {part.title}")
         said.result("\n".join((output.table(table_rows(part)), *meaning(part), "")))
     rows = [{"row": record.row, "seed": record.seed} for record in found.recorded]
     said.result_json({"recorded": rows, "tables": [part.to_dict() for part in found.tables]})
+
+
+def _print_places(said: output.Output, found: api.Reproduction) -> None:
+    """Print the rows beside those that cannot see, where localization decides."""
+    if found.pooled is None:
+        return
+    from contrastcxr.reproduce.placed import finding_rows, said_below, score_rows
+    from contrastcxr.reproduce.pooled import conclusions
+
+    said.result(f"{found.task.plan.name} on {found.pooled.data}: {found.task.plan.title}")
+    tables = (score_rows(found.task, found.pooled), finding_rows(found.task, found.pooled))
+    said.result("\n".join((*conclusions(found.pooled), *map(output.table, tables), *said_below(found.pooled), "")))
 
 
 def _print_published(said: output.Output, paper: str, table: str) -> None:

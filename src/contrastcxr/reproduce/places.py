@@ -81,6 +81,11 @@ class Places:
         return self.runs / task.plan.name / task.place / row.stem
 
 
+def baseline_table(record: Path, name: str) -> Path:
+    """Return where the study table of one of the baselines in a record is: `ceiling-seed0.npz`."""
+    return record.with_name(f"{name}{record.stem.removeprefix(BASELINES)}.npz")
+
+
 _OF_BASELINES = ("data", "text", "image", "encoder")
 """What baselines depend on, which have no decoder."""
 

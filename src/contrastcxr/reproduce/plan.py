@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -15,12 +17,15 @@ from contrastcxr.errors import ConfigError, RequestError, UnknownNameError
 from contrastcxr.models.heads.decoders import DECODERS
 from contrastcxr.options import own_name
 from contrastcxr.published import TABLES
+from contrastcxr.reproduce.judging import JUDGINGS, Judging
 
 BASELINES = "baselines"
 PLAIN = "none"
 """The contrast that the others are compared with; every plan has it."""
 CONTRAST = "normal"
 """The contrast of the papers, a pool of normal images as their settings have it."""
+_SYSTEM = re.compile(r"[\w.@+]+")
+"""A name of a system: it is a part of file names, and ends where a row's contrast follows after a dash."""
 _CHECKOUT = Path(__file__).resolve().parents[3]
 PAPERS: Mapping[str, Mapping[str, str]] = {
     "contrastive-attention": {
@@ -31,7 +36,7 @@ PAPERS: Mapping[str, Mapping[str, str]] = {
         "table4": "configs/cpu/experiments/table4.yaml",
         "table5": "configs/cpu/experiments/table5.yaml",
     },
-    "cia-net": {},
+    "cia-net": {"localizers": "configs/cpu/experiments/localizers.yaml"},
     "wcl": {},
     "cross-attention": {},
 }
@@ -60,14 +65,15 @@ class DataPlan(BaseModel):
 class PublishedPart(BaseModel):
     """A published table that stands beside the measured rows.
 
-    A row of ours finds its published one by these keys: the data set, what `systems` and `contrasts` say of its
-    system and contrast.  A system that is not listed has its own name.
+    A row of ours finds its published one by these keys: the data set (where the table has several), `keys`, what
+    `systems` and `contrasts` say of its system and contrast.  A system that is not listed has its own name.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     table: str
     data: str = Field(description="data set of the paper, such as iu_xray")
+    keys: dict[str, str] = Field(default_factory=dict, description="what all its rows share, such as iou: '0.3'")
     systems: dict[str, dict[str, str]] = Field(default_factory=dict)
     contrasts: dict[str, dict[str, str]] = Field(
         default_factory=lambda: {"none": {"contrast": "none"}, "normal": {"contrast": "normal"}}
@@ -75,6 +81,14 @@ class PublishedPart(BaseModel):
     scores: dict[str, tuple[str, ...]] = Field(
         default_factory=dict, description="published metric: our scores, of which the first that is there counts"
     )
+    score: str | None = Field(
+        None, description="of a table with a column for each finding: our score of one, such as tiou_0.3 or auc"
+    )
+
+    @property
+    def title(self) -> str:
+        """The data set, and what all rows share."""
+        return ", ".join([self.data, *(f"{key} {value}" for key, value in self.keys.items())])
 
 
 class RowSelection(BaseModel):
@@ -100,9 +114,18 @@ class Plan(BaseModel):
     seeds: tuple[int, ...] = (0, 1, 2)
     data: dict[str, DataPlan]
     systems: dict[str, tuple[str, ...]] = Field(description="name of a system: its overrides")
+    judged_by: Literal["words", "localization"] = "words"
+    against: dict[str, str] = Field(
+        default_factory=dict, description="name of a system: the system that it is compared with"
+    )
     also: tuple[str, ...] = Field((), description="experiments whose records of rows of the same name count too")
     published: tuple[PublishedPart, ...] = ()
     rows: RowSelection | None = None
+
+    @property
+    def judging(self) -> Judging:
+        """The scores that decide."""
+        return JUDGINGS[self.judged_by]
 
 
 @dataclass(frozen=True)
@@ -115,7 +138,7 @@ class Row:
 
     @property
     def name(self) -> str:
-        """Name of the row, whatever the seed, such as `nic-normal`."""
+        """Name of the row, whatever the seed, such as `nic-normal` or `cam@tuned-none`."""
         return self.system if self.system == BASELINES else f"{self.system}-{self.contrast}"
 
     @property
@@ -191,6 +214,16 @@ class Task:
             *self.overrides,
         ]
         return load_config(self.folder / self.of_data.config, overrides=overrides)
+
+    def first_configs(self) -> list[SystemConfig]:
+        """Return the configuration of each system without contrast, on the first seed."""
+        return [self.config(Row(system, PLAIN, self.plan.seeds[0])) for system in self.systems]
+
+    @property
+    def against(self) -> dict[str, str]:
+        """The systems of the table that are compared with another one of it."""
+        pairs = self.plan.against.items()
+        return {one: other for one, other in pairs if one in self.systems and other in self.systems}
 
     def variants(self) -> dict[str, list[str]]:
         """Return what contrasts set that only add settings to that of the papers.
@@ -289,6 +322,12 @@ def _read(path: Path) -> Plan:
 def _check_chosen(plan: Plan) -> None:
     if PLAIN not in plan.contrasts:
         raise ConfigError(f"{plan.name}: no contrast '{PLAIN}', which the others are compared with; add it")
+    for system in (name for pair in plan.against.items() for name in pair):
+        if system not in plan.systems:
+            raise UnknownNameError(f"system of {plan.name}", system, plan.systems)
+    for system in plan.systems:
+        if not _SYSTEM.fullmatch(system):
+            raise ConfigError(f"{plan.name}: system '{system}': expected letters, digits and any of _ . @ +")
     if plan.rows is None:
         return
     for contrast in plan.rows.contrasts:

@@ -2,13 +2,14 @@
 
 What is concluded is a rule over intervals, so that nobody's wish has a say: contrast *helped* on a score only
 when it is above the plain system and above both controls, each with the whole 95% interval of the paired
-difference.  Without controls no more is said than that it is *above plain*.
+difference.  Without controls no more is said than that it is *above plain*.  A system is *better* than another
+one, or *worse*, where the whole interval says so.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -17,20 +18,19 @@ import numpy as np
 from contrastcxr.metrics.bootstrap import REPLICATES, Interval
 from contrastcxr.metrics.contrast_claim import Claim, compare_ratios, swap_share
 from contrastcxr.metrics.scores import Score, differences, seed_means
+from contrastcxr.metrics.sheet import LOWER_IS_BETTER, TRIVIAL
 from contrastcxr.metrics.table import StudyTable
+from contrastcxr.reproduce.judging import WORDS, Judging
+from contrastcxr.reproduce.places import baseline_table
 from contrastcxr.reproduce.plan import BASELINES, CONTRAST, PLAIN
 from contrastcxr.reproduce.record import Record, read_record
 
-PRIMARY = "positive_f1"
-"""The score that decides, named before any row was run: findings of the report, which words alone cannot win."""
-COMPARED = (PRIMARY, "auc_mean", "bleu_4", "cider", "rouge_l")
-SHOWN = (*COMPARED, "meteor")
-"""Scores whose intervals over patients stand in tables."""
 CONTROLS = ("random", "zeros")
 
 Tables = Mapping[tuple[str, int], StudyTable]
 """By row, whatever the seed, and seed."""
 Outcome = Literal["helped", "as a control", "above plain", "no difference", "harmed", "unknown"]
+Verdict = Literal["better", "no difference", "worse", "unknown"]
 
 
 @dataclass(frozen=True)
@@ -50,15 +50,18 @@ class ContrastEffect:
         system: the decoder.
         seeds: contrast of the other row: the seeds that both rows have.
         over: contrast of the other row: score: paired difference over those seeds.
+        judging: the scores that decide.
     """
 
     system: str
     seeds: Mapping[str, tuple[int, ...]]
     over: Mapping[str, Mapping[str, Interval]]
+    judging: Judging = WORDS
 
-    def outcome(self, score: str = PRIMARY) -> Outcome:
-        """Return what the intervals say of one score."""
-        found = {other: changes[score] for other, changes in self.over.items() if score in changes}
+    def outcome(self, score: str = "") -> Outcome:
+        """Return what the intervals say of one score, by default of the one that decides."""
+        score = score or self.judging.primary
+        found = {other: _gain(score, changes[score]) for other, changes in self.over.items() if score in changes}
         if PLAIN not in found:
             return "unknown"
         if found[PLAIN].high < 0:
@@ -68,6 +71,40 @@ class ContrastEffect:
         if any(control not in found for control in CONTROLS):
             return "above plain"
         return "helped" if all(found[control].low > 0 for control in CONTROLS) else "as a control"
+
+
+@dataclass(frozen=True)
+class SystemEffect:
+    """What a system changed against another one: differences by score.
+
+    Attributes:
+        row: of the system, whatever the seed.
+        against: the row that it is compared with.
+        seeds: that both rows have.
+        over: score: paired difference over those seeds.
+        judging: the scores that decide.
+    """
+
+    row: str
+    against: str
+    seeds: tuple[int, ...]
+    over: Mapping[str, Interval]
+    judging: Judging
+
+    def outcome(self, score: str = "") -> Verdict:
+        """Return what the interval says of one score, by default of the one that decides."""
+        score = score or self.judging.primary
+        if score not in self.over:
+            return "unknown"
+        found = _gain(score, self.over[score])
+        return "better" if found.low > 0 else "worse" if found.high < 0 else "no difference"
+
+
+def _gain(score: str, change: Interval) -> Interval:
+    """Return a difference turned so that more is better."""
+    if score not in LOWER_IS_BETTER:
+        return change
+    return replace(change, value=-change.value, low=-change.high, high=-change.low)
 
 
 @dataclass(frozen=True)
@@ -89,7 +126,10 @@ class Pooled:
     comparisons: tuple[ContrastEffect, ...]
     twins: tuple[TwinRow, ...]
     intervals: Mapping[str, Mapping[str, Score]] = field(default_factory=dict)
-    """Row: score: mean over seeds with its 95% interval over patients, of the trained rows."""
+    """Row: score: mean over seeds with its 95% interval over patients, of rows whose study tables are kept."""
+    effects: tuple[SystemEffect, ...] = ()
+    """What systems changed against others, where the plan compares some."""
+    judging: Judging = WORDS
 
     @property
     def signatures(self) -> tuple[str, ...]:
@@ -107,8 +147,22 @@ class Pooled:
         return tuple(sorted({record.seed for record in self.records if record.row != BASELINES}))
 
 
-def pool(paths: Iterable[Path], *, replicates: int = REPLICATES, seed: int = 0) -> Pooled | None:
+def pool(
+    paths: Iterable[Path],
+    *,
+    judging: Judging = WORDS,
+    against: Mapping[str, str] | None = None,
+    replicates: int = REPLICATES,
+    seed: int = 0,
+) -> Pooled | None:
     """Pool records on the same data, each with its study table beside it; None where there are none.
+
+    Args:
+        paths: of the records.
+        judging: the scores that decide.
+        against: systems, and the one that each is compared with.
+        replicates: of the bootstrap.
+        seed: of its draws.
 
     Raises:
         DatasetError: a file that is not of this version.
@@ -124,22 +178,96 @@ def pool(paths: Iterable[Path], *, replicates: int = REPLICATES, seed: int = 0) 
     }
     systems = list(dict.fromkeys(row.partition("-")[0] for row, _ in tables))
     drawn = {"replicates": replicates, "seed": seed}
+    beside = _baseline_tables(found)
     return Pooled(
         data=records[0].data,
         records=records,
         means=_means(records),
-        comparisons=tuple(_compared(name, tables, drawn) for name in systems),
+        comparisons=tuple(_compared(name, tables, judging, drawn) for name in systems),
         twins=tuple(_twins(records, drawn)),
-        intervals=_intervals(tables, drawn),
+        intervals=_intervals({**beside, **tables}, judging, drawn),
+        effects=tuple(_effects(records, tables, against or {}, judging, drawn)),
+        judging=judging,
     )
 
 
-def _intervals(tables: Tables, drawn: Mapping[str, int]) -> dict[str, Mapping[str, Score]]:
-    """Return the scores that tables show, of each trained row over its seeds."""
+def _baseline_tables(found: Iterable[tuple[Record, Path]]) -> dict[tuple[str, int], StudyTable]:
+    """Return the study tables of the baselines, of experiments that keep them."""
+    places = {
+        (name, record.seed): baseline_table(path, name)
+        for record, path in found
+        if record.row == BASELINES
+        for name in record.systems
+    }
+    return {key: StudyTable.load(path) for key, path in places.items() if path.is_file()}
+
+
+def _intervals(tables: Tables, judging: Judging, drawn: Mapping[str, int]) -> dict[str, Mapping[str, Score]]:
+    """Return the scores that tables show, of each row over its seeds."""
     rows: dict[str, list[StudyTable]] = {}
     for (row, _), table in tables.items():
         rows.setdefault(row, []).append(table)
-    return {row: seed_means(found, SHOWN, **drawn) for row, found in rows.items()}
+    return {row: seed_means(found, judging.shown, **drawn) for row, found in rows.items()}
+
+
+def _effects(
+    records: Sequence[Record],
+    tables: Tables,
+    against: Mapping[str, str],
+    judging: Judging,
+    drawn: Mapping[str, int],
+) -> list[SystemEffect]:
+    """Return what systems changed against others, contrast by contrast, where both were scored alike."""
+    signed = {(record.row, record.seed): record.signature for record in records}
+    found = []
+    for row in dict.fromkeys(row for row, _ in tables):
+        system, _, contrast = row.partition("-")
+        other = f"{against.get(system)}-{contrast}"
+        alike = [n for name, n in tables if name == row and signed[row, n] == signed.get((other, n))]
+        seeds = tuple(sorted(alike))
+        if seeds:
+            one, two = ([tables[name, number] for number in seeds] for name in (row, other))
+            over = differences(one, two, judging.compared, **drawn)
+            found.append(SystemEffect(row, other, seeds, over, judging))
+    return found
+
+
+def conclusions(pooled: Pooled) -> list[str]:
+    """Return a plain sentence on each system that is compared with another: the interval of the deciding score."""
+    return [_conclusion(pooled, effect) for effect in pooled.effects if effect.outcome() != "unknown"]
+
+
+def _conclusion(pooled: Pooled, effect: SystemEffect) -> str:
+    found, score = effect.over[pooled.judging.primary], pooled.judging.primary
+    verdict = effect.outcome()
+    said = "shows no difference to" if verdict == "no difference" else f"is {verdict} than"
+    parts = [
+        f"{effect.row} {said} {effect.against} ({pooled.judging.label}: {found.value:+.3f}, {found.low:+.3f} to "
+        f"{found.high:+.3f}, paired over {_count(effect.seeds)})."
+    ]
+    rows = [pooled.means.get(name, {}).get(score) for name in (effect.row, effect.against)]
+    spread = max((row.deviation for row in rows if row is not None and row.deviation is not None), default=0.0)
+    if verdict != "no difference" and spread >= abs(found.value):
+        parts.append(f"That is no larger than the deviation over seeds ({spread:.3f}): others may not show it.")
+    return " ".join([*parts, *_beaten_by(pooled, effect.row)])
+
+
+def _count(seeds: Sequence[int]) -> str:
+    return "one seed" if len(seeds) == 1 else f"{len(seeds)} seeds"
+
+
+def _beaten_by(pooled: Pooled, row: str) -> list[str]:
+    """Return which readers that cannot see a row does not beat."""
+    score = pooled.judging.primary
+    own = pooled.means.get(row, {}).get(score)
+    others = {name: pooled.means.get(name, {}).get(score) for name in TRIVIAL}
+    if own is None:
+        return []
+    return [
+        f"{name} scores {other.mean:.3f}, no less than its {own.mean:.3f}."
+        for name, other in others.items()
+        if other is not None and other.mean >= own.mean
+    ]
 
 
 def sentence(pools: Sequence[Pooled]) -> str:
@@ -157,7 +285,7 @@ def sentence(pools: Sequence[Pooled]) -> str:
     if helped == 0:
         open_ = any(outcome == "above plain" for *_, outcome in known)
         lead = "Contrast is not shown to help" if open_ else "Contrast did not help"
-    said = f"{lead} (positive-finding F1, paired over seeds): it {'; it '.join(parts)}."
+    said = f"{lead} ({pools[0].judging.label}, paired over seeds): it {'; it '.join(parts)}."
     doubts = [doubt for p in pools for c in p.comparisons for doubt in _doubts(p, c)]
     return " ".join([said, *doubts])
 
@@ -167,13 +295,13 @@ def _doubts(pooled: Pooled, comparison: ContrastEffect) -> list[str]:
 
     It may be the spread over seeds, or a baseline.
     """
-    outcome = comparison.outcome()
+    outcome, score = comparison.outcome(), comparison.judging.primary
     if outcome not in ("helped", "above plain", "harmed"):
         return []
-    place, change = f"{comparison.system} on {pooled.data}", comparison.over[PLAIN][PRIMARY].value
-    rows = [pooled.means.get(f"{comparison.system}-{contrast}", {}).get(PRIMARY) for contrast in (CONTRAST, PLAIN)]
+    place, change = f"{comparison.system} on {pooled.data}", comparison.over[PLAIN][score].value
+    rows = [pooled.means.get(f"{comparison.system}-{contrast}", {}).get(score) for contrast in (CONTRAST, PLAIN)]
     spread = max((row.deviation for row in rows if row is not None and row.deviation is not None), default=0.0)
-    neighbour = pooled.means.get("neighbour", {}).get(PRIMARY)
+    neighbour = pooled.means.get("neighbour", {}).get(score)
     doubts = []
     if len(comparison.seeds[PLAIN]) == 1:
         doubts.append(f"With {place} one seed was run: how much another would change is not known.")
@@ -229,7 +357,7 @@ def _mean(values: Sequence[float]) -> Mean:
     return Mean(float(np.mean(values)), deviation, len(values))
 
 
-def _compared(system: str, tables: Tables, drawn: Mapping[str, int]) -> ContrastEffect:
+def _compared(system: str, tables: Tables, judging: Judging, drawn: Mapping[str, int]) -> ContrastEffect:
     def seeds_of(contrast: str) -> set[int]:
         return {number for row, number in tables if row == f"{system}-{contrast}"}
 
@@ -239,10 +367,10 @@ def _compared(system: str, tables: Tables, drawn: Mapping[str, int]) -> Contrast
     both = {name: tuple(sorted(seeds_of(name) & seeds_of(CONTRAST))) for name in (PLAIN, *CONTROLS)}
     shared = {name: seeds for name, seeds in both.items() if seeds}
     over = {
-        name: differences(tables_of(CONTRAST, seeds), tables_of(name, seeds), COMPARED, **drawn)
+        name: differences(tables_of(CONTRAST, seeds), tables_of(name, seeds), judging.compared, **drawn)
         for name, seeds in shared.items()
     }
-    return ContrastEffect(system, shared, over)
+    return ContrastEffect(system, shared, over, judging)
 
 
 def _twins(records: Sequence[Record], drawn: Mapping[str, int]) -> list[TwinRow]:

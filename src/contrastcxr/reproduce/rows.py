@@ -13,13 +13,14 @@ from contrastcxr.assemble import make_encoder, make_preprocess
 from contrastcxr.config import SystemConfig, without_folders
 from contrastcxr.config.data_ref import data_ref
 from contrastcxr.errors import ContrastCXRError, RequestError
-from contrastcxr.evaluation.baselines import FeatureExtractor, baseline_answers
-from contrastcxr.evaluation.references import load_references
+from contrastcxr.evaluation.baselines import Asked, FeatureExtractor, baseline_answers
+from contrastcxr.evaluation.references import References, load_references
 from contrastcxr.evaluation.result import SystemScores
 from contrastcxr.evaluation.run import Bootstrap, Setting, evaluate, scored, tabulated
 from contrastcxr.metrics.scores import Scores
+from contrastcxr.models.encoders import Encoder
 from contrastcxr.reading.reader import Reader
-from contrastcxr.reproduce.places import Places
+from contrastcxr.reproduce.places import Places, baseline_table
 from contrastcxr.reproduce.plan import BASELINES, Row, Task
 from contrastcxr.reproduce.record import Record, read_record
 from contrastcxr.reproduce.twins import twins_of
@@ -132,7 +133,7 @@ def _trained(task: Task, row: Row, config: SystemConfig, places: Places, limits:
         "signature": found.signature,
         "systems": {"system": _scores(found.scores)},
         "seconds": {"training": said["seconds"], "evaluation": round(time.perf_counter() - began, 1)},
-        "training": {name: said[name] for name in _TOLD if name in said},
+        "training": {name: said[name] for name in _TOLD if name in said} | _chosen(said),
         "twins": twins,
     }
 
@@ -140,23 +141,45 @@ def _trained(task: Task, row: Row, config: SystemConfig, places: Places, limits:
 _TOLD = ("epochs", "best", "pool", "parameters", "precision", "vocabulary", "data", "encoder", "calibration")
 
 
-def _baselines(_task: Task, _row: Row, config: SystemConfig, places: Places, limits: Limits) -> Measured:
+def _chosen(said: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what heads chose on validation, such as the cut of a map; nothing where none did."""
+    return {"thresholds": said["thresholds"]} if said.get("thresholds") else {}
+
+
+def _baselines(task: Task, row: Row, config: SystemConfig, places: Places, limits: Limits) -> Measured:
     began = time.perf_counter()
     data = data_ref(config.data, split=None)
     references = load_references(data, "test", author=config.data.author, limit=limits.test, cache=places.cache)
     encoder = make_encoder(config, seed=config.train.seed)
     extractor = FeatureExtractor(encoder, make_preprocess(config, encoder), config.data.max_views, places.cache)
     answers, notes = baseline_answers(
-        references, data, author=config.data.author, extractor=extractor, cache=places.cache
+        references,
+        data,
+        author=config.data.author,
+        extractor=extractor,
+        cache=places.cache,
+        asked=_asked(task, config, references, encoder),
     )
     for note in notes:
         logger.info(note)
     found: Mapping[str, SystemScores] = scored(tabulated(references, answers), answers, {}, limits.bootstrap)
+    if task.plan.judged_by == "localization":
+        for name, system in found.items():
+            system.table.save(baseline_table(places.record(task, row), name))
     return {
         "signature": Setting(data, "test", bootstrap=limits.bootstrap).signature(references),
         "systems": {name: _scores(system.scores) for name, system in found.items()},
         "seconds": {"training": 0.0, "evaluation": round(time.perf_counter() - began, 1)},
     }
+
+
+def _asked(task: Task, config: SystemConfig, references: References, encoder: Encoder) -> Asked:
+    """Return what baselines are asked for: places where they decide, then reports only where a row has them."""
+    if task.plan.judged_by == "words":
+        return Asked()
+    words = references.written and any(config.decoder is not None for config in task.first_configs())
+    rows, columns = encoder.grid
+    return Asked(words=words, places=True, grid=(rows, columns), max_views=config.data.max_views)
 
 
 def _scores(scores: Scores) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from contrastcxr.files import atomic_write
@@ -17,25 +17,47 @@ NOTHING = "–"
 def table_rows(found: SideBySide) -> list[dict[str, str]]:
     """Return one row of text per line, equal keys in all of them; all figures are fractions.
 
-    How many seeds has a column where not all rows have the same ones.
+    How many seeds has a column where not all rows have the same ones; the paper has two where the table is its.
     """
     scale = 100.0 if found.percent else 1.0
     seeds_differ = len(_seed_sets(found)) > 1
+    systems = _compares_systems(found)
+    plain, other = ("other", "row") if systems else ("without", "with")
     return [
         {
-            "decoder": line.system,
-            "with": line.contrast,
+            **_named(line, systems=systems),
             **({"seeds": _seeds(line)} if seeds_differ else {}),
             "score": ROWS.get(line.score or SCORES.get(line.metric, ("",))[0], line.metric),
-            "published: without → with": " → ".join(_printed(figure, scale) for figure in line.published),
-            "published change": _signed(line.published_change, scale),
-            "ours, without": _measured(line.measured[0]),
-            "ours, with": _measured(line.measured[1]),
+            **(_published(line, scale, f"{plain} → {other}") if found.published else {}),
+            f"ours, {plain}": _measured(line.measured[0]),
+            f"ours, {other}": _measured(line.measured[1]),
             "our change (95%)": _change(line.change),
             "p (Holm)": _p(line.change),
         }
         for line in found.lines
     ]
+
+
+def _compares_systems(found: SideBySide) -> bool:
+    return any(line.against is not None for line in found.lines)
+
+
+def _named(line: SystemLine, *, systems: bool) -> dict[str, str]:
+    """Return what a line is of: a decoder and its contrast, or where systems are compared both rows."""
+    plain, row = line.rows
+    return {"row": row, "other": plain} if systems else {"decoder": line.system, "with": line.contrast}
+
+
+def _published(line: SystemLine, scale: float, which: str) -> dict[str, str]:
+    return {
+        f"published: {which}": " → ".join(_printed(figure, scale) for figure in line.published),
+        "published change": _signed(line.published_change, scale),
+    }
+
+
+def heading(found: SideBySide) -> str:
+    """Return what the table is: the published one and our data, or our own rows on them."""
+    return f"{found.published} beside {found.data}" if found.published else f"rows compared on {found.data}"
 
 
 def meaning(found: SideBySide) -> list[str]:
@@ -44,9 +66,10 @@ def meaning(found: SideBySide) -> list[str]:
     every = ", ".join(map(str, sorted({seed for seeds in sets for seed in seeds}))) or "none yet"
     those = f"as many as named of {every}" if len(sets) > 1 else every
     tested = f"{found.tests} tests" if found.tests != 1 else "one test"
+    change = "row minus the other one" if _compares_systems(found) else f"with minus without contrast ({PLAIN})"
     return [
-        f"Ours: mean over the recorded seeds ({those}) with a 95% bootstrap interval over patients. Change: with "
-        f"minus without contrast ({PLAIN}), paired on the same patients and seeds; p by approximate "
+        f"Ours: mean over the recorded seeds ({those}) with a 95% bootstrap interval over patients. Change: "
+        f"{change}, paired on the same patients and seeds; p by approximate "
         f"randomisation, Holm over {tested}.",
         "Intervals and p say what other patients would change, not what another seed would: a change smaller than "
         "the spread over seeds (docs/results.md) is no finding, however small its p.",
@@ -55,25 +78,35 @@ def meaning(found: SideBySide) -> list[str]:
     ]
 
 
-def write_tables(tables: Sequence[SideBySide], path: Path) -> None:
+def write_tables(tables: Sequence[SideBySide], path: Path, *, first: Sequence[str] = ()) -> None:
     """Write published tables beside ours as one page of Markdown.
+
+    Args:
+        tables: in their order.
+        path: of the page.
+        first: parts of the page before them.
 
     Raises:
         OutputError: the page cannot be written.
     """
     with atomic_write(path) as file:
-        file.write("\n".join(markdown(table) for table in tables))
+        file.write("\n".join([*first, *(markdown(table) for table in tables)]))
 
 
 def markdown(found: SideBySide) -> str:
     """Return the table as Markdown, its title above and what it means below."""
     rows = table_rows(found)
-    lines = [f"## {found.published} beside {found.data}", "", f"{found.title}.", ""]
-    if rows:
-        names = list(rows[0])
-        lines += [_line(names), _line(["---"] * 3 + ["---:"] * (len(names) - 3))]
-        lines += [_line(list(row.values())) for row in rows]
+    lines = [f"## {heading(found)}", "", f"{found.title}.", "", *markdown_table(rows, names=3)]
     return "\n".join([*lines, "", *(f"- {said}" for said in meaning(found)), ""])
+
+
+def markdown_table(rows: Sequence[Mapping[str, str]], *, names: int) -> list[str]:
+    """Return rows of equal keys as lines of Markdown; the first columns are names, the others figures."""
+    if not rows:
+        return []
+    columns = list(rows[0])
+    lines = [_line(columns), _line(["---"] * names + ["---:"] * (len(columns) - names))]
+    return lines + [_line(list(row.values())) for row in rows]
 
 
 def _seed_sets(found: SideBySide) -> set[tuple[int, ...]]:

@@ -2,7 +2,8 @@
 
 The paper's data are mostly not ours, so levels are not compared; what can be looked at side by side is what
 contrast changes: the paper's difference, and ours with its paired 95% bootstrap interval and the p-value of
-approximate randomisation, corrected by Holm over all tests of the table.
+approximate randomisation, corrected by Holm over all tests of the table.  A plan may also compare systems with
+one another (`against`): then a table of our own comes first, in the scores that its rows are judged by.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,11 @@ from contrastcxr.errors import UnknownNameError
 from contrastcxr.metrics.bootstrap import REPLICATES, Interval
 from contrastcxr.metrics.scores import Score, differences, seed_means, statistics
 from contrastcxr.metrics.significance import SHUFFLES, holm, randomisation_over_seeds
-from contrastcxr.metrics.table import StudyTable
 from contrastcxr.published import PublishedRow, PublishedTable, published_table
+from contrastcxr.reproduce.pairs import Pair, RecordedRows, Which, contrast_pairs, recorded_rows, system_pairs
 from contrastcxr.reproduce.places import Places
 from contrastcxr.reproduce.plan import PLAIN, PublishedPart, Row, Task
-from contrastcxr.reproduce.record import read_record
+from contrastcxr.vocab.labels import from_nih
 
 SCORES: Mapping[str, tuple[str, ...]] = {
     "bleu1": ("bleu_1",),
@@ -58,7 +58,7 @@ class Change:
 
 @dataclass(frozen=True)
 class SystemLine:
-    """One metric of one system with one contrast, beside the same system without.
+    """One metric of one system with one contrast, beside the same system without, or beside another system.
 
     Attributes:
         system: our name.
@@ -68,6 +68,7 @@ class SystemLine:
         published: what the paper prints of the plain row and of the other; None where it prints nothing.
         measured: likewise; None where nothing is recorded.
         change: None unless both rows are recorded on a shared seed, scored alike.
+        against: the system in the place of the plain one; None where that is the same without contrast.
     """
 
     system: str
@@ -77,6 +78,13 @@ class SystemLine:
     published: tuple[float | None, float | None]
     measured: tuple[RowScore | None, RowScore | None]
     change: Change | None
+    against: str | None = None
+
+    @property
+    def rows(self) -> tuple[str, str]:
+        """Names of the row that is compared with, and of the row itself, whatever the seed."""
+        plain = (self.system, PLAIN) if self.against is None else (self.against, self.contrast)
+        return Row(*plain, 0).name, Row(self.system, self.contrast, 0).name
 
     @property
     def published_change(self) -> float | None:
@@ -90,8 +98,8 @@ class SideBySide:
     """A published table, on one of its data sets, beside the rows measured on ours.
 
     Attributes:
-        title: of the published table.
-        published: `paper table, data set`.
+        title: of the published table; of our own, that of the plan.
+        published: `paper table, data set`; empty of our own.
         data: ours.
         percent: the paper prints percent, where ours are fractions.
         lines: system by system, contrast by contrast.
@@ -133,6 +141,8 @@ def side_by_side(
 ) -> list[SideBySide]:
     """Return every published table of the plan beside what is recorded of it.
 
+    Before them stands a table of our own where the plan compares systems and any of them is recorded.
+
     Args:
         task: the experiment on one source of data.
         places: where records and study tables are.
@@ -146,67 +156,46 @@ def side_by_side(
         UnknownNameError: the plan names a published table, column or score that is not there.
     """
     drawn = {"replicates": replicates, "seed": seed}
-    rows = _Rows(*_recorded(task, places, seeds or task.plan.seeds), drawn, shuffles)
-    return [_part(task, part, rows) for part in task.plan.published]
+    rows = recorded_rows(task, places, seeds or task.plan.seeds, drawn=drawn, shuffles=shuffles)
+    own = [_own(task, rows)] if any(rows.have(pair) for pair in system_pairs(task)) else []
+    return [*own, *(_part(task, part, rows) for part in task.plan.published)]
 
 
-Key = tuple[str, str, int]
-"""System, contrast and seed."""
+def _own(task: Task, rows: RecordedRows) -> SideBySide:
+    """Return the systems that the plan compares, in the scores that its rows are judged by."""
+    scores = {name: name for name in task.plan.judging.compared}
+    pairs = [pair for pair in system_pairs(task) if rows.have(pair)]
+    lines = [line for pair in pairs for line in _lines(pair, scores, (None, None), rows)]
+    return SideBySide(
+        title=task.plan.title,
+        published="",
+        data=task.data,
+        percent=False,
+        lines=tuple(_corrected([line for line in lines if line.change is not None])),
+        signatures=tuple(sorted(set(rows.signatures.values()))),
+        notes=(*_variants(task), *_encoder(task)),
+    )
 
 
-def _recorded(task: Task, places: Places, seeds: Sequence[int]) -> tuple[dict[Key, StudyTable], dict[Key, str]]:
-    """Return the study tables and signatures of the recorded rows."""
-    tables, signatures = {}, {}
-    for key in product(task.systems, task.contrasts, seeds):
-        path = places.found(task, Row(*key))
-        if path is not None:
-            # No published table of a plan has an AUC of probabilities, which costs most to compute.
-            tables[key] = replace(StudyTable.load(path.with_suffix(".npz")), probabilities=None)
-            signatures[key] = read_record(path).signature
-    return tables, signatures
-
-
-@dataclass(frozen=True)
-class _Rows:
-    """Study tables and signatures of the recorded rows, and how much is drawn for intervals and tests of them."""
-
-    tables: Mapping[Key, StudyTable]
-    signatures: Mapping[Key, str]
-    drawn: Mapping[str, int]
-    shuffles: int
-
-    def seeds(self, system: str, contrast: str) -> tuple[int, ...]:
-        return tuple(number for s, c, number in self.tables if (s, c) == (system, contrast))
-
-    def of(self, system: str, contrast: str, seeds: Iterable[int]) -> list[StudyTable]:
-        return [self.tables[system, contrast, number] for number in seeds]
-
-    def alike(self, system: str, one: str, other: str) -> tuple[int, ...]:
-        """Return the seeds on which both rows are recorded and were scored alike."""
-        signed = self.signatures
-        return tuple(
-            number
-            for number in self.seeds(system, one)
-            if signed[system, one, number] == signed.get((system, other, number))
-        )
-
-
-def _part(task: Task, part: PublishedPart, rows: _Rows) -> SideBySide:
+def _part(task: Task, part: PublishedPart, rows: RecordedRows) -> SideBySide:
     printed = published_table(task.plan.paper, part.table)
     lines: list[SystemLine] = []
-    others = [contrast for contrast in task.contrasts if contrast != PLAIN]
-    for system in _printed_systems(task, part, printed):
-        for contrast in others:
-            found = _lines(system, contrast, printed, part, rows)
-            lines += [line for line in found if _says_something(line, alone=contrast == others[0])]
+    plain: set[Which] = set()
+    systems = _printed_systems(task, part, printed)
+    for pair in (*contrast_pairs(task), *system_pairs(task)):
+        if pair.other[0] in systems or pair.plain[0] in systems:
+            figures = [_printed(printed, part, *row) for row in (pair.plain, pair.other)]
+            found = _lines(pair, _scores(pair, printed, part, rows), _both(figures), rows)
+            lines += [line for line in found if _says_something(line, alone=pair.plain not in plain)]
+            plain.add(pair.plain)
     return SideBySide(
         title=printed.title,
-        published=f"{printed.paper} {printed.name}, {part.data}",
+        published=f"{printed.paper} {printed.name}, {part.title}",
         data=task.data,
         percent=printed.percent,
         lines=tuple(_corrected(lines)),
         signatures=tuple(sorted(set(rows.signatures.values()))),
-        notes=(*_variants(task), _levels(part.data, task.data), *_encoder(task), *printed.notes),
+        notes=(*_variants(task), _levels(task, part), *_encoder(task), *printed.notes),
     )
 
 
@@ -228,29 +217,38 @@ def _says_something(line: SystemLine, *, alone: bool) -> bool:
     return any(figure is not None for figure in (*other, *(plain if alone else ())))
 
 
+def _scores(pair: Pair, printed: PublishedTable, part: PublishedPart, rows: RecordedRows) -> dict[str, str | None]:
+    """Return our score for each metric of the table: the first candidate that every row of the pair has."""
+    tables = [table for row in (pair.plain, pair.other) for table in rows.of(row, rows.seeds(row))]
+    known = [set(statistics(table)) for table in tables]
+    return {metric: _score_of(metric, part, known) for metric in printed.metrics}
+
+
 def _lines(
-    system: str, contrast: str, printed: PublishedTable, part: PublishedPart, rows: _Rows
+    pair: Pair,
+    scores: Mapping[str, str | None],
+    printed: tuple[PublishedRow | None, PublishedRow | None],
+    rows: RecordedRows,
 ) -> list[SystemLine]:
-    """Return one line per metric of the table."""
-    pair = [rows.of(system, name, rows.seeds(system, name)) for name in (PLAIN, contrast)]
-    known = [set(statistics(table)) for tables in pair for table in tables]
-    scores = {metric: _score_of(metric, part, known) for metric in printed.metrics}
+    """Return one line per metric, whose score of ours is in `scores`."""
+    both = (pair.plain, pair.other)
     wanted = [score for score in scores.values() if score is not None]
-    means = [seed_means(tables, wanted, **rows.drawn) if tables else {} for tables in pair]
-    changes = _changes(rows, system, contrast, wanted)
-    figures = [_printed(printed, part, system, name) for name in (PLAIN, contrast)]
+    tables = [rows.of(row, rows.seeds(row)) for row in both]
+    means = [seed_means(found, wanted, **rows.drawn) if found else {} for found in tables]
+    changes = _changes(rows, pair, wanted)
     return [
         SystemLine(
-            system=system,
-            contrast=contrast,
+            system=pair.other[0],
+            contrast=pair.other[1],
             metric=metric,
             score=score,
-            published=_both(None if row is None else row.value(metric) for row in figures),
+            published=_both(None if row is None else row.value(metric) for row in printed),
             measured=_both(
-                RowScore(found[score], rows.seeds(system, name)) if score in found else None
-                for name, found in zip((PLAIN, contrast), means, strict=True)
+                RowScore(found[score], rows.seeds(row)) if score in found else None
+                for row, found in zip(both, means, strict=True)
             ),
             change=changes.get(score or ""),
+            against=pair.against,
         )
         for metric, score in scores.items()
     ]
@@ -261,15 +259,15 @@ def _both(values: Iterable[Any]) -> tuple[Any, Any]:
     return first, second
 
 
-def _changes(rows: _Rows, system: str, contrast: str, names: Sequence[str]) -> dict[str, Change]:
-    """Return what contrast changed in each score.
+def _changes(rows: RecordedRows, pair: Pair, names: Sequence[str]) -> dict[str, Change]:
+    """Return what each score changed.
 
     Nothing where no seed has both rows.  Holm's correction comes later.
     """
-    seeds = rows.alike(system, PLAIN, contrast)
+    seeds = rows.alike(pair)
     if not seeds:
         return {}
-    other, plain = (rows.of(system, name, seeds) for name in (contrast, PLAIN))
+    other, plain = (rows.of(row, seeds) for row in (pair.other, pair.plain))
     intervals = differences(other, plain, names, **rows.drawn)
     p = randomisation_over_seeds(other, plain, names, shuffles=rows.shuffles, seed=rows.drawn["seed"])
     return {name: Change(found, seeds, p[name], math.nan) for name, found in intervals.items() if name in p}
@@ -287,16 +285,26 @@ def _corrected(lines: Sequence[SystemLine]) -> list[SystemLine]:
 
 def _score_of(metric: str, part: PublishedPart, known: Sequence[set[str]]) -> str | None:
     """Return our score for a published metric: the first of its candidates that every row has."""
-    candidates = part.scores.get(metric) or SCORES.get(metric)
+    candidates = part.scores.get(metric) or _of_finding(metric, part.score) or SCORES.get(metric)
     if candidates is None:
         raise UnknownNameError("published metric with a score of ours", metric, SCORES)
     return next((name for name in candidates if known and all(name in found for found in known)), None)
 
 
+def _of_finding(metric: str, score: str | None) -> tuple[str, ...]:
+    """Return our score for a column of a table with one for each finding, named as NIH does, and their `mean`."""
+    if score is None:
+        return ()
+    if metric == "mean":
+        return ("auc_mean" if score == "auc" else score,)
+    return (f"{score}/{from_nih(metric)}",)
+
+
 def _printed(printed: PublishedTable, part: PublishedPart, system: str, contrast: str) -> PublishedRow | None:
     if contrast not in part.contrasts:
         return None
-    keys = {"data": part.data, **part.systems.get(system, {"system": system}), **part.contrasts[contrast]}
+    of_data = {"data": part.data} if "data" in printed.rows[0].keys else {}
+    keys = {**of_data, **part.keys, **part.systems.get(system, {"system": system}), **part.contrasts[contrast]}
     return printed.find(**keys)
 
 
@@ -314,9 +322,15 @@ def _encoder(task: Task) -> list[str]:
     return [f"The encoder of every measured row is {Path(weights).stem} ({Path(weights).parent.name}), frozen."]
 
 
-def _levels(published: str, ours: str) -> str:
+def _levels(task: Task, part: PublishedPart) -> str:
+    said = f"Published on {part.data}, measured on {task.data}: other pictures, "
+    if task.plan.judged_by == "localization":
+        return (
+            f"{said}boxes and findings, so the levels are not comparable. The published mean is over the paper's "
+            "findings, ours over those with boxes on enough of our images."
+        )
     return (
-        f"Published on {published}, measured on {ours}: other pictures, reports and sizes, so the levels are not "
+        f"{said}reports and sizes, so the levels are not "
         "comparable; the differences that contrast makes are what to look at."
     )
 
@@ -325,6 +339,7 @@ def _plain(line: SystemLine) -> dict[str, Any]:
     change = line.change
     return {
         **{name: getattr(line, name) for name in ("system", "contrast", "metric", "score")},
+        **({"against": line.against} if line.against is not None else {}),
         "published": list(line.published),
         "measured": [None if m is None else {**m.score.to_dict(), "seeds": list(m.seeds)} for m in line.measured],
         "published_change": line.published_change,

@@ -1,0 +1,217 @@
+"""Localizers as rows of a table, from training to the page: without words, with a decoder, beside baselines."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+import boxed_corpus
+import small_corpus
+from contrastcxr.api import Reproduction, reproduce_table
+from contrastcxr.cli.main import run
+from contrastcxr.data.sources import parse_data
+from contrastcxr.evaluation import Bootstrap
+from contrastcxr.metrics.table import StudyTable
+from contrastcxr.reproduce import Places, Row, Task, find_plan, task_of
+from contrastcxr.reproduce.placed import finding_rows, score_rows
+from contrastcxr.reproduce.rows import Limits, run_rows
+from tiny_plan import TINY
+
+SEED = 71  # studies once drawn are kept in memory: these are larger than those of other tests
+WRITING = ["decoder.kind=nic", "projection.kind=linear"]
+PLAN: dict[str, Any] = {
+    "name": "marks",
+    "paper": "cia-net",
+    "title": "a trial of localizers",
+    "judged_by": "localization",
+    "contrasts": {"none": []},
+    "systems": {
+        "cam": [],
+        "cam@tuned": ["localizer.cuts=tuned"],
+        "cam@tuned+nic": ["localizer.cuts=tuned", *WRITING],
+    },
+    "against": {"cam@tuned": "cam", "cam@tuned+nic": "cam@tuned"},
+    "seeds": [0, 1],
+    "published": [
+        {
+            "table": "table1",
+            "data": "nih14",
+            "keys": {"iou": "0.3"},
+            "score": "tiou_0.3",
+            "systems": {"cam": {"method": "X, Wang [30]"}},
+            "contrasts": {"none": {}},
+        }
+    ],
+    "data": {
+        "phantom:smoke": {
+            "config": "marks.yaml",
+            "seed_overrides": ["train.seed={seed}", f"data.seed={SEED}"],
+        }
+    },
+}
+CONFIG = {
+    **TINY,
+    "name": "marks",
+    "decoder": None,
+    "finding_head": None,
+    "localizer": {"kind": "cam", "labels": "phantom"},
+    "projection": {"kind": "none"},
+    "train": {**TINY["train"], "monitor": "auc"},
+}
+
+
+def write(folder: Path) -> Path:
+    (folder / "marks.yaml").write_text(yaml.safe_dump(CONFIG))
+    (folder / "plan.yaml").write_text(yaml.safe_dump(PLAN))
+    return folder / "plan.yaml"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The rows of seed 0, really trained for one epoch."""
+    folder = tmp_path_factory.mktemp("marks")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(small_corpus.SIZES, "test", 36)  # twelve images of each finding
+        patch.setitem(small_corpus.SIZES, "validation", 24)
+        patch.setattr("contrastcxr.phantom.corpus.draw_studies", boxed_corpus.corpus)
+        patch.setattr(shutil, "which", lambda _: None)
+        task, places = task_and_places(folder, write(folder))
+        assert (
+            run_rows(task, task.rows(seeds=[0]), places=places, limits=Limits(bootstrap=Bootstrap(replicates=50)))
+            == []
+        )
+        yield folder
+
+
+def task_and_places(folder: Path, plan: Path) -> tuple[Task, Places]:
+    task = task_of(*find_plan("cia-net", "localizers", path=plan), parse_data("phantom:smoke"))
+    return task, Places(results=folder / "results", runs=folder / "runs", cache=folder / "cache")
+
+
+@pytest.fixture(scope="module")
+def shown(folder: Path) -> Reproduction:
+    return reproduce_table(
+        "cia-net", "localizers", data="phantom:smoke", plan=folder / "plan.yaml", run=False, out=folder / "results"
+    )
+
+
+def test_rows_are_recorded_under_their_names_without_words(folder: Path) -> None:
+    task, places = task_and_places(folder, folder / "plan.yaml")
+    records = {record.row: record for record in places.recorded(task)}
+    assert list(records) == ["baselines", "cam-none", "cam@tuned-none", "cam@tuned+nic-none"]
+    assert places.record(task, Row("cam@tuned", "none", 0)).name == "cam@tuned-none-seed0.json"
+    plain, tuned, writing = (records[f"{name}-none"] for name in ("cam", "cam@tuned", "cam@tuned+nic"))
+    assert plain.score("tiou_0.1") is not None
+    assert plain.score("bleu_4") is None
+    assert plain.systems["system"]["bleu_4"]["note"] == "no report is written"
+    assert plain.twins is None
+    assert "thresholds" not in plain.training
+    assert writing.score("bleu_4") is not None
+    assert 0 < tuned.training["thresholds"]["cam"] < 255
+    assert tuned.score("auc_mean") == plain.score("auc_mean")  # the cut is all that differs
+    assert plain.signature == tuned.signature == records["baselines"].signature
+
+
+def test_baselines_mark_places_and_keep_their_tables(folder: Path) -> None:
+    task, places = task_and_places(folder, folder / "plan.yaml")
+    record = places.recorded(task)[0]
+    assert set(record.systems) == {"constant", "neighbour", "mean_box", "ceiling", "floor"}
+    for name in ("constant", "mean_box", "ceiling"):
+        table = StudyTable.load(places.folder(task) / f"{name}-seed0.npz")
+        assert table.iou is not None
+        assert np.isfinite(table.iou).sum() == 24
+        assert record.score("tiou_0.1", system=name) is not None
+    scores = [record.score("tiou_0.1", system=name) for name in ("constant", "ceiling", "mean_box")]
+    assert scores == [0, pytest.approx(19 / 24, abs=1e-6), 1]  # on a grid of two by two cells
+
+
+def test_the_page_has_rows_baselines_comparisons_and_published_figures(shown: Reproduction) -> None:
+    page = (shown.folder / "localizers.md").read_text(encoding="utf-8")
+    assert page.startswith("## marks on phantom:smoke\n\na trial of localizers.\n")
+    heads = [line for line in page.splitlines() if line.startswith("## ")]
+    assert heads[1:] == [
+        "## rows compared on phantom:smoke",
+        "## cia-net table1, nih14, iou 0.3 beside phantom:smoke",
+    ]
+    assert "cam@tuned-none" in page
+    assert "ceiling: a perfect labelling on the localizer's grid" in page
+    assert "Images with a box of the finding: Pleural Effusion 12, Nodule 12." in page
+    assert "Cuts of 255 chosen on validation, seed by seed: cam@tuned+nic-none (cam) " in page
+    assert "- cam@tuned-none " in page  # a sentence of what follows
+
+
+def test_rows_stand_in_the_order_of_the_plan_with_intervals(shown: Reproduction) -> None:
+    assert shown.pooled is not None
+    rows = score_rows(shown.task, shown.pooled)
+    assert [row["row"] for row in rows] == [
+        *("cam-none", "cam@tuned-none", "cam@tuned+nic-none"),
+        *("constant", "neighbour", "mean_box", "ceiling"),
+    ]
+    assert {row["seeds"] for row in rows} == {"1"}
+    assert rows[-2]["IoU > 0.1"] == "1.000 (1.000–1.000)"
+    assert rows[-1]["IoU > 0.1"].startswith(".792 (.")
+    by_finding = finding_rows(shown.task, shown.pooled)
+    assert len(by_finding) == 4 * len(rows)
+    assert list(by_finding[0]) == ["IoU >", "row", "Pleural Effusion", "Nodule", "mean"]
+
+
+def test_two_systems_are_paired_and_tested_on_the_same_patients(shown: Reproduction) -> None:
+    own, printed = shown.tables
+    compared = {line.rows: line.change for line in own.lines if line.metric == "auc_mean"}
+    tuned = compared["cam-none", "cam@tuned-none"]
+    assert tuned is not None
+    assert (tuned.seeds, tuned.difference.value, tuned.p_holm) == ((0,), 0.0, 1.0)
+    assert compared["cam@tuned-none", "cam@tuned+nic-none"] is not None
+    assert own.tests == sum(line.change is not None for line in own.lines) > 10
+    wang = {line.metric: line for line in printed.lines}
+    assert wang["Mass"].published == (0.15, None)
+    assert wang["Mass"].measured == (None, None)  # no phantom of these has one
+    assert wang["Effusion"].score == "tiou_0.3/Pleural Effusion"
+    assert wang["Effusion"].change is not None
+    assert wang["mean"].score == "tiou_0.3"
+
+
+def test_the_command_takes_names_with_an_at_and_prints_the_rows(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "140")
+    command = [
+        "reproduce",
+        "cia-net",
+        "localizers",
+        "--plan",
+        str(folder / "plan.yaml"),
+        "--data",
+        "phantom:smoke",
+    ]
+    command += ["--out", str(folder / "results"), "--runs", str(folder / "runs"), "--cache", str(folder / "cache")]
+    assert run([*command, "--rows", "cam@tuned-none", "--seeds", "0"]) == 0
+    said = capsys.readouterr()
+    assert "row 1 of 1: phantom:smoke cam@tuned-none-seed0: recorded already" in said.err
+    assert "marks on phantom:smoke: a trial of localizers" in said.out
+    assert "rows compared on phantom:smoke" in said.out
+
+
+def test_a_dry_run_takes_the_hours_from_rows_that_differ_in_their_cut_alone(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = [
+        "reproduce",
+        "cia-net",
+        "localizers",
+        "--plan",
+        str(folder / "plan.yaml"),
+        "--data",
+        "phantom:smoke",
+    ]
+    assert run([*command, "--out", str(folder / "results"), "--dry-run", "--json"]) == 0
+    left = {line["row"]: line["basis"] for line in json.loads(capsys.readouterr().out)}
+    assert list(left) == [f"{name}-seed1" for name in ("baselines", *(f"{s}-none" for s in PLAN["systems"]))]
+    assert left["cam@tuned-none-seed1"] == "mean of 1 recorded row like it"
