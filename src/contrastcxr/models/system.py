@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -76,6 +77,12 @@ class System(nn.Module):
     def heads(self) -> tuple[Head, ...]:
         """The heads that are there; of two that know a finding, the first one counts."""
         return tuple(head for head in (self.decoder, self.finding_head, self.localizer) if head is not None)
+
+    def without_decoder(self) -> System:
+        """Return the same system, its weights shared, that writes nothing."""
+        silent = copy.copy(self)
+        silent._modules = {**self._modules, "decoder": None}
+        return silent
 
     @property
     def identifier(self) -> IdentifyingHead | None:
