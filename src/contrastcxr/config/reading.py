@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import reduce
 from pathlib import Path
 from typing import Any, cast, get_args
@@ -177,11 +177,20 @@ def _explain(error: dict[str, Any], values: Mapping[str, Any]) -> str:
 def _without_kind(dotted: str, error: dict[str, Any]) -> str:
     registry: Mapping[str, Registered] = error["ctx"]["registry"]
     if error["type"] == "kind_missing":
-        return f"no '{dotted}.kind'; known: {', '.join(registry)}"
+        return _options_of_nothing(dotted, [str(option) for option in error["input"]], known=registry)
     kind = str(error["input"].get("kind"))
     near = nearest(kind, [*registry, *(entry.also for entry in registry.values() if entry.also)])
     hint = f"did you mean '{near}'?" if near else f"known: {', '.join(registry) or 'none'}"
     return f"unknown {dotted}.kind '{kind}'; {hint}"
+
+
+def _options_of_nothing(part: str, options: Sequence[str], *, known: Collection[str]) -> str:
+    if not options:
+        return f"no '{part}.kind'; known: {', '.join(known)}"
+    return (
+        f"{', '.join(f'{part}.{option}' for option in options)}: there is no {part} here; give it a {part}.kind of "
+        f"{', '.join(known)}, or take the option away"
+    )
 
 
 def _keys_at(place: Sequence[str], values: Any) -> list[str]:
