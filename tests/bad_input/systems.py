@@ -216,8 +216,8 @@ CHECKPOINTS = (
         checkpoint(labels='["Flux"]'),
         LOAD,
         (
-            "{bad}: its labels are not the 14 of its heads (number 1 is Flux instead of Cardiomegaly); the file was "
-            "changed, get it again"
+            "{bad}: its labels are not the 14 of its heads (number 1 is Flux instead of Cardiomegaly); the file "
+            "was changed, get it again"
         ),
     ),
     wrong(
@@ -276,21 +276,27 @@ CHECKPOINTS = (
         "no vocabulary beside a decoder",
         checkpoint(vocabulary="null"),
         LOAD,
-        "{bad}: its configuration has a decoder, its metadata have no vocabulary; the file was changed, get it again",
+        (
+            "{bad}: its configuration has a decoder, its metadata have no vocabulary; the file was changed, "
+            "get it again"
+        ),
     ),
     wrong(
         "a vocabulary without a decoder",
         localizer(vocabulary=json.dumps(tiny_checkpoint().tokenizer.to_dict())),  # type: ignore[union-attr]
         LOAD,
-        "{bad}: its configuration has no decoder, its metadata have a vocabulary; the file was changed, get it again",
+        (
+            "{bad}: its configuration has no decoder, its metadata have a vocabulary; the file was changed, "
+            "get it again"
+        ),
     ),
     wrong(
         "labels in another order than a localizer's",
         localizer(labels=json.dumps([*PHANTOM[1:], PHANTOM[0]])),
         LOAD,
         (
-            "{bad}: its labels are not the 14 of its heads (number 1 is Pleural Effusion instead of Cardiomegaly); the "
-            "file was changed, get it again"
+            "{bad}: its labels are not the 14 of its heads (number 1 is Pleural Effusion instead of "
+            "Cardiomegaly); the file was changed, get it again"
         ),
     ),
     wrong(
@@ -298,19 +304,21 @@ CHECKPOINTS = (
         localizer(labels="[]"),
         LOAD,
         (
-            "{bad}: its labels are not the 14 of its heads (number 1 is none instead of Cardiomegaly); the file was "
-            "changed, get it again"
+            "{bad}: its labels are not the 14 of its heads (number 1 is none instead of Cardiomegaly); the file "
+            "was changed, get it again"
         ),
     ),
     wrong(
         "a localizer of other labels",
         localizer(
-            config=json.dumps({**tiny_config().to_dict(), **LOCALIZER, "localizer": {"kind": "cam", "labels": "nih14"}})
+            config=json.dumps(
+                {**tiny_config().to_dict(), **LOCALIZER, "localizer": {"kind": "cam", "labels": "nih14"}}
+            )
         ),
         LOAD,
         (
-            "{bad}: its labels are not the 14 of its heads (number 1 is Cardiomegaly instead of Atelectasis); the file "
-            "was changed, get it again"
+            "{bad}: its labels are not the 14 of its heads (number 1 is Cardiomegaly instead of Atelectasis); the "
+            "file was changed, get it again"
         ),
     ),
     wrong(
@@ -387,7 +395,7 @@ def shipped(name: str) -> Make:
     return lambda _: CPU / f"{name}.yaml"
 
 
-def labels_alone(head: str, *, status: str) -> Make:
+def labels_alone(head: str, *, status: str, stage: str = "1") -> Make:
     """A configuration of one head beside a manifest of two studies a split, whose one finding has this status."""
 
     def make(folder: Path) -> Path:
@@ -415,7 +423,7 @@ def labels_alone(head: str, *, status: str) -> Make:
             "name: mine",
             head,
             f"data: {{source: manifest, root: '{manifest}'}}",
-            "encoder: {name: test_efficientnet, weights: random, stage: 1}",
+            f"encoder: {{name: test_efficientnet, weights: random, stage: {stage}}}",
             "train: {monitor: loss}",
         )(folder)
 
@@ -594,8 +602,8 @@ CONFIGS = (
         labels_alone("localizer: {kind: cam, labels: phantom}", status="absent"),
         TRAIN,
         (
-            "localizer.labels phantom with data.source manifest, 2 training studies: none of these findings is present "
-            "in any of them; choose labels that the data have, or raise data.train_limit"
+            "localizer.labels phantom with data.source manifest, 2 training studies: none of these findings is "
+            "present in any of them; choose labels that the data have, or raise data.train_limit"
         ),
     ),
     wrong(
@@ -603,9 +611,9 @@ CONFIGS = (
         labels_alone("localizer: {kind: cam, labels: phantom, cuts: tuned}", status="present"),
         TRAIN,
         (
-            "localizer.cuts tuned with data.source manifest: none of its 2 validation studies has a box of a finding of "
-            "phantom, on which the cut is chosen; set localizer.cuts: fixed, or choose data with boxes, such as "
-            "phantom:standard"
+            "localizer.cuts tuned with data.source manifest: none of its 2 validation studies has a box of a "
+            "finding of phantom, on which the cut is chosen; set localizer.cuts: fixed, or choose data with "
+            "boxes, such as phantom:standard"
         ),
     ),
     wrong(

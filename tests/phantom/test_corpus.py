@@ -118,9 +118,7 @@ def test_boxes_agree_with_the_drawn_picture() -> None:
 
 @pytest.mark.parametrize("level", ["smoke", "easy", "standard", "hard"])
 def test_sizes_and_boxes_are_in_pixels_of_the_picture_that_a_locator_draws(level: str) -> None:
-    phantom = next(
-        p for p in (PhantomId(level, "test", i) for i in range(20)) if not phantom_parameters(p).normal
-    )
+    phantom = next(p for p in (PhantomId(level, "test", i) for i in range(20)) if not phantom_parameters(p).normal)
     study = phantom_study(phantom)
     view = study.views[0]
     assert load_pixels(view).shape == (view.height, view.width)

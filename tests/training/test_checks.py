@@ -51,8 +51,8 @@ def test_findings_that_no_training_study_has_are_named(slot: str, caplog: pytest
     others = ", ".join(name for name in PHANTOM if name != "Pleural Effusion")
     assert record.levelno == logging.WARNING
     assert record.message == (
-        f"{slot}.labels phantom with data.source mini:memory, 8 training studies: none has {others}, so nothing is "
-        "learnt of that; choose other labels or raise data.train_limit"
+        f"{slot}.labels phantom with data.source mini:memory, 8 training studies: none has {others}, so what the "
+        "model says of that means nothing; choose other labels or raise data.train_limit"
     )
 
 
@@ -67,7 +67,7 @@ def test_nothing_is_said_where_every_finding_is_there_once(caplog: pytest.LogCap
 
 @pytest.mark.parametrize("slot", HEADS)
 def test_labels_that_no_training_study_has_are_refused(slot: str) -> None:
-    with pytest.raises(IncompatibleError, match=rf"^{slot}\.labels phantom with .* none of these findings is present"):
+    with pytest.raises(IncompatibleError, match=rf"^{slot}\.labels .* none of these findings is present"):
         check_studies(learning(slot), studies(status="absent"), [])
 
 
@@ -95,9 +95,9 @@ def test_a_cut_is_not_tuned_on_studies_without_boxes() -> None:
     with pytest.raises(IncompatibleError) as refused:
         check_studies(tuned, studies(), studies("validation"))
     assert str(refused.value) == (
-        "localizer.cuts tuned with data.source mini:memory: none of its 8 validation studies has a box of a finding of "
-        "phantom, on which the cut is chosen; set localizer.cuts: fixed, or choose data with boxes, such as "
-        "phantom:standard"
+        "localizer.cuts tuned with data.source mini:memory: none of its 8 validation studies has a box of a "
+        "finding of phantom, on which the cut is chosen; set localizer.cuts: fixed, or choose data with boxes, "
+        "such as phantom:standard"
     )
     check_studies(learning("localizer"), studies(), studies("validation"))
 
@@ -155,8 +155,8 @@ def test_a_coarse_grid_below_a_localizer_is_said(
         []
         if grid is None
         else [
-            f"localizer.kind cam on a grid of {grid} patches of a picture of 64 pixels: what it marks is coarse; set "
-            "encoder.stage to an earlier stage or a larger image.size"
+            f"localizer.kind cam on a grid of {grid} patches of a picture of 64 pixels: what it marks is coarse; "
+            "set encoder.stage to an earlier stage (a smaller number; null is the last) or a larger image.size"
         ]
     )
 

@@ -208,8 +208,8 @@ def _check_heads(needs: HeadNeeds, tokenizer: Tokenizer | None, labels: tuple[st
     if (tokenizer is not None) != needs.words:
         decoder, found = ("a decoder", "no") if needs.words else ("no decoder", "a")
         raise CheckpointError(
-            f"{path}: its configuration has {decoder}, its metadata have {found} vocabulary; the file was changed, "
-            "get it again"
+            f"{path}: its configuration has {decoder}, its metadata have {found} vocabulary; the file was "
+            "changed, get it again"
         )
     if labels != needs.finding_names:
         raise CheckpointError(

@@ -1,4 +1,4 @@
-"""What training refuses or warns of before anything is encoded: studies that cannot teach its heads, coarse grids."""
+"""What training refuses or warns of before it encodes: studies that cannot teach its heads, coarse grids."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ def _check_labels(
         )
     if missing:
         logger.warning(
-            f"{option} with data.source {source}: none has {', '.join(missing)}, so nothing is learnt of that; "
-            "choose other labels or raise data.train_limit"
+            f"{option} with data.source {source}: none has {', '.join(missing)}, so what the "
+            "model says of that means nothing; choose other labels or raise data.train_limit"
         )
 
 
@@ -78,9 +78,9 @@ def _check_boxes(config: SystemConfig, validation: Sequence[Study], *, labels: S
         return
     slot, head = next((slot, head) for slot, head in config.heads.items() if head.needs.boxes)
     raise IncompatibleError(
-        f"{slot}.cuts tuned with data.source {config.data.source}: none of its {len(validation):,} validation studies "
-        f"has a box of a finding of {head.needs.findings}, on which the cut is chosen; set {slot}.cuts: fixed, or "
-        "choose data with boxes, such as phantom:standard"
+        f"{slot}.cuts tuned with data.source {config.data.source}: none of its {len(validation):,} validation "
+        f"studies has a box of a finding of {head.needs.findings}, on which the cut is chosen; set {slot}.cuts: "
+        "fixed, or choose data with boxes, such as phantom:standard"
     )
 
 
@@ -91,6 +91,6 @@ def warn_of_coarse_grid(config: SystemConfig, encoder: Encoder) -> None:
         return
     logger.warning(
         f"localizer.kind {config.localizer.kind} on a grid of {rows}×{columns} patches of a picture of "
-        f"{encoder.image_size} pixels: what it marks is coarse; set encoder.stage to an earlier stage or a larger "
-        "image.size"
+        f"{encoder.image_size} pixels: what it marks is coarse; set encoder.stage to an earlier stage (a smaller "
+        "number; null is the last) or a larger image.size"
     )

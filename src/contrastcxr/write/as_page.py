@@ -311,7 +311,7 @@ def _flags(flags: Sequence[Flag], *, by: str) -> Values:
 
 
 def _disagreements(flags: Iterable[Flag], *, by: str) -> list[str]:
-    """Return one line for each thing the report says, with the findings and their probabilities, given `by` a head."""
+    """Return one line for each thing the report says, with the findings and probabilities given `by` a head."""
     groups: dict[str, list[str]] = {}
     for flag in sorted(flags, key=lambda flag: -(flag.value or 0.0)):
         if flag.finding is None or flag.value is None:
