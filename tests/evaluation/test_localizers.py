@@ -234,6 +234,7 @@ def test_the_command_prints_a_row_for_each_finding(tmp_path: Path, capsys: pytes
     assert "localized, by IoU above 0.1, 0.3, 0.5, 0.7; in brackets mean_box, constant" in said
     assert "boxes on too few images: Pleural Effusion (4), Nodule (4)" in said
     assert "bleu" not in said
+    assert not [line for line in said.splitlines() if line.endswith(": ")]
 
 
 def test_an_author_of_labels_alone_has_no_text_to_score(tmp_path: Path) -> None:
