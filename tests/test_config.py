@@ -68,7 +68,12 @@ def test_an_unknown_key_like_none_lists_the_known_ones() -> None:
         ({"decoder": {"kind": "lstm"}}, r"unknown decoder\.kind 'lstm'; did you mean 'hlstm'\?"),
         ({"decoder": {"kind": "topdwn"}}, r"unknown decoder\.kind 'topdwn'; did you mean 'topdown'\?"),
         ({"decoder": {"kind": "zzz"}}, r"unknown decoder\.kind 'zzz'; known: nic, visual_attention, "),
-        ({"decoder": {"hidden": 8}}, r"no 'decoder\.kind'; known: nic, visual_attention, "),
+        ({"decoder": {}}, r"no 'decoder\.kind'; known: nic, visual_attention, "),
+        (
+            {"decoder": {"hidden": 8}},
+            r"decoder\.hidden: there is no decoder here; give it a decoder\.kind of nic, visual_attention, .*, "
+            "or take the option away",
+        ),
         ({"decoder": "hlstm"}, r"decoder: expected keys, found 'hlstm'"),
         ({"decoder": {"kind": None}}, r"unknown decoder\.kind 'None'; known: nic, "),
         ({"decoder": {"kind": ["nic"]}}, r"unknown decoder\.kind "),

@@ -103,7 +103,10 @@ def test_another_name_of_a_decoder_chooses_it(other: str, kind: str) -> None:
     ("overrides", "said"),
     [
         ([], r"mine\.yaml: no decoder; choose one with --set decoder\.kind=KIND: nic, up_down$"),
-        (["decoder.hidden=3"], "no decoder; choose one"),
+        (
+            ["decoder.hidden=3"],
+            r"decoder\.hidden: there is no decoder here; choose one with --set decoder\.kind=KIND: nic, ",
+        ),
         (["decoder.kind=up_dwn"], r"unknown decoder\.kind 'up_dwn'; did you mean 'up_down'\?"),
         (["decoder.kind=cvse"], r"unknown decoder\.kind 'cvse'; known: nic, up_down"),
         (["decoder=nic"], r"decoder: expected keys, found 'nic'; --set decoder\.kind=nic chooses one"),

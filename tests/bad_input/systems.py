@@ -10,9 +10,13 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from bad_input.case import LOAD, READ, SOME_FAILED, TRAIN, WRONG_REQUEST, Case, Make
-from bad_input.files import binary, changed, cut, nothing, picture, safetensors, text, with_metadata
+from bad_input.files import binary, changed, cut, json_lines, nothing, picture, safetensors, text, with_metadata
+from contrastcxr.config import parse_config
 from contrastcxr.files import known_checkpoints
-from tiny_system import save_tiny, tiny_config
+from contrastcxr.models.heads.decoders import DECODERS
+from contrastcxr.models.heads.localizers import LOCALIZERS
+from contrastcxr.vocab.labels import PHANTOM
+from tiny_system import save_tiny, tiny_checkpoint, tiny_config
 
 
 def wrong(name: str, make: Make, command: str, says: str = "") -> Case:
@@ -33,13 +37,55 @@ def with_config(**changes: Any) -> Make:
 def without_a_weight(folder: Path) -> Path:
     """A checkpoint that lacks one tensor."""
     path = save_tiny(folder)
-    whole = path.read_bytes()
-    size = int.from_bytes(whole[:8], "little")
-    metadata = json.loads(whole[8 : 8 + size])["__metadata__"]
     state = load_file(path)
     del state["projection.linear.bias"]
-    save_file(state, path, metadata=metadata)
+    save_file(state, path, metadata=metadata_of(path))
     return path
+
+
+def metadata_of(path: Path) -> dict[str, str]:
+    """What a checkpoint says of itself, as strings."""
+    whole = path.read_bytes()
+    size = int.from_bytes(whole[:8], "little")
+    found: dict[str, str] = json.loads(whole[8 : 8 + size])["__metadata__"]
+    return found
+
+
+LOCALIZER = {
+    "decoder": None,
+    "finding_head": None,
+    "contrast": None,
+    "localizer": {"kind": "cam", "labels": "phantom"},
+    "train": {"monitor": "loss"},
+}
+"""A system that marks where findings are and writes no word."""
+
+
+def save_localizer(folder: Path) -> Path:
+    """A good checkpoint of one."""
+    return save_tiny(folder, parse_config({**tiny_config().to_dict(), **LOCALIZER}, where="localizer"))
+
+
+def localizer(**metadata: str | None) -> Make:
+    """A localizer's checkpoint with entries of its metadata replaced."""
+    return changed(save_localizer, lambda whole: with_metadata(whole, **metadata))
+
+
+def localizer_with(**weights: torch.Tensor | None) -> Make:
+    """A localizer's checkpoint with weights of its classifier replaced; None removes one."""
+
+    def make(folder: Path) -> Path:
+        path = save_localizer(folder)
+        state = load_file(path)
+        for name, value in weights.items():
+            if value is None:
+                del state[f"localizer.classifier.{name}"]
+            else:
+                state[f"localizer.classifier.{name}"] = value
+        save_file(state, path, metadata=metadata_of(path))
+        return path
+
+    return make
 
 
 def training_state(name: str, value: Any, *, beside: bool = False) -> Make:
@@ -170,8 +216,8 @@ CHECKPOINTS = (
         checkpoint(labels='["Flux"]'),
         LOAD,
         (
-            "{bad}: the weights do not fit its own configuration (finding_head.linear.weight is 14×16 "
-            "instead of 1×16); the file was changed or written by another version: train or download it again"
+            "{bad}: its labels are not the 14 of its heads (number 1 is Flux instead of Cardiomegaly); the file "
+            "was changed, get it again"
         ),
     ),
     wrong(
@@ -227,6 +273,73 @@ CHECKPOINTS = (
         ),
     ),
     wrong(
+        "no vocabulary beside a decoder",
+        checkpoint(vocabulary="null"),
+        LOAD,
+        (
+            "{bad}: its configuration has a decoder, its metadata have no vocabulary; the file was changed, "
+            "get it again"
+        ),
+    ),
+    wrong(
+        "a vocabulary without a decoder",
+        localizer(vocabulary=json.dumps(tiny_checkpoint().tokenizer.to_dict())),  # type: ignore[union-attr]
+        LOAD,
+        (
+            "{bad}: its configuration has no decoder, its metadata have a vocabulary; the file was changed, "
+            "get it again"
+        ),
+    ),
+    wrong(
+        "labels in another order than a localizer's",
+        localizer(labels=json.dumps([*PHANTOM[1:], PHANTOM[0]])),
+        LOAD,
+        (
+            "{bad}: its labels are not the 14 of its heads (number 1 is Pleural Effusion instead of "
+            "Cardiomegaly); the file was changed, get it again"
+        ),
+    ),
+    wrong(
+        "a localizer without labels",
+        localizer(labels="[]"),
+        LOAD,
+        (
+            "{bad}: its labels are not the 14 of its heads (number 1 is none instead of Cardiomegaly); the file "
+            "was changed, get it again"
+        ),
+    ),
+    wrong(
+        "a localizer of other labels",
+        localizer(
+            config=json.dumps(
+                {**tiny_config().to_dict(), **LOCALIZER, "localizer": {"kind": "cam", "labels": "nih14"}}
+            )
+        ),
+        LOAD,
+        (
+            "{bad}: its labels are not the 14 of its heads (number 1 is Cardiomegaly instead of Atelectasis); the "
+            "file was changed, get it again"
+        ),
+    ),
+    wrong(
+        "a localizer's weight missing",
+        localizer_with(weight=None),
+        LOAD,
+        (
+            "{bad}: the weights do not fit its own configuration (it lacks localizer.classifier.weight); the file "
+            "was changed or written by another version: train or download it again"
+        ),
+    ),
+    wrong(
+        "a localizer's weight of another shape",
+        localizer_with(weight=torch.zeros(8, 16)),
+        LOAD,
+        (
+            "{bad}: the weights do not fit its own configuration (localizer.classifier.weight is 8×16 instead of "
+            "14×16); the file was changed or written by another version: train or download it again"
+        ),
+    ),
+    wrong(
         "a pickle without leave",
         PICKLED,
         LOAD,
@@ -277,6 +390,47 @@ def config(*lines: str) -> Make:
     return text("system.yaml", "name: mine", "decoder: {kind: nic}", *lines)
 
 
+def shipped(name: str) -> Make:
+    """One of the configurations that are shipped, by its path."""
+    return lambda _: CPU / f"{name}.yaml"
+
+
+def labels_alone(head: str, *, status: str, stage: str = "1") -> Make:
+    """A configuration of one head beside a manifest of two studies a split, whose one finding has this status."""
+
+    def make(folder: Path) -> Path:
+        rows = [
+            {
+                "study_id": f"{split}-{number}",
+                "patient_id": f"{split}-{number}",
+                "views": [{"view_id": "v", "locator": "chest.png", "position": "PA"}],
+                "readings": [
+                    {
+                        "study_id": f"{split}-{number}",
+                        "author": {"kind": "human", "name": "someone"},
+                        "findings": [{"name": "Nodule", "status": status}],
+                    }
+                ],
+                "split": split,
+            }
+            for split in ("train", "validation")
+            for number in range(2)
+        ]
+        picture()(folder)
+        manifest = json_lines("studies.jsonl", *rows)(folder)
+        return text(
+            "system.yaml",
+            "name: mine",
+            head,
+            f"data: {{source: manifest, root: '{manifest}'}}",
+            f"encoder: {{name: test_efficientnet, weights: random, stage: {stage}}}",
+            "train: {monitor: loss}",
+        )(folder)
+
+    return make
+
+
+CPU = Path(__file__).resolve().parents[2] / "configs" / "cpu"
 CONFIGS = (
     wrong(
         "no configuration there",
@@ -339,6 +493,127 @@ CONFIGS = (
         (
             "mine has none of decoder, finding_head, localizer: nothing teaches it and it answers nothing; "
             "give it one, such as --set decoder.kind=transformer"
+        ),
+    ),
+    wrong(
+        "an encoder and nothing that teaches",
+        text("system.yaml", "name: mine", "encoder: {name: resnet50}"),
+        TRAIN,
+        (
+            "mine has none of decoder, finding_head, localizer: nothing teaches it and it answers nothing; "
+            "give it one, such as --set decoder.kind=transformer"
+        ),
+    ),
+    wrong(
+        "both heads taken away",
+        shipped("phantom"),
+        TRAIN + " --set decoder=null --set finding_head=null",
+        (
+            "phantom has none of decoder, finding_head, localizer: nothing teaches it and it answers nothing; "
+            "give it one, such as --set decoder.kind=transformer"
+        ),
+    ),
+    wrong(
+        "an option of no decoder, beside the list",
+        shipped("phantom-cam"),
+        TRAIN + " --set decoder.heads=4",
+        (
+            "{bad}: decoder.heads: there is no decoder here; choose one with --set decoder.kind=KIND: "
+            + ", ".join(DECODERS)
+        ),
+    ),
+    wrong(
+        "an option of no decoder",
+        text("system.yaml", "name: mine", "finding_head: {labels: phantom}"),
+        TRAIN + " --set decoder.heads=4",
+        (
+            "{bad}: decoder.heads: there is no decoder here; give it a decoder.kind of "
+            f"{', '.join(DECODERS)}, or take the option away"
+        ),
+    ),
+    wrong(
+        "options of no localizer",
+        config(),
+        TRAIN + " --set localizer.cuts=tuned --set localizer.labels=phantom",
+        (
+            "{bad}: localizer.cuts, localizer.labels: there is no localizer here; give it a localizer.kind of "
+            f"{', '.join(LOCALIZERS)}, or take the options away"
+        ),
+    ),
+    wrong(
+        "a localizer of nobody",
+        config("localizer: {kind: cma, labels: phantom}"),
+        TRAIN,
+        "{bad}: unknown localizer.kind 'cma'; did you mean 'cam'?",
+    ),
+    wrong(
+        "a localizer that is a word",
+        config("localizer: cam"),
+        TRAIN,
+        "{bad}: localizer: expected keys, found 'cam'; --set localizer.kind=cam chooses one",
+    ),
+    wrong(
+        "a localizer of no labels",
+        config("localizer: {kind: cam}"),
+        TRAIN,
+        "{bad}: no 'localizer.labels'; every localizer needs it",
+    ),
+    wrong(
+        "an unknown option of a localizer",
+        config("localizer: {kind: cam, labels: phantom, cutz: tuned}"),
+        TRAIN,
+        "{bad}: unknown key 'localizer.cutz'; did you mean 'cuts'?",
+    ),
+    wrong(
+        "an option of another decoder",
+        config(),
+        TRAIN + " --set decoder.heads=4",
+        "{bad}: unknown key 'decoder.heads'; known: dropout, embedding, hidden, kind",
+    ),
+    wrong(
+        "an option of another decoder that is nearly one of its own",
+        config(),
+        TRAIN + " --set decoder.embed=4",
+        "{bad}: unknown key 'decoder.embed'; did you mean 'embedding'?",
+    ),
+    wrong(
+        "a checkpoint chosen by its words without a decoder",
+        shipped("phantom-cam"),
+        TRAIN + " --set train.monitor=bleu4",
+        "train.monitor bleu4 without a decoder: nothing writes a report; set it to auc or loss",
+    ),
+    wrong(
+        "a checkpoint chosen by what is not measured",
+        shipped("phantom-cam"),
+        TRAIN + " --set train.monitor=iou",
+        "{bad}: train.monitor: Input should be 'bleu4', 'positive_f1', 'auc' or 'loss', found 'iou'",
+    ),
+    wrong(
+        "findings that nobody labelled",
+        labels_alone("finding_head: {labels: phantom}", status="unmentioned"),
+        TRAIN,
+        (
+            "finding_head.labels phantom with data.source manifest, 2 training studies: they say of none of these "
+            "findings whether it is there; choose labelled data"
+        ),
+    ),
+    wrong(
+        "findings that no picture has",
+        labels_alone("localizer: {kind: cam, labels: phantom}", status="absent"),
+        TRAIN,
+        (
+            "localizer.labels phantom with data.source manifest, 2 training studies: none of these findings is "
+            "present in any of them; choose labels that the data have, or raise data.train_limit"
+        ),
+    ),
+    wrong(
+        "a cut tuned without boxes",
+        labels_alone("localizer: {kind: cam, labels: phantom, cuts: tuned}", status="present"),
+        TRAIN,
+        (
+            "localizer.cuts tuned with data.source manifest: none of its 2 validation studies has a box of a "
+            "finding of phantom, on which the cut is chosen; set localizer.cuts: fixed, or choose data with "
+            "boxes, such as phantom:standard"
         ),
     ),
     wrong(

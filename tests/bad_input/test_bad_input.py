@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from bad_input.case import SOME_FAILED, Case, filled
+from bad_input.case import DONE, SOME_FAILED, Case, filled
 from bad_input.files import picture
 from bad_input.objects import OBJECTS
 from bad_input.pictures import PICTURES
-from bad_input.systems import SYSTEMS
+from bad_input.systems import SYSTEMS, labels_alone
 from bad_input.tables import TABLES
 from contrastcxr.cli.main import run
 from tiny_system import save_tiny
@@ -67,6 +67,18 @@ def test_a_full_disk_is_said_and_leaves_nothing(
         "free some space or choose another folder with --out"
     ]
     assert not list(out.iterdir())
+
+
+def test_a_grid_and_findings_that_teach_little_are_warned_of_and_trained(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = labels_alone("localizer: {kind: cam, labels: phantom}", status="present", stage="null")(tmp_path)
+    command = ["train", str(made), "--out", str(tmp_path / "out"), "--cache", str(tmp_path / "cache")]
+    assert run([*command, "--set", "train.epochs=1", "--set", "image.size=96"]) == DONE
+    grid, findings = (line for line in capsys.readouterr().err.splitlines() if line.startswith("warning: "))
+    assert grid.startswith("warning: localizer.kind cam on a grid of 3×3 patches of a picture of 96 pixels: ")
+    assert findings.startswith("warning: localizer.labels phantom with data.source manifest, 2 training studies: ")
+    assert "none has Cardiomegaly, Pleural Effusion, Pneumothorax, Mass, " in findings
 
 
 def test_there_are_forty_kinds_and_no_two_of_one_name() -> None:

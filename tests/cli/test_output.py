@@ -32,21 +32,21 @@ def shown(capsys: pytest.CaptureFixture[str]) -> list[str]:
     return capsys.readouterr().err.splitlines()
 
 
-def test_our_lines_have_no_prefix(capsys: pytest.CaptureFixture[str]) -> None:
+def test_our_lines_have_no_prefix_but_that_of_a_warning(capsys: pytest.CaptureFixture[str]) -> None:
     output.begin(fresh=True)
-    assert shown(capsys) == ["features: 3 pictures, 100%", "ours", "timm.models: theirs"]
+    assert shown(capsys) == ["features: 3 pictures, 100%", "warning: ours", "timm.models: theirs"]
 
 
 def test_quiet_leaves_failures(capsys: pytest.CaptureFixture[str]) -> None:
     output.begin(quiet=True, fresh=True)
-    assert shown(capsys) == ["ours", "timm.models: theirs"]
+    assert shown(capsys) == ["warning: ours", "timm.models: theirs"]
 
 
 def test_verbose_shows_other_libraries_too(capsys: pytest.CaptureFixture[str]) -> None:
     output.begin(verbose=True, fresh=True)
     assert shown(capsys) == [
         "features: 3 pictures, 100%",
-        "ours",
+        "warning: ours",
         "timm.models: weights loaded",
         "timm.models: theirs",
     ]
@@ -57,9 +57,9 @@ def test_options_before_and_after_the_verb_count_and_no_line_comes_twice(
 ) -> None:
     output.begin(quiet=True, fresh=True)
     output.begin(verbose=True)
-    assert shown(capsys) == ["ours", "timm.models: weights loaded", "timm.models: theirs"]
+    assert shown(capsys) == ["warning: ours", "timm.models: weights loaded", "timm.models: theirs"]
     output.begin(fresh=True)
-    assert shown(capsys) == ["features: 3 pictures, 100%", "ours", "timm.models: theirs"]
+    assert shown(capsys) == ["features: 3 pictures, 100%", "warning: ours", "timm.models: theirs"]
 
 
 def test_a_name_that_begins_like_ours_is_not_ours(capsys: pytest.CaptureFixture[str]) -> None:

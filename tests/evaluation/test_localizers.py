@@ -253,6 +253,7 @@ def test_the_command_prints_a_row_for_each_finding(tmp_path: Path, capsys: pytes
     assert "share of images localized, by what the IoU is above" in said
     assert "boxes on too few images: Pleural Effusion (4), Nodule (4)" in said
     assert "bleu" not in said
+    assert not [line for line in said.splitlines() if line.endswith(": ")]
 
 
 def test_an_author_of_labels_alone_has_no_text_to_score(tmp_path: Path) -> None:

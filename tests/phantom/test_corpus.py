@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from contrastcxr.data.pixels import load_file, load_pixels
 from contrastcxr.errors import RequestError, UnknownNameError
 from contrastcxr.form import Study
 from contrastcxr.phantom import PhantomId, locator, render, render_locator, write_studies
-from contrastcxr.phantom.corpus import NAMES, draw_studies
+from contrastcxr.phantom.corpus import NAMES, draw_studies, phantom_study
 from contrastcxr.phantom.locators import SPLITS, parse_locator, patient_of, phantom_parameters, split_size
 from contrastcxr.phantom.twins import ROLES
 from contrastcxr.text.grammar.parsing import parse
@@ -115,6 +116,18 @@ def test_boxes_agree_with_the_drawn_picture() -> None:
         assert min(np.abs(np.array(box) - np.array(other)).max() for other in seen) <= 2
 
 
+@pytest.mark.parametrize("level", ["smoke", "easy", "standard", "hard"])
+def test_sizes_and_boxes_are_in_pixels_of_the_picture_that_a_locator_draws(level: str) -> None:
+    phantom = next(p for p in (PhantomId(level, "test", i) for i in range(20)) if not phantom_parameters(p).normal)
+    study = phantom_study(phantom)
+    view = study.views[0]
+    assert load_pixels(view).shape == (view.height, view.width)
+    drawn = render(phantom_parameters(phantom), size=view.width or 0).boxes.values()
+    boxes = [box.xyxy for finding in study.readings[0].findings for box in finding.boxes]
+    assert boxes
+    assert all(any(np.allclose(box, other, atol=2.1) for other in drawn) for box in boxes)
+
+
 def test_about_forty_five_percent_are_normal() -> None:
     normal = [phantom_parameters(PhantomId("smoke", "train", i)).normal for i in range(200)]
     assert 0.33 < np.mean(normal) < 0.57
@@ -158,6 +171,7 @@ def test_written_studies_are_read_back_from_their_manifest(tmp_path: Path, forma
     for study in studies:
         for finding in study.readings[0].findings:
             assert all(b.xyxy[2] <= study.views[0].width for b in finding.boxes)
+        assert all(load_file(tmp_path / v.locator).shape == (v.height, v.width) for v in study.views)
 
 
 def test_too_many_studies_are_refused(tmp_path: Path) -> None:

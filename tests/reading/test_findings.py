@@ -10,6 +10,7 @@ import pytest
 from contrastcxr.form import Box, Finding, Position, Side, Status, View
 from contrastcxr.reading.findings import (
     HEAD,
+    LOCALIZER,
     REPORT,
     disagreements,
     merge,
@@ -37,6 +38,18 @@ def test_a_finding_keeps_the_sentence_side_and_severity_that_the_report_gives_it
 
 def test_without_a_parser_nothing_is_stated() -> None:
     assert stated_findings(SENTENCES, None) == ()
+
+
+def test_without_a_report_no_finding_differs_from_one() -> None:
+    probabilities = {"Mass": 0.9, "Nodule": 0.1}
+    merged = merge((), probabilities, thresholds={}, source=LOCALIZER, written=False)
+    assert [(f.status, f.stated, f.source) for f in merged] == [
+        ("present", None, LOCALIZER),
+        ("absent", None, LOCALIZER),
+    ]
+    assert disagreements(merged) == ()
+    silent = merge((), probabilities, thresholds={}, source=LOCALIZER)
+    assert [flag.message for flag in disagreements(silent)] == ["Mass: localizer 0.90, report silent"]
 
 
 def test_agreement_has_both_as_source_and_no_flag() -> None:

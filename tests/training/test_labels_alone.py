@@ -64,7 +64,8 @@ def test_a_system_without_words_reads_findings_and_no_report(tmp_path: Path) -> 
     assert reading.provenance["model"]["decoder"] is None
     why = "the model writes no report"
     assert {reading.evidence.unavailable[name] for name in ("attention", "plan", "tags")} == {why}
-    assert not any(flag.kind in ("empty", "truncated") for flag in reading.flags)
+    assert not any(flag.kind in ("empty", "truncated", "disagreement") for flag in reading.flags)
+    assert {finding.stated for finding in reading.findings} == {None}
 
 
 @pytest.mark.usefixtures("silent_data")

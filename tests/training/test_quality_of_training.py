@@ -22,7 +22,10 @@ def test_too_few_pictures_are_said_and_leave_no_statistics(
     caplog.set_level(logging.INFO, logger="contrastcxr")
     folder = run(mini_config(), out=tmp_path / "run", cache=cache, progress=False)
     assert load_checkpoint(folder.path).quality is None
-    assert "picture quality: 16 and 8 frontal pictures, 100 of each needed; left out" in caplog.messages
+    assert (
+        "picture quality: 16 frontal pictures to train and 8 to validate, 100 of each needed; readings will not "
+        "warn of pictures"
+    ) in caplog.messages
 
 
 def test_a_checkpoint_holds_statistics_of_its_training_pictures(

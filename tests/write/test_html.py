@@ -185,6 +185,17 @@ def test_the_impression_has_its_own_heading(reading: Reading, study: Study) -> N
     assert "Impression" not in visible(to_html(reading, study))
 
 
+def test_a_disagreement_names_what_gave_the_probability(reading: Reading, study: Study) -> None:
+    said = tuple(
+        f if f.source is None else f.model_copy(update={"source": f.source.replace("finding head", "localizer")})
+        for f in reading.findings
+    )
+    page = visible(to_html(reading.model_copy(update={"findings": said}), study))
+    assert "Image and text disagree Present by the localizer, not in the report: Consolidation 0.61" in page
+    assert "probability by the localizer" in page
+    assert "by the finding head" not in page
+
+
 def test_flags_provenance_licences_and_the_notice_are_there(reading: Reading, study: Study) -> None:
     said = visible(to_html(reading, study))
     assert "Image and text disagree Present by the finding head, not in the report: Consolidation 0.61" in said

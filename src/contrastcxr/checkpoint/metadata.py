@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -16,6 +17,7 @@ from contrastcxr.config import SystemConfig, parse_config, without_folders
 from contrastcxr.data.transforms import Preprocess
 from contrastcxr.errors import CheckpointError, ConfigError, ContrastCXRError
 from contrastcxr.files import find_checkpoint
+from contrastcxr.models.heads.options import HeadNeeds
 from contrastcxr.text.tokenizer import Tokenizer
 
 FORMAT = "contrastcxr.checkpoint"
@@ -182,13 +184,12 @@ def from_strings(metadata: Mapping[str, str], path: Path) -> CheckpointMetadata:
         except UNUSABLE:
             raise damage_error(path, name) from None
 
-    tokenizer = part("vocabulary", _vocabulary)
-    if (tokenizer is None) == config.needs.words:
-        raise damage_error(path, "vocabulary")
+    tokenizer, labels = part("vocabulary", _vocabulary), part("labels", _labels)
+    _check_heads(part("config", lambda _: config.needs), tokenizer, labels, path)
     return CheckpointMetadata(
         config=config,
         tokenizer=tokenizer,
-        labels=part("labels", _labels),
+        labels=labels,
         preprocess=part("preprocessing", Preprocess.model_validate),
         temperature=part("temperature", _above_0),
         thresholds=part("thresholds", _thresholds),
@@ -200,6 +201,28 @@ def from_strings(metadata: Mapping[str, str], path: Path) -> CheckpointMetadata:
         record=part("record", dict),
         where=str(path),
     )
+
+
+def _check_heads(needs: HeadNeeds, tokenizer: Tokenizer | None, labels: tuple[str, ...], path: Path) -> None:
+    """Refuse a vocabulary or labels that are not those of the heads of the configuration."""
+    if (tokenizer is not None) != needs.words:
+        decoder, found = ("a decoder", "no") if needs.words else ("no decoder", "a")
+        raise CheckpointError(
+            f"{path}: its configuration has {decoder}, its metadata have {found} vocabulary; the file was "
+            "changed, get it again"
+        )
+    if labels != needs.finding_names:
+        raise CheckpointError(
+            f"{path}: its labels are not the {len(needs.finding_names)} of its heads "
+            f"({_first_other(labels, needs.finding_names)}); the file was changed, get it again"
+        )
+
+
+def _first_other(found: Sequence[str], wanted: Sequence[str]) -> str:
+    """Return the first place where two lists of names differ, in words."""
+    pairs = enumerate(zip_longest(found, wanted, fillvalue="none"), start=1)
+    place, (one, other) = next((place, pair) for place, pair in pairs if pair[0] != pair[1])
+    return f"number {place} is {one} instead of {other}"
 
 
 def damage_error(path: Path, part: str) -> CheckpointError:

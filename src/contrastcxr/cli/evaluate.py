@@ -120,11 +120,11 @@ def _tell(said: output.Output, found: Evaluation, out: Path) -> None:
 
 
 def summary(found: Evaluation, out: Path) -> str:
-    """Return the main scores of every system, a line each, and where the rest is."""
+    """Return the main scores of every system that has one, a line each, and where the rest is."""
     lines = [f"{found.data}, {found.split}, {found.facts['studies']}, protocol {found.protocol}"]
     for name, system in found.systems.items():
         figures = [f"{key} {system.scores[key].text()}" for key in SHOWN if _worth_saying(system, key)]
-        lines.append(f"{name}: {'  '.join(figures)}")
+        lines += [f"{name}: {'  '.join(figures)}"] if figures else []
     return "\n".join([*lines, *_places(found.systems), *found.notes, str(out / "report.html")])
 
 

@@ -92,12 +92,14 @@ def _bar(steps: Iterable[T], total: int, doing: str) -> Iterator[T]:
 
 
 class _Lines(logging.Handler):
-    """The one handler of every command: our lines as they are, those of other libraries behind their name."""
+    """The one handler of every command: our lines, warnings marked, and those of others behind their name."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print the line on what standard error is now."""
-        ours = record.name.partition(".")[0] == _OURS.name
-        typer.echo(self.format(record) if ours else f"{record.name}: {self.format(record)}", err=True)
+        ours, line = record.name.partition(".")[0] == _OURS.name, self.format(record)
+        if ours and record.levelno >= logging.WARNING:
+            line = f"warning: {line}"
+        typer.echo(line if ours else f"{record.name}: {line}", err=True)
 
 
 _OURS = logging.getLogger("contrastcxr")

@@ -38,7 +38,9 @@ def settings_of(base: Mapping[str, Any], decoder: Mapping[str, Any], *, where: s
     """
     listed = _checked(base[LIST], where=where)
     if "kind" not in decoder:
-        raise ConfigError(f"{where}: no decoder; choose one with --set decoder.kind=KIND: {', '.join(listed)}")
+        options = ", ".join(f"decoder.{option}" for option in decoder)
+        none = f"{options}: there is no decoder here" if options else "no decoder"
+        raise ConfigError(f"{where}: {none}; choose one with --set decoder.kind=KIND: {', '.join(listed)}")
     kind = own_name(DECODERS, str(decoder["kind"]))
     if kind not in listed:
         raise ConfigError(f"{where}: {unknown_kind(kind, known=listed)}")

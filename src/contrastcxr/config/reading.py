@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import reduce
 from pathlib import Path
 from typing import Any, cast
@@ -160,11 +160,12 @@ def _explain(error: dict[str, Any], values: Mapping[str, Any]) -> str:
     place = [str(key) for key in error["loc"]]
     dotted = ".".join(place)
     if error["type"] == "missing":
-        return f"no '{dotted}'; every configuration needs it"
+        part = place[-2] if place[1:] and not place[-2].isdecimal() else "configuration"
+        return f"no '{dotted}'; every {part} needs it"
     if error["type"] in ("kind_unknown", "kind_missing"):
         return _without_kind(dotted, error)
     if error["type"] in ("model_type", "model_attributes_type", "is_instance_of"):
-        hint = f"; --set decoder.kind={error['input']} chooses one" if dotted == "decoder" else ""
+        hint = f"; --set {dotted}.kind={error['input']} chooses one" if dotted in ("decoder", "localizer") else ""
         return f"{dotted}: expected keys, found {error['input']!r}{hint}"
     if error["type"] != "extra_forbidden":
         return f"{dotted}: {error['msg']}, found {error['input']!r}"
@@ -177,11 +178,21 @@ def _explain(error: dict[str, Any], values: Mapping[str, Any]) -> str:
 def _without_kind(dotted: str, error: dict[str, Any]) -> str:
     registry: Mapping[str, Registered[Options]] = error["ctx"]["registry"]
     if error["type"] == "kind_missing":
-        return f"no '{dotted}.kind'; known: {', '.join(registry)}"
+        return _options_of_nothing(dotted, [str(option) for option in error["input"]], known=registry)
     kind = str(error["input"].get("kind"))
     near = nearest(kind, [*registry, *(entry.also for entry in registry.values() if entry.also)])
     hint = f"did you mean '{near}'?" if near else f"known: {', '.join(registry) or 'none'}"
     return f"unknown {dotted}.kind '{kind}'; {hint}"
+
+
+def _options_of_nothing(part: str, options: Sequence[str], *, known: Collection[str]) -> str:
+    if not options:
+        return f"no '{part}.kind'; known: {', '.join(known)}"
+    named = ", ".join(f"{part}.{option}" for option in options)
+    return (
+        f"{named}: there is no {part} here; give it a {part}.kind of {', '.join(known)}, or take the "
+        f"option{'s' if options[1:] else ''} away"
+    )
 
 
 def _keys_at(place: Sequence[str], values: Any) -> list[str]:

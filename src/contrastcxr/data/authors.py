@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from contrastcxr.errors import DatasetError
 from contrastcxr.form import Reading, Study
@@ -41,6 +41,15 @@ def reading_of(study: Study, *, author: str | None) -> Reading:
             "set data.author to one of these or choose data with reports"
         )
     return reading
+
+
+def boxed_reading(study: Study, names: Collection[str]) -> Reading | None:
+    """Return the reading that says where these findings are, or None where nobody drew a box of one.
+
+    The reading with the labels is believed first; of NIH's pictures it has none, and other authors drew boxes.
+    """
+    readings = [reading for reading in (label_reading(study), *study.readings) if reading is not None]
+    return next((r for r in readings if any(f.boxes and f.name in names for f in r.findings)), None)
 
 
 def report_text(reading: Reading, *, sections: Sequence[str]) -> str:

@@ -9,8 +9,15 @@ import numpy as np
 
 from contrastcxr.form import Author, Box, Finding, Reading, Report, Study, View
 from contrastcxr.phantom.grid import FIELD_MM
-from contrastcxr.phantom.levels import get_level
-from contrastcxr.phantom.locators import PhantomId, locator, patient_of, phantom_parameters, split_size, study_seed
+from contrastcxr.phantom.locators import (
+    SIZE,
+    PhantomId,
+    locator,
+    patient_of,
+    phantom_parameters,
+    split_size,
+    study_seed,
+)
 from contrastcxr.phantom.measure import lesion_boxes
 from contrastcxr.phantom.truth import Lesion, PhantomParameters
 from contrastcxr.phantom.twins import ROLES, spoken
@@ -67,9 +74,8 @@ def _study_id(phantom: PhantomId) -> str:
 
 
 def _views(parameters: PhantomParameters, phantom: PhantomId, study_id: str) -> Iterable[View]:
-    size = get_level(parameters.level).size
-    spacing = (FIELD_MM / size, FIELD_MM / size)
-    shared: dict[str, Any] = {"width": size, "height": size, "spacing_mm": spacing, "mirrored": False}
+    spacing = (FIELD_MM / SIZE, FIELD_MM / SIZE)
+    shared: dict[str, Any] = {"width": SIZE, "height": SIZE, "spacing_mm": spacing, "mirrored": False}
     yield View(
         view_id=f"{study_id}-frontal", locator=locator(phantom), position=parameters.pose.projection, **shared
     )
@@ -94,8 +100,7 @@ def truth_findings(parameters: PhantomParameters) -> tuple[Finding, ...]:
 
     Lesions too faint to be seen are absent.
     """
-    size = get_level(parameters.level).size
-    boxes = lesion_boxes(parameters, size=size)
+    boxes = lesion_boxes(parameters, size=SIZE)
     seen: dict[str, list[tuple[Lesion, Box | None]]] = {}
     for index, lesion in enumerate(parameters.lesions):
         if lesion.status != "absent":

@@ -13,7 +13,7 @@ from contrastcxr.form import Box, Finding, Study, View
 from contrastcxr.phantom.corpus import phantom_study
 from contrastcxr.phantom.dicom import SIZE as DICOM_SIZE
 from contrastcxr.phantom.dicom import write_dicom
-from contrastcxr.phantom.locators import PhantomId, phantom_parameters, render_locator, split_size
+from contrastcxr.phantom.locators import SIZE, PhantomId, phantom_parameters, render_locator, split_size
 
 FORMATS = ("png", "dicom")
 MANIFEST = "studies.jsonl"
@@ -30,8 +30,8 @@ def write_studies(
 ) -> list[Path]:
     """Write the first studies of a split with a manifest, and return the paths written, the manifest last.
 
-    Boxes in the manifest are in pixels of the files. PNG files are 8 bits and 512 px (128 at level smoke), DICOM
-    files 10 to 14 bits and 1024 px. The studies come from `test`, which no bundled model was trained on.
+    Boxes in the manifest are in pixels of the files. PNG files are 8 bits and 512 px, DICOM files 10 to 14
+    bits and 1024 px. The studies come from `test`, which no bundled model was trained on.
 
     Raises:
         UnknownNameError: no such level, split or format.
@@ -52,7 +52,7 @@ def write_studies(
             files, scale = _write_png(study, root), 1.0
         else:
             files = write_dicom(phantom_parameters(phantom), root, study_id=study.study_id)
-            scale = DICOM_SIZE / (study.views[0].width or 1)
+            scale = DICOM_SIZE / SIZE
         paths += files
         written.append(_pointing_at(study, files, scale))
     with atomic_write(root / MANIFEST, "w") as file:
@@ -63,7 +63,7 @@ def write_studies(
 def _write_png(study: Study, root: Path) -> list[Path]:
     paths = []
     for view in study.views:
-        pixels = render_locator(view.locator or "", size=view.width or 512)
+        pixels = render_locator(view.locator or "")
         path = root / f"{view.view_id}.png"
         with atomic_write(path, "wb") as file:
             Image.fromarray((pixels * 255).round().astype(np.uint8)).save(file, "PNG")
@@ -82,7 +82,7 @@ def _pointing_at(study: Study, files: list[Path], scale: float) -> Study:
 
 
 def _view(view: View, path: Path, scale: float) -> View:
-    size = round((view.width or 512) * scale)
+    size = round(SIZE * scale)
     spacing = None if view.spacing_mm is None else (view.spacing_mm[0] / scale, view.spacing_mm[1] / scale)
     return view.model_copy(update={"locator": path.name, "width": size, "height": size, "spacing_mm": spacing})
 

@@ -12,21 +12,19 @@ from contrastcxr.vocab.labels import PHANTOM
 class Level:
     """Ranges from which studies of one level are drawn.
 
-    `cnr` bounds the contrast-to-noise ratio of a lesion; `pose` multiplies the range of every pose parameter;
-    `size` is the pixel size that boxes refer to.
+    `cnr` bounds the contrast-to-noise ratio of a lesion; `pose` multiplies the range of every pose parameter.
     """
 
     findings: tuple[str, ...]
     cnr: tuple[float, float]
     pose: float
     rotation_deg: float
-    size: int = 512
     lookalikes: float = 1.0
     devices: float = 0.12
 
 
 LEVELS = {
-    "smoke": Level(("Cardiomegaly", "Pleural Effusion", "Nodule"), (3.0, 5.0), 0.4, 3.0, 128, 0.3, 0.0),
+    "smoke": Level(("Cardiomegaly", "Pleural Effusion", "Nodule"), (3.0, 5.0), 0.4, 3.0, 0.3, 0.0),
     "easy": Level(PHANTOM, (3.0, 5.0), 0.4, 2.0),
     "standard": Level(PHANTOM, (1.5, 3.0), 1.0, 8.0),
     "hard": Level(PHANTOM, (0.8, 2.0), 1.5, 12.0),

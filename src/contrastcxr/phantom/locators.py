@@ -20,6 +20,9 @@ from contrastcxr.phantom.twins import twin
 
 FORMAT = 1
 SCHEME = "phantom:"
+SIZE = 512
+"""Side in pixels of the picture that a locator names, of every level; boxes refer to it."""
+
 SPLITS = {"train": 3000, "validation": 300, "test": 600, "shift": 300, "heldout": 300, "twins": 1200}
 """Split -> number of studies. `twins` are 300 quadruples."""
 
@@ -76,7 +79,7 @@ def parse_locator(text: str) -> tuple[PhantomId, ViewName]:
     return phantom, "lateral" if view == "lateral" else "frontal"
 
 
-def render_locator(text: str, *, size: int = 512) -> Array:
+def render_locator(text: str, *, size: int = SIZE) -> Array:
     """Return the pixels `[size, size]` float32 in [0, 1], bone bright, of the view that a locator names."""
     phantom, view = parse_locator(text)
     return render(phantom_parameters(phantom), size=size, view=view).pixels

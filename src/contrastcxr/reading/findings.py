@@ -111,6 +111,7 @@ def merge(
     *,
     thresholds: Mapping[str, float],
     source: str = HEAD,
+    written: bool = True,
 ) -> tuple[Finding, ...]:
     """Return every finding the head or the report knows of, the head's in its own order first.
 
@@ -121,9 +122,10 @@ def merge(
         probabilities: of the finding head, after temperature; empty without a head.
         thresholds: from which probability a finding counts as present; 0.5 where not given.
         source: what gave the probabilities: the finding head, or a localizer in its place.
+        written: whether there is a report; where none is, no finding has what one states of it.
     """
     headed = [
-        _headed(each, probability, thresholds.get(name, DEFAULT_THRESHOLD), source)
+        _headed(each, probability, thresholds.get(name, DEFAULT_THRESHOLD), source, written=written)
         for name, probability in probabilities.items()
         for each in _stated_of(name, said)
     ]
@@ -135,7 +137,7 @@ def _stated_of(name: str, said: Sequence[Finding]) -> list[Finding]:
     return found or [Finding(name=name, status="unmentioned")]
 
 
-def _headed(said: Finding, probability: float, threshold: float, source: str) -> Finding:
+def _headed(said: Finding, probability: float, threshold: float, source: str, *, written: bool) -> Finding:
     """Return what the report states, or its silence, with what the head makes of the image."""
     status: Status = "present" if probability >= threshold else "absent"
     agreed = said.status != "unmentioned" and not _conflict(status, said.status)
@@ -144,7 +146,7 @@ def _headed(said: Finding, probability: float, threshold: float, source: str) ->
             "status": said.status if agreed else status,
             "probability": probability,
             "threshold": threshold,
-            "stated": said.status,
+            "stated": said.status if written else None,
             "source": f"{source} and {REPORT}" if agreed else source,
         }
     )
@@ -165,9 +167,9 @@ def disagreements(merged: Sequence[Finding]) -> tuple[Flag, ...]:
 
 
 def _disagreement(finding: Finding) -> Flag | None:
-    if finding.probability is None or finding.source not in (HEAD, LOCALIZER):
+    if finding.probability is None or finding.stated is None or finding.source not in (HEAD, LOCALIZER):
         return None
-    silent = finding.stated in {None, "unmentioned"}
+    silent = finding.stated == "unmentioned"
     if silent and finding.status != "present":
         return None
     words = "silent" if silent else f"says {finding.stated}"

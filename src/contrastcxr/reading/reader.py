@@ -266,7 +266,8 @@ class Reader:
         said = stated_findings(texts, self.parse)
         probabilities = {name: _rounded(value) for name, value in answer.probabilities.items()}
         source = LOCALIZER if self.system.finding_head is None else HEAD
-        findings = merge(said, probabilities, thresholds=self.thresholds, source=source)
+        written = self.tokenizer is not None
+        findings = merge(said, probabilities, thresholds=self.thresholds, source=source, written=written)
         findings = with_places(findings, self._marked(batch, row, answer))
         return Reading(
             study_id=batch.study_ids[row],

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from contrastcxr.checkpoint import Checkpoint, save_checkpoint
+from contrastcxr.data.authors import boxed_reading
 from contrastcxr.features.view_features import EncodedFeatures
-from contrastcxr.form import Author, Finding
+from contrastcxr.form import Author, Finding, Study
 from contrastcxr.models.system import System
 from contrastcxr.reading.provenance import writes_grammar
 from contrastcxr.reading.reader import Reader
+from contrastcxr.store.study_lines import made_of
 from contrastcxr.text.grammar.parsing import parse
 from contrastcxr.text.labeler import default_labeler
 from contrastcxr.training.run_folder import CHECKPOINT_FILE
@@ -40,6 +43,7 @@ class ScoreSystem:
             batches=list(prepared.batches(prepared.validation)),
             reports=prepared.validation.reports,
             truths=self._truths(),
+            places=self._places(),
             findings_in=self._findings_in,
             labels=prepared.labels,
             make_reader=self._reader,
@@ -53,6 +57,10 @@ class ScoreSystem:
         if writes_grammar(self.prepared.config) or not any(validation.reports):
             return validation.truths
         return [self._findings_in(report) for report in validation.reports]
+
+    def _places(self) -> Sequence[Sequence[Finding]]:
+        """Return what the author who is believed of the boxes of each study says."""
+        return made_of(self.prepared.validation.studies, partial(_boxed_findings, labels=self.prepared.labels))
 
     def _findings_in(self, report: str) -> Sequence[Finding]:
         return parse(report) if writes_grammar(self.prepared.config) else default_labeler().label(report)
@@ -68,6 +76,11 @@ class ScoreSystem:
             max_views=prepared.config.data.max_views,
             author=Author(kind="model", name=prepared.config.name),
         )
+
+
+def _boxed_findings(study: Study, labels: Sequence[str]) -> tuple[Finding, ...]:
+    reading = boxed_reading(study, labels)
+    return () if reading is None else reading.findings
 
 
 @dataclass(frozen=True, eq=False)

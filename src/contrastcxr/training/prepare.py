@@ -43,6 +43,7 @@ from contrastcxr.store.picture_cache import PictureCache, find_pictures
 from contrastcxr.store.studies import list_studies
 from contrastcxr.store.study_lines import made_of, some_of
 from contrastcxr.text.tokenizer import Tokenizer
+from contrastcxr.training.checks import check_studies, warn_of_coarse_grid
 from contrastcxr.training.library import make_library
 from contrastcxr.training.pool import TrainingPool, make_pool
 from contrastcxr.training.start import start_from
@@ -137,7 +138,7 @@ def prepare(config: SystemConfig, *, cache: Path) -> PreparedRun:
     """Load the data, encode what the cache lacks, draw the pool and build the system.
 
     Raises:
-        IncompatibleError: parts that cannot work together.
+        IncompatibleError: parts that cannot work together, or studies without what they learn from.
         DatasetError: a split without studies, none of them with a picture that can be read, or studies without
             readings.
     """
@@ -145,6 +146,7 @@ def prepare(config: SystemConfig, *, cache: Path) -> PreparedRun:
     ref = data_ref(config.data, split=None)
     encoder = make_encoder(config, seed=config.train.seed)
     logger.info(f"encoder {encoder.name}: {encoder.weights_note}")
+    warn_of_coarse_grid(config, encoder)
     preprocess = make_preprocess(config, encoder)
     data = _data(config, ref, encoder, preprocess, cache)
     words = _words(config, data.train)
@@ -199,6 +201,7 @@ class _Data:
 
 def _data(config: SystemConfig, ref: DataRef, encoder: Encoder, preprocess: Preprocess, cache: Path) -> _Data:
     parts = [_studies(config, ref.of_split(split), cache=cache) for split in ("train", "validation")]
+    check_studies(config, *parts)
     views = ChosenViews(parts, config.data.max_views)
     workers = config.train.workers
     features, pictures = None, None

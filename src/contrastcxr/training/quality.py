@@ -41,8 +41,8 @@ def quality_reference(prepared: PreparedRun, best: Checkpoint) -> QualityReferen
     )
     seen, checked = _frontal(views), _frontal(heldout)
     if min(len(seen), len(checked)) < MINIMUM:
-        found = f"{len(seen):,} and {len(checked):,} frontal pictures"
-        logger.info(f"picture quality: {found}, {MINIMUM} of each needed; left out")
+        found = f"{len(seen):,} frontal pictures to train and {len(checked):,} to validate"
+        logger.info(f"picture quality: {found}, {MINIMUM} of each needed; readings will not warn of pictures")
         return None
     features = _features(prepared, best)
     first, second = (

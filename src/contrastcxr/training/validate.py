@@ -37,6 +37,7 @@ class Validation:
         batches: of the validation studies, with their targets.
         reports: that the system should write, in the order of the batches.
         truths: what is on the studies, in the names of `findings_in`.
+        places: where it is: findings with boxes, of whoever drew any; empty where nobody did.
         findings_in: reads the findings out of a report, as evaluation does.
         labels: findings that the heads know; empty where none knows any.
         make_reader: from the system in training to the reader that would serve it.
@@ -47,6 +48,7 @@ class Validation:
     batches: Sequence[Batch]
     reports: Sequence[str]
     truths: Sequence[Sequence[Finding]]
+    places: Sequence[Sequence[Finding]]
     findings_in: Callable[[str], Sequence[Finding]]
     labels: tuple[str, ...]
     make_reader: MakeReader
@@ -91,8 +93,8 @@ class Validation:
         """Return the mean IoU of what is marked over the studies and findings that have a box."""
         if not any(finding.region for reading in readings for finding in reading.findings):
             return math.nan
-        names = sorted({f.name for truth in self.truths for f in truth if f.boxes})
-        counts = place_counts(self.truths, [reading.findings for reading in readings], names)
+        names = sorted({f.name for place in self.places for f in place if f.boxes} & set(self.labels))
+        counts = place_counts(self.places, [reading.findings for reading in readings], names)
         known = counts.iou[np.isfinite(counts.iou)]
         return float(known.mean()) if len(known) else math.nan
 

@@ -41,9 +41,9 @@ from contrastcxr.write.pictures import PictureLoader
 
 _POSITION: dict[Position, str] = {"PA": "PA", "AP": "AP", "LATERAL": "Lateral", "unknown": "View"}
 _DIFFERENCES = {
-    "report silent": "Present by the finding head, not in the report",
-    "report says absent": "Present by the finding head, denied in the report",
-    "report says present": "In the report, absent by the finding head",
+    "report silent": "Present by the {by}, not in the report",
+    "report says absent": "Present by the {by}, denied in the report",
+    "report says present": "In the report, absent by the {by}",
 }
 _SEEN = {
     "finding_maps": "Finding map",
@@ -58,7 +58,7 @@ _FOLDED = {
     "tags": "Tags",
 }
 _THUMBNAIL = 224
-_HEAD = "finding head"
+_HEAD, _AND_REPORT = "finding head", " and report"
 
 Values = dict[str, Any]
 
@@ -106,7 +106,7 @@ def page_values(reading: Reading, study: Study, pictures: PictureLoader) -> Valu
         "maps_said": _maps_said(reading.evidence),
         "full_map": FULL_MAP,
         "grid": _grid(reading.evidence),
-        "flags": _flags(reading.flags),
+        "flags": _flags(reading.flags, by=_probability_by(reading.findings)),
         "provenance": list(_rows(reading.provenance)),
         "licences": _licences(reading.provenance),
         "model_hash": _model_hash(reading.provenance),
@@ -189,7 +189,7 @@ def _finding_lines(ordered: Sequence[Finding], reading: Reading, views: Sequence
 
 def _probability_by(findings: Iterable[Finding]) -> str:
     """Return what computed the probabilities: the finding head, or what a model without one calls it."""
-    sources = [f.source or _HEAD for f in findings if f.probability is not None]
+    sources = [(f.source or _HEAD).removesuffix(_AND_REPORT) for f in findings if f.probability is not None]
     return next((_HEAD for source in sources if _HEAD in source), sources[0] if sources else _HEAD)
 
 
@@ -302,23 +302,23 @@ def _counted(count: int, word: str) -> str:
     return f"{count} {word}{'s' if count > 1 else ''}" if count else ""
 
 
-def _flags(flags: Sequence[Flag]) -> Values:
+def _flags(flags: Sequence[Flag], *, by: str) -> Values:
     return {
-        "disagreement": _disagreements([f for f in flags if f.kind == "disagreement"]),
+        "disagreement": _disagreements([f for f in flags if f.kind == "disagreement"], by=by),
         "remarks": [f.message for f in flags if f.kind not in {"disagreement", "not_assessed"}],
         "not_assessed": [f.finding or f.message for f in flags if f.kind == "not_assessed"],
     }
 
 
-def _disagreements(flags: Iterable[Flag]) -> list[str]:
-    """Return one line for each thing the report says, with the findings and what the finding head gives them."""
+def _disagreements(flags: Iterable[Flag], *, by: str) -> list[str]:
+    """Return one line for each thing the report says, with the findings and probabilities given `by` a head."""
     groups: dict[str, list[str]] = {}
     for flag in sorted(flags, key=lambda flag: -(flag.value or 0.0)):
         if flag.finding is None or flag.value is None:
             groups.setdefault(flag.message, [])
         else:
             said = flag.message.rpartition(", ")[2]
-            said = _DIFFERENCES.get(said, said)
+            said = _DIFFERENCES[said].format(by=by) if said in _DIFFERENCES else said
             groups.setdefault(said, []).append(f"{flag.finding} {flag.value:.2f}")
     return [f"{said}: {', '.join(names)}" if names else said for said, names in groups.items()]
 

@@ -127,7 +127,7 @@ def test_phantoms_are_pictured(tmp_path: Path) -> None:
 def test_without_probabilities_there_is_no_calibration_and_no_auc_plot(tmp_path: Path) -> None:
     text = phantom_page(tmp_path, copies())
     assert 'id="calibration"' not in text
-    assert "AUC of the finding head <small>" not in text
+    assert "AUC of the probabilities <small>" not in text
     assert "Probability" not in text
 
 

@@ -1,0 +1,96 @@
+"""What training refuses or warns of before it encodes: studies that cannot teach its heads, coarse grids."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+
+from contrastcxr.config import SystemConfig
+from contrastcxr.data.authors import boxed_reading
+from contrastcxr.errors import IncompatibleError
+from contrastcxr.features.targets import Uncertain, finding_targets
+from contrastcxr.form import Study
+from contrastcxr.models.encoders import Encoder
+
+logger = logging.getLogger(__name__)
+
+FINE_GRID = 8
+"""Rows and columns of patches from which on a localizer says more than a zone of the lung (ours)."""
+
+
+def check_studies(config: SystemConfig, train: Sequence[Study], validation: Sequence[Study]) -> None:
+    """Refuse studies that lack what a head learns or chooses from, and warn of findings that none of them has.
+
+    Raises:
+        IncompatibleError: no training study has any of the findings; no validation study has a box of one of them.
+    """
+    needs = config.needs
+    if needs.findings is not None:
+        _check_labels(config, train, labels=needs.finding_names, uncertain=needs.uncertain)
+    if needs.boxes:
+        _check_boxes(config, validation, labels=needs.finding_names)
+
+
+def _check_labels(
+    config: SystemConfig, train: Sequence[Study], *, labels: Sequence[str], uncertain: Uncertain
+) -> None:
+    said, missing = _seen(train, labels, uncertain=uncertain)
+    option, source = _labels_option(config), f"{config.data.source}, {len(train):,} training studies"
+    if not said:
+        raise IncompatibleError(
+            f"{option} with data.source {source}: they say of none of these findings whether it is there; "
+            "choose labelled data"
+        )
+    if len(missing) == len(labels):
+        raise IncompatibleError(
+            f"{option} with data.source {source}: none of these findings is present in any of them; choose labels "
+            "that the data have, or raise data.train_limit"
+        )
+    if missing:
+        logger.warning(
+            f"{option} with data.source {source}: none has {', '.join(missing)}, so what the "
+            "model says of that means nothing; choose other labels or raise data.train_limit"
+        )
+
+
+def _labels_option(config: SystemConfig) -> str:
+    slot, head = next((slot, head) for slot, head in config.heads.items() if head.needs.findings is not None)
+    return f"{slot}.labels {head.needs.findings}"
+
+
+def _seen(studies: Iterable[Study], labels: Sequence[str], *, uncertain: Uncertain) -> tuple[bool, list[str]]:
+    """Return whether anything is known of a label, and the labels that no study has; stop once all were seen."""
+    said, missing = False, list(labels)
+    for study in studies:
+        targets, known = finding_targets(study, missing, uncertain=uncertain)
+        said = said or bool(known.any())
+        missing = [
+            name for name, target, there in zip(missing, targets, known, strict=True) if not (there and target > 0)
+        ]
+        if not missing:
+            break
+    return said, missing
+
+
+def _check_boxes(config: SystemConfig, validation: Sequence[Study], *, labels: Sequence[str]) -> None:
+    drawn = (boxed_reading(study, labels) for study in validation)
+    if any(reading is not None for reading in drawn):
+        return
+    slot, head = next((slot, head) for slot, head in config.heads.items() if head.needs.boxes)
+    raise IncompatibleError(
+        f"{slot}.cuts tuned with data.source {config.data.source}: none of its {len(validation):,} validation "
+        f"studies has a box of a finding of {head.needs.findings}, on which the cut is chosen; set {slot}.cuts: "
+        "fixed, or choose data with boxes, such as phantom:standard"
+    )
+
+
+def warn_of_coarse_grid(config: SystemConfig, encoder: Encoder) -> None:
+    """Warn where a localizer has so few patches that its marks are coarse."""
+    rows, columns = encoder.grid
+    if config.localizer is None or min(rows, columns) >= FINE_GRID:
+        return
+    logger.warning(
+        f"localizer.kind {config.localizer.kind} on a grid of {rows}×{columns} patches of a picture of "
+        f"{encoder.image_size} pixels: what it marks is coarse; set encoder.stage to an earlier stage (a smaller "
+        "number; null is the last) or a larger image.size"
+    )
