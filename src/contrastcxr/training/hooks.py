@@ -69,7 +69,7 @@ class ScoreSystem:
         prepared = self.prepared
         return Reader(
             system,
-            prepared.tokenizer,
+            None if system.decoder is None else prepared.tokenizer,
             prepared.preprocess,
             settings=prepared.config.generate,
             labels=prepared.labels,

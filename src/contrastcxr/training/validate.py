@@ -26,6 +26,8 @@ from contrastcxr.vocab.labels import NO_FINDING
 MINIMUM_POSITIVES = 5
 """A finding with fewer positive or negative validation studies has no AUC."""
 
+WORDLESS = ("auc", "iou")
+"""Scores that no word counts for."""
 MakeReader = Callable[[System], Reader]
 
 
@@ -66,8 +68,9 @@ class Validation:
         return {name: value for name, value in found.items() if math.isfinite(value)}
 
     def score(self, system: System, *, name: str) -> float:
-        """Return one of the scores of readings alone."""
-        return self._by_name()[name](self._readings(self.make_reader(system)))
+        """Return one of the scores of readings alone; where no word counts for it, none is written."""
+        seen = system.without_decoder() if name in WORDLESS else system
+        return self._by_name()[name](self._readings(self.make_reader(seen)))
 
     def _by_name(self) -> dict[str, Callable[[Sequence[Reading]], float]]:
         return {"bleu4": self._bleu4, "positive_f1": self._positive_f1, "auc": self._auc, "iou": self._iou}
