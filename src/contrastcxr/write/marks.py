@@ -34,12 +34,20 @@ _LINE = 1.35
 def box_values(
     view: int, findings: Iterable[Finding], numbers: Numbers, *, width: float, height: float
 ) -> list[Values]:
-    """Return the boxes of one view, each once, with a label that covers no other where there is room."""
+    """Return the boxes of one view, each once, with a label that covers no other where there is room.
+
+    Of several boxes of a finding, without scores of their own, the first has the label: a localizer's largest.
+    """
     taken: list[XYXY] = []
-    return [
-        _box(finding, box, sentences, taken, width, height) | {"finding": numbers[finding.name]}
-        for finding, box, sentences in _boxes_once(view, findings)
-    ]
+    named: set[str] = set()
+    drawn = []
+    for finding, box, sentences in _boxes_once(view, findings):
+        label = _label(finding, box) if finding.name not in named or box.score is not None else ""
+        named.add(finding.name)
+        drawn.append(
+            _box(finding, box, sentences, label, taken, width, height) | {"finding": numbers[finding.name]}
+        )
+    return drawn
 
 
 def _boxes_once(view: int, findings: Iterable[Finding]) -> list[tuple[Finding, Box, tuple[int, ...]]]:
@@ -54,17 +62,26 @@ def _boxes_once(view: int, findings: Iterable[Finding]) -> list[tuple[Finding, B
     return list(found.values())
 
 
+def _label(finding: Finding, box: Box) -> str:
+    return finding.name if box.score is None else f"{finding.name} {box.score:.2f}"
+
+
 def _box(
-    finding: Finding, box: Box, sentences: Sequence[int], taken: list[XYXY], width: float, height: float
+    finding: Finding,
+    box: Box,
+    sentences: Sequence[int],
+    label: str,
+    taken: list[XYXY],
+    width: float,
+    height: float,
 ) -> Values:
     x1, y1, x2, y2 = box.xyxy
     size = width / _LABELS
-    label = finding.name if box.score is None else f"{finding.name} {box.score:.2f}"
-    right = x1 + x2 > width
+    right, length = x1 + x2 > width, _LETTER * size * len(label)
     return {
         **{"x": x1, "y": y1, "w": x2 - x1, "h": y2 - y1, "size": size, "label": label},
         **{"at": x2 if right else x1, "anchor": "end" if right else "start"},
-        "line": _line(box.xyxy, size, _LETTER * size * len(label), taken, right=right, height=height),
+        "line": _line(box.xyxy, size, length, taken, right=right, height=height) if label else 0,
         "status": finding.status,
         "sentences": " ".join(map(str, sorted(set(sentences)))),
     }

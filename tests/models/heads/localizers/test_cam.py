@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from contrastcxr.errors import IncompatibleError
 from contrastcxr.losses.base import Targets
-from contrastcxr.models.features import VisualFeatures
+from contrastcxr.models.features import GridPlaces, VisualFeatures
 from contrastcxr.models.heads.base import FindingMaps, PartialReading
 from contrastcxr.models.heads.localizers.cam import CANDIDATES, SHARPNESS, WANG_CUTS, CamLocalizer
 from contrastcxr.models.heads.localizers.options import CamOptions
@@ -116,19 +117,18 @@ def test_log_sum_exp_lies_between_the_mean_and_the_highest() -> None:
 
 
 @every
-def test_shown_is_the_probability_of_a_picture_that_is_this_patch_all_over(options: dict[str, object]) -> None:
+def test_shown_goes_from_nothing_to_the_probability_in_each_view(options: dict[str, object]) -> None:
     head, features = cam(**options), tiny_features()
-    _, maps = answered(head, features)
-    for study in range(4):
-        expected = Reference(head, features, study)
-        for finding, bias in enumerate(expected.bias):
-            for place, heat in zip(expected.real, expected.heat(finding), strict=True):
-                close(maps.shown[study, finding, place], sigmoid(heat + bias))
-    patch = features.patches[:1, :1].expand(1, N, -1)
-    alike = VisualFeatures(patch, patch[:, 0], torch.ones(1, N, dtype=torch.bool))
-    answer, maps = answered(head, alike)
+    features = features.replace(places=GridPlaces(1, N // 2))
+    answer, maps = answered(head, features)
     assert answer.probabilities is not None
-    torch.testing.assert_close(maps.shown[0, :, 0], answer.probabilities[0])
+    for study, finding in itertools.product(range(4), range(len(head.findings))):
+        for view in range(2):
+            place = slice(view * (N // 2), (view + 1) * (N // 2))
+            heat, shown = maps.heat[study, finding, place].tolist(), maps.shown[study, finding, place].tolist()
+            low, high, top = min(heat), max(heat), float(answer.probabilities[study, finding])
+            expected = [top * (value - low) / (high - low) if high > low else 0.0 for value in heat]
+            assert shown == pytest.approx(expected, abs=1e-6)
 
 
 def test_temperature_divides_probability_and_map_alike_and_no_heat() -> None:
@@ -137,7 +137,8 @@ def test_temperature_divides_probability_and_map_alike_and_no_heat() -> None:
     head.set_temperature(2.0)
     answer, after = answered(head, features)
     torch.testing.assert_close(answer.probabilities, torch.sigmoid(head.logits(features) / 2))
-    torch.testing.assert_close(after.shown.logit(), before.shown.logit() / 2)
+    ratio = torch.sigmoid(head.logits(features) / 2) / torch.sigmoid(head.logits(features))
+    torch.testing.assert_close(after.shown, before.shown * ratio.unsqueeze(-1))
     assert torch.equal(after.heat, before.heat)
 
 

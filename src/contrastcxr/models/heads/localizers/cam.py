@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from contrastcxr.losses.base import Targets
-from contrastcxr.models.features import VisualFeatures, masked_mean
+from contrastcxr.models.features import GridPlaces, VisualFeatures, masked_mean
 from contrastcxr.models.heads.base import FindingMaps, HeadInputs, IdentifyingHead, Lesson, PartialReading
 from contrastcxr.models.heads.findings import label_loss
 from contrastcxr.models.heads.localizers.options import CamOptions
@@ -26,9 +26,9 @@ CANDIDATES = tuple(255 * step / 20 for step in range(1, 20))
 class CamLocalizer(IdentifyingHead):
     """A linear classifier of the pooled patches, `y_l = w_l^T pool(f_i) + b_l`, and its maps `w_l^T f_i`.
 
-    The probability of a finding is `σ(y_l)`; its map shows `σ(w_l^T f_i + b_l)`, the probability of a picture that
-    is this patch all over (ours). What is marked (Wang 2017 °): the map of a view bilinear to the picture's size,
-    min to max as 0 to 255, boxes round the 8-connected places above each cut; their union is scored.
+    The probability of a finding is `σ(y_l)`. What is marked (Wang 2017 °): the map of a view bilinear to the
+    picture's size, min to max as 0 to 255, boxes round the 8-connected places above each cut; their union is
+    scored. What is shown is the map of a view from 0 at its least place to the probability at its greatest (ours).
     His transition layer is here a linear map and ReLU on every patch (`transition`), his pooling log-sum-exp with
     r = 10 (`pooling`). `cuts: tuned` (ours) is one cut in place of his two, the one with the best mean IoU on the
     boxes of the validation studies.
@@ -70,9 +70,11 @@ class CamLocalizer(IdentifyingHead):
         """Return the probability of each finding, its map, and how much of that is marked."""
         del search
         heat = self.heat(features).float()
-        shown = torch.sigmoid((heat + self.classifier.bias.float().unsqueeze(-1)) / self.temperature.float())
-        maps = FindingMaps(self.findings, heat, shown, self._cuts())
-        return PartialReading(findings=self.findings, probabilities=self.probabilities(features), maps=maps)
+        probabilities = self.probabilities(features)
+        maps = FindingMaps(
+            self.findings, heat, probabilities.unsqueeze(-1) * _in_range(heat, features), self._cuts()
+        )
+        return PartialReading(findings=self.findings, probabilities=probabilities, maps=maps)
 
     @property
     def threshold(self) -> CamCut | None:
@@ -95,6 +97,18 @@ class CamLocalizer(IdentifyingHead):
         scaled = (SHARPNESS * patches).masked_fill(~mask.unsqueeze(-1), -torch.inf)
         counts = mask.sum(dim=1, keepdim=True).to(patches.dtype)
         return (torch.logsumexp(scaled, dim=1) - counts.log()) / SHARPNESS
+
+
+def _in_range(heat: Tensor, features: VisualFeatures) -> Tensor:
+    """Return `heat [B, L, N]` of each view from 0 at its least place to 1 at its greatest; 0 where all equal."""
+    cells = features.places.cells if isinstance(features.places, GridPlaces) else heat.shape[-1]
+    shape = (*heat.shape[:-1], -1, cells)  # [B, L, V, n]
+    by_view = heat.reshape(shape)
+    absent = ~features.mask.unsqueeze(1).expand_as(heat).reshape(shape)
+    low = by_view.masked_fill(absent, torch.inf).amin(dim=-1, keepdim=True)
+    high = by_view.masked_fill(absent, -torch.inf).amax(dim=-1, keepdim=True)
+    scaled = (by_view - low) / (high - low).clamp_min(torch.finfo(heat.dtype).tiny)
+    return scaled.masked_fill(absent, 0.0).reshape(heat.shape)
 
 
 @dataclass(frozen=True, eq=False)
