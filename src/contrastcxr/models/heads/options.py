@@ -127,13 +127,12 @@ class HeadOptions(Options):
                 )
 
 
-class FindingHeadOptions(HeadOptions):
-    """A probability per finding from the global feature (ours)."""
+class LabelOptions(HeadOptions):
+    """What every head states that learns from labels of whole studies."""
 
     meaning: ClassVar[tuple[str, ...]] = ("labels",)
     labels: LabelSet = Field(description="findings that are learnt")
     weight: float = Field(1.0, ge=0, description="of its binary cross-entropy")
-    dropout: float = Field(0.1, ge=0, lt=1, description="before its linear map")
     uncertain: Uncertain = Field(
         "ignore", description="what an uncertain training label counts as: U-Ignore, U-Ones, U-Zeros"
     )
@@ -142,6 +141,12 @@ class FindingHeadOptions(HeadOptions):
     def needs(self) -> HeadNeeds:
         """Labels."""
         return HeadNeeds(findings=self.labels, uncertain=self.uncertain)
+
+
+class FindingHeadOptions(LabelOptions):
+    """A probability per finding from the global feature (ours)."""
+
+    dropout: float = Field(0.1, ge=0, lt=1, description="before its linear map")
 
     @property
     def term_weights(self) -> dict[str, float]:

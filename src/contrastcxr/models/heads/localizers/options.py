@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 from pydantic import Field
 
-from contrastcxr.models.heads.options import HeadNeeds, HeadOptions, LabelSet, Uncertain
+from contrastcxr.models.heads.options import HeadNeeds, LabelOptions
 
 
-class LocalizerOptions(HeadOptions):
+class LocalizerOptions(LabelOptions):
     """What every localizer states."""
 
-    meaning: ClassVar[tuple[str, ...]] = ("labels",)
     kind: str
-    labels: LabelSet = Field(description="findings that are learnt")
-    weight: float = Field(1.0, ge=0, description="of its loss")
-    uncertain: Uncertain = Field(
-        "ignore", description="what an uncertain training label counts as: U-Ignore, U-Ones, U-Zeros"
-    )
-
-    @property
-    def needs(self) -> HeadNeeds:
-        """Labels."""
-        return HeadNeeds(findings=self.labels, uncertain=self.uncertain)
 
     @property
     def term_weights(self) -> dict[str, float]:
@@ -46,7 +35,7 @@ class CamOptions(LocalizerOptions):
     dropout: float = Field(0.0, ge=0, lt=1, description="before the classifier")
     cuts: Literal["fixed", "tuned"] = Field(
         "fixed",
-        description="fixed: above 60 and 180 of 255; tuned: above one share, chosen on validation boxes",
+        description="fixed: above 60 and 180 of 255; tuned: above one cut, chosen on validation boxes",
     )
 
     @property
