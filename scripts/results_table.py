@@ -3,6 +3,8 @@
     python scripts/results_table.py                    # docs/results.md, and the README table on standard output
     python scripts/results_table.py --readme README.md # puts the table between the two markers of the README
 
+The table of docs/localizers.md is put between its markers too.
+
 Every figure and every sentence comes from the records; nothing is typed in.
 """
 
@@ -19,7 +21,9 @@ from contrastcxr.files import atomic_write
 from contrastcxr.metrics.bootstrap import Interval
 from contrastcxr.reproduce import Places, find_plan, task_of
 from contrastcxr.reproduce.judging import WORDS
-from contrastcxr.reproduce.pooled import CONTROLS, PLAIN, ContrastEffect, Mean, Pooled, pool, sentence
+from contrastcxr.reproduce.placed import said_below, score_rows
+from contrastcxr.reproduce.pooled import CONTROLS, PLAIN, ContrastEffect, Mean, Pooled, conclusions, pool, sentence
+from contrastcxr.reproduce.shown import markdown_table
 
 ROOT = Path(__file__).resolve().parents[1]
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
@@ -68,6 +72,7 @@ def main() -> None:
         )
     with atomic_write(arguments.out) as file:
         file.write(page(first, _pools(places, DECODERS)))
+    put(localizers_table(places), arguments.localizers)
     block = readme_table(first)
     if arguments.readme is None:
         print(block)
@@ -79,6 +84,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--results", type=Path, default=ROOT / "results")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "results.md")
+    parser.add_argument("--localizers", type=Path, default=ROOT / "docs" / "localizers.md")
     parser.add_argument("--readme", type=Path)
     return parser.parse_args()
 
@@ -99,7 +105,7 @@ def _pools(places: Places, tables: Sequence[str]) -> list[Pooled]:
 
 
 def put(block: str, readme: Path) -> None:
-    """Replace what stands between the markers of the README."""
+    """Replace what stands between the markers of a page."""
     text = readme.read_text(encoding="utf-8")
     if BEGIN not in text or END not in text:
         raise SystemExit(f"{readme}: expected the markers {BEGIN} and {END}; put them where the table belongs")
@@ -127,6 +133,19 @@ def readme_table(pools: Sequence[Pooled]) -> str:
         f"Comparable with figures of the same signature only: {signed}.",
     ]
     return "\n".join([*lines, "", *said])
+
+
+def localizers_table(places: Places) -> str:
+    """What follows from the rows of the localizers, and their scores beside those of readers that cannot see."""
+    plan, folder = find_plan("cia-net", "localizers")
+    blocks = []
+    for data in plan.data:
+        task = task_of(plan, folder, parse_data(data))
+        found = pool(places.paths(task, places.seeds(task)), judging=plan.judging, against=plan.against)
+        if found is not None:
+            said = [f"- {line}" for line in (*conclusions(found), *said_below(found))]
+            blocks += ["", f"On `{data}`:", "", *markdown_table(score_rows(task, found), names=1), "", *said]
+    return "\n".join(blocks)
 
 
 MEANING = "Mean over seeds (95% bootstrap interval over patients) ± standard deviation over seeds"
