@@ -79,8 +79,8 @@ class FindingMaps:
         findings: L names.
         heat: `[B, L, N]` over the patches, which are a grid, of any scale.
         shown: `[B, L, N]`, the same in [0, 1], for people.
-        cuts: of 255 of the range of a view's heat, drawn at the size of the picture; what is marked is the union
-            of the boxes round the 8-connected places above each.
+        cuts: heights at which a view's map is cut, when it is drawn at the size of the picture and its least and
+            greatest value are 0 and 255; the boxes round the 8-connected places above each cut are marked.
     """
 
     findings: tuple[str, ...]
@@ -191,4 +191,8 @@ class IdentifyingHead(Head):
 
     def probabilities(self, features: VisualFeatures) -> Tensor:
         """Return the temperature-scaled probabilities `[B, L]` in float32."""
-        return torch.sigmoid(self.logits(features).float() / self.temperature.float())
+        return self.scaled(self.logits(features))
+
+    def scaled(self, logits: Tensor) -> Tensor:
+        """Return the probabilities `[B, L]` of `logits [B, L]` at the temperature, in float32."""
+        return torch.sigmoid(logits.float() / self.temperature.float())

@@ -53,13 +53,11 @@ class CamLocalizer(IdentifyingHead):
 
     def logits(self, features: VisualFeatures) -> Tensor:
         """Return logits `[B, L]` of the findings."""
-        logits: Tensor = self.classifier(self.dropout(self._pooled(self._patches(features), features.mask)))
-        return logits
+        return self._classified(self._patches(features), features.mask)
 
     def heat(self, features: VisualFeatures) -> Tensor:
         """Return `w_l^T f_i`, `[B, L, N]`; 0 where there is no patch."""
-        heat = torch.einsum("bnd,ld->bln", self._patches(features), self.classifier.weight)
-        return heat.masked_fill(~features.mask.unsqueeze(1), 0.0)
+        return self._heat(self._patches(features), features.mask)
 
     def teach(self, features: VisualFeatures, targets: Targets, *, states: bool = False) -> Lesson:
         """Return the binary cross-entropy over the labels that are known."""
@@ -69,8 +67,9 @@ class CamLocalizer(IdentifyingHead):
     def answer(self, features: VisualFeatures, *, search: Search | None = None) -> PartialReading:
         """Return the probability of each finding, its map, and how much of that is marked."""
         del search
-        heat = self.heat(features).float()
-        probabilities = self.probabilities(features)
+        patches = self._patches(features)
+        heat = self._heat(patches, features.mask).float()
+        probabilities = self.scaled(self._classified(patches, features.mask))
         maps = FindingMaps(
             self.findings, heat, probabilities.unsqueeze(-1) * _in_range(heat, features), self._cuts()
         )
@@ -89,6 +88,14 @@ class CamLocalizer(IdentifyingHead):
             return features.patches
         patches: Tensor = torch.relu(self.transition(features.patches))
         return patches
+
+    def _classified(self, patches: Tensor, mask: Tensor) -> Tensor:
+        logits: Tensor = self.classifier(self.dropout(self._pooled(patches, mask)))
+        return logits
+
+    def _heat(self, patches: Tensor, mask: Tensor) -> Tensor:
+        heat = torch.einsum("bnd,ld->bln", patches, self.classifier.weight)
+        return heat.masked_fill(~mask.unsqueeze(1), 0.0)
 
     def _pooled(self, patches: Tensor, mask: Tensor) -> Tensor:
         """Return the mean of `patches [B, N, d]`, or `1/r log mean exp(r f_i)`, `[B, d]`."""
