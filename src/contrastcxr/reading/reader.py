@@ -44,7 +44,7 @@ from contrastcxr.reading.findings import (
 )
 from contrastcxr.reading.plan import planned, predicted_tags
 from contrastcxr.reading.provenance import describe, writes_grammar
-from contrastcxr.reading.regions import MarkedPlaces, together, wang_marks
+from contrastcxr.reading.regions import wang_marks_of
 from contrastcxr.reading.samples import measured_sample
 from contrastcxr.reading.sentences import Sentence, ending_ids, sentences_of
 from contrastcxr.text.grammar.parsing import parse
@@ -268,7 +268,11 @@ class Reader:
         source = LOCALIZER if self.system.finding_head is None else HEAD
         written = self.tokenizer is not None
         findings = merge(said, probabilities, thresholds=self.thresholds, source=source, written=written)
-        findings = with_places(findings, self._marked(batch, row, answer))
+        affines = batch.affines[row].cpu().numpy()
+        marked = wang_marks_of(
+            answer.heat, self._places(batch, row), affines, size=self.preprocess.size, cuts=answer.cuts
+        )
+        findings = with_places(findings, marked)
         return Reading(
             study_id=batch.study_ids[row],
             author=self.author,
@@ -327,25 +331,6 @@ class Reader:
             view_index=batch.view_index[row] if batch.view_index else tuple(range(len(batch.positions[row]))),
             size=self.preprocess.size,
         )
-
-    def _marked(self, batch: Batch, row: int, answer: DecodedStudy) -> dict[str, MarkedPlaces]:
-        """Return what a localizer marks of each finding, in pixels of the original views."""
-        places, affines = self._places(batch, row), batch.affines[row].cpu().numpy()
-        return {
-            name: together(
-                [
-                    wang_marks(
-                        place.cells(heat),
-                        view=place.view,
-                        affine=affine,
-                        size=self.preprocess.size,
-                        cuts=answer.cuts,
-                    )
-                    for place, affine in zip(places, affines, strict=False)  # padded views have no place
-                ]
-            )
-            for name, heat in answer.heat.items()
-        }
 
     def _abilities(self, answer: DecodedStudy, *, placed: bool) -> shown.Abilities:
         decoder, pool = self.system.decoder, self.system.pool

@@ -7,7 +7,7 @@ A region is rectangles whose union is meant; they may overlap.  Coordinates are 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +17,7 @@ from scipy.sparse.csgraph import connected_components
 
 from contrastcxr.data.transforms import Affine, map_box, map_points
 from contrastcxr.form import Box, Point
+from contrastcxr.reading.evidence import PatchGrid
 
 Rectangle = tuple[float, float, float, float]
 """`[x1, y1, x2, y2]` in pixels of a picture: the model's, until `in_original` maps it."""
@@ -67,6 +68,32 @@ def wang_marks(
     """
     region = wang_region(heat, (size, size), cuts=cuts)
     return marks(region, heat, view=view, affine=affine, size=size, shape=shape)
+
+
+def wang_marks_of(
+    heat: Mapping[str, np.ndarray],
+    places: Sequence[PatchGrid],
+    affines: np.ndarray,
+    *,
+    size: int,
+    cuts: Sequence[float] = WANG_CUTS,
+) -> dict[str, MarkedPlaces]:
+    """Return what is marked of each finding in all views of a study.
+
+    Args:
+        heat: `[N]` of each finding, over the patches of all views.
+        places: where the patches of each real view lie.
+        affines: `[V, 2, 3]`, model pixels to original pixels; those of padded views come last.
+        size: side of the model's picture.
+        cuts: of 255.
+    """
+    views = list(zip(places, affines, strict=False))  # padded views have no place
+    return {
+        name: together(
+            [wang_marks(at.cells(values), view=at.view, affine=a, size=size, cuts=cuts) for at, a in views]
+        )
+        for name, values in heat.items()
+    }
 
 
 def marks(
