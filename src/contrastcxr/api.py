@@ -86,9 +86,14 @@ def read(
         window=None if window is None else str(window),
     )
     several = [paths] if isinstance(paths, str | Path) else list(paths)
-    fail = on_failure or _raise
+    failures: list[Failure] = []
+
+    def fail(failure: Failure) -> None:
+        failures.append(failure if keep_ids else failure.without_path())
+        (on_failure or _raise)(failure)
+
     done = list(session.read(session.find(several, keep_ids=keep_ids, on_failure=fail), on_failure=fail))
-    session.finish(done)
+    session.finish(done, failures)
     return [each.reading for each in done]
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from contrastcxr.text.labeler import default_labeler
 from contrastcxr.vocab.labels import CHEXPERT
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "labeler.md"
@@ -76,6 +77,26 @@ def test_what_cannot_be_used_is_listed_a_line_each_and_the_rest_is_labelled(comm
     failures = ran.err.splitlines()
     assert [line.startswith("failed: ") for line in failures] == [True] * 7 + [False]
     assert failures[-1] == "7 failed, 2 labelled"
+
+
+def test_a_report_at_which_the_labeler_fails_costs_that_report(
+    command: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "reports.csv"
+    path.write_text("study_id,text\na,No edema.\nb,Doe was here.\nc,No effusion.\n")
+    label = default_labeler().label
+
+    def failing(text: str) -> object:
+        if "Doe" in text:
+            raise IndexError(text)
+        return label(text)
+
+    monkeypatch.setattr("contrastcxr.text.labeler.Labeler.label", lambda _, text: failing(text))
+    ran = command("label", path)
+    assert ran.status == 1
+    assert [line.partition(":")[0] for line in ran.out.splitlines()] == ["a", "c"]
+    assert ran.err.startswith("failed: b: cannot be read (IndexError at line ")
+    assert "Doe" not in ran.err
 
 
 def test_labels_beside_the_texts_are_checked(command: Any, tmp_path: Path) -> None:

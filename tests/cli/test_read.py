@@ -16,6 +16,7 @@ from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 import contrastcxr
 from contrastcxr.cli.read import summary
+from contrastcxr.data import images
 from contrastcxr.errors import InputError
 from contrastcxr.reading.session import ReadingSession, WrittenReading
 from contrastcxr.write.as_json import from_json
@@ -103,6 +104,38 @@ def test_bad_inputs_are_listed_and_the_others_read(
         "words.jpg",
     ]
     assert "Traceback" not in ran.err
+
+
+def test_paths_of_what_failed_stand_on_the_terminal_and_in_what_is_passed_on_only_if_ids_are_kept(
+    command: Any, model: Path, pictures: Path, tmp_path: Path
+) -> None:
+    bad = pictures / "Doe^John.dcm"
+    bad.write_bytes(b"words")
+    for keep in (False, True):
+        options = ("--model", model, "--out", tmp_path / f"out{keep}", *(["--keep-ids"] if keep else []))
+        ran = command("read", pictures, *options)
+        assert f"failed: {bad}: " in ran.err
+        assert (str(bad) in (tmp_path / f"out{keep}" / "index.html").read_text(encoding="utf-8")) is keep
+        (failure,) = json.loads(command("--json", "read", pictures, *options).out)["failures"]
+        assert (failure["where"] == str(bad)) is keep
+        assert ("Doe" in failure["message"]) is keep
+
+
+def test_a_library_that_fails_at_one_file_costs_that_file(
+    command: Any, model: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = images.read_image
+
+    def failing(path: Path) -> np.ndarray:
+        if path.name == "first.png":
+            raise AssertionError("a library's own")
+        return whole(path)
+
+    monkeypatch.setattr("contrastcxr.data.pixels.read_image", failing)
+    ran = command("read", pictures, "--model", model, "--out", tmp_path / "out")
+    assert ran.status == 1
+    assert f"failed: {pictures / 'first.png'}: cannot be read (AssertionError at line" in ran.err
+    assert "second.json" in files(tmp_path / "out")
 
 
 def test_no_name_of_a_patient_gets_out(command: Any, model: Path, tmp_path: Path) -> None:

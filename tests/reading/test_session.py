@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,9 +12,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from contrastcxr.data.source import Failure
+from contrastcxr.data.source import Failure, pseudonym
 from contrastcxr.data.sources import parse_data
-from contrastcxr.errors import CheckpointError, OutputError, RequestError, UnknownNameError
+from contrastcxr.errors import (
+    CheckpointError,
+    ImageError,
+    IncompatibleError,
+    OutputError,
+    RequestError,
+    UnknownNameError,
+)
 from contrastcxr.files import atomic_write
 from contrastcxr.form import Author, Reading, Report, Study, View
 from contrastcxr.reading.session import ReadingSession, check_device, open_reader, open_session
@@ -26,12 +33,16 @@ from tiny_system import save_tiny, smooth, tiny_study
 class Echo:
     """A reader that says which studies it was given together."""
 
-    def __init__(self) -> None:
+    def __init__(self, errors: Mapping[str, Exception] | None = None) -> None:
         self.batches: list[list[str]] = []
+        self.errors = errors or {}
 
     def read_batch(self, studies: Sequence[Study]) -> list[Reading]:
         assert all(view.pixels is not None for study in studies for view in study.views)
         self.batches.append([study.study_id for study in studies])
+        for study in studies:
+            if study.study_id in self.errors:
+                raise self.errors[study.study_id]
         author = Author(kind="model", name="echo")
         return [
             Reading(study_id=s.study_id, author=author, report=Report(findings="Clear."), provenance={"echo": 1})
@@ -44,13 +55,14 @@ class Refusing:
 
     name = "html"
 
-    def __init__(self, *names: str) -> None:
+    def __init__(self, *names: str, error: Exception | None = None) -> None:
         self.names = names
+        self.error = error
 
     def write(self, reading: Reading, study: Study, folder: Path) -> Path:
         assert reading.study_id == study.study_id
         if reading.study_id in self.names:
-            raise OutputError(f"{reading.study_id}: no room")
+            raise self.error or OutputError(f"{reading.study_id}: no room")
         return folder / f"{reading.study_id}.html"
 
 
@@ -102,6 +114,33 @@ def test_a_study_that_cannot_be_read_is_listed_and_the_rest_is_read() -> None:
     assert "no such file" in failures[0].message
 
 
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (ImageError("s3: is no radiograph"), "s3: is no radiograph"),
+        (ValueError("Doe^John"), "s3: cannot be read (ValueError at line"),
+        (RuntimeError("not enough memory: you tried to allocate"), "s3: cannot be read (RuntimeError at line"),
+        (MemoryError(), "s3: cannot be read (MemoryError at line"),
+        (RecursionError(), "s3: cannot be read (RecursionError at line"),
+    ],
+)
+def test_whatever_one_study_does_the_others_are_read_in_their_order(error: Exception, said: str) -> None:
+    failures: list[Failure] = []
+    made = ReadingSession(Echo({"s3": error}), (), None)  # type: ignore[arg-type]
+    done = list(made.read(in_memory(10), on_failure=failures.append))
+    assert [each.reading.study_id for each in done] == [f"s{number}" for number in range(10) if number != 3]
+    (failure,) = failures
+    assert (failure.where, failure.study_id) == ("s3", "s3")
+    assert failure.message.startswith(said)
+    assert "Doe" not in failure.message
+
+
+def test_a_request_that_no_study_can_meet_is_said_once() -> None:
+    made = ReadingSession(Echo({"s1": IncompatibleError("no such window")}), (), None)  # type: ignore[arg-type]
+    with pytest.raises(IncompatibleError):
+        list(made.read(in_memory(3), on_failure=lambda failure: pytest.fail(failure.message)))
+
+
 def test_a_study_that_lost_some_views_is_read_and_says_so() -> None:
     failures: list[Failure] = []
     study = tiny_study("s", views=2)
@@ -119,6 +158,13 @@ def test_a_page_that_cannot_be_written_is_listed_by_study_and_the_rest_is_writte
     assert [each.reading.study_id for each in done] == ["s0", "s2"]
     assert [each.files["html"].name for each in done] == ["s0.html", "s2.html"]
     assert [(f.where, f.message) for f in failures] == [("s1", "s1: no room")]
+
+
+def test_whatever_a_writer_does_at_one_study_the_others_are_written(tmp_path: Path) -> None:
+    failures: list[Failure] = []
+    made = session(tmp_path, Refusing("s1", error=ZeroDivisionError()))
+    assert len(list(made.read(in_memory(3), on_failure=failures.append))) == 2
+    assert [f.message.partition(" at line")[0] for f in failures] == ["s1: cannot be read (ZeroDivisionError"]
 
 
 def test_without_a_folder_nothing_is_written() -> None:
@@ -155,6 +201,24 @@ def test_there_is_an_index_only_for_several_pages(tmp_path: Path, count: int, in
     if index is not None:
         text = index.read_text(encoding="utf-8")
         assert all(f"s{number}.html" in text for number in range(count))
+
+
+def test_one_page_has_an_index_where_something_was_not_read_and_that_is_listed(tmp_path: Path) -> None:
+    made = session(tmp_path, get_writer("html"))
+    done = list(made.read(in_memory(1), on_failure=lambda _: None))
+    index = made.finish(done, [Failure("abc", "abc: is <empty>; copy it again")])
+    assert index is not None
+    text = index.read_text(encoding="utf-8")
+    assert '<td>abc</td><td class="text">is &lt;empty&gt;; copy it again</td>' in text
+
+
+@pytest.mark.parametrize("study_id", [None, "s7"])
+def test_a_failure_that_is_passed_on_names_no_path(study_id: str | None) -> None:
+    failure = Failure("/in/Doe John.dcm", "/in/Doe John.dcm: is empty; copy it again", study_id)
+    passed_on = failure.without_path()
+    name = study_id or pseudonym("file", "/in/Doe John.dcm")
+    assert (passed_on.where, passed_on.message) == (name, f"{name}: is empty; copy it again")
+    assert "Doe" not in repr(passed_on)
 
 
 def test_files_without_a_page_and_readings_without_a_folder_have_no_index(tmp_path: Path) -> None:

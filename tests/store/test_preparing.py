@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +20,7 @@ from contrastcxr.features.pictures import whole_picture
 from contrastcxr.form import View
 from contrastcxr.store import picture_cache, preparing
 from contrastcxr.store.picture_cache import find_pictures
-from contrastcxr.store.preparing import PreparedSource, prepare_source, prepared_folder
+from contrastcxr.store.preparing import PreparedSource, ShardPlan, prepare_source, prepared_folder
 from contrastcxr.store.study_lines import StudyLines
 
 SIDE = 32
@@ -125,6 +126,40 @@ def test_pictures_that_cannot_be_read_are_listed_and_the_rest_is_made(manifest: 
     with pytest.raises(ImageError, match=r"1\.png"):
         cache(views[1])
     assert cache(views[2]).shape == (62, 50)
+
+
+class Killing(ShardPlan):
+    """A plan one of whose shards ends the process that makes it, always or the first time."""
+
+    shard, once = 1, True
+
+    def make(self, shard: int) -> int:
+        ended = self.folder / "ended"
+        if shard == self.shard and not (self.once and ended.exists()):
+            ended.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().make(shard)
+
+
+def test_a_process_that_is_killed_costs_nothing(
+    manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare(manifest, tmp_path / "alone")
+    monkeypatch.setattr(preparing, "ShardPlan", Killing)
+    made = prepare(manifest, tmp_path / "killed", workers=1)
+    (picture_cache.pictures_folder(made.folder, SIDE) / "ended").unlink()
+    assert files(tmp_path / "killed") == files(tmp_path / "alone")
+
+
+def test_a_shard_that_always_ends_its_process_is_named_once_the_others_are_made(
+    manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preparing, "ShardPlan", Killing)
+    monkeypatch.setattr(Killing, "once", False)
+    with pytest.raises(OutputError, match="a worker process ended"):
+        prepare(manifest, tmp_path / "cache", workers=1)
+    (folder,) = (path.parent for path in (tmp_path / "cache").rglob("ended"))
+    assert sorted(path.name for path in folder.glob("*.npy")) == ["00000.npy", "00002.npy"]
 
 
 def test_the_size_is_said_first_and_refused_where_the_disk_lacks_the_room(

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from contrastcxr.cli import output
+from contrastcxr.data.source import one_input
 from contrastcxr.errors import InputError, RequestError
 from contrastcxr.form import Finding
 from contrastcxr.text.given_labels import Agreement
@@ -66,10 +67,16 @@ def label(
     answer = _labeler(labeler, weights, allow_pickle=allow_pickle)
     agreement, done = Agreement(), 0
     for one in _reports(texts, files or [Path("-")]):
+        try:
+            with one_input(one.study_id):
+                found = answer(one.text)
+        except InputError as error:
+            fail(error)
+            continue
         if one.labels is not None:
-            agreement.add(one.study_id, one.labels, answer(one.text))
+            agreement.add(one.study_id, one.labels, found)
         else:
-            _print(said, one, answer(one.text))
+            _print(said, one, found)
         done += 1
     if check:
         said.result("\n".join(agreement.in_words()) if agreement.reports else "nothing to check")

@@ -10,7 +10,7 @@ import typer
 
 from contrastcxr.api import DEFAULT_MODEL
 from contrastcxr.cli import complete, output
-from contrastcxr.reading.session import WrittenReading, open_session
+from contrastcxr.reading.session import ReadingSession, WrittenReading, open_session
 from contrastcxr.write.as_sentences import writes_no_report
 
 if TYPE_CHECKING:
@@ -77,17 +77,23 @@ def read(
     studies = session.find(paths, keep_ids=keep_ids, on_failure=failures.append)
     steps = session.read(studies, on_failure=failures.append)
     done = list(said.progress(steps, total=len(studies), doing="reading"))
-    _conclude(said, done, failures, index=session.finish(done))
+    _conclude(said, session, done, failures, keep_ids=keep_ids)
 
 
 def _conclude(
-    said: output.Output, done: Sequence[WrittenReading], failures: Sequence[Failure], *, index: Path | None
+    said: output.Output,
+    session: ReadingSession,
+    done: Sequence[WrittenReading],
+    failures: Sequence[Failure],
+    *,
+    keep_ids: bool,
 ) -> None:
+    # A path can name the patient: what is passed on has none, unless identifiers are kept.
+    passed_on = failures if keep_ids else [failure.without_path() for failure in failures]
+    index = session.finish(done, passed_on)
     if done:
         said.result(summary(done, index))
-    said.result_json(
-        {"readings": [_line(each) for each in done], "failures": [vars(failure) for failure in failures]}
-    )
+    said.result_json({"readings": [_line(each) for each in done], "failures": [vars(each) for each in passed_on]})
     for failure in failures:
         said.complain(f"failed: {failure.message}")
     if failures:

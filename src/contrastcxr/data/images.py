@@ -73,10 +73,12 @@ def check_size(width: int, height: int, where: str) -> None:
 
 
 def check_picture(pixels: np.ndarray, where: str) -> None:
-    """Refuse decoded pixels `[H, W]` in [0, 1] that are too few, too many or (nearly) constant."""
+    """Refuse decoded pixels `[H, W]` in [0, 1] that are too few, too many, no numbers or (nearly) constant."""
     height, width = pixels.shape
     check_size(width, height, where)
-    low, high = float(pixels.min()), float(pixels.max())
+    low, high = float(pixels.min()), float(pixels.max())  # NaN where any pixel is
+    if not 0 <= low <= high <= 1:
+        raise ImageError(f"{where}: its values make pixels that are no numbers in [0, 1]; export it again")
     if high - low < MIN_RANGE:
         look = "black" if high < MIN_RANGE else "white" if low > 1 - MIN_RANGE else "grey"
         raise ImageError(f"{where}: every pixel is the same {look}; a radiograph was expected; export it again")

@@ -11,8 +11,8 @@ import numpy as np
 from contrastcxr.data.images import check_picture, image_size, read_image
 from contrastcxr.data.lateral import looks_lateral
 from contrastcxr.data.sniff import sniff
-from contrastcxr.data.source import Failure
-from contrastcxr.errors import DatasetError, ImageError, InputError
+from contrastcxr.data.source import Failure, one_input
+from contrastcxr.errors import ImageError, InputError
 from contrastcxr.form import Study, View, is_file_locator, locator_path
 
 
@@ -56,12 +56,17 @@ def load_pixels(view: View, *, window: str | None = None) -> np.ndarray:
 
 
 def load_file(path: Path, *, window: str | None = None) -> np.ndarray:
-    """Return the pixels of a PNG, JPEG or DICOM file; its content says which, not its name."""
-    if sniff(path) == "dicom":
-        from contrastcxr.data.dicom.reading import read_pixels
+    """Return the pixels of a PNG, JPEG or DICOM file; its content says which, not its name.
 
-        return read_pixels(path, window=window)
-    return read_image(path)
+    Raises:
+        ImageError: the file cannot be read as a radiograph, whoever found out.
+    """
+    with one_input(path):
+        if sniff(path) == "dicom":
+            from contrastcxr.data.dicom.reading import read_pixels
+
+            return read_pixels(path, window=window)
+        return read_image(path)
 
 
 def file_size(path: Path) -> tuple[int, int]:
@@ -70,24 +75,13 @@ def file_size(path: Path) -> tuple[int, int]:
     Raises:
         ImageError: the file cannot be a radiograph.
     """
-    if sniff(path) == "dicom":
-        from contrastcxr.data.dicom.reading import read_header
+    with one_input(path):
+        if sniff(path) == "dicom":
+            from contrastcxr.data.dicom.reading import read_header
 
-        header = read_header(path)
-        return header.width, header.height
-    return image_size(path)
-
-
-def picture_size(path: Path) -> tuple[int, int]:
-    """Return (width, height) of a picture that a data set names and holds.
-
-    Raises:
-        DatasetError: it cannot be a radiograph.
-    """
-    try:
-        return file_size(path)
-    except ImageError as error:
-        raise DatasetError(str(error)) from error
+            header = read_header(path)
+            return header.width, header.height
+        return image_size(path)
 
 
 def _in_memory(view: View) -> np.ndarray:
@@ -127,7 +121,7 @@ def with_pixels(study: Study, *, window: str | None = None) -> tuple[Study | Non
         try:
             pixels = load_pixels(view, window=window)
         except InputError as error:
-            failures.append(Failure.of(view.locator or view.view_id, error))
+            failures.append(Failure.of(view.locator or view.view_id, error, study_id=study.study_id))
         else:
             height, width = pixels.shape
             known = {"pixels": pixels, "width": width, "height": height, **_predicted(view, pixels)}

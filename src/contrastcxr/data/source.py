@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
+from traceback import extract_tb
 from typing import Literal
 
-from contrastcxr.errors import ContrastCXRError, RequestError, UnknownNameError
+from contrastcxr.errors import ContrastCXRError, ImageError, RequestError, UnknownNameError
 from contrastcxr.form import Study
 
 
@@ -41,18 +45,57 @@ class Inventory:
 
 @dataclass(frozen=True)
 class Failure:
-    """One input that was not read: where it is, and one line that says what was expected, found and to do."""
+    """One input that was not read: where it is, and one line that says what was expected, found and to do.
+
+    Attributes:
+        where: a path, or what else names the input.
+        message: the line; it names the path.
+        study_id: of the study that the input belongs to, where that is known.
+    """
 
     where: str
     message: str
+    study_id: str | None = None
 
     @classmethod
-    def of(cls, where: object, error: ContrastCXRError) -> Failure:
+    def of(cls, where: object, error: ContrastCXRError, *, study_id: str | None = None) -> Failure:
         """Return the failure that an error of ours describes."""
-        return cls(where=str(where), message=str(error))
+        return cls(where=str(where), message=str(error), study_id=study_id)
+
+    def without_path(self) -> Failure:
+        """Return the failure as it may be passed on: a hash, or the study's id, in place of the path."""
+        name = self.study_id or pseudonym("file", self.where)
+        return Failure(where=name, message=self.message.replace(self.where, name), study_id=self.study_id)
 
     def __str__(self) -> str:
         return self.message
+
+
+def pseudonym(kind: str, value: str) -> str:
+    """Return 16 hexadecimal digits that stand for an identifier, always the same ones."""
+    return hashlib.sha256(f"contrastcxr {kind} {value}".encode()).hexdigest()[:16]
+
+
+@contextmanager
+def one_input(where: object) -> Iterator[None]:
+    """Raise whatever a library raises at one input as an `ImageError`, so that a batch lists it and goes on.
+
+    The message names the kind of the exception and the line it came from, and quotes nothing, since libraries
+    quote values, which may name the patient.
+
+    Args:
+        where: the path of the input, or what else names it.
+    """
+    try:
+        yield
+    except ContrastCXRError:
+        raise
+    except Exception as error:
+        last = extract_tb(error.__traceback__)[-1]
+        came_from = f"{type(error).__name__} at line {last.lineno} of {Path(last.filename).name}"
+        raise ImageError(
+            f"{where}: cannot be read ({came_from}), which was not foreseen; leave it out, and report it"
+        ) from error
 
 
 OnMissing = Callable[[str], None]

@@ -32,6 +32,7 @@ from contrastcxr.models.encoders import Encoder
 from contrastcxr.store.keys import view_key
 from contrastcxr.store.picture_cache import PictureCache, find_pictures
 from contrastcxr.store.shards import Shard, ShardIndex, open_shard, write_shard
+from contrastcxr.store.workers import from_workers
 
 logger = logging.getLogger(__name__)
 
@@ -184,7 +185,8 @@ def encode_views(
     _announce(len(missing), encoder=encoder, folder=kept.folder)
     if pictures is not None:
         logger.info(f"features: pixels are {pictures.name}")
-    batches = _loader(_Pictures(missing, preprocess, pictures or original), workers)
+    loader = _loader(_Pictures(missing, preprocess, pictures or original), workers)
+    batches = from_workers(loader, into=kept.folder)
     done = 0
     for read, features in _encoded_shards(batches, encoder):
         encoded = [p for p in read if p.error is None]

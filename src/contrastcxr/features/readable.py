@@ -14,6 +14,7 @@ from contrastcxr.errors import ImageError, OutputError
 from contrastcxr.features.cache import UnreadableView, keyed
 from contrastcxr.form import Study, View, is_file_locator
 from contrastcxr.store.keys import view_key
+from contrastcxr.store.workers import from_workers
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +63,8 @@ def try_pictures(
         logger.info(f"pictures: {len(to_try):,} files are read once before the first step")
     keys = iter(to_try.items())
     tried = _Tried(list(to_try.values()), picture_of)
-    for messages in DataLoader(tried, batch_size=TOGETHER, num_workers=workers, collate_fn=list):
+    loader = DataLoader(tried, batch_size=TOGETHER, num_workers=workers, collate_fn=list)
+    for messages in from_workers(loader, into=known.parent):
         read = set()
         for message, (key, view) in zip(messages, keys, strict=False):
             if message is None:

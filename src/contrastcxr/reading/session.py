@@ -39,6 +39,11 @@ class _Loaded:
     study: Study
     flags: tuple[Flag, ...]
 
+    @property
+    def where(self) -> str:
+        """Where its first picture is kept."""
+        return self.study.views[0].locator or self.study.study_id
+
 
 def _load(study: Study, window: str | None, on_failure: OnFailure) -> list[_Loaded]:
     from contrastcxr.data.pixels import with_pixels
@@ -81,32 +86,54 @@ class ReadingSession:
         yield from self._finished(waiting, on_failure)
 
     def _finished(self, loaded: Sequence[_Loaded], on_failure: OnFailure) -> Iterator[WrittenReading]:
-        from contrastcxr.data.source import Failure
+        from contrastcxr.data.source import Failure, one_input
 
-        readings = self.reader.read_batch([each.study for each in loaded]) if loaded else []
-        for each, plain in zip(loaded, readings, strict=True):
+        for each, plain in self._readings(loaded, on_failure):
             shown = {} if self.window is None else {"window": self.window}
             known = {"flags": (*each.flags, *plain.flags), "provenance": {**plain.provenance, **shown}}
             reading = plain.model_copy(update=known)
             positions = " + ".join(view.position for view in each.study.views)
             try:
-                yield WrittenReading(reading, positions, self._write(reading, each.study))
+                with one_input(each.where):
+                    files = self._write(reading, each.study)
             except (InputError, OutputError) as error:
-                on_failure(Failure.of(reading.study_id, error))
+                on_failure(Failure.of(each.where, error, study_id=reading.study_id))
+            else:
+                yield WrittenReading(reading, positions, files)
+
+    def _readings(self, loaded: Sequence[_Loaded], on_failure: OnFailure) -> list[tuple[_Loaded, Reading]]:
+        """Read studies together; where that fails, each alone, which gives the others what they would have got."""
+        from contrastcxr.data.source import Failure, one_input
+
+        try:
+            with one_input(", ".join(each.where for each in loaded)):
+                readings = self.reader.read_batch([each.study for each in loaded]) if loaded else []
+                return list(zip(loaded, readings, strict=True))
+        except InputError as error:
+            if len(loaded) > 1:
+                return [pair for each in loaded for pair in self._readings([each], on_failure)]
+            on_failure(Failure.of(loaded[0].where, error, study_id=loaded[0].study.study_id))
+            return []
 
     def _write(self, reading: Reading, study: Study) -> dict[str, Path]:
         if self.out is None:
             return {}
         return {writer.name: writer.write(reading, study, self.out) for writer in self.writers}
 
-    def finish(self, done: Sequence[WrittenReading]) -> Path | None:
-        """Write the list of the pages when there are several, and return it."""
+    def finish(self, done: Sequence[WrittenReading], failures: Sequence[Failure] = ()) -> Path | None:
+        """Write the list of the pages, when there are several or some inputs failed, and return it.
+
+        Args:
+            done: what was read and written.
+            failures: what was not; their paths stand in the list.
+        """
         from contrastcxr.write.html import write_index
 
         pages = [(each.reading, each.files["html"]) for each in done if "html" in each.files]
-        if self.out is None or len(pages) < 2:
+        if self.out is None or not pages or len(pages) + len(failures) < 2:
             return None
-        return write_index([reading for reading, _ in pages], [page for _, page in pages], self.out)
+        messages = [(failure.where, failure.message) for failure in failures]
+        return write_index([reading for reading, _ in pages], [page for _, page in pages], self.out, messages)
 
 
 def open_session(

@@ -34,7 +34,7 @@ from contrastcxr.data.pixels import load_pixels
 from contrastcxr.data.ref import DataRef
 from contrastcxr.data.source import Source
 from contrastcxr.data.transforms import resize
-from contrastcxr.errors import ContrastCXRError, ImageError, OutputError
+from contrastcxr.errors import ImageError, OutputError
 from contrastcxr.files import atomic_write, clear_parts, free_bytes
 from contrastcxr.form import View
 from contrastcxr.store import derived
@@ -43,6 +43,7 @@ from contrastcxr.store.picture_cache import FOLDER, SIDE, VERSION, pictures_fold
 from contrastcxr.store.shards import open_shard, write_shard
 from contrastcxr.store.studies import open_source
 from contrastcxr.store.study_lines import StudyLines
+from contrastcxr.store.workers import WorkerEndedError, from_workers
 
 logger = logging.getLogger(__name__)
 
@@ -260,18 +261,26 @@ class _Shards:
 
 def _made(plan: ShardPlan, todo: list[int], workers: int) -> Iterable[int]:
     """Make the shards, and yield for each how many pictures could not be read."""
+    try:
+        yield from _by_workers(plan, todo, workers)
+    except WorkerEndedError as error:  # from outside, for want of memory, or at one picture: the rest is made
+        logger.warning(f"{error}; the other shards are made one by one")
+        ended = None
+        for shard in plan.todo():
+            try:
+                yield from _by_workers(plan, [shard], 1)
+            except WorkerEndedError as again:
+                ended = again
+        if ended is not None:
+            raise ended from None
+
+
+def _by_workers(plan: ShardPlan, todo: list[int], workers: int) -> Iterable[int]:
     from torch.utils.data import DataLoader
 
     shards, processes = _Shards(plan, todo), _processes(workers, len(todo))
-    try:
-        yield from DataLoader(shards, batch_size=None, num_workers=processes)  # type: ignore[arg-type]
-    except ContrastCXRError:
-        raise
-    except RuntimeError as error:
-        raise OutputError(
-            f"{plan.folder}: a worker process ended ({str(error).splitlines()[0]}); what was finished is kept; "
-            "run the same command again, with fewer --workers if memory was short"
-        ) from error
+    loader: DataLoader[int] = DataLoader(shards, batch_size=None, num_workers=processes)  # type: ignore[arg-type]
+    return from_workers(loader, into=plan.folder)
 
 
 def _processes(workers: int, shards: int) -> int:

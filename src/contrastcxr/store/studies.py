@@ -60,6 +60,7 @@ def load_studies(ref: DataRef, *, cache: Path | None = None) -> list[Study]:
             f"{ref}: none of {len(source.missing):,} images is there, such as {source.missing[0]}; "
             f"put them there{hint}"
         )
+    _tell_left_out(str(ref), source.missing)
     return studies[: ref.limit]
 
 
@@ -81,7 +82,18 @@ def list_studies(ref: DataRef, *, cache: Path) -> Sequence[Study]:
     """
     missing: list[str] = []
     found = held_or_packed(stream_studies(ref, cache=cache, on_missing=missing.append))
-    return found if found or not missing else load_studies(ref, cache=cache)  # which says what is missing
+    if missing and not found:
+        return load_studies(ref, cache=cache)  # which says what is missing
+    _tell_left_out(str(ref), tuple(missing))
+    return found
+
+
+@lru_cache(maxsize=64)
+def _tell_left_out(data: str, missing: tuple[str, ...]) -> None:
+    """Warn, once, that some of what the data names is not used."""
+    if missing:
+        more = f" (and {len(missing) - 1:,} more)" if len(missing) > 1 else ""
+        logger.warning(f"{data}: missing or unreadable, and left out: {missing[0]}{more}; data check lists them")
 
 
 @lru_cache(maxsize=8)

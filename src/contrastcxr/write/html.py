@@ -50,21 +50,25 @@ def to_html(reading: Reading, study: Study, pictures: PictureLoader | None = Non
     return _render("reading.html.j2", page_values(reading, study, pictures or PictureLoader()))
 
 
-def write_index(readings: Sequence[Reading], pages: Sequence[Path], folder: Path) -> Path:
-    """Write `index.html`, which lists the pages of a folder.
+def write_index(
+    readings: Sequence[Reading], pages: Sequence[Path], folder: Path, failures: Sequence[tuple[str, str]] = ()
+) -> Path:
+    """Write `index.html`, which lists the pages of a folder, and what was not read.
 
     Args:
         readings: in the order of the list.
         pages: the page of each, inside `folder`.
         folder: where the index goes.
+        failures: name of each input that was not read, and the line that says why.
 
     Raises:
         OutputError: the file cannot be written.
     """
     rows = [index_row(r, p.name) for r, p in zip(readings, pages, strict=True)]
+    unread = [(name, why.removeprefix(f"{name}: ")) for name, why in failures]
     path = folder / "index.html"
     with atomic_write(path, "w") as stream:
-        stream.write(_render("index.html.j2", {"rows": rows}))
+        stream.write(_render("index.html.j2", {"rows": rows, "failures": unread}))
     return path
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -134,19 +135,29 @@ def test_a_wrong_line_is_named_and_the_others_are_read(
     parsed = parse_manifest(path)
     assert [s.study_id for s in parsed.studies] == ["good"]
     assert [f.where for f in parsed.failures] == [f"{path} line 2"]
-    with pytest.raises(DatasetError, match=message) as caught:
-        Manifest(path).studies()
-    assert str(caught.value).startswith(f"{path} line 2")
-    assert "\n" not in str(caught.value)
+    source = Manifest(path)
+    assert [s.study_id for s in source.studies()] == ["good"]
+    (said,) = source.missing
+    assert re.search(message, said)
+    assert said.startswith(f"{path} line 2")
+    assert "\n" not in said
+
+
+def test_a_manifest_whose_every_row_is_wrong_is_refused(png: Png, tmp_path: Path) -> None:
+    png("a.png")
+    path = lines(tmp_path / "m.jsonl", row(age=-1), row(study_id="b", age=-1))
+    with pytest.raises(DatasetError, match=r"line 1: age: .* \(and 1 more\)"):
+        Manifest(path)
 
 
 def test_an_id_may_stand_only_once(png: Png, tmp_path: Path) -> None:
     png("a.png")
     path = lines(tmp_path / "m.jsonl", row(), row(), row())
-    with pytest.raises(
-        DatasetError, match=r"line 2: study_id '1' is already in m.jsonl line 1; .* \(and 1 more\)"
-    ):
-        Manifest(path).studies()
+    source = Manifest(path)
+    assert [study.study_id for study in source.studies()] == ["1"]
+    assert [line.partition(": ")[2].partition(";")[0] for line in source.missing] == [
+        "study_id '1' is already in m.jsonl line 1"
+    ] * 2
 
 
 def test_a_box_on_a_damaged_picture_is_that_row_s_fault(tmp_path: Path) -> None:

@@ -138,13 +138,18 @@ def test_a_wrong_match_is_refused(tmp_path: Path, text: str, message: str) -> No
         Rsna(root).studies()
 
 
-def test_a_folder_without_labels_and_a_damaged_file_are_refused(tmp_path: Path) -> None:
+def test_a_folder_without_labels_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"holds no stage_2_train_labels.csv"):
         Rsna(tmp_path)
+
+
+def test_a_damaged_file_is_listed_and_the_others_are_read(tmp_path: Path) -> None:
     root = write_rsna(tmp_path)
+    before = Rsna(root).studies()
     (root / "stage_2_train_images/a1.dcm").write_bytes(b"no picture")
-    with pytest.raises(DatasetError, match=r"a1.dcm: "):
-        Rsna(root).studies()
+    source = Rsna(root)
+    assert source.studies() == [study for study in before if study.study_id != "a1"]
+    assert [line for line in source.missing if line.startswith(f"{root}/stage_2_train_images/a1.dcm: ")]
 
 
 @pytest.mark.slow

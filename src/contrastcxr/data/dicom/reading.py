@@ -7,7 +7,6 @@ patient ids can hash it too.
 
 from __future__ import annotations
 
-import hashlib
 import math
 import re
 from collections.abc import Iterable
@@ -26,7 +25,7 @@ from contrastcxr.data.dicom.orientation import Orientation, is_lateral, stated_p
 from contrastcxr.data.dicom.spacing import spacing, spacing_doubt
 from contrastcxr.data.dicom.values import UnknownWindowError, to_display
 from contrastcxr.data.images import MIN_RANGE, check_picture, check_size
-from contrastcxr.data.source import Failure
+from contrastcxr.data.source import Failure, one_input, pseudonym
 from contrastcxr.data.tables.files import age_in_years, sex
 from contrastcxr.errors import ImageError
 from contrastcxr.form import Position, Study, View
@@ -176,7 +175,8 @@ def dicom_studies(paths: Iterable[Path], *, keep_ids: bool = False) -> tuple[lis
     failures: list[Failure] = []
     for path in paths:
         try:
-            file = read_header(path)
+            with one_input(path):
+                file = read_header(path)
         except ImageError as error:
             failures.append(Failure.of(path, error))
         else:
@@ -226,11 +226,6 @@ def _view(file: DicomFile, view_id: str, *, keep_ids: bool) -> View:
         uid=file.instance_uid if keep_ids else None,
         doubts=file.doubts,
     )
-
-
-def pseudonym(kind: str, value: str) -> str:
-    """Return 16 hexadecimal digits that stand for an identifier, always the same ones."""
-    return hashlib.sha256(f"contrastcxr {kind} {value}".encode()).hexdigest()[:16]
 
 
 def _accepted(path: Path) -> Dataset:

@@ -18,7 +18,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from contrastcxr.data.pixels import picture_size
+from contrastcxr.data.pixels import file_size
 from contrastcxr.data.readers.covid_annotations import LungBox, Severity, read_lung_boxes, read_severity
 from contrastcxr.data.readers.lung_masks import LungMasks
 from contrastcxr.data.ref import SourceKind
@@ -238,7 +238,7 @@ class Covid(TableSource):
         if not path.is_file():
             box = next(iter(self._lung_boxes.get(path.name, ())), None)
             return box.size if box else (None, None)
-        return picture_size(path)
+        return self._look(path, file_size) or (None, None)
 
     def _findings(self, rows: Sequence[TableRow], study_id: str) -> Reading:
         names: dict[str, str] = {}

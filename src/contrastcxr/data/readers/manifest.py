@@ -56,9 +56,14 @@ class ManifestRow:
     failure: Failure | None = None
     missing: tuple[str, ...] = ()
 
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """The images that are not there, and what is wrong with the row."""
+        return (*self.missing, *([self.failure.message] if self.failure else ()))
+
 
 class Manifest(Source):
-    """The studies of one manifest; a wrong row refuses the whole file, a missing image only its view.
+    """The studies of one manifest; a wrong row and a missing image are listed, and the rest is read.
 
     The file is gone through once to check it and again for its studies, so that those of a long one are not held.
     """
@@ -76,7 +81,7 @@ class Manifest(Source):
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """Images that the manifest names and that are not there."""
+        """Images named that are not there, and what is wrong with rows that give no study."""
         return tuple(self._missing)
 
     def inventory(self) -> Inventory:
@@ -95,7 +100,7 @@ class Manifest(Source):
         """Yield the studies row by row, keeping none of them."""
         self.check_split(split)
         for line in each_row(self.path, images=self.images):
-            for name in line.missing:
+            for name in line.left_out:
                 on_missing(name)
             if line.study is not None and (split is None or line.study.split == split):
                 yield line.study
@@ -109,17 +114,17 @@ class Manifest(Source):
         return tuple(self.stream())
 
     def _checked_splits(self) -> Iterator[str | None]:
-        """Yield the split of each study, once every row has been found good."""
+        """Yield the split of each study, while what gives none is counted."""
         failures: list[Failure] = []
         rows = found = 0
         for line in each_row(self.path, images=self.images):
             rows += 1
-            self._missing += line.missing
+            self._missing += line.left_out
             failures += [line.failure] if line.failure else []
             if line.study is not None:
                 found += 1
                 yield line.study.split
-        if failures:
+        if failures and not found:
             more = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
             raise DatasetError(f"{failures[0].message}{more}")
         if not rows:

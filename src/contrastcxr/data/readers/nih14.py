@@ -12,13 +12,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 
-from contrastcxr.data.images import image_size
+from contrastcxr.data.pixels import file_size
 from contrastcxr.data.readers.chestx_det import FILE, TERMS, DetMarks, add_counts, read_chestx_det
 from contrastcxr.data.readers.grid import grid_box
 from contrastcxr.data.ref import SourceKind
 from contrastcxr.data.source import Inventory, Licence, OnMissing, Source, unheard
 from contrastcxr.data.tables.files import TableRow, age_in_years, first_existing, number, read_csv, read_lines, sex
-from contrastcxr.errors import DatasetError, UnknownNameError
+from contrastcxr.errors import DatasetError, ImageError, UnknownNameError
 from contrastcxr.form import Author, Box, Finding, Position, Reading, Study, View
 from contrastcxr.vocab.labels import NO_FINDING, from_nih
 
@@ -54,16 +54,22 @@ class Nih14(Source):
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._unreadable: dict[str, str] = {}
         if not root.is_dir():
             raise DatasetError(f"{root}: is not a folder; give the folder that holds {_TABLES[0]}")
         self.splits = tuple(split for split, file in _LISTS.items() if (root / file).is_file())
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """Names in the label table or a list of which there is no image, or no row; sorted."""
-        named = {row.cell(0) for row in self._rows} | set(self._split_of)
+        """Names in the table or a list without an image, or without a row; then what is wrong with images."""
+        assert self._studies  # looked for once
+        return (*self._absent, *self._unreadable.values())
+
+    @cached_property
+    def _absent(self) -> list[str]:
         known = {row.cell(0) for row in self._rows}
-        return tuple(sorted(n for n in named if n not in known or Path(n).stem not in self._images))
+        named = known | set(self._split_of)
+        return sorted(n for n in named if n not in known or Path(n).stem not in self._images)
 
     @property
     def unlisted(self) -> tuple[str, ...]:
@@ -88,19 +94,24 @@ class Nih14(Source):
     def stream(self, split: str | None = None, *, on_missing: OnMissing = unheard) -> Iterator[Study]:
         """Yield the studies row by row, keeping none of them."""
         self.check_split(split)
-        for name in self.missing:
+        for name in self._absent:
             on_missing(name)
         for row in self._there():
             if split is None or self._split_of.get(row.cell(0)) == split:
-                yield self._study(row)
+                study = self._study(row)
+                if study is None:
+                    on_missing(self._unreadable[row.cell(0)])
+                else:
+                    yield study
 
     def _there(self) -> Iterator[TableRow]:
         return (row for row in self._rows if Path(row.cell(0)).stem in self._images)
 
     @cached_property
     def _studies(self) -> tuple[Study, ...]:
-        found = tuple(self._study(row) for row in self._there())
-        if not found:
+        rows = list(self._there())
+        found = tuple(study for row in rows if (study := self._study(row)) is not None)
+        if not rows:
             raise DatasetError(
                 f"{self.root}: none of the {len(self._rows)} images of the table is under images/ or "
                 "images_0xx/images/; unpack the image archives there"
@@ -143,10 +154,15 @@ class Nih14(Source):
     def _rsna(self) -> dict[str, list[TableRow]]:
         return _by_image(self.root / _RSNA_TABLE)
 
-    def _study(self, row: TableRow) -> Study:
+    def _study(self, row: TableRow) -> Study | None:
+        """Return the study of an image that is there; None of one that cannot be read."""
         name = row.cell(0)
         stem = Path(name).stem
-        view = _view(row, self._images[stem])
+        try:
+            view = _view(row, self._images[stem])
+        except ImageError as error:
+            self._unreadable[name] = str(error)
+            return None
         boxes, rsna = self._nih_boxes.get(name, []), self._rsna.get(name, [])
         readings = [_label_reading(stem, row)]
         readings += [_box_reading(stem, boxes, view)] if boxes else []
@@ -179,7 +195,7 @@ def _patient_id(row: TableRow) -> str:
 
 
 def _view(row: TableRow, path: Path) -> View:
-    width, height = image_size(path)
+    width, height = file_size(path)
     positions: dict[str, Position] = {"PA": "PA", "AP": "AP"}
     return View(
         view_id=path.stem,

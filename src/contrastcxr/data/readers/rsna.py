@@ -15,16 +15,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from contrastcxr.data.pixels import picture_size
+from contrastcxr.data.pixels import file_size
 from contrastcxr.data.presence import PictureFolder
 from contrastcxr.data.readers.grid import GRID, grid_box
 from contrastcxr.data.readers.nih14 import LABELS, RSNA, RSNA_CLASSES, rsna_findings
 from contrastcxr.data.ref import SourceKind
-from contrastcxr.data.source import Licence
+from contrastcxr.data.source import Licence, one_input
 from contrastcxr.data.tables.files import TableRow, age_in_years, number, read_json, sex
 from contrastcxr.data.tables.named import PACKAGE, Table, by_first_cell, find_table, packaged_file, read_table
 from contrastcxr.data.tables.tabled import TableSource
-from contrastcxr.errors import DatasetError, ImageError, UnknownNameError
+from contrastcxr.errors import DatasetError, UnknownNameError
 from contrastcxr.form import Finding, Position, Reading, Study, View
 from contrastcxr.vocab.labels import from_nih
 
@@ -195,14 +195,21 @@ class Rsna(TableSource):
         dicom = path.endswith(".dcm")
         if image_id in self._facts:
             facts = self._facts[image_id]
-            return facts if dicom or not there else _resized(facts, Path(path))
+            return facts if dicom or not there else self._resized(facts, Path(path))
         if not there:
             return HeaderFacts(width=GRID, height=GRID)
         if dicom:
             if path not in self._opened:
-                self._opened[path] = _dicom_facts(Path(path))
+                self._opened[path] = self._look(Path(path), _dicom_facts) or HeaderFacts(width=GRID, height=GRID)
             return self._opened[path]
-        return _resized(HeaderFacts(), Path(path)) if boxed else HeaderFacts()
+        return self._resized(HeaderFacts(), Path(path)) if boxed else HeaderFacts()
+
+    def _resized(self, facts: HeaderFacts, path: Path) -> HeaderFacts:
+        """Return the facts of a PNG or JPEG copy, with its own size."""
+        width, height = self._look(path, file_size) or (GRID, GRID)
+        y, x = facts.spacing_mm or (0.0, 0.0)
+        spacing = (y * GRID / height, x * GRID / width) if facts.spacing_mm else None
+        return HeaderFacts(facts.position, width, height, spacing, facts.age, facts.sex)
 
 
 def _label_table(root: Path) -> Path:
@@ -218,19 +225,9 @@ def _dicom_facts(path: Path) -> HeaderFacts:
     # Imported here: whoever reads tables does not wait for pydicom.
     from contrastcxr.data.dicom.reading import read_header
 
-    try:
+    with one_input(path):
         header = read_header(path)
-    except ImageError as error:
-        raise DatasetError(str(error)) from error
     return HeaderFacts(header.position, header.width, header.height, header.spacing_mm, header.age, header.sex)
-
-
-def _resized(facts: HeaderFacts, path: Path) -> HeaderFacts:
-    """Return the facts of a PNG or JPEG copy, with its own size."""
-    width, height = picture_size(path)
-    y, x = facts.spacing_mm or (0.0, 0.0)
-    spacing = (y * GRID / height, x * GRID / width) if facts.spacing_mm else None
-    return HeaderFacts(facts.position, width, height, spacing, facts.age, facts.sex)
 
 
 def _header_facts(path: Path) -> dict[str, HeaderFacts]:

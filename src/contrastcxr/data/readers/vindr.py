@@ -16,7 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from contrastcxr.data.pixels import picture_size
+from contrastcxr.data.pixels import file_size
 from contrastcxr.data.presence import PictureFolder
 from contrastcxr.data.ref import SourceKind
 from contrastcxr.data.source import Licence
@@ -143,9 +143,9 @@ class VinDr(TableSource):
         boxed = [row for row in rows if tables.box_table.cell(row, "x_min")]
         view = View(view_id=image_id, locator=where, position="PA")
         scale: tuple[float, float] = (1.0, 1.0)
-        if boxed and there:
-            width, height = picture_size(path)
-            view = view.model_copy(update={"width": width, "height": height})
+        size = self._look(path, file_size) if boxed and there else None
+        if size is not None:
+            view = view.model_copy(update={"width": size[0], "height": size[1]})
             scale = self._scale(view, path, boxed[0], tables.sizes.get(image_id))
         labels = tables.labels.get(image_id, [])
         readings = _readings(image_id, rows, labels, tables, lambda row: _box(tables.box_table, row, view, scale))

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from pathlib import Path
+from typing import Literal, TypeVar
 
 from contrastcxr.data.presence import is_there, without_views
 from contrastcxr.data.source import Inventory, OnMissing, Source, unheard
+from contrastcxr.errors import ImageError
 from contrastcxr.form import Study
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -33,6 +37,7 @@ class TableSource(Source):
     def __init__(self, *, images: Literal["there", "any"] = "there") -> None:
         self.images = images
         self._surveyed: _Survey | None = None
+        self._unreadable: dict[str, str] = {}
 
     @abstractmethod
     def _read(self) -> Iterable[Study]:
@@ -51,6 +56,14 @@ class TableSource(Source):
         del counted
         return ()
 
+    def _look(self, path: Path, into: Callable[[Path], T]) -> T | None:
+        """Return what a picture says of itself; None of one that cannot be read, which counts as missing."""
+        try:
+            return into(path)
+        except ImageError as error:
+            self._unreadable[str(path)] = str(error)
+            return None
+
     @property
     def _survey(self) -> _Survey:
         if self._surveyed is None:
@@ -60,7 +73,7 @@ class TableSource(Source):
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """Where the pictures would be that the tables name and the folder does not hold."""
+        """Where pictures would be that are not there, and what is wrong with those that cannot be read."""
         return tuple(self._survey.missing)
 
     def inventory(self) -> Inventory:
@@ -79,10 +92,11 @@ class TableSource(Source):
         self.check_split(split)
         found = _Survey()
         for study in self._read():
-            gone = [i for i, view in enumerate(study.views) if not is_there(view)]
+            names = [view.locator or view.view_id for view in study.views]
+            gone = [i for i, view in enumerate(study.views) if names[i] in self._unreadable or not is_there(view)]
             found.images += len(study.views)
             for i in gone:
-                found.missing.append(study.views[i].locator or study.views[i].view_id)
+                found.missing.append(self._unreadable.get(names[i], names[i]))
                 on_missing(found.missing[-1])
             self._tally(found.counted, study)
             kept = study if self.images == "any" else without_views(study, gone)

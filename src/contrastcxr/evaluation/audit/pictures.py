@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from contrastcxr.data.pixels import load_pixels
+from contrastcxr.data.source import one_input
 from contrastcxr.errors import ImageError
 from contrastcxr.evaluation.audit.verdict import Check, share
 from contrastcxr.form import Study, View, is_file_locator, locator_path
@@ -35,22 +36,28 @@ class Fingerprint:
     bits: NDArray[np.uint64]  # [4]
 
 
-def fingerprints(studies: Iterable[Study]) -> tuple[list[Fingerprint], int]:
-    """Return the fingerprints of every readable view, and how many could not be read."""
+def fingerprints(studies: Iterable[Study]) -> tuple[list[Fingerprint], list[str]]:
+    """Return the fingerprints of every readable view, and a line for each that could not be read."""
     found: list[Fingerprint] = []
-    unreadable = 0
+    unreadable: list[str] = []
     for study in studies:
         for view in study.views:
             try:
-                pixels = load_pixels(view)
-            except ImageError:
-                unreadable += 1
+                with one_input(view.locator):
+                    pixels = load_pixels(view)
+                    marks = _content(view, pixels), difference_hash(pixels)
+            except ImageError as error:
+                unreadable.append(str(error))
             else:
-                mark = Fingerprint(
-                    study.study_id, study.split or "none", _content(view, pixels), difference_hash(pixels)
-                )
-                found.append(mark)
+                found.append(Fingerprint(study.study_id, study.split or "none", *marks))
     return found, unreadable
+
+
+def readable(marks: Sequence[Fingerprint], unreadable: Sequence[str]) -> Check:
+    """Return which pictures are there but cannot be read."""
+    message = f"{share(len(unreadable), len(marks) + len(unreadable))} pictures cannot be read"
+    rows = [{"picture": line} for line in unreadable[:SHOWN]]
+    return Check("readable pictures", "warning" if unreadable else "ok", message, rows)
 
 
 def difference_hash(pixels: NDArray[np.floating]) -> NDArray[np.uint64]:
@@ -65,11 +72,11 @@ def difference_hash(pixels: NDArray[np.floating]) -> NDArray[np.uint64]:
     return np.packbits(bits.ravel()).view(np.uint64)
 
 
-def identical(marks: Sequence[Fingerprint], unreadable: int) -> Check:
+def identical(marks: Sequence[Fingerprint]) -> Check:
     """Return files whose content is the same."""
     name = "identical pictures"
     if not marks:
-        return Check(name, "not run", f"no picture can be read ({unreadable:,} tried)")
+        return Check(name, "not run", "no picture can be read")
     groups: dict[str, list[Fingerprint]] = defaultdict(list)
     for mark in marks:
         groups[mark.content].append(mark)

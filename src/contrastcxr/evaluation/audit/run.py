@@ -90,7 +90,7 @@ def audit(data: DataRef, *, author: str | None = None, seed: int = 0, cache: Pat
     checks = [*_of_texts(data, studies, splits, reading, at_most=len(studies)), table_and_folder(source)]
     logger.info("looking at every picture")
     marks, unreadable = pictures.fingerprints(studies)
-    checks += [pictures.identical(marks, unreadable), pictures.alike(marks)]
+    checks += [pictures.readable(marks, unreadable), pictures.identical(marks), pictures.alike(marks)]
     logger.info("fitting nuisance predictors")
     main, inside = _largest(splits) if splits else ("all studies", studies)
     checks.append(nuisance(inside, names, reading, split=main, seed=seed))
