@@ -8,6 +8,7 @@ SHELL := /bin/bash
 
 PYTHON ?= python3
 TORCH ?=
+SEED ?=
 VENV := .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check --quiet
@@ -20,7 +21,7 @@ export CONTRASTCXR_CACHE := $(CURDIR)/.cache/contrastcxr
 export HF_HUB_OFFLINE := 1
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help demo test slow lint types package ci-checks clean
+.PHONY: help demo test slow fuzz lint types package ci-checks clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -35,6 +36,9 @@ test: $(VENV)/.test  ## the whole test suite
 
 slow: $(VENV)/.test  ## the tests that take minutes
 	@OMP_NUM_THREADS=1 $(PY) -m pytest -q -m slow
+
+fuzz: $(VENV)/.test  ## a thousand damaged inputs, others each day; SEED=20261128 tries those of a day again
+	@$(PY) tests/fuzz/today.py $(SEED)
 
 lint: $(VENV)/.dev  ## style
 	@$(PY) -m ruff check .

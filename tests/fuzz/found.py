@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from fuzz.recipes import Attribute, Bytes, Header, Json, Metadata, Put, Recipe, Repeat
+from fuzz.recipes import Attribute, Bytes, Header, Json, Metadata, Put, Repeat
+from fuzz.targets import Recipe
 
 FOUND: tuple[tuple[str, Recipe], ...] = (
     ("readings", Json("readings", ((1, []),))),

@@ -501,5 +501,4 @@ CHECKPOINTS = st.one_of(
     st.builds(Bytes, st.just("checkpoint"), BYTE_EDITS),
 )
 
-Recipe = Bytes | Stream | Header | Json | Metadata
 Write = Callable[[Path], Path]

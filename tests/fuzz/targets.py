@@ -7,25 +7,34 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any, Protocol
 
 import numpy as np
 from hypothesis import strategies as st
 from PIL import Image
 from radiograph_files import ramp
 
+from bad_input.files import dicom
 from contrastcxr.api import open_source
 from contrastcxr.data.pixels import with_pixels
 from contrastcxr.data.readers.paths import studies_from_paths
 from contrastcxr.errors import ContrastCXRError
-from fuzz import recipes
-from fuzz.recipes import Recipe
+from fuzz import dialects, objects, recipes
+
+
+class Recipe(Protocol):
+    """What writes an input into a folder."""
+
+    def write(self, folder: Path) -> Path:
+        """Write the input and return its path."""
+        ...
 
 
 @dataclass(frozen=True)
 class Kind:
     """A kind of input: its recipes, what reads it, and its share of 10,000 inputs."""
 
-    recipes: st.SearchStrategy[Recipe]
+    recipes: st.SearchStrategy[Any]
     read: Callable[[Path], list[str]]
     inputs: int
 
@@ -44,6 +53,32 @@ def read_pictures(path: Path) -> list[str]:
             assert np.isfinite(view.pixels).all()
             assert 0 <= view.pixels.min() <= view.pixels.max() <= 1
     return [failure.message for failure in failures]
+
+
+def read_folder(path: Path) -> list[str]:
+    """What `contrastcxr read` does with a folder of this file and a good one, which is always read."""
+    dicom("good.dcm")(path.parent)
+    studies, failures = studies_from_paths([path.parent])
+    found = [view.locator for study in studies for view in study.views]
+    assert found.count(str(path.parent / "good.dcm")) == 1, "the good file is lost"
+    return [*read_pictures(path), *(failure.message for failure in failures)]
+
+
+def read_table(path: Path) -> list[str]:
+    """What `data check`, `label` and `evaluate --readings` do with a table or records, whatever they are of."""
+    from contrastcxr.evaluation.submitted import load_readings as load
+    from contrastcxr.text.report_files import Columns, ReportTexts
+
+    for name in ("a b.png", "Müller é.png"):
+        (path.parent / name).write_bytes(_png())
+    said: list[str] = []
+    texts = ReportTexts(on_failure=lambda error: said.append(str(error)), columns=Columns())
+    for read in (check_manifest, lambda it: list(texts.files([it])), load):
+        try:
+            read(path)
+        except ContrastCXRError as error:
+            said.append(str(error))
+    return said
 
 
 def check_manifest(path: Path) -> list[str]:
@@ -90,12 +125,14 @@ def _png() -> bytes:
 
 
 KINDS: dict[str, Kind] = {
-    "headers": Kind(recipes.HEADERS, read_pictures, 3_500),
-    "streams": Kind(recipes.STREAMS, read_pictures, 2_500),
-    "manifests": Kind(recipes.MANIFESTS, check_manifest, 1_500),
-    "annotations": Kind(recipes.ANNOTATIONS, check_annotation, 1_000),
+    "headers": Kind(recipes.HEADERS, read_pictures, 2_500),
+    "objects": Kind(objects.TREES, read_folder, 2_500),
+    "streams": Kind(recipes.STREAMS, read_pictures, 1_500),
+    "manifests": Kind(recipes.MANIFESTS, check_manifest, 1_000),
+    "tables": Kind(dialects.DIALECTS, read_table, 1_000),
+    "annotations": Kind(recipes.ANNOTATIONS, check_annotation, 500),
     "readings": Kind(recipes.READINGS, load_readings, 500),
-    "checkpoints": Kind(recipes.CHECKPOINTS, load_system, 1_000),
+    "checkpoints": Kind(recipes.CHECKPOINTS, load_system, 500),
 }
 
 

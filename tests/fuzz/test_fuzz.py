@@ -11,11 +11,19 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
 from fuzz.found import FOUND
-from fuzz.recipes import Recipe
-from fuzz.targets import KINDS, try_out
+from fuzz.targets import KINDS, Recipe, try_out
 
 WORKER = Path(__file__).with_name("worker.py")
-SHORT = {"headers": 70, "streams": 60, "manifests": 60, "annotations": 50, "readings": 50, "checkpoints": 25}
+SHORT = {
+    "headers": 50,
+    "objects": 80,
+    "streams": 40,
+    "manifests": 40,
+    "tables": 60,
+    "annotations": 30,
+    "readings": 30,
+    "checkpoints": 20,
+}
 SEEDS = (1, 2, 3, 4, 5)
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 SECONDS, BY_THE_CLOCK, MEMORY = 10.0, 120.0, 2 << 30
-WITH_TORCH = ("checkpoints", "readings")
+WITH_TORCH = ("checkpoints", "readings", "tables")
 HERE = Path(__file__).resolve().parent
 
 
