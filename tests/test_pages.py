@@ -1,4 +1,4 @@
-"""Every kind of page passes axe-core as people meet it: light, dark, narrow, with something pointed at, on paper."""
+"""Every kind of page passes axe-core as people meet it: light, dark, narrow, pointed at, on paper."""
 
 from __future__ import annotations
 
