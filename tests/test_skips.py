@@ -15,11 +15,14 @@ CONFTEST = "from skips import pytest_sessionfinish, pytest_terminal_summary\n"
 UNKNOWN = "the moon is not full"
 PASSES = "def test_passes(): pass\n"
 FAILS = "def test_fails(): assert False\n"
+IN_CI = {"CI": "true"}
 WORKERS = ("-n", "2", "--dist", "loadfile")
 """As `make test` has them."""
 
 
-def run(folder: Path, *sources: str, words: tuple[str, ...] = (), **environment: str) -> tuple[int, str]:
+def run(
+    folder: Path, *sources: str, words: tuple[str, ...] = (), environment: dict[str, str] | None = None
+) -> tuple[int, str]:
     """The exit status and output of a pytest of its own over files with these tests."""
     (folder / "conftest.py").write_text(CONFTEST)
     for number, source in enumerate(sources):
@@ -29,7 +32,7 @@ def run(folder: Path, *sources: str, words: tuple[str, ...] = (), **environment:
     alone = ("-q", "-p", "no:cacheprovider", "-p", "xdist.plugin", "-c", os.devnull, "--rootdir", str(folder))
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *alone, *words, str(folder)],
-        env={**kept, **own, **environment},
+        env={**kept, **own, **(environment or {})},
         capture_output=True,
         text=True,
         timeout=120,
@@ -59,7 +62,9 @@ WAYS = (in_a_test, by_a_mark, in_a_fixture, of_a_module)
 
 @pytest.mark.parametrize("words", [(), WORKERS], ids=["one process", "workers"])
 def test_an_unknown_skip_fails_the_run_in_ci_and_is_named(words: tuple[str, ...], tmp_path: Path) -> None:
-    status, said = run(tmp_path, *(way(UNKNOWN) for way in WAYS), in_a_test(ALLOWED[0]), words=words, CI="true")
+    status, said = run(
+        tmp_path, *(way(UNKNOWN) for way in WAYS), in_a_test(ALLOWED[0]), words=words, environment=IN_CI
+    )
     assert status == 1, said
     named = [line for line in said.splitlines() if line.endswith(f": Skipped: {UNKNOWN}")]
     assert sorted(line.split(": ")[0] for line in named) == [
@@ -74,7 +79,7 @@ def test_an_unknown_skip_fails_the_run_in_ci_and_is_named(words: tuple[str, ...]
     ("reason", "environment", "status"),
     [
         (UNKNOWN, {}, 0),
-        (f"{ALLOWED[0]}/somewhere", {"CI": "true"}, 0),
+        (f"{ALLOWED[0]}/somewhere", IN_CI, 0),
         (TOOLS["chromium"], {"CI": "true", "CI_TOOLS": "java"}, 0),
         (TOOLS["chromium"], {"CI": "true", "CI_TOOLS": "java chromium"}, 1),
     ],
@@ -82,13 +87,13 @@ def test_an_unknown_skip_fails_the_run_in_ci_and_is_named(words: tuple[str, ...]
 def test_a_skip_elsewhere_or_for_a_reason_on_the_list_is_a_skip(
     reason: str, environment: dict[str, str], status: int, tmp_path: Path
 ) -> None:
-    found, said = run(tmp_path, in_a_test(reason), **environment)
+    found, said = run(tmp_path, in_a_test(reason), environment=environment)
     assert found == status, said
     assert ("not allowed in CI" in said) is bool(status)
 
 
 def test_a_failure_stays_a_failure(tmp_path: Path) -> None:
-    status, said = run(tmp_path, in_a_test(UNKNOWN) + FAILS, CI="true")
+    status, said = run(tmp_path, in_a_test(UNKNOWN) + FAILS, environment=IN_CI)
     assert status == 1
     assert "1 failed, 1 passed, 1 skipped" in said
 
