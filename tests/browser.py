@@ -12,6 +12,9 @@ from pathlib import Path
 from typing import Any
 
 DEADLINE = 90.0
+ROOT = Path(__file__).resolve().parents[1]
+AXE = ROOT / ".cache" / "axe" / "node_modules" / "axe-core" / "axe.min.js"
+"""Where `.ci/run` puts axe-core; the variable AXE_CORE names another file."""
 FLAGS = (
     "--headless",
     "--no-sandbox",
@@ -30,6 +33,12 @@ def find_browser() -> str | None:
         (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))),
         None,
     )
+
+
+def find_axe() -> Path | None:
+    """The script of axe-core; it is no part of this repository."""
+    path = Path(os.environ.get("AXE_CORE") or AXE)
+    return path if path.is_file() else None
 
 
 def _home(folder: Path) -> dict[str, str]:
@@ -91,20 +100,36 @@ class Browser:
         return dict(json.loads(message))
 
     def open(self, page: Path, *, width: int, height: int) -> None:
-        self.call(
-            "Emulation.setDeviceMetricsOverride",
-            width=width,
-            height=height,
-            deviceScaleFactor=1,
-            mobile=width < 600,
-        )
+        self._resize(width, height)
         self.events.clear()
         self.call("Page.navigate", url=page.as_uri())
         while not any(event.get("method") == "Page.loadEventFired" for event in self.events):
             self.events.append(self._message())
 
+    def show_as(self, *, media: str = "", scheme: str = "light", width: int = 1280, height: int = 800) -> None:
+        """Show the page that is open on another medium, in another colour scheme, in a window of another size."""
+        wanted = {"prefers-color-scheme": scheme, "prefers-reduced-motion": "reduce"}
+        features = [{"name": name, "value": value} for name, value in wanted.items()]
+        self.call("Emulation.setEmulatedMedia", media=media, features=features)
+        self._resize(width, height)
+
+    def _resize(self, width: int, height: int) -> None:
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
+        self.call("Emulation.setDeviceMetricsOverride", **size)
+
     def run(self, script: str) -> Any:
-        return self.call("Runtime.evaluate", expression=script, returnByValue=True)["result"].get("value")
+        answer = self.call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
+        assert "exceptionDetails" not in answer, answer["exceptionDetails"]
+        return answer["result"].get("value")
+
+    def violations(self) -> list[str]:
+        """What axe-core, which a test has run in the page, says is wrong with it, by all rules it has on."""
+        found = self.run("axe.run({resultTypes: ['violations']}).then(({violations}) => violations)")
+        return [
+            f"{rule['id']}: {' '.join(map(str, node['target']))}: {' '.join(node['failureSummary'].split())}"
+            for rule in found
+            for node in rule["nodes"]
+        ]
 
     def requests(self) -> list[str]:
         made = (e for e in self.events if e.get("method") == "Network.requestWillBeSent")

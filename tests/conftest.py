@@ -15,6 +15,9 @@ from pydicom.dataset import Dataset
 from radiograph_files import radiograph, ramp
 
 from contrastcxr.form import Study
+from skips import pytest_sessionfinish, pytest_terminal_summary
+
+__all__ = ["pytest_sessionfinish", "pytest_terminal_summary"]
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.pop("CONTRASTCXR_CACHE", None)  # no test reads or fills a user's cache

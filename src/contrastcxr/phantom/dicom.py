@@ -1,4 +1,4 @@
-"""Phantom views as CR and DX objects, with the attributes that a reader has to get right.
+"""Phantom views as CR and DX objects, with the attributes that a reader has to get right and those PS3.3 requires.
 
 Names, numbers and dates are made up; unique identifiers follow from the study, so the same study gives the same
 file.
@@ -11,8 +11,10 @@ from pathlib import Path
 
 import numpy as np
 from pydicom import uid
-from pydicom.dataset import FileDataset, FileMetaDataset
+from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.sequence import Sequence
+from pydicom.sr.codedict import codes
+from pydicom.sr.coding import Code
 
 from contrastcxr.files import atomic_write
 from contrastcxr.phantom.rendering import render
@@ -20,6 +22,11 @@ from contrastcxr.phantom.truth import Array, PhantomParameters, ViewName
 
 SIZE = 1024
 _FIRST_DAY = datetime.date(2001, 1, 1)
+_VIEW_CODES = {
+    "PA": codes.cid4010.PosteroAnterior,
+    "AP": codes.cid4010.AnteroPosterior,
+    "LL": codes.cid4010.LeftLateral,
+}
 
 
 def write_dicom(
@@ -105,10 +112,26 @@ def _series(
     dataset.ImageType = ["DERIVED", "PRIMARY"]
     dataset.BurnedInAnnotation = "NO"  # the side marker says nothing of the patient's identity
     dataset.PatientIdentityRemoved = "YES"
+    dataset.DeidentificationMethod = "drawn by a program; there is no patient"
     if digital:
-        dataset.PresentationIntentType = "FOR PRESENTATION"
-        dataset.ImageLaterality = "U"
-        dataset.AcquisitionContextSequence = Sequence([])
+        _digital(dataset)
+
+
+def _digital(dataset: FileDataset) -> None:
+    """Add what the DX image IOD has beyond CR (PS3.3 A.26); what a phantom does not have is empty."""
+    dataset.PresentationIntentType = "FOR PRESENTATION"
+    dataset.ImageLaterality = "U"
+    dataset.AcquisitionContextSequence = Sequence([])
+    dataset.AnatomicRegionSequence = Sequence([_coded(codes.cid4009.Chest)])
+    dataset.ViewCodeSequence = Sequence([_coded(_VIEW_CODES[dataset.ViewPosition])])
+    dataset.DetectorType = dataset.PositionerType = None
+
+
+def _coded(code: Code) -> Dataset:
+    item = Dataset()
+    item.CodeValue, item.CodeMeaning = code.value, code.meaning
+    item.CodingSchemeDesignator = code.scheme_designator
+    return item
 
 
 def _pixels(dataset: FileDataset, parameters: PhantomParameters, pixels: Array, spacing: float) -> None:
@@ -122,8 +145,9 @@ def _pixels(dataset: FileDataset, parameters: PhantomParameters, pixels: Array, 
     dataset.PresentationLUTShape = "INVERSE" if inverted else "IDENTITY"
     dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 16, bits, bits - 1
     dataset.PixelRepresentation = 0
-    dataset.PixelIntensityRelationship = "LOG"
-    dataset.PixelIntensityRelationshipSign = 1 if inverted else -1
+    if dataset.Modality == "DX":  # no part of the CR IOD
+        dataset.PixelIntensityRelationship = "LOG"
+        dataset.PixelIntensityRelationshipSign = 1 if inverted else -1
     dataset.RescaleIntercept, dataset.RescaleSlope, dataset.RescaleType = "0", "1", "US"
     dataset.WindowCenter, dataset.WindowWidth = str((top + 1) // 2), str(top + 1)
     dataset.LossyImageCompression = "00"

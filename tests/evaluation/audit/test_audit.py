@@ -239,3 +239,15 @@ def test_the_texts_of_the_iu_sample_are_audited_without_its_pictures(shared_data
     assert (train["split"], train["masked words"]) == ("train", "907 of 2,069 (43.8%)")
     assert train["normal studies"] == "682 of 2,069 (33.0%)"
     assert checks["reports across splits"].verdict == "warning"
+
+
+def test_the_page_has_one_main_part_and_tables_that_keys_can_scroll(corpus: Corpus, tmp_path: Path) -> None:
+    corpus.add("test", patient_id="p0")
+    corpus.add("test", copy_of=3)
+    audit(parse_data(corpus.name)).write(tmp_path / "out")
+    text = (tmp_path / "out" / "audit.html").read_text(encoding="utf-8")
+    assert (text.count("<main>"), text.count("</main>")) == (1, 1)
+    for name in ("patients across splits", "identical pictures"):
+        assert f'<div class="wide" role="group" tabindex="0" aria-label="{name}"><table>' in text
+    assert text.count("<table>") == text.count('tabindex="0"')
+    assert "<th>" not in text

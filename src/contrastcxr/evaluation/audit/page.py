@@ -15,7 +15,7 @@ h1{font-size:1.4rem;margin:0}h2{font-size:1.05rem;margin:0;display:inline}p{marg
 section{border-top:1px solid #d8dee4;padding:1rem 0}.facts{color:#57606a}
 .mark{display:inline-block;min-width:5.2rem;font-weight:600;font-size:.85rem}
 .ok .mark{color:#1a7f37}.warning .mark{color:#9a4a00}.not-run .mark{color:#57606a}
-table{border-collapse:collapse;display:block;overflow-x:auto;margin:.6rem 0 0;font-size:.9rem}
+.wide{overflow-x:auto}table{border-collapse:collapse;margin:.6rem 0 0;font-size:.9rem}
 td,th{padding:.2rem .9rem .2rem 0;text-align:left;border-bottom:1px solid #eaeef2;vertical-align:top}
 th{font-weight:600}td{font-variant-numeric:tabular-nums}
 """
@@ -29,28 +29,31 @@ def page(data: str, studies: Mapping[str, int], labels: str | None, checks: Sequ
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Audit of {html.escape(data)}</title>'
         f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style>'
-        f"<h1>Audit of {html.escape(data)}</h1>"
+        f"<main><h1>Audit of {html.escape(data)}</h1>"
         f'<p class="facts">Studies: {html.escape(counts)}. Labels: {html.escape(labels or "none")}. '
-        f"{warned} of {len(checks)} checks warn.</p>{body}</html>\n"
+        f"{warned} of {len(checks)} checks warn.</p>{body}</main></html>\n"
     )
 
 
 def _section(check: Check) -> str:
     return (
         f'<section class="{check.kind}"><span class="mark">{check.verdict}</span>'
-        f"<h2>{html.escape(check.name)}</h2><p>{html.escape(check.message)}.</p>{_table(check.rows)}</section>"
+        f"<h2>{html.escape(check.name)}</h2><p>{html.escape(check.message)}.</p>{_table(check)}</section>"
     )
 
 
-def _table(rows: Sequence[Mapping[str, Any]]) -> str:
+def _table(check: Check) -> str:
+    rows = check.rows
     if not rows:
         return ""
     names = [name for name, value in rows[0].items() if not isinstance(value, Mapping)]
-    head = "".join(f"<th>{html.escape(name)}</th>" for name in names)
+    head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in names)
     body = "".join(
         f"<tr>{''.join(f'<td>{html.escape(_cell(row[name]))}</td>' for name in names)}</tr>" for row in rows
     )
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    # A table wider than the window is scrolled, which needs a place that keys can reach.
+    place = f'<div class="wide" role="group" tabindex="0" aria-label="{html.escape(check.name)}">'
+    return f"{place}<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
 
 
 def _cell(value: Any) -> str:
