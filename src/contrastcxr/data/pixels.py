@@ -10,7 +10,7 @@ import numpy as np
 
 from contrastcxr.data.images import check_picture, image_size, read_image
 from contrastcxr.data.lateral import looks_lateral
-from contrastcxr.data.sniff import sniff
+from contrastcxr.data.sniff import DICOM_KINDS, sniff
 from contrastcxr.data.source import Failure
 from contrastcxr.errors import DatasetError, ImageError, InputError
 from contrastcxr.form import Study, View, is_file_locator, locator_path
@@ -57,7 +57,7 @@ def load_pixels(view: View, *, window: str | None = None) -> np.ndarray:
 
 def load_file(path: Path, *, window: str | None = None) -> np.ndarray:
     """Return the pixels of a PNG, JPEG or DICOM file; its content says which, not its name."""
-    if sniff(path) == "dicom":
+    if sniff(path) in DICOM_KINDS:
         from contrastcxr.data.dicom.reading import read_pixels
 
         return read_pixels(path, window=window)
@@ -70,7 +70,7 @@ def file_size(path: Path) -> tuple[int, int]:
     Raises:
         ImageError: the file cannot be a radiograph.
     """
-    if sniff(path) == "dicom":
+    if sniff(path) in DICOM_KINDS:
         from contrastcxr.data.dicom.reading import read_header
 
         header = read_header(path)
