@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -26,7 +27,7 @@ def read(
         list[Path],
         typer.Argument(
             metavar="PATH",
-            help="DICOM, PNG or JPEG files, folders of them, or a manifest; a folder's studies.jsonl is one.",
+            help="DICOM, PNG or JPEG files, folders, a DICOMDIR, or a manifest; a folder's studies.jsonl is one.",
         ),
     ],
     model: Annotated[
@@ -74,19 +75,29 @@ def read(
     )
 
     failures: list[Failure] = []
-    studies = session.find(paths, keep_ids=keep_ids, on_failure=failures.append)
+    passed = Counter[str]()
+    studies = session.find(paths, keep_ids=keep_ids, on_failure=failures.append, passed=passed)
     steps = session.read(studies, on_failure=failures.append)
     done = list(said.progress(steps, total=len(studies), doing="reading"))
-    _conclude(said, done, failures, index=session.finish(done))
+    _conclude(said, done, failures, passed, index=session.finish(done))
 
 
 def _conclude(
-    said: output.Output, done: Sequence[WrittenReading], failures: Sequence[Failure], *, index: Path | None
+    said: output.Output,
+    done: Sequence[WrittenReading],
+    failures: Sequence[Failure],
+    passed: Mapping[str, int],
+    *,
+    index: Path | None,
 ) -> None:
     if done:
         said.result(summary(done, index))
     said.result_json(
-        {"readings": [_line(each) for each in done], "failures": [vars(failure) for failure in failures]}
+        {
+            "readings": [_line(each) for each in done],
+            "failures": [vars(failure) for failure in failures],
+            "passed over": dict(passed),
+        }
     )
     for failure in failures:
         said.complain(f"failed: {failure.message}")

@@ -20,8 +20,8 @@ GZIP = b"\x1f\x8b"
 _HEAD_BYTES = 4096
 _EXPLICIT = re.compile(rb"(?:[\x02\x04\x08]\0..|\0[\x04\x08]..)[A-Z]{2}", re.DOTALL)
 """Tag and VR of an element of the groups that come first, little or big endian."""
-_IMPLICIT = re.compile(rb"[\x04\x08]\0..(?:.[\0-\x03]\0\0|\xff{4})", re.DOTALL)
-"""Tag and length of a short element, or of a sequence without one."""
+_IMPLICIT = re.compile(rb"[\x04\x08]\0(?:\0\0\x04\0\0\0|(?!\0\0)..(?:.[\0-\x03]\0\0|\xff{4}))", re.DOTALL)
+"""Tag and length of a group length, of a short element, or of a sequence of undefined length."""
 _DIRECTORY = re.compile(rb"\x02\0\x02\0UI..1\.2\.840\.10008\.1\.3\.10\0?", re.DOTALL)
 """MediaStorageSOPClassUID of a Media Storage Directory."""
 
@@ -29,8 +29,8 @@ _DIRECTORY = re.compile(rb"\x02\0\x02\0UI..1\.2\.840\.10008\.1\.3\.10\0?", re.DO
 def sniff(path: Path) -> FileKind:
     """Return the kind of the file; a DICOM file packed with gzip is one too.
 
-    A DICOM file shows `DICM` at byte 128, or begins with an element of the groups that come first in one. Any other is
-    believed only with a DICOM suffix.
+    A DICOM file shows `DICM` at byte 128, or begins with an element of the groups that come first in one. Any
+    other is believed only with a DICOM suffix.
 
     Raises:
         ImageError: there is no such file, it is a folder, it is empty, or it cannot be opened.

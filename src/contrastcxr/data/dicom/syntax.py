@@ -1,8 +1,8 @@
-"""The transfer syntax a data set is in, told from its structure where its file does not state one or states a wrong one.
+"""The transfer syntax a data set is in, told from its structure where its file states none or a wrong one.
 
 A data set is in a syntax when, read in it, its tags ascend (PS3.5 7.1), every VR is known (of implicit ones, the
-dictionary knows the tag), lengths stay in the file, and Rows × Columns have room in the pixel data. Compressed pixel
-data tell nothing of how they were compressed, so that such an object without meta information stays unread.
+dictionary knows the tag), lengths stay in the file, and Rows × Columns have room in the pixel data. Compressed
+pixel data do not say how they were compressed, so that such an object without meta information stays unread.
 """
 
 from __future__ import annotations
@@ -13,7 +13,14 @@ from typing import BinaryIO, NamedTuple
 
 from pydicom.datadict import dictionary_has_tag, mask_match
 from pydicom.tag import Tag
-from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import (
+    UID,
+    AllTransferSyntaxes,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
 from pydicom.valuerep import EXPLICIT_VR_LENGTH_32, STANDARD_VR
 
 from contrastcxr.data.sniff import begins_like_dicom
@@ -65,7 +72,8 @@ class _Header(NamedTuple):
 def encoding_of(file: BinaryIO) -> Encoding:
     """Return where the data set of a DICOM file begins and the transfer syntax that it is in.
 
-    What the meta information states is believed when the first element fits, else when no other syntax fits.
+    What the meta information states is believed when the first element fits, or else when no other syntax does. A
+    compressed syntax gives way to pixel data that are not compressed.
 
     Raises:
         UnknownSyntaxError: no syntax is stated, and not exactly one fits.
@@ -73,7 +81,7 @@ def encoding_of(file: BinaryIO) -> Encoding:
     start, whole, stated = _meta(file)
     file.seek(start)
     first = file.read(8)
-    if stated and (stated not in PLAIN or _begins(first, UID(stated))):
+    if stated and _is_believed(stated, first):
         return Encoding(start, stated, stated=whole)
     lengths = {syntax: length for syntax in PLAIN if (length := _pixel_bytes(file, start, syntax)) is not None}
     fitting = [syntax for syntax, length in lengths.items() if length != _UNDEFINED]
@@ -81,21 +89,22 @@ def encoding_of(file: BinaryIO) -> Encoding:
         return Encoding(start, str(fitting[0]), stated=False)
     if stated:
         return Encoding(start, stated, stated=whole)
-    if not begins_like_dicom(first):
+    if not begins_like_dicom(first) or first[:2] == _META.to_bytes(2, "little"):
         raise UnknownSyntaxError("is not a DICOM image, or is cut off; expected a CR or DX object; copy it again")
     if lengths and not fitting:
         raise UnknownSyntaxError(
-            "is ambiguous: its pixel data are compressed, and no transfer syntax says how; expected meta "
-            "information; export it again"
+            "is ambiguous: its pixel data are compressed, and no transfer syntax says how; export it again with "
+            "meta information"
         )
     raise UnknownSyntaxError(
-        f"is ambiguous or cut off: it states no transfer syntax, and of the {len(PLAIN)} it may be in {len(fitting)} "
-        "fit its tags, types and pixels, where one was expected; export it again with meta information"
+        f"is ambiguous or cut off: no transfer syntax is stated, and of {len(PLAIN)} that it may be in "
+        f"{len(fitting)} fit its tags, types and pixels; exactly one was expected; export it again with meta "
+        "information"
     )
 
 
 def _meta(file: BinaryIO) -> tuple[int, bool, str]:
-    """Return where the data set begins, whether all before it is as in PS3.10, and the TransferSyntaxUID stated."""
+    """Return where the data set begins, whether all before it is as PS3.10 says, and the syntax stated there."""
     file.seek(0)
     head = file.read(132)
     whole = head[128:] == b"DICM"
@@ -115,6 +124,13 @@ def _meta(file: BinaryIO) -> tuple[int, bool, str]:
     except _Misfit:
         pass  # cut off or damaged here, or the data set itself is not explicit
     return start, whole and not implicit, stated
+
+
+def _is_believed(stated: str, first: bytes) -> bool:
+    """Say whether the first bytes of a data set leave no doubt of the syntax that is stated."""
+    if stated in PLAIN:
+        return _begins(first, UID(stated))
+    return stated not in AllTransferSyntaxes or stated == DeflatedExplicitVRLittleEndian
 
 
 def _begins(first: bytes, syntax: UID) -> bool:
@@ -180,7 +196,7 @@ class _Elements:
         self._file.seek(end)
 
     def data_set(self, *, implicit: bool, depth: int = 0) -> dict[int, int]:
-        """Go through a data set to its pixel data or end, or an item to its end; return its counts and pixel length."""
+        """Go through a data set to its pixel data, or an item to its end; return counts and the pixels' length."""
         found: dict[int, int] = {}
         last = -1
         while header := self.header(implicit=implicit):
