@@ -89,3 +89,12 @@ def test_a_picture_is_known_without_pydicom(png: Callable[..., Path]) -> None:
     code += "; import sys; print('pydicom' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
     assert done.stdout.split() == ["1", "False"]
+
+
+def test_a_file_in_a_locked_folder_is_an_error_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def locked(_: Path, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "stat", locked)
+    with pytest.raises(ImageError, match=r"a\.dcm: cannot be opened \(Permission denied\); check its permissions"):
+        sniff(tmp_path / "a.dcm")

@@ -61,11 +61,11 @@ def _unpacked(head: bytes) -> bytes:
 
 
 def _head(path: Path) -> bytes:
-    if not path.exists():
-        raise ImageError(f"{path}: no such file; check the path")
-    if not path.is_file():
-        raise ImageError(f"{path}: is not a file; a PNG, JPEG or DICOM file was expected")
     try:
+        if not path.exists():
+            raise ImageError(f"{path}: no such file; check the path")
+        if not path.is_file():
+            raise ImageError(f"{path}: is not a file; a PNG, JPEG or DICOM file was expected")
         with path.open("rb") as file:
             head = file.read(_HEAD_BYTES)
     except OSError as error:

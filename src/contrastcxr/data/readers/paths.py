@@ -193,7 +193,10 @@ def _kind(
 
 
 def _holds_anything(path: Path) -> bool:
-    return path.is_file() and path.stat().st_size > 0
+    try:
+        return path.is_file() and path.stat().st_size > 0
+    except OSError:
+        return True  # locked, which is said where it is opened
 
 
 def _is_named_as_picture(path: Path) -> bool:
