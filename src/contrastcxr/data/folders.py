@@ -30,13 +30,15 @@ def walk(folder: Path, on_error: Callable[[OSError], None]) -> Iterator[tuple[Pa
         linked = {name for name in folders if Path(parent, name).is_symlink()}
         hidden = any(part.startswith(".") for part in Path(parent).relative_to(folder).parts)
         for name in sorted([*names, *linked]):
-            if hidden or name.startswith("."):
-                reason = HIDDEN
-            else:
-                reason = (
-                    DIRECTORY if name.upper() == DIRECTORY else "linked to a folder" if name in linked else None
-                )
-            yield Path(parent, name), reason
+            yield Path(parent, name), HIDDEN if hidden else _reason(name, is_linked=name in linked)
+
+
+def _reason(name: str, *, is_linked: bool) -> str | None:
+    if name.startswith("."):
+        return HIDDEN
+    if is_linked:
+        return "linked to a folder"
+    return DIRECTORY if name.upper() == DIRECTORY else None
 
 
 def kind_in_words(path: Path) -> str:

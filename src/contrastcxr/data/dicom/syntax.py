@@ -135,8 +135,8 @@ def _is_believed(stated: str, first: bytes) -> bool:
 
 def _begins(first: bytes, syntax: UID) -> bool:
     """Say whether the first bytes of a data set are in the syntax, as far as eight bytes can tell."""
-    order = "little" if syntax.is_little_endian else "big"
-    right_way_round = int.from_bytes(first[:2], order) <= int.from_bytes(first[1::-1], order)  # 0008, not 0800
+    little, big = int.from_bytes(first[:2], "little"), int.from_bytes(first[:2], "big")
+    right_way_round = little <= big if syntax.is_little_endian else big <= little  # 0008, not 0800
     return right_way_round and (first[4:6] in _VRS) != syntax.is_implicit_VR
 
 
