@@ -52,8 +52,10 @@ def read(
 ) -> list[Reading]:
     """Read studies from files and folders, and write a page of each when `out` is given.
 
+    What is passed over in a folder is counted by reason in a line of the log.
+
     Args:
-        paths: DICOM files or folders, PNG or JPEG files, or a manifest; one or several.
+        paths: DICOM, PNG or JPEG files, folders of them, a DICOMDIR or a manifest; one or several.
         model: a checkpoint file, a run folder or the name of a bundled model.
         out: folder for the files; None writes nothing.
         formats: of the files, `html` and `json`.

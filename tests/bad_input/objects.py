@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+
 import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
@@ -14,6 +16,7 @@ from pydicom.uid import (
     JPEGLSLossless,
     RLELossless,
 )
+from radiograph_files import directory
 
 from bad_input.case import CHECK, READ, SOME_FAILED, Case
 from bad_input.files import (
@@ -53,6 +56,11 @@ def in_colour(stream: bytes) -> bytes:
     """The JPEG-LS stream with three components in its frame header."""
     at = stream.index(b"\xff\xf7") + 9
     return stream[:at] + b"\x03" + stream[at + 1 :]
+
+
+def alone(data: bytes) -> bytes:
+    """The data set without preamble and meta information."""
+    return data[144 + int.from_bytes(data[140:144], "little") :]
 
 
 def huge(stream: bytes) -> bytes:
@@ -317,6 +325,50 @@ OBJECTS = (
             "{bad}: no decoder for an unnamed transfer syntax, which is none of those of radiographs; export "
             "it uncompressed"
         ),
+    ),
+    read(
+        "a data set alone, cut off",
+        changed(dicom("IM0001"), lambda data: alone(data)[:300]),
+        (
+            "{bad}: is ambiguous or cut off: no transfer syntax is stated, and of 3 that it may be in 0 fit its "
+            "tags, types and pixels; exactly one was expected; export it again with meta information"
+        ),
+    ),
+    read(
+        "a data set alone, compressed",
+        changed(dicom("IM0001", compressed(JPEGLSLossless)), alone),
+        (
+            "{bad}: is ambiguous: its pixel data are compressed, and no transfer syntax says how; export it again "
+            "with meta information"
+        ),
+    ),
+    read(
+        "a gzip file cut off",
+        changed(dicom("chest.dcm.gz"), lambda data: gzip.compress(data)[:-20]),
+        "{bad}: the gzip file is cut off or damaged; copy it again from where it came",
+    ),
+    read(
+        "a gzip bomb: 64 MiB in 64 KiB",
+        changed(dicom("chest.dcm.gz"), lambda data: gzip.compress(data + b"".join(FILLING))),
+        (
+            "{bad}: it unpacks to more than 17 MiB, far more than its picture has; a radiograph was expected; "
+            "export it again"
+        ),
+    ),
+    read(
+        "gzip of words",
+        binary("words.gz", gzip.compress(b"no picture")),
+        "{bad}: is not a PNG, JPEG or DICOM file, whatever its name says; convert it first",
+    ),
+    read(
+        "a directory of a medium whose files are gone",
+        lambda folder: directory(folder / "DICOMDIR", r"IMAGES\IM1"),
+        "{bad}: names IMAGES/IM1, which is not below its folder; copy the whole medium",
+    ),
+    read(
+        "a directory of nothing",
+        lambda folder: directory(folder / "DICOMDIR"),
+        "{bad}: names no file; expected a DICOMDIR with its files; copy the medium again",
     ),
     read(
         "a deflate bomb: 64 MiB in 64 KiB",

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pydicom
 import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
@@ -257,3 +258,38 @@ def test_a_model_without_words_is_not_said_to_have_written_an_empty_report() -> 
     said = summary(rows, None)
     assert "(writes none)" in said
     assert "(empty)" not in said
+
+
+def test_what_a_folder_holds_beside_pictures_is_counted(
+    command: Any, model: Path, pictures: Path, tmp_path: Path
+) -> None:
+    arguments = ("read", pictures, "--model", model, "--out", tmp_path / "out", "--format", "json")
+    assert "passed over" not in command(*arguments).err
+    for name in ("notes.txt", "list.txt", ".hidden", "DICOMDIR"):
+        (pictures / name).write_text("words")
+    ran = command(*arguments)
+    assert ran.status == 0
+    assert "passed over: 2 .txt, 1 hidden, 1 DICOMDIR" in ran.err.splitlines()
+    assert command(*arguments, "--quiet").err == ""
+    document = json.loads(command(*arguments, "--json").out)
+    assert document["passed over"] == {".txt": 2, "hidden": 1, "DICOMDIR": 1}
+    assert len(document["readings"]) == 2
+
+
+def test_two_patients_of_one_study_are_two_readings_that_say_so(command: Any, model: Path, tmp_path: Path) -> None:
+    for patient in ("A", "B"):
+        path = write_dicom(tmp_path / "in" / f"{patient}.dcm")
+        ds = pydicom.dcmread(path)
+        ds.PatientID = patient
+        ds.save_as(path)
+    arguments = ("read", tmp_path / "in", "--model", model, "--out", tmp_path / "out", "--format", "json")
+    ran = command(*arguments, "--keep-ids")
+    uid = generate_uid(entropy_srcs=["study"])
+    assert (ran.status, files(tmp_path / "out")) == (0, [f"{uid}-1.json", f"{uid}-2.json"])
+    assert [line for line in ran.err.splitlines() if line.startswith("warning: ")] == [
+        f"warning: {tmp_path}/in/A.dcm and {tmp_path}/in/B.dcm have one StudyInstanceUID and different "
+        "PatientIDs; the study is read as those of 2 patients"
+    ]
+    for path in (tmp_path / "out").iterdir():
+        flags = from_json(path.read_text(encoding="utf-8")).flags
+        assert any("is also that of another patient (PatientID)" in flag.message for flag in flags)

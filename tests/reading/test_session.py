@@ -221,6 +221,14 @@ def test_a_failure_that_is_passed_on_names_no_path(study_id: str | None) -> None
     assert "Doe" not in repr(passed_on)
 
 
+def test_a_failure_that_names_two_paths_is_passed_on_without_either() -> None:
+    passed_on = Failure(
+        "/in/Doe.dcm", "/in/Doe.dcm: the same as /in/Jane.dcm", other="/in/Jane.dcm"
+    ).without_path()
+    one, other = pseudonym("file", "/in/Doe.dcm"), pseudonym("file", "/in/Jane.dcm")
+    assert passed_on.message == f"{one}: the same as {other}"
+
+
 def test_files_without_a_page_and_readings_without_a_folder_have_no_index(tmp_path: Path) -> None:
     data_only = session(tmp_path, get_writer("json"))
     done = list(data_only.read(in_memory(2), on_failure=lambda _: None))

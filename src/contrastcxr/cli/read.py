@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -26,7 +27,7 @@ def read(
         list[Path],
         typer.Argument(
             metavar="PATH",
-            help="DICOM, PNG or JPEG files, folders of them, or a manifest; a folder's studies.jsonl is one.",
+            help="DICOM, PNG or JPEG files, folders, a DICOMDIR, or a manifest; a folder's studies.jsonl is one.",
         ),
     ],
     model: Annotated[
@@ -74,10 +75,11 @@ def read(
     )
 
     failures: list[Failure] = []
-    studies = session.find(paths, keep_ids=keep_ids, on_failure=failures.append)
+    passed = Counter[str]()
+    studies = session.find(paths, keep_ids=keep_ids, on_failure=failures.append, passed=passed)
     steps = session.read(studies, on_failure=failures.append)
     done = list(said.progress(steps, total=len(studies), doing="reading"))
-    _conclude(said, session, done, failures, keep_ids=keep_ids)
+    _conclude(said, session, done, failures, passed, keep_ids=keep_ids)
 
 
 def _conclude(
@@ -85,6 +87,7 @@ def _conclude(
     session: ReadingSession,
     done: Sequence[WrittenReading],
     failures: Sequence[Failure],
+    passed: Mapping[str, int],
     *,
     keep_ids: bool,
 ) -> None:
@@ -93,7 +96,13 @@ def _conclude(
     index = session.finish(done, passed_on)
     if done:
         said.result(summary(done, index))
-    said.result_json({"readings": [_line(each) for each in done], "failures": [vars(each) for each in passed_on]})
+    said.result_json(
+        {
+            "readings": [_line(each) for each in done],
+            "failures": [vars(each) for each in passed_on],
+            "passed over": dict(passed),
+        }
+    )
     for failure in failures:
         said.complain(f"failed: {failure.message}")
     if failures:

@@ -10,7 +10,7 @@ import numpy as np
 
 from contrastcxr.data.images import check_picture, image_size, read_image
 from contrastcxr.data.lateral import looks_lateral
-from contrastcxr.data.sniff import sniff
+from contrastcxr.data.sniff import DICOM_KINDS, sniff
 from contrastcxr.data.source import Failure, one_input
 from contrastcxr.errors import ImageError, InputError
 from contrastcxr.form import Study, View, is_file_locator, locator_path
@@ -62,7 +62,7 @@ def load_file(path: Path, *, window: str | None = None) -> np.ndarray:
         ImageError: the file cannot be read as a radiograph, whoever found out.
     """
     with one_input(path):
-        if sniff(path) == "dicom":
+        if sniff(path) in DICOM_KINDS:
             from contrastcxr.data.dicom.reading import read_pixels
 
             return read_pixels(path, window=window)
@@ -76,7 +76,7 @@ def file_size(path: Path) -> tuple[int, int]:
         ImageError: the file cannot be a radiograph.
     """
     with one_input(path):
-        if sniff(path) == "dicom":
+        if sniff(path) in DICOM_KINDS:
             from contrastcxr.data.dicom.reading import read_header
 
             header = read_header(path)

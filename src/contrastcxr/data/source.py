@@ -51,11 +51,13 @@ class Failure:
         where: a path, or what else names the input.
         message: the line; it names the path.
         study_id: of the study that the input belongs to, where that is known.
+        other: another path that the message names.
     """
 
     where: str
     message: str
     study_id: str | None = None
+    other: str | None = None
 
     @classmethod
     def of(cls, where: object, error: ContrastCXRError, *, study_id: str | None = None) -> Failure:
@@ -63,9 +65,12 @@ class Failure:
         return cls(where=str(where), message=str(error), study_id=study_id)
 
     def without_path(self) -> Failure:
-        """Return the failure as it may be passed on: a hash, or the study's id, in place of the path."""
+        """Return the failure as it may be passed on: a hash, or the study's id, in place of each path."""
         name = self.study_id or pseudonym("file", self.where)
-        return Failure(where=name, message=self.message.replace(self.where, name), study_id=self.study_id)
+        message = self.message.replace(self.where, name)
+        if self.other is not None:
+            message = message.replace(self.other, pseudonym("file", self.other))
+        return Failure(where=name, message=message, study_id=self.study_id)
 
     def __str__(self) -> str:
         return self.message

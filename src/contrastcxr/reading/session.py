@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from contrastcxr.form import Flag, Reading, Study, View
     from contrastcxr.reading.reader import Reader
     from contrastcxr.write import Writer
+
+logger = logging.getLogger(__name__)
 
 _TOGETHER = 8
 
@@ -66,13 +70,26 @@ class ReadingSession:
     out: Path | None
     window: str | None = None
 
-    def find(self, paths: Sequence[str | Path], *, keep_ids: bool, on_failure: OnFailure) -> list[Study]:
-        """Return the studies under the paths; what is none goes to `on_failure`."""
+    def find(
+        self,
+        paths: Sequence[str | Path],
+        *,
+        keep_ids: bool,
+        on_failure: OnFailure,
+        passed: Counter[str] | None = None,
+    ) -> list[Study]:
+        """Return the studies under the paths; what is none goes to `on_failure`, or is counted and said."""
+        from contrastcxr.data.folders import passed_in_words
         from contrastcxr.data.readers.paths import studies_from_paths
 
-        studies, failures = studies_from_paths(paths, keep_ids=keep_ids)
+        counts = Counter[str]() if passed is None else passed
+        studies, failures = studies_from_paths(
+            paths, keep_ids=keep_ids, on_passed=lambda why: counts.update([why])
+        )
         for failure in failures:
             on_failure(failure)
+        if counts:
+            logger.info("passed over: %s", passed_in_words(counts))
         return studies
 
     def read(self, studies: Iterable[Study], *, on_failure: OnFailure) -> Iterator[WrittenReading]:

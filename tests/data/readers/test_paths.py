@@ -1,16 +1,23 @@
 from __future__ import annotations
 
+import gzip
 import json
+import os
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 from pydicom.dataset import Dataset
-from pydicom.uid import CTImageStorage
-from radiograph_files import ramp
+from pydicom.uid import CTImageStorage, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from radiograph_files import data_set, directory, radiograph, ramp
 
+from contrastcxr.data.check import check_source
 from contrastcxr.data.pixels import with_pixels
-from contrastcxr.data.readers.paths import studies_from_paths
+from contrastcxr.data.readers.paths import Paths, studies_from_paths
+from contrastcxr.data.source import Failure
+from contrastcxr.errors import DatasetError
 from contrastcxr.form import Study, View
 from contrastcxr.phantom import write_studies
 
@@ -152,3 +159,155 @@ def test_a_study_whose_views_all_fail_is_none(png: Write) -> None:
     (study,), _ = studies_from_paths([black])
     assert with_pixels(study)[0] is None
     assert [f.where for f in with_pixels(study)[1]] == [str(black)]
+
+
+def passed_over(*paths: Path) -> tuple[list[Study], list[Failure], dict[str, int]]:
+    passed = Counter[str]()
+    studies, failures = studies_from_paths(paths, on_passed=lambda reason: passed.update([reason]))
+    return studies, failures, dict(passed)
+
+
+def test_every_file_of_a_folder_is_read_fails_or_is_counted(png: Write, dicom: Write, tmp_path: Path) -> None:
+    png("in/a.png")
+    dicom("in/b")
+    folder = tmp_path / "in"
+    for name in ("notes.txt", "more.TXT", "README", "table.csv", "other.jsonl", ".DS_Store", ".x/a.png", ".x/y/b"):
+        (folder / name).parent.mkdir(exist_ok=True, parents=True)
+        (folder / name).write_text("words")
+    (folder / "nothing.log").touch()
+    (folder / "words.dcm.gz").write_text("words")
+    (folder / "words.nii.gz").write_bytes(gzip.compress(b"words"))
+    (folder / "DICOMDIR").write_text("a directory")
+    os.mkfifo(folder / "pipe")
+    os.mkfifo(folder / "pipe.png")
+    (folder / "gone").symlink_to("nowhere")
+    (folder / "gone.dcm").symlink_to("nowhere")
+    (folder / "circle").symlink_to(folder)
+    (folder / "z").symlink_to("b")
+    studies, failures, passed = passed_over(folder)
+    assert len(studies) == 2
+    assert sorted(Path(f.where).name for f in failures) == ["gone.dcm", "pipe.png", "words.dcm.gz"]
+    assert passed == {
+        ".csv": 1,
+        ".gz": 1,
+        ".jsonl": 1,
+        ".txt": 2,
+        "DICOMDIR": 1,
+        "empty": 1,
+        "hidden": 3,
+        "linked to a folder": 1,
+        "linked to nothing": 1,
+        "not regular": 1,
+        "read already": 1,
+        "without a suffix": 1,
+    }
+    entries = sum(len(names) for _, _, names in os.walk(folder)) + 1  # the linked folder
+    assert entries == len(studies) + len(failures) + sum(passed.values())
+
+
+def test_a_file_of_a_manifest_is_read_and_a_second_name_of_it_counted(png: Write, tmp_path: Path) -> None:
+    png("in/a.png")
+    (tmp_path / "in" / "b.png").symlink_to("a.png")
+    (tmp_path / "in" / "studies.jsonl").write_text(json.dumps({"study_id": "1", "image": "a.png"}))
+    studies, failures, passed = passed_over(tmp_path / "in")
+    assert ([s.study_id for s in studies], failures, passed) == (["1"], [], {"read already": 1})
+
+
+def test_a_folder_named_twice_is_counted_by_its_reasons_and_its_pictures_are_no_second_names(
+    png: Write, tmp_path: Path
+) -> None:
+    png("in/a.png")
+    assert passed_over(tmp_path / "in", tmp_path / "in")[2] == {}
+    assert passed_over(tmp_path / "in" / "a.png", tmp_path / "in")[2] == {}
+
+
+@pytest.mark.parametrize("name", ["IM0001", "image.txt", "1.2.840.4711"])
+@pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian])
+def test_a_data_set_alone_is_read_in_a_folder_as_by_its_name(tmp_path: Path, syntax: str, name: str) -> None:
+    path = tmp_path / "in" / name
+    path.parent.mkdir()
+    path.write_bytes(data_set(radiograph(ramp(top=4095), 12), syntax))
+    found, failures, passed = passed_over(path.parent)
+    assert (len(found), failures, passed) == (1, [], {})
+    assert found == passed_over(path)[0]
+    assert with_pixels(found[0])[1] == []
+
+
+def test_an_ambiguous_data_set_of_a_folder_is_listed(tmp_path: Path) -> None:
+    data = data_set(radiograph(ramp(top=4095), 12), ImplicitVRLittleEndian)
+    (tmp_path / "IM0001").write_bytes(data[:400])
+    studies, (failure,), passed = passed_over(tmp_path)
+    assert (studies, passed) == ([], {})
+    assert failure.message.startswith(f"{tmp_path / 'IM0001'}: is ambiguous or cut off")
+
+
+@pytest.mark.parametrize("name", ["scan.gz", "notes.txt", "scan.png.gz"])
+def test_packed_words_are_passed_over_in_a_folder_and_refused_by_name(
+    png: Write, tmp_path: Path, name: str
+) -> None:
+    png("in/a.png")
+    path = tmp_path / "in" / name
+    path.write_bytes(gzip.compress(b"words"))
+    assert passed_over(path.parent)[1:] == ([], {path.suffix: 1})
+    _, (failure,), passed = passed_over(path)
+    assert "is not a PNG, JPEG or DICOM file" in failure.message
+    assert passed == {}
+
+
+@pytest.mark.parametrize("name", ["DICOMDIR", "dicomdir", "index.dcm"])
+def test_a_directory_named_alone_gives_its_files_and_in_a_folder_is_counted(
+    dicom: Write, tmp_path: Path, name: str
+) -> None:
+    dicom("disc/images/im1")
+    dicom("disc/images/IM2")
+    dicom("disc/other")
+    made = directory(tmp_path / "disc" / name, r"IMAGES\IM1", r"IMAGES\IM2", r"IMAGES\IM3")
+    studies, (failure,), passed = passed_over(made)
+    assert [Path(s.views[0].locator or "").name for s in studies] == ["im1", "IM2"]
+    assert failure.message == f"{made}: names IMAGES/IM3, which is not below its folder; copy the whole medium"
+    assert passed == {}
+    studies, failures, passed = passed_over(tmp_path / "disc")
+    assert (len(studies), failures, passed) == (3, [], {"DICOMDIR": 1})
+    assert len(passed_over(tmp_path / "disc", made)[0]) == 3
+
+
+def test_a_damaged_directory_is_a_failure(dicom: Write, tmp_path: Path) -> None:
+    made = directory(tmp_path / "DICOMDIR", "IM1")
+    made.write_bytes(made.read_bytes()[:300])
+    studies, (failure,), _ = passed_over(made, dicom())
+    assert len(studies) == 1
+    assert failure.where == str(made)
+
+
+def test_the_inventory_of_a_folder_notes_what_was_passed_over(png: Write, tmp_path: Path) -> None:
+    png("in/a.png")
+    assert Paths(tmp_path / "in").inventory().notes == ()
+    for name in ("a.txt", "b.txt", ".hidden"):
+        (tmp_path / "in" / name).write_text("words")
+    assert "passed over: 2 .txt, 1 hidden" in check_source(Paths(tmp_path / "in"))["notes"]
+
+
+def test_a_directory_is_a_source_of_its_files(dicom: Write, tmp_path: Path) -> None:
+    dicom("IM1")
+    report = check_source(Paths(directory(tmp_path / "DICOMDIR", "IM1", "IM2")))
+    assert (report["studies"], report["images"], report["missing"]) == (1, 2, 1)
+    with pytest.raises(DatasetError, match="names no file"):
+        Paths(directory(tmp_path / "x" / "DICOMDIR"))
+
+
+def test_a_locked_file_of_a_folder_is_a_failure_whatever_its_name(
+    png: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    png("in/a.png")
+    (tmp_path / "in" / "IM0001").write_text("words")
+    opened = Path.open
+
+    def locked(path: Path, *arguments: object, **more: object) -> object:
+        if path.name == "IM0001":
+            raise PermissionError(13, "Permission denied")
+        return opened(path, *arguments, **more)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(Path, "open", locked)
+    studies, (failure,), passed = passed_over(tmp_path / "in")
+    assert (len(studies), passed) == (1, {})
+    assert failure.message.endswith("IM0001: cannot be opened (Permission denied); check its permissions")

@@ -6,9 +6,11 @@ objects. Here a file is metered while it is read, so that neither a bomb nor a d
 
 from __future__ import annotations
 
+import gzip
 import io
 import logging
 import re
+import struct
 import sys
 import warnings
 import zlib
@@ -21,8 +23,10 @@ import pydicom
 from pydicom import config
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
-from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
+from contrastcxr.data.dicom.syntax import UnknownSyntaxError, encoding_of
+from contrastcxr.data.sniff import GZIP
 from contrastcxr.errors import ImageError
 
 HEADER_BYTES = 16 << 20
@@ -34,8 +38,6 @@ VALUE_BYTES = 16 << 10
 TABLE_BYTES = 256 << 10
 """What the entries of one look-up table may take: 65,536 of 16 bits, twice (ours)."""
 
-_DEFLATED = b"1.2.840.10008.1.2.1.99"
-_INFLATED = b"1.2.840.10008.1.2.1"
 _SEQUENCES = (Tag("ModalityLUTSequence"), Tag("VOILUTSequence"))
 _MOST_BYTES: dict[int, int] = {
     Tag("LUTData"): TABLE_BYTES,
@@ -48,35 +50,65 @@ class TooMuchError(Exception):
     """A file that asks for more than its picture can need."""
 
 
+class _GzipError(Exception):
+    """A gzip file that does not unpack."""
+
+
 def open_object(path: Path, *, tags: list[str], pixel_bytes: int = 0) -> Dataset:
     """Return the named attributes of a DICOM file, all parsed, or its pixel data too.
 
     Args:
-        path: the file; one without a preamble, as old archives keep them, is read as well.
+        path: the file, as it is or packed with gzip; its meta information may be absent, or wrong.
         tags: keywords of the attributes; no other one is parsed.
         pixel_bytes: what the pixel data may take; 0 leaves them unread.
 
     Raises:
-        ImageError: the file is damaged, cut off, or would take more memory than a radiograph needs.
+        ImageError: the file is damaged, cut off, ambiguous, or would take more memory than a radiograph needs.
     """
+    with _our_errors(path):
+        ds = _attributes(path, tags, pixel_bytes)
+        _check_values(ds)
+        list(ds.iterall())  # parse now, so that a damaged value is found here
+        if "TransferSyntaxUID" not in ds.file_meta:
+            raise ValueError("meta information that is no longer read as it was")
+        return ds
+
+
+def open_records(path: Path, sequence: str, attribute: str) -> list[Any]:
+    """Return the value of one attribute in each item of a sequence that has it; no other value is parsed.
+
+    Raises:
+        ImageError: as `open_object`.
+    """
+    with _our_errors(path):
+        items = _attributes(path, [sequence], 0).get(sequence) or ()
+        return [item[attribute].value for item in items if attribute in item]
+
+
+def _attributes(path: Path, tags: list[str], pixel_bytes: int) -> Dataset:
     limit = HEADER_BYTES + pixel_bytes
+    with path.open("rb") as file:
+        plain = _unpacked(file, limit, whole=pixel_bytes > 0)
+        source = _Metered(_in_order(plain, limit, whole=pixel_bytes > 0), limit)
+        # specific_tags keeps every other attribute unparsed.
+        ds = pydicom.dcmread(
+            cast(BinaryIO, source), stop_before_pixels=not pixel_bytes, specific_tags=tags, force=True
+        )
+    return cast(Dataset, ds)
+
+
+@contextmanager
+def _our_errors(path: Path) -> Iterator[None]:
+    """Name the file in whatever comes out of reading it, and keep pydicom silent meanwhile."""
     try:
-        with _silent_pydicom(), path.open("rb") as file:
-            source = _Metered(_inflated(file, limit, whole=pixel_bytes > 0), limit)
-            # specific_tags keeps every other attribute unparsed; force reads files without a preamble.
-            ds = pydicom.dcmread(
-                cast(BinaryIO, source), stop_before_pixels=not pixel_bytes, specific_tags=tags, force=True
-            )
-            _check_values(ds)
-            list(ds.iterall())  # parse now, so that a damaged value is found here
+        with _silent_pydicom():
+            yield
     except TooMuchError as error:
         raise ImageError(f"{path}: {error}; a radiograph was expected; export it again") from error
+    except (UnknownSyntaxError, _GzipError) as error:
+        raise ImageError(f"{path}: {error}") from error
     except Exception as error:  # pydicom raises whatever its parser stumbled over
         raise ImageError(f"{path}: the DICOM header is damaged; copy it again from where it came") from error
-    if "TransferSyntaxUID" not in ds.file_meta:
-        implicit, _ = ds.original_encoding
-        ds.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
-    return cast(Dataset, ds)
 
 
 def uid_name(value: object) -> str:
@@ -131,27 +163,46 @@ class _Metered:
         return data
 
 
-def _inflated(file: BinaryIO, limit: int, *, whole: bool) -> BinaryIO:
-    """Return the file, or, for a deflated object, what it inflates to, as an object that is not deflated.
+def _unpacked(file: BinaryIO, limit: int, *, whole: bool) -> BinaryIO:
+    """Return the file, or what a gzip file unpacks to, of which nothing is unpacked beyond the limit."""
+    head = file.read(len(GZIP))
+    file.seek(0)
+    if head != GZIP:
+        return file
+    try:
+        data = gzip.GzipFile(fileobj=file).read(limit + 1)
+    except (EOFError, OSError, zlib.error) as error:
+        raise _GzipError("the gzip file is cut off or damaged; copy it again from where it came") from error
+    if whole and len(data) > limit:
+        raise TooMuchError(f"it unpacks to more than {limit >> 20} MiB, far more than its picture has")
+    return io.BytesIO(data)
+
+
+def _in_order(file: BinaryIO, limit: int, *, whole: bool) -> BinaryIO:
+    """Return the file, or its data set, inflated, behind meta information that states its transfer syntax.
 
     Nothing is inflated beyond the limit. Without `whole` the rest is left out, since only the header is wanted.
     """
-    head = file.read(4096)
-    file.seek(0)
-    syntax = re.search(rb"\x02\x00\x10\x00UI..(" + re.escape(_DEFLATED) + rb")", head[132:], re.DOTALL)
-    if head[128:132] != b"DICM" or not syntax:
+    found = encoding_of(file)
+    deflated = found.syntax == DeflatedExplicitVRLittleEndian
+    if found.stated and not deflated:
+        file.seek(0)
         return file
-    group = re.match(rb"\x02\x00\x00\x00UL\x04\x00(.{4})", head[132:], re.DOTALL)
-    if not group:
-        raise ValueError("a deflated object without the length of its meta information")
-    start = 132 + 12 + int.from_bytes(group[1], "little")
-    meta = head[:start].replace(_DEFLATED, _INFLATED.ljust(len(_DEFLATED), b"\0"))
-    file.seek(start)
-    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    data = inflater.decompress(file.read(limit), limit + 1)
+    file.seek(found.start)
+    syntax, data = found.syntax, file.read(limit + 1)
+    if deflated:
+        syntax, data = ExplicitVRLittleEndian, zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, limit + 1)
     if whole and len(data) > limit:
-        raise TooMuchError(f"it inflates to more than {limit >> 20} MiB, far more than its picture has")
-    return io.BytesIO(meta + data[:limit])
+        how = f"it inflates to more than {limit >> 20} MiB, far" if deflated else "its pixel data take far"
+        raise TooMuchError(f"{how} more than its picture has")
+    return io.BytesIO(_meta_information(syntax) + data[:limit])
+
+
+def _meta_information(syntax: str) -> bytes:
+    """Return preamble and meta information (PS3.10 7.1) that state a transfer syntax and nothing else."""
+    uid = syntax.encode() + b"\0" * (len(syntax) % 2)
+    element = b"\x02\0\x10\0UI" + struct.pack("<H", len(uid)) + uid
+    return bytes(128) + b"DICM" + b"\x02\0\0\0UL\x04\0" + struct.pack("<I", len(element)) + element
 
 
 def _check_values(ds: Dataset) -> None:

@@ -7,10 +7,11 @@ patient ids can hash it too.
 
 from __future__ import annotations
 
+import logging
 import math
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import Literal
@@ -30,10 +31,13 @@ from contrastcxr.data.tables.files import age_in_years, sex
 from contrastcxr.errors import ImageError
 from contrastcxr.form import Position, Study, View
 
+logger = logging.getLogger(__name__)
+
 SPARE_BYTES = 1 << 20
 """Pixel data may be twice as large as the picture, which no compression makes it, and this much more (ours)."""
 MODALITIES = ("CR", "DX", "DR", "RG")
 CHEST_WORDS = ("CHEST", "THORAX", "TORAX", "LUNG")
+OTHER_PATIENT = "its StudyInstanceUID is also that of another patient (PatientID); each patient has a study here"
 UNSTATED = ("", "UNKNOWN", "UNDEFINED", "NONE", "OTHER")
 
 _HEADER_TAGS = [
@@ -164,6 +168,8 @@ def read_header(path: Path) -> DicomFile:
 def dicom_studies(paths: Iterable[Path], *, keep_ids: bool = False) -> tuple[list[Study], list[Failure]]:
     """Group files by StudyInstanceUID, whatever their folders, and list the files that are refused.
 
+    Patients who share a StudyInstanceUID have a study each, whose hash is then of both (`_by_patient`).
+
     Args:
         paths: DICOM files.
         keep_ids: keep StudyInstanceUID, PatientID and SOPInstanceUID instead of hashes.
@@ -171,35 +177,70 @@ def dicom_studies(paths: Iterable[Path], *, keep_ids: bool = False) -> tuple[lis
     Returns:
         Studies in the order in which their first file came, frontal views first; and the failures.
     """
-    groups: dict[str, dict[str, DicomFile]] = {}
+    groups: dict[str, list[DicomFile]] = {}
     failures: list[Failure] = []
+    order: dict[str, int] = {}
     for path in paths:
+        order[str(path)] = len(order)
         try:
             with one_input(path):
                 file = read_header(path)
         except ImageError as error:
             failures.append(Failure.of(path, error))
         else:
-            failures += _keep(groups.setdefault(file.study_uid, {}), file)
-    return [study_of(list(files.values()), keep_ids=keep_ids) for files in groups.values()], failures
+            groups.setdefault(file.study_uid, []).append(file)
+    of_patients = [files for group in groups.values() for files in _by_patient(group, keep_ids=keep_ids)]
+    studies = [study_of(_images(files, failures), keep_ids=keep_ids) for files in of_patients]
+    return studies, sorted(failures, key=lambda failure: order[failure.where])
 
 
-def _keep(files: dict[str, DicomFile], file: DicomFile) -> list[Failure]:
+def _by_patient(files: list[DicomFile], *, keep_ids: bool) -> list[list[DicomFile]]:
+    """Part files of one StudyInstanceUID that name several patients, and warn; each part has a UID of its own.
+
+    Spaces and case make no other PatientID. A file without one goes with the others, unless these are of several.
+    """
+    names = sorted({_patient(file) for file in files} - {""})
+    if len(names) < 2:
+        return [files]
+    firsts = [next(file.path for file in files if _patient(file) == name) for name in names]
+    logger.warning(
+        "%s and %s have one StudyInstanceUID and different PatientIDs; the study is read as those of %d patients",
+        firsts[0],
+        firsts[1],
+        len(names),
+    )
+    parts: dict[str, list[DicomFile]] = {}
+    for file in files:
+        name = _patient(file)
+        own = f"{file.study_uid}-{1 + [*names, ''].index(name)}" if keep_ids else f"{file.study_uid} {name}"
+        known = replace(file, study_uid=own, doubts=(*file.doubts, OTHER_PATIENT))
+        parts.setdefault(name, []).append(known)
+    return list(parts.values())
+
+
+def _patient(file: DicomFile) -> str:
+    return " ".join((file.patient or "").split()).casefold()
+
+
+def _images(files: Iterable[DicomFile], failures: list[Failure]) -> list[DicomFile]:
     """Keep one file of an image: the largest, because a copy that was cut off has the same header."""
-    twin = files.setdefault(file.instance_uid, file)
-    if twin is file:
-        return []
-    if file.path.stat().st_size > twin.path.stat().st_size:
-        files[file.instance_uid] = file
-        file, twin = twin, file
-    return [Failure(str(file.path), f"{file.path}: the same image as {twin.path}; it is read once")]
+    kept: dict[str, DicomFile] = {}
+    for file in files:
+        twin = kept.setdefault(file.instance_uid, file)
+        if twin is not file:
+            if file.path.stat().st_size > twin.path.stat().st_size:
+                kept[file.instance_uid] = file
+                file, twin = twin, file
+            message = f"{file.path}: the same image as {twin.path}; it is read once"
+            failures.append(Failure(str(file.path), message, other=str(twin.path)))
+    return list(kept.values())
 
 
 def study_of(files: list[DicomFile], *, keep_ids: bool) -> Study:
     """Return the study of files that share a StudyInstanceUID, frontal views first."""
     files = sorted(files, key=lambda f: (f.position == "LATERAL", f.instance_number, str(f.path)))
     first = files[0]
-    plain = keep_ids and re.fullmatch(r"[0-9.]{1,64}", first.study_uid)  # a damaged UID names no file
+    plain = keep_ids and re.fullmatch(r"[0-9.]{1,64}(-\d+)?", first.study_uid)  # a damaged UID names no file
     study_id = first.study_uid if plain else pseudonym("study", first.study_uid)
     patient = first.patient if keep_ids or first.patient is None else pseudonym("patient", first.patient)
     views = tuple(_view(f, f"{study_id}-{n}", keep_ids=keep_ids) for n, f in enumerate(files, start=1))

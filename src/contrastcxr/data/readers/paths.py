@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from contrastcxr.data.folders import DIRECTORY, OnPassed, kind_in_words, passed_in_words, walk
 from contrastcxr.data.images import image_size
 from contrastcxr.data.readers.manifest import LICENCE, Manifest, parse_manifest
 from contrastcxr.data.readers.manifest_records import SUFFIXES as MANIFEST_SUFFIXES
 from contrastcxr.data.ref import PATHS, SourceKind
-from contrastcxr.data.sniff import DICOM_SUFFIXES, FileKind, sniff
-from contrastcxr.data.source import Failure, Source
+from contrastcxr.data.sniff import DICOM_KINDS, DICOM_SUFFIXES, FileKind, sniff
+from contrastcxr.data.source import Failure, Inventory, Source, unheard
 from contrastcxr.errors import DatasetError, ImageError
 from contrastcxr.form import Study, View, is_file_locator, locator_path
 
@@ -19,6 +22,8 @@ FOLDER_MANIFEST = "studies.jsonl"
 """A file of this name in a folder is its manifest, as `contrastcxr phantom` and `data prepare` write one."""
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", *DICOM_SUFFIXES)
 """In a folder, a file with one of these names that cannot be read is a failure; other files are passed over."""
+ALREADY = "read already"
+"""Why a second name of one file is passed over."""
 
 
 class Paths(Source):
@@ -30,7 +35,8 @@ class Paths(Source):
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._found, failures = studies_from_paths([path])
+        self._passed = Counter[str]()
+        self._found, failures = studies_from_paths([path], on_passed=lambda why: self._passed.update([why]))
         self._failures = tuple(failure.message for failure in failures)
         if not self._found:
             more = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
@@ -41,111 +47,161 @@ class Paths(Source):
         """One line for every input that could not be read."""
         return self._failures
 
+    def inventory(self) -> Inventory:
+        """Count the images, and note what was passed over."""
+        notes = (f"passed over: {passed_in_words(self._passed)}",) if self._passed else ()
+        return replace(super().inventory(), notes=notes)
+
     def _load(self, split: str | None) -> Iterable[Study]:
         del split
         return self._found
 
 
 def studies_from_paths(
-    paths: Sequence[str | Path], *, keep_ids: bool = False
+    paths: Sequence[str | Path], *, keep_ids: bool = False, on_passed: OnPassed = unheard
 ) -> tuple[list[Study], list[Failure]]:
     """Return the studies under the paths and the inputs that are not studies.
 
     A PNG or JPEG file is a study of its own; DICOM files are grouped by their study, across all paths; a manifest
     (`.jsonl`, `.csv`, `.parquet`), also one named `studies.jsonl` in a folder, gives its rows, and the files it
-    names are read as its studies alone. Only headers are read here, so a damaged picture shows when its pixels are
-    loaded (`with_pixels`). A file that is named twice is read once.
+    names are read as its studies alone; a DICOMDIR gives the files it names. Only headers are read here, so a
+    damaged picture shows when its pixels are loaded (`with_pixels`). A file that is named twice is read once.
 
     Args:
         paths: files and folders; folders are searched to the bottom, in the order of names.
         keep_ids: keep the identifiers of DICOM objects instead of hashes.
+        on_passed: called with the reason of each file in a folder that is neither read nor a failure.
     """
     failures: list[Failure] = []
-    manifests = _manifests(paths)
+    found = [_Inputs.of(path, failures) for path in map(Path, paths)]
+    manifests = _manifests(found)
     listed = [study for path in manifests for study in _manifest_studies(path, failures)]
-    done = {path.resolve() for path in manifests} | {file for study in listed for file in _files_of(study)}
-    files = list(_files(paths, done, failures))
-    dicom = _dicom_studies([path for path, kind in files if kind == "dicom"], keep_ids, failures)
-    pictures = [s for path, kind in files if kind != "dicom" for s in _picture_study(path, failures)]
+    seen = {os.path.realpath(p): p.absolute() for p in [*manifests, *_files_of(listed)]}
+    files = [file for inputs in found for file in _files(inputs, seen, failures, on_passed)]
+    dicom = _dicom_studies([path for path, kind in files if kind in DICOM_KINDS], keep_ids, failures)
+    pictures = [s for path, kind in files if kind not in DICOM_KINDS for s in _picture_study(path, failures)]
     return _distinct([*dicom, *listed, *pictures], failures), failures
 
 
-def _manifests(paths: Sequence[str | Path]) -> list[Path]:
-    """Return every manifest among the paths and in the folders, once."""
-    found: dict[Path, Path] = {}
-    for path in map(Path, paths):
-        inside = (file for file in _walk(path, []) if file.name == FOLDER_MANIFEST) if path.is_dir() else (path,)
-        for file in inside:
-            if file.suffix.lower() in MANIFEST_SUFFIXES and file.is_file():
-                found.setdefault(file.resolve(), file)
-    return list(found.values())
+@dataclass(frozen=True)
+class _Inputs:
+    """What one path stands for: itself, the files of a folder, or those that a DICOMDIR names.
+
+    Attributes:
+        files: with the reason each is passed over for, None where it is to be looked at.
+        folder: the folder that they are from.
+    """
+
+    files: Sequence[tuple[Path, str | None]]
+    folder: Path | None = None
+
+    @classmethod
+    def of(cls, path: Path, failures: list[Failure]) -> _Inputs:
+        """Return the files under a path."""
+
+        def unreadable(error: OSError) -> None:
+            message = f"{error.filename}: cannot be opened ({error.strerror}); check its permissions"
+            failures.append(Failure(str(error.filename), message))
+
+        if path.is_dir():
+            return cls(list(walk(path, unreadable)), path)
+        return cls([(file, None) for file in _named_files(path, failures)])
 
 
-def _files_of(study: Study) -> Iterator[Path]:
-    for view in study.views:
+def _named_files(path: Path, failures: list[Failure]) -> Sequence[Path]:
+    """Return the files that a DICOMDIR names; any other file stands for itself."""
+    if not _is_directory(path):
+        return (path,)
+    # Imported here: whoever reads pictures does not wait for pydicom.
+    from contrastcxr.data.dicom.directory import listed_files
+
+    try:
+        files, missing = listed_files(path)
+    except ImageError as error:
+        failures.append(Failure.of(path, error))
+        return ()
+    failures += missing
+    return files
+
+
+def _is_directory(path: Path) -> bool:
+    try:
+        return sniff(path) == "dicomdir"
+    except ImageError:
+        return False  # said where it is read
+
+
+def _manifests(found: Iterable[_Inputs]) -> list[Path]:
+    """Return every manifest among the inputs, once; in a folder it has a name of its own."""
+    manifests: dict[str, Path] = {}
+    for inputs in found:
+        for file, passed in inputs.files:
+            named = file.suffix.lower() in MANIFEST_SUFFIXES and not passed
+            if named and (inputs.folder is None or file.name == FOLDER_MANIFEST) and file.is_file():
+                manifests.setdefault(os.path.realpath(file), file)
+    return list(manifests.values())
+
+
+def _files_of(studies: Iterable[Study]) -> Iterator[Path]:
+    for view in (view for study in studies for view in study.views):
         if view.locator is not None and is_file_locator(view.locator):
-            yield locator_path(view.locator).resolve()
+            yield locator_path(view.locator)
 
 
 def _files(
-    paths: Sequence[str | Path], done: Set[Path], failures: list[Failure]
+    inputs: _Inputs, seen: dict[str, Path], failures: list[Failure], on_passed: OnPassed
 ) -> Iterator[tuple[Path, FileKind]]:
-    """Yield every file that may be read and is not done yet, once, with its kind."""
-    seen = set(done)
-    for path in map(Path, paths):
-        for file in _in_folder(path, seen, failures) if path.is_dir() else _one_file(path, seen, failures):
-            seen.add(file[0].resolve())
-            yield file
+    """Yield the files that may be read and are not in `seen` (names by real path) yet, with their kinds."""
+    barren = inputs.folder is not None
+    for path, passed in inputs.files:
+        if passed is None:
+            kind, passed = _kind(path, seen, failures, in_folder=inputs.folder is not None)
+            barren = barren and passed not in (None, ALREADY)
+            if kind is not None:
+                seen[os.path.realpath(path)] = path.absolute()
+                yield path, kind
+        if passed is not None:
+            on_passed(passed)
+    if barren:
+        message = f"{inputs.folder}: holds no PNG, JPEG or DICOM file; give the folder of the radiographs"
+        failures.append(Failure(str(inputs.folder), message))
 
 
-def _one_file(path: Path, seen: Set[Path], failures: list[Failure]) -> Iterator[tuple[Path, FileKind]]:
-    if path.resolve() in seen:
-        return
+def _kind(
+    path: Path, seen: Mapping[str, Path], failures: list[Failure], *, in_folder: bool
+) -> tuple[FileKind | None, str | None]:
+    """Return the kind of a picture, or why it is passed over; neither for a failure and what is read already.
+
+    In a folder only a file that is named like a picture, or that cannot be opened, is a failure.
+    """
+    first = seen.get(os.path.realpath(path))
+    if first is not None:
+        return None, ALREADY if in_folder and first != path.absolute() else None
+    lenient = in_folder and not _is_named_as_picture(path)
+    if lenient and not _holds_anything(path):
+        return None, kind_in_words(path)
     try:
-        yield path, _picture_kind(path)
+        kind = sniff(path)
+        if in_folder and kind == "dicomdir":
+            return None, DIRECTORY
+        if kind == "other" and not lenient:
+            raise ImageError(f"{path}: is not a PNG, JPEG or DICOM file, whatever its name says; convert it first")
     except ImageError as error:
         failures.append(Failure.of(path, error))
+        return None, None
+    return (None, kind_in_words(path)) if kind == "other" else (kind, None)
 
 
-def _in_folder(folder: Path, seen: Set[Path], failures: list[Failure]) -> Iterator[tuple[Path, FileKind]]:
-    found = False
-    for path in _walk(folder, failures):
-        if path.resolve() in seen:
-            found = True
-            continue
-        named = path.suffix.lower() in PICTURE_SUFFIXES
-        try:
-            kind = _picture_kind(path)
-        except ImageError as error:
-            if named:
-                found = True
-                failures.append(Failure.of(path, error))
-        else:
-            found = True
-            yield path, kind
-    if not found:
-        failures.append(
-            Failure(str(folder), f"{folder}: holds no PNG, JPEG or DICOM file; give the folder of the radiographs")
-        )
+def _holds_anything(path: Path) -> bool:
+    try:
+        return path.is_file() and path.stat().st_size > 0
+    except OSError:
+        return True  # locked, which is said where it is opened
 
 
-def _walk(folder: Path, failures: list[Failure]) -> Iterator[Path]:
-    """Yield files to the bottom of the folder, without hidden ones and the directory file of DICOM media."""
-
-    def unreadable(error: OSError) -> None:
-        message = f"{error.filename}: cannot be opened ({error.strerror}); check its permissions"
-        failures.append(Failure(str(error.filename), message))
-
-    for parent, folders, names in os.walk(folder, onerror=unreadable):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from (Path(parent, n) for n in sorted(names) if not n.startswith(".") and n.upper() != "DICOMDIR")
-
-
-def _picture_kind(path: Path) -> FileKind:
-    kind = sniff(path)
-    if kind == "other":
-        raise ImageError(f"{path}: is not a PNG, JPEG or DICOM file, whatever its name says; convert it first")
-    return kind
+def _is_named_as_picture(path: Path) -> bool:
+    name = path.name.lower()
+    return name.endswith((*PICTURE_SUFFIXES, *(f"{suffix}.gz" for suffix in DICOM_SUFFIXES)))
 
 
 def _dicom_studies(paths: Sequence[Path], keep_ids: bool, failures: list[Failure]) -> list[Study]:
