@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
+from contrastcxr.data.pixels import load_pixels
+from contrastcxr.data.readers.paths import studies_from_paths
 from fuzz.found import FOUND
+from fuzz.objects import Tree
 from fuzz.targets import KINDS, Recipe, try_out
 
 WORKER = Path(__file__).with_name("worker.py")
@@ -47,6 +52,24 @@ def test_some_damaged_inputs_are_read_or_refused(kind: str, tmp_path_factory: py
 @pytest.mark.parametrize(("kind", "recipe"), FOUND, ids=lambda value: value if isinstance(value, str) else "")
 def test_what_once_came_through_is_refused(kind: str, recipe: Recipe, tmp_path: Path) -> None:
     try_out(kind, recipe, tmp_path)
+
+
+@pytest.mark.parametrize("said", [None, 0, 1, 2])
+@pytest.mark.parametrize("syntax", [0, 1, 2])
+def test_an_object_is_the_same_picture_however_it_is_written(
+    syntax: int, said: int | None, tmp_path: Path
+) -> None:
+    plain = _pixels(Tree(()), tmp_path)
+    for preamble, meta, packed in itertools.product((True, False), repeat=3):
+        for name in ("input.dcm", "input"):
+            written = Tree((), syntax, said, preamble, meta, packed, name=name)
+            np.testing.assert_array_equal(_pixels(written, tmp_path), plain, err_msg=repr(written))
+
+
+def _pixels(tree: Tree, folder: Path) -> np.ndarray:
+    (study,), failures = studies_from_paths([tree.write(folder)])
+    assert failures == []
+    return load_pixels(study.views[0])
 
 
 def test_there_are_ten_thousand_inputs() -> None:
