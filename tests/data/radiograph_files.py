@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+from pydicom.datadict import dictionary_VR
 from pydicom.dataset import FileDataset, FileMetaDataset
+from pydicom.tag import Tag
 from pydicom.uid import ComputedRadiographyImageStorage, ExplicitVRLittleEndian, generate_uid
 
 
@@ -39,3 +43,14 @@ def radiograph(stored: np.ndarray, bits: int) -> FileDataset:
     ds.WindowCenter, ds.WindowWidth = 2 ** (bits - 1), 2**bits
     ds.PixelData = stored.tobytes()
     return ds
+
+
+def with_bytes(path: Path, keyword: str, value: bytes) -> Path:
+    """The file with other bytes in an attribute that it has, such as no writer would put there."""
+    data, tag = path.read_bytes(), Tag(keyword)
+    head = tag.group.to_bytes(2, "little") + tag.element.to_bytes(2, "little") + dictionary_VR(tag).encode()
+    at = data.index(head) + len(head)
+    end = at + 2 + int.from_bytes(data[at : at + 2], "little")
+    value += b" " * (len(value) % 2)
+    path.write_bytes(data[:at] + len(value).to_bytes(2, "little") + value + data[end:])
+    return path

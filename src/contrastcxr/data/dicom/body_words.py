@@ -100,7 +100,7 @@ ELSEWHERE = {
     ),
     "toe": "=toe, =toes, zehe, orteil, 趾, 발가락",
     "ankle": (
-        "ankle, sprunggelenk, =osg, cheville, tobillo, caviglia, tornozelo, enkel, =kostka, =kotnik, "
+        "ankle, sprunggelenk, =osg, cheville, tobillo, caviglia, tornozelo, =enkel, =kostka, =kotnik, "
         "hlezn, gležanj, =ankel, nilkka, =boka, голеност, лодыж, αστραγαλ, 踝, 발목, كاحل, קרסול, cổ "
         "chân"
     ),

@@ -43,6 +43,8 @@ _SPARE = 32
 """So many bytes behind the picture are padding; the shortest row or column a picture may lack is longer (ours)."""
 _SMOOTHER = 0.95
 """Rows fit together better where neighbours differ by less than this share of what they do otherwise (ours)."""
+_ROUGHER = 8
+"""Rows whose neighbours differ by less than so many times what those of a picture do go on with it (ours)."""
 _HEADER = (
     "Rows",
     "Columns",
@@ -123,20 +125,21 @@ def _more_picture(words: np.ndarray, rows: int, columns: int) -> str | None:
     size = rows * columns
     if words.size % size == 0:
         return f"{words.size // size} times as much as of one grey picture"
-    if words.size % rows == 0:
+    picture, behind = words[:size].reshape(rows, columns), words[size:]
+    if behind.size % rows == 0:
         wider = words.reshape(rows, -1)
-        if _roughness(wider) < _SMOOTHER * _roughness(words[:size].reshape(rows, columns)):
+        if _roughness(wider, axis=0) < _SMOOTHER * _roughness(picture, axis=0):
             return f"as of rows of {wider.shape[1]:,} pixels"
-    if words.size % columns == 0:
-        longer = words.reshape(-1, columns)
-        if np.ptp(longer[rows:]) > 0 and _roughness(longer[rows - 1 :]) <= 2 * _roughness(longer[:rows]):
-            return f"as of {len(longer):,} rows"
+    if behind.size % columns == 0:
+        longer = behind.reshape(-1, columns)
+        if 0 < _roughness(longer, axis=1) < _ROUGHER * _roughness(picture, axis=1):
+            return f"as of {rows + len(longer):,} rows"
     return None
 
 
-def _roughness(picture: np.ndarray) -> float:
-    """Return the mean difference of pixels `[H, W]` one below the other."""
-    return float(np.abs(np.diff(picture.astype(np.float32), axis=0)).mean())
+def _roughness(picture: np.ndarray, *, axis: int) -> float:
+    """Return the mean difference of pixels `[H, W]` one below the other (axis 0) or side by side (axis 1)."""
+    return float(np.abs(np.diff(picture.astype(np.float32), axis=axis)).mean())
 
 
 def _compressed(ds: Dataset, syntax: uid.UID, path: Path) -> np.ndarray:

@@ -30,7 +30,7 @@ from contrastcxr.data.dicom.header_numbers import number, whole_number
 from contrastcxr.data.dicom.objects import coded, open_object, uid_name
 from contrastcxr.data.dicom.orientation import Orientation, is_lateral, stated_position, turn_of
 from contrastcxr.data.dicom.spacing import spacing, spacing_doubt
-from contrastcxr.data.dicom.values import DisplayError, rescale_doubt, to_display
+from contrastcxr.data.dicom.values import OVERLAY_BIT, DisplayError, rescale_doubt, to_display
 from contrastcxr.data.images import MIN_RANGE, check_picture, check_size
 from contrastcxr.data.source import Failure
 from contrastcxr.data.tables.files import age_in_years, sex
@@ -85,6 +85,7 @@ _HEADER_TAGS = [
 _SIZES = ("Rows", "Columns", "BitsAllocated", "BitsStored")
 _PIXEL_TAGS = [
     "HighBit",
+    OVERLAY_BIT,
     "PixelRepresentation",
     "PlanarConfiguration",
     "PixelPaddingValue",

@@ -22,6 +22,10 @@ CLIPPED = 0.001
 """Share of pixels clipped at each end where an object states no usable window (ours)."""
 COUNTED_SIDE = 256
 """Values in use are counted on a grid of at least this many rows and columns (ours); it costs nothing then."""
+WRAPPED = -0.35
+"""Where values go beyond BitsStored, they fall by more of its range at a step above, in the mean (ours)."""
+OVERLAY_BIT = "60000102"
+"""The tag of OverlayBitPosition: 0 where an overlay has data of its own (PS3.3 C.9.2)."""
 LOOKED_UP = 1 << 16
 """So many pixels are looked up at once: NumPy makes each an index of 64 bits, and these then stay in the cache."""
 
@@ -122,8 +126,9 @@ def _signed_as(ds: Dataset, value: int) -> int:
 def _check_bits(ds: Dataset, words: np.ndarray, values: np.ndarray, whole: np.ndarray) -> None:
     """Refuse a picture whose values go beyond BitsStored, which would wrap around in its middle.
 
-    The bits above may hold anything else, an overlay say (PS3.5 8.1.1), which has nothing to do with the values.
-    Where they go on with the values, neighbours are closer together with these bits than without (ours).
+    The bits above may hold something else, an overlay say (PS3.5 8.1.1), which has nothing to do with the values.
+    Where they count on with the values, a step up in them comes with a fall of the values, and a step down with a
+    rise (ours). That is not asked where an overlay is stated to be there.
 
     Args:
         ds: the object.
@@ -134,15 +139,18 @@ def _check_bits(ds: Dataset, words: np.ndarray, values: np.ndarray, whole: np.nd
     above = whole - values
     if not above.any() or int(words.max()) < int(np.flatnonzero(above)[0]):
         return
-    left, right = words[:, :-1], words[:, 1:]
-    pairs = np.diff(_looked_up(above, words)) != 0
-    left, right = left[pairs], right[pairs]
-    if np.abs(whole[left] - whole[right]).sum() >= np.abs(values[left] - values[right]).sum():
+    overlay = whole_number(ds.get(OVERLAY_BIT))
+    steps, full = np.diff(_looked_up(above, words)), 1 << int(ds.BitsStored)
+    stepped = np.abs(steps) == full
+    if (overlay is not None and overlay > 0) or not stepped.any():
+        return
+    moves = np.diff(_looked_up(values, words))[stepped] * np.sign(steps[stepped])
+    if moves.mean() > WRAPPED * full:
         return
     bits = int(ds.BitsStored)
     raise DisplayError(
         f"has pixel values up to {int(whole[words].max()):,}, and its header says {bits} bits, which hold "
-        f"{(1 << bits - _signed(ds)) - 1:,} at most; export it again"
+        f"{(full >> _signed(ds)) - 1:,} at most; export it again"
     )
 
 
