@@ -80,7 +80,7 @@ def check_stream(stream: bytes, syntax: str, *, rows: int, columns: int, allocat
             f"has {found.components} components of {found.bits} bits in itself, its header says one of {allocated}"
         )
     end = stream.rfind(_EOI)
-    if end < 0 or len(set(stream[end + len(_EOI) :])) > 1:  # one byte again and again behind the end fills up
+    if end < 0 or len(set(stream[end + len(_EOI) :]) - {0}) > 1:  # zeros, or one byte again and again, fill up
         raise BadStreamError("is cut off")
 
 
