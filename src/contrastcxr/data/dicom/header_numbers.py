@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import MutableSequence
+from collections.abc import MutableSequence, Sequence
 
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+[.,]?[0-9]*|[.,][0-9]+)(?:[eE][+-]?[0-9]+)?")
 _BETWEEN = re.compile(r"\s*\\\s*|\s*;\s*|\s*,\s+|\s+")
@@ -25,11 +25,9 @@ def numbers(value: object) -> list[float | None]:
     Returns:
         one entry a value; none where nothing is stated.
     """
-    stated = list(value) if isinstance(value, MutableSequence) else [value]
+    stated: Sequence[object] = list(value) if isinstance(value, MutableSequence) else [value]
     if len(stated) == 1 and isinstance(stated[0], str):
-        stated = [part for part in _BETWEEN.split(stated[0].strip(_AROUND)) if part]
-        if len(stated) == 1 and all("." in part for part in stated[0].split(",")):
-            stated = stated[0].split(",")
+        stated = _parts(stated[0].strip(_AROUND))
     return [_finite(one) for one in stated if one not in (None, "")]
 
 
@@ -43,6 +41,12 @@ def whole_number(value: object) -> int | None:
     """Return the one whole number that an attribute states, or None."""
     found = number(value)
     return int(found) if found is not None and found.is_integer() else None
+
+
+def _parts(text: str) -> list[str]:
+    parts = _BETWEEN.split(text)
+    points = text.split(",")
+    return points if len(parts) == 1 and all("." in part for part in points) else parts
 
 
 def _finite(value: object) -> float | None:
