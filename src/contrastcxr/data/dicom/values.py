@@ -137,7 +137,7 @@ def _check_bits(ds: Dataset, words: np.ndarray, values: np.ndarray, whole: np.nd
         whole: the same by all bits, but for padding.
     """
     above = whole - values
-    if not above.any() or int(words.max()) < int(np.flatnonzero(above)[0]):
+    if not _between_extremes(above, words, signed=_signed(ds)).any():
         return
     overlay = whole_number(ds.get(OVERLAY_BIT))
     steps, full = np.diff(_looked_up(above, words)), 1 << int(ds.BitsStored)
@@ -152,6 +152,15 @@ def _check_bits(ds: Dataset, words: np.ndarray, values: np.ndarray, whole: np.nd
         f"has pixel values up to {int(whole[words].max()):,}, and its header says {bits} bits, which hold "
         f"{(full >> _signed(ds)) - 1:,} at most; export it again"
     )
+
+
+def _between_extremes(table: np.ndarray, words: np.ndarray, *, signed: bool) -> np.ndarray:
+    """Return the entries of a table over all words that lie between the least and the greatest of these."""
+    if not signed:
+        return table[int(words.min()) : int(words.max()) + 1]
+    half = table.size // 2
+    values = words.view(f"i{words.itemsize}")
+    return np.roll(table, half)[int(values.min()) + half : int(values.max()) + half + 1]
 
 
 def _modality(ds: Dataset) -> Mapping:
