@@ -233,6 +233,19 @@ def test_an_uncompressed_picture_in_fragments_is_named(dicom: Dicom) -> None:
     assert refused(path) == said
 
 
+@pytest.mark.parametrize("vr", ["OW", "OB", "US", "LO"])
+def test_pixel_data_that_are_empty_or_no_bytes_are_none(dicom: Dicom, vr: str) -> None:
+    def edit(ds: Dataset) -> None:
+        ds.PixelData = b""
+
+    path = dicom(edit=edit)
+    data = path.read_bytes().replace(
+        b"\xe0\x7f\x10\x00OW\0\0\0\0\0\0", b"\xe0\x7f\x10\x00" + vr.encode() + bytes(6)
+    )
+    path.write_bytes(data)
+    assert refused(path) == "has no pixel data, or is cut off; copy it again from where it came"
+
+
 def test_a_picture_that_begins_like_a_fragment_is_read(dicom: Dicom) -> None:
     stored = ramp(top=60_000)
     stored[0, :2] = 0xFFFE, 0xE000

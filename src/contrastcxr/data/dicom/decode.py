@@ -66,7 +66,7 @@ def stored_values(ds: Dataset, path: Path) -> np.ndarray:
         ImageError: no pixel data, no decoder, or damaged pixel data.
     """
     syntax = uid.UID(str(ds.file_meta.TransferSyntaxUID or ""), validation_mode=config.IGNORE)
-    if "PixelData" not in ds:
+    if not isinstance(ds.get("PixelData"), bytes) or not ds.PixelData:
         raise ImageError(f"{path}: has no pixel data, or is cut off; copy it again from where it came")
     _check_codec(ds, syntax, path)
     stored = _plain(ds, syntax, path) if syntax in _PLAIN else _compressed(ds, syntax, path)
