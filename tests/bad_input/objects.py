@@ -11,15 +11,18 @@ from pydicom.uid import (
     MPEG2MPML,
     CTImageStorage,
     DigitalXRayImageStorageForProcessing,
+    ExplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGBaseline8Bit,
     JPEGLSLossless,
     RLELossless,
+    SecondaryCaptureImageStorage,
 )
 from radiograph_files import directory
 
 from bad_input.case import CHECK, READ, SOME_FAILED, Case
 from bad_input.files import (
+    Change,
     binary,
     changed,
     compressed,
@@ -42,6 +45,16 @@ ONE = {"SOPInstanceUID": "1.2.3", "StudyInstanceUID": "1.2"}
 COLOUR = {"PhotometricInterpretation": "RGB", "SamplesPerPixel": 3, "PlanarConfiguration": 0}
 NO_JPEG = b"\xff\xd8" + b"\xff\xc3\x00\x0b\x0c\x00\x30\x00\x40\x01\x01\x11\x00" + bytes(64) + b"\xff\xd9"
 """A frame header of lossless JPEG."""
+
+
+def relabelled(syntax: str) -> Change:
+    """Call compressed pixel data by another transfer syntax."""
+
+    def change(ds: Dataset) -> None:
+        ds.file_meta.TransferSyntaxUID = syntax
+        ds["PixelData"].is_undefined_length = False
+
+    return change
 
 
 def no_table(ds: Dataset) -> None:
@@ -115,11 +128,24 @@ OBJECTS = (
         "{bad}: body part HAND; one grey CR or DX image of the chest was expected; leave it out",
     ),
     read(
-        "no modality",
-        dicom(Modality=None),
+        "no modality, and a class that does not say it",
+        dicom(Modality=None, SOPClassUID=SecondaryCaptureImageStorage),
         (
-            "{bad}: Computed Radiography Image Storage, modality not stated; one grey CR or DX image of the "
-            "chest was expected; leave it out"
+            "{bad}: Secondary Capture Image Storage, modality not stated; one grey CR or DX image of the chest "
+            "was expected; leave it out"
+        ),
+    ),
+    read(
+        "a part of the body in another language",
+        dicom(BodyPartExamined="BECKEN"),
+        "{bad}: body part BECKEN; one grey CR or DX image of the chest was expected; leave it out",
+    ),
+    read(
+        "values beyond the bits stored",
+        dicom(BitsStored=10, HighBit=9),
+        (
+            "{bad}: has pixel values up to 4,095, and its header says 10 bits, which hold 1,023 at most; "
+            "export it again"
         ),
     ),
     read(
@@ -229,7 +255,20 @@ OBJECTS = (
     read(
         "more pixel data than pixels",
         dicom("chest.dcm", lambda ds: setattr(ds, "PixelData", ds.PixelData * 2)),
-        "{bad}: 12,288 bytes of pixel data, truncated or damaged: its header says 6,144; export it again",
+        (
+            "{bad}: 12,288 bytes of pixel data, 2 times as much as of one grey picture, and its header says "
+            "6,144; export it again"
+        ),
+    ),
+    read(
+        "rows that are longer than the header says",
+        dicom(Columns=60),
+        ("{bad}: 6,144 bytes of pixel data, as of rows of 64 pixels, and its header says 5,760; export it again"),
+    ),
+    read(
+        "a compressed picture that is called uncompressed",
+        dicom("chest.dcm", compressed(JPEGLSLossless), relabelled(ExplicitVRLittleEndian)),
+        "{bad}: the Explicit VR Little Endian pixel data is JPEG-LS in itself; export it again",
     ),
     read(
         "far more pixel data than pixels",
@@ -255,10 +294,7 @@ OBJECTS = (
     read(
         "a JPEG stream of another process",
         dicom("chest.dcm", streamed(JPEGBaseline8Bit, NO_JPEG)),
-        (
-            "{bad}: the JPEG Baseline (Process 1) pixel data is compressed in another way than it says; copy "
-            "it again from where it came"
-        ),
+        ("{bad}: the JPEG Baseline (Process 1) pixel data is JPEG Lossless in itself; export it again"),
     ),
     read(
         "a JPEG-LS stream cut off",
@@ -322,8 +358,8 @@ OBJECTS = (
         "a transfer syntax of nobody",
         dicom("chest.dcm", streamed("1.2.3.4.5", bytes(64))),
         (
-            "{bad}: no decoder for an unnamed transfer syntax, which is none of those of radiographs; export "
-            "it uncompressed"
+            "{bad}: no decoder for the transfer syntax 1.2.3.4.5, which is none of those of radiographs; "
+            "export it uncompressed"
         ),
     ),
     read(

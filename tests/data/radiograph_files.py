@@ -9,8 +9,10 @@ from pathlib import Path
 
 import numpy as np
 from pydicom import DataElement, config, dcmwrite
+from pydicom.datadict import dictionary_VR
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.sequence import Sequence
+from pydicom.tag import Tag
 from pydicom.uid import (
     UID,
     ComputedRadiographyImageStorage,
@@ -103,4 +105,15 @@ def directory(path: Path, *names: str | None) -> Path:
     ds.DirectoryRecordSequence = Sequence(records)
     path.parent.mkdir(parents=True, exist_ok=True)
     ds.save_as(path, enforce_file_format=True)
+    return path
+
+
+def with_bytes(path: Path, keyword: str, value: bytes) -> Path:
+    """The file with other bytes in an attribute that it has, such as no writer would put there."""
+    data, tag = path.read_bytes(), Tag(keyword)
+    head = tag.group.to_bytes(2, "little") + tag.element.to_bytes(2, "little") + dictionary_VR(tag).encode()
+    at = data.index(head) + len(head)
+    end = at + 2 + int.from_bytes(data[at : at + 2], "little")
+    value += b" " * (len(value) % 2)
+    path.write_bytes(data[:at] + len(value).to_bytes(2, "little") + value + data[end:])
     return path

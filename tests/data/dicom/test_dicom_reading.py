@@ -14,6 +14,7 @@ from pydicom.uid import (
     CTImageStorage,
     DigitalXRayImageStorageForProcessing,
     GrayscaleSoftcopyPresentationStateStorage,
+    SecondaryCaptureImageStorage,
 )
 from radiograph_files import ramp
 
@@ -311,6 +312,10 @@ def raw(ds: Dataset) -> None:
     ds.Modality, ds.SOPClassUID = "DX", DigitalXRayImageStorageForProcessing
 
 
+def capture(ds: Dataset) -> None:
+    ds.Modality, ds.SOPClassUID = "", SecondaryCaptureImageStorage
+
+
 def presentation_state(ds: Dataset) -> None:
     ds.Modality, ds.SOPClassUID = "PR", GrayscaleSoftcopyPresentationStateStorage
 
@@ -325,7 +330,7 @@ def presentation_state(ds: Dataset) -> None:
         ({"NumberOfFrames": 12}, "12 frames"),
         ({"BodyPartExamined": "KNEE"}, "body part KNEE"),
         ({"PresentationIntentType": "FOR PROCESSING"}, "raw values for processing"),
-        ({"Modality": None}, "modality not stated"),
+        ({"edit": capture}, "Secondary Capture Image Storage, modality not stated"),
         ({"BitsStored": 17}, "17 bits stored in 16"),
         ({"Rows": 20_000}, "64×20000 pixels"),
         ({"Rows": 1}, "64×1 pixels"),

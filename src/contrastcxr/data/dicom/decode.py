@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ from pydicom import config, uid
 from pydicom.dataset import Dataset
 from pydicom.pixels.decoders.base import get_decoder
 
-from contrastcxr.data.dicom.codestream import BadStreamError
+from contrastcxr.data.dicom.codestream import ITEM, BadStreamError, codec_of
 from contrastcxr.data.dicom.guarded import WorkerError, decode_guarded
+from contrastcxr.data.dicom.header_numbers import whole_number
 from contrastcxr.data.dicom.objects import uid_name
 from contrastcxr.errors import ImageError
 
@@ -39,12 +41,14 @@ _PLAIN = (
 )
 _SPARE = 32
 """So many bytes behind the picture are padding; the shortest row or column a picture may lack is longer (ours)."""
+_SMOOTHER = 0.95
+"""Rows fit together better where neighbours differ by less than this share of what they do otherwise (ours)."""
+_ROUGHER = 8
+"""Rows whose neighbours differ by less than so many times what those of a picture do go on with it (ours)."""
 _HEADER = (
     "Rows",
     "Columns",
     "SamplesPerPixel",
-    "PhotometricInterpretation",
-    "NumberOfFrames",
     "BitsAllocated",
     "BitsStored",
     "HighBit",
@@ -62,8 +66,9 @@ def stored_values(ds: Dataset, path: Path) -> np.ndarray:
         ImageError: no pixel data, no decoder, or damaged pixel data.
     """
     syntax = uid.UID(str(ds.file_meta.TransferSyntaxUID or ""), validation_mode=config.IGNORE)
-    if "PixelData" not in ds:
+    if not isinstance(ds.get("PixelData"), bytes) or not ds.PixelData:
         raise ImageError(f"{path}: has no pixel data, or is cut off; copy it again from where it came")
+    _check_codec(ds, syntax, path)
     stored = _plain(ds, syntax, path) if syntax in _PLAIN else _compressed(ds, syntax, path)
     if stored.shape != (ds.Rows, ds.Columns) or stored.dtype.itemsize > 2:
         raise ImageError(
@@ -72,8 +77,23 @@ def stored_values(ds: Dataset, path: Path) -> np.ndarray:
     return stored
 
 
+def _check_codec(ds: Dataset, syntax: uid.UID, path: Path) -> None:
+    """Refuse compressed pixel data in an uncompressed syntax, and the other way round."""
+    data, expected = ds.PixelData, int(ds.Rows) * int(ds.Columns) * int(ds.BitsAllocated) // 8
+    in_fragments, plain = data.startswith(ITEM), syntax in _PLAIN
+    if not (in_fragments or len(data) < expected if plain else syntax in PREFERRED and not in_fragments):
+        return
+    codec = codec_of(data, plain_bytes=expected)
+    if codec is None and plain and ds["PixelData"].is_undefined_length:
+        codec = "compressed"
+    if codec is not None:
+        as_stated = (codec == "uncompressed") == plain
+        how = "in itself" if not as_stated else "but in fragments" if plain else "but not in fragments"
+        raise ImageError(f"{path}: the {uid_name(syntax)} pixel data is {codec} {how}; export it again")
+
+
 def _plain(ds: Dataset, syntax: uid.UID, path: Path) -> np.ndarray:
-    """Read uncompressed words."""
+    """Read uncompressed words; what is behind them is padding, which a receiver accepts (PS3.5 8.1.1)."""
     rows, columns, width = int(ds.Rows), int(ds.Columns), int(ds.BitsAllocated) // 8
     data, expected = ds.PixelData, rows * columns * width
     if len(data) < expected:
@@ -81,37 +101,68 @@ def _plain(ds: Dataset, syntax: uid.UID, path: Path) -> np.ndarray:
             f"{path}: the {uid_name(syntax)} pixel data is truncated or damaged, {len(data):,} bytes of "
             f"{expected:,}; copy it again from where it came"
         )
-    if len(data) >= expected + _SPARE:
-        raise ImageError(
-            f"{path}: {len(data):,} bytes of pixel data, truncated or damaged: its header says {expected:,}; "
-            "export it again"
-        )
     order = "<" if syntax.is_little_endian else ">"
-    words: np.ndarray = np.frombuffer(data, dtype=f"{order}u{width}", count=rows * columns)
     if width == 1 and not syntax.is_little_endian and ds["PixelData"].VR == "OW":
-        words = np.frombuffer(data[: expected + expected % 2], dtype=">u2").astype("<u2").view("u1")[:expected]
+        data = np.frombuffer(data[: len(data) // 2 * 2], dtype=">u2").astype("<u2").tobytes()
+    words: np.ndarray = np.frombuffer(data, dtype=f"{order}u{width}", count=len(data) // width)
+    if len(data) >= expected + _SPARE:
+        more = _more_picture(words, rows, columns)
+        if more:
+            raise ImageError(
+                f"{path}: {len(data):,} bytes of pixel data, {more}, and its header says {expected:,}; "
+                "export it again"
+            )
+    words = words[: rows * columns]
     return words.astype(words.dtype.newbyteorder("="), copy=False).reshape(rows, columns)
+
+
+def _more_picture(words: np.ndarray, rows: int, columns: int) -> str | None:
+    """Return what words `[n]` are where those behind rows × columns are no padding but more picture (ours).
+
+    They are where they make up whole pictures (frames, samples, bits), or whole columns or rows that fit the
+    picture. Left out as padding, these would give a picture that is sheared, or lacks its lower end.
+    """
+    size = rows * columns
+    if words.size % size == 0:
+        return f"{words.size // size} times as much as of one grey picture"
+    picture, behind = words[:size].reshape(rows, columns), words[size:]
+    if behind.size % rows == 0:
+        wider = words.reshape(rows, -1)
+        if _roughness(wider, axis=0) < _SMOOTHER * _roughness(picture, axis=0):
+            return f"as of rows of {wider.shape[1]:,} pixels"
+    if behind.size % columns == 0:
+        longer = behind.reshape(-1, columns)
+        if 0 < _roughness(longer, axis=1) < _ROUGHER * _roughness(picture, axis=1):
+            return f"as of {rows + len(longer):,} rows"
+    return None
+
+
+def _roughness(picture: np.ndarray, *, axis: int) -> float:
+    """Return the mean difference of pixels `[H, W]` one below the other (axis 0) or side by side (axis 1)."""
+    return float(np.abs(np.diff(picture.astype(np.float32), axis=axis)).mean())
 
 
 def _compressed(ds: Dataset, syntax: uid.UID, path: Path) -> np.ndarray:
     plugin = _plugin(ds, syntax, path)
-    header: dict[str, Any] = {key: _plain_value(ds[key].value) for key in _HEADER if key in ds}
-    header.setdefault("HighBit", header["BitsStored"] - 1)
-    header.setdefault("PixelRepresentation", 0)
-    header.setdefault("SamplesPerPixel", 1)
-    header["NumberOfFrames"] = 1
+    stored = int(ds.BitsStored)
+    absent = {"HighBit": stored - 1, "PixelRepresentation": 0, "SamplesPerPixel": 1, "NumberOfFrames": 1}
+    stated = {key: whole_number(ds.get(key)) for key in _HEADER}
+    header: dict[str, Any] = {**absent, **{key: value for key, value in stated.items() if value is not None}}
+    header["PhotometricInterpretation"] = str(ds.PhotometricInterpretation)
     try:
         return decode_guarded(header, ds.PixelData, syntax=syntax, plugin=plugin)
     except BadStreamError as error:
-        raise ImageError(
-            f"{path}: the {uid_name(syntax)} pixel data {error}; copy it again from where it came"
-        ) from error
+        raise ImageError(f"{path}: the {uid_name(syntax)} pixel data {error}; {error.remedy}") from error
     except WorkerError as error:
         raise ImageError(f"{path}: its pixel data cannot be decoded: {error}") from error
 
 
-def _plain_value(value: object) -> int | str:
-    return value if isinstance(value, str) else int(value)  # type: ignore[call-overload]
+def _syntax_name(syntax: uid.UID) -> str:
+    """Return the name of a transfer syntax, or its UID where it has none, if it is one: digits name nobody."""
+    unnamed = (
+        f"the transfer syntax {syntax}" if re.fullmatch(r"[0-9.]{1,64}", syntax) else "an unnamed transfer syntax"
+    )
+    return uid_name(syntax) or unnamed
 
 
 def _plugin(ds: Dataset, syntax: uid.UID, path: Path) -> str:
@@ -123,8 +174,8 @@ def _plugin(ds: Dataset, syntax: uid.UID, path: Path) -> str:
     chosen = next((name for name in wanted if name in found), None)
     if not wanted:
         raise ImageError(
-            f"{path}: no decoder for {uid_name(syntax) or 'an unnamed transfer syntax'}, which is none of those "
-            "of radiographs; export it uncompressed"
+            f"{path}: no decoder for {_syntax_name(syntax)}, which is none of those of radiographs; export it "
+            "uncompressed"
         )
     if chosen is None:
         extra = "dicom-gpl" if syntax == uid.JPEGExtended12Bit and int(ds.BitsStored) > 8 else "dicom"

@@ -81,8 +81,10 @@ def decode_guarded(header: dict[str, Any], data: bytes, *, syntax: str, plugin: 
             raise
         finally:
             wait.cancel()
+    if "remedy" in answer:
+        raise BadStreamError(answer["refused"], remedy=answer["remedy"])
     if "refused" in answer:
-        raise BadStreamError(str(answer["refused"]))
+        raise BadStreamError(answer["refused"])
     return np.frombuffer(values, dtype=answer["dtype"]).reshape(answer["shape"])
 
 

@@ -8,7 +8,6 @@ patient ids can hash it too.
 from __future__ import annotations
 
 import logging
-import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -19,12 +18,19 @@ from typing import Literal
 import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
+from pydicom.uid import (
+    ComputedRadiographyImageStorage,
+    DigitalXRayImageStorageForPresentation,
+    DigitalXRayImageStorageForProcessing,
+)
 
+from contrastcxr.data.dicom.body_parts import another_part, body_part_doubt
 from contrastcxr.data.dicom.decode import stored_values
+from contrastcxr.data.dicom.header_numbers import number, whole_number
 from contrastcxr.data.dicom.objects import coded, open_object, uid_name
 from contrastcxr.data.dicom.orientation import Orientation, is_lateral, stated_position, turn_of
 from contrastcxr.data.dicom.spacing import spacing, spacing_doubt
-from contrastcxr.data.dicom.values import UnknownWindowError, to_display
+from contrastcxr.data.dicom.values import OVERLAY_BIT, DisplayError, rescale_doubt, to_display
 from contrastcxr.data.images import MIN_RANGE, check_picture, check_size
 from contrastcxr.data.source import Failure, one_input, pseudonym
 from contrastcxr.data.tables.files import age_in_years, sex
@@ -36,11 +42,16 @@ logger = logging.getLogger(__name__)
 SPARE_BYTES = 1 << 20
 """Pixel data may be twice as large as the picture, which no compression makes it, and this much more (ours)."""
 MODALITIES = ("CR", "DX", "DR", "RG")
-CHEST_WORDS = ("CHEST", "THORAX", "TORAX", "LUNG")
 OTHER_PATIENT = "its StudyInstanceUID is also that of another patient (PatientID); each patient has a study here"
-UNSTATED = ("", "UNKNOWN", "UNDEFINED", "NONE", "OTHER")
+RADIOGRAPHS = (
+    ComputedRadiographyImageStorage,
+    DigitalXRayImageStorageForPresentation,
+    DigitalXRayImageStorageForProcessing,
+)
+"""Classes of objects that hold nothing but radiographs, so that they tell where the modality is not stated."""
 
 _HEADER_TAGS = [
+    "SpecificCharacterSet",
     "SOPClassUID",
     "SOPInstanceUID",
     "StudyInstanceUID",
@@ -71,16 +82,18 @@ _HEADER_TAGS = [
     "Columns",
     "BitsAllocated",
     "BitsStored",
+    "RescaleSlope",
+    "RescaleIntercept",
 ]
+_SIZES = ("Rows", "Columns", "BitsAllocated", "BitsStored")
 _PIXEL_TAGS = [
     "HighBit",
+    OVERLAY_BIT,
     "PixelRepresentation",
     "PlanarConfiguration",
     "PixelPaddingValue",
     "PixelPaddingRangeLimit",
     "ModalityLUTSequence",
-    "RescaleSlope",
-    "RescaleIntercept",
     "VOILUTSequence",
     "VOILUTFunction",
     "WindowCenter",
@@ -126,7 +139,7 @@ def read_pixels(path: Path, *, window: str | None = None) -> np.ndarray:
     stored = stored_values(ds, path)
     try:
         shown = to_display(ds, stored, min_range=MIN_RANGE, window=window)
-    except UnknownWindowError as error:
+    except DisplayError as error:
         raise ImageError(f"{path}: {error}") from error
     except (AttributeError, TypeError, ValueError, IndexError, OverflowError) as error:
         raise ImageError(
@@ -151,7 +164,7 @@ def read_header(path: Path) -> DicomFile:
         study_uid=str(ds.get("StudyInstanceUID") or ds.get("SOPInstanceUID") or path.resolve()),
         patient=str(ds.get("PatientID") or "") or None,
         instance_uid=str(ds.get("SOPInstanceUID") or path.resolve()),
-        instance_number=int(_number(ds.get("InstanceNumber")) or 0),
+        instance_number=int(number(ds.get("InstanceNumber")) or 0),
         position=position,
         position_source=source,
         mirrored=False if turn.known and is_lateral(orientation) is False else None,
@@ -280,7 +293,10 @@ def _checked(ds: Dataset, path: Path) -> Dataset:
     refusal = _refused_kind(ds) or _refused_pixels(ds)
     if refusal:
         raise ImageError(f"{path}: {refusal}; one grey CR or DX image of the chest was expected; leave it out")
-    check_size(int(ds.Columns), int(ds.Rows), where=str(path))
+    sizes = {keyword: whole_number(ds.get(keyword)) or 0 for keyword in _SIZES}
+    check_size(sizes["Columns"], sizes["Rows"], where=str(path))
+    for keyword, size in sizes.items():  # which a damaged object may hold as text
+        setattr(ds, keyword, size)
     return ds
 
 
@@ -293,28 +309,26 @@ def _with_pixels(path: Path) -> Dataset:
 
 def _refused_kind(ds: Dataset) -> str | None:
     kind = uid_name(ds.get("SOPClassUID")) or "an unnamed object"
-    modality = str(ds.get("Modality") or "")
-    if modality not in MODALITIES:
+    modality = str(ds.get("Modality") or "").strip(" \0").upper()
+    if modality not in MODALITIES and (modality or ds.get("SOPClassUID") not in RADIOGRAPHS):
         return f"{kind}, modality {coded(modality)}"
     if ds.get("PresentationIntentType") == "FOR PROCESSING" or "For Processing" in kind:
         return f"{kind}, raw values for processing and not for presentation"
-    part = str(ds.get("BodyPartExamined") or "").strip().upper()
-    if part not in UNSTATED and not any(word in part for word in CHEST_WORDS):
-        return f"body part {coded(part)}"
-    return None
+    part = another_part(ds)
+    return f"body part {part}" if part else None
 
 
 def _refused_pixels(ds: Dataset) -> str | None:
-    missing = [t for t in ("Rows", "Columns", "BitsAllocated", "BitsStored") if not _number(ds.get(t))]
+    missing = [keyword for keyword in _SIZES if not whole_number(ds.get(keyword))]
     if missing:
         return f"no usable {', '.join(missing)}"
-    frames, samples = _number(ds.get("NumberOfFrames")) or 1, _number(ds.get("SamplesPerPixel")) or 1
+    frames, samples = number(ds.get("NumberOfFrames")) or 1, number(ds.get("SamplesPerPixel")) or 1
     if frames > 1:
         return f"{frames:.0f} frames"
     photometric = str(ds.get("PhotometricInterpretation") or "")
     if samples != 1 or photometric not in ("MONOCHROME1", "MONOCHROME2"):
         return f"colour or unknown kind of pixels ({coded(photometric)})"
-    allocated, stored = int(ds.BitsAllocated), int(ds.BitsStored)
+    allocated, stored = (whole_number(ds.get(keyword)) or 0 for keyword in ("BitsAllocated", "BitsStored"))
     if allocated not in (8, 16) or not 1 < stored <= allocated:
         return f"{stored} bits stored in {allocated}"
     return None
@@ -334,7 +348,7 @@ def _position(ds: Dataset) -> tuple[Position, Literal["stated", "orientation"]]:
 def _doubts(ds: Dataset, position: Position) -> tuple[str, ...]:
     """Return what the header contradicts itself in, one sentence each."""
     lateral = is_lateral(ds.get("PatientOrientation"))
-    found = [spacing_doubt(ds)]
+    found = [body_part_doubt(ds), rescale_doubt(ds), spacing_doubt(ds)]
     if lateral is not None and position != "unknown" and lateral != (position == "LATERAL"):
         kind = "lateral" if lateral else "frontal"
         found.append(f"its file states the view {position} and the orientation of a {kind} view")
@@ -343,15 +357,6 @@ def _doubts(ds: Dataset, position: Position) -> tuple[str, ...]:
 
 def _upright(spacing_mm: tuple[float, float] | None, turn: Orientation) -> tuple[float, float] | None:
     return spacing_mm[::-1] if spacing_mm and turn.transpose else spacing_mm
-
-
-def _number(value: object) -> float | None:
-    """Return the finite number that a value states; a damaged header can hold `nan` where a count belongs."""
-    try:
-        number = float(str(value))
-    except ValueError:
-        return None
-    return number if math.isfinite(number) else None
 
 
 def _date(value: object) -> date | None:

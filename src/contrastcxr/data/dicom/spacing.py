@@ -7,11 +7,9 @@ all sizes in millimetres mean the same thing. PixelSpacing, which may be either,
 
 from __future__ import annotations
 
-import math
-from collections.abc import MutableSequence
-from typing import Any
-
 from pydicom.dataset import Dataset
+
+from contrastcxr.data.dicom.header_numbers import number, numbers
 
 SAME = 0.01
 """Spacings that differ by less than this share are the same (ours)."""
@@ -19,9 +17,12 @@ EXPLAINED = 0.05
 """Share by which a stated magnification may miss what two spacings differ by (ours)."""
 
 
+_STATED = ("ImagerPixelSpacing", "NominalScannedPixelSpacing", "PixelSpacing")
+
+
 def spacing(ds: Dataset) -> tuple[float, float] | None:
     """Return row and column spacing in mm: at the detector, else of the scanned film, else PixelSpacing."""
-    for keyword in ("ImagerPixelSpacing", "NominalScannedPixelSpacing", "PixelSpacing"):
+    for keyword in _STATED:
         found = _pair(ds.get(keyword))
         if found is not None:
             return found
@@ -29,10 +30,14 @@ def spacing(ds: Dataset) -> tuple[float, float] | None:
 
 
 def spacing_doubt(ds: Dataset) -> str | None:
-    """Return what to say when PixelSpacing departs from the detector's and nothing says why.
+    """Return what to say when no spacing that is stated can be used, or two depart and nothing says why.
 
     A calibration (PixelSpacingCalibrationType) or a magnification that fits is an explanation.
     """
+    if spacing(ds) is None and any(numbers(ds.get(keyword)) for keyword in _STATED):
+        return (
+            "its file states a pixel spacing that is not two numbers above 0; sizes in millimetres are not known"
+        )
     detector, pixel = _pair(ds.get("ImagerPixelSpacing")), _pair(ds.get("PixelSpacing"))
     if detector is None or pixel is None:
         return None
@@ -60,17 +65,13 @@ def _magnification(ds: Dataset) -> float | None:
     return detector / patient if detector and patient else None
 
 
-def _pair(values: Any) -> tuple[float, float] | None:
-    """Return two spacings above 0, or None: one value alone is no pair, and a string is one value."""
-    found = [_positive(v) for v in values] if isinstance(values, MutableSequence) else []
-    if len(found) != 2 or found[0] is None or found[1] is None:
-        return None
-    return found[0], found[1]
+def _pair(values: object) -> tuple[float, float] | None:
+    """Return two spacings above 0, or None: one value alone is no pair."""
+    stated = numbers(values)
+    found = [v for v in stated if v is not None and v > 0]
+    return (found[0], found[1]) if len(found) == len(stated) == 2 else None
 
 
 def _positive(value: object) -> float | None:
-    try:
-        number = float(str(value))
-    except ValueError:
-        return None
-    return number if number > 0 and math.isfinite(number) else None
+    found = number(value)
+    return found if found is not None and found > 0 else None

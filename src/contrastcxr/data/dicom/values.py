@@ -7,26 +7,31 @@ C.11.2).
 
 from __future__ import annotations
 
-from collections.abc import Callable, MutableSequence
+import math
+from collections.abc import MutableSequence
 from typing import Any
 
 import numpy as np
 from pydicom.dataset import Dataset
 
+from contrastcxr.data.dicom.header_numbers import number, numbers, whole_number
+from contrastcxr.data.dicom.lookup_tables import Mapping, lut
 from contrastcxr.data.dicom.objects import coded
-
-Mapping = Callable[[np.ndarray], np.ndarray]
 
 CLIPPED = 0.001
 """Share of pixels clipped at each end where an object states no usable window (ours)."""
 COUNTED_SIDE = 256
 """Values in use are counted on a grid of at least this many rows and columns (ours); it costs nothing then."""
+WRAPPED = -0.35
+"""Where values go beyond BitsStored, they fall by more of its range at a step above, in the mean (ours)."""
+OVERLAY_BIT = "60000102"
+"""The tag of OverlayBitPosition: 0 where an overlay has data of its own (PS3.3 C.9.2)."""
 LOOKED_UP = 1 << 16
 """So many pixels are looked up at once: NumPy makes each an index of 64 bits, and these then stay in the cache."""
 
 
-class UnknownWindowError(Exception):
-    """A window was asked for that the object does not have; the message says which it has."""
+class DisplayError(Exception):
+    """Values that cannot be shown as asked, or as their object says; the message says why."""
 
 
 def to_display(ds: Dataset, stored: np.ndarray, *, min_range: float, window: str | None = None) -> np.ndarray:
@@ -42,21 +47,33 @@ def to_display(ds: Dataset, stored: np.ndarray, *, min_range: float, window: str
         window: number (from 1) or name of the window wanted; it is believed whatever it shows.
 
     Raises:
-        UnknownWindowError: there is no such window.
+        DisplayError: there is no such window, or values are larger than the object says.
+        ValueError: a table that is none, or attributes that together give no finite values.
     """
     words: np.ndarray = stored.view(np.uint8 if stored.dtype.itemsize == 1 else np.uint16)
     step = max(1, min(words.shape) // COUNTED_SIDE)
     counts = np.bincount(words[::step, ::step].ravel(), minlength=1 << (8 * words.itemsize))
-    values = _stored_values(ds, counts.size)
-    padding = _padding(ds, values)
+    with np.errstate(all="ignore"):
+        table = _display_table(ds, words, counts, min_range=min_range, window=window)
+    if not np.isfinite(table).all():
+        raise ValueError("attributes that give no finite values")
+    return _looked_up(table, words)
+
+
+def _display_table(
+    ds: Dataset, words: np.ndarray, counts: np.ndarray, *, min_range: float, window: str | None
+) -> np.ndarray:
+    """Return what is shown for each stored word there can be, `[256]` or `[65536]` float32."""
+    values, whole = _stored_values(ds, counts.size)
+    padding = _padding(ds, values, whole)
+    _check_bits(ds, words, values, np.where(padding, values, whole))
     if window is None:
         shown = _shown(ds, _modality(ds)(values), np.where(padding, 0, counts), min_range)
     else:
         shown = _chosen(ds, window)(_modality(ds)(values))
     if _inverted(ds):
         shown = 1 - shown
-    table: np.ndarray = np.where(padding, 0, shown).astype(np.float32)
-    return _looked_up(table, words)
+    return np.where(padding, 0, shown).astype(np.float32)
 
 
 def _looked_up(table: np.ndarray, words: np.ndarray) -> np.ndarray:
@@ -69,43 +86,111 @@ def _looked_up(table: np.ndarray, words: np.ndarray) -> np.ndarray:
     return shown
 
 
-def _stored_values(ds: Dataset, size: int) -> np.ndarray:
-    """Return the value `[size]` that each stored word means.
+def _stored_values(ds: Dataset, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the values `[size]` that the stored words mean: by the bits of BitsStored alone, and by all bits.
 
-    Only the bits of BitsStored count, as two's complement where the values are signed.
+    Only the former count, as two's complement where the values are signed. The two are the same, too, where the
+    bits above are empty, or repeat the sign.
     """
     bits = int(ds.BitsStored)
     words = np.arange(size, dtype=np.int64)
     native = not ds.file_meta.TransferSyntaxUID.is_encapsulated
-    shift = max(int(ds.get("HighBit", bits - 1)) + 1 - bits, 0) if native else 0
-    values = (words >> shift) & ((1 << bits) - 1)
-    if int(ds.get("PixelRepresentation", 0)) == 1:
+    high = whole_number(ds.get("HighBit"))
+    shift = high + 1 - bits if native and high is not None and bits <= high + 1 <= int(ds.BitsAllocated) else 0
+    values, whole = (words >> shift) & ((1 << bits) - 1), words >> shift
+    if _signed(ds):
         values = np.where(values >= 1 << (bits - 1), values - (1 << bits), values)
-    return values
+        whole = np.where(words >= size >> 1, words - size, words) >> shift
+    return values, np.where(words >> shift >= 1 << bits, whole, values)
 
 
-def _padding(ds: Dataset, values: np.ndarray) -> np.ndarray:
-    """Return True at the stored values that only fill up the picture `[size]`."""
-    first = ds.get("PixelPaddingValue")
+def _signed(ds: Dataset) -> bool:
+    return whole_number(ds.get("PixelRepresentation")) == 1
+
+
+def _padding(ds: Dataset, values: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """Return True at the stored words `[size]` that only fill up the picture, also beyond BitsStored."""
+    first, last = (whole_number(ds.get(f"PixelPadding{name}")) for name in ("Value", "RangeLimit"))
     if first is None:
         return np.zeros(values.shape, dtype=bool)
-    last = ds.get("PixelPaddingRangeLimit")
-    low, high = sorted(_signed_as(ds, int(v)) for v in (first, first if last is None else last))
-    return (values >= low) & (values <= high)
+    low, high = sorted(_signed_as(ds, v) for v in (first, first if last is None else last))
+    return ((values >= low) & (values <= high)) | ((whole >= low) & (whole <= high))
 
 
 def _signed_as(ds: Dataset, value: int) -> int:
     """Return a padding value as a stored value: objects of signed values often write it as an unsigned word."""
-    signed = int(ds.get("PixelRepresentation", 0)) == 1
-    return value - (1 << int(ds.BitsAllocated)) if signed and value >= 1 << (int(ds.BitsAllocated) - 1) else value
+    bits = int(ds.BitsAllocated)
+    return value - (1 << bits) if _signed(ds) and value >= 1 << (bits - 1) else value
+
+
+def _check_bits(ds: Dataset, words: np.ndarray, values: np.ndarray, whole: np.ndarray) -> None:
+    """Refuse a picture whose values go beyond BitsStored, which would wrap around in its middle.
+
+    The bits above may hold something else, an overlay say (PS3.5 8.1.1), which has nothing to do with the values.
+    Where they count on with the values, a step up in them comes with a fall of the values, and a step down with a
+    rise (ours). That is not asked where an overlay is stated to be there.
+
+    Args:
+        ds: the object.
+        words: `[H, W]` stored words.
+        values: what each word there can be means by the bits of BitsStored alone.
+        whole: the same by all bits, but for padding.
+    """
+    above = whole - values
+    if not _between_extremes(above, words, signed=_signed(ds)).any():
+        return
+    overlay = whole_number(ds.get(OVERLAY_BIT))
+    steps, full = np.diff(_looked_up(above, words)), 1 << int(ds.BitsStored)
+    stepped = np.abs(steps) == full
+    if (overlay is not None and overlay > 0) or not stepped.any():
+        return
+    moves = np.diff(_looked_up(values, words))[stepped] * np.sign(steps[stepped])
+    if moves.mean() > WRAPPED * full:
+        return
+    bits = int(ds.BitsStored)
+    raise DisplayError(
+        f"has pixel values up to {int(whole[words].max()):,}, and its header says {bits} bits, which hold "
+        f"{(full >> _signed(ds)) - 1:,} at most; export it again"
+    )
+
+
+def _between_extremes(table: np.ndarray, words: np.ndarray, *, signed: bool) -> np.ndarray:
+    """Return the entries of a table over all words that lie between the least and the greatest of these."""
+    if not signed:
+        return table[int(words.min()) : int(words.max()) + 1]
+    half = table.size // 2
+    values = words.view(f"i{words.itemsize}")
+    return np.roll(table, half)[int(values.min()) + half : int(values.max()) + half + 1]
 
 
 def _modality(ds: Dataset) -> Mapping:
     sequence = ds.get("ModalityLUTSequence")
     if sequence:
-        return lut(sequence[0])[0]
-    slope, intercept = float(ds.get("RescaleSlope", 1) or 1), float(ds.get("RescaleIntercept", 0) or 0)
+        return lut(sequence[0], little_endian=_little_endian(ds))[0]
+    slope, intercept = _rescale(ds) or (1.0, 0.0)
     return lambda values: values * slope + intercept
+
+
+def _rescale(ds: Dataset) -> tuple[float, float] | None:
+    """Return slope and intercept, 1 and 0 where they are not stated, or None where they make no finite numbers."""
+    slope, intercept = (
+        number(ds.get(keyword)) if numbers(ds.get(keyword)) else absent
+        for keyword, absent in (("RescaleSlope", 1.0), ("RescaleIntercept", 0.0))
+    )
+    if not slope or intercept is None or not math.isfinite(slope * (1 << 16) + intercept):
+        return None
+    return slope, intercept
+
+
+def rescale_doubt(ds: Dataset) -> str | None:
+    """Return what to say when the object states a rescale that cannot be carried out."""
+    if _rescale(ds) is not None:
+        return None
+    return "its file states a rescale slope or intercept that cannot be used; its values are shown without rescale"
+
+
+def _little_endian(ds: Dataset) -> bool:
+    return bool(ds.file_meta.TransferSyntaxUID.is_little_endian)
 
 
 def _shown(ds: Dataset, values: np.ndarray, counts: np.ndarray, min_range: float) -> np.ndarray:
@@ -137,7 +222,7 @@ def _chosen(ds: Dataset, wanted: str) -> Mapping:
         found = named.get(wanted.strip().casefold())
     if found is None:
         names = [coded(name.upper(), longest=24) for name, _ in (*windows, *tables) if name]
-        raise UnknownWindowError(
+        raise DisplayError(
             f"has no window '{wanted}'; it has {len(windows)}"
             + (f", named {', '.join(names)}" if names else ", without names")
             + "; choose one of these, or leave out the choice"
@@ -148,12 +233,13 @@ def _chosen(ds: Dataset, wanted: str) -> Mapping:
 def _tables(ds: Dataset) -> list[tuple[str, Mapping]]:
     """Return the VOI look-up tables by name."""
     return [
-        (str(item.get("LUTExplanation") or "").strip(), _table(item)) for item in ds.get("VOILUTSequence") or ()
+        (str(item.get("LUTExplanation") or "").strip(), _table(item, little_endian=_little_endian(ds)))
+        for item in ds.get("VOILUTSequence") or ()
     ]
 
 
-def _table(item: Dataset) -> Mapping:
-    mapping, top = lut(item)
+def _table(item: Dataset, *, little_endian: bool) -> Mapping:
+    mapping, top = lut(item, little_endian=little_endian)
     return lambda values: np.clip(mapping(values) / top, 0, 1)
 
 
@@ -161,9 +247,9 @@ def _windows(ds: Dataset) -> list[tuple[str, Mapping | None]]:
     """Return the windows by name, in the order of the object; None stands for one that is no window."""
     names = [str(name).strip() for name in _several(ds.get("WindowCenterWidthExplanation"))]
     function = str(ds.get("VOILUTFunction") or "LINEAR")
-    pairs = zip(_several(ds.get("WindowCenter")), _several(ds.get("WindowWidth")), strict=False)
+    pairs = zip(numbers(ds.get("WindowCenter")), numbers(ds.get("WindowWidth")), strict=False)
     return [
-        (names[n] if n < len(names) else "", _window(_finite(center), _finite(width), function=function))
+        (names[n] if n < len(names) else "", _window(center, width, function=function))
         for n, (center, width) in enumerate(pairs)
     ]
 
@@ -181,11 +267,6 @@ def _several(value: Any) -> list[Any]:
     return list(value) if isinstance(value, MutableSequence) else [value]
 
 
-def _finite(value: object) -> float | None:
-    number = float(str(value)) if value not in (None, "") else float("nan")
-    return number if np.isfinite(number) else None
-
-
 def window(center: float, width: float, *, function: str) -> Mapping:
     """Return the window function of PS3.3 C.11.2.1, to [0, 1]; a width that LINEAR cannot use is a step."""
     if function == "SIGMOID":
@@ -193,33 +274,6 @@ def window(center: float, width: float, *, function: str) -> Mapping:
     if function == "LINEAR":
         center, width = center - 0.5, max(width - 1, 1e-6)
     return lambda x: np.clip((x - center) / width + 0.5, 0, 1)
-
-
-def lut(item: Dataset) -> tuple[Mapping, float]:
-    """Return a look-up table of PS3.3 C.11.1 / C.11.2 as a mapping, and the largest value it may hold.
-
-    Values before the first entry take the first, values beyond the last the last.
-    """
-    count, first, bits = (int(v) for v in item.LUTDescriptor)
-    data = _entries(item.LUTData, bits, count or 1 << 16)
-    first = first - (1 << 16) if first >= 1 << 15 and _is_signed(item) else first
-
-    def mapping(values: np.ndarray) -> np.ndarray:
-        index = np.clip(np.rint(values) - first, 0, len(data) - 1).astype(np.int64)
-        return np.asarray(data[index])
-
-    return mapping, float((1 << bits) - 1)
-
-
-def _entries(raw: object, bits: int, count: int) -> np.ndarray:
-    if isinstance(raw, bytes):
-        packed = bits <= 8 and len(raw) < 2 * count
-        raw = np.frombuffer(raw, dtype=np.uint8 if packed else np.dtype("<u2"))
-    return np.array(np.atleast_1d(np.asarray(raw))[:count], dtype=np.float64)
-
-
-def _is_signed(item: Dataset) -> bool:
-    return bool(item["LUTDescriptor"].VR == "SS")
 
 
 def _by_range(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
@@ -233,7 +287,7 @@ def _by_range(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
     if high <= low:
         used = values[counts > 0]
         low, high = used.min(), used.max()
-    return np.asarray(np.clip((values - low) / max(float(high - low), 1e-6), 0, 1))
+    return np.asarray(np.clip((values - low) / (float(high - low) or 1), 0, 1))
 
 
 def _inverted(ds: Dataset) -> bool:

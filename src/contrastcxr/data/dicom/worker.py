@@ -86,7 +86,7 @@ def _answered(job: dict[str, Any], data: bytes) -> tuple[dict[str, Any], memoryv
     try:
         values = decode(job["header"], data, syntax=job["syntax"], plugin=job["plugin"])
     except BadStreamError as refusal:
-        return {"refused": str(refusal)}, b""
+        return {"refused": str(refusal), "remedy": refusal.remedy}, b""
     except MemoryError:
         return {"refused": "needs more memory than a radiograph takes"}, b""
     except (KeyboardInterrupt, SystemExit):
