@@ -1,4 +1,4 @@
-"""DICOM files packed with gzip."""
+"""DICOM files packed with gzip, and values that pydicom cannot hold."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian, JPEGLSLossless
-from radiograph_files import data_set, radiograph, ramp, written
+from radiograph_files import data_set, radiograph, ramp, with_bytes, written
 
+from contrastcxr.data.dicom.objects import open_object
 from contrastcxr.data.dicom.reading import read_header, read_pixels
 from contrastcxr.errors import ImageError
 
@@ -100,3 +101,22 @@ def test_an_object_alone_with_far_more_behind_it_is_refused(tmp_path: Path) -> N
     assert read_header(path).width == 64
     with pytest.raises(ImageError, match="its pixel data take far more than its picture has"):
         read_pixels(path)
+
+
+@pytest.mark.parametrize("keyword", ["InstanceNumber", "NumberOfFrames"])
+@pytest.mark.parametrize("text", [b"1e400", b"-1e999", b"9" * 12 + b"e400"])
+def test_a_number_beyond_all_numbers_counts_as_absent(tmp_path: Path, keyword: str, text: bytes) -> None:
+    ds = radiograph(ramp(top=4095), 12)
+    setattr(ds, keyword, 1)
+    path = tmp_path / "a.dcm"
+    path.write_bytes(written(ds))
+    assert keyword not in open_object(with_bytes(path, keyword, text), tags=[keyword])
+
+
+def test_padding_is_unsigned_where_the_pixels_do_not_say(tmp_path: Path) -> None:
+    ds = radiograph(ramp(top=4095), 12)
+    del ds.PixelRepresentation
+    ds.add_new("PixelPaddingValue", "US", 65_535)
+    path = tmp_path / "a.dcm"
+    path.write_bytes(bytes(128) + b"DICM" + data_set(ds, ImplicitVRLittleEndian))
+    assert open_object(path, tags=["PixelPaddingValue"]).PixelPaddingValue == 65_535

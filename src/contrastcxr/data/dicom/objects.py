@@ -68,10 +68,26 @@ def open_object(path: Path, *, tags: list[str], pixel_bytes: int = 0) -> Dataset
     with _our_errors(path):
         ds = _attributes(path, tags, pixel_bytes)
         _check_values(ds)
-        list(ds.iterall())  # parse now, so that a damaged value is found here
+        _parse(ds)
         if "TransferSyntaxUID" not in ds.file_meta:
             raise ValueError("meta information that is no longer read as it was")
         return ds
+
+
+def _parse(ds: Dataset) -> None:
+    """Parse every value now, so that a damaged one is found here.
+
+    Values that may be signed or not (`US or SS` of PS3.6) are unsigned where the pixels do not say. A number beyond
+    all numbers, which pydicom cannot hold, is left out.
+    """
+    if "PixelRepresentation" not in ds:
+        ds.PixelRepresentation = 0
+    for tag in list(ds.keys()):
+        try:
+            _ = ds[tag]
+        except OverflowError:
+            del ds[tag]
+    list(ds.iterall())
 
 
 def open_records(path: Path, sequence: str, attribute: str) -> list[Any]:
