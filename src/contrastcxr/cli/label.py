@@ -11,10 +11,10 @@ from typing import Annotated, Any
 import typer
 
 from contrastcxr.cli import output
+from contrastcxr.data.report_files import Columns, ReportText, ReportTexts, check_form
 from contrastcxr.errors import InputError, RequestError
 from contrastcxr.form import Finding
 from contrastcxr.text.given_labels import Agreement
-from contrastcxr.text.report_files import Columns, ReportText, ReportTexts, check_form
 
 STANDARD_INPUT = "standard input"
 LABELERS = ("rules", "chexbert")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from contrastcxr.errors import InputError, RequestError
-from contrastcxr.text.report_files import Columns, Form, ReportTexts, check_form
+from contrastcxr.data.report_files import Columns, Form, ReportTexts, check_form
 
 
 def read(content: bytes, name: str = "standard input", form: Form | None = None) -> tuple[list[str], list[str]]:
