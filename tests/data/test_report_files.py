@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from contrastcxr.errors import InputError, RequestError
 from contrastcxr.data.report_files import Columns, Form, ReportTexts, check_form
+from contrastcxr.errors import InputError, RequestError
 
 
 def read(content: bytes, name: str = "standard input", form: Form | None = None) -> tuple[list[str], list[str]]:
@@ -49,13 +49,13 @@ def test_a_cell_may_hold_line_breaks() -> None:
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        (b"{bad", "line 2: not JSON"),
-        (b"[1]", "line 2: expected"),
+        (b"{bad", "line 2: is not JSON"),
+        (b"[1]", "line 2: is a JSON list; expected one object a line"),
         (b'{"study_id": "b"}', "line 2: lacks text"),
         (b'{"text": "Edema."}', "line 2: lacks study_id"),
         (b"{}", "line 2: lacks study_id and text"),
-        (b'{"study_id": "b", "text": null}', "line 2: study_id must be"),
-        (b'{"study_id": true, "text": "Edema."}', "line 2: study_id must be"),
+        (b'{"study_id": "b", "text": null}', "line 2: text is null; expected a text"),
+        (b'{"study_id": true, "text": "Edema."}', "line 2: study_id is true; expected a text or a whole number"),
         (b'{"study_id": "", "text": "Edema."}', "line 2: has no study_id"),
         (b'{"study_id": "b", "text": " "}', "line 2: the report of study 'b' is empty"),
         (b'{"study_id": "a", "text": "Edema."}', "line 2: study 'a' comes a second time"),
@@ -79,7 +79,7 @@ def test_a_bad_json_line_is_named_and_the_rest_is_read(line: bytes, said: str) -
         (b"b,", "row 3: the report of study 'b' is empty"),
         (b",Edema.", "row 3: has no study_id"),
         (b"a,Edema.", "row 3: study 'a' comes a second time"),
-        (b"b,\xff", "row 3: holds bytes that are not UTF-8"),
+        (b"b,\xff", "row 3: is not UTF-8 text (byte 0xff at 1)"),
     ],
 )
 def test_a_bad_row_is_named_and_the_rest_is_read(row: bytes, said: str) -> None:
@@ -92,7 +92,7 @@ def test_a_bad_row_is_named_and_the_rest_is_read(row: bytes, said: str) -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"", "has no column study_id and no text (found nothing)"),
+        (b"", "x.csv: is empty; a header row was expected"),
         (b"study_id,report\na,x\n", "has no column text (found study_id, report)"),
         (b"id,text\na,x\n", "has no column study_id (found id, text)"),
     ],
@@ -105,7 +105,13 @@ def test_a_table_without_the_columns_fails_whole(content: bytes, said: str) -> N
 
 
 def test_plain_text_that_is_not_utf8_fails() -> None:
-    assert read(b"caf\xe9") == ([], ["standard input: is not UTF-8 text (byte 0xe9 at 3); save it as UTF-8"])
+    assert read(b"caf\xe9") == (
+        [],
+        [
+            "standard input: is not UTF-8 text (byte 0xe9 at 3); it may be Windows-1252, where that is 'é': save "
+            "it as UTF-8"
+        ],
+    )
 
 
 def test_a_file_that_is_not_there_is_named_and_the_next_is_read(tmp_path: Path) -> None:

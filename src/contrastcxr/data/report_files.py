@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Literal
 
-from contrastcxr.data.tables.records import JsonRecord, id_text, read_records
+from contrastcxr.data.tables.records import JsonRecord, id_text, read_records, shown
 from contrastcxr.data.tables.rows import SEPARATORS, known_names, name_key, plain_id, read_rows
 from contrastcxr.data.tables.text import NO_TEXT, decoded, ending, not_utf8, open_table
 from contrastcxr.errors import DatasetError, InputError, RequestError
@@ -210,16 +210,11 @@ def report_of(record: JsonRecord, columns: Columns = Columns()) -> ReportText:
         raise DatasetError(
             f"{record.where}: lacks {' and '.join(missing)}; expected {' and '.join(columns.wanted)}"
         )
-    study_id, said = id_text(document[name]), [document[key] for key in texts]
-    if study_id is None or not _all_text(said):
-        raise DatasetError(
-            f"{record.where}: {name} must be a text or a whole number, and {' and '.join(texts)} a text"
-        )
-    return _sound(ReportText(study_id, _joined(said)), record.where)
-
-
-def _all_text(said: Sequence[Any]) -> bool:
-    return all(isinstance(text, str) for text in said)
+    for key in texts:
+        if not isinstance(document[key], str):
+            raise DatasetError(f"{record.where}: {key} is {shown(document[key])}; expected a text; correct it")
+    study_id = id_text(document[name], name, record.where)
+    return _sound(ReportText(study_id, _joined([document[key] for key in texts])), record.where)
 
 
 def _joined(texts: Sequence[str]) -> str:

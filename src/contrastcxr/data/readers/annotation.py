@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from contrastcxr.data.tables.files import SPLITS, split_named
-from contrastcxr.data.tables.records import id_text
+from contrastcxr.data.tables.records import with_ids
 from contrastcxr.data.tables.text import read_errors, read_text
 from contrastcxr.errors import DatasetError
 
@@ -137,9 +137,11 @@ def _sample(path: Path, place: str, split: str, entry: Any) -> AnnotationEntry:
     report = next((entry[key] for key in _REPORT if key in entry), None)
     images = next((entry[key] for key in _IMAGES if key in entry), None)
     images = [images] if isinstance(images, str) else images
-    name = (id_text(entry.get("id")) or "").strip()
-    if not name:
-        raise wrong(f"id is {_kind(entry.get('id'))}; expected text")
+    if entry.get("id") is None:
+        raise wrong("id is nothing; expected text")
+    ids = with_ids(entry, ("id", "subject_id", "study_id"), f"{path} {place}")
+    if not ids["id"].strip():
+        raise wrong("id is empty; expected text")
     if not isinstance(report, str):
         raise wrong(f"report is {_kind(report)}; expected text")
     if not isinstance(images, list) or not images or not all(isinstance(name, str) and name for name in images):
@@ -148,18 +150,18 @@ def _sample(path: Path, place: str, split: str, entry: Any) -> AnnotationEntry:
     if stated is not None and split_named(str(stated)) != split:
         raise wrong(f"split '{stated}' inside the list for {split}; expected the same")
     return AnnotationEntry(
-        id=name,
+        id=ids["id"].strip(),
         report=report,
         images=tuple(images),
         split=split,
         place=place,
-        subject_id=_text(entry.get("subject_id")),
-        study_id=_text(entry.get("study_id")),
+        subject_id=_stripped(ids.get("subject_id")),
+        study_id=_stripped(ids.get("study_id")),
     )
 
 
-def _text(value: Any) -> str | None:
-    return None if value is None else str(value).strip()
+def _stripped(text: str | None) -> str | None:
+    return text and text.strip()
 
 
 def _kind(value: Any) -> str:

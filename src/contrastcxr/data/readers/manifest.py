@@ -22,6 +22,7 @@ from contrastcxr.data.readers.manifest_columns import study_fields
 from contrastcxr.data.readers.manifest_records import ManifestRecord, is_whole, records
 from contrastcxr.data.ref import SourceKind
 from contrastcxr.data.source import Failure, Inventory, Licence, OnMissing, Source, unheard
+from contrastcxr.data.tables.files import split_named
 from contrastcxr.data.tables.places import NamedFiles
 from contrastcxr.errors import ContrastCXRError, DatasetError, ImageError
 from contrastcxr.form import Study, View, is_file_locator, locator_path, problem_of
@@ -183,7 +184,9 @@ def _line(
 
 def _study(record: ManifestRecord, files: NamedFiles) -> Study:
     fields = record.read()
-    fields = fields if is_whole(fields) else study_fields(fields, record.where)
+    fields = dict(fields) if is_whole(fields) else study_fields(fields, record.where)
+    if isinstance(split := fields.get("split"), str):
+        fields["split"] = split_named(split) or split
     try:
         study = Study.model_validate(fields)
     except ValidationError as error:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from contrastcxr.data.tables.files import number, split_named
+from contrastcxr.data.tables.files import number
 from contrastcxr.errors import DatasetError, nearest
 from contrastcxr.form import Report
 from contrastcxr.text.clean import split_sentences
@@ -55,8 +55,6 @@ def study_fields(row: Mapping[str, Any], where: str) -> dict[str, Any]:
     if not study_id:
         raise DatasetError(f"{where}: no study_id; every study needs an id of its own; add one")
     fields: dict[str, Any] = {name: row[name] for name in _PLAIN if name in row}
-    if isinstance(split := fields.get("split"), str):
-        fields["split"] = split_named(split) or split
     fields["views"] = _views(row, study_id, where)
     fields["indication"] = str(row.get("indication", ""))
     reading = _reading(row, study_id, where)

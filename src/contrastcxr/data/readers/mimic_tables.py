@@ -214,7 +214,7 @@ def _time(line: TableLine, day: str, clock: str) -> tuple[int, float] | None:
     if not day:
         return None
     try:
-        acquired = int(float(day)), float(clock or 0)
+        acquired = int(float(day)), float(clock.replace(",", ".") or 0)
         day_of(acquired)
     except (ValueError, OverflowError) as error:
         raise line.error(

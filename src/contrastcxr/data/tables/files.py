@@ -45,7 +45,7 @@ class TableRow:
 
     def error(self, message: str) -> DatasetError:
         """Return an error that names the file, the row and what the row is about."""
-        about = f" ({self.cells[0]})" if self.cells and self.cells[0] else ""
+        about = f" ({self.cells[0]:.80})" if self.cells and self.cells[0] else ""
         return DatasetError(f"{self.file} row {self.number}{about}: {message}")
 
     def cell(self, index: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from unicodedata import normalize
 from urllib.parse import unquote, urlsplit
@@ -49,22 +49,26 @@ class NamedFiles:
         if os.path.lexists(folder / name):
             return folder / name
         if folder not in self._alike:
-            self._alike[folder] = tuple(_by(key, folder) for key in (_composed, _folded))
+            names = _names_in(folder)
+            self._alike[folder] = tuple(_by(key, names) for key in (_composed, _folded))
         for key, held in zip((_composed, _folded), self._alike[folder], strict=True):
             if found := held.get(key(name)):
                 return folder / found[0] if len(found) == 1 else None
         return None
 
 
-def _by(key: Callable[[str], str], folder: Path) -> dict[str, list[str]]:
-    held: dict[str, list[str]] = defaultdict(list)
+def _names_in(folder: Path) -> list[str]:
     try:
-        names = os.listdir(folder)  # noqa: PTH208 - names alone are needed
+        return os.listdir(folder)  # noqa: PTH208 - names alone are needed
     except (OSError, ValueError):
-        names = []
+        return []
+
+
+def _by(key: Callable[[str], str], names: Iterable[str]) -> dict[str, list[str]]:
+    held: dict[str, list[str]] = defaultdict(list)
     for name in names:
         held[key(name)].append(name)
-    return dict(held)
+    return held
 
 
 def _composed(name: str) -> str:

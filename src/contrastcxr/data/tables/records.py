@@ -149,11 +149,17 @@ def _values(numbered: Sequence[tuple[int, str]], where: str) -> Iterator[JsonRec
         yield JsonRecord(place(at), problem=f"is not JSON: the list does not end; {_CUT}")
 
 
-def id_text(value: Any) -> str | None:
-    """Return the text of an id that is a text or a whole number, digits as they are; None for anything else."""
+def id_text(value: Any, name: str, where: str) -> str:
+    """Return the text of an id that is a text or a whole number, its digits as they are.
+
+    Raises:
+        DatasetError: it is neither.
+    """
     if isinstance(value, str):
         return value
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else None
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    raise DatasetError(f"{where}: {name} is {shown(value)}; expected a text or a whole number; correct it")
 
 
 def with_ids(fields: Mapping[str, Any], names: Iterable[str], where: str) -> dict[str, Any]:
@@ -162,11 +168,10 @@ def with_ids(fields: Mapping[str, Any], names: Iterable[str], where: str) -> dic
     Raises:
         DatasetError: an id is neither a text nor a whole number.
     """
-    ids = {name: fields[name] for name in names if fields.get(name) is not None}
-    for name, value in ids.items():
-        ids[name] = id_text(value)
-        if ids[name] is None:
-            raise DatasetError(
-                f"{where}: {name} is {json.dumps(value):.40}; expected a text or a whole number; put it in quotes"
-            )
+    ids = {name: id_text(fields[name], name, where) for name in names if fields.get(name) is not None}
     return {**fields, **ids}
+
+
+def shown(value: Any) -> str:
+    """Return the beginning of a value as JSON writes it."""
+    return f"{json.dumps(value, default=str):.40}"

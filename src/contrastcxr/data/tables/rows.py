@@ -160,7 +160,8 @@ def separator_of(line: str, known: Iterable[str], where: str) -> str:
     named = {s: [name_key(cell) in keys for cell in _parts(line, s)].count(True) for s in counts}
     best = max(counts, key=lambda s: (named[s], counts[s]))
     for other in counts:
-        if other != best and any(name_key(part) in keys for c in _parts(line, best) for part in c.split(other)):
+        parts = (part for cell in _parts(line, best) if other in cell for part in cell.split(other))
+        if other != best and any(name_key(part) in keys for part in parts):
             raise DatasetError(
                 f"{where}: its names are separated by {SEPARATORS[best]} and by {SEPARATORS[other]}; expected one "
                 "separator; export the table again"
