@@ -69,8 +69,8 @@ MANIFESTS = (
         "a manifest of no known kind",
         text("studies.yaml", "study_id: s1"),
         (
-            "{bad}: expected a manifest that ends in .jsonl or .csv or .parquet or .json or .ndjson or .tsv; rename or "
-            "convert it"
+            "{bad}: expected a manifest that ends in .jsonl or .csv or .parquet or .json or .ndjson or .tsv; "
+            "rename or convert it"
         ),
     ),
     refused(

@@ -74,7 +74,7 @@ def test_an_object_of_a_list_has_the_line_at_which_it_begins() -> None:
         (f"{line(ONE)}\n{{bad\n{line(TWO)}\n", [ONE, TWO], "line 2: is not JSON; expected one object a line"),
         (f"{{bad\n{line(ONE)}\n", [ONE], "line 1: is not JSON; expected one object a line"),
         (f'{{"study_id": 1,\n{line(ONE)}\n', [ONE], "line 1: is not JSON; expected one object a line"),
-        (pretty([ONE, TWO])[:-12], [ONE], "line 7: is not JSON; expected a list of objects"),
+        (pretty([ONE, TWO])[:-12], [ONE], "line 8: is not JSON; expected a list of objects"),
         (pretty([ONE])[:-1], [ONE], "line 5: is not JSON: the list does not end; expected a list of objects"),
         ("[\n", [], "line 1: is not JSON: the list does not end"),
         ("{\n'a': 1\n}", [], "line 2: is not JSON; expected a list of objects"),
