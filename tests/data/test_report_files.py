@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import io
+import json
 from pathlib import Path
 
 import pytest
@@ -160,3 +162,72 @@ def test_keys_of_documents_are_said_likewise() -> None:
     stream = io.BytesIO(b'{"uid": 3, "a": "One.", "b": "Two."}\n')
     (only,) = texts.stream(stream, name="-", study_id="-")
     assert (only.study_id, only.text) == ("3", "One.\n\nTwo.")
+
+
+DOCUMENTS = [
+    {"study_id": "004", "text": "Small effusion, no edema."},
+    {"Study_ID": 50414267, "text": "Clear.", "more": None},
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("r.csv", b"study_id;text\n004;Small effusion, no edema.\n50414267;Clear.\n"),
+        ("r.csv", b"sep=;\r\nStudy ID;TEXT;;\r\n004;Small effusion, no edema.;;\r\n50414267;Clear.;;\r\n;;;\r\n"),
+        ("r.tsv", b'study_id,text\n="004","Small effusion, no edema."\n\'50414267,Clear.\n'),
+        ("r.csv", "text\tstudy_id\nSmall effusion, no edema.\t004\nClear.\t50414267\n".encode("utf-16")),
+        ("r.csv", b"study_id;text;in words, or not\r004;Small effusion, no edema.;\r50414267;Clear.;\r"),
+        ("r.csv.gz", gzip.compress(b"study_id|text\n004|Small effusion, no edema.\n50414267|Clear.\n")),
+        ("stdin", b"\xef\xbb\xbfstudy_id;text\n004;Small effusion, no edema.\n50414267;Clear.\n"),
+        ("stdin", b"sep=\t\nSTUDY_ID\ttext\n004\tSmall effusion, no edema.\n50414267\tClear.\n"),
+        ("r.json", json.dumps(DOCUMENTS, indent=2).encode()),
+        ("r.ndjson", "\n".join(map(json.dumps, DOCUMENTS)).encode("utf-16")),
+        ("stdin", json.dumps(DOCUMENTS, indent=2).encode()),
+        ("stdin", json.dumps(DOCUMENTS).encode()),
+        ("r.jsonl", "\n".join(json.dumps(one, indent=1) for one in DOCUMENTS).encode()),
+    ],
+)
+def test_reports_are_read_whatever_wrote_them(tmp_path: Path, name: str, content: bytes) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    texts = ReportTexts(on_failure=lambda error: pytest.fail(str(error)))
+    found = [(one.study_id, one.text) for one in texts.files([path])]
+    assert found == [("004", "Small effusion, no edema."), ("50414267", "Clear.")]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"study_id,text;other\na,x;y\n", "header: its names are separated by ',' and by ';'"),
+        (
+            b"study_id,text\na;No effusion, no edema.\n",
+            "row 2: its cells are separated by ';', those of the",
+        ),
+        (
+            b"study_id,text\na,No effusion, no edema.\n",
+            "row 2: 3 cells under 2 columns; quote cells that",
+        ),
+        ("study_id;text\na;Ödem\n".encode("cp1252"), "row 2: is not UTF-8 text (byte 0xd6 at 1); it may be Win"),
+        (b"Study ID,study-id,text\n", "header: the columns 'Study ID' and 'study-id' are both read as 'study_id'"),
+        (b"id;report\n", "has no column study_id and no text (found id, report)"),
+    ],
+)
+def test_a_table_that_is_ambiguous_is_refused_with_its_cause(content: bytes, said: str) -> None:
+    found, failures = read(content, name="t.csv")
+    assert (found, len(failures)) == ([], 1)
+    assert said in failures[0]
+
+
+@pytest.mark.parametrize(
+    ("value", "said"), [("4.0", "4.0"), ("1e3", "1000.0"), ("null", "null"), ("[4]", "[4]"), ("true", "true")]
+)
+def test_an_id_that_is_no_id_is_said_as_it_is(value: str, said: str) -> None:
+    found, failures = read(f'{{"study_id": {value}, "text": "x"}}'.encode(), name="x.jsonl")
+    assert found == []
+    assert failures == [f"x.jsonl line 1: study_id is {said}; expected a text or a whole number; correct it"]
+
+
+@pytest.mark.parametrize("text", ["[**2180-1-1**] Clear.", "[Edema]\n", "study_id and text", "Findings; text"])
+def test_a_report_that_looks_like_something_else_is_a_report(text: str) -> None:
+    assert read(text.encode()) == ([f"it={text}"], [])

@@ -155,7 +155,7 @@ class ReportTexts:
             for number, (line, row) in enumerate(table, start=1):
                 where = f"{name} row {line}"
                 try:
-                    if misfit := table.misfit(row, short=True):
+                    if misfit := table.misfit(row, short=True, id_at=places.study_id):
                         raise DatasetError(f"{where}: {misfit}")
                     yield where, _row(row, places, where, number)
                 except DatasetError as error:

@@ -90,7 +90,8 @@ def _header(names: Sequence[str], path: Path) -> tuple[str, ...]:
 
 
 def _csv_fields(header: Sequence[str], row: TableRow, table: Rows) -> Mapping[str, Any]:
-    if misfit := table.misfit(row.cells, short=True):
+    id_at = header.index("study_id") if "study_id" in header else None
+    if misfit := table.misfit(row.cells, short=True, id_at=id_at):
         raise row.error(misfit)
     if is_whole(header):  # texts as they are, so that a study comes back as it was written
         return _parsed(dict(zip(header, row.cells, strict=False)), f"{row.file} row {row.number}")

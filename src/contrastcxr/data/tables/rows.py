@@ -68,17 +68,18 @@ class Rows:
         """True where `12,5` in a cell is a number: commas separate no cells."""
         return self.separator != ","
 
-    def misfit(self, cells: Sequence[str], *, short: bool = False) -> str | None:
+    def misfit(self, cells: Sequence[str], *, short: bool = False, id_at: int | None = None) -> str | None:
         """Return in words why a row does not fit under the header; None where it does.
 
         Args:
             cells: of the row.
             short: cells at the end may lack.
+            id_at: where the id stands, which holds no separator; so a row that fits by chance alone is told.
         """
         width, found = len(self.header), len(cells)
-        if found == width and not _ANY.search(cells[0]):
+        if found == width and (id_at is None or not _ANY.search(cells[id_at])):
             return None
-        other = self._other_separator(cells) if width > 1 else None
+        other = self._other_separator(cells, cells[0] if found != width or id_at is None else cells[id_at])
         if other is not None:
             return (
                 f"its cells are separated by {SEPARATORS[other]}, those of the header by "
@@ -90,9 +91,9 @@ class Rows:
             return f"{counted}; quote cells that hold {held}"
         return None if short or found == width else f"{counted}; expected one for each; correct the row"
 
-    def _other_separator(self, cells: Sequence[str]) -> str | None:
-        """Return what parts a row into as many cells as the header has, where that begins in its first cell."""
-        others = (s for s in SEPARATORS if s in cells[0] and s != self.separator)
+    def _other_separator(self, cells: Sequence[str], cell: str) -> str | None:
+        """Return what stands in one cell of a row and parts the row into as many cells as the header has."""
+        others = (s for s in SEPARATORS if s in cell and s != self.separator)
         return next((s for s in others if sum(c.count(s) for c in cells) == len(self.header) - 1), None)
 
 
