@@ -210,6 +210,7 @@ def test_reports_are_read_whatever_wrote_them(tmp_path: Path, name: str, content
         ),
         ("study_id;text\na;Ödem\n".encode("cp1252"), "row 2: is not UTF-8 text (byte 0xd6 at 1); it may be Win"),
         (b"Study ID,study-id,text\n", "header: the columns 'Study ID' and 'study-id' are both read as 'study_id'"),
+        ("study_id;text;Größe\na;x;1\n".encode("cp1252"), "header: is not UTF-8 text (byte 0xf6 at 16)"),
         (b"id;report\n", "has no column study_id and no text (found id, report)"),
     ],
 )

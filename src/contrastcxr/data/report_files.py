@@ -151,6 +151,8 @@ class ReportTexts:
         # Bytes that are no UTF-8 are lone surrogates here, so that one bad row does not end the table.
         try:
             table = read_rows(lines, name, (*self.columns.wanted, *_LABELERS_OWN))
+            if problem := not_utf8(table.separator.join(table.header)):
+                raise DatasetError(f"{name} header: {problem}")
             places = _places(table.header, name, self.columns)
             for number, (line, row) in enumerate(table, start=1):
                 where = f"{name} row {line}"
@@ -232,7 +234,7 @@ def _places(header: Sequence[str], name: str, columns: Columns) -> _Places:
     wanted = texts if numbered else (columns.study_id or _ID, *texts)
     missing = [column for column in wanted if column not in names]
     if missing:
-        found = ", ".join(_readable(cell) for cell in names[:8]) or "nothing"
+        found = ", ".join(names[:8]) or "nothing"
         raise DatasetError(
             f"{name}: has no column {' and no '.join(missing)} (found {found}); "
             "rename them, or say --id-column and --text-column"
@@ -264,7 +266,3 @@ def _sound(one: ReportText, where: str) -> ReportText:
     except UnicodeEncodeError:
         raise DatasetError(f"{where}: holds bytes that are not UTF-8 text; save it as UTF-8") from None
     return one
-
-
-def _readable(text: str) -> str:
-    return text.encode("utf-8", errors="replace").decode("utf-8")

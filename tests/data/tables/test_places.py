@@ -66,6 +66,8 @@ def test_the_file_that_is_called_exactly_so_goes_first(tmp_path: Path, name: str
         (("images/x.png",), "images"),
         (("x.png",), "images\\x.png"),
         (("x.png",), "a\0b.png"),
+        (("x.png",), "file://[x.png"),
+        (("x.png",), "file:"),
         (("x.png",), "x" * 5_000),
     ],
 )

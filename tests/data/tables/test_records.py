@@ -68,6 +68,11 @@ def test_an_object_of_a_list_has_the_line_at_which_it_begins() -> None:
     ]
 
 
+@pytest.mark.parametrize("content", ["", "\n \n", "[\n]\n", "\ufeff"])
+def test_a_file_of_nothing_gives_nothing(content: str) -> None:
+    assert records(content) == []
+
+
 @pytest.mark.parametrize(
     ("content", "good", "problem"),
     [

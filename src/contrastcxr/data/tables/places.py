@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from unicodedata import normalize
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
+
+_HOST = re.compile("file:(//[^/]*)?", re.IGNORECASE)
 
 
 class NamedFiles:
@@ -86,7 +89,7 @@ def _spellings(name: str) -> Iterator[str]:
     if slashed != name:
         yield slashed
     if slashed.lower().startswith("file:"):
-        yield unquote(urlsplit(slashed).path)
+        yield unquote(_HOST.sub("", slashed))
     elif "%" in slashed:
         yield unquote(slashed)
 

@@ -115,7 +115,9 @@ def _over_lines(numbered: Sequence[tuple[int, str]], where: str) -> Iterator[Jso
             yield JsonRecord(f"{where} line {number}", problem=problem)
             return
     values = _values(numbered, where)
-    first = next(values)
+    first = next(values, None)
+    if first is None:  # a list of nothing
+        return
     if first.problem and numbered[0][1].lstrip().startswith("{"):
         alone = [_record(line, f"{where} line {n}") for n, line in numbered]
         if any(isinstance(one.value, dict) for one in alone):
