@@ -14,6 +14,7 @@ from contrastcxr.vocab.labels import CHEXPERT
 
 GOOD = {"study_id": "s1", "image": "chest.png", "findings": "Clear lungs."}
 BOX = {"finding": "Nodule", "xyxy": [8, 8, 80, 24]}
+IN_1252 = "; it may be Windows-1252, where that is 'é': save it as UTF-8"
 WHOLE = {"study_id": "s1", "views": [{"view_id": "v", "locator": "chest.png"}]}
 
 
@@ -67,7 +68,10 @@ MANIFESTS = (
     refused(
         "a manifest of no known kind",
         text("studies.yaml", "study_id: s1"),
-        "{bad}: expected a manifest that ends in .jsonl or .csv or .parquet; rename or convert it",
+        (
+            "{bad}: expected a manifest that ends in .jsonl or .csv or .parquet or .json or .ndjson or .tsv; "
+            "rename or convert it"
+        ),
     ),
     refused(
         "a line that is not JSON",
@@ -265,12 +269,12 @@ MANIFESTS = (
     refused(
         "bytes that are not UTF-8",
         same("studies.csv", picture(), binary("studies.csv", b"study_id,image\ns\xe9,chest.png\n")),
-        "{bad}: is not comma-separated UTF-8 text; export the table again",
+        "{bad} line 2: is not UTF-8 text (byte 0xe9 at 1)" + IN_1252,
     ),
     refused(
         "bytes that are not UTF-8, in JSON lines",
         binary("studies.jsonl", b'{"study_id": "s\xe9"}\n'),
-        "{bad}: is not UTF-8 text, as was expected; export it again",
+        "{bad} line 1: is not UTF-8 text (byte 0xe9 at 15)" + IN_1252,
     ),
     refused(
         "a file that is no Parquet",
@@ -528,22 +532,22 @@ READINGS = (
         "readings that are not UTF-8",
         same("r.jsonl", *STUDIES, binary("r.jsonl", b'{"study_id": "\xe9"}')),
         EVALUATE,
-        WRONG_REQUEST,
-        "{bad}: byte 14 is not UTF-8 text; save it as UTF-8",
+        SOME_FAILED,
+        "{bad} line 1: is not UTF-8 text (byte 0xe9 at 14)" + IN_1252,
     ),
     Case(
         "a reading that is not JSON",
         readings_text(json.dumps(SAID), "s2 clear"),
         EVALUATE,
         SOME_FAILED,
-        "{bad} line 2: not JSON; expected one document a line; correct the line",
+        "{bad} line 2: is not JSON; expected one object a line; correct the line",
     ),
     Case(
         "a reading nested too deep",
         readings_text("[" * 100_000),
         EVALUATE,
         SOME_FAILED,
-        "{bad} line 1: not JSON; expected one document a line; correct the line",
+        "{bad} line 1: is not JSON; expected one object a line; correct the line",
     ),
     Case(
         "a reading without text",
@@ -646,14 +650,14 @@ REPORTS = (
         binary("report.txt", b"Caf\xe9"),
         LABEL,
         SOME_FAILED,
-        "{bad}: is not UTF-8 text (byte 0xe9 at 3); save it as UTF-8",
+        "{bad}: is not UTF-8 text (byte 0xe9 at 3)" + IN_1252,
     ),
     Case(
         "a report that is not JSON",
         text("reports.jsonl", "clear"),
         LABEL,
         SOME_FAILED,
-        "{bad} line 1: not JSON (Expecting value: line 1 column 1 (char 0)); expected one document a line",
+        "{bad} line 1: is not JSON; expected one object a line; correct the line",
     ),
     Case(
         "a report without text",
@@ -667,7 +671,7 @@ REPORTS = (
         json_lines("reports.jsonl", {"study_id": "s1", "text": 5}),
         LABEL,
         SOME_FAILED,
-        "{bad} line 1: study_id must be a text or a number, and text a text",
+        "{bad} line 1: text is 5; expected a text; correct it",
     ),
     Case(
         "a report twice",

@@ -136,7 +136,7 @@ def test_quiet_prints_failures_only(command: Any, typed: Any) -> None:
     typed(b'{"study_id": "a", "text": "Edema."}\n{bad\n')
     ran = command("label", "-q")
     assert ran.out == ""
-    assert ran.err.startswith("failed: standard input line 2: not JSON")
+    assert ran.err.startswith("failed: standard input line 2: is not JSON")
 
 
 def test_labelling_by_rules_imports_no_torch() -> None:

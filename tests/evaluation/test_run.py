@@ -253,7 +253,7 @@ def test_a_text_with_strange_line_ends_is_one_reading(tmp_path: Path) -> None:
             '"findings": [{"name": "Effuson", "status": "present"}]}',
             "mine.jsonl line 1: unknown finding 'Effuson'; did you mean 'Pleural Effusion'",
         ),
-        ("{not json", "mine.jsonl line 1: not JSON"),
+        ("{not json", "mine.jsonl line 1: is not JSON"),
         ('{"study": "a"}', "mine.jsonl line 1: expected"),
         ('{"schema": "contrastcxr.reading/1", "study_id": "a"}', "mine.jsonl line 1: author"),
     ],

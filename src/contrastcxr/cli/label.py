@@ -11,11 +11,11 @@ from typing import Annotated, Any
 import typer
 
 from contrastcxr.cli import output
+from contrastcxr.data.report_files import Columns, ReportText, ReportTexts, check_form
 from contrastcxr.data.source import one_input
 from contrastcxr.errors import InputError, RequestError
 from contrastcxr.form import Finding
 from contrastcxr.text.given_labels import Agreement
-from contrastcxr.text.report_files import Columns, ReportText, ReportTexts, check_form
 
 STANDARD_INPUT = "standard input"
 LABELERS = ("rules", "chexbert")

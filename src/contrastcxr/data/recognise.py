@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from contrastcxr.data.sources import SOURCES
-from contrastcxr.data.tables.named import COMPRESSED
+from contrastcxr.data.tables.text import COMPRESSED
 
 MANIFEST = "studies.jsonl"
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
+from contrastcxr.data.tables.files import number
 from contrastcxr.errors import RequestError
 from contrastcxr.evaluation.references import References, writes_reports
 from contrastcxr.form import Reading
@@ -35,7 +36,8 @@ def matched(
     if unknown and (not allow_partial or alone):
         raise RequestError(
             f"{len(unknown)} of {len(given)} readings are of studies that are not in the data: {_some(unknown)}; "
-            f"the data have ids such as {_some(references.ids)}; give one reading for each study of the split"
+            f"the data have ids such as {_some(references.ids)}{_as_numbers(unknown, known)}; "
+            "give one reading for each study of the split"
             + ("" if alone else ", or leave these out with --allow-partial")
         )
     if missing and (not allow_partial or alone):
@@ -65,6 +67,15 @@ def _refuse_twice(given: Sequence[Reading]) -> None:
             f"{len(twice)} {'study has' if len(twice) == 1 else 'studies have'} more than one reading: "
             f"{_some(twice)}; give one reading for each study of the split"
         )
+
+
+def _as_numbers(unknown: Sequence[str], known: Set[str]) -> str:
+    """Return in words that ids differ as texts and not as numbers, as `004` and `4`; nothing where they do not."""
+    numbers = {number(study): study for study in known}
+    alike = next((study for study in unknown if number(study) is not None and number(study) in numbers), None)
+    if alike is None:
+        return ""
+    return f", and '{alike}' is '{numbers[number(alike)]}' as a number, but ids are compared as texts"
 
 
 def _remarks(studies: int, missing: Sequence[str], unknown: Sequence[str], heard: Sequence[Reading]) -> list[str]:

@@ -1,31 +1,37 @@
-"""Readings that someone else made: JSON lines of `study_id` and `text`, or of whole readings, or a table."""
+"""Readings that someone else made: JSON of `study_id` and `text`, or of whole readings, or a table."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
+from contrastcxr.data.report_files import Columns, ReportTexts, report_of
+from contrastcxr.data.tables.records import JsonRecord, read_records, with_ids
+from contrastcxr.data.tables.text import decoded, ending, open_table
 from contrastcxr.errors import DatasetError, InputError, RequestError, UnknownNameError
 from contrastcxr.evaluation.references import writes_reports
 from contrastcxr.form import SCHEMA, Author, Reading, Report, problem_of
 from contrastcxr.text.clean import split_sentences
-from contrastcxr.text.report_files import ReportTexts
 from contrastcxr.vocab.labels import CANONICAL
 
 TABLES = (".csv", ".tsv")
+_COLUMNS = Columns()
 
 
 def load_readings(path: Path) -> list[Reading]:
-    """Read a file of readings: one JSON document a line, or a table (.csv, .tsv) with study_id and text.
+    """Read a file of readings: JSON, or a table (.csv, .tsv), with study_id and text; or whole readings as JSON.
 
     Raises:
         RequestError: the file cannot be opened, or holds no reading that says anything.
-        DatasetError: a line that is neither `{"study_id", "text"}` nor a reading; names the line.
+        DatasetError: what is neither a report with study_id and text nor a reading; names the line.
     """
-    readings = _from_table(path) if path.suffix.lower() in TABLES else _from_lines(path)
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        raise RequestError(f"{path}: cannot be read ({error.strerror}); check the path and permissions") from None
+    readings = _from_table(path) if ending(path) in TABLES else _from_json(path)
     if not readings:
         raise RequestError(
             f"{path}: no readings; expected one JSON document a line, or a table, with study_id and text"
@@ -46,31 +52,21 @@ def _from_table(path: Path) -> list[Reading]:
     return [_plain(one.study_id, one.text, path.stem) for one in texts.files([path])]
 
 
-def _from_lines(path: Path) -> list[Reading]:
-    try:
-        # Not splitlines(): a JSON text may hold U+2028 and other characters at which that breaks a line.
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except OSError as error:
-        raise RequestError(f"{path}: cannot be read ({error.strerror}); check the path and permissions") from None
-    except UnicodeDecodeError as error:
-        raise RequestError(f"{path}: byte {error.start} is not UTF-8 text; save it as UTF-8") from None
-    return [_reading(line, f"{path} line {k}", path.stem) for k, line in enumerate(lines, 1) if line.strip()]
+def _from_json(path: Path) -> list[Reading]:
+    with open_table(path) as file, decoded(file, errors="surrogateescape") as text:
+        return [_reading(record, path.stem) for record in read_records(text, str(path))]
 
 
-def _reading(line: str, where: str, name: str) -> Reading:
-    try:
-        document = json.loads(line)
-    except (ValueError, RecursionError):
-        raise DatasetError(f"{where}: not JSON; expected one document a line; correct the line") from None
-    if isinstance(document, dict) and "schema" in document:
-        return _whole(document, where)
-    if (
-        isinstance(document, dict)
-        and isinstance(document.get("study_id"), str)
-        and isinstance(document.get("text"), str)
-    ):
-        return _plain(document["study_id"], document["text"], name)
-    raise DatasetError(f'{where}: expected {{"study_id": …, "text": …}} or a reading of schema {SCHEMA}')
+def _reading(record: JsonRecord, name: str) -> Reading:
+    document = record.fields(_COLUMNS.wanted)
+    if "schema" in document:
+        return _whole(with_ids(document, ("study_id",), record.where), record.where)
+    if not document.keys() >= set(_COLUMNS.wanted):
+        raise DatasetError(
+            f'{record.where}: expected {{"study_id": …, "text": …}} or a reading of schema {SCHEMA}'
+        )
+    report = report_of(record, _COLUMNS)
+    return _plain(report.study_id, report.text, name)
 
 
 def _plain(study_id: str, text: str, name: str) -> Reading:

@@ -72,7 +72,7 @@ def flat_without_split(lists: Lists) -> object:
         (change(report=None), r"train sample 1 \(CXR1_1_IM-0001\): report is nothing; expected text"),
         (change(image_path=[]), r"image_path is an empty list; expected a list with at least one path"),
         (change(image_path=[3]), r"image_path is a list; expected a list with at least one path"),
-        (change(id=" "), r"train sample 1 \( \): id is text; expected text"),
+        (change(id=" "), r"train sample 1 \( \): id is empty; expected text"),
         (change(split="test"), r"split 'test' inside the list for train"),
         (change(id="CXR2_IM-0652"), r"test sample 1 \(CXR2_IM-0652\): the id is already in train sample 1"),
         (lambda lists: {**lists, "trian": []}, r"list 'trian'; expected train, val"),
@@ -98,7 +98,7 @@ def test_another_shape_is_refused_in_one_line(
     ("content", "message"),
     [
         (b'{"train": [', "line 1: is not JSON"),
-        (b'{"train": ["\xff"]}', "byte 12 is not UTF-8"),
+        (b'{"train": ["\xff"]}', r"line 1: is not UTF-8 text \(byte 0xff at 12\)"),
         (b"", "is not JSON"),
         (b"[" * 100_000, "is nested too deep"),
     ],

@@ -137,7 +137,7 @@ def test_a_wrong_table_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="no column 'finding'; the nearest is 'findings'"):
         Covid(tmp_path).studies()
     (tmp_path / "metadata.csv").write_bytes(f"{COLUMNS}\n{ROWS[0]}".replace("Minh", "M\xefnh").encode("latin-1"))
-    with pytest.raises(DatasetError, match=r"metadata.csv: byte \d+ is not UTF-8"):
+    with pytest.raises(DatasetError, match=r"metadata.csv line 2: is not UTF-8 text \(byte 0xef at 74\)"):
         Covid(tmp_path).studies()
 
 

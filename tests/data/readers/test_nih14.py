@@ -144,7 +144,7 @@ def change(path: Path, old: str, new: str) -> None:
         ("Data_Entry_2017_v2020.csv", "Cardiomegaly|", "Cardiomegali|", r"row 2 .*did you mean 'Cardiomegaly'"),
         ("Data_Entry_2017_v2020.csv", "Pneumonia", "No Finding|Mass", r"row 6 .*No Finding cannot stand beside"),
         ("Data_Entry_2017_v2020.csv", "00000001_001", "00000001_000", r"row 2 .*listed 2 times; keep one row"),
-        ("Data_Entry_2017_v2020.csv", "PA", "\udcff", "not comma-separated UTF-8"),
+        ("Data_Entry_2017_v2020.csv", "PA", "\udcff", "line 2: is not UTF-8 text"),
         (
             "rsna_pneumonia.csv",
             "Normal,,,,\n00000004",

@@ -77,8 +77,8 @@ def open_object(path: Path, *, tags: list[str], pixel_bytes: int = 0) -> Dataset
 def _parse(ds: Dataset) -> None:
     """Parse every value now, so that a damaged one is found here.
 
-    Values that may be signed or not (`US or SS` of PS3.6) are unsigned where the pixels do not say. A number beyond
-    all numbers, which pydicom cannot hold, is left out.
+    Values that may be signed or not (`US or SS` of PS3.6) are unsigned where the pixels do not say. A number that
+    is beyond all numbers, which pydicom cannot hold, is left out.
     """
     if "PixelRepresentation" not in ds:
         ds.PixelRepresentation = 0

@@ -12,19 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from contrastcxr.data.tables.files import read_errors
+from contrastcxr.data.tables.files import SPLITS, split_named
+from contrastcxr.data.tables.records import with_ids
+from contrastcxr.data.tables.text import read_errors, read_text
 from contrastcxr.errors import DatasetError
-
-SPLITS: Mapping[str, str] = {
-    "train": "train",
-    "val": "validation",
-    "valid": "validation",
-    "validate": "validation",
-    "validation": "validation",
-    "dev": "validation",
-    "test": "test",
-}
-"""Names of splits in circulation -> ours."""
 
 _NAMES = "train, val, test"
 _REPORT = ("report", "finding", "findings", "caption")
@@ -90,13 +81,8 @@ def _json(path: Path) -> Any:
     with read_errors(path):
         if path.stat().st_size > _LARGEST:
             raise DatasetError(f"{path}: is above {_LARGEST >> 30} GiB; an annotation file was expected; check it")
-        content = path.read_bytes()
     try:
-        return json.loads(content.decode("utf-8-sig"))
-    except UnicodeDecodeError as error:
-        raise DatasetError(
-            f"{path}: byte {error.start} is not UTF-8; JSON in UTF-8 was expected; export it again"
-        ) from error
+        return json.loads(read_text(path))
     except json.JSONDecodeError as error:
         raise DatasetError(
             f"{path} line {error.lineno}: is not JSON ({error.msg}); the file may be cut off; download it again"
@@ -113,7 +99,7 @@ def _lists(path: Path, value: Any) -> tuple[Iterator[tuple[str, str, Any]], str]
         raise DatasetError(
             f"{path}: expected an object with the lists {_NAMES}, found {_kind(value)}; check the file"
         )
-    odd = [name for name in value if name not in SPLITS]
+    odd = [name for name in value if split_named(name) is None]
     if odd:
         raise DatasetError(f"{path}: list '{odd[0]}'; expected {', '.join(SPLITS)}; rename or remove it")
     named = [name for name in value if name not in ("train", "val", "test")]
@@ -126,18 +112,19 @@ def _by_split(path: Path, value: Mapping[str, Any]) -> Iterator[tuple[str, str, 
         if not isinstance(entries, list):
             raise DatasetError(f"{path}: '{name}' is {_kind(entries)}; expected a list of samples; check the file")
         for number, entry in enumerate(entries, start=1):
-            yield SPLITS[name], f"{name} sample {number}", entry
+            yield split_named(name) or name, f"{name} sample {number}", entry
 
 
 def _flat(path: Path, entries: Iterable[Any]) -> Iterator[tuple[str, str, Any]]:
     for number, entry in enumerate(entries, start=1):
         name = entry.get("split") if isinstance(entry, dict) else None
-        if name not in SPLITS:
+        split = split_named(str(name))
+        if split is None:
             raise DatasetError(
                 f"{path} sample {number}: split {json.dumps(name)}; expected {_NAMES}; a list without splits is "
                 "not an annotation file"
             )
-        yield SPLITS[str(name)], f"sample {number}", entry
+        yield split, f"sample {number}", entry
 
 
 def _sample(path: Path, place: str, split: str, entry: Any) -> AnnotationEntry:
@@ -150,28 +137,31 @@ def _sample(path: Path, place: str, split: str, entry: Any) -> AnnotationEntry:
     report = next((entry[key] for key in _REPORT if key in entry), None)
     images = next((entry[key] for key in _IMAGES if key in entry), None)
     images = [images] if isinstance(images, str) else images
-    if not isinstance(entry.get("id"), str | int) or not str(entry["id"]).strip():
-        raise wrong(f"id is {_kind(entry.get('id'))}; expected text")
+    if entry.get("id") is None:
+        raise wrong("id is nothing; expected text")
+    ids = with_ids(entry, ("id", "subject_id", "study_id"), f"{path} {place}")
+    if not ids["id"].strip():
+        raise wrong("id is empty; expected text")
     if not isinstance(report, str):
         raise wrong(f"report is {_kind(report)}; expected text")
     if not isinstance(images, list) or not images or not all(isinstance(name, str) and name for name in images):
         raise wrong(f"image_path is {_kind(images)}; expected a list with at least one path")
     stated = entry.get("split")
-    if stated is not None and SPLITS.get(str(stated)) != split:
+    if stated is not None and split_named(str(stated)) != split:
         raise wrong(f"split '{stated}' inside the list for {split}; expected the same")
     return AnnotationEntry(
-        id=str(entry["id"]).strip(),
+        id=ids["id"].strip(),
         report=report,
         images=tuple(images),
         split=split,
         place=place,
-        subject_id=_text(entry.get("subject_id")),
-        study_id=_text(entry.get("study_id")),
+        subject_id=_stripped(ids.get("subject_id")),
+        study_id=_stripped(ids.get("study_id")),
     )
 
 
-def _text(value: Any) -> str | None:
-    return None if value is None else str(value).strip()
+def _stripped(text: str | None) -> str | None:
+    return text and text.strip()
 
 
 def _kind(value: Any) -> str:

@@ -14,12 +14,13 @@ import json
 from collections import Counter
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from contrastcxr.data.readers.grid import GRID, corners_on_grid, on_view
 from contrastcxr.data.source import Inventory
 from contrastcxr.data.tables.files import read_json
+from contrastcxr.data.tables.places import stem_of
 from contrastcxr.errors import DatasetError, UnknownNameError
 from contrastcxr.form import XYXY, Author, Finding, Reading, Status, View
 from contrastcxr.vocab.chestx_det import CHESTX_DET, DetClass, det_class
@@ -80,7 +81,7 @@ def read_chestx_det(path: Path) -> dict[str, DetMarks]:
     places: dict[str, int] = {}
     for entry in (_Entry(path, place, value) for place, value in enumerate(content, start=1)):
         marks = entry.marks()
-        stem = PurePosixPath(marks.file_name).stem
+        stem = stem_of(marks.file_name)
         if stem in found:
             raise entry.error(f"the picture is also entry {places[stem]}; expected it once; remove one of the two")
         found[stem], places[stem] = marks, entry.place
@@ -141,7 +142,7 @@ class _Entry:
         if not isinstance(self.value, dict):
             raise self.error(f"holds {_kind(self.value)}; expected file_name, syms and boxes; correct the entry")
         name = self.value.get("file_name")
-        if not isinstance(name, str) or not PurePosixPath(name).stem:
+        if not isinstance(name, str) or not stem_of(name):
             raise self.error(f"file_name {_plain(name)}; expected a name such as 00000004_000.png; correct it")
         classes, boxes = self._list("syms"), self._list("boxes")
         if len(classes) != len(boxes):

@@ -20,6 +20,7 @@ from contrastcxr.data.ref import SourceKind
 from contrastcxr.data.source import Licence
 from contrastcxr.data.tables.files import TableRow, age_in_years
 from contrastcxr.data.tables.named import PACKAGE, find_table, packaged_file
+from contrastcxr.data.tables.places import posix_name
 from contrastcxr.data.tables.streamed import stream_table
 from contrastcxr.data.tables.tabled import TableSource
 from contrastcxr.errors import DatasetError
@@ -194,7 +195,7 @@ def _studies(table: Path) -> dict[str, _Named]:
     known: dict[tuple[str, ...], tuple[str, ...]] = {}
     for line in stream_table(table, ("Path", *CHEXPERT), _FACTS):
         labels = line.cells[1 : 1 + len(CHEXPERT)]
-        image = _Image(line.number, line.cells[0], *map(intern, line.cells[1 + len(CHEXPERT) :]))
+        image = _Image(line.number, posix_name(line.cells[0]), *map(intern, line.cells[1 + len(CHEXPERT) :]))
         match = _PATH.fullmatch(image.path)
         if match is None:
             raise line.error(

@@ -23,8 +23,9 @@ from contrastcxr.data.readers.covid_annotations import LungBox, Severity, read_l
 from contrastcxr.data.readers.lung_masks import LungMasks
 from contrastcxr.data.ref import SourceKind
 from contrastcxr.data.source import Licence
-from contrastcxr.data.tables.files import TableRow, age_in_years, number, sex
+from contrastcxr.data.tables.files import TableRow, age_in_years, sex
 from contrastcxr.data.tables.named import PACKAGE, Table, find_table, packaged_file, read_table
+from contrastcxr.data.tables.places import NamedFiles
 from contrastcxr.data.tables.tabled import TableSource
 from contrastcxr.errors import DatasetError, UnknownNameError
 from contrastcxr.form import Author, Finding, Position, Reading, Report, Study, View
@@ -70,6 +71,8 @@ _OUTCOMES = (
 )
 _NOTED, _FOLLOWED = "with clinical notes", "with a prior study"
 _ORIGINS = ("license", "url", "doi", "location", "date", "offset", "other_notes")
+_FURTHER = (*_ORIGINS, *_OUTCOMES, "modality", "folder", "age", "sex", "clinical_notes")
+"""Columns that are read where they are there; published tables spell some with spaces, some with underscores."""
 
 
 @dataclass
@@ -104,6 +107,7 @@ class Covid(TableSource):
         if path is None:
             raise DatasetError(f"{root}: holds no {TABLE}; give the folder of the collection's repository")
         self._path = path
+        self._pictures = NamedFiles(root)
         self._masks_at = packaged_file(PACKAGED_MASKS, "masks=torchxrayvision") if masks == PACKAGE else masks
 
     @cached_property
@@ -128,10 +132,7 @@ class Covid(TableSource):
 
     @cached_property
     def _table(self) -> Table:
-        table = read_table(self._path, ("patientid", "finding", "view", "filename"))
-        # The published table has named some columns with spaces and some with underscores.
-        columns = {name.replace(" ", "_"): index for name, index in table.columns.items()}
-        return Table(table.file, columns, table.rows)
+        return read_table(self._path, ("patientid", "finding", "view", "filename"), _FURTHER)
 
     def _cell(self, row: TableRow, column: str) -> str:
         return self._table.cell(row, column)
@@ -195,7 +196,7 @@ class Covid(TableSource):
         """Map each group to the id of the patient's last study with a smaller offset in days."""
         days: dict[str, list[tuple[float, _Group]]] = defaultdict(list)
         for group in groups:
-            day = number(self._cell(group.rows[0], "offset"))
+            day = group.rows[0].number_in(self._cell(group.rows[0], "offset"))
             if day is not None:
                 days[self._cell(group.rows[0], "patientid")].append((day, group))
         found: dict[int, str] = {}
@@ -224,7 +225,7 @@ class Covid(TableSource):
 
     def _view(self, row: TableRow) -> View:
         name = self._file(row)
-        path = self.root / (self._cell(row, "folder") or "images") / name
+        path = self._pictures.find(f"{self._cell(row, 'folder') or 'images'}/{name}")
         width, height = self._size(path)
         return View(
             view_id=self._ids[name],

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from contrastcxr.data.readers.iu_reports import SECTIONS, IuPicture, IuReport
-from contrastcxr.data.tables.files import read_errors
+from contrastcxr.data.tables.text import read_errors
 from contrastcxr.errors import DatasetError
 
 ARCHIVE = "NLMCXR_reports.tgz"

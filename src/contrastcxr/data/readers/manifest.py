@@ -1,4 +1,4 @@
-"""A manifest: one study a row, whole or with simple columns, as JSON lines, CSV or Parquet.
+"""A manifest: one study a row, whole or with simple columns, as JSON, CSV or Parquet.
 
 A row with `views` is a whole `Study`; any other uses the columns of `COLUMNS`. In CSV, lists are separated by `;`,
 a label may carry its status (`Edema=uncertain`; a plain label is present), and what is nested is JSON. Paths are
@@ -22,6 +22,8 @@ from contrastcxr.data.readers.manifest_columns import study_fields
 from contrastcxr.data.readers.manifest_records import ManifestRecord, is_whole, records
 from contrastcxr.data.ref import SourceKind
 from contrastcxr.data.source import Failure, Inventory, Licence, OnMissing, Source, unheard
+from contrastcxr.data.tables.files import split_named
+from contrastcxr.data.tables.places import NamedFiles
 from contrastcxr.errors import ContrastCXRError, DatasetError, ImageError
 from contrastcxr.form import Study, View, is_file_locator, locator_path, problem_of
 
@@ -156,17 +158,22 @@ def each_row(path: Path, *, images: Literal["there", "any"] = "there") -> Iterat
         DatasetError: the file cannot be read at all, or has unknown columns.
     """
     first_at: dict[str, str] = {}
+    files = NamedFiles(path.parent)
     for record in records(path):
         try:
-            yield _line(record, path, first_at, images)
+            yield _line(record, path, files, first_at, images)
         except ContrastCXRError as error:
             yield ManifestRow(failure=Failure.of(record.where, error))
 
 
 def _line(
-    record: ManifestRecord, path: Path, first_at: dict[str, str], images: Literal["there", "any"]
+    record: ManifestRecord,
+    path: Path,
+    files: NamedFiles,
+    first_at: dict[str, str],
+    images: Literal["there", "any"],
 ) -> ManifestRow:
-    study = _study(record, path.parent)
+    study = _study(record, files)
     gone = [i for i, view in enumerate(study.views) if not is_there(view)]
     absent = tuple(study.views[i].locator or "" for i in gone)
     if study.study_id in first_at:
@@ -180,20 +187,22 @@ def _line(
     return ManifestRow(study=checked if images == "any" else without_views(checked, gone), missing=absent)
 
 
-def _study(record: ManifestRecord, folder: Path) -> Study:
+def _study(record: ManifestRecord, files: NamedFiles) -> Study:
     fields = record.read()
-    fields = fields if is_whole(fields) else study_fields(fields, record.where)
+    fields = dict(fields) if is_whole(fields) else study_fields(fields, record.where)
+    if isinstance(split := fields.get("split"), str):
+        fields["split"] = split_named(split) or split
     try:
         study = Study.model_validate(fields)
     except ValidationError as error:
         raise DatasetError(f"{record.where}: {problem_of(error, whole='the study')}; correct it") from error
-    return study.model_copy(update={"views": tuple(_located(v, folder) for v in study.views)})
+    return study.model_copy(update={"views": tuple(_located(v, files) for v in study.views)})
 
 
-def _located(view: View, folder: Path) -> View:
+def _located(view: View, files: NamedFiles) -> View:
     if view.locator is None or not is_file_locator(view.locator):
         return view
-    return view.model_copy(update={"locator": str(folder / locator_path(view.locator))})
+    return view.model_copy(update={"locator": str(files.find(view.locator))})
 
 
 def _checked(study: Study, where: str) -> Study:
@@ -232,7 +241,7 @@ def _sized(view: View, where: str) -> View:
 KIND = SourceKind(
     Manifest,
     open=lambda ref: Manifest(ref.path, images=ref.images),
-    summary="your own studies, as JSON lines, CSV or Parquet; splits as its rows state them",
+    summary="your own studies, as JSON, CSV or Parquet; splits as its rows state them",
     root="file",
     splits=("train", "train_val", "validation", "test"),
 )

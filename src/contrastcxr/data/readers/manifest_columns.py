@@ -55,7 +55,6 @@ def study_fields(row: Mapping[str, Any], where: str) -> dict[str, Any]:
     if not study_id:
         raise DatasetError(f"{where}: no study_id; every study needs an id of its own; add one")
     fields: dict[str, Any] = {name: row[name] for name in _PLAIN if name in row}
-    fields |= {name: str(fields[name]) for name in ("study_id", "patient_id", "prior") if name in fields}
     fields["views"] = _views(row, study_id, where)
     fields["indication"] = str(row.get("indication", ""))
     reading = _reading(row, study_id, where)

@@ -1,4 +1,4 @@
-"""The rows of a manifest in each of its formats, before they are checked: JSON lines, CSV and Parquet.
+"""The rows of a manifest in each of its formats, before they are checked: JSON, CSV and Parquet.
 
 A row with `views` is a whole `Study` under the names of its fields; in CSV, and in Parquet where a column is text,
 `views` and `readings` are JSON. Any other row has the simple columns of `COLUMNS`.
@@ -16,16 +16,26 @@ from pathlib import Path
 from typing import Any
 
 from contrastcxr.data.readers.manifest_columns import COLUMNS
-from contrastcxr.data.tables.files import TableRow, each_line, read_csv
+from contrastcxr.data.tables.files import TableRow
+from contrastcxr.data.tables.records import RECORD_ENDINGS, JsonRecord, read_records, with_ids
+from contrastcxr.data.tables.rows import Rows, known_names, open_rows, plain_id
+from contrastcxr.data.tables.text import decoded, ending, open_table
 from contrastcxr.errors import DatasetError, MissingExtraError, nearest
 from contrastcxr.form import Study
 
-SUFFIXES = (".jsonl", ".csv", ".parquet")
+SUFFIXES = (".jsonl", ".csv", ".parquet", ".json", ".ndjson", ".tsv")
+WRITTEN = SUFFIXES[:3]
+"""Those that are written too."""
 
 WHOLE = tuple(Study.model_fields)
 """Columns of a row that is a whole study."""
 NESTED = ("views", "readings")
 """Those of them that are JSON where a cell is text."""
+IDS = ("study_id", "patient_id", "prior")
+"""Columns whose numbers are text."""
+_KNOWN = tuple(dict.fromkeys((*COLUMNS, *WHOLE)))
+_NUMBERS = ("age", "spacing")
+"""Simple columns of numbers, in which a comma is a point where cells are separated by something else."""
 
 _BATCH = 1_000
 """Parquet rows held at a time."""
@@ -46,10 +56,10 @@ def records(path: Path) -> Iterator[ManifestRecord]:
         DatasetError: the file cannot be read at all, or its header has an unknown column.
         MissingExtraError: Parquet without pyarrow.
     """
-    suffix = path.suffix.lower()
-    if suffix == ".csv":
+    suffix = ending(path)
+    if suffix in (".csv", ".tsv"):
         return _csv_records(path)
-    if suffix == ".jsonl":
+    if suffix in RECORD_ENDINGS:
         return _json_records(path)
     if suffix == ".parquet":
         return _parquet_records(path)
@@ -62,37 +72,47 @@ def is_whole(fields: Mapping[str, Any] | Sequence[str]) -> bool:
 
 
 def _csv_records(path: Path) -> Iterator[ManifestRecord]:
-    header, rows = read_csv(path)
-    _check_columns(header, f"{path} header")
-    for row in rows:
-        yield ManifestRecord(f"{path} row {row.number}", partial(_csv_fields, header, row))
+    with open_rows(path, _KNOWN) as table:
+        header = _header(table.header, path)
+        for number, cells in table:
+            row = TableRow(path, number, tuple(cells), table.decimal_comma)
+            yield ManifestRecord(f"{path} row {number}", partial(_csv_fields, header, row, table))
 
 
-def _csv_fields(header: Sequence[str], row: TableRow) -> Mapping[str, Any]:
-    if len(row.cells) > len(header):
-        raise row.error(f"{len(row.cells)} cells under {len(header)} columns; quote cells that hold a comma")
+def _header(names: Sequence[str], path: Path) -> tuple[str, ...]:
+    """Return the columns as they are known; one without a name is passed over, as a written index."""
+    try:
+        header = known_names(names, _KNOWN)
+    except DatasetError as error:
+        raise DatasetError(f"{path} header: {error}") from error
+    _check_columns([name for name in header if name], f"{path} header")
+    return header
+
+
+def _csv_fields(header: Sequence[str], row: TableRow, table: Rows) -> Mapping[str, Any]:
+    id_at = header.index("study_id") if "study_id" in header else None
+    if misfit := table.misfit(row.cells, short=True, id_at=id_at):
+        raise row.error(misfit)
     if is_whole(header):  # texts as they are, so that a study comes back as it was written
         return _parsed(dict(zip(header, row.cells, strict=False)), f"{row.file} row {row.number}")
-    cells = ((name, row.cell(i)) for i, name in enumerate(header))
-    return {name: text for name, text in cells if text}
+    fields = {name: text for i, name in enumerate(header) if name and (text := row.cell(i))}
+    fields |= {name: plain_id(fields[name]) for name in IDS if name in fields}
+    if row.decimal_comma:
+        fields |= {name: fields[name].replace(",", ".") for name in _NUMBERS if name in fields}
+    return fields
 
 
 def _json_records(path: Path) -> Iterator[ManifestRecord]:
-    for number, line in each_line(path):
-        where = f"{path} line {number}"
-        yield ManifestRecord(where, partial(_json_fields, line, where))
+    with open_table(path) as file, decoded(file, errors="surrogateescape") as text:
+        for record in read_records(text, str(path)):
+            yield ManifestRecord(record.where, partial(_json_fields, record))
 
 
-def _json_fields(line: str, where: str) -> Mapping[str, Any]:
-    try:
-        fields = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise DatasetError(f"{where}: is not JSON; expected one object a line; correct the line") from error
-    if not isinstance(fields, dict):
-        raise DatasetError(f"{where}: is a JSON {type(fields).__name__}; expected one object a line; correct it")
+def _json_fields(record: JsonRecord) -> Mapping[str, Any]:
+    fields = record.fields(_KNOWN)
     if not is_whole(fields):
-        _check_columns(fields, where)
-    return {name: value for name, value in fields.items() if value is not None}
+        _check_columns(fields, record.where)
+    return with_ids({name: value for name, value in fields.items() if value is not None}, IDS, record.where)
 
 
 def _parquet_records(path: Path) -> Iterator[ManifestRecord]:
@@ -119,6 +139,7 @@ def _parquet_records(path: Path) -> Iterator[ManifestRecord]:
 def _parquet_fields(fields: Mapping[str, Any], where: str) -> Mapping[str, Any]:
     plain = {name: _plain(value) for name, value in fields.items()}
     held = {name: value for name, value in plain.items() if value is not None and value != ""}
+    held = with_ids(held, IDS, where)
     return _parsed(held, where) if is_whole(fields) else held
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from contrastcxr.data.readers.manifest_records import NESTED, SUFFIXES, WHOLE
+from contrastcxr.data.readers.manifest_records import NESTED, WHOLE, WRITTEN
 from contrastcxr.errors import DatasetError, MissingExtraError, OutputError
 from contrastcxr.files import atomic_write
 from contrastcxr.form import Study, View, is_file_locator, locator_path
@@ -41,7 +41,7 @@ def write_manifest(studies: Iterable[Study], path: Path) -> int:
             return _write_csv(placed, file, path)
     if suffix == ".parquet":
         return _write_parquet(placed, path)
-    raise OutputError(f"{path}: a manifest ends in {', '.join(SUFFIXES)}; give it one of these names")
+    raise OutputError(f"{path}: a manifest ends in {', '.join(WRITTEN)}; give it one of these names")
 
 
 def placed_study(study: Study, folder: Path) -> Study:

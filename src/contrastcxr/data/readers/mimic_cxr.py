@@ -20,6 +20,7 @@ from contrastcxr.data.readers.mimic_tables import METADATA, RECORDS, SPLIT, Stud
 from contrastcxr.data.ref import DataRef, SourceKind
 from contrastcxr.data.source import Inventory, Licence, OnMissing, Source, unheard
 from contrastcxr.data.tables.named import find_table
+from contrastcxr.data.tables.places import stem_of
 from contrastcxr.errors import DatasetError, RequestError
 from contrastcxr.form import Author, Position, Reading, Report, Study, View
 from contrastcxr.text.sections import has_findings, report, split_sections
@@ -275,7 +276,7 @@ class MimicCxr(Source):
         found: dict[str, StudyRecord] = {}
         for number, samples in self._samples_of.items():
             first, known = samples[0], self._tables.get(number)
-            names = dict.fromkeys(Path(name).stem for sample in samples for name in sample.images)
+            names = dict.fromkeys(stem_of(name) for sample in samples for name in sample.images)
             images: list[tuple[str, Position]] = [(name, positions.get(name, "unknown")) for name in names]
             found[number] = StudyRecord(
                 first.subject_id or "", images, known.acquired if known else None, first.split

@@ -14,6 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from sys import intern
 
+from contrastcxr.data.tables.files import split_named
 from contrastcxr.data.tables.streamed import TableLine, stream_table
 from contrastcxr.errors import DatasetError
 from contrastcxr.form import Finding, Position, Status
@@ -26,9 +27,6 @@ LABELS: Mapping[str, tuple[str, ...]] = {
     "chexpert": ("mimic-cxr-2.0.0-chexpert.csv", "mimic-cxr-2.1.0-chexpert.csv"),
     "negbio": ("mimic-cxr-2.0.0-negbio.csv", "mimic-cxr-2.1.0-negbio.csv"),
 }
-
-SPLITS: Mapping[str, str] = {"train": "train", "validate": "validation", "test": "test"}
-"""Names in the split table -> ours."""
 
 _POSITIONS: Mapping[str, Position] = {
     "PA": "PA",
@@ -106,9 +104,9 @@ def read_splits(path: Path) -> dict[str, str]:
     of_subject: dict[str, str] = {}
     for line in stream_table(path, ("dicom_id", "study_id", "subject_id", "split")):
         _, study, subject, stated = line.cells
-        if stated not in SPLITS:
-            raise line.error(f"split '{stated}'; expected {', '.join(SPLITS)}; correct the cell")
-        split = SPLITS[stated]
+        split = split_named(stated)
+        if split is None:
+            raise line.error(f"split '{stated}'; expected train, validate, test; correct the cell")
         for what, known, number in (("study", of_study, study), ("patient", of_subject, subject)):
             if known.setdefault(intern(number), split) != split:
                 raise line.error(
@@ -216,7 +214,7 @@ def _time(line: TableLine, day: str, clock: str) -> tuple[int, float] | None:
     if not day:
         return None
     try:
-        acquired = int(float(day)), float(clock or 0)
+        acquired = int(float(day)), float(clock.replace(",", ".") or 0)
         day_of(acquired)
     except (ValueError, OverflowError) as error:
         raise line.error(

@@ -17,7 +17,9 @@ from contrastcxr.data.readers.chestx_det import FILE, TERMS, DetMarks, add_count
 from contrastcxr.data.readers.grid import grid_box
 from contrastcxr.data.ref import SourceKind
 from contrastcxr.data.source import Inventory, Licence, OnMissing, Source, unheard
-from contrastcxr.data.tables.files import TableRow, age_in_years, first_existing, number, read_csv, read_lines, sex
+from contrastcxr.data.tables.files import TableRow, age_in_years, first_existing, read_lines, sex
+from contrastcxr.data.tables.places import stem_of
+from contrastcxr.data.tables.rows import open_rows
 from contrastcxr.errors import DatasetError, ImageError, UnknownNameError
 from contrastcxr.form import Author, Box, Finding, Position, Reading, Study, View
 from contrastcxr.vocab.labels import NO_FINDING, from_nih
@@ -62,24 +64,29 @@ class Nih14(Source):
     @property
     def missing(self) -> tuple[str, ...]:
         """Names in the table or a list without an image, or without a row; then what is wrong with images."""
-        assert self._studies  # looked for once
-        return (*self._absent, *self._unreadable.values())
+        return (*self._absent, *self._without_picture)
+
+    @cached_property
+    def _without_picture(self) -> tuple[str, ...]:
+        """What is wrong with the images that cannot be read, once all have been opened."""
+        _ = self._studies
+        return tuple(self._unreadable.values())
 
     @cached_property
     def _absent(self) -> list[str]:
         known = {row.cell(0) for row in self._rows}
         named = known | set(self._split_of)
-        return sorted(n for n in named if n not in known or Path(n).stem not in self._images)
+        return sorted(n for n in named if n not in known or stem_of(n) not in self._images)
 
     @property
     def unlisted(self) -> tuple[str, ...]:
         """Image files that no row of the label table names; they are not read."""
-        known = {Path(row.cell(0)).stem for row in self._rows}
+        known = {stem_of(row.cell(0)) for row in self._rows}
         return tuple(sorted(path.name for stem, path in self._images.items() if stem not in known))
 
     def inventory(self) -> Inventory:
         """Count what the tables name, and what ChestX-Det marked on the pictures that are there."""
-        there = {Path(row.cell(0)).stem for row in self._there()}
+        there = {stem_of(row.cell(0)) for row in self._there()}
         return add_counts(super().inventory(), self.chestx_det, there)
 
     @cached_property
@@ -105,7 +112,7 @@ class Nih14(Source):
                     yield study
 
     def _there(self) -> Iterator[TableRow]:
-        return (row for row in self._rows if Path(row.cell(0)).stem in self._images)
+        return (row for row in self._rows if stem_of(row.cell(0)) in self._images)
 
     @cached_property
     def _studies(self) -> tuple[Study, ...]:
@@ -121,7 +128,7 @@ class Nih14(Source):
     @cached_property
     def _rows(self) -> list[TableRow]:
         path = first_existing(self.root, _TABLES, "download it from the data set's page")
-        _, rows = read_csv(path)
+        rows = list(_rows_of(path))
         counts = Counter(row.cell(0) for row in rows)
         for row in rows:
             if counts[row.cell(0)] > 1:
@@ -157,7 +164,7 @@ class Nih14(Source):
     def _study(self, row: TableRow) -> Study | None:
         """Return the study of an image that is there; None of one that cannot be read."""
         name = row.cell(0)
-        stem = Path(name).stem
+        stem = stem_of(name)
         try:
             view = _view(row, self._images[stem])
         except ImageError as error:
@@ -179,10 +186,16 @@ class Nih14(Source):
         )
 
 
+def _rows_of(path: Path) -> Iterator[TableRow]:
+    with open_rows(path) as table:
+        for number, cells in table:
+            yield TableRow(path, number, tuple(cells), table.decimal_comma)
+
+
 def _by_image(path: Path) -> dict[str, list[TableRow]]:
     """Return rows of an optional table, by the image in their first cell."""
     grouped: dict[str, list[TableRow]] = defaultdict(list)
-    for row in read_csv(path)[1] if path.is_file() else []:
+    for row in _rows_of(path) if path.is_file() else ():
         grouped[row.cell(0)].append(row)
     return dict(grouped)
 
@@ -209,7 +222,7 @@ def _view(row: TableRow, path: Path) -> View:
 
 def _spacing(row: TableRow, width: int, height: int) -> tuple[float, float] | None:
     """Return row and column spacing of the file's pixels; the table gives the spacing before any resizing."""
-    values = [number(row.cell(i)) for i in range(7, 11)]
+    values = [row.number_in(row.cell(i)) for i in range(7, 11)]
     if any(v is None or v <= 0 for v in values):
         return None
     full_width, full_height, x, y = (v or 0.0 for v in values)

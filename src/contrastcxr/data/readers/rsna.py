@@ -21,7 +21,7 @@ from contrastcxr.data.readers.grid import GRID, grid_box
 from contrastcxr.data.readers.nih14 import LABELS, RSNA, RSNA_CLASSES, rsna_findings
 from contrastcxr.data.ref import SourceKind
 from contrastcxr.data.source import Licence, one_input
-from contrastcxr.data.tables.files import TableRow, age_in_years, number, read_json, sex
+from contrastcxr.data.tables.files import TableRow, age_in_years, read_json, sex
 from contrastcxr.data.tables.named import PACKAGE, Table, by_first_cell, find_table, packaged_file, read_table
 from contrastcxr.data.tables.tabled import TableSource
 from contrastcxr.errors import DatasetError, UnknownNameError
@@ -236,7 +236,7 @@ def _header_facts(path: Path) -> dict[str, HeaderFacts]:
     table = read_table(path, columns)
     facts: dict[str, HeaderFacts] = {}
     for row in table.rows:
-        spacing = number(table.cell(row, "PixelSpacing"))
+        spacing = row.number_in(table.cell(row, "PixelSpacing"))
         facts[table.cell(row, "PatientID")] = HeaderFacts(
             position=_POSITIONS.get(table.cell(row, "ViewPosition"), "unknown"),
             width=GRID,

@@ -125,9 +125,9 @@ class VinDr(TableSource):
         return find_table(self._folders(), _LABEL_TABLES[split])
 
     def _tables(self, split: str) -> _Tables:
-        box_table = read_table(self._found[split], ("image_id", "class_name", *_CORNERS))
+        box_table = read_table(self._found[split], ("image_id", "class_name", *_CORNERS), ("rad_id",))
         path = self._label_path(split)
-        label_table = read_table(path, ("image_id", "No finding")) if path else None
+        label_table = read_table(path, ("image_id", "No finding"), ("rad_id",)) if path else None
         return _Tables(
             boxes=by_first_cell(_first(box_table)),
             labels=by_first_cell(_first(label_table)) if label_table else {},
@@ -236,10 +236,9 @@ def _reader(table: Table | None, row: TableRow) -> str:
     """Return `R9`, or `consensus` in a table that names nobody."""
     if table is None:
         return _CONSENSUS
-    column = next((name for name in ("rad_id", "rad_ID") if name in table.columns), None)
-    if column is None:
+    if "rad_id" not in table.columns:
         return _CONSENSUS
-    reader = table.cell(row, column)
+    reader = table.cell(row, "rad_id")
     if not reader:
         raise row.error("no rad_id; expected the reader, such as R9; correct the cell")
     return reader
@@ -259,7 +258,7 @@ def _labelled(table: Table | None, row: TableRow) -> dict[str, Finding]:
         return {}
     findings: dict[str, Finding] = {}
     for original in table.columns:
-        if original in ("image_id", "rad_id", "rad_ID"):
+        if original in ("image_id", "rad_id"):
             continue
         name, status = _canonical(original, row), _status(table.cell(row, original), original, row)
         before = findings.get(name)

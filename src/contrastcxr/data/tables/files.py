@@ -1,32 +1,51 @@
-"""Tables as text: rows with their line numbers, and values checked with the file, the row and the remedy named."""
+"""Rows with their line numbers, and values checked with the file, the row and the remedy named."""
 
 from __future__ import annotations
 
-import csv
+import io
 import json
 import math
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
+from contrastcxr.data.tables.text import read_text
 from contrastcxr.errors import DatasetError
+
+SPLITS: Mapping[str, str] = {
+    "train": "train",
+    "val": "validation",
+    "valid": "validation",
+    "validate": "validation",
+    "validation": "validation",
+    "dev": "validation",
+    "test": "test",
+}
+"""Names of splits in circulation, in small letters -> ours."""
 
 
 @dataclass(frozen=True)
 class TableRow:
-    """One row of a table; `number` is its line as a spreadsheet counts, the header being line 1."""
+    """One row of a table.
+
+    Attributes:
+        file: the table.
+        number: the line at which the row ends, counted from 1.
+        cells: their texts.
+        decimal_comma: `12,5` is a number, because commas separate no cells.
+    """
 
     file: Path
     number: int
     cells: tuple[str, ...]
+    decimal_comma: bool = False
 
     def error(self, message: str) -> DatasetError:
         """Return an error that names the file, the row and what the row is about."""
-        about = f" ({self.cells[0]})" if self.cells and self.cells[0] else ""
+        about = f" ({self.cells[0]:.80})" if self.cells and self.cells[0] else ""
         return DatasetError(f"{self.file} row {self.number}{about}: {message}")
 
     def cell(self, index: int) -> str:
@@ -40,36 +59,26 @@ class TableRow:
             DatasetError: the cell is empty or no number.
         """
         text = self.cell(index)
-        value = number(text)
+        value = self.number_in(text)
         if value is None:
-            raise self.error(f"{name} '{text}'; expected a number; correct the cell")
+            dot = " with a dot" if "," in text else ""
+            raise self.error(f"{name} '{text}'; expected a number{dot}; correct the cell")
         return value
 
+    def number_in(self, text: str) -> float | None:
+        """Return the finite number that the text of a cell is, or None."""
+        return number(text, decimal_comma=self.decimal_comma)
 
-def number(text: str) -> float | None:
-    """Return the finite number that a text is, or None."""
+
+def number(text: str, *, decimal_comma: bool = False) -> float | None:
+    """Return the finite number that a text is, or None; `12,5` is one where a decimal comma is expected."""
+    if decimal_comma and text.count(",") == 1 and "." not in text:
+        text = text.replace(",", ".")
     try:
         value = float(text)
     except ValueError:
         return None
     return value if math.isfinite(value) else None
-
-
-def read_csv(path: Path) -> tuple[list[str], list[TableRow]]:
-    """Return the header and the rows of a comma-separated file, empty rows left out.
-
-    Raises:
-        DatasetError: the file cannot be read, is not UTF-8 text, or has no header.
-    """
-    try:
-        with read_errors(path), path.open(encoding="utf-8-sig", newline="") as file:
-            lines = [(i, tuple(cells)) for i, cells in enumerate(csv.reader(file), start=1)]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DatasetError(f"{path}: is not comma-separated UTF-8 text; export the table again") from error
-    if not lines:
-        raise DatasetError(f"{path}: is empty; a header row was expected; export the table again")
-    rows = [TableRow(path, i, cells) for i, cells in lines[1:] if any(c.strip() for c in cells)]
-    return [name.strip() for name in lines[0][1]], rows
 
 
 def read_lines(path: Path) -> list[tuple[int, str]]:
@@ -78,22 +87,8 @@ def read_lines(path: Path) -> list[tuple[int, str]]:
     Raises:
         DatasetError: the file cannot be read or is not UTF-8 text.
     """
-    return list(each_line(path))
-
-
-def each_line(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield what `read_lines` returns while the file is read.
-
-    Raises:
-        DatasetError: the file cannot be read or is not UTF-8 text.
-    """
-    try:
-        with read_errors(path), path.open(encoding="utf-8-sig", newline="\n") as file:
-            for number, line in enumerate(file, start=1):
-                if stripped := line.strip():
-                    yield number, stripped
-    except UnicodeDecodeError as error:
-        raise DatasetError(f"{path}: is not UTF-8 text, as was expected; export it again") from error
+    lines = (line.strip() for line in io.StringIO(read_text(path), newline=None))
+    return [(number, line) for number, line in enumerate(lines, start=1) if line]
 
 
 def read_json(path: Path, expected: str) -> Any:
@@ -103,21 +98,9 @@ def read_json(path: Path, expected: str) -> Any:
         DatasetError: the file cannot be read or is not JSON; says what was expected.
     """
     try:
-        with read_errors(path):
-            return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(read_text(path))
     except (ValueError, RecursionError) as error:
         raise DatasetError(f"{path}: is not JSON; expected {expected}; download it again") from error
-
-
-@contextmanager
-def read_errors(path: Path) -> Iterator[None]:
-    """Raise what the disk refuses as a `DatasetError` that names the file."""
-    try:
-        yield
-    except OSError as error:
-        raise DatasetError(
-            f"{path}: cannot be read ({error.strerror or error}); check the path and permissions"
-        ) from error
 
 
 def first_existing(folder: Path, names: Sequence[str], remedy: str) -> Path:
@@ -146,3 +129,8 @@ def sex(text: str) -> Literal["F", "M"] | None:
     """Return the sex that a cell or header states, or None."""
     letters: dict[str, Literal["F", "M"]] = {"F": "F", "M": "M"}
     return letters.get(text.strip().upper())
+
+
+def split_named(text: str) -> str | None:
+    """Return the split that a word such as `Train`, `val` or `TEST` means, or None."""
+    return SPLITS.get(text.strip().lower())

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Sequence
 from operator import itemgetter
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
 from contrastcxr.data.tables.files import TableRow
-from contrastcxr.data.tables.named import open_table
-from contrastcxr.errors import DatasetError, nearest
+from contrastcxr.data.tables.named import columns_of
+from contrastcxr.data.tables.rows import open_rows
+from contrastcxr.errors import DatasetError
 
 
 class TableLine(NamedTuple):
@@ -27,40 +26,22 @@ class TableLine(NamedTuple):
 
 
 def stream_table(path: Path, required: Sequence[str], optional: Sequence[str] = ()) -> Iterator[TableLine]:
-    """Yield the rows of a comma-separated file, `.gz` and `.zip` included: required columns, then optional ones.
+    """Yield the rows of a table, `.gz` and `.zip` included: required columns, then optional ones.
 
     An optional column that is not there gives empty cells.
 
     Raises:
-        DatasetError: the file cannot be read, is cut off, is not UTF-8 text, lacks a column, or has a row of
-            another length.
+        DatasetError: the file cannot be read, is cut off, is no text, lacks a column, or has a row of another
+            length.
     """
-    try:
-        with open_table(path) as file:
-            text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
-            yield from _lines(path, text, required, optional)
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DatasetError(f"{path}: is not comma-separated UTF-8 text; export the table again") from error
-
-
-def _lines(path: Path, file: IO[str], required: Sequence[str], optional: Sequence[str]) -> Iterator[TableLine]:
-    rows = csv.reader(file)
-    header = [name.strip() for name in next(rows, [])]
-    for name in required:
-        if header.count(name) != 1:
-            near = nearest(name, header)
-            found = f"the nearest is '{near}'" if near else f"found {', '.join(header) or 'nothing'}"
-            times = f"{header.count(name)} columns" if name in header else "no column"
-            raise DatasetError(f"{path} header: {times} '{name}'; {found}; export the table again")
-    # An optional column that is not there takes the empty cell that is put behind each row.
-    where = [header.index(name) if name in header else len(header) for name in (*required, *optional)]
-    wanted = itemgetter(*where, len(header))
-    for cells in rows:
-        if not any(cells):
-            continue
-        if len(cells) != len(header):
-            raise TableRow(path, rows.line_num, tuple(cells)).error(
-                f"{len(cells)} cells under {len(header)} columns; expected one for each; correct the row"
-            )
-        cells.append("")
-        yield TableLine(path, rows.line_num, tuple(map(str.strip, wanted(cells)[:-1])))
+    with open_rows(path, (*required, *optional)) as table:
+        columns = columns_of(table.header, required, optional, f"{path} header")
+        width = len(table.header)
+        # An optional column that is not there takes the empty cell that is put behind each row.
+        where = [columns.get(name, width) for name in (*required, *optional)]
+        wanted = itemgetter(*where, width)
+        for number, cells in table:
+            if len(cells) != width:
+                raise TableRow(path, number, tuple(cells)).error(table.misfit(cells) or "")
+            cells.append("")
+            yield TableLine(path, number, tuple(map(str.strip, wanted(cells)[:-1])))

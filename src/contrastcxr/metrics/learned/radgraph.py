@@ -8,7 +8,6 @@ labels of entities, `partial` also whether an entity has a relation, `complete` 
 from __future__ import annotations
 
 import contextlib
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from contrastcxr.data.tables.records import JsonRecord, id_text, read_records
+from contrastcxr.data.tables.text import decoded, open_table
 from contrastcxr.errors import CheckpointError, DatasetError, MissingExtraError, RequestError
 from contrastcxr.metrics.bootstrap import Floats
 from contrastcxr.metrics.learned.weights import fingerprint
@@ -127,15 +128,11 @@ class RadGraphFile:
             DatasetError: the file cannot be read, a line is none, or a study comes twice.
         """
         found: dict[str, tuple[Annotation, Annotation]] = {}
-        try:
-            lines = path.read_text(encoding="utf-8").split("\n")
-        except (OSError, UnicodeDecodeError) as error:
-            raise DatasetError(f"{path}: cannot be read as text ({error}); expected annotations") from None
-        for number, line in enumerate(lines, 1):
-            if line.strip():
-                study, pair = _given(line, f"{path} line {number}")
+        with open_table(path) as file, decoded(file, errors="surrogateescape") as text:
+            for record in read_records(text, str(path)):
+                study, pair = _given(record)
                 if study in found:
-                    raise DatasetError(f"{path} line {number}: study '{study}' comes a second time")
+                    raise DatasetError(f"{record.where}: study '{study}' comes a second time")
                 found[study] = pair
         return cls(found, path=path)
 
@@ -153,15 +150,15 @@ class RadGraphFile:
         return np.asarray([shared(*self._annotations[study]) for study in studies], np.float64)
 
 
-def _given(line: str, where: str) -> tuple[str, tuple[Annotation, Annotation]]:
+def _given(record: JsonRecord) -> tuple[str, tuple[Annotation, Annotation]]:
+    document = record.fields(("study_id",))
     try:
-        document = json.loads(line)
         pair = (document["reference"], document["candidate"])
         for annotation in pair:
             facts(annotation, "complete")
-        return str(document["study_id"]), pair
+        return id_text(document["study_id"], "study_id", record.where), pair
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DatasetError(
-            f"{where}: expected study_id, and reference and candidate with entities as RadGraph writes them "
-            f"({type(error).__name__}: {error})"
+            f"{record.where}: expected study_id, and reference and candidate with entities as RadGraph writes "
+            f"them ({type(error).__name__}: {error})"
         ) from None

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
 import io
+import json
 from pathlib import Path
 
 import pytest
 
+from contrastcxr.data.report_files import Columns, Form, ReportTexts, check_form
 from contrastcxr.errors import InputError, RequestError
-from contrastcxr.text.report_files import Columns, Form, ReportTexts, check_form
 
 
 def read(content: bytes, name: str = "standard input", form: Form | None = None) -> tuple[list[str], list[str]]:
@@ -49,13 +51,13 @@ def test_a_cell_may_hold_line_breaks() -> None:
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        (b"{bad", "line 2: not JSON"),
-        (b"[1]", "line 2: expected"),
+        (b"{bad", "line 2: is not JSON"),
+        (b"[1]", "line 2: is a JSON list; expected one object a line"),
         (b'{"study_id": "b"}', "line 2: lacks text"),
         (b'{"text": "Edema."}', "line 2: lacks study_id"),
         (b"{}", "line 2: lacks study_id and text"),
-        (b'{"study_id": "b", "text": null}', "line 2: study_id must be"),
-        (b'{"study_id": true, "text": "Edema."}', "line 2: study_id must be"),
+        (b'{"study_id": "b", "text": null}', "line 2: text is null; expected a text"),
+        (b'{"study_id": true, "text": "Edema."}', "line 2: study_id is true; expected a text or a whole number"),
         (b'{"study_id": "", "text": "Edema."}', "line 2: has no study_id"),
         (b'{"study_id": "b", "text": " "}', "line 2: the report of study 'b' is empty"),
         (b'{"study_id": "a", "text": "Edema."}', "line 2: study 'a' comes a second time"),
@@ -79,7 +81,7 @@ def test_a_bad_json_line_is_named_and_the_rest_is_read(line: bytes, said: str) -
         (b"b,", "row 3: the report of study 'b' is empty"),
         (b",Edema.", "row 3: has no study_id"),
         (b"a,Edema.", "row 3: study 'a' comes a second time"),
-        (b"b,\xff", "row 3: holds bytes that are not UTF-8"),
+        (b"b,\xff", "row 3: is not UTF-8 text (byte 0xff at 1)"),
     ],
 )
 def test_a_bad_row_is_named_and_the_rest_is_read(row: bytes, said: str) -> None:
@@ -92,7 +94,7 @@ def test_a_bad_row_is_named_and_the_rest_is_read(row: bytes, said: str) -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"", "has no column study_id and no text (found nothing)"),
+        (b"", "x.csv: is empty; a header row was expected"),
         (b"study_id,report\na,x\n", "has no column text (found study_id, report)"),
         (b"id,text\na,x\n", "has no column study_id (found id, text)"),
     ],
@@ -105,7 +107,13 @@ def test_a_table_without_the_columns_fails_whole(content: bytes, said: str) -> N
 
 
 def test_plain_text_that_is_not_utf8_fails() -> None:
-    assert read(b"caf\xe9") == ([], ["standard input: is not UTF-8 text (byte 0xe9 at 3); save it as UTF-8"])
+    assert read(b"caf\xe9") == (
+        [],
+        [
+            "standard input: is not UTF-8 text (byte 0xe9 at 3); it may be Windows-1252, where that is 'é': save "
+            "it as UTF-8"
+        ],
+    )
 
 
 def test_a_file_that_is_not_there_is_named_and_the_next_is_read(tmp_path: Path) -> None:
@@ -154,3 +162,73 @@ def test_keys_of_documents_are_said_likewise() -> None:
     stream = io.BytesIO(b'{"uid": 3, "a": "One.", "b": "Two."}\n')
     (only,) = texts.stream(stream, name="-", study_id="-")
     assert (only.study_id, only.text) == ("3", "One.\n\nTwo.")
+
+
+DOCUMENTS = [
+    {"study_id": "004", "text": "Small effusion, no edema."},
+    {"Study_ID": 50414267, "text": "Clear.", "more": None},
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("r.csv", b"study_id;text\n004;Small effusion, no edema.\n50414267;Clear.\n"),
+        ("r.csv", b"sep=;\r\nStudy ID;TEXT;;\r\n004;Small effusion, no edema.;;\r\n50414267;Clear.;;\r\n;;;\r\n"),
+        ("r.tsv", b'study_id,text\n="004","Small effusion, no edema."\n\'50414267,Clear.\n'),
+        ("r.csv", "text\tstudy_id\nSmall effusion, no edema.\t004\nClear.\t50414267\n".encode("utf-16")),
+        ("r.csv", b"study_id;text;in words, or not\r004;Small effusion, no edema.;\r50414267;Clear.;\r"),
+        ("r.csv.gz", gzip.compress(b"study_id|text\n004|Small effusion, no edema.\n50414267|Clear.\n", mtime=0)),
+        ("stdin", b"\xef\xbb\xbfstudy_id;text\n004;Small effusion, no edema.\n50414267;Clear.\n"),
+        ("stdin", b"sep=\t\nSTUDY_ID\ttext\n004\tSmall effusion, no edema.\n50414267\tClear.\n"),
+        ("r.json", json.dumps(DOCUMENTS, indent=2).encode()),
+        ("r.ndjson", "\n".join(map(json.dumps, DOCUMENTS)).encode("utf-16")),
+        ("stdin", json.dumps(DOCUMENTS, indent=2).encode()),
+        ("stdin", json.dumps(DOCUMENTS).encode()),
+        ("r.jsonl", "\n".join(json.dumps(one, indent=1) for one in DOCUMENTS).encode()),
+    ],
+)
+def test_reports_are_read_whatever_wrote_them(tmp_path: Path, name: str, content: bytes) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    texts = ReportTexts(on_failure=lambda error: pytest.fail(str(error)))
+    found = [(one.study_id, one.text) for one in texts.files([path])]
+    assert found == [("004", "Small effusion, no edema."), ("50414267", "Clear.")]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"study_id,text;other\na,x;y\n", "header: its names are separated by ',' and by ';'"),
+        (
+            b"study_id,text\na;No effusion, no edema.\n",
+            "row 2: its cells are separated by ';', those of the",
+        ),
+        (
+            b"study_id,text\na,No effusion, no edema.\n",
+            "row 2: 3 cells under 2 columns; quote cells that",
+        ),
+        ("study_id;text\na;Ödem\n".encode("cp1252"), "row 2: is not UTF-8 text (byte 0xd6 at 1); it may be Win"),
+        (b"Study ID,study-id,text\n", "header: the columns 'Study ID' and 'study-id' are both read as 'study_id'"),
+        ("study_id;text;Größe\na;x;1\n".encode("cp1252"), "header: is not UTF-8 text (byte 0xf6 at 16)"),
+        (b"id;report\n", "has no column study_id and no text (found id, report)"),
+    ],
+)
+def test_a_table_that_is_ambiguous_is_refused_with_its_cause(content: bytes, said: str) -> None:
+    found, failures = read(content, name="t.csv")
+    assert (found, len(failures)) == ([], 1)
+    assert said in failures[0]
+
+
+@pytest.mark.parametrize(
+    ("value", "said"), [("4.0", "4.0"), ("1e3", "1000.0"), ("null", "null"), ("[4]", "[4]"), ("true", "true")]
+)
+def test_an_id_that_is_no_id_is_said_as_it_is(value: str, said: str) -> None:
+    found, failures = read(f'{{"study_id": {value}, "text": "x"}}'.encode(), name="x.jsonl")
+    assert found == []
+    assert failures == [f"x.jsonl line 1: study_id is {said}; expected a text or a whole number; correct it"]
+
+
+@pytest.mark.parametrize("text", ["[**2180-1-1**] Clear.", "[Edema]\n", "study_id and text", "Findings; text"])
+def test_a_report_that_looks_like_something_else_is_a_report(text: str) -> None:
+    assert read(text.encode()) == ([f"it={text}"], [])

@@ -1,4 +1,4 @@
-"""Report texts from files: JSON lines or a table with `study_id` and `text`, or plain text, one report a file.
+"""Report texts from files: JSON or a table with `study_id` and `text`, or plain text, one report a file.
 
 Files are read as they are labelled, so that any number of reports needs little memory.  Of each study id seen a
 number of 8 bytes is kept, to find the ones that come twice.
@@ -7,16 +7,21 @@ number of 8 bytes is kept, to find the ones that come twice.
 from __future__ import annotations
 
 import csv
-import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Literal
 
+from contrastcxr.data.tables.records import JsonRecord, id_text, read_records, shown
+from contrastcxr.data.tables.rows import SEPARATORS, known_names, name_key, plain_id, read_rows
+from contrastcxr.data.tables.text import NO_TEXT, decoded, ending, not_utf8, open_table
 from contrastcxr.errors import DatasetError, InputError, RequestError
 from contrastcxr.form import Status
 from contrastcxr.text.given_labels import finding_columns, status_of
+from contrastcxr.vocab.labels import CHEXPERT
 
 Form = Literal["jsonl", "csv", "text"]
 FORMS: tuple[Form, ...] = ("jsonl", "csv", "text")
@@ -31,8 +36,8 @@ _BY_ENDING: dict[str, Form] = {
 _ID, _TEXT = "study_id", "text"
 _LABELERS_OWN = ("Reports", "Report Impression")
 """What the CheXpert labeler and CheXbert call the column of texts; their tables have no ids."""
-_LONGEST_CELL = 1 << 24
-_BOM = b"\xef\xbb\xbf"
+_OPENS_JSON = re.compile(r"\s*(\{|\[\s*(\{|$))")
+"""A brace, or a bracket with a brace or nothing behind it; reports open with brackets too (`[**2180-1-1**]`)."""
 OnFailure = Callable[[InputError], None]
 
 
@@ -59,6 +64,11 @@ class Columns:
     study_id: str | None = None
     text: tuple[str, ...] = ()
     labels: bool = False
+
+    @cached_property
+    def wanted(self) -> tuple[str, ...]:
+        """The name of the id, then those of the texts."""
+        return (self.study_id or _ID, *(self.text or (_TEXT,)))
 
 
 @dataclass(frozen=True)
@@ -96,23 +106,25 @@ class ReportTexts:
         """Yield the reports of these files, in order."""
         for path in paths:
             try:
-                with path.open("rb") as stream:
+                with open_table(path) as stream:
                     yield from self.stream(stream, name=str(path), study_id=path.stem)
-            except OSError as error:
-                reason = error.strerror or type(error).__name__
-                self.on_failure(DatasetError(f"{path}: cannot be read ({reason}); check the path and permissions"))
+            except DatasetError as error:
+                self.on_failure(error)
 
     def stream(self, stream: IO[bytes], *, name: str, study_id: str) -> Iterator[ReportText]:
         """Yield the reports of an open file; `study_id` names the report where the file is plain text."""
-        first = stream.readline().removeprefix(_BOM)
-        form = self.form or _BY_ENDING.get(Path(name).suffix.lower()) or _sniff(first)
-        read = {"jsonl": self._json_lines, "csv": self._table, "text": self._plain}[form]
         try:
-            for where, one in read(chain([first], stream), name, study_id):
-                if self.as_given or self._usable(one, where):
-                    yield one
+            with decoded(stream, errors="surrogateescape") as lines:
+                first = next(lines, "")
+                form = self.form or _BY_ENDING.get(ending(name)) or _sniff(first)
+                read = {"jsonl": self._json, "csv": self._table, "text": self._plain}[form]
+                for where, one in read(chain([first], lines), name, study_id):
+                    if self.as_given or self._usable(one, where):
+                        yield one
         except DatasetError as error:
             self.on_failure(error)
+        except UnicodeError:
+            self.on_failure(DatasetError(f"{name}: {NO_TEXT}"))
 
     def _usable(self, one: ReportText, where: str) -> bool:
         if not one.text.strip():
@@ -128,37 +140,36 @@ class ReportTexts:
         self._seen.add(number)
         return True
 
-    def _json_lines(self, lines: Iterable[bytes], name: str, _id: str) -> Iterator[tuple[str, ReportText]]:
-        for number, line in enumerate(lines, start=1):
-            where = f"{name} line {number}"
+    def _json(self, lines: Iterable[str], name: str, _id: str) -> Iterator[tuple[str, ReportText]]:
+        for record in read_records(lines, name):
             try:
-                text = _decoded(line, where)
-                if text.strip():
-                    yield where, _document(text, where, self.columns)
+                yield record.where, report_of(record, self.columns)
             except DatasetError as error:
                 self.on_failure(error)
 
-    def _table(self, lines: Iterable[bytes], name: str, _id: str) -> Iterator[tuple[str, ReportText]]:
-        # Bytes that are no UTF-8 become lone surrogates, so that one bad row does not end the table.
-        text = (line.decode("utf-8", errors="surrogateescape") for line in lines)
-        before = csv.field_size_limit(_LONGEST_CELL)
+    def _table(self, lines: Iterable[str], name: str, _id: str) -> Iterator[tuple[str, ReportText]]:
+        # Bytes that are no UTF-8 are lone surrogates here, so that one bad row does not end the table.
         try:
-            rows = csv.reader(text, delimiter="\t" if name.lower().endswith(".tsv") else ",")
-            places = _places(next(rows, []), name, self.columns)
-            for number, row in enumerate(rows, start=1):
-                where = f"{name} row {rows.line_num}"
+            table = read_rows(lines, name, (*self.columns.wanted, *_LABELERS_OWN))
+            if problem := not_utf8(table.separator.join(table.header)):
+                raise DatasetError(f"{name} header: {problem}")
+            places = _places(table.header, name, self.columns)
+            for number, (line, row) in enumerate(table, start=1):
+                where = f"{name} row {line}"
                 try:
-                    if any(cell.strip() for cell in row):
-                        yield where, _row(row, places, where, number)
+                    if misfit := table.misfit(row, short=True, id_at=places.study_id):
+                        raise DatasetError(f"{where}: {misfit}")
+                    yield where, _row(row, places, where, number)
                 except DatasetError as error:
                     self.on_failure(error)
         except csv.Error as error:
-            raise DatasetError(f"{name}: is not comma-separated text ({error}); export the table again") from error
-        finally:
-            csv.field_size_limit(before)
+            raise DatasetError(f"{name}: is not a table of text ({error}); export the table again") from error
 
-    def _plain(self, lines: Iterable[bytes], name: str, study_id: str) -> Iterator[tuple[str, ReportText]]:
-        yield name, ReportText(study_id, _decoded(b"".join(lines), name), alone=True)
+    def _plain(self, lines: Iterable[str], name: str, study_id: str) -> Iterator[tuple[str, ReportText]]:
+        text = "".join(lines)
+        if problem := not_utf8(text):
+            raise DatasetError(f"{name}: {problem}")
+        yield name, ReportText(study_id, text, alone=True)
 
 
 def check_form(name: str | None) -> Form | None:
@@ -175,45 +186,37 @@ def check_form(name: str | None) -> Form | None:
     raise RequestError(f"unknown input format '{name}'; expected one of {', '.join(FORMS)}")
 
 
-def _sniff(first: bytes) -> Form:
+def _sniff(first: str) -> Form:
     """Return the form that the first line shows.
 
-    A brace opens JSON lines, a header names the columns of a table.
+    A brace or a bracket before one opens JSON, a header names the columns of a table.
     """
-    if first.lstrip().startswith(b"{"):
+    if _OPENS_JSON.match(first):
         return "jsonl"
-    header = {name.strip(' "\r\n') for name in first.decode("utf-8", errors="replace").split(",")}
-    return "csv" if {_ID, _TEXT} <= header else "text"
+    if first.lower().strip(' "\r\n').startswith("sep="):
+        return "csv"
+    headers = ({name_key(name.strip(' "\r\n')) for name in first.split(s)} for s in SEPARATORS)
+    return "csv" if any({name_key(_ID), name_key(_TEXT)} <= header for header in headers) else "text"
 
 
-def _decoded(raw: bytes, where: str) -> str:
-    try:
-        return raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise DatasetError(
-            f"{where}: is not UTF-8 text (byte {raw[error.start]:#04x} at {error.start}); save it as UTF-8"
-        ) from None
+def report_of(record: JsonRecord, columns: Columns = Columns()) -> ReportText:
+    """Return the report that an object states.
 
-
-def _document(line: str, where: str, columns: Columns) -> ReportText:
-    try:
-        document: Any = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise DatasetError(f"{where}: not JSON ({error}); expected one document a line") from None
-    if not isinstance(document, dict):
-        raise DatasetError(f'{where}: expected {{"study_id": …, "text": …}}, found {type(document).__name__}')
-    name, texts = columns.study_id or _ID, columns.text or (_TEXT,)
-    missing = [key for key in (name, *texts) if key not in document]
+    Raises:
+        DatasetError: a key is not there, or holds something else.
+    """
+    name, *texts = columns.wanted
+    document = record.fields(columns.wanted)
+    missing = [key for key in columns.wanted if key not in document]
     if missing:
-        raise DatasetError(f"{where}: lacks {' and '.join(missing)}; expected {' and '.join((name, *texts))}")
-    study_id, said = document[name], [document[key] for key in texts]
-    if isinstance(study_id, bool) or not isinstance(study_id, str | int) or not _all_text(said):
-        raise DatasetError(f"{where}: {name} must be a text or a number, and {' and '.join(texts)} a text")
-    return _sound(ReportText(str(study_id), _joined(said)), where)
-
-
-def _all_text(said: Sequence[Any]) -> bool:
-    return all(isinstance(text, str) for text in said)
+        raise DatasetError(
+            f"{record.where}: lacks {' and '.join(missing)}; expected {' and '.join(columns.wanted)}"
+        )
+    for key in texts:
+        if not isinstance(document[key], str):
+            raise DatasetError(f"{record.where}: {key} is {shown(document[key])}; expected a text; correct it")
+    study_id = id_text(document[name], name, record.where)
+    return _sound(ReportText(study_id, _joined([document[key] for key in texts])), record.where)
 
 
 def _joined(texts: Sequence[str]) -> str:
@@ -221,14 +224,17 @@ def _joined(texts: Sequence[str]) -> str:
 
 
 def _places(header: Sequence[str], name: str, columns: Columns) -> _Places:
-    names = [cell.strip() for cell in header]
+    try:
+        names = known_names(header, (*columns.wanted, *_LABELERS_OWN, *(CHEXPERT if columns.labels else ())))
+    except DatasetError as error:
+        raise DatasetError(f"{name} header: {error}") from error
     own = next((alias for alias in _LABELERS_OWN if alias in names), None)
     texts = columns.text or ((own,) if own and _TEXT not in names else (_TEXT,))
     numbered = columns.study_id is None and _ID not in names and texts != (_TEXT,)
     wanted = texts if numbered else (columns.study_id or _ID, *texts)
     missing = [column for column in wanted if column not in names]
     if missing:
-        found = ", ".join(_readable(cell) for cell in names[:8]) or "nothing"
+        found = ", ".join(names[:8]) or "nothing"
         raise DatasetError(
             f"{name}: has no column {' and no '.join(missing)} (found {found}); "
             "rename them, or say --id-column and --text-column"
@@ -245,8 +251,11 @@ def _row(row: Sequence[str], places: _Places, where: str, number: int) -> Report
     labels = {
         finding: status_of(row[place], finding=finding, where=where) for place, finding in places.labels
     } or None
-    study_id = f"row {number}" if places.study_id is None else row[places.study_id].strip()
-    return _sound(ReportText(study_id, _joined([row[place] for place in places.text]), labels=labels), where)
+    study_id = f"row {number}" if places.study_id is None else plain_id(row[places.study_id])
+    text = _joined([row[place] for place in places.text])
+    if problem := not_utf8(study_id + text):
+        raise DatasetError(f"{where}: {problem}")
+    return _sound(ReportText(study_id, text, labels=labels), where)
 
 
 def _sound(one: ReportText, where: str) -> ReportText:
@@ -257,7 +266,3 @@ def _sound(one: ReportText, where: str) -> ReportText:
     except UnicodeEncodeError:
         raise DatasetError(f"{where}: holds bytes that are not UTF-8 text; save it as UTF-8") from None
     return one
-
-
-def _readable(text: str) -> str:
-    return text.encode("utf-8", errors="replace").decode("utf-8")

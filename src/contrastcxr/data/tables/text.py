@@ -1,0 +1,144 @@
+"""Text files as programs of all kinds write them: plain, `.gz` or `.zip`, in UTF-8 or UTF-16."""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import io
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import IO, Literal, cast
+
+from contrastcxr.errors import DatasetError
+
+NO_TEXT = "is not UTF-8 text, and no whole UTF-16 either; save it as UTF-8"
+"""What is said of a file that begins as UTF-16 and does not go on so."""
+
+COMPRESSED = ("", ".gz", ".zip")
+"""What may follow the name of a table."""
+
+_BROKEN = (EOFError, gzip.BadGzipFile, zipfile.BadZipFile, zlib.error, NotImplementedError)
+"""What a damaged archive raises."""
+_SURROGATES = range(0xDC80, 0xDD00)
+"""What `surrogateescape` makes of bytes that are not UTF-8: 0xDC00 and the byte."""
+
+
+def ending(name: str | Path) -> str:
+    """Return how the name of a table ends, in small letters and without `.gz` or `.zip`: `.csv`."""
+    path = PurePosixPath(name)
+    return PurePosixPath(path.stem if path.suffix.lower() in COMPRESSED[1:] else path.name).suffix.lower()
+
+
+@contextmanager
+def read_errors(path: Path) -> Iterator[None]:
+    """Raise what the disk refuses as a `DatasetError` that names the file."""
+    try:
+        yield
+    except OSError as error:
+        raise DatasetError(
+            f"{path}: cannot be read ({error.strerror or error}); check the path and permissions"
+        ) from error
+
+
+@contextmanager
+def open_table(path: Path) -> Iterator[IO[bytes]]:
+    """Open a table for reading, plain, `.gz`, or the one `.csv` in a `.zip`.
+
+    Raises:
+        DatasetError: it cannot be read, or is cut off, when it is opened or later.
+    """
+    with read_errors(path):
+        try:
+            with _opened(path) as file:
+                yield file
+        except _BROKEN as error:
+            raise DatasetError(
+                f"{path}: the archive is damaged or cut off; a whole compressed table was expected; "
+                "download it again"
+            ) from error
+
+
+def _opened(path: Path) -> IO[bytes]:
+    if path.suffix.lower() == ".gz":
+        return cast(IO[bytes], gzip.open(path))
+    if path.suffix.lower() != ".zip":
+        return path.open("rb")
+    archive = zipfile.ZipFile(path)  # closed with the table, which holds it
+    tables = [name for name in archive.namelist() if name.lower().endswith(".csv")]
+    if len(tables) != 1:
+        raise DatasetError(f"{path}: holds {len(tables)} .csv files; expected one; unpack the right one")
+    return archive.open(tables[0])
+
+
+@contextmanager
+def decoded(
+    stream: IO[bytes], *, errors: Literal["strict", "surrogateescape"] = "strict"
+) -> Iterator[io.TextIOWrapper]:
+    r"""Give a binary stream as text whose lines keep their ends, be they `\n`, `\r\n` or `\r`; leave it open.
+
+    UTF-16 is known by its byte-order mark, or by the zero byte beside an ASCII character that opens the file.
+    Everything else is UTF-8, where `surrogateescape` lets a byte that is not pass, for `not_utf8` to name.
+    """
+    if not hasattr(stream, "peek"):
+        stream = cast(IO[bytes], io.BufferedReader(cast(io.RawIOBase, stream)))
+    encoding = _encoding(cast(io.BufferedReader, stream).peek(4))
+    kept = errors if encoding == "utf-8-sig" else "strict"
+    text = io.TextIOWrapper(stream, encoding=encoding, errors=kept, newline="")
+    try:
+        yield text
+    finally:
+        text.detach()
+
+
+def _encoding(head: bytes) -> str:
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    if len(head) >= 2 and 0 in head[:2] and any(head[:2]):
+        return "utf-16-be" if head[0] == 0 else "utf-16-le"
+    return "utf-8-sig"
+
+
+def read_text(path: Path) -> str:
+    """Return all that a text file holds.
+
+    Raises:
+        DatasetError: it cannot be read, or is not text; names the line and the byte.
+    """
+    try:
+        with open_table(path) as file, decoded(file) as text:
+            return text.read()
+    except UnicodeError as error:
+        raise not_text(path) from error
+
+
+def not_text(path: Path) -> DatasetError:
+    """Return an error that names the first byte of a file that is not UTF-8, and the line where it stands."""
+    with open_table(path) as file, decoded(file, errors="surrogateescape") as text:
+        try:
+            for number, line in enumerate(text, start=1):
+                if problem := not_utf8(line):
+                    return DatasetError(f"{path} line {number}: {problem}")
+        except UnicodeError:
+            pass
+    return DatasetError(f"{path}: {NO_TEXT}")
+
+
+def not_utf8(text: str) -> str | None:
+    """Return in words which byte is not UTF-8, and what Windows-1252 takes it for; None where all are.
+
+    Args:
+        text: decoded with `surrogateescape`.
+    """
+    if text.isascii():
+        return None
+    at = next((at for at, letter in enumerate(text) if ord(letter) in _SURROGATES), None)
+    if at is None:
+        return None
+    byte = ord(text[at]) - 0xDC00
+    letter = bytes([byte]).decode("cp1252", errors="ignore")
+    guess = f"it may be Windows-1252, where that is '{letter}': " if letter and letter.isprintable() else ""
+    place = len(text[:at].encode("utf-8", errors="surrogateescape"))
+    return f"is not UTF-8 text (byte {byte:#04x} at {place}); {guess}save it as UTF-8"
