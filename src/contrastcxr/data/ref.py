@@ -15,7 +15,7 @@ from typing import Literal, TypeVar
 from urllib.parse import parse_qsl, quote_plus
 
 from contrastcxr.data.source import Licence, Source
-from contrastcxr.errors import RequestError, UnknownNameError, nearest
+from contrastcxr.errors import RequestError, UnknownNameError, listed, nearest
 
 Pairs = tuple[tuple[str, str], ...]
 PATHS = "paths"
@@ -102,7 +102,7 @@ class DataRef:
                 hint = (
                     f"did you mean '{near}'?"
                     if near
-                    else f"parameters follow a '?': {', '.join(self.kind.params)}"
+                    else f"parameters follow a '?': {listed(self.kind.params, near=option)}"
                 )
                 raise RequestError(f"{self}: {self.kind.name} has no option '{option}'; {hint}")
         for param, _ in self.params:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from contrastcxr.errors import DatasetError, RequestError, UnknownNameError
+from contrastcxr.errors import DatasetError, RequestError, UnknownNameError, listed
 from contrastcxr.metrics.bootstrap import REPLICATES, Interval
 from contrastcxr.metrics.scores import Score, differences, score_table, statistics
 from contrastcxr.metrics.sheet import ROWS
@@ -167,7 +167,7 @@ def _on_shared_findings(one: StudyTable, other: StudyTable) -> tuple[StudyTable,
     """Return both tables on the findings that both were scored on, and a note on those left out."""
     first, second = alike(one, other)
     only = [name for name in (*one.names, *other.names) if name not in first.names]
-    note = f"findings that only one of the two was scored on are left out: {', '.join(only)}"
+    note = f"findings that only one of the two was scored on are left out: {listed(only)}"
     return first, second, (note,) if only else ()
 
 

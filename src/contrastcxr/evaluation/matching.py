@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from contrastcxr.errors import RequestError
+from contrastcxr.errors import RequestError, listed
 from contrastcxr.evaluation.references import References, writes_reports
 from contrastcxr.form import Reading
 
@@ -83,5 +83,4 @@ def _remarks(studies: int, missing: Sequence[str], unknown: Sequence[str], heard
 
 
 def _some(ids: Sequence[str]) -> str:
-    more = f" and {len(ids) - SHOWN} more" if len(ids) > SHOWN else ""
-    return ", ".join(ids[:SHOWN]) + more
+    return listed(ids, most=SHOWN)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from contrastcxr.data.authors import reading_of, report_text
 from contrastcxr.data.ref import DataRef
-from contrastcxr.errors import DatasetError, RequestError
+from contrastcxr.errors import DatasetError, RequestError, listed
 from contrastcxr.form import Finding, Reading, Study
 from contrastcxr.metrics.table import Answer
 from contrastcxr.store.studies import open_source
@@ -145,7 +145,8 @@ def load_references(
 
 
 def _unread(studies: Sequence[Study], author: str | None, where: str) -> DatasetError:
-    known = ", ".join(sorted({r.author.name for study in studies for r in study.readings})) or "nobody"
+    every = sorted({r.author.name for study in studies for r in study.readings})
+    known = listed(every, near=author or "", none="nobody")
     return DatasetError(
         f"{where}: expected a reading by '{author}', found none among {len(studies)} studies, which are read by "
         f"{known}; name one of these with --reference, or score more studies"

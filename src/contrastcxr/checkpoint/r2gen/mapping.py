@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from contrastcxr.errors import CheckpointError
+from contrastcxr.errors import CheckpointError, listed
 from contrastcxr.models.heads.decoders.transformer import sinusoidal_positions
 
 TEXT, PICTURES = "encoder_decoder.", "visual_extractor.model."
@@ -87,7 +87,7 @@ def encoder_name(state: Mapping[str, Tensor], path: Path) -> str:
     if name is None:
         found = f"one with {', '.join(map(str, blocks))} blocks" if any(blocks) else "none"
         raise CheckpointError(
-            f"{path}: expected a ResNet of torchvision as visual extractor ({', '.join(_RESNETS.values())}), "
+            f"{path}: expected a ResNet of torchvision as visual extractor ({listed(_RESNETS.values())}), "
             f"found {found}; only checkpoints that read pictures are imported"
         )
     return name

@@ -14,6 +14,7 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 from contrastcxr.data.dicom.objects import coded
+from contrastcxr.errors import listed
 
 Mapping = Callable[[np.ndarray], np.ndarray]
 
@@ -139,7 +140,7 @@ def _chosen(ds: Dataset, wanted: str) -> Mapping:
         names = [coded(name.upper(), longest=24) for name, _ in (*windows, *tables) if name]
         raise UnknownWindowError(
             f"has no window '{wanted}'; it has {len(windows)}"
-            + (f", named {', '.join(names)}" if names else ", without names")
+            + (f", named {listed(names, near=wanted.upper())}" if names else ", without names")
             + "; choose one of these, or leave out the choice"
         )
     return found

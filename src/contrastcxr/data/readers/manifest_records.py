@@ -17,7 +17,7 @@ from typing import Any
 
 from contrastcxr.data.readers.manifest_columns import COLUMNS
 from contrastcxr.data.tables.files import TableRow, each_line, read_csv
-from contrastcxr.errors import DatasetError, MissingExtraError, nearest
+from contrastcxr.errors import DatasetError, MissingExtraError, suggestion
 from contrastcxr.form import Study
 
 SUFFIXES = (".jsonl", ".csv", ".parquet")
@@ -158,6 +158,5 @@ def _check_columns(names: Iterable[str], where: str) -> None:
             raise DatasetError(f"{where}: column '{' '.join(name.split()):.80}' appears twice; remove one")
         seen.add(name)
         if name not in known:
-            near = nearest(name, known)
-            hint = f"did you mean '{near}'?" if near else f"known: {', '.join(known)}"
+            hint = suggestion(name, known)
             raise DatasetError(f"{where}: unknown column '{' '.join(name.split()):.80}'; {hint}")

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, cast
 
 from contrastcxr.data.tables.files import TableRow, read_errors
-from contrastcxr.errors import DatasetError, MissingExtraError, nearest
+from contrastcxr.errors import DatasetError, MissingExtraError, listed, nearest
 
 COMPRESSED = ("", ".gz", ".zip")
 """What may follow the name of a table."""
@@ -169,6 +169,6 @@ def _columns(path: Path, header: Sequence[str], required: Sequence[str]) -> dict
     for name in required:
         if name not in columns:
             near = nearest(name, columns)
-            found = f"the nearest is '{near}'" if near else f"found {', '.join(columns) or 'nothing'}"
+            found = f"the nearest is '{near}'" if near else f"found {listed(columns, near=name, none='nothing')}"
             raise DatasetError(f"{path} header: no column '{name}'; {found}; export the table again")
     return columns

@@ -11,7 +11,7 @@ from typing import IO, NamedTuple
 
 from contrastcxr.data.tables.files import TableRow
 from contrastcxr.data.tables.named import open_table
-from contrastcxr.errors import DatasetError, nearest
+from contrastcxr.errors import DatasetError, listed, nearest
 
 
 class TableLine(NamedTuple):
@@ -49,7 +49,7 @@ def _lines(path: Path, file: IO[str], required: Sequence[str], optional: Sequenc
     for name in required:
         if header.count(name) != 1:
             near = nearest(name, header)
-            found = f"the nearest is '{near}'" if near else f"found {', '.join(header) or 'nothing'}"
+            found = f"the nearest is '{near}'" if near else f"found {listed(header, near=name, none='nothing')}"
             times = f"{header.count(name)} columns" if name in header else "no column"
             raise DatasetError(f"{path} header: {times} '{name}'; {found}; export the table again")
     # An optional column that is not there takes the empty cell that is put behind each row.
