@@ -126,12 +126,13 @@ def compare(
         )
         for name in names
     ]
-    return SystemComparison(said, tuple(found), (*notes, *_empty(values), *_without_intervals(one)))
+    return SystemComparison(said, tuple(found), (*notes, *_empty(values, scores), *_without_intervals(one)))
 
 
-def _empty(values: Sequence[Scores]) -> list[str]:
-    """Return why scores of the evaluation's table are empty on one of the two sides, each reason once."""
-    return reasons(dict(zip(("A", "B"), values, strict=True)))
+def _empty(values: Sequence[Scores], wanted: Sequence[str]) -> list[str]:
+    """Return why scores, the wanted ones or those of the table, are empty on one side, each reason once."""
+    asked = [{k: score for k, score in found.items() if not wanted or k in wanted} for found in values]
+    return reasons(dict(zip(("A", "B"), asked, strict=True)))
 
 
 def _without_intervals(table: StudyTable) -> list[str]:
