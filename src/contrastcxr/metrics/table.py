@@ -269,7 +269,7 @@ def _with_findings(table: StudyTable, references: Sequence[Answer], candidates: 
     )
     said = [a.findings for a in candidates]
     if any(findings is None for findings in said):
-        unread = "no grammar or labeler reads reports here: the references are no reports"
+        unread = "no parser or labeler is at hand where the references are no reports"
         return _noted(table, "findings", unread if writes(candidates) else NO_REPORT)
     claimed = [findings or () for findings in said]
     return replace(
