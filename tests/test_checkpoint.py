@@ -10,6 +10,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from contrastcxr.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from contrastcxr.checkpoint.storage import SaveDtype
 from contrastcxr.errors import CheckpointError, OutputError, UnknownNameError
 from contrastcxr.files import find_checkpoint, known_checkpoints
 from contrastcxr.text.tokenizer import Tokenizer
@@ -138,6 +139,35 @@ def test_an_option_that_is_gone_does_not_keep_a_checkpoint_from_being_read(saved
     values["train"]["validate_every"] = 2
     with pytest.raises(CheckpointError, match=r"train\.validate_every: is gone; .* remove it"):
         load_checkpoint(rewritten(saved, config=json.dumps(values)))
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+@pytest.mark.parametrize("name", ["pool.raw", "finding_head.linear.bias", "encoder.backbone.conv_stem.weight"])
+def test_weights_that_are_no_finite_numbers_are_refused_by_name(
+    tiny: Checkpoint, tmp_path: Path, number: float, dtype: SaveDtype, name: str
+) -> None:
+    state = {key: value.clone() for key, value in tiny.state.items()}
+    state[name].view(-1)[0] = number
+    path = tmp_path / "checkpoint.safetensors"
+    save_checkpoint(path, replace(tiny, state=state), dtype=dtype)
+    with pytest.raises(CheckpointError, match=rf": .* found 1 of [\d,]+ NaN or infinite in {name}; ") as refused:
+        load_checkpoint(path)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_training_state_with_a_nan_is_refused_by_name(tiny: Checkpoint, saved: Path) -> None:
+    state = {f"system.{name}": value.clone() for name, value in tiny.state.items()}
+    state["system.pool.raw"].view(-1)[3] = float("nan")
+    torch.save({"state_dict": state}, saved.with_name("last.ckpt"))
+    with pytest.raises(CheckpointError, match=r"found 1 of [\d,]+ NaN or infinite in pool\.raw; "):
+        load_checkpoint(saved.with_name("last.ckpt"), allow_pickle=True)
+
+
+def test_weights_whose_sum_is_too_large_are_not_taken_for_infinite_ones(tiny: Checkpoint, tmp_path: Path) -> None:
+    state = {**tiny.state, "pool.raw": torch.full_like(tiny.state["pool.raw"], 3e38)}
+    save_checkpoint(tmp_path / "c.safetensors", replace(tiny, state=state), dtype="float32")
+    assert load_checkpoint(tmp_path / "c.safetensors").state["pool.raw"].isfinite().all()
 
 
 def test_weights_that_do_not_fit_the_configuration_are_refused(tiny: Checkpoint) -> None:

@@ -56,7 +56,7 @@ def test_an_unknown_key_is_refused_with_its_place_and_nearest_neighbour(
 
 
 def test_an_unknown_key_like_none_lists_the_known_ones() -> None:
-    with pytest.raises(ConfigError, match=r"'train\.zzz'; known: batch_size, "):
+    with pytest.raises(ConfigError, match=r"'train\.zzz'; known: .* and \d+ more"):
         parse_config({**SMALL, "train": {"zzz": 1}}, where="file.yaml")
 
 
@@ -75,7 +75,7 @@ def test_an_unknown_key_like_none_lists_the_known_ones() -> None:
             "or take the option away",
         ),
         ({"decoder": "hlstm"}, r"decoder: expected keys, found 'hlstm'"),
-        ({"decoder": {"kind": None}}, r"unknown decoder\.kind 'None'; known: nic, "),
+        ({"decoder": {"kind": None}}, r"unknown decoder\.kind 'None'; known: .* and 5 more$"),
         ({"decoder": {"kind": ["nic"]}}, r"unknown decoder\.kind "),
         (
             {"localizer": {"kind": "cams", "labels": "nih14"}},

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from contrastcxr import errors
-from contrastcxr.errors import ContrastCXRError, MissingExtraError, UnknownNameError, nearest
+from contrastcxr.errors import ContrastCXRError, MissingExtraError, UnknownNameError, listed, nearest, suggestion
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "errors.md"
 
@@ -62,6 +62,47 @@ def test_an_unknown_name_offers_the_nearest_or_all() -> None:
     )
     assert str(UnknownNameError("model", "x", ["b", "a"])) == "unknown model 'x'; known: a, b"
     assert nearest("x", ["phantom"]) is None
+
+
+@pytest.mark.parametrize(
+    ("names", "near", "line"),
+    [
+        ([], "", "none"),
+        (["b", "a"], "", "b, a"),
+        (list("hgfedcba"), "a", "h, g, f, e, d, c, b, a"),
+        (list("ihgfedcba"), "", "i, h, g, f, e, d, c, b and 1 more"),
+        (list("ihgfedcba"), "a", "a, i, h, g, f, e, d, c and 1 more"),
+        (range(2_000), "", "0, 1, 2, 3, 4, 5, 6, 7 and 1,992 more"),
+        ([f"n{k}" for k in range(20)], "n19x", "n19, n1, n9, n10, n11, n12, n13, n14 and 12 more"),
+        (["two\nlines", "x" * 90], "", f"two lines, {'x' * 80}…"),
+    ],
+)
+def test_a_message_lists_eight_names_at_most_and_the_nearest_of_many_first(
+    names: list[str], near: str, line: str
+) -> None:
+    assert listed(names, near=near) == line
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("alphabet", "did you mean 'alphabeta'?"),
+        ("zzz", "known: alphabeta, gamma"),
+        ("", "known: alphabeta, gamma"),
+        ("other nam", "did you mean 'other name'?"),
+        ("q" * 100_000, "known: alphabeta, gamma"),
+    ],
+)
+def test_a_name_that_is_near_is_offered_and_else_the_known_ones(name: str, line: str) -> None:
+    assert suggestion(name, ["alphabeta", "gamma"], also=["other name"]) == line
+
+
+@pytest.mark.parametrize("name", ["", "?", "two\nlines", "q" * 100_000])
+def test_an_unknown_name_among_a_thousand_is_one_line_of_nine_names_at_most(name: str) -> None:
+    said = str(UnknownNameError("encoder", name, (f"encoder_{k:04}" for k in range(1_000))))
+    assert "\n" not in said
+    assert said.endswith(" and 992 more")
+    assert len(said) < 700
 
 
 def test_a_missing_package_names_its_extra() -> None:

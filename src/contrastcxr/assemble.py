@@ -10,7 +10,7 @@ import torch
 from pydantic import BaseModel
 
 from contrastcxr.data.transforms import Preprocess
-from contrastcxr.errors import IncompatibleError
+from contrastcxr.errors import IncompatibleError, listed
 from contrastcxr.losses import SYSTEM_LOSSES
 from contrastcxr.losses.base import StateWidths, SystemLoss
 from contrastcxr.models.contrast.attention import ContrastiveAttention
@@ -55,7 +55,7 @@ def check_pairs(config: SystemConfig) -> None:
     contrast = config.contrast
     if not config.heads:
         raise IncompatibleError(
-            f"{config.name} has none of {', '.join(SLOTS)}: nothing teaches it and it answers nothing; give it "
+            f"{config.name} has none of {listed(SLOTS)}: nothing teaches it and it answers nothing; give it "
             "one, such as --set decoder.kind=transformer"
         )
     if contrast is not None and not config.projection.is_linear:
@@ -158,7 +158,7 @@ def _check_choice_of_checkpoint(config: SystemConfig) -> None:
         able = [name for name, entry in DECODERS.items() if entry.options.own_words]
         raise IncompatibleError(
             f"train.scheduled_sampling with decoder.kind {_kind(decoder)}: it is taught all words at once; "
-            f"choose one of {', '.join(able)} or take it away"
+            f"choose one of {listed(able)} or take it away"
         )
 
 
@@ -185,10 +185,10 @@ def _check_lengths(config: SystemConfig) -> None:
 def _check_losses(config: SystemConfig) -> None:
     kinds = [loss.kind for loss in config.losses]
     if len(set(kinds)) < len(kinds):
-        raise IncompatibleError(f"losses {', '.join(kinds)}: give each of them once")
+        raise IncompatibleError(f"losses {listed(kinds)}: give each of them once")
     if kinds and (config.decoder is None or not config.decoder.word_states):
         raise IncompatibleError(
-            f"losses {', '.join(kinds)} with decoder.kind {_kind(config.decoder)}: it has no state of each word; "
+            f"losses {listed(kinds)} with decoder.kind {_kind(config.decoder)}: it has no state of each word; "
             "choose a decoder that writes word by word, or take the losses away"
         )
 

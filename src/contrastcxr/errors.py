@@ -45,9 +45,7 @@ class UnknownNameError(RequestError):
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         names = sorted(known)
-        near = nearest(name, names)
-        hint = f"did you mean '{near}'?" if near else f"known: {', '.join(names)}"
-        super().__init__(f"unknown {kind} '{name}'; {hint}")
+        super().__init__(f"unknown {kind} '{_in_one_line(name, 500)}'; {suggestion(name, names)}")
 
 
 class ConfigError(RequestError):
@@ -80,7 +78,49 @@ class OutputError(ContrastCXRError):
     """A result that could not be written."""
 
 
+SHOWN = 8
+"""Names that a message lists at most."""
+_COMPARED = 100
+"""Characters of a name that are compared with the known ones: a name may be as long as a file."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """Return the known name closest to `name`, or None when none is near."""
-    matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    matches = difflib.get_close_matches(name[:_COMPARED], list(known), n=1, cutoff=0.5)
     return matches[0] if matches else None
+
+
+def listed(names: Iterable[object], *, near: str = "", none: str = "none", most: int = SHOWN) -> str:
+    """Return names as a message lists them: all of a few, else the nearest, and how many more there are.
+
+    Args:
+        names: in the order in which a few of them stand.
+        near: what was given instead; of many names those nearest to it come first.
+        none: what stands for no name at all.
+        most: names that are listed.
+    """
+    every = [_in_one_line(str(name), 80) for name in names]
+    if near and len(every) > most:
+        every.sort(key=lambda each: -difflib.SequenceMatcher(None, each, near[:_COMPARED]).ratio())
+    more = f" and {len(every) - most:,} more" if len(every) > most else ""
+    return (", ".join(every[:most]) or none) + more
+
+
+def suggestion(name: str, known: Iterable[str], *, also: Iterable[str] = (), none: str = "none") -> str:
+    """Return which name may have been meant, or the known ones where none is near.
+
+    Args:
+        name: as it was given.
+        known: names that could stand there.
+        also: others that are offered where they are near, but not listed.
+        none: what stands for no known name.
+    """
+    names = list(known)
+    near = nearest(name, [*names, *also])
+    return f"did you mean '{_in_one_line(near, 80)}'?" if near else f"known: {listed(names, near=name, none=none)}"
+
+
+def _in_one_line(name: str, most: int) -> str:
+    """Return a name without line breaks, cut where it is longer than `most` characters."""
+    line = " ".join(name.splitlines())
+    return line if len(line) <= most else f"{line[:most]}…"

@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from bad_input.case import LOAD, READ, SOME_FAILED, TRAIN, WRONG_REQUEST, Case, Make
 from bad_input.files import binary, changed, cut, json_lines, nothing, picture, safetensors, text, with_metadata
 from contrastcxr.config import parse_config
+from contrastcxr.errors import listed
 from contrastcxr.files import known_checkpoints
 from contrastcxr.models.heads.decoders import DECODERS
 from contrastcxr.models.heads.localizers import LOCALIZERS
@@ -240,9 +241,8 @@ CHECKPOINTS = (
         with_config(flux=3),
         LOAD,
         (
-            "{bad}: unknown key 'flux'; known: contrast, data, decoder, encoder, finding_head, generate, "
-            "image, localizer, losses, name, paper, projection, text, train, width; the checkpoint was written by "
-            "another version of contrastcxr"
+            "{bad}: unknown key 'flux'; known: text, losses, localizer, finding_head, contrast, data, "
+            "decoder, encoder and 7 more; the checkpoint was written by another version of contrastcxr"
         ),
     ),
     wrong(
@@ -519,7 +519,7 @@ CONFIGS = (
         TRAIN + " --set decoder.heads=4",
         (
             "{bad}: decoder.heads: there is no decoder here; choose one with --set decoder.kind=KIND: "
-            + ", ".join(DECODERS)
+            + listed(DECODERS)
         ),
     ),
     wrong(
@@ -528,7 +528,7 @@ CONFIGS = (
         TRAIN + " --set decoder.heads=4",
         (
             "{bad}: decoder.heads: there is no decoder here; give it a decoder.kind of "
-            f"{', '.join(DECODERS)}, or take the option away"
+            f"{listed(DECODERS)}, or take the option away"
         ),
     ),
     wrong(

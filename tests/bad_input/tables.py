@@ -10,6 +10,7 @@ from mini_chexpert import write_chexpert
 
 from bad_input.case import CHECK_MANIFEST, LABEL, READ, SOME_FAILED, WRONG_REQUEST, Case, Make
 from bad_input.files import binary, changed, json_lines, nothing, picture, same, text
+from contrastcxr.errors import listed
 from contrastcxr.vocab.labels import CHEXPERT
 
 GOOD = {"study_id": "s1", "image": "chest.png", "findings": "Clear lungs."}
@@ -702,7 +703,7 @@ REPORTS = (
         text("reports.csv", "study_id,text", "s1,Edema."),
         LABEL + " --check",
         SOME_FAILED,
-        "{bad}: has no column of a finding to check with; known: " + ", ".join(CHEXPERT),
+        "{bad}: has no column of a finding to check with; known: " + listed(CHEXPERT),
     ),
     Case(
         "a label outside the four states",

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import pickle
+import re
+import zipfile
+from collections import OrderedDict
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 import small_corpus
 from contrastcxr.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
@@ -170,6 +174,33 @@ def test_a_vocabulary_comes_in_any_shape_of_their_tokenizer(tmp_path: Path, valu
     assert read_vocabulary(save_vocabulary(tmp_path / "v.json", value)).ids == IDS
 
 
+ENCODINGS = ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"]
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("value", [IDS, {"token2idx": IDS}, sorted(IDS, key=IDS.__getitem__)])
+def test_a_vocabulary_may_be_in_any_unicode_with_or_without_a_mark(
+    tmp_path: Path, value: Any, encoding: str
+) -> None:
+    path = tmp_path / "v.json"
+    path.write_text(json.dumps(value), encoding=encoding)
+    assert read_vocabulary(path).ids == IDS
+
+
+def test_words_with_accents_are_read_in_utf_16(tmp_path: Path) -> None:
+    ids = {"<unk>": 1, "épanchement": 2, "\U0001fac1": 3}
+    path = tmp_path / "v.json"
+    path.write_text(json.dumps(ids, ensure_ascii=False), encoding="utf-16")
+    assert read_vocabulary(path).ids == ids
+
+
+def test_an_annotation_with_a_mark_gives_its_vocabulary(tmp_path: Path) -> None:
+    path = annotation(tmp_path / "annotation.json", images=2)
+    bare = read_vocabulary(path)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert read_vocabulary(path) == bare
+
+
 REPORTS = (
     "No effusion. The heart is normal.",
     "The heart is normal. No effusion.",
@@ -241,6 +272,8 @@ def test_a_vocabulary_of_another_size_is_refused_with_both_sizes(imported: Impor
         ([1, 2], "expected words with whole numbers"),
         ("words", "expected words with whole numbers"),
         ({}, "expected words with whole numbers"),
+        ({"token2idx": {}}, "expected words with whole numbers"),
+        ({"token2idx": {}, "idx2token": {}}, "expected words with whole numbers"),
     ],
 )
 def test_what_is_no_vocabulary_of_theirs_is_refused(tmp_path: Path, value: Any, says: str) -> None:
@@ -253,6 +286,17 @@ def test_a_vocabulary_that_is_no_json_is_refused(tmp_path: Path, content: bytes)
     (tmp_path / "v.json").write_bytes(content)
     with pytest.raises(CheckpointError, match="is not JSON in UTF-8"):
         read_vocabulary(tmp_path / "v.json")
+
+
+@pytest.mark.parametrize("write", [pickle.dump, torch.save])
+def test_a_vocabulary_in_a_pickle_is_refused_as_one(
+    tmp_path: Path, write: Callable[[dict[str, int], IO[bytes]], None]
+) -> None:
+    path = tmp_path / "vocab.pkl"
+    with path.open("wb") as file:
+        write(IDS, file)
+    with pytest.raises(CheckpointError, match=r"is a pickle, which could run code; give token2idx or .* as JSON"):
+        read_vocabulary(path)
 
 
 def test_a_pickle_with_other_objects_is_refused_by_their_name(imported: Import) -> None:
@@ -281,6 +325,94 @@ def test_weights_alone_of_several_cards_or_as_safetensors_are_read_too(
     save_file(state, tmp_path / "weights.safetensors")
     for name in ("wrapped.pth", "weights.safetensors"):
         assert read_weights(tmp_path / name).keys() == state.keys()
+
+
+WRAPPED: dict[str, Callable[[dict[str, Tensor]], Any]] = {
+    "bare": lambda state: state,
+    "state_dict": lambda state: {"state_dict": state, "epoch": 3},
+    "state_dict in state_dict": lambda state: {"state_dict": {"state_dict": state}},
+    "several cards": lambda state: {"state_dict": {f"module.{name}": value for name, value in state.items()}},
+    "several cards, twice": lambda state: {f"module.module.{name}": value for name, value in state.items()},
+    "compiled": lambda state: {f"module._orig_mod.{name}": value for name, value in state.items()},
+    "ordered": lambda state: {"state_dict": OrderedDict(state)},
+    "parameters": lambda state: {
+        n: nn.Parameter(v, requires_grad=v.is_floating_point()) for n, v in state.items()
+    },
+}
+
+
+@pytest.mark.parametrize("wrapped", WRAPPED.values(), ids=WRAPPED)
+@pytest.mark.parametrize("legacy", [False, True], ids=["zip", "legacy"])
+@pytest.mark.parametrize("card", ["cpu", "cuda:0", "cuda:3"])
+def test_weights_saved_in_an_older_format_or_on_a_card_are_the_same_weights(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    state: dict[str, Tensor],
+    wrapped: Callable[[dict[str, Tensor]], Any],
+    legacy: bool,
+    card: str,
+) -> None:
+    path = tmp_path / "model_best.pth"
+    few = {name: value for name, value in state.items() if not name.startswith(PICTURES)}
+    # The tag of each storage is all that tells a file saved on a card from another.
+    monkeypatch.setattr(torch.serialization, "location_tag", lambda _: card)
+    torch.save(wrapped(few), path, _use_new_zipfile_serialization=not legacy)
+    assert zipfile.is_zipfile(path) is not legacy
+    assert card.encode() in path.read_bytes()
+    found = read_weights(path)
+    assert found.keys() == few.keys()
+    assert all(torch.equal(found[name], few[name]) and found[name].device.type == "cpu" for name in few)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64], ids=str)
+@pytest.mark.parametrize("legacy", [False, True], ids=["zip", "legacy"])
+def test_weights_in_another_precision_become_float32(
+    tmp_path: Path, whole: Checkpoint, state: dict[str, Tensor], dtype: torch.dtype, legacy: bool
+) -> None:
+    half = {name: value.to(dtype) if value.is_floating_point() else value for name, value in state.items()}
+    path = tmp_path / "model_best.pth"
+    torch.save({"state_dict": half}, path, _use_new_zipfile_serialization=not legacy)
+    words = save_vocabulary(tmp_path / "token2idx.json")
+    made = import_r2gen(path, vocabulary=words, heads=HEADS, memory_heads=HEADS)
+    assert made.state.keys() == whole.state.keys()
+    for name, value in made.state.items():
+        assert value.dtype == whole.state[name].dtype
+        assert torch.equal(
+            value, whole.state[name].to(dtype).to(value.dtype) if value.is_floating_point() else value
+        )
+    read = Reader(made.build(), made.tokenizer, made.preprocess, settings=GenerationSettings(max_tokens=5))
+    assert {value.dtype for value in read.system.parameters()} == {torch.float32}
+    assert read.read(tiny_study("a", views=2)).report.sentences
+
+
+def test_half_precision_safetensors_become_float32(tmp_path: Path, state: dict[str, Tensor]) -> None:
+    half = {name: value.bfloat16() if value.is_floating_point() else value for name, value in state.items()}
+    save_file(half, tmp_path / "weights.safetensors")
+    found = read_weights(tmp_path / "weights.safetensors")
+    assert all(torch.equal(found[name].float(), half[name].float()) for name in half)
+    assert {value.dtype for value in found.values()} == {torch.float32, torch.int64}
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32], ids=str)
+def test_weights_that_are_no_finite_numbers_are_refused_by_name(
+    imported: Import, state: dict[str, Tensor], number: float, dtype: torch.dtype
+) -> None:
+    names = [f"{PICTURES}4.0.conv1.weight", "encoder_decoder.logit.weight"]
+    changed = {name: value.clone() for name, value in state.items()}
+    for name in names:
+        changed[name] = changed[name].to(dtype)
+        changed[name].view(-1)[-1] = number
+    with pytest.raises(
+        CheckpointError,
+        match=rf"found 1 of 36,864 NaN or infinite in {re.escape(names[0])}; its training diverged",
+    ):
+        imported(weights=changed)
+
+
+def test_large_finite_weights_are_not_taken_for_infinite_ones(imported: Import, state: dict[str, Tensor]) -> None:
+    large = {"encoder_decoder.logit.bias": torch.full((len(IDS) + 1,), 3e38)}
+    assert imported(weights={**state, **large}).state["decoder.transformer.output.bias"].max() == 3e38
 
 
 def test_the_projections_of_wcl_are_left_out(

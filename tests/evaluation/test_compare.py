@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from contrastcxr.cli.main import run
 from contrastcxr.errors import DatasetError, RequestError, UnknownNameError
 from contrastcxr.evaluation.compare import compare
 from contrastcxr.metrics.scores import score_table
-from contrastcxr.metrics.table import Answer, tabulate
+from contrastcxr.metrics.table import Answer, StudyTable, tabulate
 from contrastcxr.text.grammar.parsing import parse
 
 SIGNATURE = "contrastcxr:1|data:d|split:test|protocol:corrected|n:40"
@@ -160,3 +161,37 @@ def test_a_score_without_a_value_leaves_the_others_their_correction(tmp_path: Pa
     json.dumps(said, allow_nan=False)
     assert said["scores"]["missed_abnormality"]["p_holm"] is None
     assert said["scores"]["bleu_4"]["p_holm"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("cider", "CIDEr: it weighs words by how few references hold them, and one reference cannot tell"),
+        ("missed_abnormality", "no study of the reference is abnormal"),
+        ("positive_f1", "positive-finding F1: neither side has such a finding in any study"),
+        ("auc_mean", "mean AUC: no probabilities, or no findings to compare them with"),
+        ("meteor", "METEOR: METEOR was not asked for"),
+    ],
+)
+def test_an_undefined_score_has_an_empty_row_and_its_reason(
+    name: str, why: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one, other = (folder(tmp_path / each, 1.0, studies=1, first=1) for each in ("one", "other"))
+    assert run(["compare", str(one), str(other), "--scores", f"bleu_1,{name}"]) == 0
+    printed = capsys.readouterr().out
+    assert "nan" not in printed.lower().split()
+    row = next(line for line in printed.splitlines() if line.count("\N{EN DASH}") > 4)
+    assert row.split()[-6:] == ["\N{EN DASH}"] * 6
+    assert any(why in line for line in printed.splitlines())
+    found = {each.name: each for each in compare(one, other, scores=["bleu_1", name]).scores}
+    assert found[name].to_dict()["difference"]["value"] is None
+    assert (found["bleu_1"].p, found["bleu_1"].p_holm) == (1.0, 1.0)
+
+
+def test_a_score_that_one_side_lacks_says_which(better: Path, worse: Path) -> None:
+    table = StudyTable.load(worse / "studies.npz")
+    noted = {**(table.notes or {}), "cider": "lost"}
+    replace(table, cider=None, notes=noted).save(worse / "studies.npz")
+    found = compare(better, worse, scores=["cider"], replicates=20, shuffles=19)
+    assert (found.scores[0].first.value, found.scores[0].second.value) == (pytest.approx(10), None)
+    assert "CIDEr: lost (B)" in found.notes

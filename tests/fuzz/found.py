@@ -16,4 +16,5 @@ FOUND: tuple[tuple[str, Recipe], ...] = (
     ("manifests", Bytes("table", (Repeat(0, 7, 183),))),
     ("manifests", Bytes("table", (Put(0, b'"'),))),
     ("checkpoints", Metadata((("header", 181, None),))),
+    ("checkpoints", Metadata((("config", 34, ""),))),  # the name of the encoder
 )

@@ -66,8 +66,8 @@ def read_folder(path: Path) -> list[str]:
 
 def read_table(path: Path) -> list[str]:
     """What `data check`, `label` and `evaluate --readings` do with a table or records, whatever they are of."""
-    from contrastcxr.evaluation.submitted import load_readings as load
     from contrastcxr.data.report_files import Columns, ReportTexts
+    from contrastcxr.evaluation.submitted import load_readings as load
 
     for name in ("a b.png", "Müller é.png"):
         (path.parent / name).write_bytes(_png())

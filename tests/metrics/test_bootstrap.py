@@ -77,3 +77,22 @@ def test_paired_difference_is_narrower_than_the_two_intervals() -> None:
 def test_no_study_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one"):
         study_weights([])
+
+
+@pytest.mark.parametrize("groups", [["a"], ["a"] * 5])
+def test_one_patient_has_a_figure_and_no_interval(groups: list[str]) -> None:
+    found = interval(mean_of(np.arange(len(groups))), study_weights(groups, replicates=100))
+    assert found.value == (len(groups) - 1) / 2
+    assert np.isnan([found.low, found.high]).all()
+    assert not found.excludes_zero()
+
+
+def test_draws_in_which_a_statistic_is_undefined_are_left_out_of_its_interval() -> None:
+    values = [1.0, np.nan, np.nan, np.nan]
+    found = interval(mean_of(values), study_weights(list("abcd"), replicates=200))
+    assert (found.value, found.low, found.high) == (1, 1, 1)
+
+
+def test_an_undefined_figure_has_no_interval() -> None:
+    found = interval(mean_of([np.nan, np.nan]), study_weights(list("ab"), replicates=20))
+    assert np.isnan([found.value, found.low, found.high]).all()

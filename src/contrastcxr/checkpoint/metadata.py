@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 from contrastcxr.config import SystemConfig, parse_config, without_folders
 from contrastcxr.data.transforms import Preprocess
-from contrastcxr.errors import CheckpointError, ConfigError, ContrastCXRError
+from contrastcxr.errors import CheckpointError, ConfigError, ContrastCXRError, listed
 from contrastcxr.files import find_checkpoint
 from contrastcxr.models.heads.options import HeadNeeds
 from contrastcxr.text.tokenizer import Tokenizer
@@ -272,9 +272,7 @@ def _checked(metadata: Mapping[str, str], path: Path) -> dict[str, Any]:
         )
     missing = [key for key in _METADATA if key not in metadata]
     if missing:
-        raise CheckpointError(
-            f"{path}: the metadata lack {', '.join(missing)}; the file was changed, get it again"
-        )
+        raise CheckpointError(f"{path}: the metadata lack {listed(missing)}; the file was changed, get it again")
     there = [*_METADATA, *(key for key in _OPTIONAL_METADATA if key in metadata)]
     said = {}
     for key in there:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from contrastcxr.checkpoint.metadata import UNUSABLE, damage_error, from_strings, opened, to_strings
-from contrastcxr.checkpoint.system import Checkpoint
+from contrastcxr.checkpoint.system import Checkpoint, refuse_not_finite
 from contrastcxr.errors import CheckpointError
 from contrastcxr.files import CHECKPOINT_SUFFIX, atomic_write, find_checkpoint
 from contrastcxr.quality.measures import QualityReference
@@ -67,7 +67,8 @@ def load_checkpoint(name_or_path: str | Path, *, allow_pickle: bool = False) -> 
 
     Raises:
         UnknownNameError: no such file or name.
-        CheckpointError: not ours, of another format version, damaged, or a pickle that was not allowed.
+        CheckpointError: not ours, of another format version, damaged, with weights that are not finite, or a
+            pickle that was not allowed.
     """
     path = find_checkpoint(name_or_path)
     if path.suffix in PICKLES:
@@ -83,8 +84,10 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
 
 def _checkpoint(metadata: Mapping[str, str], state: Mapping[str, Tensor], path: Path) -> Checkpoint:
     """Return the checkpoint that metadata and weights of a file make."""
+    said = from_strings(metadata, path)
+    refuse_not_finite(state, str(path))
     return Checkpoint(
-        **vars(from_strings(metadata, path)),
+        **vars(said),
         quality=_quality(metadata, state, path),
         state={name: value for name, value in state.items() if not name.startswith(QUALITY_PREFIX)},
     )

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from contrastcxr.assemble import Marks, SystemParts, build_system, make_encoder
@@ -97,6 +98,24 @@ class Checkpoint(CheckpointMetadata):
 
     def _rebuilt(self, metadata: Mapping[str, Any] | None, key: str) -> NormalityPool | None:
         return None if metadata is None else NormalityPool.from_metadata(dict(metadata), self.state[key].float())
+
+
+def refuse_not_finite(state: Mapping[str, Tensor], where: str) -> None:
+    """Refuse weights of which one is NaN or infinite: every answer of such a system would be nothing.
+
+    Raises:
+        CheckpointError: names the first such parameter.
+    """
+    # A sum that is finite is one of finite numbers, and four times as quick as to look at each.
+    numbers = ((name, v) for name, v in state.items() if v.is_floating_point())
+    doubtful = ((name, v) for name, v in numbers if not v.sum(dtype=torch.float32).isfinite())
+    for name, value in doubtful:
+        odd = int((~value.isfinite()).sum())
+        if odd:
+            raise CheckpointError(
+                f"{where}: expected finite weights, found {odd:,} of {value.numel():,} NaN or infinite in {name}; "
+                "its training diverged or the file is damaged: take an earlier checkpoint"
+            )
 
 
 def _vocabulary_rows(state: Mapping[str, Tensor]) -> int | None:

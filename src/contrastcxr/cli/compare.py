@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +15,7 @@ from contrastcxr.files import atomic_write
 
 if TYPE_CHECKING:
     from contrastcxr.evaluation.compare import SystemComparison
+    from contrastcxr.metrics.bootstrap import Interval
 
 
 @output.verb
@@ -43,6 +45,8 @@ def compare(
             json.dump(found.to_dict(), file, indent=1)
 
 
+NONE = "–"
+"""What stands for a figure that is undefined; the reason stands below the table."""
 _MEANING = (
     "Differences are A minus B with 95% paired bootstrap intervals over patients; p by approximate randomisation, "
     "corrected by Holm over the rows."
@@ -59,15 +63,27 @@ def _table(found: SystemComparison) -> str:
                 "A": score.first.text(),
                 "B": score.second.text(),
                 "A - B": _signed(score.difference.value),
-                "95% interval": f"{_signed(score.difference.low)} to {_signed(score.difference.high)}",
-                "p": f"{score.p:.4f}",
-                "p (Holm)": f"{score.p_holm:.4f}",
+                "95% interval": _ends(score.difference),
+                "p": _chance(score.p),
+                "p (Holm)": _chance(score.p_holm),
             }
             for score in found.scores
         ]
     )
 
 
+def _ends(difference: Interval) -> str:
+    if not (math.isfinite(difference.low) and math.isfinite(difference.high)):
+        return NONE
+    return f"{_signed(difference.low)} to {_signed(difference.high)}"
+
+
+def _chance(p: float) -> str:
+    return f"{p:.4f}" if math.isfinite(p) else NONE
+
+
 def _signed(value: float) -> str:
+    if not math.isfinite(value):
+        return NONE
     figure = f"{value:+.3f}"
     return figure.replace("0.", ".", 1) if figure[1:3] == "0." else figure

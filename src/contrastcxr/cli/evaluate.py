@@ -15,8 +15,11 @@ from contrastcxr.files import find_checkpoint
 
 if TYPE_CHECKING:
     from contrastcxr.evaluation import Evaluation, SystemScores
+    from contrastcxr.metrics.scores import Score
 
 SHOWN = ("bleu_4", "rouge_l", "cider", "positive_f1", "auc_mean", "tiou_0.3", "pointing", "false_boxes")
+WITHOUT_WORDS = ("auc_mean", "calibration_error", "brier", *SHOWN[-3:])
+"""What is said first, with and without reports on both sides."""
 BESIDE = ("mean_box", "constant", "ceiling")
 """Readers whose localization stands below the system's."""
 
@@ -120,18 +123,31 @@ def _tell(said: output.Output, found: Evaluation, out: Path) -> None:
 
 
 def summary(found: Evaluation, out: Path) -> str:
-    """Return the main scores of every system that has one, a line each, and where the rest is."""
+    """Return the main scores of every system that has one, why some are empty, notes, and where the rest is."""
     lines = [f"{found.data}, {found.split}, {found.facts['studies']}, protocol {found.protocol}"]
     for name, system in found.systems.items():
-        figures = [f"{key} {system.scores[key].text()}" for key in SHOWN if _worth_saying(system, key)]
+        figures = [f"{key} {score.text()}" for key, score in _main(system).items()]
         lines += [f"{name}: {'  '.join(figures)}"] if figures else []
+    lines += _empty(found.systems["system"])
     return "\n".join([*lines, *_places(found.systems), *found.notes, str(out / "report.html")])
 
 
-def _worth_saying(system: SystemScores, key: str) -> bool:
-    """Return True for a score that the system has, or that is empty although it writes reports."""
-    score = system.scores.get(key)
-    return score is not None and (score.value is not None or system.table.bleu is not None)
+def _main(system: SystemScores) -> dict[str, Score]:
+    """Return the scores that are said first; empty ones too where reports are compared."""
+    compared = system.table.bleu is not None
+    found = {key: system.scores.get(key) for key in (SHOWN if compared else WITHOUT_WORDS)}
+    return {k: score for k, score in found.items() if score is not None and (compared or score.value is not None)}
+
+
+def _empty(system: SystemScores) -> list[str]:
+    """Return why main scores of the system are empty; one line for all of words without reports."""
+    from contrastcxr.metrics.sheet import reasons
+
+    if system.table.bleu is not None:
+        return reasons({"system": _main(system)})
+    without = f"words are not scored: {system.scores['bleu_4'].note}"
+    probabilities = {"auc_mean": system.scores["auc_mean"]} if system.table.probabilities is not None else {}
+    return [without, *reasons({"system": probabilities})]
 
 
 def _places(systems: Mapping[str, SystemScores]) -> list[str]:

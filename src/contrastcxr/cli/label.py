@@ -13,7 +13,7 @@ import typer
 from contrastcxr.cli import output
 from contrastcxr.data.report_files import Columns, ReportText, ReportTexts, check_form
 from contrastcxr.data.source import one_input
-from contrastcxr.errors import InputError, RequestError
+from contrastcxr.errors import InputError, RequestError, listed
 from contrastcxr.form import Finding
 from contrastcxr.text.given_labels import Agreement
 
@@ -96,7 +96,7 @@ def _reports(texts: ReportTexts, paths: Sequence[Path]) -> Iterator[ReportText]:
 
 def _labeler(name: str, weights: Path | None, *, allow_pickle: bool) -> Label:
     if name not in LABELERS:
-        raise RequestError(f"unknown labeler '{name}'; known: {', '.join(LABELERS)}")
+        raise RequestError(f"unknown labeler '{name}'; known: {listed(LABELERS)}")
     if name == "rules":
         if weights is not None:
             raise RequestError("--weights are those of chexbert; add --labeler chexbert, or leave them out")

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from contrastcxr.errors import ConfigError, nearest
+from contrastcxr.errors import ConfigError, listed, suggestion
 from contrastcxr.models.heads.decoders import DECODERS
 from contrastcxr.options import own_name
 
@@ -20,9 +20,8 @@ LIST = "decoders"
 
 def unknown_kind(kind: str, *, known: Collection[str]) -> str:
     """Return what is said of a decoder that nobody, or a list, has."""
-    near = nearest(kind, [*known, *(DECODERS[each].also for each in known if each in DECODERS)])
-    hint = f"did you mean '{near}'?" if near else f"known: {', '.join(known)}"
-    return f"unknown decoder.kind '{kind}'; {hint}"
+    also = [DECODERS[each].also for each in known if each in DECODERS]
+    return f"unknown decoder.kind '{kind}'; {suggestion(kind, known, also=also)}"
 
 
 def settings_of(base: Mapping[str, Any], decoder: Mapping[str, Any], *, where: str) -> dict[str, Any]:
@@ -36,30 +35,30 @@ def settings_of(base: Mapping[str, Any], decoder: Mapping[str, Any], *, where: s
     Raises:
         ConfigError: no kind is chosen, the list does not have it, or it is no list of settings by kind.
     """
-    listed = _checked(base[LIST], where=where)
+    by_kind = _checked(base[LIST], where=where)
     if "kind" not in decoder:
-        options = ", ".join(f"decoder.{option}" for option in decoder)
+        options = listed((f"decoder.{option}" for option in decoder), none="")
         none = f"{options}: there is no decoder here" if options else "no decoder"
-        raise ConfigError(f"{where}: {none}; choose one with --set decoder.kind=KIND: {', '.join(listed)}")
+        raise ConfigError(f"{where}: {none}; choose one with --set decoder.kind=KIND: {listed(by_kind)}")
     kind = own_name(DECODERS, str(decoder["kind"]))
-    if kind not in listed:
-        raise ConfigError(f"{where}: {unknown_kind(kind, known=listed)}")
-    settings = listed[kind]
+    if kind not in by_kind:
+        raise ConfigError(f"{where}: {unknown_kind(kind, known=by_kind)}")
+    settings = by_kind[kind]
     named = {"name": f"{base['name']}-{_in_names(kind)}"} if "name" in base else {}
     return {**named, **settings, "decoder": {"kind": kind, **settings.get("decoder", {})}}
 
 
-def _checked(listed: object, *, where: str) -> dict[str, dict[str, Any]]:
-    if not isinstance(listed, dict):
-        raise ConfigError(f"{where}: {LIST}: expected settings by kind of decoder, found {listed!r}")
-    for kind, settings in listed.items():
+def _checked(by_kind: object, *, where: str) -> dict[str, dict[str, Any]]:
+    if not isinstance(by_kind, dict):
+        raise ConfigError(f"{where}: {LIST}: expected settings by kind of decoder, found {by_kind!r}")
+    for kind, settings in by_kind.items():
         if kind not in DECODERS:
             raise ConfigError(f"{where}: {LIST}: {unknown_kind(str(kind), known=DECODERS)}")
         if not isinstance(settings, dict) or not isinstance(settings.get("decoder", {}), dict):
             raise ConfigError(
                 f"{where}: {LIST}.{kind}: expected keys such as `train:`, or {{}}, found {settings!r}"
             )
-    return listed
+    return by_kind
 
 
 def successor(path: Path) -> str | None:

@@ -21,7 +21,7 @@ from pydantic.fields import FieldInfo
 from contrastcxr.config.decoder_settings import LIST, settings_of, successor
 from contrastcxr.config.parts import SystemConfig
 from contrastcxr.config.retired import without_retired
-from contrastcxr.errors import ConfigError, nearest
+from contrastcxr.errors import ConfigError, listed, suggestion
 from contrastcxr.options import Options, Registered, own_name, part_of, registry_of
 
 
@@ -170,9 +170,7 @@ def _explain(error: dict[str, Any], values: Mapping[str, Any]) -> str:
     if error["type"] != "extra_forbidden":
         return f"{dotted}: {error['msg']}, found {error['input']!r}"
     known = _keys_at(place[:-1], values)
-    near = nearest(place[-1], known)
-    hint = f"did you mean '{near}'?" if near else f"known: {', '.join(known)}"
-    return f"unknown key '{dotted}'; {hint}"
+    return f"unknown key '{dotted}'; {suggestion(place[-1], known)}"
 
 
 def _without_kind(dotted: str, error: dict[str, Any]) -> str:
@@ -180,17 +178,16 @@ def _without_kind(dotted: str, error: dict[str, Any]) -> str:
     if error["type"] == "kind_missing":
         return _options_of_nothing(dotted, [str(option) for option in error["input"]], known=registry)
     kind = str(error["input"].get("kind"))
-    near = nearest(kind, [*registry, *(entry.also for entry in registry.values() if entry.also)])
-    hint = f"did you mean '{near}'?" if near else f"known: {', '.join(registry) or 'none'}"
-    return f"unknown {dotted}.kind '{kind}'; {hint}"
+    also = [entry.also for entry in registry.values() if entry.also]
+    return f"unknown {dotted}.kind '{kind}'; {suggestion(kind, registry, also=also)}"
 
 
 def _options_of_nothing(part: str, options: Sequence[str], *, known: Collection[str]) -> str:
     if not options:
-        return f"no '{part}.kind'; known: {', '.join(known)}"
-    named = ", ".join(f"{part}.{option}" for option in options)
+        return f"no '{part}.kind'; known: {listed(known)}"
+    named = listed(f"{part}.{option}" for option in options)
     return (
-        f"{named}: there is no {part} here; give it a {part}.kind of {', '.join(known)}, or take the "
+        f"{named}: there is no {part} here; give it a {part}.kind of {listed(known)}, or take the "
         f"option{'s' if options[1:] else ''} away"
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from contrastcxr.errors import DatasetError
+from contrastcxr.errors import DatasetError, listed
 from contrastcxr.form import Reading, Study
 from contrastcxr.vocab.labels import NIH14, NO_FINDING, PHANTOM, SUPPORT_DEVICES
 
@@ -35,7 +35,7 @@ def reading_of(study: Study, *, author: str | None) -> Reading:
     """
     reading = study.reading_by(author) if author else next(iter(study.readings), None)
     if reading is None:
-        known = ", ".join(sorted({r.author.name for r in study.readings})) or "none"
+        known = listed(sorted({r.author.name for r in study.readings}), near=author or "")
         raise DatasetError(
             f"study {study.study_id}: expected a reading by '{author or 'anyone'}', found {known}; "
             "set data.author to one of these or choose data with reports"

@@ -15,7 +15,7 @@ from typing import Literal, TypeVar
 from urllib.parse import parse_qsl, quote_plus
 
 from contrastcxr.data.source import Licence, Source
-from contrastcxr.errors import RequestError, UnknownNameError, nearest
+from contrastcxr.errors import RequestError, UnknownNameError, listed, nearest
 
 Pairs = tuple[tuple[str, str], ...]
 PATHS = "paths"
@@ -102,7 +102,7 @@ class DataRef:
                 hint = (
                     f"did you mean '{near}'?"
                     if near
-                    else f"parameters follow a '?': {', '.join(self.kind.params)}"
+                    else f"parameters follow a '?': {listed(self.kind.params, near=option)}"
                 )
                 raise RequestError(f"{self}: {self.kind.name} has no option '{option}'; {hint}")
         for param, _ in self.params:
@@ -147,17 +147,17 @@ class DataRef:
     def _having(self, param: str, value: str) -> DataRef:
         return replace(self, params=tuple({**dict(self.params), param: value}.items()))
 
-    def integer(self, name: str, default: int) -> int:
+    def integer(self, name: str, default: int, *, least: int = 0) -> int:
         """Return the whole number that a parameter states.
 
         Raises:
-            RequestError: it is not one, or below 0.
+            RequestError: it is not one, or below `least`.
         """
         text = dict(self.params).get(name)
         if text is None:
             return default
-        if not text.isascii() or not text.isdigit():
-            raise RequestError(f"{self}: {name}={text}; expected a whole number from 0")
+        if not text.isascii() or not text.isdigit() or int(text) < least:
+            raise RequestError(f"{self}: {name}={text}; expected a whole number from {least}")
         return int(text)
 
     def choice(self, name: str, known: tuple[T, ...]) -> T:
@@ -185,7 +185,7 @@ class DataRef:
     @property
     def limit(self) -> int | None:
         """How many studies are meant; None means all."""
-        return self.integer("limit", 0) or None
+        return self.integer("limit", 0, least=1) or None
 
     @property
     def images(self) -> Literal["there", "any"]:

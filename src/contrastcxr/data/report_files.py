@@ -18,7 +18,7 @@ from typing import IO, Literal
 from contrastcxr.data.tables.records import JsonRecord, id_text, read_records, shown
 from contrastcxr.data.tables.rows import SEPARATORS, known_names, name_key, plain_id, read_rows
 from contrastcxr.data.tables.text import NO_TEXT, decoded, ending, not_utf8, open_table
-from contrastcxr.errors import DatasetError, InputError, RequestError
+from contrastcxr.errors import DatasetError, InputError, RequestError, listed
 from contrastcxr.form import Status
 from contrastcxr.text.given_labels import finding_columns, status_of
 from contrastcxr.vocab.labels import CHEXPERT
@@ -234,7 +234,7 @@ def _places(header: Sequence[str], name: str, columns: Columns) -> _Places:
     wanted = texts if numbered else (columns.study_id or _ID, *texts)
     missing = [column for column in wanted if column not in names]
     if missing:
-        found = ", ".join(names[:8]) or "nothing"
+        found = listed(names, none="nothing")
         raise DatasetError(
             f"{name}: has no column {' and no '.join(missing)} (found {found}); "
             "rename them, or say --id-column and --text-column"

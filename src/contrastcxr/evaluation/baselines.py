@@ -28,11 +28,12 @@ from contrastcxr.evaluation.place_baselines import (
     neighbour_places,
     whole_pictures,
 )
-from contrastcxr.evaluation.references import References, answer_of, load_references
+from contrastcxr.evaluation.references import References, answer_of, load_references, training_split
 from contrastcxr.features.cache import FeatureCache, keyed
 from contrastcxr.features.readable import all_in
 from contrastcxr.form import Finding, Study, View
 from contrastcxr.metrics.baselines import constant_report, nearest_neighbours
+from contrastcxr.metrics.bootstrap import divide
 from contrastcxr.metrics.clinical import status_codes, targets
 from contrastcxr.metrics.localization import Rectangle
 from contrastcxr.metrics.table import Answer, writes
@@ -170,7 +171,7 @@ def _from_training(
     words, references = beside.asked.words, beside.references
     none = f"no baselines from training {'reports' if words else 'studies'}"
     try:
-        training = load_references(data, "train", author=author, cache=cache)
+        training = load_references(data, training_split(data), author=author, cache=cache)
     except ContrastCXRError as error:
         return {}, [f"{none}: {error}"]
     if _overlap(training, references):
@@ -292,15 +293,21 @@ def constant(references: References, training: References, validation: Reference
 
 def frequencies(references: References, training: References) -> list[Answer]:
     """Return each finding's frequency in the training set as its probability, and no report."""
-    shares = np.nan_to_num(np.nanmean(_targets(training, references.names), axis=0))
+    wanted = _targets(training, references.names)
+    known = np.isfinite(wanted)
+    shares = divide(np.where(known, wanted, 0.0).sum(axis=0), known.sum(axis=0).astype(np.float64), undefined=0.0)
     probabilities = {name: float(share) for name, share in zip(references.names, shares, strict=True)}
     return [Answer(None, probabilities=probabilities)] * len(references.studies)
 
 
 def _normal(training: References) -> References:
     """Return the studies that are normal and whose report says so; all of them where there is none."""
-    pairs = zip(training.studies, training.readings, strict=True)
-    found = [study.study_id for study, reading in pairs if is_normal(study) and reading.present() <= {NO_FINDING}]
+    triples = zip(training.studies, training.readings, training.answers(), strict=True)
+    found = [
+        study.study_id
+        for study, reading, answer in triples
+        if is_normal(study) and reading.present() <= {NO_FINDING} and answer.words
+    ]
     return training.of(found) if found else training
 
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from contrastcxr.errors import DatasetError, RequestError, UnknownNameError
+from contrastcxr.errors import DatasetError, RequestError, UnknownNameError, listed
 from contrastcxr.metrics.bootstrap import REPLICATES, Interval
-from contrastcxr.metrics.scores import Score, differences, score_table, statistics
-from contrastcxr.metrics.sheet import ROWS
+from contrastcxr.metrics.scores import Score, Scores, differences, score_table, statistics
+from contrastcxr.metrics.sheet import ROWS, reasons
 from contrastcxr.metrics.significance import SHUFFLES, holm, randomisation_p_values
 from contrastcxr.metrics.table import StudyTable, alike
 
@@ -109,16 +109,34 @@ def compare(
         notes = (*notes, f"{len(one)} studies are in both; {len(tables[0])} and {len(tables[1])} were scored")
     one, other, left_out = _on_shared_findings(one, other)
     notes = (*notes, *left_out)
-    names = _names(one, other, scores)
-    changes = differences([one], [other], names, replicates=replicates, seed=seed)
-    p = randomisation_p_values(one, other, names, shuffles=shuffles, seed=seed)
-    corrected = holm(p)
     values = [score_table(table, replicates=replicates, seed=seed) for table in (one, other)]
+    names = _names(one, other, scores, values)
+    defined = [name for name in names if all(found[name].value is not None for found in values)]
+    changes = differences([one], [other], defined, replicates=replicates, seed=seed)
+    p = randomisation_p_values(one, other, defined, shuffles=shuffles, seed=seed)
+    corrected = holm(p)
     found = [
-        ScoreDifference(name, values[0][name], values[1][name], changes[name], p[name], corrected[name])
+        ScoreDifference(
+            name,
+            values[0][name],
+            values[1][name],
+            changes.get(name, Interval(math.nan, math.nan, math.nan, len(one))),
+            p.get(name, math.nan),
+            corrected.get(name, math.nan),
+        )
         for name in names
     ]
-    return SystemComparison(said, tuple(found), notes)
+    return SystemComparison(said, tuple(found), (*notes, *_empty(values, scores), *_without_intervals(one)))
+
+
+def _empty(values: Sequence[Scores], wanted: Sequence[str]) -> list[str]:
+    """Return why scores, the wanted ones or those of the table, are empty on one side, each reason once."""
+    asked = [{k: score for k, score in found.items() if not wanted or k in wanted} for found in values]
+    return reasons(dict(zip(("A", "B"), asked, strict=True)))
+
+
+def _without_intervals(table: StudyTable) -> list[str]:
+    return ["all studies are of one patient: no difference has an interval"] if len(set(table.groups)) == 1 else []
 
 
 def _finite(value: float) -> float | None:
@@ -167,7 +185,7 @@ def _on_shared_findings(one: StudyTable, other: StudyTable) -> tuple[StudyTable,
     """Return both tables on the findings that both were scored on, and a note on those left out."""
     first, second = alike(one, other)
     only = [name for name in (*one.names, *other.names) if name not in first.names]
-    note = f"findings that only one of the two was scored on are left out: {', '.join(only)}"
+    note = f"findings that only one of the two was scored on are left out: {listed(only)}"
     return first, second, (note,) if only else ()
 
 
@@ -181,12 +199,14 @@ def _taken(table: StudyTable, rows: Sequence[int]) -> StudyTable:
     return replace(table, **kept)
 
 
-def _names(one: StudyTable, other: StudyTable, wanted: Sequence[str]) -> list[str]:
-    both = [name for name in statistics(one) if name in statistics(other) and not _other_weights(name, one, other)]
+def _names(one: StudyTable, other: StudyTable, wanted: Sequence[str], values: Sequence[Scores]) -> list[str]:
+    """Return the scores of the rows; one that is asked for has a row, be it empty."""
+    both = [name for name in values[0] if name in values[1] and not _other_weights(name, one, other)]
     for name in wanted:
         if name not in both:
             raise UnknownNameError("score that both evaluations have", name, both)
-    return list(wanted) or [name for name in ROWS if name in both]
+    made = statistics(one).keys() & statistics(other).keys()
+    return list(wanted) or [name for name in ROWS if name in both and name in made]
 
 
 def _other_weights(name: str, one: StudyTable, other: StudyTable) -> bool:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence, Set
 
 from contrastcxr.data.tables.files import number
-from contrastcxr.errors import RequestError
+from contrastcxr.errors import DatasetError, RequestError, listed
 from contrastcxr.evaluation.references import References, writes_reports
 from contrastcxr.form import Reading
 
@@ -21,9 +21,16 @@ def matched(
 
     Readings of studies that the reference author did not read are left out before anything is counted.
 
+    Args:
+        references: the studies that are scored.
+        given: readings, in any order.
+        failures: a line for each picture that the reader could not read; their studies are left out and listed.
+        allow_partial: score the studies that have a reading although others have none.
+
     Raises:
         RequestError: two readings of one study; or, unless partial is allowed, readings of unknown studies or
             studies without one; or no study with a reading at all.
+        DatasetError: no picture can be read.
     """
     unheard = set(references.silent)
     given = [reading for reading in given if reading.study_id not in unheard]
@@ -40,10 +47,13 @@ def matched(
             "give one reading for each study of the split"
             + ("" if alone else ", or leave these out with --allow-partial")
         )
-    if missing and (not allow_partial or alone):
-        why = f" ({'; '.join(failures[:SHOWN])})" if failures else ""
+    if failures and alone:
+        raise DatasetError(
+            f"none of the {len(missing)} studies can be read: {'; '.join(failures[:SHOWN])}; check the pictures"
+        )
+    if missing and (alone or not (allow_partial or failures)):
         raise RequestError(
-            f"{len(missing)} of {len(references.ids)} studies have no reading: {_some(missing)}{why}; "
+            f"{len(missing)} of {len(references.ids)} studies have no reading: {_some(missing)}; "
             "read them too, or score the others with --allow-partial"
         )
     kept = references.of(by_id)
@@ -57,6 +67,15 @@ def unread(references: References) -> list[str]:
     whole = len(silent) + len(references.ids)
     said = f"{len(silent)} of {whole} studies have no reading by {author} and are left out ({_some(silent)})"
     return [said] if silent else []
+
+
+def unwritten(references: References) -> list[str]:
+    """Return a note on the studies whose reference holds no report beside others that do; none without such."""
+    said = zip(references.ids, references.answers(), strict=True)
+    blank = [study for study, answer in said if references.written and not answer.words.strip()]
+    whole = len(references.ids)
+    note = f"{len(blank)} of {whole} references hold no report: words are scored on the others ({_some(blank)})"
+    return [note] if blank else []
 
 
 def _refuse_twice(given: Sequence[Reading]) -> None:
@@ -94,5 +113,4 @@ def _remarks(studies: int, missing: Sequence[str], unknown: Sequence[str], heard
 
 
 def _some(ids: Sequence[str]) -> str:
-    more = f" and {len(ids) - SHOWN} more" if len(ids) > SHOWN else ""
-    return ", ".join(ids[:SHOWN]) + more
+    return listed(ids, most=SHOWN)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from contrastcxr.data.ref import DataRef
 from contrastcxr.errors import DatasetError, UnknownNameError
-from contrastcxr.evaluation.references import load_references
+from contrastcxr.evaluation.references import load_references, training_split
 from contrastcxr.metrics.words import PLAIN, ScoredWords, as_published
 from contrastcxr.text.published_words import Style
 
@@ -38,9 +38,10 @@ def words_of(protocol: str, data: DataRef, *, author: str | None, cache: Path | 
     if protocol == CORRECTED:
         return PLAIN
     style: Style = "mimic_cxr" if data.kind.name.startswith("mimic") else "iu_xray"
-    has_training = "train" in data.open().splits
-    references = load_references(data, "train", author=author, cache=cache) if has_training else None
-    training = [answer.words for answer in references.answers()] if references else []
+    training: list[str] = []
+    if data.open().splits:
+        references = load_references(data, training_split(data), author=author, cache=cache)
+        training = [answer.words for answer in references.answers()]
     if not any(training):
         raise DatasetError(
             f"{data}: no training reports; protocol as-published counts their words; use --protocol corrected"

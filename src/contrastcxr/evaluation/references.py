@@ -8,7 +8,7 @@ from pathlib import Path
 
 from contrastcxr.data.authors import reading_of, report_text
 from contrastcxr.data.ref import DataRef
-from contrastcxr.errors import DatasetError, RequestError
+from contrastcxr.errors import DatasetError, RequestError, listed
 from contrastcxr.form import Finding, Reading, Study
 from contrastcxr.metrics.table import Answer
 from contrastcxr.store.studies import open_source
@@ -51,18 +51,22 @@ class References:
     def answers(self) -> list[Answer]:
         """Return what the reference says, as scores take it.
 
-        Findings from its words where the labeler reads them; boxes of authors who give any.
+        Findings from its words where the labeler reads them, as labelled where there is none; boxes of authors
+        who give any.
         """
         said = [answer_of(r, findings=r.findings or None) for r in self.readings]
         if not self.written:
             said = [replace(answer, report=None) for answer in said]
         if self.labelled_by == LABELER:
-            said = [replace(answer, findings=self.findings_in(answer.words)) for answer in said]
+            said = [replace(a, findings=self._stated(a)) for a in said]
         boxing = self.boxing_authors()
         return [
             replace(answer, places=r.findings) if r.author.name in boxing else answer
             for answer, r in zip(said, self.readings, strict=True)
         ]
+
+    def _stated(self, answer: Answer) -> tuple[Finding, ...] | None:
+        return self.findings_in(answer.words) if answer.words.strip() else answer.findings or ()
 
     def boxing_authors(self) -> frozenset[str]:
         """Return the authors who give a box in at least one study."""
@@ -97,6 +101,8 @@ class References:
         return replace(self, studies=tuple(s for s, _ in pairs), readings=tuple(r for _, r in pairs))
 
 
+TRAINING = ("train", "train_val")
+"""Splits that a system, or a reader beside it, is made of: NIH's published list is not parted further."""
 NO_SPLITS = "all"
 """What stands for the split of a source that has none."""
 
@@ -111,6 +117,19 @@ def scored_split(data: DataRef, split: str | None) -> tuple[DataRef, str]:
         raise RequestError(f"{data} with --split {split}: two splits; name one of them")
     whole = data.of_split(None)
     return whole, (split or data.split or "test") if open_source(whole).splits else NO_SPLITS
+
+
+def training_split(data: DataRef) -> str:
+    """Return the training split of the data; `all` of a source without splits.
+
+    Raises:
+        DatasetError: it has splits, and none for training.
+    """
+    splits = open_source(data).splits
+    found = next((split for split in TRAINING if split in splits), None)
+    if splits and found is None:
+        raise DatasetError(f"{data.source} has no split for training, only {listed(splits)}")
+    return found or NO_SPLITS
 
 
 def load_references(
@@ -145,7 +164,8 @@ def load_references(
 
 
 def _unread(studies: Sequence[Study], author: str | None, where: str) -> DatasetError:
-    known = ", ".join(sorted({r.author.name for study in studies for r in study.readings})) or "nobody"
+    every = sorted({r.author.name for study in studies for r in study.readings})
+    known = listed(every, near=author or "", none="nobody")
     return DatasetError(
         f"{where}: expected a reading by '{author}', found none among {len(studies)} studies, which are read by "
         f"{known}; name one of these with --reference, or score more studies"

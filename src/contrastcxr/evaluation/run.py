@@ -14,7 +14,7 @@ from contrastcxr.evaluation.audit.run import quick_checks
 from contrastcxr.evaluation.baselines import Asked, FeatureExtractor, baseline_answers, described
 from contrastcxr.evaluation.cached import read_cached
 from contrastcxr.evaluation.folder import write_evaluation
-from contrastcxr.evaluation.matching import matched, unread
+from contrastcxr.evaluation.matching import matched, unread, unwritten
 from contrastcxr.evaluation.place_baselines import grid_of
 from contrastcxr.evaluation.protocols import CORRECTED, PROTOCOLS, words_of
 from contrastcxr.evaluation.references import (
@@ -166,6 +166,9 @@ def _hear(
     if marks_places(readings) and not kept.boxing_authors():
         author = kept.readings[0].author.name
         notes.append(f"the reference author {author} gives no boxes: localization is not scored")
+    notes += unwritten(kept)
+    if len(set(kept.patients)) == 1:
+        notes.append("all studies are of one patient: no figure has an interval")
     return _Heard(kept, tuple(readings), answers, tuple(failures), (*unread(references), *notes))
 
 
@@ -337,7 +340,7 @@ def _diversity(reports: Sequence[str]) -> dict[str, Score]:
 def _facts(references: References, protocol: str) -> dict[str, str]:
     studies, patients = len(references.studies), len(set(references.patients))
     return {
-        "studies": f"{studies:,} of {patients:,} patients",
+        "studies": f"{studies:,} of {patients:,} patient{'s' * (patients > 1)}",
         "reference": f"{references.readings[0].author.kind} {references.readings[0].author.name}",
         "protocol": f"{protocol} ({PROTOCOLS[protocol]})",
         "findings scored": ", ".join(references.names) or "none",

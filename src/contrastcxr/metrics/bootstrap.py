@@ -7,6 +7,7 @@ operations, and two systems are compared on the same draws (the paired bootstrap
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -57,10 +58,13 @@ def plain_weights(studies: int) -> Floats:
 def interval(statistic: Statistic, weights: Floats) -> Interval:
     """Return the statistic on the sample with its 95% percentile interval over the replicates.
 
-    Replicates in which the statistic is undefined (NaN: no positive drawn) are left out.
+    Replicates in which the statistic is undefined (NaN: no positive drawn) are left out. The ends are NaN where it
+    is undefined in all of them, and where all draws are alike, as of a single patient.
     """
     studies = weights.shape[1]
     value = float(statistic(plain_weights(studies))[0])
+    if not math.isfinite(value) or (len(weights) > 1 and bool((weights == weights[0]).all())):
+        return Interval(value, math.nan, math.nan, studies)
     low, high = _percentiles(statistic(weights))
     return Interval(value, low, high, studies)
 

@@ -19,6 +19,8 @@ from contrastcxr.metrics.bootstrap import Floats, Statistic, divide, mean_of, ra
 
 UncertaintyPolicy = Literal["uncertain_negative", "uncertain_positive"]
 POLICIES: tuple[UncertaintyPolicy, ...] = ("uncertain_negative", "uncertain_positive")
+SUFFIX: dict[UncertaintyPolicy, str] = {"uncertain_negative": "", "uncertain_positive": "/uncertain_positive"}
+"""What a policy puts behind the name of a score."""
 Flags = NDArray[np.bool_]
 Measure = Literal["precision", "recall", "f1"]
 MEASURES: tuple[Measure, ...] = ("precision", "recall", "f1")

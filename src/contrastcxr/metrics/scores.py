@@ -22,12 +22,13 @@ from contrastcxr.metrics.bootstrap import (
     study_weights,
 )
 from contrastcxr.metrics.calibration import calibration_error_statistic
-from contrastcxr.metrics.clinical import MEASURES, POLICIES, ClinicalCounts, UncertaintyPolicy, targets
+from contrastcxr.metrics.clinical import MEASURES, POLICIES, SUFFIX, ClinicalCounts, targets
 from contrastcxr.metrics.efficacy import GRID, PRESETS, efficacy
 from contrastcxr.metrics.identification import MINIMUM_POSITIVES, Identification
 from contrastcxr.metrics.localization import FALSE_BOXES, Localization, PlaceCounts, counted_places
 from contrastcxr.metrics.table import StudyTable, alike
 from contrastcxr.metrics.text import BLEU_ORDERS, bleu_statistic
+from contrastcxr.metrics.undefined import of_nothing, undefined
 from contrastcxr.vocab.labels import CHEXPERT, NO_FINDING
 
 TEXT_SCORES = (
@@ -38,7 +39,6 @@ TEXT_SCORES = (
     "mean_words",
 )
 """Scores that are empty, with the reason, where there is no report on both sides."""
-_SUFFIX: dict[UncertaintyPolicy, str] = {"uncertain_negative": "", "uncertain_positive": "/uncertain_positive"}
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ def counted_how(name: str) -> str:
 def score_table(
     table: StudyTable, *, replicates: int = REPLICATES, seed: int = 0, minimum: int = MINIMUM_POSITIVES
 ) -> dict[str, Score]:
-    """Return every score with its 95% bootstrap interval over patients.
+    """Return every score with its 95% bootstrap interval over patients, or why it is empty.
 
     Args:
         table: of one system.
@@ -138,8 +138,19 @@ def score_table(
     """
     weights = study_weights(table.groups, replicates=replicates, seed=seed)
     found = {name: _score(name, interval(s, weights)) for name, s in statistics(table, minimum=minimum).items()}
+    found |= {k: Score(k, None, None, None, len(table), why) for k, why in undefined(table).items() if k in found}
     few = {**_too_few(table, minimum), **_too_few_boxes(table, minimum)}
-    return {**found, **_empty(table, minimum), **few, **_attributed(found, table, minimum), **_boxed(found, table)}
+    more = {**_empty(table, minimum), **few, **_attributed(found, table, minimum), **_boxed(found, table)}
+    return _of_texts({**found, **more}, table)
+
+
+def _of_texts(found: Scores, table: StudyTable) -> dict[str, Score]:
+    """Return the scores, those of words with the number of studies whose reference holds some."""
+    scored = int(table.scored_texts.sum())
+    if table.rouge_l is None or scored == len(table):
+        return dict(found)
+    words = {*TEXT_SCORES, *table.learned_names} - {"mean_words"}
+    return {name: replace(score, n=scored) if name in words else score for name, score in found.items()}
 
 
 def differences(
@@ -220,10 +231,10 @@ def _clinical(table: StudyTable) -> dict[str, Statistic]:
     for policy in POLICIES:
         counts = ClinicalCounts.of(table.truth[:, findings], table.claimed[:, findings], names, policy=policy)
         for measure in MEASURES:
-            found[f"positive_{measure}{_SUFFIX[policy]}"] = counts.micro(measure)
-            found[f"positive_{measure}_macro{_SUFFIX[policy]}"] = counts.macro(measure)
-        found[f"missed_abnormality{_SUFFIX[policy]}"] = counts.missed()
-        found[f"invented_abnormality{_SUFFIX[policy]}"] = counts.invented()
+            found[f"positive_{measure}{SUFFIX[policy]}"] = counts.micro(measure)
+            found[f"positive_{measure}_macro{SUFFIX[policy]}"] = counts.macro(measure)
+        found[f"missed_abnormality{SUFFIX[policy]}"] = counts.missed()
+        found[f"invented_abnormality{SUFFIX[policy]}"] = counts.invented()
         if policy == "uncertain_negative":
             found |= _by_finding(counts)
     if set(CHEXPERT) <= set(table.names):
@@ -306,8 +317,9 @@ def _too_few(table: StudyTable, minimum: int) -> dict[str, Score]:
     if data is None:
         return {}
     few = [name for name in data.names if name not in data.scored(minimum)]
-    note = f"n < {minimum}"
-    return {f"auc/{name}": Score(f"auc/{name}", None, None, None, len(table), note) for name in few}
+    positives = data.positives()
+    notes = {name: f"n < {minimum}" + (" without it" if positives[name] >= minimum else "") for name in few}
+    return {f"auc/{name}": Score(f"auc/{name}", None, None, None, len(table), notes[name]) for name in few}
 
 
 def _too_few_boxes(table: StudyTable, minimum: int) -> dict[str, Score]:
@@ -335,8 +347,9 @@ def _empty(table: StudyTable, minimum: int) -> dict[str, Score]:
     reasons: dict[str, str] = {}
     if table.bleu is None:
         reasons = dict.fromkeys(TEXT_SCORES, notes.get("text", "report texts were not compared"))
-    elif table.meteor is None:
-        reasons["meteor"] = notes.get("meteor", "METEOR was not computed")
+    else:
+        counted = {"meteor": table.meteor, "cider": table.cider}
+        reasons = {k: notes.get(k, f"{k} was not computed") for k, value in counted.items() if value is None}
     if table.truth is None or table.claimed is None:
         reasons["positive_f1"] = notes.get("findings", "no findings to compare")
     data = _identified(table)
@@ -364,7 +377,8 @@ def _unplaced(table: StudyTable, minimum: int) -> dict[str, str]:
 
 
 def _score(name: str, found: Interval) -> Score:
-    return Score(name, _finite(found.value), _finite(found.low), _finite(found.high), found.n)
+    why = None if math.isfinite(found.value) else of_nothing(name)
+    return Score(name, _finite(found.value), _finite(found.low), _finite(found.high), found.n, why)
 
 
 def _finite(value: float) -> float | None:

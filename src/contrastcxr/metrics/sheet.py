@@ -99,7 +99,8 @@ def markdown(
 
 
 def _rows(systems: Mapping[str, Scores]) -> list[tuple[str, list[str]]]:
-    shown = [name for name in ROWS if any(name in scores for scores in systems.values())]
+    every = systems.values()
+    shown = [name for name in ROWS if any(name in s and s[name].value is not None for s in every)]
     return [(ROWS[name], [_cell(scores.get(name)) for scores in systems.values()]) for name in shown]
 
 

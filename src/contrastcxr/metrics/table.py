@@ -82,8 +82,8 @@ class StudyTable:
         groups: patient of each study, or the study itself where none is known.
         studies: ids.
         bleu: `[S, 10]` sufficient statistics.
-        rouge_l: `[S]`.
-        cider: `[S]`.
+        rouge_l: `[S]`; NaN where the reference holds no word.
+        cider: `[S]`, likewise; None where the references cannot weigh words.
         words: `[S]` tokens written.
         meteor: `[S, 23]` match counts.
         truth: `[S, L]` status codes of the reference.
@@ -123,6 +123,13 @@ class StudyTable:
 
     def __len__(self) -> int:
         return len(self.studies)
+
+    @property
+    def scored_texts(self) -> NDArray[np.bool_]:
+        """True `[S]` for the studies whose words are scored: those with a reference that holds some."""
+        if self.rouge_l is None:
+            return np.zeros(len(self), dtype=bool)
+        return np.isfinite(self.rouge_l)
 
     def save(self, path: Path) -> None:
         """Write the table as `.npz`; figures are kept in 32 bits, which loses nothing that is printed.
@@ -196,15 +203,36 @@ def _with_texts(
         return _noted(table, "text", "the references hold no report")
     if not writes(candidates):
         return _noted(table, "text", NO_REPORT)
-    wanted = [words.reference(a.words) for a in references]
+    wanted = [words.reference(a.words) if a.words.strip() else "" for a in references]
     said = [words.candidate(a.words) for a in candidates]
+    rows = [row for row, reference in enumerate(wanted) if reference]
+    if not rows:
+        return _noted(table, "text", "the references hold no word")
+    pairs = [wanted[row] for row in rows], [said[row] for row in rows]
+    weightless = _weightless(pairs[0])
+    table = _noted(table, "cider", weightless) if weightless else table
     return replace(
         table,
-        bleu=text.bleu_statistics(wanted, said),
-        rouge_l=text.rouge_l(wanted, said),
-        cider=text.cider(wanted, said),
+        bleu=_at(rows, text.bleu_statistics(*pairs), len(said), other=0.0),
+        rouge_l=_at(rows, text.rouge_l(*pairs), len(said)),
+        cider=None if weightless else _at(rows, text.cider(*pairs), len(said)),
         words=np.asarray([len(report.split()) for report in said], np.float64),
     )
+
+
+def _weightless(references: Sequence[str]) -> str | None:
+    """Return why CIDEr weighs no word of these references, so that it is undefined; None where it weighs some."""
+    if len(references) > 1 and len(set(references)) > 1:
+        return None
+    held = "one reference" if len(references) == 1 else "references that are all the same"
+    return f"it weighs words by how few references hold them, and {held} cannot tell"
+
+
+def _at(rows: Sequence[int], values: Floats, studies: int, *, other: float = np.nan) -> Floats:
+    """Return values `[K, …]` of some of the studies as values of all, `[S, …]`."""
+    whole = np.full((studies, *values.shape[1:]), other)
+    whole[rows] = values
+    return whole
 
 
 def writes(answers: Sequence[Answer]) -> bool:
@@ -219,11 +247,14 @@ def _with_counted(
     if table.bleu is None:
         return table
     counted = meteor_counts or meteor.MeteorCounts(None, "METEOR was not asked for")
-    noted = {"meteor": counted.reason} if counted.reason else {}
+    noted = {**(table.notes or {}), **({"meteor": counted.reason} if counted.reason else {})}
+    scored = table.scored_texts[:, None]
+    counts = None if counted.counts is None else np.where(scored, counted.counts, 0)
     if learned is None:
-        return replace(table, meteor=counted.counts, notes=noted)
+        return replace(table, meteor=counts, notes=noted)
     noted |= learned.signatures
-    return replace(table, meteor=counted.counts, notes=noted, learned=learned.values, learned_names=learned.names)
+    values = np.where(scored, learned.values, np.nan)
+    return replace(table, meteor=counts, notes=noted, learned=values, learned_names=learned.names)
 
 
 def _with_findings(table: StudyTable, references: Sequence[Answer], candidates: Sequence[Answer]) -> StudyTable:
@@ -238,7 +269,7 @@ def _with_findings(table: StudyTable, references: Sequence[Answer], candidates: 
     )
     said = [a.findings for a in candidates]
     if any(findings is None for findings in said):
-        unread = "no parser or labeler is at hand for these reports"
+        unread = "no parser or labeler is at hand where the references are no reports"
         return _noted(table, "findings", unread if writes(candidates) else NO_REPORT)
     claimed = [findings or () for findings in said]
     return replace(

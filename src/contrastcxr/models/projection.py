@@ -8,7 +8,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from contrastcxr.errors import IncompatibleError
+from contrastcxr.errors import IncompatibleError, listed
 from contrastcxr.models.features import GridPlaces, VisualFeatures, masked_mean
 
 ProjectionKind = Literal["linear", "r2gen", "none"]
@@ -40,7 +40,7 @@ class PatchProjection(nn.Module):
     ) -> None:
         super().__init__()
         if kind not in get_args(ProjectionKind):
-            raise IncompatibleError(f"projection kind '{kind}'; known: {', '.join(get_args(ProjectionKind))}")
+            raise IncompatibleError(f"projection kind '{kind}'; known: {listed(get_args(ProjectionKind))}")
         self.channels = channels
         self.kind = kind
         self.stage_channels = tuple(stage_channels)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from contrastcxr.config import SystemConfig, parse_config, without_folders
-from contrastcxr.errors import RequestError
+from contrastcxr.errors import RequestError, listed
 from contrastcxr.reproduce.plan import BASELINES, Row, Task
 from contrastcxr.reproduce.record import Record, read_record
 
@@ -94,7 +94,7 @@ def _check_setting(path: Path, row: Row, config: SystemConfig) -> None:
     differing = _differing(path, row, config)
     if differing:
         raise RequestError(
-            f"{path}: a record of this row with another configuration ({', '.join(differing)}); "
+            f"{path}: a record of this row with another configuration ({listed(differing)}); "
             "delete it or choose another folder with --out"
         )
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from contrastcxr.config import SystemConfig, load_config, read_with_parents
 from contrastcxr.data.ref import DataRef
-from contrastcxr.errors import ConfigError, RequestError, UnknownNameError
+from contrastcxr.errors import ConfigError, RequestError, UnknownNameError, listed
 from contrastcxr.models.heads.decoders import DECODERS
 from contrastcxr.options import own_name
 from contrastcxr.published import TABLES
@@ -282,7 +282,7 @@ def _no_plan(paper: str, table: str) -> RequestError:
     if f"{paper} {table}" not in TABLES:
         return UnknownNameError("table", f"{paper} {table}", [*known, *TABLES])
     return RequestError(
-        f"{paper} {table}: its rows cannot be trained here yet, only {', '.join(known)}; "
+        f"{paper} {table}: its rows cannot be trained here yet, only {listed(known, near=f'{paper} {table}')}; "
         "--published prints the paper's figures"
     )
 
@@ -296,7 +296,7 @@ def task_of(plan: Plan, folder: Path, data: DataRef, *, overrides: Sequence[str]
     name = data.source
     if name not in plan.data:
         known = [each if ":" in each else f"{each}:FOLDER" for each in plan.data]
-        raise RequestError(f"{plan.name} has no rows for {data}; it has: {', '.join(known)}")
+        raise RequestError(f"{plan.name} has no rows for {data}; it has: {listed(known, near=str(data))}")
     if data.params or data.options or data.split not in (None, "test"):
         raise RequestError(f"{data}: rows are of {name}, split test, as the plan has them; leave the rest out")
     return Task(plan, folder, name, None if data.kind.root == "level" else data.root, tuple(overrides))

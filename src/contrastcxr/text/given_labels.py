@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from contrastcxr.errors import DatasetError, nearest
+from contrastcxr.errors import DatasetError, listed, suggestion
 from contrastcxr.form import Finding, Status
 from contrastcxr.vocab.labels import CHEXPERT
 
@@ -39,11 +39,9 @@ def finding_columns(header: Sequence[str], other: Iterable[int], where: str) -> 
     found = tuple((place, name) for place, name in enumerate(header) if place not in taken)
     for _, name in found:
         if name not in CHEXPERT:
-            near = nearest(name, CHEXPERT)
-            hint = f"did you mean '{near}'?" if near else f"known: {', '.join(CHEXPERT)}"
-            raise DatasetError(f"{where}: column '{name}' is no finding; {hint}")
+            raise DatasetError(f"{where}: column '{name}' is no finding; {suggestion(name, CHEXPERT)}")
     if not found:
-        raise DatasetError(f"{where}: has no column of a finding to check with; known: {', '.join(CHEXPERT)}")
+        raise DatasetError(f"{where}: has no column of a finding to check with; known: {listed(CHEXPERT)}")
     return found
 
 

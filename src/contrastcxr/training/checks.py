@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from contrastcxr.config import SystemConfig
 from contrastcxr.data.authors import boxed_reading
-from contrastcxr.errors import IncompatibleError
+from contrastcxr.errors import IncompatibleError, listed
 from contrastcxr.features.targets import Uncertain, finding_targets
 from contrastcxr.form import Study
 from contrastcxr.models.encoders import Encoder
@@ -48,7 +48,7 @@ def _check_labels(
         )
     if missing:
         logger.warning(
-            f"{option} with data.source {source}: none has {', '.join(missing)}, so what the "
+            f"{option} with data.source {source}: none has {listed(missing)}, so what the "
             "model says of that means nothing; choose other labels or raise data.train_limit"
         )
 

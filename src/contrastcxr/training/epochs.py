@@ -13,7 +13,7 @@ from typing import Any
 import lightning as L
 import torch
 
-from contrastcxr.errors import IncompatibleError
+from contrastcxr.errors import IncompatibleError, listed
 from contrastcxr.files import atomic_write
 from contrastcxr.models.system import System
 from contrastcxr.training.messages import Relay
@@ -113,7 +113,7 @@ class EpochKeeper(L.Callback):
     def _note(self, epoch: int, scores: Mapping[str, float]) -> bool:
         """Remember the scores when they are the best so far."""
         if self.rules.monitor not in scores:
-            given = ", ".join(sorted(scores))
+            given = listed(sorted(scores), near=self.rules.monitor)
             raise IncompatibleError(
                 f"train.monitor {self.rules.monitor}: validation gave no such figure; choose one of {given}"
             )

@@ -9,14 +9,15 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from contrastcxr.errors import CheckpointError
+from contrastcxr.errors import CheckpointError, listed
 from contrastcxr.models.heads.decoders.transformer import sinusoidal_positions
 
 TEXT, PICTURES = "encoder_decoder.", "visual_extractor.model."
 WRITTEN_ONLY = ("projection.",)
 """Parts that training alone needs: WCL's two projections into the space of its contrastive loss."""
 POSITIONS = f"{TEXT}model.tgt_embed.1.pe"
-_COMPARED = 512
+_COMPARED, _ROUNDED = 512, 5e-3
+"""Places whose positions are compared, and by how much bfloat16 rounds a sine."""
 
 _RESNETS: Mapping[tuple[bool, tuple[int, ...]], str] = {
     (False, (2, 2, 2, 2)): "resnet18",
@@ -87,7 +88,7 @@ def encoder_name(state: Mapping[str, Tensor], path: Path) -> str:
     if name is None:
         found = f"one with {', '.join(map(str, blocks))} blocks" if any(blocks) else "none"
         raise CheckpointError(
-            f"{path}: expected a ResNet of torchvision as visual extractor ({', '.join(_RESNETS.values())}), "
+            f"{path}: expected a ResNet of torchvision as visual extractor ({listed(_RESNETS.values())}), "
             f"found {found}; only checkpoints that read pictures are imported"
         )
     return name
@@ -134,9 +135,9 @@ def _check_positions(state: Mapping[str, Tensor], layout: Layout, path: Path) ->
     held = state.get(POSITIONS)
     if held is None:
         return
-    table = held.flatten(0, -2)[:_COMPARED].float()  # far places differ by rounding
+    table = held.flatten(0, -2)[:_COMPARED]  # far places differ by rounding
     if table.shape[1] != layout.width or not torch.allclose(
-        table, sinusoidal_positions(len(table), layout.width), atol=1e-4
+        table, sinusoidal_positions(len(table), layout.width), atol=_ROUNDED
     ):
         raise CheckpointError(f"{path}: {POSITIONS} are not sinusoidal positions; its code was changed")
 

@@ -19,6 +19,8 @@ SHARED = 0
 """The id of begin, end and padding in those projects."""
 MIN_COUNTS: Mapping[Dataset, int] = {"iu_xray": 3, "mimic_cxr": 10}
 """How often a word must be seen, as their scripts set it."""
+_PICKLES = (b"\x80", b"PK\x03\x04")
+"""How a pickle begins, and the archive that PyTorch puts one in."""
 _REMEDY = "give token2idx or idx2token of its tokenizer as JSON, or the annotation.json it was made from"
 
 
@@ -61,17 +63,24 @@ def read_vocabulary(path: Path, *, min_count: int | None = None) -> Vocabulary:
 
 
 def _json(path: Path) -> Any:
+    """Return the value of a JSON file in UTF-8, UTF-16 or UTF-32, with or without a byte order mark."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        content = path.read_bytes()
+        return json.loads(content)  # tells the encoding from the first bytes (RFC 4627, 3)
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read ({error.strerror}); {_REMEDY}") from None
     except (ValueError, RecursionError):
-        raise CheckpointError(f"{path}: is not JSON in UTF-8; {_REMEDY}") from None
+        found = (
+            "is a pickle, which could run code"
+            if content.startswith(_PICKLES)
+            else "is not JSON in UTF-8 or UTF-16"
+        )
+        raise CheckpointError(f"{path}: {found}; {_REMEDY}") from None
 
 
 def _ids(path: Path, value: Any) -> dict[str, int]:
     if isinstance(value, dict) and ("token2idx" in value or "idx2token" in value):
-        value = value.get("token2idx") or value["idx2token"]
+        value = value.get("token2idx") or value.get("idx2token")
     pairs = list(value.items()) if isinstance(value, dict) else []
     if isinstance(value, list):
         pairs = [(word, number) for number, word in enumerate(value, start=1)]

@@ -10,33 +10,39 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from contrastcxr.checkpoint.system import refuse_not_finite
 from contrastcxr.errors import CheckpointError
 from contrastcxr.files import CHECKPOINT_SUFFIX
 
-_WRAPPER = "module."
-"""What training on several cards puts before every name."""
+_WRAPPERS = re.compile(r"^(?:module\.|_orig_mod\.)+")
+"""What training on several cards, and compiling a model, put before every name."""
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """Return the tensors of a `.pth` (its `state_dict`, where it has one) or of a safetensors file.
+    """Return the tensors of a `.pth` (its `state_dict`, where it has one) or of a safetensors file, as float32.
+
+    The file may be of PyTorch's older format, saved on a graphics card, or in half precision.
 
     A pickle is read with weights only: one that holds anything that is not a tensor, number or text is refused by
     the name of that thing, and nothing of it is run.
 
     Raises:
-        CheckpointError: not there, damaged, or it holds more than weights.
+        CheckpointError: not there, damaged, weights that are not finite, or it holds more than weights.
     """
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file; give the model_best.pth of a training run")
     state = _safetensors(path) if path.suffix == CHECKPOINT_SUFFIX else _pickle(path)
-    if isinstance(state, Mapping) and isinstance(state.get("state_dict"), Mapping):
+    while isinstance(state, Mapping) and isinstance(state.get("state_dict"), Mapping):
         state = state["state_dict"]
     if not isinstance(state, Mapping) or not state or not all(isinstance(v, Tensor) for v in state.values()):
         raise CheckpointError(
             f"{path}: expected names with tensors, or a state_dict of them, found {type(state).__name__}; "
             "give the model_best.pth of a training run"
         )
-    return {str(name).removeprefix(_WRAPPER): value for name, value in state.items()}
+    bare = {_WRAPPERS.sub("", str(name)): value.detach() for name, value in state.items()}
+    whole = {name: value.float() if value.is_floating_point() else value for name, value in bare.items()}
+    refuse_not_finite(whole, str(path))
+    return whole
 
 
 def _safetensors(path: Path) -> dict[str, Tensor]:

@@ -17,6 +17,7 @@ from pydicom.dataset import Dataset
 from contrastcxr.data.dicom.header_numbers import number, numbers, whole_number
 from contrastcxr.data.dicom.lookup_tables import Mapping, lut
 from contrastcxr.data.dicom.objects import coded
+from contrastcxr.errors import listed
 
 CLIPPED = 0.001
 """Share of pixels clipped at each end where an object states no usable window (ours)."""
@@ -224,7 +225,7 @@ def _chosen(ds: Dataset, wanted: str) -> Mapping:
         names = [coded(name.upper(), longest=24) for name, _ in (*windows, *tables) if name]
         raise DisplayError(
             f"has no window '{wanted}'; it has {len(windows)}"
-            + (f", named {', '.join(names)}" if names else ", without names")
+            + (f", named {listed(names, near=wanted.upper())}" if names else ", without names")
             + "; choose one of these, or leave out the choice"
         )
     return found

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from contrastcxr.data.tables.files import number
-from contrastcxr.errors import DatasetError, nearest
+from contrastcxr.errors import DatasetError, suggestion
 from contrastcxr.form import Report
 from contrastcxr.text.clean import split_sentences
 from contrastcxr.text.sections import split_sections
@@ -200,7 +200,5 @@ def _boxes(value: Any, where: str) -> list[dict[str, Any]]:
 def _finding_name(name: str, where: str) -> str:
     spaced = {"Effusion": "Pleural Effusion", "Infiltrate": "Infiltration"}.get(name, name.replace("_", " "))
     if spaced not in _KNOWN_FINDINGS:
-        near = nearest(spaced, _KNOWN_FINDINGS)
-        hint = f"did you mean '{near}'?" if near else f"known: {', '.join(_KNOWN_FINDINGS)}"
-        raise DatasetError(f"{where}: unknown finding '{name}'; {hint}")
+        raise DatasetError(f"{where}: unknown finding '{name}'; {suggestion(spaced, _KNOWN_FINDINGS)}")
     return spaced

@@ -20,7 +20,7 @@ from contrastcxr.data.tables.files import TableRow
 from contrastcxr.data.tables.records import RECORD_ENDINGS, JsonRecord, read_records, with_ids
 from contrastcxr.data.tables.rows import Rows, known_names, open_rows, plain_id
 from contrastcxr.data.tables.text import decoded, ending, open_table
-from contrastcxr.errors import DatasetError, MissingExtraError, nearest
+from contrastcxr.errors import DatasetError, MissingExtraError, suggestion
 from contrastcxr.form import Study
 
 SUFFIXES = (".jsonl", ".csv", ".parquet", ".json", ".ndjson", ".tsv")
@@ -179,6 +179,5 @@ def _check_columns(names: Iterable[str], where: str) -> None:
             raise DatasetError(f"{where}: column '{' '.join(name.split()):.80}' appears twice; remove one")
         seen.add(name)
         if name not in known:
-            near = nearest(name, known)
-            hint = f"did you mean '{near}'?" if near else f"known: {', '.join(known)}"
+            hint = suggestion(name, known)
             raise DatasetError(f"{where}: unknown column '{' '.join(name.split()):.80}'; {hint}")

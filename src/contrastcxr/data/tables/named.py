@@ -10,7 +10,7 @@ from pathlib import Path
 from contrastcxr.data.tables.files import TableRow
 from contrastcxr.data.tables.rows import known_names, open_rows
 from contrastcxr.data.tables.text import COMPRESSED
-from contrastcxr.errors import DatasetError, MissingExtraError, nearest
+from contrastcxr.errors import DatasetError, MissingExtraError, listed, nearest
 
 PACKAGE = "torchxrayvision"
 """A root of this name stands for the copy of a table that travels in this package, which is never imported."""
@@ -119,6 +119,6 @@ def columns_of(
     for name in required:
         if name not in columns:
             near = nearest(name, columns)
-            found = f"the nearest is '{near}'" if near else f"found {', '.join(columns) or 'nothing'}"
+            found = f"the nearest is '{near}'" if near else f"found {listed(columns, near=name, none='nothing')}"
             raise DatasetError(f"{where}: no column '{name}'; {found}; export the table again")
     return columns

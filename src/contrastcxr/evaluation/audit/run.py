@@ -12,7 +12,7 @@ from typing import Any
 
 from contrastcxr.data.ref import DataRef
 from contrastcxr.data.source import Source
-from contrastcxr.errors import ContrastCXRError, DatasetError
+from contrastcxr.errors import ContrastCXRError, DatasetError, listed
 from contrastcxr.evaluation.audit import leaks, page, pictures
 from contrastcxr.evaluation.audit.leaks import Splits
 from contrastcxr.evaluation.audit.nuisance import nuisance
@@ -156,7 +156,9 @@ def labels_of(studies: Sequence[Study], author: str | None) -> tuple[dict[str, R
     counts = Counter(r.author.name for s in studies for r in s.readings if r.findings)
     who = author or (counts.most_common(1)[0][0] if counts else None)
     if author is not None and author not in counts:
-        raise DatasetError(f"no labels by '{author}' here; labels are by: {', '.join(counts) or 'nobody'}")
+        raise DatasetError(
+            f"no labels by '{author}' here; labels are by: {listed(counts, near=author, none='nobody')}"
+        )
     found = {s.study_id: r for s in studies if who and (r := s.reading_by(who)) is not None}
     return found, who
 

@@ -171,8 +171,15 @@ def _against(key: str, change: Interval, name: str) -> Values:
         "key": key,
         "name": NAMES.get(key, key),
         "verdict": verdict(change, lower_is_better=name in LOWER_IS_BETTER),
-        "figure": f"{_signed(change.value)} ({_signed(change.low)} to {_signed(change.high)})",
+        "figure": _change(change),
     }
+
+
+def _change(change: Interval) -> str:
+    """Return a difference with its interval, where it has one."""
+    if not (math.isfinite(change.low) and math.isfinite(change.high)):
+        return _signed(change.value)
+    return f"{_signed(change.value)} ({_signed(change.low)} to {_signed(change.high)})"
 
 
 def verdict(change: Interval, *, lower_is_better: bool) -> str:

@@ -17,7 +17,7 @@ import numpy as np
 
 from contrastcxr.data.tables.records import JsonRecord, id_text, read_records
 from contrastcxr.data.tables.text import decoded, open_table
-from contrastcxr.errors import CheckpointError, DatasetError, MissingExtraError, RequestError
+from contrastcxr.errors import CheckpointError, DatasetError, MissingExtraError, RequestError, listed
 from contrastcxr.metrics.bootstrap import Floats
 from contrastcxr.metrics.learned.weights import fingerprint
 
@@ -76,7 +76,7 @@ class RadGraphPackage:
             MissingExtraError: the package is not installed.
         """
         if model not in MODELS:
-            raise RequestError(f"model={model}; RadGraph's are {', '.join(MODELS)}")
+            raise RequestError(f"model={model}; RadGraph's are {listed(MODELS)}")
         needed = [folder / model / name for name in ("config.json", "weights.th", "vocabulary")]
         for path in needed:
             if not path.exists():

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from contrastcxr.errors import ConfigError
+from contrastcxr.errors import ConfigError, listed
 from contrastcxr.text.labeling.automaton import Automaton
 from contrastcxr.text.labeling.mentions import Said
 from contrastcxr.text.labeling.sentences import words
@@ -162,4 +162,4 @@ def _check_names(names: Iterable[str]) -> None:
     known = {*CHEXPERT, ELSEWHERE, NORMALITY} - {NO_FINDING}
     wrong = next((name for name in names if name not in known), None)
     if wrong is not None:
-        raise ConfigError(f"rules: '{wrong}' is not a finding; known are {', '.join(sorted(known))}")
+        raise ConfigError(f"rules: '{wrong}' is not a finding; known are {listed(sorted(known), near=wrong)}")
