@@ -17,6 +17,7 @@ from pydicom.uid import (
     MPEG2MPML,
     HTJ2KLossless,
     HTJ2KLosslessRPCL,
+    ImplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGBaseline8Bit,
     JPEGExtended12Bit,
@@ -26,7 +27,7 @@ from pydicom.uid import (
     JPEGLSNearLossless,
     RLELossless,
 )
-from radiograph_files import ramp, with_bytes
+from radiograph_files import data_set, meta_information, radiograph, ramp, with_bytes
 
 from contrastcxr.data.dicom.reading import read_header, read_pixels
 from contrastcxr.errors import ImageError
@@ -202,6 +203,16 @@ def test_a_syntax_without_a_decoder_is_refused_by_its_name_or_its_uid(
     assert str(caught.value) == (
         f"{path}: no decoder for {name}, which is none of those of radiographs; export it uncompressed"
     )
+
+
+@pytest.mark.parametrize("uid", ["1.2.840.113619.5.2", "1.3.46.670589.33.1.4.1"])
+def test_a_data_set_in_a_private_syntax_is_refused_by_its_uid(tmp_path: Path, uid: str) -> None:
+    path = tmp_path / "a.dcm"
+    data = data_set(radiograph(ramp(top=4095), 12), ImplicitVRLittleEndian)
+    swapped = b"".join(data[at : at + 2][::-1] for at in range(0, len(data), 2))
+    path.write_bytes(bytes(128) + b"DICM" + meta_information(uid) + swapped)
+    with pytest.raises(ImageError, match=f"no decoder for the transfer syntax {uid}, which is none of those"):
+        read_header(path)
 
 
 def test_a_film_is_refused_by_the_name_of_its_syntax(dicom: Dicom) -> None:

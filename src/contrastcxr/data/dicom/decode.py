@@ -65,7 +65,7 @@ def stored_values(ds: Dataset, path: Path) -> np.ndarray:
     Raises:
         ImageError: no pixel data, no decoder, or damaged pixel data.
     """
-    syntax = uid.UID(str(ds.file_meta.TransferSyntaxUID or ""), validation_mode=config.IGNORE)
+    syntax = _syntax_of(ds)
     if not isinstance(ds.get("PixelData"), bytes) or not ds.PixelData:
         raise ImageError(f"{path}: has no pixel data, or is cut off; copy it again from where it came")
     _check_codec(ds, syntax, path)
@@ -165,18 +165,32 @@ def _syntax_name(syntax: uid.UID) -> str:
     return uid_name(syntax) or unnamed
 
 
-def _plugin(ds: Dataset, syntax: uid.UID, path: Path) -> str:
-    """Return the fastest plugin that is installed for the transfer syntax."""
-    wanted = PREFERRED.get(syntax, ())
-    found = get_decoder(syntax).available_plugins if wanted else ()
-    if syntax == uid.JPEGExtended12Bit and int(ds.BitsStored) <= 8:
-        wanted = PREFERRED[uid.JPEGBaseline8Bit]
-    chosen = next((name for name in wanted if name in found), None)
-    if not wanted:
+def check_syntax(ds: Dataset, path: Path) -> None:
+    """Refuse a transfer syntax, by its name or UID, that none of our decoders is for.
+
+    Raises:
+        ImageError: it is private, or none of radiographs.
+    """
+    syntax = _syntax_of(ds)
+    if syntax not in _PLAIN and syntax not in PREFERRED:
         raise ImageError(
             f"{path}: no decoder for {_syntax_name(syntax)}, which is none of those of radiographs; export it "
             "uncompressed"
         )
+
+
+def _syntax_of(ds: Dataset) -> uid.UID:
+    return uid.UID(str(ds.file_meta.TransferSyntaxUID or ""), validation_mode=config.IGNORE)
+
+
+def _plugin(ds: Dataset, syntax: uid.UID, path: Path) -> str:
+    """Return the fastest plugin that is installed for the transfer syntax."""
+    check_syntax(ds, path)
+    wanted = PREFERRED[syntax]
+    found = get_decoder(syntax).available_plugins
+    if syntax == uid.JPEGExtended12Bit and int(ds.BitsStored) <= 8:
+        wanted = PREFERRED[uid.JPEGBaseline8Bit]
+    chosen = next((name for name in wanted if name in found), None)
     if chosen is None:
         extra = "dicom-gpl" if syntax == uid.JPEGExtended12Bit and int(ds.BitsStored) > 8 else "dicom"
         licence = " (its decoder is under the GPL)" if extra == "dicom-gpl" else ""

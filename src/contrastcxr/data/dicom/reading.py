@@ -25,7 +25,7 @@ from pydicom.uid import (
 )
 
 from contrastcxr.data.dicom.body_parts import another_part, body_part_doubt
-from contrastcxr.data.dicom.decode import stored_values
+from contrastcxr.data.dicom.decode import check_syntax, stored_values
 from contrastcxr.data.dicom.header_numbers import number, whole_number
 from contrastcxr.data.dicom.objects import coded, open_object, uid_name
 from contrastcxr.data.dicom.orientation import Orientation, is_lateral, stated_position, turn_of
@@ -289,6 +289,7 @@ def _accepted(path: Path) -> Dataset:
 
 def _checked(ds: Dataset, path: Path) -> Dataset:
     if "SOPClassUID" not in ds and "Modality" not in ds:
+        check_syntax(ds, path)
         raise ImageError(f"{path}: is not a DICOM image, or is cut off; expected a CR or DX object; copy it again")
     refusal = _refused_kind(ds) or _refused_pixels(ds)
     if refusal:
