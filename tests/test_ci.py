@@ -11,7 +11,7 @@ import pytest
 
 SCRIPT = Path(__file__).resolve().parents[1] / ".ci" / "run"
 NEEDED = ("bash", "env", "dirname", "timeout", "cat", "mkdir", "touch", "chmod")
-TARGETS = ["test", "lint", "types", "package", "demo"]
+TARGETS = ["test", "fuzz", "lint", "types", "package", "demo"]
 INSTALLS = """
 cd "$(dirname "$0")"
 for word; do
@@ -117,4 +117,4 @@ def test_axe_core_may_lie_elsewhere_and_a_browser_have_another_name(checkout: Pa
 def test_a_target_that_fails_ends_the_run(checkout: Path) -> None:
     program(checkout, "make", '[ "$1" != types ] || exit 2\necho "$1" >> made')
     status, _, made = run(checkout)
-    assert (status, made) == (2, ["test", "lint"])
+    assert (status, made) == (2, ["test", "fuzz", "lint"])
