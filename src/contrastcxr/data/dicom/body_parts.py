@@ -105,11 +105,14 @@ def _folded(text: str) -> str:
 
 
 def _pattern(words: Iterable[str]) -> re.Pattern[str]:
-    """Return what finds whole words (`=`), and words that hold a part."""
+    r"""Return what finds whole words (`=`), and words that hold a part.
+
+    A match begins where a word does: tried from each letter, `\S*` would take time by the square of a word's length.
+    """
     forms = []
     for word in ", ".join(words).split(", "):
         form = re.escape(_folded(word))
-        forms.append(rf"(?<!\S){form}(?!\S)" if word.startswith("=") else rf"\S*{form}\S*")
+        forms.append(rf"(?<!\S){form}(?!\S)" if word.startswith("=") else rf"(?<!\S)\S*{form}\S*")
     return re.compile("|".join(forms))
 
 
