@@ -17,11 +17,30 @@ ContrastCXRError
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
+
+_BEGINNING, _END = 4_500, 500
+"""Characters of a message that is too long: its beginning, which no path fills (Linux has 4,096), and its end (ours)."""
+_UNPRINTED = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029]+")
+"""Line breaks, and what else a terminal obeys instead of showing it."""
 
 
 class ContrastCXRError(Exception):
-    """Base of every error that contrastcxr raises on purpose."""
+    """Base of every error that contrastcxr raises on purpose; its message is one line, whatever it quotes."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(one_line(message))
+
+
+def one_line(message: str) -> str:
+    """Return a message without line breaks and control characters; of a long one the middle is left out.
+
+    >>> one_line("list 'a\\nb'; remove it")
+    "list 'a b'; remove it"
+    """
+    line = _UNPRINTED.sub(" ", message).strip()
+    return line if len(line) <= _BEGINNING + _END else f"{line[:_BEGINNING]} … {line[-_END:]}"
 
 
 class InputError(ContrastCXRError):
@@ -122,5 +141,5 @@ def suggestion(name: str, known: Iterable[str], *, also: Iterable[str] = (), non
 
 def _in_one_line(name: str, most: int) -> str:
     """Return a name without line breaks, cut where it is longer than `most` characters."""
-    line = " ".join(name.splitlines())
+    line = _UNPRINTED.sub(" ", name)
     return line if len(line) <= most else f"{line[:most]}…"
