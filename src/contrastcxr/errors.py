@@ -21,7 +21,7 @@ import re
 from collections.abc import Iterable
 
 _BEGINNING, _END = 4_500, 500
-"""Characters of a message that is too long: its beginning, which no path fills (Linux has 4,096), and its end (ours)."""
+"""What is kept of a message that is too long: its beginning, which no path fills (Linux has 4,096), and its end."""
 _UNPRINTED = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029]+")
 """Line breaks, and what else a terminal obeys instead of showing it."""
 
@@ -33,14 +33,19 @@ class ContrastCXRError(Exception):
         super().__init__(one_line(message))
 
 
-def one_line(message: str) -> str:
+def one_line(message: str, *, beginning: int = _BEGINNING, end: int = _END) -> str:
     """Return a message without line breaks and control characters; of a long one the middle is left out.
+
+    Args:
+        message: which may quote what a file holds.
+        beginning: characters at its beginning that are kept.
+        end: those at its end.
 
     >>> one_line("list 'a\\nb'; remove it")
     "list 'a b'; remove it"
     """
     line = _UNPRINTED.sub(" ", message).strip()
-    return line if len(line) <= _BEGINNING + _END else f"{line[:_BEGINNING]} … {line[-_END:]}"
+    return line if len(line) <= beginning + end else f"{line[:beginning]} … {line[-end:]}"
 
 
 class InputError(ContrastCXRError):

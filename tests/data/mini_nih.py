@@ -1,4 +1,4 @@
-"""A miniature of NIH ChestX-ray14 in its published layout, with RSNA's boxes: six images of four patients, 64×128."""
+"""A miniature of NIH ChestX-ray14 in its published layout, RSNA's boxes too: six images of four patients."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ HEADER = (
 
 
 def write_nih(folder: Path) -> Path:
-    """Write the images in `images_001/images` and `images_002/images`, the tables beside, and return the folder."""
+    """Write images of 64×128 in `images_001/images` and `images_002/images`, and the tables; return the folder."""
     rows = [
         ("00000001_000.png", "Cardiomegaly|Emphysema", 1, "57", "M", "PA"),
         ("00000001_001.png", "No Finding", 1, "058Y", "M", "AP"),

@@ -107,7 +107,7 @@ def _folded(text: str) -> str:
 def _pattern(words: Iterable[str]) -> re.Pattern[str]:
     r"""Return what finds whole words (`=`), and words that hold a part.
 
-    A match begins where a word does: tried from each letter, `\S*` would take time by the square of a word's length.
+    A match begins where a word does: tried from each letter, it would take the square of a word's length.
     """
     forms = []
     for word in ", ".join(words).split(", "):

@@ -110,7 +110,9 @@ def _lists(path: Path, value: Any) -> tuple[Iterator[tuple[str, str, Any]], str]
 def _by_split(path: Path, value: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
     for name, entries in value.items():
         if not isinstance(entries, list):
-            raise DatasetError(f"{path}: '{name:.80}' is {_kind(entries)}; expected a list of samples; check the file")
+            raise DatasetError(
+                f"{path}: '{name:.80}' is {_kind(entries)}; expected a list of samples; check the file"
+            )
         for number, entry in enumerate(entries, start=1):
             yield split_named(name) or name, f"{name} sample {number}", entry
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from contrastcxr.data.tables.text import read_text
-from contrastcxr.errors import DatasetError
+from contrastcxr.errors import DatasetError, one_line
 
 SPLITS: Mapping[str, str] = {
     "train": "train",
@@ -44,9 +44,9 @@ class TableRow:
     decimal_comma: bool = False
 
     def error(self, message: str) -> DatasetError:
-        """Return an error that names the file, the row and what the row is about."""
+        """Return an error that names the file, the row and what the row is about; a long cell is shortened."""
         about = f" ({self.cells[0]:.80})" if self.cells and self.cells[0] else ""
-        return DatasetError(f"{self.file} row {self.number}{about}: {message}")
+        return DatasetError(f"{self.file} row {self.number}{about}: {one_line(message, beginning=500, end=300)}")
 
     def cell(self, index: int) -> str:
         """Return the stripped text of a cell; empty where the row is shorter."""

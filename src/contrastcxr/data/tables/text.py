@@ -79,8 +79,8 @@ def decoded(
 ) -> Iterator[io.TextIOWrapper]:
     r"""Give a binary stream as text whose lines keep their ends, be they `\n`, `\r\n` or `\r`; leave it open.
 
-    UTF-16 is known by its byte-order mark, or by the zero byte beside an ASCII character that opens the file.
-    Everything else is UTF-8, where `surrogateescape` lets a byte that is not pass, for `not_utf8` to name.
+    UTF-32 is known by its byte-order mark, UTF-16 by that or by the zero byte beside an ASCII character that opens
+    the file. Everything else is UTF-8, where `surrogateescape` lets a byte that is not pass, for `not_utf8` to name.
     """
     if not hasattr(stream, "peek"):
         stream = cast(IO[bytes], io.BufferedReader(cast(io.RawIOBase, stream)))
@@ -94,6 +94,8 @@ def decoded(
 
 
 def _encoding(head: bytes) -> str:
+    if head.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        return "utf-32"
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
     if len(head) >= 2 and 0 in head[:2] and any(head[:2]):
