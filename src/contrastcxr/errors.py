@@ -21,7 +21,7 @@ import re
 from collections.abc import Iterable
 
 _BEGINNING, _END = 4_500, 500
-"""What is kept of a message that is too long: its beginning, which no path fills (Linux has 4,096), and its end."""
+"""What is kept of a message that is too long: its beginning, which no path fills (4,096 on Linux), and its end."""
 _UNPRINTED = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029]+")
 """Line breaks, and what else a terminal obeys instead of showing it."""
 

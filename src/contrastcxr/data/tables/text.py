@@ -80,7 +80,7 @@ def decoded(
     r"""Give a binary stream as text whose lines keep their ends, be they `\n`, `\r\n` or `\r`; leave it open.
 
     UTF-32 is known by its byte-order mark, UTF-16 by that or by the zero byte beside an ASCII character that opens
-    the file. Everything else is UTF-8, where `surrogateescape` lets a byte that is not pass, for `not_utf8` to name.
+    the file. Everything else is UTF-8, where `surrogateescape` lets a byte that is not pass; `not_utf8` names it.
     """
     if not hasattr(stream, "peek"):
         stream = cast(IO[bytes], io.BufferedReader(cast(io.RawIOBase, stream)))
