@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, MutableSequence
+from functools import lru_cache
 
 from pydicom.charset import python_encoding
 from pydicom.dataset import Dataset
@@ -74,6 +75,7 @@ def _readings(text: str, character_sets: object) -> Iterator[str]:
                 continue
 
 
+@lru_cache(maxsize=100)
 def part_named(text: str) -> str | None:
     """Return `chest`, the English name of another part, an empty string where none is stated, None if unknown.
 
