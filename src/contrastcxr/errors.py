@@ -36,6 +36,8 @@ class ContrastCXRError(Exception):
 def one_line(message: str, *, beginning: int = _BEGINNING, end: int = _END) -> str:
     """Return a message without line breaks and control characters; of a long one the middle is left out.
 
+    Bytes of a path that are not UTF-8 are written as escapes, since no terminal need show them.
+
     Args:
         message: which may quote what a file holds.
         beginning: characters at its beginning that are kept.
@@ -44,7 +46,7 @@ def one_line(message: str, *, beginning: int = _BEGINNING, end: int = _END) -> s
     >>> one_line("list 'a\\nb'; remove it")
     "list 'a b'; remove it"
     """
-    line = _UNPRINTED.sub(" ", message).strip()
+    line = _UNPRINTED.sub(" ", message).strip().encode("utf-8", "backslashreplace").decode()
     return line if len(line) <= beginning + end else f"{line[:beginning]} … {line[-end:]}"
 
 

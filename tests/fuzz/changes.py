@@ -267,24 +267,23 @@ _TEXTS = st.one_of(
             b"\x1b$B6;It\x1b(B",
             "TÓRAX".encode("latin-1"),
             "грудная клетка".encode("iso8859-5"),
-            b"1" * 9_000 + b"x",
             b"BRUST",
             b"HAND",
             b"CHEST\\ABDOMEN",
             b"\x1b$",
             b"\x1b$)C\xb0\xa1\x1b(B",
             b"\x1b-FCHEST\x1b(J\x1b$B",
-            b"\x1b(I" * 40,
-            b"A" * 16_000,
-            b" " * 9_000 + b"/",
             b"\xff" * 9,
-            b"A" * 70_000,
         ]
+    ),
+    st.sampled_from(
+        [b"A" * 16_000, b"1" * 16_000 + b"x", b"1" + b" " * 9_000 + b"/", b"\x1b(I" * 40, b"A" * 70_000]
     ),
     st.binary(max_size=24),
 )
 _TEXT_TAGS = st.sampled_from(
     [
+        *[0x00180015] * 4,
         0x00080104,
         0x00080100,
         0x00283003,
@@ -300,32 +299,51 @@ _TEXT_TAGS = st.sampled_from(
     ]
 )
 _NUMBERS = st.sampled_from(
-    [b"1", b"0", b"-1", b"2047,5", b"[2047.5]", b"(1,5\\1,5)", b"1e400", b"nan", b"1.234.567", b"", b"\\", b"\xff"]
+    [
+        b"1",
+        b"0",
+        b"-1",
+        b"2047,5",
+        b"[2047.5]",
+        b"(1,5\\1,5)",
+        b"1e400",
+        b"nan",
+        b"inf",
+        b"1.234.567",
+        b"",
+        b"\\",
+        b"\xff",
+    ]
 )
 _NUMBER_TAGS = st.sampled_from(
     [
+        *[0x00200013] * 2,
         *(0x00281050, 0x00281051, 0x00281052, 0x00281053, 0x00181164, 0x00280030, 0x00280101, 0x00280102),
         *(0x00280103, 0x00280010, 0x00280011, 0x00280100, 0x00280120, 0x00200013, 0x00280008, 0x00280002),
     ]
 )
-_SIMPLE: st.SearchStrategy[Simple] = st.one_of(
+_TEXT = st.builds(Text, st.sampled_from(_CHARSETS), _TEXT_TAGS, _TEXTS)
+_NUMBER = st.builds(Number, _NUMBER_TAGS, st.sampled_from(["DS", "IS", "US", "FD", "LO", "UN"]), _NUMBERS)
+_SIMPLE: tuple[st.SearchStrategy[Simple], ...] = (
+    _NUMBER,
+    _NUMBER,
+    _NUMBER,
+    _TEXT,
+    _TEXT,
+    _TEXT,
+    _LUT,
+    _LUT,
     st.builds(Vr, _PLACE, st.sampled_from((*VRS, "ZZ", "\0\0"))),
     st.builds(Length, _PLACE, _LENGTH),
     st.builds(Nest, _PLACE, st.sampled_from([1, 2, 8, 60, 300]), st.booleans()),
     st.builds(Remove, _PLACE),
     st.builds(Repeat, _PLACE, st.sampled_from([1, 3, 400])),
     st.builds(Move, _PLACE, _PLACE),
-    _LUT,
-    st.builds(Text, st.sampled_from(_CHARSETS), _TEXT_TAGS, _TEXTS),
-    st.builds(Number, _NUMBER_TAGS, st.sampled_from(["DS", "IS", "US", "FD", "LO", "UN"]), _NUMBERS),
     st.builds(Grow, _PLACE, st.binary(min_size=1, max_size=3)),
     st.builds(Unknown, _PLACE),
 )
-CHANGES: st.SearchStrategy[Change] = st.one_of(
-    _SIMPLE,
-    _SIMPLE,
-    st.builds(Inside, _PLACE, _SIMPLE),
-)
+_INSIDE = st.builds(Inside, _PLACE, st.one_of(_SIMPLE))
+CHANGES: st.SearchStrategy[Change] = st.one_of(*_SIMPLE, _INSIDE, _INSIDE, _INSIDE)
 FRAGMENTS = st.builds(
     Fragments,
     st.integers(1, 4),

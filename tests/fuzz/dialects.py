@@ -221,6 +221,7 @@ _CELL = st.one_of(
             "12,5",
             "004",
             "\0",
+            "a\0b",
             "1e400",
             "\u2028",
             "a\nb",
@@ -231,7 +232,14 @@ _CELL = st.one_of(
     st.text(max_size=8),
 )
 _VALUE = st.one_of(
-    st.none(), st.integers(-3, 2**70), st.floats(), st.booleans(), st.text(max_size=6), st.just([]), st.just({})
+    st.none(),
+    st.integers(-3, 2**70),
+    st.floats(),
+    st.sampled_from(["\ud83e", "a\nb"]),
+    st.booleans(),
+    st.text(max_size=6),
+    st.just([]),
+    st.just({}),
 )
 _DIALECTS = st.builds(
     Dialect,
@@ -246,7 +254,7 @@ _DIALECTS = st.builds(
     st.sampled_from(["lower", "lower", "upper", "title"]),
     st.integers(0, 2),
     st.booleans(),
-    st.lists(st.tuples(st.integers(0, 12), st.integers(0, 20), _CELL), max_size=2).map(tuple),
+    st.lists(st.tuples(st.integers(0, 12), st.integers(0, 20), _CELL), max_size=4).map(tuple),
 )
 _LAYOUTS = st.builds(
     Layout,

@@ -24,6 +24,8 @@ FOUND: tuple[tuple[str, Recipe], ...] = (
     ("annotations", Json("annotation", ((23, "\n"),))),
     ("batches", Batch((Json("manifest", ((1, None),)), Json("manifest", ((1, None),))))),
     ("sources", Published("chexpert", 0, Dialect(cells=((1, 0, "x" * 5_000),)), Layout())),
+    ("manifests", Json("manifest", ((1, "\ud83e"),))),
+    ("objects", Tree((), name="in\udcffput.dcm")),
     # These took minutes, or seconds.
     ("objects", Tree((Text(b"ISO_IR 100", 0x00180015, b"A" * 16_000),))),
     ("objects", Tree((Text(b"ISO_IR 100", 0x00281050, b"1" * 16_000 + b"x"),))),

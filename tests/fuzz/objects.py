@@ -58,13 +58,14 @@ class Tree:
         return path
 
 
+ODD_NAMES = ("in\nput.dcm", "in\udcffput.dcm")
 _WHOLE = st.just(1000)
 _SAID = (
     st.sampled_from([True, True, True, False]),  # preamble
     st.sampled_from([True, True, True, False]),  # meta information
     st.sampled_from([False, False, False, False, False, True]),
     st.one_of(*[_WHOLE] * 9, st.integers(0, 999)),
-    st.sampled_from(["input.dcm", "input.dcm", "input", "IM000001", "input.dcm.gz", "input.txt"]),
+    st.sampled_from([*["input.dcm"] * 8, *["input", "IM000001", "input.dcm.gz", "input.txt"] * 2, *ODD_NAMES]),
 )
 PLAIN = st.builds(
     Tree,

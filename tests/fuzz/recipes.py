@@ -35,7 +35,24 @@ Value = st.one_of(
     st.booleans(),
     st.integers(-3, 70),
     st.sampled_from(
-        [-(2**63), 2**31, 2**63, 10**30, 0.5, -1.0, 1e308, "", "0", "-1", "1e9", "nan", "Edema", "present"]
+        [
+            -(2**63),
+            2**31,
+            2**63,
+            10**30,
+            0.5,
+            -1.0,
+            1e308,
+            "",
+            "0",
+            "-1",
+            "1e9",
+            "nan",
+            "Edema",
+            "present",
+            "a\nb",
+            "\ud83e",
+        ]
     ),
     st.text(max_size=8),
     st.just([]),

@@ -82,7 +82,7 @@ class Failure:
 
 def pseudonym(kind: str, value: str) -> str:
     """Return 16 hexadecimal digits that stand for an identifier, always the same ones."""
-    return hashlib.sha256(f"contrastcxr {kind} {value}".encode()).hexdigest()[:16]
+    return hashlib.sha256(f"contrastcxr {kind} {value}".encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 @contextmanager

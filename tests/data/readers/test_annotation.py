@@ -109,6 +109,7 @@ def test_another_shape_is_refused_in_one_line(
         (b'{"train": ["\xff"]}', r"line 1: is not UTF-8 text \(byte 0xff at 12\)"),
         (b"", "is not JSON"),
         (b"[" * 100_000, "is nested too deep"),
+        (rb'{"train": [{"id": "\ud83e"}]}', r"a.json: holds half a character"),
     ],
 )
 def test_a_file_that_is_no_json_is_named(tmp_path: Path, content: bytes, message: str) -> None:

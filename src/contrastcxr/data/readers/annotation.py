@@ -14,7 +14,7 @@ from typing import Any
 
 from contrastcxr.data.tables.files import SPLITS, split_named
 from contrastcxr.data.tables.records import shown, with_ids
-from contrastcxr.data.tables.text import read_errors, read_text
+from contrastcxr.data.tables.text import HALF_CHARACTER, has_half_character, read_errors, read_text
 from contrastcxr.errors import DatasetError
 
 _NAMES = "train, val, test"
@@ -82,7 +82,11 @@ def _json(path: Path) -> Any:
         if path.stat().st_size > _LARGEST:
             raise DatasetError(f"{path}: is above {_LARGEST >> 30} GiB; an annotation file was expected; check it")
     try:
-        return json.loads(read_text(path))
+        text = read_text(path)
+        value = json.loads(text)
+        if has_half_character(text, value):
+            raise DatasetError(f"{path}: {HALF_CHARACTER}")
+        return value
     except json.JSONDecodeError as error:
         raise DatasetError(
             f"{path} line {error.lineno}: is not JSON ({error.msg}); the file may be cut off; download it again"

@@ -175,6 +175,10 @@ def _kind(
 
     In a folder only a file that is named like a picture, or that cannot be opened, is a failure.
     """
+    if not _is_utf8(path):
+        message = f"{path}: its name is not UTF-8, so that no page or table can hold it; rename it"
+        failures.append(Failure(str(path), message))
+        return None, None
     first = seen.get(os.path.realpath(path))
     if first is not None:
         return None, ALREADY if in_folder and first != path.absolute() else None
@@ -191,6 +195,14 @@ def _kind(
         failures.append(Failure.of(path, error))
         return None, None
     return (None, kind_in_words(path)) if kind == "other" else (kind, None)
+
+
+def _is_utf8(path: Path) -> bool:
+    try:
+        str(path).encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _holds_anything(path: Path) -> bool:

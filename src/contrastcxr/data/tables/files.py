@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-from contrastcxr.data.tables.text import read_text
+from contrastcxr.data.tables.text import HALF_CHARACTER, has_half_character, read_text
 from contrastcxr.errors import DatasetError, one_line
 
 SPLITS: Mapping[str, str] = {
@@ -98,9 +98,14 @@ def read_json(path: Path, expected: str) -> Any:
         DatasetError: the file cannot be read or is not JSON; says what was expected.
     """
     try:
-        return json.loads(read_text(path))
+        text = read_text(path)
+        value = json.loads(text)
+        half = has_half_character(text, value)
     except (ValueError, RecursionError) as error:
         raise DatasetError(f"{path}: is not JSON; expected {expected}; download it again") from error
+    if half:
+        raise DatasetError(f"{path}: {HALF_CHARACTER}")
+    return value
 
 
 def first_existing(folder: Path, names: Sequence[str], remedy: str) -> Path:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import codecs
 import gzip
 import io
+import json
+import re
 import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import IO, Literal, cast
+from typing import IO, Any, Literal, cast
 
 from contrastcxr.errors import DatasetError
 
@@ -24,6 +26,11 @@ _BROKEN = (EOFError, gzip.BadGzipFile, zipfile.BadZipFile, zlib.error, NotImplem
 """What a damaged archive raises."""
 _SURROGATES = range(0xDC80, 0xDD00)
 """What `surrogateescape` makes of bytes that are not UTF-8: 0xDC00 and the byte."""
+
+
+HALF_CHARACTER = r"holds half a character (one of two escapes such as \ud83e\udec1); write the whole one"
+"""What is said of JSON that escapes a surrogate without its other half, which no file can hold."""
+_SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def ending(name: str | Path) -> str:
@@ -114,6 +121,17 @@ def read_text(path: Path) -> str:
             return text.read()
     except UnicodeError as error:
         raise not_text(path) from error
+
+
+def has_half_character(text: str, value: Any) -> bool:
+    """Say whether a text of JSON, and so its value, holds one half of a surrogate pair without the other."""
+    if not _SURROGATE_ESCAPE.search(text):
+        return False
+    try:
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def not_text(path: Path) -> DatasetError:
