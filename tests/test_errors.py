@@ -9,7 +9,16 @@ from pathlib import Path
 import pytest
 
 from contrastcxr import errors
-from contrastcxr.errors import ContrastCXRError, MissingExtraError, UnknownNameError, listed, nearest, suggestion
+from contrastcxr.data.source import Failure
+from contrastcxr.errors import (
+    ContrastCXRError,
+    DatasetError,
+    MissingExtraError,
+    UnknownNameError,
+    listed,
+    nearest,
+    suggestion,
+)
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "errors.md"
 
@@ -107,3 +116,24 @@ def test_an_unknown_name_among_a_thousand_is_one_line_of_nine_names_at_most(name
 
 def test_a_missing_package_names_its_extra() -> None:
     assert "pip install 'contrastcxr[train]'" in str(MissingExtraError("lightning", "train", "training"))
+
+
+@pytest.mark.parametrize(
+    ("message", "line"),
+    [
+        ("a.csv: list 'x\ny'; remove it", "a.csv: list 'x y'; remove it"),
+        ("a.csv: list '\r\n\u2028'; remove it", "a.csv: list ' '; remove it"),
+        ("a.csv: list '\x1b[2J\x85\0'; remove it\n", "a.csv: list ' [2J '; remove it"),
+        (f"{'a/' * 2_048}b.csv: '{'x' * 9_000}'; remove it", None),
+    ],
+    ids=["break", "other breaks", "control characters", "long"],
+)
+def test_a_message_is_one_line_whatever_it_quotes(message: str, line: str | None) -> None:
+    said = str(DatasetError(message))
+    assert said == (line or f"{message[:4_500]} … {message[-500:]}")
+    assert str(Failure("a.csv", message)) == said
+
+
+def test_a_failure_hides_a_path_that_holds_a_line_break() -> None:
+    failure = Failure.of("a\nb.dcm", DatasetError("a\nb.dcm: is empty"), study_id="s1")
+    assert failure.without_path().message == "s1: is empty"

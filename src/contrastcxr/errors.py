@@ -17,11 +17,37 @@ ContrastCXRError
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
+
+_BEGINNING, _END = 4_500, 500
+"""What is kept of a message that is too long: its beginning, which no path fills (4,096 on Linux), and its end."""
+_UNPRINTED = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029]+")
+"""Line breaks, and what else a terminal obeys instead of showing it."""
 
 
 class ContrastCXRError(Exception):
-    """Base of every error that contrastcxr raises on purpose."""
+    """Base of every error that contrastcxr raises on purpose; its message is one line, whatever it quotes."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(one_line(message))
+
+
+def one_line(message: str, *, beginning: int = _BEGINNING, end: int = _END) -> str:
+    """Return a message without line breaks and control characters; of a long one the middle is left out.
+
+    Bytes of a path that are not UTF-8 are written as escapes, since no terminal need show them.
+
+    Args:
+        message: which may quote what a file holds.
+        beginning: characters at its beginning that are kept.
+        end: those at its end.
+
+    >>> one_line("list 'a\\nb'; remove it")
+    "list 'a b'; remove it"
+    """
+    line = _UNPRINTED.sub(" ", message).strip().encode("utf-8", "backslashreplace").decode()
+    return line if len(line) <= beginning + end else f"{line[:beginning]} … {line[-end:]}"
 
 
 class InputError(ContrastCXRError):
@@ -122,5 +148,5 @@ def suggestion(name: str, known: Iterable[str], *, also: Iterable[str] = (), non
 
 def _in_one_line(name: str, most: int) -> str:
     """Return a name without line breaks, cut where it is longer than `most` characters."""
-    line = " ".join(name.splitlines())
+    line = _UNPRINTED.sub(" ", name)
     return line if len(line) <= most else f"{line[:most]}…"

@@ -35,7 +35,24 @@ Value = st.one_of(
     st.booleans(),
     st.integers(-3, 70),
     st.sampled_from(
-        [-(2**63), 2**31, 2**63, 10**30, 0.5, -1.0, 1e308, "", "0", "-1", "1e9", "nan", "Edema", "present"]
+        [
+            -(2**63),
+            2**31,
+            2**63,
+            10**30,
+            0.5,
+            -1.0,
+            1e308,
+            "",
+            "0",
+            "-1",
+            "1e9",
+            "nan",
+            "Edema",
+            "present",
+            "a\nb",
+            "\ud83e",
+        ]
     ),
     st.text(max_size=8),
     st.just([]),
@@ -144,7 +161,8 @@ class Stream:
 
     def write(self, folder: Path) -> Path:
         stream = edited(stream_of(self.base), self.edits).ljust(2, b"\0")  # pydicom packs no less
-        return dicom("stream.dcm", streamed(SYNTAXES[self.base], stream))(folder)
+        bits = {"BitsAllocated": 8, "BitsStored": 8, "HighBit": 7} if self.base == "JPEG" else {}
+        return dicom("stream.dcm", streamed(SYNTAXES[self.base], stream), **bits)(folder)
 
 
 @dataclass(frozen=True)
@@ -294,9 +312,9 @@ def _deflated(folder: Path) -> Path:
 
 
 SYNTAXES = {
-    "JPEG": JPEGBaseline8Bit,
     "JPEG-LS": JPEGLSLossless,
     "JPEG 2000": JPEG2000Lossless,
+    "JPEG": JPEGBaseline8Bit,
     "RLE": RLELossless,
 }
 _OBJECTS: dict[str, Make] = {
@@ -305,7 +323,7 @@ _OBJECTS: dict[str, Make] = {
     "implicit": _in_syntax(ImplicitVRLittleEndian, implicit=True, little=True),
     "big endian": _in_syntax(ExplicitVRBigEndian, implicit=False, little=False),
     "deflated": _deflated,
-    "JPEG": dicom("chest.dcm", streamed(JPEGBaseline8Bit, jpeg())),
+    "JPEG": dicom("chest.dcm", streamed(JPEGBaseline8Bit, jpeg()), BitsAllocated=8, BitsStored=8, HighBit=7),
     **{name: dicom("chest.dcm", compressed(SYNTAXES[name])) for name in ("JPEG-LS", "JPEG 2000", "RLE")},
 }
 

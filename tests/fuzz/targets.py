@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -18,6 +18,7 @@ from bad_input.files import dicom
 from contrastcxr.api import open_source
 from contrastcxr.data.pixels import with_pixels
 from contrastcxr.data.readers.paths import studies_from_paths
+from contrastcxr.data.source import Failure
 from contrastcxr.errors import ContrastCXRError
 from fuzz import dialects, objects, recipes
 
@@ -31,6 +32,30 @@ class Recipe(Protocol):
 
 
 @dataclass(frozen=True)
+class Batch:
+    """Several inputs in one folder, each in a folder of its own below it."""
+
+    inputs: tuple[Recipe, ...]
+
+    def write(self, folder: Path) -> Path:
+        for number, each in enumerate(self.inputs, start=1):
+            inner = folder / "batch" / str(number)
+            inner.mkdir(parents=True)
+            path = each.write(inner)
+            if path.suffix == ".jsonl":
+                path.rename(inner / "studies.jsonl")
+        return folder / "batch"
+
+
+BATCHES = st.builds(
+    Batch,
+    st.lists(
+        st.one_of(objects.PLAIN, objects.COMPRESSED, recipes.HEADERS, recipes.MANIFESTS), min_size=2, max_size=4
+    ).map(tuple),
+)
+
+
+@dataclass(frozen=True)
 class Kind:
     """A kind of input: its recipes, what reads it, and its share of 10,000 inputs."""
 
@@ -39,29 +64,42 @@ class Kind:
     inputs: int
 
 
-def read_pictures(path: Path) -> list[str]:
+def read_pictures(*paths: Path) -> list[str]:
     """What `contrastcxr read` does before the model, and what it complains of."""
-    studies, failures = studies_from_paths([path])
+    return [failure.message for failure in _read_pictures(paths)[1]]
+
+
+def _read_pictures(paths: Sequence[Path]) -> tuple[list[str], list[Failure]]:
+    """Where the pictures that are read lie, and what could not be read."""
+    studies, failures = studies_from_paths(paths)
+    read = []
     for study in studies:
         loaded, more = with_pixels(study)
         failures += more
         if loaded is None:
             continue
         for view in loaded.views:
+            read.append(str(view.locator))
             assert view.pixels is not None
             assert view.pixels.dtype == np.float32
             assert np.isfinite(view.pixels).all()
             assert 0 <= view.pixels.min() <= view.pixels.max() <= 1
-    return [failure.message for failure in failures]
+    return read, failures
 
 
 def read_folder(path: Path) -> list[str]:
-    """What `contrastcxr read` does with a folder of this file and a good one, which is always read."""
-    dicom("good.dcm")(path.parent)
-    studies, failures = studies_from_paths([path.parent])
-    found = [view.locator for study in studies for view in study.views]
-    assert found.count(str(path.parent / "good.dcm")) == 1, "the good file is lost"
-    return [*read_pictures(path), *(failure.message for failure in failures)]
+    """What `contrastcxr read` does with a folder of this file, or of these files, and a good one.
+
+    The good one is always read.
+    """
+    folder = path if path.is_dir() else path.parent
+    for inner in (each for each in path.iterdir() if each.is_dir()) if path.is_dir() else ():
+        (inner / "chest.png").write_bytes(_png())
+    good = dicom("good.dcm", SOPInstanceUID="1.2.9.1", StudyInstanceUID="1.2.9")(folder)
+    read, failures = _read_pictures([folder])
+    assert read.count(str(good)) == 1, "the good file is lost"
+    said = [failure.message for failure in failures]
+    return said if path.is_dir() else [*read_pictures(path), *said]
 
 
 def read_table(path: Path) -> list[str]:
@@ -90,6 +128,15 @@ def check_manifest(path: Path) -> list[str]:
     for study in source.studies():
         study.model_dump_json()
     return [failure.message for failure in failures]
+
+
+def check_source(root: Path) -> list[str]:
+    """What `data check` and training on texts do with the tables of a data set."""
+    source = open_source(f"{root.name}:{root}{'?images=any' if root.name != 'nih14' else ''}")
+    source.inventory()
+    for study in source.studies():
+        study.model_dump_json()
+    return []
 
 
 def check_annotation(path: Path) -> list[str]:
@@ -125,11 +172,13 @@ def _png() -> bytes:
 
 
 KINDS: dict[str, Kind] = {
-    "headers": Kind(recipes.HEADERS, read_pictures, 2_500),
+    "headers": Kind(recipes.HEADERS, read_pictures, 1_500),
     "objects": Kind(objects.TREES, read_folder, 2_500),
-    "streams": Kind(recipes.STREAMS, read_pictures, 1_500),
+    "streams": Kind(recipes.STREAMS, read_pictures, 1_000),
+    "batches": Kind(BATCHES, read_folder, 500),
     "manifests": Kind(recipes.MANIFESTS, check_manifest, 1_000),
-    "tables": Kind(dialects.DIALECTS, read_table, 1_000),
+    "tables": Kind(dialects.TABLES, read_table, 1_000),
+    "sources": Kind(dialects.PUBLISHED, check_source, 1_000),
     "annotations": Kind(recipes.ANNOTATIONS, check_annotation, 500),
     "readings": Kind(recipes.READINGS, load_readings, 500),
     "checkpoints": Kind(recipes.CHECKPOINTS, load_system, 500),
@@ -150,5 +199,6 @@ def try_out(kind: str, recipe: Recipe, folder: Path) -> None:
         said = [str(error)]
     for message in said:
         assert "\n" not in message.strip(), f"more than one line: {message!r}"
+        assert "not foreseen" not in message, f"an exception of a library: {message!r}"
         assert str(path.parent) in message, f"names no file: {message!r}"
         assert len(message) < 1500 + len(str(path)), f"a long message: {message[:300]!r}"

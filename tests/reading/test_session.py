@@ -203,13 +203,18 @@ def test_there_is_an_index_only_for_several_pages(tmp_path: Path, count: int, in
         assert all(f"s{number}.html" in text for number in range(count))
 
 
-def test_one_page_has_an_index_where_something_was_not_read_and_that_is_listed(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("where", "shown"), [("abc", "abc"), ("a\nb.dcm", "a b.dcm"), ("M\udcfcller.dcm", r"M\udcfcller.dcm")]
+)
+def test_one_page_has_an_index_where_something_was_not_read_and_that_is_listed(
+    tmp_path: Path, where: str, shown: str
+) -> None:
     made = session(tmp_path, get_writer("html"))
     done = list(made.read(in_memory(1), on_failure=lambda _: None))
-    index = made.finish(done, [Failure("abc", "abc: is <empty>; copy it again")])
+    index = made.finish(done, [Failure(where, f"{where}: is <empty>; copy it again")])
     assert index is not None
     text = index.read_text(encoding="utf-8")
-    assert '<td>abc</td><td class="text">is &lt;empty&gt;; copy it again</td>' in text
+    assert f'<td>{shown}</td><td class="text">is &lt;empty&gt;; copy it again</td>' in text
 
 
 @pytest.mark.parametrize("study_id", [None, "s7"])

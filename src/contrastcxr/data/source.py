@@ -11,7 +11,7 @@ from pathlib import Path
 from traceback import extract_tb
 from typing import Literal
 
-from contrastcxr.errors import ContrastCXRError, ImageError, RequestError, UnknownNameError
+from contrastcxr.errors import ContrastCXRError, ImageError, RequestError, UnknownNameError, one_line
 from contrastcxr.form import Study
 
 
@@ -59,6 +59,10 @@ class Failure:
     study_id: str | None = None
     other: str | None = None
 
+    def __post_init__(self) -> None:
+        """Keep the message one line, whatever it quotes."""
+        object.__setattr__(self, "message", one_line(self.message))
+
     @classmethod
     def of(cls, where: object, error: ContrastCXRError, *, study_id: str | None = None) -> Failure:
         """Return the failure that an error of ours describes."""
@@ -67,9 +71,9 @@ class Failure:
     def without_path(self) -> Failure:
         """Return the failure as it may be passed on: a hash, or the study's id, in place of each path."""
         name = self.study_id or pseudonym("file", self.where)
-        message = self.message.replace(self.where, name)
+        message = self.message.replace(one_line(self.where), name)
         if self.other is not None:
-            message = message.replace(self.other, pseudonym("file", self.other))
+            message = message.replace(one_line(self.other), pseudonym("file", self.other))
         return Failure(where=name, message=message, study_id=self.study_id)
 
     def __str__(self) -> str:
@@ -78,7 +82,7 @@ class Failure:
 
 def pseudonym(kind: str, value: str) -> str:
     """Return 16 hexadecimal digits that stand for an identifier, always the same ones."""
-    return hashlib.sha256(f"contrastcxr {kind} {value}".encode()).hexdigest()[:16]
+    return hashlib.sha256(f"contrastcxr {kind} {value}".encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 @contextmanager

@@ -93,6 +93,20 @@ def test_words_that_state_nothing(text: str) -> None:
     assert part_named(text) == ""
 
 
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("A" * 16_000, None),
+        ("A" * 12_000 + "THORAX", "chest"),
+        ("HAND" * 4_000, "hand"),
+        ("Q" * 8_000 + " CHEST " + "Q" * 8_000, "chest"),
+    ],
+    ids=["unknown", "chest", "hand", "words"],
+)
+def test_words_of_any_length(text: str, part: str | None) -> None:
+    assert part_named(text) == part
+
+
 @pytest.mark.parametrize("kind", ANNEX_L)
 def test_the_terms_of_the_standard(kind: str | None) -> None:
     parts = {*ELSEWHERE, *BONES_OF_THE_CHEST}

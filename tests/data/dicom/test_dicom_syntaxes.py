@@ -233,6 +233,22 @@ def test_a_picture_in_several_fragments_is_one_picture(dicom: Dicom) -> None:
     np.testing.assert_array_equal(read_pixels(path.with_name("fragments.dcm")), read_pixels(path))
 
 
+@pytest.mark.parametrize("offsets", [(0,), (8,), (0, 0), (0, 8, 16), (1 << 31,), (0xFFFFFFFF, 0)])
+@pytest.mark.parametrize("fragments", [1, 3])
+@pytest.mark.parametrize("syntax", [JPEG2000Lossless, JPEGLSLossless, RLELossless])
+def test_a_table_of_offsets_does_not_count_for_one_frame(
+    dicom: Dicom, syntax: str, fragments: int, offsets: tuple[int, ...]
+) -> None:
+    path = plain(dicom, np.uint16, 12)
+    ds = pydicom.dcmread(compressed(path, syntax))
+    stream = get_frame(ds.PixelData, 0, number_of_frames=1)
+    data = encapsulate([stream], fragments_per_frame=fragments, has_bot=False)
+    table = b"".join(offset.to_bytes(4, "little") for offset in offsets)
+    ds.PixelData = data[:4] + len(table).to_bytes(4, "little") + table + data[8:]
+    ds.save_as(path.with_name("offsets.dcm"))
+    np.testing.assert_array_equal(read_pixels(path.with_name("offsets.dcm")), read_pixels(path))
+
+
 def test_words_of_big_endian_bytes_are_put_in_order(dicom: Dicom) -> None:
     path = plain(dicom, np.uint8, 8)
     ds = pydicom.dcmread(path)

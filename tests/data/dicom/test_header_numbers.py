@@ -52,6 +52,10 @@ Dicom = Callable[..., Path]
         ("1e400", [None]),
         (float("inf"), [None]),
         (MultiValue(str, ["1", "abc"]), [1, None]),
+        ("1" * 16_000 + "x", [None]),
+        ("1." + "0" * 16_000, [1]),
+        ("1" + "," * 16_000, [None]),
+        ("-" + "0" * 16_000 + "e", [None]),
     ],
 )
 def test_numbers_of_a_value(value: object, found: list[float | None]) -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian, JPEGLSLossless
+from pydicom.tag import Tag
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGLSLossless
 from radiograph_files import data_set, radiograph, ramp, with_bytes, written
 
 from contrastcxr.data.dicom.objects import open_object
@@ -111,6 +112,31 @@ def test_a_number_beyond_all_numbers_counts_as_absent(tmp_path: Path, keyword: s
     path = tmp_path / "a.dcm"
     path.write_bytes(written(ds))
     assert keyword not in open_object(with_bytes(path, keyword, text), tags=[keyword])
+
+
+@pytest.mark.parametrize(
+    ("keyword", "depth"),
+    [("BodyPartExamined", 1), ("BodyPartExamined", 600), ("Modality", 2), ("WindowCenter", 40)],
+)
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ExplicitVRBigEndian])
+def test_a_sequence_in_the_place_of_another_value_counts_as_absent(
+    tmp_path: Path, keyword: str, depth: int, syntax: str
+) -> None:
+    order = "little" if syntax == ExplicitVRLittleEndian else "big"
+    tag = Tag(keyword)
+    head = tag.group.to_bytes(2, order) + tag.element.to_bytes(2, order)
+    element = head + b"LO" + (2).to_bytes(2, order) + b"X "
+    for _ in range(depth):
+        item = b"".join(n.to_bytes(2, order) for n in (0xFFFE, 0xE000)) + len(element).to_bytes(4, order) + element
+        element = head + b"SQ\0\0" + len(item).to_bytes(4, order) + item
+    ds = radiograph(ramp(top=4095), 12)
+    setattr(ds, keyword, None)
+    data = data_set(ds, syntax)
+    empty = data.index(head)
+    path = tmp_path / "a.dcm"
+    path.write_bytes(data[:empty] + element + data[empty + 8 :])
+    assert keyword not in open_object(path, tags=[keyword])
+    assert read_pixels(path).shape == (48, 64)
 
 
 def test_padding_is_unsigned_where_the_pixels_do_not_say(tmp_path: Path) -> None:

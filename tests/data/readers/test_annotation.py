@@ -81,6 +81,14 @@ def flat_without_split(lists: Lists) -> object:
         (lambda _: "x", r"expected an object with the lists train, val, test, found text"),
         (lambda _: {}, r"expected an object with the lists train, val, test, found an object"),
         (lambda _: {"train": [], "test": []}, r"holds no sample"),
+        (change(id="\n"), r"train sample 1 \( \): id is empty; expected text"),
+        (change(id="\u2028"), r"train sample 1 \( \): id is empty; expected text"),
+        (change(split="x\r\n" * 5_000), r"split 'x x .{,90}' inside the list for train; expected the same"),
+        (lambda lists: {**lists, "trian" * 5_000: []}, r"list '(trian){16}'; expected train, val"),
+        (
+            lambda lists: {**lists, "test": [{**lists["train"][0], "id": "q" * 5_000, "report": 1}]},
+            r"\(q{80}\): report",
+        ),
         (flat_without_split, r"sample 1: split null; expected train, val, test"),
     ],
 )
@@ -101,6 +109,7 @@ def test_another_shape_is_refused_in_one_line(
         (b'{"train": ["\xff"]}', r"line 1: is not UTF-8 text \(byte 0xff at 12\)"),
         (b"", "is not JSON"),
         (b"[" * 100_000, "is nested too deep"),
+        (rb'{"train": [{"id": "\ud83e"}]}', r"a.json: holds half a character"),
     ],
 )
 def test_a_file_that_is_no_json_is_named(tmp_path: Path, content: bytes, message: str) -> None:

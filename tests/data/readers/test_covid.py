@@ -146,6 +146,9 @@ def test_a_wrong_table_is_refused(tmp_path: Path) -> None:
     [
         ("{", "is not JSON; expected the published lung boxes"),
         ("[]", "expected images, categories Right Lung and Left Lung, and annotations"),
+        ('{"images": [], "categories": [], "annotations": null}', "is not the published list; expected images"),
+        ('{"images": [{"id": 1}], "categories": [{}], "annotations": []}', "is not the published list; expected"),
+        ('{"images": [[]], "categories": [], "annotations": []}', "is not the published list; expected images"),
         (
             json.dumps(
                 {

@@ -3,6 +3,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -145,7 +146,39 @@ def test_two_studies_of_one_id_are_not_both_read(png: Write, tmp_path: Path) -> 
         (tmp_path / name).write_text(json.dumps({"study_id": "1", "patient_id": "p", "image": "a.png"}))
     studies, failures = studies_from_paths([tmp_path / "m.jsonl", tmp_path / "n.jsonl"])
     assert len(studies) == 1
-    assert "study '1' is in two of the inputs" in failures[0].message
+    first, second = tmp_path / "m.jsonl", tmp_path / "n.jsonl"
+    assert failures[0].message == (
+        f"{second}: study '1' is in two of the inputs, also in {first}; expected different ids; rename one"
+    )
+    assert str(tmp_path) not in failures[0].without_path().message
+
+
+def test_many_pictures_of_one_name_get_numbers_in_their_order(png: Write, tmp_path: Path) -> None:
+    for folder in range(9):
+        png(f"{folder}/view.png")
+    png("8/view-3.png")
+    studies, failures = studies_from_paths([tmp_path])
+    expected = ["view", "view-2", *(f"view-{n}" for n in range(3, 10)), "view-3-2"]
+    assert sorted(study.study_id for study in studies) == sorted(expected)
+    assert failures == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are any bytes on Linux alone")
+@pytest.mark.parametrize("name", ["M\udcfcller.png", "M\udcfcller.dcm", "\udcff", "a\udc80\nb.jpg"])
+@pytest.mark.parametrize("alone", [True, False])
+def test_a_file_whose_name_is_not_utf8_is_a_failure(
+    png: Write, dicom: Write, tmp_path: Path, name: str, alone: bool
+) -> None:
+    good = png("good.png")
+    bad = tmp_path / name
+    bad.write_bytes((dicom("chest.dcm") if name.endswith("dcm") else good).read_bytes())
+    studies, (failure,) = studies_from_paths([bad, good] if alone else [tmp_path])
+    assert "good" in [study.study_id for study in studies]
+    shown = name.encode("utf-8", "backslashreplace").decode().replace("\n", " ")
+    assert failure.message == (
+        f"{tmp_path}/{shown}: its name is not UTF-8, so that no page or table can hold it; rename it"
+    )
+    assert str(tmp_path) not in failure.without_path().message
 
 
 def test_ids_of_dicom_objects_are_kept_only_when_asked_for(dicom: Write) -> None:

@@ -92,6 +92,9 @@ def test_a_file_of_nothing_gives_nothing(content: str) -> None:
             "line 1: is not UTF-8 text (byte 0xe9 at 7); it may be Windows-",
         ),
         (b'[\n{"a": "\xe9"}\n]', [], "line 2: is not UTF-8 text (byte 0xe9 at 7)"),
+        ('{"a": "\\ud83e"}\n{"a": "\\ud83e\\udec1"}\n', [{"a": "\U0001fac1"}], "line 1: holds half a character"),
+        ('[\n{"a": 1},\n{"b\\uDEC1": 2}\n]', [{"a": 1}], "line 3: holds half a character (one of two escapes"),
+        ('{"a": "\\\\ud83e"}\n{"a": "\\ud83e\\u0041"}\n', [{"a": "\\ud83e"}], "line 2: holds half a character"),
         (line(ONE).encode("utf-16")[:-1], [], "is not UTF-8 text, and no whole UTF-16 either"),
     ],
 )
@@ -141,6 +144,14 @@ def test_a_whole_document_is_read_in_every_encoding(tmp_path: Path, encoding: st
     path = tmp_path / "d.json"
     path.write_bytes(pretty({"train": [ONE]}).encode(encoding))
     assert read_json(path, "x") == {"train": [ONE]}
+
+
+@pytest.mark.parametrize("content", ['["\\udec1"]', '{"\\ud83e": 1}', '"a\\ud83e\\ud83e\\udec1"'])
+def test_a_whole_document_with_half_a_character_is_refused(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "d.json"
+    path.write_text(content)
+    with pytest.raises(DatasetError, match=r"d.json: holds half a character \(one of two escapes"):
+        read_json(path, "x")
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,9 @@ TABS = "a\tb\n1\tx, y\n2\tö; z\n"
         b"\xfe\xff" + TABS.encode("utf-16-be"),
         COMMAS.encode("utf-16-le"),
         TABS.encode("utf-16-be"),
+        SEMICOLONS.encode("utf-32"),
+        b"\0\0\xfe\xff" + TABS.encode("utf-32-be"),
+        b"\xff\xfe\0\0" + COMMAS.replace("\n", "\r\n").encode("utf-32-le"),
         f"sep=;\r\n{SEMICOLONS}".encode(),
         f'\ufeff"sep=\t"\n{TABS}'.encode(),
         f"SEP=,\n\n{COMMAS}".encode(),
@@ -85,6 +88,15 @@ def test_the_header_says_what_separates(line: str, known: tuple[str, ...], separ
         ("A,B,C,a,A\n1,2,3,4,5\n", r"header: column 'A' appears twice; expected once; remove one"),
         ("A a,a_a,b,c\n", r"header: the columns 'A a' and 'a_a' are both read as 'AA'; expected one; rename one"),
         ("\n;;\n", "t.csv: is empty; a header row was expected"),
+        (
+            "sep=;\na,b,c\n1,2,3\n",
+            "t.csv: its first line says ';', and its names are separated by ','; expected one",
+        ),
+        ("sep=,\na\tb\tc\n", "t.csv: its first line says ',', and its names are separated by a tab; expected one"),
+        ('"sep=\t"\n\n"a"|"b"|"c"\n', r"t.csv: its first line says a tab, and its names are separated by '\|'"),
+        ("a,b\0,c\n1,2,3\n", "t.csv header: holds zero bytes, which no text does; save it as UTF-8"),
+        ("a,b,c\0\n1,2,3\n", "t.csv header: holds zero bytes, which no text does; save it as UTF-8"),
+        ("\0\0\0a\0\0\0,\0\0\0b\n", "t.csv header: holds zero bytes, which no text does; save it as UTF-8"),
     ],
 )
 def test_what_is_ambiguous_is_refused_with_its_cause(tmp_path: Path, text: str, message: str) -> None:
@@ -189,6 +201,17 @@ def test_rows_are_numbered_by_the_line_at_which_they_end(tmp_path: Path) -> None
     with open_rows(path, ("a",), comment="#") as table:
         assert table.header == ("a", "b")
         assert list(table) == [(5, ["1", "x\ny"]), (7, ["2", "z"])]
+
+
+@pytest.mark.parametrize("cell", ["x" * 5_000, "x\n" * 2_500, "é" * 5_000])
+def test_a_long_cell_is_shortened_and_the_remedy_stays(cell: str) -> None:
+    with pytest.raises(DatasetError) as refused:
+        TableRow(Path("t.csv"), 2, ("a", cell)).number_at(1, "width")
+    said = str(refused.value)
+    assert said.startswith("t.csv row 2 (a): width 'x") or said.startswith("t.csv row 2 (a): width 'é")
+    assert said.endswith("'; expected a number; correct the cell")
+    assert len(said) < 850
+    assert "\n" not in said
 
 
 def test_a_long_first_cell_is_not_printed_whole() -> None:

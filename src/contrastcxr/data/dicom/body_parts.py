@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, MutableSequence
+from functools import lru_cache
 
 from pydicom.charset import python_encoding
 from pydicom.dataset import Dataset
@@ -74,6 +75,7 @@ def _readings(text: str, character_sets: object) -> Iterator[str]:
                 continue
 
 
+@lru_cache(maxsize=100)
 def part_named(text: str) -> str | None:
     """Return `chest`, the English name of another part, an empty string where none is stated, None if unknown.
 
@@ -105,11 +107,14 @@ def _folded(text: str) -> str:
 
 
 def _pattern(words: Iterable[str]) -> re.Pattern[str]:
-    """Return what finds whole words (`=`), and words that hold a part."""
+    r"""Return what finds whole words (`=`), and words that hold a part.
+
+    A match begins where a word does: tried from each letter, it would take the square of a word's length.
+    """
     forms = []
     for word in ", ".join(words).split(", "):
         form = re.escape(_folded(word))
-        forms.append(rf"(?<!\S){form}(?!\S)" if word.startswith("=") else rf"\S*{form}\S*")
+        forms.append(rf"(?<!\S){form}(?!\S)" if word.startswith("=") else rf"(?<!\S)\S*{form}\S*")
     return re.compile("|".join(forms))
 
 

@@ -11,7 +11,7 @@ import math
 import re
 from collections.abc import MutableSequence, Sequence
 
-_NUMBER = re.compile(r"[+-]?(?:[0-9]+[.,]?[0-9]*|[.,][0-9]+)(?:[eE][+-]?[0-9]+)?")
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:[.,][0-9]*)?|[.,][0-9]+)(?:[eE][+-]?[0-9]+)?")
 _BETWEEN = re.compile(r"\s*\\\s*|\s*;\s*|\s*,\s+|\s+")
 _AROUND = "[](){}<>'\" \t\r\n\0"
 

@@ -21,6 +21,7 @@ from typing import Any, BinaryIO, cast
 
 import pydicom
 from pydicom import config
+from pydicom.datadict import dictionary_has_tag, dictionary_VR
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
@@ -222,11 +223,16 @@ def _meta_information(syntax: str) -> bytes:
 
 
 def _check_values(ds: Dataset) -> None:
-    """Refuse values of a size that no attribute read here has, before they become Python objects."""
+    """Refuse values of a size that no attribute read here has, before they become Python objects.
+
+    A sequence in the place of another value is left out: as a text it would be printed whole.
+    """
     for tag in list(ds.keys()):
         element: Any = ds.get_item(tag)
         if isinstance(element.value, bytes) and len(element.value) > _MOST_BYTES.get(tag, VALUE_BYTES):
             raise TooMuchError(f"its attribute {Tag(tag)} takes {len(element.value):,} bytes")
-        if element.VR == "SQ" or tag in _SEQUENCES:
+        if element.VR == "SQ" and dictionary_has_tag(tag) and dictionary_VR(tag) != "SQ":
+            del ds[tag]
+        elif element.VR == "SQ" or tag in _SEQUENCES:
             for item in ds[tag].value or ():
                 _check_values(item)

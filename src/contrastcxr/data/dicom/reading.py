@@ -215,20 +215,26 @@ def _by_patient(files: list[DicomFile], *, keep_ids: bool) -> list[list[DicomFil
     names = sorted({_patient(file) for file in files} - {""})
     if len(names) < 2:
         return [files]
-    firsts = [next(file.path for file in files if _patient(file) == name) for name in names]
-    logger.warning(
-        "%s and %s have one StudyInstanceUID and different PatientIDs; the study is read as those of %d patients",
-        firsts[0],
-        firsts[1],
-        len(names),
-    )
     parts: dict[str, list[DicomFile]] = {}
     for file in files:
-        name = _patient(file)
-        own = f"{file.study_uid}-{1 + [*names, ''].index(name)}" if keep_ids else f"{file.study_uid} {name}"
-        known = replace(file, study_uid=own, doubts=(*file.doubts, OTHER_PATIENT))
-        parts.setdefault(name, []).append(known)
-    return list(parts.values())
+        parts.setdefault(_patient(file), []).append(file)
+    logger.warning(
+        "%s and %s have one StudyInstanceUID and different PatientIDs; the study is read as those of %d patients",
+        *(parts[name][0].path for name in names[:2]),
+        len(names),
+    )
+    places = {name: place for place, name in enumerate([*names, ""], start=1)}
+    return [
+        [
+            replace(
+                file,
+                study_uid=f"{file.study_uid}-{places[name]}" if keep_ids else f"{file.study_uid} {name}",
+                doubts=(*file.doubts, OTHER_PATIENT),
+            )
+            for file in part
+        ]
+        for name, part in parts.items()
+    ]
 
 
 def _patient(file: DicomFile) -> str:

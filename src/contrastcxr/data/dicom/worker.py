@@ -23,7 +23,7 @@ from pydicom.encaps import get_frame
 from pydicom.pixels.utils import pixel_array
 from pydicom.uid import UID
 
-from contrastcxr.data.dicom.codestream import BadStreamError, check_stream
+from contrastcxr.data.dicom.codestream import ITEM, BadStreamError, check_stream
 from contrastcxr.data.dicom.shared_pages import SharedPages
 
 try:
@@ -117,6 +117,7 @@ def decode(header: dict[str, Any], data: bytes, *, syntax: str, plugin: str) -> 
     ds.file_meta.TransferSyntaxUID = UID(syntax)
     for keyword, value in header.items():
         setattr(ds, keyword, value)
+    data = _without_offsets(data)
     stream = get_frame(data, 0, number_of_frames=1)
     check_stream(stream, syntax, rows=ds.Rows, columns=ds.Columns, allocated=ds.BitsAllocated)
     if plugin == "pyjpegls":
@@ -124,6 +125,12 @@ def decode(header: dict[str, Any], data: bytes, *, syntax: str, plugin: str) -> 
     ds.PixelData = data
     # The table masks unused bits itself.
     return np.asarray(pixel_array(ds, raw=True, view_only=True, correct_unused_bits=False, decoding_plugin=plugin))
+
+
+def _without_offsets(data: bytes) -> bytes:
+    """Empty the table of offsets (PS3.5 A.4): all fragments are of the one frame, whatever it says."""
+    table = int.from_bytes(data[4:8], "little")
+    return data[:4] + bytes(4) + data[8 + table :] if table and data.startswith(ITEM) else data
 
 
 def _jpeg_ls(stream: bytes, rows: int, columns: int) -> np.ndarray:

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from contrastcxr.data.tables.files import SPLITS, split_named
-from contrastcxr.data.tables.records import with_ids
-from contrastcxr.data.tables.text import read_errors, read_text
+from contrastcxr.data.tables.records import shown, with_ids
+from contrastcxr.data.tables.text import HALF_CHARACTER, has_half_character, read_errors, read_text
 from contrastcxr.errors import DatasetError
 
 _NAMES = "train, val, test"
@@ -71,7 +71,7 @@ def read_annotation(path: Path) -> Annotation:
     for sample in samples:
         if first.setdefault(sample.id, sample.place) != sample.place:
             raise DatasetError(
-                f"{path} {sample.place} ({sample.id}): the id is already in {first[sample.id]}; "
+                f"{path} {sample.place} ({sample.id:.80}): the id is already in {first[sample.id]}; "
                 "ids must differ; keep one"
             )
     return Annotation(path, _shape(shape, samples), samples)
@@ -82,7 +82,11 @@ def _json(path: Path) -> Any:
         if path.stat().st_size > _LARGEST:
             raise DatasetError(f"{path}: is above {_LARGEST >> 30} GiB; an annotation file was expected; check it")
     try:
-        return json.loads(read_text(path))
+        text = read_text(path)
+        value = json.loads(text)
+        if has_half_character(text, value):
+            raise DatasetError(f"{path}: {HALF_CHARACTER}")
+        return value
     except json.JSONDecodeError as error:
         raise DatasetError(
             f"{path} line {error.lineno}: is not JSON ({error.msg}); the file may be cut off; download it again"
@@ -101,7 +105,7 @@ def _lists(path: Path, value: Any) -> tuple[Iterator[tuple[str, str, Any]], str]
         )
     odd = [name for name in value if split_named(name) is None]
     if odd:
-        raise DatasetError(f"{path}: list '{odd[0]}'; expected {', '.join(SPLITS)}; rename or remove it")
+        raise DatasetError(f"{path}: list '{odd[0]:.80}'; expected {', '.join(SPLITS)}; rename or remove it")
     named = [name for name in value if name not in ("train", "val", "test")]
     shape = f"lists {', '.join(value)}" if named or len(value) < 3 else ""
     return _by_split(path, value), shape
@@ -110,7 +114,9 @@ def _lists(path: Path, value: Any) -> tuple[Iterator[tuple[str, str, Any]], str]
 def _by_split(path: Path, value: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
     for name, entries in value.items():
         if not isinstance(entries, list):
-            raise DatasetError(f"{path}: '{name}' is {_kind(entries)}; expected a list of samples; check the file")
+            raise DatasetError(
+                f"{path}: '{name:.80}' is {_kind(entries)}; expected a list of samples; check the file"
+            )
         for number, entry in enumerate(entries, start=1):
             yield split_named(name) or name, f"{name} sample {number}", entry
 
@@ -121,7 +127,7 @@ def _flat(path: Path, entries: Iterable[Any]) -> Iterator[tuple[str, str, Any]]:
         split = split_named(str(name))
         if split is None:
             raise DatasetError(
-                f"{path} sample {number}: split {json.dumps(name)}; expected {_NAMES}; a list without splits is "
+                f"{path} sample {number}: split {shown(name)}; expected {_NAMES}; a list without splits is "
                 "not an annotation file"
             )
         yield split, f"sample {number}", entry
@@ -129,7 +135,7 @@ def _flat(path: Path, entries: Iterable[Any]) -> Iterator[tuple[str, str, Any]]:
 
 def _sample(path: Path, place: str, split: str, entry: Any) -> AnnotationEntry:
     def wrong(found: str) -> DatasetError:
-        about = f" ({entry['id']})" if isinstance(entry, dict) and "id" in entry else ""
+        about = f" ({entry['id']!s:.80})" if isinstance(entry, dict) and "id" in entry else ""
         return DatasetError(f"{path} {place}{about}: {found}; correct the sample")
 
     if not isinstance(entry, dict):
@@ -148,7 +154,7 @@ def _sample(path: Path, place: str, split: str, entry: Any) -> AnnotationEntry:
         raise wrong(f"image_path is {_kind(images)}; expected a list with at least one path")
     stated = entry.get("split")
     if stated is not None and split_named(str(stated)) != split:
-        raise wrong(f"split '{stated}' inside the list for {split}; expected the same")
+        raise wrong(f"split '{stated!s:.80}' inside the list for {split}; expected the same")
     return AnnotationEntry(
         id=ids["id"].strip(),
         report=report,

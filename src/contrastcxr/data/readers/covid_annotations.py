@@ -92,7 +92,7 @@ def read_lung_boxes(path: Path) -> dict[str, tuple[LungBox, ...]]:
             found.setdefault(name, []).append(box)
     except (KeyError, TypeError, ValueError) as error:
         raise DatasetError(
-            f"{path}: {type(error).__name__} {error}; expected images, categories Right Lung and Left Lung, and "
+            f"{path}: is not the published list; expected images, categories Right Lung and Left Lung, and "
             "annotations with image_id, category_id and bbox; download it again"
         ) from error
     return {name: tuple(boxes) for name, boxes in found.items()}

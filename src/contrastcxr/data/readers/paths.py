@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 
 from contrastcxr.data.folders import DIRECTORY, OnPassed, kind_in_words, passed_in_words, walk
@@ -75,12 +76,12 @@ def studies_from_paths(
     failures: list[Failure] = []
     found = [_Inputs.of(path, failures) for path in map(Path, paths)]
     manifests = _manifests(found)
-    listed = [study for path in manifests for study in _manifest_studies(path, failures)]
-    seen = {os.path.realpath(p): p.absolute() for p in [*manifests, *_files_of(listed)]}
+    listed = [(path, study) for path in manifests for study in _manifest_studies(path, failures)]
+    seen = {os.path.realpath(p): p.absolute() for p in [*manifests, *_files_of(study for _, study in listed)]}
     files = [file for inputs in found for file in _files(inputs, seen, failures, on_passed)]
     dicom = _dicom_studies([path for path, kind in files if kind in DICOM_KINDS], keep_ids, failures)
     pictures = [s for path, kind in files if kind not in DICOM_KINDS for s in _picture_study(path, failures)]
-    return _distinct([*dicom, *listed, *pictures], failures), failures
+    return _distinct([*_placed(dicom), *listed, *_placed(pictures)], failures), failures
 
 
 @dataclass(frozen=True)
@@ -174,6 +175,10 @@ def _kind(
 
     In a folder only a file that is named like a picture, or that cannot be opened, is a failure.
     """
+    if not _is_utf8(path):
+        message = f"{path}: its name is not UTF-8, so that no page or table can hold it; rename it"
+        failures.append(Failure(str(path), message))
+        return None, None
     first = seen.get(os.path.realpath(path))
     if first is not None:
         return None, ALREADY if in_folder and first != path.absolute() else None
@@ -190,6 +195,14 @@ def _kind(
         failures.append(Failure.of(path, error))
         return None, None
     return (None, kind_in_words(path)) if kind == "other" else (kind, None)
+
+
+def _is_utf8(path: Path) -> bool:
+    try:
+        str(path).encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _holds_anything(path: Path) -> bool:
@@ -239,20 +252,33 @@ def _picture_study(path: Path, failures: list[Failure]) -> Iterable[Study]:
     return (Study(study_id=path.stem, views=(view,)),)
 
 
-def _distinct(studies: Iterable[Study], failures: list[Failure]) -> list[Study]:
-    """Return the studies, each under an id of its own.
+def _placed(studies: Iterable[Study]) -> Iterator[tuple[object, Study]]:
+    """Yield the studies behind where they were found: their first picture."""
+    return ((study.views[0].locator, study) for study in studies)
+
+
+def _distinct(studies: Iterable[tuple[object, Study]], failures: list[Failure]) -> list[Study]:
+    """Return the studies, which come behind where they were found, each under an id of its own.
 
     A second picture of one name gets a number; a second study of one name is a failure.
     """
     taken: dict[str, Study] = {}
-    for study in studies:
+    places: dict[str, object] = {}
+    numbers: dict[str, Iterator[int]] = {}
+    for where, study in studies:
         name = study.study_id
         if name in taken and not study.readings and study.patient_id is None:
-            name = next(f"{name}-{n}" for n in range(2, len(taken) + 3) if f"{name}-{n}" not in taken)
+            numbered = (f"{name}-{n}" for n in numbers.setdefault(name, count(2)))
+            name = next(each for each in numbered if each not in taken)
         if name in taken:
-            error = DatasetError(f"study '{name}' is in two of the inputs; expected different ids; rename one")
-            failures.append(Failure.of(name, error))
+            other = str(places[name])
+            message = (
+                f"{where}: study '{name:.80}' is in two of the inputs, also in {other}; expected different ids; "
+                "rename one"
+            )
+            failures.append(Failure(str(where), message, other=other))
         else:
+            places[name] = where
             taken[name] = study if name == study.study_id else study.model_copy(update={"study_id": name})
     return list(taken.values())
 

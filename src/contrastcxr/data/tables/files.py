@@ -12,8 +12,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-from contrastcxr.data.tables.text import read_text
-from contrastcxr.errors import DatasetError
+from contrastcxr.data.tables.text import HALF_CHARACTER, has_half_character, read_text
+from contrastcxr.errors import DatasetError, one_line
 
 SPLITS: Mapping[str, str] = {
     "train": "train",
@@ -44,9 +44,9 @@ class TableRow:
     decimal_comma: bool = False
 
     def error(self, message: str) -> DatasetError:
-        """Return an error that names the file, the row and what the row is about."""
+        """Return an error that names the file, the row and what the row is about; a long cell is shortened."""
         about = f" ({self.cells[0]:.80})" if self.cells and self.cells[0] else ""
-        return DatasetError(f"{self.file} row {self.number}{about}: {message}")
+        return DatasetError(f"{self.file} row {self.number}{about}: {one_line(message, beginning=500, end=300)}")
 
     def cell(self, index: int) -> str:
         """Return the stripped text of a cell; empty where the row is shorter."""
@@ -98,9 +98,14 @@ def read_json(path: Path, expected: str) -> Any:
         DatasetError: the file cannot be read or is not JSON; says what was expected.
     """
     try:
-        return json.loads(read_text(path))
+        text = read_text(path)
+        value = json.loads(text)
+        half = has_half_character(text, value)
     except (ValueError, RecursionError) as error:
         raise DatasetError(f"{path}: is not JSON; expected {expected}; download it again") from error
+    if half:
+        raise DatasetError(f"{path}: {HALF_CHARACTER}")
+    return value
 
 
 def first_existing(folder: Path, names: Sequence[str], remedy: str) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -113,8 +114,8 @@ def columns_of(
         raise DatasetError(f"{where}: {error}") from error
     columns = {name: index for index, name in enumerate(names) if name}
     if len(columns) < len(names):
-        for name in columns:
-            if names.count(name) > 1:
+        for name, times in Counter(filter(None, names)).items():
+            if times > 1:
                 raise DatasetError(f"{where}: column '{name}' appears twice; expected once; remove one")
     for name in required:
         if name not in columns:

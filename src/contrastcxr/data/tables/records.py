@@ -11,7 +11,7 @@ from itertools import accumulate
 from typing import Any, NamedTuple
 
 from contrastcxr.data.tables.rows import known_names
-from contrastcxr.data.tables.text import NO_TEXT, not_utf8
+from contrastcxr.data.tables.text import HALF_CHARACTER, NO_TEXT, has_half_character, not_utf8
 from contrastcxr.errors import DatasetError
 
 RECORD_ENDINGS = (".jsonl", ".ndjson", ".json")
@@ -85,7 +85,9 @@ def _record(line: str, where: str) -> JsonRecord:
     if problem := not_utf8(line):
         return JsonRecord(where, problem=problem)
     try:
-        return JsonRecord(where, json.loads(line))
+        value = json.loads(line)
+        problem = HALF_CHARACTER if has_half_character(line, value) else ""
+        return JsonRecord(where, None if problem else value, problem)
     except (ValueError, RecursionError):
         return JsonRecord(where, problem="is not JSON; expected one object a line; correct the line")
 
@@ -145,7 +147,10 @@ def _values(numbered: Sequence[tuple[int, str]], where: str) -> Iterator[JsonRec
             found = error.pos if isinstance(error, json.JSONDecodeError) else at
             yield JsonRecord(place(found), problem=f"is not JSON; {_CUT}")
             return
-        yield JsonRecord(place(at), value)
+        if has_half_character(text[at:end], value):
+            yield JsonRecord(place(at), problem=HALF_CHARACTER)
+        else:
+            yield JsonRecord(place(at), value)
         at = end
     if inside:
         yield JsonRecord(place(at), problem=f"is not JSON: the list does not end; {_CUT}")

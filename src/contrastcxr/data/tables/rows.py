@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -136,7 +137,15 @@ def read_rows(lines: Iterable[str], where: str, known: Iterable[str] = (), *, co
         before += 1
     else:
         raise DatasetError(f"{where}: is empty; a header row was expected; export the table again")
-    separator = separator or separator_of(first, tuple(known), f"{where} header")
+    if "\0" in first:
+        raise DatasetError(f"{where} header: holds zero bytes, which no text does; save it as UTF-8")
+    found = separator_of(first, tuple(known), f"{where} header")
+    if separator and separator not in first and found in first:
+        raise DatasetError(
+            f"{where}: its first line says {SEPARATORS[separator]}, and its names are separated by "
+            f"{SEPARATORS[found]}; expected one separator; correct or remove the first line"
+        )
+    separator = separator or found
     csv.field_size_limit(LONGEST_CELL)
     cells = csv.reader(chain([first], lines), delimiter=separator)
     header = [clean_name(name) for name in next(cells)]
@@ -194,11 +203,14 @@ def known_names(names: Sequence[str], known: Iterable[str]) -> tuple[str, ...]:
         DatasetError: two names, neither of them exact, are meant alike; does not say where.
     """
     spelt = list(names)
-    there = set(names)
+    there, keyed = set(names), defaultdict[str, list[int]](list)
+    for at, other in enumerate(names):
+        if other:
+            keyed[name_key(other)].append(at)
     for name in known:
         if name in there:
             continue
-        alike = [at for at, other in enumerate(names) if other and name_key(other) == name_key(name)]
+        alike = keyed.get(name_key(name), [])
         if len(alike) > 1 and len({names[at] for at in alike}) > 1:
             both = " and ".join(f"'{names[at]}'" for at in alike)
             raise DatasetError(f"the columns {both} are both read as '{name}'; expected one; rename one")

@@ -5,12 +5,14 @@ from __future__ import annotations
 import codecs
 import gzip
 import io
+import json
+import re
 import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import IO, Literal, cast
+from typing import IO, Any, Literal, cast
 
 from contrastcxr.errors import DatasetError
 
@@ -24,6 +26,11 @@ _BROKEN = (EOFError, gzip.BadGzipFile, zipfile.BadZipFile, zlib.error, NotImplem
 """What a damaged archive raises."""
 _SURROGATES = range(0xDC80, 0xDD00)
 """What `surrogateescape` makes of bytes that are not UTF-8: 0xDC00 and the byte."""
+
+
+HALF_CHARACTER = r"holds half a character (one of two escapes such as \ud83e\udec1); write the whole one"
+"""What is said of JSON that escapes a surrogate without its other half, which no file can hold."""
+_SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def ending(name: str | Path) -> str:
@@ -79,8 +86,8 @@ def decoded(
 ) -> Iterator[io.TextIOWrapper]:
     r"""Give a binary stream as text whose lines keep their ends, be they `\n`, `\r\n` or `\r`; leave it open.
 
-    UTF-16 is known by its byte-order mark, or by the zero byte beside an ASCII character that opens the file.
-    Everything else is UTF-8, where `surrogateescape` lets a byte that is not pass, for `not_utf8` to name.
+    UTF-32 is known by its byte-order mark, UTF-16 by that or by the zero byte beside an ASCII character that opens
+    the file. Everything else is UTF-8, where `surrogateescape` lets a byte that is not pass; `not_utf8` names it.
     """
     if not hasattr(stream, "peek"):
         stream = cast(IO[bytes], io.BufferedReader(cast(io.RawIOBase, stream)))
@@ -94,6 +101,8 @@ def decoded(
 
 
 def _encoding(head: bytes) -> str:
+    if head.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        return "utf-32"
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
     if len(head) >= 2 and 0 in head[:2] and any(head[:2]):
@@ -112,6 +121,17 @@ def read_text(path: Path) -> str:
             return text.read()
     except UnicodeError as error:
         raise not_text(path) from error
+
+
+def has_half_character(text: str, value: Any) -> bool:
+    """Say whether a text of JSON, and so its value, holds one half of a surrogate pair without the other."""
+    if not _SURROGATE_ESCAPE.search(text):
+        return False
+    try:
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def not_text(path: Path) -> DatasetError:
