@@ -18,7 +18,7 @@ THEIRS = logging.getLogger("timm.models")
 
 @pytest.fixture(autouse=True)
 def _logging_as_before() -> Iterator[None]:
-    with output.restore_logging():
+    with output.as_found():
         yield
 
 

@@ -39,8 +39,8 @@ def test_anything_else_is_one_report() -> None:
 
 def test_the_name_and_then_the_option_decide_before_the_content() -> None:
     content = b"study_id,text\na,b\n"
-    assert read(content, name="x.txt")[0] == ["it=study_id,text\na,b\n"]
-    assert read(content, name="x.txt", form="csv")[0] == ["a=b"]
+    assert read(content, name="x.txt", form="text")[0] == ["it=study_id,text\na,b\n"]
+    assert read(content, name="x.json", form="csv")[0] == ["a=b"]
     assert read(b"study_id\ttext\na\tb, c\n", name="x.tsv")[0] == ["a=b, c"]
 
 

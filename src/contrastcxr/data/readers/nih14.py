@@ -189,7 +189,10 @@ class Nih14(Source):
 def _rows_of(path: Path) -> Iterator[TableRow]:
     with open_rows(path) as table:
         for number, cells in table:
-            yield TableRow(path, number, tuple(cells), table.decimal_comma)
+            row = TableRow(path, number, tuple(cells), table.decimal_comma)
+            if misfit := table.misfit(cells, short=True):
+                raise row.error(misfit)
+            yield row
 
 
 def _by_image(path: Path) -> dict[str, list[TableRow]]:
