@@ -58,11 +58,13 @@ class Columns:
         study_id: None for `study_id`, or the number of the row where texts alone are named.
         text: none for `text`; several are joined, an empty line between them.
         labels: every other column of a table is a finding, and its cells are statuses.
+        remedy: what to do where they are not there.
     """
 
     study_id: str | None = None
     text: tuple[str, ...] = ()
     labels: bool = False
+    remedy: str = "rename them, or say --id-column and --text-column"
 
     @cached_property
     def wanted(self) -> tuple[str, ...]:
@@ -240,10 +242,7 @@ def _places(header: Sequence[str], name: str, columns: Columns) -> _Places:
     missing = [column for column in wanted if column not in names]
     if missing:
         found = listed(names, none="nothing")
-        raise DatasetError(
-            f"{name}: has no column {' and no '.join(missing)} (found {found}); "
-            "rename them, or say --id-column and --text-column"
-        )
+        raise DatasetError(f"{name}: has no column {' and no '.join(missing)} (found {found}); {columns.remedy}")
     study_id = None if numbered else names.index(columns.study_id or _ID)
     places = tuple(names.index(column) for column in texts)
     taken = (*places, *(() if study_id is None else (study_id,)))

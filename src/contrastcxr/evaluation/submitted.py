@@ -16,7 +16,7 @@ from contrastcxr.form import SCHEMA, Author, Reading, Report, problem_of
 from contrastcxr.text.clean import split_sentences
 from contrastcxr.vocab.labels import CANONICAL
 
-_COLUMNS = Columns()
+_COLUMNS = Columns(remedy="rename them")
 
 
 def load_readings(path: Path) -> list[Reading]:
@@ -49,7 +49,7 @@ def _from_table(path: Path) -> list[Reading]:
     def refuse(error: InputError) -> None:
         raise error
 
-    texts = ReportTexts(on_failure=refuse, form="csv", as_given=True)
+    texts = ReportTexts(on_failure=refuse, form="csv", columns=_COLUMNS, as_given=True)
     return [_plain(one.study_id, one.text, path.stem) for one in texts.files([path])]
 
 

@@ -167,7 +167,7 @@ class IuXray(Source):
         if self._annotation:
             yield f"{self._annotation_path}: {self._annotation.shape}"
         named = {picture_key(picture.name) for report in self.reports for picture in report.pictures}
-        if named.isdisjoint(self._files) and self.images == "there":
+        if named and named.isdisjoint(self._files) and self.images == "there":
             yield f"none of the {len(named):,} images is there; ?images=any gives texts and labels alone"
         bare = sum(not report.pictures for report in self.reports)
         if bare:
