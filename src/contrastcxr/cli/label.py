@@ -13,7 +13,7 @@ import typer
 from contrastcxr.cli import output
 from contrastcxr.data.report_files import Columns, ReportText, ReportTexts, check_form
 from contrastcxr.data.source import one_input
-from contrastcxr.errors import InputError, RequestError, listed
+from contrastcxr.errors import DatasetError, InputError, RequestError, listed
 from contrastcxr.form import Finding
 from contrastcxr.text.given_labels import Agreement
 
@@ -78,6 +78,9 @@ def label(
         else:
             _print(said, one, found)
         done += 1
+    if not (done or failures):
+        named = ", ".join(map(str, files or [STANDARD_INPUT]))
+        fail(DatasetError(f"{named}: no report; expected one a row or line; check how it was written"))
     if check:
         said.result("\n".join(agreement.in_words()) if agreement.reports else "nothing to check")
         said.result_json(agreement.to_dict())

@@ -35,6 +35,15 @@ def without_views(study: Study, gone: Container[int]) -> Study | None:
     )
 
 
+def files_in(folder: Path) -> list[str]:
+    """Return the names of the files in a folder, neither of folders nor of pipes; none where it is not there."""
+    try:
+        with os.scandir(folder) as entries:
+            return [entry.name for entry in entries if entry.is_file()]
+    except OSError:
+        return []
+
+
 class PictureFolder:
     """The pictures of one flat folder by stem; the folder is listed once, and may be absent."""
 
@@ -47,7 +56,7 @@ class PictureFolder:
         """
         self.folder = folder
         self._suffixes = suffixes
-        names = os.listdir(folder) if folder.is_dir() else []  # noqa: PTH208 - names alone are needed
+        names = files_in(folder)
         ordered = sorted((n for n in names if self._rank(n) < len(suffixes)), key=self._rank, reverse=True)
         self._names = {name[: name.rindex(".")]: name for name in ordered}
 
