@@ -39,9 +39,14 @@ def files_in(folder: Path) -> list[str]:
     """Return the names of the files in a folder, neither of folders nor of pipes; none where it is not there."""
     try:
         with os.scandir(folder) as entries:
-            return [entry.name for entry in entries if entry.is_file()]
+            return [entry.name for entry in entries if _is_file(entry)]
     except OSError:
         return []
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    # A link that leads to itself is no error of its folder; files cost no question of the disk.
+    return os.path.isfile(entry) if entry.is_symlink() else entry.is_file()  # noqa: PTH113
 
 
 class PictureFolder:
