@@ -221,3 +221,12 @@ def test_a_folder_that_is_called_as_a_split_is_by_other_names_is_a_root(tmp_path
             None,
             "test",
         )
+
+
+@pytest.mark.parametrize("name", ["trian", "Mine", "m.csv"])
+def test_what_stands_behind_a_manifest_and_is_no_split_is_named(tmp_path: Path, name: str) -> None:
+    (tmp_path / "m.csv").touch()
+    with pytest.raises(
+        RequestError, match=f"'{name}' stands behind a file; expected train, train_val, validation, "
+    ):
+        parse_data(f"manifest:{tmp_path / 'm.csv'}/{name}")

@@ -73,14 +73,10 @@ def label(
         except InputError as error:
             fail(error)
             continue
-        if one.labels is not None:
-            agreement.add(one.study_id, one.labels, found)
-        else:
-            _print(said, one, found)
+        _take(said, agreement, one, found)
         done += 1
     if not (done or failures):
-        named = ", ".join(map(str, files or [STANDARD_INPUT]))
-        fail(DatasetError(f"{named}: no report; expected one a row or line; check how it was written"))
+        fail(_no_report(files))
     if check:
         said.result("\n".join(agreement.in_words()) if agreement.reports else "nothing to check")
         said.result_json(agreement.to_dict())
@@ -113,8 +109,16 @@ def _labeler(name: str, weights: Path | None, *, allow_pickle: bool) -> Label:
     return CheXbert.load(weights, allow_pickle=allow_pickle).label
 
 
-def _print(said: output.Output, one: ReportText, findings: Sequence[Finding]) -> None:
-    if said.as_json:
+def _no_report(files: Sequence[Path] | None) -> DatasetError:
+    named = ", ".join(map(str, files or ())) or STANDARD_INPUT
+    return DatasetError(f"{named}: no report; expected one a row or line; check how it was written")
+
+
+def _take(said: output.Output, agreement: Agreement, one: ReportText, findings: Sequence[Finding]) -> None:
+    """Print the findings of a report, or compare them with the labels beside it."""
+    if one.labels is not None:
+        agreement.add(one.study_id, one.labels, findings)
+    elif said.as_json:
         typer.echo(json.dumps(document(one, findings), ensure_ascii=False))
     elif one.alone:
         said.result("\n".join(lines(one, findings)))

@@ -228,6 +228,11 @@ def _split_off(rest: str, kind: SourceKind) -> tuple[str, str | None]:
     exact = kind.split_folders and tail == split
     if slash and split in kind.splits and (exact or not Path(rest).exists()):
         return head, split
+    if slash and kind.root == "file" and Path(head).is_file():
+        raise RequestError(
+            f"{kind.name}:{rest}: '{tail}' stands behind a file; expected {', '.join(kind.splits)} there; "
+            "evaluate takes a split of your own with --split"
+        )
     return rest, None
 
 
