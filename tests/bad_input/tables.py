@@ -372,10 +372,7 @@ ANNOTATIONS = (
     refused(
         "an annotation with a list of another name",
         annotation({**samples(), "holdout": []}),
-        (
-            "{bad}/annotation.json: list 'holdout'; expected train, val, valid, validate, validation, dev, "
-            "test; rename or remove it"
-        ),
+        "{bad}/annotation.json: list 'holdout'; expected train, val, test; rename or remove it",
         command=CHECK_IU,
     ),
     refused(
@@ -665,7 +662,7 @@ REPORTS = (
         json_lines("reports.jsonl", {"study_id": "s1"}),
         LABEL,
         SOME_FAILED,
-        "{bad} line 1: lacks text; expected study_id and text",
+        "{bad} line 1: lacks text (found study_id); expected study_id and text",
     ),
     Case(
         "a report of text that is a number",

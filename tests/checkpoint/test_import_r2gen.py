@@ -331,6 +331,8 @@ WRAPPED: dict[str, Callable[[dict[str, Tensor]], Any]] = {
     "bare": lambda state: state,
     "state_dict": lambda state: {"state_dict": state, "epoch": 3},
     "state_dict in state_dict": lambda state: {"state_dict": {"state_dict": state}},
+    "model": lambda state: {"model": state, "optimizer": {}},
+    "model_state_dict": lambda state: {"model_state_dict": {f"module.{n}": v for n, v in state.items()}},
     "several cards": lambda state: {"state_dict": {f"module.{name}": value for name, value in state.items()}},
     "several cards, twice": lambda state: {f"module.module.{name}": value for name, value in state.items()},
     "compiled": lambda state: {f"module._orig_mod.{name}": value for name, value in state.items()},

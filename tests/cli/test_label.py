@@ -163,3 +163,28 @@ def test_the_json_of_the_page_is_what_the_command_writes(command: Any, typed: An
     assert shown is not None
     typed(b'{"study_id": "a", "text": "The left pneumothorax has resolved."}')
     assert json.loads(shown[1]) in json.loads(command("label", "--json").out)["findings"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("r.csv", "study_id,text\n"), ("r.jsonl", ""), ("r.json", "[]"), ("r.tsv", "study_id\ttext\n\t\n")],
+)
+def test_a_file_without_a_report_is_not_passed_over(command: Any, tmp_path: Path, name: str, content: str) -> None:
+    path = tmp_path / name
+    path.write_text(content)
+    ran = command("label", path)
+    assert (ran.status, ran.out) == (1, "")
+    assert ran.err.startswith(f"failed: {path}: no report; expected one a row or line")
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_a_table_that_is_called_a_text_is_a_table(command: Any, tmp_path: Path, separator: str) -> None:
+    path = tmp_path / "unicode text.txt"
+    path.write_bytes(f"study_id{separator}text\n004{separator}Edema.\n".encode("utf-16"))
+    assert command("label", path).out == "004: present Edema\n"
+
+
+def test_a_text_that_begins_as_a_table_does_not_is_one_report(command: Any, tmp_path: Path) -> None:
+    path = tmp_path / "report.txt"
+    path.write_text("The study_id, text and date are removed.\nEdema.\n")
+    assert len(command("label", path).out.splitlines()) == 14

@@ -18,7 +18,7 @@ THEIRS = logging.getLogger("timm.models")
 
 @pytest.fixture(autouse=True)
 def _logging_as_before() -> Iterator[None]:
-    with output.restore_logging():
+    with output.as_found():
         yield
 
 
@@ -83,3 +83,17 @@ def test_a_library_that_nobody_configured_says_nothing() -> None:
     code = "import logging, contrastcxr; logging.getLogger('contrastcxr.features.cache').info('not shown')"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert (ran.stdout, ran.stderr) == ("", "")
+
+
+@pytest.mark.parametrize("option", ["--json", "--quiet", "--verbose"])
+@pytest.mark.parametrize("words", [["data", "list"], ["data", "check", "nih14:absent"], ["models", "none"]])
+def test_what_one_command_was_told_is_not_said_to_the_next(
+    option: str, words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = output.current()
+    run([*words, option])
+    run([option, *words])
+    assert output.current() == before
+    capsys.readouterr()
+    assert run(["data", "list"]) == 0
+    assert capsys.readouterr().out.startswith("phantom:")

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from published_files import save_picture
 
-from contrastcxr.data.presence import PictureFolder, is_there, without_views
+from contrastcxr.data.presence import PictureFolder, files_in, is_there, without_views
 from contrastcxr.form import Author, Box, Evidence, Finding, Map, Reading, Study, View
 
 
@@ -47,3 +48,15 @@ def test_pictures_are_found_by_stem_in_the_order_of_endings(tmp_path: Path) -> N
     assert folder.find("c") == (f"{tmp_path}/c.dcm", True)
     assert folder.find("d") == (f"{tmp_path}/d.dcm", False)
     assert PictureFolder(tmp_path / "none", (".png",)).find("a") == (f"{tmp_path}/none/a.png", False)
+
+
+def test_folders_pipes_and_links_to_nothing_are_no_pictures(tmp_path: Path) -> None:
+    (tmp_path / "file.png").touch()
+    (tmp_path / "link.png").symlink_to("file.png")
+    (tmp_path / "folder.png").mkdir()
+    (tmp_path / "nothing.png").symlink_to("absent.png")
+    (tmp_path / "loop.png").symlink_to("loop.png")
+    os.mkfifo(tmp_path / "pipe.png")
+    assert PictureFolder(tmp_path, (".png",)).stems == ("file", "link")
+    assert sorted(files_in(tmp_path)) == ["file.png", "link.png"]
+    assert files_in(tmp_path / "none") == []

@@ -194,3 +194,39 @@ def test_no_other_module_cuts_or_glues_a_data_name() -> None:
     }
     levels = {"config/parts.py"}  # parts the level of phantoms from the source of a configuration
     assert found - levels <= {"data/ref.py", "phantom/locators.py"}
+
+
+@pytest.mark.parametrize(
+    ("text", "split"),
+    [
+        ("manifest:/x/m.csv/VAL", "validation"),
+        ("manifest:/x/m.csv/valid?limit=2", "validation"),
+        ("nih14:/data/nih/TEST", "test"),
+        ("nih14:/data/nih/Train_val", "train_val"),
+        ("nih14-cv:/data/nih/dev?fold=1", "validation"),
+        ("chexpert:/data/c/Training", "train"),
+        ("phantom:standard/Val", "validation"),
+        ("phantom:hard/twins", "twins"),
+    ],
+)
+def test_a_split_is_meant_by_any_of_its_names(text: str, split: str) -> None:
+    assert parse_data(text).split == split
+
+
+@pytest.mark.parametrize("name", ["Test", "val", "dev"])
+def test_a_folder_that_is_called_as_a_split_is_by_other_names_is_a_root(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    for kind in ("nih14", "chexpert", "vindr"):
+        assert (parse_data(f"{kind}:{tmp_path / name}").split, parse_data(f"{kind}:{tmp_path}/test").split) == (
+            None,
+            "test",
+        )
+
+
+@pytest.mark.parametrize("name", ["trian", "Mine", "m.csv"])
+def test_what_stands_behind_a_manifest_and_is_no_split_is_named(tmp_path: Path, name: str) -> None:
+    (tmp_path / "m.csv").touch()
+    with pytest.raises(
+        RequestError, match=f"'{name}' stands behind a file; expected train, train_val, validation, "
+    ):
+        parse_data(f"manifest:{tmp_path / 'm.csv'}/{name}")

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
+from iu_files import write_kaggle
+from mimic_files import write_mimic
+from mini_chexpert import write_chexpert
 from mini_covid import write_covid
 from mini_rsna import write_rsna
 from mini_vindr import write_vindr
@@ -102,3 +106,45 @@ def test_a_manifest_and_a_cache_are_made_of_the_others(tmp_path: Path) -> None:
     made = prepare_data(f"covid:{root}", cache=tmp_path / "cache", size=32)
     assert (made.studies, made.unreadable) == (count - 1, ())
     assert [line for line in made.missing if line.startswith(f"{root}/images/c.jpg: ")]
+
+
+FURTHER: dict[str, Callable[[Path], Path | None]] = {
+    **{name: write for name, (write, _) in SOURCES.items()},
+    "chexpert": write_chexpert,
+    "mimic_cxr": write_mimic,
+    "iu_xray": write_kaggle,
+}
+
+
+def _is_a_folder(path: Path) -> None:
+    path.mkdir()
+
+
+def _is_a_pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def _leads_to_itself(path: Path) -> None:
+    path.symlink_to(path.name)
+
+
+@pytest.mark.parametrize("change", [_is_a_folder, _is_a_pipe, _leads_to_itself])
+@pytest.mark.parametrize("source", FURTHER)
+def test_what_is_no_file_is_an_absent_picture(source: str, change: Callable[[Path], None], tmp_path: Path) -> None:
+    root = FURTHER[source](tmp_path) or tmp_path
+    data = f"{source}:{root}"
+    before = _paths(data)
+    bad = Path(min(path for path in before if "test" not in path.removeprefix(str(tmp_path))))
+    bad.unlink()
+    change(bad)
+    assert _paths(data) == before - {str(bad)}
+    assert any(str(bad) in line for line in check_data(data, listed=None)["first missing"])
+
+
+@pytest.mark.parametrize("change", [_is_a_folder, _is_a_pipe, _leads_to_itself])
+def test_what_is_no_file_is_an_absent_picture_of_nih14(change: Callable[[Path], None], nih: Path) -> None:
+    bad = next(nih.rglob("00000001_000.png"))
+    bad.unlink()
+    change(bad)
+    assert len(Nih14(nih).studies()) == 5
+    assert check_data(f"nih14:{nih}")["missing"] == 1

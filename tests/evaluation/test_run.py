@@ -346,6 +346,9 @@ def test_learned_scores_stand_beside_the_others_with_their_weights(tmp_path: Pat
         ("phantom:smoke/validation?seed=3", None, ("phantom:smoke?seed=3", "validation")),
         ("phantom:smoke/validation", "validation", ("phantom:smoke", "validation")),
         ("phantom:smoke", "train", ("phantom:smoke", "train")),
+        ("phantom:smoke", "VAL", ("phantom:smoke", "validation")),
+        ("phantom:smoke/val", "Validation", ("phantom:smoke", "validation")),
+        ("phantom:smoke", "TEST", ("phantom:smoke", "test")),
     ],
 )
 def test_the_split_is_that_of_the_name_or_the_one_asked_for(

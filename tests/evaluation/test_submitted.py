@@ -90,3 +90,34 @@ def test_ids_that_are_one_only_as_numbers_are_said(given: str, known: str, alike
         matched(references, [reading(given)], (), allow_partial=False)
     said = f"and '{given}' is '{known}' as a number, but ids are compared as texts"
     assert (said in str(refused.value)) == alike
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_table_may_be_called_a_text_as_a_spreadsheet_calls_it(
+    tmp_path: Path, separator: str, encoding: str
+) -> None:
+    rows = (("study_id", "text"), ("004", '"Edema, mild."'))
+    (tmp_path / "r.txt").write_bytes("\n".join(map(separator.join, rows)).encode(encoding))
+    assert [(r.study_id, r.report.findings) for r in load_readings(tmp_path / "r.txt")] == [
+        ("004", "Edema, mild.")
+    ]
+
+
+def test_no_option_is_named_that_evaluate_does_not_have(tmp_path: Path) -> None:
+    (tmp_path / "r.csv").write_text("id,prediction\n1,Clear.\n")
+    with pytest.raises(ContrastCXRError, match=r"no study_id and no text|no column study_id") as refused:
+        load_readings(tmp_path / "r.csv")
+    assert str(refused.value).endswith("(found id, prediction); rename them")
+
+
+def test_labels_without_a_word_are_readings(tmp_path: Path) -> None:
+    document = {
+        "schema": SCHEMA,
+        "study_id": 7,
+        "author": {"kind": "model", "name": "m"},
+        "findings": [{"name": "Edema", "status": "present", "source": "m"}],
+    }
+    (tmp_path / "r.jsonl").write_text(json.dumps(document))
+    (found,) = load_readings(tmp_path / "r.jsonl")
+    assert (found.study_id, found.present()) == ("7", {"Edema"})

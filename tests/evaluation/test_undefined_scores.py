@@ -15,6 +15,7 @@ from mini_covid import write_covid
 from mini_rsna import write_rsna
 from mini_vindr import write_vindr
 from PIL import Image
+from sklearn.metrics import f1_score, roc_auc_score
 
 from contrastcxr.cli.evaluate import summary
 from contrastcxr.cli.main import run
@@ -24,7 +25,7 @@ from contrastcxr.errors import DatasetError
 from contrastcxr.evaluation import Bootstrap, Evaluation, evaluate, load_references
 from contrastcxr.evaluation.protocols import words_of
 from contrastcxr.evaluation.references import training_split
-from contrastcxr.form import Author, Reading, Report
+from contrastcxr.form import SCHEMA, Author, Reading, Report
 from contrastcxr.reading.reader import Reader
 from tiny_system import save_tiny, smooth
 
@@ -260,3 +261,58 @@ def test_a_limit_of_no_study_is_refused(model: Path, tmp_path: Path, capsys: pyt
     capsys.readouterr()
     assert run(["evaluate", str(model), "--data", f"{data}?limit=0", "--out", str(tmp_path / "out")]) == 2
     assert "limit=0; expected a whole number from 1" in capsys.readouterr().err
+
+
+def _labelled(path: Path, truth: np.ndarray, guess: np.ndarray, *, probabilities: bool) -> None:
+    """Readings of labels alone: a finding is present where its probability is above a half."""
+    names = ("Edema", "Mass", "Hernia")
+    documents = [
+        {
+            "schema": SCHEMA,
+            "study_id": f"s{study}",
+            "author": {"kind": "model", "name": "m"},
+            "findings": [
+                {
+                    "name": name,
+                    "status": "present" if guess[study, k] > 0.5 else "absent",
+                    "source": "m",
+                    **({"probability": float(guess[study, k])} if probabilities else {}),
+                }
+                for k, name in enumerate(names)
+            ],
+        }
+        for study in range(len(truth))
+    ]
+    path.write_text("\n".join(map(json.dumps, documents)))
+
+
+@pytest.mark.parametrize("probabilities", [True, False])
+def test_labels_that_somebody_gives_have_the_scores_that_scikit_learn_gives_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], probabilities: bool
+) -> None:
+    rng = np.random.default_rng(3)
+    truth = (rng.random((60, 3)) < (0.4, 0.3, 0.05)).astype(int)
+    guess = (0.3 * truth + 0.7 * rng.random(truth.shape)).round(3)
+    status = {name: ["absent", "present"] for name in ("Edema", "Mass", "Hernia")}
+
+    def row(k: int) -> dict[str, Any]:
+        return {"labels": {name: said[truth[k, i]] for i, (name, said) in enumerate(status.items())}}
+
+    data = manifest(tmp_path / "d", row, studies=len(truth))
+    _labelled(tmp_path / "r.jsonl", truth, guess, probabilities=probabilities)
+    out = tmp_path / "out"
+    words = ["evaluate", "--readings", str(tmp_path / "r.jsonl"), "--data", str(data), "--out", str(out)]
+    assert run([*words, "--no-baselines"]) == 0
+    printed = capsys.readouterr().out
+    scores = json.loads((out / "scores.json").read_text())["systems"]["system"]["scores"]
+    found = guess > 0.5
+    assert scores["positive_f1"]["value"] == pytest.approx(f1_score(truth.ravel(), found.ravel()), abs=1e-6)
+    assert scores["positive_f1_macro"]["value"] == pytest.approx(f1_score(truth, found, average="macro"), abs=1e-6)
+    areas = [roc_auc_score(truth[:, k], guess[:, k]) for k in range(2)]  # Hernia has too few
+    values = [scores[name]["value"] for name in ("auc/Edema", "auc/Mass", "auc_mean")] if probabilities else []
+    assert values == (pytest.approx([*areas, np.mean(areas)], abs=1e-6) if probabilities else [])
+    assert scores["auc_mean"]["value"] is None or probabilities
+    assert re.search(r"^system: positive_f1 \.\d+", printed, re.MULTILINE)
+    assert "bleu" not in printed
+    assert "words are not scored: the references hold no report" in printed
+    assert not NOTHING.search(printed)

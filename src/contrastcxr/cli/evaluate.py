@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from contrastcxr.metrics.scores import Score
 
 SHOWN = ("bleu_4", "rouge_l", "cider", "positive_f1", "auc_mean", "tiou_0.3", "pointing", "false_boxes")
-WITHOUT_WORDS = ("auc_mean", "calibration_error", "brier", *SHOWN[-3:])
+WITHOUT_WORDS = ("positive_f1", "auc_mean", "calibration_error", "brier", *SHOWN[-3:])
 """What is said first, with and without reports on both sides."""
 BESIDE = ("mean_box", "constant", "ceiling")
 """Readers whose localization stands below the system's."""

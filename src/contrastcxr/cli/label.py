@@ -13,7 +13,7 @@ import typer
 from contrastcxr.cli import output
 from contrastcxr.data.report_files import Columns, ReportText, ReportTexts, check_form
 from contrastcxr.data.source import one_input
-from contrastcxr.errors import InputError, RequestError, listed
+from contrastcxr.errors import DatasetError, InputError, RequestError, listed
 from contrastcxr.form import Finding
 from contrastcxr.text.given_labels import Agreement
 
@@ -73,11 +73,10 @@ def label(
         except InputError as error:
             fail(error)
             continue
-        if one.labels is not None:
-            agreement.add(one.study_id, one.labels, found)
-        else:
-            _print(said, one, found)
+        _take(said, agreement, one, found)
         done += 1
+    if not (done or failures):
+        fail(_no_report(files))
     if check:
         said.result("\n".join(agreement.in_words()) if agreement.reports else "nothing to check")
         said.result_json(agreement.to_dict())
@@ -110,8 +109,16 @@ def _labeler(name: str, weights: Path | None, *, allow_pickle: bool) -> Label:
     return CheXbert.load(weights, allow_pickle=allow_pickle).label
 
 
-def _print(said: output.Output, one: ReportText, findings: Sequence[Finding]) -> None:
-    if said.as_json:
+def _no_report(files: Sequence[Path] | None) -> DatasetError:
+    named = ", ".join(map(str, files or ())) or STANDARD_INPUT
+    return DatasetError(f"{named}: no report; expected one a row or line; check how it was written")
+
+
+def _take(said: output.Output, agreement: Agreement, one: ReportText, findings: Sequence[Finding]) -> None:
+    """Print the findings of a report, or compare them with the labels beside it."""
+    if one.labels is not None:
+        agreement.add(one.study_id, one.labels, findings)
+    elif said.as_json:
         typer.echo(json.dumps(document(one, findings), ensure_ascii=False))
     elif one.alone:
         said.result("\n".join(lines(one, findings)))

@@ -83,9 +83,13 @@ def _every_verb(
 
 def run(arguments: list[str] | None = None) -> int:
     """Run one command line (without the program's name) and return its exit status."""
+    with output.as_found():
+        return _run(arguments)
+
+
+def _run(arguments: list[str] | None) -> int:
     try:
-        with output.restore_logging():
-            build_app()(args=arguments, prog_name="contrastcxr")
+        build_app()(args=arguments, prog_name="contrastcxr")
     except ContrastCXRError as error:
         return _report(error)
     except KeyboardInterrupt:

@@ -140,16 +140,17 @@ def begin(*, quiet: Quiet = False, as_json: Json = False, verbose: Verbose = Fal
 
 
 @contextmanager
-def restore_logging() -> Iterator[None]:
-    """Leave logging as it was found, for a program that runs a command in its own process."""
+def as_found() -> Iterator[None]:
+    """Leave logging, and how much is said, as they were found, for a program that runs commands in its process."""
     root = logging.getLogger()
-    levels = root.level, _OURS.level
+    levels, before = (root.level, _OURS.level), _CURRENT.get()
     try:
         yield
     finally:
         root.removeHandler(_LINES)
         root.setLevel(levels[0])
         _OURS.setLevel(levels[1])
+        _CURRENT.set(before)
 
 
 def parts(text: str) -> tuple[str, ...]:

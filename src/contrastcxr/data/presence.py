@@ -35,6 +35,20 @@ def without_views(study: Study, gone: Container[int]) -> Study | None:
     )
 
 
+def files_in(folder: Path) -> list[str]:
+    """Return the names of the files in a folder, neither of folders nor of pipes; none where it is not there."""
+    try:
+        with os.scandir(folder) as entries:
+            return [entry.name for entry in entries if _is_file(entry)]
+    except OSError:
+        return []
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    # A link that leads to itself is no error of its folder; files cost no question of the disk.
+    return os.path.isfile(entry) if entry.is_symlink() else entry.is_file()  # noqa: PTH113
+
+
 class PictureFolder:
     """The pictures of one flat folder by stem; the folder is listed once, and may be absent."""
 
@@ -47,7 +61,7 @@ class PictureFolder:
         """
         self.folder = folder
         self._suffixes = suffixes
-        names = os.listdir(folder) if folder.is_dir() else []  # noqa: PTH208 - names alone are needed
+        names = files_in(folder)
         ordered = sorted((n for n in names if self._rank(n) < len(suffixes)), key=self._rank, reverse=True)
         self._names = {name[: name.rindex(".")]: name for name in ordered}
 

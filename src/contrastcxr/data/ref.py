@@ -15,6 +15,7 @@ from typing import Literal, TypeVar
 from urllib.parse import parse_qsl, quote_plus
 
 from contrastcxr.data.source import Licence, Source
+from contrastcxr.data.tables.files import split_named
 from contrastcxr.errors import RequestError, UnknownNameError, listed, nearest
 
 Pairs = tuple[tuple[str, str], ...]
@@ -219,12 +220,19 @@ def _scheme(text: str, kinds: Mapping[str, SourceKind]) -> tuple[str, str]:
 
 
 def _split_off(rest: str, kind: SourceKind) -> tuple[str, str | None]:
-    """Part the split from the end, unless the whole is a path that exists."""
+    """Part the split from the end, by any of its names in any case, unless the whole is a path that exists."""
     head, slash, tail = rest.rpartition("/")
+    split = split_named(tail) or tail
     if kind.root == "level":
-        return (head, tail) if slash else (rest, None)
-    if slash and tail in kind.splits and (kind.split_folders or not Path(rest).exists()):
-        return head, tail
+        return (head, split) if slash else (rest, None)
+    exact = kind.split_folders and tail == split
+    if slash and split in kind.splits and (exact or not Path(rest).exists()):
+        return head, split
+    if slash and kind.root == "file" and Path(head).is_file():
+        raise RequestError(
+            f"{kind.name}:{rest}: '{tail}' stands behind a file; expected {', '.join(kind.splits)} there; "
+            "evaluate takes a split of your own with --split"
+        )
     return rest, None
 
 

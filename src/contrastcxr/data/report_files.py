@@ -31,7 +31,6 @@ _BY_ENDING: dict[str, Form] = {
     ".json": "jsonl",
     ".csv": "csv",
     ".tsv": "csv",
-    ".txt": "text",
 }
 _ID, _TEXT = "study_id", "text"
 _LABELERS_OWN = ("Reports", "Report Impression")
@@ -59,11 +58,13 @@ class Columns:
         study_id: None for `study_id`, or the number of the row where texts alone are named.
         text: none for `text`; several are joined, an empty line between them.
         labels: every other column of a table is a finding, and its cells are statuses.
+        remedy: what to do where they are not there.
     """
 
     study_id: str | None = None
     text: tuple[str, ...] = ()
     labels: bool = False
+    remedy: str = "rename them, or say --id-column and --text-column"
 
     @cached_property
     def wanted(self) -> tuple[str, ...]:
@@ -116,7 +117,7 @@ class ReportTexts:
         try:
             with decoded(stream, errors="surrogateescape") as lines:
                 first = next(lines, "")
-                form = self.form or _BY_ENDING.get(ending(name)) or _sniff(first)
+                form = self.form or form_of(name, first)
                 read = {"jsonl": self._json, "csv": self._table, "text": self._plain}[form]
                 for where, one in read(chain([first], lines), name, study_id):
                     if self.as_given or self._usable(one, where):
@@ -186,11 +187,15 @@ def check_form(name: str | None) -> Form | None:
     raise RequestError(f"unknown input format '{name}'; expected one of {', '.join(FORMS)}")
 
 
-def _sniff(first: str) -> Form:
-    """Return the form that the first line shows.
+def form_of(name: str, first: str) -> Form:
+    """Return the form that the name of a file tells, or else its first line.
 
-    A brace or a bracket before one opens JSON, a header names the columns of a table.
+    A brace or a bracket before one opens JSON, a header names the columns of a table (`.txt` too, as spreadsheets
+    call it in Unicode).
     """
+    known = _BY_ENDING.get(ending(name))
+    if known is not None:
+        return known
     if _OPENS_JSON.match(first):
         return "jsonl"
     if first.lower().strip(' "\r\n').startswith("sep="):
@@ -209,8 +214,10 @@ def report_of(record: JsonRecord, columns: Columns = Columns()) -> ReportText:
     document = record.fields(columns.wanted)
     missing = [key for key in columns.wanted if key not in document]
     if missing:
+        found = listed(document, none="nothing")
         raise DatasetError(
-            f"{record.where}: lacks {' and '.join(missing)}; expected {' and '.join(columns.wanted)}"
+            f"{record.where}: lacks {' and '.join(missing)} (found {found}); "
+            f"expected {' and '.join(columns.wanted)}"
         )
     for key in texts:
         if not isinstance(document[key], str):
@@ -235,10 +242,7 @@ def _places(header: Sequence[str], name: str, columns: Columns) -> _Places:
     missing = [column for column in wanted if column not in names]
     if missing:
         found = listed(names, none="nothing")
-        raise DatasetError(
-            f"{name}: has no column {' and no '.join(missing)} (found {found}); "
-            "rename them, or say --id-column and --text-column"
-        )
+        raise DatasetError(f"{name}: has no column {' and no '.join(missing)} (found {found}); {columns.remedy}")
     study_id = None if numbered else names.index(columns.study_id or _ID)
     places = tuple(names.index(column) for column in texts)
     taken = (*places, *(() if study_id is None else (study_id,)))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from contrastcxr.data.authors import reading_of, report_text
 from contrastcxr.data.ref import DataRef
+from contrastcxr.data.tables.files import split_named
 from contrastcxr.errors import DatasetError, RequestError, listed
 from contrastcxr.form import Finding, Reading, Study
 from contrastcxr.metrics.table import Answer
@@ -113,6 +114,7 @@ def scored_split(data: DataRef, split: str | None) -> tuple[DataRef, str]:
     Raises:
         RequestError: both are given and differ.
     """
+    split = split and (split_named(split) or split)
     if data.split and split and data.split != split:
         raise RequestError(f"{data} with --split {split}: two splits; name one of them")
     whole = data.of_split(None)
@@ -194,22 +196,36 @@ def answer_of(reading: Reading, *, findings: Sequence[Finding] | None) -> Answer
 
 
 def system_answers(readings: Sequence[Reading], references: References) -> list[Answer]:
-    """Return what a system says: its findings from the words of its report, its places from the form."""
+    """Return what a system says: its findings from the words of its report, its places from the form.
+
+    Labels that somebody states without a word are its findings as they are.
+    """
     plain = [answer_of(reading, findings=None) for reading in readings]
     if writes_reports(readings):
         plain = [replace(a, findings=references.findings_in(a.words)) for a in plain]
     else:
-        plain = [replace(a, report=None) for a in plain]
+        stated = states_labels(readings)
+        plain = [
+            replace(a, report=None, findings=reading.findings if stated else None)
+            for a, reading in zip(plain, readings, strict=True)
+        ]
     if not marks_places(readings):
         return plain
     return [replace(a, places=reading.findings) for a, reading in zip(plain, readings, strict=True)]
 
 
 def writes_reports(readings: Sequence[Reading]) -> bool:
-    """Return False for a model without a decoder, and for readings that mark places and hold no word."""
+    """Return False for a model without a decoder, and for readings of places or labels that hold no word."""
     if readings and all(_has_no_decoder(reading) for reading in readings):
         return False
-    return any(_written(reading) for reading in readings) or not marks_places(readings)
+    labels = marks_places(readings) or states_labels(readings)
+    return any(_written(reading) for reading in readings) or not labels
+
+
+def states_labels(readings: Sequence[Reading]) -> bool:
+    """Return True for readings that no model of ours made, with findings and without a word."""
+    ours = any("model" in reading.provenance for reading in readings)
+    return not ours and any(r.findings for r in readings) and not any(_written(r) for r in readings)
 
 
 def marks_places(readings: Sequence[Reading]) -> bool:

@@ -7,17 +7,16 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from contrastcxr.data.report_files import Columns, ReportTexts, report_of
+from contrastcxr.data.report_files import Columns, ReportTexts, form_of, report_of
 from contrastcxr.data.tables.records import JsonRecord, read_records, with_ids
-from contrastcxr.data.tables.text import decoded, ending, open_table
+from contrastcxr.data.tables.text import decoded, open_table
 from contrastcxr.errors import DatasetError, InputError, RequestError, UnknownNameError
 from contrastcxr.evaluation.references import writes_reports
 from contrastcxr.form import SCHEMA, Author, Reading, Report, problem_of
 from contrastcxr.text.clean import split_sentences
 from contrastcxr.vocab.labels import CANONICAL
 
-TABLES = (".csv", ".tsv")
-_COLUMNS = Columns()
+_COLUMNS = Columns(remedy="rename them")
 
 
 def load_readings(path: Path) -> list[Reading]:
@@ -31,7 +30,9 @@ def load_readings(path: Path) -> list[Reading]:
         path.open("rb").close()
     except OSError as error:
         raise RequestError(f"{path}: cannot be read ({error.strerror}); check the path and permissions") from None
-    readings = _from_table(path) if ending(path) in TABLES else _from_json(path)
+    with open_table(path) as file, decoded(file, errors="surrogateescape") as lines:
+        tabular = form_of(str(path), next(lines, "")) == "csv"
+    readings = _from_table(path) if tabular else _from_json(path)
     if not readings:
         raise RequestError(
             f"{path}: no readings; expected one JSON document a line, or a table, with study_id and text"
@@ -48,7 +49,7 @@ def _from_table(path: Path) -> list[Reading]:
     def refuse(error: InputError) -> None:
         raise error
 
-    texts = ReportTexts(on_failure=refuse, form="csv", as_given=True)
+    texts = ReportTexts(on_failure=refuse, form="csv", columns=_COLUMNS, as_given=True)
     return [_plain(one.study_id, one.text, path.stem) for one in texts.files([path])]
 
 

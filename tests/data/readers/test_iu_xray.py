@@ -1,6 +1,10 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import shutil
+import tarfile
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -228,11 +232,7 @@ def replace(old: str, new: str) -> Callable[[str], str]:
         ),
         ("kaggle", "indiana_projections.csv", replace(",Lateral", ""), "2 cells under 3 columns"),
         ("kaggle", "indiana_projections.csv", replace("Frontal", "\udcff"), "is not UTF-8"),
-        ("openi", "ecgen-radiology/2.xml", replace("</eCitation>", ""), "is not XML .* cut off"),
-        ("openi", "ecgen-radiology/2.xml", replace("Small", "\udcff"), "is not UTF-8"),
         ("openi", "ecgen-radiology/2.xml", replace('id="CXR2"', 'id="CXR1"'), "two XML files have the uId CXR1"),
-        ("openi", "ecgen-radiology/2.xml", replace('<uId id="CXR2"/>', ""), "without a uId"),
-        ("openi", "ecgen-radiology/2.xml", replace("<eCitation>", "<!DOCTYPE x><eCitation>"), "a document type"),
         ("r2gen", "annotation.json", replace('"id": "CXR2_IM-0652"', '"id": "x2"'), "sample 'x2'; expected ids"),
     ],
 )
@@ -254,12 +254,46 @@ def test_an_entity_is_never_expanded() -> None:
         parse_report(bomb.decode().encode("utf-16"), "a.xml")
 
 
-def test_an_enormous_report_is_not_read(tmp_path: Path) -> None:
+@pytest.mark.parametrize("archived", [False, True])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (replace("</eCitation>", ""), "is not XML .* cut off"),
+        (replace("Small", "\udcff"), "is not UTF-8"),
+        (replace('<uId id="CXR2"/>', ""), "without a uId"),
+        (replace("<eCitation>", "<!DOCTYPE x><eCitation>"), "a document type"),
+        (lambda _: "", "is not XML"),
+    ],
+)
+def test_a_file_that_is_no_report_is_listed_and_the_others_are_read(
+    tmp_path: Path, change: Callable[[str], str], message: str, archived: bool
+) -> None:
     path = write_openi(tmp_path) / "ecgen-radiology" / "2.xml"
-    with path.open("ab") as file:
+    path.write_bytes(change(path.read_text()).encode(errors="surrogateescape"))
+    if archived:
+        with tarfile.open(tmp_path / "NLMCXR_reports.tgz", "w:gz") as archive:
+            archive.add(path.parent, "ecgen-radiology")
+        shutil.rmtree(path.parent)
+    source, told = IuXray(tmp_path), list[str]()
+    assert [study.study_id for study in source.stream(on_missing=told.append)] == ["CXR1", "CXR7"]
+    assert len(told) == 1
+    assert re.search(f"2.xml: .*{message}", told[0])
+    assert source.missing == tuple(told)
+
+
+def test_an_enormous_report_and_what_is_no_file_are_not_read(tmp_path: Path) -> None:
+    folder = write_openi(tmp_path) / "ecgen-radiology"
+    with (folder / "2.xml").open("ab") as file:
         file.truncate(LARGEST + 1)
-    with pytest.raises(DatasetError, match="above 1 MiB"):
-        IuXray(tmp_path).studies()
+    os.mkfifo(folder / "8.xml")
+    (folder / "9.xml").mkdir()
+    source = IuXray(tmp_path)
+    assert set(by_id(source)) == {"CXR1", "CXR7"}
+    assert [line.partition(": ")[2][:12] for line in source.missing] == [
+        "is above 1 M",
+        "is a folder,",
+        "is a folder,",
+    ]
 
 
 def test_a_cut_off_archive_is_named(tmp_path: Path) -> None:

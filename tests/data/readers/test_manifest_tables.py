@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from unicodedata import normalize
@@ -155,5 +156,76 @@ def test_a_bad_object_of_a_list_is_named_by_its_line_and_the_rest_is_read(png: P
 def test_a_split_of_one_s_own_stays(png: Png, tmp_path: Path) -> None:
     png("a.png")
     path = tmp_path / "m.csv"
-    path.write_text("study_id,image,split\n1,a.png,Mine\n2,a.png,TEST\n3,a.png,Val\n")
-    assert Manifest(path).splits == ("validation", "test", "Mine")
+    path.write_text("study_id,image,split\n1,a.png,Mine\n2,a.png,TEST\n3,a.png,Val\n4,a.png,Train_Val\n")
+    assert Manifest(path).splits == ("train_val", "validation", "test", "Mine")
+
+
+@pytest.mark.parametrize("name", ["m.json", "m.jsonl", "m.csv"])
+@pytest.mark.parametrize("study_id", [50414267, "50414267"])
+@pytest.mark.parametrize("whole", [False, True])
+def test_whole_numbers_are_ids_in_what_is_nested_too(
+    png: Png, tmp_path: Path, name: str, study_id: int | str, whole: bool
+) -> None:
+    png("a.png")
+    readings = [{"study_id": study_id, "author": {"kind": "human", "name": "x"}, "report": {"findings": "Clear."}}]
+    pictures = {"views": [{"view_id": 7, "locator": "a.png"}]} if whole else {"image": "a.png"}
+    fields = {"study_id": study_id, **pictures, "readings": readings}
+    if name == "m.csv":
+        cells = [value if isinstance(value, str) else json.dumps(value) for value in fields.values()]
+        quoted = ['"' + cell.replace('"', '""') + '"' for cell in cells]
+        (tmp_path / name).write_text(f"{','.join(fields)}\n{','.join(quoted)}\n")
+    else:
+        (tmp_path / name).write_text(json.dumps(fields))
+    (study,) = Manifest(tmp_path / name).studies()
+    assert (study.study_id, [r.study_id for r in study.readings]) == ("50414267", ["50414267"])
+    assert study.views[0].view_id == ("7" if whole else "50414267-1")
+
+
+def test_what_python_writes_for_an_empty_cell_is_none(png: Png, tmp_path: Path) -> None:
+    png("a.png")
+    rows = [{"study_id": 4, "image": "a.png", "age": float("nan"), "report": float("nan"), "split": None}]
+    (tmp_path / "m.json").write_text(json.dumps(rows))
+    (study,) = Manifest(tmp_path / "m.json").studies()
+    assert (study.age, study.readings, study.split) == (None, (), None)
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"report": ["Clear.", "Normal."]}, r'report is \["Clear.", "Normal."\]; expected a text'),
+        ({"findings": 7}, r"findings is 7; expected a text"),
+        ({"impression": {"0": "Clear."}}, r'impression is \{"0": "Clear."\}; expected a text'),
+        ({"labels": "Edema|Mass"}, r"labels 'Edema\|Mass'; expected ';' between findings, or a JSON list of them"),
+        ({"labels": "Edema, Mass"}, r"labels 'Edema, Mass'; expected ';' between findings"),
+        ({"labels": "['Edema', 'Mass']"}, r"labels '\['Edema', 'Mass'\]'; expected ';' between findings"),
+        ({"labels": "Edema|Oedema"}, r"labels 'Edema\|Oedema'; expected ';' between findings"),
+    ],
+)
+def test_what_holds_something_else_is_named_with_what_was_expected(
+    png: Png, tmp_path: Path, row: dict[str, object], message: str
+) -> None:
+    png("a.png")
+    good = {"study_id": "good", "image": "a.png"}
+    lines = (json.dumps({**good, "study_id": "bad", **row}), json.dumps(good))
+    (tmp_path / "m.jsonl").write_text("\n".join(lines))
+    parsed = parse_manifest(tmp_path / "m.jsonl")
+    assert [study.study_id for study in parsed.studies] == ["good"]
+    assert len(parsed.failures) == 1
+    assert re.search(f"line 1: {message}", parsed.failures[0].message)
+
+
+@pytest.mark.parametrize("end", ["\n", ""])
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_a_quote_that_is_not_closed_hides_no_row(png: Png, tmp_path: Path, separator: str, end: str) -> None:
+    png("a.png")
+    rows = (
+        ("study_id", "image", "report"),
+        ("1", "a.png", "Clear."),
+        ("2", "a.png", '"Clear.'),
+        ("3", "a.png", "x"),
+    )
+    (tmp_path / "m.csv").write_text("\n".join(separator.join(row) for row in rows) + end)
+    source = Manifest(tmp_path / "m.csv")
+    assert [study.study_id for study in source.studies()] == ["1"]
+    assert len(source.missing) == 1
+    assert "row 4 (2): a quote opens its last cell and is not closed" in source.missing[0]

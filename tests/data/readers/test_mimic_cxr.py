@@ -11,7 +11,7 @@ import pytest
 from iu_files import samples as iu_samples
 from mimic_files import ROWS, TEXTS, folder, write_mimic, write_split
 
-from contrastcxr.api import load_studies, open_source
+from contrastcxr.api import check_data, load_studies, open_source
 from contrastcxr.data.authors import is_normal
 from contrastcxr.data.readers.mimic_cxr import MimicCxr, MimicRoots
 from contrastcxr.errors import DatasetError, RequestError, UnknownNameError
@@ -180,6 +180,18 @@ def test_only_what_is_asked_for_is_opened(mimic: str, tmp_path: Path) -> None:
     assert [s.study_id for s in open_source(mimic).stream("validation")] == ["50000004"]
     with pytest.raises(DatasetError, match=r"s50000005.txt: byte 0 is not UTF-8"):
         load_studies(f"{mimic}/test")
+
+
+@pytest.mark.parametrize("content", [b"\xff", b"x" * ((1 << 20) + 1)], ids=["no text", "enormous"])
+def test_a_text_that_cannot_be_read_costs_its_study(mimic: str, tmp_path: Path, content: bytes) -> None:
+    bad = folder(tmp_path / "txt", "12000012", "50000005").with_suffix(".txt")
+    before = set(by_id(mimic))
+    missing = check_data(mimic)["missing"]
+    bad.write_bytes(content)
+    assert set(by_id(mimic)) == before - {"50000005"}
+    checked = check_data(mimic)
+    assert checked["missing"] == missing + 1
+    assert checked["first missing"][-1].startswith(f"{bad}: ")
 
 
 def test_r2gens_annotation_says_which_images_and_texts_are_read(mimic: str, tmp_path: Path) -> None:

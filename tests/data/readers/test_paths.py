@@ -14,6 +14,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import CTImageStorage, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from radiograph_files import data_set, directory, radiograph, ramp
 
+from contrastcxr.api import open_source
 from contrastcxr.data.check import check_source
 from contrastcxr.data.pixels import with_pixels
 from contrastcxr.data.readers.paths import Paths, studies_from_paths
@@ -344,3 +345,13 @@ def test_a_locked_file_of_a_folder_is_a_failure_whatever_its_name(
     studies, (failure,), passed = passed_over(tmp_path / "in")
     assert (len(studies), passed) == (1, {})
     assert failure.message.endswith("IM0001: cannot be opened (Permission denied); check its permissions")
+
+
+@pytest.mark.parametrize("name", ["m.csv.gz", "m.jsonl.gz", "M.CSV.GZ"])
+def test_a_packed_manifest_is_a_manifest(png: Write, tmp_path: Path, name: str) -> None:
+    png("a.png")
+    text = "study_id;image\n004;a.png\n" if "csv" in name.lower() else '{"study_id": "004", "image": "a.png"}\n'
+    (tmp_path / name).write_bytes(gzip.compress(text.encode()))
+    studies, failures = studies_from_paths([tmp_path / name])
+    assert ([study.study_id for study in studies], failures) == (["004"], [])
+    assert [study.study_id for study in open_source(str(tmp_path / name)).studies()] == ["004"]

@@ -44,6 +44,11 @@ def pretty(value: Any) -> str:
         f"[{line(ONE)},\n{line(TWO)}]",
         f"{pretty(ONE)}\n{pretty(TWO)}",
         f"{pretty(ONE)}{line(TWO)}",
+        f"{line(ONE)}{line(TWO)}\n",
+        f"{line(ONE)}, {line(TWO)}\n",
+        f"{line(ONE)},\n{line(TWO)},\n",
+        f"[{line(ONE)}, {line(TWO)},]\n",
+        f"[\n{line(ONE)},\n{line(TWO)},\n]\n",
         f"{pretty([ONE])}\n{pretty([TWO])}",
         codecs.BOM_UTF8 + pretty([ONE, TWO]).encode(),
         pretty([ONE, TWO]).encode("utf-16"),
@@ -68,7 +73,7 @@ def test_an_object_of_a_list_has_the_line_at_which_it_begins() -> None:
     ]
 
 
-@pytest.mark.parametrize("content", ["", "\n \n", "[\n]\n", "\ufeff"])
+@pytest.mark.parametrize("content", ["", "\n \n", "[\n]\n", "\ufeff", "[]", " [ ]\n"])
 def test_a_file_of_nothing_gives_nothing(content: str) -> None:
     assert records(content) == []
 
@@ -81,6 +86,13 @@ def test_a_file_of_nothing_gives_nothing(content: str) -> None:
         (f'{{"study_id": 1,\n{line(ONE)}\n', [ONE], "line 1: is not JSON; expected one object a line"),
         (pretty([ONE, TWO])[:-12], [ONE], "line 8: is not JSON; expected a list of objects"),
         (pretty([ONE])[:-1], [ONE], "line 5: is not JSON: the list does not end; expected a list of objects"),
+        (
+            f"{line(ONE)} x\n{line(TWO)}\n{line(ONE)}\n",
+            [TWO, ONE],
+            "line 1: is not JSON; expected one object a line",
+        ),
+        (f"{{'a': 1}}\n{line(TWO)}\n", [TWO], "line 1: is not JSON: its texts stand between ' instead of \""),
+        ("[{'a': 1}]", [], "line 1: is not JSON: its texts stand between ' instead of \""),
         ("[\n", [], "line 1: is not JSON: the list does not end"),
         ("{\n'a': 1\n}", [], "line 2: is not JSON; expected a list of objects"),
         ("[" * 100_000, [], "line 1: is not JSON"),
@@ -156,7 +168,16 @@ def test_a_whole_document_with_half_a_character_is_refused(tmp_path: Path, conte
 
 @pytest.mark.parametrize(
     ("word", "split"),
-    [("Train", "train"), ("VAL", "validation"), (" dev ", "validation"), ("TEST", "test"), ("holdout", None)],
+    [
+        ("Train", "train"),
+        ("VAL", "validation"),
+        (" dev ", "validation"),
+        ("TEST", "test"),
+        ("holdout", None),
+        ("Training", "train"),
+        ("testing", "test"),
+        ("TRAIN_VAL", "train_val"),
+    ],
 )
 def test_words_for_splits(word: str, split: str | None) -> None:
     assert split_named(word) == split

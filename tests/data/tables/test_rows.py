@@ -83,7 +83,18 @@ def test_the_header_says_what_separates(line: str, known: tuple[str, ...], separ
             r"t.csv row 3 .*: its cells are separated by a tab, those of the header by ','",
         ),
         ("a,b,c\n1,2\n", r"row 2 \(1\): 2 cells under 3 columns; expected one for each; correct the row"),
-        ("a,b,c\n1,2,3,4\n", r"row 2 \(1\): 4 cells under 3 columns; quote cells that hold a comma"),
+        ("a,b,c\n1,2,3,4\n", r"row 2 \(1\): 4 cells under 3 columns; quote cells that hold a comma$"),
+        ("a,b,c\n1,'2','3,4'\n", r"row 2 \(1\): 4 cells .*; quote cells that hold a comma with \", not '$"),
+        (
+            'a,b,c\n1,2,"3 \\"x\\", 4"\n',
+            r'4 cells under 3 columns; double the quotes inside a cell: "" instead of',
+        ),
+        (
+            'a,b,c\n1,2,"3\n4,5,6\n',
+            r"row 3 \(1\): a quote opens its last cell and is not closed, so that the rest",
+        ),
+        ('a;b;c\n1;2;3\n4;"5;6', r"row 3 \(4\): a quote opens its last cell and is not closed"),
+        ('a,b,"c\n1,2,3\n', r"header: a quote opens its last cell and is not closed"),
         ("a;b;c\n1;2;3;4\n", r"row 2 \(1\): 4 cells under 3 columns; quote cells that hold a semicolon"),
         ("A,B,C,a,A\n1,2,3,4,5\n", r"header: column 'A' appears twice; expected once; remove one"),
         ("A a,a_a,b,c\n", r"header: the columns 'A a' and 'a_a' are both read as 'AA'; expected one; rename one"),
@@ -217,3 +228,21 @@ def test_a_long_cell_is_shortened_and_the_remedy_stays(cell: str) -> None:
 def test_a_long_first_cell_is_not_printed_whole() -> None:
     said = str(TableRow(Path("t.csv"), 2, ("x" * 500,)).error("wrong"))
     assert len(said) < 120
+
+
+@pytest.mark.parametrize(
+    ("header", "row"),
+    [("Unnamed: 0,a,b", "7,1,2"), (",a,b", "7,1,2"), ("a,Unnamed: 1,b", "1,7,2"), ("a,b,Unnamed: 17", "1,2,")],
+)
+def test_a_column_that_pandas_gave_a_name_has_none(tmp_path: Path, header: str, row: str) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(f"{header}\n{row}\n")
+    assert [line.cells for line in stream_table(path, ("a", "b"))] == [("1", "2")]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r", ""])
+def test_a_cell_over_several_lines_at_the_end_is_whole(tmp_path: Path, end: str) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(f'a,b\n1,"2\n\n3"{end}', newline="")
+    assert [row.cells for row in read_table(path, ("a", "b")).rows] == [("1", "2\n\n3")]
+    assert [line.cells for line in stream_table(path, ("a", "b"))] == [("1", "2\n\n3")]

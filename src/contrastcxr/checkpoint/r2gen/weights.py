@@ -16,6 +16,8 @@ from contrastcxr.files import CHECKPOINT_SUFFIX
 
 _WRAPPERS = re.compile(r"^(?:module\.|_orig_mod\.)+")
 """What training on several cards, and compiling a model, put before every name."""
+_HOLDERS = ("state_dict", "model_state_dict", "model")
+"""What trainers call the weights that they save beside other things."""
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
@@ -32,8 +34,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file; give the model_best.pth of a training run")
     state = _safetensors(path) if path.suffix == CHECKPOINT_SUFFIX else _pickle(path)
-    while isinstance(state, Mapping) and isinstance(state.get("state_dict"), Mapping):
-        state = state["state_dict"]
+    while isinstance(state, Mapping) and (held := [k for k in _HOLDERS if isinstance(state.get(k), Mapping)]):
+        state = state[held[0]]
     if not isinstance(state, Mapping) or not state or not all(isinstance(v, Tensor) for v in state.values()):
         raise CheckpointError(
             f"{path}: expected names with tensors, or a state_dict of them, found {type(state).__name__}; "

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from contrastcxr.data.tables.files import SPLITS, split_named
+from contrastcxr.data.tables.files import split_named
 from contrastcxr.data.tables.records import shown, with_ids
 from contrastcxr.data.tables.text import HALF_CHARACTER, has_half_character, read_errors, read_text
 from contrastcxr.errors import DatasetError
@@ -54,7 +54,7 @@ class Annotation:
     def splits(self) -> tuple[str, ...]:
         """The splits that hold samples, in the usual order."""
         held = {sample.split for sample in self.samples}
-        return tuple(split for split in ("train", "validation", "test") if split in held)
+        return tuple(split for split in ("train", "train_val", "validation", "test") if split in held)
 
 
 def read_annotation(path: Path) -> Annotation:
@@ -105,7 +105,7 @@ def _lists(path: Path, value: Any) -> tuple[Iterator[tuple[str, str, Any]], str]
         )
     odd = [name for name in value if split_named(name) is None]
     if odd:
-        raise DatasetError(f"{path}: list '{odd[0]:.80}'; expected {', '.join(SPLITS)}; rename or remove it")
+        raise DatasetError(f"{path}: list '{odd[0]:.80}'; expected {_NAMES}; rename or remove it")
     named = [name for name in value if name not in ("train", "val", "test")]
     shape = f"lists {', '.join(value)}" if named or len(value) < 3 else ""
     return _by_split(path, value), shape

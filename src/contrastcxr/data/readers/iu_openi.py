@@ -6,7 +6,7 @@ import re
 import tarfile
 import xml.etree.ElementTree as ET
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from contrastcxr.data.readers.iu_reports import SECTIONS, IuPicture, IuReport
@@ -20,33 +20,45 @@ LARGEST = 1 << 20
 """Bytes of one report above which it is not read (the largest of the collection has 8,967; ours)."""
 MOST = 100_000
 """Files of an archive above which it is not read on (the collection has 3,955; ours)."""
+OnFailure = Callable[[DatasetError], None]
 
 
-def reports_in_folder(folder: Path) -> Iterator[IuReport]:
-    """Yield the reports of every XML file of a folder, by number.
-
-    Raises:
-        DatasetError: a file is not a report.
-    """
+def reports_in_folder(folder: Path, on_failure: OnFailure) -> Iterator[IuReport]:
+    """Yield the reports of every XML file of a folder, by number, and tell which files are none."""
     for path in sorted(folder.glob("*.xml"), key=lambda p: (len(p.stem), p.stem)):
         try:
-            if path.stat().st_size > LARGEST:
-                raise _too_large(str(path))
-            content = path.read_bytes()
-        except OSError as error:
-            raise DatasetError(f"{path}: cannot be read ({error.strerror}); check the permissions") from error
-        yield parse_report(content, str(path))
+            yield parse_report(_content(path), str(path))
+        except DatasetError as error:
+            on_failure(error)
 
 
-def reports_in_archive(path: Path) -> list[IuReport]:
-    """Return the reports of every XML file of a `.tgz`, by number; nothing is unpacked to disk.
+def _content(path: Path) -> bytes:
+    try:
+        if not path.is_file():
+            raise DatasetError(f"{path}: is a folder, a pipe or a link to nothing; expected a report; remove it")
+        if path.stat().st_size > LARGEST:
+            raise _too_large(str(path))
+        return path.read_bytes()
+    except OSError as error:
+        raise DatasetError(f"{path}: cannot be read ({error.strerror}); check the permissions") from error
+
+
+def reports_in_archive(path: Path, on_failure: OnFailure) -> list[IuReport]:
+    """Return the reports of every XML file of a `.tgz`, by number, and tell which are none.
+
+    Nothing is unpacked to disk.
 
     Raises:
-        DatasetError: the archive is damaged, or a file in it is not a report.
+        DatasetError: the archive is damaged.
     """
+    found = []
     try:
         with read_errors(path), tarfile.open(path, "r:gz") as archive:
-            found = [parse_report(content, f"{path}:{name}") for name, content in _xml_members(path, archive)]
+            for name, content in _xml_members(path, archive):
+                try:
+                    found.append(parse_report(content, f"{path}:{name}"))
+                except DatasetError as error:
+                    on_failure(error)
     except (tarfile.TarError, EOFError, zlib.error) as error:
         raise DatasetError(
             f"{path}: the archive is damaged or cut off; {ARCHIVE} was expected; download it again"

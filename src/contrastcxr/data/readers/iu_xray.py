@@ -92,6 +92,7 @@ class IuXray(Source):
             )
         self._asked = layout
         self._by_layout: dict[Layout, tuple[IuReport, ...]] = {}
+        self._unreadable: list[str] = []
 
     @cached_property
     def layout(self) -> Layout:
@@ -121,9 +122,10 @@ class IuXray(Source):
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """Where the images would be that the tables name and the folder does not hold."""
+        """Where images would be that the tables name and the folder does not hold; then XML that is no report."""
         pictures = (picture for report in self.reports for picture in report.pictures)
-        return tuple(str(self._place(p)) for p in pictures if picture_key(p.name) not in self._files)
+        absent = (str(self._place(p)) for p in pictures if picture_key(p.name) not in self._files)
+        return (*absent, *self._unreadable)
 
     def inventory(self) -> Inventory:
         """Count what the tables name; never reads a pixel."""
@@ -137,7 +139,10 @@ class IuXray(Source):
     def stream(self, split: str | None = None, *, on_missing: OnMissing = unheard) -> Iterator[Study]:
         """Yield the studies of one split, or all, and tell which of their images are missing."""
         self.check_split(split)
-        for report in self.reports:
+        reports = self.reports
+        for message in self._unreadable:
+            on_missing(message)
+        for report in reports:
             if split is None or report.split == split:
                 study = self._study(report, on_missing)
                 if study is not None:
@@ -167,7 +172,7 @@ class IuXray(Source):
         if self._annotation:
             yield f"{self._annotation_path}: {self._annotation.shape}"
         named = {picture_key(picture.name) for report in self.reports for picture in report.pictures}
-        if named.isdisjoint(self._files) and self.images == "there":
+        if named and named.isdisjoint(self._files) and self.images == "there":
             yield f"none of the {len(named):,} images is there; ?images=any gives texts and labels alone"
         bare = sum(not report.pictures for report in self.reports)
         if bare:
@@ -237,16 +242,20 @@ class IuXray(Source):
 
     def _openi(self) -> tuple[IuReport, ...]:
         if self._packaged:
-            found: Iterable[IuReport] = iu_openi.reports_in_archive(packaged_file(iu_openi.ARCHIVE, "iu_xray"))
+            packaged = packaged_file(iu_openi.ARCHIVE, "iu_xray")
+            found: Iterable[IuReport] = iu_openi.reports_in_archive(packaged, self._refuse)
             known = _header_positions(packaged_file(HEADERS, "iu_xray"))
         else:
             known = iu_kaggle.positions(self.root)
             found = (
-                iu_openi.reports_in_folder(self._xml_folder)
+                iu_openi.reports_in_folder(self._xml_folder, self._refuse)
                 if self._xml_folder
-                else iu_openi.reports_in_archive(self.root / iu_openi.ARCHIVE)
+                else iu_openi.reports_in_archive(self.root / iu_openi.ARCHIVE, self._refuse)
             )
         return _unique(replace(report, pictures=_placed(report.pictures, known)) for report in found)
+
+    def _refuse(self, error: DatasetError) -> None:
+        self._unreadable.append(str(error))
 
     def _kaggle(self) -> tuple[IuReport, ...]:
         return tuple(iu_kaggle.read_reports(self.root))
@@ -309,7 +318,8 @@ def _image_files(root: Path) -> Iterable[Path]:
     for folder, inner, files in os.walk(root):
         here = Path(folder)
         inner[:] = sorted(inner) if len(here.parts) - depth < _DEEPEST else []
-        yield from (here / name for name in files if name.lower().endswith(_SUFFIXES))
+        found = (here / name for name in files if name.lower().endswith(_SUFFIXES))
+        yield from filter(Path.is_file, found)
 
 
 def _uid(sample_id: str, path: Path | None) -> str:

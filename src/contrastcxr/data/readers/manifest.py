@@ -24,6 +24,7 @@ from contrastcxr.data.ref import SourceKind
 from contrastcxr.data.source import Failure, Inventory, Licence, OnMissing, Source, unheard
 from contrastcxr.data.tables.files import split_named
 from contrastcxr.data.tables.places import NamedFiles
+from contrastcxr.data.tables.records import with_ids
 from contrastcxr.errors import ContrastCXRError, DatasetError, ImageError
 from contrastcxr.form import Study, View, is_file_locator, locator_path, problem_of
 
@@ -190,6 +191,9 @@ def _line(
 def _study(record: ManifestRecord, files: NamedFiles) -> Study:
     fields = record.read()
     fields = dict(fields) if is_whole(fields) else study_fields(fields, record.where)
+    for name, key in (("readings", "study_id"), ("views", "view_id")):
+        if isinstance(nested := fields.get(name), list | tuple):
+            fields[name] = [with_ids(o, (key,), record.where) if isinstance(o, dict) else o for o in nested]
     if isinstance(split := fields.get("split"), str):
         fields["split"] = split_named(split) or split
     try:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from contrastcxr.data.tables.files import number
+from contrastcxr.data.tables.records import shown
 from contrastcxr.errors import DatasetError, suggestion
 from contrastcxr.form import Report
 from contrastcxr.text.clean import split_sentences
@@ -105,13 +107,16 @@ def _reading(row: Mapping[str, Any], study_id: str, where: str) -> dict[str, Any
 
 
 def _report(row: Mapping[str, Any], where: str) -> Report | None:
-    sections = {name: str(row[name]) for name in ("findings", "impression", "comparison") if name in row}
+    sections = {name: row[name] for name in ("findings", "impression", "comparison") if name in row}
     if "report" in row and sections:
         raise DatasetError(
             f"{where}: both 'report' and '{next(iter(sections))}'; expected the whole report or sections"
         )
+    for name, text in ({"report": row["report"]} if "report" in row else sections).items():
+        if not isinstance(text, str):
+            raise DatasetError(f"{where}: {name} is {shown(text)}; expected a text; correct it")
     if "report" in row:
-        return split_sections(str(row["report"]))
+        return split_sections(row["report"])
     if not sections:
         return None
     report = Report(**sections, indication=str(row.get("indication", "")))
@@ -200,5 +205,9 @@ def _boxes(value: Any, where: str) -> list[dict[str, Any]]:
 def _finding_name(name: str, where: str) -> str:
     spaced = {"Effusion": "Pleural Effusion", "Infiltrate": "Infiltration"}.get(name, name.replace("_", " "))
     if spaced not in _KNOWN_FINDINGS:
+        if len(parts := re.split(r"[|,]", name)) > 1 and any(
+            part.strip(" '\"[]") in _KNOWN_FINDINGS for part in parts
+        ):
+            raise DatasetError(f"{where}: labels '{name}'; expected ';' between findings, or a JSON list of them")
         raise DatasetError(f"{where}: unknown finding '{name}'; {suggestion(spaced, _KNOWN_FINDINGS)}")
     return spaced

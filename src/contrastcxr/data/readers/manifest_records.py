@@ -112,7 +112,9 @@ def _json_fields(record: JsonRecord) -> Mapping[str, Any]:
     fields = record.fields(_KNOWN)
     if not is_whole(fields):
         _check_columns(fields, record.where)
-    return with_ids({name: value for name, value in fields.items() if value is not None}, IDS, record.where)
+    # What is none of this, NaN, is how Python writes an empty cell of a table.
+    held = {name: value for name, value in fields.items() if value is not None and value == value}
+    return with_ids(held, IDS, record.where)
 
 
 def _parquet_records(path: Path) -> Iterator[ManifestRecord]:

@@ -13,9 +13,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
+from contrastcxr.data.presence import files_in
 from contrastcxr.data.readers import mimic_tables
 from contrastcxr.data.readers.annotation import Annotation, AnnotationEntry, read_annotation
-from contrastcxr.data.readers.mimic_reports import Reports, files_folder, names_in, study_folder
+from contrastcxr.data.readers.mimic_reports import Reports, files_folder, study_folder
 from contrastcxr.data.readers.mimic_tables import METADATA, RECORDS, SPLIT, StudyRecord
 from contrastcxr.data.ref import DataRef, SourceKind
 from contrastcxr.data.source import Inventory, Licence, OnMissing, Source, unheard
@@ -89,6 +90,7 @@ class MimicCxr(Source):
         """
         self.images = images
         self._roots, self._subset, self._unit = roots, subset, unit
+        self._unreadable: dict[str, str] = {}
         if not roots.images.is_dir():
             raise DatasetError(f"{roots.images}: is not a folder; give the folder that holds files/p10 to p19")
         if subset == "findings" and not (roots.reports or roots.annotation):
@@ -109,9 +111,13 @@ class MimicCxr(Source):
             return self._annotation.splits
         return SPLITS if self._table(SPLIT) else ()
 
-    @cached_property
+    @property
     def missing(self) -> tuple[str, ...]:
-        """Where images, and with a root for them texts, would be that the tables name."""
+        """Where images, and with a root for them texts, would be; then what is wrong with opened texts."""
+        return (*self._absent, *self._unreadable.values())
+
+    @cached_property
+    def _absent(self) -> tuple[str, ...]:
         images = (image for number, held in self._held.items() for image in self._images_of(number, held))
         absent = [str(path) for _, _, path, there in images if not there]
         untold = [self._reports.where(*pair) for pair in self._untold] if self._reports else []
@@ -187,7 +193,7 @@ class MimicCxr(Source):
         One listing of the study's folder answers for all of them.
         """
         folder = self._files / study_folder(held.subject, number)
-        there = names_in(folder)
+        there = files_in(folder)
         for name, position in held.images:
             file = next((name + suffix for suffix in _SUFFIXES if name + suffix in there), None)
             yield name, position, folder / (file or name + self._suffix), file is not None
@@ -198,7 +204,12 @@ class MimicCxr(Source):
             return self._annotated(number)
         if self._reports is None:
             return Report()
-        raw = self._reports.read(held.subject, number)
+        try:
+            raw = self._reports.read(held.subject, number)
+        except DatasetError as error:
+            self._unreadable[number] = str(error)
+            on_missing(str(error))
+            return None
         if raw is None:
             on_missing(self._reports.where(held.subject, number))
             return None

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 
+from contrastcxr.data.presence import files_in
 from contrastcxr.errors import DatasetError
 
 LARGEST = 1 << 20
@@ -73,7 +73,7 @@ class Reports:
         found = []
         for subject, study in studies:
             if subject not in listed:
-                listed = {subject: names_in(self._folder / f"p{subject[:2]}" / f"p{subject}")}
+                listed = {subject: frozenset(files_in(self._folder / f"p{subject[:2]}" / f"p{subject}"))}
             found += [study] if f"s{study}.txt" in listed[subject] else []
         return frozenset(found)
 
@@ -88,14 +88,6 @@ class Reports:
             return None
         except (OSError, zipfile.BadZipFile, EOFError) as error:
             raise DatasetError(f"{where}: cannot be read ({error}); check the file and permissions") from error
-
-
-def names_in(folder: Path) -> frozenset[str]:
-    """Return the names in a folder, none where it is not there."""
-    try:
-        return frozenset(os.listdir(folder))  # noqa: PTH208 (half the time of Path.iterdir)
-    except (FileNotFoundError, NotADirectoryError):
-        return frozenset()
 
 
 def _archive(path: Path) -> zipfile.ZipFile:

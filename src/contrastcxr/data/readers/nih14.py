@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 
 from contrastcxr.data.pixels import file_size
+from contrastcxr.data.presence import files_in
 from contrastcxr.data.readers.chestx_det import FILE, TERMS, DetMarks, add_counts, read_chestx_det
 from contrastcxr.data.readers.grid import grid_box
 from contrastcxr.data.ref import SourceKind
@@ -140,7 +141,7 @@ class Nih14(Source):
         """Image files by stem; a folder of resized JPEGs has other suffixes than the table."""
         folders = [f for f in sorted(self.root.glob("images*")) if f.is_dir()]
         folders = [inner for f in folders for inner in (f, f / "images") if inner.is_dir()]
-        files = (path for folder in folders for path in sorted(folder.iterdir()))
+        files = (folder / name for folder in folders for name in sorted(files_in(folder)))
         return {path.stem: path for path in files if path.suffix.lower() in _SUFFIXES}
 
     @cached_property
@@ -189,7 +190,10 @@ class Nih14(Source):
 def _rows_of(path: Path) -> Iterator[TableRow]:
     with open_rows(path) as table:
         for number, cells in table:
-            yield TableRow(path, number, tuple(cells), table.decimal_comma)
+            row = TableRow(path, number, tuple(cells), table.decimal_comma)
+            if misfit := table.misfit(cells, short=True):
+                raise row.error(misfit)
+            yield row
 
 
 def _by_image(path: Path) -> dict[str, list[TableRow]]:

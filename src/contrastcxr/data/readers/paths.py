@@ -16,6 +16,7 @@ from contrastcxr.data.readers.manifest_records import SUFFIXES as MANIFEST_SUFFI
 from contrastcxr.data.ref import PATHS, SourceKind
 from contrastcxr.data.sniff import DICOM_KINDS, DICOM_SUFFIXES, FileKind, sniff
 from contrastcxr.data.source import Failure, Inventory, Source, unheard
+from contrastcxr.data.tables.text import ending
 from contrastcxr.errors import DatasetError, ImageError
 from contrastcxr.form import Study, View, is_file_locator, locator_path
 
@@ -137,7 +138,7 @@ def _manifests(found: Iterable[_Inputs]) -> list[Path]:
     manifests: dict[str, Path] = {}
     for inputs in found:
         for file, passed in inputs.files:
-            named = file.suffix.lower() in MANIFEST_SUFFIXES and not passed
+            named = ending(file) in MANIFEST_SUFFIXES and not passed
             if named and (inputs.folder is None or file.name == FOLDER_MANIFEST) and file.is_file():
                 manifests.setdefault(os.path.realpath(file), file)
     return list(manifests.values())
@@ -285,7 +286,7 @@ def _distinct(studies: Iterable[tuple[object, Study]], failures: list[Failure]) 
 
 KIND = SourceKind(
     Paths,
-    open=lambda ref: (Manifest if ref.path.suffix.lower() in MANIFEST_SUFFIXES else Paths)(ref.path),
+    open=lambda ref: (Manifest if ending(ref.path) in MANIFEST_SUFFIXES else Paths)(ref.path),
     summary="DICOM, PNG and JPEG files, or folders of them",
     root="path",
     params=("limit",),

@@ -17,12 +17,15 @@ from contrastcxr.errors import DatasetError, one_line
 
 SPLITS: Mapping[str, str] = {
     "train": "train",
+    "training": "train",
+    "train_val": "train_val",
     "val": "validation",
     "valid": "validation",
     "validate": "validation",
     "validation": "validation",
     "dev": "validation",
     "test": "test",
+    "testing": "test",
 }
 """Names of splits in circulation, in small letters -> ours."""
 

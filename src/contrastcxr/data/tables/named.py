@@ -60,7 +60,7 @@ def read_table(
         rows = []
         for number, cells in table:
             row = TableRow(path, number, tuple(cells), comma)
-            if len(cells) != width:
+            if len(cells) != width or table.end:
                 raise row.error(table.misfit(cells) or "")
             rows.append(row)
     return Table(path, columns, tuple(rows))

@@ -17,6 +17,10 @@ from contrastcxr.errors import DatasetError
 RECORD_ENDINGS = (".jsonl", ".ndjson", ".json")
 
 _GAP = re.compile(r"[\s,]*")
+_LAST_COMMA = re.compile(r",\s*\]\s*$")
+"""A comma behind the last object of a list."""
+_PYTHON = re.compile(r"\s*\[?\s*\{\s*'")
+"""How Python prints what JSON writes with double quotes."""
 _CUT = "expected a list of objects, or one object a line; the file may be cut off"
 
 
@@ -89,19 +93,24 @@ def _record(line: str, where: str) -> JsonRecord:
         problem = HALF_CHARACTER if has_half_character(line, value) else ""
         return JsonRecord(where, None if problem else value, problem)
     except (ValueError, RecursionError):
+        if _PYTHON.match(line):
+            return JsonRecord(
+                where, problem="is not JSON: its texts stand between ' instead of \"; write it as JSON"
+            )
         return JsonRecord(where, problem="is not JSON; expected one object a line; correct the line")
 
 
 def _is_list(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(one, dict) for one in value)
+    return isinstance(value, list) and all(isinstance(one, dict) for one in value)
 
 
 def _goes_on(line: str) -> bool:
-    """Return True where a line is the beginning of JSON and ends before that does."""
+    """Return True where a line begins as JSON and ends before that does, or has more behind it or a last comma."""
     try:
         json.loads(line)
     except json.JSONDecodeError as error:
-        return error.pos >= len(line.rstrip()) and line.lstrip().startswith(("[", "{"))
+        cut, more = error.pos >= len(line.rstrip()), error.msg == "Extra data"
+        return line.lstrip().startswith(("[", "{")) and (cut or more or _LAST_COMMA.search(line) is not None)
     except (ValueError, RecursionError):
         pass
     return False
@@ -110,22 +119,18 @@ def _goes_on(line: str) -> bool:
 def _over_lines(numbered: Sequence[tuple[int, str]], where: str) -> Iterator[JsonRecord]:
     """Yield the values of a text of which no line need be a whole one; what follows a mistake is not read.
 
-    Where the first object is cut off and later lines are objects, each line is read by itself.
+    Where there is a mistake and as many lines are objects as there are before it, each line is read by itself.
     """
     for number, line in numbered:
         if problem := not_utf8(line):
             yield JsonRecord(f"{where} line {number}", problem=problem)
             return
-    values = _values(numbered, where)
-    first = next(values, None)
-    if first is None:  # a list of nothing
-        return
-    if first.problem and numbered[0][1].lstrip().startswith("{"):
+    values = list(_values(numbered, where))
+    if values and values[-1].problem and numbered[0][1].lstrip().startswith("{"):
         alone = [_record(line, f"{where} line {n}") for n, line in numbered]
-        if any(isinstance(one.value, dict) for one in alone):
-            yield from alone
-            return
-    yield first
+        objects = sum(isinstance(one.value, dict) for one in alone)
+        if objects and objects >= len(values) - 1:
+            values = alone
     yield from values
 
 

@@ -24,6 +24,12 @@ LONGEST_CELL = 1 << 24
 
 _STATED = re.compile(r'"?sep=([,;\t|])"?\1*', re.IGNORECASE)
 """A first line by which a spreadsheet is told the separator."""
+_UNCLOSED = (
+    "a quote opens its last cell and is not closed, so that the rest of the file is in it; close it, or double a "
+    "quote that is part of a text"
+)
+_INDEX = re.compile(r"Unnamed: \d+")
+"""What pandas calls a column without a name when it reads one that it wrote."""
 _ANY = re.compile(f"[{''.join(SEPARATORS)}]")
 _TOLD = re.compile(r"""="([^"]*)"|'(\d+)""")
 """How a spreadsheet is told that digits are text."""
@@ -40,6 +46,7 @@ class Rows:
         cells: the `csv.reader` of what follows.
         before: lines above the header.
         comment: how lines begin that are passed over.
+        end: not empty once the last line is read; a row that comes then is one in which a quote is not closed.
     """
 
     where: str
@@ -48,6 +55,7 @@ class Rows:
     cells: Any
     before: int = 0
     comment: str | None = None
+    end: Sequence[bool] = ()
 
     def __iter__(self) -> Iterator[tuple[int, list[str]]]:
         """Yield the line at which each row ends, counted from 1, and its cells; rows of empty cells are left out.
@@ -78,6 +86,8 @@ class Rows:
             id_at: where the id stands, which holds no separator; so a row that fits by chance alone is told.
         """
         width, found = len(self.header), len(cells)
+        if self.end:
+            return _UNCLOSED
         if found == width and (id_at is None or not _ANY.search(cells[id_at])):
             return None
         other = self._other_separator(cells, cells[0] if found != width or id_at is None else cells[id_at])
@@ -89,7 +99,10 @@ class Rows:
         counted = f"{found} cells under {width} columns"
         if found > width:
             held = {",": "a comma", ";": "a semicolon"}.get(self.separator, SEPARATORS[self.separator])
-            return f"{counted}; quote cells that hold {held}"
+            if any('\\"' in cell for cell in cells):
+                return f'{counted}; double the quotes inside a cell: "" instead of \\"'
+            with_what = " with \", not '" if any(cell.lstrip().startswith("'") for cell in cells) else ""
+            return f"{counted}; quote cells that hold {held}{with_what}"
         return None if short or found == width else f"{counted}; expected one for each; correct the row"
 
     def _other_separator(self, cells: Sequence[str], cell: str) -> str | None:
@@ -147,11 +160,20 @@ def read_rows(lines: Iterable[str], where: str, known: Iterable[str] = (), *, co
         )
     separator = separator or found
     csv.field_size_limit(LONGEST_CELL)
-    cells = csv.reader(chain([first], lines), delimiter=separator)
+    end: list[bool] = []
+    cells = csv.reader(chain([first], lines, _mark(end)), delimiter=separator)
     header = [clean_name(name) for name in next(cells)]
+    if end:
+        raise DatasetError(f"{where} header: {_UNCLOSED}")
     while header and not header[-1]:
         header.pop()
-    return Rows(where, tuple(header), separator, cells, before, comment)
+    return Rows(where, tuple(header), separator, cells, before, comment, end)
+
+
+def _mark(end: list[bool]) -> Iterator[str]:
+    """Yield no line, and mark that one was asked for."""
+    end.append(True)
+    yield from ()
 
 
 def separator_of(line: str, known: Iterable[str], where: str) -> str:
@@ -184,8 +206,12 @@ def _parts(line: str, separator: str) -> list[str]:
 
 
 def clean_name(name: str) -> str:
-    """Return the name of a column without the spaces, no-break ones too, that surround and double it."""
-    return " ".join(name.replace("\ufeff", " ").split())
+    """Return the name of a column without the spaces, no-break ones too, that surround and double it.
+
+    A column that had no name when pandas read it has none.
+    """
+    name = " ".join(name.replace("\ufeff", " ").split())
+    return "" if _INDEX.fullmatch(name) else name
 
 
 @lru_cache(maxsize=10_000)

@@ -41,7 +41,7 @@ def stream_table(path: Path, required: Sequence[str], optional: Sequence[str] = 
         where = [columns.get(name, width) for name in (*required, *optional)]
         wanted = itemgetter(*where, width)
         for number, cells in table:
-            if len(cells) != width:
+            if len(cells) != width or table.end:
                 raise TableRow(path, number, tuple(cells)).error(table.misfit(cells) or "")
             cells.append("")
             yield TableLine(path, number, tuple(map(str.strip, wanted(cells)[:-1])))

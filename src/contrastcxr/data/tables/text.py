@@ -22,6 +22,19 @@ NO_TEXT = "is not UTF-8 text, and no whole UTF-16 either; save it as UTF-8"
 COMPRESSED = ("", ".gz", ".zip")
 """What may follow the name of a table."""
 
+_GZIP, _ZIP = b"\x1f\x8b", (b"PK\x03\x04", b"PK\x05\x06")
+_NO_TABLE = {
+    b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": "an Excel workbook; save it as CSV",
+    b"BZh": "packed with bzip2; unpack it",
+    b"\xfd7zXZ\0": "packed with xz; unpack it",
+    b"7z\xbc\xaf\x27\x1c": "packed with 7-Zip; unpack it",
+    b"PAR1": "a Parquet file; name it .parquet",
+    b"%PDF-": "a PDF; export the table as CSV",
+    b"<!doctype html": "a web page; download the file that it shows instead",
+    b"<html": "a web page; download the file that it shows instead",
+    b"version https://git-lfs": "a pointer of Git LFS and not the file itself; fetch that with 'git lfs pull'",
+}
+"""How files begin, in small letters, that are given as tables and are none -> what they are, and what to do."""
 _BROKEN = (EOFError, gzip.BadGzipFile, zipfile.BadZipFile, zlib.error, NotImplementedError)
 """What a damaged archive raises."""
 _SURROGATES = range(0xDC80, 0xDD00)
@@ -52,10 +65,10 @@ def read_errors(path: Path) -> Iterator[None]:
 
 @contextmanager
 def open_table(path: Path) -> Iterator[IO[bytes]]:
-    """Open a table for reading, plain, `.gz`, or the one `.csv` in a `.zip`.
+    """Open a table for reading, plain, packed with gzip, or the one `.csv` in a zip, as its content says.
 
     Raises:
-        DatasetError: it cannot be read, or is cut off, when it is opened or later.
+        DatasetError: it cannot be read, or is cut off, when it is opened or later; or begins as another file does.
     """
     with read_errors(path):
         try:
@@ -69,12 +82,22 @@ def open_table(path: Path) -> Iterator[IO[bytes]]:
 
 
 def _opened(path: Path) -> IO[bytes]:
-    if path.suffix.lower() == ".gz":
+    with path.open("rb") as file:
+        head = file.read(32)
+    if head.startswith(_GZIP) or path.suffix.lower() == ".gz":
         return cast(IO[bytes], gzip.open(path))
-    if path.suffix.lower() != ".zip":
+    if not head.startswith(_ZIP) and path.suffix.lower() != ".zip":
+        begins = head.removeprefix(codecs.BOM_UTF8).lstrip().lower()
+        for known, what in _NO_TABLE.items():
+            if begins.startswith(known.lower()):
+                raise DatasetError(f"{path}: is {what}")
         return path.open("rb")
     archive = zipfile.ZipFile(path)  # closed with the table, which holds it
-    tables = [name for name in archive.namelist() if name.lower().endswith(".csv")]
+    names = archive.namelist()
+    if "xl/workbook.xml" in names or "content.xml" in names:
+        raise DatasetError(f"{path}: is a spreadsheet's workbook; save it as CSV")
+    # A Mac adds `__MACOSX/._NAME` for each file.
+    tables = [n for n in names if n.lower().endswith(".csv") and not PurePosixPath(n).name.startswith("._")]
     if len(tables) != 1:
         raise DatasetError(f"{path}: holds {len(tables)} .csv files; expected one; unpack the right one")
     return archive.open(tables[0])
