@@ -121,3 +121,12 @@ def test_labels_without_a_word_are_readings(tmp_path: Path) -> None:
     (tmp_path / "r.jsonl").write_text(json.dumps(document))
     (found,) = load_readings(tmp_path / "r.jsonl")
     assert (found.study_id, found.present()) == ("7", {"Edema"})
+
+
+@pytest.mark.parametrize("content", [b"\0{", b"s\0t", b"\xff\xfe{", b"\0"])
+@pytest.mark.parametrize("name", ["r.jsonl", "r.txt", "r.csv"])
+def test_what_is_no_whole_utf_16_is_refused_as_that(tmp_path: Path, name: str, content: bytes) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ContrastCXRError, match=f"{name}") as refused:
+        load_readings(tmp_path / name)
+    assert "\n" not in str(refused.value)

@@ -30,9 +30,7 @@ def load_readings(path: Path) -> list[Reading]:
         path.open("rb").close()
     except OSError as error:
         raise RequestError(f"{path}: cannot be read ({error.strerror}); check the path and permissions") from None
-    with open_table(path) as file, decoded(file, errors="surrogateescape") as lines:
-        tabular = form_of(str(path), next(lines, "")) == "csv"
-    readings = _from_table(path) if tabular else _from_json(path)
+    readings = _from_table(path) if _is_table(path) else _from_json(path)
     if not readings:
         raise RequestError(
             f"{path}: no readings; expected one JSON document a line, or a table, with study_id and text"
@@ -43,6 +41,15 @@ def load_readings(path: Path) -> list[Reading]:
             f"{path}: the text of every reading is empty; expected reports; check how it was written"
         )
     return readings
+
+
+def _is_table(path: Path) -> bool:
+    with open_table(path) as file, decoded(file, errors="surrogateescape") as lines:
+        try:
+            first = next(lines, "")
+        except UnicodeError:  # said where it is read
+            first = ""
+    return form_of(str(path), first) == "csv"
 
 
 def _from_table(path: Path) -> list[Reading]:
