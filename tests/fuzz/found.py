@@ -26,6 +26,7 @@ FOUND: tuple[tuple[str, Recipe], ...] = (
     ("sources", Published("chexpert", 0, Dialect(cells=((1, 0, "x" * 5_000),)), Layout())),
     ("manifests", Json("manifest", ((1, "\ud83e"),))),
     ("objects", Tree((), name="in\udcffput.dcm")),
+    ("sources", Published("chexpert", 0, Dialect(cells=((0, 0, "x" * 5_000), (0, 1, "x" * 5_000))), Layout())),
     # These took minutes, or seconds.
     ("objects", Tree((Text(b"ISO_IR 100", 0x00180015, b"A" * 16_000),))),
     ("objects", Tree((Text(b"ISO_IR 100", 0x00281050, b"1" * 16_000 + b"x"),))),

@@ -97,6 +97,7 @@ def test_the_header_says_what_separates(line: str, known: tuple[str, ...], separ
         ('a,b,"c\n1,2,3\n', r"header: a quote opens its last cell and is not closed"),
         ("a;b;c\n1;2;3;4\n", r"row 2 \(1\): 4 cells under 3 columns; quote cells that hold a semicolon"),
         ("A,B,C,a,A\n1,2,3,4,5\n", r"header: column 'A' appears twice; expected once; remove one"),
+        (f"{'A' * 99},{'A' * 99},b,c\n", f"header: column '{'A' * 80}' appears twice; expected once; remove one"),
         ("A a,a_a,b,c\n", r"header: the columns 'A a' and 'a_a' are both read as 'AA'; expected one; rename one"),
         ("\n;;\n", "t.csv: is empty; a header row was expected"),
         (
@@ -204,6 +205,22 @@ def test_a_quoted_decimal_comma_of_a_comma_separated_table_is_refused(tmp_path: 
 )
 def test_an_id_keeps_its_digits(cell: str, expected: str) -> None:
     assert plain_id(cell) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "header"),
+    [
+        ("sep=;\na;b,c\n", ("a", "b,c")),
+        ("sep=,\na;b,c\n", ("a;b", "c")),
+        ("sep=\t\na|b;c\td,a\n", ("a|b;c", "d,a")),
+        ("sep=;\nabc\n", ("abc",)),
+    ],
+)
+def test_a_first_line_that_says_what_separates_decides(tmp_path: Path, text: str, header: tuple[str, ...]) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(text)
+    with open_rows(path, ("a", "b", "c")) as table:
+        assert table.header == header
 
 
 def test_rows_are_numbered_by_the_line_at_which_they_end(tmp_path: Path) -> None:

@@ -116,7 +116,7 @@ def columns_of(
     if len(columns) < len(names):
         for name, times in Counter(filter(None, names)).items():
             if times > 1:
-                raise DatasetError(f"{where}: column '{name}' appears twice; expected once; remove one")
+                raise DatasetError(f"{where}: column '{name:.80}' appears twice; expected once; remove one")
     for name in required:
         if name not in columns:
             near = nearest(name, columns)

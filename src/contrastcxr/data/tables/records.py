@@ -148,14 +148,12 @@ def _values(numbered: Sequence[tuple[int, str]], where: str) -> Iterator[JsonRec
             continue
         try:
             value, end = decoder.raw_decode(text, at)
+            half = has_half_character(text[at:end], value)
         except (ValueError, RecursionError) as error:
             found = error.pos if isinstance(error, json.JSONDecodeError) else at
             yield JsonRecord(place(found), problem=f"is not JSON; {_CUT}")
             return
-        if has_half_character(text[at:end], value):
-            yield JsonRecord(place(at), problem=HALF_CHARACTER)
-        else:
-            yield JsonRecord(place(at), value)
+        yield JsonRecord(place(at), None if half else value, HALF_CHARACTER if half else "")
         at = end
     if inside:
         yield JsonRecord(place(at), problem=f"is not JSON: the list does not end; {_CUT}")

@@ -152,13 +152,14 @@ def read_rows(lines: Iterable[str], where: str, known: Iterable[str] = (), *, co
         raise DatasetError(f"{where}: is empty; a header row was expected; export the table again")
     if "\0" in first:
         raise DatasetError(f"{where} header: holds zero bytes, which no text does; save it as UTF-8")
-    found = separator_of(first, tuple(known), f"{where} header")
-    if separator and separator not in first and found in first:
-        raise DatasetError(
-            f"{where}: its first line says {SEPARATORS[separator]}, and its names are separated by "
-            f"{SEPARATORS[found]}; expected one separator; correct or remove the first line"
-        )
-    separator = separator or found
+    if separator is None or separator not in first:
+        found = separator_of(first, tuple(known), f"{where} header")
+        if separator and found in first:
+            raise DatasetError(
+                f"{where}: its first line says {SEPARATORS[separator]}, and its names are separated by "
+                f"{SEPARATORS[found]}; expected one separator; correct or remove the first line"
+            )
+        separator = separator or found
     csv.field_size_limit(LONGEST_CELL)
     end: list[bool] = []
     cells = csv.reader(chain([first], lines, _mark(end)), delimiter=separator)
