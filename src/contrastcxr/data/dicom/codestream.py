@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from pydicom import uid
 
-_ALLOWED: dict[str, tuple[str, ...]] = {
+ALLOWED: dict[str, tuple[str, ...]] = {
     uid.JPEGBaseline8Bit: ("JPEG Baseline",),
     uid.JPEGExtended12Bit: ("JPEG Baseline", "JPEG Extended"),
     uid.JPEGLossless: ("JPEG Lossless",),
@@ -52,26 +52,32 @@ class BadStreamError(Exception):
 
 @dataclass(frozen=True)
 class CodestreamHeader:
-    """Rows, columns, components and bits per component, as the compressed picture itself states them."""
+    """Rows, columns, components, bits per component and their sign, as the compressed picture states them."""
 
     rows: int
     columns: int
     components: int
     bits: int
+    signed: bool = False
 
 
-def check_stream(stream: bytes, syntax: str, *, rows: int, columns: int, allocated: int) -> None:
+def check_stream(
+    stream: bytes, syntax: str, *, rows: int, columns: int, allocated: int
+) -> CodestreamHeader | None:
     """Refuse a compressed picture that is not one grey picture of the stated size, or that is cut off.
+
+    Returns:
+        what its header says; None for RLE, which says nothing of that.
 
     Raises:
         BadStreamError: says what the stream is instead.
     """
     codec = codec_of(stream, plain_bytes=rows * columns * allocated // 8)
-    if codec is not None and codec not in _ALLOWED.get(syntax, ()):
+    if codec is not None and codec not in ALLOWED.get(syntax, ()):
         raise BadStreamError(f"is {codec} in itself", remedy="export it again")
     if syntax == uid.RLELossless:
         _check_rle(stream, allocated)
-        return
+        return None
     found = jpeg2000_header(stream) if syntax in uid.JPEG2000TransferSyntaxes else jpeg_header(stream)
     if (found.rows, found.columns) != (rows, columns):
         raise BadStreamError(f"is {found.columns}×{found.rows} in itself, its header says {columns}×{rows}")
@@ -82,6 +88,7 @@ def check_stream(stream: bytes, syntax: str, *, rows: int, columns: int, allocat
     end = stream.rfind(_EOI)
     if end < 0 or len(set(stream[end + len(_EOI) :]) - {0}) > 1:  # zeros, or one byte again and again, fill up
         raise BadStreamError("is cut off")
+    return found
 
 
 def codec_of(data: bytes, *, plain_bytes: int) -> str | None:
@@ -156,6 +163,7 @@ def jpeg2000_header(stream: bytes) -> CodestreamHeader:
         columns=-(-right // body[35]) - -(-left // body[35]),
         components=int.from_bytes(body[32:34], "big"),
         bits=(body[34] & 0x7F) + 1,
+        signed=bool(body[34] & 0x80),
     )
 
 

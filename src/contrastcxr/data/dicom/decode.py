@@ -11,10 +11,10 @@ from pydicom import config, uid
 from pydicom.dataset import Dataset
 from pydicom.pixels.decoders.base import get_decoder
 
-from contrastcxr.data.dicom.codestream import ITEM, BadStreamError, codec_of
+from contrastcxr.data.dicom.codestream import ALLOWED, ITEM, BadStreamError, codec_of
 from contrastcxr.data.dicom.guarded import WorkerError, decode_guarded
 from contrastcxr.data.dicom.header_numbers import whole_number
-from contrastcxr.data.dicom.objects import uid_name
+from contrastcxr.data.dicom.objects import code_of, uid_name
 from contrastcxr.errors import ImageError
 
 PREFERRED: dict[str, tuple[str, ...]] = {
@@ -78,18 +78,19 @@ def stored_values(ds: Dataset, path: Path) -> np.ndarray:
 
 
 def _check_codec(ds: Dataset, syntax: uid.UID, path: Path) -> None:
-    """Refuse compressed pixel data in an uncompressed syntax, and the other way round."""
+    """Refuse pixel data of another codec than the transfer syntax says, as far as the first fragment shows it."""
     data, expected = ds.PixelData, int(ds.Rows) * int(ds.Columns) * int(ds.BitsAllocated) // 8
     in_fragments, plain = data.startswith(ITEM), syntax in _PLAIN
-    if not (in_fragments or len(data) < expected if plain else syntax in PREFERRED and not in_fragments):
+    if not (in_fragments or len(data) < expected if plain else syntax in PREFERRED):
         return
     codec = codec_of(data, plain_bytes=expected)
     if codec is None and plain and ds["PixelData"].is_undefined_length:
         codec = "compressed"
-    if codec is not None:
-        as_stated = (codec == "uncompressed") == plain
-        how = "in itself" if not as_stated else "but in fragments" if plain else "but not in fragments"
-        raise ImageError(f"{path}: the {uid_name(syntax)} pixel data is {codec} {how}; export it again")
+    if codec is None or (in_fragments and codec in ALLOWED.get(syntax, ())):
+        return
+    wrongly_kept = in_fragments == plain and (codec == "uncompressed") == plain
+    how = "in itself" if not wrongly_kept else "but in fragments" if plain else "but not in fragments"
+    raise ImageError(f"{path}: the {uid_name(syntax)} pixel data is {codec} {how}; export it again")
 
 
 def _plain(ds: Dataset, syntax: uid.UID, path: Path) -> np.ndarray:
@@ -148,7 +149,7 @@ def _compressed(ds: Dataset, syntax: uid.UID, path: Path) -> np.ndarray:
     absent = {"HighBit": stored - 1, "PixelRepresentation": 0, "SamplesPerPixel": 1, "NumberOfFrames": 1}
     stated = {key: whole_number(ds.get(key)) for key in _HEADER}
     header: dict[str, Any] = {**absent, **{key: value for key, value in stated.items() if value is not None}}
-    header["PhotometricInterpretation"] = str(ds.PhotometricInterpretation)
+    header["PhotometricInterpretation"] = code_of(ds, "PhotometricInterpretation")
     try:
         return decode_guarded(header, ds.PixelData, syntax=syntax, plugin=plugin)
     except BadStreamError as error:

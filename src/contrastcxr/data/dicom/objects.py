@@ -20,13 +20,13 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import pydicom
-from pydicom import config
+from pydicom import DataElement, config
 from pydicom.datadict import dictionary_has_tag, dictionary_VR
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
-from contrastcxr.data.dicom.syntax import UnknownSyntaxError, encoding_of
+from contrastcxr.data.dicom.syntax import UnknownSyntaxError, encoding_of, pixel_element
 from contrastcxr.data.sniff import GZIP
 from contrastcxr.errors import ImageError
 
@@ -106,12 +106,24 @@ def _attributes(path: Path, tags: list[str], pixel_bytes: int) -> Dataset:
     limit = HEADER_BYTES + pixel_bytes
     with path.open("rb") as file:
         plain = _unpacked(file, limit, whole=pixel_bytes > 0)
-        source = _Metered(_in_order(plain, limit, whole=pixel_bytes > 0), limit)
+        source = cast(BinaryIO, _Metered(_in_order(plain, limit, whole=pixel_bytes > 0), limit))
         # specific_tags keeps every other attribute unparsed.
-        ds = pydicom.dcmread(
-            cast(BinaryIO, source), stop_before_pixels=not pixel_bytes, specific_tags=tags, force=True
-        )
-    return cast(Dataset, ds)
+        ds = cast(Dataset, pydicom.dcmread(source, stop_before_pixels=True, specific_tags=tags, force=True))
+        if pixel_bytes:
+            _add_pixels(ds, source)
+    return ds
+
+
+def _add_pixels(ds: Dataset, source: BinaryIO) -> None:
+    """Add the pixel data, before which pydicom stopped.
+
+    It would go on behind them, into whatever fills the file up, and lose the whole data set at fragments that have
+    no end.
+    """
+    implicit, little_endian = ds.original_encoding
+    found = pixel_element(source, implicit=bool(implicit), little_endian=bool(little_endian))
+    if found is not None:
+        ds.add(DataElement("PixelData", found.vr, found.value, is_undefined_length=found.undefined))
 
 
 @contextmanager
@@ -132,6 +144,14 @@ def uid_name(value: object) -> str:
     """Return the registered name of a UID; empty for one that is not registered, which can hold anything."""
     uid = UID(str(value or ""), validation_mode=config.IGNORE)
     return "" if uid.name == uid else str(uid.name)
+
+
+def code_of(ds: Dataset, keyword: str) -> str:
+    """Return the code string of an attribute in capitals, without what fills it up; empty where there is none.
+
+    Files hold `Monochrome2` and ` R` for what PS3.5 6.2 writes in capitals, with spaces behind alone.
+    """
+    return str(ds.get(keyword) or "").strip(" \0").upper()
 
 
 def coded(text: str, *, longest: int = 16) -> str:

@@ -52,7 +52,7 @@ def turn_for(orientation: object) -> Orientation:
 
 def _letters(orientation: object) -> list[str]:
     """Return the first letter of each value; a damaged file may hold a number in their place."""
-    return [str(value)[:1].upper() for value in orientation] if isinstance(orientation, Sequence) else []
+    return [str(value).strip()[:1].upper() for value in orientation] if isinstance(orientation, Sequence) else []
 
 
 def turn_of(ds: Dataset) -> Orientation:

@@ -27,7 +27,7 @@ from pydicom.uid import (
 from contrastcxr.data.dicom.body_parts import another_part, body_part_doubt
 from contrastcxr.data.dicom.decode import check_syntax, stored_values
 from contrastcxr.data.dicom.header_numbers import number, whole_number
-from contrastcxr.data.dicom.objects import coded, open_object, uid_name
+from contrastcxr.data.dicom.objects import code_of, coded, open_object, uid_name
 from contrastcxr.data.dicom.orientation import Orientation, is_lateral, stated_position, turn_of
 from contrastcxr.data.dicom.spacing import spacing, spacing_doubt
 from contrastcxr.data.dicom.values import OVERLAY_BIT, DisplayError, rescale_doubt, to_display
@@ -294,7 +294,7 @@ def _accepted(path: Path) -> Dataset:
 
 
 def _checked(ds: Dataset, path: Path) -> Dataset:
-    if "SOPClassUID" not in ds and "Modality" not in ds:
+    if not any(keyword in ds for keyword in ("SOPClassUID", "Modality", "Rows")):
         check_syntax(ds, path)
         raise ImageError(f"{path}: is not a DICOM image, or is cut off; expected a CR or DX object; copy it again")
     refusal = _refused_kind(ds) or _refused_pixels(ds)
@@ -315,11 +315,12 @@ def _with_pixels(path: Path) -> Dataset:
 
 
 def _refused_kind(ds: Dataset) -> str | None:
-    kind = uid_name(ds.get("SOPClassUID")) or "an unnamed object"
-    modality = str(ds.get("Modality") or "").strip(" \0").upper()
-    if modality not in MODALITIES and (modality or ds.get("SOPClassUID") not in RADIOGRAPHS):
+    object_class = ds.get("SOPClassUID") or ds.file_meta.get("MediaStorageSOPClassUID")
+    kind = uid_name(object_class) or "an unnamed object"
+    modality = code_of(ds, "Modality")
+    if modality not in MODALITIES and (modality or object_class not in RADIOGRAPHS):
         return f"{kind}, modality {coded(modality)}"
-    if ds.get("PresentationIntentType") == "FOR PROCESSING" or "For Processing" in kind:
+    if code_of(ds, "PresentationIntentType") == "FOR PROCESSING" or "For Processing" in kind:
         return f"{kind}, raw values for processing and not for presentation"
     part = another_part(ds)
     return f"body part {part}" if part else None
@@ -332,7 +333,7 @@ def _refused_pixels(ds: Dataset) -> str | None:
     frames, samples = number(ds.get("NumberOfFrames")) or 1, number(ds.get("SamplesPerPixel")) or 1
     if frames > 1:
         return f"{frames:.0f} frames"
-    photometric = str(ds.get("PhotometricInterpretation") or "")
+    photometric = code_of(ds, "PhotometricInterpretation")
     if samples != 1 or photometric not in ("MONOCHROME1", "MONOCHROME2"):
         return f"colour or unknown kind of pixels ({coded(photometric)})"
     allocated, stored = (whole_number(ds.get(keyword)) or 0 for keyword in ("BitsAllocated", "BitsStored"))

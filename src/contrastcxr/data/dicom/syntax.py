@@ -1,17 +1,19 @@
 """The transfer syntax a data set is in, told from its structure where its file states none or a wrong one.
 
 A data set is in a syntax when, read in it, its tags ascend (PS3.5 7.1), every VR is known (of implicit ones, the
-dictionary knows the tag), lengths stay in the file, and Rows × Columns have room in the pixel data. Compressed
-pixel data do not say how they were compressed, so that such an object without meta information stays unread.
+dictionary knows the group of the tag), lengths stay in the file, and Rows × Columns have room in the pixel data.
+Compressed pixel data do not say how they were compressed, so that such an object without meta information stays
+unread.
 """
 
 from __future__ import annotations
 
 import struct
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import BinaryIO, NamedTuple
 
-from pydicom.datadict import dictionary_has_tag, mask_match
+from pydicom.datadict import DicomDictionary, mask_match  # type: ignore[attr-defined]
 from pydicom.tag import Tag
 from pydicom.uid import (
     UID,
@@ -42,6 +44,7 @@ _ROWS, _COLUMNS, _BITS, _SAMPLES, _PIXELS = (
     int(Tag(keyword)) for keyword in ("Rows", "Columns", "BitsAllocated", "SamplesPerPixel", "PixelData")
 )
 _COUNTS = (_ROWS, _COLUMNS, _BITS, _SAMPLES)
+_GROUPS = frozenset(tag >> 16 for tag in DicomDictionary)
 
 
 class UnknownSyntaxError(Exception):
@@ -103,6 +106,37 @@ def encoding_of(file: BinaryIO) -> Encoding:
     )
 
 
+@dataclass(frozen=True)
+class PixelElement:
+    """The pixel data of a data set as they stand there; without VRs they are OW (PS3.5 A.1).
+
+    Attributes:
+        undefined: whether their length is, as that of fragments; the end is then no part of the value.
+    """
+
+    vr: str
+    value: bytes
+    undefined: bool
+
+
+def pixel_element(file: BinaryIO, *, implicit: bool, little_endian: bool) -> PixelElement | None:
+    """Read the pixel data that begin here; None where another element does, or none.
+
+    What follows them in the file is not looked at. Fragments may lack the delimiter behind the last one, which
+    zeros or the end of the file replace in some files, and data of undefined length may be in no fragments.
+    """
+    elements = _Elements(file, ImplicitVRLittleEndian if little_endian else ExplicitVRBigEndian)
+    header = elements.header_either_way(implicit=implicit)
+    if header is None or header.tag != _PIXELS:
+        return None
+    vr, start = "OB" if header.vr == b"OB" else "OW", file.tell()
+    if header.length != _UNDEFINED:
+        return PixelElement(vr, file.read(header.length), undefined=False)
+    end = elements.fragments_end()
+    file.seek(start)
+    return PixelElement(vr, file.read(end - start) if end > start else file.read(), undefined=True)
+
+
 def _meta(file: BinaryIO) -> tuple[int, bool, str]:
     """Return where the data set begins, whether all before it is as PS3.10 says, and the syntax stated there."""
     file.seek(0)
@@ -130,7 +164,9 @@ def _is_believed(stated: str, first: bytes) -> bool:
     """Say whether the first bytes of a data set leave no doubt of the syntax that is stated."""
     if stated in PLAIN:
         return _begins(first, UID(stated))
-    return stated not in AllTransferSyntaxes or stated == DeflatedExplicitVRLittleEndian
+    return stated not in AllTransferSyntaxes or (
+        stated == DeflatedExplicitVRLittleEndian and not begins_like_dicom(first)
+    )
 
 
 def _begins(first: bytes, syntax: UID) -> bool:
@@ -182,6 +218,15 @@ class _Elements:
             raise _Misfit
         return _Header(tag, vr, self._number(self._file.read(4)) if vr in _LONG else short)
 
+    def header_either_way(self, *, implicit: bool) -> _Header | None:
+        """Return the next header, which may lack its VR in an explicit data set too; None where there is none."""
+        start = self._file.tell()
+        for without in dict.fromkeys((implicit, True)):
+            self._file.seek(start)
+            with suppress(_Misfit):
+                return self.header(implicit=without)
+        return None
+
     def value(self, header: _Header) -> bytes:
         """Return the value of a short element."""
         if header.length > 64:
@@ -230,6 +275,14 @@ class _Elements:
         if header is None or header.tag != _SEQUENCE_END:
             raise _Misfit
 
+    def fragments_end(self) -> int:
+        """Go through fragments, and return where they end, or where the file does in one of them."""
+        end = self._file.tell()
+        with suppress(_Misfit):
+            while (header := self.header(implicit=True)) and header.tag == _ITEM:
+                end = self._file.seek(min(self._file.tell() + header.length, self._size))
+        return end
+
     def _number(self, data: bytes) -> int:
         if len(data) not in (2, 4):
             raise _Misfit
@@ -237,10 +290,13 @@ class _Elements:
 
 
 def _is_known(header: _Header, implicit: bool) -> bool:
-    """Say whether a tag may stand here: in a data set without VRs the dictionary has to know it."""
+    """Say whether a tag may stand here: in a data set without VRs the dictionary has to know its group.
+
+    It need not know the tag: the standard grows, and vendors add to it.
+    """
     group, element = divmod(header.tag, 1 << 16)
     if not implicit:
         return group != _DELIMITERS
     if header.length % 2 and header.length != _UNDEFINED:
         return False
-    return bool(group % 2) or not element or dictionary_has_tag(header.tag) or mask_match(header.tag) is not None
+    return bool(group % 2) or not element or group in _GROUPS or mask_match(header.tag) is not None

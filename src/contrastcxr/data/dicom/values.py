@@ -16,7 +16,7 @@ from pydicom.dataset import Dataset
 
 from contrastcxr.data.dicom.header_numbers import number, numbers, whole_number
 from contrastcxr.data.dicom.lookup_tables import Mapping, lut
-from contrastcxr.data.dicom.objects import coded
+from contrastcxr.data.dicom.objects import code_of, coded
 from contrastcxr.errors import listed
 
 CLIPPED = 0.001
@@ -27,6 +27,8 @@ WRAPPED = -0.35
 """Where values go beyond BitsStored, they fall by more of its range at a step above, in the mean (ours)."""
 OVERLAY_BIT = "60000102"
 """The tag of OverlayBitPosition: 0 where an overlay has data of its own (PS3.3 C.9.2)."""
+LEAST_SHARE = 0.25
+"""A window that gives less of the grey scale to all the values of its object is that of another picture (ours)."""
 LOOKED_UP = 1 << 16
 """So many pixels are looked up at once: NumPy makes each an index of 64 bits, and these then stay in the cache."""
 
@@ -39,7 +41,8 @@ def to_display(ds: Dataset, stored: np.ndarray, *, min_range: float, window: str
     """Return `[H, W]` float32 in [0, 1], bone bright, from the stored values of a greyscale object.
 
     The VOI LUT comes first, else the first window, else the range of the values in use but for 0.1% at each end.
-    The range also replaces a window that would show less than `min_range` of contrast (both ours).
+    The range also replaces a window that would show less than `min_range` of contrast, or is that of a picture of
+    more bits, which a copy of 8 bits keeps (all ours).
 
     Args:
         ds: the object; its attributes say how values are stored and shown.
@@ -65,7 +68,7 @@ def _display_table(
     ds: Dataset, words: np.ndarray, counts: np.ndarray, *, min_range: float, window: str | None
 ) -> np.ndarray:
     """Return what is shown for each stored word there can be, `[256]` or `[65536]` float32."""
-    values, whole = _stored_values(ds, counts.size)
+    values, whole = _stored_values(ds, counts.size, shift=_shift(ds, words))
     padding = _padding(ds, values, whole)
     _check_bits(ds, words, values, np.where(padding, values, whole))
     if window is None:
@@ -87,7 +90,23 @@ def _looked_up(table: np.ndarray, words: np.ndarray) -> np.ndarray:
     return shown
 
 
-def _stored_values(ds: Dataset, size: int) -> tuple[np.ndarray, np.ndarray]:
+def _shift(ds: Dataset, words: np.ndarray) -> int:
+    """Return how many bits lie below the values, as HighBit says.
+
+    It is not believed (ours) where the words use these bits and fit into BitsStored as they are: some writers
+    state the highest bit of the word.
+    """
+    bits, high = int(ds.BitsStored), whole_number(ds.get("HighBit"))
+    if ds.file_meta.TransferSyntaxUID.is_encapsulated or high is None or high >= int(ds.BitsAllocated):
+        return 0
+    shift = max(high + 1 - bits, 0)
+    stated = words.view(f"i{words.itemsize}") if _signed(ds) else words
+    least = -(1 << bits >> 1) if _signed(ds) else 0
+    fits = least <= int(stated.min()) and int(stated.max()) < least + (1 << bits)
+    return 0 if fits and (words & ((1 << shift) - 1)).any() else shift
+
+
+def _stored_values(ds: Dataset, size: int, *, shift: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the values `[size]` that the stored words mean: by the bits of BitsStored alone, and by all bits.
 
     Only the former count, as two's complement where the values are signed. The two are the same, too, where the
@@ -95,14 +114,11 @@ def _stored_values(ds: Dataset, size: int) -> tuple[np.ndarray, np.ndarray]:
     """
     bits = int(ds.BitsStored)
     words = np.arange(size, dtype=np.int64)
-    native = not ds.file_meta.TransferSyntaxUID.is_encapsulated
-    high = whole_number(ds.get("HighBit"))
-    shift = high + 1 - bits if native and high is not None and bits <= high + 1 <= int(ds.BitsAllocated) else 0
     values, whole = (words >> shift) & ((1 << bits) - 1), words >> shift
     if _signed(ds):
         values = np.where(values >= 1 << (bits - 1), values - (1 << bits), values)
         whole = np.where(words >= size >> 1, words - size, words) >> shift
-    return values, np.where(words >> shift >= 1 << bits, whole, values)
+    return values, whole
 
 
 def _signed(ds: Dataset) -> bool:
@@ -119,9 +135,11 @@ def _padding(ds: Dataset, values: np.ndarray, whole: np.ndarray) -> np.ndarray:
 
 
 def _signed_as(ds: Dataset, value: int) -> int:
-    """Return a padding value as a stored value: objects of signed values often write it as an unsigned word."""
+    """Return a padding value as a stored value: it is often written as a word of the other sign."""
     bits = int(ds.BitsAllocated)
-    return value - (1 << bits) if _signed(ds) and value >= 1 << (bits - 1) else value
+    if _signed(ds):
+        return value - (1 << bits) if value >= 1 << (bits - 1) else value
+    return value + (1 << bits) if value < 0 else value
 
 
 def _check_bits(ds: Dataset, words: np.ndarray, values: np.ndarray, whole: np.ndarray) -> None:
@@ -129,7 +147,7 @@ def _check_bits(ds: Dataset, words: np.ndarray, values: np.ndarray, whole: np.nd
 
     The bits above may hold something else, an overlay say (PS3.5 8.1.1), which has nothing to do with the values.
     Where they count on with the values, a step up in them comes with a fall of the values, and a step down with a
-    rise (ours). That is not asked where an overlay is stated to be there.
+    rise (ours), other than where they only lack the sign. That is not asked where an overlay is stated there.
 
     Args:
         ds: the object.
@@ -195,7 +213,7 @@ def _little_endian(ds: Dataset) -> bool:
 
 
 def _shown(ds: Dataset, values: np.ndarray, counts: np.ndarray, min_range: float) -> np.ndarray:
-    stated = _voi(ds)
+    stated = _voi(ds, values)
     if stated is not None:
         shown = stated(values)
         used = shown[counts > 0]
@@ -204,13 +222,13 @@ def _shown(ds: Dataset, values: np.ndarray, counts: np.ndarray, min_range: float
     return _by_range(values, counts)
 
 
-def _voi(ds: Dataset) -> Mapping | None:
-    """Return the table or, where there is none, the first window that the object states."""
+def _voi(ds: Dataset, values: np.ndarray) -> Mapping | None:
+    """Return the table or, where there is none, the first window that the object states, if it can be its own."""
     tables = _tables(ds)
     if tables:
         return tables[0][1]
-    first = next(iter(_windows(ds)), None)
-    return None if first is None else first[1]
+    first = next((mapping for _, mapping in _windows(ds)), None)
+    return None if first is None or float(np.ptp(first(values))) < LEAST_SHARE else first
 
 
 def _chosen(ds: Dataset, wanted: str) -> Mapping:
@@ -247,7 +265,7 @@ def _table(item: Dataset, *, little_endian: bool) -> Mapping:
 def _windows(ds: Dataset) -> list[tuple[str, Mapping | None]]:
     """Return the windows by name, in the order of the object; None stands for one that is no window."""
     names = [str(name).strip() for name in _several(ds.get("WindowCenterWidthExplanation"))]
-    function = str(ds.get("VOILUTFunction") or "LINEAR")
+    function = code_of(ds, "VOILUTFunction") or "LINEAR"
     pairs = zip(numbers(ds.get("WindowCenter")), numbers(ds.get("WindowWidth")), strict=False)
     return [
         (names[n] if n < len(names) else "", _window(center, width, function=function))
@@ -269,10 +287,13 @@ def _several(value: Any) -> list[Any]:
 
 
 def window(center: float, width: float, *, function: str) -> Mapping:
-    """Return the window function of PS3.3 C.11.2.1, to [0, 1]; a width that LINEAR cannot use is a step."""
+    """Return the window function of PS3.3 C.11.2.1, to [0, 1].
+
+    A width of 1 is a step. LINEAR has none below, which go with a small slope, and are meant as LINEAR_EXACT.
+    """
     if function == "SIGMOID":
         return lambda x: 1 / (1 + np.exp(np.clip(-4 * (x - center) / width, -60, 60)))
-    if function == "LINEAR":
+    if function == "LINEAR" and width >= 1:
         center, width = center - 0.5, max(width - 1, 1e-6)
     return lambda x: np.clip((x - center) / width + 0.5, 0, 1)
 
@@ -296,4 +317,7 @@ def _inverted(ds: Dataset) -> bool:
 
     MONOCHROME1 and the shape INVERSE say the same thing, so the picture is never inverted twice.
     """
-    return bool(ds.PhotometricInterpretation == "MONOCHROME1" or ds.get("PresentationLUTShape") == "INVERSE")
+    return (
+        code_of(ds, "PhotometricInterpretation") == "MONOCHROME1"
+        or code_of(ds, "PresentationLUTShape") == "INVERSE"
+    )

@@ -21,9 +21,9 @@ from pydicom import config
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import get_frame
 from pydicom.pixels.utils import pixel_array
-from pydicom.uid import UID
+from pydicom.uid import UID, JPEGBaseline8Bit, JPEGExtended12Bit
 
-from contrastcxr.data.dicom.codestream import ITEM, BadStreamError, check_stream
+from contrastcxr.data.dicom.codestream import ITEM, BadStreamError, CodestreamHeader, check_stream
 from contrastcxr.data.dicom.shared_pages import SharedPages
 
 try:
@@ -119,18 +119,35 @@ def decode(header: dict[str, Any], data: bytes, *, syntax: str, plugin: str) -> 
         setattr(ds, keyword, value)
     data = _without_offsets(data)
     stream = get_frame(data, 0, number_of_frames=1)
-    check_stream(stream, syntax, rows=ds.Rows, columns=ds.Columns, allocated=ds.BitsAllocated)
+    found = check_stream(stream, syntax, rows=ds.Rows, columns=ds.Columns, allocated=ds.BitsAllocated)
     if plugin == "pyjpegls":
         return _jpeg_ls(stream, ds.Rows, ds.Columns)
+    if found is not None and found.bits <= 8 and syntax in (JPEGBaseline8Bit, JPEGExtended12Bit):
+        ds.BitsAllocated, ds.BitsStored = 8, min(ds.BitsStored, 8)  # some state the 16 of what was compressed
     ds.PixelData = data
     # The table masks unused bits itself.
-    return np.asarray(pixel_array(ds, raw=True, view_only=True, correct_unused_bits=False, decoding_plugin=plugin))
+    values = pixel_array(ds, raw=True, view_only=True, correct_unused_bits=False, decoding_plugin=plugin)
+    return _with_stated_sign(values, found, signed=bool(ds.PixelRepresentation))
 
 
 def _without_offsets(data: bytes) -> bytes:
     """Empty the table of offsets (PS3.5 A.4): all fragments are of the one frame, whatever it says."""
     table = int.from_bytes(data[4:8], "little")
     return data[:4] + bytes(4) + data[8 + table :] if table and data.startswith(ITEM) else data
+
+
+def _with_stated_sign(values: np.ndarray, found: CodestreamHeader | None, *, signed: bool) -> np.ndarray:
+    """Refuse values below 0 where the object has none: as its words they would be the largest.
+
+    Raises:
+        BadStreamError: there are such values.
+    """
+    negative = found is not None and found.signed and not signed
+    if negative and (values.view(f"i{values.itemsize}") < 0).any():
+        raise BadStreamError(
+            "holds values below 0 in itself, its header says that it has none", remedy="export it again"
+        )
+    return values
 
 
 def _jpeg_ls(stream: bytes, rows: int, columns: int) -> np.ndarray:
