@@ -62,7 +62,7 @@ def test_a_cell_may_hold_line_breaks() -> None:
         (b'{"study_id": "b", "text": " "}', "line 2: the report of study 'b' is empty"),
         (b'{"study_id": "a", "text": "Edema."}', "line 2: study 'a' comes a second time"),
         (b'{"study_id": "b", "text": "\xff"}', "line 2: is not UTF-8 text (byte 0xff at 27)"),
-        (b'{"study_id": "b", "text": "\\ud800"}', "line 2: holds bytes that are not UTF-8"),
+        (b'{"study_id": "b", "text": "\\ud800"}', "line 2: holds half a character (one of two escapes"),
     ],
 )
 def test_a_bad_json_line_is_named_and_the_rest_is_read(line: bytes, said: str) -> None:
