@@ -205,7 +205,7 @@ GOOD = "00000001_000.png"
             [ENTRIES[0], ENTRIES[1], ENTRIES[0]],
             f" entry 3 ({GOOD}): the picture is also entry 1; expected it once; remove one of the two",
         ),
-        ([entry("\ud800.png", ("Mass", [1, 2, 3]))], ": holds half a character"),
+        ([entry("\ud800.png", ("Mass", [1, 2, 3]))], ": holds half a character (one of two escapes"),
     ],
 )
 def test_a_list_that_departs_from_its_layout_is_refused_with_file_and_entry(
