@@ -105,7 +105,7 @@ class DataRef:
                     if near
                     else f"parameters follow a '?': {listed(self.kind.params, near=option)}"
                 )
-                raise RequestError(f"{self}: {self.kind.name} has no option '{option}'; {hint}")
+                raise RequestError(f"{self}: {self.kind.name} has no option '{option:.80}'; {hint}")
         for param, _ in self.params:
             if param not in self.kind.params:
                 raise UnknownNameError(f"parameter of {self.kind.name}", param, self.kind.params)

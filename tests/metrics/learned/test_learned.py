@@ -206,7 +206,7 @@ def test_annotations_of_a_file_are_scored_by_study(tmp_path: Path) -> None:
     "line",
     [
         "{",
-        "[]",
+        "[1]",
         '{"study_id": "a"}',
         '{"study_id": "a", "reference": {}, "candidate": {}}',
         '{"study_id": "a", "reference": {"entities": {"1": {"tokens": "x"}}}, "candidate": {"entities": {}}}',
