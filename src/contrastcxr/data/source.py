@@ -11,7 +11,7 @@ from pathlib import Path
 from traceback import extract_tb
 from typing import Literal
 
-from contrastcxr.errors import ContrastCXRError, ImageError, RequestError, UnknownNameError
+from contrastcxr.errors import ContrastCXRError, ImageError, RequestError, UnknownNameError, printable
 from contrastcxr.form import Study
 
 
@@ -47,6 +47,8 @@ class Inventory:
 class Failure:
     """One input that was not read: where it is, and one line that says what was expected, found and to do.
 
+    Its texts can be printed, also where the name of a file cannot.
+
     Attributes:
         where: a path, or what else names the input.
         message: the line; it names the path.
@@ -58,6 +60,11 @@ class Failure:
     message: str
     study_id: str | None = None
     other: str | None = None
+
+    def __post_init__(self) -> None:
+        """Escape what a name may hold and nothing can show."""
+        for name, text in vars(self).items():
+            object.__setattr__(self, name, text and printable(text))
 
     @classmethod
     def of(cls, where: object, error: ContrastCXRError, *, study_id: str | None = None) -> Failure:

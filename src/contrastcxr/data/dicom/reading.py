@@ -34,7 +34,7 @@ from contrastcxr.data.dicom.values import OVERLAY_BIT, DisplayError, rescale_dou
 from contrastcxr.data.images import MIN_RANGE, check_picture, check_size
 from contrastcxr.data.source import Failure, one_input, pseudonym
 from contrastcxr.data.tables.files import age_in_years, sex
-from contrastcxr.errors import ImageError
+from contrastcxr.errors import ImageError, printable
 from contrastcxr.form import Position, Study, View
 
 logger = logging.getLogger(__name__)
@@ -194,7 +194,7 @@ def dicom_studies(paths: Iterable[Path], *, keep_ids: bool = False) -> tuple[lis
     failures: list[Failure] = []
     order: dict[str, int] = {}
     for path in paths:
-        order[str(path)] = len(order)
+        order[printable(str(path))] = len(order)
         try:
             with one_input(path):
                 file = read_header(path)
@@ -218,8 +218,8 @@ def _by_patient(files: list[DicomFile], *, keep_ids: bool) -> list[list[DicomFil
     firsts = [next(file.path for file in files if _patient(file) == name) for name in names]
     logger.warning(
         "%s and %s have one StudyInstanceUID and different PatientIDs; the study is read as those of %d patients",
-        firsts[0],
-        firsts[1],
+        printable(str(firsts[0])),
+        printable(str(firsts[1])),
         len(names),
     )
     parts: dict[str, list[DicomFile]] = {}
