@@ -112,6 +112,8 @@ def _opened(path: Path) -> Iterator[Image.Image]:
 
 def _orientation(image: Image.Image) -> int | None:
     """Return what EXIF says of the picture's orientation; None where it says nothing, or is damaged."""
+    if image.format == "PNG" and "exif" not in image.info:
+        image.load()  # EXIF may stand behind the pixels, whose damage is no damage of EXIF
     try:
         return image.getexif().get(ExifTags.Base.Orientation)
     except _BROKEN:

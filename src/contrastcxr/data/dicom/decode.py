@@ -117,8 +117,8 @@ def _plain(ds: Dataset, syntax: uid.UID, path: Path) -> np.ndarray:
     picture = words.astype(words.dtype.newbyteorder("="), copy=False).reshape(rows, columns)
     if _is_turned(picture):
         raise ImageError(
-            f"{path}: its pixels are those of {columns} rows and {rows} columns, and its header says {rows} rows and "
-            f"{columns} columns; export it again"
+            f"{path}: its pixels are those of {columns} rows and {rows} columns, and its header says {rows} rows "
+            f"and {columns} columns; export it again"
         )
     return picture
 
