@@ -146,6 +146,24 @@ def suggestion(name: str, known: Iterable[str], *, also: Iterable[str] = (), non
     return f"did you mean '{_in_one_line(near, 80)}'?" if near else f"known: {listed(names, near=name, none=none)}"
 
 
+_UNPRINTABLE = re.compile("[\0-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What breaks a line, controls a terminal, turns a text round, or is no character (a byte of a name, PEP 383)."""
+
+
+def printable(text: str) -> str:
+    """Return a text, which names of files may be part of, as a terminal, a page and JSON can show it: in one line.
+
+    What cannot be shown is an escape: `\\n`, `\\x1b`, and `\\xe9` for a byte that is no UTF-8.
+    """
+    return _UNPRINTABLE.sub(lambda found: _escaped(found[0]), text)
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    is_byte = 0xDC80 <= code <= 0xDCFF
+    return f"\\x{code - 0xDC00:02x}" if is_byte else character.encode("unicode_escape").decode()
+
+
 def _in_one_line(name: str, most: int) -> str:
     """Return a name without line breaks, cut where it is longer than `most` characters."""
     line = _UNPRINTED.sub(" ", name)

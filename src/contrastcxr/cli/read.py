@@ -11,6 +11,7 @@ import typer
 
 from contrastcxr.api import DEFAULT_MODEL
 from contrastcxr.cli import complete, output
+from contrastcxr.errors import OutputError
 from contrastcxr.reading.session import ReadingSession, WrittenReading, open_session
 from contrastcxr.write.as_sentences import writes_no_report
 
@@ -27,6 +28,7 @@ def read(
         list[Path],
         typer.Argument(
             metavar="PATH",
+            readable=False,  # of several that cannot be opened is a failure among others
             help="DICOM, PNG or JPEG files, folders, a DICOMDIR, or a manifest; a folder's studies.jsonl is one.",
         ),
     ],
@@ -91,9 +93,15 @@ def _conclude(
     *,
     keep_ids: bool,
 ) -> None:
+    # Imported here: `data` takes a moment, and a wrong request needs none of it.
+    from contrastcxr.data.source import Failure
+
     # A path can name the patient: what is passed on has none, unless identifiers are kept.
     passed_on = failures if keep_ids else [failure.without_path() for failure in failures]
-    index = session.finish(done, passed_on)
+    try:
+        index = session.finish(done, passed_on)
+    except OutputError as error:
+        index, failures = None, [*failures, Failure.of(session.out, error)]
     if done:
         said.result(summary(done, index))
     said.result_json(

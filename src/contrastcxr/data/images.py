@@ -45,8 +45,9 @@ def read_image(path: Path) -> np.ndarray:
         ImageError: not a PNG or JPEG, truncated, too small or large, coloured, or constant.
     """
     with _opened(path) as image:
-        upright = ImageOps.exif_transpose(image)
-        grey = _grey(upright, path)
+        of_16_bits = ";16" in _raw_mode(image)  # asked first, since loading forgets it
+        upright = ImageOps.exif_transpose(image) if _orientation(image) else image
+        grey = _grey(upright, path, of_16_bits=of_16_bits)
     check_picture(grey, str(path))
     return grey
 
@@ -59,7 +60,7 @@ def image_size(path: Path) -> tuple[int, int]:
     """
     with _opened(path) as image:
         width, height = image.size
-        turned = image.getexif().get(ExifTags.Base.Orientation) in _TRANSPOSED
+        turned = _orientation(image) in _TRANSPOSED
     return (height, width) if turned else (width, height)
 
 
@@ -109,18 +110,39 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         ) from error
 
 
+def _orientation(image: Image.Image) -> int | None:
+    """Return what EXIF says of the picture's orientation; None where it says nothing, or is damaged."""
+    if image.format == "PNG" and "exif" not in image.info:
+        image.load()  # EXIF may stand behind the pixels, whose damage is no damage of EXIF
+    try:
+        return image.getexif().get(ExifTags.Base.Orientation)
+    except _BROKEN:
+        return None
+
+
+def _raw_mode(image: Image.Image) -> str:
+    """Return how the pixels stand in the file, before they are loaded."""
+    tile = getattr(image, "tile", None)
+    return str(tile[0].args) if tile else ""
+
+
 def _check_single(image: Image.Image, path: Path) -> None:
     frames = getattr(image, "n_frames", 1)
     if image.format == "PNG" and frames > 1:
         raise ImageError(f"{path}: holds {frames} frames; one radiograph a file was expected; save one of them")
 
 
-def _grey(image: Image.Image, path: Path) -> np.ndarray:
-    """Return `[H, W]` float32 in [0, 1]; transparency is black."""
+def _grey(image: Image.Image, path: Path, *, of_16_bits: bool) -> np.ndarray:
+    """Return `[H, W]` float32 in [0, 1]; transparency is black.
+
+    Of several channels of 16 bits Pillow keeps the upper eight bits, which have to be used (`_refuse_low_bits`).
+    """
     if image.mode in _SIXTEEN_BIT:
         return _scaled(np.asarray(image))
     if image.mode in ("1", "L"):
         return np.asarray(image.convert("L"), dtype=np.float32) / 255
+    if of_16_bits:
+        _refuse_low_bits(np.asarray(image.getchannel(0)), path)
     if image.mode in ("LA", "La"):
         return _on_black(np.asarray(image.convert("LA")))
     rgba = np.asarray(image.convert("RGBA"))
@@ -138,6 +160,15 @@ def _scaled(values: np.ndarray) -> np.ndarray:
     top = int(values.max())
     bits = next((b for b in (8, 10, 12, 14) if top < 1 << b), 16)
     return np.clip(values.astype(np.float32) / ((1 << bits) - 1), 0, 1)
+
+
+def _refuse_low_bits(upper: np.ndarray, path: Path) -> None:
+    """Raise when the upper eight bits `[H, W]` of 16 say that the values have 14 or fewer: most are lost."""
+    if int(upper.max()) < 1 << 6:
+        raise ImageError(
+            f"{path}: its channels of 16 bits hold values of 14 bits or fewer, which cannot be read; save it as "
+            "one grey channel of 16 bits"
+        )
 
 
 def _refuse_colour(rgb: np.ndarray, path: Path) -> None:

@@ -29,8 +29,8 @@ _DIRECTORY = re.compile(rb"\x02\0\x02\0UI..1\.2\.840\.10008\.1\.3\.10\0?", re.DO
 def sniff(path: Path) -> FileKind:
     """Return the kind of the file; a DICOM file packed with gzip is one too.
 
-    A DICOM file shows `DICM` at byte 128, or begins with an element of the groups that come first in one. Any
-    other is believed only with a DICOM suffix.
+    A DICOM file shows `DICM` at byte 128, or begins with an element of the groups that come first in one, maybe
+    behind a `DICM` without preamble. Any other is believed only with a DICOM suffix.
 
     Raises:
         ImageError: there is no such file, it is a folder, it is empty, or it cannot be opened.
@@ -38,7 +38,7 @@ def sniff(path: Path) -> FileKind:
     head = _head(path)
     packed = head.startswith(GZIP)
     head = _unpacked(head) if packed else head
-    if head[128:132] == b"DICM" or begins_like_dicom(head):
+    if head[128:132] == b"DICM" or begins_like_dicom(head.removeprefix(b"DICM")):
         return "dicomdir" if _DIRECTORY.search(head) else "dicom"
     for signature, kind in _SIGNATURES.items():
         if head.startswith(signature) and not packed:

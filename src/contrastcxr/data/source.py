@@ -11,7 +11,7 @@ from pathlib import Path
 from traceback import extract_tb
 from typing import Literal
 
-from contrastcxr.errors import ContrastCXRError, ImageError, RequestError, UnknownNameError, one_line
+from contrastcxr.errors import ContrastCXRError, ImageError, RequestError, UnknownNameError, one_line, printable
 from contrastcxr.form import Study
 
 
@@ -47,6 +47,8 @@ class Inventory:
 class Failure:
     """One input that was not read: where it is, and one line that says what was expected, found and to do.
 
+    Its texts can be printed, also where the name of a file cannot.
+
     Attributes:
         where: a path, or what else names the input.
         message: the line; it names the path.
@@ -60,8 +62,14 @@ class Failure:
     other: str | None = None
 
     def __post_init__(self) -> None:
-        """Keep the message one line, whatever it quotes."""
-        object.__setattr__(self, "message", one_line(self.message))
+        """Keep the message one line, and names of files as a terminal, a page and JSON can show them."""
+        message = one_line(self.message)
+        for name in ("where", "study_id", "other"):
+            text = getattr(self, name)
+            if text is not None:
+                message = message.replace(one_line(text), printable(text))
+                object.__setattr__(self, name, printable(text))
+        object.__setattr__(self, "message", message)
 
     @classmethod
     def of(cls, where: object, error: ContrastCXRError, *, study_id: str | None = None) -> Failure:
@@ -71,9 +79,9 @@ class Failure:
     def without_path(self) -> Failure:
         """Return the failure as it may be passed on: a hash, or the study's id, in place of each path."""
         name = self.study_id or pseudonym("file", self.where)
-        message = self.message.replace(one_line(self.where), name)
+        message = self.message.replace(self.where, name)
         if self.other is not None:
-            message = message.replace(one_line(self.other), pseudonym("file", self.other))
+            message = message.replace(self.other, pseudonym("file", self.other))
         return Failure(where=name, message=message, study_id=self.study_id)
 
     def __str__(self) -> str:

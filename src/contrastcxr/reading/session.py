@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from contrastcxr.errors import InputError, OutputError, RequestError, one_line
+from contrastcxr.errors import InputError, OutputError, RequestError
 from contrastcxr.files import clear_parts, find_checkpoint, named_cache
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ class ReadingSession:
         pages = [(each.reading, each.files["html"]) for each in done if "html" in each.files]
         if self.out is None or not pages or len(pages) + len(failures) < 2:
             return None
-        messages = [(one_line(failure.where), failure.message) for failure in failures]
+        messages = [(failure.where, failure.message) for failure in failures]
         return write_index([reading for reading, _ in pages], [page for _, page in pages], self.out, messages)
 
 

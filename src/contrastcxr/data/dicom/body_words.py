@@ -50,7 +50,8 @@ OF_THE_CHEST = (
 
 BONES_OF_THE_CHEST = {
     "spine": (
-        "spin, vertebr, =back, =bws, =hws, =lws, =tsp, =csp, =lsp, lumb, lomb, cervic, sacr, coccyx, "
+        "spin, vertebr, =back, =bws, =hws, =lws, =bwk, =hwk, =lwk, =tsp, =csp, =lsp, lumb, lomb, cervic, "
+        "sacr, coccyx, "
         "wirbel, steißbein, rachis, rachid, column, colonn, coluna, coloana, wervel, kręgos, kręgow, "
         "=páteř, =páteře, obratel, obratl, chrbtic, kičm, kralješ, kralježnic, hrbteni, ryggrad, "
         "rygg, rygsøjle, hvirvel, virvel, ranka, rangan, nikama, lülisam, mugurkaul, stubur, gerinc, "

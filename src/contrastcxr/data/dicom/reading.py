@@ -34,7 +34,7 @@ from contrastcxr.data.dicom.values import OVERLAY_BIT, DisplayError, rescale_dou
 from contrastcxr.data.images import MIN_RANGE, check_picture, check_size
 from contrastcxr.data.source import Failure, one_input, pseudonym
 from contrastcxr.data.tables.files import age_in_years, sex
-from contrastcxr.errors import ImageError
+from contrastcxr.errors import ImageError, printable
 from contrastcxr.form import Position, Study, View
 
 logger = logging.getLogger(__name__)
@@ -194,7 +194,7 @@ def dicom_studies(paths: Iterable[Path], *, keep_ids: bool = False) -> tuple[lis
     failures: list[Failure] = []
     order: dict[str, int] = {}
     for path in paths:
-        order[str(path)] = len(order)
+        order[printable(str(path))] = len(order)
         try:
             with one_input(path):
                 file = read_header(path)
@@ -220,7 +220,7 @@ def _by_patient(files: list[DicomFile], *, keep_ids: bool) -> list[list[DicomFil
         parts.setdefault(_patient(file), []).append(file)
     logger.warning(
         "%s and %s have one StudyInstanceUID and different PatientIDs; the study is read as those of %d patients",
-        *(parts[name][0].path for name in names[:2]),
+        *(printable(str(parts[name][0].path)) for name in names[:2]),
         len(names),
     )
     places = {name: place for place, name in enumerate([*names, ""], start=1)}

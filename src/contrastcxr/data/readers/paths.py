@@ -11,13 +11,14 @@ from pathlib import Path
 
 from contrastcxr.data.folders import DIRECTORY, OnPassed, kind_in_words, passed_in_words, walk
 from contrastcxr.data.images import image_size
+from contrastcxr.data.presence import without_views
 from contrastcxr.data.readers.manifest import LICENCE, Manifest, parse_manifest
 from contrastcxr.data.readers.manifest_records import SUFFIXES as MANIFEST_SUFFIXES
 from contrastcxr.data.ref import PATHS, SourceKind
 from contrastcxr.data.sniff import DICOM_KINDS, DICOM_SUFFIXES, FileKind, sniff
 from contrastcxr.data.source import Failure, Inventory, Source, unheard
 from contrastcxr.data.tables.text import ending
-from contrastcxr.errors import DatasetError, ImageError
+from contrastcxr.errors import DatasetError, ImageError, printable
 from contrastcxr.form import Study, View, is_file_locator, locator_path
 
 FOLDER_MANIFEST = "studies.jsonl"
@@ -38,7 +39,8 @@ class Paths(Source):
     def __init__(self, path: Path) -> None:
         self.path = path
         self._passed = Counter[str]()
-        self._found, failures = studies_from_paths([path], on_passed=lambda why: self._passed.update([why]))
+        found, failures = studies_from_paths([path], on_passed=lambda why: self._passed.update([why]))
+        self._found = [kept for study in found if (kept := _writable(study, failures)) is not None]
         self._failures = tuple(failure.message for failure in failures)
         if not self._found:
             more = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
@@ -105,14 +107,14 @@ class _Inputs:
             message = f"{error.filename}: cannot be opened ({error.strerror}); check its permissions"
             failures.append(Failure(str(error.filename), message))
 
-        if path.is_dir():
+        if os.path.isdir(path):  # noqa: PTH112 - is_dir raises where the folder around it is locked
             return cls(list(walk(path, unreadable)), path)
         return cls([(file, None) for file in _named_files(path, failures)])
 
 
 def _named_files(path: Path, failures: list[Failure]) -> Sequence[Path]:
     """Return the files that a DICOMDIR names; any other file stands for itself."""
-    if not _is_directory(path):
+    if _sniffed(path) != "dicomdir":
         return (path,)
     # Imported here: whoever reads pictures does not wait for pydicom.
     from contrastcxr.data.dicom.directory import listed_files
@@ -126,11 +128,11 @@ def _named_files(path: Path, failures: list[Failure]) -> Sequence[Path]:
     return files
 
 
-def _is_directory(path: Path) -> bool:
+def _sniffed(path: Path) -> FileKind | None:
     try:
-        return sniff(path) == "dicomdir"
+        return sniff(path)
     except ImageError:
-        return False  # said where it is read
+        return None  # said where it is read
 
 
 def _manifests(found: Iterable[_Inputs]) -> list[Path]:
@@ -156,7 +158,7 @@ def _files(
     """Yield the files that may be read and are not in `seen` (names by real path) yet, with their kinds."""
     barren = inputs.folder is not None
     for path, passed in inputs.files:
-        if passed is None:
+        if passed is None or (passed == DIRECTORY and _sniffed(path) == "dicom"):  # an image of that name
             kind, passed = _kind(path, seen, failures, in_folder=inputs.folder is not None)
             barren = barren and passed not in (None, ALREADY)
             if kind is not None:
@@ -176,10 +178,6 @@ def _kind(
 
     In a folder only a file that is named like a picture, or that cannot be opened, is a failure.
     """
-    if not _is_utf8(path):
-        message = f"{path}: its name is not UTF-8, so that no page or table can hold it; rename it"
-        failures.append(Failure(str(path), message))
-        return None, None
     first = seen.get(os.path.realpath(path))
     if first is not None:
         return None, ALREADY if in_folder and first != path.absolute() else None
@@ -196,14 +194,6 @@ def _kind(
         failures.append(Failure.of(path, error))
         return None, None
     return (None, kind_in_words(path)) if kind == "other" else (kind, None)
-
-
-def _is_utf8(path: Path) -> bool:
-    try:
-        str(path).encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _holds_anything(path: Path) -> bool:
@@ -249,8 +239,23 @@ def _picture_study(path: Path, failures: list[Failure]) -> Iterable[Study]:
     except ImageError as error:
         failures.append(Failure.of(path, error))
         return ()
-    view = View(view_id=path.stem, locator=str(path), width=width, height=height)
-    return (Study(study_id=path.stem, views=(view,)),)
+    name = printable(path.stem)
+    return (Study(study_id=name, views=(View(view_id=name, locator=str(path), width=width, height=height),)),)
+
+
+def _writable(study: Study, failures: list[Failure]) -> Study | None:
+    """Return the study without views whose path no manifest and no table could hold; None when none is left."""
+    gone = set()
+    for index, view in enumerate(study.views):
+        try:
+            (view.locator or "").encode()
+        except UnicodeEncodeError:
+            gone.add(index)
+            message = (
+                f"{view.locator}: its name is no UTF-8, and no table can hold it; rename the file or its folder"
+            )
+            failures.append(Failure(str(view.locator), message, study_id=study.study_id))
+    return without_views(study, gone)
 
 
 def _placed(studies: Iterable[Study]) -> Iterator[tuple[object, Study]]:
