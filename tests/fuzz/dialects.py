@@ -42,6 +42,9 @@ ROWS = {
 }
 
 
+_MARKS = {"utf-8": codecs.BOM_UTF8, "utf-16-le": codecs.BOM_UTF16_LE, "utf-16-be": codecs.BOM_UTF16_BE}
+
+
 @dataclass(frozen=True)
 class Dialect:
     """How the rows of a table are written; at some places (row, column) other cells stand."""
@@ -75,11 +78,7 @@ class Dialect:
         lines = [self._line(row, by) for row, by in zip(rows, separators, strict=True)]
         text = self.newline.join([*([self.said] if self.said else []), *lines, ""])
         data = unicodedata.normalize(self.form, text).encode(self.encoding, "replace")
-        if self.mark:
-            data = {"utf-16-le": codecs.BOM_UTF16_LE, "utf-16-be": codecs.BOM_UTF16_BE}.get(
-                self.encoding, codecs.BOM_UTF8
-            ) + data
-        return data
+        return (_MARKS.get(self.encoding, b"") if self.mark else b"") + data
 
     def _line(self, cells: list[str], separator: str) -> str:
         special = {separator, '"', "\n", "\r"}
@@ -113,7 +112,7 @@ class Layout:
             text = json.dumps({"records": document} if self.wrapped else document, indent=1, ensure_ascii=False)
         else:
             text = "\n".join(json.dumps(one, indent=2 if self.layout == "apart" else None) for one in document)
-        return (codecs.BOM_UTF8 if self.mark else b"") + text.encode(self.encoding, "replace")
+        return (_MARKS.get(self.encoding, b"") if self.mark else b"") + text.encode(self.encoding, "replace")
 
 
 @dataclass(frozen=True)

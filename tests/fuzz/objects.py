@@ -32,12 +32,12 @@ class Tree:
 
     def write(self, folder: Path) -> Path:
         elements = good(self.base)
-        for change in self.changes:
-            change.change(elements)
         syntax = SYNTAXES[self.syntax]
         allowed = sys.getrecursionlimit()
         sys.setrecursionlimit(20_000)  # of the writer, not of what reads
         try:
+            for change in self.changes:
+                change.change(elements)
             data = written(elements, syntax)
         finally:
             sys.setrecursionlimit(allowed)
