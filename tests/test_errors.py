@@ -9,7 +9,15 @@ from pathlib import Path
 import pytest
 
 from contrastcxr import errors
-from contrastcxr.errors import ContrastCXRError, MissingExtraError, UnknownNameError, listed, nearest, suggestion
+from contrastcxr.errors import (
+    ContrastCXRError,
+    MissingExtraError,
+    UnknownNameError,
+    listed,
+    nearest,
+    printable,
+    suggestion,
+)
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "errors.md"
 
@@ -107,3 +115,21 @@ def test_an_unknown_name_among_a_thousand_is_one_line_of_nine_names_at_most(name
 
 def test_a_missing_package_names_its_extra() -> None:
     assert "pip install 'contrastcxr[train]'" in str(MissingExtraError("lightning", "train", "training"))
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("/data/a.dcm: is empty", "/data/a.dcm: is empty"),
+        ("Müller 胸部 صدر \u200d", "Müller 胸部 صدر \u200d"),
+        ("two\nlines\r\tand a tab", "two\\nlines\\r\\tand a tab"),
+        ("\x1b[31mred\x07\x7f\x9b", "\\x1b[31mred\\x07\\x7f\\x9b"),
+        ("turned \u202emcd.exe\u2066", "turned \\u202emcd.exe\\u2066"),
+        ("latin\udce9", "latin\\xe9"),
+        ("half a pair \ud800", "half a pair \\ud800"),
+        ("", ""),
+    ],
+)
+def test_whatever_a_name_holds_can_be_printed_in_one_line(text: str, shown: str) -> None:
+    assert printable(text) == shown
+    printable(text).encode()

@@ -11,7 +11,7 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.pixels import apply_modality_lut, apply_voi_lut
 from pydicom.sequence import Sequence
-from radiograph_files import ramp
+from radiograph_files import ramp, with_bytes
 
 from contrastcxr.data.dicom.reading import read_pixels
 from contrastcxr.errors import ImageError
@@ -187,3 +187,55 @@ def test_overlays_in_the_high_bits_of_old_files_never_reach_the_values(dicom: Di
 
     overlaid = ramp(top=4095) | np.uint16(1 << 12)
     np.testing.assert_array_equal(read_pixels(dicom(stored=overlaid, edit=edit)), read_pixels(dicom("b.dcm")))
+
+
+@pytest.mark.parametrize(
+    ("center", "width"), [(2048, 4096), (2040, 4000), (512, 1024), (8192, 16_384), (3000, 1500)]
+)
+def test_the_window_of_a_picture_of_more_bits_is_not_that_of_its_copy(
+    dicom: Dicom, center: int, width: int
+) -> None:
+    stored = ramp(97, 131, top=255).astype(np.uint8)
+    unstated = read_pixels(dicom("plain.dcm", stored=stored, bits=8, WindowCenter=None, WindowWidth=None))
+    shown = read_pixels(dicom(stored=stored, bits=8, WindowCenter=center, WindowWidth=width))
+    np.testing.assert_array_equal(shown, unstated)
+
+
+@pytest.mark.parametrize(("center", "width"), [(128, 256), (200, 1000), (0, 100), (128, 400)])
+def test_a_window_wider_than_the_values_stays_as_dim_as_it_is(dicom: Dicom, center: int, width: int) -> None:
+    path = dicom(stored=ramp(97, 131, top=255).astype(np.uint8), bits=8, WindowCenter=center, WindowWidth=width)
+    np.testing.assert_allclose(read_pixels(path), pixel_by_pixel(path, 255), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("slope", "center", "width"), [(1e-4, 0.2047, 0.4095), (2e-4, 0.5, 0.6), (1e-5, 0.02, 0.03)]
+)
+@pytest.mark.parametrize("function", [None, "LINEAR", "LINEAR_EXACT"])
+def test_a_window_narrower_than_1_is_shown_exactly(
+    dicom: Dicom, slope: float, center: float, width: float, function: str | None
+) -> None:
+    stated = {} if function is None else {"VOILUTFunction": function}
+    path = dicom(
+        stored=UNSIGNED, RescaleSlope=slope, RescaleIntercept=0, WindowCenter=center, WindowWidth=width, **stated
+    )
+    expected = np.clip((UNSIGNED * slope - center) / width + 0.5, 0, 1)
+    np.testing.assert_allclose(read_pixels(path), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("keyword", "stated", "meant"),
+    [
+        ("PhotometricInterpretation", b"Monochrome1", "MONOCHROME1"),
+        ("PhotometricInterpretation", b" MONOCHROME2", "MONOCHROME2"),
+        ("PhotometricInterpretation", b"monochrome2\0", "MONOCHROME2"),
+        ("PresentationLUTShape", b"inverse", "INVERSE"),
+        ("VOILUTFunction", b"sigmoid", "SIGMOID"),
+        ("VOILUTFunction", b" Linear_Exact", "LINEAR_EXACT"),
+        ("PatientOrientation", b" r\\ f", ["R", "F"]),
+        ("PatientOrientation", b"r\\f", ["R", "F"]),
+    ],
+)
+def test_codes_are_codes_in_any_case(dicom: Dicom, keyword: str, stated: bytes, meant: object) -> None:
+    known = {"stored": UNSIGNED, "WindowCenter": 1800, "WindowWidth": 2100, keyword: meant}
+    expected = read_pixels(dicom("plain.dcm", **known))
+    np.testing.assert_array_equal(read_pixels(with_bytes(dicom(**known), keyword, stated)), expected)

@@ -72,3 +72,28 @@ def test_a_directory_that_is_cut_off_is_an_error(tmp_path: Path, keep: float) ->
     with pytest.raises(ImageError, match="DICOMDIR: ") as caught:
         listed_files(made)
     assert "Secretive" not in str(caught.value)
+
+
+@pytest.mark.parametrize("on_disk", ["IM1.dcm", "im1.DCM", "IM1;1", "IM1.;1", "IM1.", "im1.dcm;1", "IM1.dicom"])
+@pytest.mark.parametrize("name", [r"DIR\IM1", r"DIR\IM1.;1", r"dir\im1"])
+def test_a_name_may_have_got_a_suffix_or_a_version(tmp_path: Path, name: str, on_disk: str) -> None:
+    touched(tmp_path, f"DIR/{on_disk}", "DIR/IM10", "DIR/IM1.txt")
+    assert listed_files(directory(tmp_path / "DICOMDIR", name)) == ([tmp_path / "DIR" / on_disk], [])
+
+
+def test_the_name_itself_goes_before_its_other_forms(tmp_path: Path) -> None:
+    touched(tmp_path, "IM1", "IM1.dcm", "IM1;1", "IM2.dcm", "im2;1")
+    found, failures = listed_files(directory(tmp_path / "DICOMDIR", "IM1", "IM1.DCM", "IM2;1"))
+    assert ([path.name for path in found], failures) == (["IM1", "IM1.dcm", "im2;1"], [])
+
+
+@pytest.mark.parametrize("name", ["DIR/IM1", r"\DIR\IM1", "/DIR/IM1", r".\DIR\IM1", "./DIR/IM1", r"DIR \ IM1"])
+def test_names_are_parted_in_other_ways_too(tmp_path: Path, name: str) -> None:
+    touched(tmp_path, "DIR/IM1")
+    assert listed_files(directory(tmp_path / "DICOMDIR", name)) == ([tmp_path / "DIR" / "IM1"], [])
+
+
+@pytest.mark.parametrize("on_disk", [r"DIR\IM1", r"dir\im1.dcm", r"DIR\IM1;1"])
+def test_folders_may_have_become_part_of_the_name(tmp_path: Path, on_disk: str) -> None:
+    touched(tmp_path, on_disk)
+    assert listed_files(directory(tmp_path / "DICOMDIR", r"DIR\IM1")) == ([tmp_path / on_disk], [])

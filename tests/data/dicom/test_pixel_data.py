@@ -1,8 +1,9 @@
-"""Pixel data that are longer than the picture, or of another codec than their transfer syntax says."""
+"""Pixel data that are longer than the picture, end otherwise, or are of another codec than their syntax says."""
 
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGBaseline8Bit,
+    JPEGExtended12Bit,
     JPEGLosslessSV1,
     JPEGLSLossless,
     RLELossless,
@@ -132,7 +134,7 @@ def compressed(syntax: str) -> bytes:
     return get_frame(ds.PixelData, 0, number_of_frames=1)
 
 
-def jpeg(**options: bool) -> bytes:
+def jpeg(**options: int) -> bytes:
     stream = io.BytesIO()
     Image.fromarray((STORED >> 4).astype(np.uint8)).save(stream, "JPEG", **options)
     return stream.getvalue()
@@ -249,3 +251,153 @@ def test_a_picture_that_begins_like_a_fragment_is_read(dicom: Dicom) -> None:
     stored = ramp(top=60_000)
     stored[0, :2] = 0xFFFE, 0xE000
     np.testing.assert_allclose(read_pixels(dicom(stored=stored, bits=16)), stored / 65_535, atol=1e-4)
+
+
+def whole_file(dicom: Dicom, name: str = "whole.dcm", **attributes: object) -> bytes:
+    return dicom(name, **attributes).read_bytes()
+
+
+@pytest.mark.parametrize(
+    "behind",
+    [
+        bytes(1),
+        bytes(7),
+        bytes(1000),
+        bytes(6_000_000),
+        b"\xff" * 500,
+        NOISE[:999],
+        b"\r\n--boundary--\r\n",
+        b"\xfe\xff\x0d\xe0\0\0\0\0",
+        b"\xfe\xff\xdd\xe0\0\0\0\0",
+        b"\xfc\xff\xfc\xffOB\0\0\x04\0\0\0\0\0\0\0",
+        b"\x28\0\x50\x10DS\x04\0100 \x28\0\x51\x10DS\x02\x0050",
+        b"\x28\0\x10\0US\x02\0\x01\0",
+    ],
+)
+def test_what_is_behind_the_pixel_data_changes_nothing(dicom: Dicom, behind: bytes) -> None:
+    path = dicom()
+    plain = read_pixels(path)
+    path.write_bytes(path.read_bytes() + behind)
+    np.testing.assert_array_equal(read_pixels(path), plain)
+
+
+def test_another_file_behind_the_first_is_not_read(dicom: Dicom) -> None:
+    path = dicom()
+    plain = read_pixels(path)
+    path.write_bytes(path.read_bytes() + whole_file(dicom, stored=STORED[::-1].copy()))
+    np.testing.assert_array_equal(read_pixels(path), plain)
+
+
+SYNTAXES = {"JPEG-LS": JPEGLSLossless, "JPEG 2000": JPEG2000Lossless, "RLE": RLELossless}
+
+
+def fragments(
+    dicom: Dicom, codec: str, *, parts: int = 1, offsets: bytes = b"", end: bytes = b"", vr: bytes = b"OB"
+) -> Path:
+    """A file whose compressed picture is in parts, behind a table of offsets and before `end`."""
+    stream, path = STREAMS[codec], dicom(edit=lambda ds: setattr(ds, "PixelData", b"\0\0"))
+    size = len(stream) // parts // 2 * 2
+    cuts = [stream[size * n : size * (n + 1) if n + 1 < parts else None] for n in range(parts)]
+    items = b"".join(b"\xfe\xff\x00\xe0" + len(item).to_bytes(4, "little") + item for item in (offsets, *cuts))
+    data = with_bytes(path, "TransferSyntaxUID", SYNTAXES[codec].encode() + b"\0" * (len(SYNTAXES[codec]) % 2))
+    head = data.read_bytes()
+    head = head[: head.rindex(b"\xe0\x7f\x10\x00")] + b"\xe0\x7f\x10\x00" + vr + b"\0\0\xff\xff\xff\xff"
+    path.write_bytes(head + items + end)
+    return path
+
+
+END = b"\xfe\xff\xdd\xe0\0\0\0\0"
+
+
+@pytest.mark.parametrize("codec", SYNTAXES)
+@pytest.mark.parametrize(
+    "end",
+    [END, b"", bytes(4), bytes(8), bytes(100), b"\xfe\xff\xdd\xe0\xff\xff\xff\xff", b"\xfe\xff\x0d\xe0\0\0\0\0"],
+)
+@pytest.mark.parametrize("parts", [1, 3])
+def test_fragments_may_lack_their_end(dicom: Dicom, codec: str, end: bytes, parts: int) -> None:
+    plain = read_pixels(dicom("plain.dcm"))
+    np.testing.assert_array_equal(read_pixels(fragments(dicom, codec, parts=parts, end=end)), plain)
+
+
+@pytest.mark.parametrize("codec", SYNTAXES)
+@pytest.mark.parametrize("offsets", [[0], [8], [4711], [0, 99_999], [2**32 - 1]])
+def test_one_picture_needs_no_offsets(dicom: Dicom, codec: str, offsets: list[int]) -> None:
+    table = b"".join(offset.to_bytes(4, "little") for offset in offsets)
+    plain = read_pixels(dicom("plain.dcm"))
+    np.testing.assert_array_equal(read_pixels(fragments(dicom, codec, parts=2, offsets=table, end=END)), plain)
+
+
+@pytest.mark.parametrize("codec", SYNTAXES)
+@pytest.mark.parametrize("vr", [b"OW", b"UN"])
+def test_fragments_of_another_representation_are_fragments(dicom: Dicom, codec: str, vr: bytes) -> None:
+    plain = read_pixels(dicom("plain.dcm"))
+    np.testing.assert_array_equal(read_pixels(fragments(dicom, codec, end=END, vr=vr)), plain)
+
+
+@pytest.mark.parametrize("codec", SYNTAXES)
+def test_fragments_that_the_file_ends_in_are_cut_off(dicom: Dicom, codec: str) -> None:
+    path = fragments(dicom, codec)
+    path.write_bytes(path.read_bytes()[: -len(STREAMS[codec]) // 2])
+    assert re.search("is (cut off|truncated or damaged)", refused(path))
+
+
+@pytest.mark.parametrize("end", [b"", END, END + bytes(32)])
+def test_an_uncompressed_picture_of_undefined_length_goes_on_to_the_end(dicom: Dicom, end: bytes) -> None:
+    path = dicom()
+    plain, data = read_pixels(path), path.read_bytes()
+    at = data.rindex(b"\xe0\x7f\x10\x00") + 8
+    path.write_bytes(data[:at] + b"\xff" * 4 + data[at + 4 :] + end)
+    np.testing.assert_array_equal(read_pixels(path), plain)
+
+
+@pytest.mark.parametrize(("allocated", "bits"), [(8, 8), (16, 8), (16, 12), (16, 16)])
+def test_a_jpeg_of_8_bits_is_read_whatever_its_object_allocates(dicom: Dicom, allocated: int, bits: int) -> None:
+    def edit(ds: Dataset) -> None:
+        ds.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
+        ds.BitsAllocated, ds.BitsStored, ds.HighBit = allocated, bits, bits - 1
+        ds.PixelData = encapsulate([jpeg(quality=95)])
+        ds["PixelData"].VR, ds["PixelData"].is_undefined_length = "OB", True
+
+    path = dicom(edit=edit, WindowCenter=128, WindowWidth=256)
+    np.testing.assert_allclose(read_pixels(path), (STORED >> 4) / 255, atol=0.03)
+
+
+@pytest.mark.parametrize("least", [-2048, -1, 0, 100])
+def test_a_stream_of_values_below_0_is_named_where_the_object_has_none(dicom: Dicom, least: int) -> None:
+    def edit(ds: Dataset) -> None:
+        ds.compress(JPEG2000Lossless, generate_instance_uid=False)
+        ds.PixelRepresentation = 0
+
+    path = dicom(stored=(STORED // 2).astype(np.int16) + np.int16(least), bits=16, edit=edit, WindowWidth=None)
+    if least < 0:
+        assert "holds values below 0 in itself, its header says that it has none" in refused(path)
+    else:
+        np.testing.assert_allclose(read_pixels(path), STORED / 4095, atol=0.02)
+
+
+@pytest.mark.parametrize("codec", ["JPEG-LS", "JPEG 2000", "RLE"])
+def test_another_codec_is_named_before_a_decoder_is_asked_for(dicom: Dicom, codec: str) -> None:
+    def edit(ds: Dataset) -> None:
+        ds.file_meta.TransferSyntaxUID = JPEGExtended12Bit
+        ds.PixelData = encapsulate([STREAMS[codec]])
+        ds["PixelData"].is_undefined_length = True
+
+    assert refused(dicom(edit=edit)) == (
+        f"the JPEG Extended (Process 2 and 4) pixel data is {codec} in itself; export it again"
+    )
+
+
+@pytest.mark.parametrize("noise", [0, 60])
+@pytest.mark.parametrize("shape", [(96, 80), (80, 96), (128, 100)])
+def test_rows_and_columns_in_each_others_place_are_named(
+    dicom: Dicom, shape: tuple[int, int], noise: float
+) -> None:
+    drawn = ramp(*shape, top=3500) + 200 + np.random.default_rng(2).normal(0, noise, shape)
+    stored = drawn.astype(np.uint16)
+    assert read_pixels(dicom(stored=stored)).shape == shape
+    high, wide = shape
+    assert refused(dicom(stored=stored, Rows=wide, Columns=high)) == (
+        f"its pixels are those of {high} rows and {wide} columns, and its header says {wide} rows and {high} "
+        "columns; export it again"
+    )

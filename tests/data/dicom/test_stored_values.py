@@ -10,6 +10,7 @@ import pydicom
 import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import (
+    ComputedRadiographyImageStorage,
     DigitalXRayImageStorageForPresentation,
     DigitalXRayImageStorageForProcessing,
     JPEG2000Lossless,
@@ -101,6 +102,44 @@ def test_the_sign_may_fill_the_bits_above_or_not(dicom: Dicom) -> None:
     known = {"bits": 12, "WindowCenter": 0, "WindowWidth": 4096}
     filled = read_pixels(dicom(stored=signed, **known))
     np.testing.assert_array_equal(read_pixels(dicom("b.dcm", stored=signed & np.int16(0xFFF), **known)), filled)
+
+
+@pytest.mark.parametrize("high", [12, 13, 15])
+@pytest.mark.parametrize("stored", [STORED, NOISY, STORED.astype(np.int16) - 2048])
+def test_a_high_bit_that_the_values_contradict_is_not_believed(
+    dicom: Dicom, stored: np.ndarray, high: int
+) -> None:
+    plain = read_pixels(dicom("plain.dcm", stored=stored))
+    np.testing.assert_array_equal(read_pixels(dicom(stored=stored, HighBit=high)), plain)
+
+
+@pytest.mark.parametrize("below", [0, 9])
+def test_values_that_lie_where_the_high_bit_says_are_shifted(dicom: Dicom, below: int) -> None:
+    plain = read_pixels(dicom("plain.dcm"))
+    high = (STORED << 4) | np.uint16(below)
+    np.testing.assert_array_equal(read_pixels(dicom(stored=high, HighBit=15)), plain)
+
+
+@pytest.mark.parametrize("stored", [STORED, NOISY, STORED[:, ::-1], STORED[::-1]])
+@pytest.mark.parametrize(("bits", "most"), [(12, 2047), (11, 1023)])
+def test_unsigned_values_that_are_called_signed_are_named(
+    dicom: Dicom, stored: np.ndarray, bits: int, most: int
+) -> None:
+    said = beyond(dicom, np.ascontiguousarray(stored), bits, PixelRepresentation=1)
+    assert said.endswith(f"and its header says {bits} bits, which hold {most:,} at most; export it again")
+
+
+@pytest.mark.parametrize("value", [-2000, -1, -32_768, -30_000])
+def test_padding_of_the_other_sign_is_padding(dicom: Dicom, value: int) -> None:
+    stored = STORED.copy()
+    stored[:, :9] = value + 65_536
+
+    def edit(ds: Dataset) -> None:
+        ds.add_new("PixelPaddingValue", "SS", value)
+
+    shown = read_pixels(dicom(stored=stored, edit=edit))
+    assert (shown[:, :9] == 0).all()
+    np.testing.assert_array_equal(shown[:, 9:], read_pixels(dicom("plain.dcm"))[:, 9:])
 
 
 def test_a_marker_brighter_than_the_bits_stored_is_no_contradiction(dicom: Dicom) -> None:
@@ -233,3 +272,26 @@ def test_one_file_with_a_slope_that_is_none_does_not_end_a_batch(dicom: Dicom) -
     studies, failures = dicom_studies([bad, dicom("good.dcm")])
     assert (len(studies), failures) == (2, [])
     assert "RescaleSlope" in pydicom.dcmread(bad)
+
+
+@pytest.mark.parametrize(
+    "kind", [ComputedRadiographyImageStorage, DigitalXRayImageStorageForPresentation, SecondaryCaptureImageStorage]
+)
+def test_the_class_may_stand_in_the_meta_information_alone(dicom: Dicom, kind: str) -> None:
+    def edit(ds: Dataset) -> None:
+        ds.file_meta.MediaStorageSOPClassUID = kind
+        del ds.SOPClassUID, ds.Modality
+
+    path = dicom(edit=edit)
+    if kind == SecondaryCaptureImageStorage:
+        with pytest.raises(ImageError, match="Secondary Capture Image Storage, modality not stated"):
+            read_header(path)
+    else:
+        assert read_header(path).position == "PA"
+
+
+@pytest.mark.parametrize("intent", [b"FOR PROCESSING", b"For Processing", b" for processing"])
+def test_raw_values_are_refused_in_any_case(dicom: Dicom, intent: bytes) -> None:
+    path = with_bytes(dicom(PresentationIntentType="FOR PRESENTATION"), "PresentationIntentType", intent)
+    with pytest.raises(ImageError, match="raw values for processing and not for presentation"):
+        read_header(path)
