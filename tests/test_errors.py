@@ -17,6 +17,7 @@ from contrastcxr.errors import (
     UnknownNameError,
     listed,
     nearest,
+    printable,
     suggestion,
 )
 
@@ -137,3 +138,21 @@ def test_a_message_is_one_line_whatever_it_quotes(message: str, line: str | None
 def test_a_failure_hides_a_path_that_holds_a_line_break() -> None:
     failure = Failure.of("a\nb.dcm", DatasetError("a\nb.dcm: is empty"), study_id="s1")
     assert failure.without_path().message == "s1: is empty"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("/data/a.dcm: is empty", "/data/a.dcm: is empty"),
+        ("Müller 胸部 صدر \u200d", "Müller 胸部 صدر \u200d"),
+        ("two\nlines\r\tand a tab", "two\\nlines\\r\\tand a tab"),
+        ("\x1b[31mred\x07\x7f\x9b", "\\x1b[31mred\\x07\\x7f\\x9b"),
+        ("turned \u202emcd.exe\u2066", "turned \\u202emcd.exe\\u2066"),
+        ("latin\udce9", "latin\\xe9"),
+        ("half a pair \ud800", "half a pair \\ud800"),
+        ("", ""),
+    ],
+)
+def test_whatever_a_name_holds_can_be_printed_in_one_line(text: str, shown: str) -> None:
+    assert printable(text) == shown
+    printable(text).encode()

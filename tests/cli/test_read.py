@@ -18,8 +18,9 @@ from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 import contrastcxr
 from contrastcxr.cli.read import summary
 from contrastcxr.data import images
-from contrastcxr.errors import InputError
+from contrastcxr.errors import InputError, OutputError
 from contrastcxr.reading.session import ReadingSession, WrittenReading
+from contrastcxr.write import html
 from contrastcxr.write.as_json import from_json
 from hand_made import hand_made_reading, hand_made_study, localized
 from tiny_system import smooth
@@ -293,3 +294,40 @@ def test_two_patients_of_one_study_are_two_readings_that_say_so(command: Any, mo
     for path in (tmp_path / "out").iterdir():
         flags = from_json(path.read_text(encoding="utf-8")).flags
         assert any("is also that of another patient (PatientID)" in flag.message for flag in flags)
+
+
+@pytest.mark.parametrize("keep", [(), ("--keep-ids",)])
+def test_names_that_nothing_can_show_end_no_batch(
+    command: Any, model: Path, pictures: Path, tmp_path: Path, keep: tuple[str, ...]
+) -> None:
+    for name in (b"latin\xe9.png", b"\x1b[2J.png", b"two\nlines.png", b"bad\xff.dcm"):
+        data = b"words" if name.endswith(b".dcm") else (pictures / "first.png").read_bytes()
+        (pictures / os.fsdecode(name)).write_bytes(data)
+    arguments = ("read", pictures, "--model", model, "--out", tmp_path / "out", *keep)
+    ran = command(*arguments)
+    assert ran.status == 1
+    assert "1 failed, 5 read" in ran.err
+    assert f"failed: {pictures}/bad\\xff.dcm: is not a DICOM image" in ran.err
+    assert "\x1b[2J" not in ran.out + ran.err
+    index = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
+    assert ("bad\\xff.dcm" in index) == bool(keep)
+    (failure,) = json.loads(command(*arguments, "--json").out)["failures"]
+    assert ("bad\\xff.dcm" in failure["where"]) == bool(keep)
+
+
+def test_an_index_that_cannot_be_written_hides_no_failure(
+    command: Any, model: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OutputError("index.html: could not be written (No space left on device)")
+
+    (pictures / "bad.png").write_bytes(b"words")
+    monkeypatch.setattr(html, "write_index", full)
+    ran = command("read", pictures, "--model", model, "--out", tmp_path / "out")
+    assert ran.status == 1
+    assert [line for line in ran.err.splitlines() if "failed" in line] == [
+        f"failed: {pictures}/bad.png: is not a PNG, JPEG or DICOM file, whatever its name says; convert it first",
+        "failed: index.html: could not be written (No space left on device)",
+        "2 failed, 2 read",
+    ]
+    assert "first" in ran.out

@@ -146,3 +146,51 @@ def test_no_real_radiograph_is_taken_for_a_photograph(
         pixels = read_image(path)
         assert pixels.shape[::-1] == image_size(path)
         assert float(np.ptp(pixels)) > 0.25
+
+
+DAMAGED_EXIF = (b"junk", b"Exif\0\0junk", b"II*\0\xff\xff\xff\xff", b"MM\0*" + bytes(3), b"")
+
+
+def with_chunk(path: Path, name: bytes, data: bytes, *, at_end: bool = False) -> Path:
+    """The PNG with another chunk behind its header, or before its end."""
+    whole = path.read_bytes()
+    chunk = struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+    place = len(whole) - 12 if at_end else 33
+    path.write_bytes(whole[:place] + chunk + whole[place:])
+    return path
+
+
+@pytest.mark.parametrize("exif", DAMAGED_EXIF)
+@pytest.mark.parametrize("at_end", [False, True])
+def test_damaged_exif_does_not_hide_a_picture(png: Png, exif: bytes, at_end: bool) -> None:
+    path = with_chunk(png(), b"eXIf", exif, at_end=at_end)
+    np.testing.assert_array_equal(read_image(path), GREY.astype(np.float32) / 255)
+    assert image_size(path) == (64, 48)
+
+
+def channels_of_16_bits(path: Path, values: np.ndarray, kind: int) -> Path:
+    """A PNG of 16 bits a channel: grey with alpha (kind 4), colour (2), colour with alpha (6)."""
+    opaque = [np.full_like(values, 65_535)] if kind & 4 else []
+    pixels = np.stack([values] * (3 if kind & 2 else 1) + opaque, axis=-1).astype(">u2")
+    rows = b"".join(b"\0" + row.tobytes() for row in pixels)
+    high, wide = values.shape
+    made = b"\x89PNG\r\n\x1a\n"
+    for name, data in (
+        (b"IHDR", struct.pack(">IIBBBBB", wide, high, 16, kind, 0, 0, 0)),
+        (b"IDAT", zlib.compress(rows)),
+        (b"IEND", b""),
+    ):
+        made += struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+    path.write_bytes(made)
+    return path
+
+
+@pytest.mark.parametrize("kind", [2, 4, 6])
+@pytest.mark.parametrize("bits", [10, 12, 14, 16])
+def test_channels_of_16_bits_have_to_use_the_upper_ones(tmp_path: Path, bits: int, kind: int) -> None:
+    path = channels_of_16_bits(tmp_path / "a.png", ramp(top=2**bits - 1), kind)
+    if bits == 16:
+        np.testing.assert_allclose(read_image(path), ramp(top=65_535) / 65_535, atol=0.01)
+    else:
+        with pytest.raises(ImageError, match="its channels of 16 bits hold values of 14 bits or fewer"):
+            read_image(path)

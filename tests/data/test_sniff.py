@@ -100,3 +100,15 @@ def test_a_file_in_a_locked_folder_is_an_error_too(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(Path, "stat", locked)
     with pytest.raises(ImageError, match=r"a\.dcm: cannot be opened \(Permission denied\); check its permissions"):
         sniff(tmp_path / "a.dcm")
+
+
+@pytest.mark.parametrize("syntax", ["1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2", None])
+def test_a_file_that_begins_with_dicm_needs_no_suffix(tmp_path: Path, syntax: str | None) -> None:
+    (tmp_path / "IM1").write_bytes(b"DICM" + meta_information(syntax))
+    assert sniff(tmp_path / "IM1") == "dicom"
+
+
+@pytest.mark.parametrize("text", [b"DICM is no DICOM", b"DICM", b"DICM\n" * 40])
+def test_the_word_alone_is_no_dicom(tmp_path: Path, text: bytes) -> None:
+    (tmp_path / "IM1").write_bytes(text[:128])
+    assert sniff(tmp_path / "IM1") == "other"

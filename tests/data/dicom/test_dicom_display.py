@@ -11,7 +11,7 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.pixels import apply_modality_lut, apply_voi_lut
 from pydicom.sequence import Sequence
-from radiograph_files import ramp
+from radiograph_files import ramp, with_bytes
 
 from contrastcxr.data.dicom.reading import read_pixels
 from contrastcxr.errors import ImageError
@@ -224,18 +224,19 @@ def test_a_window_narrower_than_1_is_shown_exactly(
 
 @pytest.mark.filterwarnings("ignore:Invalid value for VR CS")  # pydicom writes it all the same
 @pytest.mark.parametrize(
-    ("attributes", "same"),
+    ("keyword", "stated", "meant"),
     [
-        ({"PhotometricInterpretation": "Monochrome1"}, {"PhotometricInterpretation": "MONOCHROME1"}),
-        ({"PhotometricInterpretation": " MONOCHROME2"}, {"PhotometricInterpretation": "MONOCHROME2"}),
-        ({"PhotometricInterpretation": "monochrome2"}, {"PhotometricInterpretation": "MONOCHROME2"}),
-        ({"PresentationLUTShape": "inverse"}, {"PresentationLUTShape": "INVERSE"}),
-        ({"VOILUTFunction": "sigmoid"}, {"VOILUTFunction": "SIGMOID"}),
-        ({"VOILUTFunction": " Linear_Exact"}, {"VOILUTFunction": "LINEAR_EXACT"}),
-        ({"PatientOrientation": [" r", "f"]}, {"PatientOrientation": ["R", "F"]}),
+        ("PhotometricInterpretation", b"Monochrome1", "MONOCHROME1"),
+        ("PhotometricInterpretation", b" MONOCHROME2", "MONOCHROME2"),
+        ("PhotometricInterpretation", b"monochrome2\0", "MONOCHROME2"),
+        ("PresentationLUTShape", b"inverse", "INVERSE"),
+        ("VOILUTFunction", b"sigmoid", "SIGMOID"),
+        ("VOILUTFunction", b" Linear_Exact", "LINEAR_EXACT"),
+        ("PatientOrientation", b" r\\ f", ["R", "F"]),
+        ("PatientOrientation", b"r\\f", ["R", "F"]),
     ],
 )
-def test_codes_are_codes_in_any_case(dicom: Dicom, attributes: dict[str, object], same: dict[str, object]) -> None:
-    known = {"stored": UNSIGNED, "WindowCenter": 1800, "WindowWidth": 2100}
-    expected = read_pixels(dicom("plain.dcm", **known, **same))
-    np.testing.assert_array_equal(read_pixels(dicom(**known, **attributes)), expected)
+def test_codes_are_codes_in_any_case(dicom: Dicom, keyword: str, stated: bytes, meant: object) -> None:
+    known = {"stored": UNSIGNED, "WindowCenter": 1800, "WindowWidth": 2100, keyword: meant}
+    expected = read_pixels(dicom("plain.dcm", **known))
+    np.testing.assert_array_equal(read_pixels(with_bytes(dicom(**known), keyword, stated)), expected)

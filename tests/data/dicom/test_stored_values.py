@@ -10,6 +10,7 @@ import pydicom
 import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import (
+    ComputedRadiographyImageStorage,
     DigitalXRayImageStorageForPresentation,
     DigitalXRayImageStorageForProcessing,
     JPEG2000Lossless,
@@ -271,3 +272,26 @@ def test_one_file_with_a_slope_that_is_none_does_not_end_a_batch(dicom: Dicom) -
     studies, failures = dicom_studies([bad, dicom("good.dcm")])
     assert (len(studies), failures) == (2, [])
     assert "RescaleSlope" in pydicom.dcmread(bad)
+
+
+@pytest.mark.parametrize(
+    "kind", [ComputedRadiographyImageStorage, DigitalXRayImageStorageForPresentation, SecondaryCaptureImageStorage]
+)
+def test_the_class_may_stand_in_the_meta_information_alone(dicom: Dicom, kind: str) -> None:
+    def edit(ds: Dataset) -> None:
+        ds.file_meta.MediaStorageSOPClassUID = kind
+        del ds.SOPClassUID, ds.Modality
+
+    path = dicom(edit=edit)
+    if kind == SecondaryCaptureImageStorage:
+        with pytest.raises(ImageError, match="Secondary Capture Image Storage, modality not stated"):
+            read_header(path)
+    else:
+        assert read_header(path).position == "PA"
+
+
+@pytest.mark.parametrize("intent", [b"FOR PROCESSING", b"For Processing", b" for processing"])
+def test_raw_values_are_refused_in_any_case(dicom: Dicom, intent: bytes) -> None:
+    path = with_bytes(dicom(PresentationIntentType="FOR PRESENTATION"), "PresentationIntentType", intent)
+    with pytest.raises(ImageError, match="raw values for processing and not for presentation"):
+        read_header(path)

@@ -65,7 +65,13 @@ def unnamed(ds: Dataset) -> None:
     del ds.PatientName, ds.PatientID, ds.PatientBirthDate
 
 
-EDITS = (sequences, private, overlay, padded, unnamed)
+def newer(ds: Dataset) -> None:
+    """Attributes of groups that are known, which the dictionary is not to hold."""
+    for tag in (0x00089FF8, 0x00189FF9, 0x00289FFA, 0x00409FFB):
+        ds.add_new(tag, "LO", "newer than the dictionary")
+
+
+EDITS = (sequences, private, overlay, padded, unnamed, newer)
 
 
 def made(edit: Callable[[Dataset], None] | None = None) -> Dataset:
@@ -110,6 +116,7 @@ HEADS = {
     "meta information alone, without a syntax": meta_information(None),
     "a preamble alone": PREAMBLE,
     "DICM alone": b"DICM",
+    "DICM and meta information without a syntax": b"DICM" + meta_information(None),
     "an empty syntax": PREAMBLE + meta_information(None) + b"\x02\0\x10\0UI\0\0",
     "implicit meta information": PREAMBLE + meta_information(None, implicit=True),
 }
@@ -124,7 +131,9 @@ def test_whatever_stands_before_a_data_set_without_a_syntax_it_is_read(
     np.testing.assert_allclose(read_pixels(path), UPRIGHT, atol=1e-3)
 
 
-@pytest.mark.parametrize("stated", [*PLAIN, JPEGLSLossless, RLELossless, JPEG2000Lossless])
+@pytest.mark.parametrize(
+    "stated", [*PLAIN, DeflatedExplicitVRLittleEndian, JPEGLSLossless, RLELossless, JPEG2000Lossless]
+)
 @pytest.mark.parametrize("syntax", PLAIN)
 def test_a_stated_syntax_that_the_data_are_not_in_is_not_believed(
     tmp_path: Path, syntax: str, stated: str

@@ -353,3 +353,66 @@ def test_a_packed_manifest_is_a_manifest(png: Write, tmp_path: Path, name: str) 
     studies, failures = studies_from_paths([tmp_path / name])
     assert ([study.study_id for study in studies], failures) == (["004"], [])
     assert [study.study_id for study in open_source(str(tmp_path / name)).studies()] == ["004"]
+
+
+UNWRITABLE = (b"latin\xe9", b"\xff\xfe", b"shift-jis \x8b\xb9")
+
+
+def named(folder: Path, name: bytes, data: bytes) -> Path:
+    path = folder / os.fsdecode(name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize("name", [*UNWRITABLE, b"two\nlines", b"\x1b[31mred"])
+def test_a_file_of_any_name_is_read_or_listed_in_one_line(
+    png: Write, dicom: Write, tmp_path: Path, name: bytes
+) -> None:
+    folder = tmp_path / "in"
+    named(folder, name + b".dcm", dicom(StudyInstanceUID="1.2.3").read_bytes())
+    named(folder, name + b".png", png().read_bytes())
+    named(folder, name + b"_bad.dcm", b"words")
+    found, failures = studies_from_paths([folder], keep_ids=True)
+    assert [with_pixels(study)[1] for study in found] == [[], []]
+    assert found[0].study_id == "1.2.3"
+    for text in (found[1].study_id, failures[0].where, failures[0].message):
+        assert text.encode().decode().isprintable()
+
+
+@pytest.mark.parametrize("name", UNWRITABLE)
+def test_a_source_leaves_out_what_no_table_can_name(png: Write, tmp_path: Path, name: bytes) -> None:
+    folder = tmp_path / "in"
+    named(folder, name + b".png", png().read_bytes())
+    named(folder, b"good.png", png().read_bytes())
+    source = Paths(folder)
+    assert [study.study_id for study in source.studies()] == ["good"]
+    (missing,) = source.missing
+    assert missing.endswith(": its name is no UTF-8, and no table can hold it; rename the file or its folder")
+
+
+def test_an_image_called_dicomdir_is_an_image(dicom: Write, tmp_path: Path) -> None:
+    passed = Counter[str]()
+    dicom("in/DICOMDIR")
+    dicom("in/a/dicomdir", StudyInstanceUID="1.2.3", SOPInstanceUID="1.2.3.1")
+    directory(tmp_path / "in" / "b" / "DICOMDIR", "IM1")
+    found, failures = studies_from_paths([tmp_path / "in"], on_passed=lambda why: passed.update([why]))
+    assert (len(found), failures, passed) == (2, [], {"DICOMDIR": 1})
+
+
+def test_a_file_in_a_locked_folder_is_listed_when_it_is_named(
+    png: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good, stat = png("good.png"), Path.stat
+
+    def locked(path: Path, **how: bool) -> os.stat_result:
+        if path.name == "locked.png":
+            raise PermissionError(13, "Permission denied", str(path))
+        return stat(path, **how)
+
+    monkeypatch.setattr(Path, "stat", locked)
+    found, (failure,) = studies_from_paths([tmp_path / "locked.png", good])
+    assert [study.study_id for study in found] == ["good"]
+    assert failure.message == (
+        f"{tmp_path}/locked.png: cannot be opened (Permission denied); check its permissions"
+    )
