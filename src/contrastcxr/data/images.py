@@ -122,8 +122,8 @@ def _orientation(image: Image.Image) -> int | None:
 
 def _raw_mode(image: Image.Image) -> str:
     """Return how the pixels stand in the file, before they are loaded."""
-    tile = getattr(image, "tile", None)
-    return str(tile[0].args) if tile else ""
+    tiles = getattr(image, "tile", ())
+    return str(tiles[0].args) if tiles else ""
 
 
 def _check_single(image: Image.Image, path: Path) -> None:

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import BinaryIO, NamedTuple
 
-from pydicom.datadict import DicomDictionary, mask_match  # type: ignore[attr-defined]
+from pydicom.datadict import keyword_dict, mask_match
 from pydicom.tag import Tag
 from pydicom.uid import (
     UID,
@@ -44,7 +44,7 @@ _ROWS, _COLUMNS, _BITS, _SAMPLES, _PIXELS = (
     int(Tag(keyword)) for keyword in ("Rows", "Columns", "BitsAllocated", "SamplesPerPixel", "PixelData")
 )
 _COUNTS = (_ROWS, _COLUMNS, _BITS, _SAMPLES)
-_GROUPS = frozenset(tag >> 16 for tag in DicomDictionary)
+_GROUPS = frozenset(tag >> 16 for tag in keyword_dict.values())
 
 
 class UnknownSyntaxError(Exception):
