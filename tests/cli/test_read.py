@@ -331,3 +331,17 @@ def test_an_index_that_cannot_be_written_hides_no_failure(
         "2 failed, 2 read",
     ]
     assert "first" in ran.out
+
+
+@pytest.mark.parametrize("verb", ["read", "label"])
+def test_a_file_that_is_locked_is_no_wrong_request(
+    command: Any, model: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    reports = tmp_path / "reports.jsonl"
+    reports.write_text('{"study_id": "a", "text": "No effusion."}')
+    monkeypatch.setattr(os, "access", lambda *_, **__: False)
+    arguments = {
+        "read": ("read", pictures, "--model", model, "--out", tmp_path / "out"),
+        "label": ("label", reports),
+    }
+    assert command(*arguments[verb]).status == 0

@@ -29,6 +29,7 @@ def label(
         list[Path] | None,
         typer.Argument(
             metavar="FILE",
+            readable=False,  # one that cannot be opened is a failure among others
             help="JSON lines or CSV with study_id and text, or plain text; none, or -, reads standard input.",
         ),
     ] = None,

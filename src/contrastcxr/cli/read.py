@@ -28,7 +28,7 @@ def read(
         list[Path],
         typer.Argument(
             metavar="PATH",
-            readable=False,  # of several that cannot be opened is a failure among others
+            readable=False,  # one that cannot be opened is a failure among others
             help="DICOM, PNG or JPEG files, folders, a DICOMDIR, or a manifest; a folder's studies.jsonl is one.",
         ),
     ],
