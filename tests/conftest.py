@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from PIL import Image
 from pydicom.dataset import Dataset
 from radiograph_files import radiograph, ramp
 
+from browser import Browser, find_browser
 from contrastcxr.form import Study
 from skips import pytest_sessionfinish, pytest_terminal_summary
 
@@ -32,6 +33,17 @@ ROOT = Path(__file__).resolve().parents[1]
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     """Name bytes of a file by their argument: packed ones hold the time, and both workers must collect alike."""
     return argname if isinstance(val, bytes) and not (val.isascii() and val.decode().isprintable()) else None
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """One browser for the tests of a module, since starting it takes longest."""
+    program = find_browser()
+    if program is None:
+        pytest.skip("no Chromium on this machine")
+    started = Browser(program, tmp_path_factory.mktemp("profile"))
+    yield started
+    started.close()
 
 
 @pytest.fixture(scope="session")

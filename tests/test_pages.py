@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import page_gallery
-from browser import Browser, find_axe, find_browser
+from browser import Browser, find_axe
 
 SHOWN: dict[str, dict[str, object]] = {
     "light": {},
@@ -17,16 +17,6 @@ SHOWN: dict[str, dict[str, object]] = {
     "paper": {"media": "print"},
 }
 POINTED_AT = ("li[data-sentence] button", "li[data-finding] button")
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    program = find_browser()
-    if program is None:
-        pytest.skip("no Chromium on this machine")
-    started = Browser(program, tmp_path_factory.mktemp("profile"))
-    yield started
-    started.close()
 
 
 @pytest.fixture(scope="module")

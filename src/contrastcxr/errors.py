@@ -22,32 +22,38 @@ from collections.abc import Iterable
 
 _BEGINNING, _END = 4_500, 500
 """What is kept of a message that is too long: its beginning, which no path fills (4,096 on Linux), and its end."""
-_UNPRINTED = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029]+")
-"""Line breaks, and what else a terminal obeys instead of showing it."""
+_UNPRINTABLE = re.compile("[\0-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What breaks a line, controls a terminal, turns a text round, or is no character (a byte of a name, PEP 383)."""
 
 
 class ContrastCXRError(Exception):
     """Base of every error that contrastcxr raises on purpose; its message is one line, whatever it quotes."""
 
     def __init__(self, message: str = "") -> None:
-        super().__init__(one_line(message))
+        super().__init__(one_line(message.strip()))
 
 
-def one_line(message: str, *, beginning: int = _BEGINNING, end: int = _END) -> str:
-    """Return a message without line breaks and control characters; of a long one the middle is left out.
+def one_line(text: str, *, beginning: int = _BEGINNING, end: int = _END) -> str:
+    """Return a text as a terminal, a page and JSON can show it: in one line; of a long one the middle is left out.
 
-    Bytes of a path that are not UTF-8 are written as escapes, since no terminal need show them.
+    What cannot be shown is an escape: `\\n`, `\\x1b`, and `\\xe9` for a byte of a name that is not UTF-8.
 
     Args:
-        message: which may quote what a file holds.
+        text: a message, or a name, which may quote what a file holds.
         beginning: characters at its beginning that are kept.
         end: those at its end.
 
     >>> one_line("list 'a\\nb'; remove it")
-    "list 'a b'; remove it"
+    "list 'a\\\\nb'; remove it"
     """
-    line = _UNPRINTED.sub(" ", message).strip().encode("utf-8", "backslashreplace").decode()
-    return line if len(line) <= beginning + end else f"{line[:beginning]} … {line[-end:]}"
+    line = _UNPRINTABLE.sub(lambda found: _escaped(found[0]), text)
+    return line if len(line) <= beginning + end else f"{line[:beginning]} … {line[len(line) - end :]}".rstrip()
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    is_byte = 0xDC80 <= code <= 0xDCFF
+    return f"\\x{code - 0xDC00:02x}" if is_byte else character.encode("unicode_escape").decode()
 
 
 class InputError(ContrastCXRError):
@@ -71,7 +77,7 @@ class UnknownNameError(RequestError):
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         names = sorted(known)
-        super().__init__(f"unknown {kind} '{_in_one_line(name, 500)}'; {suggestion(name, names)}")
+        super().__init__(f"unknown {kind} '{one_line(name, beginning=500, end=0)}'; {suggestion(name, names)}")
 
 
 class ConfigError(RequestError):
@@ -125,7 +131,7 @@ def listed(names: Iterable[object], *, near: str = "", none: str = "none", most:
         none: what stands for no name at all.
         most: names that are listed.
     """
-    every = [_in_one_line(str(name), 80) for name in names]
+    every = [one_line(str(name), beginning=80, end=0) for name in names]
     if near and len(every) > most:
         every.sort(key=lambda each: -difflib.SequenceMatcher(None, each, near[:_COMPARED]).ratio())
     more = f" and {len(every) - most:,} more" if len(every) > most else ""
@@ -143,28 +149,6 @@ def suggestion(name: str, known: Iterable[str], *, also: Iterable[str] = (), non
     """
     names = list(known)
     near = nearest(name, [*names, *also])
-    return f"did you mean '{_in_one_line(near, 80)}'?" if near else f"known: {listed(names, near=name, none=none)}"
-
-
-_UNPRINTABLE = re.compile("[\0-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-"""What breaks a line, controls a terminal, turns a text round, or is no character (a byte of a name, PEP 383)."""
-
-
-def printable(text: str) -> str:
-    """Return a text, which names of files may be part of, as a terminal, a page and JSON can show it: in one line.
-
-    What cannot be shown is an escape: `\\n`, `\\x1b`, and `\\xe9` for a byte that is no UTF-8.
-    """
-    return _UNPRINTABLE.sub(lambda found: _escaped(found[0]), text)
-
-
-def _escaped(character: str) -> str:
-    code = ord(character)
-    is_byte = 0xDC80 <= code <= 0xDCFF
-    return f"\\x{code - 0xDC00:02x}" if is_byte else character.encode("unicode_escape").decode()
-
-
-def _in_one_line(name: str, most: int) -> str:
-    """Return a name without line breaks, cut where it is longer than `most` characters."""
-    line = _UNPRINTED.sub(" ", name)
-    return line if len(line) <= most else f"{line[:most]}…"
+    if near:
+        return f"did you mean '{one_line(near, beginning=80, end=0)}'?"
+    return f"known: {listed(names, near=name, none=none)}"

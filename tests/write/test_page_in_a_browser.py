@@ -4,25 +4,14 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from browser import Browser, find_browser
+from browser import Browser
 from contrastcxr.form import PlannedSentence, Reading, Study, TagShare
 from contrastcxr.write.html import HtmlWriter, write_index
 from hand_made import hand_made_reading, localized
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    program = find_browser()
-    if program is None:
-        pytest.skip("no Chromium on this machine")
-    started = Browser(program, tmp_path_factory.mktemp("profile"))
-    yield started
-    started.close()
 
 
 @pytest.fixture

@@ -49,7 +49,7 @@ def evaluate(
     ] = ...,  # type: ignore[assignment]
     readings: Annotated[
         Path | None,
-        typer.Option("--readings", help="Readings instead of a model: JSON lines of study_id and text."),
+        typer.Option("--readings", help="Readings instead of a model: JSON or a table of study_id and text."),
     ] = None,
     split: Annotated[
         str | None, typer.Option("--split", help="Split of the data; default that of its name, else test.")

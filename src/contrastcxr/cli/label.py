@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -30,7 +30,7 @@ def label(
         typer.Argument(
             metavar="FILE",
             readable=False,  # one that cannot be opened is a failure among others
-            help="JSON lines or CSV with study_id and text, or plain text; none, or -, reads standard input.",
+            help="JSON or a table of study_id and text, or plain text; none, or -, reads standard input.",
         ),
     ] = None,
     form: Annotated[
@@ -67,13 +67,7 @@ def label(
     texts = ReportTexts(on_failure=fail, form=check_form(form) or ("csv" if check else None), columns=columns)
     answer = _labeler(labeler, weights, allow_pickle=allow_pickle)
     agreement, done = Agreement(), 0
-    for one in _reports(texts, files or [Path("-")]):
-        try:
-            with one_input(one.study_id):
-                found = answer(one.text)
-        except InputError as error:
-            fail(error)
-            continue
+    for one, found in _labelled(_reports(texts, files or [Path("-")]), answer, fail):
         _take(said, agreement, one, found)
         done += 1
     if not (done or failures):
@@ -92,6 +86,20 @@ def _reports(texts: ReportTexts, paths: Sequence[Path]) -> Iterator[ReportText]:
             yield from texts.stream(sys.stdin.buffer, name=STANDARD_INPUT, study_id="stdin")
         else:
             yield from texts.files([path])
+
+
+def _labelled(
+    reports: Iterable[ReportText], answer: Label, fail: Callable[[InputError], None]
+) -> Iterator[tuple[ReportText, Sequence[Finding]]]:
+    """Yield each report with its findings; one at which the labeler fails goes to `fail`."""
+    for one in reports:
+        try:
+            with one_input(one.study_id):
+                found = answer(one.text)
+        except InputError as error:
+            fail(error)
+        else:
+            yield one, found
 
 
 def _labeler(name: str, weights: Path | None, *, allow_pickle: bool) -> Label:

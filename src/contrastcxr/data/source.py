@@ -11,7 +11,7 @@ from pathlib import Path
 from traceback import extract_tb
 from typing import Literal
 
-from contrastcxr.errors import ContrastCXRError, ImageError, RequestError, UnknownNameError, one_line, printable
+from contrastcxr.errors import ContrastCXRError, ImageError, RequestError, UnknownNameError, one_line
 from contrastcxr.form import Study
 
 
@@ -62,14 +62,9 @@ class Failure:
     other: str | None = None
 
     def __post_init__(self) -> None:
-        """Keep the message one line, and names of files as a terminal, a page and JSON can show them."""
-        message = one_line(self.message)
-        for name in ("where", "study_id", "other"):
-            text = getattr(self, name)
-            if text is not None:
-                message = message.replace(one_line(text), printable(text))
-                object.__setattr__(self, name, printable(text))
-        object.__setattr__(self, "message", message)
+        """Keep what is said one line each, as a terminal, a page and JSON can show it."""
+        for name, text in vars(self).items():
+            object.__setattr__(self, name, text and one_line(text))
 
     @classmethod
     def of(cls, where: object, error: ContrastCXRError, *, study_id: str | None = None) -> Failure:

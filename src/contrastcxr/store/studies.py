@@ -60,7 +60,8 @@ def load_studies(ref: DataRef, *, cache: Path | None = None) -> list[Study]:
             f"{ref}: none of {len(source.missing):,} images is there, such as {source.missing[0]}; "
             f"put them there{hint}"
         )
-    _tell_left_out(str(ref), source.missing)
+    if source.missing:
+        _tell_left_out(str(ref), len(source.missing), source.missing[0])
     return studies[: ref.limit]
 
 
@@ -84,16 +85,16 @@ def list_studies(ref: DataRef, *, cache: Path) -> Sequence[Study]:
     found = held_or_packed(stream_studies(ref, cache=cache, on_missing=missing.append))
     if missing and not found:
         return load_studies(ref, cache=cache)  # which says what is missing
-    _tell_left_out(str(ref), tuple(missing))
+    if missing:
+        _tell_left_out(str(ref), len(missing), missing[0])
     return found
 
 
 @lru_cache(maxsize=64)
-def _tell_left_out(data: str, missing: tuple[str, ...]) -> None:
+def _tell_left_out(data: str, count: int, first: str) -> None:
     """Warn, once, that some of what the data names is not used."""
-    if missing:
-        more = f" (and {len(missing) - 1:,} more)" if len(missing) > 1 else ""
-        logger.warning(f"{data}: missing or unreadable, and left out: {missing[0]}{more}; data check lists them")
+    more = f" (and {count - 1:,} more)" if count > 1 else ""
+    logger.warning(f"{data}: missing or unreadable, and left out: {first}{more}; data check lists them")
 
 
 @lru_cache(maxsize=8)

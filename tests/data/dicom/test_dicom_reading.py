@@ -435,7 +435,7 @@ def test_a_damaged_header_cannot_carry_the_name_into_a_message(dicom: Dicom) -> 
 
 @pytest.mark.parametrize("keep", ["../../x", "1.2.3\x00", "Secretive^Sam"])
 def test_a_damaged_study_uid_is_hashed_even_when_ids_are_kept(keep: str) -> None:
-    file = DicomFile(Path("a"), keep, None, "1", 1, "PA", "stated", None, 64, 48, None, None, None, None)
+    file = DicomFile(Path("a"), 1, keep, None, "1", 1, "PA", "stated", None, 64, 48, None, None, None, None)
     assert study_of([file], keep_ids=True).study_id == pseudonym("study", keep)
 
 

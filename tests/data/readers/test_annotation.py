@@ -81,9 +81,9 @@ def flat_without_split(lists: Lists) -> object:
         (lambda _: "x", r"expected an object with the lists train, val, test, found text"),
         (lambda _: {}, r"expected an object with the lists train, val, test, found an object"),
         (lambda _: {"train": [], "test": []}, r"holds no sample"),
-        (change(id="\n"), r"train sample 1 \( \): id is empty; expected text"),
-        (change(id="\u2028"), r"train sample 1 \( \): id is empty; expected text"),
-        (change(split="x\r\n" * 5_000), r"split 'x x .{,90}' inside the list for train; expected the same"),
+        (change(id="\n"), r"train sample 1 \(\\n\): id is empty; expected text"),
+        (change(id="\u2028"), r"train sample 1 \(\\u2028\): id is empty; expected text"),
+        (change(split="x\r\n" * 5_000), r"split 'x\\r\\nx.{,400}' inside the list for train; expected the same"),
         (lambda lists: {**lists, "trian" * 5_000: []}, r"list '(trian){16}'; expected train, val"),
         (
             lambda lists: {**lists, "test": [{**lists["train"][0], "id": "q" * 5_000, "report": 1}]},

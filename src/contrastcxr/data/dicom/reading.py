@@ -34,7 +34,7 @@ from contrastcxr.data.dicom.values import OVERLAY_BIT, DisplayError, rescale_dou
 from contrastcxr.data.images import MIN_RANGE, check_picture, check_size
 from contrastcxr.data.source import Failure, one_input, pseudonym
 from contrastcxr.data.tables.files import age_in_years, sex
-from contrastcxr.errors import ImageError, printable
+from contrastcxr.errors import ImageError, one_line
 from contrastcxr.form import Position, Study, View
 
 logger = logging.getLogger(__name__)
@@ -109,6 +109,7 @@ class DicomFile:
     """What the header of one accepted file says."""
 
     path: Path
+    bytes: int
     study_uid: str
     patient: str | None
     instance_uid: str
@@ -161,6 +162,7 @@ def read_header(path: Path) -> DicomFile:
     position, source = _position(ds)
     return DicomFile(
         path=path,
+        bytes=path.stat().st_size,
         study_uid=str(ds.get("StudyInstanceUID") or ds.get("SOPInstanceUID") or path.resolve()),
         patient=str(ds.get("PatientID") or "") or None,
         instance_uid=str(ds.get("SOPInstanceUID") or path.resolve()),
@@ -194,7 +196,7 @@ def dicom_studies(paths: Iterable[Path], *, keep_ids: bool = False) -> tuple[lis
     failures: list[Failure] = []
     order: dict[str, int] = {}
     for path in paths:
-        order[printable(str(path))] = len(order)
+        order[one_line(str(path))] = len(order)
         try:
             with one_input(path):
                 file = read_header(path)
@@ -220,7 +222,7 @@ def _by_patient(files: list[DicomFile], *, keep_ids: bool) -> list[list[DicomFil
         parts.setdefault(_patient(file), []).append(file)
     logger.warning(
         "%s and %s have one StudyInstanceUID and different PatientIDs; the study is read as those of %d patients",
-        *(printable(str(parts[name][0].path)) for name in names[:2]),
+        *(one_line(str(parts[name][0].path)) for name in names[:2]),
         len(names),
     )
     places = {name: place for place, name in enumerate([*names, ""], start=1)}
@@ -247,7 +249,7 @@ def _images(files: Iterable[DicomFile], failures: list[Failure]) -> list[DicomFi
     for file in files:
         twin = kept.setdefault(file.instance_uid, file)
         if twin is not file:
-            if file.path.stat().st_size > twin.path.stat().st_size:
+            if file.bytes > twin.bytes:
                 kept[file.instance_uid] = file
                 file, twin = twin, file
             message = f"{file.path}: the same image as {twin.path}; it is read once"

@@ -16,9 +16,9 @@ from contrastcxr.data.readers.manifest import LICENCE, Manifest, parse_manifest
 from contrastcxr.data.readers.manifest_records import SUFFIXES as MANIFEST_SUFFIXES
 from contrastcxr.data.ref import PATHS, SourceKind
 from contrastcxr.data.sniff import DICOM_KINDS, DICOM_SUFFIXES, FileKind, sniff
-from contrastcxr.data.source import Failure, Inventory, Source, unheard
+from contrastcxr.data.source import Failure, Inventory, Source, one_input, unheard
 from contrastcxr.data.tables.text import ending
-from contrastcxr.errors import DatasetError, ImageError, printable
+from contrastcxr.errors import DatasetError, ImageError, one_line
 from contrastcxr.form import Study, View, is_file_locator, locator_path
 
 FOLDER_MANIFEST = "studies.jsonl"
@@ -141,7 +141,7 @@ def _manifests(found: Iterable[_Inputs]) -> list[Path]:
     for inputs in found:
         for file, passed in inputs.files:
             named = ending(file) in MANIFEST_SUFFIXES and not passed
-            if named and (inputs.folder is None or file.name == FOLDER_MANIFEST) and file.is_file():
+            if named and (inputs.folder is None or file.name == FOLDER_MANIFEST) and os.path.isfile(file):  # noqa: PTH113
                 manifests.setdefault(os.path.realpath(file), file)
     return list(manifests.values())
 
@@ -235,11 +235,12 @@ def _manifest_studies(path: Path, failures: list[Failure]) -> Iterable[Study]:
 
 def _picture_study(path: Path, failures: list[Failure]) -> Iterable[Study]:
     try:
-        width, height = image_size(path)
+        with one_input(path):
+            width, height = image_size(path)
     except ImageError as error:
         failures.append(Failure.of(path, error))
         return ()
-    name = printable(path.stem)
+    name = one_line(path.stem)
     return (Study(study_id=name, views=(View(view_id=name, locator=str(path), width=width, height=height),)),)
 
 
