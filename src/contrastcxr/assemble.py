@@ -283,7 +283,11 @@ def build_system(config: SystemConfig, parts: SystemParts, *, seed: int = 0, los
 def _assembled(config: SystemConfig, parts: SystemParts, *, losses: bool) -> System:
     encoder = parts.encoder
     projection = PatchProjection(
-        encoder.channels, config.width, config.projection.kind, stage_channels=encoder.stage_channels
+        encoder.channels,
+        config.width,
+        config.projection.kind,
+        stage_channels=encoder.stage_channels,
+        standardize=config.projection.standardize,
     )
     _check_width(config, projection.width)
     inputs = _head_inputs(config, parts, projection)

@@ -52,6 +52,11 @@ class ProjectionOptions(Options):
         description="linear: `W_I`; r2gen: Linear, ReLU, dropout 0.5; none: the width is the encoder's channels",
     )
 
+    standardize: bool = Field(
+        False,
+        description="raw features to mean 0 and deviation 1 by channel first, as training pictures have them",
+    )
+
     @property
     def is_linear(self) -> bool:
         """Whether raw vectors may be averaged or pooled before it."""

@@ -28,7 +28,12 @@ class PatchProjection(nn.Module):
         kind: `linear`, `r2gen` or `none`.
         stage_channels: how many of the last channels belong to each further stage; these do not become patches.
             Each stage has a linear map of its own (ours).
+        standardize: raw features have mean 0 and deviation 1 by channel before the map (ours); `set_scale` says
+            what they have. Averages commute with it, so a pool stays raw.
     """
+
+    mean: Tensor
+    deviation: Tensor
 
     def __init__(
         self,
@@ -37,6 +42,7 @@ class PatchProjection(nn.Module):
         kind: ProjectionKind = "linear",
         *,
         stage_channels: Sequence[int] = (),
+        standardize: bool = False,
     ) -> None:
         super().__init__()
         if kind not in get_args(ProjectionKind):
@@ -48,6 +54,10 @@ class PatchProjection(nn.Module):
         self.width = self.own_channels if kind == "none" else width
         self.linear = nn.Identity() if kind == "none" else nn.Linear(self.own_channels, width)
         self.dropout = nn.Dropout(0.5)
+        self.standardize = standardize
+        if standardize:
+            self.register_buffer("mean", torch.zeros(channels))
+            self.register_buffer("deviation", torch.ones(channels))
         self.stages = nn.ModuleList(nn.Linear(count, self.width) for count in self.stage_channels)
 
     @property
@@ -60,10 +70,16 @@ class PatchProjection(nn.Module):
         """True when the patches come out of it as R2Gen embeds them."""
         return self.kind == "r2gen"
 
+    def set_scale(self, mean: Tensor, deviation: Tensor) -> None:
+        """Keep the mean and deviation `[C]` of raw features; a channel that never changes keeps its size."""
+        self.mean.copy_(mean)
+        self.deviation.copy_(torch.where(deviation > 0, deviation, torch.ones_like(deviation)))
+
     def project(self, raw: Tensor) -> Tensor:
         """Return `raw [..., C]` at the model width, `[..., d]`; further stages are left out."""
-        own = raw[..., : self.own_channels] if self.stage_channels else raw
-        projected: Tensor = self.linear(own.to(self._dtype(own)))
+        scaled = self._scaled(raw)
+        own = scaled[..., : self.own_channels] if self.stage_channels else scaled
+        projected: Tensor = self.linear(own)
         if self.is_linear:
             return projected
         embedded: Tensor = self.dropout(torch.relu(projected))
@@ -71,9 +87,13 @@ class PatchProjection(nn.Module):
 
     def project_stages(self, raw: Tensor) -> Tensor:
         """Return the further stages of `raw [..., C]` at the model width, `[..., S, d]`."""
-        whole = raw.to(self._dtype(raw))
-        parts = torch.split(whole, [self.own_channels, *self.stage_channels], dim=-1)[1:]
+        parts = torch.split(self._scaled(raw), [self.own_channels, *self.stage_channels], dim=-1)[1:]
         return torch.stack([stage(part) for stage, part in zip(self.stages, parts, strict=True)], dim=-2)
+
+    def _scaled(self, raw: Tensor) -> Tensor:
+        """Return `raw [..., C]` as the maps take it, in their precision."""
+        raw = raw.to(self._dtype(raw))
+        return (raw - self.mean) / self.deviation if self.standardize else raw
 
     def _dtype(self, raw: Tensor) -> torch.dtype:
         """Return the precision of its weights; without any that of the features, which may be cached in half."""

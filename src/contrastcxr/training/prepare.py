@@ -46,6 +46,7 @@ from contrastcxr.text.tokenizer import Tokenizer
 from contrastcxr.training.checks import check_studies, warn_of_coarse_grid
 from contrastcxr.training.library import make_library
 from contrastcxr.training.pool import TrainingPool, make_pool
+from contrastcxr.training.scaling import scale_system
 from contrastcxr.training.start import start_from
 from contrastcxr.training.validate import check_monitor
 from contrastcxr.training.word_vectors import start_word_vectors
@@ -154,7 +155,8 @@ def prepare(config: SystemConfig, *, cache: Path) -> PreparedRun:
     validation = _split(data.validation, config, words, labels)
     check_monitor(config.train.monitor, labels, validation.targets)
     here = EncodedFeatures(encoder, preprocess, data.pictures or original)
-    pool = _pool(config, data.train, here if data.features is None else CachedFeatures(data.features))
+    of_views = here if data.features is None else CachedFeatures(data.features)
+    pool = _pool(config, data.train, of_views)
     library = _library(config, data.train, words.tokenizer)
     parts = SystemParts(
         encoder=encoder,
@@ -168,7 +170,7 @@ def prepare(config: SystemConfig, *, cache: Path) -> PreparedRun:
     )
     system = build_system(config, parts, seed=config.train.seed)
     _start(system, words, data.train, config)
-    return PreparedRun(
+    prepared = PreparedRun(
         config=config,
         tokenizer=words.tokenizer,
         labels=labels,
@@ -186,6 +188,9 @@ def prepare(config: SystemConfig, *, cache: Path) -> PreparedRun:
         unreadable=data.unreadable,
         truncated=_truncated(data.train, config, words.tokenizer),
     )
+    if words.start is None:
+        scale_system(prepared, of_views)
+    return prepared
 
 
 @dataclass(frozen=True, eq=False)
@@ -246,7 +251,8 @@ def _start(system: System, words: _Words, train: Sequence[Study], config: System
         embedding = system.decoder.word_embedding
         assert embedding is not None
         texts = [_text(study, config) for study in train]
-        start_word_vectors(embedding, words.tokenizer, texts, seed=config.train.seed)
+        deviation = system.decoder.word_deviation
+        start_word_vectors(embedding, words.tokenizer, texts, seed=config.train.seed, deviation=deviation)
 
 
 def _truncated(studies: Sequence[Study], config: SystemConfig, tokenizer: Tokenizer | None) -> int:

@@ -37,11 +37,11 @@ def word_vectors(reports: Sequence[str], words: Sequence[str], *, width: int, se
 
 @torch.no_grad()
 def start_word_vectors(
-    embedding: nn.Embedding, tokenizer: Tokenizer, reports: Sequence[str], *, seed: int
+    embedding: nn.Embedding, tokenizer: Tokenizer, reports: Sequence[str], *, seed: int, deviation: float = 1.0
 ) -> None:
     """Put word vectors of the reports where a decoder's embedding starts.
 
-    They are scaled to unit variance, as the vectors they replace have it (ours); words without one keep theirs.
+    They are scaled to the deviation that the vectors they replace have (ours); words without one keep theirs.
     """
     weight = embedding.weight
     vectors = word_vectors(reports, list(tokenizer), width=weight.shape[1], seed=seed)
@@ -49,4 +49,4 @@ def start_word_vectors(
         return
     ids = torch.tensor([tokenizer.id_of(word) for word in vectors])
     found = torch.from_numpy(np.stack(list(vectors.values())))
-    weight[ids] = (found / found.std().clamp_min(1e-6)).to(weight.dtype)
+    weight[ids] = (found / found.std().clamp_min(1e-6) * deviation).to(weight.dtype)

@@ -19,7 +19,15 @@ from contrastcxr.errors import UnknownNameError
 AttentionName = Literal["dot", "additive", "bilinear"]
 
 
-class DotScores(nn.Module):
+class Scores(nn.Module):
+    """Base of the attention functions."""
+
+    def scale_by(self, factors: Tensor) -> None:
+        """Multiply all scores of repeat i by `factors[i]`, of `factors [n]`."""
+        raise NotImplementedError
+
+
+class DotScores(Scores):
     """`x W_x (y W_y)^T / sqrt(d)` with own weights per repeat (paper A, Eq. 4).
 
     It is computed as `((x W_x) W_y^T) y^T`: the keys, of which there are many, are never projected.
@@ -38,8 +46,15 @@ class DotScores(nn.Module):
         back = torch.einsum("...nxe,nde->...nxd", query, self.key)
         return _against(back, y) * self.scale
 
+    def scale_by(self, factors: Tensor) -> None:
+        """Multiply all scores of repeat i by `factors[i]`, half of it in each of the two maps."""
+        root = factors.sqrt().to(self.key.dtype)
+        self.key.mul_(root.view(-1, 1, 1))
+        for parameter in self.query.parameters():
+            parameter.mul_(root.repeat_interleave(self.key.shape[-1]).view(-1, *[1] * (parameter.ndim - 1)))
 
-class BilinearScores(nn.Module):
+
+class BilinearScores(Scores):
     """`x U y^T` with own `U` per repeat (paper A names it in footnote 2; the formula is ours)."""
 
     def __init__(self, width: int, repeats: int) -> None:
@@ -50,8 +65,12 @@ class BilinearScores(nn.Module):
         """Return scores `[..., n, X, Y]` of `x [..., X, d]` against `y [..., Y, d]`."""
         return _against(torch.einsum("...xd,nde->...nxe", x, self.between), y)
 
+    def scale_by(self, factors: Tensor) -> None:
+        """Multiply all scores of repeat i by `factors[i]`."""
+        self.between.mul_(factors.to(self.between.dtype).view(-1, 1, 1))
 
-class AdditiveScores(nn.Module):
+
+class AdditiveScores(Scores):
     """`w^T tanh(x W_x + y W_y)` with own weights per repeat (paper A names it in footnote 2; the formula is ours).
 
     Every pair needs `d` numbers, so the queries are taken in blocks and recomputed for the gradient.
@@ -74,6 +93,10 @@ class AdditiveScores(nn.Module):
             checkpoint(self._block, part, key, use_reentrant=False) for part in query.split(self.block, dim=-2)
         ]
         return torch.cat(blocks, dim=-2)
+
+    def scale_by(self, factors: Tensor) -> None:
+        """Multiply all scores of repeat i by `factors[i]`."""
+        self.weight.mul_(factors.to(self.weight.dtype).unsqueeze(1))
 
     def _block(self, query: Tensor, key: Tensor) -> Tensor:
         pairs = torch.tanh(query.unsqueeze(-2) + key.unsqueeze(-3))  # [..., n, X, Y, d]

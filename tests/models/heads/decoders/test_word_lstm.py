@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from contrastcxr.models.heads.decoders.options import NicOptions
 from contrastcxr.models.heads.decoders.word_lstm import WordInputs, WordLstm
 
 V, E, WORDS = 9, 5, 7
@@ -14,7 +15,7 @@ V, E, WORDS = 9, 5, 7
 def _case(lengths: list[int], *, shifted: bool) -> tuple[WordLstm, WordInputs, Tensor, Tensor]:
     """A writer of two layers, what its rows are told, tokens with anything behind each row's end, and the mask."""
     torch.manual_seed(0)
-    writer = WordLstm(V, embedding=E, hidden=4, layers=2).eval()
+    writer = WordLstm(V, embedding=E, hidden=4, layers=2, options=NicOptions()).eval()
     rows = len(lengths)
     word_inputs = WordInputs(torch.randn(rows, E), torch.randn(rows, E) if shifted else None)
     mask = torch.arange(WORDS) < torch.tensor(lengths, dtype=torch.int64).unsqueeze(1)

@@ -61,6 +61,7 @@ class SpatialAttentionDecoder(LstmDecoder):
 
     def start(self, features: VisualFeatures) -> RecurrentState:
         """Return zeros, and `v^g`, which the LSTM hears with every word."""
+        features = self.inputs.features(features)
         patches = torch.relu(self.patch(features.patches))
         zeros = features.pooled.new_zeros(features.studies, self.hidden)
         pooled = torch.relu(self.pooled(features.pooled))
@@ -75,7 +76,7 @@ class SpatialAttentionDecoder(LstmDecoder):
     def _hear(self, token_ids: Tensor, state: RecurrentState) -> tuple[LstmTrace, RecurrentState]:
         """Return what the LSTM makes of `token_ids [B, T]`, and the state after the last."""
         hidden, cell, pooled = state.vectors
-        words = self.embedding(token_ids)  # [B, T, e]
+        words = self.word_inputs(token_ids)  # [B, T, e]
         inputs = torch.cat([words, pooled.unsqueeze(1).expand(-1, words.shape[1], -1)], dim=-1)
         all_hidden, all_cells = [hidden], []
         for brings in self.lstm.of(0, inputs).unbind(1):

@@ -35,6 +35,7 @@ class Att2inDecoder(RecurrentDecoder):
 
     def start(self, features: VisualFeatures) -> RecurrentState:
         """Return zeros: the image enters with the first look."""
+        features = self.inputs.features(features)
         zeros = features.pooled.new_zeros(features.studies, self.hidden)
         return RecurrentState(self.attention.attendable(features), (zeros, zeros))
 

@@ -47,10 +47,12 @@ class ReportDecoder(Head):
         vocabulary: V.
         width: d of the features it takes.
         word_width: h, of its word-level states; None for one that has none.
+        word_deviation: of its word vectors at the start.
         sources: per sentence that it can retrieve, the training studies that say it; empty for one that writes.
     """
 
     word_width: int | None = None
+    word_deviation: float = 1.0
     sources: Sequence[Sequence[str]] = ()
 
     def __init__(self, inputs: HeadInputs, options: DecoderOptions) -> None:

@@ -18,6 +18,7 @@ from contrastcxr.models.heads.decoders.hierarchical import (
     forced,
     taught_plan,
 )
+from contrastcxr.models.heads.decoders.inputs import word_vectors
 from contrastcxr.models.heads.decoders.options import CoAttentionOptions
 from contrastcxr.models.heads.decoders.outputs import DecoderOutputs
 from contrastcxr.models.heads.decoders.word_lstm import WordLstm
@@ -44,7 +45,7 @@ class CoAttentionDecoder(AttendingDecoder):
         embedding, hidden = self.topic_width, self.hidden
         self.kept_tags = min(KEPT_TAGS, inputs.tag_count)
         self.tag = nn.Linear(self.width, inputs.tag_count)
-        self.tag_embedding = nn.Embedding(inputs.tag_count, embedding)
+        self.tag_embedding = word_vectors(inputs.tag_count, options, width=embedding)
         self.patch_attention = AdditiveAttention(hidden, self.width, hidden)
         self.tag_attention = AdditiveAttention(hidden, embedding, hidden)
         self.context = nn.Linear(self.width + embedding, hidden)
@@ -52,10 +53,11 @@ class CoAttentionDecoder(AttendingDecoder):
         self.topic_of_hidden = nn.Linear(hidden, embedding)
         self.topic_of_context = nn.Linear(hidden, embedding, bias=False)
         self.stop = StopGate(hidden)
-        self.words = WordLstm(self.vocabulary, embedding=embedding, hidden=hidden, dropout=self.dropout)
+        self.words = WordLstm(self.vocabulary, embedding=embedding, hidden=hidden, options=options)
 
     def plan(self, features: VisualFeatures, sentences: int) -> TopicPlan:
         """Return topics, each with its look at patches and at tags."""
+        features = self.inputs.features(features)
         tags = torch.log_softmax(self.tag(features.pooled).float(), dim=-1)  # [B, L]
         kept = tags.topk(self.kept_tags, dim=-1).indices  # [B, M]
         patches = self.patch_attention.attendable(features)

@@ -17,6 +17,7 @@ from contrastcxr.models.contrast.attention_functions import masked_softmax
 from contrastcxr.models.features import VisualFeatures
 from contrastcxr.models.heads.base import HeadInputs
 from contrastcxr.models.heads.decoders.base import ReportDecoder, report_tokens
+from contrastcxr.models.heads.decoders.inputs import DecoderInputs, word_vectors
 from contrastcxr.models.heads.decoders.options import CvseOptions
 from contrastcxr.models.heads.decoders.outputs import DecoderOutputs
 from contrastcxr.models.heads.writing import GeneratedReports, Search
@@ -53,7 +54,8 @@ class CvseDecoder(ReportDecoder):
         self.library = needed(
             inputs.sentence_library, "decoder.kind cvse without a sentence library: it has nothing to say"
         )
-        self.embedding = nn.Embedding(self.vocabulary, embedding)
+        self.inputs = DecoderInputs(options)
+        self.embedding = word_vectors(self.vocabulary, options, width=embedding)
         self.dropout = nn.Dropout(options.dropout)
         self.gru = nn.GRU(embedding, hidden, batch_first=True)
         self.of_sentence = nn.Linear(hidden, hidden)
@@ -65,7 +67,7 @@ class CvseDecoder(ReportDecoder):
 
         The tokens `token_ids[:, 1:]` are real where `mask [K, T-1]` is True.
         """
-        words = self.dropout(self.embedding(token_ids[:, 1:]))
+        words = self.dropout(self.inputs(self.embedding(token_ids[:, 1:])))
         with torch.autocast(words.device.type, enabled=False):
             states, _ = self.gru(words.to(next(self.gru.parameters()).dtype))  # [K, T-1, h]
         last = (mask.sum(dim=1) - 1).clamp_min(0)
@@ -74,6 +76,7 @@ class CvseDecoder(ReportDecoder):
 
     def scores(self, features: VisualFeatures, sentences: Tensor) -> tuple[Tensor, Tensor]:
         """Return scores `[B, K]` of each study with each of `sentences [K, h]`, and attention `[B, K, N]`."""
+        features = self.inputs.features(features)
         keys = self.attention.key(features.patches)  # [B, N, a]
         parts = [self._scores(features, keys, part) for part in torch.split(sentences, _AT_ONCE)]
         return torch.cat([score for score, _ in parts], dim=1), torch.cat([seen for _, seen in parts], dim=1)

@@ -19,6 +19,7 @@ from contrastcxr.models.blocks.sentences import SentenceTokens, join_sentences, 
 from contrastcxr.models.features import VisualFeatures
 from contrastcxr.models.heads.base import HeadInputs
 from contrastcxr.models.heads.decoders.base import ReportDecoder, report_tokens
+from contrastcxr.models.heads.decoders.inputs import DecoderInputs
 from contrastcxr.models.heads.decoders.options import PlanOptions
 from contrastcxr.models.heads.decoders.outputs import DecoderOutputs
 from contrastcxr.models.heads.decoders.word_lstm import WordInputs, WordLstm
@@ -84,7 +85,8 @@ class HierarchicalDecoder(ReportDecoder):
         super().__init__(inputs, options)
         self.topic_width = options.embedding or inputs.width
         self.hidden = self.word_width = options.hidden or inputs.width
-        self.dropout = options.dropout
+        self.word_deviation = options.word_deviation
+        self.inputs = DecoderInputs(options)
         self.sentence_end = inputs.sentence_mark(options.kind)
         self.end_of_report = inputs.end_of_report
         self.max_sentences = options.sentences

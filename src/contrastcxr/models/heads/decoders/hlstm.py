@@ -48,11 +48,12 @@ class HlstmDecoder(HierarchicalDecoder):
         self.stop = nn.Linear(hidden, 1)
         self.topic = nn.Sequential(nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, embedding))
         self.words = WordLstm(
-            self.vocabulary, embedding=embedding, hidden=hidden, layers=options.layers, dropout=self.dropout
+            self.vocabulary, embedding=embedding, hidden=hidden, layers=options.layers, options=options
         )
 
     def plan(self, features: VisualFeatures, sentences: int) -> TopicPlan:
         """Return topics from the global feature alone."""
+        features = self.inputs.features(features)
         pooled, state, all_hidden = self._pooled(features), None, []
         for _ in range(sentences):
             state = self.sentence_lstm(pooled, state)
@@ -88,13 +89,14 @@ class DualHlstmDecoder(AttendingDecoder):
         self.topic_of_context = nn.Linear(self.width, embedding, bias=False)
         self.stop = StopGate(hidden)
         self.abnormal = nn.Sequential(nn.Linear(embedding, hidden), nn.Tanh(), nn.Linear(hidden, 1))
-        self.words = WordLstm(self.vocabulary, embedding=embedding, hidden=hidden, dropout=self.dropout)
+        self.words = WordLstm(self.vocabulary, embedding=embedding, hidden=hidden, options=options)
         self.abnormal_words = WordLstm(
-            self.vocabulary, embedding=embedding, hidden=hidden, dropout=self.dropout, words=self.words.embedding
+            self.vocabulary, embedding=embedding, hidden=hidden, options=options, words=self.words.embedding
         )
 
     def plan(self, features: VisualFeatures, sentences: int) -> TopicPlan:
         """Return topics, each with its look at the patches and its flag."""
+        features = self.inputs.features(features)
         seen = self.attention.attendable(features)
         plan = self.by_looking(
             features,

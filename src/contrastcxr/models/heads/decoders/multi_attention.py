@@ -40,12 +40,13 @@ class MultiAttentionDecoder(AttendingDecoder):
         self.sentence_lstm = nn.LSTMCell(self.width, hidden)
         self.topic = nn.Linear(hidden + self.width, embedding)
         self.stop = StopGate(hidden)
-        self.words = WordLstm(self.vocabulary, embedding=embedding, hidden=hidden, dropout=self.dropout)
+        self.words = WordLstm(self.vocabulary, embedding=embedding, hidden=hidden, options=options)
         self.background = Background(embedding) if options.needs.indication else None
         self.reads_indication = self.background is not None
 
     def plan(self, features: VisualFeatures, sentences: int) -> TopicPlan:
         """Return topics, each with its look at the patches, and the shift of the words."""
+        features = self.inputs.features(features)
         pooled = self.channel_of_pooled(features.pooled)
 
         def look(before: Tensor) -> tuple[Tensor, Tensor]:

@@ -28,7 +28,7 @@ class NicDecoder(TokenDecoder):
         embedding, hidden = options.embedding or inputs.width, options.hidden or inputs.width
         self.word_width = hidden
         self.image = nn.Linear(inputs.width, embedding)
-        self.words = WordLstm(inputs.vocabulary, embedding=embedding, hidden=hidden, dropout=options.dropout)
+        self.words = WordLstm(inputs.vocabulary, embedding=embedding, hidden=hidden, options=options)
 
     def force(self, features: VisualFeatures, token_ids: Tensor, own_words: float = 0.0) -> ForcedWords:
         """Return what it says of `token_ids[:, 1:]`."""
@@ -45,4 +45,4 @@ class NicDecoder(TokenDecoder):
         return self.words.step(token_ids, state)
 
     def _inputs(self, features: VisualFeatures) -> WordInputs:
-        return WordInputs(self.image(features.pooled))
+        return WordInputs(self.image(self.words.inputs(features.pooled)))

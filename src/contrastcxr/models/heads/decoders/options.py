@@ -51,6 +51,15 @@ class RecurrentOptions(DecoderOptions):
     embedding: int | None = Field(None, ge=2, description="width of a word vector; none takes width")
     hidden: int | None = Field(None, ge=2, description="width of the LSTMs; none takes width")
     dropout: float = Field(0.5, ge=0, lt=1, description="before the output layer")
+    word_deviation: float = Field(
+        1.0, gt=0, le=10, description="of word vectors at the start; public captioning code has about .06"
+    )
+    input_relu: bool = Field(
+        False, description="ReLU on what comes in, features and word vectors; public captioning code has it"
+    )
+    input_dropout: float = Field(
+        0.0, ge=0, lt=1, description="of features and word vectors as they come in; public captioning code has .5"
+    )
 
 
 class NicOptions(RecurrentOptions):

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from contrastcxr.models.features import VisualFeatures
 from contrastcxr.models.heads.base import HeadInputs
 from contrastcxr.models.heads.decoders.base import ForcedWords, TokenDecoder
+from contrastcxr.models.heads.decoders.inputs import DecoderInputs, word_vectors
 from contrastcxr.models.heads.decoders.options import RecurrentOptions
 from contrastcxr.models.heads.writing import StepResult
 
@@ -71,8 +72,14 @@ class LstmDecoder(TokenDecoder):
     def __init__(self, inputs: HeadInputs, options: RecurrentOptions) -> None:
         super().__init__(inputs, options)
         self.hidden = self.word_width = options.hidden or inputs.width
-        self.embedding = nn.Embedding(inputs.vocabulary, options.embedding or inputs.width)
+        self.inputs = DecoderInputs(options)
+        self.embedding = word_vectors(inputs.vocabulary, options, width=options.embedding or inputs.width)
         self.dropout = nn.Dropout(options.dropout)
+
+    def word_inputs(self, token_ids: Tensor) -> Tensor:
+        """Return `E w [..., e]` of `token_ids [...]` as it comes in."""
+        words: Tensor = self.inputs(self.embedding(token_ids))
+        return words
 
     def log_probs(self, answer: Tensor) -> Tensor:
         """Return log-probabilities `[..., V]` of the next word from an answer `[..., o]`."""
@@ -99,7 +106,7 @@ class RecurrentDecoder(LstmDecoder):
 
     def step(self, token_ids: Tensor, state: RecurrentState) -> StepResult:
         """Take one step on the words `token_ids [R]`."""
-        word = self.embedding(token_ids)
+        word = self.word_inputs(token_ids)
         looked = self.look(word, self.hear(word), state)
         return StepResult(self.log_probs(looked.answer), looked.state, looked.attention)
 
@@ -109,7 +116,7 @@ class RecurrentDecoder(LstmDecoder):
 
     def force(self, features: VisualFeatures, token_ids: Tensor, own_words: float = 0.0) -> ForcedWords:
         """Return what it says of `token_ids[:, 1:]` by teacher forcing, `own_words` of them its own."""
-        words = self.embedding(token_ids[:, :-1])  # [B, T-1, e]
+        words = self.word_inputs(token_ids[:, :-1])  # [B, T-1, e]
         heard = self.hear(words)
         state = self.start(features)
         answers, hidden, attention = list[Tensor](), list[Tensor](), list[Tensor]()
@@ -132,7 +139,7 @@ class RecurrentDecoder(LstmDecoder):
         """
         with torch.no_grad():
             drawn = torch.multinomial(self.log_probs(said).exp(), 1).squeeze(1)
-        own = self.embedding(drawn)
+        own = self.word_inputs(drawn)
         chosen = torch.rand(len(word), 1, device=word.device) < share
         return torch.where(chosen, own, word), torch.where(chosen, self.hear(own), brings)
 

@@ -34,6 +34,7 @@ class UpDownDecoder(RecurrentDecoder):
 
     def start(self, features: VisualFeatures) -> RecurrentState:
         """Return zeros, and what `v̂` brings to the first LSTM at every word."""
+        features = self.inputs.features(features)
         zeros = features.pooled.new_zeros(features.studies, self.hidden)
         pooled = self.attention_lstm.of(1, features.pooled)
         return RecurrentState(self.attention.attendable(features), (zeros, zeros, zeros, zeros, pooled))

@@ -49,6 +49,7 @@ class VisualAttentionDecoder(RecurrentDecoder):
 
     def start(self, features: VisualFeatures) -> RecurrentState:
         """Return the state before BOS, made of `v̂`."""
+        features = self.inputs.features(features)
         first = (torch.tanh(layer(features.pooled)) for layer in (self.first_hidden, self.first_cell))
         return RecurrentState(self.attention.attendable(features), tuple(first))
 

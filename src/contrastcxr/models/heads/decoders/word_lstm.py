@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from contrastcxr.models.heads.decoders.inputs import DecoderInputs, word_vectors
+from contrastcxr.models.heads.decoders.options import RecurrentOptions
 from contrastcxr.models.heads.writing import StepResult
 
 
@@ -58,7 +60,7 @@ class WordLstm(nn.Module):
         embedding: width e of a word vector.
         hidden: width of the LSTM.
         layers: of the LSTM.
-        dropout: before the output layer.
+        options: of the decoder it belongs to: dropout before the output layer, and how words come in.
         words: the word embedding to share with another one; None for an own one.
     """
 
@@ -69,15 +71,16 @@ class WordLstm(nn.Module):
         embedding: int,
         hidden: int,
         layers: int = 1,
-        dropout: float = 0.5,
+        options: RecurrentOptions,
         words: nn.Embedding | None = None,
     ) -> None:
         super().__init__()
-        self.embedding = nn.Embedding(vocabulary, embedding) if words is None else None
+        self.embedding = word_vectors(vocabulary, options, width=embedding) if words is None else None
         # In a tuple, so that shared weights are registered, saved and counted once, where they belong.
         self._shared = (words,)
         self.lstm = nn.LSTM(embedding, hidden, layers, batch_first=True)
-        self.dropout = nn.Dropout(dropout)
+        self.inputs = DecoderInputs(options)
+        self.dropout = nn.Dropout(options.dropout)
         self.output = nn.Linear(hidden, vocabulary)
 
     def forward(self, word_inputs: WordInputs, token_ids: Tensor) -> Tensor:
@@ -143,7 +146,7 @@ class WordLstm(nn.Module):
         return self._own(torch.cat([word_inputs.first.unsqueeze(1), words], dim=1))
 
     def _words(self, token_ids: Tensor, shift: Tensor | None) -> Tensor:
-        words = self.vectors(token_ids)
+        words = self.inputs(self.vectors(token_ids))
         return words if shift is None else words + shift.unsqueeze(1)
 
     def _cells(self, inputs: Tensor, state: LstmState) -> tuple[Tensor, Tensor]:
