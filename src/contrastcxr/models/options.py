@@ -54,7 +54,7 @@ class ProjectionOptions(Options):
 
     standardize: bool = Field(
         False,
-        description="raw features to mean 0 and deviation 1 by channel first, as training pictures have them",
+        description="raw features have mean 0 and deviation 1 by channel first, over training pictures",
     )
 
     @property

@@ -26,9 +26,9 @@ from contrastcxr.data.authors import label_reading, reading_of, report_text
 from contrastcxr.data.pixels import PictureOf, original
 from contrastcxr.data.ref import DataRef
 from contrastcxr.data.transforms import Preprocess
-from contrastcxr.data.views import ChosenViews
+from contrastcxr.data.views import ChosenViews, chosen_views
 from contrastcxr.errors import DatasetError
-from contrastcxr.features.batch import Batch
+from contrastcxr.features.batch import Batch, collate
 from contrastcxr.features.cache import FeatureCache, UnreadableView, encode_views
 from contrastcxr.features.needs import TargetReader
 from contrastcxr.features.readable import all_in, try_pictures
@@ -46,7 +46,7 @@ from contrastcxr.text.tokenizer import Tokenizer
 from contrastcxr.training.checks import check_studies, warn_of_coarse_grid
 from contrastcxr.training.library import make_library
 from contrastcxr.training.pool import TrainingPool, make_pool
-from contrastcxr.training.scaling import scale_system
+from contrastcxr.training.scaling import STUDIES, drawn, scale_contrast, standardize
 from contrastcxr.training.start import start_from
 from contrastcxr.training.validate import check_monitor
 from contrastcxr.training.word_vectors import start_word_vectors
@@ -189,8 +189,20 @@ def prepare(config: SystemConfig, *, cache: Path) -> PreparedRun:
         truncated=_truncated(data.train, config, words.tokenizer),
     )
     if words.start is None:
-        scale_system(prepared, of_views)
+        _scale(prepared, of_views)
     return prepared
+
+
+def _scale(prepared: PreparedRun, features: ViewFeatures) -> None:
+    """Set what a fresh system takes from its training studies: the scale of raw features, the start of contrast."""
+    config, train = prepared.config, prepared.train
+    if config.projection.standardize:
+        views = chosen_views(train.studies, max_views=config.data.max_views)
+        standardize(prepared.system, views, features, seed=config.train.seed)
+    if config.contrast is not None and config.contrast.start == "scaled":
+        samples = prepared.samples(train)
+        chosen = drawn(len(train), STUDIES, seed=config.train.seed)
+        scale_contrast(prepared.system, collate([samples[place] for place in chosen], pad=prepared.pad))
 
 
 @dataclass(frozen=True, eq=False)

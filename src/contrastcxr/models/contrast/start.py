@@ -1,4 +1,4 @@
-"""A start of Contrastive Attention that keeps the size of what goes through it (ours; paper A says nothing of it)."""
+"""A start of Contrastive Attention that keeps the size of what goes through it (ours; paper A is silent)."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _MOST = 1e4
 def scale_start(contrast: ContrastiveAttention, run: Callable[[], Any]) -> None:
     """Scale the weights, so that scores have a deviation of 1 over what they choose from, and v̂' the size of v̂.
 
-    As torch draws them, the scores of features of size s deviate by about s²/3, so that for small features every pool row
-    weighs the same, and the ReLU and the width of W' leave v̂' a third of v̂.
+    As torch draws them, the scores of features of size s deviate by about s²/3, so that for small features every
+    pool row weighs the same, and W' and its ReLU leave v̂' a third of v̂.
 
     Args:
         contrast: freshly drawn.
@@ -49,7 +49,7 @@ def scale_start(contrast: ContrastiveAttention, run: Callable[[], Any]) -> None:
 
 
 def _scale_scores(module: nn.Module, _: tuple[Any, ...], scores: Tensor, *, scaled: set[int]) -> Tensor | None:
-    """Scale an attention function by what it first gives, `[..., n, X, Y]`: deviation 1 over Y, repeat by repeat."""
+    """Scale an attention function by what it first gives, `[..., n, X, Y]`: each repeat deviates by 1 over Y."""
     assert isinstance(module, Scores)
     if scaled:
         return None

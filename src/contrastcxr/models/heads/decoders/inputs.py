@@ -13,8 +13,8 @@ class DecoderInputs(nn.Module):
     """ReLU and dropout on features and word vectors as they come in.
 
     The code that the recurrent decoders are known by has both on its embedded image and on its word vectors; the
-    papers do not mention them, and by default there is neither. After Contrastive Attention the ReLU changes nothing: its features have
-    been through one (paper A, Eq. 9 and 10).
+    papers do not mention them, and by default there is neither. After Contrastive Attention the ReLU changes
+    nothing: its features have been through one (paper A, Eq. 9 and 10).
 
     Args:
         options: `input_relu` and `input_dropout` of a decoder.
