@@ -194,7 +194,7 @@ def prepare(config: SystemConfig, *, cache: Path) -> PreparedRun:
 
 
 def _scale(prepared: PreparedRun, features: ViewFeatures) -> None:
-    """Set what a fresh system takes from its training studies: the scale of raw features, the start of contrast."""
+    """Set what a fresh system takes from its training studies: the scale of features, the start of contrast."""
     config, train = prepared.config, prepared.train
     if config.projection.standardize:
         views = chosen_views(train.studies, max_views=config.data.max_views)

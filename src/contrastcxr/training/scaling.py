@@ -1,4 +1,4 @@
-"""How large things are before the first step: raw features as training pictures have them, the start of contrast."""
+"""How large things are before the first step: raw features as training pictures have them, and contrast."""
 
 from __future__ import annotations
 
