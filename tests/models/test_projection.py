@@ -65,3 +65,53 @@ def test_an_unknown_kind_is_refused() -> None:
 def test_features_of_shapes_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ValueError, match=r"need pooled \(2, 4\)"):
         VisualFeatures(torch.zeros(2, 3, 4), torch.zeros(2, 5), torch.ones(2, 3, dtype=torch.bool))
+
+
+def _standardized(kind: str = "linear", **more: object) -> PatchProjection:
+    projection = PatchProjection(5, 4, kind=kind, standardize=True, **more).eval()  # type: ignore[arg-type]
+    flat = RAW.reshape(-1, 5) * torch.tensor([1.0, 2.0, 3.0, 4.0, 0.0]) + 7.0
+    projection.set_scale(flat.mean(dim=0), flat.std(dim=0, correction=0))
+    return projection
+
+
+def _scaled(raw: torch.Tensor) -> torch.Tensor:
+    flat = RAW.reshape(-1, 5) * torch.tensor([1.0, 2.0, 3.0, 4.0, 0.0]) + 7.0
+    deviation = flat.std(dim=0, correction=0)
+    deviation[4] = 1.0
+    return (raw - flat.mean(dim=0)) / deviation
+
+
+def test_standardised_features_have_mean_0_and_deviation_1_by_channel() -> None:
+    projection = _standardized("none")
+    own = projection.project(RAW * torch.tensor([1.0, 2.0, 3.0, 4.0, 0.0]) + 7.0).reshape(-1, 5)
+    torch.testing.assert_close(own.mean(dim=0), torch.zeros(5), atol=1e-5, rtol=0)
+    torch.testing.assert_close(own.std(dim=0, correction=0), torch.tensor([1.0, 1.0, 1.0, 1.0, 0.0]))
+
+
+@pytest.mark.parametrize("kind", ["linear", "r2gen"])
+def test_the_map_sees_standardised_features(kind: str) -> None:
+    projection = _standardized(kind)
+    expected = projection.linear(_scaled(RAW))
+    torch.testing.assert_close(
+        projection.project(RAW), expected if kind == "linear" else expected.relu(), atol=1e-5, rtol=1e-5
+    )
+
+
+def test_standardising_commutes_with_the_mean_so_that_a_pool_may_stay_raw() -> None:
+    projection = _standardized()
+    pooled = projection.project(RAW[:, 0].mean(dim=1))
+    torch.testing.assert_close(pooled, projection(RAW[:, :1], MASK[:, :1]).pooled, atol=1e-5, rtol=1e-5)
+
+
+def test_further_stages_are_standardised_with_their_own_channels() -> None:
+    projection = PatchProjection(5, 4, stage_channels=(2,), standardize=True)
+    projection.set_scale(torch.arange(5.0), torch.full((5,), 2.0))
+    scaled = (RAW - torch.arange(5.0)) / 2.0
+    torch.testing.assert_close(projection.project(RAW), projection.linear(scaled[..., :3]))
+    torch.testing.assert_close(projection.project_stages(RAW)[..., 0, :], projection.stages[0](scaled[..., 3:]))
+
+
+def test_a_file_of_before_standardising_is_read_as_it_was() -> None:
+    old = PatchProjection(5, 4)
+    assert not {"mean", "deviation"} & set(old.state_dict())
+    assert set(_standardized().state_dict()) == {*old.state_dict(), "mean", "deviation"}

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from contrastcxr.models.contrast.attention import ContrastiveAttention
 from contrastcxr.models.contrast.attention_functions import Scores
 
-_MOST = 1e4
-"""The largest factor that a weight is multiplied by: rows that hardly differ give no scale."""
+_ROUNDING = 1e-5
+"""Scores that deviate by less than this share of their size are of equal rows, which give no scale."""
 
 
 @torch.no_grad()
@@ -45,7 +45,7 @@ def scale_start(contrast: ContrastiveAttention, run: Callable[[], Any]) -> None:
             hook.remove()
     before, after = sizes[0]
     for parameter in contrast.update.parameters():
-        parameter.mul_(min(before / max(after, 1e-30), _MOST))
+        parameter.mul_(before / after if after > 0 else 1.0)
 
 
 def _scale_scores(module: nn.Module, _: tuple[Any, ...], scores: Tensor, *, scaled: set[int]) -> Tensor | None:
@@ -54,8 +54,10 @@ def _scale_scores(module: nn.Module, _: tuple[Any, ...], scores: Tensor, *, scal
     if scaled:
         return None
     scaled.add(id(module))
-    spread = scores.float().std(dim=-1, correction=0).mean(dim=-1)  # [..., n]
-    factors = 1.0 / spread.flatten(0, -2).mean(dim=0).clamp_min(1.0 / _MOST)  # [n]
+    each = scores.float().movedim(-3, 0).flatten(1, -2)  # [n, R, Y]
+    spread = each.std(dim=-1, correction=0).mean(dim=-1)  # [n]
+    size = each.square().mean(dim=(-2, -1)).sqrt()
+    factors = torch.where(spread > _ROUNDING * size, 1.0 / spread, 1.0)
     module.scale_by(factors)
     return scores * factors.to(scores.dtype).view(-1, 1, 1)
 
