@@ -76,7 +76,7 @@ def test_a_pool_of_zeros_holds_what_the_projection_calls_zero(shared_cache: Path
 
 
 def test_a_scaled_start_keeps_the_size_of_the_features(shared_cache: Path) -> None:
-    prepared = _prepared(shared_cache, "contrast.pool.kind=normal", "contrast.start=scaled")
+    prepared = _prepared(shared_cache, "contrast.pool.kind=normal", "train.contrast_start=scaled")
     system = prepared.system.eval()
     batch = next(iter(prepared.batches(prepared.train)))
     with torch.no_grad():

@@ -122,6 +122,10 @@ class TrainConfig(Options):
     batch_size: int = Field(32, ge=1, description="studies of a step, over all processes together")
     group_by_length: bool = Field(False, description="batches of reports of similar length: less padding, faster")
     epochs: int = Field(20, ge=1, description="the most; patience may stop earlier")
+    contrast_start: Literal["default", "scaled"] = Field(
+        "default",
+        description="scaled: contrast starts with v̂' as large as v̂ and scores that deviate by 1, where there is any",
+    )
     init_from: str | None = Field(None, description="checkpoint whose weights and vocabulary the run starts from")
     scst: bool = Field(False, description="self-critical training with CIDEr-D; a second stage, after init_from")
     scheduled_sampling: ScheduledSamplingConfig | None = Field(

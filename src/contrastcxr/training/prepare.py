@@ -199,7 +199,7 @@ def _scale(prepared: PreparedRun, features: ViewFeatures) -> None:
     if config.projection.standardize:
         views = chosen_views(train.studies, max_views=config.data.max_views)
         standardize(prepared.system, views, features, seed=config.train.seed)
-    if config.contrast is not None and config.contrast.start == "scaled":
+    if config.contrast is not None and config.train.contrast_start == "scaled":
         samples = prepared.samples(train)
         chosen = drawn(len(train), STUDIES, seed=config.train.seed)
         scale_contrast(prepared.system, collate([samples[place] for place in chosen], pad=prepared.pad))

@@ -41,8 +41,4 @@ class ContrastOptions(Options):
     stages: tuple[Annotated[int, Field(ge=0)], ...] = Field(
         (), description="further, finer encoder stages to compare (named in §6; ours)"
     )
-    start: Literal["default", "scaled"] = Field(
-        "default",
-        description="scaled: at the start v̂' is as large as v̂ and scores deviate by 1, on training studies (ours)",
-    )
     pool: PoolOptions = PoolOptions()
