@@ -77,12 +77,12 @@ class TextConfig(Options):
     sections: tuple[Literal["findings", "impression"], ...] = Field(
         ("findings",), min_length=1, description="sections of the report that are written, one after the other"
     )
-    min_count: int = Field(3, ge=1, description="rarer words of the training reports become unk")
     order: SentenceOrder = Field(
         "as_written",
-        description="of the sentences in a section that is learnt: as_written (published), or canonical (ours): what "
-        "is present or uncertain, then denials, both in the order of CheXpert's findings, then the rest",
+        description="of the sentences in a section that is learnt: as_written (published), or canonical (ours): "
+        "what is present or uncertain, then denials, both in the order of CheXpert's findings, then the rest",
     )
+    min_count: int = Field(3, ge=1, description="rarer words of the training reports become unk")
     max_words: int | None = Field(None, ge=1, description="keep only the most frequent words")
     max_tokens: int = Field(60, ge=3, description="tokens of a report, bos and eos counted")
 

@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Literal
 
 from contrastcxr.form import Finding
-from contrastcxr.text.clean import clean, split_sentences
+from contrastcxr.text.clean import clean, split_sentences, split_words
 from contrastcxr.vocab.labels import CANONICAL, NO_FINDING
 
 SentenceOrder = Literal["as_written", "canonical"]
@@ -24,7 +24,8 @@ _REFERS_BACK = re.compile(
           | also | additionally | (?:in\ addition) | furthermore | moreover | however | likewise | similarly
           | the\ (?: rest | remainder | remaining | others? | latter | former | same | findings? | appearances?
                   | tips?(?!\ of) )
-          | (?: unchanged | stable | no\ (?:(?:significant|interval|further|appreciable)\ )*changes? )(?=\W*$|\ (?:compared|from|since|when))
+          | (?: unchanged | stable | no\ (?:(?:significant|interval|further|appreciable)\ )*changes? )
+            (?=\W*$|\ (?:compared|from|since|when))
         )\b""",
     re.VERBOSE | re.IGNORECASE,
 )
@@ -32,12 +33,12 @@ _REFERS_BACK = re.compile(
 
 _PLACE = {name: place for place, name in enumerate(CANONICAL) if name != NO_FINDING}
 _THERE, _NOT_THERE, _REST = range(3)
-_ENDS = (".", "?", "!")
+_ENDS = frozenset(".?!")
 
 
 def has_sentences(text: str) -> bool:
     """Return whether a mark ends a sentence in the text."""
-    return any(sentence.endswith(_ENDS) for sentence in split_sentences(text))
+    return not _ENDS.isdisjoint(split_words(text))
 
 
 def in_canonical_order(text: str, findings_in: FindingsIn) -> str:
@@ -46,7 +47,7 @@ def in_canonical_order(text: str, findings_in: FindingsIn) -> str:
     First those that name a finding as present or uncertain, then those that only deny, both in the order of
     `CANONICAL` (CheXpert's, then NIH's; of several findings the first in that order counts), then the rest. What
     is equal keeps the written order. A sentence that begins by referring back ("It is unchanged", "Otherwise …")
-    stays behind the one it follows, and a last sentence without its mark stays last.
+    stays behind the one it follows, or first where it follows none; a last one without its mark stays last.
 
     Args:
         text: the section.
@@ -54,10 +55,13 @@ def in_canonical_order(text: str, findings_in: FindingsIn) -> str:
     """
     sentences = split_sentences(clean(text))
     groups = _groups(sentences)
-    ordered = sorted(groups, key=lambda group: _rank(group, findings_in))
-    joined = " ".join(sentence for group in ordered for sentence in group)
-    # Cleaning takes "1." for the number of a list where a capital follows: such a text is left as it is.
-    return joined if clean(joined) == joined else text
+    first = 1 if groups and _REFERS_BACK.match(groups[0][0]) else 0
+    last = len(groups) if groups and split_words(sentences[-1])[-1] in _ENDS else max(first, len(groups) - 1)
+    between = sorted(groups[first:last], key=lambda group: _subject(group[0], findings_in))
+    ordered = [sentence for group in (*groups[:first], *between, *groups[last:]) for sentence in group]
+    joined = " ".join(ordered)
+    # "1." before a capital is cleaned away as the number of a list, and such: then the text is left as it is.
+    return joined if list(split_sentences(clean(joined))) == ordered else text
 
 
 def _groups(sentences: Sequence[str]) -> list[list[str]]:
@@ -69,10 +73,6 @@ def _groups(sentences: Sequence[str]) -> list[list[str]]:
         else:
             groups.append([sentence])
     return groups
-
-
-def _rank(group: Sequence[str], findings_in: FindingsIn) -> tuple[bool, int, int]:
-    return (not group[-1].endswith(_ENDS), *_subject(group[0], findings_in))
 
 
 @lru_cache(maxsize=1 << 15)  # sentences repeat across reports, and a report is written several times

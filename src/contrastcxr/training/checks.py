@@ -42,8 +42,8 @@ def _check_sentences(config: SystemConfig, train: Sequence[Study]) -> None:
     if any(has_sentences(written_text(study, config)) for study in train):
         return
     raise IncompatibleError(
-        f"text.order {config.text.order} with data.source {config.data.source}: order on text without sentences: no "
-        f"mark ends one in {listed(config.text.sections)} of its {len(train):,} training reports; set "
+        f"text.order {config.text.order} with data.source {config.data.source}: order on text without sentences: "
+        f"no mark ends one in {listed(config.text.sections)} of its {len(train):,} training reports; set "
         "text.order: as_written, or choose data with reports"
     )
 
@@ -57,8 +57,8 @@ def check_vocabulary(config: SystemConfig, tokenizer: Tokenizer) -> None:
     if config.text.order != "as_written" and Marks.of(tokenizer).sentence_end is None:
         made_by = "text.min_count and text.max_words" if config.train.init_from is None else "train.init_from"
         raise IncompatibleError(
-            f"text.order {config.text.order} with {made_by}: order on text without sentences: the vocabulary lacks "
-            "the full stop, which ends one; change the latter, or set text.order: as_written"
+            f"text.order {config.text.order} with {made_by}: order on text without sentences: the vocabulary "
+            "lacks the full stop, which ends one; change the latter, or set text.order: as_written"
         )
 
 
