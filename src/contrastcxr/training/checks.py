@@ -48,13 +48,15 @@ def _check_sentences(config: SystemConfig, train: Sequence[Study]) -> None:
     )
 
 
-def check_vocabulary(config: SystemConfig, tokenizer: Tokenizer) -> None:
-    """Refuse to order sentences that the vocabulary cannot end.
+def check_vocabulary(config: SystemConfig, tokenizer: Tokenizer | None) -> None:
+    """Refuse to order sentences that the vocabulary cannot end; `start_from` refuses a run without one.
 
     Raises:
         IncompatibleError: `.` is no word of it.
     """
-    if config.text.order != "as_written" and Marks.of(tokenizer).sentence_end is None:
+    if config.text.order == "as_written" or tokenizer is None:
+        return
+    if Marks.of(tokenizer).sentence_end is None:
         made_by = "text.min_count and text.max_words" if config.train.init_from is None else "train.init_from"
         raise IncompatibleError(
             f"text.order {config.text.order} with {made_by}: order on text without sentences: the vocabulary "
