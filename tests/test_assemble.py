@@ -58,6 +58,10 @@ def pool_of(encoder: Encoder) -> NormalityPool:
         ({"decoder": {"kind": "transformer", "heads": 3}}, r"width 16 with decoder\.heads 3"),
         ({"decoder": {"kind": "co_attention", "tags": "mesh"}}, r"tags mesh with data\.source phantom:standard"),
         ({"image": {"augment": True}}, r"image\.augment with a frozen encoder"),
+        (
+            {"decoder": None, "train": {"monitor": "loss"}, "text": {"order": "canonical"}, **FINDINGS},
+            r"^text\.order canonical without a decoder: order on text without sentences",
+        ),
         ({"train": {"monitor": "auc"}}, r"monitor auc without a finding_head"),
         ({"train": {"scheduled_sampling": {}}}, r"scheduled_sampling with decoder\.kind nic: .* visual_attention"),
         ({"decoder": None}, r"small has none of decoder, finding_head, localizer: nothing teaches it"),

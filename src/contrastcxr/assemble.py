@@ -77,6 +77,11 @@ def check_pairs(config: SystemConfig) -> None:
             "image.augment with a frozen encoder: its features are cached and never change; "
             "set encoder.trainable: true"
         )
+    if config.text.order != "as_written" and not config.needs.words:
+        raise IncompatibleError(
+            f"text.order {config.text.order} without a decoder: order on text without sentences, since no word is "
+            "learnt; set text.order: as_written, or give it a decoder"
+        )
     _check_choice_of_checkpoint(config)
     _check_lengths(config)
     _check_losses(config)

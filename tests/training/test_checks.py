@@ -12,9 +12,10 @@ from mini_data import mini_config, mini_study, use_studies
 
 from contrastcxr.config import SystemConfig
 from contrastcxr.errors import IncompatibleError
-from contrastcxr.form import Author, Box, Finding, Reading, Study
+from contrastcxr.form import Author, Box, Finding, Reading, Report, Study
+from contrastcxr.text.tokenizer import Tokenizer
 from contrastcxr.training import checks, run
-from contrastcxr.training.checks import check_studies
+from contrastcxr.training.checks import check_studies, check_vocabulary
 from contrastcxr.training.hooks import ScoreSystem
 from contrastcxr.training.prepare import prepare
 from contrastcxr.vocab.labels import PHANTOM
@@ -89,6 +90,57 @@ def test_an_uncertain_finding_is_there_where_it_counts_as_present() -> None:
 def test_a_system_that_learns_no_label_is_asked_for_none(caplog: pytest.LogCaptureFixture) -> None:
     check_studies(mini_config(finding_head=None), studies(status="unmentioned", author=SAY_NOTHING), [])
     assert not caplog.records
+
+
+CANONICAL = {"min_count": 1, "order": "canonical"}
+
+
+def with_text(findings: str, split: str = "train") -> list[Study]:
+    """Studies whose reports say all the same."""
+    found = []
+    for study in studies(split):
+        (reading,) = study.readings
+        said = reading.model_copy(update={"report": Report(findings=findings)})
+        found.append(study.model_copy(update={"readings": (said,)}))
+    return found
+
+
+@pytest.mark.parametrize("text", ["", "pleural effusion", "Left effusion of 1.2 cm"])
+def test_order_is_refused_on_text_without_sentences(text: str) -> None:
+    with pytest.raises(IncompatibleError) as refused:
+        check_studies(mini_config(text=CANONICAL), with_text(text), [])
+    assert str(refused.value) == (
+        "text.order canonical with data.source mini:memory: order on text without sentences: no mark ends one in "
+        "findings of its 8 training reports; set text.order: as_written, or choose data with reports"
+    )
+    check_studies(mini_config(text={"min_count": 1}), with_text(text), [])
+
+
+def test_order_needs_one_report_with_a_sentence() -> None:
+    check_studies(mini_config(text=CANONICAL), [*with_text("pleural effusion"), *with_text("No effusion.")], [])
+
+
+@pytest.mark.parametrize(
+    ("train", "made_by"), [({}, "text.min_count and text.max_words"), ({"init_from": "runs/a"}, "train.init_from")]
+)
+def test_order_is_refused_of_a_vocabulary_that_ends_no_sentence(train: dict[str, Any], made_by: str) -> None:
+    config = mini_config(text=CANONICAL, train={"monitor": "loss", **train})
+    with pytest.raises(IncompatibleError) as refused:
+        check_vocabulary(config, Tokenizer(["no", "effusion"]))
+    assert str(refused.value) == (
+        f"text.order canonical with {made_by}: order on text without sentences: the vocabulary lacks the full "
+        "stop, which ends one; change the latter, or set text.order: as_written"
+    )
+    check_vocabulary(config, Tokenizer(["no", "effusion", "."]))
+    check_vocabulary(mini_config(), Tokenizer(["no", "effusion"]))
+
+
+def test_a_vocabulary_cut_before_the_full_stop_is_refused_in_preparing(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_studies(monkeypatch, lambda split: with_text("effusion effusion effusion.", split))
+    with pytest.raises(IncompatibleError, match=r"text\.order canonical with text\.min_count and text\.max_words"):
+        prepare(mini_config(text={**CANONICAL, "max_words": 1}), cache=cache)
 
 
 def test_a_cut_is_not_tuned_on_studies_without_boxes() -> None:

@@ -22,6 +22,7 @@ from contrastcxr.models.heads.localizers.options import LocalizerOptions
 from contrastcxr.models.heads.options import SLOTS, FindingHeadOptions, HeadNeeds, HeadOptions, all_needs
 from contrastcxr.models.options import EncoderOptions, ProjectionOptions
 from contrastcxr.options import KindOf, Options
+from contrastcxr.text.sentence_order import SentenceOrder
 
 
 class DataConfig(Options):
@@ -75,6 +76,11 @@ class TextConfig(Options):
 
     sections: tuple[Literal["findings", "impression"], ...] = Field(
         ("findings",), min_length=1, description="sections of the report that are written, one after the other"
+    )
+    order: SentenceOrder = Field(
+        "as_written",
+        description="of the sentences in a section that is learnt: as_written (published), or canonical (ours): "
+        "what is present or uncertain, then denials, both in the order of CheXpert's findings, then the rest",
     )
     min_count: int = Field(3, ge=1, description="rarer words of the training reports become unk")
     max_words: int | None = Field(None, ge=1, description="keep only the most frequent words")

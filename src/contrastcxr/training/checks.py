@@ -5,12 +5,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Sequence
 
+from contrastcxr.assemble import Marks
 from contrastcxr.config import SystemConfig
 from contrastcxr.data.authors import boxed_reading
 from contrastcxr.errors import IncompatibleError, listed
 from contrastcxr.features.targets import Uncertain, finding_targets
 from contrastcxr.form import Study
 from contrastcxr.models.encoders import Encoder
+from contrastcxr.text.sentence_order import has_sentences
+from contrastcxr.text.tokenizer import Tokenizer
+from contrastcxr.training.report_texts import written_text
 
 logger = logging.getLogger(__name__)
 
@@ -22,13 +26,42 @@ def check_studies(config: SystemConfig, train: Sequence[Study], validation: Sequ
     """Refuse studies that lack what a head learns or chooses from, and warn of findings that none of them has.
 
     Raises:
-        IncompatibleError: no training study has any of the findings; no validation study has a box of one of them.
+        IncompatibleError: no training study has any of the findings; no validation study has a box of one of them;
+            no training report has a sentence to be put in order.
     """
     needs = config.needs
+    if config.text.order != "as_written":
+        _check_sentences(config, train)
     if needs.findings is not None:
         _check_labels(config, train, labels=needs.finding_names, uncertain=needs.uncertain)
     if needs.boxes:
         _check_boxes(config, validation, labels=needs.finding_names)
+
+
+def _check_sentences(config: SystemConfig, train: Sequence[Study]) -> None:
+    if any(has_sentences(written_text(study, config)) for study in train):
+        return
+    raise IncompatibleError(
+        f"text.order {config.text.order} with data.source {config.data.source}: order on text without sentences: "
+        f"no mark ends one in {listed(config.text.sections)} of its {len(train):,} training reports; set "
+        "text.order: as_written, or choose data with reports"
+    )
+
+
+def check_vocabulary(config: SystemConfig, tokenizer: Tokenizer | None) -> None:
+    """Refuse to order sentences that the vocabulary cannot end; `start_from` refuses a run without one.
+
+    Raises:
+        IncompatibleError: `.` is no word of it.
+    """
+    if config.text.order == "as_written" or tokenizer is None:
+        return
+    if Marks.of(tokenizer).sentence_end is None:
+        made_by = "text.min_count and text.max_words" if config.train.init_from is None else "train.init_from"
+        raise IncompatibleError(
+            f"text.order {config.text.order} with {made_by}: order on text without sentences: the vocabulary "
+            "lacks the full stop, which ends one; change the latter, or set text.order: as_written"
+        )
 
 
 def _check_labels(

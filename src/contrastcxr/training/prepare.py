@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,7 +22,7 @@ from contrastcxr.assemble import (
 from contrastcxr.checkpoint import Checkpoint, SourceNote, load_checkpoint
 from contrastcxr.config import SystemConfig
 from contrastcxr.config.data_ref import data_ref
-from contrastcxr.data.authors import label_reading, reading_of, report_text
+from contrastcxr.data.authors import label_reading, reading_of
 from contrastcxr.data.pixels import PictureOf, original
 from contrastcxr.data.ref import DataRef
 from contrastcxr.data.transforms import Preprocess
@@ -43,9 +43,10 @@ from contrastcxr.store.picture_cache import PictureCache, find_pictures
 from contrastcxr.store.studies import list_studies
 from contrastcxr.store.study_lines import made_of, some_of
 from contrastcxr.text.tokenizer import Tokenizer
-from contrastcxr.training.checks import check_studies, warn_of_coarse_grid
+from contrastcxr.training.checks import check_studies, check_vocabulary, warn_of_coarse_grid
 from contrastcxr.training.library import make_library
 from contrastcxr.training.pool import TrainingPool, make_pool
+from contrastcxr.training.report_texts import learnt_text, written_text
 from contrastcxr.training.scaling import STUDIES, drawn, scale_contrast, standardize
 from contrastcxr.training.start import start_from
 from contrastcxr.training.validate import check_monitor
@@ -59,7 +60,15 @@ EVALUATION_BATCH = 32
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Studies of one split with what is learnt of them."""
+    """Studies of one split with what is learnt of them.
+
+    Attributes:
+        studies: of the split.
+        reports: what a written report is compared with: in a second stage of training the reports that are learnt,
+            in the order of `text.order`; in validation, as in evaluation, as they were written.
+        truths: what is on the studies.
+        targets: what is learnt.
+    """
 
     studies: Sequence[Study]
     reports: tuple[str, ...]
@@ -152,7 +161,7 @@ def prepare(config: SystemConfig, *, cache: Path) -> PreparedRun:
     data = _data(config, ref, encoder, preprocess, cache)
     words = _words(config, data.train)
     labels = config.needs.finding_names
-    validation = _split(data.validation, config, words, labels)
+    validation = _split(data.validation, config, words, labels, text=written_text)
     check_monitor(config.train.monitor, labels, validation.targets)
     here = EncodedFeatures(encoder, preprocess, data.pictures or original)
     of_views = here if data.features is None else CachedFeatures(data.features)
@@ -251,7 +260,9 @@ def _words(config: SystemConfig, train: Sequence[Study]) -> _Words:
     reader = TargetReader.by(config.needs, train, terms=start.terms if start else ())
     if not config.needs.words:
         return _Words(None, reader, start)
-    return _Words(start.tokenizer if start else make_tokenizer(config, train, reader), reader, start)
+    tokenizer = start.tokenizer if start else make_tokenizer(config, train, reader)
+    check_vocabulary(config, tokenizer)
+    return _Words(tokenizer, reader, start)
 
 
 def _start(system: System, words: _Words, train: Sequence[Study], config: SystemConfig) -> None:
@@ -262,7 +273,7 @@ def _start(system: System, words: _Words, train: Sequence[Study], config: System
         assert system.decoder is not None  # it is what needs them
         embedding = system.decoder.word_embedding
         assert embedding is not None
-        texts = [_text(study, config) for study in train]
+        texts = [learnt_text(study, config) for study in train]
         deviation = system.decoder.word_deviation
         start_word_vectors(embedding, words.tokenizer, texts, seed=config.train.seed, deviation=deviation)
 
@@ -271,7 +282,7 @@ def _truncated(studies: Sequence[Study], config: SystemConfig, tokenizer: Tokeni
     if tokenizer is None:
         return 0
     limit = config.text.max_tokens
-    return sum(tokenizer.truncates(_text(study, config), max_tokens=limit) for study in studies)
+    return sum(tokenizer.truncates(learnt_text(study, config), max_tokens=limit) for study in studies)
 
 
 def _studies(config: SystemConfig, ref: DataRef, *, cache: Path) -> Sequence[Study]:
@@ -306,14 +317,10 @@ def _readable(
 
 def make_tokenizer(config: SystemConfig, studies: Sequence[Study], reader: TargetReader) -> Tokenizer:
     """Return the vocabulary of the training reports, cut to `text.max_words`."""
-    texts = [_text(study, config) for study in studies] + reader.texts(studies)
+    texts = [learnt_text(study, config) for study in studies] + reader.texts(studies)
     tokenizer = Tokenizer.train(texts, min_count=config.text.min_count)
     words = list(tokenizer)
     return tokenizer if config.text.max_words is None else Tokenizer(words[: config.text.max_words])
-
-
-def _text(study: Study, config: SystemConfig) -> str:
-    return report_text(reading_of(study, author=config.data.author), sections=config.text.sections)
 
 
 def _split(
@@ -323,11 +330,12 @@ def _split(
     labels: Sequence[str],
     *,
     uncertain: Uncertain = "ignore",
+    text: Callable[[Study, SystemConfig], str] = learnt_text,
 ) -> Split:
     target = partial(_target, config=config, words=words, labels=labels, uncertain=uncertain)
     return Split(
         studies=studies,
-        reports=tuple(_text(study, config) for study in studies),
+        reports=tuple(text(study, config) for study in studies),
         truths=made_of(studies, partial(_truth, config=config)),
         targets=made_of(studies, target),
     )
@@ -343,7 +351,7 @@ def _target(
 ) -> Target:
     return target_of(
         study,
-        written=_text(study, config),
+        written=learnt_text(study, config),
         tokenizer=words.tokenizer,
         max_tokens=config.text.max_tokens,
         labels=labels,
@@ -365,7 +373,7 @@ def _library(
     if size is None or tokenizer is None:
         return None
     limit = config.text.max_tokens
-    reports = [(s.study_id, tokenizer.encode(_text(s, config), max_tokens=limit)) for s in studies]
+    reports = [(s.study_id, tokenizer.encode(learnt_text(s, config), max_tokens=limit)) for s in studies]
     return make_library(reports, tokenizer=tokenizer, size=size, seed=config.train.seed)
 
 

@@ -14,6 +14,7 @@ from contrastcxr.models.features import VisualFeatures
 from contrastcxr.models.heads.build import build_decoder
 from contrastcxr.models.heads.decoders import DECODERS
 from contrastcxr.models.heads.decoders.base import ReportDecoder, TokenDecoder
+from contrastcxr.models.heads.decoders.hierarchical import HierarchicalDecoder
 from contrastcxr.models.heads.decoders.inputs import DecoderInputs
 from contrastcxr.models.heads.decoders.options import NicOptions, RecurrentOptions
 from contrastcxr.models.heads.decoders.outputs import taught_terms
@@ -100,3 +101,30 @@ def test_what_comes_in_is_dropped_whole_or_scaled_up() -> None:
     taken = inputs(values)
     assert taken[:, 0].eq(0).all()
     assert set(taken[:, 1].tolist()) == {0.0, 4.0}
+
+
+@pytest.mark.parametrize("name", [name for name in RECURRENT if name != "cvse"])
+def test_forget_gates_start_raised_and_nothing_else(name: str) -> None:
+    plain, raised = _decoder(name).state_dict(), _decoder(name, forget_bias=1.0).state_dict()
+    moved = {key: raised[key] - value for key, value in plain.items() if not torch.equal(raised[key], value)}
+    assert moved
+    for key, change in moved.items():
+        assert key.split(".")[-1].startswith("bias"), key
+        gates = change.chunk(5 if name == "att2in" else 4)
+        torch.testing.assert_close(gates[1], torch.ones_like(gates[1]))
+        assert all(gate.eq(0).all() for place, gate in enumerate(gates) if place != 1)
+
+
+@pytest.mark.parametrize("name", ["hlstm", "hlstm_dual", "co_attention", "multi_attention"])
+def test_a_topic_can_be_added_to_every_word(name: str) -> None:
+    decoder = _decoder(name, topic="every")
+    assert isinstance(decoder, HierarchicalDecoder)
+    features = tiny_features()
+    sentences, plan = decoder.planned(features, TARGETS)
+    told = plan.word_inputs(sentences.study, sentences.place)
+    own = plan.topics[sentences.study, sentences.place]
+    torch.testing.assert_close(told.first, own)
+    assert told.shift is not None
+    background = 0.0 if plan.shift is None else plan.shift[sentences.study]
+    torch.testing.assert_close(told.shift, own + background)
+    assert not torch.equal(_loss(decoder, features), _loss(_decoder(name), features))

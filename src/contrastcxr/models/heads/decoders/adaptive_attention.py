@@ -13,6 +13,7 @@ from contrastcxr.models.contrast.attention_functions import masked_softmax
 from contrastcxr.models.features import VisualFeatures
 from contrastcxr.models.heads.base import HeadInputs
 from contrastcxr.models.heads.decoders.base import ForcedWords
+from contrastcxr.models.heads.decoders.inputs import raise_forget_gates
 from contrastcxr.models.heads.decoders.options import AdaptiveAttentionOptions, RecurrentOptions
 from contrastcxr.models.heads.decoders.recurrent import LstmDecoder, RecurrentState
 from contrastcxr.models.heads.writing import StepResult
@@ -50,6 +51,7 @@ class SpatialAttentionDecoder(LstmDecoder):
         self.query = nn.Linear(hidden, hidden)
         self.score = nn.Linear(hidden, 1, bias=False)
         self.output = nn.Linear(hidden, self.vocabulary)
+        raise_forget_gates(self, options.forget_bias)
 
     def force(self, features: VisualFeatures, token_ids: Tensor, own_words: float = 0.0) -> ForcedWords:
         """Return what it says of `token_ids[:, 1:]`."""

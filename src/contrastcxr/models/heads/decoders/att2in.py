@@ -32,6 +32,8 @@ class Att2inDecoder(RecurrentDecoder):
         self.from_hidden = nn.Linear(hidden, 5 * hidden, bias=False)
         self.from_patches = nn.Linear(self.width, 2 * hidden, bias=False)
         self.output = nn.Linear(hidden, self.vocabulary)
+        with torch.no_grad():
+            self.from_word.bias[hidden : 2 * hidden] += options.forget_bias
 
     def start(self, features: VisualFeatures) -> RecurrentState:
         """Return zeros: the image enters with the first look."""

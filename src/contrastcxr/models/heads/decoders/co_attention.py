@@ -18,7 +18,7 @@ from contrastcxr.models.heads.decoders.hierarchical import (
     forced,
     taught_plan,
 )
-from contrastcxr.models.heads.decoders.inputs import word_vectors
+from contrastcxr.models.heads.decoders.inputs import raise_forget_gates, word_vectors
 from contrastcxr.models.heads.decoders.options import CoAttentionOptions
 from contrastcxr.models.heads.decoders.outputs import DecoderOutputs
 from contrastcxr.models.heads.decoders.word_lstm import WordLstm
@@ -54,6 +54,7 @@ class CoAttentionDecoder(AttendingDecoder):
         self.topic_of_context = nn.Linear(hidden, embedding, bias=False)
         self.stop = StopGate(hidden)
         self.words = WordLstm(self.vocabulary, embedding=embedding, hidden=hidden, options=options)
+        raise_forget_gates(self, options.forget_bias)
 
     def plan(self, features: VisualFeatures, sentences: int) -> TopicPlan:
         """Return topics, each with its look at patches and at tags."""

@@ -48,6 +48,7 @@ class TopicPlan:
         attention: `[B, S, N]` over the patches; None where a decoder looks at no patch.
         abnormal: logits `[B, S]` of "this sentence names an abnormality"; None where nobody asks.
         shift: `[B, e]`, added to every word vector; None for nothing.
+        topic_at_words: whether a topic is added to every word vector of its sentence too.
         extra: further tensors to teach with or to show, by name; the first dimension is B.
     """
 
@@ -56,11 +57,15 @@ class TopicPlan:
     attention: Tensor | None = None
     abnormal: Tensor | None = None
     shift: Tensor | None = None
+    topic_at_words: bool = False
     extra: Mapping[str, Tensor] = field(default_factory=dict)
 
     def word_inputs(self, study: Tensor, place: Tensor) -> WordInputs:
         """Return what the word LSTM is told of the sentences at `place [K]` of `study [K]`."""
-        return WordInputs(self.topics[study, place], None if self.shift is None else self.shift[study])
+        topics, shift = self.topics[study, place], None if self.shift is None else self.shift[study]
+        if self.topic_at_words:
+            shift = topics if shift is None else shift + topics
+        return WordInputs(topics, shift)
 
 
 class HierarchicalDecoder(ReportDecoder):
@@ -86,6 +91,7 @@ class HierarchicalDecoder(ReportDecoder):
         self.topic_width = options.embedding or inputs.width
         self.hidden = self.word_width = options.hidden or inputs.width
         self.word_deviation = options.word_deviation
+        self.topic_at_words = options.topic == "every"
         self.inputs = DecoderInputs(options)
         self.sentence_end = inputs.sentence_mark(options.kind)
         self.end_of_report = inputs.end_of_report
@@ -109,7 +115,12 @@ class HierarchicalDecoder(ReportDecoder):
     def planned(self, features: VisualFeatures, targets: Targets) -> tuple[SentenceTokens, TopicPlan]:
         """Return the sentences of the reports, and the plan as far as they need it."""
         sentences = self.split(targets)
-        return sentences, self.plan(features, int(sentences.place.max()) + 1 if len(sentences.place) else 1)
+        count = int(sentences.place.max()) + 1 if len(sentences.place) else 1
+        return sentences, self._with_topics(self.plan(features, count))
+
+    def _with_topics(self, plan: TopicPlan) -> TopicPlan:
+        """Return the plan that says where its topics enter."""
+        return replace(plan, topic_at_words=self.topic_at_words)
 
     def split(self, targets: Targets) -> SentenceTokens:
         """Return the sentences of the reports."""
@@ -126,7 +137,7 @@ class HierarchicalDecoder(ReportDecoder):
 
     def write(self, features: VisualFeatures, search: Search) -> GeneratedReports:
         """Plan, write all sentences of all studies together, put them one after another."""
-        plan = self.plan(features, self.max_sentences)
+        plan = self._with_topics(self.plan(features, self.max_sentences))
         count = planned_sentences(plan.stop)  # [B]
         study, place = _planned(count)
         found = self._with_marks(self.sentences(plan, study, place, search))

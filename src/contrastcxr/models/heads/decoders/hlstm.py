@@ -23,6 +23,7 @@ from contrastcxr.models.heads.decoders.hierarchical import (
     merged,
     taught_plan,
 )
+from contrastcxr.models.heads.decoders.inputs import raise_forget_gates
 from contrastcxr.models.heads.decoders.options import HlstmDualOptions, HlstmOptions
 from contrastcxr.models.heads.decoders.outputs import DecoderOutputs
 from contrastcxr.models.heads.decoders.word_lstm import WordLstm
@@ -50,6 +51,7 @@ class HlstmDecoder(HierarchicalDecoder):
         self.words = WordLstm(
             self.vocabulary, embedding=embedding, hidden=hidden, layers=options.layers, options=options
         )
+        raise_forget_gates(self, options.forget_bias)
 
     def plan(self, features: VisualFeatures, sentences: int) -> TopicPlan:
         """Return topics from the global feature alone."""
@@ -93,6 +95,7 @@ class DualHlstmDecoder(AttendingDecoder):
         self.abnormal_words = WordLstm(
             self.vocabulary, embedding=embedding, hidden=hidden, options=options, words=self.words.embedding
         )
+        raise_forget_gates(self, options.forget_bias)
 
     def plan(self, features: VisualFeatures, sentences: int) -> TopicPlan:
         """Return topics, each with its look at the patches and its flag."""

@@ -35,6 +35,16 @@ class DecoderInputs(nn.Module):
         return features.replace(patches=self(features.patches), pooled=self(features.pooled))
 
 
+@torch.no_grad()
+def raise_forget_gates(decoder: nn.Module, bias: float) -> None:
+    """Add `bias` to the forget gates of all LSTMs, so that at the start a state lasts (after Gers 2000)."""
+    for module in decoder.modules():
+        if isinstance(module, nn.LSTM | nn.LSTMCell):
+            for name, parameter in module.named_parameters():
+                if name.startswith("bias_ih"):  # of the input, forget, cell and output gates
+                    parameter.chunk(4)[1].add_(bias)
+
+
 def word_vectors(vocabulary: int, options: RecurrentOptions, *, width: int) -> nn.Embedding:
     """Return word vectors `[V, width]` drawn from N(0, `word_deviation`²)."""
     embedding = nn.Embedding(vocabulary, width)

@@ -12,6 +12,7 @@ from contrastcxr.models.blocks.additive_attention import AdditiveAttention
 from contrastcxr.models.features import VisualFeatures, masked_mean
 from contrastcxr.models.heads.base import HeadInputs
 from contrastcxr.models.heads.decoders.hierarchical import AttendingDecoder, StopGate, TopicPlan
+from contrastcxr.models.heads.decoders.inputs import raise_forget_gates
 from contrastcxr.models.heads.decoders.options import MultiAttentionOptions
 from contrastcxr.models.heads.decoders.word_lstm import WordLstm
 
@@ -43,6 +44,7 @@ class MultiAttentionDecoder(AttendingDecoder):
         self.words = WordLstm(self.vocabulary, embedding=embedding, hidden=hidden, options=options)
         self.background = Background(embedding) if options.needs.indication else None
         self.reads_indication = self.background is not None
+        raise_forget_gates(self, options.forget_bias)
 
     def plan(self, features: VisualFeatures, sentences: int) -> TopicPlan:
         """Return topics, each with its look at the patches, and the shift of the words."""

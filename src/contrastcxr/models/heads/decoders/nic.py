@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from contrastcxr.models.features import VisualFeatures
 from contrastcxr.models.heads.base import HeadInputs
 from contrastcxr.models.heads.decoders.base import ForcedWords, TokenDecoder
+from contrastcxr.models.heads.decoders.inputs import raise_forget_gates
 from contrastcxr.models.heads.decoders.options import NicOptions
 from contrastcxr.models.heads.decoders.word_lstm import LstmState, WordInputs, WordLstm
 from contrastcxr.models.heads.writing import StepResult
@@ -29,6 +30,7 @@ class NicDecoder(TokenDecoder):
         self.word_width = hidden
         self.image = nn.Linear(inputs.width, embedding)
         self.words = WordLstm(inputs.vocabulary, embedding=embedding, hidden=hidden, options=options)
+        raise_forget_gates(self, options.forget_bias)
 
     def force(self, features: VisualFeatures, token_ids: Tensor, own_words: float = 0.0) -> ForcedWords:
         """Return what it says of `token_ids[:, 1:]`."""

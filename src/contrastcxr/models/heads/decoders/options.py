@@ -54,6 +54,12 @@ class RecurrentOptions(DecoderOptions):
     word_deviation: float = Field(
         1.0, gt=0, le=10, description="of word vectors at the start; public captioning code has about .06"
     )
+    forget_bias: float = Field(
+        0.0,
+        ge=0,
+        le=10,
+        description="added to the forget gates at the start; 1 lets a state last (after Gers 2000)",
+    )
     input_relu: bool = Field(
         False, description="ReLU on what comes in, features and word vectors; public captioning code has it"
     )
@@ -115,6 +121,9 @@ class PlanOptions(RecurrentOptions):
     sentences: int = Field(10, ge=1, le=256, description="the most sentences of a report")
     words: int = Field(30, ge=2, le=4096, description="the most tokens of a sentence, its end mark included")
     stop_weight: float = Field(1.0, ge=0, description="of `this is the last sentence`")
+    topic: Literal["first", "every"] = Field(
+        "first", description="first: fed before BOS, as published; every: added to each word vector too (ours)"
+    )
 
 
 class HlstmOptions(PlanOptions):

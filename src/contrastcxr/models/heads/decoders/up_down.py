@@ -9,6 +9,7 @@ from contrastcxr.models.blocks.additive_attention import AdditiveAttention
 from contrastcxr.models.blocks.split_lstm import SplitLstmCell
 from contrastcxr.models.features import VisualFeatures
 from contrastcxr.models.heads.base import HeadInputs
+from contrastcxr.models.heads.decoders.inputs import raise_forget_gates
 from contrastcxr.models.heads.decoders.options import UpDownOptions
 from contrastcxr.models.heads.decoders.recurrent import AttentionStep, RecurrentDecoder, RecurrentState
 
@@ -31,6 +32,7 @@ class UpDownDecoder(RecurrentDecoder):
         self.attention = AdditiveAttention(hidden, self.width, options.attention or self.width)
         self.language_lstm = nn.LSTMCell(self.width + hidden, hidden)
         self.output = nn.Linear(hidden, self.vocabulary)
+        raise_forget_gates(self, options.forget_bias)
 
     def start(self, features: VisualFeatures) -> RecurrentState:
         """Return zeros, and what `v̂` brings to the first LSTM at every word."""

@@ -13,6 +13,7 @@ from contrastcxr.models.blocks.split_lstm import SplitLstmCell
 from contrastcxr.models.features import VisualFeatures
 from contrastcxr.models.heads.base import HeadInputs
 from contrastcxr.models.heads.decoders.base import report_tokens, taught_words
+from contrastcxr.models.heads.decoders.inputs import raise_forget_gates
 from contrastcxr.models.heads.decoders.options import VisualAttentionOptions
 from contrastcxr.models.heads.decoders.outputs import DecoderOutputs
 from contrastcxr.models.heads.decoders.recurrent import (
@@ -46,6 +47,7 @@ class VisualAttentionDecoder(RecurrentDecoder):
         self.from_hidden = nn.Linear(hidden, embedding)
         self.from_patches = nn.Linear(self.width, embedding)
         self.output = nn.Linear(embedding, self.vocabulary)
+        raise_forget_gates(self, options.forget_bias)
 
     def start(self, features: VisualFeatures) -> RecurrentState:
         """Return the state before BOS, made of `v̂`."""
