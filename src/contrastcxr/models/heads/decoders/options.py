@@ -58,7 +58,7 @@ class RecurrentOptions(DecoderOptions):
         0.0,
         ge=0,
         le=10,
-        description="added to the forget gates at the start; 1 lets a state last (after Gers 2000)",
+        description="added to forget gates at the start; 1 lets a state last (after Gers 2000)",
     )
     input_relu: bool = Field(
         False, description="ReLU on what comes in, features and word vectors; public captioning code has it"
