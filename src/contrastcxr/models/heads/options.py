@@ -144,8 +144,8 @@ class LabelOptions(HeadOptions):
     patience: int | None = Field(
         None,
         ge=1,
-        description="epochs without a better validation loss of its own after which it shapes the features no more; "
-        "it goes on learning from them (none: it always does)",
+        description="epochs without a better validation loss of its own after which it shapes the features no "
+        "more; it goes on learning from them (none: it always shapes them)",
     )
 
     @property

@@ -79,7 +79,7 @@ class ReportDecoder(Head):
         """
 
     def forced_words(self, features: VisualFeatures, targets: Targets) -> DecoderOutputs:
-        """Return `outputs` as far as words go, of studies of which nothing is known but reports and sentence flags."""
+        """Return `outputs` as far as words go; of the studies, reports and sentence flags alone need be known."""
         return self.outputs(features, targets)
 
     @abstractmethod

@@ -29,7 +29,7 @@ Topic = Callable[[Tensor, Tensor], Tensor]
 
 
 class Words(NamedTuple):
-    """Words that are forced, in one list: `log_probs [M, V]`, `words`, `study`, `sentence [M]`, states `[M, h]`."""
+    """Words that are forced, in one list: `log_probs [M, V]`, `hidden [M, h]`, of the others `[M]`."""
 
     log_probs: Tensor
     words: Tensor
