@@ -54,9 +54,7 @@ def cached_batches(reader: Reader, studies: Sequence[Study], kept: FeatureCache)
     yield from loaded_batches(reader, studies, FromCache(kept, reader.max_views))
 
 
-def loaded_batches(
-    reader: Reader, studies: Sequence[Study], load: Callable[[Study, int], Sample]
-) -> Iterator[Batch]:
+def loaded_batches(reader: Reader, studies: Sequence[Study], load: Load) -> Iterator[Batch]:
     """Yield batches of the samples that `load` gives of each study and its place."""
     for start in range(0, len(studies), READ_BATCH):
         part = enumerate(studies[start : start + READ_BATCH], start)

@@ -1,15 +1,18 @@
-"""Scores that no search touches, how well the words of references are foreseen, and those of exchanged pictures."""
+"""Scores that no search touches, how well words of references are foreseen, and those of exchanged pictures."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from contrastcxr.metrics.bootstrap import Statistic, ratio_of
 from contrastcxr.metrics.clinical import ClinicalCounts, positive
-from contrastcxr.metrics.table import StudyTable
 from contrastcxr.vocab.labels import NO_FINDING
+
+if TYPE_CHECKING:
+    from contrastcxr.metrics.table import StudyTable
 
 WORD_LOSSES = ("word_loss_abnormal", "word_loss_normal", "word_loss")
 """Cross-entropies per word of the reference, in nats: of sentences that name an abnormality, of others, of all."""
