@@ -142,7 +142,8 @@ class Validation:
 
 def _all_word_losses(system: System, batches: Iterable[Batch]) -> WordLosses:
     """Return the sums and numbers of `word_losses` over all studies, `[4]`."""
-    return np.sum([word_losses(system, batch).sum(axis=0) for batch in batches], axis=0)
+    found: WordLosses = np.sum([word_losses(system, batch).sum(axis=0) for batch in batches], axis=0)
+    return found
 
 
 def _share(total: float, count: float) -> float:
