@@ -71,6 +71,21 @@ def pool_of(encoder: Encoder) -> NormalityPool:
             {**FINDINGS, "decoder": None, "train": {"scst": True, "monitor": "auc"}},
             r"scst with decoder\.kind null",
         ),
+        *(
+            ({"decoder": None, **FINDINGS, "train": {"monitor": monitor}}, rf"monitor {monitor} without a decoder")
+            for monitor in ("positive_f1", "report_loss", "abnormal_words")
+        ),
+        (
+            {"decoder": {"kind": "cvse"}, "train": {"monitor": "abnormal_words"}},
+            r"monitor abnormal_words with decoder\.kind cvse: it has no probability of a word",
+        ),
+        *(
+            (
+                {"train": {"scst": True, "init_from": "runs/first", "monitor": monitor}},
+                rf"train\.scst with train\.monitor {monitor}",
+            )
+            for monitor in ("loss", "report_loss", "abnormal_words")
+        ),
         ({"text": {"max_tokens": 600}, "decoder": {"kind": "r2gen"}}, r"max_tokens 600 with decoder\.kind r2gen"),
         ({"text": {"max_tokens": 20}, "generate": {"max_tokens": 30}}, r"generate\.max_tokens 30 above"),
     ],

@@ -153,9 +153,14 @@ def _check_choice_of_checkpoint(config: SystemConfig) -> None:
     train, needs, decoder = config.train, config.needs, config.decoder
     if train.monitor == "auc" and needs.findings is None:
         raise IncompatibleError("train.monitor auc without a finding_head; add one or choose another metric")
-    if train.monitor in ("bleu4", "positive_f1") and decoder is None:
+    if train.monitor in ("bleu4", "positive_f1", "report_loss", "abnormal_words") and decoder is None:
         raise IncompatibleError(
             f"train.monitor {train.monitor} without a decoder: nothing writes a report; set it to auc or loss"
+        )
+    if train.monitor == "abnormal_words" and decoder is not None and not decoder.word_probabilities:
+        raise IncompatibleError(
+            f"train.monitor abnormal_words with decoder.kind {_kind(decoder)}: it has no probability of a word; "
+            "choose another metric"
         )
     if train.scst:
         _check_scst(config)
@@ -210,9 +215,10 @@ def _check_scst(config: SystemConfig) -> None:
             "train.scst without train.init_from: it goes on from a system that writes reports; train one first "
             "and give its run folder"
         )
-    if config.train.monitor == "loss":
+    if config.train.monitor in ("loss", "report_loss", "abnormal_words"):
         raise IncompatibleError(
-            "train.scst with train.monitor loss: the cross-entropy is not what it lowers; set train.monitor: bleu4"
+            f"train.scst with train.monitor {config.train.monitor}: the cross-entropy is not what it lowers; set "
+            "train.monitor: bleu4"
         )
 
 

@@ -312,3 +312,28 @@ def test_a_module_cast_to_bfloat16_reads(fitted: ReportDecoder) -> None:
     found = _search(rough, half)
     assert isinstance(fitted, CvseDecoder) or found.log_probs.isfinite().all()
     assert found.lengths.gt(0).all()
+
+
+@pytest.mark.parametrize("kind", sorted(k for k, entry in DECODERS.items() if entry.options.word_probabilities))
+@pytest.mark.parametrize("marked", [True, False])
+def test_each_forced_word_knows_its_sentence(kind: str, *, marked: bool) -> None:
+    """In plain loops: a mark ends its sentence, the end of a report is in none."""
+    plans = "sentences" in TINY[kind]
+    if plans and not marked:
+        return  # refuses such a vocabulary
+    decoder = _fresh(kind, sentence_end=STOP if marked else None, end_of_report=EOS).eval()
+    outputs = decoder.forced_words(tiny_features(), TARGETS)
+    wanted = []
+    for study, ids in enumerate(REPORTS.tolist()):
+        sentence = 0
+        for token in ids[1:]:
+            if token != PAD and not (plans and token == EOS):
+                wanted.append((study, -1 if token == EOS else sentence, token))
+            sentence += marked and token == STOP
+    assert outputs.study is not None
+    assert outputs.sentence is not None
+    assert outputs.words is not None
+    parts = (outputs.study, outputs.sentence, outputs.words)
+    found = list(zip(*(part.tolist() for part in parts), strict=True))
+    assert sorted(found) == sorted(wanted)
+    assert len(outputs.chosen()) == len(wanted)

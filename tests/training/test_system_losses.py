@@ -62,12 +62,13 @@ def test_its_weight_is_what_it_adds_to_the_loss_that_is_watched(tmp_path: Path, 
     prepared.system.load_state_dict(dict(load_checkpoint(folder.path).state))
     from contrastcxr.training.hooks import ScoreSystem
     from contrastcxr.training.task import loss_terms
-    from contrastcxr.training.validate import mean_loss
+    from contrastcxr.training.validate import mean_losses
 
     validation = ScoreSystem(prepared).validation()
-    whole = mean_loss(prepared.system, validation.batches, weights=validation.weights)
+    means = mean_losses(prepared.system, validation.batches, names=validation.weights)
+    whole = sum(validation.weights[name] * mean for name, mean in means.items())
     assert whole == pytest.approx(lines(folder)[-1]["validation"]["loss"], rel=1e-4)
-    own = mean_loss(prepared.system, validation.batches, weights={**validation.weights, "toy_distance": 0.0})
+    own = whole - validation.weights["toy_distance"] * means["toy_distance"]
     with torch.no_grad():
         (batch,) = validation.batches
         term = float(loss_terms(prepared.system.eval(), batch)["toy_distance"][0])

@@ -139,10 +139,13 @@ class TrainConfig(Options):
     )
     optimizer: OptimizerConfig = OptimizerConfig()
     schedule: ScheduleConfig = ScheduleConfig()
-    monitor: Literal["bleu4", "positive_f1", "auc", "loss"] = Field(
-        "bleu4", description="validation score that picks the checkpoint"
+    monitor: Literal["bleu4", "positive_f1", "auc", "loss", "report_loss", "abnormal_words", "last"] = Field(
+        "bleu4",
+        description="validation score that picks the checkpoint; last: the last epoch, whatever its scores",
     )
-    patience: int = Field(5, ge=1, description="epochs without a better validation before stopping")
+    patience: int = Field(
+        5, ge=1, description="epochs without a better validation before stopping; nothing with monitor last"
+    )
     precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto: bf16 where the CPU has it")
     workers: int = Field(0, ge=0, description="processes that read and draw pictures")
     checkpoint_dtype: Literal["float32", "float16"] = Field(

@@ -16,6 +16,7 @@ from contrastcxr.features.readable import all_in
 from contrastcxr.features.samples import FromCache
 from contrastcxr.form import Reading, Study
 from contrastcxr.models.encoders import Encoder
+from contrastcxr.reading.exchange import Load
 from contrastcxr.reading.reader import Reader
 
 logger = logging.getLogger(__name__)
@@ -50,10 +51,14 @@ def cached_batches(reader: Reader, studies: Sequence[Study], kept: FeatureCache)
 
     A batch also holds all else that the system reads of a study.
     """
-    load = FromCache(kept, reader.max_views)
+    yield from loaded_batches(reader, studies, FromCache(kept, reader.max_views))
+
+
+def loaded_batches(reader: Reader, studies: Sequence[Study], load: Load) -> Iterator[Batch]:
+    """Yield batches of the samples that `load` gives of each study and its place."""
     for start in range(0, len(studies), READ_BATCH):
-        samples = [reader.with_inputs(study, load(study, start)) for study in studies[start : start + READ_BATCH]]
-        yield collate(samples, pad=reader.pad)
+        part = enumerate(studies[start : start + READ_BATCH], start)
+        yield collate([reader.with_inputs(study, load(study, place)) for place, study in part], pad=reader.pad)
 
 
 def encoded(

@@ -13,6 +13,7 @@ from contrastcxr.errors import MissingExtraError
 from contrastcxr.evaluation.audit.run import quick_checks
 from contrastcxr.evaluation.baselines import Asked, FeatureExtractor, baseline_answers, described
 from contrastcxr.evaluation.cached import read_cached
+from contrastcxr.evaluation.exchange import Exchange, exchange_pictures, with_exchange
 from contrastcxr.evaluation.folder import write_evaluation
 from contrastcxr.evaluation.matching import matched, unread, unwritten
 from contrastcxr.evaluation.place_baselines import grid_of
@@ -155,6 +156,7 @@ class _Heard:
     answers: Mapping[str, Sequence[Answer]]
     failures: tuple[str, ...]
     notes: tuple[str, ...]
+    exchange: Exchange
 
 
 def _hear(
@@ -169,7 +171,9 @@ def _hear(
     notes += unwritten(kept)
     if len(set(kept.patients)) == 1:
         notes.append("all studies are of one patient: no figure has an interval")
-    return _Heard(kept, tuple(readings), answers, tuple(failures), (*unread(references), *notes))
+    said = (*unread(references), *notes)
+    exchange = exchange_pictures(system, kept, cache=cache)
+    return _Heard(kept, tuple(readings), answers, tuple(failures), said, exchange)
 
 
 def _with_baselines(
@@ -194,6 +198,7 @@ def _asked(heard: _Heard, system: Reader | Sequence[Reading]) -> Asked:
 def _judge(heard: _Heard, setting: Setting, *, with_meteor: bool, learned: Sequence[Metric]) -> Evaluation:
     references, words = heard.references, setting.words
     tables = tabulated(references, heard.answers, words=words, with_meteor=with_meteor, learned=learned)
+    tables["system"] = with_exchange(tables["system"], heard.exchange)
     return Evaluation(
         data=setting.data.portable(),
         split=setting.split,

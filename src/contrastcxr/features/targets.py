@@ -82,9 +82,13 @@ def indication_ids(study: Study, tokenizer: Tokenizer) -> Tensor:
 
 
 def sentence_ids(token_ids: Sequence[int], tokenizer: Tokenizer) -> list[tuple[int, ...]]:
-    """Return the token ids of each sentence of `bos … eos`, as the decoders split them: `.` ends one."""
+    """Return the token ids of each sentence of `bos … eos`, as the decoders split them: `.` ends one.
+
+    Of a vocabulary without it a report is one sentence.
+    """
     body = list(token_ids[1:-1])
-    borders = [place + 1 for place, token in enumerate(body) if token == tokenizer.id_of(".")]
+    mark = tokenizer.id_of(".") if "." in tokenizer else None
+    borders = [place + 1 for place, token in enumerate(body) if token == mark]
     if body and (not borders or borders[-1] < len(body)):
         borders.append(len(body))
     return [tuple(body[a:b]) for a, b in zip([0, *borders], borders, strict=False)]

@@ -24,6 +24,7 @@ from contrastcxr.metrics.bootstrap import (
 from contrastcxr.metrics.calibration import calibration_error_statistic
 from contrastcxr.metrics.clinical import MEASURES, POLICIES, SUFFIX, ClinicalCounts, targets
 from contrastcxr.metrics.efficacy import GRID, PRESETS, efficacy
+from contrastcxr.metrics.exchange import counted_words, exchange_reasons, exchange_statistics
 from contrastcxr.metrics.identification import MINIMUM_POSITIVES, Identification
 from contrastcxr.metrics.localization import FALSE_BOXES, Localization, PlaceCounts, counted_places
 from contrastcxr.metrics.table import StudyTable, alike
@@ -76,6 +77,7 @@ Scores = Mapping[str, Score]
 def statistics(table: StudyTable, *, minimum: int = MINIMUM_POSITIVES) -> dict[str, Statistic]:
     """Return every score of the table as a statistic of study weights, by name."""
     found = _texts(table) | _clinical(table) | _agreement(table, minimum) | _identification(table, minimum)
+    found |= exchange_statistics(table)
     places = _localization(table)
     return found if places is None else found | places.statistics(minimum)
 
@@ -122,6 +124,8 @@ def counted_how(name: str) -> str:
         average = "macro over findings present" if family.endswith("_macro") else "micro"
         average = average if family.startswith("positive_") else "studies"
         return f"uncertain:{'positive' if rest else 'negative'}|average:{average}"
+    if counted_words(name):
+        return counted_words(name)
     return "uncertain:left out" if family.startswith(("auc", "calibration", "brier")) else counted_places(name)
 
 
@@ -357,7 +361,7 @@ def _empty(table: StudyTable, minimum: int) -> dict[str, Score]:
         reasons["auc_mean"] = "no probabilities, or no findings to compare them with"
     elif not data.scored(minimum):
         reasons["auc_mean"] = f"no finding has {minimum} positives and {minimum} negatives"
-    reasons |= _unplaced(table, minimum)
+    reasons |= _unplaced(table, minimum) | exchange_reasons(table)
     return {name: Score(name, None, None, None, len(table), reason) for name, reason in reasons.items()}
 
 

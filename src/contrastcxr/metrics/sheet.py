@@ -23,6 +23,11 @@ ROWS: Mapping[str, str] = {
     "positive_recall": "positive-finding recall",
     "positive_f1_macro": "positive-finding F1, macro",
     "positive_f1/uncertain_positive": "positive-finding F1, uncertain counted positive",
+    "exchanged_f1": "positive-finding F1 of reports from another patient's picture",
+    "word_loss_abnormal": "cross-entropy per word, sentences that name an abnormality",
+    "word_loss_normal": "cross-entropy per word, other sentences",
+    "word_loss": "cross-entropy per word",
+    "exchange_rise": "its rise with another patient's picture",
     "wcl/precision": "precision as WCL counts: 14 findings, uncertain positive, macro",
     "wcl/recall": "recall, likewise",
     "wcl/f1": "F1, likewise",
@@ -72,7 +77,16 @@ HEADLINE: tuple[str, ...] = (
 )
 """The scores that stand on top, and that are compared with the baselines."""
 LOWER_IS_BETTER = frozenset(
-    ("missed_abnormality", "invented_abnormality", "calibration_error", "brier", "false_boxes")
+    (
+        "missed_abnormality",
+        "invented_abnormality",
+        "calibration_error",
+        "brier",
+        "false_boxes",
+        "word_loss_abnormal",
+        "word_loss_normal",
+        "word_loss",
+    )
 )
 TRIVIAL = ("constant", "neighbour", "mean_box")
 """The readers that a system must beat to be worth anything."""

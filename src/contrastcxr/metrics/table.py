@@ -43,9 +43,13 @@ _ARRAYS = (
     "iobb",
     "pointing",
     "false_boxes",
+    "word_losses",
+    "claimed_exchanged",
 )
 _OF_PLACES = ("iou", "iobb", "pointing")
 """Arrays `[S, L]` with a value where the reference has a box of the finding."""
+_OF_FINDINGS = ("truth", "claimed", "claimed_exchanged", "probabilities", *_OF_PLACES)
+"""Arrays `[S, L]`."""
 
 
 NO_REPORT = "no report is written"
@@ -97,6 +101,10 @@ class StudyTable:
         iobb: `[S, L]` share of what is marked that lies on them, likewise.
         pointing: `[S, L]` 1 where the peak lies in one of them, else 0, likewise.
         false_boxes: `[S]` boxes shown that lie on no reference box; NaN where the author gives no boxes.
+        word_losses: `[S, 8]`, summed negative log-probability and number of words of the reference's sentences
+            that name an abnormality, both of its other sentences, and all four again with another patient's
+            picture; these are NaN where none is at hand.
+        claimed_exchanged: `[S, L]` status codes of the report that is written from that picture.
         notes: why a quantity is None; of a family of learned scores, which weights made it.
     """
 
@@ -120,6 +128,8 @@ class StudyTable:
     iobb: Floats | None = None
     pointing: Floats | None = None
     false_boxes: Floats | None = None
+    word_losses: Floats | None = None
+    claimed_exchanged: Codes | None = None
 
     def __len__(self) -> int:
         return len(self.studies)
@@ -300,7 +310,7 @@ def _noted(table: StudyTable, about: str, reason: str) -> StudyTable:
 def _small(name: str, values: NDArray[Any]) -> NDArray[Any]:
     if name in ("iou", "iobb"):
         return values
-    if name in ("rouge_l", "cider", "probabilities", "learned", "pointing", "false_boxes"):
+    if name in ("rouge_l", "cider", "probabilities", "learned", "pointing", "false_boxes", "word_losses"):
         return values.astype(np.float32)
     return values if values.dtype == np.int8 else values.astype(np.int32)
 
@@ -346,7 +356,7 @@ def _cut(table: StudyTable, names: tuple[str, ...], learned: tuple[str, ...]) ->
     changed: dict[str, Any] = {}
     if names != table.names:
         columns = [table.names.index(name) for name in names]
-        parts = {name: getattr(table, name) for name in ("truth", "claimed", "probabilities", *_OF_PLACES)}
+        parts = {name: getattr(table, name) for name in _OF_FINDINGS}
         changed = {"names": names} | {k: part[:, columns] for k, part in parts.items() if part is not None}
     if learned != table.learned_names:
         assert table.learned is not None

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from contrastcxr.metrics.clinical import MEASURES, POLICIES, SUFFIX, Codes, Flags, positive
 from contrastcxr.metrics.efficacy import GRID, PRESETS, EfficacyCounts
+from contrastcxr.metrics.exchange import undefined_exchanged
 from contrastcxr.metrics.table import StudyTable
 from contrastcxr.metrics.text import BLEU_ORDERS
 from contrastcxr.vocab.labels import CHEXPERT, NO_FINDING
@@ -21,12 +22,15 @@ _OF_NOTHING: Mapping[str, str] = {
     "calibration_error": "no probability stands beside a known label",
     "brier": "no probability stands beside a known label",
     "false_boxes": "the reference judges no box",
+    "word_loss_abnormal": "no sentence of the reference names an abnormality",
+    "word_loss_normal": "every sentence of the reference names an abnormality",
 }
 
 
 def undefined(table: StudyTable) -> dict[str, str]:
     """Return the reason of each score that these studies leave undefined, by name of the score."""
-    return dict([*_short_references(table), *_nothing_there(table)])
+    exchanged = undefined_exchanged(table, not_there=NOT_CALLED)
+    return dict([*_short_references(table), *_nothing_there(table), *exchanged])
 
 
 def of_nothing(name: str) -> str:

@@ -81,6 +81,10 @@ class VisualFeatures:
         """Return the same features with the named attributes changed."""
         return dataclasses.replace(self, **changes)
 
+    def detach(self) -> VisualFeatures:
+        """Return the same features, which no gradient goes through."""
+        return self.replace(patches=self.patches.detach(), pooled=self.pooled.detach())
+
 
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
     """Return the mean of `values [B, N, d]` over the rows where `mask [B, N]` is True (paper A, Eq. 3).

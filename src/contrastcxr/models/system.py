@@ -95,12 +95,16 @@ class System(nn.Module):
         return any(head.reads_indication for head in self.heads)
 
     def teach(self, features: VisualFeatures, targets: Targets, *, without: Head | None = None) -> dict[str, Term]:
-        """Return the terms of all heads and of the losses over them, by name; those of `without` are left out."""
+        """Return the terms of all heads and of the losses over them, by name; those of `without` are left out.
+
+        No gradient reaches the features from a head that is released.
+        """
         terms: dict[str, Term] = {}
         states = None
         for head in self.heads:
             if head is not without:
-                lesson = head.teach(features, targets, states=bool(self.losses))
+                seen = features.detach() if head.released else features
+                lesson = head.teach(seen, targets, states=bool(self.losses))
                 terms |= lesson.terms
                 states = states or lesson.states
         if states is not None:

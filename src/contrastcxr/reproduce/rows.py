@@ -138,7 +138,18 @@ def _trained(task: Task, row: Row, config: SystemConfig, places: Places, limits:
     }
 
 
-_TOLD = ("epochs", "best", "pool", "parameters", "precision", "vocabulary", "data", "encoder", "calibration")
+_TOLD = (
+    "epochs",
+    "best",
+    "curves",
+    "pool",
+    "parameters",
+    "precision",
+    "vocabulary",
+    "data",
+    "encoder",
+    "calibration",
+)
 
 
 def _chosen(said: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -17,13 +18,25 @@ from contrastcxr.errors import IncompatibleError, listed
 from contrastcxr.files import atomic_write
 from contrastcxr.models.system import System
 from contrastcxr.training.messages import Relay
+from contrastcxr.training.release import HeadReleases
 from contrastcxr.training.run_folder import METRICS_FILE, STATE_FILE
 from contrastcxr.training.task import ReportTask
 
 logger = logging.getLogger(__name__)
 
-HIGHER_IS_BETTER: Mapping[str, bool] = {"bleu4": True, "positive_f1": True, "auc": True, "loss": False}
+HIGHER_IS_BETTER: Mapping[str, bool] = {
+    "bleu4": True,
+    "positive_f1": True,
+    "auc": True,
+    "loss": False,
+    "report_loss": False,
+    "abnormal_words": False,
+}
 """The figures that a checkpoint can be chosen by."""
+LAST = "last"
+"""The monitor that takes the last epoch, whatever its figures."""
+LOGGED = ("loss", "report_loss", "bleu4", "positive_f1", "auc", "iou", "exchange_rise")
+"""The validation scores in the log's line of an epoch; all of them are in the metrics."""
 
 Score = Callable[[System], dict[str, float]]
 Keep = Callable[[System, Mapping[str, float]], None]
@@ -40,8 +53,12 @@ class EpochRules:
     refresh_epochs: int = 1
 
     def better(self, score: float, best: float | None) -> bool:
-        """Return whether a score of the monitored metric beats the best so far."""
-        return best is None or (score > best if HIGHER_IS_BETTER[self.monitor] else score < best)
+        """Return whether a score of the monitored metric beats the best so far; the last one always does."""
+        return (
+            self.monitor == LAST
+            or best is None
+            or (score > best if HIGHER_IS_BETTER[self.monitor] else score < best)
+        )
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -56,6 +73,7 @@ class EpochKeeper(L.Callback):
         refresh: encodes the pool again when the encoder is trained; None for a frozen one.
         relay: takes messages to the process that runs the training, when others do the work.
         best: scores so far, and their epoch.
+        releases: of heads that stop shaping the features.
         seconds: spent so far.
     """
 
@@ -66,17 +84,20 @@ class EpochKeeper(L.Callback):
     refresh: Refresh | None
     relay: Relay | None
     best: dict[str, float] = field(default_factory=dict)
+    releases: HeadReleases = field(default_factory=HeadReleases)
     seconds: float = 0.0
     _started: float = 0.0
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the best scores so far and the seconds spent: kept in the resumable state."""
-        return {"best": dict(self.best), "seconds": self.seconds}
+        """Return the best scores so far, the heads' releases and the seconds spent: the resumable state."""
+        return {"best": dict(self.best), "seconds": self.seconds, "releases": self.releases.to_dict()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from the state of an earlier part of the run."""
         self.best = dict(state_dict["best"])
         self.seconds = float(state_dict["seconds"])
+        if "releases" in state_dict:  # states of earlier versions have none
+            self.releases = HeadReleases.from_dict(state_dict["releases"])
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Send messages to the process that spawned this one, and share the cores, which each would take whole."""
@@ -87,10 +108,12 @@ class EpochKeeper(L.Callback):
             torch.set_num_threads(max(1, torch.get_num_threads() // trainer.world_size))
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Start the clock, and re-encode the pool where the encoder has moved."""
+        """Start the clock, release heads as before a resume, re-encode the pool where the encoder has moved."""
+        assert isinstance(pl_module, ReportTask)
         self._started = time.perf_counter()
+        self.releases.apply(pl_module.system)
         due = trainer.current_epoch % self.rules.refresh_epochs == 0 and trainer.current_epoch > 0
-        if due and self.refresh is not None and isinstance(pl_module, ReportTask):
+        if due and self.refresh is not None:
             self.refresh(pl_module.system)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -101,6 +124,7 @@ class EpochKeeper(L.Callback):
         scores = self.score(pl_module.system) if trainer.is_global_zero else {}
         scores = trainer.strategy.broadcast(scores)
         improved = self._note(epoch, scores)
+        released = self.releases.note(pl_module.system, scores, epoch=epoch)
         waited = epoch - int(self.best.get("epoch", epoch))
         trainer.should_stop = trainer.should_stop or waited >= self.rules.patience
         self.seconds += time.perf_counter() - self._started
@@ -108,16 +132,19 @@ class EpochKeeper(L.Callback):
             if improved:
                 self.keep(pl_module.system, self.best)
             self._write(epoch, losses=losses, scores=scores, improved=improved)
+            for line in released:
+                logger.info(line)
         save_state(trainer, self.folder / STATE_FILE)
 
     def _note(self, epoch: int, scores: Mapping[str, float]) -> bool:
         """Remember the scores when they are the best so far."""
-        if self.rules.monitor not in scores:
-            given = listed(sorted(scores), near=self.rules.monitor)
+        monitor = self.rules.monitor
+        if monitor not in (LAST, *scores):
+            given = listed(sorted(scores.keys() & HIGHER_IS_BETTER.keys()), near=monitor)
             raise IncompatibleError(
-                f"train.monitor {self.rules.monitor}: validation gave no such figure; choose one of {given}"
+                f"train.monitor {monitor}: validation gave no such figure; choose one of {given}, or {LAST}"
             )
-        improved = self.rules.better(scores[self.rules.monitor], self.best.get(self.rules.monitor))
+        improved = self.rules.better(scores.get(monitor, math.nan), self.best.get(monitor))
         if improved:
             self.best = {**scores, "epoch": float(epoch)}
         return improved
@@ -128,8 +155,8 @@ class EpochKeeper(L.Callback):
         line = {"epoch": epoch, "train": dict(losses), "validation": dict(scores), "best": improved}
         _append(self.folder / METRICS_FILE, {**line, "seconds": round(self.seconds, 3)})
         trained = ", ".join(f"{name} {value:.3f}" for name, value in losses.items())
-        scored = ", ".join(f"{name} {value:.3f}" for name, value in scores.items())
-        mark = " (best so far)" if improved else ""
+        scored = ", ".join(f"{name} {scores[name]:.3f}" for name in LOGGED if name in scores)
+        mark = " (best so far)" if improved and self.rules.monitor != LAST else ""
         logger.info(f"epoch {epoch} of {self.rules.epochs}: {trained}; validation {scored}{mark}")
 
 

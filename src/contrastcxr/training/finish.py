@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from contrastcxr.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from contrastcxr.models.system import System
@@ -82,7 +82,7 @@ def _record(
     unreadable: tuple[str, ...],
 ) -> RunRecord:
     config = prepared.config
-    encoder = prepared.system.encoder
+    encoder, epochs = prepared.system.encoder, read_metrics(out / METRICS_FILE)
     assert encoder is not None
     return RunRecord(
         name=config.name,
@@ -104,11 +104,20 @@ def _record(
         truncated_reports=prepared.truncated,
         unreadable=unreadable,
         best=dict(keeper.best),
-        epochs=len(read_metrics(out / METRICS_FILE)),
+        curves=[_curve_row(epoch) for epoch in epochs],
+        epochs=len(epochs),
         seconds=round(keeper.seconds, 1),
         calibration=calibration.to_dict() if calibration else None,
         thresholds=thresholds,
     )
+
+
+def _curve_row(epoch: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a line of metrics holds of an epoch, to six places, without its seconds."""
+    parts = {
+        part: {name: round(value, 6) for name, value in epoch[part].items()} for part in ("train", "validation")
+    }
+    return {"epoch": epoch["epoch"], **parts}
 
 
 def trained_parameters(system: System) -> int:

@@ -49,6 +49,7 @@ class ScoreSystem:
             make_reader=self._reader,
             weights=loss_weights(prepared.config),
             writes=prepared.tokenizer is not None,
+            exchanged=prepared.exchanged(prepared.validation),
         )
 
     def _truths(self) -> Sequence[Sequence[Finding]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Container, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -39,9 +39,11 @@ from contrastcxr.form import Finding, Study
 from contrastcxr.models.encoders import Encoder
 from contrastcxr.models.heads.library import SentenceLibrary
 from contrastcxr.models.system import System
+from contrastcxr.reading.exchange import ExchangedPictures, exchange_order, patients_of
 from contrastcxr.store.picture_cache import PictureCache, find_pictures
 from contrastcxr.store.studies import list_studies
 from contrastcxr.store.study_lines import made_of, some_of
+from contrastcxr.text.labeler import default_labeler
 from contrastcxr.text.tokenizer import Tokenizer
 from contrastcxr.training.checks import check_studies, check_vocabulary, warn_of_coarse_grid
 from contrastcxr.training.library import make_library
@@ -130,10 +132,23 @@ class PreparedRun:
 
     def batches(self, split: Split) -> DataLoader[Batch]:
         """Return the batches of a split in its own order, for scoring."""
-        order = [
-            list(range(i, min(i + EVALUATION_BATCH, len(split)))) for i in range(0, len(split), EVALUATION_BATCH)
-        ]
-        return loader(self.samples(split), order, pad=self.pad, workers=self._workers())
+        return self._in_order(self.samples(split))
+
+    def exchanged(self, split: Split) -> DataLoader[Batch] | None:
+        """Return the batches of a split whose studies have the pictures of another patient's study of it.
+
+        None where more than half of the studies are of one patient.
+        """
+        order = exchange_order(patients_of(split.studies))
+        if order is None:
+            return None
+        load = ExchangedPictures(self._load(None), split.studies, order)
+        return self._in_order(StudySamples(split.studies, split.targets, load))
+
+    def _in_order(self, samples: StudySamples) -> DataLoader[Batch]:
+        starts = range(0, len(samples), EVALUATION_BATCH)
+        order = [list(range(i, min(i + EVALUATION_BATCH, len(samples)))) for i in starts]
+        return loader(samples, order, pad=self.pad, workers=self._workers())
 
     @property
     def pad(self) -> int:
@@ -161,7 +176,8 @@ def prepare(config: SystemConfig, *, cache: Path) -> PreparedRun:
     data = _data(config, ref, encoder, preprocess, cache)
     words = _words(config, data.train)
     labels = config.needs.finding_names
-    validation = _split(data.validation, config, words, labels, text=written_text)
+    judged = replace(words, reader=replace(words.reader, labeler=default_labeler()))
+    validation = _split(data.validation, config, judged, labels, text=written_text)
     check_monitor(config.train.monitor, labels, validation.targets)
     here = EncodedFeatures(encoder, preprocess, data.pictures or original)
     of_views = here if data.features is None else CachedFeatures(data.features)

@@ -37,6 +37,7 @@ class RunRecord:
         truncated_reports: training reports longer than `text.max_tokens`.
         unreadable: views left out, and why.
         best: the validation that picked the checkpoint.
+        curves: a row per epoch: training losses and all validation scores.
         epochs: trained.
         seconds: of training, feature encoding not counted, over all resumed parts.
         calibration: temperature, and expected calibration error before and after; None without a finding head.
@@ -56,6 +57,7 @@ class RunRecord:
     truncated_reports: int
     unreadable: Sequence[str] = ()
     best: Mapping[str, float] = field(default_factory=dict)
+    curves: Sequence[Mapping[str, Any]] = ()
     epochs: int = 0
     seconds: float = 0.0
     calibration: Mapping[str, Any] | None = None

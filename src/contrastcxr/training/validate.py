@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,11 +14,13 @@ from contrastcxr.errors import IncompatibleError
 from contrastcxr.features.batch import Batch
 from contrastcxr.features.samples import Target
 from contrastcxr.form import Finding, Reading
-from contrastcxr.metrics.clinical import ClinicalCounts, status_codes
+from contrastcxr.metrics.bootstrap import plain_weights
+from contrastcxr.metrics.clinical import MEASURES, ClinicalCounts, status_codes
 from contrastcxr.metrics.identification import Identification
 from contrastcxr.metrics.localization import place_counts
 from contrastcxr.metrics.text import bleu, tokenise
 from contrastcxr.models.system import System
+from contrastcxr.reading.exchange import WordLosses, foresees_words, word_losses
 from contrastcxr.reading.reader import Reader
 from contrastcxr.training.task import loss_terms
 from contrastcxr.vocab.labels import NO_FINDING
@@ -45,6 +47,7 @@ class Validation:
         make_reader: from the system in training to the reader that would serve it.
         weights: of the loss terms.
         writes: whether the system writes reports.
+        exchanged: the same studies in the same order with other patients' pictures; None where there are none.
     """
 
     batches: Sequence[Batch]
@@ -56,14 +59,24 @@ class Validation:
     make_reader: MakeReader
     weights: Mapping[str, float]
     writes: bool = True
+    exchanged: Iterable[Batch] | None = None
 
     def scores(self, system: System) -> dict[str, float]:
-        """Return `bleu4`, `positive_f1` (of what the report states), `auc` of the findings, and `loss`."""
-        reader = self.make_reader(system)
-        readings = self._readings(reader)
+        """Return every score that the system and the studies give, by name.
+
+        - `loss`, weighted; `report_loss`, the part of it that is about writing a report; `TERM_loss`, unweighted;
+        - `bleu4`; `positive_f1` of what the report states, with its `precision` and `recall`; `auc` of the
+          findings; `iou` of what is marked;
+        - what no search touches: `abnormal_words` and `normal_words`, the cross-entropy per word on sentences that
+          name an abnormality and on others; `exchange_rise`, by how much that of all of them rises with the
+          pictures of other patients.
+        """
+        readings = self._readings(self.make_reader(system))
         found = {
-            "loss": mean_loss(system, self.batches, weights=self.weights),
+            **self._losses(system),
             **{name: score(readings) for name, score in self._by_name().items()},
+            **(self._stated(readings) if self.writes else {}),
+            **(self._foreseen(system) if foresees_words(system) else {}),
         }
         return {name: value for name, value in found.items() if math.isfinite(value)}
 
@@ -73,7 +86,26 @@ class Validation:
         return self._by_name()[name](self._readings(self.make_reader(seen)))
 
     def _by_name(self) -> dict[str, Callable[[Sequence[Reading]], float]]:
-        return {"bleu4": self._bleu4, "positive_f1": self._positive_f1, "auc": self._auc, "iou": self._iou}
+        return {"bleu4": self._bleu4, "auc": self._auc, "iou": self._iou}
+
+    def _losses(self, system: System) -> dict[str, float]:
+        means = mean_losses(system, self.batches, names=self.weights)
+        decoder = system.decoder
+        terms = () if decoder is None else [name for name in decoder.options.report_terms if name in means]
+        return {
+            "loss": _weighted(means, self.weights),
+            **({"report_loss": _weighted(means, {name: self.weights[name] for name in terms})} if terms else {}),
+            **{f"{name}_loss": mean for name, mean in means.items()},
+        }
+
+    def _foreseen(self, system: System) -> dict[str, float]:
+        own = _all_word_losses(system, self.batches)
+        words = own[[1, 3]].sum()
+        found = {"abnormal_words": _share(own[0], own[1]), "normal_words": _share(own[2], own[3])}
+        if self.exchanged is not None:
+            other = _all_word_losses(system, self.exchanged)
+            found["exchange_rise"] = _share(other[[0, 2]].sum() - own[[0, 2]].sum(), words)
+        return found
 
     def _readings(self, reader: Reader) -> list[Reading]:
         return [reading for batch in self.batches for reading in reader.read_features(batch)]
@@ -84,13 +116,12 @@ class Validation:
         written = [tokenise(report_text(r, sections=("findings", "impression"))) for r in readings]
         return bleu([tokenise(report) for report in self.reports], written)[3]
 
-    def _positive_f1(self, readings: Sequence[Reading]) -> float:
-        if not self.writes:
-            return math.nan
+    def _stated(self, readings: Sequence[Reading]) -> dict[str, float]:
         names = sorted({f.name for truth in self.truths for f in truth} - {NO_FINDING})
         stated = [self.findings_in(" ".join(r.report.sentences)) for r in readings]
         counts = ClinicalCounts.of(status_codes(self.truths, names), status_codes(stated, names), names)
-        return float(counts.micro("f1")(np.ones((1, len(readings))))[0])
+        found = {m: float(counts.micro(m)(plain_weights(len(readings)))[0]) for m in MEASURES}
+        return {"positive_f1": found["f1"], "precision": found["precision"], "recall": found["recall"]}
 
     def _iou(self, readings: Sequence[Reading]) -> float:
         """Return the mean IoU of what is marked over the studies and findings that have a box."""
@@ -109,12 +140,29 @@ class Validation:
         return float(found.mean_statistic(found.scored(minimum=MINIMUM_POSITIVES))(np.ones((1, len(readings))))[0])
 
 
+def _all_word_losses(system: System, batches: Iterable[Batch]) -> WordLosses:
+    """Return the sums and numbers of `word_losses` over all studies, `[4]`."""
+    found: WordLosses = np.sum([word_losses(system, batch).sum(axis=0) for batch in batches], axis=0)
+    return found
+
+
+def _share(total: float, count: float) -> float:
+    return float(total / count) if count else math.nan
+
+
 def check_monitor(monitor: str, labels: tuple[str, ...], targets: Sequence[Target]) -> None:
-    """Refuse, before the first step, an AUC that the validation studies cannot give.
+    """Refuse, before the first step, a score that the validation studies cannot give.
 
     Raises:
-        IncompatibleError: no finding has enough positive and negative studies.
+        IncompatibleError: no finding has enough positive and negative studies; no sentence names an abnormality.
     """
+    if monitor == "abnormal_words":
+        flags = (target.further.abnormal for target in targets)
+        if not any(each is not None and bool(each.any()) for each in flags):
+            raise IncompatibleError(
+                f"train.monitor abnormal_words: no sentence of the {len(targets):,} validation reports names an "
+                f"abnormality; raise data.validation_limit or choose report_loss"
+            )
     if monitor != "auc":
         return
     table = np.asarray([_known(target) for target in targets]).reshape(len(targets), len(labels))
@@ -147,15 +195,23 @@ def known_targets(batches: Sequence[Batch]) -> np.ndarray:
 
 
 @torch.no_grad()
-def mean_loss(system: System, batches: Sequence[Batch], *, weights: Mapping[str, float]) -> float:
-    """Return the weighted loss over all tokens and labels of the batches, in eval mode."""
+def mean_losses(system: System, batches: Sequence[Batch], *, names: Iterable[str]) -> dict[str, float]:
+    """Return the mean of each named loss term over all tokens and labels of the batches, in eval mode.
+
+    A term that the batches give nothing of is left out.
+    """
     training = system.training
     system.eval()
-    sums: dict[str, float] = dict.fromkeys(weights, 0.0)
-    counts: dict[str, float] = dict.fromkeys(weights, 0.0)
+    sums: dict[str, float] = dict.fromkeys(names, 0.0)
+    counts: dict[str, float] = dict.fromkeys(sums, 0.0)
     for batch in batches:
         for name, (mean, count) in loss_terms(system, batch).items():
             sums[name] += float(mean) * float(count)
             counts[name] += float(count)
     system.train(training)
-    return sum(weight * sums[name] / max(counts[name], 1.0) for name, weight in weights.items())
+    return {name: total / counts[name] for name, total in sums.items() if counts[name]}
+
+
+def _weighted(means: Mapping[str, float], weights: Mapping[str, float]) -> float:
+    """Return the sum of the terms that there are."""
+    return float(sum(weight * means[name] for name, weight in weights.items() if name in means))

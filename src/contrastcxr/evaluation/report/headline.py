@@ -10,6 +10,7 @@ from contrastcxr.evaluation.report.forest import Mark, axis, row
 from contrastcxr.evaluation.report.svg import Scale, top
 from contrastcxr.metrics.bootstrap import Interval
 from contrastcxr.metrics.efficacy import AVERAGES, GRID, PRESETS
+from contrastcxr.metrics.exchange import EXCHANGED_F1, RISE, WORD_LOSSES
 from contrastcxr.metrics.sheet import HEADLINE, LOWER_IS_BETTER, ROWS, TRIVIAL, reasons
 
 if TYPE_CHECKING:
@@ -115,6 +116,13 @@ def every_count(systems: Mapping[str, SystemScores]) -> list[Values]:
                 {"findings": count, "uncertain": uncertain, "cells": [cell(own.get(name)) for name in names]}
             )
     return rows
+
+
+def exchanged(systems: Mapping[str, SystemScores]) -> list[Values]:
+    """Return the system's scores that no search touches, and those of exchanged pictures."""
+    own = systems["system"].scores
+    shown = [name for name in (*WORD_LOSSES, RISE, EXCHANGED_F1) if _has(own.get(name))]
+    return [{"label": ROWS[name], "cell": cell(own[name])} for name in shown]
 
 
 def cell(score: Score | None) -> Values:

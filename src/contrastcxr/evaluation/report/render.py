@@ -55,6 +55,7 @@ def _figures(found: Evaluation, material: Material | None) -> Values:
         "cards": cards,
         "tally": headline.tally(cards),
         "scores": headline.all_scores(found.systems),
+        "exchanged": headline.exchanged(found.systems),
         "empty_scores": headline.empty_scores(found.systems),
         "definitions": headline.definitions(found.systems),
         "every_count": headline.every_count(found.systems),

@@ -32,9 +32,9 @@ class SentenceTokens:
         return SentenceTokens(*(part[index] for part in parts))
 
     @property
-    def study_of_words(self) -> Tensor:
-        """`[M]`, the study of each real word, sentence after sentence."""
-        return self.study[self.mask.nonzero()[:, 0]]
+    def row_of_words(self) -> Tensor:
+        """`[M]`, which of the sentences each real word is of, sentence after sentence."""
+        return self.mask.nonzero()[:, 0]
 
 
 def split_sentences(
@@ -62,8 +62,7 @@ def split_sentences(
     flat = token_ids[:, 1:]
     real = mask & (flat != eos)  # [B, T-1]
     if sentence is None:
-        ends = real & (flat == end)
-        sentence = ends.long().cumsum(dim=1) - ends.long()  # of each token
+        sentence = _sentence_by_marks(real & (flat == end))
     place = _place_in_sentence(sentence)
     kept = real & (sentence < sentences) & (place < words)
     exists = torch.zeros(len(flat), sentences, dtype=torch.bool, device=flat.device)
@@ -80,6 +79,28 @@ def split_sentences(
     study, number = exists.nonzero().unbind(dim=1)
     last = number == (exists * torch.arange(sentences, device=flat.device)).amax(dim=1)[study]
     return SentenceTokens(ids, is_word, study, number, last)
+
+
+def sentence_of_words(token_ids: Tensor, mask: Tensor, *, end: int | None, eos: int) -> Tensor:
+    """Return `[B, T-1]`, the sentence of each of `token_ids[:, 1:]`, from 0; -1 for EOS and where nothing is real.
+
+    A mark belongs to the sentence that it ends. Where there is no mark (`end` is None) a report is one sentence.
+
+    Args:
+        token_ids: `[B, T]`, BOS … EOS, padded.
+        mask: `[B, T-1]` bool, True where `token_ids[:, 1:]` is real.
+        end: id of the mark that ends a sentence.
+        eos: id of the end of the report.
+    """
+    flat = token_ids[:, 1:]
+    real = mask & (flat != eos)
+    ends = torch.zeros_like(real) if end is None else real & (flat == end)
+    return torch.where(real, _sentence_by_marks(ends), -1)
+
+
+def _sentence_by_marks(ends: Tensor) -> Tensor:
+    """Return how many marks come before each token, where `ends [B, T]` is True at marks."""
+    return ends.long().cumsum(dim=1) - ends.long()
 
 
 def _place_in_sentence(sentence: Tensor) -> Tensor:

@@ -137,6 +137,7 @@ class Head(nn.Module, ABC):
         kind: the name it is registered under.
         options: what it was built with.
         reads_indication: whether `VisualFeatures.indication` changes what it answers.
+        released: whether it learns from the features without shaping them: no gradient of its loss reaches them.
     """
 
     reads_indication: bool = False
@@ -145,6 +146,11 @@ class Head(nn.Module, ABC):
         super().__init__()
         self.options = options
         self.kind = kind
+        self.released = False
+
+    def release(self) -> None:
+        """Let it shape the features no more; the system then teaches it on detached ones."""
+        self.released = True
 
     @abstractmethod
     def teach(self, features: VisualFeatures, targets: Targets, *, states: bool = False) -> Lesson:

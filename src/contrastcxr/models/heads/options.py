@@ -108,6 +108,11 @@ class HeadOptions(Options):
             if name.endswith(_WEIGHT)
         }
 
+    @property
+    def own_patience(self) -> int | None:
+        """Epochs without a better validation loss of its own after which it is released; None for any number."""
+        return None
+
     def stated_sizes(self) -> dict[str, int]:
         """Return the options that are a side of some weight, by name, where they have a value."""
         return {name: size for name in self.sizes if (size := getattr(self, name)) is not None}
@@ -136,11 +141,22 @@ class LabelOptions(HeadOptions):
     uncertain: Uncertain = Field(
         "ignore", description="what an uncertain training label counts as: U-Ignore, U-Ones, U-Zeros"
     )
+    patience: int | None = Field(
+        None,
+        ge=1,
+        description="epochs without a better validation loss of its own after which it shapes the features no "
+        "more; it goes on learning from them (none: it always shapes them)",
+    )
 
     @property
     def needs(self) -> HeadNeeds:
         """Labels."""
         return HeadNeeds(findings=self.labels, uncertain=self.uncertain)
+
+    @property
+    def own_patience(self) -> int | None:
+        """The option."""
+        return self.patience
 
 
 class FindingHeadOptions(LabelOptions):

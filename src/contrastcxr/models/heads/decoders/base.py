@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor, nn
 
 from contrastcxr.losses.base import States, Targets, needed
+from contrastcxr.models.blocks.sentences import sentence_of_words
 from contrastcxr.models.heads.base import Head, HeadInputs, Lesson, PartialReading
 from contrastcxr.models.heads.decoders.options import DecoderOptions
 from contrastcxr.models.heads.decoders.outputs import DecoderOutputs, taught_terms
@@ -44,13 +45,17 @@ class ReportDecoder(Head):
         options: its own.
 
     Attributes:
+        options: its own.
         vocabulary: V.
         width: d of the features it takes.
+        sentence_end: id of the mark that ends a sentence; None where the vocabulary has none.
+        end_of_report: id of EOS.
         word_width: h, of its word-level states; None for one that has none.
         word_deviation: of its word vectors at the start.
         sources: per sentence that it can retrieve, the training studies that say it; empty for one that writes.
     """
 
+    options: DecoderOptions
     word_width: int | None = None
     word_deviation: float = 1.0
     sources: Sequence[Sequence[str]] = ()
@@ -59,6 +64,8 @@ class ReportDecoder(Head):
         super().__init__(options, options.kind)
         self.vocabulary = inputs.vocabulary
         self.width = inputs.width
+        self.sentence_end = inputs.sentence_end
+        self.end_of_report = inputs.end_of_report
 
     @property
     def word_embedding(self) -> nn.Embedding | None:
@@ -72,6 +79,10 @@ class ReportDecoder(Head):
         Raises:
             IncompatibleError: the studies lack what it learns from.
         """
+
+    def forced_words(self, features: VisualFeatures, targets: Targets) -> DecoderOutputs:
+        """Return `outputs` as far as words go; of the studies, reports and sentence flags alone need be known."""
+        return self.outputs(features, targets)
 
     @abstractmethod
     def write(self, features: VisualFeatures, search: Search) -> GeneratedReports:
@@ -131,19 +142,20 @@ class TokenDecoder(ReportDecoder):
     def outputs(self, features: VisualFeatures, targets: Targets) -> DecoderOutputs:
         """Return the log-probabilities of the real tokens, and the states behind them."""
         token_ids, mask = report_tokens(targets)
-        return taught_words(self.force(features, token_ids, targets.own_words), token_ids, mask)
+        return self.taught_words(self.force(features, token_ids, targets.own_words), token_ids, mask)
+
+    def taught_words(self, forced: ForcedWords, token_ids: Tensor, mask: Tensor) -> DecoderOutputs:
+        """Return the real words of `forced`, those of `token_ids[:, 1:]` where `mask [B, T-1]` is True."""
+        sentence = sentence_of_words(token_ids, mask, end=self.sentence_end, eos=self.end_of_report)
+        return DecoderOutputs(
+            log_probs=forced.log_probs[mask],
+            words=token_ids[:, 1:][mask],
+            study=mask.nonzero()[:, 0],
+            sentence=sentence[mask],
+            hidden=forced.hidden[mask],
+            patches=forced.patches,
+        )
 
     def write(self, features: VisualFeatures, search: Search) -> GeneratedReports:
         """Return the best report of each study that the search finds."""
         return search(self, features)
-
-
-def taught_words(forced: ForcedWords, token_ids: Tensor, mask: Tensor) -> DecoderOutputs:
-    """Return the real words of `forced`, those of `token_ids[:, 1:]` where `mask [B, T-1]` is True."""
-    return DecoderOutputs(
-        log_probs=forced.log_probs[mask],
-        words=token_ids[:, 1:][mask],
-        study=mask.nonzero()[:, 0],
-        hidden=forced.hidden[mask],
-        patches=forced.patches,
-    )

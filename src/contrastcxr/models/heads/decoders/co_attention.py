@@ -82,6 +82,10 @@ class CoAttentionDecoder(AttendingDecoder):
         shown = {"tags": tags, "kept_tags": kept, "tag_attention": torch.stack(tag_attention, dim=1)}
         return replace(plan, extra=shown)
 
+    def forced_words(self, features: VisualFeatures, targets: Targets) -> DecoderOutputs:
+        """Return what every hierarchical decoder does: its words are the same whatever tags a study has."""
+        return super().outputs(features, targets)
+
     def outputs(self, features: VisualFeatures, targets: Targets) -> DecoderOutputs:
         """Return what every hierarchical decoder does, and the tags, and how much attention everything got.
 

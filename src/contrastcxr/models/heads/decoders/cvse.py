@@ -45,11 +45,12 @@ class CvseDecoder(ReportDecoder):
         IncompatibleError: there is no library.
     """
 
+    sentence_end: int
+
     def __init__(self, inputs: HeadInputs, options: CvseOptions) -> None:
         super().__init__(inputs, options)
         embedding, hidden = options.embedding or inputs.width, options.hidden or inputs.width
         self.sentence_end = inputs.sentence_mark(options.kind)
-        self.end_of_report = inputs.end_of_report
         self.max_sentences = options.sentences
         self.library = needed(
             inputs.sentence_library, "decoder.kind cvse without a sentence library: it has nothing to say"

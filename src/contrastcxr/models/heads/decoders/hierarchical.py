@@ -30,11 +30,12 @@ Topic = Callable[[Tensor, Tensor], Tensor]
 
 
 class Words(NamedTuple):
-    """Words that are forced, in one list: `log_probs [M, V]`, `words [M]`, `study [M]` and the states `[M, h]`."""
+    """Words that are forced, in one list: `log_probs [M, V]`, `hidden [M, h]`, of the others `[M]`."""
 
     log_probs: Tensor
     words: Tensor
     study: Tensor
+    sentence: Tensor
     hidden: Tensor
 
 
@@ -85,6 +86,7 @@ class HierarchicalDecoder(ReportDecoder):
     """
 
     words: WordLstm
+    sentence_end: int
 
     def __init__(self, inputs: HeadInputs, options: PlanOptions) -> None:
         super().__init__(inputs, options)
@@ -94,7 +96,6 @@ class HierarchicalDecoder(ReportDecoder):
         self.topic_at_words = options.topic == "every"
         self.inputs = DecoderInputs(options)
         self.sentence_end = inputs.sentence_mark(options.kind)
-        self.end_of_report = inputs.end_of_report
         self.max_sentences = options.sentences
         self.max_words = options.words
 
@@ -224,7 +225,8 @@ def forced(writer: WordLstm, plan: TopicPlan, sentences: SentenceTokens) -> Word
     inputs = plan.word_inputs(sentences.study, sentences.place)
     hidden = writer.real_hidden(inputs, sentences.token_ids, sentences.mask)
     words = sentences.token_ids[:, 1:][sentences.mask]
-    return Words(writer.log_probs(hidden), words, sentences.study_of_words, hidden)
+    row = sentences.row_of_words
+    return Words(writer.log_probs(hidden), words, sentences.study[row], sentences.place[row], hidden)
 
 
 def taught_plan(plan: TopicPlan, sentences: SentenceTokens, words: Words) -> DecoderOutputs:

@@ -142,6 +142,7 @@ class DualHlstmDecoder(AttendingDecoder):
             plan.topics.new_zeros(0, self.vocabulary),
             sentences.token_ids.new_zeros(0),
             sentences.study.new_zeros(0),
+            sentences.place.new_zeros(0),
             plan.topics.new_zeros(0, self.hidden),
         )
         # A batch may be without a sentence.

@@ -19,12 +19,14 @@ class DecoderOptions(HeadOptions):
         own_words: whether it is taught word after word, so that a word may be its own (scheduled sampling).
         word_states: whether it has a state for each word, which a loss of the whole system compares.
         word_probabilities: whether it has the probability of a word, which a reward can raise.
+        report_terms: the terms of its loss that are about writing a report, of `report_loss`.
         most_tokens: tokens that a report may have, BOS included; None for any number.
     """
 
     own_words: ClassVar[bool] = False
     word_states: ClassVar[bool] = True
     word_probabilities: ClassVar[bool] = True
+    report_terms: ClassVar[tuple[str, ...]] = ("word",)
     most_tokens: ClassVar[int | None] = None
     kind: str
 
@@ -118,6 +120,7 @@ class UpDownOptions(RecurrentOptions):
 class PlanOptions(RecurrentOptions):
     """What the decoders share that plan sentences."""
 
+    report_terms: ClassVar[tuple[str, ...]] = ("word", "stop")
     sentences: int = Field(10, ge=1, le=256, description="the most sentences of a report")
     words: int = Field(30, ge=2, le=4096, description="the most tokens of a sentence, its end mark included")
     stop_weight: float = Field(1.0, ge=0, description="of `this is the last sentence`")
@@ -145,6 +148,7 @@ class HlstmOptions(PlanOptions):
 class HlstmDualOptions(PlanOptions):
     """Two word LSTMs, for normal and for abnormal sentences (Harzig 2019)."""
 
+    report_terms: ClassVar[tuple[str, ...]] = ("word", "stop", "abnormal")
     kind: Literal["hlstm_dual"] = "hlstm_dual"
     abnormal_weight: float = Field(1.0, ge=0, description="of `this sentence names an abnormality`")
 
@@ -197,6 +201,7 @@ class CvseOptions(RecurrentOptions):
 
     word_states: ClassVar[bool] = False
     word_probabilities: ClassVar[bool] = False
+    report_terms: ClassVar[tuple[str, ...]] = ("ranking",)
     kind: Literal["cvse"] = "cvse"
     sentences: int = Field(5, ge=1, le=256, description="the most sentences of a report")
     library: int = Field(1000, ge=1, description="sentences it can say, the most frequent abnormal ones")

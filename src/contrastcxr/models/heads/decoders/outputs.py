@@ -21,6 +21,7 @@ class DecoderOutputs:
         log_probs: `[M, V]` of the words that were to be chosen, all in one list; None for a decoder without words.
         words: `[M]`, those words.
         study: `[M]`, the study each of them is of.
+        sentence: `[M]`, the sentence of its report that each of them is in, from 0; -1 for the end of the report.
         hidden: `[M, h]`, the word-level states behind them (paper C, `H_Y`).
         patches: `[B, N, ·]`, the patches attended to (paper C, `H_X`); None for those of the features.
         attention: `[B, N]`, the attention each patch got over all real steps, for doubly stochastic
@@ -35,6 +36,7 @@ class DecoderOutputs:
     log_probs: Tensor | None = None
     words: Tensor | None = None
     study: Tensor | None = None
+    sentence: Tensor | None = None
     hidden: Tensor | None = None
     patches: Tensor | None = None
     attention: Mapping[str, tuple[Tensor, Tensor]] = field(default_factory=dict)

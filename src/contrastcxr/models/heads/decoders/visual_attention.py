@@ -12,7 +12,7 @@ from contrastcxr.models.blocks.additive_attention import AdditiveAttention
 from contrastcxr.models.blocks.split_lstm import SplitLstmCell
 from contrastcxr.models.features import VisualFeatures
 from contrastcxr.models.heads.base import HeadInputs
-from contrastcxr.models.heads.decoders.base import report_tokens, taught_words
+from contrastcxr.models.heads.decoders.base import report_tokens
 from contrastcxr.models.heads.decoders.inputs import raise_forget_gates
 from contrastcxr.models.heads.decoders.options import VisualAttentionOptions
 from contrastcxr.models.heads.decoders.outputs import DecoderOutputs
@@ -77,4 +77,6 @@ class VisualAttentionDecoder(RecurrentDecoder):
         token_ids, mask = report_tokens(targets)
         forced = self.force(features, token_ids, targets.own_words)
         assert forced.attention is not None  # it looks at the patches
-        return replace(taught_words(forced, token_ids, mask), attention=coverage(forced.attention, mask, features))
+        return replace(
+            self.taught_words(forced, token_ids, mask), attention=coverage(forced.attention, mask, features)
+        )
