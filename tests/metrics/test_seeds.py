@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from contrastcxr.metrics.bootstrap import Interval, study_weights
+from contrastcxr.metrics.bootstrap import study_weights
 from contrastcxr.metrics.scores import differences
 from contrastcxr.metrics.seeds import over_seeds, seed_differences
 from contrastcxr.metrics.table import StudyTable
@@ -74,8 +74,8 @@ def simulated(count: int, spread: float, trials: int) -> tuple[float, float, flo
         luck, alike = rng.normal(0, spread, (count, 1)), rng.normal(0, 0.7, (1, n))
         each = luck + alike + rng.normal(0, 0.7, (count, n))
         draws = each @ weights.T / weights.sum(axis=1)  # [K, R]
-        over = Interval(float(each.mean()), *(float(q) for q in np.percentile(draws.mean(axis=0), [2.5, 97.5])), n)
-        found = over_seeds(each.mean(axis=1), draws, over)
+        found = over_seeds(each.mean(axis=1), draws, n)
+        over = found.patients
         drawn = rng.integers(0, count, (200, count))
         literal = np.percentile(draws[drawn, np.arange(200)[:, None]].mean(axis=1), [2.5, 97.5])
         held += [found.low <= 0 <= found.high, over.low <= 0 <= over.high, literal[0] <= 0 <= literal[1]]

@@ -112,7 +112,7 @@ def _print_places(said: output.Output, found: api.Reproduction) -> None:
     if found.pooled is None:
         return
     from contrastcxr.reproduce.placed import finding_rows, said_below, score_rows
-    from contrastcxr.reproduce.pooled import conclusions
+    from contrastcxr.reproduce.sentences import conclusions
 
     said.result(f"{found.task.plan.name} on {found.pooled.data}: {found.task.plan.title}")
     tables = (score_rows(found.task, found.pooled), finding_rows(found.task, found.pooled))

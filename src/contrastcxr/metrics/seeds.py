@@ -10,8 +10,8 @@ effect, but by their moments **(ours)**: for K seeds with differences `d_s`
 
     variance = max(S² / K + C, P),   interval = mean ± t(ν) · √variance,   ν = (K − 1) · (variance / (S² / K))²
 
-- `S²` is the variance of `d_s` over seeds, K − 1 in its denominator, which drawing K seeds out of K lacks. It holds
-  the noise of each seed and of the patients' answers to it.
+- `S²` is the variance of `d_s` over seeds, K − 1 in its denominator, which drawing K seeds out of K lacks.
+  It holds the noise of each seed and of the patients' answers to it.
 - `C` is the mean covariance of two seeds' differences over draws of patients, the same patients for both: what the
   choice of patients adds to all seeds at once. It is nil where each seed has patients of its own (folds).
 - `P` is the variance of the mean over the same draws. The interval is never narrower than that over patients.
@@ -29,9 +29,18 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import stdtr, stdtrit
 
-from contrastcxr.metrics.bootstrap import REPLICATES, Floats, Interval, Statistic, plain_weights, study_weights
+from contrastcxr.metrics.bootstrap import (
+    REPLICATES,
+    Floats,
+    Interval,
+    Statistic,
+    all_alike,
+    percentile_interval,
+    plain_weights,
+    study_weights,
+)
 from contrastcxr.metrics.identification import MINIMUM_POSITIVES
-from contrastcxr.metrics.scores import differences, statistics
+from contrastcxr.metrics.scores import statistics
 from contrastcxr.metrics.table import StudyTable, alike
 
 _NOTHING = 1e-12
@@ -91,19 +100,19 @@ def seed_differences(
     Raises:
         ValueError: the tables are not of the same studies, seed by seed.
     """
-    drawn = {"replicates": replicates, "seed": seed}
-    patients = differences(first, second, names, minimum=minimum, **drawn)
-    weights = study_weights([group for table in first for group in table.groups], **drawn)
+    if [t.studies for t in first] != [t.studies for t in second]:
+        raise ValueError("the two systems were not scored on the same studies; a paired comparison needs that")
+    weights = study_weights([group for t in first for group in t.groups], replicates=replicates, seed=seed)
     ends = np.cumsum([len(table) for table in first])
     places = [slice(int(end) - len(table), int(end)) for table, end in zip(first, ends, strict=True)]
     pairs = [alike(one, other) for one, other in zip(first, second, strict=True)]
-    sides = [tuple(statistics(table, minimum=minimum) for table in pair) for pair in pairs]
+    sides = [[statistics(table, minimum=minimum) for table in pair] for pair in pairs]
     found = {}
-    for name, over in patients.items():
+    for name in (name for name in names if all(name in side for pair in sides for side in pair)):
         parts = [(one[name], other[name]) for one, other in sides]
-        at_all = _by_seed(parts, places, plain_weights(weights.shape[1]))[:, 0]
-        draws = _by_seed(parts, places, weights) if len(parts) > 1 else np.empty((1, 0))
-        found[name] = over_seeds(at_all, draws, over)
+        by_seed = _by_seed(parts, places, plain_weights(weights.shape[1]))[:, 0]
+        draws = np.full((len(parts), 1), np.nan) if all_alike(weights) else _by_seed(parts, places, weights)
+        found[name] = over_seeds(by_seed, draws, weights.shape[1])
     return found
 
 
@@ -114,15 +123,16 @@ def _by_seed(parts: Sequence[tuple[Statistic, Statistic]], places: Sequence[slic
     )
 
 
-def over_seeds(by_seed: Floats, draws: Floats, patients: Interval) -> SeedDifference:
-    """Return the mean of the seeds' differences with its two-level interval and p-value.
+def over_seeds(by_seed: Floats, draws: Floats, studies: int) -> SeedDifference:
+    """Return the mean of the seeds' differences with both intervals and the p-value.
 
     Args:
         by_seed: `[K]` differences on the sample.
         draws: `[K, R]` the same over draws of patients, the same patients for all seeds of a draw.
-        patients: the interval over patients of their mean; where it has no ends, this has none.
+        studies: behind them, of all seeds.
     """
     value, seeds = float(np.mean(by_seed)), tuple(float(d) for d in by_seed)
+    patients = percentile_interval(value, draws.mean(axis=0), studies)
     if len(seeds) < 2 or not math.isfinite(value) or not math.isfinite(patients.low):
         return SeedDifference(value, math.nan, math.nan, math.nan, seeds, patients)
     deviation, freedom = _two_levels(by_seed, draws[:, np.isfinite(draws).all(axis=0)])

@@ -8,8 +8,9 @@ from contrastcxr.evaluation.baselines import ORDER, PLACES
 from contrastcxr.metrics.localization import THRESHOLDS
 from contrastcxr.metrics.scores import Score
 from contrastcxr.reproduce.plan import BASELINES, Task
-from contrastcxr.reproduce.pooled import Mean, Pooled, conclusions
-from contrastcxr.reproduce.shown import NOTHING, markdown_table
+from contrastcxr.reproduce.pooled import Mean, Pooled
+from contrastcxr.reproduce.sentences import conclusions
+from contrastcxr.reproduce.shown import NOTHING, markdown_table, signed
 
 SHORT: Mapping[str, str] = {
     **{f"tiou_{t}": f"IoU > {t}" for t in THRESHOLDS},
@@ -57,7 +58,7 @@ def said_below(pooled: Pooled) -> list[str]:
         *([f"Beside the rows: {marked}."] if marked else []),
         *([f"Images with a box of the finding: {images}."] if images else []),
         *_chosen(pooled),
-        *(f"signature: {signature}" for signature in pooled.signatures),
+        *signed(pooled.signatures, pooled.recipe),
     ]
 
 
