@@ -151,7 +151,9 @@ def evaluation(tmp_path_factory: pytest.TempPathFactory) -> tuple[Evaluation, Pa
     return found, out
 
 
-def test_constant_commonest_neighbour_ceiling_and_floor_stand_beside_a_system(evaluation: tuple[Evaluation, Path]) -> None:
+def test_constant_commonest_neighbour_ceiling_and_floor_stand_beside_a_system(
+    evaluation: tuple[Evaluation, Path],
+) -> None:
     systems = evaluation[0].systems
     assert list(systems) == ["system", "constant", "commonest", "neighbour", "ceiling", "floor"]
     assert systems["constant"].scores["auc_mean"].value == 0.5

@@ -20,7 +20,7 @@ from contrastcxr.data.sources import parse_data
 from contrastcxr.evaluation import Bootstrap
 from contrastcxr.metrics.table import StudyTable
 from contrastcxr.reproduce import Places, Row, Task, find_plan, task_of
-from contrastcxr.reproduce.placed import finding_rows, score_rows
+from contrastcxr.reproduce.row_page import finding_rows, score_rows
 from contrastcxr.reproduce.rows import Limits, run_rows
 from tiny_plan import TINY
 
@@ -122,7 +122,7 @@ def test_rows_are_recorded_under_their_names_without_words(folder: Path) -> None
 def test_baselines_mark_places_and_keep_their_tables(folder: Path) -> None:
     task, places = task_and_places(folder, folder / "plan.yaml")
     record = places.recorded(task)[0]
-    assert set(record.systems) == {"constant", "neighbour", "mean_box", "ceiling", "floor"}
+    assert set(record.systems) == {"constant", "commonest", "neighbour", "mean_box", "ceiling", "floor"}
     for name in ("constant", "mean_box", "ceiling"):
         table = StudyTable.load(places.folder(task) / f"{name}-seed0.npz")
         assert table.iou is not None
@@ -144,7 +144,8 @@ def test_the_page_has_rows_baselines_comparisons_and_published_figures(shown: Re
     assert "ceiling: a perfect labelling on the localizer's grid" in page
     assert "Images with a box of the finding: Pleural Effusion 12, Nodule 12." in page
     assert "Cuts of 255 chosen on validation, seed by seed: cam@tuned+nic-none (cam) " in page
-    assert "- cam@tuned-none " in page  # a sentence of what follows
+    assert "- cam@tuned-none is compared with cam-none (" in page
+    assert "one seed: not known)" in page
 
 
 def test_rows_stand_in_the_order_of_the_plan_with_intervals(shown: Reproduction) -> None:
@@ -167,9 +168,11 @@ def test_two_systems_are_paired_and_tested_on_the_same_patients(shown: Reproduct
     compared = {line.rows: line.change for line in own.lines if line.metric == "auc_mean"}
     tuned = compared["cam-none", "cam@tuned-none"]
     assert tuned is not None
-    assert (tuned.seeds, tuned.difference.value, tuned.p_holm) == ((0,), 0.0, 1.0)
+    assert (tuned.seeds, tuned.difference.value, tuned.difference.patients.low) == ((0,), 0.0, 0.0)
+    assert not tuned.difference.known
     assert compared["cam@tuned-none", "cam@tuned+nic-none"] is not None
-    assert own.tests == sum(line.change is not None for line in own.lines) > 10
+    assert sum(line.change is not None for line in own.lines) > 10
+    assert own.tests == 0  # of one seed
     wang = {line.metric: line for line in printed.lines}
     assert wang["Mass"].published == (0.15, None)
     assert wang["Mass"].measured == (None, None)  # no phantom of these has one
