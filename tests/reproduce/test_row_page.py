@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +21,12 @@ from contrastcxr.cli.main import run
 from contrastcxr.data.sources import parse_data
 from contrastcxr.evaluation import Bootstrap
 from contrastcxr.metrics.table import StudyTable
-from contrastcxr.reproduce import Places, Row, Task, find_plan, task_of
-from contrastcxr.reproduce.row_page import finding_rows, score_rows
+from contrastcxr.reproduce import Places, Plan, Row, Task, find_plan, task_of
+from contrastcxr.reproduce.pooled import pool
+from contrastcxr.reproduce.record import votes_table
+from contrastcxr.reproduce.row_page import finding_rows, rows_page, score_rows
 from contrastcxr.reproduce.rows import Limits, run_rows
-from tiny_plan import TINY
+from tiny_plan import TINY, record
 
 SEED = 71  # studies once drawn are kept in memory: these are larger than those of other tests
 WRITING = ["decoder.kind=nic", "projection.kind=linear"]
@@ -218,3 +222,32 @@ def test_a_dry_run_takes_the_hours_from_rows_that_differ_in_their_cut_alone(
     left = {line["row"]: line["basis"] for line in json.loads(capsys.readouterr().out)}
     assert list(left) == [f"{name}-seed1" for name in ("baselines", *(f"{s}-none" for s in PLAN["systems"]))]
     assert left["cam@tuned-none-seed1"] == "mean of 1 recorded row like it"
+
+
+def test_rows_judged_by_what_they_know_have_both_lines_and_the_scores_that_any_has(tmp_path: Path) -> None:
+    plan = {**PLAN, "paper": "contrastive-attention", "judged_by": "knowledge", "against": {}, "recipe": "fair"}
+    made = Plan.model_validate(
+        {**plan, "contrasts": {"none": [], "normal": []}, "systems": {"cam": []}, "published": []}
+    )
+    task = Task(made, tmp_path, "phantom:smoke", None)
+    for contrast, seed in product(("none", "normal"), (0, 1)):
+        path = tmp_path / f"cam-{contrast}-seed{seed}.json"
+        scores = {name: {"value": 0.5 + seed / 10} for name in ("word_loss_abnormal", "positive_f1", "bleu_4")}
+        systems = {"system": scores, "votes": {"positive_f1": {"value": 0.9}}}
+        replace(record(f"cam-{contrast}", seed), systems=systems, recipe="fair").write(path)
+        empty = StudyTable((), ("p", "q"), ("p", "q"))
+        empty.save(path.with_suffix(".npz"))
+        empty.save(votes_table(path))
+    pooled = pool(tmp_path.glob("*.json"), judging=made.judging, replicates=20)
+    assert pooled is not None
+    rows = score_rows(task, pooled)
+    assert list(rows[0]) == ["row", "seeds", "positive F1", "word loss, abnormal", "BLEU-4"]
+    names = ["cam-none", "cam-none by votes", "cam-normal", "cam-normal by votes"]
+    assert [row["row"] for row in rows] == names
+    assert {row["seeds"] for row in rows} == {"2"}
+    assert rows[0]["word loss, abnormal"] == "0.550 ± 0.071"
+    assert (rows[1]["positive F1"], rows[1]["word loss, abnormal"]) == ("0.900 ± 0.000", "–")
+    page = rows_page(task, pooled)
+    assert "(word loss of abnormal sentences)" in page
+    assert "- signature: s; recipe: fair" in page
+    assert "Finding by finding" not in page

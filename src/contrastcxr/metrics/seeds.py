@@ -4,15 +4,15 @@ What a change is worth must hold for another seed as well as for other patients.
 with the seeds held fixed, takes the luck of a few trainings for an effect (Bouthillier et al., MLSys 2021, on the
 sources of variance of a benchmark).
 
-A bootstrap that draws seeds, then patients, is the obvious remedy, and with few seeds it is wrong: its percentiles
-cannot leave the range of the seeds, and that of three holds the true mean three times in four. So the two levels are
-joined by their half-widths **(ours)**, as in the method of variance estimates recovery (Zou and Donner 2008). For K
-seeds with differences `d_s`
+A bootstrap that draws seeds, then patients, is the obvious remedy, and with few seeds it is wrong: its
+percentiles cannot leave the range of the seeds, and that of three holds the true mean three times in four. So the
+two levels are joined by their half-widths **(ours)**, as in the method of variance estimates recovery (Zou and
+Donner 2008). For K seeds with differences `d_s`
 
     half-width² = t² · S² / K + z² · C,  at least z² · P        (t of K − 1 degrees of freedom, z of the normal)
 
-- `S²` is the variance of `d_s` over seeds: the noise of each seed and of the patients' answers to it. The first term
-  alone is Student's interval over seeds, 12.7, 4.3 and 2.8 standard errors to a side with 2, 3 and 5 seeds.
+- `S²` is the variance of `d_s` over seeds: the noise of each seed and of the patients' answers to it. The first
+  term alone is Student's interval over seeds, 12.7, 4.3 and 2.8 standard errors to a side with 2, 3 and 5 seeds.
 - `C` is the mean covariance of two seeds' differences over draws of patients, the same patients for both: what the
   choice of patients adds to all seeds at once. It is nil where each seed has patients of its own (folds).
 - `P` is the variance of the mean over the same draws.
@@ -146,7 +146,7 @@ def over_seeds(by_seed: Floats, draws: Floats, studies: int) -> SeedDifference:
 
 @dataclass(frozen=True)
 class _Levels:
-    """Variances of a mean over seeds: of the seeds, common to them by choice of patients, and of patients alone."""
+    """Variances of a mean over seeds: of seeds, common to them by the choice of patients, of patients alone."""
 
     count: int
     seeds: float
