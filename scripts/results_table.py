@@ -19,10 +19,14 @@ from typing import Any
 from contrastcxr.data.sources import parse_data
 from contrastcxr.files import atomic_write
 from contrastcxr.metrics.bootstrap import Interval
-from contrastcxr.reproduce import Places, find_plan, task_of
-from contrastcxr.reproduce.judging import WORDS
-from contrastcxr.reproduce.placed import said_below, score_rows
-from contrastcxr.reproduce.pooled import CONTROLS, PLAIN, ContrastEffect, Mean, Pooled, conclusions, pool, sentence
+from contrastcxr.metrics.seeds import SeedDifference
+from contrastcxr.reproduce import PAPERS, Places, find_plan, task_of
+from contrastcxr.reproduce.effects import CONTROLS, ContrastEffect
+from contrastcxr.reproduce.plan import PLAIN
+from contrastcxr.reproduce.pooled import Mean, Pooled, by_votes, pool
+from contrastcxr.reproduce.record import FIRST_RECIPE
+from contrastcxr.reproduce.row_page import SHORT, columns, said_below, score_rows
+from contrastcxr.reproduce.sentences import conclusions, sentence
 from contrastcxr.reproduce.shown import markdown_table
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -45,17 +49,10 @@ PARTS = {
     "n8": "8 repeats",
     "n10": "10 repeats",
 }
-LABELS = {
-    "positive_f1": "positive F1",
-    "auc_mean": "AUC",
-    "bleu_4": "BLEU-4",
-    "cider": "CIDEr",
-    "rouge_l": "ROUGE-L",
-    "meteor": "METEOR",
-}
 WEIGHTS = {"package": "ImageNet weights", "hub": "weights of the hub", "random": "random weights"}
 BASELINES = {
     "constant": "constant report",
+    "commonest": "always the five commonest findings",
     "neighbour": "nearest neighbour",
     "ceiling": "ceiling: the truth in other words",
     "floor": "floor: reports of other studies",
@@ -71,7 +68,7 @@ def main() -> None:
             f"{places.results}: no records; run `contrastcxr reproduce contrastive-attention {FIRST[0]}`"
         )
     with atomic_write(arguments.out) as file:
-        file.write(page(first, _pools(places, DECODERS)))
+        file.write(page(first, _pools(places, DECODERS), _later(places)))
     put(localizers_table(places), arguments.localizers)
     block = readme_table(first)
     if arguments.readme is None:
@@ -100,8 +97,21 @@ def _pools(places: Places, tables: Sequence[str]) -> list[Pooled]:
         for data in plan.data:
             task = task_of(plan, folder, parse_data(data if ":" in data else f"{data}:."))
             paths.setdefault(data, {}).update(dict.fromkeys(places.paths(task, places.seeds(task))))
-    found = (pool(paths[data]) for data in sorted(paths, key=lambda name: (not name.startswith("phantom"), name)))
+    found = (
+        pool(paths[data], judging=plan.judging)
+        for data in sorted(paths, key=lambda name: (not name.startswith("phantom"), name))
+    )
     return [each for each in found if each is not None]
+
+
+def _later(places: Places) -> dict[str, list[Pooled]]:
+    """By title, the rows of every plan of a later recipe; those that have none recorded are left out."""
+    found = {}
+    for table in PAPERS["contrastive-attention"]:
+        plan, _ = find_plan("contrastive-attention", table)
+        if plan.recipe != FIRST_RECIPE and (pools := _pools(places, (table,))):
+            found[f"{plan.title} (recipe: {plan.recipe})"] = pools
+    return found
 
 
 def put(block: str, readme: Path) -> None:
@@ -118,7 +128,7 @@ def readme_table(pools: Sequence[Pooled]) -> str:
     """The sentence and a table of at most eight rows; data on which nothing can be compared yet are left out."""
     pools = [p for p in pools if any(PLAIN in found.over for found in p.comparisons)] or pools
     shown = ("positive_f1", "auc_mean", "bleu_4")
-    head = ["decoder", "pool compared with", *(f"{p.data} {LABELS[s]}" for p in pools for s in shown)]
+    head = ["decoder", "pool compared with", *(f"{p.data} {SHORT[s]}" for p in pools for s in shown)]
     lines = [sentence(pools), "", _line(head), _line(["---", "---", *["---:"] * (len(head) - 2)])]
     for system in dict.fromkeys(c.system for p in pools for c in p.comparisons):
         for contrast in POOLS:
@@ -130,7 +140,8 @@ def readme_table(pools: Sequence[Pooled]) -> str:
     said = [
         f"{MEANING} ({seeds}). All scores: docs/results.md.",
         "",
-        f"Comparable with figures of the same signature only: {signed}.",
+        f"Comparable with figures of the same signature and recipe only: {signed}; recipe: {pools[0].recipe}.",
+        *([OLD] if pools[0].recipe == FIRST_RECIPE else []),
     ]
     return "\n".join([*lines, "", *said])
 
@@ -173,7 +184,9 @@ def _one_part(values: Sequence[str]) -> str:
     return f"{values[0][:end]}{{{', '.join(value[end:] for value in values)}}}"
 
 
-def page(first: Sequence[Pooled], decoders: Sequence[Pooled] = ()) -> str:
+def page(
+    first: Sequence[Pooled], decoders: Sequence[Pooled] = (), later: Mapping[str, Sequence[Pooled]] | None = None
+) -> str:
     """`docs/results.md`."""
     parts = [
         "# Results",
@@ -181,11 +194,13 @@ def page(first: Sequence[Pooled], decoders: Sequence[Pooled] = ()) -> str:
         "Written by `scripts/results_table.py` from the records in `results/`; do not edit by hand.",
         "Does Contrastive Attention help, and is it the contrast that helps? A decoder runs plain, with a pool",
         "of normal images, and with two control pools of equal size. A gain that a control also has is width, not",
-        "contrast.",
+        "contrast. A verdict needs two seeds: its intervals are over seeds and patients (docs/evaluation.md).",
+        "Rows of different recipes are never compared (docs/recipe.md).",
+        *(line for title, found in (later or {}).items() for line in _experiment(title, found)),
         "",
         "## The first experiment",
         "",
-        "Two decoders, both controls, three seeds.",
+        f"Two decoders, both controls, three seeds. {OLD}",
         "",
         sentence(first),
         *(line for found in first for line in _data(found)),
@@ -198,12 +213,20 @@ def page(first: Sequence[Pooled], decoders: Sequence[Pooled] = ()) -> str:
             "Thirteen decoders without and with contrast. Some rows also have control pools or several seeds;",
             "a row that is missing has not been run. On phantoms the encoder and the draw are others than in the",
             "first experiment (docs/evaluation.md); each part names its own. Published and measured side by side,",
-            "with p-values corrected for all tests: `results/decoders/*/*.md`.",
+            f"with p-values corrected for all tests: `results/decoders/*/*.md`. {OLD}",
             "",
             sentence(decoders),
             *(line for found in decoders for line in _data(found)),
         ]
     return "\n".join(parts).rstrip() + "\n"
+
+
+OLD = "These are rows of the first recipe, whose stopping rule favoured plain rows (docs/recipe.md)."
+
+
+def _experiment(title: str, found: Sequence[Pooled]) -> list[str]:
+    """An experiment as a section of the page."""
+    return ["", f"## {title}", "", sentence(found), *(line for each in found for line in _data(each))]
 
 
 def _data(found: Pooled) -> list[str]:
@@ -214,42 +237,57 @@ def _data(found: Pooled) -> list[str]:
 
 def _scores(found: Pooled) -> list[str]:
     """Every row's main scores, the baselines first."""
-    columns = list(LABELS)
+    shown = columns(found)
     named = {f"{c.system}-{k}": f"{c.system}, {name}" for c in found.comparisons for k, name in POOLS.items()}
-    rows = {**BASELINES, **named}
-    lines = [_line(["", *(LABELS[c] for c in columns)]), _line(["---", *["---:"] * len(columns)])]
+    voted = {by_votes(row): f"{name}, by votes" for row, name in named.items()}
+    rows = [
+        *BASELINES.items(),
+        *(pair for pairs in zip(named.items(), voted.items(), strict=True) for pair in pairs),
+    ]
+    lines = [_line(["", *(SHORT[c] for c in shown)]), _line(["---", *["---:"] * len(shown)])]
     lines += [
-        _line([title, *(_row_cell(found, name, c) for c in columns)])
-        for name, title in rows.items()
-        if name in found.means
+        _line([title, *(_row_cell(found, name, c) for c in shown)])
+        for name, title in rows
+        if name in found.means or name in BASELINES
     ]
     said = f"{_meaning(found)}; {_seed_words(found)}. The rows that train nothing have no interval here."
-    return [*lines, "", said, "", f"Signature: {joined(found.signatures)}."]
+    return [*lines, "", said, "", f"Signature: {joined(found.signatures)}; recipe: {found.recipe}."]
 
 
 def _differences(found: Pooled) -> list[str]:
-    """What the pool of normals changes, by paired bootstrap."""
-    lines = ["Contrast with the pool of normals minus the other row, 95% interval of the paired bootstrap:", ""]
-    lines += [_line(["decoder", "minus", *(LABELS[s] for s in WORDS.compared)])]
-    lines += [_line(["---", "---", *["---:"] * len(WORDS.compared)])]
-    for comparison in found.comparisons:
+    """What the pool of normals changes, over seeds and patients."""
+    lines = [
+        "Contrast with the pool of normals minus the other row, 95% interval over seeds and patients (p.: of one",
+        "seed, over patients alone, which says nothing of other seeds):",
+        "",
+    ]
+    lines += [_line(["decoder", "minus", *(SHORT[s] for s in found.judging.compared)])]
+    lines += [_line(["---", "---", *["---:"] * len(found.judging.compared)])]
+    for name, comparison in _compared(found):
         for other in (PLAIN, *CONTROLS):
             if other in comparison.over:
-                cells = [_change(comparison.over[other].get(s)) for s in WORDS.compared]
-                lines.append(_line([comparison.system, POOLS[other], *cells]))
-    tests = sum(len(comparison.over.get(PLAIN, ())) for comparison in found.comparisons)
+                cells = [_difference(comparison.over[other].get(s)) for s in found.judging.compared]
+                lines.append(_line([name, POOLS[other], *cells]))
+    to_plain = [d for comparison in found.comparisons for d in comparison.over.get(PLAIN, {}).values()]
+    tests = sum(difference.known for difference in to_plain)
     chance = (
-        f"Of {tests} intervals to the plain system, about {tests * 0.05:.1f} would miss zero by chance alone; a "
-        "change within the deviation over seeds may be the seed's."
+        f"Of {tests} intervals over seeds to the plain system, about {tests * 0.05:.1f} would miss zero by chance "
+        "alone; p-values with Holm's correction stand in `results/`."
     )
-    return [*lines, "", *(f"- {_conclusion(c)}" for c in found.comparisons if c.over), "", chance]
+    return [*lines, "", *(f"- {_conclusion(name, c)}" for name, c in _compared(found) if c.over), "", chance]
 
 
-def _conclusion(comparison: ContrastEffect) -> str:
-    said = ", ".join(f"{LABELS[score]} {comparison.outcome(score)}" for score in WORDS.compared)
+def _compared(found: Pooled) -> list[tuple[str, ContrastEffect]]:
+    """The decoders, and those whose reports are also chosen by votes."""
+    beams = [(comparison.system, comparison) for comparison in found.comparisons]
+    return beams + [(f"{comparison.system}, by votes", comparison) for comparison in found.votes]
+
+
+def _conclusion(name: str, comparison: ContrastEffect) -> str:
+    said = ", ".join(f"{SHORT[score]} {comparison.outcome(score)}" for score in comparison.judging.compared)
     seeds = _seeds(comparison.seeds.get(PLAIN, ()))
     others = "; ".join(sorted({_seeds(found) for found in comparison.seeds.values()} - {seeds}))
-    return f"{comparison.system}, {seeds}{f' (controls: {others})' if others else ''}: {said}."
+    return f"{name}, {seeds}{f' (controls: {others})' if others else ''}: {said}."
 
 
 def _seeds(seeds: Sequence[int]) -> str:
@@ -265,13 +303,13 @@ def _repeats(found: Pooled) -> list[str]:
     lines = [
         "Parts of Contrastive Attention (paper A, Table 5); six repeats are the setting of all other rows:",
         "",
-        _line(["decoder", "contrast", *(LABELS[s] for s in WORDS.compared)]),
-        _line(["---", "---", *["---:"] * len(WORDS.compared)]),
+        _line(["decoder", "contrast", *(SHORT[s] for s in found.judging.compared)]),
+        _line(["---", "---", *["---:"] * len(found.judging.compared)]),
     ]
     for system in systems:
         for contrast, name in PARTS.items():
             if f"{system}-{contrast}" in found.means:
-                cells = [_row_cell(found, f"{system}-{contrast}", score) for score in WORDS.compared]
+                cells = [_row_cell(found, f"{system}-{contrast}", score) for score in found.judging.compared]
                 lines.append(_line([system, name, *cells]))
     return lines
 
@@ -356,9 +394,15 @@ def _interval(found: Interval) -> str:
     return f"{_figure(found.value)} ({_figure(found.low)} to {_figure(found.high)})"
 
 
-def _change(found: Interval | None) -> str:
+def _difference(found: SeedDifference | None) -> str:
+    """A difference with its interval over seeds and patients; over patients alone, and named so, of one seed."""
     if found is None:
         return "–"
+    ends, which = (found, "") if found.known else (found.patients, "p. ")
+    return f"{found.value:+.3f} ({which}{ends.low:+.3f} to {ends.high:+.3f})"
+
+
+def _change(found: Interval) -> str:
     return f"{found.value:+.3f} ({found.low:+.3f} to {found.high:+.3f})"
 
 

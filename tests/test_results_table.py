@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -70,13 +71,35 @@ def test_a_trained_row_has_its_interval_and_deviation_and_a_baseline_its_deviati
     assert "0.300 ± 0.000" in constant
 
 
+def test_a_baseline_that_old_records_lack_has_an_empty_row(script: Any, pooled: Pooled) -> None:
+    lines = script.page([pooled]).splitlines()
+    assert next(line for line in lines if line.startswith("| always the five")).split("|")[2:-1] == [" – "] * 2
+
+
+def test_the_page_names_the_recipe_and_later_ones_come_first(script: Any, pooled: Pooled) -> None:
+    page = script.page([pooled], later={"A fair recipe (recipe: fair)": [pooled]})
+    assert page.index("## A fair recipe (recipe: fair)") < page.index("## The first experiment")
+    assert "; recipe: first." in page
+    assert "whose stopping rule favoured plain rows" in page
+
+
+def test_differences_are_over_seeds_and_patients_and_of_one_seed_are_named(script: Any, pooled: Pooled) -> None:
+    over = pooled.comparisons[0].over["none"]["rouge_l"]
+    assert over.known
+    wanted = f"{over.value:+.3f} ({over.low:+.3f} to {over.high:+.3f})"
+    assert wanted in script.page([pooled])
+    alone = replace(over, low=float("nan"), high=float("nan"), by_seed=(0.1,))
+    assert script._difference(alone).startswith(f"{over.value:+.3f} (p. {over.patients.low:+.3f} to ")
+
+
 def test_the_page_names_the_encoder_of_the_rows(script: Any, pooled: Pooled) -> None:
     assert "Encoder: `lite0`, weights `own.safetensors`, frozen." in script.page([pooled])
 
 
 def test_the_readme_names_the_signatures_of_its_rows(script: Any, pooled: Pooled) -> None:
     block = script.readme_table([pooled])
-    assert "same signature only: `contrastcxr:1|data:phantom:standard?fold={0, 1}|n:{30, 31}`." in block
+    signature = "`contrastcxr:1|data:phantom:standard?fold={0, 1}|n:{30, 31}`"
+    assert f"same signature and recipe only: {signature}; recipe: first." in block
     assert "labels:grammar" not in block
     assert "labels:grammar|n:{30, 31}` and `contrastcxr:1" in script.page([pooled])
 

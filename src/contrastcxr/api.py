@@ -314,19 +314,19 @@ def reproduce_table(
 
         failed = run_rows(task, chosen, places=places, limits=Limits(test=limit, twins=limit))
     done, tables = places.recorded(task, seeds), side_by_side(task, places, seeds=seeds)
-    pooled, pages = _places_of_rows(task, places, seeds)
+    pooled, pages = _rows_alone(task, places, seeds)
     if (tables or pages) and done:
         write_tables(tables, places.folder(task) / f"{table}.md", first=pages)
     reasons = tuple((row.stem, why) for row, why in failed)
     return Reproduction(tuple(tables), tuple(done), reasons, places.folder(task), task, pooled)
 
 
-def _places_of_rows(task: Task, places: Places, seeds: Sequence[int]) -> tuple[Pooled | None, list[str]]:
-    """Return the recorded rows over their seeds and their part of the page, where localization decides."""
-    if task.plan.judged_by != "localization":
+def _rows_alone(task: Task, places: Places, seeds: Sequence[int]) -> tuple[Pooled | None, list[str]]:
+    """Return the recorded rows over their seeds and their part of the page, but for rows judged by words."""
+    if task.plan.judged_by == "words":
         return None, []
-    from contrastcxr.reproduce.placed import rows_page
     from contrastcxr.reproduce.pooled import pool
+    from contrastcxr.reproduce.row_page import rows_page
 
     pooled = pool(places.paths(task, seeds), judging=task.plan.judging, against=task.against)
     return pooled, [] if pooled is None else [rows_page(task, pooled)]

@@ -142,7 +142,7 @@ def test_readers_that_cannot_see_stand_beside_a_localizer(tmp_path: Path) -> Non
 
 def test_beside_a_localizer_that_writes_baselines_do_both(tmp_path: Path) -> None:
     found = scored(readings(silent=False), baselines=True, cache=tmp_path)
-    assert list(found.systems) == ["system", "constant", "neighbour", "mean_box", "ceiling", "floor"]
+    assert list(found.systems) == ["system", "constant", "commonest", "neighbour", "mean_box", "ceiling", "floor"]
     constant = found.systems["constant"]
     assert constant.scores["bleu_4"].value is not None
     assert constant.scores["tiou_0.3"].value == 0
@@ -240,7 +240,7 @@ def test_the_page_shows_where_findings_are(silent: bool, tmp_path: Path) -> None
     assert '<rect x="' in page
     assert ('id="errors"' in page) is not silent
     assert ('id="texts"' in page) is not silent
-    assert ("no report is written (mean_box)" in page) is not silent
+    assert ("no report is written (commonest, mean_box)" in page) is not silent
     assert "localized, IoU above 0.3, mean over findings" in (tmp_path / "out" / "report.md").read_text()
 
 

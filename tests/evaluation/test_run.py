@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -152,14 +153,35 @@ def evaluation(tmp_path_factory: pytest.TempPathFactory) -> tuple[Evaluation, Pa
     return found, out
 
 
-def test_constant_neighbour_ceiling_and_floor_stand_beside_a_system(evaluation: tuple[Evaluation, Path]) -> None:
+def test_constant_commonest_neighbour_ceiling_and_floor_stand_beside_a_system(
+    evaluation: tuple[Evaluation, Path],
+) -> None:
     systems = evaluation[0].systems
-    assert list(systems) == ["system", "constant", "neighbour", "ceiling", "floor"]
+    assert list(systems) == ["system", "constant", "commonest", "neighbour", "ceiling", "floor"]
     assert systems["constant"].scores["auc_mean"].value == 0.5
     assert systems["constant"].scores["distinct_reports"].value == 1 / 12
     assert systems["ceiling"].scores["positive_f1"].value == 1.0
     assert systems["neighbour"].scores["auc_mean"].value is not None
     assert all(system.scores["bleu_4"].n == 12 for system in systems.values())
+
+
+def test_the_commonest_findings_are_named_of_every_study_without_a_word(
+    evaluation: tuple[Evaluation, Path],
+) -> None:
+    found = evaluation[0].systems["commonest"]
+    table = found.table
+    assert table.claimed is not None
+    assert table.truth is not None
+    counts = Counter(name for reading in _references("train").readings for name in reading.present())
+    named = [name for k, name in enumerate(table.names) if table.claimed[0, k] == 3]
+    assert len(named) == 5
+    assert min(counts[name] for name in named) >= max(counts[n] for n in table.names if n not in named)
+    assert (table.claimed == table.claimed[0]).all()
+    hits = int((table.truth == 3)[:, table.claimed[0] == 3].sum())
+    precision, recall = hits / (5 * len(table)), hits / int((table.truth == 3).sum())
+    assert found.scores["positive_f1"].value == pytest.approx(2 * precision * recall / (precision + recall))
+    assert {found.scores[name].value for name in ("bleu_4", "auc_mean")} == {None}
+    assert found.description == "the 5 commonest findings of training, named every time"
 
 
 def test_the_constant_report_is_a_training_report(evaluation: tuple[Evaluation, Path]) -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from contrastcxr.metrics.baselines import constant_report, nearest_neighbours
+from contrastcxr.metrics.baselines import commonest_findings, constant_report, nearest_neighbours
 
 
 def test_the_constant_report_is_the_one_that_scores_best_on_validation() -> None:
@@ -25,6 +25,22 @@ def test_rare_reports_are_tried_beyond_the_frequent_ones() -> None:
 def test_a_training_set_without_reports_is_refused() -> None:
     with pytest.raises(ValueError, match="no training report"):
         constant_report(["", ""], ["a"])
+
+
+@pytest.mark.parametrize(
+    ("counts", "count", "named"),
+    [
+        ((1, 4, 2, 3), 2, ["b", "d"]),
+        ((2, 2, 3, 2), 3, ["c", "a", "b"]),  # ties in the order of names
+        ((0, 1, 0, 2), 5, ["d", "b"]),  # what no study has is not named
+        ((0, 0, 0, 0), 5, []),
+    ],
+)
+def test_the_commonest_findings_are_those_of_most_studies(
+    counts: tuple[int, ...], count: int, named: list[str]
+) -> None:
+    present = np.stack([np.arange(6) < n for n in counts], axis=1)
+    assert commonest_findings(present, ["a", "b", "c", "d"], count=count) == named
 
 
 def test_the_neighbour_has_the_highest_cosine_whatever_its_length() -> None:

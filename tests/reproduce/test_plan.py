@@ -173,7 +173,7 @@ def test_the_localizers_differ_in_their_cuts_and_in_the_decoder_beside_them() ->
     [
         ({"against": {"nic": "nik"}}, "did you mean 'nic'"),
         ({"systems": {"nic-x": []}}, "system 'nic-x': expected letters"),
-        ({"judged_by": "places"}, "judged_by: Input should be 'words' or 'localization'"),
+        ({"judged_by": "places"}, "judged_by: Input should be 'words', 'knowledge' or 'localization'"),
     ],
 )
 def test_systems_that_cannot_be_compared_or_named_are_refused(

@@ -7,11 +7,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from contrastcxr.metrics.bootstrap import Interval
+from contrastcxr.errors import RequestError
+from contrastcxr.metrics.scores import seed_means
+from contrastcxr.metrics.seeds import seed_differences
 from contrastcxr.metrics.table import StudyTable
 from contrastcxr.reproduce import read_record
 from contrastcxr.reproduce.judging import LOCALIZATION
-from contrastcxr.reproduce.pooled import ContrastEffect, Mean, Pooled, SystemEffect, conclusions, pool, sentence
+from contrastcxr.reproduce.pooled import Pooled, by_votes, pool
+from contrastcxr.reproduce.record import votes_table
+from contrastcxr.reproduce.sentences import conclusions, sentence
 from tiny_plan import record
 
 
@@ -33,11 +37,12 @@ def table(skill: float, seed: int) -> StudyTable:
 
 
 SKILLS = {"none": 0.55, "normal": 0.95, "random": 0.55, "zeros": 0.55}
+SEEDS = (0, 1, 2, 3)
 
 
-def pooled_of(folder: Path, skills: dict[str, float]) -> Pooled:
+def pooled_of(folder: Path, skills: dict[str, float], seeds: tuple[int, ...] = SEEDS) -> Pooled:
     for contrast, skill in skills.items():
-        for seed in (0, 1):
+        for seed in seeds:
             record(f"nic-{contrast}", seed).write(folder / f"nic-{contrast}-seed{seed}.json")
             table(skill, seed).save(folder / f"nic-{contrast}-seed{seed}.npz")
     found = pool(folder.glob("*.json"), replicates=200)
@@ -48,9 +53,9 @@ def pooled_of(folder: Path, skills: dict[str, float]) -> Pooled:
 @pytest.mark.parametrize(
     ("changed", "outcome", "said"),
     [
-        ({}, "helped", "Contrast helped (positive"),
+        ({}, "helped", "Contrast helped (positive-finding F1, over seeds and patients)"),
         ({"random": 0.95}, "as a control", "not above both control pools with nic on phantom:smoke"),
-        ({"normal": 0.55}, "no difference", "Contrast did not help"),
+        ({"normal": 0.55}, "no difference", "Contrast is not shown to help"),
         ({"normal": 0.1}, "harmed", "was below the plain system"),
     ],
 )
@@ -59,21 +64,39 @@ def test_what_is_said_follows_from_the_intervals(
 ) -> None:
     found = pooled_of(tmp_path, {**SKILLS, **changed})
     assert found.comparisons[0].outcome() == outcome
-    assert found.comparisons[0].seeds == dict.fromkeys(found.comparisons[0].over, (0, 1))
+    assert found.comparisons[0].seeds == dict.fromkeys(found.comparisons[0].over, SEEDS)
     assert said in sentence([found])
 
 
-def test_a_control_with_fewer_seeds_costs_the_plain_comparison_none(tmp_path: Path) -> None:
+def test_differences_are_over_seeds_and_patients(tmp_path: Path) -> None:
+    found = pooled_of(tmp_path, SKILLS).comparisons[0].over["none"]["positive_f1"]
+    one, other = ([table(SKILLS[name], seed) for seed in SEEDS] for name in ("normal", "none"))
+    assert found == seed_differences(one, other, ["positive_f1"], replicates=200)["positive_f1"]
+
+
+def test_of_one_seed_nothing_is_known_however_large_the_change(tmp_path: Path) -> None:
+    found = pooled_of(tmp_path, {**SKILLS, "normal": 0.1}, seeds=(0,))
+    assert found.comparisons[0].over["none"]["positive_f1"].patients.high < 0
+    assert found.comparisons[0].outcome() == "one seed"
+    assert sentence([found]) == (
+        "Whether contrast helps (positive-finding F1) is not known. "
+        "One seed: not known, with nic on phantom:smoke."
+    )
+
+
+def test_a_control_with_one_seed_costs_the_plain_comparison_none_and_is_no_control(tmp_path: Path) -> None:
     pooled_of(tmp_path, SKILLS)
-    for kind in ("json", "npz"):
-        (tmp_path / f"nic-zeros-seed1.{kind}").unlink()
+    for seed in SEEDS[1:]:
+        for kind in ("json", "npz"):
+            (tmp_path / f"nic-zeros-seed{seed}.{kind}").unlink()
     found = pool(tmp_path.glob("*.json"), replicates=50)
     assert found is not None
-    assert found.comparisons[0].seeds == {"none": (0, 1), "random": (0, 1), "zeros": (0,)}
+    assert found.comparisons[0].seeds == {"none": SEEDS, "random": SEEDS, "zeros": (0,)}
+    assert found.comparisons[0].outcome() == "above plain"
 
 
 def test_means_over_seeds_have_their_deviation(tmp_path: Path) -> None:
-    mean = pooled_of(tmp_path, SKILLS).means["nic-none"]["bleu_4"]
+    mean = pooled_of(tmp_path, SKILLS, seeds=(0, 1)).means["nic-none"]["bleu_4"]
     assert (mean.mean, mean.deviation, mean.seeds) == (
         pytest.approx(0.15),
         pytest.approx(np.std([0.1, 0.2], ddof=1)),
@@ -85,7 +108,7 @@ def test_without_controls_no_help_is_claimed(tmp_path: Path) -> None:
     found = pooled_of(tmp_path, {"none": 0.5, "normal": 0.9})
     assert found.comparisons[0].outcome() == "above plain"
     assert sentence([found]).startswith("Contrast is not shown to help")
-    assert "where no control was run with nic on phantom:smoke" in sentence([found])
+    assert "where no control has two seeds with nic on phantom:smoke" in sentence([found])
 
 
 def test_without_a_plain_row_nothing_is_known(tmp_path: Path) -> None:
@@ -94,45 +117,49 @@ def test_without_a_plain_row_nothing_is_known(tmp_path: Path) -> None:
     assert "not known" in sentence([found])
 
 
-def test_a_change_of_a_single_seed_is_said_to_be_one() -> None:
-    comparison = ContrastEffect(
-        "nic", {"none": (0,)}, {"none": {"positive_f1": Interval(-0.06, -0.08, -0.04, 60)}}
-    )
-    said = sentence([Pooled("phantom:smoke", (), {}, (comparison,), ())])
-    assert "With nic on phantom:smoke one seed was run: how much another would change is not known." in said
+@pytest.mark.parametrize(("reader", "score", "said"), [("neighbour", 0.99, True), ("commonest", 0.1, False)])
+def test_a_reader_that_contrast_does_not_lift_above_is_named(
+    reader: str, score: float, said: bool, tmp_path: Path
+) -> None:
+    systems = {reader: {"positive_f1": {"value": score, "low": score, "high": score, "n": 60}}}
+    replace(record("baselines", 0), systems=systems).write(tmp_path / "baselines-seed0.json")
+    for contrast, seed in ((c, s) for c in SKILLS for s in SEEDS):
+        value = {"value": 0.9, "low": 0.8, "high": 1.0, "n": 60}
+        row = replace(record(f"nic-{contrast}", seed), systems={"system": {"positive_f1": value}})
+        row.write(tmp_path / f"nic-{contrast}-seed{seed}.json")
+        table(SKILLS[contrast], seed).save(tmp_path / f"nic-{contrast}-seed{seed}.npz")
+    found = pool(tmp_path.glob("*.json"), replicates=100)
+    assert found is not None
+    line = f"With nic on phantom:smoke, {reader} scores {score:.3f}, no less than its 0.900."
+    assert (line in sentence([found])) is said
 
 
-def test_a_loss_within_the_spread_of_seeds_is_said_to_be_so() -> None:
-    below = Interval(-0.06, -0.08, -0.04, 60)
-    comparison = ContrastEffect("nic", {"none": (0, 1)}, {"none": {"positive_f1": below}})
-    means = {"nic-normal": {"positive_f1": Mean(0.15, 0.13, 2)}, "nic-none": {"positive_f1": Mean(0.21, 0.03, 2)}}
-    said = sentence([Pooled("phantom:smoke", (), means, (comparison,), ())])
-    assert "was below the plain system with nic on phantom:smoke" in said
-    assert "nic on phantom:smoke the loss of 0.060 is no larger than the deviation over seeds (0.130)" in said
+def test_records_of_two_recipes_are_not_pooled(tmp_path: Path) -> None:
+    pooled_of(tmp_path, SKILLS, seeds=(0, 1))
+    path = tmp_path / "nic-none-seed0.json"
+    replace(read_record(path), recipe="fair").write(path)
+    with pytest.raises(RequestError, match=r"recipes, 'fair' \(.*nic-none-seed0.json\) and 'first' \("):
+        pool(tmp_path.glob("*.json"))
 
 
-def test_a_gain_within_the_spread_of_seeds_and_below_the_neighbour_is_said_to_be_so() -> None:
-    above = Interval(0.02, 0.01, 0.03, 60)
-    rows = ("none", "random", "zeros")
-    comparison = ContrastEffect("nic", dict.fromkeys(rows, (0, 1)), {k: {"positive_f1": above} for k in rows})
-    means = {
-        "nic-normal": {"positive_f1": Mean(0.10, 0.03, 2)},
-        "nic-none": {"positive_f1": Mean(0.08, 0.01, 2)},
-        "neighbour": {"positive_f1": Mean(0.11, 0.0, 2)},
-    }
-    said = sentence([Pooled("phantom:smoke", (), means, (comparison,), ())])
-    assert "nic on phantom:smoke the gain of 0.020 is no larger than the deviation over seeds (0.030)" in said
-    assert "the nearest neighbour scores 0.110, no less than contrast's 0.100" in said
-    steady = {"nic-normal": {"positive_f1": Mean(0.10, 0.01, 2)}, "nic-none": {"positive_f1": Mean(0.08, 0.01, 2)}}
-    assert sentence([Pooled("phantom:smoke", (), steady, (comparison,), ())]).endswith(
-        "with nic on phantom:smoke."
-    )
-
-
-def test_a_control_that_equals_contrast_is_no_help() -> None:
-    above, equal = Interval(0.1, 0.05, 0.15, 60), Interval(0.0, -0.01, 0.01, 60)
-    over = {name: {"positive_f1": above} for name in ("none", "random")} | {"zeros": {"positive_f1": equal}}
-    assert ContrastEffect("nic", dict.fromkeys(over, (0,)), over).outcome() == "as a control"
+def test_votes_are_a_second_line_of_their_row_with_differences_of_their_own(tmp_path: Path) -> None:
+    pooled_of(tmp_path, {"none": 0.55, "normal": 0.55}, seeds=(0, 1, 2))
+    for contrast, seed in ((c, s) for c in ("none", "normal") for s in (0, 1, 2)):
+        path = tmp_path / f"nic-{contrast}-seed{seed}.json"
+        votes = {"bleu_4": {"value": 0.3, "low": 0.2, "high": 0.4, "n": 60}}
+        kept = read_record(path)
+        replace(kept, systems={**kept.systems, "votes": votes}).write(path)
+        table(SKILLS[contrast], seed).save(votes_table(path))
+    found = pool(tmp_path.glob("*.json"), replicates=100)
+    assert found is not None
+    assert votes_table(tmp_path / "nic-none-seed0.json").name == "nic-none-seed0-votes.npz"
+    assert found.means[by_votes("nic-none")]["bleu_4"].mean == pytest.approx(0.3)
+    assert found.means["nic-none"]["bleu_4"].mean == pytest.approx(0.2)
+    (beam,), (votes_,) = found.comparisons, found.votes
+    assert beam.outcome() == "no difference"
+    assert votes_.over["none"]["positive_f1"].value > 0.2
+    wanted = seed_means([table(0.95, s) for s in (0, 1, 2)], ["positive_f1"], replicates=100)["positive_f1"]
+    assert found.intervals[by_votes("nic-normal")]["positive_f1"] == wanted
 
 
 def test_no_records_are_no_results() -> None:
@@ -174,7 +201,7 @@ def test_where_localization_decides_contrast_is_concluded_from_places(tmp_path: 
     found = placed_of(tmp_path, {"cam-none": 0.3, "cam-normal": 0.8})
     assert found.comparisons[0].outcome() == "above plain"
     assert sentence([found]).startswith(
-        "Contrast is not shown to help (localized at IoU above 0.3, mean over findings, paired over seeds)"
+        "Contrast is not shown to help (localized at IoU above 0.3, mean over findings, over seeds and patients)"
     )
     assert found.intervals["cam-none"]["tiou_0.3"].value == pytest.approx(0.3)
 
@@ -198,15 +225,7 @@ def test_a_system_is_compared_with_another_one(share: float, outcome: str, said:
     assert effect.outcome() == outcome
     assert effect.outcome("pointing") == "unknown"
     assert conclusions(found)[0].startswith(said)
-    assert "paired over 2 seeds)" in conclusions(found)[0]
-
-
-def test_fewer_false_boxes_are_better() -> None:
-    fewer = {"false_boxes": Interval(-0.5, -0.6, -0.4, 60)}
-    effect = SystemEffect("cam@tuned-none", "cam-none", (0,), fewer, LOCALIZATION)
-    assert effect.outcome("false_boxes") == "better"
-    contrast = ContrastEffect("cam", {"none": (0,)}, {"none": fewer}, LOCALIZATION)
-    assert contrast.outcome("false_boxes") == "above plain"
+    assert "paired over 2 seeds and patients)" in conclusions(found)[0]
 
 
 def test_a_reader_that_cannot_see_and_scores_no_less_is_named(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +19,17 @@ def test_a_record_is_read_back_and_another_file_is_refused(tmp_path: Path) -> No
     (tmp_path / "other.json").write_text("{}")
     with pytest.raises(DatasetError, match="expected a record of schema"):
         read_record(tmp_path / "other.json")
+
+
+def test_a_record_without_a_recipe_is_of_the_first(tmp_path: Path) -> None:
+    path = tmp_path / "nic-none-seed0.json"
+    record("nic-none").write(path)
+    old = json.loads(path.read_text())
+    assert old.pop("recipe") == "first"
+    path.write_text(json.dumps(old))
+    assert read_record(path).recipe == "first"
+    replace(record("nic-none"), recipe="fair").write(path)
+    assert read_record(path).recipe == "fair"
 
 
 def test_an_undefined_figure_cannot_enter_a_record(tmp_path: Path) -> None:

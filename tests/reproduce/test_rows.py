@@ -49,8 +49,9 @@ def test_every_row_leaves_one_record_with_config_scores_seconds_and_versions(
     assert set(plain.seconds) == {"training", "evaluation"}
     assert plain.training["epochs"] == 1
     assert "torch" in plain.versions
+    assert {found.recipe for found in records.values()} == {"first"}
     assert plain.signature == contrast.signature == records["baselines"].signature
-    assert set(records["baselines"].systems) == {"constant", "neighbour", "ceiling", "floor"}
+    assert set(records["baselines"].systems) == {"constant", "commonest", "neighbour", "ceiling", "floor"}
 
 
 def test_no_record_names_a_folder_of_this_machine(trial: tuple[Task, Places, list[str]]) -> None:

@@ -12,9 +12,10 @@ import pytest
 from contrastcxr.cli.main import run
 from contrastcxr.config import parse_config, without_folders
 from contrastcxr.data.sources import parse_data
-from contrastcxr.errors import UnknownNameError
-from contrastcxr.metrics.scores import differences, seed_means
-from contrastcxr.metrics.significance import holm, randomisation_over_seeds, randomisation_p_values
+from contrastcxr.errors import RequestError, UnknownNameError
+from contrastcxr.metrics.scores import seed_means
+from contrastcxr.metrics.seeds import seed_differences
+from contrastcxr.metrics.significance import holm
 from contrastcxr.metrics.table import StudyTable
 from contrastcxr.published import published_table
 from contrastcxr.reproduce import PAPERS, Places, Plan, Record, Row, Task, find_plan, task_of
@@ -22,7 +23,7 @@ from contrastcxr.reproduce.shown import markdown, table_rows
 from contrastcxr.reproduce.side_by_side import SideBySide, side_by_side
 
 CONTRASTS = {"none": (), "normal": (), "random": ()}
-QUICK = {"replicates": 60, "shuffles": 99}
+QUICK = {"replicates": 60}
 
 
 def plan(**changes: Any) -> Plan:
@@ -55,14 +56,15 @@ def table(shift: float, seed: int, studies: int = 40) -> StudyTable:
     )
 
 
-def keep(results: Path, row: Row, made: StudyTable, *, experiment: str = "trial", signature: str = "s") -> None:
+def keep(results: Path, row: Row, made: StudyTable, *, experiment: str = "trial", **changes: Any) -> None:
     folder = results / experiment / "phantom-smoke"
     systems = {"system": {"bleu_4": {"value": 0.5, "low": 0.4, "high": 0.6, "n": len(made)}}}
     config = without_folders(
         parse_config({"name": "r", "decoder": {"kind": row.system.partition("@")[0]}}, where="r").to_dict()
     )
     values: dict[str, Any] = {"config": config, "systems": systems, "seconds": {"training": 1.0}}
-    Record(experiment, "phantom:smoke", row.name, row.seed, signature, **values).write(folder / f"{row.stem}.json")
+    values |= {"signature": "s", **changes}
+    Record(experiment, "phantom:smoke", row.name, row.seed, **values).write(folder / f"{row.stem}.json")
     made.save(folder / f"{row.stem}.npz")
 
 
@@ -121,18 +123,31 @@ def test_measured_figures_are_means_over_seeds_with_intervals_over_patients(foun
 def test_what_contrast_changed_is_paired_and_tested(found: SideBySide) -> None:
     change = lines(found, "nic", "normal")["rouge_l"].change
     plain, other = ([table(shift, seed) for seed in (0, 1)] for shift in (0.0, 0.1))
-    wanted = differences(other, plain, ["rouge_l"], replicates=60)["rouge_l"]
+    wanted = seed_differences(other, plain, ["rouge_l"], replicates=60)["rouge_l"]
     assert (change.difference.value, change.difference.low) == pytest.approx((wanted.value, wanted.low), abs=1e-6)
-    assert change.p == 0.01  # 1 in 100 exchanges is the exchange itself
-    assert lines(found, "nic", "random")["rouge_l"].change.p == 1.0
+    assert change.difference.p < 1e-6  # all patients rise alike on both seeds
+    assert lines(found, "nic", "random")["rouge_l"].change.difference.p == 1.0
 
 
 def test_holm_corrects_over_the_whole_table(found: SideBySide) -> None:
     tested = [line.change for line in found.lines if line.change is not None]
     assert found.tests == len(tested) == 10  # five scores (no METEOR) of two contrasts
-    wanted = holm({str(k): change.p for k, change in enumerate(tested)})
+    wanted = holm({str(k): change.difference.p for k, change in enumerate(tested)})
     assert [change.p_holm for change in tested] == list(wanted.values())
-    assert lines(found, "nic", "normal")["rouge_l"].change.p_holm == pytest.approx(0.1)
+
+
+def test_of_one_seed_there_is_an_interval_over_patients_and_no_test(task: Task, places: Places) -> None:
+    (only,) = side_by_side(task, places, seeds=[1], **QUICK)
+    change = lines(only, "nic", "normal")["rouge_l"].change
+    assert change.difference.patients.low > 0
+    assert only.tests == 0
+    row = next(r for r in table_rows(only) if (r["decoder"], r["score"]) == ("nic", "ROUGE-L"))
+    assert row["our change (95%)"].startswith("+.100 (p. +.")
+    assert row["p (Holm)"] == "one seed"
+    assert "One seed: what another would change is not known" in markdown(only)
+    plain = next(line for line in only.to_dict()["lines"] if line["score"] == "rouge_l")["change"]
+    assert (plain["low"], plain["p"], plain["seeds"]) == (None, None, [1])
+    assert plain["patients"]["low"] > 0
 
 
 def test_what_is_not_recorded_or_not_printed_is_empty(found: SideBySide) -> None:
@@ -193,6 +208,19 @@ def test_rows_of_another_experiment_with_another_setting_do_not_count(places: Pl
     assert [record.row for record in places.recorded(sharing)] == ["hlstm-none"]
 
 
+def test_rows_of_another_recipe_do_not_count_and_are_refused_by_name(places: Places, settings: Path) -> None:
+    sharing = Task(plan(name="second", also=("trial",), recipe="fair"), settings, "phantom:smoke", None)
+    assert places.recorded(sharing) == []
+    own = Task(plan(recipe="fair"), settings, "phantom:smoke", None)
+    with pytest.raises(RequestError, match="a record of recipe 'first', where the plan has 'fair'"):
+        places.recorded(own)
+    row = Row("nic", "none", 0)
+    keep(places.results, row, table(0.0, 0), experiment="second", recipe="fair")
+    assert [record.recipe for record in places.recorded(sharing)] == ["fair"]
+    (only,) = side_by_side(sharing, places, **QUICK)
+    assert "- signature: s; recipe: fair" in markdown(only)
+
+
 def test_settings_of_a_table_find_their_row_by_the_keys_of_the_plan(places: Places, settings: Path) -> None:
     keys = {"none": {"contrast": "none"}, "normal": {"contrast": "da+aa", "repeats": "6"}}
     made = plan(published=[{"table": "table5", "data": "iu_xray", "contrasts": keys}])
@@ -216,18 +244,10 @@ def test_the_table_as_text_and_as_plain_values(found: SideBySide) -> None:
     page = markdown(found)
     assert page.startswith("## contrastive-attention table1, iu_xray beside phantom:smoke")
     assert "Holm over 10 tests" in page
-    assert "- signature: s" in page
+    assert "- signature: s; recipe: first" in page
     said = json.loads(json.dumps(found.to_dict(), allow_nan=False))
     assert said["tests"] == 10
     assert len(said["lines"]) == len(found.lines)
-
-
-def test_one_seed_is_the_test_of_two_tables() -> None:
-    one, other = table(0.05, 0), table(0.0, 3)
-    single = randomisation_p_values(one, other, ["rouge_l", "bleu_4"], shuffles=200)
-    assert randomisation_over_seeds([one], [other], ["rouge_l", "bleu_4"], shuffles=200) == single
-    with pytest.raises(ValueError, match="same studies"):
-        randomisation_over_seeds([one], [table(0.0, 3, studies=20)], ["rouge_l"])
 
 
 @pytest.mark.parametrize("name", ["decoders", "table1", "table2", "table4", "table5"])
@@ -266,12 +286,12 @@ def test_seeds_are_counted_line_by_line_where_they_differ(task: Task, tmp_path: 
     places = Places(tmp_path, tmp_path, tmp_path)
     for row in (Row("nic", "none", 0), Row("nic", "none", 1), Row("nic", "normal", 0), Row("nic", "normal", 1)):
         keep(tmp_path, row, table(0.0, row.seed))
-    (found,) = side_by_side(task, places, replicates=20, shuffles=20)
+    (found,) = side_by_side(task, places, replicates=20)
     assert "seeds" not in table_rows(found)[0]
     assert "recorded seeds (0, 1)" in markdown(found)
     for row in (Row("hlstm", "none", 0), Row("hlstm", "none", 1), Row("hlstm", "normal", 1)):
         keep(tmp_path, row, table(0.0, row.seed))
-    (found,) = side_by_side(task, places, replicates=20, shuffles=20)
+    (found,) = side_by_side(task, places, replicates=20)
     named = {(row["decoder"], row["with"]): row["seeds"] for row in table_rows(found)}
     assert named["nic", "normal"] == "2"
     assert named["hlstm", "normal"] == "2 → 1"
@@ -307,7 +327,8 @@ def test_a_published_metric_may_stand_beside_a_localization_score(settings: Path
     for contrast, share in (("none", 0.25), ("normal", 0.75)):
         iou = np.where(np.arange(40) < 40 * share, 0.6, 0.0)[:, None]
         made = StudyTable(names=("Mass",), groups=ids, studies=ids, iou=iou, iobb=iou)
-        keep(results, Row("nic", contrast, 0), made)
+        for seed in (0, 1):
+            keep(results, Row("nic", contrast, seed), made)
     part = {"table": "table1", "data": "iu_xray", "scores": {"rouge_l": ["tiou_0.5/Mass"]}}
     task = Task(plan(published=[part]), settings, "phantom:smoke", None)
     (found,) = side_by_side(task, Places(results=results, runs=tmp_path, cache=tmp_path), **QUICK)
@@ -371,7 +392,7 @@ def test_systems_are_compared_with_each_other_in_the_scores_that_judge_them(
     change = by_metric["tiou_0.3"].change
     assert change is not None
     assert (change.seeds, change.difference.value) == ((0, 1), pytest.approx(0.5))
-    assert change.p_holm == pytest.approx(0.07)  # 1 in 100 exchanges, over seven tests
+    assert change.p_holm == pytest.approx(7 * change.difference.p)
     assert by_metric["auc_mean"].measured[0] is not None
     row = table_rows(own)[1]
     assert list(row) == ["row", "other", "score", "ours, other", "ours, row", "our change (95%)", "p (Holm)"]

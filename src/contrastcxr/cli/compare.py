@@ -49,7 +49,7 @@ NONE = "–"
 """What stands for a figure that is undefined; the reason stands below the table."""
 _MEANING = (
     "Differences are A minus B with 95% paired bootstrap intervals over patients; p by approximate randomisation, "
-    "corrected by Holm over the rows."
+    "corrected by Holm over the rows. They speak of other patients, not of other seeds: each side is one training."
 )
 
 

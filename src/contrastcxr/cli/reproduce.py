@@ -99,7 +99,7 @@ def _print_hours(said: output.Output, expected: Sequence[Expectation], records: 
 def _print_tables(said: output.Output, found: api.Reproduction) -> None:
     from contrastcxr.reproduce.shown import heading, meaning, table_rows
 
-    _print_places(said, found)
+    _print_rows(said, found)
     for part in found.tables:
         said.result(f"{heading(part)}: {part.title}")
         said.result("\n".join((output.table(table_rows(part)), *meaning(part), "")))
@@ -107,16 +107,16 @@ def _print_tables(said: output.Output, found: api.Reproduction) -> None:
     said.result_json({"recorded": rows, "tables": [part.to_dict() for part in found.tables]})
 
 
-def _print_places(said: output.Output, found: api.Reproduction) -> None:
-    """Print the rows beside those that cannot see, where localization decides."""
+def _print_rows(said: output.Output, found: api.Reproduction) -> None:
+    """Print the rows beside those that cannot see, where they have a table of their own."""
     if found.pooled is None:
         return
-    from contrastcxr.reproduce.placed import finding_rows, said_below, score_rows
-    from contrastcxr.reproduce.pooled import conclusions
+    from contrastcxr.reproduce.row_page import finding_rows, said_below, score_rows, verdicts
 
     said.result(f"{found.task.plan.name} on {found.pooled.data}: {found.task.plan.title}")
     tables = (score_rows(found.task, found.pooled), finding_rows(found.task, found.pooled))
-    said.result("\n".join((*conclusions(found.pooled), *map(output.table, tables), *said_below(found.pooled), "")))
+    shown = (output.table(rows) for rows in tables if rows)
+    said.result("\n".join((*verdicts(found.pooled), *shown, *said_below(found.pooled), "")))
 
 
 def _print_published(said: output.Output, paper: str, table: str) -> None:

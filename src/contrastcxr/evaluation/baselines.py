@@ -1,4 +1,4 @@
-"""Readers that stand beside every system: constant, neighbour, and on grammar reports ceiling and floor.
+"""Readers beside every system: constant, commonest, neighbour, and on grammar reports ceiling and floor.
 
 Beside a localizer they mark places too, and the mean box joins them (`place_baselines`).
 """
@@ -32,7 +32,7 @@ from contrastcxr.evaluation.references import References, answer_of, load_refere
 from contrastcxr.features.cache import FeatureCache, keyed
 from contrastcxr.features.readable import all_in
 from contrastcxr.form import Finding, Study, View
-from contrastcxr.metrics.baselines import constant_report, nearest_neighbours
+from contrastcxr.metrics.baselines import COMMONEST, commonest_findings, constant_report, nearest_neighbours
 from contrastcxr.metrics.bootstrap import divide
 from contrastcxr.metrics.clinical import status_codes, targets
 from contrastcxr.metrics.localization import Rectangle
@@ -62,7 +62,11 @@ PROBABILITIES: Mapping[str, str] = {
     "neighbour": "the findings of the training study with the nearest picture as probabilities",
 }
 """What each baseline says of findings where it writes nothing."""
-ORDER = ("constant", "neighbour", "mean_box", "ceiling", "floor")
+FINDINGS: Mapping[str, str] = {
+    "commonest": f"the {COMMONEST} commonest findings of training, named of every study"
+}
+"""What each baseline states that has neither words nor probabilities."""
+ORDER = ("constant", "commonest", "neighbour", "mean_box", "ceiling", "floor")
 
 
 @dataclass(frozen=True)
@@ -71,12 +75,14 @@ class Asked:
 
     Attributes:
         words: reports.
+        findings: which are present, in words or as labels.
         places: boxes.
         grid: rows and columns of the localizer's map; None leaves out the perfect labelling.
         max_views: of a study that the localizer reads; None is all of them.
     """
 
     words: bool = True
+    findings: bool = True
     places: bool = False
     grid: tuple[int, int] | None = None
     max_views: int | None = None
@@ -86,7 +92,7 @@ def described(name: str, answers: Sequence[Answer]) -> str:
     """Return what a baseline is, by what its answers hold."""
     written = writes(answers)
     marks = any(answer.places is not None for answer in answers)
-    parts = [WORDS.get(name)] if written else [PROBABILITIES.get(name)]
+    parts = [WORDS.get(name)] if written else [PROBABILITIES.get(name) or FINDINGS.get(name)]
     parts += [PLACES.get(name)] if marks else []
     return "; ".join(part for part in parts if part)
 
@@ -185,6 +191,8 @@ def _from_training(
         notes.append("the constant report was chosen on training reports: those of validation are scored")
     said = constant(references, training, validation) if words else frequencies(references, training)
     answers: dict[str, Sequence[Answer]] = {"constant": beside.constant(said)}
+    if beside.asked.findings:
+        answers |= {"commonest": named} if (named := commonest(references, training)) else {}
     if beside.extractor is not None:
         try:
             answers["neighbour"] = beside.neighbour(training)
@@ -298,6 +306,17 @@ def frequencies(references: References, training: References) -> list[Answer]:
     shares = divide(np.where(known, wanted, 0.0).sum(axis=0), known.sum(axis=0).astype(np.float64), undefined=0.0)
     probabilities = {name: float(share) for name, share in zip(references.names, shares, strict=True)}
     return [Answer(None, probabilities=probabilities)] * len(references.studies)
+
+
+def commonest(references: References, training: References) -> list[Answer]:
+    """Return the commonest findings of the training set, called present in every study; none if unknown.
+
+    It writes no report and gives no probability.
+    """
+    names = [name for name in references.names if name != NO_FINDING]
+    named = commonest_findings(_targets(training, names) == 1, names)
+    said = tuple(Finding(name=name, status="present") for name in named)
+    return [Answer(None, said)] * len(references.studies) if said else []
 
 
 def _normal(training: References) -> References:

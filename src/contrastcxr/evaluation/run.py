@@ -24,6 +24,7 @@ from contrastcxr.evaluation.references import (
     marks_places,
     places_known,
     scored_split,
+    states_labels,
     studies_of,
     system_answers,
     writes_reports,
@@ -189,10 +190,11 @@ def _with_baselines(
 def _asked(heard: _Heard, system: Reader | Sequence[Reading]) -> Asked:
     """Return what baselines are asked for: reports, places only where both sides have them."""
     words = heard.references.written and writes_reports(heard.readings)
+    findings = words or states_labels(heard.readings)
     places = marks_places(heard.readings) and bool(heard.references.boxing_authors())
     if not isinstance(system, Reader):
-        return Asked(words, places)
-    return Asked(words, places, grid_of(system), system.max_views)
+        return Asked(words, findings, places)
+    return Asked(words, findings, places, grid_of(system), system.max_views)
 
 
 def _judge(heard: _Heard, setting: Setting, *, with_meteor: bool, learned: Sequence[Metric]) -> Evaluation:

@@ -1,7 +1,8 @@
-"""Two readers that cannot read: the best constant report and the report of the most similar training image.
+"""Readers that cannot read: the best constant report, the commonest findings, the report of the nearest image.
 
-Both stand beside every system, since on reports that are mostly normal they score well.  Neither sees the test
-references: the constant is picked on validation, the neighbour by image features alone.
+They stand beside every system, since on reports that are mostly normal they score well.  Neither sees the test
+references: the constant is picked on validation, findings are counted in training, the neighbour is found by image
+features alone.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from numpy.typing import NDArray
 from contrastcxr.metrics.text import bleu
 
 CANDIDATES = 100
+COMMONEST = 5
+"""How many findings are always named."""
 
 
 def constant_report(training: Sequence[str], validation: Sequence[str], *, candidates: int = CANDIDATES) -> str:
@@ -41,6 +44,21 @@ def ranked_reports(training: Sequence[str]) -> list[str]:
     if not counts:
         raise ValueError("no training report is at hand; a constant report is picked among them")
     return sorted(counts, key=lambda report: (-counts[report], report))
+
+
+def commonest_findings(present: NDArray[np.bool_], names: Sequence[str], *, count: int = COMMONEST) -> list[str]:
+    """Return the findings that most training studies have, at most `count` of them, ties in the order of names.
+
+    Naming them of every study needs no picture, and beats many a system that writes normal reports.
+
+    Args:
+        present: `[M, L]`, True where a training study has a finding.
+        names: of the L findings.
+        count: how many; a finding that no study has is not among them.
+    """
+    counts = present.sum(axis=0)
+    ranked = sorted(range(len(names)), key=lambda k: -counts[k])
+    return [names[k] for k in ranked[:count] if counts[k]]
 
 
 def nearest_neighbours(

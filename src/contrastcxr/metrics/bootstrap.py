@@ -63,10 +63,19 @@ def interval(statistic: Statistic, weights: Floats) -> Interval:
     """
     studies = weights.shape[1]
     value = float(statistic(plain_weights(studies))[0])
-    if not math.isfinite(value) or (len(weights) > 1 and bool((weights == weights[0]).all())):
+    if not math.isfinite(value) or all_alike(weights):
         return Interval(value, math.nan, math.nan, studies)
-    low, high = _percentiles(statistic(weights))
-    return Interval(value, low, high, studies)
+    return percentile_interval(value, statistic(weights), studies)
+
+
+def all_alike(weights: Floats) -> bool:
+    """Return True where every replicate draws the same, as of a single patient."""
+    return len(weights) > 1 and bool((weights == weights[0]).all())
+
+
+def percentile_interval(value: float, draws: Floats, studies: int) -> Interval:
+    """Return a figure with the 95% percentile interval of its draws `[R]`; NaN ends where none is defined."""
+    return Interval(value, *_percentiles(draws), studies)
 
 
 def paired_difference(first: Statistic, second: Statistic, weights: Floats) -> Interval:

@@ -78,17 +78,11 @@ HEADLINE: tuple[str, ...] = (
 """The scores that stand on top, and that are compared with the baselines."""
 LOWER_IS_BETTER = frozenset(
     (
-        "missed_abnormality",
-        "invented_abnormality",
-        "calibration_error",
-        "brier",
-        "false_boxes",
-        "word_loss_abnormal",
-        "word_loss_normal",
-        "word_loss",
+        *("missed_abnormality", "invented_abnormality", "calibration_error", "brier", "false_boxes"),
+        *("word_loss_abnormal", "word_loss_normal", "word_loss"),
     )
 )
-TRIVIAL = ("constant", "neighbour", "mean_box")
+TRIVIAL = ("constant", "commonest", "neighbour", "mean_box")
 """The readers that a system must beat to be worth anything."""
 
 

@@ -45,38 +45,12 @@ def randomisation_p_values(
     Raises:
         ValueError: the tables are not of the same studies.
     """
-    return randomisation_over_seeds([first], [second], names, shuffles=shuffles, seed=seed, minimum=minimum)
-
-
-def randomisation_over_seeds(
-    first: Sequence[StudyTable],
-    second: Sequence[StudyTable],
-    names: Iterable[str],
-    *,
-    shuffles: int = SHUFFLES,
-    seed: int = 0,
-    minimum: int = MINIMUM_POSITIVES,
-) -> dict[str, float]:
-    """Return the same p-value of the mean difference over training seeds, one table a seed on each side.
-
-    A patient who is in the test set of several seeds has the answers of all of them exchanged together.  It speaks
-    of other patients, not of other seeds.
-
-    Raises:
-        ValueError: the tables are not of the same studies, seed by seed.
-    """
-    if [table.studies for table in first] != [table.studies for table in second]:
+    if first.studies != second.studies:
         raise ValueError("the two systems were not scored on the same studies; a paired test needs that")
     # Each finding's positives stand twice in the joined table, so that twice as many let it enter the mean AUC.
-    scores = [
-        statistics(_side_by_side(one, other), minimum=2 * minimum)
-        for one, other in zip(first, second, strict=True)
-    ]
-    known = [name for name in names if all(name in found for found in scores)]
-    kept = _exchanges([g for table in first for g in table.groups], shuffles, seed)  # 1: own answers are kept
-    ends = np.cumsum([len(table) for table in first])
-    places = [slice(int(end) - len(table), int(end)) for table, end in zip(first, ends, strict=True)]
-    return {name: _p_value([found[name] for found in scores], places, kept) for name in known}
+    scores = statistics(_side_by_side(first, second), minimum=2 * minimum)
+    kept = _exchanges(first.groups, shuffles, seed)  # 1: own answers are kept
+    return {name: _p_value(scores[name], kept) for name in names if name in scores}
 
 
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:
@@ -94,16 +68,11 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
     return {name: adjusted.get(name, math.nan) for name in p_values}
 
 
-def _p_value(scores: Sequence[Statistic], places: Sequence[slice], kept: Floats) -> float:
-    def mean(rows: Floats) -> Floats:
-        each = [_difference(score, rows[:, place]) for score, place in zip(scores, places, strict=True)]
-        found: Floats = np.mean(each, axis=0)
-        return found
-
-    observed = mean(plain_weights(kept.shape[1]))[0]
+def _p_value(score: Statistic, kept: Floats) -> float:
+    observed = _difference(score, plain_weights(kept.shape[1]))[0]
     if not np.isfinite(observed):
         return float("nan")
-    chance = mean(kept)
+    chance = _difference(score, kept)
     chance = chance[np.isfinite(chance)]
     as_large = np.count_nonzero(np.abs(chance) >= abs(observed) - 1e-12)
     return float((1 + as_large) / (1 + len(chance)))

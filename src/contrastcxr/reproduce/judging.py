@@ -1,4 +1,4 @@
-"""What the rows of an experiment are judged by: the score that decides, named before any row runs, and others."""
+"""What the rows of an experiment are judged by: the scores that decide, named before any row runs, and others."""
 
 from __future__ import annotations
 
@@ -11,26 +11,38 @@ class Judging:
     """What decides between two rows.
 
     Attributes:
-        primary: the score that decides.
-        label: what it is, in a sentence.
-        compared: scores whose paired differences are computed, the primary among them.
+        primaries: the scores that decide, each by itself, in their order; and what each is in a sentence.
+        compared: scores whose paired differences are computed, those that decide among them.
         shown: scores whose intervals over patients stand in tables.
     """
 
-    primary: str
-    label: str
+    primaries: Mapping[str, str]
     compared: tuple[str, ...]
     shown: tuple[str, ...]
 
+    @property
+    def primary(self) -> str:
+        """The score that decides first."""
+        return next(iter(self.primaries))
+
 
 _WORDS = ("positive_f1", "auc_mean", "bleu_4", "cider", "rouge_l")
+_F1 = ("positive_f1", "positive_precision", "positive_recall")
+_KNOWN = ("word_loss_abnormal", "word_loss_normal", "exchange_rise")
 _PLACES = (
     *("tiou_0.1", "tiou_0.3", "tiou_0.5", "tiou_0.7", "tiobb_0.1", "tiobb_0.5"),
     *("pointing", "false_boxes", "auc_mean"),
 )
-WORDS = Judging("positive_f1", "positive-finding F1", _WORDS, (*_WORDS, "meteor"))
+_SHOWN = (*_F1, *_KNOWN, "exchanged_f1", *_WORDS[1:], "meteor")
+WORDS = Judging({"positive_f1": "positive-finding F1"}, _WORDS, _SHOWN)
 """By findings of the report, which words alone cannot win."""
-LOCALIZATION = Judging("tiou_0.3", "localized at IoU above 0.3, mean over findings", _PLACES, _PLACES)
+KNOWLEDGE = Judging(
+    {"word_loss_abnormal": "word loss of abnormal sentences", "positive_f1": "positive-finding F1"},
+    (*_KNOWN, *_F1, *_WORDS[1:]),
+    _SHOWN,
+)
+"""By what a decoder knows of abnormal sentences, which no decision rule touches, then by what its report says."""
+LOCALIZATION = Judging({"tiou_0.3": "localized at IoU above 0.3, mean over findings"}, _PLACES, _PLACES)
 """By T(IoU) = 0.3, which papers print first; rows need no word."""
-JUDGINGS: Mapping[str, Judging] = {"words": WORDS, "localization": LOCALIZATION}
+JUDGINGS: Mapping[str, Judging] = {"words": WORDS, "knowledge": KNOWLEDGE, "localization": LOCALIZATION}
 """By the name that a plan gives it (`judged_by`)."""

@@ -47,19 +47,17 @@ def system_pairs(task: Task) -> list[Pair]:
 
 @dataclass(frozen=True)
 class RecordedRows:
-    """Study tables and signatures of the recorded rows, and how much is drawn for intervals and tests of them.
+    """Study tables and signatures of the recorded rows, and how much is drawn for intervals of them.
 
     Attributes:
         tables: by system, contrast and seed.
         signatures: likewise.
         drawn: replicates and seed of the bootstrap.
-        shuffles: of the approximate randomisation.
     """
 
     tables: Mapping[Key, StudyTable]
     signatures: Mapping[Key, str]
     drawn: Mapping[str, int]
-    shuffles: int
 
     def seeds(self, row: Which) -> tuple[int, ...]:
         """Return the seeds on which a row is recorded."""
@@ -80,9 +78,7 @@ class RecordedRows:
         return tuple(number for number in self.seeds(one) if signed[*one, number] == signed.get((*other, number)))
 
 
-def recorded_rows(
-    task: Task, places: Places, seeds: Sequence[int], *, drawn: Mapping[str, int], shuffles: int
-) -> RecordedRows:
+def recorded_rows(task: Task, places: Places, seeds: Sequence[int], *, drawn: Mapping[str, int]) -> RecordedRows:
     """Return what is recorded of the rows; without probabilities where no table needs them."""
     tables, signatures = {}, {}
     ranked = _ranks_probabilities(task)
@@ -92,7 +88,7 @@ def recorded_rows(
             table = StudyTable.load(path.with_suffix(".npz"))
             tables[key] = table if ranked else replace(table, probabilities=None)
             signatures[key] = read_record(path).signature
-    return RecordedRows(tables, signatures, drawn, shuffles)
+    return RecordedRows(tables, signatures, drawn)
 
 
 def _ranks_probabilities(task: Task) -> bool:

@@ -41,18 +41,19 @@ class Places:
     def found(self, task: Task, row: Row) -> Path | None:
         """Return the row's record where it is: this experiment's, else that of one whose rows count too; or None.
 
-        A record of another experiment counts only if its configuration is the row's.
+        A record of another experiment counts only if its recipe is the plan's and its configuration the row's.
 
         Raises:
-            RequestError: this experiment's own record is of another configuration.
+            RequestError: this experiment's own record is of another recipe or configuration.
         """
         own = self.record(task, row)
-        config = task.config(row)
+        config, recipe = task.config(row), task.plan.recipe
         if own.is_file():
+            _check_recipe(own, recipe)
             _check_setting(own, row, config)
             return own
         others = (self.results / name / task.place / own.name for name in task.plan.also)
-        return next((path for path in others if path.is_file() and not _differing(path, row, config)), None)
+        return next((path for path in others if path.is_file() and _counts(path, row, config, recipe)), None)
 
     def paths(self, task: Task, seeds: Sequence[int] = ()) -> list[Path]:
         """Return where the experiment's rows on this data are recorded, for these seeds or those of the plan."""
@@ -88,6 +89,19 @@ def baseline_table(record: Path, name: str) -> Path:
 
 _OF_BASELINES = ("data", "text", "image", "encoder")
 """What baselines depend on, which have no decoder."""
+
+
+def _counts(path: Path, row: Row, config: SystemConfig, recipe: str) -> bool:
+    return read_record(path).recipe == recipe and not _differing(path, row, config)
+
+
+def _check_recipe(path: Path, recipe: str) -> None:
+    made = read_record(path).recipe
+    if made != recipe:
+        raise RequestError(
+            f"{path}: a record of recipe '{made}', where the plan has '{recipe}'; rows of two recipes are not "
+            "compared: give the plan another name, or choose another folder with --out"
+        )
 
 
 def _check_setting(path: Path, row: Row, config: SystemConfig) -> None:

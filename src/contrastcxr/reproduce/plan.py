@@ -18,6 +18,7 @@ from contrastcxr.models.heads.decoders import DECODERS
 from contrastcxr.options import own_name
 from contrastcxr.published import TABLES
 from contrastcxr.reproduce.judging import JUDGINGS, Judging
+from contrastcxr.reproduce.record import FIRST_RECIPE
 
 BASELINES = "baselines"
 PLAIN = "none"
@@ -114,7 +115,8 @@ class Plan(BaseModel):
     seeds: tuple[int, ...] = (0, 1, 2)
     data: dict[str, DataPlan]
     systems: dict[str, tuple[str, ...]] = Field(description="name of a system: its overrides")
-    judged_by: Literal["words", "localization"] = "words"
+    judged_by: Literal["words", "knowledge", "localization"] = "words"
+    recipe: str = Field(FIRST_RECIPE, description="name of how its rows are trained, which their records carry")
     against: dict[str, str] = Field(
         default_factory=dict, description="name of a system: the system that it is compared with"
     )

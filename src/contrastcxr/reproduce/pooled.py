@@ -1,36 +1,32 @@
-"""Rows pooled over seeds: mean and deviation, paired differences to plain and to the controls, and what follows.
-
-What is concluded is a rule over intervals, so that nobody's wish has a say: contrast *helped* on a score only
-when it is above the plain system and above both controls, each with the whole 95% interval of the paired
-difference.  Without controls no more is said than that it is *above plain*.  A system is *better* than another
-one, or *worse*, where the whole interval says so.
-"""
+"""Rows pooled over seeds: mean and deviation, paired differences to plain, to controls and to other systems."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
+from contrastcxr.errors import RequestError
 from contrastcxr.metrics.bootstrap import REPLICATES, Interval
 from contrastcxr.metrics.contrast_claim import Claim, compare_ratios, swap_share
-from contrastcxr.metrics.scores import Score, differences, seed_means
-from contrastcxr.metrics.sheet import LOWER_IS_BETTER, TRIVIAL
+from contrastcxr.metrics.scores import Score, seed_means
+from contrastcxr.metrics.seeds import seed_differences
 from contrastcxr.metrics.table import StudyTable
+from contrastcxr.reproduce.effects import CONTROLS, ContrastEffect, SystemEffect
 from contrastcxr.reproduce.judging import WORDS, Judging
 from contrastcxr.reproduce.places import baseline_table
 from contrastcxr.reproduce.plan import BASELINES, CONTRAST, PLAIN
-from contrastcxr.reproduce.record import Record, read_record
-
-CONTROLS = ("random", "zeros")
+from contrastcxr.reproduce.record import VOTES, Record, read_record, votes_table
 
 Tables = Mapping[tuple[str, int], StudyTable]
 """By row, whatever the seed, and seed."""
-Outcome = Literal["helped", "as a control", "above plain", "no difference", "harmed", "unknown"]
-Verdict = Literal["better", "no difference", "worse", "unknown"]
+
+
+def by_votes(row: str) -> str:
+    """Return the name of a row's second line, whose reports are chosen by votes."""
+    return f"{row} by votes"
 
 
 @dataclass(frozen=True)
@@ -40,71 +36,6 @@ class Mean:
     mean: float
     deviation: float | None
     seeds: int
-
-
-@dataclass(frozen=True)
-class ContrastEffect:
-    """What contrast changed for one decoder: differences by score, to the plain system and to each control.
-
-    Attributes:
-        system: the decoder.
-        seeds: contrast of the other row: the seeds that both rows have.
-        over: contrast of the other row: score: paired difference over those seeds.
-        judging: the scores that decide.
-    """
-
-    system: str
-    seeds: Mapping[str, tuple[int, ...]]
-    over: Mapping[str, Mapping[str, Interval]]
-    judging: Judging = WORDS
-
-    def outcome(self, score: str = "") -> Outcome:
-        """Return what the intervals say of one score, by default of the one that decides."""
-        score = score or self.judging.primary
-        found = {other: _gain(score, changes[score]) for other, changes in self.over.items() if score in changes}
-        if PLAIN not in found:
-            return "unknown"
-        if found[PLAIN].high < 0:
-            return "harmed"
-        if not found[PLAIN].low > 0:
-            return "no difference"
-        if any(control not in found for control in CONTROLS):
-            return "above plain"
-        return "helped" if all(found[control].low > 0 for control in CONTROLS) else "as a control"
-
-
-@dataclass(frozen=True)
-class SystemEffect:
-    """What a system changed against another one: differences by score.
-
-    Attributes:
-        row: of the system, whatever the seed.
-        against: the row that it is compared with.
-        seeds: that both rows have.
-        over: score: paired difference over those seeds.
-        judging: the scores that decide.
-    """
-
-    row: str
-    against: str
-    seeds: tuple[int, ...]
-    over: Mapping[str, Interval]
-    judging: Judging
-
-    def outcome(self, score: str = "") -> Verdict:
-        """Return what the interval says of one score, by default of the one that decides."""
-        score = score or self.judging.primary
-        if score not in self.over:
-            return "unknown"
-        found = _gain(score, self.over[score])
-        return "better" if found.low > 0 else "worse" if found.high < 0 else "no difference"
-
-
-def _gain(score: str, change: Interval) -> Interval:
-    """Return a difference turned so that more is better."""
-    if score not in LOWER_IS_BETTER:
-        return change
-    return replace(change, value=-change.value, low=-change.high, high=-change.low)
 
 
 @dataclass(frozen=True)
@@ -129,7 +60,14 @@ class Pooled:
     """Row: score: mean over seeds with its 95% interval over patients, of rows whose study tables are kept."""
     effects: tuple[SystemEffect, ...] = ()
     """What systems changed against others, where the plan compares some."""
+    votes: tuple[ContrastEffect, ...] = ()
+    """What contrast changed in reports that are chosen by votes, of decoders whose rows have them."""
     judging: Judging = WORDS
+
+    @property
+    def recipe(self) -> str:
+        """How all rows were trained."""
+        return self.records[0].recipe
 
     @property
     def signatures(self) -> tuple[str, ...]:
@@ -166,29 +104,50 @@ def pool(
 
     Raises:
         DatasetError: a file that is not of this version.
+        RequestError: the records are of two recipes.
     """
     found = sorted(((read_record(path), path) for path in paths), key=lambda each: (each[0].row, each[0].seed))
     if not found:
         return None
     records = tuple(record for record, _ in found)
+    _check_recipes(found)
     tables = {
         (record.row, record.seed): StudyTable.load(path.with_suffix(".npz"))
         for record, path in found
         if record.row != BASELINES
     }
-    systems = list(dict.fromkeys(row.partition("-")[0] for row, _ in tables))
+    votes = _votes_tables(found)
     drawn = {"replicates": replicates, "seed": seed}
-    beside = _baseline_tables(found)
+    named = {(by_votes(row), number): table for (row, number), table in votes.items()}
     return Pooled(
         data=records[0].data,
         records=records,
         means=_means(records),
-        comparisons=tuple(_compared(name, tables, judging, drawn) for name in systems),
+        comparisons=_compared(tables, judging, drawn),
         twins=tuple(_twins(records, drawn)),
-        intervals=_intervals({**beside, **tables}, judging, drawn),
+        intervals=_intervals({**_baseline_tables(found), **tables, **named}, judging, drawn),
         effects=tuple(_effects(records, tables, against or {}, judging, drawn)),
+        votes=_compared(votes, judging, drawn),
         judging=judging,
     )
+
+
+def _check_recipes(found: Sequence[tuple[Record, Path]]) -> None:
+    of = {record.recipe: path for record, path in found}
+    if len(of) > 1:
+        said = " and ".join(f"'{recipe}' ({path})" for recipe, path in sorted(of.items()))
+        raise RequestError(
+            f"records of several recipes, {said}, are not pooled; pool those of one recipe at a time"
+        )
+
+
+def _votes_tables(found: Iterable[tuple[Record, Path]]) -> dict[tuple[str, int], StudyTable]:
+    """Return the study tables of reports chosen by votes, of rows that have them."""
+    return {
+        (record.row, record.seed): StudyTable.load(votes_table(path))
+        for record, path in found
+        if record.row != BASELINES and VOTES in record.systems
+    }
 
 
 def _baseline_tables(found: Iterable[tuple[Record, Path]]) -> dict[tuple[str, int], StudyTable]:
@@ -227,113 +186,9 @@ def _effects(
         seeds = tuple(sorted(alike))
         if seeds:
             one, two = ([tables[name, number] for number in seeds] for name in (row, other))
-            over = differences(one, two, judging.compared, **drawn)
+            over = seed_differences(one, two, judging.compared, **drawn)
             found.append(SystemEffect(row, other, seeds, over, judging))
     return found
-
-
-def conclusions(pooled: Pooled) -> list[str]:
-    """Return a plain sentence on each system that is compared with another: the interval of the deciding score."""
-    return [_conclusion(pooled, effect) for effect in pooled.effects if effect.outcome() != "unknown"]
-
-
-def _conclusion(pooled: Pooled, effect: SystemEffect) -> str:
-    found, score = effect.over[pooled.judging.primary], pooled.judging.primary
-    verdict = effect.outcome()
-    said = "shows no difference to" if verdict == "no difference" else f"is {verdict} than"
-    parts = [
-        f"{effect.row} {said} {effect.against} ({pooled.judging.label}: {found.value:+.3f}, {found.low:+.3f} to "
-        f"{found.high:+.3f}, paired over {_count(effect.seeds)})."
-    ]
-    rows = [pooled.means.get(name, {}).get(score) for name in (effect.row, effect.against)]
-    spread = max((row.deviation for row in rows if row is not None and row.deviation is not None), default=0.0)
-    if verdict != "no difference" and spread >= abs(found.value):
-        parts.append(f"That is no larger than the deviation over seeds ({spread:.3f}): others may not show it.")
-    return " ".join([*parts, *_beaten_by(pooled, effect.row)])
-
-
-def _count(seeds: Sequence[int]) -> str:
-    return "one seed" if len(seeds) == 1 else f"{len(seeds)} seeds"
-
-
-def _beaten_by(pooled: Pooled, row: str) -> list[str]:
-    """Return which readers that cannot see a row does not beat."""
-    score = pooled.judging.primary
-    own = pooled.means.get(row, {}).get(score)
-    others = {name: pooled.means.get(name, {}).get(score) for name in TRIVIAL}
-    if own is None:
-        return []
-    return [
-        f"{name} scores {other.mean:.3f}, no less than its {own.mean:.3f}."
-        for name, other in others.items()
-        if other is not None and other.mean >= own.mean
-    ]
-
-
-def sentence(pools: Sequence[Pooled]) -> str:
-    """Return one plain sentence that says whether contrast helped.
-
-    It follows from the intervals of the primary score.
-    """
-    found = [(p.data, c.system, c.outcome()) for p in pools for c in p.comparisons]
-    known = [(data, system, outcome) for data, system, outcome in found if outcome != "unknown"]
-    if not known:
-        return "No setting has rows without and with contrast yet, so whether contrast helps is not known."
-    parts = [f"{_MEANS[outcome]} with {_places(known, outcome)}" for outcome in _MEANS if _has(known, outcome)]
-    helped = sum(outcome == "helped" for *_, outcome in known)
-    lead = "Contrast helped" if helped == len(known) else f"Contrast helped in {helped} of {len(known)} settings"
-    if helped == 0:
-        open_ = any(outcome == "above plain" for *_, outcome in known)
-        lead = "Contrast is not shown to help" if open_ else "Contrast did not help"
-    said = f"{lead} ({pools[0].judging.label}, paired over seeds): it {'; it '.join(parts)}."
-    doubts = [doubt for p in pools for c in p.comparisons for doubt in _doubts(p, c)]
-    return " ".join([said, *doubts])
-
-
-def _doubts(pooled: Pooled, comparison: ContrastEffect) -> list[str]:
-    """Return what speaks against a help or harm that the intervals over patients show.
-
-    It may be the spread over seeds, or a baseline.
-    """
-    outcome, score = comparison.outcome(), comparison.judging.primary
-    if outcome not in ("helped", "above plain", "harmed"):
-        return []
-    place, change = f"{comparison.system} on {pooled.data}", comparison.over[PLAIN][score].value
-    rows = [pooled.means.get(f"{comparison.system}-{contrast}", {}).get(score) for contrast in (CONTRAST, PLAIN)]
-    spread = max((row.deviation for row in rows if row is not None and row.deviation is not None), default=0.0)
-    neighbour = pooled.means.get("neighbour", {}).get(score)
-    doubts = []
-    if len(comparison.seeds[PLAIN]) == 1:
-        doubts.append(f"With {place} one seed was run: how much another would change is not known.")
-    elif spread >= abs(change):
-        moved = "loss" if outcome == "harmed" else "gain"
-        doubts.append(
-            f"With {place} the {moved} of {abs(change):.3f} is no larger than the deviation over seeds "
-            f"({spread:.3f}): other seeds may not show it."
-        )
-    if outcome != "harmed" and rows[0] is not None and neighbour is not None and neighbour.mean >= rows[0].mean:
-        doubts.append(
-            f"With {place} the nearest neighbour scores {neighbour.mean:.3f}, no less than contrast's "
-            f"{rows[0].mean:.3f}."
-        )
-    return doubts
-
-
-_MEANS: Mapping[Outcome, str] = {
-    "helped": "was above the plain system and above both control pools",
-    "as a control": "was above the plain system, but not above both control pools",
-    "above plain": "was above the plain system, where no control was run",
-    "no difference": "showed no difference to the plain system",
-    "harmed": "was below the plain system",
-}
-
-
-def _has(known: Sequence[tuple[str, str, Outcome]], outcome: Outcome) -> bool:
-    return any(found == outcome for *_, found in known)
-
-
-def _places(known: Sequence[tuple[str, str, Outcome]], outcome: Outcome) -> str:
-    return ", ".join(f"{system} on {data}" for data, system, found in known if found == outcome)
 
 
 def _means(records: Sequence[Record]) -> dict[str, dict[str, Mean]]:
@@ -341,10 +196,17 @@ def _means(records: Sequence[Record]) -> dict[str, dict[str, Mean]]:
     rows: dict[str, list[Mapping[str, float]]] = {}
     for record in records:
         for system, scores in record.systems.items():
-            name = record.row if system == "system" else system
+            name = _name(record, system)
             values = {key: score["value"] for key, score in scores.items() if score["value"] is not None}
             rows.setdefault(name, []).append(values)
     return {name: _mean_scores(seeds) for name, seeds in rows.items()}
+
+
+def _name(record: Record, system: str) -> str:
+    """Return the name of the row that a system of a record stands in."""
+    if record.row == BASELINES:
+        return system
+    return by_votes(record.row) if system == VOTES else record.row
 
 
 def _mean_scores(seeds: Sequence[Mapping[str, float]]) -> dict[str, Mean]:
@@ -357,7 +219,12 @@ def _mean(values: Sequence[float]) -> Mean:
     return Mean(float(np.mean(values)), deviation, len(values))
 
 
-def _compared(system: str, tables: Tables, judging: Judging, drawn: Mapping[str, int]) -> ContrastEffect:
+def _compared(tables: Tables, judging: Judging, drawn: Mapping[str, int]) -> tuple[ContrastEffect, ...]:
+    systems = dict.fromkeys(row.partition("-")[0] for row, _ in tables)
+    return tuple(_effect(system, tables, judging, drawn) for system in systems)
+
+
+def _effect(system: str, tables: Tables, judging: Judging, drawn: Mapping[str, int]) -> ContrastEffect:
     def seeds_of(contrast: str) -> set[int]:
         return {number for row, number in tables if row == f"{system}-{contrast}"}
 
@@ -367,7 +234,7 @@ def _compared(system: str, tables: Tables, judging: Judging, drawn: Mapping[str,
     both = {name: tuple(sorted(seeds_of(name) & seeds_of(CONTRAST))) for name in (PLAIN, *CONTROLS)}
     shared = {name: seeds for name, seeds in both.items() if seeds}
     over = {
-        name: differences(tables_of(CONTRAST, seeds), tables_of(name, seeds), judging.compared, **drawn)
+        name: seed_differences(tables_of(CONTRAST, seeds), tables_of(name, seeds), judging.compared, **drawn)
         for name, seeds in shared.items()
     }
     return ContrastEffect(system, shared, over, judging)

@@ -12,6 +12,10 @@ from contrastcxr.errors import DatasetError
 from contrastcxr.files import atomic_write
 
 SCHEMA = "contrastcxr.row/1"
+FIRST_RECIPE = "first"
+"""The recipe of every record made before recipes had names (docs/recipe.md)."""
+VOTES = "votes"
+"""The system of a trained row whose reports are chosen by votes, beside `system`, whose search is as published."""
 
 
 @dataclass(frozen=True)
@@ -25,12 +29,13 @@ class Record:
         seed: of the row.
         signature: what two figures must share to be compared.
         config: of the system, without folders; of the baselines that of the system whose pictures they see.
-        systems: scores by system; `system` alone for a trained row.
+        systems: scores by system; for a trained row `system` and, where its decoder's samples vote, `votes`.
         seconds: of training and of evaluation.
         training: epochs, best validation, pool, parameters, precision, calibration.
         twins: the claim on twins, where the data have them.
         versions: of the packages that made it.
         limit: test studies of a rehearsal; None where all were scored.
+        recipe: how it was trained, by name; records of two recipes are not compared.
     """
 
     experiment: str
@@ -45,6 +50,7 @@ class Record:
     twins: Mapping[str, Any] | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
     limit: int | None = None
+    recipe: str = FIRST_RECIPE
     schema: str = SCHEMA
 
     def write(self, path: Path) -> None:
@@ -72,3 +78,8 @@ def read_record(path: Path) -> Record:
         return Record(**values)
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise DatasetError(f"{path}: expected a record of schema {SCHEMA} ({error}); run the row again") from None
+
+
+def votes_table(record: Path) -> Path:
+    """Return where the study table of a record's votes is: `nic-none-seed0-votes.npz`."""
+    return record.with_name(f"{record.stem}-{VOTES}.npz")

@@ -96,6 +96,7 @@ def run_row(task: Task, row: Row, *, places: Places, limits: Limits) -> Record:
         config=without_folders(config.to_dict()),
         versions=versions(),
         limit=limits.test,
+        recipe=task.plan.recipe,
     )
     record.write(places.record(task, row))
     return record
@@ -186,11 +187,11 @@ def _baselines(task: Task, row: Row, config: SystemConfig, places: Places, limit
 
 def _asked(task: Task, config: SystemConfig, references: References, encoder: Encoder) -> Asked:
     """Return what baselines are asked for: places where they decide, then reports only where a row has them."""
-    if task.plan.judged_by == "words":
+    if task.plan.judged_by != "localization":
         return Asked()
     words = references.written and any(config.decoder is not None for config in task.first_configs())
     rows, columns = encoder.grid
-    return Asked(words=words, places=True, grid=(rows, columns), max_views=config.data.max_views)
+    return Asked(words=words, findings=words, places=True, grid=(rows, columns), max_views=config.data.max_views)
 
 
 def _scores(scores: Scores) -> dict[str, Any]:

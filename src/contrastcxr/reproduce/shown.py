@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from contrastcxr.files import atomic_write
+from contrastcxr.metrics.seeds import SeedDifference
 from contrastcxr.metrics.sheet import ROWS
 from contrastcxr.reproduce.plan import PLAIN
 from contrastcxr.reproduce.side_by_side import SCORES, Change, RowScore, SideBySide, SystemLine
@@ -31,7 +32,7 @@ def table_rows(found: SideBySide) -> list[dict[str, str]]:
             **(_published(line, scale, f"{plain} → {other}") if found.published else {}),
             f"ours, {plain}": _measured(line.measured[0]),
             f"ours, {other}": _measured(line.measured[1]),
-            "our change (95%)": _change(line.change),
+            "our change (95%)": change_text(line.change),
             "p (Holm)": _p(line.change),
         }
         for line in found.lines
@@ -69,13 +70,27 @@ def meaning(found: SideBySide) -> list[str]:
     change = "row minus the other one" if _compares_systems(found) else f"with minus without contrast ({PLAIN})"
     return [
         f"Ours: mean over the recorded seeds ({those}) with a 95% bootstrap interval over patients. Change: "
-        f"{change}, paired on the same patients and seeds; p by approximate "
-        f"randomisation, Holm over {tested}.",
-        "Intervals and p say what other patients would change, not what another seed would: a change smaller than "
-        "the spread over seeds (docs/results.md) is no finding, however small its p.",
+        f"{change}, paired on the same patients and seeds, with a 95% interval over seeds and patients and its "
+        f"p-value, Holm over {tested}.",
+        *([_ALONE] if any(_is_alone(line) for line in found.lines) else []),
         *found.notes,
-        *(f"signature: {signature}" for signature in found.signatures),
+        *signed(found.signatures, found.recipe),
     ]
+
+
+_ALONE = (
+    "One seed: what another would change is not known, so there is no p-value and no verdict; the interval of "
+    "such a change (p.) is over patients alone."
+)
+
+
+def _is_alone(line: SystemLine) -> bool:
+    return line.change is not None and not line.change.difference.known
+
+
+def signed(signatures: Sequence[str], recipe: str) -> list[str]:
+    """Return the lines that say what figures are comparable with: each signature, and the rows' recipe."""
+    return [f"signature: {signature}; recipe: {recipe}" for signature in signatures]
 
 
 def write_tables(tables: Sequence[SideBySide], path: Path, *, first: Sequence[str] = ()) -> None:
@@ -133,15 +148,23 @@ def _signed(value: float | None, scale: float = 1.0) -> str:
     return ("+" if value >= 0 else "-") + _short(f"{abs(value) / scale:.3f}")
 
 
-def _change(change: Change | None) -> str:
-    if change is None:
-        return NOTHING
-    found = change.difference
-    return f"{_signed(found.value)} ({_signed(found.low)} to {_signed(found.high)})"
+def change_text(change: Change | None) -> str:
+    """Return a change as text; nothing where there is none."""
+    return NOTHING if change is None else difference_text(change.difference)
+
+
+def difference_text(found: SeedDifference) -> str:
+    """Return a difference and its interval, such as `-.029 (-.080 to +.022)`, or `(p. …)` over patients alone."""
+    ends, which = (found, "") if found.known else (found.patients, "p. ")
+    return f"{_signed(found.value)} ({which}{_signed(ends.low)} to {_signed(ends.high)})"
 
 
 def _p(change: Change | None) -> str:
-    return NOTHING if change is None or math.isnan(change.p_holm) else f"{change.p_holm:.4f}"
+    if change is None:
+        return NOTHING
+    if not change.difference.known:
+        return "one seed"
+    return NOTHING if math.isnan(change.p_holm) else f"{change.p_holm:.4f}"
 
 
 def _short(figure: str) -> str:

@@ -1,9 +1,10 @@
 """A published table beside the measured rows: what the paper prints, what was measured, and what contrast changed.
 
 The paper's data are mostly not ours, so levels are not compared; what can be looked at side by side is what
-contrast changes: the paper's difference, and ours with its paired 95% bootstrap interval and the p-value of
-approximate randomisation, corrected by Holm over all tests of the table.  A plan may also compare systems with
-one another (`against`): then a table of our own comes first, in the scores that its rows are judged by.
+contrast changes: the paper's difference, and ours with its two-level 95% interval, of seeds and of patients, and
+its p-value, corrected by Holm over all tests of the table (`metrics.seeds`).  On one seed there is no p-value.  A
+plan may also compare systems with one another (`against`): then a table of our own comes first, in the scores that
+its rows are judged by.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from contrastcxr.errors import UnknownNameError
-from contrastcxr.metrics.bootstrap import REPLICATES, Interval
-from contrastcxr.metrics.scores import Score, differences, seed_means, statistics
-from contrastcxr.metrics.significance import SHUFFLES, holm, randomisation_over_seeds
+from contrastcxr.metrics.bootstrap import REPLICATES
+from contrastcxr.metrics.scores import Score, seed_means, statistics
+from contrastcxr.metrics.seeds import SeedDifference, seed_differences
+from contrastcxr.metrics.significance import holm
 from contrastcxr.published import PublishedRow, PublishedTable, published_table
 from contrastcxr.reproduce.pairs import Pair, RecordedRows, Which, contrast_pairs, recorded_rows, system_pairs
 from contrastcxr.reproduce.places import Places
@@ -48,11 +50,10 @@ class RowScore:
 
 @dataclass(frozen=True)
 class Change:
-    """What contrast changed: the difference to the plain row on the same seeds and patients, and its p-values."""
+    """What contrast changed: the difference to the plain row on shared seeds and patients, and Holm's p-value."""
 
-    difference: Interval
+    difference: SeedDifference
     seeds: tuple[int, ...]
-    p: float
     p_holm: float
 
 
@@ -104,6 +105,7 @@ class SideBySide:
         percent: the paper prints percent, where ours are fractions.
         lines: system by system, contrast by contrast.
         signatures: of the rows that stand in it.
+        recipe: how these rows were trained.
         notes: what a reader must know.
     """
 
@@ -113,17 +115,18 @@ class SideBySide:
     percent: bool
     lines: tuple[SystemLine, ...]
     signatures: tuple[str, ...]
+    recipe: str
     notes: tuple[str, ...]
 
     @property
     def tests(self) -> int:
         """How many p-values Holm's correction is over."""
-        return sum(line.change is not None and math.isfinite(line.change.p) for line in self.lines)
+        return sum(line.change is not None and math.isfinite(line.change.difference.p) for line in self.lines)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
         return {
-            **{name: getattr(self, name) for name in ("title", "published", "data", "percent", "tests")},
+            **{name: getattr(self, name) for name in ("title", "published", "data", "percent", "recipe", "tests")},
             "signatures": list(self.signatures),
             "notes": list(self.notes),
             "lines": [_plain(line) for line in self.lines],
@@ -136,7 +139,6 @@ def side_by_side(
     *,
     seeds: Sequence[int] = (),
     replicates: int = REPLICATES,
-    shuffles: int = SHUFFLES,
     seed: int = 0,
 ) -> list[SideBySide]:
     """Return every published table of the plan beside what is recorded of it.
@@ -147,16 +149,15 @@ def side_by_side(
         task: the experiment on one source of data.
         places: where records and study tables are.
         seeds: training seeds that count; by default those of the plan.
-        replicates: of the paired bootstrap.
-        shuffles: of the approximate randomisation.
-        seed: of both.
+        replicates: draws of patients.
+        seed: of the draws.
 
     Raises:
         DatasetError: a record or a study table is not of this version.
         UnknownNameError: the plan names a published table, column or score that is not there.
     """
     drawn = {"replicates": replicates, "seed": seed}
-    rows = recorded_rows(task, places, seeds or task.plan.seeds, drawn=drawn, shuffles=shuffles)
+    rows = recorded_rows(task, places, seeds or task.plan.seeds, drawn=drawn)
     own = [_own(task, rows)] if any(rows.have(pair) for pair in system_pairs(task)) else []
     return [*own, *(_part(task, part, rows) for part in task.plan.published)]
 
@@ -173,6 +174,7 @@ def _own(task: Task, rows: RecordedRows) -> SideBySide:
         percent=False,
         lines=tuple(_corrected([line for line in lines if line.change is not None])),
         signatures=tuple(sorted(set(rows.signatures.values()))),
+        recipe=task.plan.recipe,
         notes=(*_variants(task), *_encoder(task)),
     )
 
@@ -195,6 +197,7 @@ def _part(task: Task, part: PublishedPart, rows: RecordedRows) -> SideBySide:
         percent=printed.percent,
         lines=tuple(_corrected(lines)),
         signatures=tuple(sorted(set(rows.signatures.values()))),
+        recipe=task.plan.recipe,
         notes=(*_variants(task), _levels(task, part), *_encoder(task), *printed.notes),
     )
 
@@ -268,14 +271,13 @@ def _changes(rows: RecordedRows, pair: Pair, names: Sequence[str]) -> dict[str, 
     if not seeds:
         return {}
     other, plain = (rows.of(row, seeds) for row in (pair.other, pair.plain))
-    intervals = differences(other, plain, names, **rows.drawn)
-    p = randomisation_over_seeds(other, plain, names, shuffles=rows.shuffles, seed=rows.drawn["seed"])
-    return {name: Change(found, seeds, p[name], math.nan) for name, found in intervals.items() if name in p}
+    found = seed_differences(other, plain, names, **rows.drawn)
+    return {name: Change(difference, seeds, math.nan) for name, difference in found.items()}
 
 
 def _corrected(lines: Sequence[SystemLine]) -> list[SystemLine]:
     """Return the lines with Holm's correction over every test of the table."""
-    tested = {str(k): line.change.p for k, line in enumerate(lines) if line.change is not None}
+    tested = {str(k): line.change.difference.p for k, line in enumerate(lines) if line.change is not None}
     adjusted = holm(tested)
     return [
         line if line.change is None else replace(line, change=replace(line.change, p_holm=adjusted[str(k)]))
@@ -343,14 +345,20 @@ def _plain(line: SystemLine) -> dict[str, Any]:
         "published": list(line.published),
         "measured": [None if m is None else {**m.score.to_dict(), "seeds": list(m.seeds)} for m in line.measured],
         "published_change": line.published_change,
-        "change": None
-        if change is None
-        else {
-            **{k: v if isinstance(v, int) else _finite(v) for k, v in vars(change.difference).items()},
-            "seeds": list(change.seeds),
-            "p": _finite(change.p),
-            "p_holm": _finite(change.p_holm),
-        },
+        "change": None if change is None else _plain_change(change),
+    }
+
+
+def _plain_change(change: Change) -> dict[str, Any]:
+    found = change.difference
+    ends = {name: _finite(getattr(found, name)) for name in ("value", "low", "high", "p")}
+    patients = {name: _finite(getattr(found.patients, name)) for name in ("low", "high")}
+    return {
+        **ends,
+        "p_holm": _finite(change.p_holm),
+        "seeds": list(change.seeds),
+        "by_seed": [_finite(value) for value in found.by_seed],
+        "patients": {**patients, "n": found.patients.n},
     }
 
 

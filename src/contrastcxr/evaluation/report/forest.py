@@ -18,6 +18,7 @@ UNIT = Scale(0.0, 1.0)
 
 _SHAPES = {
     "constant": "M-1.5-7h3v14h-3z",
+    "commonest": "M-7-1.5h14v3h-14z",
     "neighbour": "M0-5.5L5.5 0L0 5.5L-5.5 0Z",
     "mean_box": "M-4.5-4.5h9v9h-9z",
     "ceiling": "M-5 4.5L0-5L5 4.5Z",

@@ -17,7 +17,12 @@ if TYPE_CHECKING:
     from contrastcxr.evaluation.result import Differences, Evaluation, SystemScores
     from contrastcxr.metrics.scores import Score, Scores
 
-NAMES: Mapping[str, str] = {"system": "this system", "neighbour": "nearest neighbour", "mean_box": "mean box"}
+NAMES: Mapping[str, str] = {
+    "system": "this system",
+    "commonest": "commonest findings",
+    "neighbour": "nearest neighbour",
+    "mean_box": "mean box",
+}
 BETTER, WORSE, SAME = "better", "worse", "same"
 _TITLES: Mapping[str, str] = {
     "missed_abnormality": "Missed: abnormal studies with nothing called right",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +21,12 @@ from contrastcxr.cli.main import run
 from contrastcxr.data.sources import parse_data
 from contrastcxr.evaluation import Bootstrap
 from contrastcxr.metrics.table import StudyTable
-from contrastcxr.reproduce import Places, Row, Task, find_plan, task_of
-from contrastcxr.reproduce.placed import finding_rows, score_rows
+from contrastcxr.reproduce import Places, Plan, Row, Task, find_plan, task_of
+from contrastcxr.reproduce.pooled import pool
+from contrastcxr.reproduce.record import votes_table
+from contrastcxr.reproduce.row_page import finding_rows, rows_page, score_rows
 from contrastcxr.reproduce.rows import Limits, run_rows
-from tiny_plan import TINY
+from tiny_plan import TINY, record
 
 SEED = 71  # studies once drawn are kept in memory: these are larger than those of other tests
 WRITING = ["decoder.kind=nic", "projection.kind=linear"]
@@ -122,7 +126,7 @@ def test_rows_are_recorded_under_their_names_without_words(folder: Path) -> None
 def test_baselines_mark_places_and_keep_their_tables(folder: Path) -> None:
     task, places = task_and_places(folder, folder / "plan.yaml")
     record = places.recorded(task)[0]
-    assert set(record.systems) == {"constant", "neighbour", "mean_box", "ceiling", "floor"}
+    assert set(record.systems) == {"constant", "commonest", "neighbour", "mean_box", "ceiling", "floor"}
     for name in ("constant", "mean_box", "ceiling"):
         table = StudyTable.load(places.folder(task) / f"{name}-seed0.npz")
         assert table.iou is not None
@@ -144,7 +148,8 @@ def test_the_page_has_rows_baselines_comparisons_and_published_figures(shown: Re
     assert "ceiling: a perfect labelling on the localizer's grid" in page
     assert "Images with a box of the finding: Pleural Effusion 12, Nodule 12." in page
     assert "Cuts of 255 chosen on validation, seed by seed: cam@tuned+nic-none (cam) " in page
-    assert "- cam@tuned-none " in page  # a sentence of what follows
+    assert "- cam@tuned-none is compared with cam-none (" in page
+    assert "one seed: not known)" in page
 
 
 def test_rows_stand_in_the_order_of_the_plan_with_intervals(shown: Reproduction) -> None:
@@ -167,9 +172,11 @@ def test_two_systems_are_paired_and_tested_on_the_same_patients(shown: Reproduct
     compared = {line.rows: line.change for line in own.lines if line.metric == "auc_mean"}
     tuned = compared["cam-none", "cam@tuned-none"]
     assert tuned is not None
-    assert (tuned.seeds, tuned.difference.value, tuned.p_holm) == ((0,), 0.0, 1.0)
+    assert (tuned.seeds, tuned.difference.value, tuned.difference.patients.low) == ((0,), 0.0, 0.0)
+    assert not tuned.difference.known
     assert compared["cam@tuned-none", "cam@tuned+nic-none"] is not None
-    assert own.tests == sum(line.change is not None for line in own.lines) > 10
+    assert sum(line.change is not None for line in own.lines) > 10
+    assert own.tests == 0  # of one seed
     wang = {line.metric: line for line in printed.lines}
     assert wang["Mass"].published == (0.15, None)
     assert wang["Mass"].measured == (None, None)  # no phantom of these has one
@@ -215,3 +222,32 @@ def test_a_dry_run_takes_the_hours_from_rows_that_differ_in_their_cut_alone(
     left = {line["row"]: line["basis"] for line in json.loads(capsys.readouterr().out)}
     assert list(left) == [f"{name}-seed1" for name in ("baselines", *(f"{s}-none" for s in PLAN["systems"]))]
     assert left["cam@tuned-none-seed1"] == "mean of 1 recorded row like it"
+
+
+def test_rows_judged_by_what_they_know_have_both_lines_and_the_scores_that_any_has(tmp_path: Path) -> None:
+    plan = {**PLAN, "paper": "contrastive-attention", "judged_by": "knowledge", "against": {}, "recipe": "fair"}
+    made = Plan.model_validate(
+        {**plan, "contrasts": {"none": [], "normal": []}, "systems": {"cam": []}, "published": []}
+    )
+    task = Task(made, tmp_path, "phantom:smoke", None)
+    for contrast, seed in product(("none", "normal"), (0, 1)):
+        path = tmp_path / f"cam-{contrast}-seed{seed}.json"
+        scores = {name: {"value": 0.5 + seed / 10} for name in ("word_loss_abnormal", "positive_f1", "bleu_4")}
+        systems = {"system": scores, "votes": {"positive_f1": {"value": 0.9}}}
+        replace(record(f"cam-{contrast}", seed), systems=systems, recipe="fair").write(path)
+        empty = StudyTable((), ("p", "q"), ("p", "q"))
+        empty.save(path.with_suffix(".npz"))
+        empty.save(votes_table(path))
+    pooled = pool(tmp_path.glob("*.json"), judging=made.judging, replicates=20)
+    assert pooled is not None
+    rows = score_rows(task, pooled)
+    assert list(rows[0]) == ["row", "seeds", "positive F1", "word loss, abnormal", "BLEU-4"]
+    names = ["cam-none", "cam-none by votes", "cam-normal", "cam-normal by votes"]
+    assert [row["row"] for row in rows] == names
+    assert {row["seeds"] for row in rows} == {"2"}
+    assert rows[0]["word loss, abnormal"] == "0.550 ± 0.071"
+    assert (rows[1]["positive F1"], rows[1]["word loss, abnormal"]) == ("0.900 ± 0.000", "–")
+    page = rows_page(task, pooled)
+    assert "(word loss of abnormal sentences)" in page
+    assert "- signature: s; recipe: fair" in page
+    assert "Finding by finding" not in page

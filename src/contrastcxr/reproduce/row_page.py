@@ -1,15 +1,16 @@
-"""Rows that are judged by localization, as text: every row beside those that cannot see and the ceiling."""
+"""The rows of an experiment as text: every row beside those that cannot see and the ceiling, and what follows."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from contrastcxr.evaluation.baselines import ORDER, PLACES
+from contrastcxr.evaluation.baselines import FINDINGS, ORDER, PLACES, WORDS
 from contrastcxr.metrics.localization import THRESHOLDS
 from contrastcxr.metrics.scores import Score
-from contrastcxr.reproduce.plan import BASELINES, Task
-from contrastcxr.reproduce.pooled import Mean, Pooled, conclusions
-from contrastcxr.reproduce.shown import NOTHING, markdown_table
+from contrastcxr.reproduce.plan import BASELINES, PLAIN, Task
+from contrastcxr.reproduce.pooled import Mean, Pooled, by_votes
+from contrastcxr.reproduce.sentences import conclusions, sentence
+from contrastcxr.reproduce.shown import NOTHING, markdown_table, signed
 
 SHORT: Mapping[str, str] = {
     **{f"tiou_{t}": f"IoU > {t}" for t in THRESHOLDS},
@@ -17,17 +18,36 @@ SHORT: Mapping[str, str] = {
     "pointing": "peak in box",
     "false_boxes": "false boxes",
     "auc_mean": "AUC",
+    "positive_f1": "positive F1",
+    "positive_precision": "precision",
+    "positive_recall": "recall",
+    "word_loss_abnormal": "word loss, abnormal",
+    "word_loss_normal": "word loss, normal",
+    "exchange_rise": "rise when exchanged",
+    "exchanged_f1": "F1 when exchanged",
+    "bleu_4": "BLEU-4",
+    "cider": "CIDEr",
+    "rouge_l": "ROUGE-L",
+    "meteor": "METEOR",
 }
 """Heads of columns."""
 
 
+def columns(pooled: Pooled) -> list[str]:
+    """Return the scores that tables of rows show: of those that are to be shown the ones that any row has."""
+    return [score for score in pooled.judging.shown if any(score in means for means in pooled.means.values())]
+
+
 def score_rows(task: Task, pooled: Pooled) -> list[dict[str, str]]:
-    """Return one row of text per row of the table, the baselines last: the scores that rows are judged by."""
+    """Return one row of text per row of the table, the baselines last: the scores that rows are judged by.
+
+    A row whose reports are also chosen by votes has a second line.
+    """
     return [
         {
             "row": name,
             "seeds": str(len(_seeds(pooled, name))),
-            **{SHORT.get(score, score): _figure(pooled, name, score) for score in pooled.judging.shown},
+            **{SHORT.get(score, score): _figure(pooled, name, score) for score in columns(pooled)},
         }
         for name in _names(task, pooled)
     ]
@@ -50,34 +70,49 @@ def finding_rows(task: Task, pooled: Pooled) -> list[dict[str, str]]:
 
 def said_below(pooled: Pooled) -> list[str]:
     """Return what a reader of both tables must know, a sentence or two a line."""
-    marked = "; ".join(f"{name}: {PLACES[name]}" for name in ORDER if name in PLACES and name in pooled.means)
+    of = PLACES if _located(pooled) else {**WORDS, **FINDINGS}
+    beside = "; ".join(f"{name}: {of[name]}" for name in ORDER if name in of and name in pooled.means)
     images = ", ".join(f"{name} {count}" for name, count in _images(pooled).items())
     return [
         "Mean over seeds (95% bootstrap interval over patients) ± standard deviation over seeds.",
-        *([f"Beside the rows: {marked}."] if marked else []),
+        *([f"Beside the rows: {beside}."] if beside else []),
         *([f"Images with a box of the finding: {images}."] if images else []),
-        *_chosen(pooled),
-        *(f"signature: {signature}" for signature in pooled.signatures),
+        *(_chosen(pooled) if _located(pooled) else []),
+        *signed(pooled.signatures, pooled.recipe),
     ]
 
 
+def verdicts(pooled: Pooled) -> list[str]:
+    """Return what follows from the rows, in sentences: on contrast, and on systems that are compared."""
+    contrasted = any(PLAIN in effect.over for effect in pooled.comparisons)
+    return [*([sentence([pooled])] if contrasted else []), *conclusions(pooled)]
+
+
 def rows_page(task: Task, pooled: Pooled) -> str:
-    """Return the part of the page before published tables: what follows, and both tables of the rows."""
+    """Return the part of the page before published tables: what follows, and the tables of the rows."""
     lines = [f"## {task.plan.name} on {pooled.data}", "", f"{task.plan.title}.", ""]
-    lines += [*(f"- {said}" for said in conclusions(pooled)), ""] if pooled.effects else []
-    lines += [*markdown_table(score_rows(task, pooled), names=1), "", "Finding by finding:", ""]
-    lines += [*markdown_table(finding_rows(task, pooled), names=2), ""]
+    lines += [*(f"- {said}" for said in found), ""] if (found := verdicts(pooled)) else []
+    lines += [*markdown_table(score_rows(task, pooled), names=1), ""]
+    if _located(pooled):
+        lines += ["Finding by finding:", "", *markdown_table(finding_rows(task, pooled), names=2), ""]
     return "\n".join([*lines, *(f"- {said}" for said in said_below(pooled)), ""])
 
 
 def _names(task: Task, pooled: Pooled) -> list[str]:
-    """Return the rows that mark places: the plan's in its order, then the baselines."""
+    """Return the rows that have a score to show: the plan's in its order, then the baselines."""
     rows = dict.fromkeys(row.name for row in task.rows() if row.system != BASELINES)
-    return [name for name in (*rows, *ORDER) if set(pooled.judging.shown) & set(pooled.means.get(name, {}))]
+    lines = (line for name in rows for line in (name, by_votes(name)))
+    return [name for name in (*lines, *ORDER) if set(pooled.judging.shown) & set(pooled.means.get(name, {}))]
+
+
+def _located(pooled: Pooled) -> bool:
+    """Return True for rows that mark places."""
+    return any(score.startswith("tiou") for score in columns(pooled))
 
 
 def _seeds(pooled: Pooled, name: str) -> set[int]:
-    return {r.seed for r in pooled.records if r.row == name or (r.row == BASELINES and name in r.systems)}
+    trained = (name, name.removesuffix(by_votes("")))
+    return {r.seed for r in pooled.records if r.row in trained or (r.row == BASELINES and name in r.systems)}
 
 
 def _findings(pooled: Pooled, threshold: float) -> list[str]:
