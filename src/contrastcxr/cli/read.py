@@ -56,6 +56,7 @@ def read(
         str | None,
         typer.Option("--window", metavar="N|NAME", help="Show DICOM files with this window instead of the first."),
     ] = None,
+    set_: output.Search = None,
     allow_pickle: output.AllowPickle = False,
     device: output.Device = "cpu",
     dtype: output.Dtype = None,
@@ -74,6 +75,7 @@ def read(
         seed=seed,
         allow_pickle=allow_pickle,
         window=window,
+        overrides=set_ or (),
     )
 
     failures: list[Failure] = []

@@ -40,7 +40,7 @@ class GenerationSettings(BaseModel):
         0.3, gt=0, le=1, description="votes only: a finding is said from this share of the samples on"
     )
     guidance: float = Field(
-        0.0, ge=0, description="λ of log p(word | picture) − λ log p(word | normals); 0 leaves it out"
+        0.0, ge=0, description="λ: how much of log p(word) on normal pictures is taken from that on these; 0: none"
     )
 
     @model_validator(mode="after")
