@@ -56,7 +56,7 @@ from contrastcxr.text.tokenizer import Tokenizer
 from contrastcxr.version import __version__ as contrastcxr_version
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-_REPORTS = 640
+_REPORTS = 320
 """Reports that are written together at most, where a study gets several: bounds the memory of their states."""
 _DIGITS = 4
 """Significant digits of a probability: a rare finding keeps its rank, and sums in another order do not show."""
