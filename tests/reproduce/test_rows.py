@@ -95,7 +95,7 @@ def test_a_row_that_is_read_by_votes_too_keeps_their_scores_and_their_table_besi
     path = places.record(task, Row("nic", "normal", 0))
     record = read_record(path)
     table = StudyTable.load(voted_table(path))
-    assert table.ids == StudyTable.load(path.with_suffix(".npz")).ids
+    assert table.studies == StudyTable.load(path.with_suffix(".npz")).studies
     again = score_table(table, replicates=50, minimum=2)
     for name in ("bleu_4", "rouge_l"):
         assert again[name].value == pytest.approx(record.score(name, system="votes"), abs=1e-6), name
