@@ -88,6 +88,23 @@ def pool_of(encoder: Encoder) -> NormalityPool:
         ),
         ({"text": {"max_tokens": 600}, "decoder": {"kind": "r2gen"}}, r"max_tokens 600 with decoder\.kind r2gen"),
         ({"text": {"max_tokens": 20}, "generate": {"max_tokens": 30}}, r"generate\.max_tokens 30 above"),
+        (
+            {"decoder": {"kind": "cvse"}, "generate": {"method": "votes"}},
+            r"generate\.method votes with decoder\.kind cvse: it has no probability of a word",
+        ),
+        (
+            {"decoder": {"kind": "cvse"}, "generate": {"guidance": 0.5}, "contrast": {}},
+            r"generate\.guidance 0\.5 with decoder\.kind cvse",
+        ),
+        (
+            {"decoder": None, **FINDINGS, "train": {"monitor": "auc"}, "generate": {"method": "votes"}},
+            r"generate\.method votes with decoder\.kind null",
+        ),
+        ({"generate": {"guidance": 0.5}}, r"generate\.guidance 0\.5 with contrast: null"),
+        (
+            {"generate": {"guidance": 0.5, "method": "votes"}, "contrast": {"pool": {"kind": "random"}}},
+            r"generate\.guidance 0\.5 with contrast\.pool\.kind random: .* set generate\.guidance: 0",
+        ),
     ],
 )
 def test_an_impossible_pair_is_refused_by_name(values: dict[str, Any], named: str) -> None:

@@ -55,6 +55,34 @@ def test_an_unknown_key_is_refused_with_its_place_and_nearest_neighbour(
         parse_config({**SMALL, **values}, where="file.yaml")
 
 
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["generate.threshold=0.2"], r"generate\.threshold 0\.2 with generate\.method beam: .* votes alone"),
+        (["generate.samples=5"], r"generate\.samples 5 with generate\.method beam"),
+        (["generate.method=votes", "generate.beams=5"], r"generate\.beams 5 with generate\.method votes: .* beam"),
+        (["generate.method=votes", "generate.length_penalty=1"], r"length_penalty 1\.0 with .* votes"),
+        (["generate.method=votes", "generate.top_p=0.5"], r"generate\.top_p 0\.5 .*: it .* nucleus alone"),
+        (
+            ["generate.temperature=2"],
+            r"generate\.temperature 2\.0 .*: it means something with nucleus, votes alone",
+        ),
+    ],
+)
+def test_an_option_that_means_nothing_with_the_method_is_refused(
+    tmp_path: Path, overrides: list[str], said: str
+) -> None:
+    (tmp_path / "small.yaml").write_text(yaml.safe_dump(SMALL))
+    with pytest.raises(ConfigError, match=said):
+        load_config(tmp_path / "small.yaml", overrides=overrides)
+
+
+def test_a_checkpoint_may_say_options_that_mean_nothing() -> None:
+    """It writes every value out, and defaults may have been others when it was made."""
+    made = parse_config({**SMALL, "generate": {"method": "greedy", "beams": 5, "threshold": 0.4}}, where="old")
+    assert (made.generate.beams, made.generate.idle) == (5, ("beams", "threshold"))
+
+
 def test_an_unknown_key_like_none_lists_the_known_ones() -> None:
     with pytest.raises(ConfigError, match=r"'train\.zzz'; known: .* and \d+ more"):
         parse_config({**SMALL, "train": {"zzz": 1}}, where="file.yaml")

@@ -29,6 +29,7 @@ PLAN: dict[str, Any] = {
     "contrasts": {"none": [], "normal": ["contrast.pool.kind=normal", "contrast.pool.seed={seed}"]},
     "systems": {"nic": []},
     "seeds": [0, 1],
+    "votes": True,
     "data": {
         "phantom:smoke": {
             "config": "tiny.yaml",

@@ -48,6 +48,7 @@ def read(
     dtype: str | None = None,
     seed: int = 0,
     allow_pickle: bool = False,
+    overrides: Sequence[str] = (),
     on_failure: Callable[[Failure], None] | None = None,
 ) -> list[Reading]:
     """Read studies from files and folders, and write a page of each when `out` is given.
@@ -66,6 +67,7 @@ def read(
         dtype: `float32`, `bfloat16` or `float16`; None is float32.
         seed: of sampling.
         allow_pickle: read a training state (`last.ckpt`) too, and then its weights only.
+        overrides: changes to the model's search, such as `generate.method=votes`, each.
         on_failure: called with each input that could not be read; without it the first one raises.
 
     Raises:
@@ -86,6 +88,7 @@ def read(
         seed=seed,
         allow_pickle=allow_pickle,
         window=None if window is None else str(window),
+        overrides=overrides,
     )
     several = [paths] if isinstance(paths, str | Path) else list(paths)
     failures: list[Failure] = []
@@ -167,6 +170,7 @@ def evaluate(
     device: str = "cpu",
     dtype: str | None = None,
     allow_pickle: bool = False,
+    overrides: Sequence[str] = (),
 ) -> Evaluation:
     """Score a model, or readings made elsewhere, on a split.
 
@@ -187,6 +191,7 @@ def evaluate(
         device: where a model named here runs.
         dtype: its floating-point type.
         allow_pickle: read a training state (`last.ckpt`) too, its weights only.
+        overrides: changes to the search of a model named here, such as `generate.method=votes`, each.
 
     Raises:
         UnknownNameError: no such model, protocol, data or split.
@@ -200,7 +205,9 @@ def evaluate(
     if isinstance(system, str | Path):
         seed = bootstrap.seed if bootstrap else 0
         file = find_checkpoint(system)
-        system = open_reader(file, device=device, dtype=dtype, seed=seed, allow_pickle=allow_pickle)
+        system = open_reader(
+            file, device=device, dtype=dtype, seed=seed, allow_pickle=allow_pickle, overrides=overrides
+        )
     from contrastcxr.evaluation import evaluate
 
     return evaluate(

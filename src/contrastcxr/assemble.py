@@ -10,6 +10,7 @@ import torch
 from pydantic import BaseModel
 
 from contrastcxr.data.transforms import Preprocess
+from contrastcxr.decode.settings import GenerationSettings
 from contrastcxr.errors import IncompatibleError, listed
 from contrastcxr.losses import SYSTEM_LOSSES
 from contrastcxr.losses.base import StateWidths, SystemLoss
@@ -85,6 +86,29 @@ def check_pairs(config: SystemConfig) -> None:
     _check_choice_of_checkpoint(config)
     _check_lengths(config)
     _check_losses(config)
+    check_search(config.generate, config.decoder, None if config.contrast is None else config.contrast.pool.kind)
+
+
+def check_search(settings: GenerationSettings, decoder: DecoderOptions | None, pool: str | None) -> None:
+    """Refuse a search that a system cannot be asked for; `pool` is the kind of its pool, if it has one.
+
+    Raises:
+        IncompatibleError: names the two values and what to change.
+    """
+    asked = [
+        *(["generate.method votes"] if settings.method == "votes" else []),
+        *([f"generate.guidance {settings.guidance:g}"] if settings.guidance else []),
+    ]
+    if asked and (decoder is None or not decoder.word_probabilities):
+        raise IncompatibleError(
+            f"{asked[0]} with decoder.kind {_kind(decoder)}: it has no probability of a word; choose another "
+            "decoder or generate.method: beam without guidance"
+        )
+    if settings.guidance and pool != "normal":
+        raise IncompatibleError(
+            f"{asked[-1]} with {'contrast: null' if pool is None else f'contrast.pool.kind {pool}'}: normal "
+            "pictures come from a pool of normals, which this system lacks; set generate.guidance: 0"
+        )
 
 
 def _check_width(config: SystemConfig, width: int) -> None:

@@ -180,6 +180,10 @@ class Evidence(_Form):
     )
     tags: tuple[Tag, ...] = Field((), description="most probable first, of a decoder that predicts tags")
     finding_maps: tuple[FindingMap, ...] = Field((), description="per finding that a localizer knows")
+    votes: dict[str, float] = Field(
+        default_factory=dict,
+        description="of a search that votes: the share of the decoder's samples that state each finding present",
+    )
     unavailable: dict[str, str] = Field(
         default_factory=dict, description="fields above that this model cannot fill, and why; not those left empty"
     )

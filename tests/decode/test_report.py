@@ -49,6 +49,29 @@ def test_the_luck_of_a_study_is_its_own() -> None:
     assert len({tuple(_words(found, row)) for row in range(6)}) > 1
 
 
+def test_votes_draw_several_reports_of_each_study_each_from_its_own_stream() -> None:
+    """Study by study; what the decoder starts from is made once a study, and chunks of studies change nothing."""
+    decoder = ToyDecoder()
+    found = _search(list(range(18)), method="votes", samples=3)(decoder, STUDIES)
+    assert decoder.asked[0] == [study for study in range(6) for _ in range(3)]
+    alone = [_search([row], method="nucleus", top_p=1.0)(decoder, STUDIES[row // 3 :][:1]) for row in range(18)]
+    assert [_words(found, row) for row in range(18)] == [_words(each, 0) for each in alone]
+    part = _search(list(range(6, 12)), method="votes", samples=3)(decoder, STUDIES[2:4])
+    assert [_words(part, row) for row in range(6)] == [_words(found, row) for row in range(6, 12)]
+
+
+def test_the_shares_of_many_samples_are_the_probabilities_of_the_decoder() -> None:
+    """Nothing is cut off: a word is drawn as often as it is probable."""
+    decoder, draws = ToyDecoder(sharpness=1.0), 4_000
+    search = _search([*range(draws)], method="votes", samples=draws, max_tokens=1)
+    found = search(decoder, STUDIES[:1])
+    first = torch.where(found.lengths > 0, found.token_ids[:, 0], EOS)
+    wanted = decoder.log_probs(0, (BOS,)).exp()
+    wanted[[PAD, BOS]] = 0.0
+    shares = torch.bincount(first, minlength=len(wanted)) / draws
+    torch.testing.assert_close(shares, wanted / wanted.sum(), atol=0.03, rtol=0)
+
+
 def test_sentences_of_a_study_draw_from_its_stream_one_after_another() -> None:
     """Sentences of studies 0, 0 and 1: each is what a search alone draws from what is left of the stream."""
     rows, study = torch.tensor([0, 0, 3]), torch.tensor([0, 0, 1])

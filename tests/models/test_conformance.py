@@ -135,6 +135,46 @@ def test_it_saves_and_loads_bit_equal(any_decoder: ReportDecoder, tmp_path: Path
     assert torch.equal(found.log_probs.nan_to_num(), expected.log_probs.nan_to_num())
 
 
+WITH_WORDS = [name for name in sorted(DECODERS) if DECODERS[name].options.word_probabilities]
+
+
+def _drawn(decoder: ReportDecoder, index: Tensor, **settings: Any) -> GeneratedReports:
+    """Twelve reports of the studies `index`, each from its own stream; guided, against the studies backwards."""
+    features = tiny_features()
+    chosen = GenerationSettings(**{"max_tokens": 12, **settings})
+    normals = select(select(features, torch.arange(3, -1, -1)), index) if chosen.guidance else None
+    streams = [torch.Generator().manual_seed(seed) for seed in range(12)]
+    search = ReportSearch(chosen, bos=BOS, eos=EOS, pad=PAD, generators=streams, normals=normals)
+    with torch.no_grad():
+        return decoder.write(select(features, index), search)
+
+
+@pytest.mark.parametrize("guidance", [0.0, 0.4])
+@pytest.mark.parametrize("name", WITH_WORDS)
+def test_several_reports_of_a_study_are_those_that_it_gets_one_by_one(name: str, guidance: float) -> None:
+    decoder, every = _fresh(name).eval(), torch.arange(4)
+    found = _drawn(decoder, every, method="votes", samples=3, guidance=guidance)
+    alone = _drawn(decoder, every.repeat_interleave(3), method="nucleus", top_p=1.0, guidance=guidance)
+    assert torch.equal(found.token_ids, alone.token_ids)
+    assert torch.equal(found.lengths, alone.lengths)
+    torch.testing.assert_close(found.log_probs, alone.log_probs, atol=1e-4, rtol=1e-4)
+    assert len(found.ended) == 12
+    assert all(len(values) == 12 for values in found.plan.values())
+
+
+@pytest.mark.parametrize("method", ["greedy", "beam"])
+@pytest.mark.parametrize("name", WITH_WORDS)
+def test_guidance_by_the_picture_itself_lets_the_most_probable_words_be(name: str, method: str) -> None:
+    """Against itself a distribution is flattened and keeps its order, so that a greedy search finds the same."""
+    decoder, features = _fresh(name).eval(), tiny_features()
+    settings = GenerationSettings(method=method, beams=1, max_tokens=12, guidance=0.5)
+    guided = ReportSearch(settings, bos=BOS, eos=EOS, pad=PAD, normals=features)
+    plain = ReportSearch(settings.model_copy(update={"guidance": 0.0}), bos=BOS, eos=EOS, pad=PAD)
+    with torch.no_grad():
+        found, expected = decoder.write(features, guided), decoder.write(features, plain)
+    assert torch.equal(found.token_ids, expected.token_ids)
+
+
 def test_stepping_equals_teacher_forcing(decoder: TokenDecoder) -> None:
     features = tiny_features()
     expected = decoder(features, REPORTS)

@@ -198,7 +198,7 @@ def test_every_empty_part_of_the_evidence_has_its_reason(tmp_path: Path) -> None
     for config in (once, tiny_config(contrast=None), tiny_config(decoder={"kind": "nic"})):
         shown = Reader.from_checkpoint(save_tiny(tmp_path, config)).read(tiny_study("one")).evidence
         empty = {name for name in type(shown).model_fields if not getattr(shown, name)}
-        assert set(shown.unavailable) == empty - {"unavailable"}
+        assert set(shown.unavailable) == empty - {"unavailable", "votes"}  # which another search would fill
 
 
 def test_few_images_of_a_pool_are_all_closest() -> None:

@@ -12,6 +12,7 @@ from contrastcxr.data.sources import parse_data
 from contrastcxr.evaluation import Bootstrap
 from contrastcxr.metrics.table import StudyTable
 from contrastcxr.reproduce import Places, Row, Task, find_plan, read_record, task_of
+from contrastcxr.reproduce.places import voted_table
 from contrastcxr.reproduce.rows import Limits, run_rows
 from tiny_plan import write_plan
 
@@ -46,7 +47,8 @@ def test_every_row_leaves_one_record_with_config_scores_seconds_and_versions(
     assert plain.config["contrast"] is None
     assert contrast.config["contrast"]["pool"]["kind"] == "normal"
     assert plain.score("bleu_4") is not None
-    assert set(plain.seconds) == {"training", "evaluation"}
+    assert set(plain.seconds) == {"training", "evaluation", "votes"}
+    assert list(plain.systems) == ["system", "votes"]
     assert plain.training["epochs"] == 1
     assert "torch" in plain.versions
     assert {found.recipe for found in records.values()} == {"first"}
@@ -83,6 +85,22 @@ def test_the_study_table_gives_the_recorded_score(trial: tuple[Task, Places, lis
     again = score_table(table, replicates=50, minimum=2)
     for name in ("bleu_4", "positive_f1", "rouge_l", "auc_mean"):
         assert again[name].value == pytest.approx(record.score(name), abs=1e-6), name
+
+
+def test_a_row_that_is_read_by_votes_too_keeps_their_scores_and_their_table_beside_those_of_the_beam(
+    trial: tuple[Task, Places, list[str]],
+) -> None:
+    from contrastcxr.metrics.scores import score_table
+
+    task, places, _ = trial
+    path = places.record(task, Row("nic", "normal", 0))
+    record = read_record(path)
+    table = StudyTable.load(voted_table(path))
+    assert table.studies == StudyTable.load(path.with_suffix(".npz")).studies
+    again = score_table(table, replicates=50, minimum=2)
+    for name in ("bleu_4", "rouge_l"):
+        assert again[name].value == pytest.approx(record.score(name, system="votes"), abs=1e-6), name
+    assert record.score("auc_mean", system="votes") == pytest.approx(record.score("auc_mean"))
 
 
 def test_recorded_rows_are_skipped(

@@ -80,7 +80,11 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
         for number, config in enumerate(systems()):
             place = tmp_path_factory.mktemp("run")
             folder = run(config, out=place / str(number), cache=place / "cache", progress=False)
-            for settings in (None, GenerationSettings(method="nucleus", max_tokens=4)):
+            searches = [None, GenerationSettings(method="nucleus", max_tokens=4)]
+            if config.decoder is not None and config.decoder.word_probabilities:
+                guidance = 0.5 if config.contrast is not None else 0.0
+                searches += [GenerationSettings(method="votes", max_tokens=4, samples=2, guidance=guidance)]
+            for settings in searches:
                 Reader.from_checkpoint(folder.path, settings=settings).read(small("validation")[0])
         yield found
 

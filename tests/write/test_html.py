@@ -349,6 +349,17 @@ def with_evidence(reading: Reading, **changes: object) -> Reading:
     return reading.model_copy(update={"evidence": reading.evidence.model_copy(update=changes)})
 
 
+def test_votes_stand_in_one_line_beneath_the_report(reading: Reading, study: Study) -> None:
+    search = {"search": {"method": "votes", "samples": 20, "threshold": 0.3}}
+    voted = with_evidence(reading, votes={"Mass": 0.85, "Edema": 0.05})
+    page = to_html(voted.model_copy(update={"provenance": search}), study)
+    line = "Votes of 20 samples, said from 30% on: Mass (85%), Edema (5%)."
+    assert line in visible(page)
+    none = to_html(reading.model_copy(update={"provenance": search}), study)
+    assert "Votes of 20 samples, said from 30% on: no finding." in visible(none)
+    assert "Votes of" not in to_html(reading, study)
+
+
 def test_what_was_planned_stands_in_one_line_beside_its_sentence(reading: Reading, study: Study) -> None:
     tags = tuple(TagShare(name=name, share=share) for name, share in (("Mass", 0.4), ("Edema", 0.25)))
     plan = (

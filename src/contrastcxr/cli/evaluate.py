@@ -68,6 +68,7 @@ def evaluate(
     metric: Metrics = None,
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="The first so many studies only.")] = None,
     cache: output.Cache = None,
+    set_: output.Search = None,
     allow_pickle: output.AllowPickle = False,
     device: output.Device = "cpu",
     dtype: output.Dtype = None,
@@ -75,6 +76,8 @@ def evaluate(
 ) -> None:
     """Score a model or given readings, with intervals, beside readers that cannot read."""
     checkpoint = _checkpoint(model, readings, data)
+    if readings is not None and set_:
+        raise RequestError(f"--set {set_[0]} with --readings: readings are not searched for; give a MODEL")
     # Imported here: PyTorch takes seconds, and neither --help nor a wrong name must wait for it.
     from contrastcxr.evaluation import Bootstrap, load_readings
     from contrastcxr.metrics.learned import ask
@@ -96,6 +99,7 @@ def evaluate(
         device=device,
         dtype=dtype,
         allow_pickle=allow_pickle,
+        overrides=set_ or (),
     )
     _tell(said, found, out)
 

@@ -33,6 +33,12 @@ Dtype = Annotated[str | None, typer.Option("--dtype", help="float32, bfloat16 or
 Cache = Annotated[
     Path | None, typer.Option("--cache", help="Folder for features; default $CONTRASTCXR_CACHE or .cache.")
 ]
+Search = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="generate.A=B", help="Change the model's search, such as generate.method=votes."
+    ),
+]
 AllowPickle = Annotated[
     bool, typer.Option("--allow-pickle", help="Read a training state (last.ckpt) too, its weights only.")
 ]

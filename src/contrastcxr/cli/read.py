@@ -20,6 +20,16 @@ if TYPE_CHECKING:
 
 SHOWN = 12
 
+PoolRoots = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--pool-root",
+        metavar="NAME:PATH",
+        help="Show the normals compared with, from this data.",
+        autocompletion=complete.sources,
+    ),
+]
+
 
 @output.verb
 def read(
@@ -40,15 +50,7 @@ def read(
     ] = DEFAULT_MODEL,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the readings.")] = Path("readings"),
     formats: Annotated[str, typer.Option("--format", "-f", help="html, json, or both.")] = "html,json",
-    pool_root: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--pool-root",
-            metavar="NAME:PATH",
-            help="Show the normals compared with, from this data.",
-            autocompletion=complete.sources,
-        ),
-    ] = None,
+    pool_root: PoolRoots = None,
     keep_ids: Annotated[
         bool, typer.Option("--keep-ids", help="Keep the identifiers of DICOM studies instead of hashes.")
     ] = False,
@@ -56,6 +58,7 @@ def read(
         str | None,
         typer.Option("--window", metavar="N|NAME", help="Show DICOM files with this window instead of the first."),
     ] = None,
+    set_: output.Search = None,
     allow_pickle: output.AllowPickle = False,
     device: output.Device = "cpu",
     dtype: output.Dtype = None,
@@ -74,6 +77,7 @@ def read(
         seed=seed,
         allow_pickle=allow_pickle,
         window=window,
+        overrides=set_ or (),
     )
 
     failures: list[Failure] = []

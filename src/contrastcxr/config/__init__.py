@@ -10,3 +10,4 @@ from contrastcxr.config.parts import without_places as without_places
 from contrastcxr.config.reading import load_config as load_config
 from contrastcxr.config.reading import parse_config as parse_config
 from contrastcxr.config.reading import read_with_parents as read_with_parents
+from contrastcxr.config.reading import with_search as with_search

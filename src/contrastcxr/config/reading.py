@@ -21,6 +21,7 @@ from pydantic.fields import FieldInfo
 from contrastcxr.config.decoder_settings import LIST, settings_of, successor
 from contrastcxr.config.parts import SystemConfig
 from contrastcxr.config.retired import without_retired
+from contrastcxr.decode.settings import MEANT_FOR
 from contrastcxr.errors import ConfigError, listed, suggestion
 from contrastcxr.options import Options, Registered, own_name, part_of, registry_of
 
@@ -34,12 +35,47 @@ def load_config(path: Path | str, *, overrides: Sequence[str] = ()) -> SystemCon
             list `decoders`, where there is one.
 
     Raises:
-        ConfigError: the file is missing or not YAML, or a key or value is not one of a `SystemConfig`.
+        ConfigError: the file is missing or not YAML, a key or value is not one of a `SystemConfig`, or an option
+            of the search means nothing with its method.
     """
     files = _with_parents(Path(path))
     decoder = _overridden(files, overrides).get("decoder", {})
     values = _overridden(_with_decoder_settings(files, decoder, where=str(path)), overrides)
-    return parse_config(values, where=str(path))
+    return _without_idle(parse_config(values, where=str(path)), where=str(path))
+
+
+def with_search(config: SystemConfig, overrides: Sequence[str]) -> SystemConfig:
+    """Return the configuration of a trained system with changes to its search, `generate.a=b` each.
+
+    Where another method is chosen, options that mean nothing with it take their default.
+
+    Raises:
+        ConfigError: something else is changed, a wrong value, or an option that means nothing with the method.
+    """
+    if not overrides:
+        return config
+    for override in overrides:
+        if not override.startswith("generate."):
+            raise ConfigError(
+                f"--set {override}: of a trained system only the search can be set: "
+                f"{listed(f'generate.{name}' for name in type(config.generate).model_fields)}"
+            )
+    values = config.to_dict()
+    method = _overridden([values], overrides)["generate"].get("method")
+    kept = {k: v for k, v in values["generate"].items() if k not in MEANT_FOR or method in MEANT_FOR[k]}
+    changed = _overridden([{**values, "generate": kept}], overrides)
+    return _without_idle(parse_config(changed, where="--set"), where="--set")
+
+
+def _without_idle(config: SystemConfig, *, where: str) -> SystemConfig:
+    """Refuse options that say nothing; not done of a checkpoint, which says all options as they were then."""
+    settings = config.generate
+    for name in settings.idle:
+        raise ConfigError(
+            f"{where}: generate.{name} {getattr(settings, name)} with generate.method {settings.method}: it means "
+            f"something with {listed(MEANT_FOR[name])} alone; change the method or take the option away"
+        )
+    return config
 
 
 def _with_decoder_settings(files: Sequence[dict[str, Any]], decoder: Any, *, where: str) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Greedy, beam and nucleus search over one step interface; the beams of all studies advance together as tensors.
+"""Greedy, beam and sampled search over one step interface; the beams of all studies advance together as tensors.
 
 The rows given to the decoder are the live beams of the studies that can still get better. A beam that has ended is
 dropped from them, and so is a study once no live beam can beat its best finished one; what is found is what a
@@ -32,6 +32,7 @@ def generate(
     settings: GenerationSettings,
     generator: torch.Generator | Sequence[torch.Generator] | None = None,
     forbidden: tuple[int, ...] = (),
+    copies: int = 1,
 ) -> GeneratedReports:
     """Return the best report of each study that `settings` finds.
 
@@ -44,14 +45,17 @@ def generate(
         eos: ends a report.
         pad: fills `token_ids` after the end.
         settings: see `GenerationSettings`.
-        generator: of nucleus search, on the CPU: one for the batch, or one per study, so that what a study gets
-            does not depend on its neighbours. None draws from the global generator.
+        generator: of searches that draw, on the CPU: one for the batch, or one per report, so that what a study
+            gets does not depend on its neighbours. None draws from the global generator.
         forbidden: further tokens never to choose, such as the end of the report inside a sentence.
+        copies: reports of each study, one after another; what the decoder starts from is made once for all of them.
 
     Raises:
         ValueError: the decoder gave no finite log-probability.
     """
     state = decoder.start(features)
+    if copies > 1:
+        state = state.select(torch.arange(state.rows, device=state.device).repeat_interleave(copies))
     never = tuple(sorted({bos, pad, *forbidden} - {eos}))
     chooser = _Chooser(settings=settings, eos=eos, never=never)
     beams = _Beams.first(state, bos=bos, settings=settings, generator=generator)
@@ -77,7 +81,7 @@ class _Chooser:
     def candidates(self, log_probs: Tensor, beams: _Beams, step: int) -> tuple[Tensor, Tensor]:
         """Return scores and tokens `[R, K]` of the candidates of each row."""
         allowed = self._allowed(log_probs, beams.history, step)
-        if self.settings.method == "nucleus":
+        if self.settings.draws:
             tokens = self._sample(allowed, beams.uniforms[beams.study, step])
             return beams.scores.unsqueeze(1) + log_probs.gather(1, tokens), tokens
         found = allowed.topk(min(self.settings.width, allowed.shape[1]), dim=1)
@@ -92,7 +96,9 @@ class _Chooser:
 
     def _sample(self, log_probs: Tensor, uniforms: Tensor) -> Tensor:
         """Return a token per row `[R, 1]`: the one at which the cumulated probability passes `uniforms [R]`."""
-        tempered = keep_nucleus(log_probs / self.settings.temperature, self.settings.top_p)
+        tempered = log_probs / self.settings.temperature
+        if self.settings.nucleus < 1:
+            tempered = keep_nucleus(tempered, self.settings.nucleus)
         order = torch.softmax(tempered, dim=-1).sort(dim=-1, descending=True)
         passed = order.values.cumsum(dim=-1)
         place = torch.searchsorted(passed, (uniforms * passed[:, -1]).unsqueeze(1))
@@ -131,7 +137,7 @@ def _uniforms(
     rows: int, settings: GenerationSettings, generator: torch.Generator | Sequence[torch.Generator] | None
 ) -> Tensor:
     """Return a uniform number per study and step, `[B, max_tokens]`; `[B, 0]` where nothing is drawn."""
-    draws = settings.max_tokens if settings.method == "nucleus" else 0
+    draws = settings.max_tokens if settings.draws else 0
     if generator is None or isinstance(generator, torch.Generator):
         return torch.rand(rows, draws, generator=generator)
     return torch.stack([torch.rand(draws, generator=own) for own in generator])
@@ -149,7 +155,7 @@ class _Beams:
     scores: Tensor  # [R] sum of log-probabilities
     place: Tensor  # [R]
     history: Tensor | None  # [R, t], for trigram blocking only
-    uniforms: Tensor  # [B, max_tokens] in [0, 1), for nucleus only
+    uniforms: Tensor  # [B, max_tokens] in [0, 1), for searches that draw
     best_score: Tensor  # [B] after the length penalty
     best_sum: Tensor  # [B]
     best_step: Tensor  # [B]

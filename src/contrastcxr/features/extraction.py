@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -35,6 +37,24 @@ def batch_features(system: System, batch: Batch, *, raw: Tensor | None = None) -
         indication=batch.indication_ids,
         indication_mask=batch.indication_mask,
     )
+
+
+def normal_features(system: System, batch: Batch, *, raw: Tensor) -> VisualFeatures:
+    """Return the features of a flat normal picture in place of each study's pictures (ours).
+
+    Every patch is the mean of the pool's rows, which goes through projection and contrast like any other and is
+    compared with the whole pool; views and indication are the study's. Only a system with a pool of normals has
+    that mean.
+
+    Args:
+        system: with a pool.
+        batch: of the studies.
+        raw: their features `[B, V, N, C]`, whose shape is taken.
+    """
+    assert system.pool is not None  # `assemble.check_search` refuses guidance without one
+    flat = system.pool.raw.mean(dim=0).to(raw.dtype).expand_as(raw)
+    strangers = replace(batch, patient_ids=(None,) * len(batch))
+    return batch_features(system, strangers, raw=flat)
 
 
 def batch_targets(batch: Batch, *, own_words: float = 0.0) -> Targets:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from contrastcxr.decode.report import ReportSearch
 from contrastcxr.decode.settings import GenerationSettings
+from contrastcxr.decode.votes import SampledReport
 from contrastcxr.models.features import VisualFeatures
 from contrastcxr.models.heads.base import PartialReading
 from contrastcxr.models.heads.writing import GeneratedReports
@@ -45,27 +46,46 @@ class DecodedStudy:
     contrast: np.ndarray | None = None  # [N]
     pool_weights: np.ndarray | None = None  # [n, N_P]
     pool_keep: np.ndarray | None = None  # [N_P] bool
+    samples: tuple[SampledReport, ...] = ()  # of a search that votes
 
 
 def report_search(
-    special: SpecialTokens, settings: GenerationSettings, *, study_ids: Sequence[str], seed: int
+    special: SpecialTokens,
+    settings: GenerationSettings,
+    *,
+    study_ids: Sequence[str],
+    seed: int,
+    normals: VisualFeatures | None = None,
 ) -> ReportSearch:
     """Return the search that writes the reports of a batch.
 
-    Sampling (`nucleus`) draws from a stream of each study's own, made of the seed and the study's id, so that the
-    order and size of a batch change nothing.
+    Each report is drawn from a stream of its own, made of the seed, the study's id and, where a study has several,
+    the report's number, so that the order and size of a batch change nothing. `normals` are for guidance.
     """
-    streams = [_stream(seed, study_id) for study_id in study_ids] if settings.method == "nucleus" else None
-    return ReportSearch(settings, bos=special.bos, eos=special.eos, pad=special.pad, generators=streams)
+    streams = [stream for name in study_ids for stream in _streams(seed, name, settings)]
+    return ReportSearch(
+        settings,
+        bos=special.bos,
+        eos=special.eos,
+        pad=special.pad,
+        generators=streams if settings.draws else None,
+        normals=normals,
+    )
 
 
-def by_study(answer: PartialReading, features: VisualFeatures, *, pooled: Tensor) -> list[DecodedStudy]:
+def by_study(
+    answer: PartialReading,
+    features: VisualFeatures,
+    *,
+    pooled: Tensor,
+    samples: Sequence[tuple[SampledReport, ...]] = (),
+) -> list[DecodedStudy]:
     """Return what is answered of each study, with what its features have to show.
 
-    `pooled [B, V, C]` is what the encoder gave, averaged over the patches.
+    `pooled [B, V, C]` is what the encoder gave, averaged over the patches; `samples` are the reports that voted.
     """
     studies = features.studies
-    written = [NO_REPORT] * studies if answer.reports is None else list(_rows(answer.reports))
+    written = [NO_REPORT] * studies if answer.reports is None else list(decoded_reports(answer.reports))
     probabilities = [()] * studies if answer.probabilities is None else answer.probabilities.tolist()
     maps = answer.maps
     shown = {name: array(features.evidence.get(name)) for name in ("contrast_map", "pool_weights", "pool_keep")}
@@ -80,6 +100,7 @@ def by_study(answer: PartialReading, features: VisualFeatures, *, pooled: Tensor
             contrast=_row(shown["contrast_map"], row),
             pool_weights=_row(shown["pool_weights"], row),
             pool_keep=_row(shown["pool_keep"], row),
+            samples=samples[row] if samples else (),
         )
         for row in range(studies)
     ]
@@ -94,7 +115,8 @@ def _row(values: np.ndarray | None, row: int) -> np.ndarray | None:
     return None if values is None else values[row]
 
 
-def _rows(found: GeneratedReports) -> Iterator[DecodedReport]:
+def decoded_reports(found: GeneratedReports) -> Iterator[DecodedReport]:
+    """Yield each report by itself, without the padding."""
     attention = array(found.attention)
     plan = {name: values for name, tensor in found.plan.items() if (values := array(tensor)) is not None}
     for row, (ids, length) in enumerate(zip(found.token_ids.tolist(), found.lengths.tolist(), strict=True)):
@@ -103,8 +125,15 @@ def _rows(found: GeneratedReports) -> Iterator[DecodedReport]:
         yield DecodedReport(tuple(ids[:length]), bool(found.ended[row]), seen, own)
 
 
-def _stream(seed: int, study_id: str) -> torch.Generator:
-    digest = hashlib.sha256(f"{seed}:{study_id}".encode()).digest()
+def _streams(seed: int, study_id: str, settings: GenerationSettings) -> list[torch.Generator]:
+    if not settings.draws:
+        return []
+    own = f"{seed}:{study_id}"
+    return [_stream(own if settings.reports == 1 else f"{own}:{report}") for report in range(settings.reports)]
+
+
+def _stream(name: str) -> torch.Generator:
+    digest = hashlib.sha256(name.encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
 
 

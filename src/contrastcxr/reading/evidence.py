@@ -183,11 +183,12 @@ def evidence(
     plan: tuple[PlannedSentence, ...] = (),
     tags: tuple[Tag, ...] = (),
     maps: Mapping[str, np.ndarray] | None = None,
+    votes: Mapping[str, float] | None = None,
     unavailable: Mapping[str, str] | None = None,
 ) -> Evidence:
     """Return the evidence of one study from `attention [T, N]`, `contrast [N]` and `maps [N]` by finding.
 
-    `unavailable` says why fields are empty that this model can never fill.
+    `votes` are the shares of a search that votes; `unavailable` says why fields are empty that this model can never fill.
     """
     shown = () if attention is None else sentence_attention(attention, sentences, places)
     contrasts = () if contrast is None else tuple(place.map(contrast) for place in places)
@@ -204,5 +205,6 @@ def evidence(
             FindingMap(finding=name, maps=tuple(place.map(values) for place in places))
             for name, values in (maps or {}).items()
         ),
+        votes=dict(votes or {}),
         unavailable=dict(unavailable or {}),
     )

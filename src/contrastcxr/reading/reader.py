@@ -15,13 +15,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from contrastcxr.assemble import check_pairs, check_search
 from contrastcxr.checkpoint import load_checkpoint
+from contrastcxr.config import with_search
 from contrastcxr.data.transforms import Preprocess
 from contrastcxr.decode.report import ReportSearch
 from contrastcxr.decode.settings import GenerationSettings
+from contrastcxr.decode.votes import SampledReport, vote_shares
 from contrastcxr.errors import IncompatibleError, UnknownNameError
 from contrastcxr.features.batch import Batch, Sample, collate, rows_of
-from contrastcxr.features.extraction import batch_features, raw_features
+from contrastcxr.features.extraction import batch_features, normal_features, raw_features
 from contrastcxr.features.targets import indication_ids
 from contrastcxr.files import find_checkpoint
 from contrastcxr.form import Author, Evidence, Flag, Reading, Report, Study
@@ -47,11 +50,14 @@ from contrastcxr.reading.provenance import describe, writes_grammar
 from contrastcxr.reading.regions import wang_marks_of
 from contrastcxr.reading.samples import measured_sample
 from contrastcxr.reading.sentences import Sentence, ending_ids, sentences_of
+from contrastcxr.reading.voting import vote
 from contrastcxr.text.grammar.parsing import parse
 from contrastcxr.text.tokenizer import Tokenizer
 from contrastcxr.version import __version__ as contrastcxr_version
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+_REPORTS = 320
+"""Reports that are written together at most, where a study gets several: bounds the memory of their states."""
 _DIGITS = 4
 """Significant digits of a probability: a rare finding keeps its rank, and sums in another order do not show."""
 
@@ -75,11 +81,12 @@ class Reader:
         quality: what the training pictures look like; None leaves the quality of pictures unassessed.
         device: where the tensors go.
         dtype: `float32`, `bfloat16` or `float16`; None leaves the system as it is.
-        seed: of sampling (`nucleus`); each study has its own stream.
+        seed: of searches that draw; each study has its own stream.
         batch_size: studies that go through the system together.
 
     Raises:
-        IncompatibleError: the labels are not those of the finding head, or the vocabulary is not the decoder's.
+        IncompatibleError: the labels are not those of the finding head, the vocabulary is not the decoder's, or
+            the system cannot be searched like that.
         UnknownNameError: no such dtype.
     """
 
@@ -111,6 +118,9 @@ class Reader:
         self.tokenizer = _own_vocabulary(system, tokenizer)
         self.preprocess = preprocess
         self.settings = settings or GenerationSettings()
+        if system.decoder is not None:
+            pool = None if system.pool is None else system.pool.kind
+            check_search(self.settings, system.decoder.options, pool)
         self.labels = _labels(system, labels)
         self.tags = tuple(tags)
         self.thresholds = dict(thresholds or {})
@@ -134,6 +144,7 @@ class Reader:
         seed: int = 0,
         batch_size: int = 32,
         settings: GenerationSettings | None = None,
+        overrides: Sequence[str] = (),
         allow_pickle: bool = False,
     ) -> Reader:
         """Return the reader that a checkpoint describes.
@@ -145,15 +156,19 @@ class Reader:
             seed: of sampling.
             batch_size: studies that go through the system together.
             settings: of the search, in place of the checkpoint's own.
+            overrides: changes to it, `generate.a=b` each.
             allow_pickle: read a training state too, weights only.
 
         Raises:
             UnknownNameError: no such file or name.
             CheckpointError: it is not a checkpoint of ours, or of another version.
+            ConfigError: an override is of something else than the search, or has a wrong value.
         """
         path = find_checkpoint(name_or_path)
         checkpoint = load_checkpoint(path, allow_pickle=allow_pickle)
-        config, system = checkpoint.config, checkpoint.build()
+        config = with_search(checkpoint.config, overrides)
+        check_pairs(config)
+        system = checkpoint.build()
         return cls(
             system,
             checkpoint.tokenizer,
@@ -223,12 +238,9 @@ class Reader:
 
         The features are averaged over the patches.
         """
-        order = sorted(range(len(batch)), key=lambda i: len(batch.positions[i]))
         readings: dict[int, tuple[Reading, Tensor]] = {}
         with _evaluating(self.system):
-            for start in range(0, len(order), self.batch_size):
-                chosen = order[start : start + self.batch_size]
-                part = rows_of(batch, chosen)
+            for chosen, part in self._parts(batch):
                 answers = self._answers(part)
                 made = (
                     (self._reading(part, row, answer, evidence), answer.pooled)
@@ -236,6 +248,22 @@ class Reader:
                 )
                 readings |= zip(chosen, made, strict=True)
         return [readings[i] for i in range(len(batch))]
+
+    def samples(self, batch: Batch) -> list[tuple[SampledReport, ...]]:
+        """Return the reports drawn for each study of a batch, in its own order, by a search that votes."""
+        samples: dict[int, tuple[SampledReport, ...]] = {}
+        with _evaluating(self.system):
+            for chosen, part in self._parts(batch):
+                samples |= zip(chosen, (answer.samples for answer in self._answers(part)), strict=True)
+        return [samples[i] for i in range(len(batch))]
+
+    def _parts(self, batch: Batch) -> Iterator[tuple[list[int], Batch]]:
+        """Yield what goes through the system together, with its rows: studies with equal numbers of views."""
+        order = sorted(range(len(batch)), key=lambda i: len(batch.positions[i]))
+        together = min(self.batch_size, max(1, _REPORTS // self.settings.reports))
+        for start in range(0, len(order), together):
+            chosen = order[start : start + together]
+            yield chosen, rows_of(batch, chosen)
 
     @property
     def pad(self) -> int:
@@ -246,13 +274,18 @@ class Reader:
         batch = batch.to(self.device)
         raw = raw_features(self.system, batch)
         features = batch_features(self.system, batch, raw=raw)
-        answer = self.system.answer(features, search=self._search(batch.study_ids))
-        return by_study(answer, features, pooled=raw.mean(2).float().cpu())  # [B,V,N,C] -> [B,V,C]
+        answer, samples = self.system.answer(features, search=self._search(batch, raw)), None
+        if self.tokenizer is not None and self.settings.method == "votes":
+            answer, samples = vote(answer, self.settings, text_of=self._text, parse=self.parse)
+        pooled = raw.mean(2).float().cpu()  # [B,V,N,C] -> [B,V,C]
+        return by_study(answer, features, pooled=pooled, samples=samples or ())
 
-    def _search(self, study_ids: Sequence[str]) -> ReportSearch | None:
+    def _search(self, batch: Batch, raw: Tensor) -> ReportSearch | None:
         if self.tokenizer is None:
             return None
-        return report_search(self.tokenizer.special, self.settings, study_ids=study_ids, seed=self.seed)
+        normals = normal_features(self.system, batch, raw=raw) if self.settings.guidance else None
+        special, ids = self.tokenizer.special, batch.study_ids
+        return report_search(special, self.settings, study_ids=ids, seed=self.seed, normals=normals)
 
     def with_inputs(self, study: Study, sample: Sample) -> Sample:
         """Return the sample with the study's indication, for a system that reads it."""
@@ -292,6 +325,9 @@ class Reader:
             *length_flags(written.plan, ended=written.ended, tokens=tokens, max_tokens=self.settings.max_tokens),
         )
 
+    def _text(self, written: DecodedReport) -> str:
+        return " ".join(sentence.text for sentence in self._sentences(written))
+
     def _sentences(self, written: DecodedReport) -> tuple[Sentence, ...]:
         if self.tokenizer is None:
             return ()
@@ -304,8 +340,9 @@ class Reader:
     ) -> Evidence:
         plan = planned(answer.written.plan, sentences, sources=self._sources(), tags=self.tags)
         tags = predicted_tags(answer.written.plan, self.tags)
+        votes = vote_shares(answer.samples)
         if not whole:
-            return Evidence(plan=plan, tags=tags)
+            return Evidence(plan=plan, tags=tags, votes=votes)
         places = self._places(batch, row)
         return shown.evidence(
             places=places,
@@ -316,6 +353,7 @@ class Reader:
             plan=plan,
             tags=tags,
             maps=answer.maps,
+            votes=votes,
             unavailable=shown.unavailable(self._abilities(answer, placed=bool(places))),
         )
 

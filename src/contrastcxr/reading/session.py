@@ -164,11 +164,12 @@ def open_session(
     seed: int,
     allow_pickle: bool = False,
     window: str | None = None,
+    overrides: Sequence[str] = (),
 ) -> ReadingSession:
     """Return a session after checking the whole request, before any input is touched.
 
     Raises:
-        RequestError: an unknown model, format, device or source.
+        RequestError: an unknown model, format, device or source, or an override that cannot be.
     """
     # Imported here: torch takes seconds, and a wrong format or model needs none of it.
     from contrastcxr.write import PictureLoader, get_writer
@@ -176,13 +177,23 @@ def open_session(
     pictures = PictureLoader(tuple(_finder(root) for root in pool_roots))
     writers = tuple(get_writer(name, pictures=pictures) for name in dict.fromkeys(formats))
     file = find_checkpoint(model)
-    reader = open_reader(file, device=device, dtype=dtype, seed=seed, allow_pickle=allow_pickle)
+    reader = open_reader(
+        file, device=device, dtype=dtype, seed=seed, allow_pickle=allow_pickle, overrides=overrides
+    )
     if out is not None:
         clear_parts(Path(out))  # of a run that was killed
     return ReadingSession(reader, writers, None if out is None else Path(out), window)
 
 
-def open_reader(file: Path, *, device: str, dtype: str | None, seed: int, allow_pickle: bool) -> Reader:
+def open_reader(
+    file: Path,
+    *,
+    device: str,
+    dtype: str | None,
+    seed: int,
+    allow_pickle: bool,
+    overrides: Sequence[str] = (),
+) -> Reader:
     """Return the reader of a checkpoint file on a device that this machine has.
 
     Raises:
@@ -192,7 +203,9 @@ def open_reader(file: Path, *, device: str, dtype: str | None, seed: int, allow_
     from contrastcxr.reading.reader import Reader
 
     check_device(device)
-    return Reader.from_checkpoint(file, device=device, dtype=dtype, seed=seed, allow_pickle=allow_pickle)
+    return Reader.from_checkpoint(
+        file, device=device, dtype=dtype, seed=seed, allow_pickle=allow_pickle, overrides=overrides
+    )
 
 
 def check_device(device: str) -> None:

@@ -120,6 +120,7 @@ class Plan(BaseModel):
     against: dict[str, str] = Field(
         default_factory=dict, description="name of a system: the system that it is compared with"
     )
+    votes: bool = Field(False, description="whether rows are read by votes of their samples too, beside the beam")
     also: tuple[str, ...] = Field((), description="experiments whose records of rows of the same name count too")
     published: tuple[PublishedPart, ...] = ()
     rows: RowSelection | None = None

@@ -29,8 +29,8 @@ class Record:
         seed: of the row.
         signature: what two figures must share to be compared.
         config: of the system, without folders; of the baselines that of the system whose pictures they see.
-        systems: scores by system; for a trained row `system` and, where its decoder's samples vote, `votes`.
-        seconds: of training and of evaluation.
+        systems: scores by system; of a trained row `system`, and `votes` where it was read by votes too.
+        seconds: of training, of evaluation, and of that by votes.
         training: epochs, best validation, pool, parameters, precision, calibration.
         twins: the claim on twins, where the data have them.
         versions: of the packages that made it.

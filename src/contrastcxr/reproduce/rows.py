@@ -15,12 +15,12 @@ from contrastcxr.config.data_ref import data_ref
 from contrastcxr.errors import ContrastCXRError, RequestError
 from contrastcxr.evaluation.baselines import Asked, FeatureExtractor, baseline_answers
 from contrastcxr.evaluation.references import References, load_references
-from contrastcxr.evaluation.result import SystemScores
+from contrastcxr.evaluation.result import Evaluation, SystemScores
 from contrastcxr.evaluation.run import Bootstrap, Setting, evaluate, scored, tabulated
 from contrastcxr.metrics.scores import Scores
 from contrastcxr.models.encoders import Encoder
 from contrastcxr.reading.reader import Reader
-from contrastcxr.reproduce.places import Places, baseline_table
+from contrastcxr.reproduce.places import Places, baseline_table, voted_table
 from contrastcxr.reproduce.plan import BASELINES, Row, Task
 from contrastcxr.reproduce.record import Record, read_record
 from contrastcxr.reproduce.twins import twins_of
@@ -116,27 +116,40 @@ def _trained(task: Task, row: Row, config: SystemConfig, places: Places, limits:
     began = time.perf_counter()
     reader = Reader.from_checkpoint(done.checkpoint)
     data = data_ref(config.data, split=None)
-    found = evaluate(
+    found = _evaluated(reader, config, places, limits)
+    twins = None
+    if task.of_data.twins is not None:
+        twins = twins_of(reader, data=data, split=task.of_data.twins, cache=places.cache, limit=limits.twins)
+    found.systems["system"].table.save(places.table(task, row))
+    said = json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))
+    seconds = {"training": said["seconds"], "evaluation": round(time.perf_counter() - began, 1)}
+    systems = {"system": _scores(found.scores)}
+    if task.plan.votes and config.decoder is not None and config.decoder.word_probabilities:
+        began = time.perf_counter()
+        voting = Reader.from_checkpoint(done.checkpoint, overrides=["generate.method=votes"])
+        voted = _evaluated(voting, config, places, limits)
+        voted.systems["system"].table.save(voted_table(places.record(task, row)))
+        systems["votes"] = _scores(voted.scores)
+        seconds["votes"] = round(time.perf_counter() - began, 1)
+    return {
+        "signature": found.signature,
+        "systems": systems,
+        "seconds": seconds,
+        "training": {name: said[name] for name in _TOLD if name in said} | _chosen(said),
+        "twins": twins,
+    }
+
+
+def _evaluated(reader: Reader, config: SystemConfig, places: Places, limits: Limits) -> Evaluation:
+    return evaluate(
         reader,
-        data=data,
+        data=data_ref(config.data, split=None),
         reference=config.data.author,
         baselines=False,
         limit=limits.test,
         bootstrap=limits.bootstrap,
         cache=places.cache,
     )
-    twins = None
-    if task.of_data.twins is not None:
-        twins = twins_of(reader, data=data, split=task.of_data.twins, cache=places.cache, limit=limits.twins)
-    found.systems["system"].table.save(places.table(task, row))
-    said = json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))
-    return {
-        "signature": found.signature,
-        "systems": {"system": _scores(found.scores)},
-        "seconds": {"training": said["seconds"], "evaluation": round(time.perf_counter() - began, 1)},
-        "training": {name: said[name] for name in _TOLD if name in said} | _chosen(said),
-        "twins": twins,
-    }
 
 
 _TOLD = (

@@ -92,6 +92,8 @@ def page_values(reading: Reading, study: Study, pictures: PictureLoader) -> Valu
         "topics": any(sentence.topic is not None for sentence in reading.evidence.plan),
         "sources": plan_sources(reading.evidence),
         "tags": [{"id": tag.name, "percent": f"{tag.probability:.1%}"} for tag in reading.evidence.tags],
+        "votes": [{"id": name, "percent": f"{share:.0%}"} for name, share in reading.evidence.votes.items()],
+        "samples": _samples(reading.provenance),
         "contrast_said": _contrast_said(reading.evidence),
         "full_contrast": FULL_CONTRAST,
         "attends": bool(reading.evidence.attention),
@@ -346,6 +348,14 @@ def _model_hash(provenance: Mapping[str, Any]) -> str:
     model = provenance.get("model")
     value = model.get("checkpoint_sha256") if isinstance(model, Mapping) else None
     return str(value or "")[:8]
+
+
+def _samples(provenance: Mapping[str, Any]) -> str:
+    """Return how many samples voted, and from which share a finding was to be said; nothing where none did."""
+    search = provenance.get("search")
+    if not isinstance(search, Mapping) or search.get("method") != "votes":
+        return ""
+    return f"{search['samples']} samples, said from {search['threshold']:.0%} on"
 
 
 def _indication_read(provenance: Mapping[str, Any]) -> str:

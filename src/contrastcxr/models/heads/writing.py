@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from contrastcxr.models.features import VisualFeatures
 
 
 class State(Protocol):
@@ -57,7 +60,7 @@ class StepDecoder(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class GeneratedReports:
-    """The report found for each study.
+    """The reports found for the studies: one each, or as many as the search asks for, study by study.
 
     Attributes:
         token_ids: `[B, T]`, the words: no BOS, no end token, padded to the longest.
@@ -78,18 +81,40 @@ class GeneratedReports:
     attention: Tensor | None
     plan: Mapping[str, Tensor] = field(default_factory=dict)
 
+    def select(self, index: Tensor) -> GeneratedReports:
+        """Return the reports `index [B']`, in that order."""
+        return GeneratedReports(
+            self.token_ids[index],
+            self.lengths[index],
+            self.log_probs[index],
+            self.ended[index],
+            None if self.attention is None else self.attention[index],
+            {name: values[index] for name, values in self.plan.items()},
+        )
+
 
 class Search(Protocol):
     """The one search, as a decoder is handed it: settings, special tokens and random numbers are already in it.
 
     Attributes:
         max_tokens: the most tokens a report may have, its end included.
+        reports: how many reports to write for each study.
+        normals: features of normal pictures, a row per study, whose words are taken from those of the study's own
+            (guided decoding); None leaves that out.
         pad: id of the padding.
     """
 
     @property
     def max_tokens(self) -> int:
         """The most tokens a report may have, its end included."""
+
+    @property
+    def reports(self) -> int:
+        """How many reports to write for each study."""
+
+    @property
+    def normals(self) -> VisualFeatures | None:
+        """Features of normal pictures, a row per study; None of a search that is not guided."""
 
     @property
     def pad(self) -> int:
@@ -103,13 +128,18 @@ class Search(Protocol):
         end: int | None = None,
         max_tokens: int | None = None,
         study: Tensor | None = None,
+        normals: Any = None,
     ) -> GeneratedReports:
         """Return the best sequence of each row that `decoder.start(features)` begins.
+
+        Where rows are studies each of them gets `reports` sequences, one after another.
 
         Args:
             decoder: anything with `start` and `step`.
             features: what its `start` takes.
             end: id of the token that ends a row; None takes EOS.
             max_tokens: None takes the report's.
-            study: `[R]`, ascending, the study of each row, when a study has several or none; None for a row each.
+            study: `[R]`, ascending, the report that each row is a part of, counted study by study; None where rows
+                are studies.
+            normals: what `decoder.start` takes of normal pictures, row by row; given where the search has any.
         """

@@ -86,7 +86,7 @@ class ReportDecoder(Head):
 
     @abstractmethod
     def write(self, features: VisualFeatures, search: Search) -> GeneratedReports:
-        """Return the report of each study."""
+        """Return the reports of each study, as many as the search asks for, study by study."""
 
     def teach(self, features: VisualFeatures, targets: Targets, *, states: bool = False) -> Lesson:
         """Return the terms of its loss, and its states where it has a state for each word."""
@@ -157,5 +157,5 @@ class TokenDecoder(ReportDecoder):
         )
 
     def write(self, features: VisualFeatures, search: Search) -> GeneratedReports:
-        """Return the best report of each study that the search finds."""
-        return search(self, features)
+        """Return the reports of each study that the search finds."""
+        return search(self, features, normals=search.normals)

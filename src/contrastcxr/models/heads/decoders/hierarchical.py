@@ -51,6 +51,7 @@ class TopicPlan:
         shift: `[B, e]`, added to every word vector; None for nothing.
         topic_at_words: whether a topic is added to every word vector of its sentence too.
         extra: further tensors to teach with or to show, by name; the first dimension is B.
+        normal: the plan on normal pictures, whose words a guided search takes away; None without one.
     """
 
     topics: Tensor
@@ -60,6 +61,22 @@ class TopicPlan:
     shift: Tensor | None = None
     topic_at_words: bool = False
     extra: Mapping[str, Tensor] = field(default_factory=dict)
+    normal: TopicPlan | None = None
+
+    def repeated(self, times: int) -> TopicPlan:
+        """Return the plan of each study so many times, one after another."""
+        if times == 1:
+            return self
+        return TopicPlan(
+            self.topics.repeat_interleave(times, dim=0),
+            self.stop.repeat_interleave(times, dim=0),
+            *(
+                None if part is None else part.repeat_interleave(times, dim=0)
+                for part in (self.attention, self.abnormal, self.shift)
+            ),
+            extra={name: part.repeat_interleave(times, dim=0) for name, part in self.extra.items()},
+            normal=None if self.normal is None else self.normal.repeated(times),
+        )
 
     def word_inputs(self, study: Tensor, place: Tensor) -> WordInputs:
         """Return what the word LSTM is told of the sentences at `place [K]` of `study [K]`."""
@@ -137,8 +154,14 @@ class HierarchicalDecoder(ReportDecoder):
         )
 
     def write(self, features: VisualFeatures, search: Search) -> GeneratedReports:
-        """Plan, write all sentences of all studies together, put them one after another."""
+        """Plan once a study, write all sentences of all reports together, put them one after another.
+
+        Where the search is guided, only the words are: what is planned and where it stops is the picture's alone.
+        """
         plan = self._with_topics(self.plan(features, self.max_sentences))
+        if search.normals is not None:
+            plan = replace(plan, normal=self._with_topics(self.plan(search.normals, self.max_sentences)))
+        plan = plan.repeated(search.reports)
         count = planned_sentences(plan.stop)  # [B]
         study, place = _planned(count)
         found = self._with_marks(self.sentences(plan, study, place, search))
@@ -181,6 +204,7 @@ class HierarchicalDecoder(ReportDecoder):
             end=self.sentence_end,
             max_tokens=self.max_words,
             study=study,
+            normals=None if plan.normal is None else plan.normal.word_inputs(study, place),
         )
 
     def _with_marks(self, found: GeneratedReports) -> GeneratedReports:
