@@ -32,6 +32,7 @@ PAPERS: Mapping[str, Mapping[str, str]] = {
     "contrastive-attention": {
         "first": "configs/cpu/experiments/first.yaml",
         "decoders": "configs/cpu/experiments/decoders.yaml",
+        "recipe": "configs/cpu/experiments/recipe.yaml",
         "table1": "configs/cpu/experiments/table1.yaml",
         "table2": "configs/cpu/experiments/table2.yaml",
         "table4": "configs/cpu/experiments/table4.yaml",
