@@ -63,7 +63,10 @@ def test_an_unknown_key_is_refused_with_its_place_and_nearest_neighbour(
         (["generate.method=votes", "generate.beams=5"], r"generate\.beams 5 with generate\.method votes: .* beam"),
         (["generate.method=votes", "generate.length_penalty=1"], r"length_penalty 1\.0 with .* votes"),
         (["generate.method=votes", "generate.top_p=0.5"], r"generate\.top_p 0\.5 .*: it .* nucleus alone"),
-        (["generate.temperature=2"], r"generate\.temperature 2\.0 .*: it means something with nucleus, votes alone"),
+        (
+            ["generate.temperature=2"],
+            r"generate\.temperature 2\.0 .*: it means something with nucleus, votes alone",
+        ),
     ],
 )
 def test_an_option_that_means_nothing_with_the_method_is_refused(

@@ -81,9 +81,7 @@ def check_pairs(config: SystemConfig) -> None:
     _check_choice_of_checkpoint(config)
     _check_lengths(config)
     _check_losses(config)
-    check_search(
-        config.generate, config.decoder, None if config.contrast is None else config.contrast.pool.kind
-    )
+    check_search(config.generate, config.decoder, None if config.contrast is None else config.contrast.pool.kind)
 
 
 def check_search(settings: GenerationSettings, decoder: DecoderOptions | None, pool: str | None) -> None:

@@ -38,7 +38,8 @@ def checkpoint(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
 
 class FakeLabeler:
     def label(self, text: str) -> tuple[Finding, ...]:
-        return Finding(name="Edema", status="present"), Finding(name="Nodule", status="absent")
+        found = Finding(name="Edema", status="present"), Finding(name="Nodule", status="absent")
+        return found if text else ()
 
 
 def studies() -> list[Study]:
@@ -130,7 +131,7 @@ def test_a_model_of_another_language_is_read_by_the_labeler(tmp_path: Path) -> N
     assert reader.parse is not None
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(reader, "parse", None)
-        patch.setattr("contrastcxr.reading.voting.default_labeler", lambda: FakeLabeler())
+        patch.setattr("contrastcxr.reading.voting.default_labeler", FakeLabeler)
         (samples,) = reader.samples(batch_of(reader, studies()[:1]))
     assert [s.findings for s in samples] == [frozenset({"Edema"})] * 7
 
@@ -138,7 +139,10 @@ def test_a_model_of_another_language_is_read_by_the_labeler(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [
-        (("train.epochs=3",), r"--set train\.epochs=3: of a trained system only the search can be set: generate\."),
+        (
+            ("train.epochs=3",),
+            r"--set train\.epochs=3: of a trained system only the search can be set: generate\.",
+        ),
         (("generate.threshold=0.2",), r"generate\.threshold 0\.2 with generate\.method beam: .* votes alone"),
         (("generate.method=votes", "generate.beams=5"), r"generate\.beams 5 with generate\.method votes"),
         (("generate.method=vote",), r"generate\.method: .*found 'vote'"),
@@ -178,7 +182,9 @@ def test_guidance_writes_something_else_and_no_weight_writes_the_same(checkpoint
     assert [r.report for r in plain] != [r.report for r in guided]
 
 
-def test_a_flat_normal_picture_is_the_mean_of_the_pool_at_every_patch_and_knows_no_patient(checkpoint: Path) -> None:
+def test_a_flat_normal_picture_is_the_mean_of_the_pool_at_every_patch_and_knows_no_patient(
+    checkpoint: Path,
+) -> None:
     reader = Reader.from_checkpoint(checkpoint)
     system, batch = reader.system.eval(), batch_of(reader, studies())
     assert system.pool is not None
