@@ -50,6 +50,7 @@ class ReportDecoder(Head):
         sources: per sentence that it can retrieve, the training studies that say it; empty for one that writes.
     """
 
+    options: DecoderOptions
     word_width: int | None = None
     sources: Sequence[Sequence[str]] = ()
 
