@@ -1,11 +1,11 @@
-"""What votes cost beside a beam: the processor time of twenty samples a study over that of beam 3, and ways to draw.
+"""What votes cost beside a beam: processor time of twenty samples a study over that of beam 3, and ways to draw.
 
-    python benchmarks/votes.py [DECODER …] [--batch 16] [--width 256] [--tokens 60] [--samples 20] [--model phantom]
+    python benchmarks/votes.py [DECODER …] [--batch 16] [--width 256] [--tokens 60] [--samples 20] [--model M]
 
-Random weights; both searches take about every step, since such weights seldom end a report. Votes draw from copies of
-each study's state, so that patches are encoded once a study; beside that the same reports from copies of the features,
-and drawn one after another. With `--model` a checkpoint reads random features through the whole reader: its samples
-are read for their findings and the best supported one is chosen.
+Random weights; both searches take about every step, since such weights seldom end a report. Votes draw from copies
+of each study's state, so that patches are encoded once a study; beside that the same reports from copies of the
+features, and drawn one after another. With `--model` a checkpoint reads random features through the whole reader:
+its samples are read for their findings and the best supported one is chosen.
 """
 
 from __future__ import annotations
@@ -62,7 +62,9 @@ def measure(name: str, args: argparse.Namespace) -> None:
     options = planned if name in BY_SENTENCES else {}
     if name == "co_attention":
         options["tag_count"] = 14
-    decoder = build_decoder(name, vocabulary=args.vocabulary, width=args.width, end_of_report=EOS, **options).eval()
+    decoder = build_decoder(
+        name, vocabulary=args.vocabulary, width=args.width, end_of_report=EOS, **options
+    ).eval()
     patches = torch.randn(args.batch, args.patches, args.width)
     features = VisualFeatures(patches, patches.mean(1), torch.ones(args.batch, args.patches, dtype=torch.bool))
     copy = torch.arange(args.batch).repeat_interleave(args.samples)

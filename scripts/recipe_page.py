@@ -2,8 +2,8 @@
 
     python scripts/recipe_page.py
 
-Reads `results/recipe/trials.json`, the validation curves of short plain runs that the recipe was chosen by, and the
-curves in the records of the rows trained with it.
+Reads `results/recipe/trials.json`, the validation curves of short plain runs that the recipe was chosen by, and
+the curves in the records of the rows trained with it.
 """
 
 from __future__ import annotations

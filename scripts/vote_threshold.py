@@ -2,9 +2,9 @@
 
     python scripts/vote_threshold.py RUN [RUN …] [--samples 20] [--limit N] [--cache DIR]
 
-Reads the validation studies of each run's own data once, with every sample kept, and prints for each threshold the
-F1 of positive findings of the reports that would be written, by run and as the mean over the runs. The best mean is
-the default of `generate.threshold`. A run is a run folder, a checkpoint or the name of a bundled model.
+Reads the validation studies of each run's own data once, with every sample kept, and prints for each threshold
+the F1 of positive findings of the reports that would be written, by run and as the mean over the runs. The best
+mean is the default of `generate.threshold`. A run is a run folder, a checkpoint or the name of a bundled model.
 """
 
 from __future__ import annotations

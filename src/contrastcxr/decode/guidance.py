@@ -1,7 +1,7 @@
 """Guided decoding: what the picture makes more probable than normal pictures would (ours; an experiment).
 
-`log_softmax(log p(w | x) − λ log p(w | normals))` over the vocabulary at every step. It is a distribution again, so a
-sum of its logarithms only falls, and what the search prunes stays exact.
+`log_softmax(log p(w | x) − λ log p(w | normals))` over the vocabulary at every step. It is a distribution again,
+so a sum of its logarithms only falls, and what the search prunes stays exact.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ def generate(
         generator: of searches that draw, on the CPU: one for the batch, or one per report, so that what a study
             gets does not depend on its neighbours. None draws from the global generator.
         forbidden: further tokens never to choose, such as the end of the report inside a sentence.
-        copies: reports of each study, one after another; what the decoder starts from is made once for all of them.
+        copies: reports of each study, one after another; what the decoder starts from is made once for all.
 
     Raises:
         ValueError: the decoder gave no finite log-probability.

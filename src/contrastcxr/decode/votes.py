@@ -1,8 +1,8 @@
 """Which of a decoder's own samples is written: what to say is decided by votes, how to say it by a sample (ours).
 
-Minimum Bayes risk over samples (Kumar and Byrne 2004; Eikema and Aziz 2020) with two gains, one after the other: the
-F1 of the findings that a sample states with those that enough samples state, then the words it shares with the others.
-A finding has as many wordings as a beam has rivals: their probabilities add up in votes and never in a beam.
+Minimum Bayes risk over samples (Kumar and Byrne 2004; Eikema and Aziz 2020) with two gains, one after the other:
+the F1 of the findings that a sample states with those that enough samples state, then the words it shares with the
+others. The wordings of a finding are rivals in a beam; in votes their probabilities add up.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import fsum
 
 
@@ -66,7 +67,7 @@ def _support(reports: Sequence[tuple[int, ...]], asked: Sequence[int]) -> dict[i
 
 def _grams(words: Sequence[int]) -> Counter[tuple[int, ...]]:
     """Return how often each word and each pair of neighbours comes."""
-    return Counter([*((word,) for word in words), *zip(words, words[1:], strict=False)])
+    return Counter([*((word,) for word in words), *pairwise(words)])
 
 
 def set_f1(said: Collection[str], wanted: Collection[str]) -> float:

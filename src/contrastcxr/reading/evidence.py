@@ -188,7 +188,8 @@ def evidence(
 ) -> Evidence:
     """Return the evidence of one study from `attention [T, N]`, `contrast [N]` and `maps [N]` by finding.
 
-    `votes` are the shares of a search that votes; `unavailable` says why fields are empty that this model can never fill.
+    `votes` are the shares of a search that votes. `unavailable` says why fields are empty that this model can
+    never fill.
     """
     shown = () if attention is None else sentence_attention(attention, sentences, places)
     contrasts = () if contrast is None else tuple(place.map(contrast) for place in places)

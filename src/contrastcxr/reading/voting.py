@@ -54,6 +54,6 @@ def sampled(found: GeneratedReports, samples: int, *, text_of: TextOf, parse: Pa
 
 
 def present(text: str, parse: Parse | None) -> frozenset[str]:
-    """Return the findings that a report states to be present, by the grammar where it has one, else the labeler."""
+    """Return the findings that a report states to be present, read by `parse` or else by the labeler."""
     said = (parse or default_labeler().label)(text)
     return frozenset(finding.name for finding in said if finding.status == "present") - {NO_FINDING}

@@ -67,13 +67,16 @@ class TopicPlan:
         """Return the plan of each study so many times, one after another."""
         if times == 1:
             return self
+        attention, abnormal, shift = (
+            None if part is None else part.repeat_interleave(times, dim=0)
+            for part in (self.attention, self.abnormal, self.shift)
+        )
         return TopicPlan(
             self.topics.repeat_interleave(times, dim=0),
             self.stop.repeat_interleave(times, dim=0),
-            *(
-                None if part is None else part.repeat_interleave(times, dim=0)
-                for part in (self.attention, self.abnormal, self.shift)
-            ),
+            attention,
+            abnormal,
+            shift,
             extra={name: part.repeat_interleave(times, dim=0) for name, part in self.extra.items()},
             normal=None if self.normal is None else self.normal.repeated(times),
         )
