@@ -79,6 +79,10 @@ def pool_of(encoder: Encoder) -> NormalityPool:
             {"decoder": {"kind": "cvse"}, "train": {"monitor": "abnormal_words"}},
             r"monitor abnormal_words with decoder\.kind cvse: it has no probability of a word",
         ),
+        (
+            {"decoder": None, "finding_head": {"labels": "phantom", "patience": 2}, "train": {"monitor": "auc"}},
+            r"finding_head\.patience 2 without another head",
+        ),
         *(
             (
                 {"train": {"scst": True, "init_from": "runs/first", "monitor": monitor}},

@@ -186,6 +186,7 @@ def _check_choice_of_checkpoint(config: SystemConfig) -> None:
             f"train.monitor abnormal_words with decoder.kind {_kind(decoder)}: it has no probability of a word; "
             "choose another metric"
         )
+    _check_patience(config)
     if train.scst:
         _check_scst(config)
     if train.scheduled_sampling is not None and not (decoder is not None and decoder.own_words):
@@ -194,6 +195,15 @@ def _check_choice_of_checkpoint(config: SystemConfig) -> None:
             f"train.scheduled_sampling with decoder.kind {_kind(decoder)}: it is taught all words at once; "
             f"choose one of {listed(able)} or take it away"
         )
+
+
+def _check_patience(config: SystemConfig) -> None:
+    for slot, head in config.heads.items():
+        if head.own_patience is not None and len(config.heads) == 1:
+            raise IncompatibleError(
+                f"{slot}.patience {head.own_patience} without another head: once it shapes the features no more, "
+                f"nothing does; set {slot}.patience: null"
+            )
 
 
 def _kind(decoder: DecoderOptions | None) -> str:
