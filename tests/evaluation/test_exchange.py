@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,9 @@ from contrastcxr.form import Study
 from contrastcxr.metrics.exchange import EXCHANGED_F1, RISE, WORD_LOSSES
 from contrastcxr.metrics.table import NO_REPORT, StudyTable
 from contrastcxr.reading.reader import Reader
+from contrastcxr.text.grammar.parsing import parse
 from contrastcxr.text.labeler import default_labeler
+from contrastcxr.text.sentence_order import in_canonical_order
 from tiny_system import save_tiny, tiny_checkpoint, tiny_config
 
 NAMES = (*WORD_LOSSES, RISE, EXCHANGED_F1)
@@ -50,12 +53,12 @@ def reasons(found: Evaluation) -> dict[str, str | None]:
     return {name: found.scores[name].note for name in NAMES if found.scores[name].value is None}
 
 
-def words_in_plain_loops() -> list[list[float]]:
+def words_in_plain_loops(order: Callable[[str], str] = str) -> list[list[float]]:
     """Per study the words in sentences that name an abnormality, and the others; of 24 tokens the end is none."""
     tokenizer, found = tiny_checkpoint().tokenizer, []
     assert tokenizer is not None
     for study in small_corpus.corpus(split="test"):
-        ids = tokenizer.encode(study.readings[0].report.findings, max_tokens=1 + 24)[1:-1]
+        ids = tokenizer.encode(order(study.readings[0].report.findings), max_tokens=1 + 24)[1:-1]
         counts, sentence = [0.0, 0.0], list[int]()
         for place, token in enumerate(ids):
             sentence.append(token)
@@ -81,6 +84,15 @@ def test_words_are_foreseen_and_reports_written_from_other_pictures(tmp_path: Pa
     page = (tmp_path / "out" / "report.html").read_text()
     assert "What no decision rule touches" in page
     assert "| its rise with another patient's picture |" in (tmp_path / "out" / "report.md").read_text()
+
+
+def test_a_reader_that_learnt_one_order_foresees_the_reference_in_it(tmp_path: Path) -> None:
+    found = scored(tmp_path, text={"order": "canonical", "max_tokens": 26}, generate={"max_tokens": 24})
+    losses = found.systems["system"].table.word_losses
+    assert losses is not None
+    ordered = words_in_plain_loops(lambda text: in_canonical_order(text, parse))
+    assert [row[[1, 3]].tolist() for row in losses] == ordered
+    assert ordered != words_in_plain_loops()
 
 
 def test_a_reader_that_does_not_look_foresees_as_well_from_any_picture(

@@ -52,6 +52,7 @@ from contrastcxr.reading.samples import measured_sample
 from contrastcxr.reading.sentences import Sentence, ending_ids, sentences_of
 from contrastcxr.reading.voting import vote
 from contrastcxr.text.grammar.parsing import parse
+from contrastcxr.text.sentence_order import SentenceOrder
 from contrastcxr.text.tokenizer import Tokenizer
 from contrastcxr.version import __version__ as contrastcxr_version
 
@@ -74,6 +75,7 @@ class Reader:
         tags: names of the tags that the decoder predicts, in order; empty for one that predicts none.
         thresholds: probability from which a finding counts as present; 0.5 where not given.
         parse: from a sentence to the findings it states; None when the model's language has no parser.
+        order: of the sentences that the reports were learnt in (`text.order`); reading itself ignores it.
         author: who signs the readings.
         provenance: what every reading carries on where it comes from; `sources` lists what the model learnt from.
         pool_source: the source that the pool's pictures come from.
@@ -101,6 +103,7 @@ class Reader:
         tags: Sequence[str] = (),
         thresholds: Mapping[str, float] | None = None,
         parse: Parse | None = None,
+        order: SentenceOrder = "as_written",
         author: Author | None = None,
         provenance: Mapping[str, Any] | None = None,
         pool_source: str | None = None,
@@ -125,6 +128,7 @@ class Reader:
         self.tags = tuple(tags)
         self.thresholds = dict(thresholds or {})
         self.parse = parse
+        self.order = order
         self.author = author or Author(kind="model", name="unnamed")
         self.provenance = dict(provenance or {})
         self.pool_source = pool_source
@@ -178,6 +182,7 @@ class Reader:
             tags=config.needs.tag_names(terms=checkpoint.terms),
             thresholds=checkpoint.thresholds,
             parse=parse if writes_grammar(config) else None,
+            order=config.text.order,
             author=Author(kind="model", name=config.name, version=contrastcxr_version),
             provenance=describe(
                 checkpoint,
