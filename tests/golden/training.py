@@ -24,7 +24,7 @@ RUNS = {
     "transformer-contrast": ("decoder.kind=transformer", "contrast.pool.kind=normal"),
     "hlstm": ("decoder.kind=hlstm",),
 }
-"""Name: what is changed in configs/cpu/phantom.yaml."""
+"""Name: what is changed in configs/cpu/first/phantom.yaml."""
 TOLD = ("seed", "data", "encoder", "parameters", "pool", "loss_weights", "precision", "vocabulary", "epochs")
 """What of a run record depends on neither time nor machine."""
 
@@ -32,7 +32,7 @@ TOLD = ("seed", "data", "encoder", "parameters", "pool", "loss_weights", "precis
 def train(name: str, out: Path, cache: Path) -> dict[str, Any]:
     """Train one of the runs; its figures by epoch, and what it was made from."""
     changes = [word for change in (*SMALL, *RUNS[name]) for word in ("--set", change)]
-    config = ROOT / "configs" / "cpu" / "phantom.yaml"
+    config = ROOT / "configs" / "cpu" / "first" / "phantom.yaml"
     typed("train", config, *changes, "--out", out, "--cache", cache, "--quiet")
     lines = (out / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
     record = json.loads((out / "run_record.json").read_text(encoding="utf-8"))
