@@ -130,7 +130,7 @@ def draw(groups: Mapping[str, Mapping[str, Curve]], path: Path) -> None:
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
-    figure, axes = plt.subplots(len(groups), len(SCORES), figsize=(12, 2.9 * len(groups)), squeeze=False)
+    figure, axes = plt.subplots(len(groups), len(SCORES), figsize=(14, 2.6 * len(groups)), squeeze=False)
     for row, (group, curves) in zip(axes, groups.items(), strict=True):
         for axis, score in zip(row, SCORES, strict=True):
             for label, curve in curves.items():
@@ -140,9 +140,9 @@ def draw(groups: Mapping[str, Mapping[str, Curve]], path: Path) -> None:
             axis.set_xlabel("epoch", fontsize=8)
             axis.tick_params(labelsize=8)
             axis.spines[["top", "right"]].set_visible(False)
-        row[0].set_ylim(top=1.6)
+        row[0].set_ylim(top=1.6)  # the first epochs are far above
         row[-1].set_ylim(bottom=0)
-        row[-1].legend(fontsize=7, frameon=False)
+        row[-1].legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1.02, 1.0))
     figure.tight_layout()
     figure.savefig(path, dpi=110)
     plt.close(figure)
