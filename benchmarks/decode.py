@@ -121,6 +121,8 @@ class UncachedSearch:
     search: ReportSearch
     max_tokens: int
     pad: int
+    reports: int = 1
+    normals: None = None
 
     def __call__(self, decoder: Any, features: Any, **options: Any) -> GeneratedReports:
         return self.search(Uncached(decoder), features, **options)

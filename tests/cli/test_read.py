@@ -73,6 +73,22 @@ def test_one_format_writes_only_that(command: Any, model: Path, pictures: Path, 
     assert files(tmp_path / "out") == ["first.json"]
 
 
+def test_the_search_of_a_model_can_be_set_and_nothing_else_of_it(
+    command: Any, model: Path, pictures: Path, tmp_path: Path
+) -> None:
+    asked = ("read", pictures / "first.png", "--model", model, "--out", tmp_path / "out", "--format", "json")
+    assert command(*asked, "--set", "generate.method=votes", "--set", "generate.samples=3").status == 0
+    reading = from_json((tmp_path / "out" / "first.json").read_text(encoding="utf-8"))
+    assert (reading.provenance["search"]["method"], reading.provenance["search"]["samples"]) == ("votes", 3)
+    refused = command(*asked, "--set", "train.epochs=3")
+    assert refused.status == 2
+    assert "only the search can be set" in refused.err
+    given = tmp_path / "out" / "first.json"
+    scored = command("evaluate", "--readings", given, "--data", "phantom:smoke", "--set", "generate.method=votes")
+    assert scored.status == 2
+    assert "readings are not searched for" in scored.err
+
+
 def test_json_and_quiet_say_no_more_than_asked(command: Any, model: Path, pictures: Path, tmp_path: Path) -> None:
     arguments = ("read", pictures, "--model", model, "--out", tmp_path / "out", "--format", "json")
     document = json.loads(command(*arguments, "--json").out)
