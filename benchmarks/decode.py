@@ -32,6 +32,7 @@ from contrastcxr.models.heads.build import build_decoder
 from contrastcxr.models.heads.decoders import DECODERS
 from contrastcxr.models.heads.decoders.base import ReportDecoder
 from contrastcxr.models.heads.decoders.hierarchical import HierarchicalDecoder
+from contrastcxr.models.heads.decoders.options import PlanOptions
 from contrastcxr.models.heads.writing import GeneratedReports, StepResult
 
 PAD, BOS, EOS, MARK = 0, 1, 2, 3
@@ -138,7 +139,7 @@ def make(name: str, args: argparse.Namespace) -> tuple[ReportDecoder, VisualFeat
     }
     options = planned if _plans(name) else {}
     if name == "co_attention":
-        options = {**options, "tags": 14}
+        options = {**options, "tag_count": 14}
     decoder = build_decoder(name, vocabulary=args.vocabulary, width=args.width, **options).eval()
     # Untrained output layers answer nearly evenly, so that rounding decides between beams; sharper ones do not.
     for module in decoder.modules():
@@ -152,8 +153,7 @@ def make(name: str, args: argparse.Namespace) -> tuple[ReportDecoder, VisualFeat
 
 
 def _plans(name: str) -> bool:
-    kind = DECODERS[name]
-    return isinstance(kind, type) and issubclass(kind, HierarchicalDecoder)
+    return issubclass(DECODERS[name].options, PlanOptions)
 
 
 def _never_stops(decoder: HierarchicalDecoder) -> None:
