@@ -81,8 +81,13 @@ def test_more_epochs_allowed_change_nothing_when_the_kept_one_is_the_same(
             places.found(needs, ROW)
 
 
-@pytest.mark.parametrize("data", ["phantom:standard", "nih14-cv:/somewhere"])
-@pytest.mark.parametrize("table", PAPERS["contrastive-attention"])
+@pytest.mark.parametrize(
+    ("table", "data"),
+    [
+        *((table, "phantom:standard") for table in PAPERS["contrastive-attention"]),
+        *((table, "nih14-cv:/somewhere") for table in PAPERS["contrastive-attention"] if table != "recipe"),
+    ],
+)
 def test_every_record_of_this_repository_is_of_the_row_that_its_plan_names(table: str, data: str) -> None:
     task = task_of(*find_plan("contrastive-attention", table), parse_data(data))
     places = Places(results=ROOT / "results", runs=ROOT / "none", cache=ROOT / "none")
