@@ -568,7 +568,8 @@ CONFIGS = (
         "an option of another decoder",
         config(),
         TRAIN + " --set decoder.heads=4",
-        "{bad}: unknown key 'decoder.heads'; known: dropout, embedding, hidden, kind",
+        "{bad}: unknown key 'decoder.heads'; known: dropout, embedding, forget_bias, hidden, input_dropout, "
+        "input_relu, kind, word_deviation",
     ),
     wrong(
         "an option of another decoder that is nearly one of its own",
@@ -586,7 +587,8 @@ CONFIGS = (
         "a checkpoint chosen by what is not measured",
         shipped("phantom-cam"),
         TRAIN + " --set train.monitor=iou",
-        "{bad}: train.monitor: Input should be 'bleu4', 'positive_f1', 'auc' or 'loss', found 'iou'",
+        "{bad}: train.monitor: Input should be 'bleu4', 'positive_f1', 'auc', 'loss', 'report_loss', "
+        "'abnormal_words' or 'last', found 'iou'",
     ),
     wrong(
         "findings that nobody labelled",

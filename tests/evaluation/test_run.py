@@ -174,14 +174,14 @@ def test_the_commonest_findings_are_named_of_every_study_without_a_word(
     assert table.truth is not None
     counts = Counter(name for reading in _references("train").readings for name in reading.present())
     named = [name for k, name in enumerate(table.names) if table.claimed[0, k] == 3]
-    assert len(named) == 5
+    assert len(named) == min(5, sum(counts[name] > 0 for name in table.names))  # one that nobody has is not named
     assert min(counts[name] for name in named) >= max(counts[n] for n in table.names if n not in named)
     assert (table.claimed == table.claimed[0]).all()
     hits = int((table.truth == 3)[:, table.claimed[0] == 3].sum())
-    precision, recall = hits / (5 * len(table)), hits / int((table.truth == 3).sum())
+    precision, recall = hits / (len(named) * len(table)), hits / int((table.truth == 3).sum())
     assert found.scores["positive_f1"].value == pytest.approx(2 * precision * recall / (precision + recall))
     assert {found.scores[name].value for name in ("bleu_4", "auc_mean")} == {None}
-    assert found.description == "the 5 commonest findings of training, named every time"
+    assert found.description == "the 5 commonest findings of training, named of every study"
 
 
 def test_the_constant_report_is_a_training_report(evaluation: tuple[Evaluation, Path]) -> None:

@@ -28,7 +28,7 @@ def standardize(system: System, views: Sequence[View], features: ViewFeatures, *
     mean, deviation = feature_scale(features.patches(views[n]) for n in drawn(len(views), PICTURES, seed=seed))
     system.projection.set_scale(mean, deviation)
     for pool in (system.pool, system.patch_pool):
-        if pool is not None and pool.kind == "zeros":
+        if pool is not None and not pool.has_pictures:
             pool.raw.copy_(mean)
 
 

@@ -14,7 +14,7 @@ from contrastcxr.models.features import VisualFeatures
 from contrastcxr.models.heads.base import HeadInputs
 from contrastcxr.models.heads.decoders.base import ForcedWords
 from contrastcxr.models.heads.decoders.inputs import raise_forget_gates
-from contrastcxr.models.heads.decoders.options import AdaptiveAttentionOptions, RecurrentOptions
+from contrastcxr.models.heads.decoders.options import AdaptiveAttentionOptions, LstmOptions
 from contrastcxr.models.heads.decoders.recurrent import LstmDecoder, RecurrentState
 from contrastcxr.models.heads.writing import StepResult
 
@@ -41,7 +41,7 @@ class SpatialAttentionDecoder(LstmDecoder):
         options: its own.
     """
 
-    def __init__(self, inputs: HeadInputs, options: RecurrentOptions) -> None:
+    def __init__(self, inputs: HeadInputs, options: LstmOptions) -> None:
         super().__init__(inputs, options)
         embedding, hidden = self.embedding.embedding_dim, self.hidden
         self.patch = nn.Linear(self.width, hidden)

@@ -47,7 +47,7 @@ class DecoderOptions(HeadOptions):
 
 
 class RecurrentOptions(DecoderOptions):
-    """What the decoders of one or more LSTMs share."""
+    """What the decoders share that take in a word after the other."""
 
     sizes: ClassVar[tuple[str, ...]] = ("embedding", "hidden")
     embedding: int | None = Field(None, ge=2, description="width of a word vector; none takes width")
@@ -55,12 +55,6 @@ class RecurrentOptions(DecoderOptions):
     dropout: float = Field(0.5, ge=0, lt=1, description="before the output layer")
     word_deviation: float = Field(
         1.0, gt=0, le=10, description="of word vectors at the start; public captioning code has about .06"
-    )
-    forget_bias: float = Field(
-        0.0,
-        ge=0,
-        le=10,
-        description="added to forget gates at the start; 1 lets a state last (after Gers 2000)",
     )
     input_relu: bool = Field(
         False, description="ReLU on what comes in, features and word vectors; public captioning code has it"
@@ -70,7 +64,18 @@ class RecurrentOptions(DecoderOptions):
     )
 
 
-class NicOptions(RecurrentOptions):
+class LstmOptions(RecurrentOptions):
+    """What the decoders of LSTMs share."""
+
+    forget_bias: float = Field(
+        0.0,
+        ge=0,
+        le=10,
+        description="added to forget gates at the start; 1 lets a state last (after Gers 2000)",
+    )
+
+
+class NicOptions(LstmOptions):
     """LSTM shown the image once, before the first word (Vinyals 2015)."""
 
     kind: Literal["nic"] = "nic"
@@ -81,7 +86,7 @@ class NicOptions(RecurrentOptions):
         return False
 
 
-class VisualAttentionOptions(RecurrentOptions):
+class VisualAttentionOptions(LstmOptions):
     """Soft attention before each word, kept doubly stochastic (Xu 2015)."""
 
     own_words: ClassVar[bool] = True
@@ -89,26 +94,26 @@ class VisualAttentionOptions(RecurrentOptions):
     coverage_weight: float = Field(1.0, ge=0, description="λ of doubly stochastic attention")
 
 
-class SpatialAttentionOptions(RecurrentOptions):
+class SpatialAttentionOptions(LstmOptions):
     """Attention after the LSTM has heard the word (Lu 2017)."""
 
     kind: Literal["spatial_attention"] = "spatial_attention"
 
 
-class AdaptiveAttentionOptions(RecurrentOptions):
+class AdaptiveAttentionOptions(LstmOptions):
     """Spatial attention with a visual sentinel (Lu 2017)."""
 
     kind: Literal["adaptive_attention"] = "adaptive_attention"
 
 
-class Att2inOptions(RecurrentOptions):
+class Att2inOptions(LstmOptions):
     """Attention enters the cell of the LSTM only (Rennie 2017)."""
 
     own_words: ClassVar[bool] = True
     kind: Literal["att2in"] = "att2in"
 
 
-class UpDownOptions(RecurrentOptions):
+class UpDownOptions(LstmOptions):
     """An LSTM that looks and an LSTM that speaks (Anderson 2018)."""
 
     own_words: ClassVar[bool] = True
@@ -117,7 +122,7 @@ class UpDownOptions(RecurrentOptions):
     attention: int | None = Field(None, ge=1, description="width inside the attention; none takes width")
 
 
-class PlanOptions(RecurrentOptions):
+class PlanOptions(LstmOptions):
     """What the decoders share that plan sentences."""
 
     report_terms: ClassVar[tuple[str, ...]] = ("word", "stop")
