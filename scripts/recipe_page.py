@@ -139,6 +139,7 @@ def draw(groups: Mapping[str, Mapping[str, Curve]], path: Path) -> None:
             axis.set_title(f"{group}: {TITLES[score]}", fontsize=9)
             axis.set_xlabel("epoch", fontsize=8)
             axis.tick_params(labelsize=8)
+            axis.xaxis.get_major_locator().set_params(integer=True)
             axis.spines[["top", "right"]].set_visible(False)
         row[0].set_ylim(top=1.6)  # the first epochs are far above
         row[-1].set_ylim(bottom=0)
