@@ -81,7 +81,7 @@ def pool_of(encoder: Encoder) -> NormalityPool:
         ),
         (
             {"decoder": None, "finding_head": {"labels": "phantom", "patience": 2}, "train": {"monitor": "auc"}},
-            r"finding_head\.patience 2 without another head",
+            r"^finding_head\.patience without a head that has none",
         ),
         *(
             (

@@ -198,12 +198,12 @@ def _check_choice_of_checkpoint(config: SystemConfig) -> None:
 
 
 def _check_patience(config: SystemConfig) -> None:
-    for slot, head in config.heads.items():
-        if head.own_patience is not None and len(config.heads) == 1:
-            raise IncompatibleError(
-                f"{slot}.patience {head.own_patience} without another head: once it shapes the features no more, "
-                f"nothing does; set {slot}.patience: null"
-            )
+    patient = [slot for slot, head in config.heads.items() if head.own_patience is not None]
+    if len(patient) == len(config.heads):
+        raise IncompatibleError(
+            f"{listed(f'{slot}.patience' for slot in patient)} without a head that has none: once they shape the "
+            f"features no more, nothing does; set {patient[0]}.patience: null"
+        )
 
 
 def _kind(decoder: DecoderOptions | None) -> str:

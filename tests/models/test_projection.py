@@ -115,3 +115,10 @@ def test_a_file_of_before_standardising_is_read_as_it_was() -> None:
     old = PatchProjection(5, 4)
     assert not {"mean", "deviation"} & set(old.state_dict())
     assert set(_standardized().state_dict()) == {*old.state_dict(), "mean", "deviation"}
+
+
+@pytest.mark.parametrize("value", [0.0, 0.3, -7.7])
+def test_a_channel_that_is_one_rounded_number_keeps_its_size(value: float) -> None:
+    projection = PatchProjection(2, 2, kind="none", standardize=True)
+    projection.set_scale(torch.tensor([value, 1.0]), torch.tensor([abs(value) * 1e-7, 0.5]))
+    torch.testing.assert_close(projection.deviation, torch.tensor([1.0, 0.5]))

@@ -75,6 +75,12 @@ def test_what_is_there_comes_first_then_what_is_not_then_the_rest(
         "No significant interval change.",
         "Unchanged from the prior examination.",
         "Stable.",
+        "None on the left.",
+        "Same on the left.",
+        "Both are small.",
+        "Another is in the left lower lobe.",
+        "A second one is in the left lower lobe.",
+        "But the bones are intact.",
     ],
 )
 def test_a_sentence_that_refers_back_stays_behind_the_one_it_follows(
@@ -105,6 +111,8 @@ def test_a_reference_holds_across_a_row_of_sentences(following: str) -> None:
         "Italic marks are seen.",
         "No emphysematous change.",
         "Stable chest.",
+        "Both lungs are clear.",
+        "One view is obtained.",
         "The tip of a catheter is in the stomach.",
         "Findings of emphysema are seen.",
         "The lungs are otherwise clear.",

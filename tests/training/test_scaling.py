@@ -12,7 +12,7 @@ from contrastcxr.config import SystemConfig, load_config
 from contrastcxr.features.extraction import batch_features
 from contrastcxr.training import run
 from contrastcxr.training.prepare import PreparedRun, prepare
-from contrastcxr.training.scaling import drawn, feature_scale
+from contrastcxr.training.scaling import draw, feature_scale
 
 CONFIG = Path(__file__).parents[2] / "configs" / "cpu" / "phantom.yaml"
 SMALL = (
@@ -48,9 +48,9 @@ def test_mean_and_deviation_are_those_of_all_patches() -> None:
 
 
 def test_what_is_drawn_follows_from_the_seed() -> None:
-    assert drawn(5, 10, seed=0) == [0, 1, 2, 3, 4]
-    assert drawn(100, 10, seed=3) == drawn(100, 10, seed=3) == sorted(set(drawn(100, 10, seed=3)))
-    assert drawn(100, 10, seed=3) != drawn(100, 10, seed=4)
+    assert draw(5, 10, seed=0) == [0, 1, 2, 3, 4]
+    assert draw(100, 10, seed=3) == draw(100, 10, seed=3) == sorted(set(draw(100, 10, seed=3)))
+    assert draw(100, 10, seed=3) != draw(100, 10, seed=4)
 
 
 def test_a_run_standardises_by_its_training_pictures(shared_cache: Path) -> None:
@@ -94,3 +94,11 @@ def test_a_run_that_starts_from_another_takes_its_scale(shared_cache: Path, tmp_
     taken = _prepared(shared_cache, *second).system.projection
     torch.testing.assert_close(taken.mean, start.mean)
     torch.testing.assert_close(taken.deviation, start.deviation)
+
+
+def test_a_pool_of_zeros_of_a_second_run_holds_it_too(shared_cache: Path, tmp_path: Path) -> None:
+    control = ("contrast.pool.kind=zeros", "projection.standardize=true")
+    one = run(_config(*control), out=tmp_path / "one", cache=shared_cache, quality=False)
+    system = _prepared(shared_cache, *control, f"train.init_from={one.path}").system
+    assert system.pool is not None
+    torch.testing.assert_close(system.pool.raw[0], system.projection.mean)

@@ -130,7 +130,7 @@ class TrainConfig(Options):
     epochs: int = Field(20, ge=1, description="the most; patience may stop earlier")
     contrast_start: Literal["default", "scaled"] = Field(
         "default",
-        description="scaled: where there is contrast, its scores deviate by 1 and it keeps the size of v̂ (ours)",
+        description="scaled: in a fresh run contrast has scores that deviate by 1 and keeps the size of v̂ (ours)",
     )
     init_from: str | None = Field(None, description="checkpoint whose weights and vocabulary the run starts from")
     scst: bool = Field(False, description="self-critical training with CIDEr-D; a second stage, after init_from")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from contrastcxr.evaluation.cached import encoded, loaded_batches
 from contrastcxr.evaluation.references import References, system_answers
 from contrastcxr.features.batch import Sample
 from contrastcxr.features.samples import FromCache
-from contrastcxr.form import Finding, Reading, Study
+from contrastcxr.form import Reading, Study
 from contrastcxr.metrics.bootstrap import Floats
 from contrastcxr.metrics.clinical import status_codes
 from contrastcxr.metrics.table import NO_REPORT, Answer, StudyTable
@@ -26,6 +26,8 @@ from contrastcxr.reading.exchange import (
     word_losses,
 )
 from contrastcxr.reading.reader import Reader
+from contrastcxr.text.grammar.parsing import parse
+from contrastcxr.text.labeler import label
 from contrastcxr.text.sentence_order import in_canonical_order
 
 logger = logging.getLogger(__name__)
@@ -94,7 +96,8 @@ def _word_losses(reader: Reader, references: References, load: Load) -> Floats:
     """Return `[S, 4]` of the studies as they are loaded, their sentences in the order that the reader learnt."""
     reports, tokenizer = [answer.words for answer in references.answers()], reader.tokenizer
     if reader.order == "canonical":
-        reports = [in_canonical_order(report, _findings_in(references)) for report in reports]
+        findings_in = parse if references.parses() else label
+        reports = [in_canonical_order(report, findings_in) for report in reports]
     assert tokenizer is not None  # a decoder has a vocabulary
     longest = reader.settings.max_tokens + 1  # BOS is not written
 
@@ -103,11 +106,6 @@ def _word_losses(reader: Reader, references: References, load: Load) -> Floats:
 
     batches = loaded_batches(reader, references.studies, with_words)
     return np.concatenate([word_losses(reader.system, batch) for batch in batches])
-
-
-def _findings_in(references: References) -> Callable[[str], Sequence[Finding]]:
-    """Return what reads findings out of a reference; it is called for written references alone."""
-    return lambda text: references.findings_in(text) or ()
 
 
 def _readings(reader: Reader, studies: Sequence[Study], load: Load) -> list[Reading]:

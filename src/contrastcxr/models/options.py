@@ -54,7 +54,7 @@ class ProjectionOptions(Options):
 
     standardize: bool = Field(
         False,
-        description="raw features have mean 0 and deviation 1 by channel first, over training pictures",
+        description="raw features have mean 0 and deviation 1 by channel, over training pictures at the start",
     )
 
     @property

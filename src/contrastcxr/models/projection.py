@@ -11,6 +11,9 @@ from torch import Tensor, nn
 from contrastcxr.errors import IncompatibleError, listed
 from contrastcxr.models.features import GridPlaces, VisualFeatures, masked_mean
 
+_ROUNDING = 1e-5
+"""Of the mean, and of 1: a channel that deviates by less is one number that was rounded."""
+
 ProjectionKind = Literal["linear", "r2gen", "none"]
 
 
@@ -71,9 +74,10 @@ class PatchProjection(nn.Module):
         return self.kind == "r2gen"
 
     def set_scale(self, mean: Tensor, deviation: Tensor) -> None:
-        """Keep the mean and deviation `[C]` of raw features; a channel that never changes keeps its size."""
+        """Keep the mean and deviation `[C]` of raw features; a channel that does not change keeps its size."""
+        changes = deviation > (_ROUNDING * mean.abs()).clamp_min(_ROUNDING)
         self.mean.copy_(mean)
-        self.deviation.copy_(torch.where(deviation > 0, deviation, torch.ones_like(deviation)))
+        self.deviation.copy_(torch.where(changes, deviation, torch.ones_like(deviation)))
 
     def project(self, raw: Tensor) -> Tensor:
         """Return `raw [..., C]` at the model width, `[..., d]`; further stages are left out."""

@@ -20,6 +20,8 @@ FindingsIn = Callable[[str], Sequence[Finding]]
 
 _REFERS_BACK = re.compile(
     r"""(?: it | its | they | their | this | these | those | that | such | which
+          | none | (?:both|neither|one|all)\ (?:is|are|was|were|has|have|appear|of\ (?:these|them|which))
+          | another | an?\ second | (?:the\ )?same\ (?:on|in|at|is|applies|as) | and | but | or | nor | yet
           | otherwise | elsewhere | remainder | remaining | others?
           | also | additionally | (?:in\ addition) | furthermore | moreover | however | likewise | similarly
           | the\ (?: rest | remainder | remaining | others? | latter | former | same | findings? | appearances?

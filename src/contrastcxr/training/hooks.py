@@ -74,6 +74,7 @@ class ScoreSystem:
             prepared.preprocess,
             settings=prepared.config.generate,
             labels=prepared.labels,
+            parse=parse if writes_grammar(prepared.config) else None,
             max_views=prepared.config.data.max_views,
             author=Author(kind="model", name=prepared.config.name),
         )

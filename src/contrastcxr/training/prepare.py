@@ -49,7 +49,7 @@ from contrastcxr.training.checks import check_studies, check_vocabulary, warn_of
 from contrastcxr.training.library import make_library
 from contrastcxr.training.pool import TrainingPool, make_pool
 from contrastcxr.training.report_texts import learnt_text, written_text
-from contrastcxr.training.scaling import STUDIES, drawn, scale_contrast, standardize
+from contrastcxr.training.scaling import STUDIES, center_zeros, draw, scale_contrast, standardize
 from contrastcxr.training.start import start_from
 from contrastcxr.training.validate import check_monitor
 from contrastcxr.training.word_vectors import start_word_vectors
@@ -213,20 +213,21 @@ def prepare(config: SystemConfig, *, cache: Path) -> PreparedRun:
         unreadable=data.unreadable,
         truncated=_truncated(data.train, config, words.tokenizer),
     )
-    if words.start is None:
-        _scale(prepared, of_views)
+    _scale(prepared, of_views, fresh=words.start is None)
     return prepared
 
 
-def _scale(prepared: PreparedRun, features: ViewFeatures) -> None:
+def _scale(prepared: PreparedRun, features: ViewFeatures, *, fresh: bool) -> None:
     """Set what a fresh system takes from its training studies: the scale of features, the start of contrast."""
     config, train = prepared.config, prepared.train
     if config.projection.standardize:
-        views = chosen_views(train.studies, max_views=config.data.max_views)
-        standardize(prepared.system, views, features, seed=config.train.seed)
-    if config.contrast is not None and config.train.contrast_start == "scaled":
+        if fresh:
+            views = chosen_views(train.studies, max_views=config.data.max_views)
+            standardize(prepared.system, views, features, seed=config.train.seed)
+        center_zeros(prepared.system)
+    if fresh and config.contrast is not None and config.train.contrast_start == "scaled":
         samples = prepared.samples(train)
-        chosen = drawn(len(train), STUDIES, seed=config.train.seed)
+        chosen = draw(len(train), STUDIES, seed=config.train.seed)
         scale_contrast(prepared.system, collate([samples[place] for place in chosen], pad=prepared.pad))
 
 

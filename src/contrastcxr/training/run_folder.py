@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from contrastcxr.config.parts import SystemConfig
-from contrastcxr.config.reading import load_config
+from contrastcxr.config.reading import parse_config, read_with_parents
 from contrastcxr.errors import ConfigError
 from contrastcxr.training.run_record import RECORD_FILE
 
@@ -57,7 +57,7 @@ def check_folder(out: Path, config: SystemConfig, *, resume: bool) -> None:
     if not resume:
         raise ConfigError(f"{out} holds a run already; add --resume to go on with it, or choose another --out")
     # Read and not compared as text: a run that began before a field existed goes on with that field's default.
-    if load_config(path) != config:
+    if parse_config(read_with_parents(path), where=str(path)) != config:
         raise ConfigError(
             f"{path} differs from the configuration given; resume with the same one, or choose another --out"
         )

@@ -21,15 +21,16 @@ STUDIES = 64
 
 
 def standardize(system: System, views: Sequence[View], features: ViewFeatures, *, seed: int) -> None:
-    """Set the scale of raw features to that of training pictures drawn with the seed.
-
-    A pool of zeros holds what standardised features call zero, the mean.
-    """
-    mean, deviation = feature_scale(features.patches(views[n]) for n in drawn(len(views), PICTURES, seed=seed))
+    """Set the scale of raw features to that of training pictures drawn with the seed."""
+    mean, deviation = feature_scale(features.patches(views[n]) for n in draw(len(views), PICTURES, seed=seed))
     system.projection.set_scale(mean, deviation)
+
+
+def center_zeros(system: System) -> None:
+    """Put into a pool of zeros what standardised features call zero, the mean."""
     for pool in (system.pool, system.patch_pool):
         if pool is not None and not pool.has_pictures:
-            pool.raw.copy_(mean)
+            pool.raw.copy_(system.projection.mean)
 
 
 def feature_scale(pictures: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
@@ -51,7 +52,7 @@ def scale_contrast(system: System, batch: Batch) -> None:
     system.train(training)
 
 
-def drawn(count: int, most: int, *, seed: int) -> list[int]:
+def draw(count: int, most: int, *, seed: int) -> list[int]:
     """Return at most `most` of `count` places, drawn with a seed, in order."""
     order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
     places: list[int] = sorted(order[:most].tolist())

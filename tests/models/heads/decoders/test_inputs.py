@@ -128,3 +128,7 @@ def test_a_topic_can_be_added_to_every_word(name: str) -> None:
     background = 0.0 if plan.shift is None else plan.shift[sentences.study]
     torch.testing.assert_close(told.shift, own + background)
     assert not torch.equal(_loss(decoder, features), _loss(_decoder(name), features))
+    copies = plan.repeated(2)
+    again = copies.word_inputs(sentences.study * 2 + 1, sentences.place)
+    assert again.shift is not None
+    torch.testing.assert_close(again.shift, told.shift)

@@ -71,12 +71,13 @@ class TopicPlan:
             None if part is None else part.repeat_interleave(times, dim=0)
             for part in (self.attention, self.abnormal, self.shift)
         )
-        return TopicPlan(
-            self.topics.repeat_interleave(times, dim=0),
-            self.stop.repeat_interleave(times, dim=0),
-            attention,
-            abnormal,
-            shift,
+        return replace(
+            self,
+            topics=self.topics.repeat_interleave(times, dim=0),
+            stop=self.stop.repeat_interleave(times, dim=0),
+            attention=attention,
+            abnormal=abnormal,
+            shift=shift,
             extra={name: part.repeat_interleave(times, dim=0) for name, part in self.extra.items()},
             normal=None if self.normal is None else self.normal.repeated(times),
         )

@@ -49,6 +49,7 @@ class DecoderOptions(HeadOptions):
 class RecurrentOptions(DecoderOptions):
     """What the decoders share that take in a word after the other."""
 
+    meaning: ClassVar[tuple[str, ...]] = ("input_relu",)
     sizes: ClassVar[tuple[str, ...]] = ("embedding", "hidden")
     embedding: int | None = Field(None, ge=2, description="width of a word vector; none takes width")
     hidden: int | None = Field(None, ge=2, description="width of the LSTMs; none takes width")
@@ -125,6 +126,7 @@ class UpDownOptions(LstmOptions):
 class PlanOptions(LstmOptions):
     """What the decoders share that plan sentences."""
 
+    meaning: ClassVar[tuple[str, ...]] = (*LstmOptions.meaning, "topic")
     report_terms: ClassVar[tuple[str, ...]] = ("word", "stop")
     sentences: int = Field(10, ge=1, le=256, description="the most sentences of a report")
     words: int = Field(30, ge=2, le=4096, description="the most tokens of a sentence, its end mark included")
@@ -166,7 +168,7 @@ class HlstmDualOptions(PlanOptions):
 class CoAttentionOptions(PlanOptions):
     """Attention over patches and predicted tags (Jing 2018)."""
 
-    meaning: ClassVar[tuple[str, ...]] = ("tags",)
+    meaning: ClassVar[tuple[str, ...]] = (*PlanOptions.meaning, "tags")
     kind: Literal["co_attention"] = "co_attention"
     tags: Literal["phantom", "nih14", "chexpert", "mesh"] = Field(
         "chexpert", description="labels that serve as tags; mesh: the indexing terms of the training studies"
