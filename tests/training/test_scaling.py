@@ -59,7 +59,7 @@ def test_a_run_standardises_by_its_training_pictures(shared_cache: Path) -> None
     projection = prepared.system.projection
     flat = raw.float().reshape(-1, raw.shape[-1])
     torch.testing.assert_close(projection.mean, flat.mean(dim=0), atol=1e-4, rtol=1e-4)
-    seen = flat.std(dim=0, correction=0) > 0
+    seen = flat.std(dim=0, correction=0) > 2e-5  # what hardly changes keeps its size
     torch.testing.assert_close(
         projection.deviation[seen], flat.std(dim=0, correction=0)[seen], atol=1e-4, rtol=1e-3
     )
