@@ -67,10 +67,11 @@ def main() -> None:
         raise SystemExit(
             f"{places.results}: no records; run `contrastcxr reproduce contrastive-attention {FIRST[0]}`"
         )
+    later = _later(places)
     with atomic_write(arguments.out) as file:
-        file.write(page(first, _pools(places, DECODERS), _later(places)))
+        file.write(page(first, _pools(places, DECODERS), later))
     put(localizers_table(places), arguments.localizers)
-    block = readme_table(first)
+    block = readme_table(next(iter(later.values()), first))
     if arguments.readme is None:
         print(block)
     else:
@@ -125,9 +126,9 @@ def put(block: str, readme: Path) -> None:
 
 
 def readme_table(pools: Sequence[Pooled]) -> str:
-    """The sentence and a table of at most eight rows; data on which nothing can be compared yet are left out."""
+    """The sentence and a table of a few rows; data on which nothing can be compared yet are left out."""
     pools = [p for p in pools if any(PLAIN in found.over for found in p.comparisons)] or pools
-    shown = ("positive_f1", "auc_mean", "bleu_4")
+    shown = tuple(dict.fromkeys((*pools[0].judging.primaries, "positive_f1", "auc_mean", "bleu_4")))
     head = ["decoder", "pool compared with", *(f"{p.data} {SHORT[s]}" for p in pools for s in shown)]
     lines = [sentence(pools), "", _line(head), _line(["---", "---", *["---:"] * (len(head) - 2)])]
     for system in dict.fromkeys(c.system for p in pools for c in p.comparisons):
