@@ -9,7 +9,7 @@ import pytest
 import torch
 from toy_decoder import BOS, EOS, PAD, Prefix, ToyDecoder, plain_beam_search
 
-from contrastcxr.decode.guidance import GuidedDecoder, guided
+from contrastcxr.decode.guidance import GuidedDecoder, guide
 from contrastcxr.decode.report import ReportSearch
 from contrastcxr.decode.search import generate
 from contrastcxr.decode.settings import GenerationSettings
@@ -59,7 +59,7 @@ def test_rows_are_dropped_from_both_runs_when_nothing_better_can_come() -> None:
 @pytest.mark.parametrize("weight", [0.3, 1.0, 2.0])
 def test_it_is_a_distribution_whatever_the_weight(weight: float) -> None:
     tables = [torch.log_softmax(torch.randn(5, 7, generator=torch.Generator().manual_seed(n)), -1) for n in (0, 1)]
-    found = guided(*tables, weight)
+    found = guide(*tables, weight)
     torch.testing.assert_close(found.exp().sum(dim=-1), torch.ones(5))
     assert (found <= 0).all()
 
@@ -67,7 +67,7 @@ def test_it_is_a_distribution_whatever_the_weight(weight: float) -> None:
 def test_what_is_impossible_on_the_picture_stays_so_and_nothing_is_undefined() -> None:
     seen = torch.tensor([[float("-inf"), float("-inf"), 0.0, -1.0]])
     normal = torch.tensor([[float("-inf"), 0.0, float("-inf"), -1.0]])
-    found = guided(seen, normal, 0.5)
+    found = guide(seen, normal, 0.5)
     assert found[0, :2].tolist() == [float("-inf")] * 2
     assert not found.isnan().any()
     assert found[0, 2] > found[0, 3]
@@ -75,7 +75,7 @@ def test_what_is_impossible_on_the_picture_stays_so_and_nothing_is_undefined() -
 
 def test_equal_pictures_leave_the_order_of_words_as_it_was() -> None:
     table = torch.log_softmax(torch.randn(4, 7, generator=torch.Generator().manual_seed(3)), -1)
-    assert torch.equal(guided(table, table, 0.5).argsort(dim=-1), table.argsort(dim=-1))
+    assert torch.equal(guide(table, table, 0.5).argsort(dim=-1), table.argsort(dim=-1))
 
 
 @pytest.mark.parametrize("method", ["greedy", "beam", "nucleus", "votes"])

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from contrastcxr.decode.votes import (
     SampledReport,
     best_supported,
-    elected,
+    elect,
     set_f1,
     vote_shares,
     word_f1,
@@ -70,7 +70,7 @@ def test_a_share_counts_the_samples_that_state_a_finding() -> None:
 
 @pytest.mark.parametrize(("threshold", "wanted"), [(0.25, {"Edema", "Nodule"}), (0.3, {"Nodule"}), (0.6, set())])
 def test_a_finding_is_elected_from_the_threshold_on(threshold: float, wanted: set[str]) -> None:
-    assert elected({"Nodule": 0.5, "Edema": 0.25}, threshold) == wanted
+    assert elect({"Nodule": 0.5, "Edema": 0.25}, threshold) == wanted
 
 
 @pytest.mark.parametrize("samples", range(1, 41))
@@ -78,7 +78,7 @@ def test_a_share_that_is_the_threshold_reaches_it(samples: int) -> None:
     """`k / n` and a written decimal of the same value are the same float."""
     for hundredths in range(1, 101):
         if hundredths * samples % 100 == 0:
-            assert elected({"Nodule": (hundredths * samples // 100) / samples}, hundredths / 100) == {"Nodule"}
+            assert elect({"Nodule": (hundredths * samples // 100) / samples}, hundredths / 100) == {"Nodule"}
 
 
 def test_wordings_that_a_beam_would_split_add_up() -> None:
@@ -123,7 +123,7 @@ def test_the_order_of_samples_elects_nothing_else(
     luck.shuffle(turned)
     assert vote_shares(turned) == vote_shares(samples)
     found = [each[best_supported(each, threshold)] for each in (samples, turned)]
-    wanted = elected(vote_shares(samples), threshold)
+    wanted = elect(vote_shares(samples), threshold)
     assert set_f1(found[0].findings, wanted) == set_f1(found[1].findings, wanted)
 
 
@@ -131,7 +131,7 @@ def test_the_order_of_samples_elects_nothing_else(
 def test_samples_that_are_all_alike_give_that_report(words: tuple[int, ...], count: int, threshold: float) -> None:
     samples = [sample("Nodule", words=words)] * count
     assert samples[best_supported(samples, threshold)].words == words
-    assert elected(vote_shares(samples), threshold) == {"Nodule"}
+    assert elect(vote_shares(samples), threshold) == {"Nodule"}
 
 
 @given(st.lists(st.integers(3, 6), max_size=6), st.lists(st.integers(3, 6), max_size=6))

@@ -58,13 +58,13 @@ class GuidedDecoder:
         """Feed `token_ids [R]` to both; the attention is that on the picture."""
         seen, normal = (self.decoder.step(token_ids, each) for each in (state.seen, state.normal))
         return StepResult(
-            guided(seen.log_probs, normal.log_probs, self.weight),
+            guide(seen.log_probs, normal.log_probs, self.weight),
             PairState(seen.state, normal.state),
             seen.attention,
         )
 
 
-def guided(seen: Tensor, normal: Tensor, weight: float) -> Tensor:
+def guide(seen: Tensor, normal: Tensor, weight: float) -> Tensor:
     """Return `log_softmax(seen − weight · normal)` of two tables of log-probabilities `[R, V]`, in float32.
 
     A word that is impossible on the picture stays impossible.

@@ -35,7 +35,7 @@ def vote_shares(samples: Sequence[SampledReport]) -> dict[str, float]:
     return {name: votes[name] / len(samples) for name in sorted(votes, key=lambda name: (-votes[name], name))}
 
 
-def elected(shares: Mapping[str, float], threshold: float) -> frozenset[str]:
+def elect(shares: Mapping[str, float], threshold: float) -> frozenset[str]:
     """Return the findings whose share reaches the threshold."""
     return frozenset(name for name, share in shares.items() if share >= threshold)
 
@@ -46,7 +46,7 @@ def best_supported(samples: Sequence[SampledReport], threshold: float) -> int:
     It is the one whose findings agree most with the elected ones; among equals the one whose words agree most with
     the other samples' on average, then the most probable one, then the first.
     """
-    wanted = elected(vote_shares(samples), threshold)
+    wanted = elect(vote_shares(samples), threshold)
     agreement = [set_f1(sample.findings, wanted) for sample in samples]
     leading = [place for place, value in enumerate(agreement) if value == max(agreement)]
     heard = _support([sample.words for sample in samples], leading)

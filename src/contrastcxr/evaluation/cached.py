@@ -51,10 +51,10 @@ def cached_batches(reader: Reader, studies: Sequence[Study], kept: FeatureCache)
 
     A batch also holds all else that the system reads of a study.
     """
-    yield from loaded_batches(reader, studies, FromCache(kept, reader.max_views))
+    yield from load_batches(reader, studies, FromCache(kept, reader.max_views))
 
 
-def loaded_batches(reader: Reader, studies: Sequence[Study], load: Load) -> Iterator[Batch]:
+def load_batches(reader: Reader, studies: Sequence[Study], load: Load) -> Iterator[Batch]:
     """Yield batches of the samples that `load` gives of each study and its place."""
     for start in range(0, len(studies), READ_BATCH):
         part = enumerate(studies[start : start + READ_BATCH], start)

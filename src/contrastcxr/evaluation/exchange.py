@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from contrastcxr.evaluation.cached import encoded, loaded_batches
+from contrastcxr.evaluation.cached import encoded, load_batches
 from contrastcxr.evaluation.references import References, system_answers
 from contrastcxr.features.batch import Sample
 from contrastcxr.features.samples import FromCache
@@ -104,13 +104,13 @@ def _word_losses(reader: Reader, references: References, load: Load) -> Floats:
     def with_words(study: Study, index: int) -> Sample:
         return with_report(load(study, index), reports[index], tokenizer, max_tokens=longest)
 
-    batches = loaded_batches(reader, references.studies, with_words)
+    batches = load_batches(reader, references.studies, with_words)
     return np.concatenate([word_losses(reader.system, batch) for batch in batches])
 
 
 def _readings(reader: Reader, studies: Sequence[Study], load: Load) -> list[Reading]:
     readings: list[Reading] = []
-    for batch in loaded_batches(reader, studies, load):
+    for batch in load_batches(reader, studies, load):
         readings += reader.read_features(batch)
         logger.info(f"read {len(readings):,} of {len(studies):,} studies with other patients' pictures")
     return readings

@@ -34,13 +34,13 @@ def vote(
         parse: as of `Reader`.
     """
     assert answer.reports is not None  # a search that votes goes with a decoder
-    samples = sampled(answer.reports, settings.samples, text_of=text_of, parse=parse)
+    samples = read_samples(answer.reports, settings.samples, text_of=text_of, parse=parse)
     rows = [k * settings.samples + best_supported(own, settings.threshold) for k, own in enumerate(samples)]
     index = torch.tensor(rows, device=answer.reports.lengths.device)
     return replace(answer, reports=answer.reports.select(index)), samples
 
 
-def sampled(found: GeneratedReports, samples: int, *, text_of: TextOf, parse: Parse | None) -> Samples:
+def read_samples(found: GeneratedReports, samples: int, *, text_of: TextOf, parse: Parse | None) -> Samples:
     """Return the reports drawn for each study, each read for its findings; many are drawn more than once."""
     log_probs = found.log_probs.tolist()
     known: dict[str, frozenset[str]] = {}
