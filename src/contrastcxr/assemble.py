@@ -198,12 +198,14 @@ def _check_choice_of_checkpoint(config: SystemConfig) -> None:
 
 
 def _check_patience(config: SystemConfig) -> None:
-    patient = [slot for slot, head in config.heads.items() if head.own_patience is not None]
-    if len(patient) == len(config.heads):
-        raise IncompatibleError(
-            f"{listed(f'{slot}.patience' for slot in patient)} without a head that has none: once they shape the "
-            f"features no more, nothing does; set {patient[0]}.patience: null"
-        )
+    for head in config.heads.values():
+        if head.own_patience is None:
+            return
+    slots = list(config.heads)
+    raise IncompatibleError(
+        f"{listed(f'{slot}.patience' for slot in slots)} without a head that has none: once they shape the features "
+        f"no more, nothing does; set {slots[0]}.patience: null"
+    )
 
 
 def _kind(decoder: DecoderOptions | None) -> str:
