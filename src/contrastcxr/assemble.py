@@ -203,8 +203,8 @@ def _check_patience(config: SystemConfig) -> None:
             return
     slots = list(config.heads)
     raise IncompatibleError(
-        f"{listed(f'{slot}.patience' for slot in slots)} without a head that has none: once they shape the features "
-        f"no more, nothing does; set {slots[0]}.patience: null"
+        f"{listed(f'{slot}.patience' for slot in slots)} without a head that has none: once they shape the "
+        f"features no more, nothing does; set {slots[0]}.patience: null"
     )
 
 

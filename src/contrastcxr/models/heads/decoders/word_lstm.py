@@ -146,7 +146,7 @@ class WordLstm(nn.Module):
         return self._own(torch.cat([word_inputs.first.unsqueeze(1), words], dim=1))
 
     def _words(self, token_ids: Tensor, shift: Tensor | None) -> Tensor:
-        words = self.inputs(self.vectors(token_ids))
+        words: Tensor = self.inputs(self.vectors(token_ids))
         return words if shift is None else words + shift.unsqueeze(1)
 
     def _cells(self, inputs: Tensor, state: LstmState) -> tuple[Tensor, Tensor]:
