@@ -24,6 +24,8 @@ NAMES: Mapping[str, str] = {
     "mean_box": "mean box",
 }
 BETTER, WORSE, SAME = "better", "worse", "same"
+UNTOUCHED = (*WORD_LOSSES, RISE, EXCHANGED_F1)
+"""Scores of the system alone, which stand in a block of their own."""
 _TITLES: Mapping[str, str] = {
     "missed_abnormality": "Missed: abnormal studies with nothing called right",
     "invented_abnormality": "Invented: studies with an abnormality that is not there",
@@ -78,8 +80,9 @@ def tally(found: Sequence[Values]) -> list[Values]:
 
 
 def all_scores(systems: Mapping[str, SystemScores]) -> list[Values]:
-    """Return every score of the table, a cell for each system."""
-    shown = [name for name in ROWS if any(_has(s.scores.get(name)) for s in systems.values())]
+    """Return every score that a baseline may have too, a cell for each system."""
+    known = [name for name in ROWS if any(_has(s.scores.get(name)) for s in systems.values())]
+    shown = [name for name in known if name not in UNTOUCHED]
     return [
         {"label": ROWS[name], "name": name, "cells": [cell(s.scores.get(name)) for s in systems.values()]}
         for name in shown
@@ -126,7 +129,7 @@ def every_count(systems: Mapping[str, SystemScores]) -> list[Values]:
 def exchanged(systems: Mapping[str, SystemScores]) -> list[Values]:
     """Return the system's scores that no search touches, and those of exchanged pictures."""
     own = systems["system"].scores
-    shown = [name for name in (*WORD_LOSSES, RISE, EXCHANGED_F1) if _has(own.get(name))]
+    shown = [name for name in UNTOUCHED if _has(own.get(name))]
     return [{"label": ROWS[name], "cell": cell(own[name])} for name in shown]
 
 
