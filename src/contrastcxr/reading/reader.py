@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from contrastcxr.assemble import check_pairs, check_search
+from contrastcxr.assemble import check_search
 from contrastcxr.checkpoint import load_checkpoint
 from contrastcxr.config import with_search
 from contrastcxr.data.transforms import Preprocess
@@ -171,7 +171,6 @@ class Reader:
         path = find_checkpoint(name_or_path)
         checkpoint = load_checkpoint(path, allow_pickle=allow_pickle)
         config = with_search(checkpoint.config, overrides)
-        check_pairs(config)
         system = checkpoint.build()
         return cls(
             system,

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-import torch
 from torch.utils.data import DataLoader
 
 from contrastcxr.assemble import (
@@ -26,12 +25,10 @@ from contrastcxr.data.authors import label_reading, reading_of
 from contrastcxr.data.pixels import PictureOf, original
 from contrastcxr.data.ref import DataRef
 from contrastcxr.data.transforms import Preprocess
-from contrastcxr.data.views import ChosenViews, chosen_views
-from contrastcxr.errors import DatasetError
+from contrastcxr.data.views import chosen_views
 from contrastcxr.features.batch import Batch, collate
-from contrastcxr.features.cache import FeatureCache, UnreadableView, encode_views
+from contrastcxr.features.cache import FeatureCache, UnreadableView
 from contrastcxr.features.needs import TargetReader
-from contrastcxr.features.readable import all_in, try_pictures
 from contrastcxr.features.samples import FromCache, FromPixels, StudySamples, Target, loader, target_of
 from contrastcxr.features.targets import Uncertain
 from contrastcxr.features.view_features import CachedFeatures, EncodedFeatures, ViewFeatures
@@ -40,20 +37,19 @@ from contrastcxr.models.encoders import Encoder
 from contrastcxr.models.heads.library import SentenceLibrary
 from contrastcxr.models.system import System
 from contrastcxr.reading.exchange import ExchangedPictures, exchange_order, patients_of
-from contrastcxr.store.picture_cache import PictureCache, find_pictures
-from contrastcxr.store.studies import list_studies
-from contrastcxr.store.study_lines import made_of, some_of
+from contrastcxr.store.picture_cache import PictureCache
+from contrastcxr.store.study_lines import made_of
 from contrastcxr.text.labeler import default_labeler
 from contrastcxr.text.tokenizer import Tokenizer
-from contrastcxr.training.checks import check_studies, check_vocabulary, warn_of_coarse_grid
+from contrastcxr.training.checks import check_vocabulary, warn_of_coarse_grid
 from contrastcxr.training.library import make_library
 from contrastcxr.training.pool import TrainingPool, make_pool
 from contrastcxr.training.report_texts import learnt_text, written_text
 from contrastcxr.training.scaling import STUDIES, center_zeros, draw, scale_contrast, standardize
 from contrastcxr.training.start import start_from
+from contrastcxr.training.studies import load_data
 from contrastcxr.training.validate import check_monitor
 from contrastcxr.training.word_vectors import start_word_vectors
-from contrastcxr.version import __version__
 
 logger = logging.getLogger(__name__)
 
@@ -173,7 +169,7 @@ def prepare(config: SystemConfig, *, cache: Path) -> PreparedRun:
     logger.info(f"encoder {encoder.name}: {encoder.weights_note}")
     warn_of_coarse_grid(config, encoder)
     preprocess = make_preprocess(config, encoder)
-    data = _data(config, ref, encoder, preprocess, cache)
+    data = load_data(config, ref, encoder, preprocess, cache)
     words = _words(config, data.train)
     labels = config.needs.finding_names
     judged = replace(words, reader=replace(words.reader, labeler=default_labeler()))
@@ -232,38 +228,6 @@ def _scale(prepared: PreparedRun, features: ViewFeatures, *, fresh: bool) -> Non
 
 
 @dataclass(frozen=True, eq=False)
-class _Data:
-    """Studies all of whose pictures can be read, and where what the system sees of them is kept."""
-
-    train: Sequence[Study]
-    validation: Sequence[Study]
-    features: FeatureCache | None
-    pictures: PictureCache | None
-    unreadable: tuple[UnreadableView, ...]
-
-
-def _data(config: SystemConfig, ref: DataRef, encoder: Encoder, preprocess: Preprocess, cache: Path) -> _Data:
-    parts = [_studies(config, ref.of_split(split), cache=cache) for split in ("train", "validation")]
-    check_studies(config, *parts)
-    views = ChosenViews(parts, config.data.max_views)
-    workers = config.train.workers
-    features, pictures = None, None
-    kept: Container[str]
-    if config.encoder.trainable:
-        pictures = _pictures(views, config, preprocess, cache)
-        pixels = "files" if pictures is None else pictures.name.replace(" ", "-").replace("/", "-")
-        known = cache / "readable" / f"{__version__}-{pixels}.txt"
-        kept, unreadable = try_pictures(views, pictures or original, known=known, workers=workers)
-    else:
-        features, unreadable = encode_views(
-            views, encoder=encoder, preprocess=preprocess, root=cache, workers=workers
-        )
-        kept = features
-    train, validation = (_readable(part, kept, config, unreadable) for part in parts)
-    return _Data(train, validation, features, pictures, tuple(unreadable))
-
-
-@dataclass(frozen=True, eq=False)
 class _Words:
     """The vocabulary and what the heads ask for, of the training reports or of the checkpoint to start from."""
 
@@ -300,36 +264,6 @@ def _truncated(studies: Sequence[Study], config: SystemConfig, tokenizer: Tokeni
         return 0
     limit = config.text.max_tokens
     return sum(tokenizer.truncates(learnt_text(study, config), max_tokens=limit) for study in studies)
-
-
-def _studies(config: SystemConfig, ref: DataRef, *, cache: Path) -> Sequence[Study]:
-    studies = list_studies(ref, cache=cache)
-    if not studies:
-        raise DatasetError(f"{ref}: no studies; training needs at least one in 'train' and one in 'validation'")
-    limit = config.data.train_limit if ref.split == "train" else config.data.validation_limit
-    if limit is None or limit >= len(studies):
-        return studies
-    # A seeded draw: the first ones of a table may be of one patient or one year.
-    order = torch.randperm(len(studies), generator=torch.Generator().manual_seed(config.data.seed))
-    return some_of(studies, sorted(order[:limit].tolist()))
-
-
-def _pictures(views: ChosenViews, config: SystemConfig, preprocess: Preprocess, root: Path) -> PictureCache | None:
-    side = preprocess.train_side if config.image.augment else preprocess.size
-    found = find_pictures(root, views, side=side)
-    logger.info("pixels: read from their files at every step" if found is None else f"pixels: {found.name}")
-    return found
-
-
-def _readable(
-    studies: Sequence[Study], kept: Container[str], config: SystemConfig, unreadable: Sequence[UnreadableView]
-) -> Sequence[Study]:
-    """Return the studies all of whose views can be read."""
-    whole = [n for n, study in enumerate(studies) if all_in(study, kept, config.data.max_views)]
-    if not whole:
-        first = "; ".join(f"{each.view_id}: {each.message}" for each in unreadable[:3])
-        raise DatasetError(f"{config.data.source}: no study has pictures that can be read, the first: {first}")
-    return some_of(studies, whole)
 
 
 def make_tokenizer(config: SystemConfig, studies: Sequence[Study], reader: TargetReader) -> Tokenizer:

@@ -1,0 +1,98 @@
+"""The studies of a run: which are taken, which can be read, and where what the system sees of them is kept."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Container, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from contrastcxr.config import SystemConfig
+from contrastcxr.data.pixels import original
+from contrastcxr.data.ref import DataRef
+from contrastcxr.data.transforms import Preprocess
+from contrastcxr.data.views import ChosenViews
+from contrastcxr.errors import DatasetError
+from contrastcxr.features.cache import FeatureCache, UnreadableView, encode_views
+from contrastcxr.features.readable import all_in, try_pictures
+from contrastcxr.form import Study
+from contrastcxr.models.encoders import Encoder
+from contrastcxr.store.picture_cache import PictureCache, find_pictures
+from contrastcxr.store.studies import list_studies
+from contrastcxr.store.study_lines import some_of
+from contrastcxr.training.checks import check_studies
+from contrastcxr.version import __version__
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingData:
+    """Studies all of whose pictures can be read, and where what the system sees of them is kept."""
+
+    train: Sequence[Study]
+    validation: Sequence[Study]
+    features: FeatureCache | None
+    pictures: PictureCache | None
+    unreadable: tuple[UnreadableView, ...]
+
+
+def load_data(
+    config: SystemConfig, ref: DataRef, encoder: Encoder, preprocess: Preprocess, cache: Path
+) -> TrainingData:
+    """Return the studies of both splits whose pictures can be read, encoded first where the encoder is frozen.
+
+    Raises:
+        IncompatibleError: they lack what a head learns.
+        DatasetError: a split without studies, or none of them with pictures that can be read.
+    """
+    parts = [_studies(config, ref.of_split(split), cache=cache) for split in ("train", "validation")]
+    check_studies(config, *parts)
+    views = ChosenViews(parts, config.data.max_views)
+    workers = config.train.workers
+    features, pictures = None, None
+    kept: Container[str]
+    if config.encoder.trainable:
+        pictures = _pictures(views, config, preprocess, cache)
+        pixels = "files" if pictures is None else pictures.name.replace(" ", "-").replace("/", "-")
+        known = cache / "readable" / f"{__version__}-{pixels}.txt"
+        kept, unreadable = try_pictures(views, pictures or original, known=known, workers=workers)
+    else:
+        features, unreadable = encode_views(
+            views, encoder=encoder, preprocess=preprocess, root=cache, workers=workers
+        )
+        kept = features
+    train, validation = (_readable(part, kept, config, unreadable) for part in parts)
+    return TrainingData(train, validation, features, pictures, tuple(unreadable))
+
+
+def _studies(config: SystemConfig, ref: DataRef, *, cache: Path) -> Sequence[Study]:
+    studies = list_studies(ref, cache=cache)
+    if not studies:
+        raise DatasetError(f"{ref}: no studies; training needs at least one in 'train' and one in 'validation'")
+    limit = config.data.train_limit if ref.split == "train" else config.data.validation_limit
+    if limit is None or limit >= len(studies):
+        return studies
+    # A seeded draw: the first ones of a table may be of one patient or one year.
+    order = torch.randperm(len(studies), generator=torch.Generator().manual_seed(config.data.seed))
+    return some_of(studies, sorted(order[:limit].tolist()))
+
+
+def _pictures(views: ChosenViews, config: SystemConfig, preprocess: Preprocess, root: Path) -> PictureCache | None:
+    side = preprocess.train_side if config.image.augment else preprocess.size
+    found = find_pictures(root, views, side=side)
+    logger.info("pixels: read from their files at every step" if found is None else f"pixels: {found.name}")
+    return found
+
+
+def _readable(
+    studies: Sequence[Study], kept: Container[str], config: SystemConfig, unreadable: Sequence[UnreadableView]
+) -> Sequence[Study]:
+    """Return the studies all of whose views can be read."""
+    whole = [n for n, study in enumerate(studies) if all_in(study, kept, config.data.max_views)]
+    if not whole:
+        first = "; ".join(f"{each.view_id}: {each.message}" for each in unreadable[:3])
+        raise DatasetError(f"{config.data.source}: no study has pictures that can be read, the first: {first}")
+    return some_of(studies, whole)
