@@ -163,6 +163,30 @@ def test_a_new_method_leaves_the_options_of_the_old_one_behind(tmp_path: Path) -
     assert same == GenerationSettings(**{**generate, "max_tokens": 10})  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("written", "overrides", "found"),
+    [
+        ({"threshold": 0.3, "samples": 5}, ["generate.method=votes"], {"method": "votes"}),
+        (
+            {"method": "votes", "threshold": 0.3, "samples": 5},
+            ["generate.max_tokens=10"],
+            {"method": "votes", "threshold": 0.3, "samples": 5, "max_tokens": 10},
+        ),
+        (
+            {"method": "nucleus", "temperature": 0.5, "top_p": 0.5},
+            ["generate.method=votes"],
+            {"method": "votes", "temperature": 0.5},
+        ),
+    ],
+)
+def test_what_a_file_says_of_a_search_that_it_does_not_use_does_not_bind(
+    tmp_path: Path, written: dict[str, object], overrides: list[str], found: dict[str, object]
+) -> None:
+    path = save_tiny(tmp_path, tiny_config(generate={"max_tokens": 20, **written}))
+    settings = Reader.from_checkpoint(path, overrides=overrides).settings
+    assert settings == GenerationSettings(**{"max_tokens": 20, **found})  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("kind", [None, "random", "zeros"])
 def test_guidance_without_a_pool_of_normals_is_refused(tmp_path: Path, kind: str | None) -> None:
     contrast = None if kind is None else {"repeats": 2, "pool": {"kind": kind}}

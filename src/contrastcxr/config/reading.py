@@ -47,7 +47,8 @@ def load_config(path: Path | str, *, overrides: Sequence[str] = ()) -> SystemCon
 def with_search(config: SystemConfig, overrides: Sequence[str]) -> SystemConfig:
     """Return the configuration of a trained system with changes to its search, `generate.a=b` each.
 
-    Where another method is chosen, options that mean nothing with it take their default.
+    Where another method is chosen, options that mean nothing with it, or meant nothing with the one before, take
+    their default: what a file says of a search that it does not use is what was usual when it was written.
 
     Raises:
         ConfigError: something else is changed, a wrong value, or an option that means nothing with the method.
@@ -61,8 +62,8 @@ def with_search(config: SystemConfig, overrides: Sequence[str]) -> SystemConfig:
                 f"{listed(f'generate.{name}' for name in type(config.generate).model_fields)}"
             )
     values = config.to_dict()
-    method = _overridden([values], overrides)["generate"].get("method")
-    kept = {k: v for k, v in values["generate"].items() if k not in MEANT_FOR or method in MEANT_FOR[k]}
+    methods = {config.generate.method, _overridden([values], overrides)["generate"].get("method")}
+    kept = {k: v for k, v in values["generate"].items() if k not in MEANT_FOR or methods <= {*MEANT_FOR[k]}}
     changed = _overridden([{**values, "generate": kept}], overrides)
     return _without_idle(parse_config(changed, where="--set"), where="--set")
 

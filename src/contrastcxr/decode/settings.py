@@ -37,7 +37,7 @@ class GenerationSettings(BaseModel):
     temperature: float = Field(1.0, gt=0, description="nucleus and votes; at 1 a decoder's own belief")
     samples: int = Field(20, ge=1, description="votes only: reports drawn for each study")
     threshold: float = Field(
-        0.3, gt=0, le=1, description="votes only: a finding is said from this share of the samples on"
+        0.4, gt=0, le=1, description="votes only: a finding is said from this share of the samples on"
     )
     guidance: float = Field(
         0.0, ge=0, description="λ: how much of log p(word) on normal pictures is taken from that on these; 0: none"
