@@ -148,3 +148,21 @@ def test_an_evaluation_of_an_earlier_version_is_compared_without_them(tmp_path: 
     again = compare(tmp_path / "new-out", tmp_path / "new-out", replicates=20, shuffles=19)
     assert set(NAMES) <= {score.name for score in again.scores}
     assert json.dumps(again.to_dict(), allow_nan=False)
+
+
+def test_losses_of_other_words_are_not_compared(tmp_path: Path) -> None:
+    said = {}
+    for order in ("as_written", "canonical"):
+        text = {"order": order, "max_tokens": 26}
+        found = scored(tmp_path / order, out=tmp_path / f"{order}-out", text=text, generate={"max_tokens": 24})
+        said[order] = found.to_dict()["systems"]["system"]["scores"]
+    assert "|order:canonical|vocabulary:" in said["canonical"]["word_loss"]["signature"]
+    assert said["canonical"]["word_loss"]["signature"].endswith("|words:24")
+    assert "order:" not in said["canonical"][EXCHANGED_F1]["signature"]
+    found = compare(tmp_path / "as_written-out", tmp_path / "canonical-out", replicates=20, shuffles=19)
+    assert {score.name for score in found.scores} & {*NAMES} == {EXCHANGED_F1}
+    assert "losses per word are not of the same words and not compared: order as_written, " in " ".join(
+        found.notes
+    )
+    with pytest.raises(UnknownNameError):
+        compare(tmp_path / "as_written-out", tmp_path / "canonical-out", scores=["word_loss"])

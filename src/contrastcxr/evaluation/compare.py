@@ -13,6 +13,7 @@ import numpy as np
 
 from contrastcxr.errors import DatasetError, RequestError, UnknownNameError, listed
 from contrastcxr.metrics.bootstrap import REPLICATES, Interval
+from contrastcxr.metrics.exchange import WORD_LOSSES, foreseen_words
 from contrastcxr.metrics.scores import Score, Scores, differences, score_table, statistics
 from contrastcxr.metrics.sheet import ROWS, reasons
 from contrastcxr.metrics.significance import SHUFFLES, holm, randomisation_p_values
@@ -108,7 +109,7 @@ def compare(
     if len(one) < max(len(table) for table in tables):
         notes = (*notes, f"{len(one)} studies are in both; {len(tables[0])} and {len(tables[1])} were scored")
     one, other, left_out = _on_shared_findings(one, other)
-    notes = (*notes, *left_out)
+    notes = (*notes, *left_out, *_other_words(one, other))
     values = [score_table(table, replicates=replicates, seed=seed) for table in (one, other)]
     names = _names(one, other, scores, values)
     defined = [name for name in names if all(found[name].value is not None for found in values)]
@@ -201,7 +202,7 @@ def _taken(table: StudyTable, rows: Sequence[int]) -> StudyTable:
 
 def _names(one: StudyTable, other: StudyTable, wanted: Sequence[str], values: Sequence[Scores]) -> list[str]:
     """Return the scores of the rows; one that is asked for has a row, be it empty."""
-    both = [name for name in values[0] if name in values[1] and not _other_weights(name, one, other)]
+    both = [name for name in values[0] if name in values[1] and not _made_otherwise(name, one, other)]
     for name in wanted:
         if name not in both:
             raise UnknownNameError("score that both evaluations have", name, both)
@@ -209,8 +210,19 @@ def _names(one: StudyTable, other: StudyTable, wanted: Sequence[str], values: Se
     return list(wanted) or [name for name in ROWS if name in both and name in made]
 
 
-def _other_weights(name: str, one: StudyTable, other: StudyTable) -> bool:
-    """Return True for a learned score that different weights made."""
+def _made_otherwise(name: str, one: StudyTable, other: StudyTable) -> bool:
+    """Return True for a learned score that different weights made, and for losses of different words."""
+    if foreseen_words(one, name) != foreseen_words(other, name):
+        return True
     family = name.partition("/")[0]
     made = [(table.notes or {}).get(family) for table in (one, other)]
     return name in one.learned_names and made[0] != made[1]
+
+
+def _other_words(one: StudyTable, other: StudyTable) -> list[str]:
+    """Return a note where both have losses per word that are not of the same words."""
+    said = [foreseen_words(table, WORD_LOSSES[-1]) for table in (one, other)]
+    if said[0] == said[1] or one.word_losses is None or other.word_losses is None:
+        return []
+    a, b = (words.replace(":", " ").replace("|", ", ") or "unknown" for words in said)
+    return [f"losses per word are not of the same words and not compared: {a}; {b}"]

@@ -16,6 +16,7 @@ from contrastcxr.features.samples import FromCache
 from contrastcxr.form import Reading, Study
 from contrastcxr.metrics.bootstrap import Floats
 from contrastcxr.metrics.clinical import status_codes
+from contrastcxr.metrics.exchange import FORESEEN
 from contrastcxr.metrics.table import NO_REPORT, Answer, StudyTable
 from contrastcxr.reading.exchange import (
     ExchangedPictures,
@@ -44,7 +45,7 @@ class Exchange:
     Attributes:
         word_losses: `[S, 8]`, see `StudyTable`; None where no word is foreseen.
         answers: what is written from another patient's picture; None where no picture is exchanged.
-        notes: why something is None: `word_losses`, `exchange`.
+        notes: why something is None, `word_losses` or `exchange`; which words were to be `foreseen`.
     """
 
     word_losses: Floats | None = None
@@ -81,6 +82,7 @@ def exchange_pictures(system: Reader | Sequence[Reading], references: References
     losses, notes = None, {}
     if foresees_words(system.system):
         losses = _word_losses(system, references, own)
+        notes[FORESEEN] = _foreseen(system)
     else:
         notes["word_losses"] = NO_WORDS
     if order is None:
@@ -90,6 +92,11 @@ def exchange_pictures(system: Reader | Sequence[Reading], references: References
     if losses is not None:
         losses = np.hstack([losses, _word_losses(system, references, load)])
     return Exchange(losses, system_answers(_readings(system, studies, load), references), notes)
+
+
+def _foreseen(reader: Reader) -> str:
+    assert reader.tokenizer is not None  # a decoder has a vocabulary
+    return f"order:{reader.order}|vocabulary:{reader.tokenizer.digest()}|words:{reader.settings.max_tokens}"
 
 
 def _word_losses(reader: Reader, references: References, load: Load) -> Floats:

@@ -8,6 +8,7 @@ from typing import Any
 
 from contrastcxr.form import Reading
 from contrastcxr.metrics.bootstrap import Interval
+from contrastcxr.metrics.exchange import foreseen_words
 from contrastcxr.metrics.scores import Score, Scores, counted_how, differences
 from contrastcxr.metrics.sheet import HEADLINE, TRIVIAL
 from contrastcxr.metrics.table import StudyTable
@@ -77,7 +78,8 @@ class Evaluation:
     def _score(self, score: Score, table: StudyTable) -> dict[str, Any]:
         learned = (table.notes or {}).get(score.name.partition("/")[0], "")
         how = learned if score.name in table.learned_names else counted_how(score.name)
-        return {**score.to_dict(), "signature": self.signature + (f"|{how}" if how else "")}
+        parts = (self.signature, how, foreseen_words(table, score.name))
+        return {**score.to_dict(), "signature": "|".join(part for part in parts if part)}
 
 
 def paired_differences(

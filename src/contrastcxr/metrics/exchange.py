@@ -20,6 +20,8 @@ RISE = "exchange_rise"
 """By how much the last rises when each study has the picture of another patient."""
 EXCHANGED_F1 = "exchanged_f1"
 """Positive-finding F1 of the reports that are written from those pictures."""
+FORESEEN = "foreseen"
+"""The note of a table that says which words of the references were to be foreseen, and in which order."""
 
 
 def exchange_statistics(table: StudyTable) -> dict[str, Statistic]:
@@ -60,6 +62,14 @@ def undefined_exchanged(table: StudyTable, *, not_there: str) -> Iterator[tuple[
     codes = (table.truth[:, kept], table.claimed_exchanged[:, kept])
     if not any(positive(each).any() for each in codes):
         yield EXCHANGED_F1, not_there
+
+
+def foreseen_words(table: StudyTable, name: str) -> str:
+    """Return what a loss per word depends on beside the references, for its signature; empty for other scores.
+
+    Losses in other words, or in another order of sentences, are not of one scale.
+    """
+    return (table.notes or {}).get(FORESEEN, "") if name in (*WORD_LOSSES, RISE) else ""
 
 
 def counted_words(name: str) -> str:

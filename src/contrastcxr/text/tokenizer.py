@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -75,6 +77,11 @@ class Tokenizer:
     def to_dict(self) -> dict[str, Any]:
         """Return plain data that `from_dict` turns into an equal tokenizer."""
         return {"special": asdict(self.special), "words": dict(self._ids)}
+
+    def digest(self) -> str:
+        """Return 12 hexadecimal digits that two vocabularies share when their words and ids are the same."""
+        said = json.dumps(self.to_dict(), sort_keys=True).encode()
+        return hashlib.blake2b(said, digest_size=6).hexdigest()
 
     def __len__(self) -> int:
         """Return the rows that an embedding needs: the highest id + 1."""
