@@ -19,7 +19,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import torch
@@ -96,7 +96,13 @@ class Uncached:
             hidden = self.decoder.hidden(kept.memory[state.owner], kept.mask[state.owner], state.tokens)
             return self.decoder.log_probs(hidden[:, -1])
         asked = torch.cat([state.tokens, state.tokens[:, :1]], dim=1)  # the last is never fed
-        return self.decoder(state.features.select(state.owner), asked)[:, -1]
+        return self.decoder(rows_of(state.features, state.owner), asked)[:, -1]
+
+
+def rows_of(features: Any, index: Tensor) -> Any:
+    """Return the rows `index [R]` of what a decoder starts from: every tensor of it has a row for each."""
+    values = {field.name: getattr(features, field.name) for field in fields(features)}
+    return replace(features, **{name: value[index] for name, value in values.items() if isinstance(value, Tensor)})
 
 
 @contextmanager
