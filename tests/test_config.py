@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from contrastcxr.config import SystemConfig, load_config, parse_config, without_folders
+from contrastcxr.decode.settings import GenerationSettings
 from contrastcxr.errors import ConfigError, IncompatibleError
 from contrastcxr.models.heads.decoders import DECODERS
 from contrastcxr.models.heads.localizers.options import CamOptions
@@ -81,6 +82,16 @@ def test_a_checkpoint_may_say_options_that_mean_nothing() -> None:
     """It writes every value out, and defaults may have been others when it was made."""
     made = parse_config({**SMALL, "generate": {"method": "greedy", "beams": 5, "threshold": 0.3}}, where="old")
     assert (made.generate.beams, made.generate.idle) == (5, ("beams", "threshold"))
+
+
+def test_a_file_that_is_written_says_nothing_of_another_search(tmp_path: Path) -> None:
+    """Else a run folder's file would be refused once a default of votes is another."""
+    config = parse_config({**SMALL, "generate": {"method": "greedy", "beams": 5, "max_tokens": 40}}, where="old")
+    (tmp_path / "run.yaml").write_text(config.to_yaml())
+    written = yaml.safe_load(config.to_yaml())["generate"]
+    assert written["max_tokens"] == 40
+    assert written.keys() & {"beams", "threshold", "samples", "top_p"} == set()
+    assert load_config(tmp_path / "run.yaml").generate.beams == GenerationSettings().beams
 
 
 def test_an_unknown_key_like_none_lists_the_known_ones() -> None:

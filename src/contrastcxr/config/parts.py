@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BeforeValidator, Field, SerializeAsAny
 
-from contrastcxr.decode.settings import GenerationSettings
+from contrastcxr.decode.settings import MEANT_FOR, GenerationSettings
 from contrastcxr.losses import SYSTEM_LOSSES
 from contrastcxr.losses.options import SystemLossOptions
 from contrastcxr.models.contrast.options import ContrastOptions
@@ -208,5 +208,8 @@ class SystemConfig(Options):
         return self.model_dump(mode="json")
 
     def to_yaml(self) -> str:
-        """Return the configuration as YAML with every value written out."""
-        return yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True)
+        """Return the configuration as YAML, every value written out that means something with the search."""
+        values = self.to_dict()
+        idle = {name for name, methods in MEANT_FOR.items() if self.generate.method not in methods}
+        values["generate"] = {name: value for name, value in values["generate"].items() if name not in idle}
+        return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
