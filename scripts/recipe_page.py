@@ -2,8 +2,8 @@
 
     python scripts/recipe_page.py
 
-Reads `results/recipe/trials.json`, the validation curves of short plain runs that the recipe was chosen by, and
-the curves in the records of the rows trained with it.
+Reads `results/recipe/trials.json`, the validation curves of short runs that the recipe was chosen by, the curves
+in the records of the rows trained with it, and `results/recipe/guidance.json`, two of them read with guidance.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "recipe.md"
 TRIALS = ROOT / "results" / "recipe" / "trials.json"
+GUIDANCE = ROOT / "results" / "recipe" / "guidance.json"
 RECORDS = ROOT / "results" / "recipe" / "phantom-standard"
 SCORES = ("abnormal_words", "exchange_rise", "positive_f1")
 TITLES = {
@@ -31,6 +32,14 @@ COLUMNS = {
     "exchange_rise": "exchange",
     "auc": "AUC",
     "positive_f1": "F1",
+}
+GUIDED = {
+    "positive_f1": "F1",
+    "positive_precision": "precision",
+    "positive_recall": "recall",
+    "bleu_4": "BLEU-4",
+    "cider": "CIDEr",
+    "distinct_reports": "distinct reports",
 }
 MONITORS = {"loss": min, "report_loss": min, "abnormal_words": min, "bleu4": max}
 """Monitors, and whether less or more of each is better."""
@@ -105,6 +114,20 @@ def pairs_table(curves: Mapping[str, Curve]) -> str:
     return "\n".join(lines)
 
 
+def guidance_table(found: Iterable[Mapping[str, Any]]) -> str:
+    """Return the beam's scores at each λ, and what they change, with paired intervals over patients."""
+    lines = [
+        f"| row | λ | {' | '.join(GUIDED.values())} | change of F1 | change of BLEU-4 |",
+        f"|---|---:|{'---:|' * (len(GUIDED) + 2)}",
+    ]
+    for each in found:
+        scores = [_figure(each["scores"][name][0]) for name in GUIDED]
+        change = each.get("change", {})
+        moved = [_moved(*change[name]) if name in change else "–" for name in ("positive_f1", "bleu_4")]
+        lines.append(f"| {each['row']} | {each['guidance']:g} | {' | '.join([*scores, *moved])} |")
+    return "\n".join(lines)
+
+
 def with_tables(page: str) -> str:
     """Return the page with every table between its two marks made anew."""
     curves = row_curves()
@@ -112,6 +135,7 @@ def with_tables(page: str) -> str:
         "trials": trials_table(trials()),
         "monitors": monitors_table(curves),
         "pairs": pairs_table(curves),
+        "guidance": guidance_table(json.loads(GUIDANCE.read_text(encoding="utf-8"))),
     }
     for name, table in made.items():
         page = re.sub(
@@ -159,6 +183,10 @@ def _figure(value: float | None) -> str:
 
 def _change(plain: float | None, other: float | None) -> str:
     return "–" if plain is None or other is None else f"{other - plain:+.3f}"
+
+
+def _moved(change: float, low: float, high: float) -> str:
+    return f"{change:+.3f} ({low:+.3f} to {high:+.3f})"
 
 
 def _picked(line: Mapping[str, float]) -> str:

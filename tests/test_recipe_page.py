@@ -24,7 +24,7 @@ def script() -> ModuleType:
 def test_the_page_has_the_tables_that_the_script_makes(script: ModuleType) -> None:
     page = (ROOT / "docs" / "recipe.md").read_text(encoding="utf-8")
     assert script.with_tables(page) == page
-    assert page.count("<!-- /") == 3
+    assert page.count("<!-- /") == 4
 
 
 def test_a_monitor_picks_its_own_epoch_and_pairs_are_compared_at_the_same(script: ModuleType) -> None:
