@@ -90,6 +90,13 @@ class System(nn.Module):
         return next((head for head in self.heads if isinstance(head, IdentifyingHead)), None)
 
     @property
+    def marked_grid(self) -> GridPlaces | None:
+        """The grid over a view whose cells the localizer's maps have; None where the patches are no grid."""
+        if self.localizer is None or self.places is None:
+            return self.places
+        return self.localizer.marked_grid(self.places)
+
+    @property
     def reads_indication(self) -> bool:
         """Whether the indication of a study changes what is answered."""
         return any(head.reads_indication for head in self.heads)
