@@ -27,20 +27,19 @@ def upsampled_convolution(maps: Tensor, weight: Tensor, side: int) -> Tensor:
         weight: `[h, d, 3, 3]`.
         side: of the upsampled maps.
     """
-    hidden, channels = weight.shape[:2]
-    by_tap = weight.permute(2, 3, 0, 1).reshape(-1, channels, 1, 1)  # [h,d,3,3] -> [3*3*h,d,1,1]
-    taps = F.conv2d(maps, by_tap).unflatten(1, (TAPS, TAPS, hidden))  # [M,3,3,h,r,c]
-    rows, columns = (_shifted(cells, side, maps) for cells in maps.shape[2:])
-    wide = torch.einsum("mathrc,tvc->mahrv", taps, columns)  # [M,3,h,r,side]
-    return torch.einsum("mahrv,aur->mhuv", wide, rows)
+    M, channels, rows, columns = maps.shape
+    by_tap = weight.permute(0, 2, 3, 1).reshape(-1, channels, 1, 1)  # [h,d,3,3] -> [h*3*3,d,1,1]
+    taps = F.conv2d(maps, by_tap).view(M, -1, TAPS, TAPS, rows, columns)  # [M,h,3,3,r,c]
+    lines = taps.transpose(3, 4).reshape(-1, TAPS * columns)  # [M*h*3*r,3*c]
+    wide = (lines @ _shifted(columns, side, maps)).view(M, -1, TAPS * rows, side)  # [M,h,3*r,side]
+    return torch.matmul(_shifted(rows, side, maps).T, wide)
 
 
 def _shifted(cells: int, side: int, like: Tensor) -> Tensor:
-    """Return `[3, side, cells]`: how much of each cell the upsampled place before, at and behind each one takes.
+    """Return `[3*cells, side]`: how much of each cell the place before, at and behind each upsampled one takes.
 
     Places beyond the border take nothing, which is the padding.
     """
     unit = torch.eye(cells, dtype=like.dtype, device=like.device)
-    places = F.interpolate(unit[None], side, mode="linear", align_corners=False)[0].T  # [side,cells]
-    padded = F.pad(places, (0, 0, 1, 1))
-    return torch.stack([padded[tap : tap + side] for tap in range(TAPS)])
+    padded = F.pad(F.interpolate(unit[None], side, mode="linear", align_corners=False)[0], (1, 1))
+    return torch.cat([padded[:, tap : tap + side] for tap in range(TAPS)])  # [cells,side] each

@@ -179,12 +179,10 @@ class LiLocalizer(IdentifyingHead):
         assert self.side is not None  # who asks has a side
         if self.first is None or self.norm is None:
             return upsampled_maps(self.last(maps), self.side)  # a mean of neighbours, which a 1×1 convolution keeps
-        hidden = upsampled_convolution(maps, self.first.weight, self.side)
-        norm = self.norm
-        hidden = F.batch_norm(
-            hidden, norm.running_mean, norm.running_var, norm.weight, norm.bias, training=False, eps=norm.eps
-        )
-        logits: Tensor = self.last(torch.relu(hidden))
+        scale, shift = _scale_and_shift(self.norm)
+        weight = self.first.weight * scale[:, None, None, None]
+        hidden = upsampled_convolution(maps, weight, self.side) + shift[:, None, None]
+        logits: Tensor = self.last(hidden.relu_())
         return logits
 
     def _pooled(self, cells: Tensor, views: _Views) -> Tensor:
@@ -224,6 +222,14 @@ class LiLocalizer(IdentifyingHead):
         if self.summed:
             return losses.sum(), pairs.clamp_max(1)
         return losses.sum() / pairs.clamp_min(1), pairs
+
+
+def _scale_and_shift(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+    """Return what a batch norm multiplies by and adds with its running statistics, `[h]` each."""
+    assert norm.running_mean is not None  # it keeps them
+    assert norm.running_var is not None
+    scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
+    return scale, norm.bias - norm.running_mean * scale
 
 
 def _in_a_row(values: Tensor) -> Tensor:
