@@ -44,8 +44,8 @@ def mil_logits(logits: Tensor, mask: Tensor, *, floor: float) -> Tensor:
 def box_nll(logits: Tensor, inside: Tensor, mask: Tensor, *, floor: float) -> Tensor:
     """Return `−log Π_j q_j` with `q_j` the probability of what cell j is, inside a box or outside, `[…]`.
 
-    With `floor` 0 that is the binary cross-entropy summed over the cells (paper B, Eq. 4); with another each factor
-    is `floor + (1 − floor) q_j`, the box loss of Li 2018.
+    With `floor` 0 that is the binary cross-entropy summed over the cells (paper B, Eq. 4); with another each
+    factor is `floor + (1 − floor) q_j`, the box loss of Li 2018.
 
     Args:
         logits: `[…, N]`, of cells, in float32.

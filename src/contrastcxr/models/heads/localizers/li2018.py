@@ -178,7 +178,9 @@ class LiLocalizer(IdentifyingHead):
     def _upsampled(self, maps: Tensor) -> Tensor:
         assert self.side is not None  # who asks has a side
         if self.first is None or self.norm is None:
-            return upsampled_maps(self.last(maps), self.side)  # a mean of neighbours, which a 1×1 convolution keeps
+            return upsampled_maps(
+                self.last(maps), self.side
+            )  # a mean of neighbours, which a 1×1 convolution keeps
         scale, shift = _scale_and_shift(self.norm)
         weight = self.first.weight * scale[:, None, None, None]
         hidden = upsampled_convolution(maps, weight, self.side) + shift[:, None, None]

@@ -81,9 +81,7 @@ class LiOptions(LocalizerOptions):
     @property
     def needs(self) -> HeadNeeds:
         """Labels, and boxes of training studies where there are any."""
-        return HeadNeeds(
-            findings=self.labels, uncertain=self.uncertain, taught_boxes=TaughtBoxes(self.upsample)
-        )
+        return HeadNeeds(findings=self.labels, uncertain=self.uncertain, taught_boxes=TaughtBoxes(self.upsample))
 
     @property
     def term_weights(self) -> dict[str, float]:
