@@ -231,18 +231,16 @@ def components(region: Sequence[Rectangle]) -> tuple[Rectangle, ...]:
     columns, rows = np.searchsorted(x, corners[:, ::2]), np.searchsorted(y, corners[:, 1::2])
     for (left, right), (upper, lower) in zip(columns.tolist(), rows.tolist(), strict=True):
         mask[upper:lower, left:right] = True
-    found = (tuple(map(int, box)) for box in _bounding_boxes(mask))
-    boxes = [
-        (float(x[left]), float(y[upper]), float(x[right]), float(y[lower])) for left, upper, right, lower in found
-    ]
+    found = np.array(_bounding_boxes(mask), dtype=np.int64)  # [k,4], numbers of edges
+    boxes = [_rectangle((x[left], y[upper]), (x[right], y[lower])) for left, upper, right, lower in found]
     return tuple(sorted(boxes, key=lambda box: -(box[2] - box[0]) * (box[3] - box[1])))
 
 
 def in_original(region: Sequence[Rectangle], affine: Affine, shape: tuple[int, int]) -> tuple[Rectangle, ...]:
     """Return rectangles of the model's picture in pixels of the original, without what lies outside of it.
 
-    Where the picture was rotated, the union of them is drawn on a raster of the original: each place takes what the
-    model's picture has at its centre, so that an edge moves by half a place at most (ours).
+    Where the picture was rotated, the union of them is drawn on a raster of the original: each place takes what
+    the model's picture has at its centre, so that an edge moves by half a place at most (ours).
 
     Args:
         region: in pixels of the model's picture.
@@ -277,7 +275,8 @@ def _drawn(region: Sequence[Rectangle], affine: Affine, shape: tuple[int, int]) 
         )
         places = centres[window] @ inverse[:, :2].T + inverse[:, 2]
         mask[window] |= ((places >= rectangle[:2]) & (places < rectangle[2:])).all(axis=-1)
-    return tuple(tuple(round(value, _DECIMALS) for value in each) for each in cells_region(mask, shape))  # type: ignore[misc]
+    drawn = np.round(cells_region(mask, shape), _DECIMALS).reshape(-1, 4)
+    return tuple(_rectangle(each[:2], each[2:]) for each in drawn)
 
 
 def covered(affine: Affine, size: int) -> tuple[int, int]:
@@ -344,7 +343,7 @@ def _runs(row: np.ndarray) -> list[tuple[int, int]]:
     return [(int(start), int(stop)) for start, stop in steps.reshape(-1, 2)]
 
 
-def _rectangle(first: np.ndarray, last: np.ndarray) -> Rectangle:
+def _rectangle(first: Sequence[float] | np.ndarray, last: Sequence[float] | np.ndarray) -> Rectangle:
     return float(first[0]), float(first[1]), float(last[0]), float(last[1])
 
 

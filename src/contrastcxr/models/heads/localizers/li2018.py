@@ -57,16 +57,17 @@ class _Views:
 
 
 class LiLocalizer(IdentifyingHead):
-    """`p_j = σ(z_j)` for each finding and cell; `p = 1 − Π_j (floor + (1 − floor)(1 − p_j))` for the study (B, Eq. 5).
+    """A probability for each finding and cell, `p_j = σ(z_j)`, and for each study by multiple instances.
 
-    `z` is a 3×3 convolution without bias, batch norm, ReLU and a 1×1 convolution (Li 2018 °; B names the last alone:
-    `head: single`). Labels are learnt from `p` over the cells of all real views. Where a study has a box of a
-    finding, λ of Eq. 6 is 1 and its cells are learnt instead, whatever the label says: in the views that have one
-    of its boxes (ours), at the cells of the upsampled features. A cell above the threshold is marked, at the same
-    cells. Cells where the mask is False stand in no loss, product or mark.
+    The study's is `p = 1 − Π_j (floor + (1 − floor)(1 − p_j))`, j being the cells of all real views (B, Eq. 5).
+    `z` is a 3×3 convolution without bias, batch norm, ReLU and a 1×1 convolution (Li 2018 °; B names the last
+    alone: `head: single`). Where a training study has a box of a finding, λ of Eq. 6 is 1 and its cells are learnt
+    in place of its label, whatever that says: in the views that have one of its boxes (ours), at the cells of the
+    upsampled features. The same cells are marked where they are above the threshold. Cells where the mask is False
+    stand in no loss, product or mark.
 
-    Batch norm's own statistics are those of the patches as they are, over all studies of a batch; upsampled maps take
-    the running ones, as they do in reading (ours).
+    Batch norm's own statistics are those of the patches as they are, over all studies of a batch; upsampled maps
+    take the running ones, as they do in reading (ours).
 
     Args:
         inputs: what it is built for, its findings among it.
@@ -153,13 +154,13 @@ class LiLocalizer(IdentifyingHead):
         places = features.places
         if not isinstance(places, GridPlaces):
             raise IncompatibleError(
-                f"localizer.kind {self.kind} on patches that are no grid: it marks cells of a grid over the picture; "
-                "choose an encoder with a grid, or another localizer"
+                f"localizer.kind {self.kind} on patches that are no grid: it marks cells of a grid over the "
+                "picture; choose an encoder with a grid, or another localizer"
             )
         if self.side is not None and self.side < max(places.rows, places.columns):
             raise IncompatibleError(
-                f"localizer.upsample {self.side} on a grid of {places.rows}×{places.columns} patches: it would make "
-                "them fewer; set localizer.upsample: null or a larger number"
+                f"localizer.upsample {self.side} on a grid of {places.rows}×{places.columns} patches: it would "
+                "make them fewer; set localizer.upsample: null or a larger number"
             )
         return places
 
