@@ -75,8 +75,14 @@ def wang_marks(
         shape: (H, W) of the original; None where the model's picture covers all of it.
         cuts: of 255.
     """
-    region = wang_region(heat, (size, size), cuts=cuts)
-    return marks(region, heat, view=view, affine=affine, size=size, shape=shape)
+    return _placed(
+        wang_region(heat, (size, size), cuts=cuts),
+        peak(heat, (size, size)),
+        float(np.max(heat)),
+        view=view,
+        affine=affine,
+        shape=shape or covered(affine, size),
+    )
 
 
 def cell_marks(
@@ -129,26 +135,6 @@ def marks_of(
         name: together([marked(at.cells(values), view=at.view, affine=a, size=size) for at, a in views])
         for name, values in heat.items()
     }
-
-
-def marks(
-    region: Sequence[Rectangle],
-    heat: np.ndarray,
-    *,
-    view: int,
-    affine: Affine,
-    size: int,
-    shape: tuple[int, int] | None = None,
-) -> MarkedPlaces:
-    """Return a region in model pixels and the peak of its heat as parts of a reading; the rest as `wang_marks`."""
-    return _placed(
-        region,
-        peak(heat, (size, size)),
-        float(np.max(heat)),
-        view=view,
-        affine=affine,
-        shape=shape or covered(affine, size),
-    )
 
 
 def _placed(

@@ -1,4 +1,4 @@
-"""Li's localizer against plain loops straight from the equations: cells, studies, both losses, and who gets which."""
+"""Li's localizer against plain loops straight from the equations: cells, studies, both losses, who gets which."""
 
 from __future__ import annotations
 
