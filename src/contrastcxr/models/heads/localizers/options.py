@@ -59,6 +59,7 @@ class LiOptions(LocalizerOptions):
     upsample: int | None = Field(
         128,
         ge=2,
+        le=512,
         description="cells a side that features are upsampled to before the head, for boxes and marks; none takes "
         "the patches as they are",
     )
