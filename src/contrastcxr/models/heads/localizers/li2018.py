@@ -81,6 +81,7 @@ class LiLocalizer(IdentifyingHead):
         self.norm = nn.BatchNorm2d(options.hidden) if two else None
         self.last = nn.Conv2d(options.hidden if two else inputs.width, len(self.findings), 1)
         if options.mil_floor == 0:
+            assert self.last.bias is not None  # it has one
             nn.init.constant_(self.last.bias, RARE)
         self.side = options.upsample
         self.cut = options.threshold
@@ -131,7 +132,7 @@ class LiLocalizer(IdentifyingHead):
         heat = marked.float().sigmoid().masked_fill(~views.mask_at(self.side), 0.0)  # [M,L,n]
         shown = heat
         if self.side is not None:
-            square = heat.unflatten(2, (self.side, self.side))
+            square = heat.view(*heat.shape[:2], self.side, self.side)
             shown = F.adaptive_max_pool2d(square, tuple(views.mask.shape[1:])).flatten(2)
         maps = FindingMaps(
             self.findings,
@@ -144,10 +145,10 @@ class LiLocalizer(IdentifyingHead):
 
     def _views(self, features: VisualFeatures) -> _Views:
         grid = self._grid(features)
-        shape = (-1, grid.rows, grid.columns)
-        mask = features.mask.unflatten(1, shape)  # [B,V,r,c]
+        shape = (features.studies, -1, grid.rows, grid.columns)
+        mask = features.mask.reshape(shape)  # [B,V,r,c]
         real = mask.flatten(2).any(dim=-1)
-        patches = features.patches.masked_fill(~features.mask.unsqueeze(-1), 0.0).unflatten(1, shape)
+        patches = features.patches.masked_fill(~features.mask.unsqueeze(-1), 0.0).reshape(*mask.shape, -1)
         return _Views(patches[real].permute(0, 3, 1, 2), real, mask[real])  # [M,r,c,d] -> [M,d,r,c]
 
     def _grid(self, features: VisualFeatures) -> GridPlaces:
@@ -174,14 +175,14 @@ class LiLocalizer(IdentifyingHead):
     def _upsampled_cells(self, maps: Tensor) -> Tensor:
         """Return the logits `[M, L, n]` of the cells of `maps [M, d, r, c]` upsampled first."""
         together = len(maps) if torch.is_grad_enabled() else TOGETHER
-        return torch.cat([self._upsampled(part) for part in maps.split(max(together, 1))]).float().flatten(2)
+        parts = torch.split(maps, together)
+        return torch.cat([self._upsampled(part) for part in parts]).float().flatten(2)
 
     def _upsampled(self, maps: Tensor) -> Tensor:
         assert self.side is not None  # who asks has a side
         if self.first is None or self.norm is None:
-            return upsampled_maps(
-                self.last(maps), self.side
-            )  # a mean of neighbours, which a 1×1 convolution keeps
+            # Upsampling takes means of neighbours, which a 1×1 convolution keeps: the order is all one.
+            return upsampled_maps(self.last(maps), self.side)
         scale, shift = _scale_and_shift(self.norm)
         weight = self.first.weight * scale[:, None, None, None]
         hidden = upsampled_convolution(maps, weight, self.side) + shift[:, None, None]
@@ -228,11 +229,11 @@ class LiLocalizer(IdentifyingHead):
 
 
 def _scale_and_shift(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
-    """Return what a batch norm multiplies by and adds with its running statistics, `[h]` each."""
+    """Return what a batch norm multiplies by and adds with its running statistics as they are now, `[h]` each."""
     assert norm.running_mean is not None  # it keeps them
     assert norm.running_var is not None
     scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
-    return scale, norm.bias - norm.running_mean * scale
+    return scale, norm.bias - norm.running_mean.clone() * scale
 
 
 def _in_a_row(values: Tensor) -> Tensor:
