@@ -15,6 +15,7 @@ import boxed_corpus
 import small_corpus
 from contrastcxr.checkpoint import load_checkpoint
 from contrastcxr.config import SystemConfig
+from contrastcxr.errors import IncompatibleError
 from contrastcxr.evaluation.place_baselines import grid_of
 from contrastcxr.features.batch import collate
 from contrastcxr.features.box_cells import overlapping_cells
@@ -183,3 +184,10 @@ def test_its_patience_goes_by_the_loss_that_validation_gives(cache: Path) -> Non
     for epoch, loss in enumerate((0.8, 0.9), 1):
         releases.note(system, {"mil_loss": loss, "word_loss": 1.0}, epoch=epoch)
     assert head.released
+
+
+def test_fewer_cells_than_patches_are_refused_before_the_first_step(tmp_path: Path, cache: Path) -> None:
+    encoder = {**ENCODER, "stage": 1}
+    with pytest.raises(IncompatibleError, match=r"^localizer\.upsample 8 on a grid of 16×16 patches: .*set"):
+        run(config_of(encoder=encoder), out=tmp_path / "run", cache=cache, progress=False)
+    assert not (tmp_path / "run").exists()

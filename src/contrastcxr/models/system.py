@@ -37,9 +37,12 @@ class System(nn.Module):
             contrast goes view by view, those of another view than the one that is compared.
         losses: over the states of encoder and decoder, by name; reading goes without.
 
+    Attributes:
+        marked_grid: the grid over a view whose cells the localizer's maps have; None where nobody knows.
+
     Raises:
         IncompatibleError: no head; contrast without a pool, a pool without contrast, or contrast after a
-            projection that is not linear.
+            projection that is not linear; a localizer that cannot mark this grid.
     """
 
     def __init__(
@@ -69,6 +72,9 @@ class System(nn.Module):
         self.localizer = localizer
         self.match_views = match_views
         self.places = places or (GridPlaces(*encoder.grid) if encoder is not None else None)
+        self.marked_grid = self.places
+        if localizer is not None and self.places is not None:
+            self.marked_grid = localizer.marked_grid(self.places)
         self.losses = nn.ModuleDict(dict(losses or {}))
         if not self.heads:
             raise IncompatibleError("a system without a head: nothing teaches it and it answers nothing")
@@ -88,13 +94,6 @@ class System(nn.Module):
     def identifier(self) -> IdentifyingHead | None:
         """The head whose probabilities a reading has; None where none gives any."""
         return next((head for head in self.heads if isinstance(head, IdentifyingHead)), None)
-
-    @property
-    def marked_grid(self) -> GridPlaces | None:
-        """The grid over a view whose cells the localizer's maps have; None where the patches are no grid."""
-        if self.localizer is None or self.places is None:
-            return self.places
-        return self.localizer.marked_grid(self.places)
 
     @property
     def reads_indication(self) -> bool:

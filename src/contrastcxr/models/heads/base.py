@@ -173,7 +173,11 @@ class Head(nn.Module, ABC):
         return None
 
     def marked_grid(self, patches: GridPlaces) -> GridPlaces:
-        """Return the grid over a view whose cells its maps have: that of the patches, or a finer one."""
+        """Return the grid over a view whose cells its maps have: that of the patches, or a finer one.
+
+        Raises:
+            IncompatibleError: it cannot mark patches of this grid.
+        """
         return patches
 
 

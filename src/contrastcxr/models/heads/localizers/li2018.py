@@ -18,7 +18,7 @@ from contrastcxr.models.heads.localizers.options import LiOptions
 from contrastcxr.models.heads.writing import Search
 
 RARE = -6.0
-"""Bias of a cell's logit at the start without a floor: 256 cells at .5 would leave no gradient (ours)."""
+"""Bias of a cell's logit at the start without a floor: of 256 cells at .5 a positive study learns nothing (ours)."""
 TOGETHER = 4
 """Views whose upsampled maps are in memory together where nothing is learnt (ours)."""
 
@@ -91,8 +91,19 @@ class LiLocalizer(IdentifyingHead):
         self.summed = options.reduction == "sum"
 
     def marked_grid(self, patches: GridPlaces) -> GridPlaces:
-        """Return the grid of the upsampled features, or that of the patches."""
-        return patches if self.side is None else GridPlaces(self.side, self.side)
+        """Return the grid of the upsampled features, or that of the patches.
+
+        Raises:
+            IncompatibleError: the patches are finer.
+        """
+        if self.side is None:
+            return patches
+        if self.side < max(patches.rows, patches.columns):
+            raise IncompatibleError(
+                f"localizer.upsample {self.side} on a grid of {patches.rows}×{patches.columns} patches: it would "
+                "make them fewer; set localizer.upsample: null or a larger number"
+            )
+        return GridPlaces(self.side, self.side)
 
     def logits(self, features: VisualFeatures) -> Tensor:
         """Return logits `[B, L]` of the findings."""
@@ -158,11 +169,7 @@ class LiLocalizer(IdentifyingHead):
                 f"localizer.kind {self.kind} on patches that are no grid: it marks cells of a grid over the "
                 "picture; choose an encoder with a grid, or another localizer"
             )
-        if self.side is not None and self.side < max(places.rows, places.columns):
-            raise IncompatibleError(
-                f"localizer.upsample {self.side} on a grid of {places.rows}×{places.columns} patches: it would "
-                "make them fewer; set localizer.upsample: null or a larger number"
-            )
+        self.marked_grid(places)
         return places
 
     def _cells(self, maps: Tensor) -> Tensor:
