@@ -18,7 +18,7 @@ from contrastcxr.models.heads.localizers.options import LiOptions
 from contrastcxr.models.heads.writing import Search
 
 RARE = -6.0
-"""Bias of a cell's logit at the start without a floor: of 256 cells at .5 a positive study learns nothing (ours)."""
+"""Bias of a cell's logit at the start without a floor: 256 cells at .5 teach a positive study nothing (ours)."""
 TOGETHER = 4
 """Views whose upsampled maps are in memory together where nothing is learnt (ours)."""
 
