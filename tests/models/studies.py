@@ -13,6 +13,7 @@ def select(features: VisualFeatures, index: Tensor) -> VisualFeatures:
         patches=features.patches[index],
         pooled=features.pooled[index],
         mask=features.mask[index],
+        places=features.places,
         indication=None if features.indication is None else features.indication[index],
         indication_mask=None if features.indication_mask is None else features.indication_mask[index],
     )

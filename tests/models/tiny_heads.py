@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from contrastcxr.losses.base import Targets
-from contrastcxr.models.features import VisualFeatures, masked_mean
+from contrastcxr.models.features import GridPlaces, VisualFeatures, masked_mean
 from contrastcxr.models.heads import HEADS
 from contrastcxr.models.heads.base import Head, HeadInputs
 from contrastcxr.models.heads.build import build_head
@@ -18,6 +18,8 @@ from contrastcxr.models.heads.library import SentenceLibrary
 PAD, BOS, EOS, UNK, STOP = 0, 1, 2, 3, 4
 V, WIDTH, N = 24, 16, 6
 FINDINGS = ("Pleural Effusion", "Nodule", "Pneumothorax")
+SIDE = 4
+"""Cells a side that boxes are taught at."""
 RECURRENT = {"embedding": 16, "hidden": 32, "dropout": 0.0}
 SENTENCES = {**RECURRENT, "sentence_end": STOP, "end_of_report": EOS, "sentences": 4, "words": 6}
 LIBRARY = SentenceLibrary(
@@ -53,7 +55,16 @@ TINY: dict[str, dict[str, dict[str, Any]]] = {
         "r2gen": {**TRANSFORMER, "memory_slots": 2, "memory_heads": 2},
     },
     "finding_head": {"finding head": {"labels": "phantom", "dropout": 0.0, "findings": FINDINGS}},
-    "localizer": {"cam": {"labels": "phantom", "findings": FINDINGS}},
+    "localizer": {
+        "cam": {"labels": "phantom", "findings": FINDINGS},
+        "li2018": {
+            "labels": "phantom",
+            "findings": FINDINGS,
+            "hidden": 8,
+            "upsample": SIDE,
+            "reduction": "mean",
+        },
+    },
 }
 """Options of each head by its slot and kind, and what it is built for."""
 REPORTS = torch.tensor(
@@ -64,6 +75,17 @@ REPORTS = torch.tensor(
         [BOS, 5, 6, STOP, 14, 15, 16, STOP, EOS, PAD],
     ]
 )
+
+
+def _box_cells() -> torch.Tensor:
+    """Boxes of two studies: of one finding in both views, of another in the second, of one that is not known."""
+    cells = torch.zeros(4, 2, len(FINDINGS), SIDE, SIDE, dtype=torch.bool)
+    cells[0, :, 0, 1:3, :2] = True
+    cells[0, 1, 2, 3, 3] = True
+    cells[3, 0, 0, :, 1:] = True
+    return cells.flatten(3)
+
+
 TARGETS = Targets(
     token_ids=REPORTS,
     mask=REPORTS[:, 1:] != PAD,
@@ -71,6 +93,7 @@ TARGETS = Targets(
     tags=torch.tensor([[1, 0, 0, 1, 0], [0, 1, 0, 0, 0], [0, 0, 0, 0, 0], [1, 0, 1, 0, 0]]).float(),
     findings=torch.tensor([[1, 0, 1], [0, 1, torch.nan], [0, 0, 0], [torch.nan, 1, 0]]),
     known=torch.tensor([[1, 1, 1], [1, 1, 0], [1, 1, 1], [0, 1, 1]]).bool(),
+    box_cells=_box_cells(),
 )
 
 
@@ -85,7 +108,12 @@ def tiny_features() -> VisualFeatures:
     patches = patches.masked_fill(~mask.unsqueeze(-1), 0.0)
     indication = torch.tensor([[5, 6, 7], [8, PAD, PAD], [PAD, PAD, PAD], [9, 10, PAD]])
     return VisualFeatures(
-        patches, masked_mean(patches, mask), mask, indication=indication, indication_mask=indication != PAD
+        patches,
+        masked_mean(patches, mask),
+        mask,
+        GridPlaces(1, N // 2),
+        indication=indication,
+        indication_mask=indication != PAD,
     )
 
 

@@ -11,21 +11,36 @@ import torch
 from torch.nn.functional import interpolate
 
 from contrastcxr.data.transforms import invert, map_box, resize, resize_affine
-from contrastcxr.form import Box
+from contrastcxr.features.box_cells import overlapping_cells
+from contrastcxr.form import Box, Point
+from contrastcxr.metrics.localization import covered_area
+from contrastcxr.reading.evidence import grids
 from contrastcxr.reading.regions import (
     MarkedPlaces,
     Rectangle,
+    cell_marks,
     cells_region,
     components,
     covered,
     in_original,
-    marks,
+    marks_of,
     peak,
     together,
     upsampled,
     wang_marks,
     wang_region,
 )
+
+STRAIGHT = resize_affine((128, 256), 64)
+
+
+def turned(degrees: float, *, shape: tuple[int, int] = (128, 256)) -> np.ndarray:
+    """The affine of a picture of 64 pixels that is turned about its middle, at the middle of the original."""
+    angle = math.radians(degrees)
+    turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+    linear = np.diag([shape[1] / 64, shape[0] / 64]) @ turn
+    middle = np.array([shape[1] / 2, shape[0] / 2]) - linear @ (32.0, 32.0)
+    return np.concatenate([linear, middle[:, None]], axis=1)
 
 
 def random_heat(seed: int, rows: int = 7, columns: int = 7) -> np.ndarray:
@@ -253,17 +268,107 @@ def test_the_marks_of_two_views_are_one_with_the_hotter_peak() -> None:
     assert together([]) == MarkedPlaces()
 
 
-def test_cells_are_marked_with_the_peak_of_their_heat() -> None:
-    heat = np.zeros((4, 4))
-    heat[1, 1:3] = (0.9, 0.6)
-    heat[3, 3] = 0.7
-    region = cells_region(heat > 0.5, (64, 64))
-    found = marks(region, heat, view=0, affine=resize_affine((128, 256), 64), size=64)
+HEAT = np.zeros((4, 4))
+HEAT[1, 1:3] = (0.9, 0.6)
+HEAT[3, 3] = 0.7
+HEAT[0, 0] = 0.5
+
+
+def test_cells_above_the_cut_are_marked_and_the_highest_is_the_peak() -> None:
+    found = cell_marks(HEAT, view=2, affine=resize_affine((128, 256), 64), size=64, cut=0.5)
     assert found.region == (
-        Box(xyxy=(64.0, 32.0, 192.0, 64.0)),
-        Box(xyxy=(192.0, 96.0, 256.0, 128.0)),
+        Box(view=2, xyxy=(64.0, 32.0, 192.0, 64.0)),
+        Box(view=2, xyxy=(192.0, 96.0, 256.0, 128.0)),
     )
     assert found.boxes == found.region
-    assert found.peak is not None
-    assert found.peak.xy == pytest.approx((96, 48), abs=2)
+    assert found.peak == Point(view=2, xy=(96, 48))
     assert found.height == 0.9
+
+
+@pytest.mark.parametrize("affine", [resize_affine((128, 256), 64), turned(20.0)], ids=["straight", "turned"])
+def test_where_no_cell_is_above_the_cut_nothing_is_marked_but_there_is_a_peak(affine: np.ndarray) -> None:
+    found = cell_marks(HEAT, view=0, affine=affine, size=64, cut=0.9)
+    assert (found.region, found.boxes) == ((), ())
+    assert found.peak is not None
+    even = cell_marks(np.full((4, 4), 0.3), view=0, affine=affine, size=64)
+    assert even == MarkedPlaces()
+    full = cell_marks(np.full((4, 4), 0.6), view=0, affine=resize_affine((128, 256), 64), size=64)
+    assert [box.xyxy for box in full.region] == [(0.0, 0.0, 256.0, 128.0)]
+
+
+def test_cells_are_marked_by_their_own_height_and_ranges_by_theirs() -> None:
+    places = grids(rows=4, columns=4, affines=np.stack([STRAIGHT] * 2), view_index=(1, 0), size=64)
+    heat = {"Mass": np.concatenate([HEAT.ravel(), 0.5 * HEAT.ravel()])}
+    affines = np.stack([STRAIGHT] * 3)  # the last view is padding
+    by_cell = marks_of(heat, places, affines, size=64, cuts=(0.5,), marking="cells")["Mass"]
+    assert {box.view for box in by_cell.region} == {1}
+    assert by_cell == cell_marks(HEAT, view=1, affine=STRAIGHT, size=64)
+    by_range = marks_of(heat, places, affines, size=64)["Mass"]
+    assert {box.view for box in by_range.region} == {0, 1}
+
+
+# Pictures that were rotated
+
+
+def inside(region: tuple[Rectangle, ...], affine: np.ndarray, x: float, y: float) -> bool:
+    """Whether a point of the original lies in a union of rectangles of the model's picture."""
+    u, v = invert(affine) @ (x, y, 1.0)
+    return any(a <= u < c and b <= v < d for a, b, c, d in region)
+
+
+@pytest.mark.parametrize("degrees", [3.0, -17.0, 45.0, 91.0, 173.0])
+@pytest.mark.parametrize("shape", [(600, 500), (120, 90)])
+def test_a_region_of_a_rotated_picture_is_drawn_in_the_original(degrees: float, shape: tuple[int, int]) -> None:
+    """Every place of the raster is what the model's picture has at its centre."""
+    affine = turned(degrees, shape=shape)
+    region = ((10.0, 12.0, 22.0, 40.0), (20.0, 30.0, 50.0, 36.0), (0.0, 60.0, 4.0, 64.0))
+    found = in_original(region, affine, shape)
+    step = max(max(shape) / 256, 1.0)
+    rows, columns = (round(side / step) for side in shape)
+    tall, wide = shape[0] / rows, shape[1] / columns
+    for row, column in np.random.default_rng(1).integers((0, 0), (rows, columns), size=(400, 2)).tolist():
+        x, y = (column + 0.5) * wide, (row + 0.5) * tall
+        marked = any(a <= x < c and b <= y < d for a, b, c, d in found)
+        assert marked is inside(region, affine, x, y), (x, y)
+    assert all(0 <= a < c <= shape[1] and 0 <= b < d <= shape[0] for a, b, c, d in found)
+
+
+@pytest.mark.parametrize("degrees", [0.0, 12.0, -30.0])
+def test_cells_of_a_rotated_picture_come_back_within_a_cell(degrees: float) -> None:
+    """A box of the original as cells of the model's picture, marked, and brought back: it is covered, and no more
+    than a cell around it is."""
+    shape, cells = (512, 512), 32
+    affine, box = turned(degrees, shape=shape), (200.0, 240.0, 290.0, 300.0)
+    heat = overlapping_cells(box, affine, cells, cells, 64).astype(np.float64)
+    found = cell_marks(heat, view=0, affine=affine, size=64, shape=shape)
+    region = [each.xyxy for each in found.region]
+    step, diagonal = 512 / 256, math.hypot(512 / cells, 512 / cells)
+    core = (box[0] + step, box[1] + step, box[2] - step, box[3] - step)
+    assert covered_area(region, [core]) == pytest.approx(covered_area([core]))
+    wide = (box[0] - diagonal - step, box[1] - diagonal - step, box[2] + diagonal + step, box[3] + diagonal + step)
+    assert covered_area(region, [wide]) == pytest.approx(covered_area(region))
+    assert len(found.boxes) == 1
+    assert found.peak is not None
+    assert box[0] < found.peak.xy[0] < box[2]
+    assert box[1] < found.peak.xy[1] < box[3]
+
+
+@pytest.mark.parametrize("degrees", [90.0, 180.0])
+def test_a_quarter_turn_moves_cells_to_cells(degrees: float) -> None:
+    affine = turned(degrees, shape=(256, 256))
+    (found,) = in_original(((8.0, 16.0, 24.0, 20.0),), affine, (256, 256))
+    corners = [affine @ (x, y, 1.0) for x, y in ((8.0, 16.0), (24.0, 20.0))]
+    wanted = (*np.min(corners, axis=0), *np.max(corners, axis=0))
+    assert found == pytest.approx(wanted, abs=1.0)
+
+
+def test_an_affine_that_all_but_does_not_rotate_keeps_its_cells() -> None:
+    region, affine = ((8.0, 8.0, 16.0, 32.0),), resize_affine((1000, 700), 64)
+    near = affine + np.array([[0.0, 1e-7, 0.0], [-1e-7, 0.0, 0.0]])
+    assert in_original(region, near, (1000, 700)) == in_original(region, affine, (1000, 700))
+
+
+def test_the_bounds_of_a_rotated_box_are_those_of_all_its_corners() -> None:
+    assert map_box(turned(45.0, shape=(64, 64)), (16.0, 16.0, 48.0, 48.0)) == pytest.approx(
+        (32 - 16 * 2**0.5, 32 - 16 * 2**0.5, 32 + 16 * 2**0.5, 32 + 16 * 2**0.5)
+    )

@@ -65,7 +65,11 @@ def invert(affine: Affine) -> Affine:
 
 
 def map_box(affine: Affine, xyxy: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
-    """Return a box of the model's picture in pixels of the original (or the reverse, with `invert`)."""
-    corners = map_points(affine, np.array(xyxy).reshape(2, 2))  # [4] -> [2,2]
+    """Return a box of the model's picture in pixels of the original (or the reverse, with `invert`).
+
+    Where the affine rotates, it is the bounding box of what the box becomes.
+    """
+    left, upper, right, lower = xyxy
+    corners = map_points(affine, np.array([(left, upper), (right, upper), (right, lower), (left, lower)]))
     (x1, y1), (x2, y2) = corners.min(axis=0), corners.max(axis=0)
     return float(x1), float(y1), float(x2), float(y2)

@@ -29,7 +29,7 @@ MeanBoxes = Mapping[tuple[str, bool], Rectangle]
 
 def grid_of(reader: Reader) -> tuple[int, int] | None:
     """Return rows and columns of the localizer's map; None where nobody knows them."""
-    places = reader.system.places
+    places = reader.system.marked_grid
     return None if places is None else (places.rows, places.columns)
 
 

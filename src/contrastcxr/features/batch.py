@@ -36,6 +36,7 @@ class Sample:
     indication_ids: Tensor | None = None  # [T] int64, for decoders that read it; may be empty
     abnormal: Tensor | None = None  # [S] bool, of each sentence of the report
     tags: Tensor | None = None  # [L] float, 1 for each tag
+    box_cells: Tensor | None = None  # [V,L,n] bool, cells of each view that overlap a box of each finding
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +65,7 @@ class Batch:
     indication_mask: Tensor | None = None  # [B,T] bool
     abnormal: Tensor | None = None  # [B,S] bool
     tags: Tensor | None = None  # [B,L] float
+    box_cells: Tensor | None = None  # [B,V,L,n] bool
     view_index: tuple[tuple[int, ...], ...] = ()
 
     def __len__(self) -> int:
@@ -137,6 +139,7 @@ def collate(samples: Sequence[Sample], *, pad: int = 0) -> Batch:
         indication_mask=_lengths_mask([s.indication_ids for s in samples]),
         abnormal=_tokens([s.abnormal for s in samples], 0),
         tags=_stacked([s.tags for s in samples], "tags"),
+        box_cells=_padded([s.box_cells for s in samples], views, "box_cells"),
         view_index=tuple(s.view_index for s in samples),
     )
 
@@ -193,7 +196,7 @@ def rows_of(batch: Batch, index: Sequence[int]) -> Batch:
             picked[field.name] = value[torch.tensor(index, device=value.device)]
         elif value:
             picked[field.name] = tuple(value[i] for i in index)
-    for name in ("images", "features", "view_mask", "affines"):
+    for name in ("images", "features", "view_mask", "affines", "box_cells"):
         if name in picked:
             picked[name] = picked[name][:, :views]  # [B,V,…] -> [B,views,…]
     return replace(batch, **picked)

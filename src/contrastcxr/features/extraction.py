@@ -67,6 +67,7 @@ def batch_targets(batch: Batch, *, own_words: float = 0.0) -> Targets:
         own_words=own_words,
         findings=batch.finding_targets,
         known=batch.finding_mask,
+        box_cells=batch.box_cells,
     )
 
 

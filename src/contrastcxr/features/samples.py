@@ -14,6 +14,7 @@ from contrastcxr.data.pixels import PictureOf, original
 from contrastcxr.data.transforms import Preprocess
 from contrastcxr.data.views import choose_views
 from contrastcxr.features.batch import Batch, Sample, collate, prepare
+from contrastcxr.features.box_cells import BoxReader
 from contrastcxr.features.cache import FeatureCache
 from contrastcxr.features.needs import NOTHING_FURTHER, HeadTargets, TargetReader
 from contrastcxr.features.targets import Uncertain, finding_targets
@@ -60,22 +61,31 @@ def target_of(
 
 
 class StudySamples(Dataset[Sample]):
-    """Samples of studies, from `load(study, index)` plus the study's target."""
+    """Samples of studies, from `load(study, index)` plus the study's target and, with a reader, its boxes."""
 
     def __init__(
-        self, studies: Sequence[Study], targets: Sequence[Target], load: Callable[[Study, int], Sample]
+        self,
+        studies: Sequence[Study],
+        targets: Sequence[Target],
+        load: Callable[[Study, int], Sample],
+        *,
+        boxes: BoxReader | None = None,
     ) -> None:
         self.studies = studies
         self.targets = targets
         self.load = load
+        self.boxes = boxes
 
     def __len__(self) -> int:
         return len(self.studies)
 
     def __getitem__(self, index: int) -> Sample:
-        target = self.targets[index]
+        study, target = self.studies[index], self.targets[index]
+        sample = self.load(study, index)
+        boxes = None if self.boxes is None else self.boxes.of(study, sample.affines, sample.view_index)
         return replace(
-            self.load(self.studies[index], index),
+            sample,
+            box_cells=boxes,
             token_ids=target.token_ids,
             finding_targets=target.finding_targets,
             finding_mask=target.finding_mask,

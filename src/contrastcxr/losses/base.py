@@ -31,6 +31,7 @@ class Targets:
             has just said (scheduled sampling, Bengio 2015); 0 is teacher forcing.
         findings: `[B, L]`, 1 for each finding of the study, else 0; anything where it is not known.
         known: `[B, L]` bool, True where `findings` is known.
+        box_cells: `[B, V, L, n]` bool, which cells of each view overlap a box of each finding.
     """
 
     token_ids: Tensor | None = None
@@ -41,6 +42,7 @@ class Targets:
     own_words: float = 0.0
     findings: Tensor | None = None
     known: Tensor | None = None
+    box_cells: Tensor | None = None
 
 
 def needed(value: T | None, what: str) -> T:

@@ -37,9 +37,12 @@ class System(nn.Module):
             contrast goes view by view, those of another view than the one that is compared.
         losses: over the states of encoder and decoder, by name; reading goes without.
 
+    Attributes:
+        marked_grid: the grid over a view whose cells the localizer's maps have; None where nobody knows.
+
     Raises:
         IncompatibleError: no head; contrast without a pool, a pool without contrast, or contrast after a
-            projection that is not linear.
+            projection that is not linear; a localizer that cannot mark this grid.
     """
 
     def __init__(
@@ -69,6 +72,9 @@ class System(nn.Module):
         self.localizer = localizer
         self.match_views = match_views
         self.places = places or (GridPlaces(*encoder.grid) if encoder is not None else None)
+        self.marked_grid = self.places
+        if localizer is not None and self.places is not None:
+            self.marked_grid = localizer.marked_grid(self.places)
         self.losses = nn.ModuleDict(dict(losses or {}))
         if not self.heads:
             raise IncompatibleError("a system without a head: nothing teaches it and it answers nothing")

@@ -14,7 +14,7 @@ from contrastcxr.decode.report import ReportSearch
 from contrastcxr.decode.settings import GenerationSettings
 from contrastcxr.decode.votes import SampledReport
 from contrastcxr.models.features import VisualFeatures
-from contrastcxr.models.heads.base import PartialReading
+from contrastcxr.models.heads.base import Marking, PartialReading
 from contrastcxr.models.heads.writing import GeneratedReports
 from contrastcxr.text.tokenizer import SpecialTokens
 
@@ -40,9 +40,10 @@ class DecodedStudy:
     written: DecodedReport
     probabilities: Mapping[str, float]  # by finding; empty where no head gives any
     pooled: Tensor  # [V, C] of the encoder, averaged over the patches; padded views too
-    heat: Mapping[str, np.ndarray] = field(default_factory=dict)  # [N] of a localizer, by finding
+    heat: Mapping[str, np.ndarray] = field(default_factory=dict)  # [V n] of a localizer's cells, by finding
     maps: Mapping[str, np.ndarray] = field(default_factory=dict)  # [N] of a localizer in [0, 1], by finding
     cuts: tuple[float, ...] = ()  # of the heat, see `FindingMaps`
+    marking: Marking = "range"  # what the cuts are heights of
     contrast: np.ndarray | None = None  # [N]
     pool_weights: np.ndarray | None = None  # [n, N_P]
     pool_keep: np.ndarray | None = None  # [N_P] bool
@@ -97,6 +98,7 @@ def by_study(
             heat={} if maps is None else _by_finding(maps.findings, maps.heat[row]),
             maps={} if maps is None else _by_finding(maps.findings, maps.shown[row]),
             cuts=() if maps is None else maps.cuts,
+            marking="range" if maps is None else maps.marking,
             contrast=_row(shown["contrast_map"], row),
             pool_weights=_row(shown["pool_weights"], row),
             pool_keep=_row(shown["pool_keep"], row),

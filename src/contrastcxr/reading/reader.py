@@ -28,6 +28,7 @@ from contrastcxr.features.extraction import batch_features, normal_features, raw
 from contrastcxr.features.targets import indication_ids
 from contrastcxr.files import find_checkpoint
 from contrastcxr.form import Author, Evidence, Flag, Reading, Report, Study
+from contrastcxr.models.features import GridPlaces
 from contrastcxr.models.system import System
 from contrastcxr.quality.assess import assess, thumbnails
 from contrastcxr.quality.flags import empty_flag, length_flags, measure_flags, source_flags, view_flags
@@ -47,7 +48,7 @@ from contrastcxr.reading.findings import (
 )
 from contrastcxr.reading.plan import planned, predicted_tags
 from contrastcxr.reading.provenance import describe, writes_grammar
-from contrastcxr.reading.regions import wang_marks_of
+from contrastcxr.reading.regions import marks_of
 from contrastcxr.reading.samples import measured_sample
 from contrastcxr.reading.sentences import Sentence, ending_ids, sentences_of
 from contrastcxr.reading.voting import vote
@@ -306,8 +307,13 @@ class Reader:
         written = self.tokenizer is not None
         findings = merge(said, probabilities, thresholds=self.thresholds, source=source, written=written)
         affines = batch.affines[row].cpu().numpy()
-        marked = wang_marks_of(
-            answer.heat, self._places(batch, row), affines, size=self.preprocess.size, cuts=answer.cuts
+        marked = marks_of(
+            answer.heat,
+            self._places(batch, row, self.system.marked_grid),
+            affines,
+            size=self.preprocess.size,
+            cuts=answer.cuts,
+            marking=answer.marking,
         )
         findings = with_places(findings, marked)
         return Reading(
@@ -347,7 +353,7 @@ class Reader:
         votes = vote_shares(answer.samples)
         if not whole:
             return Evidence(plan=plan, tags=tags, votes=votes)
-        places = self._places(batch, row)
+        places = self._places(batch, row, self.system.places)
         return shown.evidence(
             places=places,
             sentences=sentences,
@@ -361,9 +367,8 @@ class Reader:
             unavailable=shown.unavailable(self._abilities(answer, placed=bool(places))),
         )
 
-    def _places(self, batch: Batch, row: int) -> tuple[shown.PatchGrid, ...]:
-        """Return where the patches of a study lie; nowhere where they are no grid."""
-        grid = self.system.places
+    def _places(self, batch: Batch, row: int, grid: GridPlaces | None) -> tuple[shown.PatchGrid, ...]:
+        """Return where the cells of a grid over each view of a study lie; nowhere where there is none."""
         if grid is None:
             return ()
         return shown.grids(

@@ -9,15 +9,19 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from scipy.sparse.csgraph import connected_components
 
-from contrastcxr.data.transforms import Affine, map_box, map_points
+from contrastcxr.data.transforms import Affine, invert, map_box, map_points
 from contrastcxr.form import Box, Point
 from contrastcxr.reading.evidence import PatchGrid
+
+if TYPE_CHECKING:
+    from contrastcxr.models.heads.base import Marking
 
 Rectangle = tuple[float, float, float, float]
 """`[x1, y1, x2, y2]` in pixels of a picture: the model's, until `in_original` maps it."""
@@ -25,9 +29,14 @@ Rectangle = tuple[float, float, float, float]
 WANG_CUTS = (60.0, 180.0)
 """Of 255: Wang et al. 2017 box what is above each of them."""
 
+RASTER = 256
+"""Places along the longer side of an original on which a rotated region is drawn: half a cell of 128 (ours)."""
+
 _EIGHT = np.ones((3, 3), dtype=bool)
 _DECIMALS = 2
 _TIE = 1e-6
+_STRAIGHT = 1e-6
+"""Radians below which an affine does not rotate: a few thousandths of a pixel."""
 
 
 @dataclass(frozen=True)
@@ -66,54 +75,84 @@ def wang_marks(
         shape: (H, W) of the original; None where the model's picture covers all of it.
         cuts: of 255.
     """
-    region = wang_region(heat, (size, size), cuts=cuts)
-    return marks(region, heat, view=view, affine=affine, size=size, shape=shape)
+    return _placed(
+        wang_region(heat, (size, size), cuts=cuts),
+        peak(heat, (size, size)),
+        float(np.max(heat)),
+        view=view,
+        affine=affine,
+        shape=shape or covered(affine, size),
+    )
 
 
-def wang_marks_of(
-    heat: Mapping[str, np.ndarray],
-    places: Sequence[PatchGrid],
-    affines: np.ndarray,
-    *,
-    size: int,
-    cuts: Sequence[float] = WANG_CUTS,
-) -> dict[str, MarkedPlaces]:
-    """Return what is marked of each finding in all views of a study.
-
-    Args:
-        heat: `[N]` of each finding, over the patches of all views.
-        places: where the patches of each real view lie.
-        affines: `[V, 2, 3]`, model pixels to original pixels; those of padded views come last.
-        size: side of the model's picture.
-        cuts: of 255.
-    """
-    views = list(zip(places, affines, strict=False))  # padded views have no place
-    return {
-        name: together(
-            [wang_marks(at.cells(values), view=at.view, affine=a, size=size, cuts=cuts) for at, a in views]
-        )
-        for name, values in heat.items()
-    }
-
-
-def marks(
-    region: Sequence[Rectangle],
+def cell_marks(
     heat: np.ndarray,
     *,
     view: int,
     affine: Affine,
     size: int,
     shape: tuple[int, int] | None = None,
+    cut: float = 0.5,
 ) -> MarkedPlaces:
-    """Return a region in model pixels and the peak of its heat as parts of a reading; the rest as `wang_marks`."""
-    shape = shape or covered(affine, size)
+    """Return the cells of one view whose heat is above the cut, and the highest of them all (paper B §3.3).
+
+    Args are those of `wang_marks`, but for the cut, which is in units of the heat.
+    """
+    rows, columns = heat.shape
+    place = peak(heat, heat.shape)
+    return _placed(
+        cells_region(heat > cut, (size, size)),
+        None if place is None else (place[0] * size / columns, place[1] * size / rows),
+        float(np.max(heat)),
+        view=view,
+        affine=affine,
+        shape=shape or covered(affine, size),
+    )
+
+
+def marks_of(
+    heat: Mapping[str, np.ndarray],
+    places: Sequence[PatchGrid],
+    affines: np.ndarray,
+    *,
+    size: int,
+    cuts: Sequence[float] = WANG_CUTS,
+    marking: Marking = "range",
+) -> dict[str, MarkedPlaces]:
+    """Return what is marked of each finding in all views of a study.
+
+    Args:
+        heat: `[V n]` of each finding, over the cells of all views.
+        places: where the cells of each real view lie.
+        affines: `[V, 2, 3]`, model pixels to original pixels; those of padded views come last.
+        size: side of the model's picture.
+        cuts: see `FindingMaps`.
+        marking: of what they are heights.
+    """
+    views = list(zip(places, affines, strict=False))  # padded views have no place
+    marked = partial(cell_marks, cut=cuts[0]) if marking == "cells" else partial(wang_marks, cuts=cuts)
+    return {
+        name: together([marked(at.cells(values), view=at.view, affine=a, size=size) for at, a in views])
+        for name, values in heat.items()
+    }
+
+
+def _placed(
+    region: Sequence[Rectangle],
+    place: tuple[float, float] | None,
+    height: float,
+    *,
+    view: int,
+    affine: Affine,
+    shape: tuple[int, int],
+) -> MarkedPlaces:
+    """Return a region and the highest place, both in model pixels, as parts of a reading."""
     found = in_original(region, affine, shape)
-    place = peak(heat, (size, size))
     return MarkedPlaces(
         region=tuple(Box(view=view, xyxy=each) for each in found),
         boxes=tuple(Box(view=view, xyxy=each) for each in components(found)),
         peak=None if place is None else Point(view=view, xy=_point(place, affine, shape)),
-        height=-math.inf if place is None else float(np.max(heat)),
+        height=-math.inf if place is None else height,
     )
 
 
@@ -173,25 +212,57 @@ def components(region: Sequence[Rectangle]) -> tuple[Rectangle, ...]:
     if not region:
         return ()
     corners = np.array(region)  # [n,4]
-    first, last = corners[:, :2], corners[:, 2:]
-    touching = (first[:, None] <= last).all(-1) & (first <= last[:, None]).all(-1)  # [n,2] -> [n,n]
-    count, labels = connected_components(touching, directed=False)
-    boxes = [_rectangle(first[labels == i].min(axis=0), last[labels == i].max(axis=0)) for i in range(count)]
+    x, y = np.unique(corners[:, ::2]), np.unique(corners[:, 1::2])
+    mask = np.zeros((len(y) - 1, len(x) - 1), dtype=bool)  # between neighbouring edges
+    columns, rows = np.searchsorted(x, corners[:, ::2]), np.searchsorted(y, corners[:, 1::2])
+    for (left, right), (upper, lower) in zip(columns.tolist(), rows.tolist(), strict=True):
+        mask[upper:lower, left:right] = True
+    found = np.array(_bounding_boxes(mask), dtype=np.int64)  # [k,4], numbers of edges
+    boxes = [_rectangle((x[left], y[upper]), (x[right], y[lower])) for left, upper, right, lower in found]
     return tuple(sorted(boxes, key=lambda box: -(box[2] - box[0]) * (box[3] - box[1])))
 
 
 def in_original(region: Sequence[Rectangle], affine: Affine, shape: tuple[int, int]) -> tuple[Rectangle, ...]:
     """Return rectangles of the model's picture in pixels of the original, without what lies outside of it.
 
+    Where the picture was rotated, the union of them is drawn on a raster of the original: each place takes what
+    the model's picture has at its centre, so that an edge moves by half a place at most (ours).
+
     Args:
         region: in pixels of the model's picture.
         affine: `[2, 3]`, model pixels to original pixels.
         shape: (H, W) of the original.
     """
+    if not _straight(affine):
+        return _drawn(region, affine, shape)
     mapped = (map_box(affine, each) for each in region)
     limits = np.array((shape[1], shape[0], shape[1], shape[0]), dtype=np.float64)
     clipped = (np.clip(np.round(each, _DECIMALS), 0.0, limits) for each in mapped)
     return tuple(_rectangle(each[:2], each[2:]) for each in clipped if (each[:2] < each[2:]).all())
+
+
+def _straight(affine: Affine) -> bool:
+    linear = np.abs(affine[:, :2])
+    return bool(max(linear[0, 1], linear[1, 0]) <= _STRAIGHT * min(linear[0, 0], linear[1, 1]))
+
+
+def _drawn(region: Sequence[Rectangle], affine: Affine, shape: tuple[int, int]) -> tuple[Rectangle, ...]:
+    step = max(*shape, RASTER) / RASTER
+    rows, columns = (max(round(side / step), 1) for side in shape)
+    tall, wide = shape[0] / rows, shape[1] / columns
+    centres = np.stack(np.meshgrid((np.arange(columns) + 0.5) * wide, (np.arange(rows) + 0.5) * tall), axis=-1)
+    inverse = invert(affine)
+    mask = np.zeros((rows, columns), dtype=bool)
+    for rectangle in region:
+        x1, y1, x2, y2 = map_box(affine, rectangle)
+        window = (
+            slice(max(math.floor(y1 / tall), 0), max(math.ceil(y2 / tall), 0)),
+            slice(max(math.floor(x1 / wide), 0), max(math.ceil(x2 / wide), 0)),
+        )
+        places = centres[window] @ inverse[:, :2].T + inverse[:, 2]
+        mask[window] |= ((places >= rectangle[:2]) & (places < rectangle[2:])).all(axis=-1)
+    drawn = np.round(cells_region(mask, shape), _DECIMALS).reshape(-1, 4)
+    return tuple(_rectangle(each[:2], each[2:]) for each in drawn)
 
 
 def covered(affine: Affine, size: int) -> tuple[int, int]:
@@ -258,7 +329,7 @@ def _runs(row: np.ndarray) -> list[tuple[int, int]]:
     return [(int(start), int(stop)) for start, stop in steps.reshape(-1, 2)]
 
 
-def _rectangle(first: np.ndarray, last: np.ndarray) -> Rectangle:
+def _rectangle(first: Sequence[float] | np.ndarray, last: Sequence[float] | np.ndarray) -> Rectangle:
     return float(first[0]), float(first[1]), float(last[0]), float(last[1])
 
 

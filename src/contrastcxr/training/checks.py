@@ -25,6 +25,8 @@ FINE_GRID = 8
 def check_studies(config: SystemConfig, train: Sequence[Study], validation: Sequence[Study]) -> None:
     """Refuse studies that lack what a head learns or chooses from, and warn of findings that none of them has.
 
+    How many training studies have boxes is said where a head is taught these.
+
     Raises:
         IncompatibleError: no training study has any of the findings; no validation study has a box of one of them;
             no training report has a sentence to be put in order.
@@ -36,6 +38,8 @@ def check_studies(config: SystemConfig, train: Sequence[Study], validation: Sequ
         _check_labels(config, train, labels=needs.finding_names, uncertain=needs.uncertain)
     if needs.boxes:
         _check_boxes(config, validation, labels=needs.finding_names)
+    if needs.taught_boxes is not None:
+        logger.info(_taught_boxes(config, train, labels=needs.finding_names))
 
 
 def _check_sentences(config: SystemConfig, train: Sequence[Study]) -> None:
@@ -115,6 +119,22 @@ def _check_boxes(config: SystemConfig, validation: Sequence[Study], *, labels: S
         f"studies has a box of a finding of {head.needs.findings}, on which the cut is chosen; set {slot}.cuts: "
         "fixed, or choose data with boxes, such as phantom:standard"
     )
+
+
+def _taught_boxes(config: SystemConfig, train: Sequence[Study], *, labels: Sequence[str]) -> str:
+    """Return on how many training studies the boxes are that a head is taught, and the findings without any."""
+    slot = next(slot for slot, head in config.heads.items() if head.needs.taught_boxes is not None)
+    studies, found = 0, set()
+    for study in train:
+        reading = boxed_reading(study, labels)
+        if reading is not None:
+            studies += 1
+            found |= {finding.name for finding in reading.findings if finding.boxes}
+    if not studies:
+        return f"{slot}: none of {len(train):,} training studies has a box of a finding; it learns labels alone"
+    missing = [name for name in labels if name not in found]
+    rest = f"; of {listed(missing)} it learns labels alone" if missing else ""
+    return f"{slot}: {studies:,} of {len(train):,} training studies have boxes{rest}"
 
 
 def warn_of_coarse_grid(config: SystemConfig, encoder: Encoder) -> None:

@@ -27,6 +27,7 @@ from contrastcxr.data.ref import DataRef
 from contrastcxr.data.transforms import Preprocess
 from contrastcxr.data.views import chosen_views
 from contrastcxr.features.batch import Batch, collate
+from contrastcxr.features.box_cells import BoxReader
 from contrastcxr.features.cache import FeatureCache, UnreadableView
 from contrastcxr.features.needs import TargetReader
 from contrastcxr.features.samples import FromCache, FromPixels, StudySamples, Target, loader, target_of
@@ -110,8 +111,19 @@ class PreparedRun:
     truncated: int
 
     def samples(self, split: Split, *, epoch: int | None = None) -> StudySamples:
-        """Return the samples of a split; with an epoch, cropped at random where the configuration augments."""
-        return StudySamples(split.studies, split.targets, self._load(epoch))
+        """Return the samples of a split; with an epoch, cropped at random where the configuration augments.
+
+        Those of training have the boxes that a head is taught with.
+        """
+        boxes = self._boxes() if split is self.train else None
+        return StudySamples(split.studies, split.targets, self._load(epoch), boxes=boxes)
+
+    def _boxes(self) -> BoxReader | None:
+        taught, grid = self.config.needs.taught_boxes, self.system.places
+        if taught is None or grid is None:
+            return None
+        rows, columns = (taught.side, taught.side) if taught.side else (grid.rows, grid.columns)
+        return BoxReader(self.labels, rows, columns, self.preprocess.size)
 
     def _load(self, epoch: int | None) -> FromCache | FromPixels:
         views = self.config.data.max_views

@@ -60,8 +60,7 @@ class HeadReleases:
 
 
 def _own_loss(head: Head, scores: Mapping[str, float]) -> float | None:
-    """Return the weighted validation loss of a head; None where a term of it was not given."""
+    """Return the weighted validation loss of a head, of the terms that the studies give; None of none."""
     weights = head.options.term_weights
-    if not all(f"{name}_loss" in scores for name in weights):
-        return None
-    return sum(weight * scores[f"{name}_loss"] for name, weight in weights.items())
+    given = [weight * scores[f"{name}_loss"] for name, weight in weights.items() if f"{name}_loss" in scores]
+    return sum(given) if given else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -14,10 +14,14 @@ from contrastcxr.errors import IncompatibleError
 from contrastcxr.losses.base import States, Targets, Term
 
 if TYPE_CHECKING:
-    from contrastcxr.models.features import VisualFeatures
+    from contrastcxr.models.features import GridPlaces, VisualFeatures
     from contrastcxr.models.heads.library import SentenceLibrary
     from contrastcxr.models.heads.options import HeadOptions
     from contrastcxr.models.heads.writing import GeneratedReports, Search
+
+
+Marking = Literal["range", "cells"]
+"""What cuts are heights of: a map's own range, or the heat of a cell."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -77,16 +81,19 @@ class FindingMaps:
 
     Attributes:
         findings: L names.
-        heat: `[B, L, N]` over the patches, which are a grid, of any scale.
-        shown: `[B, L, N]`, the same in [0, 1], for people.
-        cuts: heights at which a view's map is cut, when it is drawn at the size of the picture and its least and
-            greatest value are 0 and 255; the boxes round the 8-connected places above each cut are marked.
+        heat: `[B, L, V n]` over the n cells of each view's `Head.marked_grid`, of any scale.
+        shown: `[B, L, N]` over the patches, which are a grid, in [0, 1], for people.
+        cuts: heights above which a place is marked.
+        marking: `range`: a view's map is drawn at the size of the picture and its least and greatest value are 0
+            and 255; the boxes round the 8-connected places above each cut are marked. `cells`: the cells whose
+            heat is above the one cut.
     """
 
     findings: tuple[str, ...]
     heat: Tensor
     shown: Tensor
     cuts: tuple[float, ...]
+    marking: Marking = "range"
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,6 +171,14 @@ class Head(nn.Module, ABC):
     def threshold(self) -> Threshold | None:
         """What of it is chosen on validation studies; None for nothing."""
         return None
+
+    def marked_grid(self, patches: GridPlaces) -> GridPlaces:
+        """Return the grid over a view whose cells its maps have: that of the patches, or a finer one.
+
+        Raises:
+            IncompatibleError: it cannot mark patches of this grid.
+        """
+        return patches
 
 
 class IdentifyingHead(Head):

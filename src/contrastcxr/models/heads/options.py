@@ -21,6 +21,17 @@ _WEIGHT = "_weight"
 
 
 @dataclass(frozen=True)
+class TaughtBoxes:
+    """Boxes of training studies, each as the cells of a view that it overlaps.
+
+    Attributes:
+        side: cells a side; None for the grid of the patches.
+    """
+
+    side: int | None
+
+
+@dataclass(frozen=True)
 class HeadNeeds:
     """What a head must be given of each study that it is taught with.
 
@@ -32,6 +43,7 @@ class HeadNeeds:
         findings: the label set whose labels are learnt.
         uncertain: what an uncertain one of these labels counts as in training.
         boxes: where a finding is, on validation studies, which choose a threshold.
+        taught_boxes: where a finding is, on those training studies that say so.
         library: how many sentences of the training reports it chooses from.
         word_vectors: word vectors of the training reports to start from.
     """
@@ -43,6 +55,7 @@ class HeadNeeds:
     findings: LabelSet | None = None
     uncertain: Uncertain = "ignore"
     boxes: bool = False
+    taught_boxes: TaughtBoxes | None = None
     library: int | None = None
     word_vectors: bool = False
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from contrastcxr.models.heads.options import HeadNeeds, LabelOptions
+from contrastcxr.models.heads.options import HeadNeeds, LabelOptions, TaughtBoxes
 
 
 class LocalizerOptions(LabelOptions):
@@ -42,3 +42,53 @@ class CamOptions(LocalizerOptions):
     def needs(self) -> HeadNeeds:
         """Labels; with tuned cuts, boxes of validation studies."""
         return HeadNeeds(findings=self.labels, uncertain=self.uncertain, boxes=self.cuts == "tuned")
+
+
+class LiOptions(LocalizerOptions):
+    """A probability for each cell, learnt from labels and from boxes (Li 2018; paper B §3.2)."""
+
+    meaning: ClassVar[tuple[str, ...]] = ("labels", "head")
+    sizes: ClassVar[tuple[str, ...]] = ("hidden",)
+    kind: Literal["li2018"] = "li2018"
+    weight: float = Field(1.0, ge=0, description="of its loss: that of labels, and with box_weight that of boxes")
+    head: Literal["two", "single"] = Field(
+        "two",
+        description="two: a 3×3 convolution, batch norm, ReLU and a 1×1 convolution; single: the last alone",
+    )
+    hidden: int = Field(512, ge=1, description="width behind the 3×3 convolution; nothing with head: single")
+    upsample: int | None = Field(
+        128,
+        ge=2,
+        le=512,
+        description="cells a side that features are upsampled to before the head, for boxes and marks; none takes "
+        "the patches as they are",
+    )
+    threshold: float = Field(0.5, ge=0, lt=1, description="a cell whose probability is above it is marked")
+    mil_floor: float = Field(
+        0.98, ge=0, lt=1, description="what no factor of the product over cells goes below; 0 is paper B's Eq. 5"
+    )
+    box_loss: Literal["cells", "li2018"] = Field(
+        "cells",
+        description="cells: a binary cross-entropy of each cell (paper B, Eq. 4); li2018: of their product, with "
+        "the floor",
+    )
+    box_weight: float = Field(5.0, ge=0, description="β_B: of the loss of boxes beside that of labels")
+    reduction: Literal["sum", "mean"] = Field(
+        "sum",
+        description="sum: over cells, findings and studies, as printed; mean: over cells, and over pairs of study "
+        "and finding",
+    )
+
+    @property
+    def needs(self) -> HeadNeeds:
+        """Labels, and boxes of training studies where there are any."""
+        return HeadNeeds(findings=self.labels, uncertain=self.uncertain, taught_boxes=TaughtBoxes(self.upsample))
+
+    @property
+    def term_weights(self) -> dict[str, float]:
+        """Both losses of Eq. 6."""
+        return {"mil": self.weight, "box": self.weight * self.box_weight}
+
+    def stated_sizes(self) -> dict[str, int]:
+        """Return the width behind the first convolution, where there is one."""
+        return super().stated_sizes() if self.head == "two" else {}

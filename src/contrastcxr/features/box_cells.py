@@ -1,0 +1,92 @@
+"""Boxes of a study as the cells of its views that they overlap, for heads that are taught where findings are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from contrastcxr.data.authors import boxed_reading
+from contrastcxr.data.transforms import Affine, invert, map_points
+from contrastcxr.form import XYXY, Study
+
+_ROUNDING = 1e-3
+"""Pixels by which shapes must overlap: affines are float32, and an edge on an edge is no overlap."""
+
+
+@dataclass(frozen=True)
+class BoxReader:
+    """Reads where findings are out of a study whose views have been brought to the model's size.
+
+    Attributes:
+        names: of the L findings that are learnt; boxes of others are passed over.
+        rows: of cells of a view.
+        columns: of cells of a view.
+        size: side of the model's picture.
+    """
+
+    names: tuple[str, ...]
+    rows: int
+    columns: int
+    size: int
+
+    def of(self, study: Study, affines: Tensor, view_index: Sequence[int]) -> Tensor:
+        """Return `[V, L, n]` bool: whether each cell overlaps a box of each finding, of whoever drew any.
+
+        Args:
+            study: with the boxes.
+            affines: `[V, 2, 3]`, model pixels to original pixels.
+            view_index: which view of the study each of the V is.
+        """
+        cells = torch.zeros(len(view_index), len(self.names), self.rows * self.columns, dtype=torch.bool)
+        reading = boxed_reading(study, self.names)
+        for finding in () if reading is None else reading.findings:
+            if finding.name in self.names:
+                for place, view in enumerate(view_index):
+                    boxes = [box.xyxy for box in finding.boxes if box.view == view]
+                    found = self._overlapping(boxes, affines[place].double().numpy())
+                    cells[place, self.names.index(finding.name)] |= torch.from_numpy(found.ravel())
+        return cells
+
+    def _overlapping(self, boxes: Sequence[XYXY], affine: Affine) -> NDArray[np.bool_]:
+        found = np.zeros((self.rows, self.columns), dtype=bool)
+        for box in boxes:
+            found |= overlapping_cells(box, affine, self.rows, self.columns, self.size)
+        return found
+
+
+def overlapping_cells(box: XYXY, affine: Affine, rows: int, columns: int, size: int) -> NDArray[np.bool_]:
+    """Return which cells of the model's picture share an area with a box of the original, `[rows, columns]`.
+
+    A cell is a parallelogram of the original, where the picture was rotated. It and the box overlap when no line
+    along an edge of either has them on different sides (separating axes).
+
+    Args:
+        box: in pixels of the original.
+        affine: `[2, 3]`, model pixels to original pixels.
+        rows: of cells.
+        columns: of cells.
+        size: side of the model's picture, which the cells share evenly.
+    """
+    steps = np.array([size / columns, size / rows])
+    x1, y1, x2, y2 = box
+    corners = map_points(invert(affine), np.array([(x1, y1), (x2, y1), (x2, y2), (x1, y2)]))
+    x, y = (np.arange(count) * step for count, step in zip((columns, rows), steps, strict=True))
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    across, down = _meet(x, x + steps[0], low[0], high[0]), _meet(y, y + steps[1], low[1], high[1])
+    centres = np.stack(np.meshgrid(x + steps[0] / 2, y + steps[1] / 2), axis=-1)  # [rows,columns,2]
+    mapped, reach = centres @ affine[:, :2].T + affine[:, 2], np.abs(affine[:, :2]) @ steps / 2
+    found = down[:, None] & across
+    for axis, (first, last) in enumerate(((x1, x2), (y1, y2))):
+        found &= _meet(mapped[..., axis] - reach[axis], mapped[..., axis] + reach[axis], first, last)
+    return found
+
+
+def _meet(low: np.ndarray, high: np.ndarray, first: float, last: float) -> NDArray[np.bool_]:
+    """Return which of the intervals from `low` to `high` share a length with the one from `first` to `last`."""
+    shared: NDArray[np.bool_] = np.minimum(high, last) - np.maximum(low, first) > _ROUNDING
+    return shared
