@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from scipy.sparse.csgraph import connected_components
 
 from contrastcxr.data.transforms import Affine, map_box, map_points
 from contrastcxr.form import Box, Point
+from contrastcxr.metrics.detection import components
 from contrastcxr.reading.evidence import PatchGrid
 
 Rectangle = tuple[float, float, float, float]
@@ -163,21 +163,6 @@ def cells_region(mask: np.ndarray, shape: tuple[int, int]) -> tuple[Rectangle, .
     rows, columns = mask.shape
     y, x = shape[0] / rows, shape[1] / columns
     return tuple((x * x1, y * y1, x * x2, y * y2) for x1, y1, x2, y2 in _blocks(mask))
-
-
-def components(region: Sequence[Rectangle]) -> tuple[Rectangle, ...]:
-    """Return the bounding boxes of the connected components of a union, the largest first.
-
-    Rectangles that share no more than an edge or a corner are connected.
-    """
-    if not region:
-        return ()
-    corners = np.array(region)  # [n,4]
-    first, last = corners[:, :2], corners[:, 2:]
-    touching = (first[:, None] <= last).all(-1) & (first <= last[:, None]).all(-1)  # [n,2] -> [n,n]
-    count, labels = connected_components(touching, directed=False)
-    boxes = [_rectangle(first[labels == i].min(axis=0), last[labels == i].max(axis=0)) for i in range(count)]
-    return tuple(sorted(boxes, key=lambda box: -(box[2] - box[0]) * (box[3] - box[1])))
 
 
 def in_original(region: Sequence[Rectangle], affine: Affine, shape: tuple[int, int]) -> tuple[Rectangle, ...]:
