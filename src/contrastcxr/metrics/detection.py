@@ -36,8 +36,8 @@ class Detections:
     """The boxes of a system on `S` studies, of `L` findings, at most `M` of one on a study.
 
     Attributes:
-        boxes: `[S, L, M, 1 + K]`, the highest score first: the score, then for each of the K thresholds 1 where the
-            box is right, else 0; NaN where there is no box more.
+        boxes: `[S, L, M, 1 + K]`, the highest score first: the score, then for each of the K thresholds 1 where
+            the box is right, else 0; NaN where there is no box more.
         references: `[S, L]` reference boxes; NaN where no box is judged.
     """
 

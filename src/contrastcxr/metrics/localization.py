@@ -26,7 +26,7 @@ THRESHOLDS = (0.1, 0.3, 0.5, 0.7)
 FALSE_BELOW = 0.1
 """Share of a box that must lie on a reference box of the same finding, or the box is false (ours)."""
 ACCURACIES = (*(f"tiou_{t}" for t in THRESHOLDS), *(f"tiobb_{t}" for t in THRESHOLDS), "pointing", "miou")
-"""Scores that are a mean over images, with a value for each finding, `tiou_0.3/Mass`, and their mean over findings."""
+"""Means over images, of each finding, `tiou_0.3/Mass`, and the mean over findings, `tiou_0.3`."""
 PRECISIONS = {f"map_{t}": t for t in AP_THRESHOLDS}
 """Average precision at an IoU of T; of one finding, `map_0.5/Mass`, and the mean over findings."""
 BY_FINDING = (*ACCURACIES, *PRECISIONS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from contrastcxr.evaluation.baselines import FINDINGS, ORDER, PLACES, WORDS
+from contrastcxr.metrics.detection import AP_THRESHOLDS
 from contrastcxr.metrics.localization import THRESHOLDS
 from contrastcxr.metrics.scores import Score
 from contrastcxr.reproduce.plan import BASELINES, PLAIN, Task
@@ -16,6 +17,8 @@ SHORT: Mapping[str, str] = {
     **{f"tiou_{t}": f"IoU > {t}" for t in THRESHOLDS},
     **{f"tiobb_{t}": f"IoBB > {t}" for t in THRESHOLDS},
     "pointing": "peak in box",
+    "miou": "mIoU",
+    **{f"map_{t}": f"mAP at {t}" for t in AP_THRESHOLDS},
     "false_boxes": "false boxes",
     "auc_mean": "AUC",
     "positive_f1": "positive F1",
