@@ -174,7 +174,12 @@ def _places(systems: Mapping[str, SystemScores]) -> list[str]:
 def _place_row(system: SystemScores, finding: str, title: str) -> dict[str, str]:
     from contrastcxr.metrics.localization import THRESHOLDS
 
-    columns = {**{f"> {t}": f"tiou_{t}" for t in THRESHOLDS}, "peak": "pointing", "mIoU": "miou", "AP .5": "map_0.5"}
+    columns = {
+        **{f"> {t}": f"tiou_{t}" for t in THRESHOLDS},
+        "peak": "pointing",
+        "mIoU": "miou",
+        "AP .5": "map_0.5",
+    }
     names = {column: f"{score}/{finding}" if finding else score for column, score in columns.items()}
     images = system.scores.get(names["peak"])
     count = {"n": str(images.n) if finding and images else ""}

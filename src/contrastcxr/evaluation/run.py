@@ -71,7 +71,7 @@ class Setting:
         return "|".join(
             (
                 f"contrastcxr:{__version__}",
-                f"data:{self.data.portable()}",
+                f"data:{self.data.scored().portable()}",
                 f"split:{self.split}",
                 f"reference:{references.readings[0].author.name}",
                 f"protocol:{self.protocol}",
