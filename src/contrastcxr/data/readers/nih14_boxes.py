@@ -56,7 +56,8 @@ class BoxShares:
             tested = "all boxed images are" if self.fold is None else "a fifth of the boxed images is"
             remedy = "name a fold, such as fold=0" if self.fold is None else f"set boxed={most} or less"
             raise RequestError(
-                f"boxed={self.boxed} of nih14-boxes: {tested} tested, so at most {most}% can be trained with; {remedy}"
+                f"boxed={self.boxed} of nih14-boxes: {tested} tested, so at most {most}% can be trained with; "
+                f"{remedy}"
             )
 
 
