@@ -24,7 +24,7 @@ SPLITS = ("train", "validation", "test")
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """60 images of 30 patients; patients 20 to 29 are on the test list, each with a boxed image or two, or three."""
+    """70 images of 30 patients, 20 on the training list, 10 on the other with two boxed images of three each."""
     root = tmp_path_factory.mktemp("nih")
     (root / "images").mkdir()
     rows, boxes = [], []
