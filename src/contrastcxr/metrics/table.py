@@ -51,7 +51,7 @@ _ARRAYS = (
 _OF_PLACES = ("iou", "iobb", "pointing")
 """Arrays `[S, L]` with a value where the reference has a box of the finding."""
 _OF_DETECTIONS = ("boxes_marked", "boxes_wanted")
-_OF_FINDINGS = ("truth", "claimed", "claimed_exchanged", "probabilities", *_OF_PLACES, *_OF_DETECTIONS)
+OF_FINDINGS = ("truth", "claimed", "claimed_exchanged", "probabilities", *_OF_PLACES, *_OF_DETECTIONS)
 """Arrays `[S, L]`, and `[S, L, …]`."""
 
 
@@ -385,7 +385,7 @@ def _cut(table: StudyTable, names: tuple[str, ...], learned: tuple[str, ...]) ->
     changed: dict[str, Any] = {}
     if names != table.names:
         columns = [table.names.index(name) for name in names]
-        parts = {name: getattr(table, name) for name in _OF_FINDINGS}
+        parts = {name: getattr(table, name) for name in OF_FINDINGS}
         changed = {"names": names} | {k: part[:, columns] for k, part in parts.items() if part is not None}
     if learned != table.learned_names:
         assert table.learned is not None

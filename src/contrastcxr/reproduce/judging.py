@@ -31,7 +31,7 @@ _F1 = ("positive_f1", "positive_precision", "positive_recall")
 _KNOWN = ("word_loss_abnormal", "word_loss_normal", "exchange_rise")
 _PLACES = (
     *("tiou_0.1", "tiou_0.3", "tiou_0.5", "tiou_0.7", "tiobb_0.1", "tiobb_0.5"),
-    *("pointing", "miou", "map_0.5", "false_boxes", "auc_mean"),
+    *("pointing", "false_boxes", "auc_mean"),
 )
 _SHOWN = (*_F1, *_KNOWN, "exchanged_f1", *_WORDS[1:], "meteor")
 WORDS = Judging({"positive_f1": "positive-finding F1"}, _WORDS, _SHOWN)
@@ -42,7 +42,9 @@ KNOWLEDGE = Judging(
     _SHOWN,
 )
 """By what a decoder knows of abnormal sentences, which no decision rule touches, then by what its report says."""
-LOCALIZATION = Judging({"tiou_0.3": "localized at IoU above 0.3, mean over findings"}, _PLACES, _PLACES)
+LOCALIZATION = Judging(
+    {"tiou_0.3": "localized at IoU above 0.3, mean over findings"}, _PLACES, (*_PLACES, "miou", "map_0.5")
+)
 """By T(IoU) = 0.3, which papers print first; rows need no word."""
 JUDGINGS: Mapping[str, Judging] = {"words": WORDS, "knowledge": KNOWLEDGE, "localization": LOCALIZATION}
 """By the name that a plan gives it (`judged_by`)."""
