@@ -26,8 +26,9 @@ from contrastcxr.data.source import Failure, Inventory, Licence, OnMissing, Sour
 from contrastcxr.data.tables.files import split_named
 from contrastcxr.data.tables.places import NamedFiles
 from contrastcxr.data.tables.records import with_ids
-from contrastcxr.errors import ContrastCXRError, DatasetError, ImageError
+from contrastcxr.errors import ContrastCXRError, DatasetError, ImageError, suggestion
 from contrastcxr.form import Study, View, is_file_locator, locator_path, problem_of
+from contrastcxr.vocab.labels import CANONICAL
 
 LICENCE = Licence(
     terms="the user's own data",
@@ -234,6 +235,9 @@ def _checked(study: Study, where: str) -> Study:
         )
     views = tuple(_sized(v, where) if i in boxed else v for i, v in enumerate(study.views))
     for finding in (f for r in study.readings for f in r.findings):
+        if finding.boxes and finding.name not in CANONICAL:
+            near = suggestion(finding.name, CANONICAL)
+            raise DatasetError(f"{where}: a box of an unknown finding '{finding.name}'; {near}")
         for box in finding.boxes:
             view = views[box.view]
             if view.width and view.height and (box.xyxy[2] > view.width or box.xyxy[3] > view.height):
@@ -251,6 +255,12 @@ def _sized(view: View, where: str) -> View:
         width, height = file_size(locator_path(view.locator))
     except ImageError as error:
         raise DatasetError(f"{where}: {error}") from error
+    stated = view.width or width, view.height or height
+    if stated != (width, height):
+        raise DatasetError(
+            f"{where}: a box on an image of {width}×{height} pixels whose row says {stated[0]}×{stated[1]}; "
+            "expected boxes in pixels of the image that is there; correct the size and the boxes, or the image"
+        )
     return view.model_copy(update={"width": width, "height": height})
 
 
