@@ -150,7 +150,7 @@ def change(path: Path, old: str, new: str) -> None:
             "BBox_List_2017.csv",
             "512,256,256,512",
             "nan,256,256,512",
-            r"row 2 .*inside the 1024×1024 grid",
+            r"row 2 .*: x 'nan'; expected a number",
         ),
         ("BBox_List_2017.csv", "512,256,256,512", "-9,256,256,512", r"row 2 .*inside the 1024×1024 grid"),
         ("BBox_List_2017.csv", "512,256,256,512", "512,256,256,-1", r"row 2 .*height -1; a box needs width"),
