@@ -38,8 +38,7 @@ def boxed(box: dict[str, Any], *, name: str = "Nodule", **view: Any) -> dict[str
     """A whole study with a reading that holds a box."""
     finding = {"name": name, "status": "present", "boxes": [box]}
     reading = {"study_id": "s1", "author": {"kind": "human", "name": "reader"}, "findings": [finding]}
-    (first,) = WHOLE["views"]
-    return {**WHOLE, "views": [{**first, **view}], "readings": [reading]}
+    return {**WHOLE, "views": [{"view_id": "v", "locator": "chest.png", **view}], "readings": [reading]}
 
 
 def refused(name: str, make: Make, says: str = "", command: str = CHECK_MANIFEST) -> Case:

@@ -59,8 +59,8 @@ def optimizer_of(config: OptimizerConfig, system: System) -> torch.optim.Optimiz
     exempt = _without_decay(system)
     groups = [*_groups(rest, config.lr, exempt), *_groups(encoder, config.encoder_lr, exempt)]
     if config.kind == "sgd":
-        moved = {"momentum": config.momentum, "nesterov": config.nesterov}
-        return torch.optim.SGD(groups, weight_decay=config.weight_decay, **moved)
+        momentum, nesterov = config.momentum, config.nesterov
+        return torch.optim.SGD(groups, weight_decay=config.weight_decay, momentum=momentum, nesterov=nesterov)
     return ADAMS[config.kind](groups, weight_decay=config.weight_decay, amsgrad=config.amsgrad)
 
 
