@@ -119,7 +119,7 @@ def test_sgd_with_nesterov_takes_the_step_of_its_equation() -> None:
         pulled = gradient + decay * weights
         velocity = momentum * velocity + pulled
         weights = weights - lr * (pulled + momentum * velocity)
-        assert module.weight.detach() == pytest.approx(weights)
+        torch.testing.assert_close(module.weight.detach(), weights)
 
 
 def alone(module: torch.nn.Module) -> System:

@@ -237,10 +237,11 @@ class Localization:
             found[score] = _mean_over_findings(right[:, columns])
             found |= {f"{score}/{name}": mean_of(right[:, k]) for name, k in zip(scored, columns, strict=True)}
         boxes = self.counts.detections
-        for score, threshold in PRECISIONS.items() if scored and boxes is not None else ():
-            each = [boxes.precision(k, threshold) for k in columns]
-            found[score] = _mean_of_statistics(each)
-            found |= {f"{score}/{name}": one for name, one in zip(scored, each, strict=True)}
+        if scored and boxes is not None:
+            for score, threshold in PRECISIONS.items():
+                each = [boxes.precision(k, threshold) for k in columns]
+                found[score] = _mean_of_statistics(each)
+                found |= {f"{score}/{name}": one for name, one in zip(scored, each, strict=True)}
         if self.counts.false_boxes is not None:
             found[FALSE_BOXES] = mean_of(self.counts.false_boxes)
         return found
