@@ -153,7 +153,12 @@ def localizers_table(places: Places) -> str:
     blocks = []
     for data in plan.data:
         task = task_of(plan, folder, parse_data(data))
-        found = pool(places.paths(task, places.seeds(task)), judging=plan.judging, against=plan.against)
+        found = pool(
+            places.paths(task, places.seeds(task)),
+            judging=plan.judging,
+            against=plan.against,
+            folds=bool(plan.folds),
+        )
         if found is not None:
             said = [f"- {line}" for line in (*conclusions(found), *said_below(found))]
             blocks += ["", f"On `{data}`:", "", *markdown_table(score_rows(task, found), names=1), "", *said]

@@ -22,6 +22,8 @@ def test_further_roots_follow_the_root_and_only_known_parameters_are_named() -> 
     config = DataConfig(source="mimic_cxr", root="/jpg", options=options)
     assert str(data_ref(config, split="train")) == "mimic_cxr:/jpg,subset=findings,reports=/txt/train?images=any"
     assert str(data_ref(DataConfig(source="manifest", root="a.jsonl"), split="test")) == "manifest:a.jsonl/test"
+    boxes = DataConfig(source="nih14-boxes", root="/nih", fold=1, options={"boxed": 80, "unannotated": 50})
+    assert str(data_ref(boxes, split="train")) == "nih14-boxes:/nih/train?boxed=80&unannotated=50&seed=0&fold=1"
 
 
 def test_a_configuration_that_travels_names_no_folder() -> None:

@@ -335,7 +335,8 @@ def _rows_alone(task: Task, places: Places, seeds: Sequence[int]) -> tuple[Poole
     from contrastcxr.reproduce.pooled import pool
     from contrastcxr.reproduce.row_page import rows_page
 
-    pooled = pool(places.paths(task, seeds), judging=task.plan.judging, against=task.against)
+    plan, paths = task.plan, places.paths(task, seeds)
+    pooled = pool(paths, judging=plan.judging, against=task.against, folds=bool(plan.folds))
     return pooled, [] if pooled is None else [rows_page(task, pooled)]
 
 

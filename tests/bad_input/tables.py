@@ -34,6 +34,13 @@ def whole(**changes: Any) -> Make:
     return manifest({**WHOLE, **changes})
 
 
+def boxed(box: dict[str, Any], *, name: str = "Nodule", **view: Any) -> dict[str, Any]:
+    """A whole study with a reading that holds a box."""
+    finding = {"name": name, "status": "present", "boxes": [box]}
+    reading = {"study_id": "s1", "author": {"kind": "human", "name": "reader"}, "findings": [finding]}
+    return {**WHOLE, "views": [{"view_id": "v", "locator": "chest.png", **view}], "readings": [reading]}
+
+
 def refused(name: str, make: Make, says: str = "", command: str = CHECK_MANIFEST) -> Case:
     """A manifest that `data check` refuses."""
     return Case(name, make, command, SOME_FAILED, says)
@@ -203,6 +210,28 @@ MANIFESTS = (
             "{bad} line 1: box [8.0, 8.0, 80.0, 24.0] of Nodule leaves its image of 64×48 pixels; expected "
             "[x1, y1, x2, y2] inside it; correct the box"
         ),
+    ),
+    refused(
+        "a box of an unknown finding",
+        manifest({**GOOD, "boxes": [{**BOX, "finding": "Nodul", "xyxy": [1, 1, 9, 9]}]}),
+        "{bad} line 1: unknown finding 'Nodul'; did you mean 'Nodule'?",
+    ),
+    refused(
+        "a box of an unknown finding in a reading",
+        manifest(boxed({"xyxy": [1, 1, 9, 9]}, name="Nodul")),
+        "{bad} line 1: a box of an unknown finding 'Nodul'; did you mean 'Nodule'?",
+    ),
+    refused(
+        "a box that is no number",
+        manifest(boxed({"xyxy": [1, 1, float("nan"), 9]})),
+        "{bad} line 1: readings.0.findings.0.boxes.0.xyxy: box (1.0, 1.0, nan, 9.0); a box is [x1, y1, x2, y2] "
+        "with 0 <= x1 < x2 and 0 <= y1 < y2; correct it",
+    ),
+    refused(
+        "a box on an image of another size than its row says",
+        manifest(boxed({"xyxy": [1, 1, 200, 200]}, width=640, height=480)),
+        "{bad} line 1: a box on an image of 64×48 pixels whose row says 640×480; expected boxes in pixels of the "
+        "image that is there; correct the size and the boxes, or the image",
     ),
     refused(
         "a box of no width",

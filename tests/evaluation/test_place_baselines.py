@@ -16,7 +16,8 @@ from contrastcxr.evaluation.place_baselines import (
 )
 from contrastcxr.evaluation.references import References, finding_names
 from contrastcxr.form import Author, Box, Finding, Reading, Study, View
-from contrastcxr.metrics.localization import Overlap, Rectangle, covered_area
+from contrastcxr.metrics.detection import Rectangle
+from contrastcxr.metrics.localization import Overlap, covered_area
 
 PICTURE: Rectangle = (0, 0, 64, 64)
 HUMAN = Author(kind="human", name="radiologist")

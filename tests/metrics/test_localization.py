@@ -9,12 +9,12 @@ import pytest
 
 from contrastcxr.form import Box, Finding, Point, Status
 from contrastcxr.metrics.bootstrap import plain_weights
+from contrastcxr.metrics.detection import Rectangle
 from contrastcxr.metrics.localization import (
     ACCURACIES,
     Localization,
     Overlap,
     PlaceCounts,
-    Rectangle,
     counted_places,
     covered_area,
     is_false,

@@ -8,7 +8,7 @@ import yaml
 from contrastcxr.data.sources import parse_data
 from contrastcxr.errors import ConfigError, RequestError, UnknownNameError
 from contrastcxr.models.encoders import build_encoder
-from contrastcxr.reproduce import Row, find_plan, task_of
+from contrastcxr.reproduce import Plan, Row, find_plan, task_of
 from tiny_plan import PLAN, write_plan
 
 
@@ -193,3 +193,9 @@ def test_a_table_with_fewer_systems_compares_those_that_it_has(tmp_path: Path) -
     path.write_text(yaml.safe_dump(plan))
     task = task_of(*find_plan("contrastive-attention", "first", path=path), parse_data("phantom:smoke"))
     assert task.against == {"nic@2": "nic"}
+
+
+def test_folds_stand_in_the_place_of_seeds() -> None:
+    plan = Plan.model_validate({**PLAN, "folds": [0, 1, 2, 3, 4]})
+    assert plan.numbers == (0, 1, 2, 3, 4)
+    assert Plan.model_validate(PLAN).numbers == Plan.model_validate(PLAN).seeds

@@ -246,3 +246,23 @@ def test_rows_that_were_scored_differently_have_no_effect(tmp_path: Path) -> Non
     found = pool(tmp_path.glob("*.json"), judging=LOCALIZATION, against={"cam@tuned": "cam"}, replicates=20)
     assert found is not None
     assert found.effects == ()
+
+
+def located_in(fold: int, hits: int, images: int) -> StudyTable:
+    """A fold of a localizer that hits so many of its images with a box of a mass."""
+    iou = np.where(np.arange(images) < hits, 0.9, 0.0)[:, None]
+    ids = tuple(f"f{fold}s{k}" for k in range(images))
+    return StudyTable(names=("Mass",), groups=ids, studies=ids, iou=iou, iobb=iou, notes={})
+
+
+def test_a_row_over_folds_is_hits_over_images_and_no_mean_of_folds(tmp_path: Path) -> None:
+    folds = {0: (1, 4), 1: (9, 10), 2: (0, 16)}
+    for fold, (hits, images) in folds.items():
+        record("cam-none", fold).write(tmp_path / f"cam-none-seed{fold}.json")
+        located_in(fold, hits, images).save(tmp_path / f"cam-none-seed{fold}.npz")
+    found = pool(tmp_path.glob("*.json"), judging=LOCALIZATION, folds=True, replicates=50)
+    assert found is not None
+    mean = found.means["cam-none"]["tiou_0.3"]
+    assert (mean.mean, mean.deviation, mean.seeds) == (pytest.approx(10 / 30), None, 3)
+    assert found.intervals["cam-none"]["tiou_0.3"].n == 30
+    assert "bleu_4" not in found.means["cam-none"]  # its record has a mean of folds, which is no figure of all

@@ -106,6 +106,7 @@ def systems() -> list[SystemConfig]:
         mini_config(train=train, generate={"method": "beam", "max_tokens": 4, "block_trigrams": True}),
         mini_config(decoder=None, localizer={"kind": "cam", "labels": "phantom", "transition": 8}, **short),
         mini_config(decoder=None, localizer={"kind": "li2018", "labels": "phantom", "upsample": 4}, **short),
+        mini_config(**{**short, "train": {**train, "optimizer": {"kind": "sgd"}}}),
         mini_config(decoder={"kind": "att2in"}, **{**short, "train": {**train, "scheduled_sampling": {}}}),
         mini_config(
             train={**train, "epochs": 2},

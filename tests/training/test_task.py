@@ -7,8 +7,8 @@ import torch
 from mini_data import mini_config
 
 from contrastcxr.assemble import SystemParts, build_system, make_encoder
-from contrastcxr.config import OptimizerConfig, ScheduleConfig, ScheduledSamplingConfig, SystemConfig
-from contrastcxr.errors import IncompatibleError
+from contrastcxr.config import OptimizerConfig, ScheduleConfig, ScheduledSamplingConfig, SystemConfig, parse_config
+from contrastcxr.errors import ConfigError, IncompatibleError
 from contrastcxr.features.batch import Batch
 from contrastcxr.models.contrast.pool import NormalityPool, PoolRows
 from contrastcxr.models.system import System
@@ -103,6 +103,73 @@ def test_a_frozen_encoder_is_not_in_the_optimiser_and_a_trained_one_has_its_own_
     assert [group["lr"] for group in trained.param_groups] == [0.01, 0.001]
     assert system.encoder is not None
     assert len(trained.param_groups[1]["params"]) == len(list(system.encoder.parameters()))
+
+
+def test_sgd_with_nesterov_takes_the_step_of_its_equation() -> None:
+    """v ← μ v + g + λ w; w ← w − η (g + λ w + μ v), as PyTorch and the published settings have it."""
+    lr, momentum, decay = 0.1, 0.9, 0.01
+    module = torch.nn.Linear(2, 1, bias=False)
+    config = OptimizerConfig(kind="sgd", lr=lr, weight_decay=decay)
+    optimizer = optimizer_of(config, alone(module))
+    weights, velocity = module.weight.detach().clone(), torch.zeros(1, 2)
+    for step in range(3):
+        gradient = torch.tensor([[1.0 + step, -2.0]])
+        module.weight.grad = gradient.clone()
+        optimizer.step()
+        pulled = gradient + decay * weights
+        velocity = momentum * velocity + pulled
+        weights = weights - lr * (pulled + momentum * velocity)
+        torch.testing.assert_close(module.weight.detach(), weights)
+
+
+def alone(module: torch.nn.Module) -> System:
+    system = torch.nn.Module()
+    system.encoder = None
+    system.part = module
+    return system  # type: ignore[return-value]
+
+
+class Exempt(torch.nn.Module):
+    """Names one weight of its own and one of the module inside it."""
+
+    without_decay = ("scale", "inner.bias")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = torch.nn.Parameter(torch.ones(1))
+        self.inner = torch.nn.Linear(2, 2)
+
+
+@pytest.mark.parametrize("kind", ["adam", "adamw", "sgd"])
+def test_weights_that_a_part_exempts_are_not_decayed(kind: str) -> None:
+    module = Exempt()
+    optimizer = optimizer_of(OptimizerConfig(kind=kind, lr=0.5, weight_decay=0.1), alone(module))
+    assert [group["weight_decay"] for group in optimizer.param_groups] == [0.1, 0.0]
+    before = {name: p.detach().clone() for name, p in module.named_parameters()}
+    for parameter in module.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    optimizer.step()
+    moved = {name for name, p in module.named_parameters() if not torch.equal(p, before[name])}
+    assert moved == {"inner.weight"}
+
+
+def test_a_system_without_exempt_weights_has_the_groups_it_had() -> None:
+    optimizer = optimizer_of(OptimizerConfig(weight_decay=0.1), system_of(mini_config(contrast=None)))
+    assert [group["weight_decay"] for group in optimizer.param_groups] == [0.1]
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"kind": "adam", "momentum": 0.5}, "momentum means nothing with kind adam"),
+        ({"kind": "adamw", "nesterov": False}, "nesterov means nothing with kind adamw"),
+        ({"kind": "sgd", "amsgrad": True}, "amsgrad means nothing with kind sgd"),
+        ({"kind": "sgd", "momentum": 0}, "nesterov needs a momentum above 0"),
+    ],
+)
+def test_an_option_of_another_optimiser_is_refused(values: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        parse_config({"name": "small", "train": {"optimizer": values}}, where="file.yaml")
 
 
 def test_own_words_come_in_steps_up_to_the_most() -> None:

@@ -165,7 +165,7 @@ def _places(systems: Mapping[str, SystemScores]) -> list[str]:
     means = [_place_row(systems[name], "", f"mean, {name}") for name in ("system", *beside)]
     few = few_boxes(systems)
     return [
-        "share of images localized, by what the IoU is above, and of peaks inside a box:",
+        "share of images localized, by what the IoU is above, and of peaks inside a box; mean IoU; AP of boxes:",
         output.table([*rows, *means]),
         *([f"boxes on too few images: {', '.join(few)}"] if few else []),
     ]
@@ -174,7 +174,12 @@ def _places(systems: Mapping[str, SystemScores]) -> list[str]:
 def _place_row(system: SystemScores, finding: str, title: str) -> dict[str, str]:
     from contrastcxr.metrics.localization import THRESHOLDS
 
-    columns = {**{f"> {t}": f"tiou_{t}" for t in THRESHOLDS}, "peak": "pointing"}
+    columns = {
+        **{f"> {t}": f"tiou_{t}" for t in THRESHOLDS},
+        "peak": "pointing",
+        "mIoU": "miou",
+        "AP .5": "map_0.5",
+    }
     names = {column: f"{score}/{finding}" if finding else score for column, score in columns.items()}
     images = system.scores.get(names["peak"])
     count = {"n": str(images.n) if finding and images else ""}

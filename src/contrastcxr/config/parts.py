@@ -6,10 +6,10 @@ Every value has the default of the paper it comes from, or ours where the papers
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BeforeValidator, Field, SerializeAsAny
+from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
 
 from contrastcxr.decode.settings import MEANT_FOR, GenerationSettings
 from contrastcxr.losses import SYSTEM_LOSSES
@@ -110,15 +110,30 @@ class ScheduledSamplingConfig(Options):
 
 
 class OptimizerConfig(Options):
-    """Adam or AdamW over two rates: the encoder's and everything else's."""
+    """Adam, AdamW or SGD over two rates: the encoder's and everything else's."""
 
-    kind: Literal["adam", "adamw"] = Field("adam", description="which one it is")
+    kind: Literal["adam", "adamw", "sgd"] = Field("adam", description="which one it is")
     lr: float = Field(5e-4, gt=0, description="learning rate of everything but the encoder")
     encoder_lr: float = Field(5e-5, gt=0, description="of the encoder, when it is trained")
-    weight_decay: float = Field(0.0, ge=0, description="of every weight")
-    amsgrad: bool = Field(False, description="divide by the largest second moment so far")
+    weight_decay: float = Field(0.0, ge=0, description="of every weight, save those that a part exempts")
+    amsgrad: bool = Field(False, description="adam and adamw only: divide by the largest second moment so far")
+    momentum: float = Field(
+        0.9, ge=0, lt=1, description="sgd only: share of the last step that the next one keeps"
+    )
+    nesterov: bool = Field(True, description="sgd only: momentum of Nesterov, as CIA-Net is trained")
     clip_norm: float | None = Field(5.0, gt=0, description="the largest norm of all gradients together")
     clip_value: float | None = Field(None, gt=0, description="the largest value of a gradient")
+
+    @model_validator(mode="after")
+    def _options_mean_something(self) -> Self:
+        fields = type(self).model_fields
+        only = ("amsgrad",) if self.kind == "sgd" else ("momentum", "nesterov")
+        for name in only:
+            if getattr(self, name) != fields[name].default:
+                raise ValueError(f"{name} means nothing with kind {self.kind}; remove it, or choose another kind")
+        if self.kind == "sgd" and self.nesterov and not self.momentum:
+            raise ValueError("nesterov needs a momentum above 0; set nesterov: false, or a momentum")
+        return self
 
 
 class TrainConfig(Options):

@@ -37,6 +37,7 @@ class SourceKind:
         root: what stands behind the colon.
         splits: that there can be.
         params: known behind the `?`.
+        training: those of them that change what is trained with, and nothing that is scored.
         options: further roots and settings after the first root, `name:root,key=value`.
         signs: files and folders of which its root has one, tables compressed or not; none is recognised by none.
         split_folders: the data set itself has folders called as its splits: `root/train` is a split, not a root.
@@ -48,6 +49,7 @@ class SourceKind:
     root: Literal["folder", "file", "level", "path"] = "folder"
     splits: tuple[str, ...] = ()
     params: tuple[str, ...] = ("images", "limit")
+    training: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
     signs: tuple[str, ...] = ()
     split_folders: bool = False
@@ -131,6 +133,10 @@ class DataRef:
         """Return the name without split, options and folders of this machine: `nih14-cv?fold=1`."""
         return f"{self.source}{_query(self.params)}"
 
+    def scored(self) -> DataRef:
+        """Return the name without parameters that concern training alone: two trainings are scored on one data."""
+        return replace(self, params=tuple(pair for pair in self.params if pair[0] not in self.kind.training))
+
     def of_split(self, split: str | None) -> DataRef:
         """Return the name of another split, or of all."""
         return replace(self, split=split)
@@ -148,18 +154,28 @@ class DataRef:
     def _having(self, param: str, value: str) -> DataRef:
         return replace(self, params=tuple({**dict(self.params), param: value}.items()))
 
-    def integer(self, name: str, default: int, *, least: int = 0) -> int:
+    def integer(self, name: str, default: int, *, least: int = 0, most: int | None = None) -> int:
         """Return the whole number that a parameter states.
 
         Raises:
-            RequestError: it is not one, or below `least`.
+            RequestError: it is not one, below `least` or above `most`.
         """
         text = dict(self.params).get(name)
         if text is None:
             return default
-        if not text.isascii() or not text.isdigit() or int(text) < least:
-            raise RequestError(f"{self}: {name}={text}; expected a whole number from {least}")
+        high = most is not None and text.isdigit() and int(text) > most
+        if not text.isascii() or not text.isdigit() or int(text) < least or high:
+            to = "" if most is None else f" to {most}"
+            raise RequestError(f"{self}: {name}={text}; expected a whole number from {least}{to}")
         return int(text)
+
+    def percent(self, name: str, default: int) -> int:
+        """Return the share that a parameter states, in percent.
+
+        Raises:
+            RequestError: it is no whole number from 0 to 100.
+        """
+        return self.integer(name, default, most=100)
 
     def choice(self, name: str, known: tuple[T, ...]) -> T:
         """Return the value of a parameter or option that allows only these; the first is the usual one."""

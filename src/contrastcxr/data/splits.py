@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from typing import Literal
 
 import numpy as np
 
@@ -11,10 +12,12 @@ from contrastcxr.errors import RequestError
 from contrastcxr.form import Study
 
 Strata = Callable[[Study], Iterable[str]]
+Grouping = Literal["patient", "image"]
+"""What is on one side of a split; by images, as some papers have it, patients are on both."""
 
 
 def patient_folds(
-    studies: Sequence[Study], *, folds: int = 5, seed: int, strata: Strata
+    studies: Sequence[Study], *, folds: int = 5, seed: int, strata: Strata, grouped: Grouping = "patient"
 ) -> list[tuple[Study, ...]]:
     """Split studies into folds of whole patients, stratified greedily (ours, after scikit-learn's grouped folds).
 
@@ -27,13 +30,14 @@ def patient_folds(
         folds: number of folds, at most the number of patients.
         seed: decides between equals.
         strata: names under which a study is counted; shares of rare ones weigh as much as those of common ones.
+        grouped: `image` takes each study by itself.
 
     Raises:
         RequestError: fewer than two folds, or more folds than patients.
     """
-    patients = _by_patient(studies)
+    patients = _by_patient(studies) if grouped == "patient" else [[i] for i in range(len(studies))]
     if not 2 <= folds <= len(patients):
-        raise RequestError(f"{folds} folds of {len(patients)} patients; expected 2 to {len(patients)} folds")
+        raise RequestError(f"{folds} folds of {len(patients)} {grouped}s; expected 2 to {len(patients)} folds")
     shares = _shares(studies, patients, strata)
     fold_of = _assign(shares, folds, np.random.default_rng(seed))
     members: list[list[int]] = [[] for _ in range(folds)]

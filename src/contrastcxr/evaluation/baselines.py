@@ -35,7 +35,7 @@ from contrastcxr.form import Finding, Study, View
 from contrastcxr.metrics.baselines import COMMONEST, commonest_findings, constant_report, nearest_neighbours
 from contrastcxr.metrics.bootstrap import divide
 from contrastcxr.metrics.clinical import status_codes, targets
-from contrastcxr.metrics.localization import Rectangle
+from contrastcxr.metrics.detection import Rectangle
 from contrastcxr.metrics.table import Answer, writes
 from contrastcxr.metrics.text import tokenise
 from contrastcxr.models.encoders import Encoder, build_encoder

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from contrastcxr.form import Box, Finding, Point, Reading, Status, Study
-from contrastcxr.metrics.localization import Rectangle
+from contrastcxr.metrics.detection import Rectangle
 
 if TYPE_CHECKING:
     from contrastcxr.evaluation.references import References

@@ -17,7 +17,7 @@ from contrastcxr.evaluation.exchange import Exchange, exchange_pictures, with_ex
 from contrastcxr.evaluation.folder import write_evaluation
 from contrastcxr.evaluation.matching import matched, unread, unwritten
 from contrastcxr.evaluation.place_baselines import grid_of
-from contrastcxr.evaluation.protocols import CORRECTED, PROTOCOLS, words_of
+from contrastcxr.evaluation.protocols import CORRECTED, in_words, words_of
 from contrastcxr.evaluation.references import (
     References,
     load_references,
@@ -71,7 +71,7 @@ class Setting:
         return "|".join(
             (
                 f"contrastcxr:{__version__}",
-                f"data:{self.data.portable()}",
+                f"data:{self.data.scored().portable()}",
                 f"split:{self.split}",
                 f"reference:{references.readings[0].author.name}",
                 f"protocol:{self.protocol}",
@@ -210,7 +210,7 @@ def _judge(heard: _Heard, setting: Setting, *, with_meteor: bool, learned: Seque
         readings=heard.readings,
         failures=heard.failures,
         notes=heard.notes,
-        facts={**_facts(references, setting.protocol), **_boxes(references, tables["system"])},
+        facts={**_facts(references, setting), **_boxes(references, tables["system"])},
     )
 
 
@@ -344,12 +344,12 @@ def _diversity(reports: Sequence[str]) -> dict[str, Score]:
     return {name: Score(name, value, None, None, n) for name, value in values.items()}
 
 
-def _facts(references: References, protocol: str) -> dict[str, str]:
+def _facts(references: References, setting: Setting) -> dict[str, str]:
     studies, patients = len(references.studies), len(set(references.patients))
     return {
         "studies": f"{studies:,} of {patients:,} patient{'s' * (patients > 1)}",
         "reference": f"{references.readings[0].author.kind} {references.readings[0].author.name}",
-        "protocol": f"{protocol} ({PROTOCOLS[protocol]})",
+        "protocol": f"{setting.protocol} ({in_words(setting.protocol, setting.data)})",
         "findings scored": ", ".join(references.names) or "none",
     }
 

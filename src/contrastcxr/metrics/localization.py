@@ -2,7 +2,8 @@
 
 A region is the union of its rectangles, and so are the reference boxes of a finding.  T(IoU) and T(IoBB) are
 those of Wang et al. 2017, which Li et al. 2018 and CIA-Net (paper B) take over; the pointing game is that of Zhang
-et al. 2016.  Areas are exact: the plane is cut at every edge (coordinate compression), nothing is drawn on pixels.
+et al. 2016, and mIoU that of CheXlocalize (Saporta et al. 2022), whose hit rate is the pointing game.  mAP is in
+`detection`.  Areas are exact: the plane is cut at every edge (coordinate compression), nothing is drawn on pixels.
 """
 
 from __future__ import annotations
@@ -16,17 +17,19 @@ from numpy.typing import NDArray
 
 from contrastcxr.form import Box, Finding
 from contrastcxr.metrics.bootstrap import Floats, Statistic, divide, mean_of
+from contrastcxr.metrics.detection import AP_THRESHOLDS, Detections, Rectangle, detections
 
-Rectangle = tuple[float, float, float, float]
-"""`x1, y1, x2, y2` in pixels of the original view."""
 Findings = Sequence[Finding]
 
 THRESHOLDS = (0.1, 0.3, 0.5, 0.7)
 """T: a finding is localized when its overlap is greater."""
 FALSE_BELOW = 0.1
 """Share of a box that must lie on a reference box of the same finding, or the box is false (ours)."""
-ACCURACIES = (*(f"tiou_{t}" for t in THRESHOLDS), *(f"tiobb_{t}" for t in THRESHOLDS), "pointing")
-"""Scores with a value for each finding, `tiou_0.3/Mass`, and their mean over findings, `tiou_0.3`."""
+ACCURACIES = (*(f"tiou_{t}" for t in THRESHOLDS), *(f"tiobb_{t}" for t in THRESHOLDS), "pointing", "miou")
+"""Means over images, of each finding, `tiou_0.3/Mass`, and the mean over findings, `tiou_0.3`."""
+PRECISIONS = {f"map_{t}": t for t in AP_THRESHOLDS}
+"""Average precision at an IoU of T; of one finding, `map_0.5/Mass`, and the mean over findings."""
+BY_FINDING = (*ACCURACIES, *PRECISIONS)
 FALSE_BOXES = "false_boxes"
 
 
@@ -98,12 +101,23 @@ class PlaceCounts:
         iobb: `[S, L]`, likewise.
         pointing: `[S, L]` 1 where the peak lies in a reference box, else 0, NaN likewise; None without any peak.
         false_boxes: `[S]`, NaN where the author of the reference gives no boxes; None where nothing is called.
+        boxes_marked: of `Detections`, `boxes`; None where nothing is marked.
+        boxes_wanted: its `references`, likewise.
     """
 
     iou: Floats
     iobb: Floats
     pointing: Floats | None
     false_boxes: Floats | None
+    boxes_marked: Floats | None = None
+    boxes_wanted: Floats | None = None
+
+    @property
+    def detections(self) -> Detections | None:
+        """What average precision is made of."""
+        if self.boxes_marked is None or self.boxes_wanted is None:
+            return None
+        return Detections(self.boxes_marked, self.boxes_wanted)
 
 
 def place_counts(
@@ -122,11 +136,14 @@ def place_counts(
     peaks = any(finding.peak is not None for found in said for finding in found)
     calls = any(finding.status == "present" for found in said for finding in found)
     false = [_false_boxes(wanted, found, names) for wanted, found in zip(references, said, strict=True)]
+    marked = detections(references, said, names)
     return PlaceCounts(
         iou=table[..., 0],
         iobb=table[..., 1],
         pointing=table[..., 2] if peaks else None,
         false_boxes=np.asarray(false, np.float64) if calls else None,
+        boxes_marked=None if marked is None else marked.boxes,
+        boxes_wanted=None if marked is None else marked.references,
     )
 
 
@@ -197,10 +214,19 @@ class Localization:
         return tuple(name for name, count in self.images().items() if 0 < count < max(minimum, 1))
 
     def accuracies(self) -> dict[str, Floats]:
-        """Return 1 for right, 0 for wrong and NaN for not asked, `[S, L]`, by score."""
+        """Return what is averaged over images, `[S, L]`, by score: 1 for right and 0 for wrong, or the IoU itself.
+
+        NaN is not asked.
+        """
         found = {f"tiou_{t}": _above(self.counts.iou, t) for t in THRESHOLDS}
         found |= {f"tiobb_{t}": _above(self.counts.iobb, t) for t in THRESHOLDS}
-        return found if self.counts.pointing is None else {**found, "pointing": self.counts.pointing}
+        found |= {} if self.counts.pointing is None else {"pointing": self.counts.pointing}
+        return {**found, "miou": self.counts.iou}
+
+    @property
+    def by_finding(self) -> tuple[str, ...]:
+        """The scores that have a value for each finding."""
+        return (*self.accuracies(), *(PRECISIONS if self.counts.detections is not None else ()))
 
     def statistics(self, minimum: int) -> dict[str, Statistic]:
         """Return every score by name; a mean is over the findings with boxes on `minimum` images."""
@@ -210,6 +236,12 @@ class Localization:
         for score, right in self.accuracies().items() if scored else ():
             found[score] = _mean_over_findings(right[:, columns])
             found |= {f"{score}/{name}": mean_of(right[:, k]) for name, k in zip(scored, columns, strict=True)}
+        boxes = self.counts.detections
+        if scored and boxes is not None:
+            for score, threshold in PRECISIONS.items():
+                each = [boxes.precision(k, threshold) for k in columns]
+                found[score] = _mean_of_statistics(each)
+                found |= {f"{score}/{name}": one for name, one in zip(scored, each, strict=True)}
         if self.counts.false_boxes is not None:
             found[FALSE_BOXES] = mean_of(self.counts.false_boxes)
         return found
@@ -224,12 +256,18 @@ def _mean_over_findings(right: Floats) -> Statistic:
     known = np.isfinite(right).astype(np.float64)
     hits = np.nan_to_num(right, nan=0.0)
 
-    def statistic(weights: Floats) -> Floats:
-        each = divide(weights @ hits, weights @ known)  # [R, K]
-        drawn = np.isfinite(each)
-        return divide(np.where(drawn, each, 0.0).sum(axis=1), drawn.sum(axis=1).astype(np.float64))
+    return lambda weights: _mean_of_known(divide(weights @ hits, weights @ known))
 
-    return statistic
+
+def _mean_of_statistics(parts: Sequence[Statistic]) -> Statistic:
+    """Return the mean of scores of findings; a replicate without one of them averages the others."""
+    return lambda weights: _mean_of_known(np.stack([part(weights) for part in parts], axis=1))
+
+
+def _mean_of_known(each: Floats) -> Floats:
+    """Return the mean `[R]` of the finite values of each row of `[R, K]`."""
+    drawn = np.isfinite(each)
+    return divide(np.where(drawn, each, 0.0).sum(axis=1), drawn.sum(axis=1).astype(np.float64))
 
 
 def counted_places(name: str) -> str:
@@ -237,11 +275,16 @@ def counted_places(name: str) -> str:
     family, _, finding = name.partition("/")
     if family == FALSE_BOXES:
         return f"false:under {FALSE_BELOW} of the box on a reference box|average:studies"
+    average = f"finding:{finding}" if finding else "average:findings with enough images"
+    if family in PRECISIONS:
+        return f"correct:box IoU>={PRECISIONS[family]}|precision:101 recalls|{average}"
     if family not in ACCURACIES:
         return ""
+    if family == "miou":
+        return f"mean:IoU over images with a box|{average}"
     measure, _, threshold = family.partition("_")
     correct = f"{_MEASURES[measure]}>{threshold}" if threshold else _MEASURES[measure]
-    return f"correct:{correct}|" + (f"finding:{finding}" if finding else "average:findings with enough images")
+    return f"correct:{correct}|{average}"
 
 
 _MEASURES: Mapping[str, str] = {"tiou": "IoU", "tiobb": "IoBB", "pointing": "peak in a box"}

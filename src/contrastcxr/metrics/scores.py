@@ -26,7 +26,7 @@ from contrastcxr.metrics.clinical import MEASURES, POLICIES, SUFFIX, ClinicalCou
 from contrastcxr.metrics.efficacy import GRID, PRESETS, efficacy
 from contrastcxr.metrics.exchange import counted_words, exchange_reasons, exchange_statistics
 from contrastcxr.metrics.identification import MINIMUM_POSITIVES, Identification
-from contrastcxr.metrics.localization import FALSE_BOXES, Localization, PlaceCounts, counted_places
+from contrastcxr.metrics.localization import FALSE_BOXES, PRECISIONS, Localization, PlaceCounts, counted_places
 from contrastcxr.metrics.table import StudyTable, alike
 from contrastcxr.metrics.text import BLEU_ORDERS, bleu_statistic
 from contrastcxr.metrics.undefined import of_nothing, undefined
@@ -102,7 +102,10 @@ def _texts(table: StudyTable) -> dict[str, Statistic]:
 def _localization(table: StudyTable) -> Localization | None:
     if table.iou is None or table.iobb is None:
         return None
-    return Localization(table.names, PlaceCounts(table.iou, table.iobb, table.pointing, table.false_boxes))
+    kept = PlaceCounts(
+        table.iou, table.iobb, table.pointing, table.false_boxes, table.boxes_marked, table.boxes_wanted
+    )
+    return Localization(table.names, kept)
 
 
 def counted_how(name: str) -> str:
@@ -330,7 +333,7 @@ def _too_few_boxes(table: StudyTable, minimum: int) -> dict[str, Score]:
     data = _localization(table)
     if data is None:
         return {}
-    names = [f"{score}/{name}" for score in data.accuracies() for name in data.too_few(minimum)]
+    names = [f"{score}/{name}" for score in data.by_finding for name in data.too_few(minimum)]
     images, note = data.images(), f"n < {max(minimum, 1)}"
     return {name: Score(name, None, None, None, images[name.partition("/")[2]], note) for name in names}
 
@@ -341,7 +344,7 @@ def _boxed(found: Scores, table: StudyTable) -> dict[str, Score]:
     if data is None:
         return {}
     images, note = data.images(), "n counts images with a box of the finding"
-    each = [f"{score}/{name}" for score in data.accuracies() for name in data.names]
+    each = [f"{score}/{name}" for score in data.by_finding for name in data.names]
     return {k: replace(found[k], n=images[k.partition("/")[2]], note=note) for k in each if k in found}
 
 
@@ -372,9 +375,11 @@ def _unplaced(table: StudyTable, minimum: int) -> dict[str, str]:
         return {}
     reasons: dict[str, str] = {}
     if not data.scored(minimum):
-        reasons = dict.fromkeys(data.accuracies(), f"no finding has boxes on {max(minimum, 1)} images")
+        reasons = dict.fromkeys(data.by_finding, f"no finding has boxes on {max(minimum, 1)} images")
     if table.pointing is None:
         reasons["pointing"] = "no peak is given"
+    if data.counts.detections is None:
+        reasons |= dict.fromkeys(PRECISIONS, "no box is kept: none is marked, or an older version scored")
     if table.false_boxes is None:
         reasons[FALSE_BOXES] = "no finding is called present beside what is marked"
     return reasons

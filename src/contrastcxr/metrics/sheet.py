@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from contrastcxr.metrics.detection import AP_THRESHOLDS
 from contrastcxr.metrics.localization import THRESHOLDS
 
 if TYPE_CHECKING:
@@ -52,7 +53,9 @@ ROWS: Mapping[str, str] = {
     "brier": "Brier score",
     **{f"tiou_{t}": f"localized, IoU above {t}, mean over findings" for t in THRESHOLDS},
     **{f"tiobb_{t}": f"localized, IoBB above {t}, mean over findings" for t in THRESHOLDS},
-    "pointing": "peak inside a box, mean over findings",
+    "pointing": "peak inside a box (hit rate), mean over findings",
+    "miou": "mean IoU (mIoU), mean over findings",
+    **{f"map_{t}": f"average precision of boxes at IoU {t} (mAP), mean over findings" for t in AP_THRESHOLDS},
     "false_boxes": "false boxes per study",
     "distinct_reports": "distinct reports per report",
     "most_common_report": "share of the most common report",

@@ -43,13 +43,16 @@ _ARRAYS = (
     "iobb",
     "pointing",
     "false_boxes",
+    "boxes_marked",
+    "boxes_wanted",
     "word_losses",
     "claimed_exchanged",
 )
 _OF_PLACES = ("iou", "iobb", "pointing")
 """Arrays `[S, L]` with a value where the reference has a box of the finding."""
-_OF_FINDINGS = ("truth", "claimed", "claimed_exchanged", "probabilities", *_OF_PLACES)
-"""Arrays `[S, L]`."""
+_OF_DETECTIONS = ("boxes_marked", "boxes_wanted")
+OF_FINDINGS = ("truth", "claimed", "claimed_exchanged", "probabilities", *_OF_PLACES, *_OF_DETECTIONS)
+"""Arrays `[S, L]`, and `[S, L, …]`."""
 
 
 NO_REPORT = "no report is written"
@@ -101,6 +104,8 @@ class StudyTable:
         iobb: `[S, L]` share of what is marked that lies on them, likewise.
         pointing: `[S, L]` 1 where the peak lies in one of them, else 0, likewise.
         false_boxes: `[S]` boxes shown that lie on no reference box; NaN where the author gives no boxes.
+        boxes_marked: `[S, L, M, 1 + K]` score of each box marked, and where it is right, as `Detections` has it.
+        boxes_wanted: `[S, L]` reference boxes; NaN where no box is judged.
         word_losses: `[S, 8]`, summed negative log-probability and number of words of the reference's sentences
             that name an abnormality, both of its other sentences, and all four again with another patient's
             picture; these are NaN where none is at hand.
@@ -128,6 +133,8 @@ class StudyTable:
     iobb: Floats | None = None
     pointing: Floats | None = None
     false_boxes: Floats | None = None
+    boxes_marked: Floats | None = None
+    boxes_wanted: Floats | None = None
     word_losses: Floats | None = None
     claimed_exchanged: Codes | None = None
 
@@ -144,7 +151,7 @@ class StudyTable:
     def save(self, path: Path) -> None:
         """Write the table as `.npz`; figures are kept in 32 bits, which loses nothing that is printed.
 
-        Overlaps keep all 64: in 32 bits an IoU of .3 would be greater than .3.
+        Overlaps and scores of boxes keep all 64: in 32 bits an IoU of .3 would be greater than .3.
         """
         arrays: dict[str, Any] = {
             name: _small(name, getattr(self, name)) for name in _ARRAYS if getattr(self, name) is not None
@@ -308,9 +315,18 @@ def _noted(table: StudyTable, about: str, reason: str) -> StudyTable:
 
 
 def _small(name: str, values: NDArray[Any]) -> NDArray[Any]:
-    if name in ("iou", "iobb"):
+    if name in ("iou", "iobb", "boxes_marked"):
         return values
-    if name in ("rouge_l", "cider", "probabilities", "learned", "pointing", "false_boxes", "word_losses"):
+    if name in (
+        "rouge_l",
+        "cider",
+        "probabilities",
+        "learned",
+        "pointing",
+        "false_boxes",
+        "boxes_wanted",
+        "word_losses",
+    ):
         return values.astype(np.float32)
     return values if values.dtype == np.int8 else values.astype(np.int32)
 
@@ -326,7 +342,8 @@ def alike(one: StudyTable, other: StudyTable) -> tuple[StudyTable, StudyTable]:
     first, second = (_cut(table, names, learned) for table in (one, other))
     both = _given(first) & _given(second)
     first, second = _with_probabilities(first, both), _with_probabilities(second, both)
-    return _on_boxes_of(first, second), _on_boxes_of(second, first)
+    first, second = _on_boxes_of(first, second), _on_boxes_of(second, first)
+    return _judged_alike(first, second), _judged_alike(second, first)
 
 
 def _on_boxes_of(table: StudyTable, other: StudyTable) -> StudyTable:
@@ -337,6 +354,18 @@ def _on_boxes_of(table: StudyTable, other: StudyTable) -> StudyTable:
     kept = np.isfinite(other.iou)
     changed: dict[str, Any] = {k: np.where(kept, part, np.nan) for k, part in parts.items() if part is not None}
     return replace(table, **changed)
+
+
+def _judged_alike(table: StudyTable, other: StudyTable) -> StudyTable:
+    """Return the table with boxes judged where the other's are too, and with room for as many of a finding."""
+    if table.boxes_marked is None or other.boxes_marked is None:
+        return table
+    assert table.boxes_wanted is not None
+    kept = table.boxes_wanted == other.boxes_wanted  # NaN on either side is not judged
+    most = max(table.boxes_marked.shape[2], other.boxes_marked.shape[2])
+    room = [(0, 0), (0, 0), (0, most - table.boxes_marked.shape[2]), (0, 0)]
+    boxes = np.pad(np.where(kept[..., None, None], table.boxes_marked, np.nan), room, constant_values=np.nan)
+    return replace(table, boxes_marked=boxes, boxes_wanted=np.where(kept, table.boxes_wanted, np.nan))
 
 
 def _given(table: StudyTable) -> NDArray[np.bool_]:
@@ -356,7 +385,7 @@ def _cut(table: StudyTable, names: tuple[str, ...], learned: tuple[str, ...]) ->
     changed: dict[str, Any] = {}
     if names != table.names:
         columns = [table.names.index(name) for name in names]
-        parts = {name: getattr(table, name) for name in _OF_FINDINGS}
+        parts = {name: getattr(table, name) for name in OF_FINDINGS}
         changed = {"names": names} | {k: part[:, columns] for k, part in parts.items() if part is not None}
     if learned != table.learned_names:
         assert table.learned is not None

@@ -18,6 +18,7 @@ from scipy import ndimage
 
 from contrastcxr.data.transforms import Affine, invert, map_box, map_points
 from contrastcxr.form import Box, Point
+from contrastcxr.metrics.detection import components
 from contrastcxr.reading.evidence import PatchGrid
 
 if TYPE_CHECKING:
@@ -202,24 +203,6 @@ def cells_region(mask: np.ndarray, shape: tuple[int, int]) -> tuple[Rectangle, .
     rows, columns = mask.shape
     y, x = shape[0] / rows, shape[1] / columns
     return tuple((x * x1, y * y1, x * x2, y * y2) for x1, y1, x2, y2 in _blocks(mask))
-
-
-def components(region: Sequence[Rectangle]) -> tuple[Rectangle, ...]:
-    """Return the bounding boxes of the connected components of a union, the largest first.
-
-    Rectangles that share no more than an edge or a corner are connected.
-    """
-    if not region:
-        return ()
-    corners = np.array(region)  # [n,4]
-    x, y = np.unique(corners[:, ::2]), np.unique(corners[:, 1::2])
-    mask = np.zeros((len(y) - 1, len(x) - 1), dtype=bool)  # between neighbouring edges
-    columns, rows = np.searchsorted(x, corners[:, ::2]), np.searchsorted(y, corners[:, 1::2])
-    for (left, right), (upper, lower) in zip(columns.tolist(), rows.tolist(), strict=True):
-        mask[upper:lower, left:right] = True
-    found = np.array(_bounding_boxes(mask), dtype=np.int64)  # [k,4], numbers of edges
-    boxes = [_rectangle((x[left], y[upper]), (x[right], y[lower])) for left, upper, right, lower in found]
-    return tuple(sorted(boxes, key=lambda box: -(box[2] - box[0]) * (box[3] - box[1])))
 
 
 def in_original(region: Sequence[Rectangle], affine: Affine, shape: tuple[int, int]) -> tuple[Rectangle, ...]:

@@ -42,7 +42,9 @@ KNOWLEDGE = Judging(
     _SHOWN,
 )
 """By what a decoder knows of abnormal sentences, which no decision rule touches, then by what its report says."""
-LOCALIZATION = Judging({"tiou_0.3": "localized at IoU above 0.3, mean over findings"}, _PLACES, _PLACES)
+LOCALIZATION = Judging(
+    {"tiou_0.3": "localized at IoU above 0.3, mean over findings"}, _PLACES, (*_PLACES, "miou", "map_0.5")
+)
 """By T(IoU) = 0.3, which papers print first; rows need no word."""
 JUDGINGS: Mapping[str, Judging] = {"words": WORDS, "knowledge": KNOWLEDGE, "localization": LOCALIZATION}
 """By the name that a plan gives it (`judged_by`)."""

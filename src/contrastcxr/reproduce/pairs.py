@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import TYPE_CHECKING
 
+from contrastcxr.metrics.folds import joined
 from contrastcxr.metrics.table import StudyTable
 from contrastcxr.reproduce.plan import PLAIN, Row, Task
 from contrastcxr.reproduce.record import read_record
@@ -53,11 +54,13 @@ class RecordedRows:
         tables: by system, contrast and seed.
         signatures: likewise.
         drawn: replicates and seed of the bootstrap.
+        folds: whether a row's tables are of folds, and are scored as one.
     """
 
     tables: Mapping[Key, StudyTable]
     signatures: Mapping[Key, str]
     drawn: Mapping[str, int]
+    folds: bool = False
 
     def seeds(self, row: Which) -> tuple[int, ...]:
         """Return the seeds on which a row is recorded."""
@@ -66,6 +69,11 @@ class RecordedRows:
     def of(self, row: Which, seeds: Iterable[int]) -> list[StudyTable]:
         """Return a row's tables on these seeds."""
         return [self.tables[*row, number] for number in seeds]
+
+    def scored(self, row: Which) -> list[StudyTable]:
+        """Return the tables that a row's figures are means over: one a seed, or one of all folds."""
+        tables = self.of(row, self.seeds(row))
+        return [joined(tables)] if self.folds and tables else tables
 
     def have(self, pair: Pair) -> bool:
         """Return whether both rows of a pair are recorded."""
@@ -88,7 +96,7 @@ def recorded_rows(task: Task, places: Places, seeds: Sequence[int], *, drawn: Ma
             table = StudyTable.load(path.with_suffix(".npz"))
             tables[key] = table if ranked else replace(table, probabilities=None)
             signatures[key] = read_record(path).signature
-    return RecordedRows(tables, signatures, drawn)
+    return RecordedRows(tables, signatures, drawn, folds=bool(task.plan.folds))
 
 
 def _ranks_probabilities(task: Task) -> bool:

@@ -114,6 +114,9 @@ class Plan(BaseModel):
         description="name of a contrast: its overrides, in which {seed} is the seed"
     )
     seeds: tuple[int, ...] = (0, 1, 2)
+    folds: tuple[int, ...] = Field(
+        (), description="in place of seeds: folds of the data, over which a row is one figure (hits over images)"
+    )
     data: dict[str, DataPlan]
     systems: dict[str, tuple[str, ...]] = Field(description="name of a system: its overrides")
     judged_by: Literal["words", "knowledge", "localization"] = "words"
@@ -125,6 +128,11 @@ class Plan(BaseModel):
     also: tuple[str, ...] = Field((), description="experiments whose records of rows of the same name count too")
     published: tuple[PublishedPart, ...] = ()
     rows: RowSelection | None = None
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """What `{seed}` stands for in overrides: the folds, else the seeds."""
+        return self.folds or self.seeds
 
     @property
     def judging(self) -> Judging:
@@ -202,7 +210,7 @@ class Task:
             if name not in every:
                 raise UnknownNameError(f"row of {self.plan.name}", name, every)
         chosen = [every[name] for name in every if not wanted or name in wanted]
-        return [Row(system, contrast, seed) for seed in seeds or self.plan.seeds for system, contrast in chosen]
+        return [Row(system, contrast, seed) for seed in seeds or self.plan.numbers for system, contrast in chosen]
 
     def config(self, row: Row) -> SystemConfig:
         """Return the configuration of a row; the baselines have that of the first system without contrast."""
@@ -221,7 +229,7 @@ class Task:
 
     def first_configs(self) -> list[SystemConfig]:
         """Return the configuration of each system without contrast, on the first seed."""
-        return [self.config(Row(system, PLAIN, self.plan.seeds[0])) for system in self.systems]
+        return [self.config(Row(system, PLAIN, self.plan.numbers[0])) for system in self.systems]
 
     @property
     def against(self) -> dict[str, str]:
@@ -242,7 +250,7 @@ class Task:
         }
         if not added:
             return {}
-        found = self.config(Row(self.systems[0], CONTRAST, self.plan.seeds[0]))
+        found = self.config(Row(self.systems[0], CONTRAST, self.plan.numbers[0]))
         paths = dict.fromkeys(setting.partition("=")[0] for settings in added.values() for setting in settings)
         return {CONTRAST: [f"{path}={_setting(found, path)}" for path in paths], **added}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,9 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from contrastcxr.errors import RequestError
-from contrastcxr.metrics.bootstrap import REPLICATES, Interval
+from contrastcxr.metrics.bootstrap import REPLICATES, Interval, plain_weights
 from contrastcxr.metrics.contrast_claim import Claim, compare_ratios, swap_share
-from contrastcxr.metrics.scores import Score, seed_means
+from contrastcxr.metrics.folds import joined
+from contrastcxr.metrics.scores import Score, seed_means, statistics
 from contrastcxr.metrics.seeds import seed_differences
 from contrastcxr.metrics.table import StudyTable
 from contrastcxr.reproduce.effects import CONTROLS, ContrastEffect, SystemEffect
@@ -63,6 +65,8 @@ class Pooled:
     votes: tuple[ContrastEffect, ...] = ()
     """What contrast changed in reports that are chosen by votes, of decoders whose rows have them."""
     judging: Judging = WORDS
+    folds: bool = False
+    """Whether rows are over folds: a figure is that of the studies of all of them together."""
 
     @property
     def recipe(self) -> str:
@@ -90,6 +94,7 @@ def pool(
     *,
     judging: Judging = WORDS,
     against: Mapping[str, str] | None = None,
+    folds: bool = False,
     replicates: int = REPLICATES,
     seed: int = 0,
 ) -> Pooled | None:
@@ -99,6 +104,7 @@ def pool(
         paths: of the records.
         judging: the scores that decide.
         against: systems, and the one that each is compared with.
+        folds: whether the records of a row are of folds, which are scored as one; comparisons are fold by fold.
         replicates: of the bootstrap.
         seed: of its draws.
 
@@ -119,16 +125,18 @@ def pool(
     votes = _votes_tables(found)
     drawn = {"replicates": replicates, "seed": seed}
     named = {(by_votes(row), number): table for (row, number), table in votes.items()}
+    every = _by_row({**_baseline_tables(found), **tables, **named}, folds=folds)
     return Pooled(
         data=records[0].data,
         records=records,
-        means=_means(records),
+        means=_over_folds(every, tables) if folds else _means(records),
         comparisons=_compared(tables, judging, drawn),
         twins=tuple(_twins(records, drawn)),
-        intervals=_intervals({**_baseline_tables(found), **tables, **named}, judging, drawn),
+        intervals={row: seed_means(of, judging.shown, **drawn) for row, of in every.items()},
         effects=tuple(_effects(records, tables, against or {}, judging, drawn)),
         votes=_compared(votes, judging, drawn),
         judging=judging,
+        folds=folds,
     )
 
 
@@ -161,12 +169,22 @@ def _baseline_tables(found: Iterable[tuple[Record, Path]]) -> dict[tuple[str, in
     return {key: StudyTable.load(path) for key, path in places.items() if path.is_file()}
 
 
-def _intervals(tables: Tables, judging: Judging, drawn: Mapping[str, int]) -> dict[str, Mapping[str, Score]]:
-    """Return the scores that tables show, of each row over its seeds."""
+def _by_row(tables: Tables, *, folds: bool) -> dict[str, list[StudyTable]]:
+    """Return the tables of each row that its figures are means over: one a seed, or one of all folds."""
     rows: dict[str, list[StudyTable]] = {}
     for (row, _), table in tables.items():
         rows.setdefault(row, []).append(table)
-    return {row: seed_means(found, judging.shown, **drawn) for row, found in rows.items()}
+    return {row: [joined(found)] if folds else found for row, found in rows.items()}
+
+
+def _over_folds(rows: Mapping[str, Sequence[StudyTable]], tables: Tables) -> dict[str, dict[str, Mean]]:
+    """Return every score of each row on the studies of all its folds; it has no deviation."""
+    found: dict[str, dict[str, Mean]] = {}
+    for row, (table,) in rows.items():
+        count = max(1, sum(name == row for name, _ in tables))
+        values = {name: float(s(plain_weights(len(table)))[0]) for name, s in statistics(table).items()}
+        found[row] = {name: Mean(value, None, count) for name, value in values.items() if math.isfinite(value)}
+    return found
 
 
 def _effects(

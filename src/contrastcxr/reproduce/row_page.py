@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from contrastcxr.evaluation.baselines import FINDINGS, ORDER, PLACES, WORDS
+from contrastcxr.metrics.detection import AP_THRESHOLDS
 from contrastcxr.metrics.localization import THRESHOLDS
 from contrastcxr.metrics.scores import Score
 from contrastcxr.reproduce.plan import BASELINES, PLAIN, Task
@@ -16,6 +17,8 @@ SHORT: Mapping[str, str] = {
     **{f"tiou_{t}": f"IoU > {t}" for t in THRESHOLDS},
     **{f"tiobb_{t}": f"IoBB > {t}" for t in THRESHOLDS},
     "pointing": "peak in box",
+    "miou": "mIoU",
+    **{f"map_{t}": f"mAP at {t}" for t in AP_THRESHOLDS},
     "false_boxes": "false boxes",
     "auc_mean": "AUC",
     "positive_f1": "positive F1",
@@ -33,6 +36,13 @@ SHORT: Mapping[str, str] = {
 """Heads of columns."""
 
 
+MEANING: Mapping[bool, str] = {
+    False: "Mean over seeds (95% bootstrap interval over patients) ± standard deviation over seeds.",
+    True: "All folds as one: hits over images, not a mean of folds (95% bootstrap interval over patients).",
+}
+"""What a figure is, by whether rows are over folds."""
+
+
 def columns(pooled: Pooled) -> list[str]:
     """Return the scores that tables of rows show: of those that are to be shown the ones that any row has."""
     return [score for score in pooled.judging.shown if any(score in means for means in pooled.means.values())]
@@ -46,7 +56,7 @@ def score_rows(task: Task, pooled: Pooled) -> list[dict[str, str]]:
     return [
         {
             "row": name,
-            "seeds": str(len(_seeds(pooled, name))),
+            "folds" if pooled.folds else "seeds": str(len(_seeds(pooled, name))),
             **{SHORT.get(score, score): _figure(pooled, name, score) for score in columns(pooled)},
         }
         for name in _names(task, pooled)
@@ -74,7 +84,7 @@ def said_below(pooled: Pooled) -> list[str]:
     beside = "; ".join(f"{name}: {of[name]}" for name in ORDER if name in of and name in pooled.means)
     images = ", ".join(f"{name} {count}" for name, count in _images(pooled).items())
     return [
-        "Mean over seeds (95% bootstrap interval over patients) ± standard deviation over seeds.",
+        MEANING[pooled.folds],
         *([f"Beside the rows: {beside}."] if beside else []),
         *([f"Images with a box of the finding: {images}."] if images else []),
         *(_chosen(pooled) if _located(pooled) else []),
@@ -137,14 +147,20 @@ def _plain(pooled: Pooled, name: str, score: str) -> str:
 
 
 def _images(pooled: Pooled) -> dict[str, str]:
-    """Return on how many images each finding has a box, of the trained rows: fewest to most where seeds differ."""
-    counts: dict[str, set[int]] = {}
+    """Return on how many images each finding has a box, of the trained rows: fewest to most where seeds differ.
+
+    Of folds it is their sum.
+    """
+    counts: dict[str, dict[int, list[int]]] = {}
     for record in pooled.records:
         for score, found in record.systems.get("system", {}).items():
             family, _, finding = score.partition("/")
             if family == "tiou_0.3" and finding:
-                counts.setdefault(finding, set()).add(found["n"])
-    return {name: "–".join(map(str, sorted({min(n), max(n)}))) for name, n in counts.items()}
+                counts.setdefault(finding, {}).setdefault(record.seed, []).append(found["n"])
+    if pooled.folds:
+        return {name: str(sum(max(n) for n in folds.values())) for name, folds in counts.items()}
+    every = {name: [n for found in seeds.values() for n in found] for name, seeds in counts.items()}
+    return {name: "–".join(map(str, sorted({min(n), max(n)}))) for name, n in every.items()}
 
 
 def _chosen(pooled: Pooled) -> list[str]:

@@ -14,6 +14,7 @@ from contrastcxr.config import SystemConfig, without_folders
 from contrastcxr.config.data_ref import data_ref
 from contrastcxr.errors import ContrastCXRError, RequestError
 from contrastcxr.evaluation.baselines import Asked, FeatureExtractor, baseline_answers
+from contrastcxr.evaluation.protocols import protocol_of
 from contrastcxr.evaluation.references import References, load_references
 from contrastcxr.evaluation.result import Evaluation, SystemScores
 from contrastcxr.evaluation.run import Bootstrap, Setting, evaluate, scored, tabulated
@@ -141,9 +142,11 @@ def _trained(task: Task, row: Row, config: SystemConfig, places: Places, limits:
 
 
 def _evaluated(reader: Reader, config: SystemConfig, places: Places, limits: Limits) -> Evaluation:
+    data = data_ref(config.data, split=None)
     return evaluate(
         reader,
-        data=data_ref(config.data, split=None),
+        data=data,
+        protocol=protocol_of(data),
         reference=config.data.author,
         baselines=False,
         limit=limits.test,
@@ -192,7 +195,7 @@ def _baselines(task: Task, row: Row, config: SystemConfig, places: Places, limit
         for name, system in found.items():
             system.table.save(baseline_table(places.record(task, row), name))
     return {
-        "signature": Setting(data, "test", bootstrap=limits.bootstrap).signature(references),
+        "signature": Setting(data, "test", protocol_of(data), bootstrap=limits.bootstrap).signature(references),
         "systems": {name: _scores(system.scores) for name, system in found.items()},
         "seconds": {"training": 0.0, "evaluation": round(time.perf_counter() - began, 1)},
     }

@@ -157,7 +157,7 @@ def side_by_side(
         UnknownNameError: the plan names a published table, column or score that is not there.
     """
     drawn = {"replicates": replicates, "seed": seed}
-    rows = recorded_rows(task, places, seeds or task.plan.seeds, drawn=drawn)
+    rows = recorded_rows(task, places, seeds or task.plan.numbers, drawn=drawn)
     own = [_own(task, rows)] if any(rows.have(pair) for pair in system_pairs(task)) else []
     return [*own, *(_part(task, part, rows) for part in task.plan.published)]
 
@@ -222,7 +222,7 @@ def _says_something(line: SystemLine, *, alone: bool) -> bool:
 
 def _scores(pair: Pair, printed: PublishedTable, part: PublishedPart, rows: RecordedRows) -> dict[str, str | None]:
     """Return our score for each metric of the table: the first candidate that every row of the pair has."""
-    tables = [table for row in (pair.plain, pair.other) for table in rows.of(row, rows.seeds(row))]
+    tables = [table for row in (pair.plain, pair.other) for table in rows.scored(row)]
     known = [set(statistics(table)) for table in tables]
     return {metric: _score_of(metric, part, known) for metric in printed.metrics}
 
@@ -236,7 +236,7 @@ def _lines(
     """Return one line per metric, whose score of ours is in `scores`."""
     both = (pair.plain, pair.other)
     wanted = [score for score in scores.values() if score is not None]
-    tables = [rows.of(row, rows.seeds(row)) for row in both]
+    tables = [rows.scored(row) for row in both]
     means = [seed_means(found, wanted, **rows.drawn) if found else {} for found in tables]
     changes = _changes(rows, pair, wanted)
     return [

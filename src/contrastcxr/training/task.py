@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Any
 
 import lightning as L
@@ -19,7 +19,7 @@ from contrastcxr.training.self_critical import REWARDS, SelfCritical
 if TYPE_CHECKING:
     from contrastcxr.config import OptimizerConfig, ScheduleConfig, ScheduledSamplingConfig, SystemConfig
 
-OPTIMIZERS: Mapping[str, type[torch.optim.Adam]] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+ADAMS: Mapping[str, type[torch.optim.Adam]] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
 
 
 def loss_weights(config: SystemConfig) -> dict[str, float]:
@@ -49,14 +49,39 @@ def loss_terms(
 
 
 def optimizer_of(config: OptimizerConfig, system: System) -> torch.optim.Optimizer:
-    """Return the optimiser over trained parameters: the encoder's at `encoder_lr`, all others at `lr`."""
+    """Return the optimiser over trained parameters: the encoder's at `encoder_lr`, all others at `lr`.
+
+    Parameters that a module names in its attribute `without_decay` have no weight decay.
+    """
     encoder = [p for p in _parameters(system.encoder) if p.requires_grad]
     own = {id(p) for p in encoder}
     rest = [p for p in system.parameters() if p.requires_grad and id(p) not in own]
-    groups: list[dict[str, Any]] = [{"params": rest, "lr": config.lr}]
-    if encoder:
-        groups.append({"params": encoder, "lr": config.encoder_lr})
-    return OPTIMIZERS[config.kind](groups, weight_decay=config.weight_decay, amsgrad=config.amsgrad)
+    exempt = _without_decay(system)
+    groups = [*_groups(rest, config.lr, exempt), *_groups(encoder, config.encoder_lr, exempt)]
+    if config.kind == "sgd":
+        momentum, nesterov = config.momentum, config.nesterov
+        return torch.optim.SGD(groups, weight_decay=config.weight_decay, momentum=momentum, nesterov=nesterov)
+    return ADAMS[config.kind](groups, weight_decay=config.weight_decay, amsgrad=config.amsgrad)
+
+
+def _groups(parameters: Sequence[nn.Parameter], rate: float, exempt: Set[int]) -> list[dict[str, Any]]:
+    """Return the groups of an optimiser that these parameters make, those without weight decay last."""
+    plain = [p for p in parameters if id(p) not in exempt]
+    bare = [p for p in parameters if id(p) in exempt]
+    found: list[dict[str, Any]] = [{"params": plain, "lr": rate}] if plain else []
+    return [*found, {"params": bare, "lr": rate, "weight_decay": 0.0}] if bare else found
+
+
+def _without_decay(system: nn.Module) -> Set[int]:
+    """Return the identities of the parameters that modules exempt from weight decay.
+
+    A module names its own: `without_decay = ("weight",)`, or those below it: `("conv.weight",)`.
+    """
+    return {
+        id(module.get_parameter(name))
+        for module in system.modules()
+        for name in getattr(module, "without_decay", ())
+    }
 
 
 def _parameters(module: nn.Module | None) -> list[nn.Parameter]:

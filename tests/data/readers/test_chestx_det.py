@@ -110,7 +110,7 @@ def test_check_counts_pictures_boxes_and_what_is_left_out(marked: Path) -> None:
     assert said["read by"]["chestx-det"] == 4
     assert (said["pictures in chestx-det"], said["of these without a box"]) == (4, 1)
     assert said["boxes by chestx-det"] == {"Cardiomegaly": 1, "Pleural Effusion": 3, "Fracture": 1, "Nodule": 1}
-    left_out, unmatched = said["notes"]
+    left_out, unmatched = (note for note in said["notes"] if note.startswith(FILE))
     assert left_out.startswith(f"{FILE}: boxes of Diffuse Nodule are left out, 2 of them (")
     assert unmatched == f"{FILE}: 1 of 5 pictures are no study here, such as 00000077_000.png"
     assert said["missing"] == 0
@@ -125,7 +125,7 @@ def test_a_picture_that_is_not_on_the_disk_counts_as_no_study(marked: Path) -> N
 
 def test_without_the_file_nothing_is_said_of_it(nih: Path) -> None:
     assert read_chestx_det(nih / FILE) == {}
-    assert dict(Nih14(nih).inventory().counts) == {}
+    assert not [name for name in Nih14(nih).inventory().counts if "chestx-det" in name]
     assert "chestx-det" not in check_data(f"nih14:{nih}")["read by"]
 
 
@@ -133,7 +133,7 @@ def test_the_numbers_of_the_release_in_place_of_nih_names_are_told_apart(nih: Pa
     write_chestx_det(nih, entry("36199.png"), entry("36200.png", ("Mass", [1, 2, 3, 4])))
     said = check_data(f"nih14:{nih}")
     assert said["boxes by chestx-det"] == {}
-    assert said["notes"] == [
+    assert [note for note in said["notes"] if note.startswith(FILE)] == [
         f"{FILE}: 2 of 2 pictures are no study here, such as 36199.png; expected names of NIH ChestX-ray14, "
         "such as 00000004_000.png"
     ]
@@ -147,7 +147,7 @@ def test_a_name_with_the_ending_of_the_resized_file_is_the_same_picture(nih: Pat
 def test_an_empty_list_says_nothing(nih: Path) -> None:
     (nih / FILE).write_text("[]")
     assert readings(Nih14(nih).studies()) == {}
-    assert dict(Nih14(nih).inventory().counts) == {}
+    assert not [name for name in Nih14(nih).inventory().counts if "chestx-det" in name]
 
 
 GOOD = "00000001_000.png"

@@ -61,6 +61,13 @@ def test_boxes_are_scaled_from_the_published_grid_and_clipped_to_the_image(nih: 
     }
 
 
+def test_boxes_are_counted_and_those_of_pictures_that_are_not_there_noted(nih: Path) -> None:
+    held = Nih14(nih).inventory()
+    counted = {name: count for name, count in held.counts.items() if "nih14 boxes" in name}
+    assert counted == {"pictures in nih14 boxes": 1, "boxes by nih14 boxes": 3}
+    assert held.notes == ("BBox_List_2017.csv: 1 of 2 pictures are no study here, such as 00000099_000.png",)
+
+
 def test_rsna_is_another_author_that_says_pneumonia_or_normal(nih: Path) -> None:
     studies = by_id(Nih14(nih))
     assert boxes(studies["00000004_000"], "rsna") == {"Pneumonia": [(6.25, 25, 25, 75), (31.25, 25, 50, 75)]}
@@ -139,6 +146,14 @@ def change(path: Path, old: str, new: str) -> None:
             "900,256,256,512",
             r"row 2 .*inside the 1024×1024 grid",
         ),
+        (
+            "BBox_List_2017.csv",
+            "512,256,256,512",
+            "nan,256,256,512",
+            r"row 2 .*: x 'nan'; expected a number",
+        ),
+        ("BBox_List_2017.csv", "512,256,256,512", "-9,256,256,512", r"row 2 .*inside the 1024×1024 grid"),
+        ("BBox_List_2017.csv", "512,256,256,512", "512,256,256,-1", r"row 2 .*height -1; a box needs width"),
         ("BBox_List_2017.csv", "512,256,256,512", "x,256,256,512", r"row 2 .*: x 'x'; expected a number"),
         ("BBox_List_2017.csv", "Infiltrate", "Infilt", r"row 3 .*unknown NIH finding 'Infilt'; did you mean"),
         ("Data_Entry_2017_v2020.csv", "Cardiomegaly|", "Cardiomegali|", r"row 2 .*did you mean 'Cardiomegaly'"),

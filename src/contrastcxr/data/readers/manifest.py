@@ -8,7 +8,7 @@ relative to the manifest's folder.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Literal
 
 from pydantic import ValidationError
 
+from contrastcxr.data.boxes import trained_with_boxes, with_boxes_of
 from contrastcxr.data.pixels import file_size
 from contrastcxr.data.presence import is_there, without_views
 from contrastcxr.data.readers.manifest_columns import study_fields
@@ -25,8 +26,9 @@ from contrastcxr.data.source import Failure, Inventory, Licence, OnMissing, Sour
 from contrastcxr.data.tables.files import split_named
 from contrastcxr.data.tables.places import NamedFiles
 from contrastcxr.data.tables.records import with_ids
-from contrastcxr.errors import ContrastCXRError, DatasetError, ImageError
+from contrastcxr.errors import ContrastCXRError, DatasetError, ImageError, suggestion
 from contrastcxr.form import Study, View, is_file_locator, locator_path, problem_of
+from contrastcxr.vocab.labels import CANONICAL
 
 LICENCE = Licence(
     terms="the user's own data",
@@ -36,6 +38,8 @@ LICENCE = Licence(
     where="the user's disk",
 )
 
+_SEED = 0
+"""Draws the studies that keep their boxes."""
 NO_ROW = "holds no study; expected one a row; check that it was written whole"
 
 
@@ -74,9 +78,10 @@ class Manifest(Source):
     name = "manifest"
     licence = LICENCE
 
-    def __init__(self, path: Path, *, images: Literal["there", "any"] = "there") -> None:
+    def __init__(self, path: Path, *, images: Literal["there", "any"] = "there", boxed: int = 100) -> None:
         self.path = path
         self.images = images
+        self._boxed = boxed
         self._missing: list[str] = []
         splits = dict.fromkeys(self._checked_splits())
         usual = ("train", "train_val", "validation", "test")
@@ -106,7 +111,15 @@ class Manifest(Source):
             for name in line.left_out:
                 on_missing(name)
             if line.study is not None and (split is None or line.study.split == split):
-                yield line.study
+                yield line.study if self._kept is None else with_boxes_of(line.study, self._kept)
+
+    @cached_property
+    def _kept(self) -> Set[str] | None:
+        """Ids of the training studies that keep their boxes; None where all do."""
+        if self._boxed == 100:
+            return None
+        studies = (line.study for line in each_row(self.path, images=self.images) if line.study is not None)
+        return trained_with_boxes(studies, self._boxed, seed=_SEED, where=self.path)
 
     def _load(self, split: str | None) -> Iterable[Study]:
         del split
@@ -222,6 +235,9 @@ def _checked(study: Study, where: str) -> Study:
         )
     views = tuple(_sized(v, where) if i in boxed else v for i, v in enumerate(study.views))
     for finding in (f for r in study.readings for f in r.findings):
+        if finding.boxes and finding.name not in CANONICAL:
+            near = suggestion(finding.name, CANONICAL)
+            raise DatasetError(f"{where}: a box of an unknown finding '{finding.name}'; {near}")
         for box in finding.boxes:
             view = views[box.view]
             if view.width and view.height and (box.xyxy[2] > view.width or box.xyxy[3] > view.height):
@@ -239,13 +255,21 @@ def _sized(view: View, where: str) -> View:
         width, height = file_size(locator_path(view.locator))
     except ImageError as error:
         raise DatasetError(f"{where}: {error}") from error
+    stated = view.width or width, view.height or height
+    if stated != (width, height):
+        raise DatasetError(
+            f"{where}: a box on an image of {width}×{height} pixels whose row says {stated[0]}×{stated[1]}; "
+            "expected boxes in pixels of the image that is there; correct the size and the boxes, or the image"
+        )
     return view.model_copy(update={"width": width, "height": height})
 
 
 KIND = SourceKind(
     Manifest,
-    open=lambda ref: Manifest(ref.path, images=ref.images),
+    open=lambda ref: Manifest(ref.path, images=ref.images, boxed=ref.percent("boxed", 100)),
     summary="your own studies, as JSON, CSV or Parquet; splits as its rows state them",
     root="file",
     splits=("train", "train_val", "validation", "test"),
+    params=("images", "boxed", "limit"),
+    training=("boxed",),
 )

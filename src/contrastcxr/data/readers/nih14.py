@@ -8,7 +8,8 @@ The labels, the NIH boxes, the RSNA boxes and ChestX-Det are four authors. Label
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -86,9 +87,20 @@ class Nih14(Source):
         return tuple(sorted(path.name for stem, path in self._images.items() if stem not in known))
 
     def inventory(self) -> Inventory:
-        """Count what the tables name, and what ChestX-Det marked on the pictures that are there."""
+        """Count what the tables name, and what NIH and ChestX-Det marked on the pictures that are there."""
         there = {stem_of(row.cell(0)) for row in self._there()}
-        return add_counts(super().inventory(), self.chestx_det, there)
+        return add_counts(self._with_boxes(super().inventory(), there), self.chestx_det, there)
+
+    def _with_boxes(self, held: Inventory, there: Container[str]) -> Inventory:
+        """Return an inventory with the NIH boxes on pictures that are there; those on others are noted."""
+        if not self._nih_boxes:
+            return held
+        kept = [rows for name, rows in self._nih_boxes.items() if stem_of(name) in there]
+        absent = [name for name in self._nih_boxes if stem_of(name) not in there]
+        counts = {"pictures in nih14 boxes": len(kept), "boxes by nih14 boxes": sum(map(len, kept))}
+        said = f"{len(absent)} of {len(self._nih_boxes)} pictures are no study here, such as {(*absent, '')[0]}"
+        notes = (f"{_BOX_TABLE}: {said}",) if absent else ()
+        return replace(held, counts={**held.counts, **counts}, notes=(*held.notes, *notes))
 
     @cached_property
     def chestx_det(self) -> Mapping[str, DetMarks]:

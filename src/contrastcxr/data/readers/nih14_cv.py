@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 
 from contrastcxr.data.authors import label_reading
+from contrastcxr.data.boxes import trained_with_boxes, with_boxes_of
 from contrastcxr.data.readers.chestx_det import add_counts
 from contrastcxr.data.readers.nih14 import LICENCE, Nih14
 from contrastcxr.data.readers.nih_plain import PLAIN_LICENCE, with_plain_reports
@@ -31,7 +32,9 @@ class Nih14Folds(Source):
     licence = LICENCE
     splits = ("train", "validation", "test")
 
-    def __init__(self, root: Path, *, fold: int = 0, plain_reports: bool = False, seed: int = 0) -> None:
+    def __init__(
+        self, root: Path, *, fold: int = 0, plain_reports: bool = False, seed: int = 0, boxed: int = 100
+    ) -> None:
         if not 0 <= fold < FOLDS:
             raise RequestError(f"fold {fold} of nih14-cv; expected 0 to {FOLDS - 1}")
         self.licence = PLAIN_LICENCE if plain_reports else self.licence
@@ -39,6 +42,7 @@ class Nih14Folds(Source):
         self._fold = fold
         self._plain = plain_reports
         self._seed = seed
+        self._boxed = boxed
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -59,7 +63,12 @@ class Nih14Folds(Source):
         folds = patient_folds(
             self._images.studies("train_val"), folds=FOLDS, seed=FOLD_SEED, strata=view_and_labels
         )
-        return fold_split(folds, self._fold)
+        cut = fold_split(folds, self._fold)
+        if self._boxed != 100:
+            where = f"{self._images.root}, fold {self._fold}"
+            kept = trained_with_boxes(cut["train"], self._boxed, seed=self._seed, where=where)
+            cut["train"] = [with_boxes_of(study, kept) for study in cut["train"]]
+        return cut
 
 
 def view_and_labels(study: Study) -> list[str]:
@@ -71,7 +80,13 @@ def view_and_labels(study: Study) -> list[str]:
 
 def _open(ref: DataRef) -> Nih14Folds:
     plain = ref.choice("report", ("none", "plain")) == "plain"
-    return Nih14Folds(ref.path, fold=ref.integer("fold", 0), plain_reports=plain, seed=ref.integer("seed", 0))
+    return Nih14Folds(
+        ref.path,
+        fold=ref.integer("fold", 0),
+        plain_reports=plain,
+        seed=ref.integer("seed", 0),
+        boxed=ref.percent("boxed", 100),
+    )
 
 
 KIND = SourceKind(
@@ -79,5 +94,6 @@ KIND = SourceKind(
     open=_open,
     summary="five patient-grouped folds of the NIH training list",
     splits=Nih14Folds.splits,
-    params=("fold", "report", "seed", "limit"),
+    params=("fold", "report", "seed", "boxed", "limit"),
+    training=("boxed",),
 )

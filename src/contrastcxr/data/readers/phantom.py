@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
+from contrastcxr.data.boxes import TRAINED, trained_with_boxes, with_boxes_of
 from contrastcxr.data.ref import DataRef, SourceKind
 from contrastcxr.data.source import Licence, Source
 from contrastcxr.errors import UnknownNameError
@@ -41,28 +42,37 @@ class Phantoms(Source):
     licence = LICENCE
     splits = SPLITS
 
-    def __init__(self, level: str, *, seed: int = 0, limit: int | None = None, draw: Draw | None = None) -> None:
+    def __init__(
+        self, level: str, *, seed: int = 0, limit: int | None = None, boxed: int = 100, draw: Draw | None = None
+    ) -> None:
         self.level = level
         self._seed = seed
         self._limit = limit
+        self._boxed = boxed
         self._draw = draw or draw_now
 
     def drawn_by(self, draw: Draw) -> Phantoms:
         """Return the same studies from another function, such as one that keeps what it drew."""
-        return Phantoms(self.level, seed=self._seed, limit=self._limit, draw=draw)
+        return Phantoms(self.level, seed=self._seed, limit=self._limit, boxed=self._boxed, draw=draw)
 
     def _load(self, split: str | None) -> Iterable[Study]:
         return [study for name in ((split,) if split else OWN_SPLITS) for study in self._drawn(name)]
 
     def _drawn(self, split: str) -> list[Study]:
         studies = self._draw(self.level, split=split, seed=self._seed, limit=self._limit)
-        return [s if s.split == split else s.model_copy(update={"split": split}) for s in studies]
+        drawn = [s if s.split == split else s.model_copy(update={"split": split}) for s in studies]
+        if self._boxed == 100 or split not in TRAINED:
+            return drawn
+        where = f"{self.name}:{self.level}/{split}"
+        kept = trained_with_boxes(drawn, self._boxed, seed=self._seed, where=where)
+        return [with_boxes_of(study, kept) for study in drawn]
 
 
 def _open(ref: DataRef) -> Phantoms:
     if ref.root not in LEVELS:
         raise UnknownNameError("phantom level", ref.root, LEVELS)
-    return Phantoms(ref.root, seed=ref.integer("seed", 0), limit=ref.limit)
+    boxed = ref.percent("boxed", 100)
+    return Phantoms(ref.root, seed=ref.integer("seed", 0), limit=ref.limit, boxed=boxed)
 
 
 KIND = SourceKind(
@@ -71,5 +81,6 @@ KIND = SourceKind(
     summary="synthetic chests with exact truth, drawn from seeds",
     root="level",
     splits=SPLITS,
-    params=("seed", "limit"),
+    params=("seed", "boxed", "limit"),
+    training=("boxed",),
 )

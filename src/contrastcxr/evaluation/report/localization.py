@@ -11,7 +11,8 @@ from contrastcxr.evaluation.report.findings import plot, scores_of
 from contrastcxr.evaluation.report.headline import NAMES, cell
 from contrastcxr.evaluation.report.svg import tag
 from contrastcxr.form import Box, Finding
-from contrastcxr.metrics.localization import ACCURACIES, FALSE_BOXES, THRESHOLDS, Overlap, points_inside
+from contrastcxr.metrics.detection import AP_THRESHOLDS
+from contrastcxr.metrics.localization import BY_FINDING, FALSE_BOXES, THRESHOLDS, Overlap, points_inside
 
 if TYPE_CHECKING:
     from contrastcxr.evaluation.result import SystemScores
@@ -34,6 +35,7 @@ def localization_values(systems: Systems) -> Values | None:
     return {
         "columns": [f"> {f'{t:g}'.removeprefix('0')}" for t in THRESHOLDS] * 2,
         "thresholds": len(THRESHOLDS),
+        "precisions": [f"{t:g}".removeprefix("0") for t in AP_THRESHOLDS],
         "readers": readers,
         "blocks": [_block(name, systems, readers, among=len(names)) for name in ("", *names)],
         "panels": [_panel(score, title, names, systems, readers) for score, title in PLOTTED] if names else [],
@@ -49,7 +51,7 @@ def localization_values(systems: Systems) -> Values | None:
 def boxed_findings(systems: Systems) -> list[str]:
     """Return the findings with enough boxes to be scored, those with most images first."""
     scores = systems["system"].scores
-    found = [(name, scores.get(f"{ACCURACIES[0]}/{name}")) for name in systems["system"].table.names]
+    found = [(name, scores.get(f"{BY_FINDING[0]}/{name}")) for name in systems["system"].table.names]
     kept = [(name, score.n) for name, score in found if score is not None and score.value is not None]
     return [name for name, _ in sorted(kept, key=lambda pair: (-pair[1], pair[0]))]
 
@@ -57,13 +59,13 @@ def boxed_findings(systems: Systems) -> list[str]:
 def few_boxes(systems: Systems) -> list[str]:
     """Return the findings with too few boxes, each with its number of images."""
     scores = systems["system"].scores
-    found = [(name, scores.get(f"{ACCURACIES[0]}/{name}")) for name in systems["system"].table.names]
+    found = [(name, scores.get(f"{BY_FINDING[0]}/{name}")) for name in systems["system"].table.names]
     return [f"{name} ({score.n})" for name, score in found if score is not None and score.value is None]
 
 
 def _block(finding: str, systems: Systems, readers: Sequence[str], *, among: int) -> Values:
     """Return the rows of one finding, or of the mean over findings, a row for each reader."""
-    names = [f"{score}/{finding}" if finding else score for score in ACCURACIES]
+    names = [f"{score}/{finding}" if finding else score for score in BY_FINDING]
     first = systems["system"].scores.get(names[0])
     rows = [
         {

@@ -1,0 +1,106 @@
+"""Shares of boxes: exact, nested, drawn by a seed; only training loses boxes, and loses nothing else."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from contrastcxr.api import load_studies
+from contrastcxr.data.boxes import is_boxed, share, trained_with_boxes, with_boxes_of
+from contrastcxr.errors import DatasetError, RequestError, UnknownNameError
+from contrastcxr.form import Study
+
+IDS = [f"s{i}" for i in range(25)]
+
+
+@pytest.mark.parametrize(("percent", "count"), [(0, 0), (50, 13), (80, 20), (1, 0), (2, 1), (100, 25)])
+def test_a_share_is_exact_and_in_the_given_order(percent: int, count: int) -> None:
+    found = share(IDS, percent, seed=0)
+    assert len(found) == count
+    assert found == [name for name in IDS if name in found]
+
+
+def test_a_share_depends_on_seed_and_ids_alone_and_holds_the_smaller_ones() -> None:
+    assert set(share(IDS, 40, seed=0)) < set(share(IDS, 80, seed=0))
+    assert set(share(IDS[::-1], 40, seed=0)) == set(share(IDS, 40, seed=0))
+    assert share(IDS, 40, seed=0) != share(IDS, 40, seed=1)
+
+
+def manifest(folder: Path, *, boxes: bool = True) -> Path:
+    Image.fromarray(np.add.outer(np.arange(64), np.arange(64)).astype(np.uint8)).save(folder / "a.png")
+    rows = []
+    for split in ("train", "validation", "test"):
+        for number in range(10):
+            row = {"study_id": f"{split}{number}", "image": "a.png", "split": split, "labels": {"Mass": "present"}}
+            box = {"finding": "Mass", "xyxy": [1, 1, 9, 9]}
+            rows.append({**row, "boxes": [box]} if boxes and number < 5 else row)
+    path = folder / "studies.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def without_any(study: Study) -> Study:
+    return with_boxes_of(study.model_copy(update={"split": "train"}), set())
+
+
+def test_studies_of_a_manifest_beyond_the_share_lose_their_boxes_and_keep_their_labels(tmp_path: Path) -> None:
+    path = manifest(tmp_path)
+    whole, some = (load_studies(f"manifest:{path}{query}") for query in ("", "?boxed=40"))
+    assert [s.study_id for s in some] == [s.study_id for s in whole]
+    counts = {
+        split: sum(is_boxed(s) for s in some if s.split == split) for split in ("train", "validation", "test")
+    }
+    assert counts == {"train": 2, "validation": 5, "test": 5}
+    for before, after in zip(whole, some, strict=True):
+        assert after in (before, without_any(before))
+        assert after.readings[0].present() == {"Mass"}
+    assert load_studies(f"manifest:{path}?boxed=100") == whole
+
+
+def test_a_manifest_without_boxes_refuses_a_share(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match=r"studies.jsonl: boxed=40, and no training study has a box"):
+        load_studies(f"manifest:{manifest(tmp_path, boxes=False)}?boxed=40")
+
+
+def test_phantoms_beyond_the_share_stay_with_their_labels() -> None:
+    of = {q: load_studies(f"phantom:smoke/train?limit=12{q}") for q in ("", "&boxed=50", "&boxed=0")}
+    whole, half, none = of.values()
+    boxed = [s.study_id for s in whole if is_boxed(s)]
+    assert len(boxed) > 3
+    assert sum(map(is_boxed, half)) == int(len(boxed) / 2 + 0.5)
+    assert not any(map(is_boxed, none))
+    for before, *after in zip(whole, half, none, strict=True):
+        assert all(s.readings[0].present() == before.readings[0].present() for s in after)
+        assert all(s.views == before.views and s.readings[0].report == before.readings[0].report for s in after)
+    tests = [load_studies(f"phantom:smoke/test?limit=4{q}") for q in ("", "&boxed=0")]
+    assert tests[0] == tests[1]
+
+
+@pytest.mark.data
+def test_real_folds_keep_a_share_of_the_boxes_of_radiologists(shared_data: Path) -> None:
+    root = shared_data / "nih14"
+    whole, half = (load_studies(f"nih14-cv:{root}/train?fold=0{q}") for q in ("", "&boxed=50"))
+    count = sum(map(is_boxed, whole))
+    assert sum(map(is_boxed, half)) == int(count / 2 + 0.5)
+    assert [s.study_id for s in half] == [s.study_id for s in whole]
+
+
+@pytest.mark.parametrize("name", ["iu_xray:/x?boxed=80", "chexpert:/x?boxed=80", "nih14:/x?boxed=80"])
+def test_a_source_whose_boxes_are_not_parted_refuses_the_parameter(name: str) -> None:
+    with pytest.raises(UnknownNameError, match=r"parameter of .* 'boxed'"):
+        load_studies(name)
+
+
+def test_more_than_all_is_refused() -> None:
+    with pytest.raises(RequestError, match=r"boxed=120; expected a whole number from 0 to 100"):
+        load_studies("phantom:smoke/train?boxed=120")
+
+
+def test_ids_of_the_kept_are_those_with_boxes_of_the_training_split() -> None:
+    studies = load_studies("phantom:smoke/train?limit=6")
+    boxed = {s.study_id for s in studies if is_boxed(s)}
+    assert trained_with_boxes(studies, 100, seed=0, where="here") == boxed
