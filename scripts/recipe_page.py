@@ -157,14 +157,16 @@ def draw(groups: Mapping[str, Mapping[str, Curve]], path: Path) -> None:
     figure, axes = plt.subplots(len(groups), len(SCORES), figsize=(14, 2.6 * len(groups)), squeeze=False)
     for row, (group, curves) in zip(axes, groups.items(), strict=True):
         for axis, score in zip(row, SCORES, strict=True):
-            for label, curve in curves.items():
+            for number, (label, curve) in enumerate(curves.items()):
                 kept = [(line["epoch"], line[score]) for line in curve if score in line]
-                axis.plot(*zip(*kept, strict=True), label=label, linewidth=1.5)
-            axis.set_title(f"{group}: {TITLES[score]}", fontsize=9)
+                style = {"color": f"C{number % 10}", "linestyle": "-" if number < 10 else "--"}  # ten colours
+                axis.plot(*zip(*kept, strict=True), label=label, linewidth=1.5, **style)
+            axis.set_title(TITLES[score], fontsize=9)
             axis.set_xlabel("epoch", fontsize=8)
             axis.tick_params(labelsize=8)
             axis.xaxis.get_major_locator().set_params(integer=True)
             axis.spines[["top", "right"]].set_visible(False)
+        row[0].set_ylabel(group, fontsize=10)
         row[0].set_ylim(top=1.6)  # the first epochs are far above
         row[-1].set_ylim(bottom=0)
         row[-1].legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1.02, 1.0))
