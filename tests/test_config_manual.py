@@ -32,7 +32,11 @@ def test_every_part_of_a_configuration_and_every_kind_of_a_slot_is_there_once() 
     assert len({(part.place, part.kind) for part in PARTS}) == len(PARTS)
     at_top = [part.place for part in PARTS if part.place and "." not in part.place and not part.kind]
     assert at_top == [name for name in SystemConfig.model_fields if name not in ("name", "paper", "width")]
-    for slot, registry in (("decoder", HEADS["decoder"]), ("localizer", HEADS["localizer"]), ("contrast", CONTRASTS)):
+    for slot, registry in (
+        ("decoder", HEADS["decoder"]),
+        ("localizer", HEADS["localizer"]),
+        ("contrast", CONTRASTS),
+    ):
         assert named(slot).kinds == tuple(registry)
         assert [part.kind for part in PARTS if part.place == slot and part.kind] == list(registry)
     assert named("contrast.pool").options is PoolOptions

@@ -39,8 +39,8 @@ class EncoderOptions(Options):
     stage: int | None = Field(None, description="an intermediate stage; none is the last map before pooling")
     stage_pooling: Literal["mean", "max"] | None = Field(
         None,
-        description="how further, finer stages are brought to the grid (contrast.stages, contrast.stage); none takes "
-        "what the contrast was published with, mean for attention (ours), max for difference",
+        description="how further, finer stages are brought to the grid (contrast.stages, contrast.stage); none "
+        "takes the mean for attention (ours), the maximum for difference (paper B)",
     )
     trainable: bool = Field(False, description="learn its weights too; a frozen one sees each picture once")
     train_norm: bool = Field(False, description="a trainable encoder updates its batch-norm statistics")

@@ -33,7 +33,8 @@ class System(nn.Module):
         localizer: marks where each finding is; None for none.
         encoder: None for a system that is only ever fed raw features.
         places: the grid of the raw features of a view; None takes the encoder's.
-        contrast: None for the plain baseline; Contrastive Attention needs a pool, contrast-induced attention a bank.
+        contrast: None for the plain baseline; Contrastive Attention needs a pool, contrast-induced attention a
+            bank.
         pool: global vectors of the normal images.
         bank: thumbnails and maps of the negatives.
         patch_pool: patch vectors of normal images, for `ContrastiveAttention(patches=True)`.

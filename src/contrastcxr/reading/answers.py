@@ -29,6 +29,13 @@ class DecodedReport:
     plan: Mapping[str, np.ndarray] = field(default_factory=dict)  # see `GeneratedReports`
 
 
+_SHOWN = {
+    "contrast": "contrast_map",
+    "difference": "difference_map",
+    **{name: name for name in ("negative", "negative_similarity", "negative_same_view")},
+    **{name: name for name in ("pool_weights", "pool_keep")},
+}
+"""Fields of a study that are evidence of the features, and what they are called there."""
 NO_REPORT = DecodedReport((), ended=True, attention=None)
 """Of a system without words."""
 
@@ -44,6 +51,10 @@ class DecodedStudy:
     maps: Mapping[str, np.ndarray] = field(default_factory=dict)  # [N] of a localizer in [0, 1], by finding
     cuts: tuple[float, ...] = ()  # of the heat, see `FindingMaps`
     contrast: np.ndarray | None = None  # [N]
+    difference: np.ndarray | None = None  # [N]
+    negative: np.ndarray | None = None  # [V] rows of the bank, -1 for none
+    negative_similarity: np.ndarray | None = None  # [V]
+    negative_same_view: np.ndarray | None = None  # [V] bool
     pool_weights: np.ndarray | None = None  # [n, N_P]
     pool_keep: np.ndarray | None = None  # [N_P] bool
     samples: tuple[SampledReport, ...] = ()  # of a search that votes
@@ -88,7 +99,7 @@ def by_study(
     written = [NO_REPORT] * studies if answer.reports is None else list(decoded_reports(answer.reports))
     probabilities = [()] * studies if answer.probabilities is None else answer.probabilities.tolist()
     maps = answer.maps
-    shown = {name: array(features.evidence.get(name)) for name in ("contrast_map", "pool_weights", "pool_keep")}
+    shown = {name: array(features.evidence.get(key)) for name, key in _SHOWN.items()}
     return [
         DecodedStudy(
             written[row],
@@ -97,9 +108,7 @@ def by_study(
             heat={} if maps is None else _by_finding(maps.findings, maps.heat[row]),
             maps={} if maps is None else _by_finding(maps.findings, maps.shown[row]),
             cuts=() if maps is None else maps.cuts,
-            contrast=_row(shown["contrast_map"], row),
-            pool_weights=_row(shown["pool_weights"], row),
-            pool_keep=_row(shown["pool_keep"], row),
+            **{name: _row(values, row) for name, values in shown.items()},
             samples=samples[row] if samples else (),
         )
         for row in range(studies)

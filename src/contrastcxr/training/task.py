@@ -49,13 +49,19 @@ def loss_terms(
 
 
 def optimizer_of(config: OptimizerConfig, system: System) -> torch.optim.Optimizer:
-    """Return the optimiser over trained parameters: the encoder's at `encoder_lr`, all others at `lr`."""
+    """Return the optimiser over trained parameters: the encoder's at `encoder_lr`, all others at `lr`.
+
+    Weight decay leaves alone what the system says (`undecayed`).
+    """
     encoder = [p for p in _parameters(system.encoder) if p.requires_grad]
-    own = {id(p) for p in encoder}
+    bare = list(system.undecayed)
+    own = {id(p) for p in (*encoder, *bare)}
     rest = [p for p in system.parameters() if p.requires_grad and id(p) not in own]
     groups: list[dict[str, Any]] = [{"params": rest, "lr": config.lr}]
     if encoder:
         groups.append({"params": encoder, "lr": config.encoder_lr})
+    if bare:
+        groups.append({"params": bare, "lr": config.lr, "weight_decay": 0.0})
     return OPTIMIZERS[config.kind](groups, weight_decay=config.weight_decay, amsgrad=config.amsgrad)
 
 

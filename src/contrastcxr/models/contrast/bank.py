@@ -71,7 +71,9 @@ class NegativeBank(nn.Module):
     thumbnails: Tensor
     maps: Tensor
 
-    def __init__(self, thumbnails: Tensor, maps: Tensor, rows: PoolRows, options: BankOptions, *, seed: int) -> None:
+    def __init__(
+        self, thumbnails: Tensor, maps: Tensor, rows: PoolRows, options: BankOptions, *, seed: int
+    ) -> None:
         super().__init__()
         if thumbnails.shape != (len(rows), SIDE * SIDE) or maps.ndim != 2 or len(maps) != len(rows):
             raise IncompatibleError(

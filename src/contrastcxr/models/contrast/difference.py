@@ -57,8 +57,8 @@ class InducedAttention(Contrast):
             negative: `M⁻ [B, V, n]`, of the picture that each view is compared with.
 
         Returns:
-            Features with evidence `difference [B, V·n]`, `ΔM` of mean 1 over the patches of a view, 0 where masked,
-            and the same as `difference_map`, which is laid over the picture.
+            Features with evidence `difference [B, V·n]`, `ΔM` of mean 1 over the patches of a view and 0 where
+            masked, and the same as `difference_map`, which is laid over the picture.
         """
         mask = features.mask.view(own.shape)
         weights = difference_weights(own, negative, mask).flatten(1)  # [B, V·n]

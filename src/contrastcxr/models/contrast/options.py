@@ -193,8 +193,8 @@ class DifferenceOptions(ContrastOptions):
     stage: int | None = Field(
         None,
         ge=0,
-        description="finer encoder stage that the attention map is made of (paper B: layer3 under layer4); none is "
-        "the map that is read",
+        description="finer encoder stage that the attention map is made of (paper B: layer3 under layer4); "
+        "none is the map that is read",
     )
     share_backbone: bool = Field(
         True, description="off: the attention map has a backbone of its own, as in paper B (both branches)"
@@ -232,7 +232,7 @@ class DifferenceOptions(ContrastOptions):
         _check_stages(self.encoder_stages, encoder_stage, option="stage")
         if self.separate_backbone and self.stage is None:
             raise IncompatibleError(
-                "contrast.share_backbone off without contrast.stage: the second backbone gives a stage of its own; "
+                "contrast.share_backbone off without contrast.stage: the second backbone is there for a stage; "
                 "set contrast.stage, or share_backbone: true"
             )
         if start != "default":
