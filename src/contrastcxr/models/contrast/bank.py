@@ -70,6 +70,8 @@ class NegativeBank(nn.Module):
 
     thumbnails: Tensor
     maps: Tensor
+    _mean: Tensor  # [256] uint8, rounded
+    _has: Tensor  # [M], the code of each row's position, -1 of an unknown one
 
     def __init__(
         self, thumbnails: Tensor, maps: Tensor, rows: PoolRows, options: BankOptions, *, seed: int
@@ -82,9 +84,12 @@ class NegativeBank(nn.Module):
             )
         self.register_buffer("thumbnails", thumbnails.detach().to(torch.uint8).clone())
         self.register_buffer("maps", _half(maps))
+        self.register_buffer("_mean", _mean_of(self.thumbnails), persistent=False)
         self.rows = rows
         self.options = options
         self.seed = seed
+        codes = [-1 if name == UNKNOWN_VIEW else self._codes[name] for name in rows.positions]
+        self.register_buffer("_has", torch.tensor(codes, dtype=torch.int64), persistent=False)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -170,11 +175,6 @@ class NegativeBank(nn.Module):
         codes = [-1 if free or name == UNKNOWN_VIEW else self._codes.get(name, -2) for name in positions]
         return torch.tensor(codes, dtype=torch.int64, device=self.thumbnails.device)
 
-    def _has(self) -> Tensor:
-        """Return the code `[M]` of the position of each row; -1 of an unknown one."""
-        codes = [-1 if name == UNKNOWN_VIEW else self._codes[name] for name in self.rows.positions]
-        return torch.tensor(codes, dtype=torch.int64, device=self.thumbnails.device)
-
     def _search(
         self,
         queries: Tensor,
@@ -192,12 +192,12 @@ class NegativeBank(nn.Module):
         """Return the row `[Q]` with the greatest cosine to `queries [Q, 256]`, a slice of the bank at a time."""
         best = queries.new_full((len(queries),), -torch.inf)
         rows = torch.full((len(queries),), -1, device=queries.device)
-        has, pairs = self._has(), torch.tensor(own, dtype=torch.int64, device=queries.device).reshape(-1, 2)
+        pairs = torch.tensor(own, dtype=torch.int64, device=queries.device).reshape(-1, 2)
         free = asked.unsqueeze(1) == -1
         for start in range(0, len(self), _TOGETHER):
             vectors = self._vectors(self.thumbnails[start : start + _TOGETHER])
             scores = _products(queries, vectors) * _inverse_norms(vectors)
-            here = has[start : start + _TOGETHER]
+            here = self._has[start : start + _TOGETHER]
             scores.masked_fill_(~(free | (here == -1) | (here == asked.unsqueeze(1))), -torch.inf)
             inside = pairs[(pairs[:, 1] >= start) & (pairs[:, 1] < start + len(vectors))]
             scores[inside[:, 0], inside[:, 1] - start] = -torch.inf
@@ -217,7 +217,7 @@ class NegativeBank(nn.Module):
         left_out: dict[int, list[int]] = defaultdict(list)
         for query, row in own:
             left_out[query].append(row)
-        has, rows = self._has(), []
+        has, rows = self._has, []
         for query, study in enumerate(study_ids):
             allowed = (has == -1) | (has == asked[query]) | (asked[query] == -1)
             allowed[left_out[query]] = False
@@ -239,11 +239,7 @@ class NegativeBank(nn.Module):
     def _vectors(self, small: Tensor) -> Tensor:
         """Return thumbnails `[…, 256]` as float32, whole numbers still where the mean is taken away."""
         values = small.float()
-        return values - self._mean() if self.options.center else values
-
-    def _mean(self) -> Tensor:
-        total = self.thumbnails.sum(dim=0, dtype=torch.int64)
-        return (total.double() / len(self)).round().float()
+        return values - self._mean.float() if self.options.center else values
 
     def metadata(self) -> dict[str, Any]:
         """Return all but the tensors and the options, as plain JSON values."""
@@ -267,6 +263,12 @@ class NegativeBank(nn.Module):
             "patients": len(set(self.rows.patient_ids)),
             "views": dict(sorted(Counter(self.rows.positions).items())),
         }
+
+
+def _mean_of(small: Tensor) -> Tensor:
+    """Return the mean `[256]` of thumbnails `[M, 256]`, in whole steps, so that products stay whole numbers."""
+    total = small.sum(dim=0, dtype=torch.int64)
+    return (total.double() / max(len(small), 1)).round().to(torch.uint8)
 
 
 def _places(names: Sequence[str | None]) -> dict[str, list[int]]:
