@@ -229,7 +229,7 @@ def prepare(config: SystemConfig, *, cache: Path) -> PreparedRun:
         pictures=data.pictures,
         library=library,
         encoder_fingerprint=encoder.fingerprint(),
-        sources=source_notes(ref, encoder),
+        sources=source_notes(ref, encoder, keeps_pictures=bank is not None and bank.bank.has_pictures),
         unreadable=data.unreadable,
         truncated=_truncated(data.train, config, words.tokenizer),
         bank=bank,
@@ -386,10 +386,28 @@ def _bank(
     )
 
 
-def source_notes(ref: DataRef, encoder: Encoder) -> tuple[SourceNote, ...]:
-    """Return the data set and the encoder's weights, with their terms."""
+def source_notes(ref: DataRef, encoder: Encoder, *, keeps_pictures: bool = False) -> tuple[SourceNote, ...]:
+    """Return the data set and the encoder's weights, with their terms.
+
+    The thumbnails of a bank count as pictures of the data set (ours): they have a note of their own, and where the
+    terms forbid to pass pictures on, a warning says that the checkpoint must stay here.
+    """
     source = ref.open()
     terms = source.licence
+    allowed = terms.redistributable and terms.contains_pictures
+    thumbnails = SourceNote(
+        name=f"{source.name}, thumbnails of its negatives in this file",
+        licence=terms.terms,
+        redistributable=allowed,
+        contains_text=False,
+        contains_pictures=True,
+    )
+    if keeps_pictures and not allowed:
+        logger.warning(
+            f"contrast.bank with data.source {ref.kind}: the checkpoint will hold thumbnails of its pictures, which "
+            "may not be passed on, so neither may the checkpoint; to share it, train on nih14 or phantoms, or set "
+            "contrast.bank.kind: zeros"
+        )
     return (
         SourceNote(
             name=source.name,
@@ -405,4 +423,5 @@ def source_notes(ref: DataRef, encoder: Encoder) -> tuple[SourceNote, ...]:
             contains_text=False,
             contains_pictures=False,
         ),
+        *((thumbnails,) if keeps_pictures else ()),
     )
