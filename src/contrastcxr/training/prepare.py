@@ -404,9 +404,9 @@ def source_notes(ref: DataRef, encoder: Encoder, *, keeps_pictures: bool = False
     )
     if keeps_pictures and not allowed:
         logger.warning(
-            f"contrast.bank with data.source {ref.kind}: the checkpoint will hold thumbnails of its pictures, which "
-            "may not be passed on, so neither may the checkpoint; to share it, train on nih14 or phantoms, or set "
-            "contrast.bank.kind: zeros"
+            f"contrast.bank with data.source {source.name}: the checkpoint will hold thumbnails of its pictures, "
+            "which may not be passed on, so neither may the checkpoint; to share it, train on nih14 or phantoms, "
+            "or set contrast.bank.kind: zeros"
         )
     return (
         SourceNote(
