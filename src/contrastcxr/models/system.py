@@ -153,7 +153,7 @@ class System(nn.Module):
         if self.bank is None or self.encoder is None:
             return None
         small = thumbnails(images.flatten(0, 1), mean=self.encoder.mean, std=self.encoder.std)
-        return small.unflatten(0, images.shape[:2])
+        return small.reshape(*images.shape[:2], -1)
 
     def negative_map(self, raw: Tensor) -> Tensor:
         """Return `M [...]` of what the encoder gave for a picture, `raw [..., C]`, or of its last C' channels."""
@@ -233,7 +233,7 @@ class System(nn.Module):
             return self.negative_map(negatives)
         assert self.encoder is not None  # pixels come with a batch that is encoded
         raw = self.encoder.stages_of(negatives.flatten(0, 1))  # [B*V, n, C']
-        return self.negative_map(raw.unflatten(0, negatives.shape[:2]))
+        return self.negative_map(raw.reshape(*negatives.shape[:2], *raw.shape[1:]))
 
     def _compared(
         self,

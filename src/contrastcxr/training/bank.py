@@ -109,11 +109,12 @@ def make_bank(
         empty = torch.zeros(0, 256, dtype=torch.uint8)
         bank = NegativeBank(empty, torch.zeros(0, cells), rows_of([]), options, seed=drawn_by)
         return TrainingBank(bank, (), None, (), 0.0)
+    views: tuple[View, ...] = ()
     drawn = _drawn(options, candidates_of(studies, max_views=max_views), seed=drawn_by)
     purity = sum(each.normal for each in drawn) / len(drawn)
     if options.sampling == "canonical":
         rows, pictures = _mean_pictures(options, drawn, picture)
-        small, views = thumbnails(pictures, mean=encoder.mean, std=encoder.std), ()
+        small = thumbnails(pictures, mean=encoder.mean, std=encoder.std)
     else:
         rows, pictures, views = rows_of(drawn), None, tuple(each.views[0] for each in drawn)
         small = torch.from_numpy(np.stack([thumbnail(view) for view in views]))
@@ -127,7 +128,7 @@ def _drawn(options: BankOptions, candidates: Sequence[Candidate], *, seed: int) 
     if options.match == "view":
         check_positions("contrast.bank", candidates)
     normals = sum(each.normal for each in candidates)
-    size = options.size or (CANONICAL if options.sampling == "canonical" else normals)
+    size = options.size or (CANONICAL if options.sampling == "canonical" else normals or len(candidates))
     index = draw_pool(
         rows_of(candidates),
         normal=[each.normal for each in candidates],
@@ -145,9 +146,9 @@ def _mean_pictures(options: BankOptions, drawn: Sequence[Candidate], picture: Pi
     means, counts = [], []
     for position in positions:
         own = [each for each in drawn if not by_view or each.views[0].position == position]
-        total = torch.stack([picture(own[0].views[0])]).sum(0)
-        for each in own[1:]:
-            total += picture(each.views[0])
+        total = torch.zeros(())
+        for each in own:  # one after another: hundreds of pictures need not be held at once
+            total = total + picture(each.views[0])
         means.append(total / len(own))
         counts.append(len(own))
     names = tuple(

@@ -40,7 +40,7 @@ class InducedAttention(Contrast):
     @property
     def undecayed(self) -> tuple[nn.Parameter, ...]:
         """The weights of the map, of which only the direction counts."""
-        return (self.to_map.weight,)
+        return tuple(self.to_map.parameters())
 
     def map(self, branch: Tensor) -> Tensor:
         """Return `M [...]` of the branch's channels `[..., C']`."""
