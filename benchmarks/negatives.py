@@ -4,7 +4,7 @@
 
 Thumbnails are random bytes, patients have three studies, positions are PA and AP, and each view leaves out its own
 patient. Processor time stands beside the clock, since waiting for a busy machine is no work; the least of the
-repeats counts. A naive search over the same bank, one picture at a time in float64, checks a few of the choices first.
+repeats counts. A naive search over the same bank, one picture at a time in float64, checks a few choices first.
 """
 
 from __future__ import annotations
