@@ -16,7 +16,7 @@ from pathlib import Path
 from contrastcxr.checkpoint import read_metadata
 from contrastcxr.config.data_ref import data_ref
 from contrastcxr.decode.votes import SampledReport, best_supported
-from contrastcxr.evaluation.cached import cached_batches, encoded
+from contrastcxr.evaluation.cached import cached_batches, encoded_for
 from contrastcxr.evaluation.references import References, load_references
 from contrastcxr.files import default_cache, find_checkpoint
 from contrastcxr.reading.reader import Reader
@@ -61,10 +61,8 @@ def measure(run: str, *, samples: int, limit: int | None, cache: Path) -> dict[f
     data, author = data_ref(config.data, split=None), config.data.author
     references = load_references(data, "validation", author=author, limit=wanted, cache=cache)
     reader = Reader.from_checkpoint(run, overrides=["generate.method=votes", f"generate.samples={samples}"])
-    encoder = reader.system.encoder
-    assert encoder is not None  # a checkpoint has one
     studies = references.studies
-    kept, failures = encoded(studies, encoder, reader.preprocess, max_views=reader.max_views, cache=cache)
+    kept, failures = encoded_for(reader, studies, cache=cache)
     if failures:
         raise SystemExit(f"{run}: {len(failures)} pictures cannot be read, such as {failures[0]}")
     drawn = [own for batch in cached_batches(reader, studies, kept) for own in reader.samples(batch)]

@@ -24,6 +24,7 @@ from contrastcxr.form import (
     Finding,
     Flag,
     Mention,
+    Negative,
     PlannedSentence,
     PoolMatch,
     Reading,
@@ -62,6 +63,7 @@ def readings(folder: Path) -> list[Path]:
         "localized": localized(whole),
         "wordless": localized(whole, wordless=True),
         "planned": _planned(whole),
+        "induced": _induced(whole),
         "bare": _bare(whole),
         "flagged": _flagged(whole),
         "pictured": _pictured(whole),
@@ -69,6 +71,17 @@ def readings(folder: Path) -> list[Path]:
     named = {name: reading.model_copy(update={"study_id": name}) for name, reading in found.items()}
     pages = [HtmlWriter().write(reading, study, folder) for reading in named.values()]
     return [*pages, write_index(list(named.values()), pages, folder), _many_views(folder)]
+
+
+def _induced(reading: Reading) -> Reading:
+    """A difference over each view in place of the contrast map, and the negative of each with a note."""
+    maps = reading.evidence.contrast
+    negatives = tuple(
+        Negative(view=m.view, image_id=f"s{m.view}/normal", similarity=0.9, note="of another view position")
+        for m in maps
+    )
+    changes = {"contrast": (), "closest": (), "difference": maps, "negatives": negatives}
+    return reading.model_copy(update={"evidence": reading.evidence.model_copy(update=changes)})
 
 
 def _planned(reading: Reading) -> Reading:

@@ -130,9 +130,10 @@ def test_a_decoder_has_the_options_of_its_own_class() -> None:
 
 
 def test_a_part_is_found_by_its_place_too_with_the_options_inside_it() -> None:
-    assert describe("contrast") == describe("contrastive attention")
+    assert describe("contrastive attention") == describe("attention")
+    assert describe("contrast").summary
     assert describe("finding_head") == describe("finding head")
-    assert {"contrast.repeats", "contrast.pool.size"} <= {option.name for option in describe("contrast").options}
+    assert {"contrast.repeats", "contrast.pool.size"} <= {option.name for option in describe("attention").options}
     assert describe("optimizer") == describe("train.optimizer")
     assert {"train.monitor", "train.optimizer.lr"} <= {option.name for option in describe("train").options}
     assert [option.name for option in describe("system").options] == ["name", "paper", "width"]

@@ -11,7 +11,8 @@ from pydantic import BaseModel, ValidationError
 from contrastcxr.config import SystemConfig
 from contrastcxr.config.manual import REQUIRED, OptionEntry, Part, default_of, parts, values_of
 from contrastcxr.decode.settings import GenerationSettings
-from contrastcxr.models.contrast.options import PoolOptions
+from contrastcxr.models.contrast import CONTRASTS, USUAL_CONTRAST
+from contrastcxr.models.contrast.options import BankOptions, PoolOptions
 from contrastcxr.models.heads import HEADS
 from contrastcxr.models.heads.decoders.options import NicOptions
 
@@ -31,9 +32,13 @@ def test_every_part_of_a_configuration_and_every_kind_of_a_slot_is_there_once() 
     assert len({(part.place, part.kind) for part in PARTS}) == len(PARTS)
     at_top = [part.place for part in PARTS if part.place and "." not in part.place and not part.kind]
     assert at_top == [name for name in SystemConfig.model_fields if name not in ("name", "paper", "width")]
-    for slot in ("decoder", "localizer"):
-        assert named(slot).kinds == tuple(HEADS[slot])
-        assert [part.kind for part in PARTS if part.place == slot and part.kind] == list(HEADS[slot])
+    for slot, registry in (
+        ("decoder", HEADS["decoder"]),
+        ("localizer", HEADS["localizer"]),
+        ("contrast", CONTRASTS),
+    ):
+        assert named(slot).kinds == tuple(registry)
+        assert [part.kind for part in PARTS if part.place == slot and part.kind] == list(registry)
     assert named("contrast.pool").options is PoolOptions
     assert named("decoder", "nic").options is NicOptions
     assert named("generate").options is GenerationSettings
@@ -55,6 +60,16 @@ def test_parts_inside_another_are_no_options_of_it_and_a_kind_does_not_state_its
     assert "decoder.kind" not in {each.name for each in named("decoder", "nic").entries}
     assert entry(named("decoder"), "decoder.kind").values.startswith("nic, ")
     assert named("losses").takes_kinds
+
+
+def test_a_kind_that_is_meant_where_none_is_said_is_a_default() -> None:
+    assert entry(named("contrast"), "contrast.kind").default == USUAL_CONTRAST
+    assert entry(named("decoder"), "decoder.kind").default == REQUIRED
+
+
+def test_parts_inside_a_kind_are_there_too() -> None:
+    assert named("contrast.pool").options is PoolOptions
+    assert named("contrast.bank").options is BankOptions
 
 
 def test_what_is_absent_unless_given_says_so() -> None:
@@ -93,7 +108,7 @@ class Sample(BaseModel):
     [
         ("width", "width", "whole number, at least 8, at most 65,536"),
         ("text", "text.sections", "list of: findings, impression; not empty"),
-        ("contrast", "contrast.stages", "list of: whole number, at least 0"),
+        ("contrast:attention", "contrast.stages", "list of: whole number, at least 0"),
         ("data", "data.options", "names with values"),
         ("data", "data.fold", "whole number, at least 0; or null"),
         ("train.optimizer", "train.optimizer.lr", "number, above 0"),
@@ -103,7 +118,8 @@ class Sample(BaseModel):
     ],
 )
 def test_what_an_option_may_be_is_said_in_words(part: str, name: str, values: str) -> None:
-    assert entry(named("" if part == "width" else part), name).values == values
+    place, _, kind = part.partition(":")
+    assert entry(named("" if part == "width" else place, kind), name).values == values
 
 
 def test_bounds_that_are_said_are_those_that_hold() -> None:

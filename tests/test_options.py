@@ -11,7 +11,7 @@ from pydantic import BaseModel, BeforeValidator, SerializeAsAny, TypeAdapter, Va
 from contrastcxr import config as config_module
 from contrastcxr.losses import SYSTEM_LOSSES
 from contrastcxr.losses.base import SystemLoss
-from contrastcxr.models.contrast.options import ContrastOptions, PoolOptions
+from contrastcxr.models.contrast.options import AttentionOptions, BankOptions, DifferenceOptions, PoolOptions
 from contrastcxr.models.heads import HEADS
 from contrastcxr.models.heads.base import Head
 from contrastcxr.models.heads.decoders.base import ReportDecoder
@@ -23,7 +23,7 @@ ENTRIES = [
     *(("losses", name, entry) for name, entry in SYSTEM_LOSSES.items()),
 ]
 every = pytest.mark.parametrize(("slot", "name", "entry"), ENTRIES, ids=lambda value: str(value)[:20])
-BETWEEN = (EncoderOptions, ProjectionOptions, ContrastOptions, PoolOptions)
+BETWEEN = (EncoderOptions, ProjectionOptions, AttentionOptions, PoolOptions, DifferenceOptions, BankOptions)
 CONFIG = [part for part in vars(config_module).values() if isinstance(part, type) and issubclass(part, BaseModel)]
 
 

@@ -11,6 +11,8 @@ from contrastcxr.assemble import Marks, SystemParts, build_system, make_encoder,
 from contrastcxr.checkpoint import Checkpoint, SourceNote, save_checkpoint
 from contrastcxr.config import SystemConfig, parse_config
 from contrastcxr.form import Study, View
+from contrastcxr.models.contrast.bank import NegativeBank
+from contrastcxr.models.contrast.options import BankOptions
 from contrastcxr.models.contrast.pool import NormalityPool, PoolRows
 from contrastcxr.text.tokenizer import Tokenizer
 
@@ -43,12 +45,17 @@ def tiny_checkpoint(config: SystemConfig | None = None, *, seed: int = 0) -> Che
     config = config or tiny_config()
     tokenizer = Tokenizer.train(SENTENCES, min_count=1)
     encoder = make_encoder(config, seed=seed)
-    pool = None if config.contrast is None else _pool(encoder.channels, kind=config.contrast.pool.kind)
-    patches = pool if config.contrast is not None and config.contrast.patches else None
+    contrast = config.contrast
+    pools = None if contrast is None else contrast.pool_options
+    pool = None if pools is None else _pool(encoder.channels, kind=pools.kind)
+    patches = pool if contrast is not None and contrast.compares_patches else None
+    negatives = None if contrast is None else contrast.bank_options
+    bank = None if negatives is None else _bank(encoder.grid, negatives)
     words = tokenizer if config.needs.words else None
     parts = SystemParts(
         encoder=encoder,
         pool=pool,
+        bank=bank,
         patch_pool=patches,
         vocabulary=0 if words is None else len(words),
         marks=None if words is None else Marks.of(words),
@@ -70,21 +77,33 @@ def tiny_checkpoint(config: SystemConfig | None = None, *, seed: int = 0) -> Che
             ),
         ),
         pool=None if pool is None else pool.metadata(),
+        bank=None if bank is None else bank.metadata(),
         patch_pool=None if patches is None else patches.metadata(),
     )
 
 
 def _pool(channels: int, *, kind: str) -> NormalityPool:
     generator = torch.Generator().manual_seed(1)
-    numbers = range(POOL_SIZE)
-    rows = PoolRows(
+    return NormalityPool(torch.rand(POOL_SIZE, channels, generator=generator), _rows(POOL_SIZE), kind=kind)
+
+
+def _bank(grid: tuple[int, int], options: BankOptions) -> NegativeBank:
+    generator = torch.Generator().manual_seed(2)
+    rows = _rows(0 if options.kind == "zeros" else POOL_SIZE)
+    small = torch.randint(0, 256, (len(rows), 256), generator=generator, dtype=torch.uint8)
+    maps = torch.randn(len(rows), grid[0] * grid[1], generator=generator)
+    return NegativeBank(small, maps, rows, options, seed=0)
+
+
+def _rows(size: int) -> PoolRows:
+    numbers = range(size)
+    return PoolRows(
         image_ids=tuple(f"normal{n}/frontal" for n in numbers),
         study_ids=tuple(f"normal{n}" for n in numbers),
         patient_ids=tuple(f"patient{n}" for n in numbers),
-        positions=("PA",) * POOL_SIZE,
-        locators=(None,) * POOL_SIZE,
+        positions=("PA",) * size,
+        locators=(None,) * size,
     )
-    return NormalityPool(torch.rand(POOL_SIZE, channels, generator=generator), rows, kind=kind)
 
 
 def save_tiny(folder: Path, config: SystemConfig | None = None, *, seed: int = 0) -> Path:

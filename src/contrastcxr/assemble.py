@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
-from pydantic import BaseModel
 
 from contrastcxr.data.transforms import Preprocess
 from contrastcxr.decode.settings import GenerationSettings
 from contrastcxr.errors import IncompatibleError, listed
 from contrastcxr.losses import SYSTEM_LOSSES
 from contrastcxr.losses.base import StateWidths, SystemLoss
-from contrastcxr.models.contrast.attention import ContrastiveAttention
+from contrastcxr.models.contrast import CONTRASTS
+from contrastcxr.models.contrast.bank import NegativeBank
+from contrastcxr.models.contrast.base import Contrast
 from contrastcxr.models.contrast.options import ContrastOptions
 from contrastcxr.models.contrast.pool import NormalityPool
 from contrastcxr.models.encoders import Encoder, build_encoder
@@ -59,11 +59,6 @@ def check_pairs(config: SystemConfig) -> None:
             f"{config.name} has none of {listed(SLOTS)}: nothing teaches it and it answers nothing; give it "
             "one, such as --set decoder.kind=transformer"
         )
-    if contrast is not None and not config.projection.is_linear:
-        raise IncompatibleError(
-            f"contrast with projection.kind {config.projection.kind}: the pool is kept raw, so the projection "
-            "must be linear; set projection.kind: linear or contrast: null"
-        )
     if contrast is not None:
         _check_contrast(contrast, config)
     if not config.projection.keeps_channels:
@@ -86,7 +81,8 @@ def check_pairs(config: SystemConfig) -> None:
     _check_choice_of_checkpoint(config)
     _check_lengths(config)
     _check_losses(config)
-    check_search(config.generate, config.decoder, None if config.contrast is None else config.contrast.pool.kind)
+    pool = None if contrast is None else contrast.pool_options
+    check_search(config.generate, config.decoder, None if pool is None else pool.kind)
 
 
 def check_search(settings: GenerationSettings, decoder: DecoderOptions | None, pool: str | None) -> None:
@@ -117,59 +113,13 @@ def _check_width(config: SystemConfig, width: int) -> None:
 
 
 def _check_contrast(contrast: ContrastOptions, config: SystemConfig) -> None:
-    # Against the default and not against what was written: a run folder and a checkpoint write every value out.
-    if not contrast.aggregate and contrast.repeats != _default(contrast, "repeats"):
-        raise IncompatibleError(
-            "contrast.repeats with contrast.aggregate off: n is the number of aggregating attentions; "
-            "remove one of the two"
-        )
-    if not contrast.aggregate and not contrast.differentiate:
-        raise IncompatibleError(
-            "contrast.aggregate and contrast.differentiate both off: no attention is left; turn one of them on"
-        )
-    if contrast.patches and not contrast.aggregate:
-        raise IncompatibleError(
-            "contrast.patches with contrast.aggregate off: patches are compared through Aggregate Attention; "
-            "turn it on or patches off"
-        )
-    if contrast.patches and config.decoder is not None and not config.decoder.looks_at_patches:
+    contrast.check(
+        encoder_stage=config.encoder.stage, projection=config.projection, start=config.train.contrast_start
+    )
+    if contrast.compares_patches and config.decoder is not None and not config.decoder.looks_at_patches:
         raise IncompatibleError(
             f"contrast.patches with decoder.kind {config.decoder.kind}: it looks at the global feature only, "
             "which patches do not change; choose another decoder or turn patches off"
-        )
-    _check_stages(contrast.stages, config.encoder.stage)
-    _check_pool(contrast)
-
-
-def _default(part: BaseModel, field: str) -> object:
-    return type(part).model_fields[field].default
-
-
-def _check_stages(stages: Sequence[int], read: int | None) -> None:
-    if list(stages) != sorted(set(stages)):
-        raise IncompatibleError(f"contrast.stages {list(stages)}: give each stage once, in increasing order")
-    if stages and read is not None and stages[-1] >= read:
-        raise IncompatibleError(
-            f"contrast.stages {list(stages)} with encoder.stage {read}: further stages are finer than the one "
-            "that is read; give smaller numbers"
-        )
-
-
-def _check_pool(contrast: ContrastOptions) -> None:
-    pool = contrast.pool
-    if not contrast.patches and pool.patches != _default(pool, "patches"):
-        raise IncompatibleError(
-            "contrast.pool.patches with contrast.patches off: no pool of patches is drawn; remove one of the two"
-        )
-    if pool.views == "same_view" and pool.match == "none":
-        raise IncompatibleError(
-            "contrast.pool.views same_view with contrast.pool.match none: a view is compared with its own "
-            "position; set contrast.pool.match: view"
-        )
-    if pool.views == "same_view" and pool.unit == "study":
-        raise IncompatibleError(
-            "contrast.pool.views same_view with contrast.pool.unit study: a row is several views; "
-            "set contrast.pool.unit: image"
         )
 
 
@@ -260,14 +210,16 @@ def _check_scst(config: SystemConfig) -> None:
 
 def make_encoder(config: SystemConfig, *, weights: str | None = None, seed: int = 0) -> Encoder:
     """Return the configured encoder with its weights, or with others (see `build_encoder`)."""
+    contrast = config.contrast
     return build_encoder(
         config.encoder.name,
         weights=weights or config.encoder.weights,
         stage=config.encoder.stage,
-        stages=config.contrast.stages if config.contrast is not None else (),
+        stages=contrast.encoder_stages if contrast is not None else (),
+        separate_stages=contrast is not None and contrast.separate_backbone,
         image_size=config.image.size,
         trainable=config.encoder.trainable,
-        stage_pooling=config.encoder.stage_pooling,
+        stage_pooling=config.encoder.stage_pooling or ("mean" if contrast is None else contrast.stage_pooling),
         train_norm=config.encoder.train_norm,
         seed=seed,
     )
@@ -284,7 +236,8 @@ class SystemParts:
 
     Attributes:
         encoder: from pixels to raw features.
-        pool: raw features of the pool; needed with, and only with, `contrast`.
+        pool: raw features of the pool; needed with, and only with, `contrast.pool`.
+        bank: the negatives; needed with, and only with, `contrast.bank`.
         patch_pool: raw patch vectors; needed with, and only with, `contrast.patches`.
         vocabulary: number of token ids; 0 for a system without words.
         marks: of the vocabulary.
@@ -295,6 +248,7 @@ class SystemParts:
 
     encoder: Encoder
     pool: NormalityPool | None = None
+    bank: NegativeBank | None = None
     patch_pool: NormalityPool | None = None
     vocabulary: int = 0
     marks: Marks | None = None
@@ -316,24 +270,35 @@ def build_system(config: SystemConfig, parts: SystemParts, *, seed: int = 0, los
         IncompatibleError: parts that cannot work together.
     """
     check_pairs(config)
-    if (parts.pool is None) != (config.contrast is None):
-        found = "without" if parts.pool is None else "with"
-        raise IncompatibleError(
-            f"contrast {'on' if config.contrast else 'off'} {found} a pool; the two go together"
-        )
+    _check_reference(config.contrast, parts)
     # torch initialises modules from the global generator: the fork leaves that generator as it was.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return _assembled(config, parts, losses=losses)
 
 
+def _check_reference(contrast: ContrastOptions | None, parts: SystemParts) -> None:
+    wanted = {
+        "pool": contrast is not None and contrast.pool_options is not None,
+        "bank": contrast is not None and contrast.bank_options is not None,
+    }
+    for name, given in (("pool", parts.pool is not None), ("bank", parts.bank is not None)):
+        if given != wanted[name]:
+            raise IncompatibleError(
+                f"contrast {'on' if contrast else 'off'} {'with' if given else 'without'} a {name}; "
+                "the two go together"
+            )
+
+
 def _assembled(config: SystemConfig, parts: SystemParts, *, losses: bool) -> System:
-    encoder = parts.encoder
+    encoder, contrast = parts.encoder, config.contrast
+    pool, bank = parts.pool, parts.bank
     projection = PatchProjection(
         encoder.channels,
         config.width,
         config.projection.kind,
         stage_channels=encoder.stage_channels,
+        map_stages=bank is None,
         standardize=config.projection.standardize,
     )
     _check_width(config, projection.width)
@@ -342,10 +307,13 @@ def _assembled(config: SystemConfig, parts: SystemParts, *, losses: bool) -> Sys
     return System(
         encoder=encoder,
         projection=projection,
-        contrast=_contrast(config, projection.width),
-        pool=parts.pool,
+        contrast=_contrast(contrast, projection),
+        pool=pool,
+        bank=bank,
         patch_pool=parts.patch_pool,
-        match_views=config.contrast is not None and config.contrast.pool.match == "view",
+        match_views=contrast is not None
+        and contrast.pool_options is not None
+        and contrast.pool_options.match == "view",
         losses=_losses(config, heads.get("decoder"), projection.width) if losses else {},
         **heads,
     )
@@ -379,17 +347,8 @@ def _losses(config: SystemConfig, decoder: ReportDecoder | None, width: int) -> 
     return {options.kind: SYSTEM_LOSSES[options.kind].load()(widths, options) for options in config.losses}
 
 
-def _contrast(config: SystemConfig, width: int) -> ContrastiveAttention | None:
-    part = config.contrast
-    if part is None:
+def _contrast(options: ContrastOptions | None, projection: PatchProjection) -> Contrast | None:
+    if options is None:
         return None
-    return ContrastiveAttention(
-        width,
-        part.repeats,
-        aggregate=part.aggregate,
-        differentiate=part.differentiate,
-        attention=part.attention,
-        patches=part.patches,
-        stages=len(part.stages),
-        per_view=part.pool.views == "same_view",
-    )
+    made: Contrast = CONTRASTS[options.kind].load().built(options, projection)
+    return made

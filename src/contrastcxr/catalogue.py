@@ -9,11 +9,11 @@ from contrastcxr.config.manual import OptionEntry, Part, parts
 from contrastcxr.errors import CheckpointError, UnknownNameError
 from contrastcxr.files import known_checkpoints
 from contrastcxr.losses import SYSTEM_LOSSES
+from contrastcxr.models.contrast import CONTRASTS
 from contrastcxr.models.heads import HEADS
 from contrastcxr.models.options import ENCODERS
 
 OURS = "Apache-2.0"
-CONTRAST = "Contrastive Attention (paper A), section 3.2"
 POOLS = {
     "normal": "Contrastive Attention (paper A): 1,000 normal training images",
     "random": "control (ours): random training images in place of normal ones",
@@ -103,7 +103,7 @@ def _of_place(part: Part, entries: Sequence[CatalogueEntry]) -> PartDescription:
 
 def _options(part: Part) -> tuple[OptionEntry, ...]:
     """Return the options of a part and of those inside it; of the system itself its own alone."""
-    inside = [each for each in parts() if part.place and each.place.startswith(f"{part.place}.")]
+    inside = list(parts(part.options, place=part.place))[1:] if part.place and not part.takes_kinds else []
     return tuple(entry for each in (part, *inside) for entry in each.entries)
 
 
@@ -111,7 +111,8 @@ def _parts() -> Iterator[CatalogueEntry]:
     for name, spec in ENCODERS.items():
         yield CatalogueEntry("encoder", name, spec.paper, spec.licence)
     yield CatalogueEntry("encoder", "any other of timm", "see timm", "see timm")
-    yield CatalogueEntry("contrast", "contrastive attention", CONTRAST, OURS)
+    for name, contrast in CONTRASTS.items():
+        yield CatalogueEntry("contrast", name, contrast.paper, OURS, contrast.also)
     for name, paper in POOLS.items():
         yield CatalogueEntry("pool", name, paper, OURS)
     for slot, registry in HEADS.items():

@@ -118,6 +118,17 @@ class PoolMatch(_Form):
     source: str | None = None
 
 
+class Negative(_Form):
+    """The one normal image that a view was compared with, place by place."""
+
+    view: int = Field(0, ge=0, description="index into the study's views")
+    image_id: str
+    similarity: float = Field(ge=-1, le=1, description="cosine of the thumbnails of both")
+    locator: str | None = Field(None, description="where its pixels may be had again, if they may be shown")
+    source: str | None = None
+    note: str | None = Field(None, description="what is unusual of the comparison")
+
+
 class RepeatMatches(_Form):
     """The pool images that one repeat of Aggregate Attention attended to most, and least (paper A, Figure 3)."""
 
@@ -174,6 +185,10 @@ class Evidence(_Form):
     farthest: tuple[PoolMatch, ...] = Field((), description="by weights averaged over the repeats")
     repeats: tuple[RepeatMatches, ...] = Field((), description="per repeat of Aggregate Attention")
     contrast: tuple[Map, ...] = ()
+    difference: tuple[Map, ...] = Field(
+        (), description="how much each place of a view weighs by its difference from the negative, 1 on average"
+    )
+    negatives: tuple[Negative, ...] = Field((), description="what each view was compared with, of difference")
     attention: tuple[tuple[Map, ...], ...] = Field((), description="per sentence of Report.sentences, per view")
     plan: tuple[PlannedSentence, ...] = Field(
         (), description="per sentence of Report.sentences, of a decoder that plans or retrieves"

@@ -45,9 +45,15 @@ class Registered(Generic[Part]):
 
 @dataclass(frozen=True, eq=False)
 class KindOf:
-    """Reads the options of a part from plain values, by their `kind`; for `BeforeValidator`."""
+    """Reads the options of a part from plain values, by their `kind`; for `BeforeValidator`.
+
+    Attributes:
+        registry: the kinds that there are.
+        usual: the kind that is meant where none is said; empty where one must be.
+    """
 
     registry: Mapping[str, Registered[Options]]
+    usual: str = ""
 
     def __call__(self, value: Any) -> Any:
         """Return the options that plain values are; anything else as it is.
@@ -57,7 +63,7 @@ class KindOf:
         """
         if not isinstance(value, Mapping):
             return value
-        kind = own_name(self.registry, str(value.get("kind")))
+        kind = own_name(self.registry, str(value.get("kind", self.usual)))
         if kind not in self.registry:
             problem = "kind_unknown" if "kind" in value else "kind_missing"
             raise PydanticCustomError(problem, "no such kind", {"registry": self.registry})
@@ -69,11 +75,11 @@ def own_name(registry: Mapping[str, Registered[Options]], name: str) -> str:
     return next((own for own, entry in registry.items() if name and entry.also == name), name)
 
 
-def registry_of(field: FieldInfo) -> Mapping[str, Registered[Options]] | None:
+def kinds_of(field: FieldInfo) -> KindOf | None:
     """Return the kinds that a field takes; None of a field without kinds."""
     for each in (*field.metadata, *_inside(field.annotation)):
         if isinstance(each, BeforeValidator) and isinstance(each.func, KindOf):
-            return each.func.registry
+            return each.func
     return None
 
 

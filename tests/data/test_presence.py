@@ -6,17 +6,18 @@ from pathlib import Path
 from published_files import save_picture
 
 from contrastcxr.data.presence import PictureFolder, files_in, is_there, without_views
-from contrastcxr.form import Author, Box, Evidence, Finding, Map, Reading, Study, View
+from contrastcxr.form import Author, Box, Evidence, Finding, Map, Negative, Reading, Study, View
 
 
 def test_boxes_and_maps_follow_the_views_that_are_left() -> None:
     boxes = tuple(Box(view=i, xyxy=(i, 0, i + 1, 1)) for i in range(3))
     maps = tuple(Map(view=i, rows=((1.0,),), extent=(0, 0, 1, 1)) for i in range(3))
+    normals = tuple(Negative(view=i, image_id=f"normal{i}", similarity=0.5) for i in range(3))
     reading = Reading(
         study_id="s",
         author=Author(kind="human", name="a"),
         findings=(Finding(name="Mass", status="present", boxes=boxes), Finding(name="Edema", status="absent")),
-        evidence=Evidence(contrast=maps, attention=(maps, maps[:1])),
+        evidence=Evidence(contrast=maps, difference=maps, negatives=normals, attention=(maps, maps[:1])),
     )
     views = tuple(View(view_id=str(i), locator=f"{i}.png") for i in range(3))
     study = Study(study_id="s", views=views, readings=(reading,))
@@ -25,7 +26,8 @@ def test_boxes_and_maps_follow_the_views_that_are_left() -> None:
     assert [view.view_id for view in left.views] == ["1", "2"]
     found = left.readings[0]
     assert [(box.view, box.xyxy[0]) for box in found.findings[0].boxes] == [(0, 1), (1, 2)]
-    assert [m.view for m in found.evidence.contrast] == [0, 1]
+    assert [m.view for m in found.evidence.contrast] == [m.view for m in found.evidence.difference] == [0, 1]
+    assert [(each.view, each.image_id) for each in found.evidence.negatives] == [(0, "normal1"), (1, "normal2")]
     assert [[m.view for m in row] for row in found.evidence.attention] == [[0, 1], []]
     assert without_views(study, ()) is study
     assert without_views(study, range(3)) is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import torch
 
 from contrastcxr.data.views import chosen_views
 from contrastcxr.errors import DatasetError
-from contrastcxr.evaluation.cached import cached_batches, encoded, read_cached
+from contrastcxr.evaluation.cached import cached_batches, encoded, encoded_for, read_cached
 from contrastcxr.features.cache import encode_views
 from contrastcxr.form import Author, Reading, Report
 from contrastcxr.reading.reader import Reader
@@ -61,3 +62,20 @@ def test_other_decoders_get_none(tmp_path: Path) -> None:
     (batch,) = cached_batches(reader, [study], kept)
     assert batch.indication_ids is None
     assert torch.is_tensor(batch.features)
+
+
+def test_a_negative_is_found_by_what_the_cache_kept(tmp_path: Path) -> None:
+    """Through the cache, one that an earlier version filled without thumbnails too, each view has its negative."""
+    reader = Reader.from_checkpoint(save_tiny(tmp_path, tiny_config(contrast={"kind": "difference", "stage": 1})))
+    studies = [tiny_study(f"s{n}", views=1 + n % 2, seed=n) for n in range(3)]
+    wanted = [reader.read(study).evidence for study in studies]
+    read, failures = read_cached(reader, studies, cache=tmp_path / "cache")
+    assert failures == []
+    for index in (tmp_path / "cache").glob("features/*/*.json"):
+        said = json.loads(index.read_text(encoding="utf-8"))
+        said.pop("thumbnails")
+        index.write_text(json.dumps(said), encoding="utf-8")
+    kept, _ = encoded_for(reader, studies, cache=tmp_path / "cache")
+    found = [r for b in cached_batches(reader, studies, kept) for r in reader.read_features(b, evidence=True)]
+    assert [each.evidence.negatives for each in found] == [each.negatives for each in wanted]
+    assert len(read) == 3

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import json
 import logging
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +16,12 @@ from contrastcxr.assemble import make_encoder, make_preprocess
 from contrastcxr.data.pixels import load_pixels
 from contrastcxr.errors import OutputError
 from contrastcxr.features import cache as cached
-from contrastcxr.features.cache import FeatureCache, cache_folder, encode_views
+from contrastcxr.features.batch import collate
+from contrastcxr.features.cache import FeatureCache, NoFeatures, cache_folder, encode_views
 from contrastcxr.features.pictures import whole_picture
+from contrastcxr.features.samples import FromCache
 from contrastcxr.form import View
+from contrastcxr.models.contrast.bank import thumbnails
 from contrastcxr.models.encoders import Encoder
 from contrastcxr.store.keys import view_key
 
@@ -184,3 +189,44 @@ def test_features_beyond_half_precision_are_its_largest_number(
     found = made[view_key(views(1)[0])].features
     assert np.isfinite(found).all()
     assert abs(found).max() == np.finfo(np.float16).max
+
+
+def test_a_thumbnail_of_what_the_encoder_saw_is_kept_beside_the_features(encoder: Encoder, cache: Path) -> None:
+    preprocess = make_preprocess(mini_config(), encoder)
+    made, _ = encode_views(views(3), encoder=encoder, preprocess=preprocess, root=cache)
+    bare, _ = encode_views(views(3), encoder=NoFeatures(), preprocess=preprocess, root=cache)
+    assert made.folder != bare.folder
+    for view in views(3):
+        image, _ = whole_picture(preprocess, load_pixels(view))
+        wanted = thumbnails(image.unsqueeze(0), mean=preprocess.mean, std=preprocess.std)[0].numpy()
+        for kept in (made, bare, FeatureCache(made.folder), FeatureCache(bare.folder)):
+            assert np.array_equal(kept.thumbnail(view_key(view)), wanted)
+        assert np.array_equal(made[view_key(view)].thumbnail, wanted)
+    with pytest.raises(KeyError):
+        made.thumbnail("0" * 32)
+
+
+def test_what_an_earlier_version_kept_without_thumbnails_is_encoded_again_when_they_are_asked_for(
+    encoder: Encoder, cache: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    preprocess = make_preprocess(mini_config(), encoder)
+    made, _ = encode_views(views(3), encoder=encoder, preprocess=preprocess, root=cache)
+    [index] = made.folder.glob("*.json")
+    said = json.loads(index.read_text(encoding="utf-8"))
+    said.pop("thumbnails")
+    index.write_text(json.dumps(said), encoding="utf-8")
+    caplog.set_level(logging.INFO, logger="contrastcxr")
+    old, _ = encode_views(views(3), encoder=encoder, preprocess=preprocess, root=cache)
+    assert not caplog.messages  # nobody asks for thumbnails, and the features are there
+    assert old[view_key(views(1)[0])].thumbnail is None
+    again, _ = encode_views(views(4), encoder=encoder, preprocess=preprocess, root=cache, with_thumbnails=True)
+    assert "4 pictures to encode" in caplog.messages[0]
+    assert again.has_thumbnail(view_key(views(1)[0]))
+
+
+def test_features_with_and_without_thumbnails_make_a_batch_without(encoder: Encoder, cache: Path) -> None:
+    preprocess = make_preprocess(mini_config(), encoder)
+    made, _ = encode_views(views(2), encoder=encoder, preprocess=preprocess, root=cache)
+    samples = [FromCache(made, 1)(mini_study(i, split="train"), i) for i in range(2)]
+    assert collate(samples).thumbnails.shape == (2, 1, 256)
+    assert collate([samples[0], replace(samples[1], thumbnails=None)]).thumbnails is None

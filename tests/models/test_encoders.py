@@ -258,3 +258,48 @@ def test_the_hub_out_of_reach_is_one_clear_line(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("timm.create_model", unreachable)
     with pytest.raises(RequestError, match=r"'resnet50' could not be had from the hub.*'package' or 'random'"):
         build_encoder("resnet50", weights="hub")
+
+
+@pytest.mark.parametrize("weights", ["random"])
+def test_a_second_backbone_gives_the_further_stages_and_no_other_channel(weights: str) -> None:
+    images = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    alone = build_encoder(SMALL, weights=weights, image_size=64)
+    shared = build_encoder(SMALL, weights=weights, image_size=64, stages=(1,), stage_pooling="max")
+    apart = build_encoder(
+        SMALL, weights=weights, image_size=64, stages=(1,), stage_pooling="max", separate_stages=True
+    )
+    own = alone.channels
+    assert apart.stage_channels == shared.stage_channels
+    assert torch.equal(apart(images)[..., :own], alone(images))
+    assert not torch.allclose(apart(images)[..., own:], shared(images)[..., own:])  # random weights are others
+    assert apart.branch is not None
+    apart.branch.load_state_dict(shared.backbone.state_dict(), strict=False)
+    torch.testing.assert_close(apart(images), shared(images))
+
+
+def test_a_second_backbone_is_part_of_weights_fingerprint_and_training() -> None:
+    shared = build_encoder(SMALL, weights="random", image_size=64, stages=(1,))
+    made = [
+        build_encoder(SMALL, weights="random", image_size=64, stages=(1,), separate_stages=True, trainable=trained)
+        for trained in (False, True)
+    ]
+    assert made[0].fingerprint() != shared.fingerprint()
+    assert made[0].fingerprint() == made[1].fingerprint()
+    assert not any(p.requires_grad for p in made[0].parameters())
+    made[1].train()
+    made[1](torch.randn(2, 3, 64, 64)).sum().backward()
+    unused = [name for name, p in made[1].named_parameters() if p.grad is None]
+    assert unused == []
+    norms = [m for m in made[1].modules() if isinstance(m, nn.BatchNorm2d)]
+    assert not any(m.training for m in norms)
+
+
+@pytest.mark.parametrize("separate", [False, True])
+@pytest.mark.parametrize("stages", [(), (1,), (0, 1)])
+def test_the_stages_alone_are_the_last_channels_of_the_whole(stages: tuple[int, ...], separate: bool) -> None:
+    images = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    encoder = build_encoder(
+        SMALL, weights="random", image_size=64, stages=stages, stage_pooling="max", separate_stages=separate
+    )
+    whole, alone = encoder(images), encoder.stages_of(images)
+    torch.testing.assert_close(alone, whole[..., -(sum(encoder.stage_channels) or encoder.channels) :])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -177,12 +178,15 @@ def test_nic_reads_without_attention(tmp_path: Path) -> None:
         "plan": "the decoder nic plans no sentences before it writes",
         "tags": "the decoder nic predicts no tags",
         "finding_maps": "the model has no localizer",
+        "difference": "the model has no contrast-induced attention",
+        "negatives": "the model has no contrast-induced attention",
     }
 
 
 def test_a_model_says_which_evidence_it_cannot_give(tmp_path: Path, reader: Reader) -> None:
     """Without Contrastive Attention nothing is compared; a pool of zeros still contrasts."""
     words = {"plan", "tags", "finding_maps"}  # the transformer neither plans nor tags, and nothing localizes
+    words |= {"difference", "negatives"}
     assert set(reader.read(tiny_study("one")).evidence.unavailable) == words
     without = Reader.from_checkpoint(save_tiny(tmp_path, tiny_config(contrast=None)))
     found = without.read(tiny_study("one")).evidence.unavailable
@@ -195,10 +199,57 @@ def test_a_model_says_which_evidence_it_cannot_give(tmp_path: Path, reader: Read
 
 def test_every_empty_part_of_the_evidence_has_its_reason(tmp_path: Path) -> None:
     once = tiny_config(contrast={"repeats": 1}, decoder={"kind": "hlstm", "sentences": 2, "words": 4})
-    for config in (once, tiny_config(contrast=None), tiny_config(decoder={"kind": "nic"})):
+    induced = [
+        tiny_config(contrast={"kind": "difference", "bank": {"kind": kind}}) for kind in ("normal", "zeros")
+    ]
+    for config in (once, tiny_config(contrast=None), tiny_config(decoder={"kind": "nic"}), *induced):
         shown = Reader.from_checkpoint(save_tiny(tmp_path, config)).read(tiny_study("one")).evidence
         empty = {name for name in type(shown).model_fields if not getattr(shown, name)}
         assert set(shown.unavailable) == empty - {"unavailable", "votes"}  # which another search would fill
+
+
+@pytest.fixture(scope="module")
+def induced(tmp_path_factory: pytest.TempPathFactory) -> Reader:
+    """A reader that compares each view with a negative, of views PA."""
+    config = tiny_config(contrast={"kind": "difference", "stage": 1})
+    return Reader.from_checkpoint(save_tiny(tmp_path_factory.mktemp("induced"), config))
+
+
+def test_a_reading_shows_the_difference_and_the_negative_of_each_view(induced: Reader) -> None:
+    reading = induced.read(tiny_study("one", views=2))
+    shown = reading.evidence
+    assert [map_.view for map_ in shown.difference] == [0, 1]
+    assert [each.view for each in shown.negatives] == [0, 1]
+    for map_ in shown.difference:
+        assert np.mean(map_.rows) == pytest.approx(1.0, abs=1e-4)
+    assert {each.image_id for each in shown.negatives} <= set(induced.system.bank.rows.image_ids)
+    assert all(-1 <= each.similarity <= 1 for each in shown.negatives)
+    assert [each.note is None for each in shown.negatives] == [True, False]  # a lateral among frontal negatives
+    assert reading.provenance["model"]["contrast"] == "normal"
+
+
+def test_a_patients_own_picture_is_never_the_negative(induced: Reader) -> None:
+    free = induced.read(tiny_study("one")).evidence.negatives[0].image_id
+    own = induced.read(tiny_study("one", patient=free.partition("/")[0].replace("normal", "patient")))
+    assert own.evidence.negatives[0].image_id != free
+
+
+def test_order_size_and_padding_of_a_batch_change_no_negative(induced: Reader) -> None:
+    studies = [tiny_study(f"s{n}", views=1 + n % 2, seed=n) for n in range(5)]
+    alone = [induced.read(study).evidence for study in studies]
+    together = [reading.evidence for reading in induced.read_batch(studies[::-1])][::-1]
+    assert [each.negatives for each in alone] == [each.negatives for each in together]
+    for one, other in zip(alone, together, strict=True):
+        for first, second in zip(one.difference, other.difference, strict=True):
+            np.testing.assert_allclose(first.rows, second.rows, atol=2e-4)
+
+
+def test_features_without_thumbnails_are_refused_by_name(induced: Reader) -> None:
+    sample = prepare(tiny_study("one"), induced.preprocess)
+    batch = collate([sample])
+    bare = replace(batch, images=None, features=torch.zeros(1, 1, 4, induced.system.encoder.channels))
+    with pytest.raises(IncompatibleError, match="features without thumbnails"):
+        induced.read_features(bare)
 
 
 def test_few_images_of_a_pool_are_all_closest() -> None:

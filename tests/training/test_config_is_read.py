@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from contrastcxr import config as config_module
 from contrastcxr.config import SystemConfig
 from contrastcxr.decode.settings import GenerationSettings
-from contrastcxr.models.contrast.options import ContrastOptions, PoolOptions
+from contrastcxr.models.contrast.options import AttentionOptions, BankOptions, DifferenceOptions, PoolOptions
 from contrastcxr.models.heads import HEADS
 from contrastcxr.models.heads.decoders import DECODERS
 from contrastcxr.models.options import EncoderOptions, ProjectionOptions
@@ -34,7 +34,7 @@ def parts() -> list[type[BaseModel]]:
     """Every part of a configuration."""
     settings = [value for value in vars(config_module).values() if isinstance(value, type)]
     heads = [entry.options for registry in HEADS.values() for entry in registry.values()]
-    between = [EncoderOptions, ProjectionOptions, ContrastOptions, PoolOptions]
+    between = [EncoderOptions, ProjectionOptions, AttentionOptions, PoolOptions, DifferenceOptions, BankOptions]
     return [part for part in (*settings, *between, *heads) if issubclass(part, BaseModel) and part.model_fields]
 
 
@@ -82,7 +82,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
             folder = run(config, out=place / str(number), cache=place / "cache", progress=False)
             searches = [None, GenerationSettings(method="nucleus", max_tokens=4)]
             if config.decoder is not None and config.decoder.word_probabilities:
-                guidance = 0.5 if config.contrast is not None else 0.0
+                guidance = 0.5 if config.contrast is not None and config.contrast.pool_options else 0.0
                 searches += [GenerationSettings(method="votes", max_tokens=4, samples=2, guidance=guidance)]
             for settings in searches:
                 Reader.from_checkpoint(folder.path, settings=settings).read(small("validation")[0])
@@ -108,6 +108,7 @@ def systems() -> list[SystemConfig]:
         mini_config(decoder=None, localizer={"kind": "li2018", "labels": "phantom", "upsample": 4}, **short),
         mini_config(**{**short, "train": {**train, "optimizer": {"kind": "sgd"}}}),
         mini_config(decoder={"kind": "att2in"}, **{**short, "train": {**train, "scheduled_sampling": {}}}),
+        mini_config(**{**short, "contrast": {"kind": "difference", "stage": 1, "bank": {"match": "none"}}}),
         mini_config(
             train={**train, "epochs": 2},
             image={"size": 64, "augment": True},

@@ -122,6 +122,16 @@ def test_two_processes_equal_one_with_the_same_global_batch(
     assert logged == caplog.messages[-len(logged) :]
 
 
+def test_two_processes_share_a_bank_of_negatives(tmp_path: Path, cache: Path) -> None:
+    config = mini_config(contrast={"kind": "difference", "stage": 1, "bank": {"match": "none"}})
+    one = run(config, out=tmp_path / "one", cache=cache, progress=False)
+    two = run(config, out=tmp_path / "two", cache=cache, devices=2, progress=False)
+    assert losses(two.path) == pytest.approx(losses(one.path), abs=1e-4)
+    ours, theirs = load_checkpoint(one.path).state, load_checkpoint(two.path).state
+    assert torch.equal(ours["bank.thumbnails"], theirs["bank.thumbnails"])
+    assert torch.allclose(ours["bank.maps"].float(), theirs["bank.maps"].float(), atol=1e-2)
+
+
 def test_early_stopping_waits_for_patience_and_no_longer(tmp_path: Path, cache: Path) -> None:
     still = {"lr": 1e-12}
     config = mini_config(train={**TRAIN, "epochs": 9, "patience": 2, "monitor": "bleu4", "optimizer": still})

@@ -19,6 +19,7 @@ from contrastcxr.form import (
     Finding,
     Flag,
     Map,
+    Negative,
     PlannedSentence,
     PoolMatch,
     Reading,
@@ -32,7 +33,15 @@ from contrastcxr.reading.findings import merge, side_conflicts, stated_findings
 from contrastcxr.text.grammar.parsing import parse
 from contrastcxr.write.html import to_html, write_index
 from contrastcxr.write.names import file_stem
-from contrastcxr.write.overlay import ALIKE, APART, attention_uri, contrast_uri, finding_map_uri, picture_uri
+from contrastcxr.write.overlay import (
+    ALIKE,
+    APART,
+    attention_uri,
+    contrast_uri,
+    difference_uri,
+    finding_map_uri,
+    picture_uri,
+)
 from contrastcxr.write.pictures import PictureLoader
 from hand_made import SENTENCES, hand_made_reading, localized
 
@@ -539,3 +548,42 @@ def test_a_fine_map_is_not_blown_up() -> None:
     fine = picture(finding_map_uri(grid(np.eye(128))))
     assert fine.size == (512, 512)
     assert picture(finding_map_uri(grid(np.eye(7)))).size == (112, 112)
+
+
+def compared(reading: Reading, *, note: str | None = None) -> Reading:
+    """The reading with a difference over its first view, strong at one place, and the negative of that view."""
+    values = np.full((4, 4), 0.8)
+    values[1, 2] = 4.0
+    first = reading.evidence.contrast[0]
+    map_ = Map(view=0, rows=tuple(tuple(row) for row in values.tolist()), extent=first.extent)
+    negative = Negative(view=0, image_id="n1/n1-0", similarity=0.98765, source="x", note=note)
+    return with_evidence(reading, contrast=(), closest=(), difference=(map_,), negatives=(negative,))
+
+
+def test_a_difference_is_an_overlay_that_can_be_switched_on(reading: Reading, study: Study) -> None:
+    page = to_html(compared(reading), study)
+    layers = [each.get("data-layer") for each in Elements(page).named("input")]
+    assert "difference" in layers
+    assert page.count('class="layer difference" hidden') == 1
+    assert "average difference 1×" in visible(page)
+    assert "here 0.8× to 4.0×" in visible(page)
+    assert "difference" not in [e.get("data-layer") for e in Elements(to_html(reading, study)).named("input")]
+
+
+@pytest.mark.parametrize("height", [1.0, 2.5, 4.0, 9.0])
+def test_only_what_weighs_more_than_the_average_is_drawn(height: float) -> None:
+    drawn = np.asarray(picture(difference_uri(grid(np.full((4, 4), height)))).convert("RGBA"))
+    strength = min((height - 1) / 3, 1)
+    assert int(drawn[..., 3].max()) == pytest.approx(round(strength * 127 / 128 * 0.62 * 255), abs=2)
+    assert tuple(drawn[0, 0, :3]) == APART or strength == 0
+
+
+def test_the_strip_shows_the_negative_with_its_picture_only_where_it_may(reading: Reading, study: Study) -> None:
+    shown = to_html(compared(reading, note="of another view position"), study)
+    assert "n1-0" in visible(shown)
+    assert "0.988" in visible(shown)
+    assert "of another view position" in visible(shown)
+    assert "normal image n1-0" not in shown
+    assert "--pool-root" in visible(shown)
+    pictures = PictureLoader((lambda name: study.views[0] if name == "n1/n1-0" else None,))
+    assert "normal image n1-0" in to_html(compared(reading), study, pictures)

@@ -35,7 +35,7 @@ _METADATA = (
     "pool",
     "record",
 )
-_OPTIONAL_METADATA = ("patch_pool", "library", "terms", "quality")
+_OPTIONAL_METADATA = ("patch_pool", "bank", "library", "terms", "quality")
 UNUSABLE = (ContrastCXRError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
 """What reading a value of another shape raises."""
 
@@ -66,6 +66,7 @@ class CheckpointMetadata:
         sources: the data it was made from.
         pool: `NormalityPool.metadata()`, without Contrastive Attention None.
         patch_pool: the same of the pool of patches; None unless patches are compared.
+        bank: `NegativeBank.metadata()`; None unless views are compared with negatives.
         library: `SentenceLibrary.metadata()` of a decoder that retrieves; None of any other.
         terms: indexing terms that are tags, of a decoder that predicts them.
         record: what the training run says of itself (versions, data fingerprint, scores); free form.
@@ -81,6 +82,7 @@ class CheckpointMetadata:
     sources: tuple[SourceNote, ...] = ()
     pool: Mapping[str, Any] | None = None
     patch_pool: Mapping[str, Any] | None = None
+    bank: Mapping[str, Any] | None = None
     library: Mapping[str, Any] | None = None
     terms: tuple[str, ...] = ()
     record: Mapping[str, Any] = field(default_factory=dict)
@@ -156,6 +158,8 @@ def to_strings(checkpoint: CheckpointMetadata, *, quality: Mapping[str, Any] | N
     }
     if checkpoint.patch_pool is not None:
         values["patch_pool"] = checkpoint.patch_pool
+    if checkpoint.bank is not None:
+        values["bank"] = checkpoint.bank
     if checkpoint.library is not None:
         values["library"] = checkpoint.library
     if checkpoint.terms:
@@ -196,6 +200,7 @@ def from_strings(metadata: Mapping[str, str], path: Path) -> CheckpointMetadata:
         sources=part("sources", lambda notes: tuple(SourceNote.model_validate(note) for note in notes)),
         pool=part("pool", _maybe_mapping),
         patch_pool=part("patch_pool", _maybe_mapping),
+        bank=part("bank", _maybe_mapping),
         library=part("library", _maybe_mapping),
         terms=part("terms", lambda names: _labels(names or [])),
         record=part("record", dict),

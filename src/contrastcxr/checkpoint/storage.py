@@ -49,8 +49,8 @@ _EXACT = ("running_mean", "running_var", "mean", "deviation", "temperature", "th
 
 def _stored(name: str, value: Tensor, dtype: SaveDtype) -> Tensor:
     kept = value.detach().cpu().contiguous().clone()
-    if not kept.is_floating_point():
-        return kept
+    if not kept.is_floating_point() or kept.dtype == torch.float16:
+        return kept  # what is kept in half, the maps of a bank, gains nothing by more
     if dtype == "float32" or name.rpartition(".")[2] in _EXACT:
         return kept.float()
     return kept.float() if kept.abs().amax() > torch.finfo(torch.float16).max else kept.half()

@@ -12,6 +12,7 @@ from torch import Tensor
 from contrastcxr.assemble import Marks, SystemParts, build_system, make_encoder
 from contrastcxr.checkpoint.metadata import UNUSABLE, CheckpointMetadata
 from contrastcxr.errors import CheckpointError, ContrastCXRError
+from contrastcxr.models.contrast.bank import NegativeBank
 from contrastcxr.models.contrast.pool import NormalityPool
 from contrastcxr.models.heads.library import SentenceLibrary
 from contrastcxr.models.system import System
@@ -19,6 +20,7 @@ from contrastcxr.quality.measures import QualityReference
 
 POOL_KEY = "pool.raw"
 PATCH_POOL_KEY = "patch_pool.raw"
+BANK_KEY = "bank."
 WORD_VECTORS = ("decoder.embedding.weight", "decoder.words.embedding.weight")
 """Where decoders keep the vectors of their words, one of the two."""
 LIBRARY_KEY = "decoder.library."
@@ -81,6 +83,7 @@ class Checkpoint(CheckpointMetadata):
         parts = SystemParts(
             encoder=make_encoder(self.config, weights="checkpoint"),
             pool=self._rebuilt(self.pool, POOL_KEY),
+            bank=self._bank(),
             patch_pool=self._rebuilt(self.patch_pool, PATCH_POOL_KEY),
             vocabulary=0 if self.tokenizer is None else len(self.tokenizer),
             marks=None if self.tokenizer is None else Marks.of(self.tokenizer),
@@ -89,6 +92,13 @@ class Checkpoint(CheckpointMetadata):
             terms=self.terms,
         )
         return build_system(self.config, parts, losses=False)
+
+    def _bank(self) -> NegativeBank | None:
+        options = None if self.config.contrast is None else self.config.contrast.bank_options
+        if self.bank is None or options is None:
+            return None
+        own = {name: self.state[f"{BANK_KEY}{name}"] for name in ("thumbnails", "maps")}
+        return NegativeBank.from_metadata(self.bank, options, **own)
 
     def _library(self) -> SentenceLibrary | None:
         if self.library is None:

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from contrastcxr.config.parts import SystemConfig
-from contrastcxr.options import part_of, registry_of
+from contrastcxr.options import kinds_of, part_of
 
 REQUIRED = "none: it must be given"
 _TYPES = {
@@ -46,6 +46,7 @@ class Part:
         kinds: of such a place itself, the kinds that it takes.
         default: what stands there unless it is given, `null` or `[]`; empty for its own defaults.
         takes_kinds: whether it is such a place.
+        usual: of such a place, the kind that is meant where none is said; empty where one must be.
     """
 
     place: str
@@ -56,6 +57,7 @@ class Part:
     default: str = ""
 
     takes_kinds: bool = False
+    usual: str = ""
 
     @property
     def entries(self) -> tuple[OptionEntry, ...]:
@@ -63,7 +65,9 @@ class Part:
         if self.takes_kinds:
             kinds = ", ".join(self.kinds) or "nothing yet"
             return (
-                OptionEntry(self._named("kind"), REQUIRED, kinds, "which one it is; each has its own options"),
+                OptionEntry(
+                    self._named("kind"), self.usual or REQUIRED, kinds, "which one it is; each has its own options"
+                ),
             )
         fields = self.options.model_fields
         own = {name: field for name, field in fields.items() if part_of(field) is None}
@@ -77,15 +81,21 @@ class Part:
         return f"{self.place}.{option}" if self.place else option
 
 
-def parts(options: type[BaseModel] = SystemConfig, *, place: str = "", default: str = "") -> Iterator[Part]:
-    """Yield the system, then every part in it and every kind that one of them may be, in the order of a file."""
-    yield Part(place, options, _said_of(options), default=default)
+def parts(
+    options: type[BaseModel] = SystemConfig, *, place: str = "", default: str = "", kind: str = ""
+) -> Iterator[Part]:
+    """Yield the system, then every part in it and every kind that one of them may be, in the order of a file.
+
+    Of another part than the system, that part and those inside it; `kind` is which one it is.
+    """
+    yield Part(place, options, _said_of(options), kind=kind, default=default)
     for name, field in options.model_fields.items():
-        inner, registry, part = f"{place}.{name}".lstrip("."), registry_of(field), part_of(field)
-        if registry is not None and part is not None:
-            summary = _sentence(field.description or "")
-            yield Part(inner, part, summary, kinds=tuple(registry), default=default_of(field), takes_kinds=True)
-            yield from (Part(inner, e.options, _said_of(e.options), kind=kind) for kind, e in registry.items())
+        inner, kinds, part = f"{place}.{name}".lstrip("."), kinds_of(field), part_of(field)
+        if kinds is not None and part is not None:
+            names, usual, said = tuple(kinds.registry), kinds.usual, _sentence(field.description or "")
+            yield Part(inner, part, said, kinds=names, default=default_of(field), takes_kinds=True, usual=usual)
+            for own, entry in kinds.registry.items():
+                yield from parts(entry.options, place=inner, kind=own)
         elif part is not None:
             optional = "" if isinstance(field.default, BaseModel) else default_of(field)
             yield from parts(part, place=inner, default=optional)

@@ -14,6 +14,7 @@ from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
 from contrastcxr.decode.settings import MEANT_FOR, GenerationSettings
 from contrastcxr.losses import SYSTEM_LOSSES
 from contrastcxr.losses.options import SystemLossOptions
+from contrastcxr.models.contrast import CONTRASTS, USUAL_CONTRAST
 from contrastcxr.models.contrast.options import ContrastOptions
 from contrastcxr.models.heads.decoders import DECODERS
 from contrastcxr.models.heads.decoders.options import DecoderOptions
@@ -168,6 +169,8 @@ class TrainConfig(Options):
     )
 
 
+AnyContrast = Annotated[SerializeAsAny[ContrastOptions], BeforeValidator(KindOf(CONTRASTS, USUAL_CONTRAST))]
+"""The options of any contrast, by its `kind`; Contrastive Attention where a file says none."""
 AnyDecoder = Annotated[SerializeAsAny[DecoderOptions], BeforeValidator(KindOf(DECODERS))]
 """The options of any decoder, by its `kind`."""
 AnyLocalizer = Annotated[SerializeAsAny[LocalizerOptions], BeforeValidator(KindOf(LOCALIZERS))]
@@ -187,7 +190,7 @@ class SystemConfig(Options):
     image: ImageConfig = ImageConfig()
     encoder: EncoderOptions = EncoderOptions()
     projection: ProjectionOptions = ProjectionOptions()
-    contrast: ContrastOptions | None = None
+    contrast: AnyContrast | None = Field(None, description="what a study is compared with, before the heads")
     decoder: AnyDecoder | None = Field(None, description="writes the report")
     localizer: AnyLocalizer | None = Field(None, description="marks where each finding is")
     finding_head: FindingHeadOptions | None = Field(None, description="a probability per finding")

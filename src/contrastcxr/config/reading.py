@@ -23,7 +23,7 @@ from contrastcxr.config.parts import SystemConfig
 from contrastcxr.config.retired import without_retired
 from contrastcxr.decode.settings import MEANT_FOR
 from contrastcxr.errors import ConfigError, listed, suggestion
-from contrastcxr.options import Options, Registered, own_name, part_of, registry_of
+from contrastcxr.options import Options, Registered, kinds_of, own_name, part_of
 
 
 def load_config(path: Path | str, *, overrides: Sequence[str] = ()) -> SystemConfig:
@@ -248,7 +248,9 @@ def _at(values: Any, key: str) -> Any:
 
 def _model(field: FieldInfo, values: Any) -> type[BaseModel]:
     """Return the model of a field; of several kinds that of the `kind` there."""
-    registry, part = registry_of(field), part_of(field)
+    kinds, part = kinds_of(field), part_of(field)
     assert part is not None  # an unknown key is inside of a part
-    kind = own_name(registry or {}, str(_at(values, "kind")))
-    return registry[kind].options if registry and kind in registry else part
+    if kinds is None:
+        return part
+    kind = own_name(kinds.registry, str(_at(values, "kind") or kinds.usual))
+    return kinds.registry[kind].options if kind in kinds.registry else part

@@ -87,6 +87,12 @@ def _reading(reading: Reading, new: dict[int, int]) -> Reading:
             "contrast": tuple(
                 m.model_copy(update={"view": new[m.view]}) for m in evidence.contrast if m.view in new
             ),
+            "difference": tuple(
+                m.model_copy(update={"view": new[m.view]}) for m in evidence.difference if m.view in new
+            ),
+            "negatives": tuple(
+                each.model_copy(update={"view": new[each.view]}) for each in evidence.negatives if each.view in new
+            ),
             "attention": tuple(
                 tuple(m.model_copy(update={"view": new[m.view]}) for m in maps if m.view in new)
                 for maps in evidence.attention

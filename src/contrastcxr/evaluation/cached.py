@@ -31,13 +31,12 @@ def read_cached(reader: Reader, studies: Sequence[Study], *, cache: Path) -> tup
         RequestError: the system has no encoder of its own.
         DatasetError: the system reads an indication, and one is the impression that it is to write.
     """
-    encoder = reader.system.encoder
-    if encoder is None:
+    if reader.system.encoder is None:
         raise RequestError("this system has no encoder of its own; evaluate its readings instead (--readings)")
     if reader.system.reads_indication:
         for study in studies:
             check_indication(study)
-    kept, failures = encoded(studies, encoder, reader.preprocess, max_views=reader.max_views, cache=cache)
+    kept, failures = encoded_for(reader, studies, cache=cache)
     readable = [study for study in studies if all_in(study, kept, reader.max_views)]
     readings: list[Reading] = []
     for batch in cached_batches(reader, readable, kept):
@@ -61,13 +60,35 @@ def load_batches(reader: Reader, studies: Sequence[Study], load: Load) -> Iterat
         yield collate([reader.with_inputs(study, load(study, place)) for place, study in part], pad=reader.pad)
 
 
+def encoded_for(reader: Reader, studies: Sequence[Study], *, cache: Path) -> tuple[FeatureCache, list[str]]:
+    """Return what the reader's system sees of the studies' views, and a line for each unreadable view."""
+    encoder = reader.system.encoder
+    assert encoder is not None  # checkpoints hold their encoder
+    return encoded(
+        studies,
+        encoder,
+        reader.preprocess,
+        max_views=reader.max_views,
+        cache=cache,
+        with_thumbnails=reader.system.bank is not None,
+    )
+
+
 def encoded(
-    studies: Sequence[Study], encoder: Encoder, preprocess: Preprocess, *, max_views: int, cache: Path
+    studies: Sequence[Study],
+    encoder: Encoder,
+    preprocess: Preprocess,
+    *,
+    max_views: int,
+    cache: Path,
+    with_thumbnails: bool = False,
 ) -> tuple[FeatureCache, list[str]]:
     """Return the features of the studies' views, and a line for each unreadable view.
 
-    Features that the cache lacks are made.
+    Features that the cache lacks are made; `with_thumbnails` also where an earlier version kept none.
     """
     views = chosen_views(studies, max_views=max_views)
-    kept, unreadable = encode_views(views, encoder=encoder, preprocess=preprocess, root=cache)
+    kept, unreadable = encode_views(
+        views, encoder=encoder, preprocess=preprocess, root=cache, with_thumbnails=with_thumbnails
+    )
     return kept, [f"{view.view_id}: {view.message}" for view in unreadable]

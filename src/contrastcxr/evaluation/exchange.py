@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from contrastcxr.evaluation.cached import encoded, load_batches
+from contrastcxr.evaluation.cached import encoded_for, load_batches
 from contrastcxr.evaluation.references import References, system_answers
 from contrastcxr.features.batch import Sample
 from contrastcxr.features.samples import FromCache
@@ -74,9 +74,8 @@ def exchange_pictures(system: Reader | Sequence[Reading], references: References
         return Exchange.none(NO_REPORT)
     if not references.written:
         return Exchange.none("the references hold no report")
-    studies, encoder = references.studies, system.system.encoder
-    assert encoder is not None  # it has read the studies through the cache
-    kept, _ = encoded(studies, encoder, system.preprocess, max_views=system.max_views, cache=cache)
+    studies = references.studies
+    kept, _ = encoded_for(system, studies, cache=cache)
     own = FromCache(kept, system.max_views)
     order = exchange_order(references.patients)
     losses, notes = None, {}

@@ -37,6 +37,8 @@ class Sample:
     abnormal: Tensor | None = None  # [S] bool, of each sentence of the report
     tags: Tensor | None = None  # [L] float, 1 for each tag
     box_cells: Tensor | None = None  # [V,L,n] bool, cells of each view that overlap a box of each finding
+    thumbnails: Tensor | None = None  # [V,256] uint8, beside cached features: what negatives are found by
+    negatives: Tensor | None = None  # [V,3,S,S] or [V,N,C'], in training: what each view is compared with
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +49,8 @@ class Batch:
     `positions` and `view_index`. `token_mask` is True at the tokens of a report, whatever their ids: the end and
     the padding of an imported vocabulary may share one. `finding_mask` is True where a target is known.
     `indication_ids` are there for decoders that read the indication; a study without one has none of
-    `indication_mask`.
+    `indication_mask`. `negatives` are there in training of a system that compares each view with another picture:
+    its pixels where there are images, else C' channels of its features.
     """
 
     study_ids: tuple[str, ...]
@@ -66,6 +69,8 @@ class Batch:
     abnormal: Tensor | None = None  # [B,S] bool
     tags: Tensor | None = None  # [B,L] float
     box_cells: Tensor | None = None  # [B,V,L,n] bool
+    thumbnails: Tensor | None = None  # [B,V,256] uint8
+    negatives: Tensor | None = None  # [B,V,3,S,S] or [B,V,N,C']
     view_index: tuple[tuple[int, ...], ...] = ()
 
     def __len__(self) -> int:
@@ -94,7 +99,7 @@ def prepare(
         ImageError: a view cannot be read.
     """
     chosen = choose_views(study, max_views)
-    made = [_one_view(preprocess, picture_of(study.views[i]), generator) for i in chosen]
+    made = [one_view(preprocess, picture_of(study.views[i]), generator) for i in chosen]
     return Sample(
         study_id=study.study_id,
         patient_id=study.patient_id,
@@ -105,7 +110,8 @@ def prepare(
     )
 
 
-def _one_view(preprocess: Preprocess, read: Picture, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
+def one_view(preprocess: Preprocess, read: Picture, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
+    """Return one view at the model's size, `[3, S, S]`, and its affine `[2, 3]`; a crop with a generator."""
     if generator is None:
         image, affine = whole_picture(preprocess, read.pixels, shape=read.shape)
     else:
@@ -140,6 +146,8 @@ def collate(samples: Sequence[Sample], *, pad: int = 0) -> Batch:
         abnormal=_tokens([s.abnormal for s in samples], 0),
         tags=_stacked([s.tags for s in samples], "tags"),
         box_cells=_padded([s.box_cells for s in samples], views, "box_cells"),
+        thumbnails=_thumbnails([s.thumbnails for s in samples], views),
+        negatives=_padded([s.negatives for s in samples], views, "negatives"),
         view_index=tuple(s.view_index for s in samples),
     )
 
@@ -160,6 +168,11 @@ def _padded(values: Sequence[Tensor | None], length: int, name: str) -> Tensor |
     for row, value in zip(out, found, strict=True):
         row[: len(value)] = value
     return out
+
+
+def _thumbnails(values: Sequence[Tensor | None], length: int) -> Tensor | None:
+    """Return `[B, V, 256]`; None where a study has none, whose features an earlier version encoded."""
+    return None if any(value is None for value in values) else _padded(values, length, "thumbnails")
 
 
 def _affines(values: Sequence[Tensor], length: int) -> Tensor:
@@ -196,7 +209,7 @@ def rows_of(batch: Batch, index: Sequence[int]) -> Batch:
             picked[field.name] = value[torch.tensor(index, device=value.device)]
         elif value:
             picked[field.name] = tuple(value[i] for i in index)
-    for name in ("images", "features", "view_mask", "affines", "box_cells"):
+    for name in ("images", "features", "view_mask", "affines", "box_cells", "thumbnails", "negatives"):
         if name in picked:
             picked[name] = picked[name][:, :views]  # [B,V,…] -> [B,views,…]
     return replace(batch, **picked)

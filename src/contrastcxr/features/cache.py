@@ -1,12 +1,13 @@
 """The cache of raw encoder features: a frozen encoder sees each picture once, however many systems train on it.
 
 A folder per (encoder weights, transform, origin of the pixels) holds shards: `NNNNN-PID.npy` `[n, N, C]` float16,
-and `NNNNN-PID.json` with the n keys, affines and positions.  A run that was stopped leaves only whole shards, and
-the next run encodes what is missing.
+and `NNNNN-PID.json` with the n keys, affines, positions and thumbnails.  A run that was stopped
+leaves only whole shards, and the next run encodes what is missing.
 """
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import logging
@@ -14,7 +15,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, Self
 
 import numpy as np
 import torch
@@ -28,7 +29,7 @@ from contrastcxr.errors import ImageError, OutputError
 from contrastcxr.features.pictures import whole_picture
 from contrastcxr.files import free_bytes
 from contrastcxr.form import View
-from contrastcxr.models.encoders import Encoder
+from contrastcxr.models.contrast.bank import thumbnails
 from contrastcxr.store.keys import view_key
 from contrastcxr.store.picture_cache import PictureCache, find_pictures
 from contrastcxr.store.shards import Shard, ShardIndex, open_shard, write_shard
@@ -42,6 +43,46 @@ ENCODE_BATCH = 16
 Half = NDArray[np.float16]
 
 
+class PictureEncoder(Protocol):
+    """What features are cached of: `Encoder`, or what gives none beside the thumbnails (`NoFeatures`)."""
+
+    grid: tuple[int, int]
+    channels: int
+
+    @property
+    def device(self) -> torch.device:
+        """Where it wants its images."""
+
+    def fingerprint(self) -> str:
+        """Return what equal features are known by."""
+
+    def eval(self) -> Self:
+        """Return it in the mode of reading."""
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Return `[M, N, C]` of `images [M, 3, S, S]`."""
+
+
+class NoFeatures:
+    """An encoder that sees pictures and says nothing, so that their thumbnails are all that is kept."""
+
+    grid = (1, 1)
+    channels = 1
+    device = torch.device("cpu")
+
+    def fingerprint(self) -> str:
+        """Return its name."""
+        return "thumbnails"
+
+    def eval(self) -> NoFeatures:
+        """Return itself."""
+        return self
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Return zeros `[M, 1, 1]`."""
+        return images.new_zeros(len(images), 1, 1)
+
+
 @dataclass(frozen=True)
 class UnreadableView:
     """A view whose pixels could not be read, and the error's line."""
@@ -51,7 +92,7 @@ class UnreadableView:
 
 
 def cache_folder(
-    root: Path, *, encoder: Encoder, preprocess: Preprocess, pictures: PictureCache | None = None
+    root: Path, *, encoder: PictureEncoder, preprocess: Preprocess, pictures: PictureCache | None = None
 ) -> Path:
     """Return the folder for these weights, this transform, and pixels of the files or of prepared pictures."""
     identity = {"encoder": encoder.fingerprint(), "transform": preprocess.model_dump(mode="json")}
@@ -63,10 +104,14 @@ def cache_folder(
 
 @dataclass(frozen=True, eq=False)
 class EncodedView:
-    """One view as the encoder left it: raw features `[N, C]` float16, and the affine `[2, 3]` to its pixels."""
+    """One view as the encoder left it: raw features `[N, C]` float16, and the affine `[2, 3]` to its pixels.
+
+    `thumbnail [256]` uint8 is of the picture that the encoder saw; None where an earlier version encoded it.
+    """
 
     features: Half
     affine: NDArray[np.float32]
+    thumbnail: NDArray[np.uint8] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +122,7 @@ class _Picture:
     position: str
     image: Tensor | None = None
     affine: list[list[float]] | None = None
+    thumbnail: bytes | None = None
     error: str | None = None
 
 
@@ -87,6 +133,7 @@ class FeatureCache:
         self.folder = folder
         self._shards: list[Shard] = []
         self._affines: list[NDArray[np.float32]] = []
+        self._thumbnails: list[NDArray[np.uint8] | None] = []
         self._index = ShardIndex()
         for index in sorted(folder.glob("*.json")):
             self._open(index)
@@ -97,6 +144,7 @@ class FeatureCache:
             return  # its features are made again
         self._shards.append(replace(shard, said={}))
         self._affines.append(np.asarray(shard.said["affines"], dtype=np.float32))
+        self._thumbnails.append(_read_thumbnails(shard.said.get("thumbnails")))
         self._index.add(shard.said["keys"])
 
     def __reduce__(self) -> tuple[type[FeatureCache], tuple[Path]]:
@@ -115,7 +163,24 @@ class FeatureCache:
         if place is None:
             raise KeyError(key)
         shard, row = place
-        return EncodedView(self._shards[shard].row(row), self._affines[shard][row])
+        return EncodedView(self._shards[shard].row(row), self._affines[shard][row], self._thumbnail(shard, row))
+
+    def has_thumbnail(self, key: str) -> bool:
+        """Return whether the view with this key is here with its thumbnail."""
+        place = self._index.find(key)
+        return place is not None and self._thumbnails[place[0]] is not None
+
+    def thumbnail(self, key: str) -> NDArray[np.uint8]:
+        """Return the thumbnail `[256]` of a view, without reading its features."""
+        place = self._index.find(key)
+        found = None if place is None else self._thumbnail(*place)
+        if found is None:
+            raise KeyError(key)
+        return found
+
+    def _thumbnail(self, shard: int, row: int) -> NDArray[np.uint8] | None:
+        small = self._thumbnails[shard]
+        return None if small is None else small[row]
 
     def add(self, pictures: Sequence[_Picture], features: Half) -> None:
         """Write one shard, array first; `features` is `[n, N, C]`, a row for each of the n pictures."""
@@ -129,7 +194,16 @@ def _index(pictures: Sequence[_Picture]) -> dict[str, Any]:
         "keys": [p.key for p in pictures],
         "affines": [p.affine for p in pictures],
         "positions": [p.position for p in pictures],
+        "thumbnails": [base64.b64encode(p.thumbnail or b"").decode("ascii") for p in pictures],
     }
+
+
+def _read_thumbnails(written: Sequence[str] | None) -> NDArray[np.uint8] | None:
+    """Return thumbnails `[n, 256]` as an index holds them; None of a shard of an earlier version."""
+    if written is None:
+        return None
+    rows = b"".join(base64.b64decode(text) for text in written)
+    return np.frombuffer(rows, dtype=np.uint8).reshape(len(written), -1)
 
 
 class _Pictures(Dataset[_Picture]):
@@ -156,10 +230,11 @@ class _Pictures(Dataset[_Picture]):
 def encode_views(
     views: Iterable[View],
     *,
-    encoder: Encoder,
+    encoder: PictureEncoder,
     preprocess: Preprocess,
     root: Path,
     workers: int = 0,
+    with_thumbnails: bool = False,
 ) -> tuple[FeatureCache, list[UnreadableView]]:
     """Fill the cache with the views it lacks and return it with those that could not be read.
 
@@ -171,6 +246,7 @@ def encode_views(
         preprocess: its test transform is applied.
         root: the cache folder; features go to a folder of this encoder and transform below it.
         workers: processes that load and draw pictures; 0 does it in this one.
+        with_thumbnails: encode again what an earlier version kept without a thumbnail.
 
     Raises:
         OutputError: the disk cannot hold the features.
@@ -178,7 +254,7 @@ def encode_views(
     views = list(views) if isinstance(views, Iterator) else views  # gone through twice, and not copied
     pictures = find_pictures(root, views, side=preprocess.size)
     kept = FeatureCache(cache_folder(root, encoder=encoder, preprocess=preprocess, pictures=pictures))
-    missing, unreadable = _missing(views, kept)
+    missing, unreadable = _missing(views, kept, with_thumbnails=with_thumbnails)
     if not missing:
         return kept, unreadable
     names = {key: view.view_id for key, view in missing}
@@ -188,7 +264,7 @@ def encode_views(
     loader = _loader(_Pictures(missing, preprocess, pictures or original), workers)
     batches = from_workers(loader, into=kept.folder)
     done = 0
-    for read, features in _encoded_shards(batches, encoder):
+    for read, features in _encoded_shards(batches, encoder, preprocess):
         encoded = [p for p in read if p.error is None]
         unreadable.extend(UnreadableView(names[p.key], p.error) for p in read if p.error is not None)
         if encoded:
@@ -198,9 +274,12 @@ def encode_views(
     return kept, unreadable
 
 
-def _missing(views: Iterable[View], kept: FeatureCache) -> tuple[list[tuple[str, View]], list[UnreadableView]]:
+def _missing(
+    views: Iterable[View], kept: FeatureCache, *, with_thumbnails: bool
+) -> tuple[list[tuple[str, View]], list[UnreadableView]]:
     unreadable: list[UnreadableView] = []
-    missing = {key: view for key, view in keyed(views, unreadable) if key not in kept}
+    is_kept = kept.has_thumbnail if with_thumbnails else kept.__contains__
+    missing = {key: view for key, view in keyed(views, unreadable) if not is_kept(key)}
     return list(missing.items()), unreadable
 
 
@@ -213,7 +292,7 @@ def keyed(views: Iterable[View], unreadable: list[UnreadableView]) -> Iterator[t
             unreadable.append(UnreadableView(view.view_id, str(error)))
 
 
-def _announce(count: int, *, encoder: Encoder, folder: Path) -> None:
+def _announce(count: int, *, encoder: PictureEncoder, folder: Path) -> None:
     """Say how much will be written, and refuse before the work when the disk cannot hold it."""
     rows, columns = encoder.grid
     needed = count * rows * columns * encoder.channels * np.dtype(np.float16).itemsize
@@ -226,13 +305,15 @@ def _announce(count: int, *, encoder: Encoder, folder: Path) -> None:
         )
 
 
-def _encoded_shards(batches: Iterable[list[_Picture]], encoder: Encoder) -> Iterator[tuple[list[_Picture], Half]]:
+def _encoded_shards(
+    batches: Iterable[list[_Picture]], encoder: PictureEncoder, preprocess: Preprocess
+) -> Iterator[tuple[list[_Picture], Half]]:
     """Yield pictures, readable or not, and the features `[n, N, C]` of the readable ones, shard by shard."""
     pictures: list[_Picture] = []
     rows: list[Half] = []
     for batch in batches:
         images = [p.image for p in batch if p.image is not None]
-        pictures.extend(replace(p, image=None) for p in batch)
+        pictures.extend(_without_image(p, preprocess) for p in batch)
         if images:
             rows.append(_encode(encoder, torch.stack(images).to(encoder.device)))
         if len(pictures) >= SHARD_ROWS:
@@ -240,6 +321,14 @@ def _encoded_shards(batches: Iterable[list[_Picture]], encoder: Encoder) -> Iter
             pictures, rows = [], []
     if pictures:
         yield pictures, _joined(rows)
+
+
+def _without_image(picture: _Picture, preprocess: Preprocess) -> _Picture:
+    """Return a picture as it is indexed: with the thumbnail of what the encoder sees in place of that."""
+    if picture.image is None:
+        return picture
+    small = thumbnails(picture.image.unsqueeze(0), mean=preprocess.mean, std=preprocess.std)
+    return replace(picture, image=None, thumbnail=small.numpy().tobytes())
 
 
 def _joined(rows: list[Half]) -> Half:
@@ -251,7 +340,7 @@ def _loader(pictures: _Pictures, workers: int) -> Iterable[list[_Picture]]:
 
 
 @torch.no_grad()
-def _encode(encoder: Encoder, images: Tensor) -> Half:
+def _encode(encoder: PictureEncoder, images: Tensor) -> Half:
     features: Tensor = encoder.eval()(images)  # [M, N, C]
     limit = torch.finfo(torch.float16).max
     half: Half = features.clamp(-limit, limit).half().cpu().numpy()

@@ -36,7 +36,17 @@ def batch_features(system: System, batch: Batch, *, raw: Tensor | None = None) -
         positions=batch.positions,
         indication=batch.indication_ids,
         indication_mask=batch.indication_mask,
+        study_ids=batch.study_ids,
+        thumbnails=_thumbnails(system, batch),
+        negatives=None if batch.negatives is None else batch.negatives.to(_own_dtype(system)),
     )
+
+
+def _thumbnails(system: System, batch: Batch) -> Tensor | None:
+    """Return what a bank finds negatives by, `[B, V, 256]`: kept beside the features, or of the pictures."""
+    if batch.thumbnails is not None or batch.images is None or batch.negatives is not None:
+        return batch.thumbnails
+    return system.thumbnails(batch.images)
 
 
 def normal_features(system: System, batch: Batch, *, raw: Tensor) -> VisualFeatures:

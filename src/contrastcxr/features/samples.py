@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
@@ -13,12 +14,12 @@ from torch.utils.data import DataLoader, Dataset
 from contrastcxr.data.pixels import PictureOf, original
 from contrastcxr.data.transforms import Preprocess
 from contrastcxr.data.views import choose_views
-from contrastcxr.features.batch import Batch, Sample, collate, prepare
+from contrastcxr.features.batch import Batch, Sample, collate, one_view, prepare
 from contrastcxr.features.box_cells import BoxReader
 from contrastcxr.features.cache import FeatureCache
 from contrastcxr.features.needs import NOTHING_FURTHER, HeadTargets, TargetReader
 from contrastcxr.features.targets import Uncertain, finding_targets
-from contrastcxr.form import Study
+from contrastcxr.form import Study, View
 from contrastcxr.store.keys import view_key
 from contrastcxr.text.tokenizer import Tokenizer
 
@@ -105,6 +106,7 @@ class FromCache:
         del index
         chosen = choose_views(study, self.max_views)
         encoded = [self.cache[view_key(study.views[i])] for i in chosen]
+        small = [e.thumbnail for e in encoded if e.thumbnail is not None]
         return Sample(
             study_id=study.study_id,
             patient_id=study.patient_id,
@@ -112,6 +114,7 @@ class FromCache:
             positions=tuple(study.views[i].position for i in chosen),
             view_index=chosen,
             features=torch.stack([torch.from_numpy(e.features.copy()) for e in encoded]),
+            thumbnails=torch.from_numpy(np.stack(small)) if len(small) == len(encoded) else None,
         )
 
 
@@ -126,16 +129,27 @@ class FromPixels:
 
     def __call__(self, study: Study, index: int) -> Sample:
         """Return the study's images; `index` and the seed choose the crop."""
-        generator = None
-        if self.augment_seed is not None:
-            generator = torch.Generator().manual_seed(self.augment_seed * 1_000_003 + index)
         return prepare(
             study,
             self.preprocess,
             max_views=self.max_views,
-            generator=generator,
+            generator=self._generator(index),
             picture_of=self.picture_of,
         )
+
+    def picture(self, view: View) -> Tensor:
+        """Return the whole picture of a view, `[3, S, S]`."""
+        return one_view(self.preprocess, self.picture_of(view), None)[0]
+
+    def pictures(self, views: Sequence[View], index: int) -> Tensor:
+        """Return other views `[V, 3, S, S]`, each cropped as the view of the study in its place is."""
+        generator = self._generator(index)
+        return torch.stack([one_view(self.preprocess, self.picture_of(view), generator)[0] for view in views])
+
+    def _generator(self, index: int) -> torch.Generator | None:
+        if self.augment_seed is None:
+            return None
+        return torch.Generator().manual_seed(self.augment_seed * 1_000_003 + index)
 
 
 def loader(

@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -42,6 +43,8 @@ class Encoder(nn.Module):
         stages: indices of further stages, finer than the map that is read (`contrast.stages`, ours). Each is
             brought to the same grid and its channels follow the map's own.
         stage_pooling: how, by mean or by max.
+        branch: a second backbone, which the further stages are of (`contrast.share_backbone: false`); None where
+            all maps are of one.
         stage_channels: how many channels each of them adds.
         channels: C, all of them together.
         image_size: side in pixels at which `grid` holds.
@@ -59,6 +62,7 @@ class Encoder(nn.Module):
         stage: int | None,
         stages: Sequence[int] = (),
         stage_pooling: StagePooling = "mean",
+        branch: nn.Module | None = None,
         image_size: int,
         mean: tuple[float, float, float],
         std: tuple[float, float, float],
@@ -72,6 +76,7 @@ class Encoder(nn.Module):
         self.stage = stage
         self.stages = tuple(stages)
         self.stage_pooling = stage_pooling
+        self.branch = branch
         self.stage_channels: tuple[int, ...] = ()
         self.image_size = image_size
         self.mean = mean
@@ -81,7 +86,7 @@ class Encoder(nn.Module):
         self.train_norm = train_norm
         self.requires_grad_(trainable)
         if trainable:  # 1.7 times as fast on CPUs, forwards and backwards
-            self.backbone.to(memory_format=torch.channels_last)
+            self.to(memory_format=torch.channels_last)
         self.train(False)
         self.channels, self.grid = self._measure()
 
@@ -104,26 +109,30 @@ class Encoder(nn.Module):
         own, *further = self._maps(images)
         if not further:
             return own
-        grid = (own.shape[2], own.shape[3])
-        return torch.cat([own, *(POOLINGS[self.stage_pooling](part, grid) for part in further)], dim=1)
+        return torch.cat([own, *self._pooled(further, (own.shape[2], own.shape[3]))], dim=1)
+
+    def _pooled(self, maps: Sequence[Tensor], grid: tuple[int, int]) -> list[Tensor]:
+        return [POOLINGS[self.stage_pooling](part, grid) for part in maps]
 
     def _maps(self, images: Tensor) -> list[Tensor]:
         """Return the map that is read and those of the further stages, each on its own grid, from one pass."""
+        shared = self.stages if self.branch is None else ()
+        others = [] if self.branch is None else _intermediates(self.branch, images, self.stages)
         if self.stage is None:
-            last, further = self._last_map(images)
+            last, further = self._last_map(images, shared)
             if last.ndim == 4 and last.shape[1] == self.backbone.num_features:
-                return [last, *further]
+                return [last, *further, *others]
         stage = -1 if self.stage is None else self.stage
-        *further, own = _intermediates(self.backbone, images, [*self.stages, stage])
-        if len(further) != len(self.stages):
-            raise ValueError(f"{list(self.stages)} are not all finer than the stage that is read")
-        return [own, *further]
+        *further, own = _intermediates(self.backbone, images, [*shared, stage])
+        if len(further) != len(shared):
+            raise ValueError(f"{list(shared)} are not all finer than the stage that is read")
+        return [own, *further, *others]
 
-    def _last_map(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Return what the backbone gives last before pooling, and the maps of the further stages."""
-        if not self.stages:
+    def _last_map(self, images: Tensor, stages: Sequence[int]) -> tuple[Tensor, list[Tensor]]:
+        """Return what the backbone gives last before pooling, and the maps of its further stages."""
+        if not stages:
             return self.backbone.forward_features(images), []  # type: ignore[operator]
-        last, further = self.backbone.forward_intermediates(images, indices=list(self.stages), output_fmt="NCHW")  # type: ignore[operator]
+        last, further = self.backbone.forward_intermediates(images, indices=list(stages), output_fmt="NCHW")  # type: ignore[operator]
         return last, further
 
     def train(self, mode: bool = True) -> Encoder:
@@ -133,7 +142,7 @@ class Encoder(nn.Module):
         """
         super().train(mode and self.trainable)
         if not self.train_norm:
-            for module in self.backbone.modules():
+            for module in self.modules():
                 if isinstance(module, nn.modules.batchnorm._BatchNorm):
                     module.eval()
         return self
@@ -144,6 +153,19 @@ class Encoder(nn.Module):
             images = images.contiguous(memory_format=torch.channels_last)
         with torch.set_grad_enabled(self.trainable and torch.is_grad_enabled()):
             return self._map(images.to(self._dtype)).flatten(2).transpose(1, 2)  # [M, N, C]
+
+    def stages_of(self, images: Tensor) -> Tensor:
+        """Return the channels of the further stages alone, `[M, N, C']`; without such stages those of its own map.
+
+        They are the last ones that `forward` gives, which goes on to the map that is read.
+        """
+        if not self.stages:
+            return self(images)  # type: ignore[no-any-return]
+        if self.trainable:
+            images = images.contiguous(memory_format=torch.channels_last)
+        with torch.set_grad_enabled(self.trainable and torch.is_grad_enabled()):
+            maps = _intermediates(self.branch or self.backbone, images.to(self._dtype), self.stages)
+            return torch.cat(self._pooled(maps, self.grid), dim=1).flatten(2).transpose(1, 2)  # [M, N, C']
 
     @property
     def device(self) -> torch.device:
@@ -164,6 +186,8 @@ class Encoder(nn.Module):
         }
         if self.stages:
             said["stages"] = list(self.stages)
+        if self.branch is not None:
+            said["separate_stages"] = True
         return {**said, "stage_pooling": "max"} if self.stages and self.stage_pooling == "max" else said
 
     def fingerprint(self) -> str:
@@ -189,6 +213,7 @@ def build_encoder(
     stage: int | None = None,
     stages: Sequence[int] = (),
     stage_pooling: StagePooling = "mean",
+    separate_stages: bool = False,
     image_size: int = 224,
     trainable: bool = False,
     train_norm: bool = False,
@@ -204,6 +229,8 @@ def build_encoder(
         stage: None for the last map before pooling, else the index of an intermediate stage (0 is the finest).
         stages: indices of further stages, increasing, whose channels follow (`contrast.stages`, ours).
         stage_pooling: how they are brought to the grid of the one that is read, by `mean` or `max`.
+        separate_stages: whether they are those of a second backbone with the same weights to start from (`random`
+            draws others).
         image_size: side of the square input in pixels.
         trainable: whether gradient reaches the backbone (paper A extracts features: False).
         train_norm: whether a trainable encoder updates its batch-norm statistics.
@@ -217,10 +244,9 @@ def build_encoder(
         MissingExtraError: the package of the weights is not installed.
         RequestError: the hub could not be reached.
     """
-    backbone = _create(name, image_size=image_size, pretrained=weights == "hub", seed=seed)
-    note = load_weights(backbone, name, weights, allow_pickle=allow_pickle, seed=seed)
-    _drop_classifier(backbone)
-    _drop_later_stages(backbone, stage)
+    made = partial(_backbone, name, weights=weights, image_size=image_size, allow_pickle=allow_pickle)
+    backbone, note = made(stage=stage, seed=seed)
+    branch = made(stage=max(stages), seed=seed + 1)[0] if separate_stages and stages else None
     settings = backbone.pretrained_cfg
     return Encoder(
         backbone,
@@ -228,6 +254,7 @@ def build_encoder(
         stage=stage,
         stages=stages,
         stage_pooling=stage_pooling,
+        branch=branch,
         image_size=image_size,
         mean=tuple(settings["mean"]),  # type: ignore[index]
         std=tuple(settings["std"]),  # type: ignore[index]
@@ -235,6 +262,17 @@ def build_encoder(
         trainable=trainable,
         train_norm=train_norm,
     )
+
+
+def _backbone(
+    name: str, *, weights: WeightsSource, stage: int | None, image_size: int, allow_pickle: bool, seed: int
+) -> tuple[nn.Module, str]:
+    """Return a network up to a stage, and what its weights are."""
+    backbone = _create(name, image_size=image_size, pretrained=weights == "hub", seed=seed)
+    note = load_weights(backbone, name, weights, allow_pickle=allow_pickle, seed=seed)
+    _drop_classifier(backbone)
+    _drop_later_stages(backbone, stage)
+    return backbone, note
 
 
 def _create(name: str, *, image_size: int, pretrained: bool, seed: int) -> nn.Module:

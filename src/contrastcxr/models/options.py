@@ -37,8 +37,10 @@ class EncoderOptions(Options):
     name: str = Field("tf_efficientnet_lite0", description="any model of timm that gives a map, by its timm name")
     weights: str = Field("package", description="`package`, `hub`, `random` or a file")
     stage: int | None = Field(None, description="an intermediate stage; none is the last map before pooling")
-    stage_pooling: Literal["mean", "max"] = Field(
-        "mean", description="how further, finer stages are brought to the grid (contrast.stages)"
+    stage_pooling: Literal["mean", "max"] | None = Field(
+        None,
+        description="how further, finer stages are brought to the grid (contrast.stages, contrast.stage); none "
+        "takes the mean for attention (ours), the maximum for difference (paper B)",
     )
     trainable: bool = Field(False, description="learn its weights too; a frozen one sees each picture once")
     train_norm: bool = Field(False, description="a trainable encoder updates its batch-norm statistics")

@@ -30,7 +30,8 @@ class PatchProjection(nn.Module):
         width: d; not used where the kind is `none`.
         kind: `linear`, `r2gen` or `none`.
         stage_channels: how many of the last channels belong to each further stage; these do not become patches.
-            Each stage has a linear map of its own (ours).
+            Each stage has a linear map of its own (ours), with `map_stages`.
+        map_stages: False where nobody asks for the stages at the model width.
         standardize: raw features have mean 0 and deviation 1 by channel before the map (ours); `set_scale` says
             what they have. Averages commute with it, so a pool stays raw.
     """
@@ -45,6 +46,7 @@ class PatchProjection(nn.Module):
         kind: ProjectionKind = "linear",
         *,
         stage_channels: Sequence[int] = (),
+        map_stages: bool = True,
         standardize: bool = False,
     ) -> None:
         super().__init__()
@@ -61,7 +63,8 @@ class PatchProjection(nn.Module):
         if standardize:
             self.register_buffer("mean", torch.zeros(channels))
             self.register_buffer("deviation", torch.ones(channels))
-        self.stages = nn.ModuleList(nn.Linear(count, self.width) for count in self.stage_channels)
+        mapped = self.stage_channels if map_stages else ()
+        self.stages = nn.ModuleList(nn.Linear(count, self.width) for count in mapped)
 
     @property
     def is_linear(self) -> bool:
@@ -93,6 +96,19 @@ class PatchProjection(nn.Module):
         """Return the further stages of `raw [..., C]` at the model width, `[..., S, d]`."""
         parts = torch.split(self._scaled(raw), [self.own_channels, *self.stage_channels], dim=-1)[1:]
         return torch.stack([stage(part) for stage, part in zip(self.stages, parts, strict=True)], dim=-2)
+
+    @property
+    def branch_channels(self) -> int:
+        """C', the channels of further stages; where there are none, those of the map that is read."""
+        return sum(self.stage_channels) or self.own_channels
+
+    def branch(self, raw: Tensor) -> Tensor:
+        """Return those channels of `raw [..., C]`, or of these channels alone, `[..., C']`, as maps take them."""
+        raw = raw[..., -self.branch_channels :]
+        raw = raw.to(self._dtype(raw))
+        if not self.standardize:
+            return raw
+        return (raw - self.mean[-self.branch_channels :]) / self.deviation[-self.branch_channels :]
 
     def _scaled(self, raw: Tensor) -> Tensor:
         """Return `raw [..., C]` as the maps take it, in their precision."""

@@ -11,6 +11,9 @@ from torch import Tensor, nn
 from contrastcxr.errors import IncompatibleError
 from contrastcxr.losses.base import SystemLoss, Targets, Term
 from contrastcxr.models.contrast.attention import ContrastiveAttention, StageFeatures
+from contrastcxr.models.contrast.bank import NegativeBank, thumbnails
+from contrastcxr.models.contrast.base import Contrast
+from contrastcxr.models.contrast.difference import InducedAttention
 from contrastcxr.models.contrast.pool import NormalityPool
 from contrastcxr.models.encoders import Encoder
 from contrastcxr.models.features import GridPlaces, VisualFeatures
@@ -30,8 +33,10 @@ class System(nn.Module):
         localizer: marks where each finding is; None for none.
         encoder: None for a system that is only ever fed raw features.
         places: the grid of the raw features of a view; None takes the encoder's.
-        contrast: Contrastive Attention, or None for the plain baseline; it needs a pool.
+        contrast: None for the plain baseline; Contrastive Attention needs a pool, contrast-induced attention a
+            bank.
         pool: global vectors of the normal images.
+        bank: thumbnails and maps of the negatives.
         patch_pool: patch vectors of normal images, for `ContrastiveAttention(patches=True)`.
         match_views: leave out pool rows whose view the study does not have (`pool.match: view`, ours); where
             contrast goes view by view, those of another view than the one that is compared.
@@ -41,8 +46,8 @@ class System(nn.Module):
         marked_grid: the grid over a view whose cells the localizer's maps have; None where nobody knows.
 
     Raises:
-        IncompatibleError: no head; contrast without a pool, a pool without contrast, or contrast after a
-            projection that is not linear; a localizer that cannot mark this grid.
+        IncompatibleError: no head; contrast without its pool or bank, one of these without contrast, or
+            Contrastive Attention after a projection that is not linear; a localizer that cannot mark this grid.
     """
 
     def __init__(
@@ -54,18 +59,22 @@ class System(nn.Module):
         localizer: Head | None = None,
         encoder: Encoder | None = None,
         places: GridPlaces | None = None,
-        contrast: ContrastiveAttention | None = None,
+        contrast: Contrast | None = None,
         pool: NormalityPool | None = None,
+        bank: NegativeBank | None = None,
         patch_pool: NormalityPool | None = None,
         match_views: bool = True,
         losses: Mapping[str, SystemLoss] | None = None,
     ) -> None:
         super().__init__()
         _check(projection, contrast, pool, patch_pool)
+        if isinstance(contrast, InducedAttention) != (bank is not None):
+            raise IncompatibleError("contrast-induced attention and a bank go together; give both or neither")
         self.encoder = encoder
         self.projection = projection
         self.contrast = contrast
         self.pool = pool
+        self.bank = bank
         self.patch_pool = patch_pool
         self.decoder = decoder
         self.finding_head = finding_head
@@ -137,6 +146,21 @@ class System(nn.Module):
         raw: Tensor = self.encoder(images.flatten(0, 1))  # [B*V, N, C]
         return raw.reshape(B, V, *raw.shape[1:])
 
+    def thumbnails(self, images: Tensor) -> Tensor | None:
+        """Return what the bank finds negatives by, `[B, V, 256]` uint8 of `images [B, V, 3, S, S]`; None without.
+
+        The images are those that the encoder sees.
+        """
+        if self.bank is None or self.encoder is None:
+            return None
+        small = thumbnails(images.flatten(0, 1), mean=self.encoder.mean, std=self.encoder.std)
+        return small.reshape(*images.shape[:2], -1)
+
+    def negative_map(self, raw: Tensor) -> Tensor:
+        """Return `M [...]` of what the encoder gave for a picture, `raw [..., C]`, or of its last C' channels."""
+        assert isinstance(self.contrast, InducedAttention)  # which a bank is there for
+        return self.contrast.map(self.projection.branch(raw))
+
     def features(
         self,
         *,
@@ -147,8 +171,11 @@ class System(nn.Module):
         positions: Sequence[Sequence[str]] | None = None,
         indication: Tensor | None = None,
         indication_mask: Tensor | None = None,
+        study_ids: Sequence[str] | None = None,
+        thumbnails: Tensor | None = None,
+        negatives: Tensor | None = None,
     ) -> VisualFeatures:
-        """Return features of a batch, contrasted where the system has Contrastive Attention; evidence included.
+        """Return features of a batch, contrasted where the system has a contrast; evidence included.
 
         Args:
             images: `[B, V, 3, S, S]`, normalised; or
@@ -158,9 +185,13 @@ class System(nn.Module):
             positions: per study the positions of its views (padded ones are ignored); None matches everything.
             indication: `[B, T]` token ids, for decoders that read it.
             indication_mask: `[B, T]` bool, True at its real words.
+            study_ids: B ids; no study is its own negative. None is nobody's.
+            thumbnails: `[B, V, 256]` uint8, what a bank finds negatives by; those of `images` where there are any.
+            negatives: in training the negative of each view, which the bank is then not asked for: pixels
+                `[B, V, 3, S, S]`, or C' channels of what the encoder gave for them, `[B, V, n, C']`.
 
         Raises:
-            IncompatibleError: neither or both of images and raw.
+            IncompatibleError: neither or both of images and raw; a bank without thumbnails.
         """
         if (images is None) == (raw is None):
             raise IncompatibleError("features need either images or raw features, not both")
@@ -168,6 +199,13 @@ class System(nn.Module):
         assert source is not None  # one of the two was given
         features: VisualFeatures = self.projection(source, view_mask, self.places)
         features = features.replace(indication=indication, indication_mask=indication_mask)
+        if self.bank is not None:
+            own = self.negative_map(source)  # [B, V, n]
+            if negatives is not None:
+                return self._induced(features, own, self._negative_maps(negatives))
+            if thumbnails is None and images is not None:
+                thumbnails = self.thumbnails(images)
+            return self._compared(features, own, view_mask, thumbnails, study_ids, patient_ids, positions)
         if self.contrast is None or self.pool is None:
             return features
         stages = None
@@ -185,6 +223,63 @@ class System(nn.Module):
         )
         return contrasted
 
+    def _induced(self, features: VisualFeatures, own: Tensor, negative: Tensor) -> VisualFeatures:
+        assert isinstance(self.contrast, InducedAttention)  # a bank is there
+        induced: VisualFeatures = self.contrast(features, own=own, negative=negative)
+        return induced
+
+    def _negative_maps(self, negatives: Tensor) -> Tensor:
+        """Return `M⁻ [B, V, n]` of the negatives that come with a batch."""
+        if negatives.ndim < 5:
+            return self.negative_map(negatives)
+        assert self.encoder is not None  # pixels come with a batch that is encoded
+        raw = self.encoder.stages_of(negatives.flatten(0, 1))  # [B*V, n, C']
+        return self.negative_map(raw.reshape(*negatives.shape[:2], *raw.shape[1:]))
+
+    def _compared(
+        self,
+        features: VisualFeatures,
+        own: Tensor,
+        view_mask: Tensor,
+        small: Tensor | None,
+        study_ids: Sequence[str] | None,
+        patient_ids: Sequence[str | None] | None,
+        positions: Sequence[Sequence[str]] | None,
+    ) -> VisualFeatures:
+        """Return features compared with the negatives that the bank has for their views.
+
+        The evidence has `negative [B, V]`, rows of the bank, -1 where there is none, `negative_similarity` and
+        `negative_same_view` too.
+        """
+        assert self.bank is not None
+        B, V, _ = own.shape
+        if not self.bank.has_pictures:
+            return self._induced(features, own, torch.zeros_like(own))
+        if small is None:
+            raise IncompatibleError(
+                "features without thumbnails with contrast-induced attention: a negative is found by them; give "
+                "pixels, or features from a cache that this version filled"
+            )
+        real = [(b, v) for b, views in enumerate(view_mask.tolist()) for v in range(V) if views[v]]
+        found = self.bank.find(
+            small[view_mask.bool()],
+            study_ids=["" if study_ids is None else study_ids[b] for b, _ in real],
+            patient_ids=[None if patient_ids is None else patient_ids[b] for b, _ in real],
+            positions=["unknown" if positions is None else positions[b][v] for b, v in real],
+            numbers=[v for _, v in real],
+        )
+        theirs = own.detach().clone()  # a view without a negative has nothing that sets it apart
+        taken = self.bank.maps_of(found.rows).to(own.dtype)
+        here = own[view_mask.bool()].detach()
+        theirs[view_mask.bool()] = torch.where((found.rows < 0).unsqueeze(1), here, taken)
+        rows = found.rows.new_full((B, V), -1)
+        similarity, same_view = found.similarity.new_zeros(B, V), found.same_view.new_ones(B, V)
+        for into, values in ((rows, found.rows), (similarity, found.similarity), (same_view, found.same_view)):
+            into[view_mask.bool()] = values
+        induced = self._induced(features, own, theirs)
+        shown = {"negative": rows, "negative_similarity": similarity, "negative_same_view": same_view}
+        return induced.replace(evidence={**induced.evidence, **shown})
+
     def _exclude(
         self,
         pool: NormalityPool | None,
@@ -201,7 +296,7 @@ class System(nn.Module):
         matched = None
         if self.match_views and positions is not None:
             matched = _real_positions(positions, view_mask)
-        if self.contrast is None or not self.contrast.per_view:
+        if not isinstance(self.contrast, ContrastiveAttention) or not self.contrast.per_view:
             return exclude if matched is None else exclude | pool.match_mask(matched)
         views = view_mask.shape[1]
         by_view = exclude.unsqueeze(1).repeat(1, views, 1)  # [B, V, N_P]
@@ -220,13 +315,13 @@ def _real_positions(positions: Sequence[Sequence[str]], view_mask: Tensor) -> li
 
 def _check(
     projection: PatchProjection,
-    contrast: ContrastiveAttention | None,
+    contrast: Contrast | None,
     pool: NormalityPool | None,
     patch_pool: NormalityPool | None,
 ) -> None:
-    if (contrast is None) != (pool is None):
+    if isinstance(contrast, ContrastiveAttention) != (pool is not None):
         raise IncompatibleError("Contrastive Attention and a normality pool go together; give both or neither")
-    if contrast is None:
+    if not isinstance(contrast, ContrastiveAttention):
         return
     if not projection.is_linear:
         raise IncompatibleError(

@@ -29,6 +29,13 @@ class DecodedReport:
     plan: Mapping[str, np.ndarray] = field(default_factory=dict)  # see `GeneratedReports`
 
 
+_SHOWN = {
+    "contrast": "contrast_map",
+    "difference": "difference_map",
+    **{name: name for name in ("negative", "negative_similarity", "negative_same_view")},
+    **{name: name for name in ("pool_weights", "pool_keep")},
+}
+"""Fields of a study that are evidence of the features, and what they are called there."""
 NO_REPORT = DecodedReport((), ended=True, attention=None)
 """Of a system without words."""
 
@@ -45,6 +52,10 @@ class DecodedStudy:
     cuts: tuple[float, ...] = ()  # of the heat, see `FindingMaps`
     marking: Marking = "range"  # what the cuts are heights of
     contrast: np.ndarray | None = None  # [N]
+    difference: np.ndarray | None = None  # [N]
+    negative: np.ndarray | None = None  # [V] rows of the bank, -1 for none
+    negative_similarity: np.ndarray | None = None  # [V]
+    negative_same_view: np.ndarray | None = None  # [V] bool
     pool_weights: np.ndarray | None = None  # [n, N_P]
     pool_keep: np.ndarray | None = None  # [N_P] bool
     samples: tuple[SampledReport, ...] = ()  # of a search that votes
@@ -89,7 +100,7 @@ def by_study(
     written = [NO_REPORT] * studies if answer.reports is None else list(decoded_reports(answer.reports))
     probabilities = [()] * studies if answer.probabilities is None else answer.probabilities.tolist()
     maps = answer.maps
-    shown = {name: array(features.evidence.get(name)) for name in ("contrast_map", "pool_weights", "pool_keep")}
+    shown = {name: array(features.evidence.get(key)) for name, key in _SHOWN.items()}
     return [
         DecodedStudy(
             written[row],
@@ -99,9 +110,7 @@ def by_study(
             maps={} if maps is None else _by_finding(maps.findings, maps.shown[row]),
             cuts=() if maps is None else maps.cuts,
             marking="range" if maps is None else maps.marking,
-            contrast=_row(shown["contrast_map"], row),
-            pool_weights=_row(shown["pool_weights"], row),
-            pool_keep=_row(shown["pool_keep"], row),
+            **{name: _row(values, row) for name, values in shown.items()},
             samples=samples[row] if samples else (),
         )
         for row in range(studies)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from contrastcxr.data.transforms import map_box
-from contrastcxr.form import Evidence, FindingMap, Map, PlannedSentence, PoolMatch, RepeatMatches, Tag
+from contrastcxr.form import Evidence, FindingMap, Map, Negative, PlannedSentence, PoolMatch, RepeatMatches, Tag
 from contrastcxr.reading.sentences import Sentence
 
 MATCHES = 3
@@ -77,6 +77,8 @@ class Abilities:
         contrasts: whether it has Contrastive Attention.
         images: how many images the pool has; 0 of the control that holds zeros.
         repeats: of Aggregate Attention.
+        induces: whether it has contrast-induced attention.
+        negatives: how many images the bank of that has; 0 of the control that holds zeros.
         localizes: whether it marks where a finding is.
     """
 
@@ -88,6 +90,8 @@ class Abilities:
     contrasts: bool = False
     images: int = 0
     repeats: int = 0
+    induces: bool = False
+    negatives: int = 0
     localizes: bool = False
 
 
@@ -97,7 +101,7 @@ def unavailable(model: Abilities) -> dict[str, str]:
     if not model.attends:
         reasons["attention"] = _decoder_has(model, "has no attention over the picture")
     if not model.placed:
-        for map_ in ("attention", "contrast"):
+        for map_ in ("attention", "contrast", "difference"):
             reasons.setdefault(map_, "the patches are no grid over the picture")
     if not model.plans:
         reasons["plan"] = _decoder_has(model, "plans no sentences before it writes")
@@ -113,8 +117,21 @@ def _decoder_has(model: Abilities, lack: str) -> str:
 
 
 def _without_comparison(model: Abilities) -> dict[str, str]:
+    return {**_without_pool(model), **_without_negative(model)}
+
+
+def _without_negative(model: Abilities) -> dict[str, str]:
+    if not model.induces:
+        return dict.fromkeys(("difference", "negatives"), "the model has no contrast-induced attention")
+    if not model.negatives:
+        return {"negatives": "the bank holds zeros, a control: the picture was compared with no other"}
+    return {}
+
+
+def _without_pool(model: Abilities) -> dict[str, str]:
     if not model.contrasts:
-        why = "the model has no Contrastive Attention: it compares with nothing"
+        instead = "each view is compared with one normal picture" if model.induces else "it compares with nothing"
+        why = f"the model has no Contrastive Attention: {instead}"
         return dict.fromkeys(("contrast", "closest", "farthest", "repeats"), why)
     if not model.images:
         why = "the pool holds zeros, a control: the picture was compared with no other"
@@ -129,7 +146,7 @@ def _without_comparison(model: Abilities) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class PoolNames:
-    """What is known of the images of a pool, row by row."""
+    """What is known of the images of a pool or bank, row by row."""
 
     image_ids: Sequence[str]
     locators: Sequence[str | None]
@@ -140,6 +157,18 @@ class PoolNames:
         locator = self.locators[row] if row < len(self.locators) else None
         return PoolMatch(
             image_id=self.image_ids[row], weight=round(weight, 6), locator=locator or None, source=self.source
+        )
+
+    def negative(self, row: int, *, view: int, similarity: float, same_view: bool) -> Negative:
+        """Return row `row` of a bank as what a view was compared with."""
+        locator = self.locators[row] if row < len(self.locators) else None
+        return Negative(
+            view=view,
+            image_id=self.image_ids[row],
+            similarity=round(min(max(similarity, -1.0), 1.0), 6),
+            locator=locator or None,
+            source=self.source,
+            note=None if same_view else "of another view position: the bank has none of this one",
         )
 
 
@@ -179,6 +208,8 @@ def evidence(
     sentences: Sequence[Sentence],
     attention: np.ndarray | None,
     contrast: np.ndarray | None,
+    difference: np.ndarray | None = None,
+    negatives: tuple[Negative, ...] = (),
     pool: PoolMatches | None = None,
     plan: tuple[PlannedSentence, ...] = (),
     tags: tuple[Tag, ...] = (),
@@ -186,7 +217,9 @@ def evidence(
     votes: Mapping[str, float] | None = None,
     unavailable: Mapping[str, str] | None = None,
 ) -> Evidence:
-    """Return the evidence of one study from `attention [T, N]`, `contrast [N]` and `maps [N]` by finding.
+    """Return the evidence of one study from `attention [T, N]`, `contrast [N]`, `difference [N]` and `maps [N]`.
+
+    The maps are by finding.
 
     `votes` are the shares of a search that votes. `unavailable` says why fields are empty that this model can
     never fill.
@@ -199,6 +232,8 @@ def evidence(
         farthest=compared.mean.farthest,
         repeats=compared.repeats,
         contrast=contrasts,
+        difference=() if difference is None else tuple(place.map(difference) for place in places),
+        negatives=negatives,
         attention=shown,
         plan=plan,
         tags=tags,

@@ -54,7 +54,7 @@ def describe(
             "decoder": None if config.decoder is None else config.decoder.kind,
             "localizer": None if config.localizer is None else config.localizer.kind,
             "reads_indication": reads_indication,
-            "contrast": None if config.contrast is None else config.contrast.pool.kind,
+            "contrast": None if config.contrast is None else config.contrast.reference,
         },
         "software": {"contrastcxr": __version__, **_versions()},
         "preprocessing": checkpoint.preprocess.model_dump(mode="json"),

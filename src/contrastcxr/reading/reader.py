@@ -27,7 +27,7 @@ from contrastcxr.features.batch import Batch, Sample, collate, rows_of
 from contrastcxr.features.extraction import batch_features, normal_features, raw_features
 from contrastcxr.features.targets import indication_ids
 from contrastcxr.files import find_checkpoint
-from contrastcxr.form import Author, Evidence, Flag, Reading, Report, Study
+from contrastcxr.form import Author, Evidence, Flag, Negative, Reading, Report, Study
 from contrastcxr.models.features import GridPlaces
 from contrastcxr.models.system import System
 from contrastcxr.quality.assess import assess, thumbnails
@@ -359,6 +359,8 @@ class Reader:
             sentences=sentences,
             attention=answer.written.attention if places else None,
             contrast=answer.contrast,
+            difference=answer.difference if places else None,
+            negatives=self._negatives(batch, row, answer),
             pool=self._compared(answer),
             plan=plan,
             tags=tags,
@@ -375,12 +377,12 @@ class Reader:
             rows=grid.rows,
             columns=grid.columns,
             affines=batch.affines[row].cpu().numpy(),
-            view_index=batch.view_index[row] if batch.view_index else tuple(range(len(batch.positions[row]))),
+            view_index=self._view_index(batch, row),
             size=self.preprocess.size,
         )
 
     def _abilities(self, answer: DecodedStudy, *, placed: bool) -> shown.Abilities:
-        decoder, pool = self.system.decoder, self.system.pool
+        decoder, pool, bank = self.system.decoder, self.system.pool, self.system.bank
         weights, plan = answer.pool_weights, answer.written.plan
         return shown.Abilities(
             decoder=None if decoder is None else decoder.kind,
@@ -391,6 +393,8 @@ class Reader:
             contrasts=pool is not None,
             images=len(pool) if pool is not None and pool.has_pictures else 0,
             repeats=0 if weights is None else len(weights),
+            induces=bank is not None,
+            negatives=len(bank) if bank is not None and bank.has_pictures else 0,
             localizes=bool(answer.heat),
         )
 
@@ -404,6 +408,31 @@ class Reader:
             return None
         names = shown.PoolNames(pool.rows.image_ids, pool.rows.locators, self.pool_source)
         return shown.PoolMatches.of(answer.pool_weights, names, allowed=answer.pool_keep)
+
+    def _negatives(self, batch: Batch, row: int, answer: DecodedStudy) -> tuple[Negative, ...]:
+        """Return what each real view was compared with; nothing where it had no negative."""
+        bank = self.system.bank
+        if bank is None or answer.negative is None:
+            return ()
+        assert answer.negative_similarity is not None  # it comes with the negative
+        assert answer.negative_same_view is not None
+        names = shown.PoolNames(bank.rows.image_ids, bank.rows.locators, self.pool_source)
+        found = zip(
+            self._view_index(batch, row),
+            answer.negative.tolist(),
+            answer.negative_similarity.tolist(),
+            answer.negative_same_view.tolist(),
+            strict=False,  # padded views come last
+        )
+        return tuple(
+            names.negative(place, view=view, similarity=similarity, same_view=same_view)
+            for view, place, similarity, same_view in found
+            if place >= 0
+        )
+
+    def _view_index(self, batch: Batch, row: int) -> tuple[int, ...]:
+        """Return which view of its study each real one is."""
+        return batch.view_index[row] if batch.view_index else tuple(range(len(batch.positions[row])))
 
     def _flagged(self, reading: Reading, study: Study, used: Sequence[int], pictures: PictureMeasures) -> Reading:
         flags = (

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from contrastcxr.data.ref import DataRef
 from contrastcxr.errors import DatasetError
-from contrastcxr.evaluation.cached import cached_batches, encoded
+from contrastcxr.evaluation.cached import cached_batches, encoded_for
 from contrastcxr.evaluation.references import References, load_references, system_answers
 from contrastcxr.features.cache import FeatureCache
 from contrastcxr.features.extraction import batch_features
@@ -36,11 +36,7 @@ def twins_of(reader: Reader, *, data: DataRef, split: str, cache: Path, limit: i
     """
     references = load_references(data, split, limit=limit * len(ROLES) if limit else None, cache=cache)
     quadruples = _quadruples(references)
-    encoder = reader.system.encoder
-    assert encoder is not None  # checkpoints hold their encoder
-    kept, failures = encoded(
-        references.studies, encoder, reader.preprocess, max_views=reader.max_views, cache=cache
-    )
+    kept, failures = encoded_for(reader, references.studies, cache=cache)
     if failures or not all(all_in(study, kept, reader.max_views) for study in references.studies):
         raise DatasetError(f"{data}/{split}: pictures of twins cannot be read ({'; '.join(failures[:3])})")
     vectors = {role: _vectors(reader, [q[role] for q in quadruples], kept) for role in ROLES[:3]}

@@ -97,7 +97,7 @@ def _record(
             "fingerprint": prepared.encoder_fingerprint,
         },
         parameters=trained_parameters(prepared.system),
-        pool=prepared.pool.summary() if prepared.pool else None,
+        pool=_reference(prepared),
         loss_weights=loss_weights(config),
         precision=precision_of(config),
         vocabulary=0 if prepared.tokenizer is None else len(prepared.tokenizer),
@@ -110,6 +110,13 @@ def _record(
         calibration=calibration.to_dict() if calibration else None,
         thresholds=thresholds,
     )
+
+
+def _reference(prepared: PreparedRun) -> dict[str, Any] | None:
+    """Return what studies are compared with: the pool, or the bank of negatives."""
+    if prepared.bank is not None:
+        return prepared.bank.summary()
+    return None if prepared.pool is None else prepared.pool.summary()
 
 
 def _curve_row(epoch: Mapping[str, Any]) -> dict[str, Any]:

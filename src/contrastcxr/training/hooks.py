@@ -8,6 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
+
 from contrastcxr.checkpoint import Checkpoint, save_checkpoint
 from contrastcxr.data.authors import boxed_reading
 from contrastcxr.features.view_features import EncodedFeatures
@@ -33,7 +35,8 @@ class ScoreSystem:
     prepared: PreparedRun
 
     def __call__(self, system: System) -> dict[str, float]:
-        """Return the scores by name, `train.monitor` among them."""
+        """Return the scores by name, `train.monitor` among them; a bank gets its maps first."""
+        refresh_bank(self.prepared, system)
         return self.validation().scores(system)
 
     def validation(self) -> Validation:
@@ -103,12 +106,24 @@ class KeepBest:
             state=system.state_dict(),
             sources=prepared.sources,
             pool=prepared.pool.pool.metadata() if prepared.pool else None,
+            bank=None if prepared.bank is None else prepared.bank.bank.metadata(),
             patch_pool=prepared.pool.patches.pool.metadata() if prepared.pool and prepared.pool.patches else None,
             library=prepared.library.metadata() if prepared.library else None,
             terms=prepared.target_reader.terms,
             record={"best": dict(best), "seed": prepared.config.train.seed},
         )
         save_checkpoint(self.folder / CHECKPOINT_FILE, made, dtype=prepared.config.train.checkpoint_dtype)
+
+
+@torch.no_grad()
+def refresh_bank(prepared: PreparedRun, system: System) -> None:
+    """Put the maps of its pictures by the weights as they are into the system's bank, where it has one."""
+    if prepared.bank is None or not prepared.bank.bank.has_pictures:
+        return
+    assert system.bank is not None
+    assert system.encoder is not None
+    rows = prepared.bank.raw(system.encoder, prepared.features.patches)
+    system.bank.set_maps(torch.stack([system.negative_map(raw) for raw in rows]))
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,14 +14,14 @@ from contrastcxr.data.views import choose_views
 from contrastcxr.errors import IncompatibleError
 from contrastcxr.form import Study, View, is_file_locator
 from contrastcxr.models.contrast.options import PoolOptions
-from contrastcxr.models.contrast.pool import NormalityPool, PatchPlaces, PoolRows, draw_pool, views_name
+from contrastcxr.models.contrast.pool import NormalityPool, PatchPlaces, PoolRows, PoolUnit, draw_pool, views_name
 
 ViewFeature = Callable[[View], Tensor]
 """Gives the raw features of a view: pooled `[C]`, or of its patches `[N, C]`."""
 
 
 @dataclass(frozen=True)
-class _Candidate:
+class Candidate:
     """What may become a row: one view of a study, or all views of it that are read."""
 
     study_id: str
@@ -98,11 +98,12 @@ def make_pool(
     Raises:
         IncompatibleError: no training image is normal, or matching by view where no position is known.
     """
-    candidates = _candidates(config, studies, max_views=max_views)
+    candidates = candidates_of(studies, max_views=max_views, unit=config.unit)
     normals = sum(c.normal for c in candidates)
-    _check_positions(config, candidates)
+    if config.match == "view":
+        check_positions("contrast.pool", candidates)
     drawn_by = seed if config.seed is None else config.seed
-    rows = _rows(candidates)
+    rows = rows_of(candidates)
     index = draw_pool(
         rows,
         normal=[c.normal for c in candidates],
@@ -127,12 +128,13 @@ def make_pool(
     )
 
 
-def _candidates(config: PoolOptions, studies: Sequence[Study], *, max_views: int) -> list[_Candidate]:
+def candidates_of(studies: Sequence[Study], *, max_views: int, unit: PoolUnit = "image") -> list[Candidate]:
+    """Return what may become a row of a pool or of a bank, in the order of the studies."""
     found = []
     for study in studies:
         views = tuple(study.views[i] for i in choose_views(study, max_views))
-        rows = [views] if config.unit == "study" else [(view,) for view in views]
-        found += [_Candidate(study.study_id, study.patient_id, row, is_normal(study)) for row in rows]
+        rows = [views] if unit == "study" else [(view,) for view in views]
+        found += [Candidate(study.study_id, study.patient_id, row, is_normal(study)) for row in rows]
     return found
 
 
@@ -146,15 +148,15 @@ def _row(views: Sequence[View], pooled: ViewFeature) -> Tensor:
     return torch.stack([pooled(view) for view in views]).mean(dim=0)
 
 
-def _patch_pool(config: PoolOptions, drawn: Sequence[_Candidate], patches: ViewFeature, *, seed: int) -> PatchPool:
+def _patch_pool(config: PoolOptions, drawn: Sequence[Candidate], patches: ViewFeature, *, seed: int) -> PatchPool:
     """Return `config.patches` patches of the images of a pool; the row of a patch is that of its image."""
-    images = [_Candidate(c.study_id, c.patient_id, (view,), c.normal) for c in drawn for view in c.views]
+    images = [Candidate(c.study_id, c.patient_id, (view,), c.normal) for c in drawn for view in c.views]
     views = tuple(c.views[0] for c in images)
     places = PatchPlaces.draw(len(images), len(patches(views[0])), size=config.patches, seed=seed)
     raw = _cut(views, places, patches)
     pool = NormalityPool(
         raw,
-        _rows(images).select(places.images),
+        rows_of(images).select(places.images),
         kind=config.kind,
         wanted=config.patches,
     )
@@ -172,15 +174,20 @@ def _cut(views: Sequence[View], drawn: PatchPlaces, patches: ViewFeature) -> Ten
     return torch.stack(rows)
 
 
-def _check_positions(config: PoolOptions, candidates: Sequence[_Candidate]) -> None:
-    if config.match == "view" and all(v.position == "unknown" for c in candidates for v in c.views):
+def check_positions(part: str, candidates: Sequence[Candidate]) -> None:
+    """Refuse matching by view where no position is known; `part` is what matches.
+
+    Raises:
+        IncompatibleError: none is.
+    """
+    if all(v.position == "unknown" for c in candidates for v in c.views):
         raise IncompatibleError(
-            "contrast.pool.match is 'view' but no training image says which view it is; "
-            "set contrast.pool.match: none"
+            f"{part}.match is 'view' but no training image says which view it is; set {part}.match: none"
         )
 
 
-def _rows(candidates: Sequence[_Candidate]) -> PoolRows:
+def rows_of(candidates: Sequence[Candidate]) -> PoolRows:
+    """Return who the candidates are; a row of several views is shown by its first."""
     return PoolRows(
         image_ids=tuple(c.image_id for c in candidates),
         study_ids=tuple(c.study_id for c in candidates),

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+import torch
 from torch.utils.data import DataLoader
 
 from contrastcxr.assemble import (
@@ -42,13 +43,14 @@ from contrastcxr.store.picture_cache import PictureCache
 from contrastcxr.store.study_lines import made_of
 from contrastcxr.text.labeler import default_labeler
 from contrastcxr.text.tokenizer import Tokenizer
+from contrastcxr.training.bank import TrainingBank, WithNegatives, make_bank, thumbnails_in
 from contrastcxr.training.checks import check_vocabulary, warn_of_coarse_grid
 from contrastcxr.training.library import make_library
 from contrastcxr.training.pool import TrainingPool, make_pool
 from contrastcxr.training.report_texts import learnt_text, written_text
 from contrastcxr.training.scaling import STUDIES, center_zeros, draw, scale_contrast, standardize
 from contrastcxr.training.start import start_from
-from contrastcxr.training.studies import load_data
+from contrastcxr.training.studies import TrainingData, load_data
 from contrastcxr.training.validate import check_monitor
 from contrastcxr.training.word_vectors import start_word_vectors
 
@@ -91,6 +93,7 @@ class PreparedRun:
         encoder_fingerprint: of the weights before the first step.
         sources: what the checkpoint says of the data it was made from.
         truncated: training reports that `text.max_tokens` cuts.
+        bank: negatives of the training views, of a system that is compared with some.
     """
 
     config: SystemConfig
@@ -109,14 +112,19 @@ class PreparedRun:
     sources: tuple[SourceNote, ...]
     unreadable: tuple[UnreadableView, ...]
     truncated: int
+    bank: TrainingBank | None = None
 
     def samples(self, split: Split, *, epoch: int | None = None) -> StudySamples:
         """Return the samples of a split; with an epoch, cropped at random where the configuration augments.
 
-        Those of training have the boxes that a head is taught with.
+        Those of training have the boxes that a head is taught with, and the negatives of contrast.
         """
-        boxes = self._boxes() if split is self.train else None
-        return StudySamples(split.studies, split.targets, self._load(epoch), boxes=boxes)
+        load: FromCache | FromPixels | WithNegatives = self._load(epoch)
+        if split is not self.train:
+            return StudySamples(split.studies, split.targets, load)
+        if self.bank is not None and self.bank.chosen:
+            load = self._with_negatives(self._load(epoch), self.bank)
+        return StudySamples(split.studies, split.targets, load, boxes=self._boxes())
 
     def _boxes(self) -> BoxReader | None:
         taught, grid = self.config.needs.taught_boxes, self.system.places
@@ -124,6 +132,21 @@ class PreparedRun:
             return None
         rows, columns = (taught.side, taught.side) if taught.side else (grid.rows, grid.columns)
         return BoxReader(self.labels, rows, columns, self.preprocess.size)
+
+    def _with_negatives(self, load: FromCache | FromPixels, bank: TrainingBank) -> WithNegatives:
+        channels, kept = self.system.projection.branch_channels, bank.pictures
+        if kept is not None and self.cache is not None:
+            assert self.system.encoder is not None  # a system in training always has one
+            kept = torch.stack(bank.raw(self.system.encoder, self.features.patches))[..., -channels:].half()
+        return WithNegatives(load, bank, kept, channels)
+
+    @property
+    def features(self) -> ViewFeatures:
+        """What gives the features of a view: the cache, or the system's encoder as it is now."""
+        if self.cache is not None:
+            return CachedFeatures(self.cache)
+        assert self.system.encoder is not None  # a system in training always has one
+        return EncodedFeatures(self.system.encoder, self.preprocess, self.picture_of)
 
     def _load(self, epoch: int | None) -> FromCache | FromPixels:
         views = self.config.data.max_views
@@ -190,10 +213,12 @@ def prepare(config: SystemConfig, *, cache: Path) -> PreparedRun:
     here = EncodedFeatures(encoder, preprocess, data.pictures or original)
     of_views = here if data.features is None else CachedFeatures(data.features)
     pool = _pool(config, data.train, of_views)
+    bank = _bank(config, data, encoder, preprocess)
     library = _library(config, data.train, words.tokenizer)
     parts = SystemParts(
         encoder=encoder,
         pool=pool.pool if pool else None,
+        bank=bank.bank if bank else None,
         patch_pool=pool.patches.pool if pool and pool.patches else None,
         vocabulary=len(words.tokenizer) if words.tokenizer else 0,
         marks=Marks.of(words.tokenizer) if words.tokenizer else None,
@@ -217,9 +242,10 @@ def prepare(config: SystemConfig, *, cache: Path) -> PreparedRun:
         pictures=data.pictures,
         library=library,
         encoder_fingerprint=encoder.fingerprint(),
-        sources=source_notes(ref, encoder),
+        sources=source_notes(ref, encoder, keeps_pictures=bank is not None and bank.bank.has_pictures),
         unreadable=data.unreadable,
         truncated=_truncated(data.train, config, words.tokenizer),
+        bank=bank,
     )
     _scale(prepared, of_views, fresh=words.start is None)
     return prepared
@@ -341,22 +367,60 @@ def _library(
 
 
 def _pool(config: SystemConfig, studies: Sequence[Study], features: ViewFeatures) -> TrainingPool | None:
-    if config.contrast is None:
+    if config.contrast is None or config.contrast.pool_options is None:
         return None
     return make_pool(
-        config.contrast.pool,
+        config.contrast.pool_options,
         studies,
         max_views=config.data.max_views,
         pooled=features.pooled,
         seed=config.train.seed,
-        patches=features.patches if config.contrast.patches else None,
+        patches=features.patches if config.contrast.compares_patches else None,
     )
 
 
-def source_notes(ref: DataRef, encoder: Encoder) -> tuple[SourceNote, ...]:
-    """Return the data set and the encoder's weights, with their terms."""
+def _bank(
+    config: SystemConfig, data: TrainingData, encoder: Encoder, preprocess: Preprocess
+) -> TrainingBank | None:
+    options = None if config.contrast is None else config.contrast.bank_options
+    if options is None:
+        return None
+    assert data.thumbnails is not None  # `load_data` makes them for a bank
+    rows, columns = encoder.grid
+    return make_bank(
+        options,
+        data.train,
+        max_views=config.data.max_views,
+        cells=rows * columns,
+        thumbnail=thumbnails_in(data.thumbnails),
+        picture=FromPixels(preprocess, config.data.max_views, picture_of=data.pictures or original).picture,
+        encoder=encoder,
+        seed=config.train.seed,
+    )
+
+
+def source_notes(ref: DataRef, encoder: Encoder, *, keeps_pictures: bool = False) -> tuple[SourceNote, ...]:
+    """Return the data set and the encoder's weights, with their terms.
+
+    The thumbnails of a bank count as pictures of the data set (ours): they have a note of their own, and where the
+    terms forbid to pass pictures on, a warning says that the checkpoint must stay here.
+    """
     source = ref.open()
     terms = source.licence
+    allowed = terms.redistributable and terms.contains_pictures
+    thumbnails = SourceNote(
+        name=f"{source.name}, thumbnails of its negatives in this file",
+        licence=terms.terms,
+        redistributable=allowed,
+        contains_text=False,
+        contains_pictures=True,
+    )
+    if keeps_pictures and not allowed:
+        logger.warning(
+            f"contrast.bank with data.source {source.name}: the checkpoint will hold thumbnails of its pictures, "
+            "which may not be passed on, so neither may the checkpoint; to share it, train on nih14 or phantoms, "
+            "or set contrast.bank.kind: zeros"
+        )
     return (
         SourceNote(
             name=source.name,
@@ -372,4 +436,5 @@ def source_notes(ref: DataRef, encoder: Encoder) -> tuple[SourceNote, ...]:
             contains_text=False,
             contains_pictures=False,
         ),
+        *((thumbnails,) if keeps_pictures else ()),
     )

@@ -14,7 +14,10 @@ from typing import Any
 from contrastcxr.files import atomic_write
 from contrastcxr.form import Study
 
-OF_MODELS: Any = {"findings": {"__all__": {"region", "peak"}}, "evidence": {"finding_maps", "votes"}}
+OF_MODELS: Any = {
+    "findings": {"__all__": {"region", "peak"}},
+    "evidence": {"difference", "negatives", "finding_maps", "votes"},
+}
 """What only a model fills in, and no reading that is learnt from: the fingerprint of data is made without it."""
 RECORD_FILE = "run_record.json"
 _PACKAGES = ("contrastcxr", "torch", "lightning", "timm", "numpy", "safetensors")

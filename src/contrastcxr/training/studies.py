@@ -15,7 +15,7 @@ from contrastcxr.data.ref import DataRef
 from contrastcxr.data.transforms import Preprocess
 from contrastcxr.data.views import ChosenViews
 from contrastcxr.errors import DatasetError
-from contrastcxr.features.cache import FeatureCache, UnreadableView, encode_views
+from contrastcxr.features.cache import FeatureCache, NoFeatures, UnreadableView, encode_views
 from contrastcxr.features.readable import all_in, try_pictures
 from contrastcxr.form import Study
 from contrastcxr.models.encoders import Encoder
@@ -30,13 +30,17 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class TrainingData:
-    """Studies all of whose pictures can be read, and where what the system sees of them is kept."""
+    """Studies all of whose pictures can be read, and where what the system sees of them is kept.
+
+    `thumbnails` are there for a system with a bank of negatives: the features where they are cached.
+    """
 
     train: Sequence[Study]
     validation: Sequence[Study]
     features: FeatureCache | None
     pictures: PictureCache | None
     unreadable: tuple[UnreadableView, ...]
+    thumbnails: FeatureCache | None = None
 
 
 def load_data(
@@ -52,7 +56,8 @@ def load_data(
     check_studies(config, *parts)
     views = ChosenViews(parts, config.data.max_views)
     workers = config.train.workers
-    features, pictures = None, None
+    features, pictures, small = None, None, None
+    finds = config.contrast is not None and config.contrast.bank_options is not None
     kept: Container[str]
     if config.encoder.trainable:
         pictures = _pictures(views, config, preprocess, cache)
@@ -61,11 +66,14 @@ def load_data(
         kept, unreadable = try_pictures(views, pictures or original, known=known, workers=workers)
     else:
         features, unreadable = encode_views(
-            views, encoder=encoder, preprocess=preprocess, root=cache, workers=workers
+            views, encoder=encoder, preprocess=preprocess, root=cache, workers=workers, with_thumbnails=finds
         )
-        kept = features
+        kept, small = features, features
     train, validation = (_readable(part, kept, config, unreadable) for part in parts)
-    return TrainingData(train, validation, features, pictures, tuple(unreadable))
+    if finds and features is None:
+        seen = ChosenViews([train], config.data.max_views)
+        small, _ = encode_views(seen, encoder=NoFeatures(), preprocess=preprocess, root=cache, workers=workers)
+    return TrainingData(train, validation, features, pictures, tuple(unreadable), small)
 
 
 def _studies(config: SystemConfig, ref: DataRef, *, cache: Path) -> Sequence[Study]:

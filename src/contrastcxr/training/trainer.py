@@ -142,11 +142,12 @@ def _second_stage(prepared: PreparedRun) -> SelfCritical | None:
 
 
 def _rules(config: SystemConfig) -> EpochRules:
+    pool = None if config.contrast is None else config.contrast.pool_options
     return EpochRules(
         monitor=config.train.monitor,
         patience=config.train.patience,
         epochs=config.train.epochs,
-        refresh_epochs=config.contrast.pool.refresh_epochs if config.contrast else 1,
+        refresh_epochs=pool.refresh_epochs if pool else 1,
     )
 
 

@@ -10,6 +10,8 @@ from contrastcxr.form import (
     Finding,
     Flag,
     Map,
+    Negative,
+    PoolMatch,
     Position,
     Reading,
     RepeatMatches,
@@ -26,6 +28,7 @@ from contrastcxr.write.as_sentences import (
 from contrastcxr.write.marks import box_values, map_values, maps_said, region_values, where
 from contrastcxr.write.overlay import (
     FULL_CONTRAST,
+    FULL_DIFFERENCE,
     FULL_MAP,
     NEARLY_EVEN,
     NEARLY_FLAT,
@@ -33,6 +36,7 @@ from contrastcxr.write.overlay import (
     attention_uri,
     cells_of,
     contrast_uri,
+    difference_uri,
     extremes,
     picture_uri,
     placed,
@@ -69,6 +73,7 @@ def page_values(reading: Reading, study: Study, pictures: PictureLoader) -> Valu
     numbers = {finding.name: number for number, finding in enumerate(ordered)}
     views = [_view(index, reading, study.views[index], pictures, numbers) for index in _shown(reading, study)]
     normals = [_normal(match, pictures) for match in reading.evidence.closest]
+    negatives = [_negative(each, study, pictures) for each in reading.evidence.negatives]
     return {
         "study_id": reading.study_id,
         "author": reading.author,
@@ -86,7 +91,8 @@ def page_values(reading: Reading, study: Study, pictures: PictureLoader) -> Valu
         "has_thresholds": any(f.threshold is not None for f in reading.findings),
         "read_by_parser": any(f.sentences for f in reading.findings),
         "normals": normals,
-        "pictured": any(normal["src"] for normal in normals),
+        "pictured": any(normal["src"] for normal in (*normals, *negatives)),
+        "negatives": negatives,
         "farthest": [_weighted(match.image_id, match.weight) for match in reading.evidence.farthest],
         "repeats": [_repeat(repeat) for repeat in reading.evidence.repeats],
         "topics": any(sentence.topic is not None for sentence in reading.evidence.plan),
@@ -96,6 +102,9 @@ def page_values(reading: Reading, study: Study, pictures: PictureLoader) -> Valu
         "samples": _samples(reading.provenance),
         "contrast_said": _contrast_said(reading.evidence),
         "full_contrast": FULL_CONTRAST,
+        "difference_said": _difference_said(reading.evidence),
+        "full_difference": FULL_DIFFERENCE,
+        "has_difference": any(view["difference"] for view in views),
         "attends": bool(reading.evidence.attention),
         "unavailable": _unavailable(reading.evidence, _SEEN),
         "unplanned": _unavailable(reading.evidence, _FOLDED),
@@ -142,7 +151,12 @@ def _projection(position: Position) -> str:
 def _shown(reading: Reading, study: Study) -> Sequence[int]:
     """Return the views with a map, so that what was read is what is seen; all views when there are no maps."""
     evidence = reading.evidence
-    rows = [evidence.contrast, *evidence.attention, *(each.maps for each in evidence.finding_maps)]
+    rows = [
+        evidence.contrast,
+        evidence.difference,
+        *evidence.attention,
+        *(each.maps for each in evidence.finding_maps),
+    ]
     boxes = {box.view for f in reading.findings for box in (*f.boxes, *f.region)}
     seen = sorted({map_.view for row in rows for map_ in row} | boxes)
     return [i for i in seen if i < len(study.views)] or range(len(study.views))
@@ -163,6 +177,7 @@ def _view(index: int, reading: Reading, view: View, pictures: PictureLoader, num
         "regions": region_values(index, _each_once(reading.findings), numbers, width=width),
         "maps": map_values(index, evidence, numbers),
         "contrast": _contrast(index, evidence),
+        "difference": _difference(index, evidence),
         "attention": list(_attention(index, evidence)),
     }
 
@@ -208,6 +223,18 @@ def _contrast(view: int, evidence: Evidence) -> Values | None:
     return next(found, None)
 
 
+def _difference(view: int, evidence: Evidence) -> Values | None:
+    found = (placed(m, difference_uri(m)) for m in evidence.difference if m.view == view)
+    return next(found, None)
+
+
+def _difference_said(evidence: Evidence) -> str:
+    """Return how far the weights of the difference reach, in words a page prints."""
+    low, high = extremes(evidence.difference)
+    even = "; nearly even: shows no place" if high < NEARLY_EVEN else ""
+    return f"here {low:.1f}× to {high:.1f}×{even}"
+
+
 def _contrast_said(evidence: Evidence) -> str:
     """Return how far the cosines of the contrast map reach, in words a page prints."""
     low, high = extremes(evidence.contrast)
@@ -237,7 +264,12 @@ def _attention(view: int, evidence: Evidence) -> Iterable[Values]:
 
 
 def _grid(evidence: Evidence) -> str:
-    first = (evidence.contrast, *evidence.attention[:1], *(each.maps for each in evidence.finding_maps[:1]))
+    first = (
+        evidence.contrast,
+        evidence.difference,
+        *evidence.attention[:1],
+        *(each.maps for each in evidence.finding_maps[:1]),
+    )
     sizes = dict.fromkeys(f"{len(maps[0].rows)}×{len(maps[0].rows[0])}" for maps in first if maps)
     return " and ".join(sizes)
 
@@ -273,9 +305,13 @@ def _by_probability(finding: Finding) -> tuple[float, str]:
 
 
 def _weighted(image_id: str, weight: float) -> Values:
+    return {"id": _image_name(image_id), "weight": weight, "percent": f"{weight * 100:.1f} %"}
+
+
+def _image_name(image_id: str) -> str:
+    """Return an image's id; of a view that is named after its study, which names both, its own."""
     study, _, view = image_id.partition("/")
-    shown = view if view.startswith(study) else image_id  # a view named after its study names both
-    return {"id": shown, "weight": weight, "percent": f"{weight * 100:.1f} %"}
+    return view if view.startswith(study) else image_id
 
 
 def _repeat(repeat: RepeatMatches) -> Values:
@@ -285,10 +321,25 @@ def _repeat(repeat: RepeatMatches) -> Values:
     }
 
 
-def _normal(match: Any, pictures: PictureLoader) -> Values:
+def _normal(match: PoolMatch, pictures: PictureLoader) -> Values:
+    return {**_weighted(match.image_id, match.weight), "src": _small(match, pictures), "source": match.source}
+
+
+def _negative(negative: Negative, study: Study, pictures: PictureLoader) -> Values:
+    """Return what one view was compared with; which view that is where the study has several."""
+    view = _POSITION[study.views[negative.view].position] if len(study.views) > 1 else ""
+    return {
+        "id": _image_name(negative.image_id),
+        "similarity": f"{negative.similarity:.3f}",
+        "src": _small(negative, pictures),
+        "view": view,
+        "note": negative.note or "",
+    }
+
+
+def _small(match: PoolMatch | Negative, pictures: PictureLoader) -> str | None:
     pixels = pictures.of_normal(match)
-    src = None if pixels is None else picture_uri(pixels, max_side=_THUMBNAIL, quality=80)
-    return {**_weighted(match.image_id, match.weight), "src": src, "source": match.source}
+    return None if pixels is None else picture_uri(pixels, max_side=_THUMBNAIL, quality=80)
 
 
 def _quality(flags: Sequence[Flag]) -> str:

@@ -27,6 +27,9 @@ FULL_CONTRAST = 0.7
 NEARLY_FLAT = 0.1
 """A contrast map whose cosines differ by less is the same everywhere (ours)."""
 
+FULL_DIFFERENCE = 4.0
+"""Times the average difference that is drawn at full strength; the average or less is not drawn (ours)."""
+
 FULL_MAP = 1.0
 """Strength drawn in full in the map of a finding: one scale for every page and finding (ours)."""
 
@@ -66,6 +69,16 @@ def contrast_uri(map_: Map) -> str:
     """
     values = _smooth(np.array(map_.rows) / FULL_CONTRAST)
     return _tinted(np.clip(values, -1, 1), above=APART, below=ALIKE)
+
+
+def difference_uri(map_: Map) -> str:
+    """Return a transparent PNG of a difference from a negative, strong where a place weighs more than the average.
+
+    Args:
+        map_: weights of mean 1 over the view.
+    """
+    values = _smooth((np.array(map_.rows) - 1.0) / (FULL_DIFFERENCE - 1.0))
+    return _tinted(np.clip(values, 0, 1), above=APART, below=APART)
 
 
 def finding_map_uri(map_: Map) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 
 from contrastcxr.data.pixels import load_pixels
 from contrastcxr.errors import InputError
-from contrastcxr.form import PoolMatch, View, is_file_locator
+from contrastcxr.form import Negative, PoolMatch, View, is_file_locator
 
 Finder = Callable[[str], View | None]
 """From an image id to a view that can be loaded, or None where the source does not have it."""
@@ -33,15 +33,15 @@ class PictureLoader:
         """
         return load_pixels(view)
 
-    def of_normal(self, match: PoolMatch) -> np.ndarray | None:
-        """Return the pixels of a pool image, or None where it may not be shown or is not there."""
+    def of_normal(self, match: PoolMatch | Negative) -> np.ndarray | None:
+        """Return the pixels of a pool image or negative, or None where it may not be shown or is not there."""
         view = self._normal_view(match)
         try:
             return None if view is None else load_pixels(view)
         except InputError:
             return None
 
-    def _normal_view(self, match: PoolMatch) -> View | None:
+    def _normal_view(self, match: PoolMatch | Negative) -> View | None:
         if match.locator is not None and not is_file_locator(match.locator):
             return View(view_id=match.image_id, locator=match.locator)
         found = (find(match.image_id) for find in self.finders)

@@ -11,8 +11,11 @@ from torch.nn import functional as F
 
 from contrastcxr.errors import IncompatibleError
 from contrastcxr.models.contrast.attention_functions import AttentionName
+from contrastcxr.models.contrast.base import Contrast
 from contrastcxr.models.contrast.comparison import PoolComparison
+from contrastcxr.models.contrast.options import AttentionOptions, ContrastOptions
 from contrastcxr.models.features import VisualFeatures, masked_mean
+from contrastcxr.models.projection import PatchProjection
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +31,7 @@ class StageFeatures:
     pool: Tensor
 
 
-class ContrastiveAttention(PoolComparison):
+class ContrastiveAttention(Contrast, PoolComparison):
     """Features rewritten by what sets the image apart from normal ones (paper A, Eq. 4 to 10).
 
     `v^d = v̂ − v^c`; `v̂' = ReLU([v̂; v^d] W')` and `v_i' = ReLU([v_i; v^d] W')` with one shared `W'`. There
@@ -86,6 +89,21 @@ class ContrastiveAttention(PoolComparison):
         )
         self.of_patches = another() if patches else None
         self.of_stages = nn.ModuleList(another() for _ in range(stages))
+
+    @classmethod
+    def built(cls, options: ContrastOptions, projection: PatchProjection) -> ContrastiveAttention:
+        """Return one as its options say, at the width of the projection."""
+        assert isinstance(options, AttentionOptions)  # what its kind has
+        return cls(
+            projection.width,
+            options.repeats,
+            aggregate=options.aggregate,
+            differentiate=options.differentiate,
+            attention=options.attention,
+            patches=options.patches,
+            stages=len(options.stages),
+            per_view=options.pool.views == "same_view",
+        )
 
     @property
     def needs_patch_pool(self) -> bool:

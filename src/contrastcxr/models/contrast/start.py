@@ -11,13 +11,14 @@ from torch import Tensor, nn
 
 from contrastcxr.models.contrast.attention import ContrastiveAttention
 from contrastcxr.models.contrast.attention_functions import Scores
+from contrastcxr.models.contrast.base import Contrast
 
 _ROUNDING = 1e-5
 """Scores that deviate by less than this share of their size are of equal rows, which give no scale."""
 
 
 @torch.no_grad()
-def scale_start(contrast: ContrastiveAttention, run: Callable[[], Any]) -> None:
+def scale_start(contrast: Contrast, run: Callable[[], Any]) -> None:
     """Scale the weights, so that scores have a deviation of 1 over what they choose from, and v̂' the size of v̂.
 
     As torch draws them, the scores of features of size s deviate by about s²/3, so that for small features every
@@ -27,6 +28,7 @@ def scale_start(contrast: ContrastiveAttention, run: Callable[[], Any]) -> None:
         contrast: freshly drawn.
         run: sends training studies through it once.
     """
+    assert isinstance(contrast, ContrastiveAttention)  # the options of other kinds refuse it
     sizes: list[tuple[float, float]] = []
 
     def note(_: nn.Module, given: tuple[Any, ...], made: Any) -> None:

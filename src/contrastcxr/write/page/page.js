@@ -1,7 +1,7 @@
 "use strict";
 (() => {
   const all = (selector, from = document) => [...from.querySelectorAll(selector)];
-  const layers = { b: "boxes", r: "regions", m: "maps", a: "attention", c: "contrast" };
+  const layers = { b: "boxes", r: "regions", m: "maps", a: "attention", c: "contrast", d: "difference" };
   const items = all("li[data-sentence], li[data-finding]");
   let pinned = null;
 
