@@ -38,7 +38,10 @@ PAPERS: Mapping[str, Mapping[str, str]] = {
         "table4": "configs/cpu/experiments/table4.yaml",
         "table5": "configs/cpu/experiments/table5.yaml",
     },
-    "cia-net": {"localizers": "configs/cpu/experiments/localizers.yaml"},
+    "cia-net": {
+        "localizers": "configs/cpu/experiments/localizers.yaml",
+        "parts": "configs/cpu/experiments/parts.yaml",
+    },
     "wcl": {},
     "cross-attention": {},
 }
