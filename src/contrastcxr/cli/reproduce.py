@@ -32,7 +32,9 @@ def reproduce(
     ],
     table: Annotated[
         str,
-        typer.Argument(metavar="TABLE", help="A paper's; our own: `first`, `decoders`, `recipe`, `localizers`, `parts`."),
+        typer.Argument(
+            metavar="TABLE", help="A paper's; our own: `first`, `decoders`, `recipe`, `localizers`, `parts`."
+        ),
     ],
     data: Annotated[
         str, typer.Option("--data", help="phantom:standard, or nih14-cv:/path.", autocompletion=complete.sources)

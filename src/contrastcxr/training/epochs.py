@@ -14,7 +14,7 @@ from typing import Any
 import lightning as L
 import torch
 
-from contrastcxr.errors import IncompatibleError, listed
+from contrastcxr.errors import DivergedError, IncompatibleError, listed
 from contrastcxr.files import atomic_write
 from contrastcxr.models.system import System
 from contrastcxr.training.messages import Relay
@@ -139,6 +139,11 @@ class EpochKeeper(L.Callback):
     def _note(self, epoch: int, scores: Mapping[str, float]) -> bool:
         """Remember the scores when they are the best so far."""
         monitor = self.rules.monitor
+        if not scores:
+            raise DivergedError(
+                f"training diverged in epoch {epoch}: expected validation scores, found none that is a finite number; "
+                "train anew with a lower train.optimizer.lr or train.optimizer.clip_norm"
+            )
         if monitor not in (LAST, *scores):
             given = listed(sorted(scores.keys() & HIGHER_IS_BETTER.keys()), near=monitor)
             raise IncompatibleError(
