@@ -141,8 +141,8 @@ class EpochKeeper(L.Callback):
         monitor = self.rules.monitor
         if not scores:
             raise DivergedError(
-                f"training diverged in epoch {epoch}: expected validation scores, found none that is a finite number; "
-                "train anew with a lower train.optimizer.lr or train.optimizer.clip_norm"
+                f"training diverged in epoch {epoch}: expected validation scores, found none that is a finite "
+                "number; train anew with a lower train.optimizer.lr or train.optimizer.clip_norm"
             )
         if monitor not in (LAST, *scores):
             given = listed(sorted(scores.keys() & HIGHER_IS_BETTER.keys()), near=monitor)
