@@ -145,6 +145,10 @@ class Encoder(nn.Module):
         with torch.set_grad_enabled(self.trainable and torch.is_grad_enabled()):
             return self._map(images.to(self._dtype)).flatten(2).transpose(1, 2)  # [M, N, C]
 
+    def map(self, images: Tensor) -> Tensor:
+        """Return the map `[M, C, H, W]` of normalised `images [M, 3, S, S]`, with the gradient to the pictures."""
+        return self._map(images.to(self._dtype))
+
     @property
     def device(self) -> torch.device:
         """Where the network is, and where it wants its images."""
