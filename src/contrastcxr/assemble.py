@@ -14,6 +14,7 @@ from contrastcxr.decode.settings import GenerationSettings
 from contrastcxr.errors import IncompatibleError, listed
 from contrastcxr.losses import SYSTEM_LOSSES
 from contrastcxr.losses.base import StateWidths, SystemLoss
+from contrastcxr.models.align.aligner import Aligner
 from contrastcxr.models.contrast.attention import ContrastiveAttention
 from contrastcxr.models.contrast.options import ContrastOptions
 from contrastcxr.models.contrast.pool import NormalityPool
@@ -54,11 +55,7 @@ def check_pairs(config: SystemConfig) -> None:
         IncompatibleError: names the two values and what to change.
     """
     contrast = config.contrast
-    if not config.heads:
-        raise IncompatibleError(
-            f"{config.name} has none of {listed(SLOTS)}: nothing teaches it and it answers nothing; give it "
-            "one, such as --set decoder.kind=transformer"
-        )
+    _check_teachers(config)
     if contrast is not None and not config.projection.is_linear:
         raise IncompatibleError(
             f"contrast with projection.kind {config.projection.kind}: the pool is kept raw, so the projection "
@@ -87,6 +84,38 @@ def check_pairs(config: SystemConfig) -> None:
     _check_lengths(config)
     _check_losses(config)
     check_search(config.generate, config.decoder, None if config.contrast is None else config.contrast.pool.kind)
+
+
+def _check_teachers(config: SystemConfig) -> None:
+    """Refuse a system in which nothing learns, or an aligner that learns beside a head."""
+    align = config.align
+    if align is not None and align.weights is not None and align.start != _default(align, "start"):
+        raise IncompatibleError(
+            f"align.start {align.start} with align.weights: a trained aligner starts from nothing; remove one of them"
+        )
+    if config.heads and align is not None and align.trained_here:
+        raise IncompatibleError(
+            f"align without align.weights beside {listed(config.heads)}: an aligner is trained alone, first; train one "
+            "with configs/cpu/phantom-align.yaml and set align.weights to its run"
+        )
+    if config.heads:
+        return
+    if align is None or not align.trained_here:
+        found = "" if align is None else ", and align.weights is trained already"
+        raise IncompatibleError(
+            f"{config.name} has none of {listed(SLOTS)}{found}: nothing teaches it and it answers nothing; give it "
+            "one, such as --set decoder.kind=transformer"
+        )
+    for part, found in (("contrast", config.contrast), ("encoder.trainable", config.encoder.trainable or None)):
+        if found is not None:
+            raise IncompatibleError(
+                f"{part} in {config.name}, which trains an aligner alone: nothing teaches it; take it away"
+            )
+    if not config.projection.keeps_channels:
+        raise IncompatibleError(
+            f"projection.kind {config.projection.kind} in {config.name}, which trains an aligner alone: nothing teaches "
+            "it; set projection.kind: none"
+        )
 
 
 def check_search(settings: GenerationSettings, decoder: DecoderOptions | None, pool: str | None) -> None:
@@ -291,6 +320,7 @@ class SystemParts:
         findings: names that the heads know; those of the configuration unless a checkpoint says otherwise.
         library: sentences to choose from; needed by, and only by, heads that retrieve.
         terms: indexing terms that are tags.
+        aligner: needed with, and only with, `align`.
     """
 
     encoder: Encoder
@@ -301,6 +331,7 @@ class SystemParts:
     findings: tuple[str, ...] = ()
     library: SentenceLibrary | None = None
     terms: tuple[str, ...] = ()
+    aligner: Aligner | None = None
 
 
 def build_system(config: SystemConfig, parts: SystemParts, *, seed: int = 0, losses: bool = True) -> System:
@@ -321,6 +352,9 @@ def build_system(config: SystemConfig, parts: SystemParts, *, seed: int = 0, los
         raise IncompatibleError(
             f"contrast {'on' if config.contrast else 'off'} {found} a pool; the two go together"
         )
+    if (parts.aligner is None) != (config.align is None):
+        found = "without" if parts.aligner is None else "with"
+        raise IncompatibleError(f"align {'on' if config.align else 'off'} {found} an aligner; the two go together")
     # torch initialises modules from the global generator: the fork leaves that generator as it was.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -347,6 +381,7 @@ def _assembled(config: SystemConfig, parts: SystemParts, *, losses: bool) -> Sys
         patch_pool=parts.patch_pool,
         match_views=config.contrast is not None and config.contrast.pool.match == "view",
         losses=_losses(config, heads.get("decoder"), projection.width) if losses else {},
+        aligner=parts.aligner,
         **heads,
     )
 

@@ -1,4 +1,4 @@
-"""One system: encoder, projection, contrast with its pool, the heads, and losses over all of them, joined."""
+"""One system: aligner, encoder, projection, contrast with its pool, the heads, and losses over them, joined."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from torch import Tensor, nn
 
 from contrastcxr.errors import IncompatibleError
 from contrastcxr.losses.base import SystemLoss, Targets, Term
+from contrastcxr.models.align.aligner import Aligner, Normalisation
+from contrastcxr.models.align.pose import cells_inside
+from contrastcxr.models.align.teaching import alignment_terms
 from contrastcxr.models.contrast.attention import ContrastiveAttention, StageFeatures
 from contrastcxr.models.contrast.pool import NormalityPool
 from contrastcxr.models.encoders import Encoder
@@ -36,10 +39,11 @@ class System(nn.Module):
         match_views: leave out pool rows whose view the study does not have (`pool.match: view`, ours); where
             contrast goes view by view, those of another view than the one that is compared.
         losses: over the states of encoder and decoder, by name; reading goes without.
+        aligner: brings pictures into one pose before they are encoded; without a head it is all that is taught.
 
     Raises:
-        IncompatibleError: no head; contrast without a pool, a pool without contrast, or contrast after a
-            projection that is not linear.
+        IncompatibleError: no head, and no aligner to be taught; contrast without a pool, a pool without contrast,
+            or contrast after a projection that is not linear.
     """
 
     def __init__(
@@ -56,9 +60,11 @@ class System(nn.Module):
         patch_pool: NormalityPool | None = None,
         match_views: bool = True,
         losses: Mapping[str, SystemLoss] | None = None,
+        aligner: Aligner | None = None,
     ) -> None:
         super().__init__()
         _check(projection, contrast, pool, patch_pool)
+        self.aligner = aligner
         self.encoder = encoder
         self.projection = projection
         self.contrast = contrast
@@ -70,7 +76,7 @@ class System(nn.Module):
         self.match_views = match_views
         self.places = places or (GridPlaces(*encoder.grid) if encoder is not None else None)
         self.losses = nn.ModuleDict(dict(losses or {}))
-        if not self.heads:
+        if not self.heads and (aligner is None or not aligner.trained_here):
             raise IncompatibleError("a system without a head: nothing teaches it and it answers nothing")
 
     @property
@@ -119,6 +125,33 @@ class System(nn.Module):
             found = found.with_rest_of(head.answer(features, search=search))
         return found
 
+    def teach_alignment(self, images: Tensor, chosen: Tensor) -> dict[str, Term]:
+        """Return the terms of the aligner, by name, of a system without a head.
+
+        Args:
+            images: `[B, V, 3, S, S]`, normalised.
+            chosen: `[B, V]` bool, the views that can be aligned; one at least.
+        """
+        assert self.aligner is not None  # a system without a head has one
+        assert self.encoder is not None  # and an encoder, its perceptual network
+        return alignment_terms(self.aligner, self.encoder, images[chosen])
+
+    def aligned(self, images: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor]:
+        """Return pictures `[B, V, 3, S, S]` in the pose of the canonical chest, and the poses `[B, V, 5]` found.
+
+        Args:
+            images: `[B, V, 3, S, S]`, normalised.
+            chosen: `[B, V]` bool, the views that can be aligned; others stay as they are, with a pose of 0.
+
+        Raises:
+            IncompatibleError: the system has no aligner.
+        """
+        if self.aligner is None or self.encoder is None:
+            raise IncompatibleError("this system has no aligner; give it one (align.weights)")
+        normalisation = Normalisation(self.encoder.mean, self.encoder.std)
+        moved, poses = self.aligner.align(images.flatten(0, 1), normalisation, chosen=chosen.flatten())
+        return moved.view_as(images), poses.view(*images.shape[:2], -1)
+
     def encode(self, images: Tensor) -> Tensor:
         """Return the raw features `[B, V, N, C]` of `images [B, V, 3, S, S]`.
 
@@ -141,6 +174,7 @@ class System(nn.Module):
         positions: Sequence[Sequence[str]] | None = None,
         indication: Tensor | None = None,
         indication_mask: Tensor | None = None,
+        poses: Tensor | None = None,
     ) -> VisualFeatures:
         """Return features of a batch, contrasted where the system has Contrastive Attention; evidence included.
 
@@ -152,6 +186,7 @@ class System(nn.Module):
             positions: per study the positions of its views (padded ones are ignored); None matches everything.
             indication: `[B, T]` token ids, for decoders that read it.
             indication_mask: `[B, T]` bool, True at its real words.
+            poses: `[B, V, 5]` of pictures that were aligned; what lies outside of them is masked out.
 
         Raises:
             IncompatibleError: neither or both of images and raw.
@@ -160,7 +195,8 @@ class System(nn.Module):
             raise IncompatibleError("features need either images or raw features, not both")
         source = self.encode(images) if images is not None else raw
         assert source is not None  # one of the two was given
-        features: VisualFeatures = self.projection(source, view_mask, self.places)
+        inside = None if poses is None or self.places is None else cells_inside(poses, self.places)
+        features: VisualFeatures = self.projection(source, view_mask, self.places, inside=inside)
         features = features.replace(indication=indication, indication_mask=indication_mask)
         if self.contrast is None or self.pool is None:
             return features

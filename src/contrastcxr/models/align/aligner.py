@@ -62,7 +62,9 @@ class Aligner(nn.Module):
         self.options = options
         self.crop, self.images = chest.crop, chest.images
         width, self.network = (
-            _small(seed) if options.network == "small" else _resnet18("random" if seed is None else options.start, seed)
+            _small(seed)
+            if options.network == "small"
+            else _resnet18("random" if seed is None else options.start, seed)
         )
         self.pose = nn.Linear(width, LENGTH)
         nn.init.zeros_(self.pose.weight)

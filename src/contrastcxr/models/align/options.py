@@ -14,7 +14,9 @@ Share = Annotated[float, Field(ge=0, le=1)]
 class CanonicalOptions(Options):
     """The canonical chest: the mean of normal training frontals, cropped round both lungs."""
 
-    images: int = Field(500, ge=1, description="normal frontals in the mean; fewer when the training set has fewer")
+    images: int = Field(
+        500, ge=1, description="normal frontals in the mean; fewer when the training set has fewer"
+    )
     crop: Literal["auto"] | tuple[Share, Share, Share, Share] = Field(
         "auto", description="auto finds the lungs; [x1, y1, x2, y2] in shares of the picture's sides says where"
     )

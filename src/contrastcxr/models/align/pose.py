@@ -59,7 +59,9 @@ def why_beyond(pose: Tensor) -> str:
     """Return in words what of a pose `[5]` leaves its bounds."""
     tx, ty, ux, uy, angle = pose.tolist()
     found = {
-        f"scale {_exp(ux):.2f} and {_exp(uy):.2f}, outside of {1 / MOST_SCALE:g} to {MOST_SCALE:g}": pose[2:4].abs()
+        f"scale {_exp(ux):.2f} and {_exp(uy):.2f}, outside of {1 / MOST_SCALE:g} to {MOST_SCALE:g}": pose[
+            2:4
+        ].abs()
         <= math.log(MOST_SCALE) + _ROUNDING,
         f"shift {tx / 2:.2f} and {ty / 2:.2f} of a side, beyond {MOST_SHIFT / 2:g}": pose[:2].abs()
         <= MOST_SHIFT + _ROUNDING,

@@ -75,6 +75,8 @@ def balanced_weight(aligner: Aligner, encoder: Encoder, pictures: Sequence[Tenso
         feature, pixel, _ = alignment_losses(aligner, encoder, picture[None], squared=aligner.options.squared)
         for total, loss in zip(sums, (feature, pixel), strict=True):
             found = torch.autograd.grad(loss.sum(), weights, retain_graph=True, allow_unused=True)
-            total += torch.cat([torch.zeros(p.numel()) if g is None else g.flatten() for g, p in zip(found, weights, strict=True)])
+            total += torch.cat(
+                [torch.zeros(p.numel()) if g is None else g.flatten() for g, p in zip(found, weights, strict=True)]
+            )
     by_feature, by_pixel = (float(total.norm()) for total in sums)
     return by_feature / by_pixel if by_pixel > 0 else 1.0
