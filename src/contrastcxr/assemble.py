@@ -89,22 +89,18 @@ def check_pairs(config: SystemConfig) -> None:
 def _check_teachers(config: SystemConfig) -> None:
     """Refuse a system in which nothing learns, or an aligner that learns beside a head."""
     align = config.align
-    if align is not None and align.weights is not None and align.start != _default(align, "start"):
-        raise IncompatibleError(
-            f"align.start {align.start} with align.weights: a trained aligner starts from nothing; remove one of them"
-        )
     if config.heads and align is not None and align.trained_here:
         raise IncompatibleError(
-            f"align without align.weights beside {listed(config.heads)}: an aligner is trained alone, first; train one "
-            "with configs/cpu/phantom-align.yaml and set align.weights to its run"
+            f"align without align.weights beside {listed(config.heads)}: an aligner is trained alone, first; "
+            "train one, as with configs/cpu/phantom-align.yaml, and set align.weights to its run"
         )
     if config.heads:
         return
     if align is None or not align.trained_here:
         found = "" if align is None else ", and align.weights is trained already"
         raise IncompatibleError(
-            f"{config.name} has none of {listed(SLOTS)}{found}: nothing teaches it and it answers nothing; give it "
-            "one, such as --set decoder.kind=transformer"
+            f"{config.name} has none of {listed(SLOTS)}{found}: nothing teaches it and it answers nothing; "
+            "give it one, such as --set decoder.kind=transformer"
         )
     for part, found in (("contrast", config.contrast), ("encoder.trainable", config.encoder.trainable or None)):
         if found is not None:
@@ -113,8 +109,8 @@ def _check_teachers(config: SystemConfig) -> None:
             )
     if not config.projection.keeps_channels:
         raise IncompatibleError(
-            f"projection.kind {config.projection.kind} in {config.name}, which trains an aligner alone: nothing teaches "
-            "it; set projection.kind: none"
+            f"projection.kind {config.projection.kind} in {config.name}, which trains an aligner alone: nothing "
+            "teaches it; set projection.kind: none"
         )
 
 

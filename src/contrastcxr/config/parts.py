@@ -195,7 +195,7 @@ class SystemConfig(Options):
 
     @property
     def reads_pictures(self) -> bool:
-        """Whether training reads pictures at every step, because what a frozen encoder gives is not all it needs."""
+        """Whether training reads pictures at every step: an encoder that is trained, or an aligner, needs them."""
         return self.encoder.trainable or not self.heads
 
     @property

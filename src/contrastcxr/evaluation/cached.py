@@ -15,6 +15,7 @@ from contrastcxr.features.needs import check_indication
 from contrastcxr.features.readable import all_in
 from contrastcxr.features.samples import FromCache
 from contrastcxr.form import Reading, Study
+from contrastcxr.models.align.aligner import Aligner
 from contrastcxr.models.encoders import Encoder
 from contrastcxr.reading.exchange import Load
 from contrastcxr.reading.reader import Reader
@@ -37,7 +38,14 @@ def read_cached(reader: Reader, studies: Sequence[Study], *, cache: Path) -> tup
     if reader.system.reads_indication:
         for study in studies:
             check_indication(study)
-    kept, failures = encoded(studies, encoder, reader.preprocess, max_views=reader.max_views, cache=cache)
+    kept, failures = encoded(
+        studies,
+        encoder,
+        reader.preprocess,
+        max_views=reader.max_views,
+        cache=cache,
+        aligner=reader.system.aligner,
+    )
     readable = [study for study in studies if all_in(study, kept, reader.max_views)]
     readings: list[Reading] = []
     for batch in cached_batches(reader, readable, kept):
@@ -62,12 +70,18 @@ def load_batches(reader: Reader, studies: Sequence[Study], load: Load) -> Iterat
 
 
 def encoded(
-    studies: Sequence[Study], encoder: Encoder, preprocess: Preprocess, *, max_views: int, cache: Path
+    studies: Sequence[Study],
+    encoder: Encoder,
+    preprocess: Preprocess,
+    *,
+    max_views: int,
+    cache: Path,
+    aligner: Aligner | None = None,
 ) -> tuple[FeatureCache, list[str]]:
     """Return the features of the studies' views, and a line for each unreadable view.
 
     Features that the cache lacks are made.
     """
     views = chosen_views(studies, max_views=max_views)
-    kept, unreadable = encode_views(views, encoder=encoder, preprocess=preprocess, root=cache)
+    kept, unreadable = encode_views(views, encoder=encoder, preprocess=preprocess, root=cache, aligner=aligner)
     return kept, [f"{view.view_id}: {view.message}" for view in unreadable]

@@ -21,6 +21,7 @@ class Sample:
     """One study as tensors, before stacking. `V` is this study's own number of views.
 
     `affines [V,2,3]` take model pixels to original pixels; `view_index` says which view of the study each one is.
+    `poses` are there where the pictures that features were made of had been aligned, which `affines` undo.
     """
 
     study_id: str
@@ -30,6 +31,7 @@ class Sample:
     view_index: tuple[int, ...]
     images: Tensor | None = None  # [V,3,S,S]
     features: Tensor | None = None  # [V,N,C]
+    poses: Tensor | None = None  # [V,5]
     token_ids: Tensor | None = None  # [T] int64, bos … eos
     finding_targets: Tensor | None = None  # [L] float
     finding_mask: Tensor | None = None  # [L] bool
@@ -46,7 +48,7 @@ class Batch:
     `positions` and `view_index`. `token_mask` is True at the tokens of a report, whatever their ids: the end and
     the padding of an imported vocabulary may share one. `finding_mask` is True where a target is known.
     `indication_ids` are there for decoders that read the indication; a study without one has none of
-    `indication_mask`.
+    `indication_mask`. `poses` are there once pictures have been aligned; `affines` then lead from aligned ones.
     """
 
     study_ids: tuple[str, ...]
@@ -64,6 +66,7 @@ class Batch:
     indication_mask: Tensor | None = None  # [B,T] bool
     abnormal: Tensor | None = None  # [B,S] bool
     tags: Tensor | None = None  # [B,L] float
+    poses: Tensor | None = None  # [B,V,5] float
     view_index: tuple[tuple[int, ...], ...] = ()
 
     def __len__(self) -> int:
@@ -137,6 +140,7 @@ def collate(samples: Sequence[Sample], *, pad: int = 0) -> Batch:
         indication_mask=_lengths_mask([s.indication_ids for s in samples]),
         abnormal=_tokens([s.abnormal for s in samples], 0),
         tags=_stacked([s.tags for s in samples], "tags"),
+        poses=_padded([s.poses for s in samples], views, "poses"),
         view_index=tuple(s.view_index for s in samples),
     )
 
@@ -193,7 +197,7 @@ def rows_of(batch: Batch, index: Sequence[int]) -> Batch:
             picked[field.name] = value[torch.tensor(index, device=value.device)]
         elif value:
             picked[field.name] = tuple(value[i] for i in index)
-    for name in ("images", "features", "view_mask", "affines"):
+    for name in ("images", "features", "view_mask", "affines", "poses"):
         if name in picked:
             picked[name] = picked[name][:, :views]  # [B,V,…] -> [B,views,…]
     return replace(batch, **picked)

@@ -95,6 +95,7 @@ class FromCache:
         del index
         chosen = choose_views(study, self.max_views)
         encoded = [self.cache[view_key(study.views[i])] for i in chosen]
+        poses = [e.pose for e in encoded if e.pose is not None]
         return Sample(
             study_id=study.study_id,
             patient_id=study.patient_id,
@@ -102,6 +103,7 @@ class FromCache:
             positions=tuple(study.views[i].position for i in chosen),
             view_index=chosen,
             features=torch.stack([torch.from_numpy(e.features.copy()) for e in encoded]),
+            poses=torch.stack([torch.from_numpy(pose.copy()) for pose in poses]) if poses else None,
         )
 
 

@@ -90,7 +90,10 @@ def wang_marks_of(
     views = list(zip(places, affines, strict=False))  # padded views have no place
     return {
         name: together(
-            [wang_marks(at.cells(values), view=at.view, affine=a, size=size, cuts=cuts) for at, a in views]
+            [
+                wang_marks(at.cells(values), view=at.view, affine=a, size=size, shape=at.shape, cuts=cuts)
+                for at, a in views
+            ]
         )
         for name, values in heat.items()
     }

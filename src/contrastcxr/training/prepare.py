@@ -34,6 +34,7 @@ from contrastcxr.features.targets import Uncertain
 from contrastcxr.features.view_features import CachedFeatures, EncodedFeatures, ViewFeatures
 from contrastcxr.form import Finding, Study
 from contrastcxr.models.encoders import Encoder
+from contrastcxr.models.features import GridPlaces
 from contrastcxr.models.heads.library import SentenceLibrary
 from contrastcxr.models.system import System
 from contrastcxr.reading.exchange import ExchangedPictures, exchange_order, patients_of
@@ -41,6 +42,7 @@ from contrastcxr.store.picture_cache import PictureCache
 from contrastcxr.store.study_lines import made_of
 from contrastcxr.text.labeler import default_labeler
 from contrastcxr.text.tokenizer import Tokenizer
+from contrastcxr.training.align import new_aligner, trained_aligner
 from contrastcxr.training.checks import check_vocabulary, warn_of_coarse_grid
 from contrastcxr.training.library import make_library
 from contrastcxr.training.pool import TrainingPool, make_pool
@@ -169,14 +171,17 @@ def prepare(config: SystemConfig, *, cache: Path) -> PreparedRun:
     logger.info(f"encoder {encoder.name}: {encoder.weights_note}")
     warn_of_coarse_grid(config, encoder)
     preprocess = make_preprocess(config, encoder)
-    data = load_data(config, ref, encoder, preprocess, cache)
+    aligner, aligned_on = trained_aligner(config)
+    data = load_data(config, ref, encoder, preprocess, cache, aligner=aligner)
+    if config.align is not None and aligner is None:
+        aligner = new_aligner(config, data.train, encoder, preprocess, data.pictures or original)
     words = _words(config, data.train)
     labels = config.needs.finding_names
     judged = replace(words, reader=replace(words.reader, labeler=default_labeler()))
     validation = _split(data.validation, config, judged, labels, text=written_text)
     check_monitor(config.train.monitor, labels, validation.targets)
-    here = EncodedFeatures(encoder, preprocess, data.pictures or original)
-    of_views = here if data.features is None else CachedFeatures(data.features)
+    here = EncodedFeatures(encoder, preprocess, data.pictures or original, aligner)
+    of_views = here if data.features is None else CachedFeatures(data.features, GridPlaces(*encoder.grid))
     pool = _pool(config, data.train, of_views)
     library = _library(config, data.train, words.tokenizer)
     parts = SystemParts(
@@ -188,6 +193,7 @@ def prepare(config: SystemConfig, *, cache: Path) -> PreparedRun:
         findings=labels,
         library=library,
         terms=words.reader.terms,
+        aligner=aligner,
     )
     system = build_system(config, parts, seed=config.train.seed)
     _start(system, words, data.train, config)
@@ -205,7 +211,7 @@ def prepare(config: SystemConfig, *, cache: Path) -> PreparedRun:
         pictures=data.pictures,
         library=library,
         encoder_fingerprint=encoder.fingerprint(),
-        sources=source_notes(ref, encoder),
+        sources=tuple(dict.fromkeys((*source_notes(ref, encoder), *aligned_on))),
         unreadable=data.unreadable,
         truncated=_truncated(data.train, config, words.tokenizer),
     )

@@ -18,6 +18,7 @@ from contrastcxr.errors import DatasetError
 from contrastcxr.features.cache import FeatureCache, UnreadableView, encode_views
 from contrastcxr.features.readable import all_in, try_pictures
 from contrastcxr.form import Study
+from contrastcxr.models.align.aligner import Aligner
 from contrastcxr.models.encoders import Encoder
 from contrastcxr.store.picture_cache import PictureCache, find_pictures
 from contrastcxr.store.studies import list_studies
@@ -40,9 +41,17 @@ class TrainingData:
 
 
 def load_data(
-    config: SystemConfig, ref: DataRef, encoder: Encoder, preprocess: Preprocess, cache: Path
+    config: SystemConfig,
+    ref: DataRef,
+    encoder: Encoder,
+    preprocess: Preprocess,
+    cache: Path,
+    *,
+    aligner: Aligner | None = None,
 ) -> TrainingData:
     """Return the studies of both splits whose pictures can be read, encoded first where the encoder is frozen.
+
+    A frozen `aligner` moves the pictures before they are encoded.
 
     Raises:
         IncompatibleError: they lack what a head learns.
@@ -54,14 +63,14 @@ def load_data(
     workers = config.train.workers
     features, pictures = None, None
     kept: Container[str]
-    if config.encoder.trainable:
+    if config.reads_pictures:
         pictures = _pictures(views, config, preprocess, cache)
         pixels = "files" if pictures is None else pictures.name.replace(" ", "-").replace("/", "-")
         known = cache / "readable" / f"{__version__}-{pixels}.txt"
         kept, unreadable = try_pictures(views, pictures or original, known=known, workers=workers)
     else:
         features, unreadable = encode_views(
-            views, encoder=encoder, preprocess=preprocess, root=cache, workers=workers
+            views, encoder=encoder, preprocess=preprocess, root=cache, workers=workers, aligner=aligner
         )
         kept = features
     train, validation = (_readable(part, kept, config, unreadable) for part in parts)

@@ -1,4 +1,4 @@
-"""Alignment of pictures to a canonical chest, by kind; the module that does it, which needs PyTorch, is loaded late."""
+"""Alignment of pictures to a canonical chest, by kind; what needs PyTorch is loaded when it is built."""
 
 from __future__ import annotations
 

@@ -102,8 +102,8 @@ class Aligner(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Return pictures aligned, and the poses `[M, 5]` that were found.
 
-        Where a pose leaves its bounds the picture stays as it is. Sampling what is normalised, with its black, gives
-        the same as normalising what was sampled.
+        Where a pose leaves its bounds the picture stays as it is. Sampling what is normalised, with its black,
+        gives the same as normalising what was sampled.
 
         Args:
             images: `[M, 3, S, S]`, normalised.

@@ -51,7 +51,7 @@ class CanonicalChest:
         box = lung_box(mean.double().numpy()) if crop is None else crop
         if not (box[0] < box[2] and box[1] < box[3]):
             raise IncompatibleError(
-                f"align.canonical.crop {list(box)}: expected [x1, y1, x2, y2] with x1 below x2 and y1 below y2, in "
+                f"align.canonical.crop {list(box)}: expected [x1, y1, x2, y2], x1 below x2 and y1 below y2, in "
                 "shares of the picture's sides; correct it, or set it to auto"
             )
         cut = warp(mean[None, None], crop_matrix(box).to(mean)[None])[0, 0]
@@ -75,10 +75,10 @@ def crop_matrix(crop: Crop) -> Tensor:
 
 
 def lung_box(mean: NDArray[np.floating[Any]]) -> Crop:
-    """Return the box that bounds both lungs of a mean picture `[H, W]`, with a margin (ours; paper B did it by eye).
+    """Return the box that bounds both lungs of a mean picture `[H, W]`, with a margin.
 
     The picture is blurred and cut in two by Otsu's threshold; of the dark components that do not touch the border
-    the two largest are the lungs.
+    the two largest are the lungs (ours; paper B cropped by eye).
 
     Raises:
         IncompatibleError: there are no two.
@@ -90,10 +90,11 @@ def lung_box(mean: NDArray[np.floating[Any]]) -> Crop:
     lungs = sorted(sizes, key=lambda label: sizes[label], reverse=True)[:2]
     if len(lungs) < 2:
         raise IncompatibleError(
-            f"align.canonical.crop auto: expected two dark lungs inside of the mean picture, found {len(lungs)}; give "
-            "the box round both, [x1, y1, x2, y2] in shares of the picture's sides, or average more normal pictures"
+            f"align.canonical.crop auto: expected two dark lungs inside of the mean picture, found {len(lungs)}; "
+            "give the box round both, [x1, y1, x2, y2] in shares of the picture's sides, or average more pictures"
         )
-    (y,), (x,) = (ndimage.find_objects(np.isin(labels, lungs).any(axis=axis).astype(int)) for axis in (1, 0))
+    inside = np.isin(labels, lungs)
+    (y,), (x,) = (ndimage.find_objects(inside.any(axis=axis).astype(int)) for axis in (1, 0))
     height, width = mean.shape
     sides = (_wider(x[0], width), _wider(y[0], height))
     return sides[0][0], sides[1][0], sides[0][1], sides[1][1]

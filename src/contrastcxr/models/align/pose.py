@@ -120,8 +120,8 @@ def _after(outer: Tensor, inner: Tensor) -> Tensor:
 def cells_inside(pose: Tensor, grid: GridPlaces) -> Tensor:
     """Return `[..., N]` bool: which cells of an aligned view have their centre inside of the picture as it was.
 
-    Of a pose `[..., 5]` beyond its bounds all have. The centre of the nearest cell always is (ours): a view without
-    any would have no feature.
+    Of a pose `[..., 5]` beyond its bounds all have. The cell nearest to the middle always counts (ours): a view
+    without any would have no feature.
     """
     rows = (torch.arange(grid.rows, dtype=pose.dtype, device=pose.device) + 0.5) * (2 / grid.rows) - 1
     columns = (torch.arange(grid.columns, dtype=pose.dtype, device=pose.device) + 0.5) * (2 / grid.columns) - 1

@@ -31,7 +31,7 @@ def alignment_losses(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return both losses of each picture, `[M]` each, the pixel loss without its weight, and the poses `[M, 5]`.
 
-    `L_feat` compares the maps of the frozen encoder, the perceptual network; `L_pix` the grey values (paper B §3.1).
+    `L_feat` compares maps of the frozen encoder, the perceptual network; `L_pix` grey values (paper B §3.1).
 
     Args:
         aligner: gets the gradient.
@@ -51,7 +51,7 @@ def alignment_losses(
 
 
 def alignment_terms(aligner: Aligner, encoder: Encoder, images: Tensor) -> dict[str, Term]:
-    """Return the named terms of pictures `[M, 3, T, T]`: both losses, and the share of poses beyond their bounds."""
+    """Return the terms of pictures `[M, 3, T, T]`: both losses, and the share of poses beyond their bounds."""
     feature, pixel, poses = alignment_losses(aligner, encoder, images, squared=aligner.options.squared)
     count = images.new_tensor(len(images))
     return {
