@@ -223,6 +223,8 @@ def _check_choice_of_checkpoint(config: SystemConfig) -> None:
 
 
 def _check_patience(config: SystemConfig) -> None:
+    if not config.heads:
+        return
     for head in config.heads.values():
         if head.own_patience is None:
             return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,9 +17,11 @@ from contrastcxr.models.align.pose import warp
 
 BLUR = 8 / 512
 """Sigma of the blur before lungs are looked for, in sides of the picture (ours)."""
-MARGIN = 0.02
+MARGIN = 0.05
 """What the box round both lungs is wider by at each side, in sides of the box (ours)."""
-_LEVELS = 256
+LEVELS = 128
+LEAST = 0.01
+"""Share of the picture that a lung covers at least (ours)."""
 
 Crop = tuple[float, float, float, float]
 """`(x1, y1, x2, y2)` in shares of a picture's sides."""
@@ -77,44 +79,49 @@ def crop_matrix(crop: Crop) -> Tensor:
 def lung_box(mean: NDArray[np.floating[Any]]) -> Crop:
     """Return the box that bounds both lungs of a mean picture `[H, W]`, with a margin.
 
-    The picture is blurred and cut in two by Otsu's threshold; of the dark components that do not touch the border
-    the two largest are the lungs (ours; paper B cropped by eye).
+    Lungs are darker than what surrounds them: a blurred picture, less one that is blurred eight times as much, is cut
+    at the level at which the second largest dark component off the border is largest (ours; paper B cropped by eye,
+    and one threshold over the whole picture joins the lungs of the NIH mean with the air beside the neck).
 
     Raises:
-        IncompatibleError: there are no two.
+        IncompatibleError: at no level there are two.
     """
-    blurred = ndimage.gaussian_filter(np.asarray(mean, dtype=np.float64), BLUR * max(mean.shape))
-    labels, count = ndimage.label(blurred < otsu(blurred))
-    border = {*labels[0], *labels[-1], *labels[:, 0], *labels[:, -1]}
-    sizes = {label: int((labels == label).sum()) for label in range(1, count + 1) if label not in border}
-    lungs = sorted(sizes, key=lambda label: sizes[label], reverse=True)[:2]
-    if len(lungs) < 2:
+    found = max(
+        _two_lungs(_darkness(mean)), key=lambda each: each[0], default=(0, np.zeros(mean.shape, dtype=bool))
+    )
+    if found[0] < LEAST * mean.size:
         raise IncompatibleError(
-            f"align.canonical.crop auto: expected two dark lungs inside of the mean picture, found {len(lungs)}; "
-            "give the box round both, [x1, y1, x2, y2] in shares of the picture's sides, or average more pictures"
+            "align.canonical.crop auto: expected two dark lungs inside of the mean picture, found none; give the box "
+            "round both, [x1, y1, x2, y2] in shares of the picture's sides, or average more pictures"
         )
-    inside = np.isin(labels, lungs)
-    (y,), (x,) = (ndimage.find_objects(inside.any(axis=axis).astype(int)) for axis in (1, 0))
+    (y,), (x,) = (ndimage.find_objects(found[1].any(axis=axis).astype(int)) for axis in (1, 0))
     height, width = mean.shape
     sides = (_wider(x[0], width), _wider(y[0], height))
     return sides[0][0], sides[1][0], sides[0][1], sides[1][1]
 
 
+def _darkness(mean: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """Return by how much each place is brighter than its surroundings."""
+    side, wide = max(mean.shape), np.asarray(mean, dtype=np.float64)
+    fine, coarse = (ndimage.gaussian_filter(wide, sigma * side, mode="nearest") for sigma in (BLUR, 8 * BLUR))
+    difference: NDArray[np.float64] = fine - coarse
+    return difference
+
+
+def _two_lungs(values: NDArray[np.float64]) -> Iterator[tuple[int, NDArray[np.bool_]]]:
+    """Yield, for levels with two dark components off the border, the smaller one's size, and both as a mask."""
+    for level in np.quantile(values, np.linspace(0.02, 0.6, LEVELS)):
+        labels, _ = ndimage.label(values < level)
+        sizes = np.bincount(labels.ravel())
+        sizes[np.unique(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1], [0]]))] = 0
+        first, second = np.argsort(sizes)[::-1][:2] if len(sizes) > 2 else (0, 0)
+        if sizes[second]:
+            yield int(sizes[second]), np.isin(labels, (first, second))
+
+
 def _wider(part: slice, side: int) -> tuple[float, float]:
     margin = MARGIN * (part.stop - part.start)
     return max(0.0, (part.start - margin) / side), min(1.0, (part.stop + margin) / side)
-
-
-def otsu(values: NDArray[np.floating[Any]]) -> float:
-    """Return the threshold that parts values into two classes of the largest variance between them (Otsu 1979)."""
-    counts, edges = np.histogram(values, bins=_LEVELS)
-    middles = (edges[:-1] + edges[1:]) / 2
-    below = np.cumsum(counts)[:-1]
-    above, sums = counts.sum() - below, np.cumsum(counts * middles)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        apart = sums[:-1] / below - (sums[-1] - sums[:-1]) / above
-    between = np.nan_to_num(below * above * apart**2)
-    return float(edges[1 + int(between.argmax())])
 
 
 def mean_picture(pictures: Sequence[Tensor]) -> Tensor:
