@@ -38,7 +38,6 @@ from contrastcxr.models.features import GridPlaces
 from contrastcxr.models.heads.library import SentenceLibrary
 from contrastcxr.models.system import System
 from contrastcxr.reading.exchange import ExchangedPictures, exchange_order, patients_of
-from contrastcxr.store.picture_cache import PictureCache
 from contrastcxr.store.study_lines import made_of
 from contrastcxr.text.labeler import default_labeler
 from contrastcxr.text.tokenizer import Tokenizer
@@ -87,7 +86,7 @@ class PreparedRun:
         tokenizer: the vocabulary; None of a system without words.
         target_reader: reads out of a study what the heads ask for beside reports and labels.
         cache: features of all views; None when the encoder is trained and pictures are read at every step.
-        pictures: prepared pictures of all views, read at every step in place of the files.
+        pictures: where pixels come from in place of the files, prepared or kept in memory.
         library: of a decoder that retrieves.
         encoder_fingerprint: of the weights before the first step.
         sources: what the checkpoint says of the data it was made from.
@@ -104,7 +103,7 @@ class PreparedRun:
     validation: Split
     pool: TrainingPool | None
     cache: FeatureCache | None
-    pictures: PictureCache | None
+    pictures: PictureOf | None
     library: SentenceLibrary | None
     encoder_fingerprint: str
     sources: tuple[SourceNote, ...]

@@ -10,12 +10,13 @@ from pathlib import Path
 import torch
 
 from contrastcxr.config import SystemConfig
-from contrastcxr.data.pixels import original
+from contrastcxr.data.pixels import PictureOf, original
 from contrastcxr.data.ref import DataRef
 from contrastcxr.data.transforms import Preprocess
 from contrastcxr.data.views import ChosenViews
 from contrastcxr.errors import DatasetError
 from contrastcxr.features.cache import FeatureCache, UnreadableView, encode_views
+from contrastcxr.features.pictures import KeptPictures
 from contrastcxr.features.readable import all_in, try_pictures
 from contrastcxr.form import Study
 from contrastcxr.models.align.aligner import Aligner
@@ -36,7 +37,7 @@ class TrainingData:
     train: Sequence[Study]
     validation: Sequence[Study]
     features: FeatureCache | None
-    pictures: PictureCache | None
+    pictures: PictureOf | None
     unreadable: tuple[UnreadableView, ...]
 
 
@@ -61,13 +62,17 @@ def load_data(
     check_studies(config, *parts)
     views = ChosenViews(parts, config.data.max_views)
     workers = config.train.workers
-    features, pictures = None, None
+    features: FeatureCache | None = None
+    pictures: PictureOf | None = None
     kept: Container[str]
     if config.reads_pictures:
-        pictures = _pictures(views, config, preprocess, cache)
-        pixels = "files" if pictures is None else pictures.name.replace(" ", "-").replace("/", "-")
+        prepared = _pictures(views, config, preprocess, cache)
+        pictures = prepared
+        pixels = "files" if prepared is None else prepared.name.replace(" ", "-").replace("/", "-")
         known = cache / "readable" / f"{__version__}-{pixels}.txt"
         kept, unreadable = try_pictures(views, pictures or original, known=known, workers=workers)
+        if not config.encoder.trainable:  # an aligner sees the same pictures at every step
+            pictures = KeptPictures(pictures or original, preprocess.size)
     else:
         features, unreadable = encode_views(
             views, encoder=encoder, preprocess=preprocess, root=cache, workers=workers, aligner=aligner

@@ -79,22 +79,21 @@ def crop_matrix(crop: Crop) -> Tensor:
 def lung_box(mean: NDArray[np.floating[Any]]) -> Crop:
     """Return the box that bounds both lungs of a mean picture `[H, W]`, with a margin.
 
-    Lungs are darker than what surrounds them: a blurred picture, less one that is blurred eight times as much, is cut
-    at the level at which the second largest dark component off the border is largest (ours; paper B cropped by eye,
-    and one threshold over the whole picture joins the lungs of the NIH mean with the air beside the neck).
+    Lungs are darker than what surrounds them: a blurred picture, less one that is blurred eight times as much, is
+    cut at the level at which the second largest dark component off the border is largest (ours; paper B cropped by
+    eye, and one threshold over the whole picture joins the lungs of the NIH mean with the air beside the neck).
 
     Raises:
         IncompatibleError: at no level there are two.
     """
-    found = max(
-        _two_lungs(_darkness(mean)), key=lambda each: each[0], default=(0, np.zeros(mean.shape, dtype=bool))
-    )
-    if found[0] < LEAST * mean.size:
+    nothing = 0, np.zeros(mean.shape, dtype=bool)
+    size, lungs = max(_two_lungs(_darkness(mean)), key=lambda each: each[0], default=nothing)
+    if size < LEAST * mean.size:
         raise IncompatibleError(
-            "align.canonical.crop auto: expected two dark lungs inside of the mean picture, found none; give the box "
-            "round both, [x1, y1, x2, y2] in shares of the picture's sides, or average more pictures"
+            "align.canonical.crop auto: expected two dark lungs inside of the mean picture, found none; give the "
+            "box round both, [x1, y1, x2, y2] in shares of the picture's sides, or average more pictures"
         )
-    (y,), (x,) = (ndimage.find_objects(found[1].any(axis=axis).astype(int)) for axis in (1, 0))
+    (y,), (x,) = (ndimage.find_objects(lungs.any(axis=axis).astype(int)) for axis in (1, 0))
     height, width = mean.shape
     sides = (_wider(x[0], width), _wider(y[0], height))
     return sides[0][0], sides[1][0], sides[0][1], sides[1][1]
