@@ -13,6 +13,7 @@ from contrastcxr.config import SystemConfig, parse_config
 from contrastcxr.form import Study, View
 from contrastcxr.models.contrast.pool import NormalityPool, PoolRows
 from contrastcxr.text.tokenizer import Tokenizer
+from tiny_aligner import small_aligner
 
 SENTENCES = (
     "The heart is normal in size.",
@@ -46,12 +47,14 @@ def tiny_checkpoint(config: SystemConfig | None = None, *, seed: int = 0) -> Che
     pool = None if config.contrast is None else _pool(encoder.channels, kind=config.contrast.pool.kind)
     patches = pool if config.contrast is not None and config.contrast.patches else None
     words = tokenizer if config.needs.words else None
+    aligner = None if config.align is None else small_aligner(**config.align.model_dump())
     parts = SystemParts(
         encoder=encoder,
         pool=pool,
         patch_pool=patches,
         vocabulary=0 if words is None else len(words),
         marks=None if words is None else Marks.of(words),
+        aligner=aligner,
     )
     system = build_system(config, parts, seed=seed)
     return Checkpoint(
@@ -71,6 +74,7 @@ def tiny_checkpoint(config: SystemConfig | None = None, *, seed: int = 0) -> Che
         ),
         pool=None if pool is None else pool.metadata(),
         patch_pool=None if patches is None else patches.metadata(),
+        canonical=None if aligner is None else aligner.chest.metadata(),
     )
 
 

@@ -215,7 +215,7 @@ def encode_views(
     loader = _loader(_Pictures(missing, preprocess, pictures or original), workers)
     batches = from_workers(loader, into=kept.folder)
     if aligner is not None:
-        batches = (_aligned(batch, aligner, encoder) for batch in batches)
+        batches = (_aligned(batch, aligner, preprocess, encoder.device) for batch in batches)
     done = 0
     for read, features in _encoded_shards(batches, encoder):
         encoded = [p for p in read if p.error is None]
@@ -280,13 +280,15 @@ def _loader(pictures: _Pictures, workers: int) -> Iterable[list[_Picture]]:
     return DataLoader(pictures, batch_size=ENCODE_BATCH, num_workers=workers, collate_fn=list)
 
 
-def _aligned(batch: list[_Picture], aligner: Aligner, encoder: Encoder) -> list[_Picture]:
+def _aligned(
+    batch: list[_Picture], aligner: Aligner, preprocess: Preprocess, device: torch.device
+) -> list[_Picture]:
     """Return pictures moved by an aligner, with their poses and the affines from where they are now."""
     images = [p.image for p in batch if p.image is not None]
     if not images:
         return batch
-    chosen = torch.tensor([p.position != "LATERAL" for p in batch if p.image is not None], device=encoder.device)
-    stacked, normalisation = torch.stack(images).to(encoder.device), Normalisation(encoder.mean, encoder.std)
+    chosen = torch.tensor([p.position != "LATERAL" for p in batch if p.image is not None], device=device)
+    stacked, normalisation = torch.stack(images).to(device), Normalisation(preprocess.mean, preprocess.std)
     moved, poses = aligner.eval().align(stacked, normalisation, chosen=chosen)
     found = iter(zip(moved, poses.cpu(), strict=True))
     return [p if p.image is None else _with_pose(p, *next(found)) for p in batch]
