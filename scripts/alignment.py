@@ -30,8 +30,8 @@ from contrastcxr.form import View
 from contrastcxr.models.align.aligner import Aligner
 from contrastcxr.models.align.canonical import crop_matrix
 from contrastcxr.models.align.pose import beyond, kept, pose_matrix, pose_of, warp
-from contrastcxr.phantom import phantom_parameters
 from contrastcxr.phantom.grid import pixel_affine
+from contrastcxr.phantom.locators import parse_locator, phantom_parameters
 from contrastcxr.store.studies import list_studies
 
 SIDE = 256
@@ -52,7 +52,7 @@ def poses_of(aligner: Aligner, pictures: Sequence[NDArray[np.float32]]) -> Tenso
 def corners(view: View) -> Tensor:
     """Return the homogeneous affine `[2, 3]` from the box of the chest, [-1, 1], to the picture's [-1, 1]."""
     assert view.locator is not None
-    pixels = pixel_affine(phantom_parameters(view.locator).pose, size=2) + np.array([[0, 0, 0.5], [0, 0, 0.5]])
+    pixels = pixel_affine(phantom_parameters(parse_locator(view.locator)[0]).pose, size=2) + np.array([[0, 0, 0.5], [0, 0, 0.5]])
     pixels[:, 2] -= 1  # a picture of two pixels a side: its corners are at 0 and 2
     return torch.from_numpy(pixels * np.array([HALF_WIDTH, HALF_HEIGHT, 1.0]))
 

@@ -95,7 +95,7 @@ def test_data_list_says_options_parameters_terms_and_where(command: Any) -> None
 
 
 def test_aligned_copies_are_kept_apart_with_their_poses(command: Any, pictures: Path, tmp_path: Path) -> None:
-    config = tiny_config(align={"kind": "affine", "network": "small", "size": 32, "weights": "runs/align"})
+    config = tiny_config(align={"kind": "affine", "network": "small", "size": 64, "weights": "runs/align"})
     checkpoint = tiny_checkpoint(config)
     pose = [0.1, 0.0, 0.2, 0.2, 0.1]
     moving = replace(checkpoint, state={**checkpoint.state, "aligner.pose.bias": torch.tensor(pose)})

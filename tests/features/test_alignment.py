@@ -26,7 +26,7 @@ from contrastcxr.models.system import System
 from tiny_aligner import with_pose
 from tiny_system import tiny_checkpoint, tiny_config, tiny_study
 
-ALIGN = {"kind": "affine", "network": "small", "size": 32, "weights": "runs/align"}
+ALIGN = {"kind": "affine", "network": "small", "size": 64, "weights": "runs/align"}
 POSE = (0.3, -0.2, 0.4, 0.3, 0.3)
 PREPROCESS = Preprocess(size=64)
 

@@ -20,7 +20,7 @@ from contrastcxr.reading.evidence import grids
 from contrastcxr.reading.reader import Reader
 from tiny_system import tiny_checkpoint, tiny_config, tiny_study
 
-ALIGN = {"kind": "affine", "network": "small", "size": 32, "weights": "runs/align"}
+ALIGN = {"kind": "affine", "network": "small", "size": 64, "weights": "runs/align"}
 CAM = {
     "localizer": {"kind": "cam", "labels": "phantom"},
     "decoder": None,

@@ -22,7 +22,7 @@ from contrastcxr.training.epochs import read_metrics
 from contrastcxr.training.prepare import prepare
 
 CROP = [0.1, 0.2, 0.9, 0.8]
-ALIGN = {"kind": "affine", "network": "small", "size": 32, "canonical": {"images": 3, "crop": CROP}}
+ALIGN = {"kind": "affine", "network": "small", "size": 64, "canonical": {"images": 3, "crop": CROP}}
 ALONE: dict[str, Any] = {
     "name": "aligner",
     "align": ALIGN,
@@ -78,7 +78,7 @@ def test_a_system_takes_the_aligner_and_needs_nothing_else_to_read(
     shutil.rmtree(named)
     found = load_checkpoint(folder)
     assert found.config.align is not None
-    assert (found.config.align.network, found.config.align.size) == ("small", 32)
+    assert (found.config.align.network, found.config.align.size) == ("small", 64)
     assert found.config.align.weights == "aligner"  # no folder of this machine
     for name, value in before.state.items():
         if name.startswith("aligner."):
@@ -111,7 +111,7 @@ def test_pictures_are_aligned_whether_features_are_cached_or_not(
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"size": 48}, r"align\.size with align\.weights"),
+        ({"size": 96}, r"align\.size with align\.weights"),
         ({"network": "resnet18", "squared": True}, r"align\.network.*align\.squared"),
     ],
 )

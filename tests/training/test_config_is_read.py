@@ -109,7 +109,7 @@ def systems() -> list[SystemConfig]:
         *(mini_config(decoder={"kind": kind, **SMALL.get(kind, {})}, **short) for kind in kinds if kind != "nic"),
         mini_config(train=train, generate={"method": "beam", "max_tokens": 4, "block_trigrams": True}),
         mini_config(decoder=None, localizer={"kind": "cam", "labels": "phantom", "transition": 8}, **short),
-        mini_config(align={"kind": "affine", "size": 32, "canonical": {"crop": [0, 0, 1, 1]}}, **alone, **short),
+        mini_config(align={"kind": "affine", "size": 64, "canonical": {"crop": [0, 0, 1, 1]}}, **alone, **short),
         mini_config(decoder={"kind": "att2in"}, **{**short, "train": {**train, "scheduled_sampling": {}}}),
         mini_config(
             train={**train, "epochs": 2},

@@ -90,7 +90,7 @@ def new_aligner(
     if options.pixel_weight == "balanced":
         views = _frontals(studies, max_views=config.data.max_views)
         pictures = [_normalised(view, preprocess, picture_of) for view in islice(views, BALANCED_ON)]
-        aligner.balance.fill_(balanced_weight(aligner, encoder, pictures))
+        aligner.balance.fill_(balanced_weight(aligner.eval(), encoder, pictures))
         logger.info(
             f"align: the pixel loss weighs {float(aligner.balance):.3g}, balanced on {len(pictures)} pictures"
         )

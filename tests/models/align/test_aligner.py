@@ -56,7 +56,7 @@ def test_a_trained_one_is_frozen_and_stays_in_evaluation_mode() -> None:
     assert not frozen.train().training
 
 
-@pytest.mark.parametrize("change", [{"size": 48}, {"network": "resnet18"}])
+@pytest.mark.parametrize("change", [{"size": 96}, {"network": "resnet18"}])
 def test_the_fingerprint_tells_what_gives_other_poses(change: dict[str, object]) -> None:
     one = small_aligner()
     assert one.fingerprint() == small_aligner(weights="a").fingerprint()

@@ -33,7 +33,7 @@ class AlignOptions(Options):
         "resnet18", description="what finds the pose: ResNet-18 (paper B), or four layers for CPUs (ours)"
     )
     start: str = Field("random", description="what resnet18 starts from: `random`, `hub` or a file of weights")
-    size: int = Field(224, ge=32, le=1024, description="side in pixels at which the network sees a picture")
+    size: int = Field(224, ge=64, le=1024, description="side in pixels at which the network sees a picture")
     canonical: CanonicalOptions = CanonicalOptions()
     squared: bool = Field(False, description="both losses take the squared norm; paper B prints the norm")
     pixel_weight: Literal["balanced"] | Annotated[float, Field(ge=0)] = Field(

@@ -65,7 +65,7 @@ def balanced_weight(aligner: Aligner, encoder: Encoder, pictures: Sequence[Tenso
     """Return the weight of the pixel loss with which both losses have gradients of one norm (ours).
 
     Args:
-        aligner: as it starts; nothing of it changes.
+        aligner: as it starts, in evaluation mode; nothing of it changes.
         encoder: the perceptual network.
         pictures: `[3, T, T]` each, normalised; the losses are means over them.
     """
