@@ -15,6 +15,7 @@ from contrastcxr.models.contrast.bank import NegativeBank
 from contrastcxr.models.contrast.options import BankOptions
 from contrastcxr.models.contrast.pool import NormalityPool, PoolRows
 from contrastcxr.text.tokenizer import Tokenizer
+from tiny_aligner import small_aligner
 
 SENTENCES = (
     "The heart is normal in size.",
@@ -52,6 +53,7 @@ def tiny_checkpoint(config: SystemConfig | None = None, *, seed: int = 0) -> Che
     negatives = None if contrast is None else contrast.bank_options
     bank = None if negatives is None else _bank(encoder.grid, negatives)
     words = tokenizer if config.needs.words else None
+    aligner = None if config.align is None else small_aligner(**config.align.model_dump())
     parts = SystemParts(
         encoder=encoder,
         pool=pool,
@@ -59,6 +61,7 @@ def tiny_checkpoint(config: SystemConfig | None = None, *, seed: int = 0) -> Che
         patch_pool=patches,
         vocabulary=0 if words is None else len(words),
         marks=None if words is None else Marks.of(words),
+        aligner=aligner,
     )
     system = build_system(config, parts, seed=seed)
     return Checkpoint(
@@ -79,6 +82,7 @@ def tiny_checkpoint(config: SystemConfig | None = None, *, seed: int = 0) -> Che
         pool=None if pool is None else pool.metadata(),
         bank=None if bank is None else bank.metadata(),
         patch_pool=None if patches is None else patches.metadata(),
+        canonical=None if aligner is None else aligner.chest.metadata(),
     )
 
 

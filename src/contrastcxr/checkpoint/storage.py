@@ -43,7 +43,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint, *, dtype: SaveDtype = "f
     return len(content)
 
 
-_EXACT = ("running_mean", "running_var", "mean", "deviation", "temperature", "threshold")
+_EXACT = ("running_mean", "running_var", "mean", "deviation", "temperature", "threshold", "canonical", "balance")
 """Never rounded: figures that others are compared with or divided by."""
 
 

@@ -15,6 +15,7 @@ from contrastcxr.features.needs import check_indication
 from contrastcxr.features.readable import all_in
 from contrastcxr.features.samples import FromCache
 from contrastcxr.form import Reading, Study
+from contrastcxr.models.align.aligner import Aligner
 from contrastcxr.models.encoders import Encoder
 from contrastcxr.reading.exchange import Load
 from contrastcxr.reading.reader import Reader
@@ -82,6 +83,7 @@ def encoded(
     max_views: int,
     cache: Path,
     with_thumbnails: bool = False,
+    aligner: Aligner | None = None,
 ) -> tuple[FeatureCache, list[str]]:
     """Return the features of the studies' views, and a line for each unreadable view.
 
@@ -89,6 +91,11 @@ def encoded(
     """
     views = chosen_views(studies, max_views=max_views)
     kept, unreadable = encode_views(
-        views, encoder=encoder, preprocess=preprocess, root=cache, with_thumbnails=with_thumbnails
+        views,
+        encoder=encoder,
+        preprocess=preprocess,
+        root=cache,
+        with_thumbnails=with_thumbnails,
+        aligner=aligner,
     )
     return kept, [f"{view.view_id}: {view.message}" for view in unreadable]

@@ -21,6 +21,7 @@ class Sample:
     """One study as tensors, before stacking. `V` is this study's own number of views.
 
     `affines [V,2,3]` take model pixels to original pixels; `view_index` says which view of the study each one is.
+    `poses` are there where the pictures that features were made of had been aligned, which `affines` undo.
     """
 
     study_id: str
@@ -30,6 +31,7 @@ class Sample:
     view_index: tuple[int, ...]
     images: Tensor | None = None  # [V,3,S,S]
     features: Tensor | None = None  # [V,N,C]
+    poses: Tensor | None = None  # [V,5]
     token_ids: Tensor | None = None  # [T] int64, bos … eos
     finding_targets: Tensor | None = None  # [L] float
     finding_mask: Tensor | None = None  # [L] bool
@@ -49,8 +51,9 @@ class Batch:
     `positions` and `view_index`. `token_mask` is True at the tokens of a report, whatever their ids: the end and
     the padding of an imported vocabulary may share one. `finding_mask` is True where a target is known.
     `indication_ids` are there for decoders that read the indication; a study without one has none of
-    `indication_mask`. `negatives` are there in training of a system that compares each view with another picture:
-    its pixels where there are images, else C' channels of its features.
+    `indication_mask`. `poses` are there once pictures have been aligned; `affines` then lead from aligned ones.
+    `negatives` are there in training of a system that compares each view with another picture: its pixels where
+    there are images, else C' channels of its features.
     """
 
     study_ids: tuple[str, ...]
@@ -60,6 +63,7 @@ class Batch:
     view_mask: Tensor  # [B,V] bool
     affines: Tensor  # [B,V,2,3] float
     positions: tuple[tuple[Position, ...], ...]
+    poses: Tensor | None = None  # [B,V,5] float
     token_ids: Tensor | None = None  # [B,T] int64
     token_mask: Tensor | None = None  # [B,T] bool
     finding_targets: Tensor | None = None  # [B,L] float
@@ -148,6 +152,7 @@ def collate(samples: Sequence[Sample], *, pad: int = 0) -> Batch:
         box_cells=_padded([s.box_cells for s in samples], views, "box_cells"),
         thumbnails=_thumbnails([s.thumbnails for s in samples], views),
         negatives=_padded([s.negatives for s in samples], views, "negatives"),
+        poses=_padded([s.poses for s in samples], views, "poses"),
         view_index=tuple(s.view_index for s in samples),
     )
 
@@ -209,7 +214,7 @@ def rows_of(batch: Batch, index: Sequence[int]) -> Batch:
             picked[field.name] = value[torch.tensor(index, device=value.device)]
         elif value:
             picked[field.name] = tuple(value[i] for i in index)
-    for name in ("images", "features", "view_mask", "affines", "box_cells", "thumbnails", "negatives"):
+    for name in ("images", "features", "view_mask", "affines", "poses", "box_cells", "thumbnails", "negatives"):
         if name in picked:
             picked[name] = picked[name][:, :views]  # [B,V,…] -> [B,views,…]
     return replace(batch, **picked)

@@ -107,6 +107,7 @@ class FromCache:
         chosen = choose_views(study, self.max_views)
         encoded = [self.cache[view_key(study.views[i])] for i in chosen]
         small = [e.thumbnail for e in encoded if e.thumbnail is not None]
+        poses = [e.pose for e in encoded if e.pose is not None]
         return Sample(
             study_id=study.study_id,
             patient_id=study.patient_id,
@@ -115,6 +116,7 @@ class FromCache:
             view_index=chosen,
             features=torch.stack([torch.from_numpy(e.features.copy()) for e in encoded]),
             thumbnails=torch.from_numpy(np.stack(small)) if len(small) == len(encoded) else None,
+            poses=torch.stack([torch.from_numpy(pose.copy()) for pose in poses]) if poses else None,
         )
 
 

@@ -13,7 +13,10 @@ from contrastcxr.data.transforms import Preprocess
 from contrastcxr.features.cache import FeatureCache
 from contrastcxr.features.pictures import whole_picture
 from contrastcxr.form import View
+from contrastcxr.models.align.aligner import Aligner, Normalisation
+from contrastcxr.models.align.pose import cells_inside
 from contrastcxr.models.encoders import Encoder
+from contrastcxr.models.features import GridPlaces
 from contrastcxr.store.keys import view_key
 
 
@@ -21,7 +24,7 @@ class ViewFeatures(Protocol):
     """Gives the raw features of a view."""
 
     def pooled(self, view: View) -> Tensor:
-        """Return `[C]`, the mean over its patches."""
+        """Return `[C]`, the mean over its patches, of an aligned picture over those inside of it."""
 
     def patches(self, view: View) -> Tensor:
         """Return `[N, C]`."""
@@ -29,13 +32,18 @@ class ViewFeatures(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class CachedFeatures:
-    """What a frozen encoder has already made of the views."""
+    """What a frozen encoder has already made of the views; `places` are those of its patches."""
 
     cache: FeatureCache
+    places: GridPlaces | None = None
 
     def pooled(self, view: View) -> Tensor:
-        """Return `[C]`, the mean over the view's patches."""
-        return torch.from_numpy(self.cache[view_key(view)].features.astype("float32").mean(0))
+        """Return `[C]`, the mean over the view's patches, of an aligned picture over those inside of it."""
+        kept = self.cache[view_key(view)]
+        patches = kept.features.astype("float32")
+        if kept.pose is None or self.places is None:
+            return torch.from_numpy(patches.mean(0))
+        return torch.from_numpy(patches)[cells_inside(torch.from_numpy(kept.pose.copy()), self.places)].mean(0)
 
     def patches(self, view: View) -> Tensor:
         """Return `[N, C]`."""
@@ -49,17 +57,32 @@ class EncodedFeatures:
     encoder: Encoder
     preprocess: Preprocess
     picture_of: PictureOf = original
+    aligner: Aligner | None = None
 
     def pooled(self, view: View) -> Tensor:
-        """Return `[C]`, the mean over the view's patches."""
-        return self.patches(view).mean(0)
+        """Return `[C]`, the mean over the view's patches, of an aligned picture over those inside of it."""
+        patches, pose = self._encoded(view)
+        return (
+            patches.mean(0)
+            if pose is None
+            else patches[cells_inside(pose, GridPlaces(*self.encoder.grid))].mean(0)
+        )
 
-    @torch.no_grad()
     def patches(self, view: View) -> Tensor:
         """Return `[N, C]`; the encoder is left in the mode it was in."""
-        training = self.encoder.training
+        return self._encoded(view)[0]
+
+    @torch.no_grad()
+    def _encoded(self, view: View) -> tuple[Tensor, Tensor | None]:
+        """Return the patches `[N, C]` and, where there is an aligner, the pose `[5]`."""
+        training, pose = self.encoder.training, None
         read = self.picture_of(view)
-        image, _ = whole_picture(self.preprocess, read.pixels, shape=read.shape)
-        features: Tensor = self.encoder.eval()(image.unsqueeze(0))  # [1, N, C]
+        image = whole_picture(self.preprocess, read.pixels, shape=read.shape)[0].unsqueeze(0)
+        if self.aligner is not None:
+            chosen = torch.tensor([view.position != "LATERAL"])
+            normalisation = Normalisation(self.preprocess.mean, self.preprocess.std)
+            image, poses = self.aligner.align(image, normalisation, chosen=chosen)
+            pose = poses[0]
+        features: Tensor = self.encoder.eval()(image)  # [1, N, C]
         self.encoder.train(training)
-        return features[0]
+        return features[0], pose

@@ -36,13 +36,14 @@ from contrastcxr.features.targets import Uncertain
 from contrastcxr.features.view_features import CachedFeatures, EncodedFeatures, ViewFeatures
 from contrastcxr.form import Finding, Study
 from contrastcxr.models.encoders import Encoder
+from contrastcxr.models.features import GridPlaces
 from contrastcxr.models.heads.library import SentenceLibrary
 from contrastcxr.models.system import System
 from contrastcxr.reading.exchange import ExchangedPictures, exchange_order, patients_of
-from contrastcxr.store.picture_cache import PictureCache
 from contrastcxr.store.study_lines import made_of
 from contrastcxr.text.labeler import default_labeler
 from contrastcxr.text.tokenizer import Tokenizer
+from contrastcxr.training.align import new_aligner, trained_aligner
 from contrastcxr.training.bank import TrainingBank, WithNegatives, make_bank, thumbnails_in
 from contrastcxr.training.checks import check_vocabulary, warn_of_coarse_grid
 from contrastcxr.training.library import make_library
@@ -88,7 +89,7 @@ class PreparedRun:
         tokenizer: the vocabulary; None of a system without words.
         target_reader: reads out of a study what the heads ask for beside reports and labels.
         cache: features of all views; None when the encoder is trained and pictures are read at every step.
-        pictures: prepared pictures of all views, read at every step in place of the files.
+        pictures: where pixels come from in place of the files, prepared or kept in memory.
         library: of a decoder that retrieves.
         encoder_fingerprint: of the weights before the first step.
         sources: what the checkpoint says of the data it was made from.
@@ -106,7 +107,7 @@ class PreparedRun:
     validation: Split
     pool: TrainingPool | None
     cache: FeatureCache | None
-    pictures: PictureCache | None
+    pictures: PictureOf | None
     library: SentenceLibrary | None
     encoder_fingerprint: str
     sources: tuple[SourceNote, ...]
@@ -204,14 +205,17 @@ def prepare(config: SystemConfig, *, cache: Path) -> PreparedRun:
     logger.info(f"encoder {encoder.name}: {encoder.weights_note}")
     warn_of_coarse_grid(config, encoder)
     preprocess = make_preprocess(config, encoder)
-    data = load_data(config, ref, encoder, preprocess, cache)
+    aligner, aligned_on = trained_aligner(config)
+    data = load_data(config, ref, encoder, preprocess, cache, aligner=aligner)
+    if config.align is not None and aligner is None:
+        aligner = new_aligner(config, data.train, encoder, preprocess, data.pictures or original)
     words = _words(config, data.train)
     labels = config.needs.finding_names
     judged = replace(words, reader=replace(words.reader, labeler=default_labeler()))
     validation = _split(data.validation, config, judged, labels, text=written_text)
     check_monitor(config.train.monitor, labels, validation.targets)
-    here = EncodedFeatures(encoder, preprocess, data.pictures or original)
-    of_views = here if data.features is None else CachedFeatures(data.features)
+    here = EncodedFeatures(encoder, preprocess, data.pictures or original, aligner)
+    of_views = here if data.features is None else CachedFeatures(data.features, GridPlaces(*encoder.grid))
     pool = _pool(config, data.train, of_views)
     bank = _bank(config, data, encoder, preprocess)
     library = _library(config, data.train, words.tokenizer)
@@ -225,6 +229,7 @@ def prepare(config: SystemConfig, *, cache: Path) -> PreparedRun:
         findings=labels,
         library=library,
         terms=words.reader.terms,
+        aligner=aligner,
     )
     system = build_system(config, parts, seed=config.train.seed)
     _start(system, words, data.train, config)
@@ -242,7 +247,14 @@ def prepare(config: SystemConfig, *, cache: Path) -> PreparedRun:
         pictures=data.pictures,
         library=library,
         encoder_fingerprint=encoder.fingerprint(),
-        sources=source_notes(ref, encoder, keeps_pictures=bank is not None and bank.bank.has_pictures),
+        sources=tuple(
+            dict.fromkeys(
+                (
+                    *source_notes(ref, encoder, keeps_pictures=bank is not None and bank.bank.has_pictures),
+                    *aligned_on,
+                )
+            )
+        ),
         unreadable=data.unreadable,
         truncated=_truncated(data.train, config, words.tokenizer),
         bank=bank,
