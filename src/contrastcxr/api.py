@@ -496,7 +496,7 @@ def prepare_data(
 
     mover = None
     if align is not None:
-        from contrastcxr.features.aligned_copies import AlignedCopies
+        from contrastcxr.reading.aligned_copies import AlignedCopies
 
         mover = AlignedCopies.of(align)
     return prepare_source(

@@ -103,7 +103,7 @@ class Checkpoint(CheckpointMetadata):
         if self.bank is None or options is None:
             return None
         own = {name: self.state[f"{BANK_KEY}{name}"] for name in ("thumbnails", "maps")}
-        return NegativeBank.from_metadata(self.bank, options, **own)
+        return NegativeBank.from_metadata(self.bank, options, poses=self.state.get(f"{BANK_KEY}poses"), **own)
 
     def aligner(self) -> Aligner | None:
         """Return its aligner, with the canonical chest; None of a system that aligns nothing.

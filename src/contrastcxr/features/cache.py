@@ -181,10 +181,12 @@ class FeatureCache:
         if place is None:
             raise KeyError(key)
         shard, row = place
-        poses = self._poses[shard]
-        pose = None if poses is None else poses[row]
-        small = self._thumbnail(shard, row)
-        return EncodedView(self._shards[shard].row(row), self._affines[shard][row], small, pose)
+        return EncodedView(
+            self._shards[shard].row(row),
+            self._affines[shard][row],
+            self._thumbnail(shard, row),
+            self._pose(shard, row),
+        )
 
     def has_thumbnail(self, key: str) -> bool:
         """Return whether the view with this key is here with its thumbnail."""
@@ -198,6 +200,17 @@ class FeatureCache:
         if found is None:
             raise KeyError(key)
         return found
+
+    def pose(self, key: str) -> NDArray[np.float32] | None:
+        """Return the pose `[5]` of a view, without reading its features; None where it was not aligned."""
+        place = self._index.find(key)
+        if place is None:
+            raise KeyError(key)
+        return self._pose(*place)
+
+    def _pose(self, shard: int, row: int) -> NDArray[np.float32] | None:
+        poses = self._poses[shard]
+        return None if poses is None else poses[row]
 
     def _thumbnail(self, shard: int, row: int) -> NDArray[np.uint8] | None:
         small = self._thumbnails[shard]
@@ -357,7 +370,7 @@ def _without_image(picture: _Picture, preprocess: Preprocess) -> _Picture:
     if picture.image is None:
         return picture
     small = thumbnails(picture.image.unsqueeze(0), mean=preprocess.mean, std=preprocess.std)
-    return replace(picture, image=None, thumbnail=small.numpy().tobytes())
+    return replace(picture, image=None, thumbnail=small.cpu().numpy().tobytes())
 
 
 def _joined(rows: list[Half]) -> Half:

@@ -26,6 +26,7 @@ def views_to_align(batch: Batch) -> Tensor:
 def aligned_batch(system: System, batch: Batch) -> Batch:
     """Return a batch whose pictures are aligned and whose affines lead from there, of a system that aligns.
 
+    Cells of boxes are made anew for what the pictures are now, and the pixels of negatives are aligned as well.
     A batch of cached features was aligned before they were made; it comes back as it is, and so does one of a
     system that aligns nothing, or that learns to.
     """
@@ -33,8 +34,29 @@ def aligned_batch(system: System, batch: Batch) -> Batch:
         return batch
     images = batch.images.to(_own_dtype(system))
     moved, poses = system.aligned(images, views_to_align(batch))
-    affines = composed(batch.affines, poses.to(batch.affines), images.shape[-1])
-    return replace(batch, images=moved, affines=affines, poses=poses)
+    affines = composed(batch.affines.double(), poses.double(), images.shape[-1]).to(batch.affines)
+    negatives, negative_poses = batch.negatives, None
+    if negatives is not None and batch.negative_frontal is not None:
+        negatives, negative_poses = system.aligned(negatives.to(images), batch.negative_frontal)
+    return replace(
+        batch,
+        images=moved,
+        affines=affines,
+        poses=poses,
+        box_cells=_cells_again(batch, affines),
+        negatives=negatives,
+        negative_poses=negative_poses,
+    )
+
+
+def _cells_again(batch: Batch, affines: Tensor) -> Tensor | None:
+    """Return the cells `[B, V, L, n]` that overlap boxes, with other affines `[B, V, 2, 3]`."""
+    if batch.box_cells is None or not batch.boxes:
+        return batch.box_cells
+    found = torch.zeros_like(batch.box_cells)
+    for row, boxes in enumerate(batch.boxes):
+        found[row, : boxes.views] = boxes.cells(affines[row, : boxes.views]).to(found.device)
+    return found
 
 
 def raw_features(system: System, batch: Batch) -> Tensor:
@@ -67,6 +89,7 @@ def batch_features(system: System, batch: Batch, *, raw: Tensor | None = None) -
         thumbnails=_thumbnails(system, batch),
         negatives=None if batch.negatives is None else batch.negatives.to(_own_dtype(system)),
         poses=batch.poses,
+        negative_poses=batch.negative_poses,
     )
 
 

@@ -7,6 +7,7 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from contrastcxr.data.pixels import PictureOf, original
 from contrastcxr.data.transforms import Preprocess
@@ -72,17 +73,34 @@ class EncodedFeatures:
         """Return `[N, C]`; the encoder is left in the mode it was in."""
         return self._encoded(view)[0]
 
+    @property
+    def canonical_chest(self) -> Tensor | None:
+        """What pictures are aligned to, as one that the encoder sees, `[3, S, S]`; None without an aligner."""
+        if self.aligner is None:
+            return None
+        size = (self.preprocess.size, self.preprocess.size)
+        grey = self.aligner.canonical[None, None]
+        resized = F.interpolate(grey, size, mode="bilinear", antialias=True, align_corners=False)
+        return Normalisation(self.preprocess.mean, self.preprocess.std).of_grey(resized[:, 0])[0]
+
+    def picture(self, view: View) -> Tensor:
+        """Return the picture that the encoder sees, `[3, S, S]`, aligned where there is an aligner."""
+        return self._seen(view)[0]
+
     @torch.no_grad()
     def _encoded(self, view: View) -> tuple[Tensor, Tensor | None]:
         """Return the patches `[N, C]` and, where there is an aligner, the pose `[5]`."""
-        training, pose = self.encoder.training, None
-        read = self.picture_of(view)
-        image = whole_picture(self.preprocess, read.pixels, shape=read.shape)[0].unsqueeze(0)
-        if self.aligner is not None:
-            chosen = torch.tensor([view.position != "LATERAL"])
-            normalisation = Normalisation(self.preprocess.mean, self.preprocess.std)
-            image, poses = self.aligner.align(image, normalisation, chosen=chosen)
-            pose = poses[0]
-        features: Tensor = self.encoder.eval()(image)  # [1, N, C]
+        training, (image, pose) = self.encoder.training, self._seen(view)
+        features: Tensor = self.encoder.eval()(image.unsqueeze(0))  # [1, N, C]
         self.encoder.train(training)
         return features[0], pose
+
+    def _seen(self, view: View) -> tuple[Tensor, Tensor | None]:
+        read = self.picture_of(view)
+        image = whole_picture(self.preprocess, read.pixels, shape=read.shape)[0]
+        if self.aligner is None:
+            return image, None
+        chosen = torch.tensor([view.position != "LATERAL"])
+        normalisation = Normalisation(self.preprocess.mean, self.preprocess.std)
+        images, poses = self.aligner.align(image.unsqueeze(0), normalisation, chosen=chosen)
+        return images[0], poses[0]

@@ -209,6 +209,7 @@ class System(nn.Module):
         thumbnails: Tensor | None = None,
         negatives: Tensor | None = None,
         poses: Tensor | None = None,
+        negative_poses: Tensor | None = None,
     ) -> VisualFeatures:
         """Return features of a batch, contrasted where the system has a contrast; evidence included.
 
@@ -225,6 +226,7 @@ class System(nn.Module):
             negatives: in training the negative of each view, which the bank is then not asked for: pixels
                 `[B, V, 3, S, S]`, or C' channels of what the encoder gave for them, `[B, V, n, C']`.
             poses: `[B, V, 5]` of pictures that were aligned; what lies outside of them is masked out.
+            negative_poses: the same of `negatives`; nothing is compared with what lies outside of these.
 
         Raises:
             IncompatibleError: neither or both of images and raw; a bank without thumbnails.
@@ -233,18 +235,31 @@ class System(nn.Module):
             raise IncompatibleError("features need either images or raw features, not both")
         source = self.encode(images) if images is not None else raw
         assert source is not None  # one of the two was given
-        inside = None if poses is None or self.places is None else cells_inside(poses, self.places)
+        inside = self._inside(poses)
         features: VisualFeatures = self.projection(source, view_mask, self.places, inside=inside)
         features = features.replace(indication=indication, indication_mask=indication_mask)
         if self.bank is not None:
             own = self.negative_map(source)  # [B, V, n]
             if negatives is not None:
-                return self._induced(features, own, self._negative_maps(negatives))
+                return self._induced(features, own, self._negative_maps(negatives), negative_poses)
             if thumbnails is None and images is not None:
                 thumbnails = self.thumbnails(images)
             return self._compared(features, own, view_mask, thumbnails, study_ids, patient_ids, positions)
         if self.contrast is None or self.pool is None:
             return features
+        return self._contrasted(features, source, view_mask, patient_ids, positions)
+
+    def _contrasted(
+        self,
+        features: VisualFeatures,
+        source: Tensor,
+        view_mask: Tensor,
+        patient_ids: Sequence[str | None] | None,
+        positions: Sequence[Sequence[str]] | None,
+    ) -> VisualFeatures:
+        """Return features of `source [B, V, N, C]` compared with the pool."""
+        assert self.contrast is not None  # a pool is there
+        assert self.pool is not None  # asked for only then
         stages = None
         if self.projection.stage_channels:
             by_view = self.projection.project_stages(source.mean(dim=2))  # [B, V, S, d]
@@ -260,9 +275,15 @@ class System(nn.Module):
         )
         return contrasted
 
-    def _induced(self, features: VisualFeatures, own: Tensor, negative: Tensor) -> VisualFeatures:
+    def _inside(self, poses: Tensor | None) -> Tensor | None:
+        """Return `[B, V, N]` bool, which cells show some of pictures with `poses [B, V, 5]`; None says all."""
+        return None if poses is None or self.places is None else cells_inside(poses, self.places)
+
+    def _induced(
+        self, features: VisualFeatures, own: Tensor, negative: Tensor, poses: Tensor | None = None
+    ) -> VisualFeatures:
         assert isinstance(self.contrast, InducedAttention)  # a bank is there
-        induced: VisualFeatures = self.contrast(features, own=own, negative=negative)
+        induced: VisualFeatures = self.contrast(features, own=own, negative=negative, shown=self._inside(poses))
         return induced
 
     def _negative_maps(self, negatives: Tensor) -> Tensor:
@@ -313,7 +334,11 @@ class System(nn.Module):
         similarity, same_view = found.similarity.new_zeros(B, V), found.same_view.new_ones(B, V)
         for into, values in ((rows, found.rows), (similarity, found.similarity), (same_view, found.same_view)):
             into[view_mask.bool()] = values
-        induced = self._induced(features, own, theirs)
+        placed = self.bank.poses_of(found.rows)
+        poses = None if placed is None else placed.new_zeros(B, V, placed.shape[-1])
+        if poses is not None:
+            poses[view_mask.bool()] = placed
+        induced = self._induced(features, own, theirs, poses)
         shown = {"negative": rows, "negative_similarity": similarity, "negative_same_view": same_view}
         return induced.replace(evidence={**induced.evidence, **shown})
 

@@ -74,15 +74,18 @@ def trained_aligner(config: SystemConfig) -> tuple[Aligner | None, tuple[SourceN
 
 def new_aligner(
     config: SystemConfig, studies: Sequence[Study], encoder: Encoder, preprocess: Preprocess, picture_of: PictureOf
-) -> Aligner:
+) -> Aligner | None:
     """Return an untrained aligner with the canonical chest of the training studies, its losses in balance.
+
+    None where nothing is aligned.
 
     Raises:
         DatasetError: no training study is a normal frontal.
         IncompatibleError: no lungs are found in the mean of those.
     """
     options = config.align
-    assert options is not None  # asked for only then
+    if options is None:
+        return None
     chest = _chest(
         options, studies, preprocess, picture_of, seed=config.train.seed, max_views=config.data.max_views
     )

@@ -93,7 +93,10 @@ def load_data(
     train, validation = (_readable(part, kept, config, unreadable) for part in parts)
     if finds and features is None:
         seen = ChosenViews([train], config.data.max_views)
-        small, _ = encode_views(seen, encoder=NoFeatures(), preprocess=preprocess, root=cache, workers=workers)
+        nothing = NoFeatures()
+        small, _ = encode_views(
+            seen, encoder=nothing, preprocess=preprocess, root=cache, workers=workers, aligner=aligner
+        )
     return TrainingData(train, validation, features, pictures, tuple(unreadable), small)
 
 
