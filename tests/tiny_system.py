@@ -51,7 +51,7 @@ def tiny_checkpoint(config: SystemConfig | None = None, *, seed: int = 0) -> Che
     pool = None if pools is None else _pool(encoder.channels, kind=pools.kind)
     patches = pool if contrast is not None and contrast.compares_patches else None
     negatives = None if contrast is None else contrast.bank_options
-    bank = None if negatives is None else _bank(encoder.grid, negatives)
+    bank = None if negatives is None else _bank(encoder.grid, negatives, aligned=config.align is not None)
     words = tokenizer if config.needs.words else None
     aligner = None if config.align is None else small_aligner(**config.align.model_dump())
     parts = SystemParts(
@@ -91,12 +91,13 @@ def _pool(channels: int, *, kind: str) -> NormalityPool:
     return NormalityPool(torch.rand(POOL_SIZE, channels, generator=generator), _rows(POOL_SIZE), kind=kind)
 
 
-def _bank(grid: tuple[int, int], options: BankOptions) -> NegativeBank:
+def _bank(grid: tuple[int, int], options: BankOptions, *, aligned: bool) -> NegativeBank:
     generator = torch.Generator().manual_seed(2)
     rows = _rows(0 if options.kind == "zeros" else POOL_SIZE)
     small = torch.randint(0, 256, (len(rows), 256), generator=generator, dtype=torch.uint8)
     maps = torch.randn(len(rows), grid[0] * grid[1], generator=generator)
-    return NegativeBank(small, maps, rows, options, seed=0)
+    poses = torch.rand(len(rows), 5, generator=generator) - 0.5 if aligned else None
+    return NegativeBank(small, maps, rows, options, seed=0, poses=poses)
 
 
 def _rows(size: int) -> PoolRows:
