@@ -51,9 +51,9 @@ def poses_of(aligner: Aligner, pictures: Sequence[NDArray[np.float32]]) -> Tenso
 
 
 def corners(view: View) -> dict[str, Tensor]:
-    """Return affines `[2, 3]` from a box, [-1, 1], to the picture's [-1, 1]: a box of fixed size, and that of the lungs.
+    """Return affines `[2, 3]` to the picture's [-1, 1] from those of two boxes, of fixed size and round the lungs.
 
-    The lungs of a person are larger or smaller and more or less full, which alignment makes up for and a pose is not.
+    Lungs are larger or smaller and more or less full, which alignment makes up for, and which no pose is.
     """
     assert view.locator is not None
     drawn = phantom_parameters(parse_locator(view.locator)[0])
@@ -101,7 +101,7 @@ def phantoms(aligner: Aligner, *, source: str, studies: int, level: float) -> di
 
 
 def corner_errors(matrices: Tensor, truth: Tensor, *, level: float) -> dict[str, object]:
-    """Return the mean error of the corners in pixels of the picture, and of each parameter, of affines `[n, 2, 3]`."""
+    """Return the mean error of the corners, in pixels, and of each parameter, of affines `[n, 2, 3]`."""
     box = torch.tensor([[-1.0, -1.0], [1.0, -1.0], [-1.0, 1.0], [1.0, 1.0]], dtype=torch.float64)
     seen = applied(truth, box)  # [n, 4, 2]
     place = applied(_inverted(matrices), seen).mean(0)  # [4, 2], where the aligned pictures have the corners
