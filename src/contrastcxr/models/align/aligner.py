@@ -149,5 +149,5 @@ def _resnet18(start: str, seed: int | None) -> tuple[int, nn.Module]:
         torch.manual_seed(seed or 0)
         network = timm.create_model("resnet18", pretrained=start == "hub")
     load_weights(network, "resnet18", start, allow_pickle=False, seed=seed or 0)
-    network.reset_classifier(0)
-    return network.num_features, network
+    network.reset_classifier(0)  # type: ignore[operator]
+    return int(network.num_features), network  # type: ignore[arg-type]
