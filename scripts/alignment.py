@@ -32,12 +32,13 @@ from contrastcxr.models.align.canonical import crop_matrix
 from contrastcxr.models.align.pose import beyond, kept, pose_matrix, pose_of, warp
 from contrastcxr.phantom.grid import pixel_affine
 from contrastcxr.phantom.locators import parse_locator, phantom_parameters
+from contrastcxr.phantom.outlines import outlines
 from contrastcxr.store.studies import list_studies
 
 SIDE = 256
 """Pixels that errors are given in, and of masks."""
 HALF_WIDTH, HALF_HEIGHT = 140.0, 150.0
-"""Of the box of the chest whose corners are followed, in mm of the anatomy round its origin."""
+"""Of a box in the anatomy, in mm round its origin: its corners tell the pose alone."""
 PARAMETERS = ("shift x, % of side", "shift y, % of side", "scale x, %", "scale y, %", "turn, degrees")
 
 
@@ -49,12 +50,23 @@ def poses_of(aligner: Aligner, pictures: Sequence[NDArray[np.float32]]) -> Tenso
     return kept(poses).double()
 
 
-def corners(view: View) -> Tensor:
-    """Return the homogeneous affine `[2, 3]` from the box of the chest, [-1, 1], to the picture's [-1, 1]."""
+def corners(view: View) -> dict[str, Tensor]:
+    """Return affines `[2, 3]` to the picture's [-1, 1] from those of two boxes, of fixed size and round the lungs.
+
+    Lungs are larger or smaller and more or less full, which alignment makes up for, and which no pose is.
+    """
     assert view.locator is not None
-    pixels = pixel_affine(phantom_parameters(parse_locator(view.locator)[0]).pose, size=2) + np.array([[0, 0, 0.5], [0, 0, 0.5]])
-    pixels[:, 2] -= 1  # a picture of two pixels a side: its corners are at 0 and 2
-    return torch.from_numpy(pixels * np.array([HALF_WIDTH, HALF_HEIGHT, 1.0]))
+    drawn = phantom_parameters(parse_locator(view.locator)[0])
+    places = pixel_affine(drawn.pose, size=2)  # a picture of two pixels a side, whose centres are at 0 and 1
+    places[:, 2] -= 0.5
+    outline = outlines(drawn.patient, drawn.pose.inspiration_ribs)
+    dome = (outline.dome_right + outline.dome_left) / 2
+    half, middle = (dome - outline.apex) / 2, (dome + outline.apex) / 2
+    boxes = {
+        "pose": np.diag([HALF_WIDTH, HALF_HEIGHT, 1.0]),
+        "lungs": np.array([[drawn.patient.half_width, 0.0, 0.0], [0.0, half, middle], [0.0, 0.0, 1.0]]),
+    }
+    return {name: torch.from_numpy(places @ box) for name, box in boxes.items()}
 
 
 def alignments(aligner: Aligner, poses: Tensor) -> dict[str, Tensor]:
@@ -73,24 +85,32 @@ def applied(matrix: Tensor, points: Tensor) -> Tensor:
 
 
 def phantoms(aligner: Aligner, *, source: str, studies: int, level: float) -> dict[str, object]:
-    """Measure how far the corners of the chest lie from where an aligned picture has them."""
+    """Measure how far corners lie from where aligned pictures have them on average.
+
+    What looks at no picture has one error, whatever it is: only the identity is printed.
+    """
     found = [s.views[0] for s in list_studies(parse_data(source), cache=default_cache())[:studies]]
-    truth = torch.stack([corners(view) for view in found])  # [n, 2, 3]
-    poses = poses_of(aligner, [original(view).pixels for view in found])
+    boxes = [corners(view) for view in found]
+    ways = alignments(aligner, poses_of(aligner, [original(view).pixels for view in found]))
+    result: dict[str, object] = {"pictures": len(found)}
+    for name in ("identity", "aligned"):
+        for box in ("pose", "lungs"):
+            truth = torch.stack([each[box] for each in boxes])
+            result[f"{name}, {box}"] = corner_errors(ways[name], truth, level=level)
+    return result
+
+
+def corner_errors(matrices: Tensor, truth: Tensor, *, level: float) -> dict[str, object]:
+    """Return the mean error of the corners, in pixels, and of each parameter, of affines `[n, 2, 3]`."""
     box = torch.tensor([[-1.0, -1.0], [1.0, -1.0], [-1.0, 1.0], [1.0, 1.0]], dtype=torch.float64)
     seen = applied(truth, box)  # [n, 4, 2]
-    result: dict[str, object] = {}
-    ways = alignments(aligner, poses)
-    for name, matrices in ((name, ways[name]) for name in ("identity", "aligned")):  # a fixed crop has identity's
-        back = _inverted(matrices)
-        place = applied(back, seen).mean(0)  # [4, 2], where the aligned pictures have the corners
-        apart = (applied(matrices, place.expand(len(found), 4, 2)) - seen).norm(dim=-1) * SIDE / 2
-        result[name] = {
-            "corner error, pixels": round(float(apart.mean()), 2),
-            "interval": interval(apart.mean(1), level=level),
-            **parameter_errors(matrices, truth),
-        }
-    return result
+    place = applied(_inverted(matrices), seen).mean(0)  # [4, 2], where the aligned pictures have the corners
+    apart = (applied(matrices, place.expand(len(seen), 4, 2)) - seen).norm(dim=-1) * SIDE / 2
+    return {
+        "corner error, pixels": round(float(apart.mean()), 2),
+        "interval": interval(apart.mean(1), level=level),
+        **parameter_errors(matrices, truth),
+    }
 
 
 def parameter_errors(matrices: Tensor, truth: Tensor) -> dict[str, float]:

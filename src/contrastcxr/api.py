@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from contrastcxr.reproduce.estimate import Expectation
     from contrastcxr.reproduce.pooled import Pooled
     from contrastcxr.reproduce.side_by_side import SideBySide
-    from contrastcxr.store.preparing import PreparedSource
+    from contrastcxr.store.preparing import Mover, PreparedSource
     from contrastcxr.training.run_folder import RunFolder
 
 DEFAULT_MODEL = "phantom"
@@ -494,14 +494,20 @@ def prepare_data(
     from contrastcxr.data.sources import parse_data
     from contrastcxr.store.preparing import prepare_source
 
-    mover = None
-    if align is not None:
-        from contrastcxr.reading.aligned_copies import AlignedCopies
-
-        mover = AlignedCopies.of(align)
+    mover = None if align is None else _mover(align)
     return prepare_source(
         parse_data(data), root=cache or default_cache(), side=size, pictures=pictures, workers=workers, mover=mover
     )
+
+
+def _mover(run: str) -> Mover:
+    from contrastcxr.checkpoint import load_checkpoint
+    from contrastcxr.features.aligned_copies import AlignedCopies
+
+    aligner = load_checkpoint(run).aligner()
+    if aligner is None:
+        raise RequestError(f"--align {run}: its system aligns nothing; give the run of an aligner")
+    return AlignedCopies(aligner.eval())
 
 
 def write_manifest(data: str, out: str | Path) -> tuple[int, tuple[str, ...]]:

@@ -98,8 +98,9 @@ def _check_teachers(config: SystemConfig) -> None:
             f"{config.name} has none of {listed(SLOTS)}{found}: nothing teaches it and it answers nothing; "
             "give it one, such as --set decoder.kind=transformer"
         )
-    for part, found in (("contrast", config.contrast), ("encoder.trainable", config.encoder.trainable or None)):
-        if found is not None:
+    idle = {"contrast": config.contrast is not None, "encoder.trainable": config.encoder.trainable}
+    for part, there in idle.items():
+        if there:
             raise IncompatibleError(
                 f"{part} in {config.name}, which trains an aligner alone: nothing teaches it; take it away"
             )

@@ -15,9 +15,10 @@ from contrastcxr.data.transforms import map_points
 from contrastcxr.errors import IncompatibleError
 from contrastcxr.form import Reading
 from contrastcxr.models.align.pose import composed
-from contrastcxr.reading.alignment import FINENESS, pose_flags, upright
+from contrastcxr.reading.alignment import pose_flags
 from contrastcxr.reading.evidence import grids
 from contrastcxr.reading.reader import Reader
+from contrastcxr.reading.upright import FINENESS, upright
 from tiny_system import tiny_checkpoint, tiny_config, tiny_study
 
 ALIGN = {"kind": "affine", "network": "small", "size": 64, "weights": "runs/align"}

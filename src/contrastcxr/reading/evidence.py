@@ -9,8 +9,8 @@ import numpy as np
 
 from contrastcxr.data.transforms import Affine, map_box
 from contrastcxr.form import Evidence, FindingMap, Map, Negative, PlannedSentence, PoolMatch, RepeatMatches, Tag
-from contrastcxr.reading.alignment import upright
 from contrastcxr.reading.sentences import Sentence
+from contrastcxr.reading.upright import upright
 
 MATCHES = 3
 _DECIMALS = 5

@@ -119,7 +119,9 @@ def _chest(
     normalisation = Normalisation(preprocess.mean, preprocess.std)
     greys = [normalisation.grey(_normalised(views[n], preprocess, picture_of)[None])[0] for n in order.tolist()]
     crop = None if options.canonical.crop == "auto" else options.canonical.crop
-    chest = CanonicalChest.of_mean(mean_picture(greys).clamp(0, 1), images=len(greys), crop=crop)
+    chest = CanonicalChest.of_mean(
+        mean_picture(greys).clamp(0, 1), images=len(greys), crop=crop, margin=options.canonical.margin
+    )
     box = ", ".join(f"{share:.3f}" for share in chest.crop)
     logger.info(f"align: the canonical chest is the mean of {len(greys):,} normal frontals, cropped to [{box}]")
     return chest

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from contrastcxr.models.align.canonical import crop_matrix
 from contrastcxr.models.align.pose import pose_matrix, warp
 from tiny_aligner import NORMALISATION, grey_pictures, small_aligner, with_pose
 
@@ -16,6 +17,12 @@ def test_alignment_starts_at_the_identity_and_changes_no_pixel(network: str) -> 
     moved, poses = aligner.align(images, NORMALISATION)
     assert torch.equal(moved, images)
     assert torch.equal(poses, torch.zeros(3, 5))
+
+
+def test_alignment_may_start_at_the_crop_of_the_canonical_chest() -> None:
+    aligner = small_aligner(from_crop=True).eval()
+    poses = aligner(grey_pictures(2))
+    torch.testing.assert_close(pose_matrix(poses), crop_matrix((0.1, 0.1, 0.9, 0.9)).float().expand(2, 2, 3))
 
 
 def test_sampling_before_normalisation_is_sampling_after_it_with_its_black() -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from contrastcxr.errors import IncompatibleError
-from contrastcxr.models.align.canonical import MARGIN, CanonicalChest, crop_matrix, lung_box, mean_picture
+from contrastcxr.models.align.canonical import CanonicalChest, crop_matrix, lung_box, mean_picture
 from contrastcxr.models.align.pose import warp
 
 
@@ -20,11 +20,12 @@ def chest(side: int = 128) -> np.ndarray:
     return picture
 
 
-def test_the_box_bounds_both_lungs_with_a_margin() -> None:
-    found = lung_box(chest())
-    width, height = 2 * (0.18 + 0.12), 2 * 0.25
-    margin = np.array([-width, -height, width, height]) * MARGIN
-    assert np.array(found) == pytest.approx(np.array([0.2, 0.25, 0.8, 0.75]) + margin, abs=0.04)
+@pytest.mark.parametrize("margin", [0.0, 0.1, 0.5])
+def test_the_box_bounds_both_lungs_with_a_margin(margin: float) -> None:
+    found, tight = np.array(lung_box(chest(), margin=margin)), np.array(lung_box(chest()))
+    assert tight == pytest.approx([0.2, 0.25, 0.8, 0.75], abs=0.04)
+    width, height = tight[2:] - tight[:2]
+    assert found == pytest.approx((tight + margin * np.array([-width, -height, width, height])).clip(0, 1))
 
 
 @pytest.mark.parametrize("picture", [np.zeros((64, 64)), np.linspace(0, 1, 64 * 64).reshape(64, 64)])

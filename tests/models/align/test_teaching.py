@@ -28,14 +28,26 @@ def plain_norm(found: torch.Tensor, wanted: torch.Tensor, *, squared: bool) -> f
     return (total if squared else math.sqrt(total)) / found.numel()
 
 
+def plainly_like(picture: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+    return (picture - picture.mean()) / (picture.std() + 0.02) * other.std() + other.mean()
+
+
+@pytest.mark.parametrize("standardize", [False, True])
 @pytest.mark.parametrize("squared", [False, True])
-def test_both_losses_are_norms_over_their_number_of_values(encoder: Encoder, squared: bool) -> None:
+def test_both_losses_are_norms_over_their_number_of_values(
+    encoder: Encoder, squared: bool, standardize: bool
+) -> None:
     pose = (0.1, -0.05, 0.1, 0.2, 0.1)
-    aligner, images = with_pose(small_aligner(), pose), pictures(encoder, 2)
+    aligner, images = (
+        with_pose(small_aligner(squared=squared, standardize=standardize), pose),
+        pictures(encoder, 2),
+    )
     normalisation = Normalisation(encoder.mean, encoder.std)
     with torch.no_grad():
-        feature, pixel, poses = alignment_losses(aligner, encoder, images, squared=squared)
+        feature, pixel, poses = alignment_losses(aligner, encoder, images)
     moved = warp(grey_pictures(2).unsqueeze(1), pose_matrix(torch.tensor([pose, pose])))[:, 0]
+    if standardize:
+        moved = torch.stack([plainly_like(each, aligner.canonical) for each in moved])
     of_chest = encoder.map(normalisation.of_grey(aligner.canonical[None]))[0]
     for row in range(2):
         maps = encoder.map(normalisation.of_grey(moved[row][None]))[0]
@@ -58,7 +70,7 @@ def test_the_canonical_chest_itself_costs_nothing_and_has_a_finite_gradient(enco
 def test_terms_are_means_over_pictures_and_the_weight_is_in_the_pixel_term(encoder: Encoder) -> None:
     aligner, images = small_aligner(pixel_weight=5), pictures(encoder, 3)
     with torch.no_grad():
-        feature, pixel, _ = alignment_losses(aligner, encoder, images, squared=False)
+        feature, pixel, _ = alignment_losses(aligner, encoder, images)
         terms = alignment_terms(aligner, encoder, images)
     assert float(terms["align_feature"][0]) == pytest.approx(float(feature.mean()))
     assert float(terms["align_pixel"][0]) == pytest.approx(5 * float(pixel.mean()))
@@ -84,7 +96,7 @@ def test_with_the_balanced_weight_both_losses_pull_as_hard(encoder: Encoder) -> 
     aligner, images = small_aligner(), pictures(encoder, 5)
     weight = balanced_weight(aligner, encoder, list(images))
     norms = []
-    for loss in alignment_losses(aligner, encoder, images, squared=False)[:2]:
+    for loss in alignment_losses(aligner, encoder, images)[:2]:
         aligner.zero_grad()
         loss.mean().backward(retain_graph=True)
         gradients = [p.grad.flatten() for p in aligner.parameters() if p.grad is not None]

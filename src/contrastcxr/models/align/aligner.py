@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from contrastcxr.models.align.canonical import CanonicalChest
+from contrastcxr.models.align.canonical import CanonicalChest, crop_matrix
 from contrastcxr.models.align.options import AlignOptions
-from contrastcxr.models.align.pose import LENGTH, kept, pose_matrix, warp
+from contrastcxr.models.align.pose import LENGTH, kept, pose_matrix, pose_of, warp
 from contrastcxr.models.encoder_weights import load_weights
 
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -46,7 +46,8 @@ class Aligner(nn.Module):
     """From a picture to its pose against a canonical chest (paper B §3.1).
 
     ResNet-18 with global pooling and a linear map to five numbers; `small` has four layers and keeps the places of
-    its last map, 4×4 (ours). The linear map starts at 0, so that alignment starts at the identity (ours).
+    its last map, 4×4 (ours). The linear map starts at 0, so that alignment starts at the identity, or with
+    `from_crop` at the crop that the canonical chest is (ours).
 
     Args:
         options: its own; with `weights` it is frozen, and always in evaluation mode.
@@ -69,6 +70,8 @@ class Aligner(nn.Module):
         self.pose = nn.Linear(width, LENGTH)
         nn.init.zeros_(self.pose.weight)
         nn.init.zeros_(self.pose.bias)
+        if options.from_crop:
+            self.pose.bias.data.copy_(pose_of(crop_matrix(chest.crop)))
         fixed = options.pixel_weight if isinstance(options.pixel_weight, float) else 1.0
         self.register_buffer("canonical", chest.picture.clone())
         self.register_buffer("balance", torch.tensor(fixed))
@@ -146,5 +149,5 @@ def _resnet18(start: str, seed: int | None) -> tuple[int, nn.Module]:
         torch.manual_seed(seed or 0)
         network = timm.create_model("resnet18", pretrained=start == "hub")
     load_weights(network, "resnet18", start, allow_pickle=False, seed=seed or 0)
-    network.reset_classifier(0)
-    return network.num_features, network
+    network.reset_classifier(0)  # type: ignore[operator]
+    return int(network.num_features), network  # type: ignore[arg-type]

@@ -17,8 +17,6 @@ from contrastcxr.models.align.pose import warp
 
 BLUR = 8 / 512
 """Sigma of the blur before lungs are looked for, in sides of the picture (ours)."""
-MARGIN = 0.05
-"""What the box round both lungs is wider by at each side, in sides of the box (ours)."""
 LEVELS = 128
 LEAST = 0.01
 """Share of the picture that a lung covers at least (ours)."""
@@ -42,15 +40,17 @@ class CanonicalChest:
     images: int
 
     @classmethod
-    def of_mean(cls, mean: Tensor, *, images: int, crop: Crop | None = None) -> CanonicalChest:
+    def of_mean(
+        cls, mean: Tensor, *, images: int, crop: Crop | None = None, margin: float = 0.0
+    ) -> CanonicalChest:
         """Return the part of a mean picture `[T, T]` that a crop says, at the size of the mean.
 
-        Without a crop it is what bounds both lungs.
+        Without a crop it is what bounds both lungs, with a margin round it in sides of that box.
 
         Raises:
             IncompatibleError: no two lungs are found, or the crop has no inside.
         """
-        box = lung_box(mean.double().numpy()) if crop is None else crop
+        box = lung_box(mean.double().numpy(), margin=margin) if crop is None else crop
         if not (box[0] < box[2] and box[1] < box[3]):
             raise IncompatibleError(
                 f"align.canonical.crop {list(box)}: expected [x1, y1, x2, y2], x1 below x2 and y1 below y2, in "
@@ -76,8 +76,8 @@ def crop_matrix(crop: Crop) -> Tensor:
     return torch.tensor([[x2 - x1, 0.0, x1 + x2 - 1], [0.0, y2 - y1, y1 + y2 - 1]], dtype=torch.float64)
 
 
-def lung_box(mean: NDArray[np.floating[Any]]) -> Crop:
-    """Return the box that bounds both lungs of a mean picture `[H, W]`, with a margin.
+def lung_box(mean: NDArray[np.floating[Any]], *, margin: float = 0.0) -> Crop:
+    """Return the box that bounds both lungs of a mean picture `[H, W]`, with a margin in sides of the box.
 
     Lungs are darker than what surrounds them: a blurred picture, less one that is blurred eight times as much, is
     cut at the level at which the second largest dark component off the border is largest (ours; paper B cropped by
@@ -95,7 +95,7 @@ def lung_box(mean: NDArray[np.floating[Any]]) -> Crop:
         )
     (y,), (x,) = (ndimage.find_objects(lungs.any(axis=axis).astype(int)) for axis in (1, 0))
     height, width = mean.shape
-    sides = (_wider(x[0], width), _wider(y[0], height))
+    sides = (_wider(x[0], width, margin), _wider(y[0], height, margin))
     return sides[0][0], sides[1][0], sides[0][1], sides[1][1]
 
 
@@ -118,9 +118,9 @@ def _two_lungs(values: NDArray[np.float64]) -> Iterator[tuple[int, NDArray[np.bo
             yield int(sizes[second]), np.isin(labels, (first, second))
 
 
-def _wider(part: slice, side: int) -> tuple[float, float]:
-    margin = MARGIN * (part.stop - part.start)
-    return max(0.0, (part.start - margin) / side), min(1.0, (part.stop + margin) / side)
+def _wider(part: slice, side: int, margin: float) -> tuple[float, float]:
+    more = margin * (part.stop - part.start)
+    return max(0.0, (part.start - more) / side), min(1.0, (part.stop + more) / side)
 
 
 def mean_picture(pictures: Sequence[Tensor]) -> Tensor:

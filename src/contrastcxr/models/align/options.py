@@ -20,6 +20,12 @@ class CanonicalOptions(Options):
     crop: Literal["auto"] | tuple[Share, Share, Share, Share] = Field(
         "auto", description="auto finds the lungs; [x1, y1, x2, y2] in shares of the picture's sides says where"
     )
+    margin: float = Field(
+        0.02,
+        ge=0,
+        le=0.5,
+        description="what auto leaves round both lungs, in sides of the box that bounds them (ours)",
+    )
 
 
 class AlignOptions(Options):
@@ -35,6 +41,12 @@ class AlignOptions(Options):
     start: str = Field("random", description="what resnet18 starts from: `random`, `hub` or a file of weights")
     size: int = Field(224, ge=64, le=1024, description="side in pixels at which the network sees a picture")
     canonical: CanonicalOptions = CanonicalOptions()
+    from_crop: bool = Field(
+        False, description="a pose starts as the crop of the canonical chest, not as the identity (ours)"
+    )
+    standardize: bool = Field(
+        False, description="both losses see a picture with the mean and deviation of the canonical chest (ours)"
+    )
     squared: bool = Field(False, description="both losses take the squared norm; paper B prints the norm")
     pixel_weight: Literal["balanced"] | Annotated[float, Field(ge=0)] = Field(
         "balanced",

@@ -30,7 +30,7 @@ def pose_matrix(pose: Tensor) -> Tensor:
     tx, ty, ux, uy, angle = pose.unbind(-1)
     sx, sy, cos, sin = ux.exp(), uy.exp(), angle.cos(), angle.sin()
     rows = (sx * cos, -sy * sin, tx, sx * sin, sy * cos, ty)
-    return torch.stack(rows, dim=-1).unflatten(-1, (2, 3))
+    return torch.stack(rows, dim=-1).reshape(*pose.shape[:-1], 2, 3)
 
 
 def pose_of(matrix: Tensor) -> Tensor:

@@ -26,9 +26,20 @@ def distance(found: Tensor, wanted: Tensor, *, squared: bool) -> Tensor:
     return (total if squared else total.clamp_min(torch.finfo(total.dtype).tiny).sqrt()) / apart.shape[1]
 
 
-def alignment_losses(
-    aligner: Aligner, encoder: Encoder, images: Tensor, *, squared: bool
-) -> tuple[Tensor, Tensor, Tensor]:
+_LEAST = 0.02
+"""Added to the deviation of a picture that is brought to another, so that an even one stays even (ours)."""
+
+
+def like(pictures: Tensor, other: Tensor) -> Tensor:
+    """Return pictures `[M, H, W]` with the mean and about the deviation of another, `[1, H, W]` (ours).
+
+    Radiographs of one chest differ in exposure and window, which no pose makes up for.
+    """
+    mean, deviation = pictures.mean((1, 2), keepdim=True), pictures.std((1, 2), keepdim=True)
+    return (pictures - mean) / (deviation + _LEAST) * other.std() + other.mean()
+
+
+def alignment_losses(aligner: Aligner, encoder: Encoder, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return both losses of each picture, `[M]` each, the pixel loss without its weight, and the poses `[M, 5]`.
 
     `L_feat` compares maps of the frozen encoder, the perceptual network; `L_pix` grey values (paper B §3.1).
@@ -37,13 +48,15 @@ def alignment_losses(
         aligner: gets the gradient.
         encoder: takes pictures of the canonical chest's size.
         images: `[M, 3, T, T]`, normalised as the encoder takes them.
-        squared: as in `distance`.
     """
+    squared = aligner.options.squared
     normalisation = Normalisation(encoder.mean, encoder.std)
     grey = normalisation.grey(images.float())
     poses = aligner(grey)
     aligned = warp(grey.unsqueeze(1), pose_matrix(poses))[:, 0]
     wanted = aligner.canonical.to(grey).unsqueeze(0)
+    if aligner.options.standardize:
+        aligned = like(aligned, wanted)
     with torch.no_grad():
         of_chest = encoder.map(normalisation.of_grey(wanted))
     feature = distance(encoder.map(normalisation.of_grey(aligned)), of_chest, squared=squared)
@@ -52,7 +65,7 @@ def alignment_losses(
 
 def alignment_terms(aligner: Aligner, encoder: Encoder, images: Tensor) -> dict[str, Term]:
     """Return the terms of pictures `[M, 3, T, T]`: both losses, and the share of poses beyond their bounds."""
-    feature, pixel, poses = alignment_losses(aligner, encoder, images, squared=aligner.options.squared)
+    feature, pixel, poses = alignment_losses(aligner, encoder, images)
     count = images.new_tensor(len(images))
     return {
         "align_feature": (feature.mean(), count),
@@ -72,7 +85,7 @@ def balanced_weight(aligner: Aligner, encoder: Encoder, pictures: Sequence[Tenso
     weights = [p for p in aligner.parameters() if p.requires_grad]
     sums = [torch.zeros(sum(p.numel() for p in weights)) for _ in range(2)]
     for picture in pictures:
-        feature, pixel, _ = alignment_losses(aligner, encoder, picture[None], squared=aligner.options.squared)
+        feature, pixel, _ = alignment_losses(aligner, encoder, picture[None])
         for total, loss in zip(sums, (feature, pixel), strict=True):
             found = torch.autograd.grad(loss.sum(), weights, retain_graph=True, allow_unused=True)
             total += torch.cat(

@@ -8,8 +8,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from contrastcxr.checkpoint import load_checkpoint
-from contrastcxr.errors import RequestError
 from contrastcxr.form import View
 from contrastcxr.models.align.aligner import Aligner, Normalisation
 
@@ -21,18 +19,6 @@ class AlignedCopies:
     """Moves pictures with a trained aligner; those of lateral views, and those that it loses, stay as they are."""
 
     aligner: Aligner
-
-    @classmethod
-    def of(cls, run: str) -> AlignedCopies:
-        """Return the copies that the aligner of a run folder or checkpoint makes.
-
-        Raises:
-            RequestError: its system aligns nothing.
-        """
-        aligner = load_checkpoint(run).aligner()
-        if aligner is None:
-            raise RequestError(f"--align {run}: its system aligns nothing; give the run of an aligner")
-        return cls(aligner.eval())
 
     @property
     def name(self) -> str:
