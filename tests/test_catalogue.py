@@ -42,8 +42,8 @@ def test_every_part_of_the_registries_has_one_entry() -> None:
 
 def test_kinds_come_in_the_order_in_which_a_system_is_built() -> None:
     kinds = list(dict.fromkeys(entry.kind for entry in known()))
-    assert kinds[:5] == ["encoder", "contrast", "pool", "decoder", "findings"]
-    assert kinds[5] == "localizer"
+    assert kinds[:6] == ["aligner", "encoder", "contrast", "pool", "decoder", "findings"]
+    assert kinds[6] == "localizer"
 
 
 @pytest.mark.usefixtures("models")

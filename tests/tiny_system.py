@@ -15,6 +15,7 @@ from contrastcxr.models.contrast.bank import NegativeBank
 from contrastcxr.models.contrast.options import BankOptions
 from contrastcxr.models.contrast.pool import NormalityPool, PoolRows
 from contrastcxr.text.tokenizer import Tokenizer
+from tiny_aligner import small_aligner
 
 SENTENCES = (
     "The heart is normal in size.",
@@ -50,8 +51,9 @@ def tiny_checkpoint(config: SystemConfig | None = None, *, seed: int = 0) -> Che
     pool = None if pools is None else _pool(encoder.channels, kind=pools.kind)
     patches = pool if contrast is not None and contrast.compares_patches else None
     negatives = None if contrast is None else contrast.bank_options
-    bank = None if negatives is None else _bank(encoder.grid, negatives)
+    bank = None if negatives is None else _bank(encoder.grid, negatives, aligned=config.align is not None)
     words = tokenizer if config.needs.words else None
+    aligner = None if config.align is None else small_aligner(**config.align.model_dump())
     parts = SystemParts(
         encoder=encoder,
         pool=pool,
@@ -59,6 +61,7 @@ def tiny_checkpoint(config: SystemConfig | None = None, *, seed: int = 0) -> Che
         patch_pool=patches,
         vocabulary=0 if words is None else len(words),
         marks=None if words is None else Marks.of(words),
+        aligner=aligner,
     )
     system = build_system(config, parts, seed=seed)
     return Checkpoint(
@@ -79,6 +82,7 @@ def tiny_checkpoint(config: SystemConfig | None = None, *, seed: int = 0) -> Che
         pool=None if pool is None else pool.metadata(),
         bank=None if bank is None else bank.metadata(),
         patch_pool=None if patches is None else patches.metadata(),
+        canonical=None if aligner is None else aligner.chest.metadata(),
     )
 
 
@@ -87,12 +91,13 @@ def _pool(channels: int, *, kind: str) -> NormalityPool:
     return NormalityPool(torch.rand(POOL_SIZE, channels, generator=generator), _rows(POOL_SIZE), kind=kind)
 
 
-def _bank(grid: tuple[int, int], options: BankOptions) -> NegativeBank:
+def _bank(grid: tuple[int, int], options: BankOptions, *, aligned: bool) -> NegativeBank:
     generator = torch.Generator().manual_seed(2)
     rows = _rows(0 if options.kind == "zeros" else POOL_SIZE)
     small = torch.randint(0, 256, (len(rows), 256), generator=generator, dtype=torch.uint8)
     maps = torch.randn(len(rows), grid[0] * grid[1], generator=generator)
-    return NegativeBank(small, maps, rows, options, seed=0)
+    poses = torch.rand(len(rows), 5, generator=generator) - 0.5 if aligned else None
+    return NegativeBank(small, maps, rows, options, seed=0, poses=poses)
 
 
 def _rows(size: int) -> PoolRows:

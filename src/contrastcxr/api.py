@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from contrastcxr.reproduce.estimate import Expectation
     from contrastcxr.reproduce.pooled import Pooled
     from contrastcxr.reproduce.side_by_side import SideBySide
-    from contrastcxr.store.preparing import PreparedSource
+    from contrastcxr.store.preparing import Mover, PreparedSource
     from contrastcxr.training.run_folder import RunFolder
 
 DEFAULT_MODEL = "phantom"
@@ -467,7 +467,13 @@ def audit_data(data: str, *, reference: str | None = None, seed: int = 0) -> Aud
 
 
 def prepare_data(
-    data: str, *, cache: Path | None = None, size: int = 256, pictures: bool = True, workers: int = 0
+    data: str,
+    *,
+    cache: Path | None = None,
+    size: int = 256,
+    pictures: bool = True,
+    workers: int = 0,
+    align: str | None = None,
 ) -> PreparedSource:
     """Write the tables of a source, and its pictures resized once, so that training streams them.
 
@@ -477,18 +483,31 @@ def prepare_data(
         size: side of the pictures in pixels.
         pictures: False writes the tables alone.
         workers: processes that read pictures; 0 reads them here.
+        align: run or checkpoint of an aligner; copies in the pose of its canonical chest are kept, and no others.
 
     Raises:
-        RequestError: the text does not name a source.
+        RequestError: the text does not name a source, or the system of `align` aligns nothing.
+        CheckpointError: `align` cannot be read.
         DatasetError: the data is not there or departs from its layout.
         OutputError: the disk cannot hold the pictures, or a file cannot be written.
     """
     from contrastcxr.data.sources import parse_data
     from contrastcxr.store.preparing import prepare_source
 
+    mover = None if align is None else _mover(align)
     return prepare_source(
-        parse_data(data), root=cache or default_cache(), side=size, pictures=pictures, workers=workers
+        parse_data(data), root=cache or default_cache(), side=size, pictures=pictures, workers=workers, mover=mover
     )
+
+
+def _mover(run: str) -> Mover:
+    from contrastcxr.checkpoint import load_checkpoint
+    from contrastcxr.features.aligned_copies import AlignedCopies
+
+    aligner = load_checkpoint(run).aligner()
+    if aligner is None:
+        raise RequestError(f"--align {run}: its system aligns nothing; give the run of an aligner")
+    return AlignedCopies(aligner.eval())
 
 
 def write_manifest(data: str, out: str | Path) -> tuple[int, tuple[str, ...]]:

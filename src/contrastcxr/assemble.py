@@ -12,6 +12,7 @@ from contrastcxr.decode.settings import GenerationSettings
 from contrastcxr.errors import IncompatibleError, listed
 from contrastcxr.losses import SYSTEM_LOSSES
 from contrastcxr.losses.base import StateWidths, SystemLoss
+from contrastcxr.models.align.aligner import Aligner
 from contrastcxr.models.contrast import CONTRASTS
 from contrastcxr.models.contrast.bank import NegativeBank
 from contrastcxr.models.contrast.base import Contrast
@@ -54,11 +55,7 @@ def check_pairs(config: SystemConfig) -> None:
         IncompatibleError: names the two values and what to change.
     """
     contrast = config.contrast
-    if not config.heads:
-        raise IncompatibleError(
-            f"{config.name} has none of {listed(SLOTS)}: nothing teaches it and it answers nothing; give it "
-            "one, such as --set decoder.kind=transformer"
-        )
+    _check_teachers(config)
     if contrast is not None:
         _check_contrast(contrast, config)
     if not config.projection.keeps_channels:
@@ -83,6 +80,35 @@ def check_pairs(config: SystemConfig) -> None:
     _check_losses(config)
     pool = None if contrast is None else contrast.pool_options
     check_search(config.generate, config.decoder, None if pool is None else pool.kind)
+
+
+def _check_teachers(config: SystemConfig) -> None:
+    """Refuse a system in which nothing learns, or an aligner that learns beside a head."""
+    align = config.align
+    if config.heads and align is not None and align.trained_here:
+        raise IncompatibleError(
+            f"align without align.weights beside {listed(config.heads)}: an aligner is trained alone, first; "
+            "train one, as with configs/cpu/phantom-align.yaml, and set align.weights to its run"
+        )
+    if config.heads:
+        return
+    if align is None or not align.trained_here:
+        found = "" if align is None else ", and align.weights is trained already"
+        raise IncompatibleError(
+            f"{config.name} has none of {listed(SLOTS)}{found}: nothing teaches it and it answers nothing; "
+            "give it one, such as --set decoder.kind=transformer"
+        )
+    idle = {"contrast": config.contrast is not None, "encoder.trainable": config.encoder.trainable}
+    for part, there in idle.items():
+        if there:
+            raise IncompatibleError(
+                f"{part} in {config.name}, which trains an aligner alone: nothing teaches it; take it away"
+            )
+    if not config.projection.keeps_channels:
+        raise IncompatibleError(
+            f"projection.kind {config.projection.kind} in {config.name}, which trains an aligner alone: nothing "
+            "teaches it; set projection.kind: none"
+        )
 
 
 def check_search(settings: GenerationSettings, decoder: DecoderOptions | None, pool: str | None) -> None:
@@ -148,6 +174,8 @@ def _check_choice_of_checkpoint(config: SystemConfig) -> None:
 
 
 def _check_patience(config: SystemConfig) -> None:
+    if not config.heads:
+        return
     for head in config.heads.values():
         if head.own_patience is None:
             return
@@ -244,6 +272,7 @@ class SystemParts:
         findings: names that the heads know; those of the configuration unless a checkpoint says otherwise.
         library: sentences to choose from; needed by, and only by, heads that retrieve.
         terms: indexing terms that are tags.
+        aligner: needed with, and only with, `align`.
     """
 
     encoder: Encoder
@@ -255,6 +284,7 @@ class SystemParts:
     findings: tuple[str, ...] = ()
     library: SentenceLibrary | None = None
     terms: tuple[str, ...] = ()
+    aligner: Aligner | None = None
 
 
 def build_system(config: SystemConfig, parts: SystemParts, *, seed: int = 0, losses: bool = True) -> System:
@@ -271,6 +301,9 @@ def build_system(config: SystemConfig, parts: SystemParts, *, seed: int = 0, los
     """
     check_pairs(config)
     _check_reference(config.contrast, parts)
+    if (parts.aligner is None) != (config.align is None):
+        found = "without" if parts.aligner is None else "with"
+        raise IncompatibleError(f"align {'on' if config.align else 'off'} {found} an aligner; the two go together")
     # torch initialises modules from the global generator: the fork leaves that generator as it was.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -315,6 +348,7 @@ def _assembled(config: SystemConfig, parts: SystemParts, *, losses: bool) -> Sys
         and contrast.pool_options is not None
         and contrast.pool_options.match == "view",
         losses=_losses(config, heads.get("decoder"), projection.width) if losses else {},
+        aligner=parts.aligner,
         **heads,
     )
 

@@ -9,6 +9,7 @@ from contrastcxr.config.manual import OptionEntry, Part, parts
 from contrastcxr.errors import CheckpointError, UnknownNameError
 from contrastcxr.files import known_checkpoints
 from contrastcxr.losses import SYSTEM_LOSSES
+from contrastcxr.models.align import ALIGNERS
 from contrastcxr.models.contrast import CONTRASTS
 from contrastcxr.models.heads import HEADS
 from contrastcxr.models.options import ENCODERS
@@ -25,6 +26,7 @@ KINDS = {"decoder": "decoder", "finding_head": "findings", "localizer": "localiz
 
 
 PLACES = {
+    "aligner": "align",
     "encoder": "encoder",
     "contrast": "contrast",
     "pool": "contrast.pool",
@@ -56,7 +58,7 @@ class PartDescription(CatalogueEntry):
 
 
 def known() -> list[CatalogueEntry]:
-    """Return every encoder, contrast module, pool, head, loss of the system and checkpoint."""
+    """Return every aligner, encoder, contrast module, pool, head, loss of the system and checkpoint."""
     return [*_parts(), *_checkpoints()]
 
 
@@ -108,6 +110,8 @@ def _options(part: Part) -> tuple[OptionEntry, ...]:
 
 
 def _parts() -> Iterator[CatalogueEntry]:
+    for name, aligner in ALIGNERS.items():
+        yield CatalogueEntry("aligner", name, aligner.paper, OURS, aligner.also)
     for name, spec in ENCODERS.items():
         yield CatalogueEntry("encoder", name, spec.paper, spec.licence)
     yield CatalogueEntry("encoder", "any other of timm", "see timm", "see timm")

@@ -1,10 +1,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
+
+from contrastcxr.checkpoint import save_checkpoint
+from contrastcxr.models.align.pose import pose_matrix, warp
+from tiny_system import save_tiny, tiny_checkpoint, tiny_config
 
 
 def test_prepare_says_the_size_first_and_where_it_went(command: Any, pictures: Path, tmp_path: Path) -> None:
@@ -85,3 +92,28 @@ def test_data_list_says_options_parameters_terms_and_where(command: Any) -> None
     assert rows["manifest:<file>"]["redistributable"] == "no"
     assert "?seed=…" in rows["phantom:<level>"]["parameters"]
     assert "where: https://" in command("data", "list").out
+
+
+def test_aligned_copies_are_kept_apart_with_their_poses(command: Any, pictures: Path, tmp_path: Path) -> None:
+    config = tiny_config(align={"kind": "affine", "network": "small", "size": 64, "weights": "runs/align"})
+    checkpoint = tiny_checkpoint(config)
+    pose = [0.1, 0.0, 0.2, 0.2, 0.1]
+    moving = replace(checkpoint, state={**checkpoint.state, "aligner.pose.bias": torch.tensor(pose)})
+    save_checkpoint(tmp_path / "aligner.safetensors", moving, dtype="float32")
+    asked = ("data", "prepare", pictures, "--cache", tmp_path / "cache", "--size", 64)
+    plain = Path(command(*asked).out.strip())
+    ran = command(*asked, "--align", tmp_path / "aligner.safetensors")
+    assert ran.status == 0
+    (folder,) = plain.glob("aligned-64-*")
+    assert json.loads((folder / "00000.json").read_text())["poses"] == [pytest.approx(pose)] * 2
+    copies, originals = np.load(folder / "00000.npy"), np.load(plain / "pictures-64" / "00000.npy")
+    assert copies.shape == originals.shape
+    assert not np.array_equal(copies, originals)
+    moved = warp(torch.from_numpy(originals[:1] / 255.0)[None], pose_matrix(torch.tensor([pose])))[0, 0]
+    assert np.abs(copies[0] / 255.0 - moved.numpy()).max() < 0.02
+
+
+def test_a_run_without_an_aligner_is_refused(command: Any, pictures: Path, tmp_path: Path) -> None:
+    ran = command("data", "prepare", pictures, "--cache", tmp_path / "cache", "--align", save_tiny(tmp_path))
+    assert ran.status == 2
+    assert "its system aligns nothing; give the run of an aligner" in ran.err

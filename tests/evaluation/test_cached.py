@@ -10,7 +10,7 @@ import torch
 
 from contrastcxr.data.views import chosen_views
 from contrastcxr.errors import DatasetError
-from contrastcxr.evaluation.cached import cached_batches, encoded, encoded_for, read_cached
+from contrastcxr.evaluation.cached import cached_batches, encoded_for, read_cached
 from contrastcxr.features.cache import encode_views
 from contrastcxr.form import Author, Reading, Report
 from contrastcxr.reading.reader import Reader
@@ -23,14 +23,7 @@ def test_a_decoder_that_reads_the_indication_gets_it(tmp_path: Path) -> None:
     assert words
     with_inputs = tiny_study("told", seed=1).model_copy(update={"indication": " ".join(words)})
     silent = tiny_study("silent", seed=2)
-    assert reader.system.encoder is not None
-    kept, failures = encoded(
-        [with_inputs, silent],
-        reader.system.encoder,
-        reader.preprocess,
-        max_views=reader.max_views,
-        cache=tmp_path / "cache",
-    )
+    kept, failures = encoded_for(reader, [with_inputs, silent], cache=tmp_path / "cache")
     assert failures == []
     (batch,) = cached_batches(reader, [with_inputs, silent], kept)
     assert batch.indication_ids is not None

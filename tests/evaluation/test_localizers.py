@@ -14,8 +14,8 @@ from contrastcxr.cli.main import run
 from contrastcxr.data.sources import parse_data
 from contrastcxr.errors import RequestError
 from contrastcxr.evaluation import Bootstrap, Evaluation, evaluate, load_readings
-from contrastcxr.evaluation.baselines import FeatureExtractor
 from contrastcxr.evaluation.compare import compare
+from contrastcxr.evaluation.feature_extractor import FeatureExtractor
 from contrastcxr.evaluation.place_baselines import grid_of
 from contrastcxr.form import Author, Reading, Study
 from contrastcxr.metrics.table import StudyTable

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 import boxed_corpus
 from contrastcxr.evaluation.place_baselines import (
+    Frame,
     ceiling_places,
     ceiling_region,
     mean_box_places,
     mean_boxes,
     neighbour_places,
+    turned_region,
     whole_pictures,
 )
 from contrastcxr.evaluation.references import References, finding_names
 from contrastcxr.form import Author, Box, Finding, Reading, Study, View
 from contrastcxr.metrics.detection import Rectangle
 from contrastcxr.metrics.localization import Overlap, covered_area
+from contrastcxr.models.align.pose import composed
+from polygon_clip import by_clipping
 
 PICTURE: Rectangle = (0, 0, 64, 64)
 HUMAN = Author(kind="human", name="radiologist")
@@ -85,6 +90,46 @@ def test_the_ceiling_marks_the_views_that_are_read_and_points_into_the_box() -> 
     assert only.peak is not None
     assert only.peak.xy == (28, 28)
     assert ceiling_places(reading, {1: PICTURE}, (8, 8))[0].region == ()
+
+
+POSES = [(0.0,) * 5, (0.1, -0.05, 0.2, 0.1, 0.3), (-0.1, 0.1, -0.1, 0.1, -0.5)]
+
+
+def frame_of(pose: tuple[float, ...]) -> Frame:
+    base = torch.tensor([[2.0, 0.0, 0.0], [0.0, 1.5, 0.0]], dtype=torch.float64)  # 96 high, 128 wide
+    return Frame(composed(base, torch.tensor(pose, dtype=torch.float64), 64).numpy(), 64, (96, 128))
+
+
+@pytest.mark.parametrize("pose", POSES)
+def test_the_ceiling_of_an_aligned_picture_marks_the_cells_that_a_polygon_clip_finds(
+    pose: tuple[float, ...],
+) -> None:
+    box, frame, rows, columns = (40.0, 30.0, 70.0, 61.0), frame_of(pose), 6, 8
+    marked = by_clipping(box, frame.affine, rows, columns, size=64)
+    region = turned_region([box], rows, columns, frame)
+    inverse = np.linalg.inv(np.vstack([frame.affine, (0, 0, 1)]))
+    for y, x in np.random.default_rng(0).integers(0, (96, 128), size=(400, 2)).tolist():
+        place = (x + 0.5, y + 0.5)  # of the raster
+        column, row, _ = np.floor(inverse @ (*place, 1.0) / (64 / columns, 64 / rows, 1.0)).astype(int).tolist()
+        inside = 0 <= row < rows and 0 <= column < columns and bool(marked[row, column])
+        assert any(a <= place[0] < c and b <= place[1] < d for a, b, c, d in region) is inside
+    overlap = Overlap.of([Box(xyxy=r) for r in region], [Box(xyxy=box)])
+    assert overlap.iou > 0.3
+    assert covered_area(region, [box]) == pytest.approx(covered_area([box]), rel=0.03)
+
+
+@pytest.mark.parametrize("pose", POSES)
+def test_the_ceiling_points_into_a_box_of_an_aligned_picture(pose: tuple[float, ...]) -> None:
+    box = (40.0, 30.0, 80.0, 70.0)
+    reading = study("a", boxed("Mass", box)).readings[0]
+    whole = (0.0, 0.0, 128.0, 96.0)
+    (found,) = ceiling_places(reading, {0: whole}, (8, 8), frames={0: frame_of(pose)})
+    assert found.peak is not None
+    assert box[0] < found.peak.xy[0] < box[2]
+    assert box[1] < found.peak.xy[1] < box[3]
+    if not any(pose):
+        (plain,) = ceiling_places(reading, {0: whole}, (8, 8))
+        assert covered_area([b.xyxy for b in found.region]) == covered_area([b.xyxy for b in plain.region])
 
 
 def test_the_constant_marks_all_of_every_picture() -> None:

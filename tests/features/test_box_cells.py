@@ -14,8 +14,8 @@ from contrastcxr.features.batch import Sample, collate, rows_of
 from contrastcxr.features.box_cells import BoxReader, overlapping_cells
 from contrastcxr.features.samples import StudySamples, Target
 from contrastcxr.form import Author, Box, Finding, Reading, Study, View
+from polygon_clip import by_clipping
 
-Points = list[tuple[float, float]]
 SIZE = 64
 
 
@@ -26,41 +26,6 @@ def rotated(
     angle = math.radians(degrees)
     turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
     return np.concatenate([np.diag(scale) @ turn, np.array(shift, np.float64)[:, None]], axis=1)
-
-
-def clipped(polygon: Points, box: Sequence[float]) -> Points:
-    """The part of a polygon inside a box, clipped edge by edge (Sutherland and Hodgman)."""
-    x1, y1, x2, y2 = box
-    for axis, limit, sign in ((0, x1, 1.0), (1, y1, 1.0), (0, x2, -1.0), (1, y2, -1.0)):
-        kept: Points = []
-        for i, here in enumerate(polygon):
-            before = polygon[i - 1]
-            inside, was = sign * (here[axis] - limit), sign * (before[axis] - limit)
-            if (inside >= 0) != (was >= 0):
-                share = was / (was - inside)
-                kept.append((before[0] + share * (here[0] - before[0]), before[1] + share * (here[1] - before[1])))
-            if inside >= 0:
-                kept.append(here)
-        polygon = kept
-        if not polygon:
-            return []
-    return polygon
-
-
-def area(polygon: Points) -> float:
-    pairs = zip(polygon, polygon[1:] + polygon[:1], strict=True)
-    return abs(sum(a[0] * b[1] - b[0] * a[1] for a, b in pairs)) / 2
-
-
-def by_clipping(box: Sequence[float], affine: np.ndarray, rows: int, columns: int) -> np.ndarray:
-    """Which cells share an area with the box, each mapped to the original and clipped by it."""
-    found = np.zeros((rows, columns), dtype=bool)
-    wide, tall = SIZE / columns, SIZE / rows
-    for row, column in np.ndindex(rows, columns):
-        corners = [(column, row), (column + 1, row), (column + 1, row + 1), (column, row + 1)]
-        polygon = [tuple((affine @ (x * wide, y * tall, 1.0)).tolist()) for x, y in corners]
-        found[row, column] = area(clipped(polygon, box)) > 1e-6
-    return found
 
 
 def random_box(rng: np.random.Generator, affine: np.ndarray) -> tuple[float, float, float, float]:
@@ -76,7 +41,7 @@ def test_cells_of_a_rotated_picture_are_those_of_a_polygon_clip(degrees: float, 
     for _ in range(20):
         box = random_box(rng, affine)
         found = overlapping_cells(box, affine, rows, columns, SIZE)
-        assert (found == by_clipping(box, affine, rows, columns)).all(), box
+        assert (found == by_clipping(box, affine, rows, columns, size=SIZE)).all(), box
 
 
 def test_a_box_beside_a_rotated_picture_overlaps_no_cell_though_their_bounds_meet() -> None:

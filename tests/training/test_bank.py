@@ -17,7 +17,7 @@ from contrastcxr.errors import IncompatibleError
 from contrastcxr.features.batch import collate
 from contrastcxr.features.extraction import batch_features
 from contrastcxr.features.pictures import random_crop
-from contrastcxr.features.samples import FromPixels
+from contrastcxr.features.view_features import EncodedFeatures
 from contrastcxr.form import Study
 from contrastcxr.models.contrast.bank import thumbnails
 from contrastcxr.training import run
@@ -67,7 +67,7 @@ def test_each_view_has_the_nearest_normal_of_its_view_and_of_another_patient(
 
 
 def _seen(made: PreparedRun, study: Study) -> np.ndarray:
-    picture = FromPixels(made.preprocess, 1).picture(study.views[0])
+    picture = EncodedFeatures(made.system.encoder, made.preprocess).picture(study.views[0])
     mean, std = made.preprocess.mean, made.preprocess.std
     return thumbnails(picture.unsqueeze(0), mean=mean, std=std)[0].double().numpy()
 
@@ -139,7 +139,7 @@ def test_the_canonical_picture_is_the_mean_of_the_normals_of_a_view(tmp_path: Pa
     assert rows.positions == ("AP", "PA")
     assert rows.image_ids == ("mean of 2 AP", "mean of 4 PA")
     own = [s for s in made.train.studies if is_normal(s) and s.views[0].position == "AP"]
-    load = FromPixels(made.preprocess, 1)
+    load = EncodedFeatures(made.system.encoder, made.preprocess)
     wanted = torch.stack([load.picture(study.views[0]) for study in own]).mean(0)
     torch.testing.assert_close(made.bank.pictures[0], wanted)
 

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from contrastcxr import config as config_module
 from contrastcxr.config import SystemConfig
 from contrastcxr.decode.settings import GenerationSettings
+from contrastcxr.models.align.options import AlignOptions, CanonicalOptions
 from contrastcxr.models.contrast.options import AttentionOptions, BankOptions, DifferenceOptions, PoolOptions
 from contrastcxr.models.heads import HEADS
 from contrastcxr.models.heads.decoders import DECODERS
@@ -34,7 +35,8 @@ def parts() -> list[type[BaseModel]]:
     """Every part of a configuration."""
     settings = [value for value in vars(config_module).values() if isinstance(value, type)]
     heads = [entry.options for registry in HEADS.values() for entry in registry.values()]
-    between = [EncoderOptions, ProjectionOptions, AttentionOptions, PoolOptions, DifferenceOptions, BankOptions]
+    between = [AlignOptions, CanonicalOptions, EncoderOptions, ProjectionOptions]
+    between += [AttentionOptions, PoolOptions, DifferenceOptions, BankOptions]
     return [part for part in (*settings, *between, *heads) if issubclass(part, BaseModel) and part.model_fields]
 
 
@@ -80,6 +82,9 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
         for number, config in enumerate(systems()):
             place = tmp_path_factory.mktemp("run")
             folder = run(config, out=place / str(number), cache=place / "cache", progress=False)
+            if not config.heads:  # an aligner reads nothing: a system that takes it does
+                config = aligned_by(folder.path)
+                folder = run(config, out=place / "aligned", cache=place / "cache", progress=False)
             searches = [None, GenerationSettings(method="nucleus", max_tokens=4)]
             if config.decoder is not None and config.decoder.word_probabilities:
                 guidance = 0.5 if config.contrast is not None and config.contrast.pool_options else 0.0
@@ -100,6 +105,7 @@ def systems() -> list[SystemConfig]:
     contrast = {"repeats": 2, "patches": True, "stages": [0], "pool": {"size": 2, "patches": 3}}
     transformer = {"kind": "transformer", "layers": 1, "heads": 2, "feed_forward": 8}
     short = {"train": train, "generate": {"method": "greedy", "max_tokens": 4}, "contrast": None}
+    alone = {"decoder": None, "finding_head": None, "projection": {"kind": "none"}}
     kinds = list(DECODERS)
     return [
         *(mini_config(decoder={"kind": kind, **SMALL.get(kind, {})}, **short) for kind in kinds if kind != "nic"),
@@ -107,6 +113,7 @@ def systems() -> list[SystemConfig]:
         mini_config(decoder=None, localizer={"kind": "cam", "labels": "phantom", "transition": 8}, **short),
         mini_config(decoder=None, localizer={"kind": "li2018", "labels": "phantom", "upsample": 4}, **short),
         mini_config(**{**short, "train": {**train, "optimizer": {"kind": "sgd"}}}),
+        mini_config(align={"kind": "affine", "size": 64, "canonical": {"crop": [0, 0, 1, 1]}}, **alone, **short),
         mini_config(decoder={"kind": "att2in"}, **{**short, "train": {**train, "scheduled_sampling": {}}}),
         mini_config(**{**short, "contrast": {"kind": "difference", "stage": 1, "bank": {"match": "none"}}}),
         mini_config(
@@ -118,6 +125,16 @@ def systems() -> list[SystemConfig]:
             generate={"method": "greedy", "max_tokens": 4},
         ),
     ]
+
+
+def aligned_by(aligner: Path) -> SystemConfig:
+    return mini_config(
+        decoder=None,
+        align={"kind": "affine", "weights": str(aligner)},
+        contrast={"kind": "difference", "stage": 1, "bank": {"sampling": "canonical"}},
+        localizer={"kind": "li2018", "labels": "phantom"},
+        train={"batch_size": 4, "epochs": 1, "monitor": "loss", "precision": "fp32"},
+    )
 
 
 @pytest.mark.parametrize(("part", "field"), FIELDS, ids=".".join)

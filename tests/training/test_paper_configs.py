@@ -6,9 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
+from mini_data import mini_config, mini_study
 
+from contrastcxr.checkpoint import load_checkpoint
 from contrastcxr.config import OptimizerConfig, ScheduleConfig, load_config
 from contrastcxr.models.heads.decoders import DECODERS
+from contrastcxr.reading.reader import Reader
 from contrastcxr.training import run
 
 PAPER = Path(__file__).resolve().parents[2] / "configs" / "paper"
@@ -75,3 +78,18 @@ def test_r2gen_is_trained_as_its_scripts_train_it(
         False,
     )
     assert (config.text.max_tokens, config.generate.max_tokens) == (tokens, tokens)
+
+
+@pytest.mark.usefixtures("mini_data")
+def test_the_published_alignment_takes_a_training_step_and_another_system_reads_with_it(tmp_path: Path) -> None:
+    crop = "align.canonical.crop=[0.1, 0.1, 0.9, 0.9]"
+    config = load_config(PAPER / "cia-align.yaml", overrides=[*MINIATURE, crop])
+    assert (config.encoder.name, config.encoder.stage) == ("vgg16", 1)
+    folder = run(config, out=tmp_path / "align", cache=tmp_path / "cache", progress=False)
+    assert json.loads(folder.record.read_text())["align"]["canonical"]["images"] == 8
+    system = load_checkpoint(folder.path).build()
+    assert system.encoder is not None
+    assert system.encoder.channels == 128  # relu2_2
+    taking = mini_config(align={"kind": "affine", "weights": str(folder.path)})
+    taken = run(taking, out=tmp_path / "run", cache=tmp_path / "cache", progress=False)
+    assert Reader.from_checkpoint(taken.path).read(mini_study(0, split="test")).report.sentences

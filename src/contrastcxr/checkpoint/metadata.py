@@ -35,7 +35,7 @@ _METADATA = (
     "pool",
     "record",
 )
-_OPTIONAL_METADATA = ("patch_pool", "bank", "library", "terms", "quality")
+_OPTIONAL_METADATA = ("patch_pool", "bank", "library", "terms", "quality", "canonical")
 UNUSABLE = (ContrastCXRError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
 """What reading a value of another shape raises."""
 
@@ -69,6 +69,7 @@ class CheckpointMetadata:
         bank: `NegativeBank.metadata()`; None unless views are compared with negatives.
         library: `SentenceLibrary.metadata()` of a decoder that retrieves; None of any other.
         terms: indexing terms that are tags, of a decoder that predicts them.
+        canonical: `CanonicalChest.metadata()` of a system that aligns its pictures.
         record: what the training run says of itself (versions, data fingerprint, scores); free form.
         where: what it is called in messages, its file where it has one.
     """
@@ -85,6 +86,7 @@ class CheckpointMetadata:
     bank: Mapping[str, Any] | None = None
     library: Mapping[str, Any] | None = None
     terms: tuple[str, ...] = ()
+    canonical: Mapping[str, Any] | None = None
     record: Mapping[str, Any] = field(default_factory=dict)
     where: str = "the checkpoint"
 
@@ -164,6 +166,8 @@ def to_strings(checkpoint: CheckpointMetadata, *, quality: Mapping[str, Any] | N
         values["library"] = checkpoint.library
     if checkpoint.terms:
         values["terms"] = list(checkpoint.terms)
+    if checkpoint.canonical is not None:
+        values["canonical"] = checkpoint.canonical
     if quality is not None:
         values["quality"] = quality
     plain = {key: json.dumps(value, sort_keys=True, ensure_ascii=False) for key, value in values.items()}
@@ -203,6 +207,7 @@ def from_strings(metadata: Mapping[str, str], path: Path) -> CheckpointMetadata:
         bank=part("bank", _maybe_mapping),
         library=part("library", _maybe_mapping),
         terms=part("terms", lambda names: _labels(names or [])),
+        canonical=part("canonical", _maybe_mapping),
         record=part("record", dict),
         where=str(path),
     )

@@ -43,8 +43,18 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint, *, dtype: SaveDtype = "f
     return len(content)
 
 
-_EXACT = ("running_mean", "running_var", "mean", "deviation", "temperature", "threshold")
-"""Never rounded: figures that others are compared with or divided by."""
+_EXACT = (
+    "running_mean",
+    "running_var",
+    "mean",
+    "deviation",
+    "temperature",
+    "threshold",
+    "canonical",
+    "balance",
+    "poses",
+)
+"""Never rounded: figures that others are compared with or divided by, and places."""
 
 
 def _stored(name: str, value: Tensor, dtype: SaveDtype) -> Tensor:

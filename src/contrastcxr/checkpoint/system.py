@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from contrastcxr.assemble import Marks, SystemParts, build_system, make_encoder
 from contrastcxr.checkpoint.metadata import UNUSABLE, CheckpointMetadata
 from contrastcxr.errors import CheckpointError, ContrastCXRError
+from contrastcxr.models.align.aligner import Aligner
+from contrastcxr.models.align.canonical import CanonicalChest
 from contrastcxr.models.contrast.bank import NegativeBank
 from contrastcxr.models.contrast.pool import NormalityPool
 from contrastcxr.models.heads.library import SentenceLibrary
@@ -21,6 +23,8 @@ from contrastcxr.quality.measures import QualityReference
 POOL_KEY = "pool.raw"
 PATCH_POOL_KEY = "patch_pool.raw"
 BANK_KEY = "bank."
+ALIGNER_KEY = "aligner."
+CANONICAL_KEY = f"{ALIGNER_KEY}canonical"
 WORD_VECTORS = ("decoder.embedding.weight", "decoder.words.embedding.weight")
 """Where decoders keep the vectors of their words, one of the two."""
 LIBRARY_KEY = "decoder.library."
@@ -90,6 +94,7 @@ class Checkpoint(CheckpointMetadata):
             findings=self.labels,
             library=self._library(),
             terms=self.terms,
+            aligner=self.aligner(),
         )
         return build_system(self.config, parts, losses=False)
 
@@ -98,16 +103,35 @@ class Checkpoint(CheckpointMetadata):
         if self.bank is None or options is None:
             return None
         own = {name: self.state[f"{BANK_KEY}{name}"] for name in ("thumbnails", "maps")}
-        return NegativeBank.from_metadata(self.bank, options, **own)
+        return NegativeBank.from_metadata(self.bank, options, poses=self.state.get(f"{BANK_KEY}poses"), **own)
+
+    def aligner(self) -> Aligner | None:
+        """Return its aligner, with the canonical chest; None of a system that aligns nothing.
+
+        Raises:
+            CheckpointError: it lacks the canonical chest, or the weights are not those of its aligner.
+        """
+        if self.config.align is None:
+            return None
+        if self.canonical is None or CANONICAL_KEY not in self.state:
+            raise CheckpointError(f"{self.where}: it aligns pictures and lacks its canonical chest; {_CHANGED}")
+        chest = CanonicalChest.from_metadata(self.canonical, self.state[CANONICAL_KEY].float())
+        aligner = Aligner(self.config.align, chest)
+        _load_state(aligner, tensors_of(self.state, ALIGNER_KEY), self.where)
+        return aligner
 
     def _library(self) -> SentenceLibrary | None:
         if self.library is None:
             return None
-        own = {name.removeprefix(LIBRARY_KEY): value for name, value in self.state.items() if LIBRARY_KEY in name}
-        return SentenceLibrary.from_metadata(self.library, own)
+        return SentenceLibrary.from_metadata(self.library, tensors_of(self.state, LIBRARY_KEY))
 
     def _rebuilt(self, metadata: Mapping[str, Any] | None, key: str) -> NormalityPool | None:
         return None if metadata is None else NormalityPool.from_metadata(dict(metadata), self.state[key].float())
+
+
+def tensors_of(state: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:
+    """Return the tensors whose names begin with that of a part, without it."""
+    return {name.removeprefix(part): value for name, value in state.items() if name.startswith(part)}
 
 
 def refuse_not_finite(state: Mapping[str, Tensor], where: str) -> None:
@@ -138,11 +162,11 @@ def _misfit_error(where: str, how: str) -> CheckpointError:
     return CheckpointError(f"{where}: the weights do not fit its own configuration ({how}); {_CHANGED}")
 
 
-def _load_state(system: System, state: Mapping[str, Tensor], where: str) -> None:
-    misfit = _misfit(system.state_dict(), state)
+def _load_state(part: nn.Module, state: Mapping[str, Tensor], where: str) -> None:
+    misfit = _misfit(part.state_dict(), state)
     if misfit:
         raise _misfit_error(where, misfit)
-    system.load_state_dict(
+    part.load_state_dict(
         {key: value.float() if value.is_floating_point() else value for key, value in state.items()}
     )
 

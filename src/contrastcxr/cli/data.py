@@ -90,9 +90,13 @@ def prepare(
     size: Annotated[int, typer.Option("--size", min=32, max=4096, help="Side of the pictures in pixels.")] = 256,
     workers: Annotated[int, typer.Option("--workers", min=0, help="Processes that read pictures; 0: none.")] = 0,
     tables: Annotated[bool, typer.Option("--tables", help="Write the tables alone, no pictures.")] = False,
+    align: Annotated[
+        str | None,
+        typer.Option("--align", metavar="RUN", help="Write copies aligned by the aligner of this run instead."),
+    ] = None,
 ) -> None:
     """Write a source's tables and its pictures, resized once; exit status 1 when some cannot be read."""
-    made = api.prepare_data(source, cache=cache, size=size, pictures=not tables, workers=workers)
+    made = api.prepare_data(source, cache=cache, size=size, pictures=not tables, workers=workers, align=align)
     said.result(str(made.folder))
     said.result_json({**vars(made), "folder": str(made.folder)})
     for kind, lines in (("unreadable", made.unreadable), ("missing", made.missing)):

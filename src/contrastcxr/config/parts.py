@@ -14,6 +14,8 @@ from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
 from contrastcxr.decode.settings import MEANT_FOR, GenerationSettings
 from contrastcxr.losses import SYSTEM_LOSSES
 from contrastcxr.losses.options import SystemLossOptions
+from contrastcxr.models.align import ALIGNERS
+from contrastcxr.models.align.options import AlignOptions
 from contrastcxr.models.contrast import CONTRASTS, USUAL_CONTRAST
 from contrastcxr.models.contrast.options import ContrastOptions
 from contrastcxr.models.heads.decoders import DECODERS
@@ -60,11 +62,14 @@ def without_folders(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return a whole configuration, as plain values, without folders of this machine: only names of files stay."""
     encoder, train = config["encoder"], config.get("train", {})
     start = {"init_from": _file_name(train["init_from"])} if train.get("init_from") else {}
+    align = config.get("align") or {}
+    aligner = {"align": {**align, "weights": _file_name(align["weights"])}} if align.get("weights") else {}
     return {
         **config,
         "data": without_places(config["data"]),
         "encoder": {**encoder, "weights": _file_name(encoder["weights"])},
         **({"train": {**train, **start}} if train else {}),
+        **aligner,
     }
 
 
@@ -169,6 +174,8 @@ class TrainConfig(Options):
     )
 
 
+AnyAligner = Annotated[SerializeAsAny[AlignOptions], BeforeValidator(KindOf(ALIGNERS))]
+"""The options of any way to align pictures, by its `kind`."""
 AnyContrast = Annotated[SerializeAsAny[ContrastOptions], BeforeValidator(KindOf(CONTRASTS, USUAL_CONTRAST))]
 """The options of any contrast, by its `kind`; Contrastive Attention where a file says none."""
 AnyDecoder = Annotated[SerializeAsAny[DecoderOptions], BeforeValidator(KindOf(DECODERS))]
@@ -188,6 +195,7 @@ class SystemConfig(Options):
     data: DataConfig = DataConfig()
     text: TextConfig = TextConfig()
     image: ImageConfig = ImageConfig()
+    align: AnyAligner | None = Field(None, description="brings every frontal picture into the pose of one chest")
     encoder: EncoderOptions = EncoderOptions()
     projection: ProjectionOptions = ProjectionOptions()
     contrast: AnyContrast | None = Field(None, description="what a study is compared with, before the heads")
@@ -204,6 +212,11 @@ class SystemConfig(Options):
         return {slot: head for slot in SLOTS if (head := getattr(self, slot)) is not None}
 
     @property
+    def reads_pictures(self) -> bool:
+        """Whether training reads pictures at every step: an encoder that is trained, or an aligner, needs them."""
+        return self.encoder.trainable or not self.heads
+
+    @property
     def needs(self) -> HeadNeeds:
         """What the heads must be given of each study that they are taught with.
 
@@ -216,6 +229,7 @@ class SystemConfig(Options):
     def term_weights(self) -> dict[str, float]:
         """What each term of the loss weighs, by name."""
         weights = [
+            *([self.align.term_weights] if self.align is not None else []),
             *(head.term_weights for head in self.heads.values()),
             *(loss.term_weights for loss in self.losses),
         ]

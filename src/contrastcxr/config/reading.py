@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Collection, Mapping, Sequence
-from functools import reduce
+from functools import partial, reduce
 from pathlib import Path
 from typing import Any, cast
 
@@ -116,19 +116,23 @@ def _with_parents(path: Path, *, seen: tuple[Path, ...] = ()) -> list[dict[str, 
     """Return the values of the farthest parent first, those of the file itself last."""
     if path.resolve() in seen:
         raise ConfigError(f"{path}: `extends` leads back to this file; remove one of the two lines")
-    values = _with_weights_beside(_read_yaml(path), path.parent)
+    values = reduce(partial(_with_weights_beside, folder=path.parent), WITH_WEIGHTS, _read_yaml(path))
     parent = values.pop("extends", None)
     if parent is None:
         return [values]
     return [*_with_parents(path.parent / str(parent), seen=(*seen, path.resolve())), values]
 
 
-def _with_weights_beside(values: dict[str, Any], folder: Path) -> dict[str, Any]:
-    encoder = values.get("encoder")
-    weights = encoder.get("weights") if isinstance(encoder, dict) else None
+WITH_WEIGHTS = ("encoder", "align")
+"""The parts that may name a file of weights."""
+
+
+def _with_weights_beside(values: dict[str, Any], name: str, *, folder: Path) -> dict[str, Any]:
+    part = values.get(name)
+    weights = part.get("weights") if isinstance(part, dict) else None
     beside = os.path.normpath(folder / weights) if isinstance(weights, str) else ""
     is_there = os.path.isfile(beside)  # noqa: PTH113 - which says no of a name that is too long, and Path raises
-    return _merge(values, {"encoder": {"weights": beside}}) if is_there else values
+    return _merge(values, {name: {"weights": beside}}) if is_there else values
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:

@@ -6,7 +6,7 @@ Beside a localizer they mark places too, and the mean box joins them (`place_bas
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -17,10 +17,9 @@ from numpy.typing import NDArray
 from contrastcxr.data.authors import is_normal
 from contrastcxr.data.readers.nih_plain import oracle_readings, shuffled_readings
 from contrastcxr.data.ref import DataRef
-from contrastcxr.data.transforms import Preprocess, map_box
 from contrastcxr.data.views import choose_views
 from contrastcxr.errors import ContrastCXRError, DatasetError
-from contrastcxr.evaluation.cached import encoded
+from contrastcxr.evaluation.feature_extractor import FeatureExtractor
 from contrastcxr.evaluation.place_baselines import (
     ceiling_places,
     mean_box_places,
@@ -29,8 +28,6 @@ from contrastcxr.evaluation.place_baselines import (
     whole_pictures,
 )
 from contrastcxr.evaluation.references import References, answer_of, load_references, training_split
-from contrastcxr.features.cache import FeatureCache, keyed
-from contrastcxr.features.readable import all_in
 from contrastcxr.form import Finding, Study, View
 from contrastcxr.metrics.baselines import COMMONEST, commonest_findings, constant_report, nearest_neighbours
 from contrastcxr.metrics.bootstrap import divide
@@ -38,8 +35,6 @@ from contrastcxr.metrics.clinical import status_codes, targets
 from contrastcxr.metrics.detection import Rectangle
 from contrastcxr.metrics.table import Answer, writes
 from contrastcxr.metrics.text import tokenise
-from contrastcxr.models.encoders import Encoder, build_encoder
-from contrastcxr.store.keys import view_key
 from contrastcxr.text.grammar.writing import write_report
 from contrastcxr.vocab.labels import NO_FINDING
 
@@ -95,46 +90,6 @@ def described(name: str, answers: Sequence[Answer]) -> str:
     parts = [WORDS.get(name)] if written else [PROBABILITIES.get(name) or FINDINGS.get(name)]
     parts += [PLACES.get(name)] if marks else []
     return "; ".join(part for part in parts if part)
-
-
-@dataclass(frozen=True, eq=False)
-class FeatureExtractor:
-    """How baselines see a picture: a frozen encoder, its transform, the views that count and the feature cache."""
-
-    encoder: Encoder
-    preprocess: Preprocess
-    max_views: int
-    cache: Path
-
-    @classmethod
-    def stock(cls, cache: Path) -> FeatureExtractor:
-        """Return EfficientNet-Lite0 as packaged, for readings that come without a system."""
-        encoder = build_encoder("tf_efficientnet_lite0", weights="package")
-        return cls(encoder, Preprocess(size=224, mean=_three(encoder.mean), std=_three(encoder.std)), 1, cache)
-
-    def pooled(self, studies: Sequence[Study]) -> tuple[NDArray[np.float32], list[int]]:
-        """Return the mean feature of each readable study `[K, C]` and the K indices of those studies."""
-        kept, _ = encoded(studies, self.encoder, self.preprocess, max_views=self.max_views, cache=self.cache)
-        readable = [i for i, study in enumerate(studies) if all_in(study, kept, self.max_views)]
-        rows = [self._mean(studies[i], kept) for i in readable]
-        return np.asarray(rows, np.float32).reshape(len(rows), self.encoder.channels), readable
-
-    def _mean(self, study: Study, kept: FeatureCache) -> NDArray[np.float32]:
-        views = [kept[view_key(study.views[i])].features for i in choose_views(study, self.max_views)]
-        mean: NDArray[np.float32] = np.mean([np.asarray(v, np.float32).mean(axis=0) for v in views], axis=0)
-        return mean
-
-    def extents(self, studies: Sequence[Study]) -> list[dict[int, Rectangle]]:
-        """Return by view of each study the encoder's picture in the original's pixels; readable views alone."""
-        kept, _ = encoded(studies, self.encoder, self.preprocess, max_views=self.max_views, cache=self.cache)
-        return [dict(self._extents(study, kept)) for study in studies]
-
-    def _extents(self, study: Study, kept: FeatureCache) -> Iterator[tuple[int, Rectangle]]:
-        side = float(self.preprocess.size)
-        for i in choose_views(study, self.max_views):
-            for key, _ in keyed([study.views[i]], []):
-                if key in kept:
-                    yield i, map_box(kept[key].affine, (0.0, 0.0, side, side))
 
 
 Answers = Mapping[str, Sequence[Answer]]
@@ -263,7 +218,11 @@ class _Beside:
         """Return a perfect labelling beside what the ceiling of the reports says, where there is one."""
         assert self.asked.grid is not None  # asked for only then
         pairs = zip(self.references.readings, self.extents, strict=True)
-        places = [ceiling_places(reading, of, self.asked.grid) for reading, of in pairs]
+        turned = self.extractor.frames(self.references.studies) if self.extractor else [{}] * len(self.extents)
+        places = [
+            ceiling_places(reading, of, self.asked.grid, frames=frames)
+            for (reading, of), frames in zip(pairs, turned, strict=True)
+        ]
         return _with_places(said or [Answer(None)] * len(places), places)
 
 
@@ -412,8 +371,3 @@ def _targets(training: References, names: Sequence[str]) -> NDArray[np.float64]:
 def _as_probabilities(answer: Answer, names: Sequence[str]) -> dict[str, float]:
     present = {f.name for f in answer.findings or () if f.status == "present"}
     return {name: float(name in present) for name in names}
-
-
-def _three(values: Sequence[float]) -> tuple[float, float, float]:
-    red, green, blue = values
-    return red, green, blue

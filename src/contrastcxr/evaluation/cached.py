@@ -6,7 +6,6 @@ import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from contrastcxr.data.transforms import Preprocess
 from contrastcxr.data.views import chosen_views
 from contrastcxr.errors import RequestError
 from contrastcxr.features.batch import Batch, collate
@@ -15,7 +14,6 @@ from contrastcxr.features.needs import check_indication
 from contrastcxr.features.readable import all_in
 from contrastcxr.features.samples import FromCache
 from contrastcxr.form import Reading, Study
-from contrastcxr.models.encoders import Encoder
 from contrastcxr.reading.exchange import Load
 from contrastcxr.reading.reader import Reader
 
@@ -61,34 +59,18 @@ def load_batches(reader: Reader, studies: Sequence[Study], load: Load) -> Iterat
 
 
 def encoded_for(reader: Reader, studies: Sequence[Study], *, cache: Path) -> tuple[FeatureCache, list[str]]:
-    """Return what the reader's system sees of the studies' views, and a line for each unreadable view."""
-    encoder = reader.system.encoder
-    assert encoder is not None  # checkpoints hold their encoder
-    return encoded(
-        studies,
-        encoder,
-        reader.preprocess,
-        max_views=reader.max_views,
-        cache=cache,
-        with_thumbnails=reader.system.bank is not None,
-    )
+    """Return what the reader's system sees of the studies' views, and a line for each unreadable view.
 
-
-def encoded(
-    studies: Sequence[Study],
-    encoder: Encoder,
-    preprocess: Preprocess,
-    *,
-    max_views: int,
-    cache: Path,
-    with_thumbnails: bool = False,
-) -> tuple[FeatureCache, list[str]]:
-    """Return the features of the studies' views, and a line for each unreadable view.
-
-    Features that the cache lacks are made; `with_thumbnails` also where an earlier version kept none.
+    Features that the cache lacks are made; for a bank also those that an earlier version kept without a thumbnail.
     """
-    views = chosen_views(studies, max_views=max_views)
+    system = reader.system
+    assert system.encoder is not None  # checkpoints hold their encoder
     kept, unreadable = encode_views(
-        views, encoder=encoder, preprocess=preprocess, root=cache, with_thumbnails=with_thumbnails
+        chosen_views(studies, max_views=reader.max_views),
+        encoder=system.encoder,
+        preprocess=reader.preprocess,
+        root=cache,
+        with_thumbnails=system.bank is not None,
+        aligner=system.aligner,
     )
     return kept, [f"{view.view_id}: {view.message}" for view in unreadable]

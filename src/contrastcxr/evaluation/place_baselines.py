@@ -9,12 +9,16 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from contrastcxr.data.transforms import Affine, invert, map_points
+from contrastcxr.features.box_cells import overlapping_cells
 from contrastcxr.form import Box, Finding, Point, Reading, Status, Study
 from contrastcxr.metrics.detection import Rectangle
+from contrastcxr.reading.regions import cells_region, in_original
 
 if TYPE_CHECKING:
     from contrastcxr.evaluation.references import References
@@ -23,6 +27,23 @@ if TYPE_CHECKING:
 Extents = Mapping[int, Rectangle]
 """By view of a study: the model's picture in pixels of the original."""
 Places = tuple[Finding, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """Where the cells of a picture that was aligned lie: parallelograms of the original.
+
+    Attributes:
+        affine: `[2, 3]`, pixels of the aligned picture to those of the original.
+        size: side of the aligned picture, which the cells share evenly.
+        shape: (H, W) of the original.
+    """
+
+    affine: Affine
+    size: int
+    shape: tuple[int, int]
+
+
 MeanBoxes = Mapping[tuple[str, bool], Rectangle]
 """By finding, and whether on lateral views: a box in shares of the picture's sides."""
 
@@ -94,18 +115,68 @@ def neighbour_places(
     return tuple(found)
 
 
-def ceiling_places(reading: Reading, extents: Extents, grid: tuple[int, int]) -> Places:
-    """Return a perfect labelling: of each finding with boxes every cell that one overlaps."""
+def ceiling_places(
+    reading: Reading, extents: Extents, grid: tuple[int, int], *, frames: Mapping[int, Frame] | None = None
+) -> Places:
+    """Return a perfect labelling: of each finding with boxes every cell that one overlaps.
+
+    Args:
+        reading: with the boxes.
+        extents: of its pictures.
+        grid: rows and columns of cells.
+        frames: of the views that were aligned.
+    """
     rows, columns = grid
+    turned = frames or {}
+    upright = {view: extent for view, extent in extents.items() if view not in turned}
     found = []
     for name in dict.fromkeys(finding.name for finding in reading.findings if finding.boxes):
         boxes = [box for finding in reading.findings if finding.name == name for box in finding.boxes]
         cells = []
-        for view, extent in extents.items():
+        for view in extents:
             here = [box.xyxy for box in boxes if box.view == view]
-            cells += [Box(view=view, xyxy=cell) for cell in ceiling_region(here, rows, columns, extent)]
-        found.append(_marked(name, cells, status="present", point=_best_cell(boxes, extents, grid)))
+            region = (
+                turned_region(here, rows, columns, turned[view])
+                if view in turned
+                else ceiling_region(here, rows, columns, extents[view])
+            )
+            cells += [Box(view=view, xyxy=cell) for cell in region]
+        point = _best_cell(boxes, upright, grid) or _middle_cell(boxes, turned, grid)
+        found.append(_marked(name, cells, status="present", point=point))
     return tuple(found)
+
+
+def turned_region(boxes: Sequence[Rectangle], rows: int, columns: int, frame: Frame) -> tuple[Rectangle, ...]:
+    """Return the cells of an aligned picture that overlap a box, as a localizer's are drawn on the original.
+
+    Args:
+        boxes: in pixels of the original.
+        rows: of the grid.
+        columns: of the grid.
+        frame: of the picture.
+    """
+    marked = np.zeros((rows, columns), dtype=bool)
+    for box in boxes:
+        marked |= overlapping_cells(box, frame.affine, rows, columns, frame.size)
+    return in_original(cells_region(marked, (frame.size, frame.size)), frame.affine, frame.shape)
+
+
+def _middle_cell(boxes: Sequence[Box], frames: Mapping[int, Frame], grid: tuple[int, int]) -> Point | None:
+    """Return the centre of the cell in which the middle of the largest box lies, of views that were aligned."""
+    steps = {view: np.array([frame.size / grid[1], frame.size / grid[0]]) for view, frame in frames.items()}
+    for box in sorted(boxes, key=lambda each: -_area(each.xyxy)):
+        if box.view in frames:
+            frame, step = frames[box.view], steps[box.view]
+            (place,) = map_points(invert(frame.affine), np.array([_middle(box.xyxy)]))
+            if (place >= 0).all() and (place < frame.size).all():
+                (centre,) = map_points(frame.affine, (np.floor(place / step) + 0.5)[None] * step)
+                x, y = np.clip(centre, 0.0, (frame.shape[1], frame.shape[0]))
+                return Point(view=box.view, xy=(float(x), float(y)))
+    return None
+
+
+def _area(box: Rectangle) -> float:
+    return (box[2] - box[0]) * (box[3] - box[1])
 
 
 def ceiling_region(

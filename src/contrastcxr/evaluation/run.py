@@ -11,9 +11,10 @@ import numpy as np
 from contrastcxr.data.ref import DataRef
 from contrastcxr.errors import MissingExtraError
 from contrastcxr.evaluation.audit.run import quick_checks
-from contrastcxr.evaluation.baselines import Asked, FeatureExtractor, baseline_answers, described
+from contrastcxr.evaluation.baselines import Asked, baseline_answers, described
 from contrastcxr.evaluation.cached import read_cached
 from contrastcxr.evaluation.exchange import Exchange, exchange_pictures, with_exchange
+from contrastcxr.evaluation.feature_extractor import FeatureExtractor
 from contrastcxr.evaluation.folder import write_evaluation
 from contrastcxr.evaluation.matching import matched, unread, unwritten
 from contrastcxr.evaluation.place_baselines import grid_of
@@ -322,7 +323,8 @@ def _readings(
 
 def _extractor(system: Reader | Sequence[Reading], cache: Path) -> tuple[FeatureExtractor | None, list[str]]:
     if isinstance(system, Reader) and system.system.encoder is not None:
-        return FeatureExtractor(system.system.encoder, system.preprocess, system.max_views, cache), []
+        own = system.system
+        return FeatureExtractor(own.encoder, system.preprocess, system.max_views, cache, own.aligner), []
     try:
         return FeatureExtractor.stock(cache), []
     except MissingExtraError as error:

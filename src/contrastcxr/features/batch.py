@@ -12,6 +12,7 @@ from torch import Tensor
 from contrastcxr.data.pixels import Picture, PictureOf, original
 from contrastcxr.data.transforms import Preprocess
 from contrastcxr.data.views import choose_views
+from contrastcxr.features.box_cells import StudyBoxes
 from contrastcxr.features.pictures import random_crop, whole_picture
 from contrastcxr.form import Position, Study
 
@@ -21,6 +22,7 @@ class Sample:
     """One study as tensors, before stacking. `V` is this study's own number of views.
 
     `affines [V,2,3]` take model pixels to original pixels; `view_index` says which view of the study each one is.
+    `poses` are there where the pictures that features were made of had been aligned, which `affines` undo.
     """
 
     study_id: str
@@ -30,6 +32,7 @@ class Sample:
     view_index: tuple[int, ...]
     images: Tensor | None = None  # [V,3,S,S]
     features: Tensor | None = None  # [V,N,C]
+    poses: Tensor | None = None  # [V,5]
     token_ids: Tensor | None = None  # [T] int64, bos … eos
     finding_targets: Tensor | None = None  # [L] float
     finding_mask: Tensor | None = None  # [L] bool
@@ -37,8 +40,11 @@ class Sample:
     abnormal: Tensor | None = None  # [S] bool, of each sentence of the report
     tags: Tensor | None = None  # [L] float, 1 for each tag
     box_cells: Tensor | None = None  # [V,L,n] bool, cells of each view that overlap a box of each finding
+    boxes: StudyBoxes | None = None  # what they were made of, beside images, which an aligner may yet move
     thumbnails: Tensor | None = None  # [V,256] uint8, beside cached features: what negatives are found by
     negatives: Tensor | None = None  # [V,3,S,S] or [V,N,C'], in training: what each view is compared with
+    negative_frontal: Tensor | None = None  # [V] bool, beside pixels: negatives that an aligner moves
+    negative_poses: Tensor | None = None  # [V,5], beside features of aligned pictures
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,8 +55,10 @@ class Batch:
     `positions` and `view_index`. `token_mask` is True at the tokens of a report, whatever their ids: the end and
     the padding of an imported vocabulary may share one. `finding_mask` is True where a target is known.
     `indication_ids` are there for decoders that read the indication; a study without one has none of
-    `indication_mask`. `negatives` are there in training of a system that compares each view with another picture:
-    its pixels where there are images, else C' channels of its features.
+    `indication_mask`. `poses` are there once pictures have been aligned; `affines` then lead from aligned ones.
+    `negatives` are there in training of a system that compares each view with another picture: its pixels where
+    there are images, else C' channels of its features. `negative_frontal` says which of these pixels an aligner
+    moves, not laterals and mean pictures; once it has moved pictures, `box_cells` are made anew of `boxes`.
     """
 
     study_ids: tuple[str, ...]
@@ -60,6 +68,7 @@ class Batch:
     view_mask: Tensor  # [B,V] bool
     affines: Tensor  # [B,V,2,3] float
     positions: tuple[tuple[Position, ...], ...]
+    poses: Tensor | None = None  # [B,V,5] float
     token_ids: Tensor | None = None  # [B,T] int64
     token_mask: Tensor | None = None  # [B,T] bool
     finding_targets: Tensor | None = None  # [B,L] float
@@ -71,6 +80,9 @@ class Batch:
     box_cells: Tensor | None = None  # [B,V,L,n] bool
     thumbnails: Tensor | None = None  # [B,V,256] uint8
     negatives: Tensor | None = None  # [B,V,3,S,S] or [B,V,N,C']
+    negative_frontal: Tensor | None = None  # [B,V] bool
+    negative_poses: Tensor | None = None  # [B,V,5] float
+    boxes: tuple[StudyBoxes, ...] = ()
     view_index: tuple[tuple[int, ...], ...] = ()
 
     def __len__(self) -> int:
@@ -148,6 +160,10 @@ def collate(samples: Sequence[Sample], *, pad: int = 0) -> Batch:
         box_cells=_padded([s.box_cells for s in samples], views, "box_cells"),
         thumbnails=_thumbnails([s.thumbnails for s in samples], views),
         negatives=_padded([s.negatives for s in samples], views, "negatives"),
+        negative_frontal=_padded([s.negative_frontal for s in samples], views, "negative_frontal"),
+        negative_poses=_padded([s.negative_poses for s in samples], views, "negative_poses"),
+        boxes=tuple(s.boxes for s in samples if s.boxes is not None),
+        poses=_padded([s.poses for s in samples], views, "poses"),
         view_index=tuple(s.view_index for s in samples),
     )
 
@@ -199,6 +215,21 @@ def _stacked(values: Sequence[Tensor | None], name: str) -> Tensor | None:
     return None if found is None else torch.stack(found)
 
 
+_BY_VIEW = (
+    "images",
+    "features",
+    "view_mask",
+    "affines",
+    "poses",
+    "box_cells",
+    "thumbnails",
+    "negatives",
+    "negative_frontal",
+    "negative_poses",
+)
+"""Fields `[B, V, …]` of a batch."""
+
+
 def rows_of(batch: Batch, index: Sequence[int]) -> Batch:
     """Return the studies at `index`, padded to no more views than they have."""
     views = max(len(batch.positions[i]) for i in index)
@@ -209,7 +240,7 @@ def rows_of(batch: Batch, index: Sequence[int]) -> Batch:
             picked[field.name] = value[torch.tensor(index, device=value.device)]
         elif value:
             picked[field.name] = tuple(value[i] for i in index)
-    for name in ("images", "features", "view_mask", "affines", "box_cells", "thumbnails", "negatives"):
+    for name in _BY_VIEW:
         if name in picked:
             picked[name] = picked[name][:, :views]  # [B,V,…] -> [B,views,…]
     return replace(batch, **picked)

@@ -35,28 +35,52 @@ class BoxReader:
     size: int
 
     def of(self, study: Study, affines: Tensor, view_index: Sequence[int]) -> Tensor:
-        """Return `[V, L, n]` bool: whether each cell overlaps a box of each finding, of whoever drew any.
+        """Return the cells `[V, L, n]` of `StudyBoxes`, of `boxes` and of affines `[V, 2, 3]`."""
+        return self.boxes(study, view_index).cells(affines)
+
+    def boxes(self, study: Study, view_index: Sequence[int]) -> StudyBoxes:
+        """Return the boxes of a study, of whoever drew any.
 
         Args:
             study: with the boxes.
-            affines: `[V, 2, 3]`, model pixels to original pixels.
             view_index: which view of the study each of the V is.
         """
-        cells = torch.zeros(len(view_index), len(self.names), self.rows * self.columns, dtype=torch.bool)
         reading = boxed_reading(study, self.names)
-        for finding in () if reading is None else reading.findings:
-            if finding.name in self.names:
-                for place, view in enumerate(view_index):
-                    boxes = [box.xyxy for box in finding.boxes if box.view == view]
-                    found = self._overlapping(boxes, affines[place].double().numpy())
-                    cells[place, self.names.index(finding.name)] |= torch.from_numpy(found.ravel())
-        return cells
+        findings = () if reading is None else (f for f in reading.findings if f.name in self.names)
+        drawn = tuple(
+            (view_index.index(box.view), self.names.index(finding.name), box.xyxy)
+            for finding in findings
+            for box in finding.boxes
+            if box.view in view_index
+        )
+        return StudyBoxes(self, len(view_index), drawn)
 
-    def _overlapping(self, boxes: Sequence[XYXY], affine: Affine) -> NDArray[np.bool_]:
-        found = np.zeros((self.rows, self.columns), dtype=bool)
-        for box in boxes:
-            found |= overlapping_cells(box, affine, self.rows, self.columns, self.size)
-        return found
+
+@dataclass(frozen=True)
+class StudyBoxes:
+    """The boxes of a study's V views, for who learns only later what cells its pictures have.
+
+    Attributes:
+        reader: of the L findings and n cells.
+        views: V.
+        drawn: place of the view, place of the finding, and box in pixels of the original view.
+    """
+
+    reader: BoxReader
+    views: int
+    drawn: tuple[tuple[int, int, XYXY], ...]
+
+    def cells(self, affines: Tensor) -> Tensor:
+        """Return `[V, L, n]` bool: whether each cell overlaps a box of each finding.
+
+        Args:
+            affines: `[V, 2, 3]`, model pixels to original pixels.
+        """
+        reader, places = self.reader, affines.double().cpu().numpy()
+        cells = np.zeros((self.views, len(reader.names), reader.rows, reader.columns), dtype=bool)
+        for view, finding, box in self.drawn:
+            cells[view, finding] |= overlapping_cells(box, places[view], reader.rows, reader.columns, reader.size)
+        return torch.from_numpy(cells).flatten(2)
 
 
 def overlapping_cells(box: XYXY, affine: Affine, rows: int, columns: int, size: int) -> NDArray[np.bool_]:

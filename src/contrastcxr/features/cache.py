@@ -1,8 +1,8 @@
 """The cache of raw encoder features: a frozen encoder sees each picture once, however many systems train on it.
 
-A folder per (encoder weights, transform, origin of the pixels) holds shards: `NNNNN-PID.npy` `[n, N, C]` float16,
-and `NNNNN-PID.json` with the n keys, affines, positions and thumbnails.  A run that was stopped
-leaves only whole shards, and the next run encodes what is missing.
+A folder per (encoder weights, transform, origin of the pixels, aligner) holds shards: `NNNNN-PID.npy` `[n, N, C]`
+float16, and `NNNNN-PID.json` with the n keys, affines, positions, thumbnails and, of pictures that were aligned,
+poses.  A run that was stopped leaves only whole shards, and the next run encodes what is missing.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ from contrastcxr.errors import ImageError, OutputError
 from contrastcxr.features.pictures import whole_picture
 from contrastcxr.files import free_bytes
 from contrastcxr.form import View
+from contrastcxr.models.align.aligner import Aligner, Normalisation
+from contrastcxr.models.align.pose import beyond, composed
 from contrastcxr.models.contrast.bank import thumbnails
 from contrastcxr.store.keys import view_key
 from contrastcxr.store.picture_cache import PictureCache, find_pictures
@@ -92,12 +94,22 @@ class UnreadableView:
 
 
 def cache_folder(
-    root: Path, *, encoder: PictureEncoder, preprocess: Preprocess, pictures: PictureCache | None = None
+    root: Path,
+    *,
+    encoder: PictureEncoder,
+    preprocess: Preprocess,
+    pictures: PictureCache | None = None,
+    aligner: Aligner | None = None,
 ) -> Path:
-    """Return the folder for these weights, this transform, and pixels of the files or of prepared pictures."""
+    """Return the folder for these weights, this transform, and pixels of the files or of prepared pictures.
+
+    Pictures that an aligner moves have a folder of their own for each aligner.
+    """
     identity = {"encoder": encoder.fingerprint(), "transform": preprocess.model_dump(mode="json")}
     if pictures is not None:
         identity["pixels"] = pictures.name
+    if aligner is not None:
+        identity["aligner"] = aligner.fingerprint()
     said = json.dumps(identity, sort_keys=True)
     return root / "features" / hashlib.blake2b(said.encode(), digest_size=10).hexdigest()
 
@@ -107,11 +119,13 @@ class EncodedView:
     """One view as the encoder left it: raw features `[N, C]` float16, and the affine `[2, 3]` to its pixels.
 
     `thumbnail [256]` uint8 is of the picture that the encoder saw; None where an earlier version encoded it.
+    `pose [5]` is there where its picture was aligned before; the affine leads from the aligned picture.
     """
 
     features: Half
     affine: NDArray[np.float32]
     thumbnail: NDArray[np.uint8] | None = None
+    pose: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,6 +137,7 @@ class _Picture:
     image: Tensor | None = None
     affine: list[list[float]] | None = None
     thumbnail: bytes | None = None
+    pose: list[float] | None = None
     error: str | None = None
 
 
@@ -134,6 +149,7 @@ class FeatureCache:
         self._shards: list[Shard] = []
         self._affines: list[NDArray[np.float32]] = []
         self._thumbnails: list[NDArray[np.uint8] | None] = []
+        self._poses: list[NDArray[np.float32] | None] = []
         self._index = ShardIndex()
         for index in sorted(folder.glob("*.json")):
             self._open(index)
@@ -145,6 +161,8 @@ class FeatureCache:
         self._shards.append(replace(shard, said={}))
         self._affines.append(np.asarray(shard.said["affines"], dtype=np.float32))
         self._thumbnails.append(_read_thumbnails(shard.said.get("thumbnails")))
+        poses = shard.said.get("poses")
+        self._poses.append(None if poses is None else np.asarray(poses, dtype=np.float32))
         self._index.add(shard.said["keys"])
 
     def __reduce__(self) -> tuple[type[FeatureCache], tuple[Path]]:
@@ -163,7 +181,12 @@ class FeatureCache:
         if place is None:
             raise KeyError(key)
         shard, row = place
-        return EncodedView(self._shards[shard].row(row), self._affines[shard][row], self._thumbnail(shard, row))
+        return EncodedView(
+            self._shards[shard].row(row),
+            self._affines[shard][row],
+            self._thumbnail(shard, row),
+            self._pose(shard, row),
+        )
 
     def has_thumbnail(self, key: str) -> bool:
         """Return whether the view with this key is here with its thumbnail."""
@@ -178,6 +201,17 @@ class FeatureCache:
             raise KeyError(key)
         return found
 
+    def pose(self, key: str) -> NDArray[np.float32] | None:
+        """Return the pose `[5]` of a view, without reading its features; None where it was not aligned."""
+        place = self._index.find(key)
+        if place is None:
+            raise KeyError(key)
+        return self._pose(*place)
+
+    def _pose(self, shard: int, row: int) -> NDArray[np.float32] | None:
+        poses = self._poses[shard]
+        return None if poses is None else poses[row]
+
     def _thumbnail(self, shard: int, row: int) -> NDArray[np.uint8] | None:
         small = self._thumbnails[shard]
         return None if small is None else small[row]
@@ -190,11 +224,13 @@ class FeatureCache:
 
 
 def _index(pictures: Sequence[_Picture]) -> dict[str, Any]:
+    aligned = any(p.pose is not None for p in pictures)
     return {
         "keys": [p.key for p in pictures],
         "affines": [p.affine for p in pictures],
         "positions": [p.position for p in pictures],
         "thumbnails": [base64.b64encode(p.thumbnail or b"").decode("ascii") for p in pictures],
+        **({"poses": [p.pose for p in pictures]} if aligned else {}),
     }
 
 
@@ -235,6 +271,7 @@ def encode_views(
     root: Path,
     workers: int = 0,
     with_thumbnails: bool = False,
+    aligner: Aligner | None = None,
 ) -> tuple[FeatureCache, list[UnreadableView]]:
     """Fill the cache with the views it lacks and return it with those that could not be read.
 
@@ -247,13 +284,15 @@ def encode_views(
         root: the cache folder; features go to a folder of this encoder and transform below it.
         workers: processes that load and draw pictures; 0 does it in this one.
         with_thumbnails: encode again what an earlier version kept without a thumbnail.
+        aligner: moves every picture first, those of lateral views excepted.
 
     Raises:
         OutputError: the disk cannot hold the features.
     """
     views = list(views) if isinstance(views, Iterator) else views  # gone through twice, and not copied
     pictures = find_pictures(root, views, side=preprocess.size)
-    kept = FeatureCache(cache_folder(root, encoder=encoder, preprocess=preprocess, pictures=pictures))
+    folder = cache_folder(root, encoder=encoder, preprocess=preprocess, pictures=pictures, aligner=aligner)
+    kept = FeatureCache(folder)
     missing, unreadable = _missing(views, kept, with_thumbnails=with_thumbnails)
     if not missing:
         return kept, unreadable
@@ -263,12 +302,15 @@ def encode_views(
         logger.info(f"features: pixels are {pictures.name}")
     loader = _loader(_Pictures(missing, preprocess, pictures or original), workers)
     batches = from_workers(loader, into=kept.folder)
+    if aligner is not None:
+        batches = (_aligned(batch, aligner, preprocess, encoder.device) for batch in batches)
     done = 0
     for read, features in _encoded_shards(batches, encoder, preprocess):
         encoded = [p for p in read if p.error is None]
         unreadable.extend(UnreadableView(names[p.key], p.error) for p in read if p.error is not None)
         if encoded:
             kept.add(encoded, features)
+        warn_of_poses([p.pose for p in encoded if p.pose is not None])
         done += len(read)
         logger.info(f"features: {done:,} of {len(missing):,} pictures")
     return kept, unreadable
@@ -328,7 +370,7 @@ def _without_image(picture: _Picture, preprocess: Preprocess) -> _Picture:
     if picture.image is None:
         return picture
     small = thumbnails(picture.image.unsqueeze(0), mean=preprocess.mean, std=preprocess.std)
-    return replace(picture, image=None, thumbnail=small.numpy().tobytes())
+    return replace(picture, image=None, thumbnail=small.cpu().numpy().tobytes())
 
 
 def _joined(rows: list[Half]) -> Half:
@@ -337,6 +379,35 @@ def _joined(rows: list[Half]) -> Half:
 
 def _loader(pictures: _Pictures, workers: int) -> Iterable[list[_Picture]]:
     return DataLoader(pictures, batch_size=ENCODE_BATCH, num_workers=workers, collate_fn=list)
+
+
+def _aligned(
+    batch: list[_Picture], aligner: Aligner, preprocess: Preprocess, device: torch.device
+) -> list[_Picture]:
+    """Return pictures moved by an aligner, with their poses and the affines from where they are now."""
+    images = [p.image for p in batch if p.image is not None]
+    if not images:
+        return batch
+    chosen = torch.tensor([p.position != "LATERAL" for p in batch if p.image is not None], device=device)
+    stacked, normalisation = torch.stack(images).to(device), Normalisation(preprocess.mean, preprocess.std)
+    moved, poses = aligner.eval().align(stacked, normalisation, chosen=chosen)
+    found = iter(zip(moved, poses.cpu(), strict=True))
+    return [p if p.image is None else _with_pose(p, *next(found)) for p in batch]
+
+
+def _with_pose(picture: _Picture, moved: Tensor, pose: Tensor) -> _Picture:
+    affine = composed(torch.tensor(picture.affine, dtype=torch.float64), pose.double(), moved.shape[-1])
+    return replace(picture, image=moved, affine=affine.tolist(), pose=pose.tolist())
+
+
+def warn_of_poses(poses: Sequence[Sequence[float]]) -> None:
+    """Warn of poses that leave their bounds: their pictures stay as they are."""
+    lost = int(beyond(torch.tensor(poses)).sum()) if len(poses) else 0
+    if lost:
+        logger.warning(
+            f"align: {lost:,} of {len(poses):,} pictures are not aligned, since their poses leave the bounds of "
+            "scale, shift or turn: they are read as they are; train the aligner on such pictures"
+        )
 
 
 @torch.no_grad()

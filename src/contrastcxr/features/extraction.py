@@ -9,8 +9,54 @@ from torch import Tensor
 
 from contrastcxr.features.batch import Batch
 from contrastcxr.losses.base import Targets
+from contrastcxr.models.align.pose import composed
 from contrastcxr.models.features import VisualFeatures
 from contrastcxr.models.system import System
+
+
+def views_to_align(batch: Batch) -> Tensor:
+    """Return `[B, V]` bool: the views that an aligner is for, all real ones that are not known to be lateral."""
+    found = batch.view_mask.clone()
+    for row, names in enumerate(batch.positions):
+        for view, name in enumerate(names):
+            found[row, view] &= name != "LATERAL"
+    return found
+
+
+def aligned_batch(system: System, batch: Batch) -> Batch:
+    """Return a batch whose pictures are aligned and whose affines lead from there, of a system that aligns.
+
+    Cells of boxes are made anew for what the pictures are now, and the pixels of negatives are aligned as well.
+    A batch of cached features was aligned before they were made; it comes back as it is, and so does one of a
+    system that aligns nothing, or that learns to.
+    """
+    if system.aligner is None or not system.heads or batch.images is None or batch.poses is not None:
+        return batch
+    images = batch.images.to(_own_dtype(system))
+    moved, poses = system.aligned(images, views_to_align(batch))
+    affines = composed(batch.affines.double(), poses.double(), images.shape[-1]).to(batch.affines)
+    negatives, negative_poses = batch.negatives, None
+    if negatives is not None and batch.negative_frontal is not None:
+        negatives, negative_poses = system.aligned(negatives.to(images), batch.negative_frontal)
+    return replace(
+        batch,
+        images=moved,
+        affines=affines,
+        poses=poses,
+        box_cells=_cells_again(batch, affines),
+        negatives=negatives,
+        negative_poses=negative_poses,
+    )
+
+
+def _cells_again(batch: Batch, affines: Tensor) -> Tensor | None:
+    """Return the cells `[B, V, L, n]` that overlap boxes, with other affines `[B, V, 2, 3]`."""
+    if batch.box_cells is None or not batch.boxes:
+        return batch.box_cells
+    found = torch.zeros_like(batch.box_cells)
+    for row, boxes in enumerate(batch.boxes):
+        found[row, : boxes.views] = boxes.cells(affines[row, : boxes.views]).to(found.device)
+    return found
 
 
 def raw_features(system: System, batch: Batch) -> Tensor:
@@ -18,7 +64,9 @@ def raw_features(system: System, batch: Batch) -> Tensor:
     if batch.features is not None:
         return batch.features
     assert batch.images is not None  # a batch holds one of the two
-    return system.encode(batch.images.to(_own_dtype(system)))
+    aligned = aligned_batch(system, batch).images
+    assert aligned is not None  # it has pictures where the batch has
+    return system.encode(aligned.to(_own_dtype(system)))
 
 
 def batch_features(system: System, batch: Batch, *, raw: Tensor | None = None) -> VisualFeatures:
@@ -29,6 +77,7 @@ def batch_features(system: System, batch: Batch, *, raw: Tensor | None = None) -
         batch: pixels or cached features; its patients are left out of the pool, its indication goes along.
         raw: `raw_features(system, batch)` where the caller has them already.
     """
+    batch = aligned_batch(system, batch)
     return system.features(
         raw=raw_features(system, batch) if raw is None else raw,
         view_mask=batch.view_mask,
@@ -39,6 +88,8 @@ def batch_features(system: System, batch: Batch, *, raw: Tensor | None = None) -
         study_ids=batch.study_ids,
         thumbnails=_thumbnails(system, batch),
         negatives=None if batch.negatives is None else batch.negatives.to(_own_dtype(system)),
+        poses=batch.poses,
+        negative_poses=batch.negative_poses,
     )
 
 

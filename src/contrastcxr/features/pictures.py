@@ -1,4 +1,4 @@
-"""Pixels of any size become the square, normalised tensor an encoder takes, with the way back."""
+"""Pixels of any size become the square, normalised tensor an encoder takes, with the way back; kept in memory."""
 
 from __future__ import annotations
 
@@ -6,7 +6,44 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from contrastcxr.data.pixels import Picture, PictureOf
 from contrastcxr.data.transforms import Affine, Preprocess, resize, resize_affine
+from contrastcxr.form import View
+from contrastcxr.store.keys import view_key
+
+MOST_BYTES = 1 << 30
+"""Of pictures that are kept in memory."""
+
+
+class KeptPictures:
+    """Pictures of whole views at a model's side, kept in memory: read once, however many epochs see them.
+
+    Beyond `MOST_BYTES` they are read anew each time. A copy in another process keeps its own.
+
+    Args:
+        picture_of: where pixels come from.
+        side: that they are resized to.
+    """
+
+    def __init__(self, picture_of: PictureOf, side: int) -> None:
+        self.picture_of = picture_of
+        self.side = side
+        self._kept: dict[str, Picture] = {}
+
+    def __call__(self, view: View) -> Picture:
+        """Return the picture of a view.
+
+        Raises:
+            ImageError: it cannot be read.
+        """
+        key = view_key(view)
+        if key in self._kept:
+            return self._kept[key]
+        read = self.picture_of(view)
+        small = Picture(resize(read.pixels, self.side), read.shape)
+        if (len(self._kept) + 1) * small.pixels.nbytes <= MOST_BYTES:
+            self._kept[key] = small
+        return small
 
 
 def whole_picture(

@@ -83,10 +83,11 @@ class StudySamples(Dataset[Sample]):
     def __getitem__(self, index: int) -> Sample:
         study, target = self.studies[index], self.targets[index]
         sample = self.load(study, index)
-        boxes = None if self.boxes is None else self.boxes.of(study, sample.affines, sample.view_index)
+        boxes = None if self.boxes is None else self.boxes.boxes(study, sample.view_index)
         return replace(
             sample,
-            box_cells=boxes,
+            box_cells=None if boxes is None else boxes.cells(sample.affines),
+            boxes=None if sample.images is None else boxes,
             token_ids=target.token_ids,
             finding_targets=target.finding_targets,
             finding_mask=target.finding_mask,
@@ -107,6 +108,7 @@ class FromCache:
         chosen = choose_views(study, self.max_views)
         encoded = [self.cache[view_key(study.views[i])] for i in chosen]
         small = [e.thumbnail for e in encoded if e.thumbnail is not None]
+        poses = [e.pose for e in encoded if e.pose is not None]
         return Sample(
             study_id=study.study_id,
             patient_id=study.patient_id,
@@ -115,6 +117,7 @@ class FromCache:
             view_index=chosen,
             features=torch.stack([torch.from_numpy(e.features.copy()) for e in encoded]),
             thumbnails=torch.from_numpy(np.stack(small)) if len(small) == len(encoded) else None,
+            poses=torch.stack([torch.from_numpy(pose.copy()) for pose in poses]) if poses else None,
         )
 
 
@@ -136,10 +139,6 @@ class FromPixels:
             generator=self._generator(index),
             picture_of=self.picture_of,
         )
-
-    def picture(self, view: View) -> Tensor:
-        """Return the whole picture of a view, `[3, S, S]`."""
-        return one_view(self.preprocess, self.picture_of(view), None)[0]
 
     def pictures(self, views: Sequence[View], index: int) -> Tensor:
         """Return other views `[V, 3, S, S]`, each cropped as the view of the study in its place is."""

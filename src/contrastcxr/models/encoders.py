@@ -167,6 +167,10 @@ class Encoder(nn.Module):
             maps = _intermediates(self.branch or self.backbone, images.to(self._dtype), self.stages)
             return torch.cat(self._pooled(maps, self.grid), dim=1).flatten(2).transpose(1, 2)  # [M, N, C']
 
+    def map(self, images: Tensor) -> Tensor:
+        """Return the map `[M, C, H, W]` of normalised `images [M, 3, S, S]`, with the gradient to the pictures."""
+        return self._map(images.to(self._dtype))
+
     @property
     def device(self) -> torch.device:
         """Where the network is, and where it wants its images."""

@@ -46,7 +46,8 @@ class VisualFeatures:
     Attributes:
         patches: `[B, N, d]`; rows of absent views are zero.
         pooled: `[B, d]`, the global feature `v̂` of paper A.
-        mask: `[B, N]` bool, True where a patch belongs to a real view; every study has one.
+        mask: `[B, N]` bool, True where a patch belongs to a real view and, where pictures are aligned, lies inside
+            of the picture; every study has one.
         places: where the patches are; None where nobody knows, so that nothing is laid over a picture.
         evidence: named tensors whose first dimension is B.
         indication: `[B, T]` token ids of why the picture was taken, for decoders that read it; None where nobody

@@ -119,10 +119,18 @@ class PatchProjection(nn.Module):
         """Return the precision of its weights; without any that of the features, which may be cached in half."""
         return next((p.dtype for p in self.parameters()), torch.promote_types(raw.dtype, torch.float32))
 
-    def forward(self, raw: Tensor, view_mask: Tensor, places: GridPlaces | None = None) -> VisualFeatures:
+    def forward(
+        self,
+        raw: Tensor,
+        view_mask: Tensor,
+        places: GridPlaces | None = None,
+        *,
+        inside: Tensor | None = None,
+    ) -> VisualFeatures:
         """Return features of `raw [B, V, N, C]`, where `view_mask [B, V]` is True for real views.
 
-        `places` says where the N patches of a view are.
+        `places` says where the N patches of a view are, `inside [B, V, N]` which of them show some of the picture;
+        None says all.
 
         Raises:
             IncompatibleError: the channels are not those the projection was built for.
@@ -131,6 +139,8 @@ class PatchProjection(nn.Module):
         if self.channels != C:
             raise IncompatibleError(f"features have {C} channels, the projection was built for {self.channels}")
         mask = view_mask.bool().repeat_interleave(N, dim=1)  # [B, V*N]
+        if inside is not None:
+            mask = mask & inside.reshape(B, V * N)
         patches = self.project(raw.reshape(B, V * N, C))  # [B, V*N, d]
         patches = patches.masked_fill(~mask.unsqueeze(-1), 0.0)
         return VisualFeatures(patches=patches, pooled=masked_mean(patches, mask), mask=mask, places=places)

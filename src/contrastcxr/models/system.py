@@ -1,4 +1,4 @@
-"""One system: encoder, projection, contrast with its pool, the heads, and losses over all of them, joined."""
+"""One system: aligner, encoder, projection, contrast with its pool, the heads, and losses over them, joined."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from torch import Tensor, nn
 
 from contrastcxr.errors import IncompatibleError
 from contrastcxr.losses.base import SystemLoss, Targets, Term
+from contrastcxr.models.align.aligner import Aligner, Normalisation
+from contrastcxr.models.align.pose import cells_inside
+from contrastcxr.models.align.teaching import alignment_terms
 from contrastcxr.models.contrast.attention import ContrastiveAttention, StageFeatures
 from contrastcxr.models.contrast.bank import NegativeBank, thumbnails
 from contrastcxr.models.contrast.base import Contrast
@@ -41,13 +44,15 @@ class System(nn.Module):
         match_views: leave out pool rows whose view the study does not have (`pool.match: view`, ours); where
             contrast goes view by view, those of another view than the one that is compared.
         losses: over the states of encoder and decoder, by name; reading goes without.
+        aligner: brings pictures into one pose before they are encoded; without a head it is all that is taught.
 
     Attributes:
         marked_grid: the grid over a view whose cells the localizer's maps have; None where nobody knows.
 
     Raises:
-        IncompatibleError: no head; contrast without its pool or bank, one of these without contrast, or
-            Contrastive Attention after a projection that is not linear; a localizer that cannot mark this grid.
+        IncompatibleError: no head, and no aligner to be taught; contrast without its pool or bank, one of these
+            without contrast, or Contrastive Attention after a projection that is not linear; a localizer that
+            cannot mark this grid.
     """
 
     def __init__(
@@ -65,11 +70,13 @@ class System(nn.Module):
         patch_pool: NormalityPool | None = None,
         match_views: bool = True,
         losses: Mapping[str, SystemLoss] | None = None,
+        aligner: Aligner | None = None,
     ) -> None:
         super().__init__()
         _check(projection, contrast, pool, patch_pool)
         if isinstance(contrast, InducedAttention) != (bank is not None):
             raise IncompatibleError("contrast-induced attention and a bank go together; give both or neither")
+        self.aligner = aligner
         self.encoder = encoder
         self.projection = projection
         self.contrast = contrast
@@ -85,7 +92,7 @@ class System(nn.Module):
         if localizer is not None and self.places is not None:
             self.marked_grid = localizer.marked_grid(self.places)
         self.losses = nn.ModuleDict(dict(losses or {}))
-        if not self.heads:
+        if not self.heads and (aligner is None or not aligner.trained_here):
             raise IncompatibleError("a system without a head: nothing teaches it and it answers nothing")
 
     @property
@@ -134,6 +141,33 @@ class System(nn.Module):
             found = found.with_rest_of(head.answer(features, search=search))
         return found
 
+    def teach_alignment(self, images: Tensor, chosen: Tensor) -> dict[str, Term]:
+        """Return the terms of the aligner, by name, of a system without a head.
+
+        Args:
+            images: `[B, V, 3, S, S]`, normalised.
+            chosen: `[B, V]` bool, the views that can be aligned; one at least.
+        """
+        assert self.aligner is not None  # a system without a head has one
+        assert self.encoder is not None  # and an encoder, its perceptual network
+        return alignment_terms(self.aligner, self.encoder, images[chosen])
+
+    def aligned(self, images: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor]:
+        """Return pictures `[B, V, 3, S, S]` in the pose of the canonical chest, and the poses `[B, V, 5]` found.
+
+        Args:
+            images: `[B, V, 3, S, S]`, normalised.
+            chosen: `[B, V]` bool, the views that can be aligned; others stay as they are, with a pose of 0.
+
+        Raises:
+            IncompatibleError: the system has no aligner.
+        """
+        if self.aligner is None or self.encoder is None:
+            raise IncompatibleError("this system has no aligner; give it one (align.weights)")
+        normalisation = Normalisation(self.encoder.mean, self.encoder.std)
+        moved, poses = self.aligner.align(images.flatten(0, 1), normalisation, chosen=chosen.flatten())
+        return moved.view_as(images), poses.view(*images.shape[:2], -1)
+
     def encode(self, images: Tensor) -> Tensor:
         """Return the raw features `[B, V, N, C]` of `images [B, V, 3, S, S]`.
 
@@ -174,6 +208,8 @@ class System(nn.Module):
         study_ids: Sequence[str] | None = None,
         thumbnails: Tensor | None = None,
         negatives: Tensor | None = None,
+        poses: Tensor | None = None,
+        negative_poses: Tensor | None = None,
     ) -> VisualFeatures:
         """Return features of a batch, contrasted where the system has a contrast; evidence included.
 
@@ -189,6 +225,8 @@ class System(nn.Module):
             thumbnails: `[B, V, 256]` uint8, what a bank finds negatives by; those of `images` where there are any.
             negatives: in training the negative of each view, which the bank is then not asked for: pixels
                 `[B, V, 3, S, S]`, or C' channels of what the encoder gave for them, `[B, V, n, C']`.
+            poses: `[B, V, 5]` of pictures that were aligned; what lies outside of them is masked out.
+            negative_poses: the same of `negatives`; nothing is compared with what lies outside of these.
 
         Raises:
             IncompatibleError: neither or both of images and raw; a bank without thumbnails.
@@ -197,17 +235,31 @@ class System(nn.Module):
             raise IncompatibleError("features need either images or raw features, not both")
         source = self.encode(images) if images is not None else raw
         assert source is not None  # one of the two was given
-        features: VisualFeatures = self.projection(source, view_mask, self.places)
+        inside = self._inside(poses)
+        features: VisualFeatures = self.projection(source, view_mask, self.places, inside=inside)
         features = features.replace(indication=indication, indication_mask=indication_mask)
         if self.bank is not None:
             own = self.negative_map(source)  # [B, V, n]
             if negatives is not None:
-                return self._induced(features, own, self._negative_maps(negatives))
+                return self._induced(features, own, self._negative_maps(negatives), negative_poses)
             if thumbnails is None and images is not None:
                 thumbnails = self.thumbnails(images)
             return self._compared(features, own, view_mask, thumbnails, study_ids, patient_ids, positions)
         if self.contrast is None or self.pool is None:
             return features
+        return self._contrasted(features, source, view_mask, patient_ids, positions)
+
+    def _contrasted(
+        self,
+        features: VisualFeatures,
+        source: Tensor,
+        view_mask: Tensor,
+        patient_ids: Sequence[str | None] | None,
+        positions: Sequence[Sequence[str]] | None,
+    ) -> VisualFeatures:
+        """Return features of `source [B, V, N, C]` compared with the pool."""
+        assert self.contrast is not None  # a pool is there
+        assert self.pool is not None  # asked for only then
         stages = None
         if self.projection.stage_channels:
             by_view = self.projection.project_stages(source.mean(dim=2))  # [B, V, S, d]
@@ -223,9 +275,15 @@ class System(nn.Module):
         )
         return contrasted
 
-    def _induced(self, features: VisualFeatures, own: Tensor, negative: Tensor) -> VisualFeatures:
+    def _inside(self, poses: Tensor | None) -> Tensor | None:
+        """Return `[B, V, N]` bool, which cells show some of pictures with `poses [B, V, 5]`; None says all."""
+        return None if poses is None or self.places is None else cells_inside(poses, self.places)
+
+    def _induced(
+        self, features: VisualFeatures, own: Tensor, negative: Tensor, poses: Tensor | None = None
+    ) -> VisualFeatures:
         assert isinstance(self.contrast, InducedAttention)  # a bank is there
-        induced: VisualFeatures = self.contrast(features, own=own, negative=negative)
+        induced: VisualFeatures = self.contrast(features, own=own, negative=negative, shown=self._inside(poses))
         return induced
 
     def _negative_maps(self, negatives: Tensor) -> Tensor:
@@ -276,7 +334,11 @@ class System(nn.Module):
         similarity, same_view = found.similarity.new_zeros(B, V), found.same_view.new_ones(B, V)
         for into, values in ((rows, found.rows), (similarity, found.similarity), (same_view, found.same_view)):
             into[view_mask.bool()] = values
-        induced = self._induced(features, own, theirs)
+        placed = self.bank.poses_of(found.rows)
+        poses = None if placed is None else placed.new_zeros(B, V, placed.shape[-1])
+        if poses is not None:
+            poses[view_mask.bool()] = placed
+        induced = self._induced(features, own, theirs, poses)
         shown = {"negative": rows, "negative_similarity": similarity, "negative_same_view": same_view}
         return induced.replace(evidence={**induced.evidence, **shown})
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from contrastcxr.data.transforms import map_box
+from contrastcxr.data.transforms import Affine, map_box
 from contrastcxr.form import Evidence, FindingMap, Map, Negative, PlannedSentence, PoolMatch, RepeatMatches, Tag
 from contrastcxr.reading.sentences import Sentence
+from contrastcxr.reading.upright import upright
 
 MATCHES = 3
 _DECIMALS = 5
@@ -17,13 +18,27 @@ _DECIMALS = 5
 
 @dataclass(frozen=True)
 class PatchGrid:
-    """Where one view's patches lie: their place in `N`, and the square of the model in the original's pixels."""
+    """Where one view's patches lie.
+
+    Attributes:
+        view: index into the study's views.
+        first: of the patches, in `N`.
+        rows: of patches.
+        columns: of patches.
+        extent: of the model's picture in the original's pixels; of one that was aligned the whole original.
+        size: side of the model's picture.
+        affine: `[2, 3]`, model pixels to original pixels, of a picture that was aligned; None of any other.
+        shape: (H, W) of the original; None where the extent says it.
+    """
 
     view: int
     first: int
     rows: int
     columns: int
     extent: tuple[float, float, float, float]
+    size: int = 0
+    affine: Affine | None = None
+    shape: tuple[int, int] | None = None
 
     def cells(self, values: np.ndarray) -> np.ndarray:
         """Return `values [N]` of this view's patches, `[rows, columns]`."""
@@ -31,12 +46,21 @@ class PatchGrid:
 
     def map(self, values: np.ndarray) -> Map:
         """Return `values [N]` of this view's patches as a map."""
-        rows = tuple(tuple(round(float(v), _DECIMALS) for v in row) for row in self.cells(values))
+        cells = self.cells(values)
+        if self.affine is not None and self.shape is not None:
+            cells = upright(cells, self.affine, size=self.size, shape=self.shape)
+        rows = tuple(tuple(round(float(v), _DECIMALS) for v in row) for row in cells)
         return Map(view=self.view, rows=rows, extent=self.extent)
 
 
 def grids(
-    *, rows: int, columns: int, affines: np.ndarray, view_index: Sequence[int], size: int
+    *,
+    rows: int,
+    columns: int,
+    affines: np.ndarray,
+    view_index: Sequence[int],
+    size: int,
+    unaligned: np.ndarray | None = None,
 ) -> tuple[PatchGrid, ...]:
     """Return the grid of each real view.
 
@@ -46,9 +70,16 @@ def grids(
         affines: `[V, 2, 3]`, model pixels to original pixels.
         view_index: which view of the study each real one is.
         size: side of the model's picture.
+        unaligned: `[V, 2, 3]`, of pictures that were aligned what the affines were before.
     """
-    cells, extents = rows * columns, [_extent(affine, size) for affine in affines]
-    return tuple(PatchGrid(view, i * cells, rows, columns, extents[i]) for i, view in enumerate(view_index))
+    cells, extents = rows * columns, [_extent(a, size) for a in (affines if unaligned is None else unaligned)]
+    if unaligned is None:
+        return tuple(PatchGrid(view, i * cells, rows, columns, extents[i]) for i, view in enumerate(view_index))
+    shapes = [(round(y2), round(x2)) for _, _, x2, y2 in extents]
+    return tuple(
+        PatchGrid(view, i * cells, rows, columns, extents[i], size, affines[i], shapes[i])
+        for i, view in enumerate(view_index)
+    )
 
 
 def _extent(affine: np.ndarray, size: int) -> tuple[float, float, float, float]:

@@ -55,6 +55,7 @@ def describe(
             "localizer": None if config.localizer is None else config.localizer.kind,
             "reads_indication": reads_indication,
             "contrast": None if config.contrast is None else config.contrast.reference,
+            **({} if config.align is None else {"align": config.align.kind}),
         },
         "software": {"contrastcxr": __version__, **_versions()},
         "preprocessing": checkpoint.preprocess.model_dump(mode="json"),

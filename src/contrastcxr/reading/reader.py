@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -24,16 +25,18 @@ from contrastcxr.decode.settings import GenerationSettings
 from contrastcxr.decode.votes import SampledReport, vote_shares
 from contrastcxr.errors import IncompatibleError, UnknownNameError
 from contrastcxr.features.batch import Batch, Sample, collate, rows_of
-from contrastcxr.features.extraction import batch_features, normal_features, raw_features
+from contrastcxr.features.extraction import aligned_batch, batch_features, normal_features, raw_features
 from contrastcxr.features.targets import indication_ids
 from contrastcxr.files import find_checkpoint
 from contrastcxr.form import Author, Evidence, Flag, Negative, Reading, Report, Study
+from contrastcxr.models.align.pose import without_pose
 from contrastcxr.models.features import GridPlaces
 from contrastcxr.models.system import System
 from contrastcxr.quality.assess import assess, thumbnails
 from contrastcxr.quality.flags import empty_flag, length_flags, measure_flags, source_flags, view_flags
 from contrastcxr.quality.measures import MeasureValue, PictureMeasures, QualityReference
 from contrastcxr.reading import evidence as shown
+from contrastcxr.reading.alignment import pose_flags
 from contrastcxr.reading.answers import DecodedReport, DecodedStudy, by_study, report_search
 from contrastcxr.reading.findings import (
     HEAD,
@@ -88,8 +91,8 @@ class Reader:
         batch_size: studies that go through the system together.
 
     Raises:
-        IncompatibleError: the labels are not those of the finding head, the vocabulary is not the decoder's, or
-            the system cannot be searched like that.
+        IncompatibleError: no head, the labels are not those of the finding head, the vocabulary is not the
+            decoder's, or the system cannot be searched like that.
         UnknownNameError: no such dtype.
     """
 
@@ -115,6 +118,10 @@ class Reader:
         seed: int = 0,
         batch_size: int = 32,
     ) -> None:
+        if not system.heads:
+            raise IncompatibleError(
+                "a system without a head answers nothing: it is an aligner; give it to another as align.weights"
+            )
         self.device = torch.device(device)
         self.system = system.to(self.device)
         if dtype is not None:
@@ -246,6 +253,7 @@ class Reader:
         readings: dict[int, tuple[Reading, Tensor]] = {}
         with _evaluating(self.system):
             for chosen, part in self._parts(batch):
+                part = aligned_batch(self.system, part.to(self.device))
                 answers = self._answers(part)
                 made = (
                     (self._reading(part, row, answer, evidence), answer.pooled)
@@ -259,6 +267,7 @@ class Reader:
         samples: dict[int, tuple[SampledReport, ...]] = {}
         with _evaluating(self.system):
             for chosen, part in self._parts(batch):
+                part = aligned_batch(self.system, part.to(self.device))
                 samples |= zip(chosen, (answer.samples for answer in self._answers(part)), strict=True)
         return [samples[i] for i in range(len(batch))]
 
@@ -276,13 +285,12 @@ class Reader:
         return 0 if self.tokenizer is None else self.tokenizer.special.pad
 
     def _answers(self, batch: Batch) -> list[DecodedStudy]:
-        batch = batch.to(self.device)
         raw = raw_features(self.system, batch)
         features = batch_features(self.system, batch, raw=raw)
         answer, samples = self.system.answer(features, search=self._search(batch, raw)), None
         if self.tokenizer is not None and self.settings.method == "votes":
             answer, samples = vote(answer, self.settings, text_of=self._text, parse=self.parse)
-        pooled = raw.mean(2).float().cpu()  # [B,V,N,C] -> [B,V,C]
+        pooled = _by_view(raw, None if batch.poses is None else features.mask).float().cpu()  # [B,V,C]
         return by_study(answer, features, pooled=pooled, samples=samples or ())
 
     def _search(self, batch: Batch, raw: Tensor) -> ReportSearch | None:
@@ -322,7 +330,11 @@ class Reader:
             report=Report(findings=" ".join(texts), sentences=texts),
             findings=findings,
             evidence=self._evidence(batch, row, answer, sentences, whole=evidence),
-            flags=(*disagreements(findings), *self._text_flags(texts, answer.written)),
+            flags=(
+                *disagreements(findings),
+                *self._text_flags(texts, answer.written),
+                *(() if batch.poses is None else pose_flags(batch.poses[row].cpu(), self._view_index(batch, row))),
+            ),
             provenance=self.provenance,
         )
 
@@ -379,7 +391,15 @@ class Reader:
             affines=batch.affines[row].cpu().numpy(),
             view_index=self._view_index(batch, row),
             size=self.preprocess.size,
+            unaligned=self._unaligned(batch, row),
         )
+
+    def _unaligned(self, batch: Batch, row: int) -> np.ndarray | None:
+        """Return the affines `[V, 2, 3]` of pictures as they were before they were aligned, if they were."""
+        if batch.poses is None:
+            return None
+        affines, poses = batch.affines[row].double(), batch.poses[row].double()
+        return without_pose(affines, poses, self.preprocess.size).cpu().numpy()
 
     def _abilities(self, answer: DecodedStudy, *, placed: bool) -> shown.Abilities:
         decoder, pool, bank = self.system.decoder, self.system.pool, self.system.bank
@@ -445,6 +465,14 @@ class Reader:
         )
         indication = reading.report.model_copy(update={"indication": study.indication})
         return reading.model_copy(update={"flags": flags, "report": indication})
+
+
+def _by_view(raw: Tensor, mask: Tensor | None) -> Tensor:
+    """Return the mean `[B, V, C]` of `raw [B, V, N, C]` over patches, those that `mask [B, V * N]` has."""
+    if mask is None:
+        return raw.mean(2)
+    weights = mask.view(raw.shape[:3]).to(raw.dtype).unsqueeze(-1)
+    return (raw * weights).sum(2) / weights.sum(2).clamp_min(1)
 
 
 def _thumbnails(batch: Batch, row: int) -> Tensor:

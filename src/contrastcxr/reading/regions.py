@@ -133,7 +133,9 @@ def marks_of(
     views = list(zip(places, affines, strict=False))  # padded views have no place
     marked = partial(cell_marks, cut=cuts[0]) if marking == "cells" else partial(wang_marks, cuts=cuts)
     return {
-        name: together([marked(at.cells(values), view=at.view, affine=a, size=size) for at, a in views])
+        name: together(
+            [marked(at.cells(values), view=at.view, affine=a, size=size, shape=at.shape) for at, a in views]
+        )
         for name, values in heat.items()
     }
 

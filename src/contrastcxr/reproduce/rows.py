@@ -13,7 +13,8 @@ from contrastcxr.assemble import make_encoder, make_preprocess
 from contrastcxr.config import SystemConfig, without_folders
 from contrastcxr.config.data_ref import data_ref
 from contrastcxr.errors import ContrastCXRError, RequestError
-from contrastcxr.evaluation.baselines import Asked, FeatureExtractor, baseline_answers
+from contrastcxr.evaluation.baselines import Asked, baseline_answers
+from contrastcxr.evaluation.feature_extractor import FeatureExtractor
 from contrastcxr.evaluation.protocols import protocol_of
 from contrastcxr.evaluation.references import References, load_references
 from contrastcxr.evaluation.result import Evaluation, SystemScores

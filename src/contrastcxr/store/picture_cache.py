@@ -36,6 +36,11 @@ def pictures_folder(folder: Path, side: int) -> Path:
     return folder / f"pictures-{side}"
 
 
+def aligned_folder(folder: Path, side: int, aligner: str) -> Path:
+    """Return where a prepared source keeps its pictures as an aligner moved them; no training looks there."""
+    return folder / f"aligned-{side}-{aligner}"
+
+
 def shard_rows(side: int) -> int:
     """Return the number of pictures in a shard."""
     return max(1, SHARD_BYTES // (side * side))

@@ -7,6 +7,7 @@
       counts.json         per split: studies, patients, views, reports, findings
       views.npy           the pictures in order
       pictures-256/       shards of squares (see picture_cache)
+      aligned-256-NAME/   the same, moved by an aligner, each shard with the poses
       unreadable.jsonl    what could not be read, and why
       about.json          written last: what this is
 
@@ -25,7 +26,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,7 +40,7 @@ from contrastcxr.files import atomic_write, clear_parts, free_bytes
 from contrastcxr.form import View
 from contrastcxr.store import derived
 from contrastcxr.store.derived import stored_views, views_at, write_tables
-from contrastcxr.store.picture_cache import FOLDER, SIDE, VERSION, pictures_folder, shard_rows
+from contrastcxr.store.picture_cache import FOLDER, SIDE, VERSION, aligned_folder, pictures_folder, shard_rows
 from contrastcxr.store.shards import open_shard, write_shard
 from contrastcxr.store.studies import open_source
 from contrastcxr.store.study_lines import StudyLines
@@ -51,6 +52,17 @@ ABOUT = "about.json"
 UNREADABLE = "unreadable.jsonl"
 _INDEX_BYTES = 60
 """Of the JSON beside a shard, per picture."""
+
+
+class Mover(Protocol):
+    """Moves pictures before they are kept."""
+
+    @property
+    def name(self) -> str:
+        """Which one it is; part of the folder's name."""
+
+    def __call__(self, picture: NDArray[np.float32], view: View) -> tuple[NDArray[np.float32], list[float]]:
+        """Return a picture `[S, S]` moved, and five numbers that say how."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +107,7 @@ def prepare_source(
     side: int = SIDE,
     pictures: bool = True,
     workers: int = 0,
+    mover: Mover | None = None,
 ) -> PreparedSource:
     """Write the tables of a source, and its pictures as far as they are not there yet.
 
@@ -104,6 +117,7 @@ def prepare_source(
         side: of the pictures, in pixels.
         pictures: False writes the tables alone.
         workers: processes that read pictures; 0 does it in this one.
+        mover: moves each picture; the copies are kept apart, and no training reads them.
 
     Raises:
         DatasetError: the data is not there or departs from its layout.
@@ -117,7 +131,7 @@ def prepare_source(
     missing: list[str] = []
     studies = source.stream(ref.split, on_missing=missing.append)
     count = write_tables(folder, islice(studies, ref.limit))
-    plan = ShardPlan(folder, side)
+    plan = ShardPlan(folder, side, mover)
     todo = plan.todo() if pictures else []
     if pictures:
         plan.announce(todo)
@@ -132,9 +146,10 @@ def prepare_source(
 class ShardPlan:
     """Which picture goes where: shard i holds the rows from i·n on of `views.npy`."""
 
-    def __init__(self, folder: Path, side: int) -> None:
-        self.folder = pictures_folder(folder, side)
+    def __init__(self, folder: Path, side: int, mover: Mover | None = None) -> None:
+        self.folder = pictures_folder(folder, side) if mover is None else aligned_folder(folder, side, mover.name)
         self.side = side
+        self.mover = mover
         self.rows = shard_rows(side)
         self._source = folder
         self._views = stored_views(folder)
@@ -204,9 +219,13 @@ class ShardPlan:
         squares = np.zeros((len(views), self.side, self.side), dtype=np.uint8)
         shapes = np.zeros((len(views), 2), dtype=np.int32)
         unreadable: dict[str, str] = {}
+        poses = [[0.0] * 5 for _ in views]
         for row, view in enumerate(views_at(self._studies, views)):
             try:
-                squares[row], shapes[row] = square(view, self.side)
+                small, shapes[row] = _small(view, self.side)
+                if self.mover is not None:
+                    small, poses[row] = self.mover(small, view)
+                squares[row] = _bytes(small)
             except ImageError as error:
                 unreadable[str(row)] = str(error)
         said = {
@@ -214,6 +233,7 @@ class ShardPlan:
             "keys": [bytes(key).hex() for key in views["key"]],
             "shapes": shapes.tolist(),
             "unreadable": unreadable,
+            **({} if self.mover is None else {"poses": poses}),
         }
         write_shard(self.stem(shard), squares, said)
         return len(unreadable)
@@ -234,15 +254,19 @@ class ShardPlan:
         return tuple(lines)
 
 
-def square(view: View, side: int) -> tuple[NDArray[np.uint8], tuple[int, int]]:
-    """Return the whole view as `[side, side]` uint8, and its own (H, W).
+def _small(view: View, side: int) -> tuple[NDArray[np.float32], tuple[int, int]]:
+    """Return the whole view as `[side, side]`, and its own (H, W).
 
     Raises:
         ImageError: the pixels cannot be read.
     """
     pixels = load_pixels(view)
-    values: NDArray[np.uint8] = (resize(pixels, side).clip(0, 1) * 255).round().astype(np.uint8)
-    return values, (pixels.shape[0], pixels.shape[1])
+    return resize(pixels, side), (pixels.shape[0], pixels.shape[1])
+
+
+def _bytes(picture: NDArray[np.float32]) -> NDArray[np.uint8]:
+    values: NDArray[np.uint8] = (picture.clip(0, 1) * 255).round().astype(np.uint8)
+    return values
 
 
 class _Shards:

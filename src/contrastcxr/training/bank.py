@@ -33,6 +33,8 @@ TOGETHER = 256
 
 Thumbnail = Callable[[View], np.ndarray]
 """Gives `[256]` uint8 of the picture that the encoder sees of a view."""
+Posed = Callable[[View], np.ndarray | None]
+"""Gives the pose `[5]` of the picture that the encoder sees of a view; None where it was not aligned."""
 Pictured = Callable[[View], Tensor]
 """Gives the picture `[3, S, S]` that the encoder sees of a view."""
 
@@ -85,6 +87,8 @@ def make_bank(
     picture: Pictured,
     encoder: Encoder,
     seed: int,
+    pose: Posed | None = None,
+    chest: Tensor | None = None,
 ) -> TrainingBank:
     """Draw the bank that the options describe from the training studies, and choose the negative of each view.
 
@@ -100,6 +104,8 @@ def make_bank(
         picture: of a view, for mean pictures.
         encoder: whose normalisation the pictures have.
         seed: of the run, which draws unless the bank has its own.
+        pose: of a view, where pictures are aligned.
+        chest: `[3, S, S]`, the canonical chest that they are aligned to; the canonical negative of frontal views.
 
     Raises:
         IncompatibleError: no training image is normal, or a view has nobody of its position to be compared with.
@@ -112,13 +118,15 @@ def make_bank(
     views: tuple[View, ...] = ()
     drawn = _drawn(options, candidates_of(studies, max_views=max_views), seed=drawn_by)
     purity = sum(each.normal for each in drawn) / len(drawn)
+    poses = None
     if options.sampling == "canonical":
-        rows, pictures = _mean_pictures(options, drawn, picture)
+        rows, pictures = _mean_pictures(options, drawn, picture, chest if options.kind == "normal" else None)
         small = thumbnails(pictures, mean=encoder.mean, std=encoder.std)
     else:
         rows, pictures, views = rows_of(drawn), None, tuple(each.views[0] for each in drawn)
         small = torch.from_numpy(np.stack([thumbnail(view) for view in views]))
-    bank = NegativeBank(small, torch.zeros(len(rows), cells), rows, options, seed=drawn_by)
+        poses = None if pose is None else _stacked([pose(view) for view in views])
+    bank = NegativeBank(small, torch.zeros(len(rows), cells), rows, options, seed=drawn_by, poses=poses)
     logger.info(f"bank: {len(bank):,} negatives, {purity:.0%} of them normal")
     chosen = choose_negatives(bank, studies, max_views=max_views, thumbnail=thumbnail)
     return TrainingBank(bank, views, pictures, chosen, purity)
@@ -139,20 +147,36 @@ def _drawn(options: BankOptions, candidates: Sequence[Candidate], *, seed: int) 
     return [candidates[i] for i in index]
 
 
-def _mean_pictures(options: BankOptions, drawn: Sequence[Candidate], picture: Pictured) -> tuple[PoolRows, Tensor]:
-    """Return the mean of the pictures of each position, or of all where positions do not matter (ours)."""
+def _stacked(poses: Sequence[np.ndarray | None]) -> Tensor | None:
+    """Return `[V, 5]`; None where no picture was aligned."""
+    found = [pose for pose in poses if pose is not None]
+    return torch.from_numpy(np.stack(found)) if found else None
+
+
+def _mean_pictures(
+    options: BankOptions, drawn: Sequence[Candidate], picture: Pictured, chest: Tensor | None
+) -> tuple[PoolRows, Tensor]:
+    """Return the mean of the pictures of each position, or of all where positions do not matter (ours).
+
+    A canonical chest stands in place of that of frontal pictures.
+    """
     by_view = options.match == "view"
     positions = list(dict.fromkeys(each.views[0].position if by_view else "unknown" for each in drawn))
     means, counts = [], []
     for position in positions:
         own = [each for each in drawn if not by_view or each.views[0].position == position]
+        if chest is not None and position != "LATERAL":
+            means.append(chest)
+            counts.append(0)
+            continue
         total = torch.zeros(())
         for each in own:  # one after another: hundreds of pictures need not be held at once
             total = total + picture(each.views[0])
         means.append(total / len(own))
         counts.append(len(own))
     names = tuple(
-        f"mean of {n} {p}" if by_view else f"mean of {n}" for n, p in zip(counts, positions, strict=True)
+        f"{f'mean of {n}' if n else 'canonical chest'}{f' {p}' if by_view else ''}"
+        for n, p in zip(counts, positions, strict=True)
     )
     nobody = (None,) * len(names)
     rows = PoolRows(names, names, patient_ids=nobody, positions=tuple(positions), locators=nobody)
@@ -215,19 +239,25 @@ class WithNegatives:
 
     def __call__(self, study: Study, index: int) -> Sample:
         """Return the sample of the study at `index`."""
-        rows = self.bank.chosen[index]
-        return replace(self.load(study, index), negatives=self._negatives(rows, index))
-
-    def _negatives(self, rows: Sequence[int], index: int) -> Tensor:
+        sample, rows = self.load(study, index), self.bank.chosen[index]
         if self.kept is not None:
-            return self.kept[list(rows)]
+            still = None if sample.images is None else torch.zeros(len(rows), dtype=torch.bool)
+            return replace(sample, negatives=self.kept[list(rows)], negative_frontal=still)
         views = [self.bank.views[row] for row in rows]
         if isinstance(self.load, FromPixels):
-            return self.load.pictures(views, index)
-        found = [self.load.cache[view_key(view)].features[:, -self.channels :] for view in views]
-        return torch.stack([torch.from_numpy(each.copy()) for each in found])
+            frontal = torch.tensor([view.position != "LATERAL" for view in views])
+            return replace(sample, negatives=self.load.pictures(views, index), negative_frontal=frontal)
+        found = [self.load.cache[view_key(view)] for view in views]
+        channels = [torch.from_numpy(each.features[:, -self.channels :].copy()) for each in found]
+        poses = _stacked([each.pose for each in found])
+        return replace(sample, negatives=torch.stack(channels), negative_poses=poses)
 
 
 def thumbnails_in(cache: FeatureCache) -> Thumbnail:
     """Return what gives the thumbnail of a view that is in the cache."""
     return lambda view: cache.thumbnail(view_key(view))
+
+
+def poses_in(cache: FeatureCache) -> Posed:
+    """Return what gives the pose of a view that is in the cache."""
+    return lambda view: cache.pose(view_key(view))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from contrastcxr.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from contrastcxr.models.system import System
+from contrastcxr.training.align import record_of
 from contrastcxr.training.calibrate import Calibration, calibrate
 from contrastcxr.training.epochs import EpochKeeper, read_metrics
 from contrastcxr.training.hooks import ScoreSystem
@@ -98,6 +99,7 @@ def _record(
         },
         parameters=trained_parameters(prepared.system),
         pool=_reference(prepared),
+        align=record_of(prepared.system.aligner),
         loss_weights=loss_weights(config),
         precision=precision_of(config),
         vocabulary=0 if prepared.tokenizer is None else len(prepared.tokenizer),

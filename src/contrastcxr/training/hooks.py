@@ -110,6 +110,7 @@ class KeepBest:
             patch_pool=prepared.pool.patches.pool.metadata() if prepared.pool and prepared.pool.patches else None,
             library=prepared.library.metadata() if prepared.library else None,
             terms=prepared.target_reader.terms,
+            canonical=system.aligner.chest.metadata() if system.aligner else None,
             record={"best": dict(best), "seed": prepared.config.train.seed},
         )
         save_checkpoint(self.folder / CHECKPOINT_FILE, made, dtype=prepared.config.train.checkpoint_dtype)
@@ -140,7 +141,9 @@ class RefreshPool:
             return
         assert system.pool is not None
         assert system.encoder is not None
-        encoded = EncodedFeatures(system.encoder, self.prepared.preprocess, self.prepared.picture_of)
+        encoded = EncodedFeatures(
+            system.encoder, self.prepared.preprocess, self.prepared.picture_of, system.aligner
+        )
         system.pool.refresh(pool.features(encoded.pooled))
         if pool.patches is not None and system.patch_pool is not None:
             system.patch_pool.refresh(pool.patches.features(encoded.patches))

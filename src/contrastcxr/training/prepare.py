@@ -36,14 +36,15 @@ from contrastcxr.features.targets import Uncertain
 from contrastcxr.features.view_features import CachedFeatures, EncodedFeatures, ViewFeatures
 from contrastcxr.form import Finding, Study
 from contrastcxr.models.encoders import Encoder
+from contrastcxr.models.features import GridPlaces
 from contrastcxr.models.heads.library import SentenceLibrary
 from contrastcxr.models.system import System
 from contrastcxr.reading.exchange import ExchangedPictures, exchange_order, patients_of
-from contrastcxr.store.picture_cache import PictureCache
 from contrastcxr.store.study_lines import made_of
 from contrastcxr.text.labeler import default_labeler
 from contrastcxr.text.tokenizer import Tokenizer
-from contrastcxr.training.bank import TrainingBank, WithNegatives, make_bank, thumbnails_in
+from contrastcxr.training.align import new_aligner, trained_aligner
+from contrastcxr.training.bank import TrainingBank, WithNegatives, make_bank, poses_in, thumbnails_in
 from contrastcxr.training.checks import check_vocabulary, warn_of_coarse_grid
 from contrastcxr.training.library import make_library
 from contrastcxr.training.pool import TrainingPool, make_pool
@@ -88,7 +89,7 @@ class PreparedRun:
         tokenizer: the vocabulary; None of a system without words.
         target_reader: reads out of a study what the heads ask for beside reports and labels.
         cache: features of all views; None when the encoder is trained and pictures are read at every step.
-        pictures: prepared pictures of all views, read at every step in place of the files.
+        pictures: where pixels come from in place of the files, prepared or kept in memory.
         library: of a decoder that retrieves.
         encoder_fingerprint: of the weights before the first step.
         sources: what the checkpoint says of the data it was made from.
@@ -106,7 +107,7 @@ class PreparedRun:
     validation: Split
     pool: TrainingPool | None
     cache: FeatureCache | None
-    pictures: PictureCache | None
+    pictures: PictureOf | None
     library: SentenceLibrary | None
     encoder_fingerprint: str
     sources: tuple[SourceNote, ...]
@@ -144,9 +145,9 @@ class PreparedRun:
     def features(self) -> ViewFeatures:
         """What gives the features of a view: the cache, or the system's encoder as it is now."""
         if self.cache is not None:
-            return CachedFeatures(self.cache)
+            return CachedFeatures(self.cache, self.system.places)
         assert self.system.encoder is not None  # a system in training always has one
-        return EncodedFeatures(self.system.encoder, self.preprocess, self.picture_of)
+        return EncodedFeatures(self.system.encoder, self.preprocess, self.picture_of, self.system.aligner)
 
     def _load(self, epoch: int | None) -> FromCache | FromPixels:
         views = self.config.data.max_views
@@ -204,28 +205,20 @@ def prepare(config: SystemConfig, *, cache: Path) -> PreparedRun:
     logger.info(f"encoder {encoder.name}: {encoder.weights_note}")
     warn_of_coarse_grid(config, encoder)
     preprocess = make_preprocess(config, encoder)
-    data = load_data(config, ref, encoder, preprocess, cache)
+    aligner, aligned_on = trained_aligner(config)
+    data = load_data(config, ref, encoder, preprocess, cache, aligner=aligner)
+    aligner = aligner or new_aligner(config, data.train, encoder, preprocess, data.pictures or original)
     words = _words(config, data.train)
     labels = config.needs.finding_names
     judged = replace(words, reader=replace(words.reader, labeler=default_labeler()))
     validation = _split(data.validation, config, judged, labels, text=written_text)
     check_monitor(config.train.monitor, labels, validation.targets)
-    here = EncodedFeatures(encoder, preprocess, data.pictures or original)
-    of_views = here if data.features is None else CachedFeatures(data.features)
+    here = EncodedFeatures(encoder, preprocess, data.pictures or original, aligner)
+    of_views = here if data.features is None else CachedFeatures(data.features, GridPlaces(*encoder.grid))
     pool = _pool(config, data.train, of_views)
-    bank = _bank(config, data, encoder, preprocess)
+    bank = _bank(config, data, here)
     library = _library(config, data.train, words.tokenizer)
-    parts = SystemParts(
-        encoder=encoder,
-        pool=pool.pool if pool else None,
-        bank=bank.bank if bank else None,
-        patch_pool=pool.patches.pool if pool and pool.patches else None,
-        vocabulary=len(words.tokenizer) if words.tokenizer else 0,
-        marks=Marks.of(words.tokenizer) if words.tokenizer else None,
-        findings=labels,
-        library=library,
-        terms=words.reader.terms,
-    )
+    parts = replace(_parts(encoder, words, pool, bank), findings=labels, library=library, aligner=aligner)
     system = build_system(config, parts, seed=config.train.seed)
     _start(system, words, data.train, config)
     prepared = PreparedRun(
@@ -242,13 +235,27 @@ def prepare(config: SystemConfig, *, cache: Path) -> PreparedRun:
         pictures=data.pictures,
         library=library,
         encoder_fingerprint=encoder.fingerprint(),
-        sources=source_notes(ref, encoder, keeps_pictures=bank is not None and bank.bank.has_pictures),
+        sources=source_notes(
+            ref, encoder, keeps_pictures=bank is not None and bank.bank.has_pictures, aligned_on=aligned_on
+        ),
         unreadable=data.unreadable,
         truncated=_truncated(data.train, config, words.tokenizer),
         bank=bank,
     )
     _scale(prepared, of_views, fresh=words.start is None)
     return prepared
+
+
+def _parts(encoder: Encoder, words: _Words, pool: TrainingPool | None, bank: TrainingBank | None) -> SystemParts:
+    return SystemParts(
+        encoder=encoder,
+        pool=pool.pool if pool else None,
+        bank=bank.bank if bank else None,
+        patch_pool=pool.patches.pool if pool and pool.patches else None,
+        vocabulary=len(words.tokenizer) if words.tokenizer else 0,
+        marks=Marks.of(words.tokenizer) if words.tokenizer else None,
+        terms=words.reader.terms,
+    )
 
 
 def _scale(prepared: PreparedRun, features: ViewFeatures, *, fresh: bool) -> None:
@@ -379,28 +386,30 @@ def _pool(config: SystemConfig, studies: Sequence[Study], features: ViewFeatures
     )
 
 
-def _bank(
-    config: SystemConfig, data: TrainingData, encoder: Encoder, preprocess: Preprocess
-) -> TrainingBank | None:
+def _bank(config: SystemConfig, data: TrainingData, here: EncodedFeatures) -> TrainingBank | None:
     options = None if config.contrast is None else config.contrast.bank_options
     if options is None:
         return None
     assert data.thumbnails is not None  # `load_data` makes them for a bank
-    rows, columns = encoder.grid
+    rows, columns = here.encoder.grid
     return make_bank(
         options,
         data.train,
         max_views=config.data.max_views,
         cells=rows * columns,
         thumbnail=thumbnails_in(data.thumbnails),
-        picture=FromPixels(preprocess, config.data.max_views, picture_of=data.pictures or original).picture,
-        encoder=encoder,
+        picture=here.picture,
+        encoder=here.encoder,
         seed=config.train.seed,
+        pose=poses_in(data.thumbnails),
+        chest=here.canonical_chest,
     )
 
 
-def source_notes(ref: DataRef, encoder: Encoder, *, keeps_pictures: bool = False) -> tuple[SourceNote, ...]:
-    """Return the data set and the encoder's weights, with their terms.
+def source_notes(
+    ref: DataRef, encoder: Encoder, *, keeps_pictures: bool = False, aligned_on: Sequence[SourceNote] = ()
+) -> tuple[SourceNote, ...]:
+    """Return the data set, the encoder's weights and what an aligner was trained on, with their terms.
 
     The thumbnails of a bank count as pictures of the data set (ours): they have a note of their own, and where the
     terms forbid to pass pictures on, a warning says that the checkpoint must stay here.
@@ -421,20 +430,18 @@ def source_notes(ref: DataRef, encoder: Encoder, *, keeps_pictures: bool = False
             "which may not be passed on, so neither may the checkpoint; to share it, train on nih14 or phantoms, "
             "or set contrast.bank.kind: zeros"
         )
-    return (
-        SourceNote(
-            name=source.name,
-            licence=terms.terms,
-            redistributable=terms.redistributable,
-            contains_text=terms.contains_text,
-            contains_pictures=terms.contains_pictures,
-        ),
-        SourceNote(
-            name=f"encoder {encoder.name}",
-            licence=encoder.weights_note,
-            redistributable=True,
-            contains_text=False,
-            contains_pictures=False,
-        ),
-        *((thumbnails,) if keeps_pictures else ()),
+    own = SourceNote(
+        name=source.name,
+        licence=terms.terms,
+        redistributable=terms.redistributable,
+        contains_text=terms.contains_text,
+        contains_pictures=terms.contains_pictures,
     )
+    weights = SourceNote(
+        name=f"encoder {encoder.name}",
+        licence=encoder.weights_note,
+        redistributable=True,
+        contains_text=False,
+        contains_pictures=False,
+    )
+    return tuple(dict.fromkeys((own, weights, *((thumbnails,) if keeps_pictures else ()), *aligned_on)))

@@ -35,6 +35,8 @@ def quality_reference(prepared: PreparedRun, best: Checkpoint) -> QualityReferen
     Returns:
         None when there are too few, which is logged.
     """
+    if not prepared.system.heads:
+        return None  # it reads nothing that a warning could stand beside
     max_views, seed = prepared.config.data.max_views, prepared.config.train.seed
     views, heldout = (
         chosen_views(part.studies, max_views=max_views) for part in (prepared.train, prepared.validation)
@@ -53,10 +55,10 @@ def quality_reference(prepared: PreparedRun, best: Checkpoint) -> QualityReferen
 
 def _features(prepared: PreparedRun, best: Checkpoint) -> ViewFeatures:
     if prepared.cache is not None:
-        return CachedFeatures(prepared.cache)
-    encoder = best.build().encoder
-    assert encoder is not None  # a system in training always has one
-    return EncodedFeatures(encoder, prepared.preprocess)
+        return CachedFeatures(prepared.cache, prepared.system.places)
+    system = best.build()
+    assert system.encoder is not None  # a system in training always has one
+    return EncodedFeatures(system.encoder, prepared.preprocess, aligner=system.aligner)
 
 
 def _frontal(views: Sequence[View]) -> list[View]:

@@ -34,6 +34,7 @@ class RunRecord:
         encoder: what weights were loaded, and their fingerprint.
         parameters: number of trained parameters.
         pool: kind, size, view mix, purity; None without Contrastive Attention.
+        align: the canonical chest and the weight of the pixel loss; None without alignment.
         loss_weights: of each named term.
         precision: that the run used.
         vocabulary: number of words.
@@ -58,6 +59,7 @@ class RunRecord:
     precision: str
     vocabulary: int
     truncated_reports: int
+    align: Mapping[str, Any] | None = None
     unreadable: Sequence[str] = ()
     best: Mapping[str, float] = field(default_factory=dict)
     curves: Sequence[Mapping[str, Any]] = ()

@@ -12,8 +12,8 @@ from contrastcxr.errors import IncompatibleError
 from contrastcxr.models.heads.options import SLOTS
 from contrastcxr.models.system import System
 
-OF_THE_DATA = ("pool.", "patch_pool.", "bank.", "decoder.library.")
-"""What a run draws anew from its own training studies."""
+OF_THE_DATA = ("pool.", "patch_pool.", "bank.", "decoder.library.", "aligner.")
+"""What a run draws anew from its own training studies, or takes from elsewhere."""
 
 
 def start_from(system: System, start: Checkpoint, config: SystemConfig) -> None:

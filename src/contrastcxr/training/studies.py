@@ -10,14 +10,16 @@ from pathlib import Path
 import torch
 
 from contrastcxr.config import SystemConfig
-from contrastcxr.data.pixels import original
+from contrastcxr.data.pixels import PictureOf, original
 from contrastcxr.data.ref import DataRef
 from contrastcxr.data.transforms import Preprocess
 from contrastcxr.data.views import ChosenViews
 from contrastcxr.errors import DatasetError
 from contrastcxr.features.cache import FeatureCache, NoFeatures, UnreadableView, encode_views
+from contrastcxr.features.pictures import KeptPictures
 from contrastcxr.features.readable import all_in, try_pictures
 from contrastcxr.form import Study
+from contrastcxr.models.align.aligner import Aligner
 from contrastcxr.models.encoders import Encoder
 from contrastcxr.store.picture_cache import PictureCache, find_pictures
 from contrastcxr.store.studies import list_studies
@@ -38,15 +40,23 @@ class TrainingData:
     train: Sequence[Study]
     validation: Sequence[Study]
     features: FeatureCache | None
-    pictures: PictureCache | None
+    pictures: PictureOf | None
     unreadable: tuple[UnreadableView, ...]
     thumbnails: FeatureCache | None = None
 
 
 def load_data(
-    config: SystemConfig, ref: DataRef, encoder: Encoder, preprocess: Preprocess, cache: Path
+    config: SystemConfig,
+    ref: DataRef,
+    encoder: Encoder,
+    preprocess: Preprocess,
+    cache: Path,
+    *,
+    aligner: Aligner | None = None,
 ) -> TrainingData:
     """Return the studies of both splits whose pictures can be read, encoded first where the encoder is frozen.
+
+    A frozen `aligner` moves the pictures before they are encoded.
 
     Raises:
         IncompatibleError: they lack what a head learns.
@@ -56,23 +66,37 @@ def load_data(
     check_studies(config, *parts)
     views = ChosenViews(parts, config.data.max_views)
     workers = config.train.workers
-    features, pictures, small = None, None, None
+    features: FeatureCache | None = None
+    pictures: PictureOf | None = None
+    small: FeatureCache | None = None
     finds = config.contrast is not None and config.contrast.bank_options is not None
     kept: Container[str]
-    if config.encoder.trainable:
-        pictures = _pictures(views, config, preprocess, cache)
-        pixels = "files" if pictures is None else pictures.name.replace(" ", "-").replace("/", "-")
+    if config.reads_pictures:
+        prepared = _pictures(views, config, preprocess, cache)
+        pictures = prepared
+        pixels = "files" if prepared is None else prepared.name.replace(" ", "-").replace("/", "-")
         known = cache / "readable" / f"{__version__}-{pixels}.txt"
         kept, unreadable = try_pictures(views, pictures or original, known=known, workers=workers)
+        if not config.encoder.trainable:  # an aligner sees the same pictures at every step
+            pictures = KeptPictures(pictures or original, preprocess.size)
     else:
         features, unreadable = encode_views(
-            views, encoder=encoder, preprocess=preprocess, root=cache, workers=workers, with_thumbnails=finds
+            views,
+            encoder=encoder,
+            preprocess=preprocess,
+            root=cache,
+            workers=workers,
+            with_thumbnails=finds,
+            aligner=aligner,
         )
         kept, small = features, features
     train, validation = (_readable(part, kept, config, unreadable) for part in parts)
     if finds and features is None:
         seen = ChosenViews([train], config.data.max_views)
-        small, _ = encode_views(seen, encoder=NoFeatures(), preprocess=preprocess, root=cache, workers=workers)
+        nothing = NoFeatures()
+        small, _ = encode_views(
+            seen, encoder=nothing, preprocess=preprocess, root=cache, workers=workers, aligner=aligner
+        )
     return TrainingData(train, validation, features, pictures, tuple(unreadable), small)
 
 

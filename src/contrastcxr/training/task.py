@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from contrastcxr.errors import DivergedError
 from contrastcxr.features.batch import Batch
-from contrastcxr.features.extraction import batch_features, batch_targets
+from contrastcxr.features.extraction import aligned_batch, batch_features, batch_targets, views_to_align
 from contrastcxr.models.system import System
 from contrastcxr.training.self_critical import REWARDS, SelfCritical
 
@@ -40,6 +40,10 @@ def loss_terms(
     Patients of the batch are masked out of the pool. In the `second` stage the reward of what the
     system writes stands in place of the decoder's own terms. `own_words` is the share of scheduled sampling.
     """
+    if not system.heads:
+        assert batch.images is not None  # a system that only learns to align reads pictures at every step
+        return system.teach_alignment(batch.images, views_to_align(batch))
+    batch = aligned_batch(system, batch)  # what is taught of places is of the pictures as they are then
     features = batch_features(system, batch)
     targets = batch_targets(batch, own_words=own_words)
     if second is None:

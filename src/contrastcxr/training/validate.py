@@ -71,7 +71,7 @@ class Validation:
           name an abnormality and on others; `exchange_rise`, by how much that of all of them rises with the
           pictures of other patients.
         """
-        readings = self._readings(self.make_reader(system))
+        readings = self._readings(self.make_reader(system)) if system.heads else []
         found = {
             **self._losses(system),
             **{name: score(readings) for name, score in self._by_name().items()},

@@ -205,6 +205,7 @@ def test_it_comes_back_from_its_metadata_and_its_tensors() -> None:
     bank = made(sampling="random", center=False)
     bank.set_maps(torch.randn(MANY, 4))
     again = NegativeBank.from_metadata(bank.metadata(), bank.options, thumbnails=bank.thumbnails, maps=bank.maps)
+    assert bank.poses_of(torch.tensor([0])) is None
     assert (again.rows, again.seed) == (bank.rows, bank.seed)
     assert torch.equal(again.maps, bank.maps)
     assert bank.maps.dtype == torch.float16
@@ -232,3 +233,12 @@ def test_maps_of_rows_and_of_none() -> None:
 def test_tensors_and_rows_that_differ_in_number_are_refused() -> None:
     with pytest.raises(IncompatibleError, match="a bank of 3 negatives needs thumbnails"):
         NegativeBank(small(2), torch.zeros(2, 4), rows(3), BankOptions(), seed=0)
+
+
+def test_a_row_has_its_pose_and_no_row_the_identity() -> None:
+    poses = torch.arange(15.0).view(3, 5)
+    bank = NegativeBank(small(3), torch.zeros(3, 4), rows(3), BankOptions(), seed=0, poses=poses)
+    found = bank.poses_of(torch.tensor([2, -1, 0]))
+    assert found is not None
+    assert found.tolist() == [poses[2].tolist(), [0.0] * 5, poses[0].tolist()]
+    assert set(bank.state_dict()) == {"thumbnails", "maps", "poses"}

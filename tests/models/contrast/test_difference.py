@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
@@ -9,6 +11,7 @@ from torch import Tensor
 from contrastcxr.assemble import SystemParts, build_system, check_pairs, make_encoder
 from contrastcxr.config import parse_config
 from contrastcxr.errors import IncompatibleError
+from contrastcxr.models.align.pose import cells_inside
 from contrastcxr.models.contrast.bank import NegativeBank
 from contrastcxr.models.contrast.difference import InducedAttention, difference_weights
 from contrastcxr.models.contrast.options import BankOptions, DifferenceOptions
@@ -41,18 +44,24 @@ def features(mask: Tensor) -> VisualFeatures:
     return VisualFeatures(patches, patches.mean(1), mask.flatten(1), GridPlaces(ROWS, COLUMNS))
 
 
-def weights_in_loops(own: Tensor, negative: Tensor, mask: Tensor) -> list[list[list[float]]]:
+def weights_in_loops(
+    own: Tensor, negative: Tensor, mask: Tensor, shown: Tensor | None = None
+) -> list[list[list[float]]]:
     found = []
     for b in range(len(own)):
         found.append([])
         for v in range(own.shape[1]):
             cells = [k for k in range(own.shape[2]) if mask[b, v, k]]
+            alone = [k for k in cells if shown is not None and not shown[b, v, k]]
+            cells = [k for k in cells if k not in alone]
             gap = {k: abs(float(own[b, v, k]) - float(negative[b, v, k])) for k in cells}
             total = sum(gap.values())
             even = total < 1e-6
             row = [0.0] * own.shape[2]
             for k in cells:
                 row[k] = 1.0 if even else gap[k] * len(cells) / total
+            for k in alone:
+                row[k] = 1.0
             found[-1].append(row)
     return found
 
@@ -79,6 +88,19 @@ def test_weights_and_features_are_those_of_the_equation(absent: tuple[tuple[int,
                 torch.testing.assert_close(found.patches[b, place], expected)
                 total, count = total + expected, count + bool(mask[b, v, k])
         torch.testing.assert_close(found.pooled[b], total / count)
+
+
+@pytest.mark.parametrize("hidden", [(), ((0, 0, 1), (1, 1, 5), (2, 0, 0)), "all"], ids=str)
+def test_what_a_negative_does_not_show_weighs_1_and_the_rest_keeps_its_mean(hidden: Any) -> None:
+    own, negative, mask = drawn(B, V, CELLS), drawn(B, V, CELLS, seed=9), mask_of((0, 0, 2), (1, 1, 5))
+    shown = torch.full_like(mask, hidden != "all")
+    for place in () if hidden == "all" else hidden:
+        shown[place] = False
+    found = difference_weights(own, negative, mask, shown=shown)
+    torch.testing.assert_close(found, torch.tensor(weights_in_loops(own, negative, mask, shown)))
+    torch.testing.assert_close(found.sum(-1), mask.sum(-1).float())
+    if not hidden:
+        assert torch.equal(found, difference_weights(own, negative, mask))
 
 
 def test_weights_have_mean_1_over_the_real_cells_of_each_view() -> None:
@@ -192,6 +214,22 @@ def test_negatives_that_come_with_a_batch_are_used_and_the_bank_is_not() -> None
         system.features(images=images, view_mask=mask, negatives=images).evidence["difference"],
         torch.ones(2, pixels.mask.shape[1]),
     )
+
+
+def test_poses_of_the_bank_say_what_a_negative_shows() -> None:
+    align = {"kind": "affine", "network": "small", "size": 64, "weights": "runs/align"}
+    system = tiny_checkpoint(tiny_config(contrast={"kind": "difference", "stage": 1}, align=align)).build()
+    assert system.bank.poses.shape == (len(system.bank), 5)
+    system.bank.poses[:] = torch.tensor([0.5, 0.0, 0.6, 0.0, 0.0])  # the right half lies outside
+    images, mask = drawn(2, 2, 3, 64, 64), torch.tensor([[True, True], [True, False]])
+    seen = system.features(images=images, view_mask=mask, positions=[["PA", "PA"], ["PA", "PA"]])
+    rows, own = seen.evidence["negative"], system.negative_map(system.encode(images))
+    shown = cells_inside(system.bank.poses[rows.clamp_min(0)], system.places)
+    assert not shown[mask].all()
+    wanted = difference_weights(
+        own, system.bank.maps[rows.clamp_min(0)], seen.mask.view(own.shape), shown=shown
+    ).flatten(1)
+    torch.testing.assert_close(seen.evidence["difference"], wanted, rtol=1e-4, atol=1e-4)
 
 
 def test_a_view_whose_bank_holds_its_own_patient_alone_is_left_as_it_is() -> None:

@@ -66,15 +66,25 @@ class NegativeBank(nn.Module):
         rows: ids, patients, positions and locators of the pictures.
         options: which pictures they are, and how one is found.
         seed: of `sampling: random`.
+        poses: `[M, 5]` of pictures that were aligned, which say what of a map lies outside of its picture; None of
+            pictures that were not, and of mean pictures.
     """
 
     thumbnails: Tensor
     maps: Tensor
+    poses: Tensor | None
     _mean: Tensor  # [256] uint8, rounded
     _has: Tensor  # [M], the code of each row's position, -1 of an unknown one
 
     def __init__(
-        self, thumbnails: Tensor, maps: Tensor, rows: PoolRows, options: BankOptions, *, seed: int
+        self,
+        thumbnails: Tensor,
+        maps: Tensor,
+        rows: PoolRows,
+        options: BankOptions,
+        *,
+        seed: int,
+        poses: Tensor | None = None,
     ) -> None:
         super().__init__()
         if thumbnails.shape != (len(rows), SIDE * SIDE) or maps.ndim != 2 or len(maps) != len(rows):
@@ -84,6 +94,7 @@ class NegativeBank(nn.Module):
             )
         self.register_buffer("thumbnails", thumbnails.detach().to(torch.uint8).clone())
         self.register_buffer("maps", _half(maps))
+        self.register_buffer("poses", None if poses is None else poses.detach().float().clone())
         self.register_buffer("_mean", _mean_of(self.thumbnails), persistent=False)
         self.rows = rows
         self.options = options
@@ -147,6 +158,12 @@ class NegativeBank(nn.Module):
         if not len(self):
             return self.maps.new_zeros(len(rows), self.maps.shape[1])
         return self.maps[rows.clamp_min(0)].masked_fill((rows < 0).unsqueeze(1), 0.0)
+
+    def poses_of(self, rows: Tensor) -> Tensor | None:
+        """Return the poses `[Q, 5]` of rows `[Q]`, 0 of the row -1; None of a bank without poses."""
+        if self.poses is None:
+            return None
+        return self.poses[rows.clamp_min(0)].masked_fill((rows < 0).unsqueeze(1), 0.0)
 
     def _own(self, study_ids: Sequence[str], patient_ids: Sequence[str | None]) -> list[tuple[int, int]]:
         """Return the pairs of a view and a row that is its own study or patient."""
@@ -247,11 +264,17 @@ class NegativeBank(nn.Module):
 
     @classmethod
     def from_metadata(
-        cls, metadata: Mapping[str, Any], options: BankOptions, *, thumbnails: Tensor, maps: Tensor
+        cls,
+        metadata: Mapping[str, Any],
+        options: BankOptions,
+        *,
+        thumbnails: Tensor,
+        maps: Tensor,
+        poses: Tensor | None = None,
     ) -> NegativeBank:
         """Return the bank that `metadata()`, the options and the tensors describe."""
         rows = PoolRows(**{name: tuple(values) for name, values in metadata["rows"].items()})
-        return cls(thumbnails, maps, rows, options, seed=int(metadata["seed"]))
+        return cls(thumbnails, maps, rows, options, seed=int(metadata["seed"]), poses=poses)
 
     def summary(self) -> dict[str, Any]:
         """Return kind, sampling, size, size asked for, patients and view mix, for the run record."""

@@ -21,7 +21,8 @@ class InducedAttention(Contrast):
     map for each picture and the same `w` for image and negative. There is no bias, which cancels in
     `ΔM = |M⁺ − M⁻|`, and no weight decay, since only the direction of `w` counts (both ours): `ΔM` of each view is
     scaled to mean 1 over the view's patches, and `f̄_k = Δm_k f_k` cell by cell. A `ΔM` whose sum is below 1e-6
-    weighs every place 1. The global feature is the mean of the `f̄_k` (ours; paper B has none).
+    weighs every place 1, and a place outside of an aligned negative weighs 1, since nothing was compared there
+    (ours). The global feature is the mean of the `f̄_k` (ours; paper B has none).
 
     Args:
         channels: C' of the attention branch.
@@ -46,20 +47,23 @@ class InducedAttention(Contrast):
             made: Tensor = self.to_map(branch.to(self.to_map.weight.dtype))
         return made.squeeze(-1)
 
-    def forward(self, features: VisualFeatures, *, own: Tensor, negative: Tensor) -> VisualFeatures:
+    def forward(
+        self, features: VisualFeatures, *, own: Tensor, negative: Tensor, shown: Tensor | None = None
+    ) -> VisualFeatures:
         """Return the weighed features; the evidence says by what.
 
         Args:
             features: patches `[B, V·n, d]`.
             own: `M⁺ [B, V, n]`, of each view.
             negative: `M⁻ [B, V, n]`, of the picture that each view is compared with.
+            shown: `[B, V, n]` bool, True at the patches that show some of that picture; None says all.
 
         Returns:
             Features with evidence `difference [B, V·n]`, `ΔM` of mean 1 over the patches of a view and 0 where
             masked, and the same as `difference_map`, which is laid over the picture.
         """
         mask = features.mask.view(own.shape)
-        weights = difference_weights(own, negative, mask).flatten(1)  # [B, V·n]
+        weights = difference_weights(own, negative, mask, shown=shown).flatten(1)  # [B, V·n]
         patches = features.patches * weights.unsqueeze(-1).to(features.patches.dtype)
         return features.replace(
             patches=patches,
@@ -68,16 +72,18 @@ class InducedAttention(Contrast):
         )
 
 
-def difference_weights(own: Tensor, negative: Tensor, mask: Tensor) -> Tensor:
+def difference_weights(own: Tensor, negative: Tensor, mask: Tensor, *, shown: Tensor | None = None) -> Tensor:
     """Return `ΔM [B, V, n]` of maps `[B, V, n]`, of mean 1 over the patches of each view, in float32.
 
     Args:
         own: `M⁺`.
         negative: `M⁻`.
         mask: bool, True at the patches that count; the weight of others is 0.
+        shown: bool, True where the negative shows something; the weight of other patches is 1. None says all.
     """
-    gap = (own.float() - negative.float()).abs().masked_fill(~mask, 0.0)
+    compared = mask if shown is None else mask & shown
+    gap = (own.float() - negative.float()).abs().masked_fill(~compared, 0.0)
     total = gap.sum(dim=-1, keepdim=True)
-    flat = total < LEAST
-    scaled = gap * mask.sum(dim=-1, keepdim=True) / torch.where(flat, 1.0, total)
+    flat = (total < LEAST) | ~compared
+    scaled = gap * compared.sum(dim=-1, keepdim=True) / torch.where(total < LEAST, 1.0, total)
     return torch.where(flat, 1.0, scaled).masked_fill(~mask, 0.0)

@@ -41,7 +41,7 @@ class BankOptions(Options):
     sampling: Literal["similar", "random", "canonical"] = Field(
         "similar",
         description="Table 5: the most similar one by 16×16 thumbnail; one drawn once for each view; their mean "
-        "picture",
+        "picture, of frontal views the canonical chest of align where there is one",
     )
     size: int | None = Field(None, ge=1, description="images; none takes all normal ones")
     center: bool = Field(

@@ -251,3 +251,20 @@ def test_its_width_is_that_of_the_features_or_of_the_transition() -> None:
     assert cam().classifier.in_features == 16
     assert cam(transition=8).classifier.in_features == 8
     assert CamOptions(labels="phantom").term_weights == {"cam": 1.0}
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_nothing_is_marked_where_an_aligned_picture_shows_nothing(sign: float) -> None:
+    """Heat of any sign has its least value there, so that neither a peak nor a part of a region is there."""
+    features, head = tiny_features(), cam()
+    outside = features.mask.clone()
+    outside[:, 0] = False
+    patches = (sign * features.patches.abs()).masked_fill(~outside.unsqueeze(-1), 0.0)
+    head.classifier.weight.data.abs_()
+    _, maps = answered(head, features.replace(patches=patches, mask=outside))
+    cells = features.places.cells if isinstance(features.places, GridPlaces) else N
+    first = maps.heat[:, :, :cells]
+    least = first[:, :, 1:].masked_fill(~outside[:, 1:cells].unsqueeze(1), torch.inf).amin(-1)
+    torch.testing.assert_close(first[:, :, 0], least)
+    assert not maps.shown[:, :, 0].any()
+    assert bool((least < 0).all()) is (sign < 0)

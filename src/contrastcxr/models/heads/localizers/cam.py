@@ -68,7 +68,7 @@ class CamLocalizer(IdentifyingHead):
         """Return the probability of each finding, its map, and how much of that is marked."""
         del search
         patches = self._patches(features)
-        heat = self._heat(patches, features.mask).float()
+        heat = _unmarked(self._heat(patches, features.mask).float(), features)
         probabilities = self.scaled(self._classified(patches, features.mask))
         maps = FindingMaps(
             self.findings, heat, probabilities.unsqueeze(-1) * _in_range(heat, features), self._cuts()
@@ -106,12 +106,26 @@ class CamLocalizer(IdentifyingHead):
         return (torch.logsumexp(scaled, dim=1) - counts.log()) / SHARPNESS
 
 
+def _unmarked(heat: Tensor, features: VisualFeatures) -> Tensor:
+    """Return `heat [B, L, N]` with the least of its view where an aligned picture shows nothing (ours).
+
+    Nothing is marked there, whatever the sign of the heat is.
+    """
+    by_view, absent = _by_view(heat, features)
+    low = by_view.masked_fill(absent, torch.inf).amin(dim=-1, keepdim=True)
+    return torch.where(absent & low.isfinite(), low, by_view).reshape(heat.shape)
+
+
+def _by_view(heat: Tensor, features: VisualFeatures) -> tuple[Tensor, Tensor]:
+    """Return `heat [B, L, N]` as `[B, L, V, n]`, and where of it there is nothing."""
+    cells = features.places.cells if isinstance(features.places, GridPlaces) else heat.shape[-1]
+    shape = (*heat.shape[:-1], -1, cells)
+    return heat.reshape(shape), ~features.mask.unsqueeze(1).expand_as(heat).reshape(shape)
+
+
 def _in_range(heat: Tensor, features: VisualFeatures) -> Tensor:
     """Return `heat [B, L, N]` of each view from 0 at its least place to 1 at its greatest; 0 where all equal."""
-    cells = features.places.cells if isinstance(features.places, GridPlaces) else heat.shape[-1]
-    shape = (*heat.shape[:-1], -1, cells)  # [B, L, V, n]
-    by_view = heat.reshape(shape)
-    absent = ~features.mask.unsqueeze(1).expand_as(heat).reshape(shape)
+    by_view, absent = _by_view(heat, features)
     low = by_view.masked_fill(absent, torch.inf).amin(dim=-1, keepdim=True)
     high = by_view.masked_fill(absent, -torch.inf).amax(dim=-1, keepdim=True)
     scaled = (by_view - low) / (high - low).clamp_min(torch.finfo(heat.dtype).tiny)

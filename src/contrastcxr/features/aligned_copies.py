@@ -1,0 +1,33 @@
+"""Copies of pictures in the pose of a canonical chest, for `contrastcxr data prepare --align`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from contrastcxr.form import View
+from contrastcxr.models.align.aligner import Aligner, Normalisation
+
+_AS_IT_IS = Normalisation((0.0,) * 3, (1.0,) * 3)
+
+
+@dataclass(frozen=True, eq=False)
+class AlignedCopies:
+    """Moves pictures with a trained aligner; those of lateral views, and those that it loses, stay as they are."""
+
+    aligner: Aligner
+
+    @property
+    def name(self) -> str:
+        """Which aligner it is."""
+        return self.aligner.fingerprint()[:12]
+
+    def __call__(self, picture: NDArray[np.float32], view: View) -> tuple[NDArray[np.float32], list[float]]:
+        """Return a picture `[S, S]` moved, and its pose."""
+        images = torch.from_numpy(picture).expand(1, 3, *picture.shape)
+        moved, poses = self.aligner.align(images, _AS_IT_IS, chosen=torch.tensor([view.position != "LATERAL"]))
+        values: NDArray[np.float32] = moved[0, 0].numpy()
+        return values, poses[0].tolist()
