@@ -322,9 +322,8 @@ def _readings(
 
 
 def _extractor(system: Reader | Sequence[Reading], cache: Path) -> tuple[FeatureExtractor | None, list[str]]:
-    if isinstance(system, Reader) and system.system.encoder is not None:
-        own = system.system
-        return FeatureExtractor(own.encoder, system.preprocess, system.max_views, cache, own.aligner), []
+    if isinstance(system, Reader) and (encoder := system.system.encoder) is not None:
+        return FeatureExtractor(encoder, system.preprocess, system.max_views, cache, system.system.aligner), []
     try:
         return FeatureExtractor.stock(cache), []
     except MissingExtraError as error:
