@@ -247,7 +247,7 @@ def make_encoder(config: SystemConfig, *, weights: str | None = None, seed: int 
         separate_stages=contrast is not None and contrast.separate_backbone,
         image_size=config.image.size,
         trainable=config.encoder.trainable,
-        stage_pooling=config.encoder.stage_pooling or ("mean" if contrast is None else contrast.stage_pooling),
+        stage_pooling=config.stage_pooling,
         train_norm=config.encoder.train_norm,
         seed=seed,
     )

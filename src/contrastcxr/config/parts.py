@@ -212,6 +212,11 @@ class SystemConfig(Options):
         return {slot: head for slot in SLOTS if (head := getattr(self, slot)) is not None}
 
     @property
+    def stage_pooling(self) -> Literal["mean", "max"]:
+        """How further stages of the encoder are brought to its grid: as it says, else as the contrast does."""
+        return self.encoder.stage_pooling or ("mean" if self.contrast is None else self.contrast.stage_pooling)
+
+    @property
     def reads_pictures(self) -> bool:
         """Whether training reads pictures at every step: an encoder that is trained, or an aligner, needs them."""
         return self.encoder.trainable or not self.heads

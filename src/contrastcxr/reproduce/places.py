@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from contrastcxr.config import SystemConfig, parse_config, without_folders
 from contrastcxr.errors import RequestError, listed
@@ -125,11 +126,17 @@ def _differing(path: Path, row: Row, config: SystemConfig) -> list[str]:
     """
     record = read_record(path)
     made = parse_config(record.config, where=str(path))
-    was, wanted = (without_folders(each.to_dict()) for each in (made, config))
+    was, wanted = (_meant(each) for each in (made, config))
     if _same_epoch(record, allowed=was["train"]["epochs"], wanted=wanted["train"]["epochs"]):
         was["train"]["epochs"] = wanted["train"]["epochs"]
     parts = _OF_BASELINES if row.system == BASELINES else [part for part in wanted if part != "name"]
     return [part for part in parts if was[part] != wanted[part]]
+
+
+def _meant(config: SystemConfig) -> dict[str, Any]:
+    """Return plain values, with what an option follows from in place of none."""
+    values = without_folders(config.to_dict())
+    return {**values, "encoder": {**values["encoder"], "stage_pooling": config.stage_pooling}}
 
 
 def _same_epoch(record: Record, *, allowed: int, wanted: int) -> bool:
