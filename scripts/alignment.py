@@ -135,7 +135,7 @@ def lungs(aligner: Aligner, *, images: Path, masks: Path, level: float) -> dict[
     stack = torch.from_numpy(np.stack(found)).double()[:, None]  # [n, 1, SIDE, SIDE]
     result: dict[str, object] = {"pictures": len(found)}
     ways = alignments(aligner, poses_of(aligner, pictures))
-    # What is cut off cannot miss the mean mask: with the crop undone the frame is that of the pictures as they are.
+    # What is cut off cannot miss the mean mask: with the crop undone the frame is that of the pictures themselves.
     ways["aligned, uncropped"] = _after(ways["aligned"], _inverted(ways["crop"]))
     for name, matrices in ways.items():
         moved = warp(stack, matrices)[:, 0] > 0.5
