@@ -323,8 +323,8 @@ def _readings(
 
 def _extractor(system: Reader | Sequence[Reading], cache: Path) -> tuple[FeatureExtractor | None, list[str]]:
     if isinstance(system, Reader) and system.system.encoder is not None:
-        own = system.system
-        return FeatureExtractor(own.encoder, system.preprocess, system.max_views, cache, own.aligner), []
+        encoder, aligner = system.system.encoder, system.system.aligner
+        return FeatureExtractor(encoder, system.preprocess, system.max_views, cache, aligner), []
     try:
         return FeatureExtractor.stock(cache), []
     except MissingExtraError as error:

@@ -335,8 +335,9 @@ class System(nn.Module):
         for into, values in ((rows, found.rows), (similarity, found.similarity), (same_view, found.same_view)):
             into[view_mask.bool()] = values
         placed = self.bank.poses_of(found.rows)
-        poses = None if placed is None else placed.new_zeros(B, V, placed.shape[-1])
-        if poses is not None:
+        poses = None
+        if placed is not None:
+            poses = placed.new_zeros(B, V, placed.shape[-1])
             poses[view_mask.bool()] = placed
         induced = self._induced(features, own, theirs, poses)
         shown = {"negative": rows, "negative_similarity": similarity, "negative_same_view": same_view}
