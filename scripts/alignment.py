@@ -134,7 +134,10 @@ def lungs(aligner: Aligner, *, images: Path, masks: Path, level: float) -> dict[
     pictures, found = zip(*_with_masks(images, LungMasks(masks)), strict=True)
     stack = torch.from_numpy(np.stack(found)).double()[:, None]  # [n, 1, SIDE, SIDE]
     result: dict[str, object] = {"pictures": len(found)}
-    for name, matrices in alignments(aligner, poses_of(aligner, pictures)).items():
+    ways = alignments(aligner, poses_of(aligner, pictures))
+    # What is cut off cannot miss the mean mask: with the crop undone the frame is that of the pictures themselves.
+    ways["aligned, uncropped"] = _after(ways["aligned"], _inverted(ways["crop"]))
+    for name, matrices in ways.items():
         moved = warp(stack, matrices)[:, 0] > 0.5
         mean = moved.double().mean(0) > 0.5
         overlap = (moved & mean).sum((1, 2)) / (moved | mean).sum((1, 2)).clamp_min(1)

@@ -243,3 +243,24 @@ def test_a_checkpoint_names_no_folder_of_the_machine_it_was_made_on(tiny: Checkp
     save_checkpoint(path, replace(tiny, config=tiny.config.model_copy(update={"data": data})), dtype="float32")
     assert b"/somewhere/private" not in path.read_bytes()
     assert load_checkpoint(path).config.data.root is None
+
+
+ALIGN = {"kind": "affine", "network": "small", "size": 64, "weights": "runs/align"}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_the_canonical_chest_comes_back_to_the_bit_with_its_crop(tmp_path: Path, dtype: SaveDtype) -> None:
+    made = tiny_checkpoint(tiny_config(align=ALIGN))
+    save_checkpoint(tmp_path / "c.safetensors", made, dtype=dtype)
+    found = load_checkpoint(tmp_path / "c.safetensors").build()
+    assert found.aligner is not None
+    assert torch.equal(found.aligner.canonical, made.state["aligner.canonical"])
+    assert (found.aligner.crop, found.aligner.images) == ((0.1, 0.1, 0.9, 0.9), 4)
+    assert not found.aligner.trained_here
+
+
+def test_an_aligning_system_without_its_canonical_chest_is_refused(tmp_path: Path) -> None:
+    made = tiny_checkpoint(tiny_config(align=ALIGN))
+    save_checkpoint(tmp_path / "c.safetensors", replace(made, canonical=None))
+    with pytest.raises(CheckpointError, match="aligns pictures and lacks its canonical chest"):
+        load_checkpoint(tmp_path / "c.safetensors").build()

@@ -138,8 +138,13 @@ def _normalised(view: View, preprocess: Preprocess, picture_of: PictureOf) -> Te
 
 
 def record_of(aligner: Aligner | None) -> dict[str, Any] | None:
-    """Return what a run record says of an aligner: its canonical chest, the weight of the pixel loss."""
+    """Return what a run record says of an aligner: its kind, its canonical chest, the weight of the pixel loss."""
     if aligner is None:
         return None
     weights = {"weights": aligner.fingerprint()} if not aligner.trained_here else {}
-    return {"canonical": aligner.chest.metadata(), "pixel_weight": round(float(aligner.balance), 6), **weights}
+    return {
+        "kind": aligner.options.kind,
+        "canonical": aligner.chest.metadata(),
+        "pixel_weight": round(float(aligner.balance), 6),
+        **weights,
+    }

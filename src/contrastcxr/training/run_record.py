@@ -34,7 +34,7 @@ class RunRecord:
         encoder: what weights were loaded, and their fingerprint.
         parameters: number of trained parameters.
         pool: kind, size, view mix, purity; None without Contrastive Attention.
-        align: the canonical chest and the weight of the pixel loss; None without alignment.
+        align: its kind, the canonical chest and the weight of the pixel loss; None without alignment.
         loss_weights: of each named term.
         precision: that the run used.
         vocabulary: number of words.
