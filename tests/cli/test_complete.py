@@ -93,7 +93,7 @@ def test_the_script_for_a_shell_is_printed(shell: str, command: object, monkeypa
 
 
 def test_parts_are_offered_with_what_they_are() -> None:
-    assert offered(complete.parts("co")) == ["contrast", "contrast.pool", "co_attention"]
+    assert offered(complete.parts("co")) == ["contrast", "contrast.pool", "contrast.bank", "co_attention"]
     assert dict(complete.parts("ca")) == {
         "cam": "Class activation maps of a linear classifier (Zhou 2016, Wang 2017)."
     }
