@@ -241,8 +241,8 @@ CHECKPOINTS = (
         with_config(flux=3),
         LOAD,
         (
-            "{bad}: unknown key 'flux'; known: text, losses, localizer, finding_head, contrast, data, "
-            "decoder, encoder and 7 more; the checkpoint was written by another version of contrastcxr"
+            "{bad}: unknown key 'flux'; known: text, align, losses, localizer, finding_head, contrast, data, "
+            "decoder and 8 more; the checkpoint was written by another version of contrastcxr"
         ),
     ),
     wrong(
