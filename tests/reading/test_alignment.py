@@ -13,11 +13,15 @@ import torch
 from contrastcxr.checkpoint import save_checkpoint
 from contrastcxr.data.transforms import map_points
 from contrastcxr.errors import IncompatibleError
+from contrastcxr.features.box_cells import overlapping_cells
 from contrastcxr.form import Reading
+from contrastcxr.metrics.localization import covered_area
 from contrastcxr.models.align.pose import composed
+from contrastcxr.models.heads.base import Marking
 from contrastcxr.reading.alignment import pose_flags
 from contrastcxr.reading.evidence import grids
 from contrastcxr.reading.reader import Reader
+from contrastcxr.reading.regions import marks_of
 from contrastcxr.reading.upright import FINENESS, upright
 from tiny_system import tiny_checkpoint, tiny_config, tiny_study
 
@@ -114,6 +118,40 @@ def test_marks_are_in_pixels_of_the_original(tmp_path: Path) -> None:
             assert low[0] - 0.02 <= x1 < x2 <= high[0] + 0.02
             assert low[1] - 0.02 <= y1 < y2 <= high[1] + 0.02
         assert finding.peak is None or finding.peak.xy in cells
+
+
+@pytest.mark.parametrize("marking", ["cells", "range"])
+@pytest.mark.parametrize("pose", [(0.2, -0.1, -0.2, -0.1, 0.25), (-0.1, 0.15, 0.3, 0.2, -0.4), (0.0,) * 5])
+def test_a_box_comes_back_within_a_cell(pose: Sequence[float], marking: Marking) -> None:
+    """The cells that a box overlaps, as heat, are marked where the box is, in the original."""
+    box, size, cells = (300.0, 250.0, 420.0, 340.0), 64, 32
+    base = torch.tensor([[[800 / 64, 0.0, 0.0], [0.0, 640 / 64, 0.0]]], dtype=torch.float64)
+    affines = composed(base, torch.tensor([pose], dtype=torch.float64), size).numpy()
+    heat = overlapping_cells(box, affines[0], cells, cells, size).astype(np.float64)
+    places = grids(rows=cells, columns=cells, affines=affines, view_index=(0,), size=size, unaligned=base.numpy())
+    cuts = (0.5,) if marking == "cells" else (127.0,)
+    marked = marks_of({"Mass": heat.ravel()}, places, affines, size=size, cuts=cuts, marking=marking)["Mass"]
+    steps = np.abs(affines[0][:, :2]).sum(axis=1) * size / cells + 800 / 256  # a cell, and a place of the raster
+    if marking == "range":  # which boxes what it marks, in the picture that is turned
+        corners = map_points(np.linalg.inv(np.vstack([affines[0], (0, 0, 1)]))[:2], _corners(box))
+        turned = map_points(affines[0], _corners((*corners.min(axis=0), *corners.max(axis=0))))
+    else:
+        turned = _corners(box)
+    low, high = turned.min(axis=0) - steps, turned.max(axis=0) + steps
+    for part in marked.region:
+        x1, y1, x2, y2 = part.xyxy
+        assert low[0] <= x1 < x2 <= high[0]
+        assert low[1] <= y1 < y2 <= high[1]
+    assert covered_area([b.xyxy for b in marked.region], [box]) == pytest.approx(covered_area([box]), rel=0.05)
+    assert marked.peak is not None
+    x, y = marked.peak.xy
+    assert box[0] < x < box[2]
+    assert box[1] < y < box[3]
+
+
+def _corners(box: Sequence[float]) -> np.ndarray:
+    x1, y1, x2, y2 = box
+    return np.array([(x1, y1), (x2, y1), (x2, y2), (x1, y2)])
 
 
 def test_lost_views_alone_have_flags() -> None:
