@@ -33,6 +33,8 @@ ROOT = Path(__file__).resolve().parents[1]
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 FIRST, DECODERS = ("first",), ("decoders", "table5")
 """Tables of paper A, as `reproduce` names them, whose rows stand in one part of the page."""
+LOCALIZERS = ("localizers", "parts")
+"""Tables of paper B, as `reproduce` names them, whose rows stand on the page of localizers."""
 POOLS = {
     "none": "none",
     "normal": "normal images",
@@ -149,19 +151,20 @@ def readme_table(pools: Sequence[Pooled]) -> str:
 
 def localizers_table(places: Places) -> str:
     """What follows from the rows of the localizers, and their scores beside those of readers that cannot see."""
-    plan, folder = find_plan("cia-net", "localizers")
     blocks = []
-    for data in plan.data:
-        task = task_of(plan, folder, parse_data(data))
-        found = pool(
-            places.paths(task, places.seeds(task)),
-            judging=plan.judging,
-            against=plan.against,
-            folds=bool(plan.folds),
-        )
-        if found is not None:
-            said = [f"- {line}" for line in (*conclusions(found), *said_below(found))]
-            blocks += ["", f"On `{data}`:", "", *markdown_table(score_rows(task, found), names=1), "", *said]
+    for plan, folder in (find_plan("cia-net", table) for table in LOCALIZERS):
+        for data in plan.data:
+            task = task_of(plan, folder, parse_data(data))
+            found = pool(
+                places.paths(task, places.seeds(task)),
+                judging=plan.judging,
+                against=plan.against,
+                folds=bool(plan.folds),
+            )
+            if found is not None:
+                said = [f"- {line}" for line in (*conclusions(found), *said_below(found))]
+                table = markdown_table(score_rows(task, found), names=1)
+                blocks += ["", f"{plan.title}, on `{data}`:", "", *table, "", *said]
     return "\n".join(blocks)
 
 

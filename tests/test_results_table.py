@@ -122,4 +122,5 @@ def test_the_page_of_localizers_has_the_table_of_its_records(script: Any) -> Non
     places = script.Places(root / "results", Path("runs"), Path(".cache"))
     block = script.localizers_table(places)
     assert "cam@tuned" in block
+    assert "li2018@0" in block
     assert f"{script.BEGIN}\n{block}\n{script.END}" in (root / "docs" / "localizers.md").read_text()

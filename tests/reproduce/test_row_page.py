@@ -18,14 +18,16 @@ import boxed_corpus
 import small_corpus
 from contrastcxr.api import Reproduction, reproduce_table
 from contrastcxr.cli.main import run
+from contrastcxr.config import parse_config
 from contrastcxr.data.sources import parse_data
 from contrastcxr.evaluation import Bootstrap
+from contrastcxr.evaluation.references import load_references
 from contrastcxr.metrics.table import StudyTable
 from contrastcxr.reproduce import Places, Plan, Row, Task, find_plan, task_of
 from contrastcxr.reproduce.pooled import pool
 from contrastcxr.reproduce.record import votes_table
 from contrastcxr.reproduce.row_page import finding_rows, rows_page, score_rows
-from contrastcxr.reproduce.rows import Limits, run_rows
+from contrastcxr.reproduce.rows import Limits, asked_baselines, run_rows
 from tiny_plan import TINY, record
 
 SEED = 71  # studies once drawn are kept in memory: these are larger than those of other tests
@@ -134,6 +136,19 @@ def test_baselines_mark_places_and_keep_their_tables(folder: Path) -> None:
         assert record.score("tiou_0.1", system=name) is not None
     scores = [record.score("tiou_0.1", system=name) for name in ("constant", "ceiling", "mean_box")]
     assert scores == [0, pytest.approx(19 / 24, abs=1e-6), 1]  # on a grid of two by two cells
+
+
+@pytest.mark.parametrize(("upsample", "grid"), [(None, (2, 2)), (8, (8, 8))])
+def test_the_ceiling_is_that_of_the_cells_that_are_marked(
+    folder: Path, upsample: int | None, grid: tuple[int, int]
+) -> None:
+    task, places = task_and_places(folder, folder / "plan.yaml")
+    localizer = {"kind": "li2018", "labels": "phantom", "upsample": upsample}
+    config = parse_config({"name": "marks", "localizer": localizer}, where="here")
+    data = parse_data("phantom:smoke/test")
+    references = load_references(data, "test", cache=places.cache)
+    asked = asked_baselines(task, config, references, grid=(2, 2))
+    assert (asked.grid, asked.places, asked.words) == (grid, True, True)
 
 
 def test_the_page_has_rows_baselines_comparisons_and_published_figures(shown: Reproduction) -> None:

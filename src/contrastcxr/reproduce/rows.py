@@ -20,7 +20,6 @@ from contrastcxr.evaluation.references import References, load_references
 from contrastcxr.evaluation.result import Evaluation, SystemScores
 from contrastcxr.evaluation.run import Bootstrap, Setting, evaluate, scored, tabulated
 from contrastcxr.metrics.scores import Scores
-from contrastcxr.models.encoders import Encoder
 from contrastcxr.reading.reader import Reader
 from contrastcxr.reproduce.places import Places, baseline_table, voted_table
 from contrastcxr.reproduce.plan import BASELINES, Row, Task
@@ -187,7 +186,7 @@ def _baselines(task: Task, row: Row, config: SystemConfig, places: Places, limit
         author=config.data.author,
         extractor=extractor,
         cache=places.cache,
-        asked=_asked(task, config, references, encoder),
+        asked=asked_baselines(task, config, references, grid=encoder.grid),
     )
     for note in notes:
         logger.info(note)
@@ -202,13 +201,17 @@ def _baselines(task: Task, row: Row, config: SystemConfig, places: Places, limit
     }
 
 
-def _asked(task: Task, config: SystemConfig, references: References, encoder: Encoder) -> Asked:
-    """Return what baselines are asked for: places where they decide, then reports only where a row has them."""
+def asked_baselines(task: Task, config: SystemConfig, references: References, *, grid: tuple[int, int]) -> Asked:
+    """Return what baselines are asked for: places where they decide, then reports only where a row has them.
+
+    `grid` has the rows and columns of the patches.
+    """
     if task.plan.judged_by != "localization":
         return Asked()
     words = references.written and any(config.decoder is not None for config in task.first_configs())
-    rows, columns = encoder.grid
-    return Asked(words=words, findings=words, places=True, grid=(rows, columns), max_views=config.data.max_views)
+    taught = config.needs.taught_boxes  # the cells that boxes teach are those that are marked
+    marked = (taught.side, taught.side) if taught is not None and taught.side else grid
+    return Asked(words=words, findings=words, places=True, grid=marked, max_views=config.data.max_views)
 
 
 def _scores(scores: Scores) -> dict[str, Any]:
