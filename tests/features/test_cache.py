@@ -216,6 +216,7 @@ def test_what_an_earlier_version_kept_without_thumbnails_is_encoded_again_when_t
     said.pop("thumbnails")
     index.write_text(json.dumps(said), encoding="utf-8")
     caplog.set_level(logging.INFO, logger="contrastcxr")
+    caplog.clear()
     old, _ = encode_views(views(3), encoder=encoder, preprocess=preprocess, root=cache)
     assert not caplog.messages  # nobody asks for thumbnails, and the features are there
     assert old[view_key(views(1)[0])].thumbnail is None
