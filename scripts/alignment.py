@@ -29,7 +29,7 @@ from contrastcxr.files import default_cache
 from contrastcxr.form import View
 from contrastcxr.models.align.aligner import Aligner
 from contrastcxr.models.align.canonical import crop_matrix
-from contrastcxr.models.align.pose import beyond, kept, pose_matrix, pose_of, warp
+from contrastcxr.models.align.pose import beyond, pose_matrix, pose_of, warp, within_bounds
 from contrastcxr.phantom.grid import pixel_affine
 from contrastcxr.phantom.locators import parse_locator, phantom_parameters
 from contrastcxr.phantom.outlines import outlines
@@ -47,7 +47,7 @@ def poses_of(aligner: Aligner, pictures: Sequence[NDArray[np.float32]]) -> Tenso
     with torch.no_grad():
         poses = torch.cat([aligner.eval()(torch.from_numpy(resize(p, SIDE))[None]) for p in pictures])
     print(f"{int(beyond(poses).sum())} of {len(poses)} poses leave their bounds")
-    return kept(poses).double()
+    return within_bounds(poses).double()
 
 
 def corners(view: View) -> dict[str, Tensor]:

@@ -21,7 +21,7 @@ from contrastcxr.evaluation.references import References, finding_names
 from contrastcxr.form import Author, Box, Finding, Reading, Study, View
 from contrastcxr.metrics.detection import Rectangle
 from contrastcxr.metrics.localization import Overlap, covered_area
-from contrastcxr.models.align.pose import composed
+from contrastcxr.models.align.pose import compose
 from polygon_clip import by_clipping
 
 PICTURE: Rectangle = (0, 0, 64, 64)
@@ -97,7 +97,7 @@ POSES = [(0.0,) * 5, (0.1, -0.05, 0.2, 0.1, 0.3), (-0.1, 0.1, -0.1, 0.1, -0.5)]
 
 def frame_of(pose: tuple[float, ...]) -> Frame:
     base = torch.tensor([[2.0, 0.0, 0.0], [0.0, 1.5, 0.0]], dtype=torch.float64)  # 96 high, 128 wide
-    return Frame(composed(base, torch.tensor(pose, dtype=torch.float64), 64).numpy(), 64, (96, 128))
+    return Frame(compose(base, torch.tensor(pose, dtype=torch.float64), 64).numpy(), 64, (96, 128))
 
 
 @pytest.mark.parametrize("pose", POSES)

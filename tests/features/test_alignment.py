@@ -20,7 +20,7 @@ from contrastcxr.features.pictures import KeptPictures
 from contrastcxr.features.samples import FromCache
 from contrastcxr.features.view_features import CachedFeatures, EncodedFeatures
 from contrastcxr.form import Study, View
-from contrastcxr.models.align.pose import cells_inside, composed
+from contrastcxr.models.align.pose import cells_inside, compose
 from contrastcxr.models.features import GridPlaces
 from contrastcxr.models.system import System
 from tiny_aligner import with_pose
@@ -60,7 +60,7 @@ def test_affines_lead_from_the_aligned_picture_and_laterals_stay(system: System)
     found = aligned_batch(system, batch)
     assert found.poses is not None
     torch.testing.assert_close(found.poses[0], torch.tensor([POSE, (0.0,) * 5]))
-    torch.testing.assert_close(found.affines[0, 0], composed(batch.affines[0, 0], torch.tensor(POSE), 64))
+    torch.testing.assert_close(found.affines[0, 0], compose(batch.affines[0, 0], torch.tensor(POSE), 64))
     assert torch.equal(found.affines[0, 1], batch.affines[0, 1])
     assert batch.images is not None
     assert found.images is not None

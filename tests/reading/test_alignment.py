@@ -16,7 +16,7 @@ from contrastcxr.errors import IncompatibleError
 from contrastcxr.features.box_cells import overlapping_cells
 from contrastcxr.form import Reading
 from contrastcxr.metrics.localization import covered_area
-from contrastcxr.models.align.pose import composed
+from contrastcxr.models.align.pose import compose
 from contrastcxr.models.heads.base import Marking
 from contrastcxr.reading.alignment import pose_flags
 from contrastcxr.reading.evidence import grids
@@ -54,7 +54,7 @@ def messages(reading: Reading) -> list[str]:
 def test_an_upright_map_has_at_each_place_the_cell_that_lies_there(pose: Sequence[float]) -> None:
     size, shape = 40, (90, 120)
     base = torch.tensor([[3.0, 0.0, 0.0], [0.0, 2.25, 0.0]], dtype=torch.float64)
-    affine = composed(base, torch.tensor(pose, dtype=torch.float64), size).numpy()
+    affine = compose(base, torch.tensor(pose, dtype=torch.float64), size).numpy()
     cells = np.arange(1.0, 21).reshape(4, 5)
     found = upright(cells, affine, size=size, shape=shape)
     assert found.shape == (4 * FINENESS, 5 * FINENESS)
@@ -69,7 +69,7 @@ def test_an_upright_map_has_at_each_place_the_cell_that_lies_there(pose: Sequenc
 
 def test_evidence_of_an_aligned_view_lies_over_the_whole_original() -> None:
     base, pose = torch.tensor([[[2.0, 0.0, 0.0], [0.0, 1.5, 0.0]]]).double(), torch.tensor([[0.1, 0, 0, 0, 0.2]])
-    affines = composed(base, pose.double(), 64).numpy()
+    affines = compose(base, pose.double(), 64).numpy()
     (place,) = grids(rows=4, columns=4, affines=affines, view_index=(0,), size=64, unaligned=base.numpy())
     assert place.extent == (0.0, 0.0, 128.0, 96.0)
     assert place.shape == (96, 128)
@@ -102,7 +102,7 @@ def test_marks_are_in_pixels_of_the_original(tmp_path: Path) -> None:
     study = tiny_study("one")  # 90 high, 120 wide
     reading = reader_with(tmp_path, pose, **CAM).read(study)
     base = torch.tensor([[120 / 64, 0.0, 0.0], [0.0, 90 / 64, 0.0]], dtype=torch.float64)
-    affine = composed(base, torch.tensor(pose, dtype=torch.float64), 64).numpy()
+    affine = compose(base, torch.tensor(pose, dtype=torch.float64), 64).numpy()
     corners = map_points(affine, np.array([[0, 0], [64, 0], [0, 64], [64, 64]]))
     low, high = corners.min(0).clip(0, (120, 90)), corners.max(0).clip(0, (120, 90))
     peaks = [f.peak for f in reading.findings if f.peak is not None]
@@ -126,7 +126,7 @@ def test_a_box_comes_back_within_a_cell(pose: Sequence[float], marking: Marking)
     """The cells that a box overlaps, as heat, are marked where the box is, in the original."""
     box, size, cells = (300.0, 250.0, 420.0, 340.0), 64, 32
     base = torch.tensor([[[800 / 64, 0.0, 0.0], [0.0, 640 / 64, 0.0]]], dtype=torch.float64)
-    affines = composed(base, torch.tensor([pose], dtype=torch.float64), size).numpy()
+    affines = compose(base, torch.tensor([pose], dtype=torch.float64), size).numpy()
     heat = overlapping_cells(box, affines[0], cells, cells, size).astype(np.float64)
     places = grids(rows=cells, columns=cells, affines=affines, view_index=(0,), size=size, unaligned=base.numpy())
     cuts = (0.5,) if marking == "cells" else (127.0,)

@@ -27,13 +27,15 @@ def trial(tmp_path_factory: pytest.TempPathFactory) -> tuple[Task, Places, list[
     places = Places(results=folder / "results", runs=folder / "runs", cache=folder / "cache")
     heard, logger = BufferingHandler(1_000), logging.getLogger("contrastcxr")
     logger.addHandler(heard)
+    before = logger.level
+    logger.setLevel(logging.INFO)  # and not by attribute: loggers remember what they let through
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(logger, "level", logging.INFO)
         patch.setattr("contrastcxr.phantom.corpus.draw_studies", small_corpus.corpus)
         patch.setattr(shutil, "which", lambda _: None)
         limits = Limits(bootstrap=Bootstrap(replicates=50, minimum=2))
         assert run_rows(task, task.rows(seeds=[0]), places=places, limits=limits) == []
     logger.removeHandler(heard)
+    logger.setLevel(before)
     return task, places, [record.getMessage() for record in heard.buffer]
 
 

@@ -20,7 +20,7 @@ from contrastcxr.features.extraction import aligned_batch, batch_features, batch
 from contrastcxr.features.view_features import EncodedFeatures
 from contrastcxr.form import Reading, Study, View
 from contrastcxr.losses.base import Targets
-from contrastcxr.models.align.pose import cells_inside, composed
+from contrastcxr.models.align.pose import cells_inside, compose
 from contrastcxr.models.contrast.bank import thumbnails
 from contrastcxr.models.contrast.difference import difference_weights
 from contrastcxr.models.features import VisualFeatures
@@ -137,7 +137,9 @@ def test_cached_and_fresh_pictures_teach_the_same(aligner: Path, cache: Path) ->
     with torch.no_grad():
         one, other = batch_features(frozen.system.eval(), cached), batch_features(system, fresh)
     assert torch.equal(one.mask, other.mask)
-    torch.testing.assert_close(one.evidence["difference"], other.evidence["difference"], rtol=0.05, atol=0.05)
+    torch.testing.assert_close(
+        one.evidence["difference_map"], other.evidence["difference_map"], rtol=0.05, atol=0.05
+    )
 
 
 @ENCODERS
@@ -155,7 +157,7 @@ def test_the_cells_that_are_taught_are_those_of_a_polygon_clip(
     monkeypatch.setattr(made.system, "teach", teach)
     loss_terms(made.system, first(made, 6))
     base = torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]], dtype=torch.float64)  # originals of 64 pixels
-    affine = composed(base, torch.tensor(POSE, dtype=torch.float64), 64).numpy()
+    affine = compose(base, torch.tensor(POSE, dtype=torch.float64), 64).numpy()
     for index in range(6):
         wanted = by_clipping(boxed_corpus.box_of(index), affine, 16, 16, size=64)
         found = taught[0][index, 0].view(-1, 16, 16)
@@ -180,7 +182,9 @@ def test_reading_finds_the_negative_that_training_chose(
     assert made.bank is not None
     chosen = [row for rows in made.bank.chosen[:9] for row in rows]
     assert found.evidence["negative"][taught.view_mask].tolist() == chosen
-    torch.testing.assert_close(seen.evidence["difference"], found.evidence["difference"], rtol=0.05, atol=0.05)
+    torch.testing.assert_close(
+        seen.evidence["difference_map"], found.evidence["difference_map"], rtol=0.05, atol=0.05
+    )
 
 
 def test_nothing_is_compared_with_what_lies_outside_of_a_negative(aligner: Path, cache: Path) -> None:
@@ -193,7 +197,7 @@ def test_nothing_is_compared_with_what_lies_outside_of_a_negative(aligner: Path,
     assert batch.features is not None
     assert batch.negatives is not None
     with torch.no_grad():
-        found = batch_features(system, batch).evidence["difference"].view(9, 2, -1)
+        found = batch_features(system, batch).evidence["difference_map"].view(9, 2, -1)
         own, other = system.negative_map(batch.features), system.negative_map(batch.negatives)
     partial = 0
     for index, rows in enumerate(bank.chosen[:9]):

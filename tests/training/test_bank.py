@@ -107,7 +107,9 @@ def test_reading_finds_the_negative_that_training_chose(
         first, second = batch_features(system, taught), batch_features(system, replace(taught, negatives=None))
     assert made.bank is not None
     assert second.evidence["negative"].flatten().tolist() == [row for (row,) in made.bank.chosen]
-    torch.testing.assert_close(first.evidence["difference"], second.evidence["difference"], rtol=0.05, atol=0.05)
+    torch.testing.assert_close(
+        first.evidence["difference_map"], second.evidence["difference_map"], rtol=0.05, atol=0.05
+    )
 
 
 def test_controls_take_as_many_of_any_pictures_or_none(tmp_path: Path) -> None:
@@ -119,7 +121,7 @@ def test_controls_take_as_many_of_any_pictures_or_none(tmp_path: Path) -> None:
     assert batch.negatives is None
     own = zeros.system.negative_map(batch.features)
     wanted = own.abs() * own.shape[-1] / own.abs().sum()
-    found = batch_features(zeros.system, batch).evidence["difference"]
+    found = batch_features(zeros.system, batch).evidence["difference_map"]
     torch.testing.assert_close(found, wanted.flatten(1))
 
 

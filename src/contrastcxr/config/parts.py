@@ -49,6 +49,10 @@ class DataConfig(Options):
         return self.source.partition(":")[0]
 
 
+FILES = (("encoder", "weights"), ("align", "weights"), ("align", "start"), ("train", "init_from"))
+"""Parts and their options that may name a file."""
+
+
 def without_places(data: Mapping[str, Any]) -> dict[str, Any]:
     """Return the `data` part of a configuration without folders of this machine.
 
@@ -60,17 +64,12 @@ def without_places(data: Mapping[str, Any]) -> dict[str, Any]:
 
 def without_folders(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return a whole configuration, as plain values, without folders of this machine: only names of files stay."""
-    encoder, train = config["encoder"], config.get("train", {})
-    start = {"init_from": _file_name(train["init_from"])} if train.get("init_from") else {}
-    align = config.get("align") or {}
-    aligner = {"align": {**align, "weights": _file_name(align["weights"])}} if align.get("weights") else {}
-    return {
-        **config,
-        "data": without_places(config["data"]),
-        "encoder": {**encoder, "weights": _file_name(encoder["weights"])},
-        **({"train": {**train, **start}} if train else {}),
-        **aligner,
-    }
+    found = {**config, "data": without_places(config["data"])}
+    for part, option in FILES:
+        values = found.get(part) or {}
+        if values.get(option):
+            found[part] = {**values, option: _file_name(values[option])}
+    return found
 
 
 def _file_name(path: str) -> str:
@@ -229,6 +228,17 @@ class SystemConfig(Options):
             IncompatibleError: they learn from different labels.
         """
         return all_needs(self.heads.values())
+
+    @property
+    def whole_batch(self) -> str | None:
+        """What makes the lesson of a study depend on its whole batch, which processes share out; None for none."""
+        if self.encoder.trainable and self.encoder.train_norm:
+            return "encoder.train_norm"
+        if self.align is not None and self.align.whole_batch:
+            return f"align.{self.align.whole_batch}"
+        return next(
+            (f"{slot}.{option}" for slot, head in self.heads.items() if (option := head.whole_batch)), None
+        )
 
     @property
     def term_weights(self) -> dict[str, float]:

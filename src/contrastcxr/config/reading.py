@@ -19,7 +19,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from contrastcxr.config.decoder_settings import LIST, settings_of, successor
-from contrastcxr.config.parts import SystemConfig
+from contrastcxr.config.parts import FILES, SystemConfig
 from contrastcxr.config.retired import without_retired
 from contrastcxr.decode.settings import MEANT_FOR
 from contrastcxr.errors import ConfigError, listed, suggestion
@@ -116,23 +116,20 @@ def _with_parents(path: Path, *, seen: tuple[Path, ...] = ()) -> list[dict[str, 
     """Return the values of the farthest parent first, those of the file itself last."""
     if path.resolve() in seen:
         raise ConfigError(f"{path}: `extends` leads back to this file; remove one of the two lines")
-    values = reduce(partial(_with_weights_beside, folder=path.parent), WITH_WEIGHTS, _read_yaml(path))
+    values = reduce(partial(_with_file_beside, folder=path.parent), FILES, _read_yaml(path))
     parent = values.pop("extends", None)
     if parent is None:
         return [values]
     return [*_with_parents(path.parent / str(parent), seen=(*seen, path.resolve())), values]
 
 
-WITH_WEIGHTS = ("encoder", "align")
-"""The parts that may name a file of weights."""
-
-
-def _with_weights_beside(values: dict[str, Any], name: str, *, folder: Path) -> dict[str, Any]:
+def _with_file_beside(values: dict[str, Any], place: tuple[str, str], *, folder: Path) -> dict[str, Any]:
+    name, option = place
     part = values.get(name)
-    weights = part.get("weights") if isinstance(part, dict) else None
-    beside = os.path.normpath(folder / weights) if isinstance(weights, str) else ""
+    file = part.get(option) if isinstance(part, dict) else None
+    beside = os.path.normpath(folder / file) if isinstance(file, str) else ""
     is_there = os.path.isfile(beside)  # noqa: PTH113 - which says no of a name that is too long, and Path raises
-    return _merge(values, {name: {"weights": beside}}) if is_there else values
+    return _merge(values, {name: {option: beside}}) if is_there else values
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
@@ -208,6 +205,8 @@ def _explain(error: dict[str, Any], values: Mapping[str, Any]) -> str:
     if error["type"] in ("model_type", "model_attributes_type", "is_instance_of"):
         hint = f"; --set {dotted}.kind={error['input']} chooses one" if dotted in ("decoder", "localizer") else ""
         return f"{dotted}: expected keys, found {error['input']!r}{hint}"
+    if error["type"] == "value_error" and isinstance(error["input"], dict):  # a rule over several options
+        return f"{dotted}: {error['msg'].removeprefix('Value error, ')}"
     if error["type"] != "extra_forbidden":
         return f"{dotted}: {error['msg']}, found {error['input']!r}"
     known = _keys_at(place[:-1], values)

@@ -163,8 +163,8 @@ class DataRef:
         text = dict(self.params).get(name)
         if text is None:
             return default
-        high = most is not None and text.isdigit() and int(text) > most
-        if not text.isascii() or not text.isdigit() or int(text) < least or high:
+        whole = text.isascii() and text.isdigit()
+        if not whole or int(text) < least or (most is not None and int(text) > most):
             to = "" if most is None else f" to {most}"
             raise RequestError(f"{self}: {name}={text}; expected a whole number from {least}{to}")
         return int(text)

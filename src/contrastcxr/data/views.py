@@ -9,6 +9,11 @@ from itertools import chain
 from contrastcxr.form import Study, View
 
 
+def can_be_aligned(view: View) -> bool:
+    """Return whether an aligner is for the view: for any that is not known to be lateral."""
+    return view.position != "LATERAL"
+
+
 def choose_views(study: Study, max_views: int) -> tuple[int, ...]:
     """Return indices of at most `max_views` views: frontal ones first, otherwise in the study's order."""
     order = sorted(range(len(study.views)), key=lambda i: (study.views[i].position == "LATERAL", i))

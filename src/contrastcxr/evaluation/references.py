@@ -229,7 +229,9 @@ def states_labels(readings: Sequence[Reading]) -> bool:
 
 
 def marks_places(readings: Sequence[Reading]) -> bool:
-    """Return True for readings of a localizer: at least one has a region or a peak."""
+    """Return True for readings of a localizer, by their provenance or because one has a region or a peak."""
+    if any(_has_localizer(reading) for reading in readings):
+        return True
     return any(f.region or f.peak is not None for reading in readings for f in reading.findings)
 
 
@@ -237,6 +239,11 @@ def places_known(answers: Sequence[Answer]) -> frozenset[str]:
     """Return the findings that a system looks for: those that it marks, points at or gives a probability."""
     found = [finding for answer in answers for finding in answer.places or ()]
     return frozenset(f.name for f in found if f.region or f.peak is not None or f.probability is not None)
+
+
+def _has_localizer(reading: Reading) -> bool:
+    model = reading.provenance.get("model")
+    return isinstance(model, Mapping) and model.get("localizer") is not None
 
 
 def _has_no_decoder(reading: Reading) -> bool:

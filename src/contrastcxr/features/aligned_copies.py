@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from contrastcxr.data.views import can_be_aligned
 from contrastcxr.form import View
 from contrastcxr.models.align.aligner import Aligner, Normalisation
 
@@ -16,7 +17,7 @@ _AS_IT_IS = Normalisation((0.0,) * 3, (1.0,) * 3)
 
 @dataclass(frozen=True, eq=False)
 class AlignedCopies:
-    """Moves pictures with a trained aligner; those of lateral views, and those that it loses, stay as they are."""
+    """Moves pictures with a trained aligner; those of lateral views, and of poses beyond their bounds, stay."""
 
     aligner: Aligner
 
@@ -28,6 +29,6 @@ class AlignedCopies:
     def __call__(self, picture: NDArray[np.float32], view: View) -> tuple[NDArray[np.float32], list[float]]:
         """Return a picture `[S, S]` moved, and its pose."""
         images = torch.from_numpy(picture).expand(1, 3, *picture.shape)
-        moved, poses = self.aligner.align(images, _AS_IT_IS, chosen=torch.tensor([view.position != "LATERAL"]))
+        moved, poses = self.aligner.align(images, _AS_IT_IS, chosen=torch.tensor([can_be_aligned(view)]))
         values: NDArray[np.float32] = moved[0, 0].numpy()
         return values, poses[0].tolist()

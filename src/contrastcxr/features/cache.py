@@ -30,7 +30,7 @@ from contrastcxr.features.pictures import whole_picture
 from contrastcxr.files import free_bytes
 from contrastcxr.form import View
 from contrastcxr.models.align.aligner import Aligner, Normalisation
-from contrastcxr.models.align.pose import beyond, composed
+from contrastcxr.models.align.pose import beyond, compose
 from contrastcxr.models.contrast.bank import thumbnails
 from contrastcxr.store.keys import view_key
 from contrastcxr.store.picture_cache import PictureCache, find_pictures
@@ -396,7 +396,7 @@ def _aligned(
 
 
 def _with_pose(picture: _Picture, moved: Tensor, pose: Tensor) -> _Picture:
-    affine = composed(torch.tensor(picture.affine, dtype=torch.float64), pose.double(), moved.shape[-1])
+    affine = compose(torch.tensor(picture.affine, dtype=torch.float64), pose.double(), moved.shape[-1])
     return replace(picture, image=moved, affine=affine.tolist(), pose=pose.tolist())
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from contrastcxr.features.batch import Batch
 from contrastcxr.losses.base import Targets
-from contrastcxr.models.align.pose import composed
+from contrastcxr.models.align.pose import compose
 from contrastcxr.models.features import VisualFeatures
 from contrastcxr.models.system import System
 
@@ -32,12 +32,12 @@ def aligned_batch(system: System, batch: Batch) -> Batch:
     """
     if system.aligner is None or not system.heads or batch.images is None or batch.poses is not None:
         return batch
-    images = batch.images.to(_own_dtype(system))
+    images = batch.images.float()
     moved, poses = system.aligned(images, views_to_align(batch))
-    affines = composed(batch.affines.double(), poses.double(), images.shape[-1]).to(batch.affines)
+    affines = compose(batch.affines.double(), poses.double(), images.shape[-1]).to(batch.affines)
     negatives, negative_poses = batch.negatives, None
     if negatives is not None and batch.negative_frontal is not None:
-        negatives, negative_poses = system.aligned(negatives.to(images), batch.negative_frontal)
+        negatives, negative_poses = system.aligned(negatives.to(images.device).float(), batch.negative_frontal)
     return replace(
         batch,
         images=moved,
@@ -133,4 +133,5 @@ def batch_targets(batch: Batch, *, own_words: float = 0.0) -> Targets:
 
 
 def _own_dtype(system: System) -> torch.dtype:
-    return next(p.dtype for p in system.parameters() if p.is_floating_point())
+    parts = system if system.encoder is None else system.encoder  # an aligner keeps a type of its own
+    return next(p.dtype for p in parts.parameters() if p.is_floating_point())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,7 +12,8 @@ from torch.nn import functional as F
 
 from contrastcxr.data.pixels import PictureOf, original
 from contrastcxr.data.transforms import Preprocess
-from contrastcxr.features.cache import FeatureCache
+from contrastcxr.data.views import can_be_aligned
+from contrastcxr.features.cache import ENCODE_BATCH, FeatureCache
 from contrastcxr.features.pictures import whole_picture
 from contrastcxr.form import View
 from contrastcxr.models.align.aligner import Aligner, Normalisation
@@ -29,6 +31,9 @@ class ViewFeatures(Protocol):
 
     def patches(self, view: View) -> Tensor:
         """Return `[N, C]`."""
+
+    def branches(self, views: Sequence[View]) -> Iterator[Tensor]:
+        """Yield for each view `[N, ≥C']`, whose last C' channels are those of the encoder's further stages."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +54,10 @@ class CachedFeatures:
     def patches(self, view: View) -> Tensor:
         """Return `[N, C]`."""
         return torch.from_numpy(self.cache[view_key(view)].features.astype("float32"))
+
+    def branches(self, views: Sequence[View]) -> Iterator[Tensor]:
+        """Yield `[N, C]` for each view."""
+        return map(self.patches, views)
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +81,11 @@ class EncodedFeatures:
     def patches(self, view: View) -> Tensor:
         """Return `[N, C]`; the encoder is left in the mode it was in."""
         return self._encoded(view)[0]
+
+    def branches(self, views: Sequence[View]) -> Iterator[Tensor]:
+        """Yield `[N, C']` for each view, some of them encoded together."""
+        for first in range(0, len(views), ENCODE_BATCH):
+            yield from self.encoder.branches(torch.stack([self.picture(v) for v in views[first:][:ENCODE_BATCH]]))
 
     @property
     def canonical_chest(self) -> Tensor | None:
@@ -100,7 +114,7 @@ class EncodedFeatures:
         image = whole_picture(self.preprocess, read.pixels, shape=read.shape)[0]
         if self.aligner is None:
             return image, None
-        chosen = torch.tensor([view.position != "LATERAL"])
+        chosen = torch.tensor([can_be_aligned(view)])
         normalisation = Normalisation(self.preprocess.mean, self.preprocess.std)
         images, poses = self.aligner.align(image.unsqueeze(0), normalisation, chosen=chosen)
         return images[0], poses[0]

@@ -98,37 +98,43 @@ def detections(
     cells = [
         [_cell(wanted, said, name) for name in names] for wanted, said in zip(references, candidates, strict=True)
     ]
-    most = max((len(cell.boxes) for row in cells for cell in row), default=0)
+    most = max((len(cell) for row in cells for cell in row), default=0)
     if not most:
         return None
     boxes = np.full((len(cells), len(names), most, 1 + len(AP_THRESHOLDS)), np.nan)
     for s, row in enumerate(cells):
         for k, cell in enumerate(row):
-            if cell.boxes:
-                boxes[s, k, : len(cell.boxes)] = cell.boxes
-    return Detections(boxes, np.asarray([[cell.references for cell in row] for row in cells], np.float64))
+            if cell:
+                boxes[s, k, : len(cell)] = cell
+    return Detections(boxes, judged_boxes(references, names))
 
 
-@dataclass(frozen=True)
-class _Cell:
-    """The boxes of one finding on one study, score and rights each, and how many reference boxes there are."""
+def judged_boxes(references: Sequence[Findings | None], names: Sequence[str]) -> Floats:
+    """Return how many reference boxes each finding has, `[S, L]`; NaN where boxes of it are not judged."""
+    counts = [[_judged(wanted, name) for name in names] for wanted in references]
+    each = [[np.nan if boxes is None else len(boxes) for boxes in row] for row in counts]
+    return np.asarray(each, np.float64).reshape(len(references), len(names))
 
-    boxes: Sequence[Sequence[float]]
-    references: float
 
-
-def _cell(wanted: Findings | None, said: Findings, name: str) -> _Cell:
+def _judged(wanted: Findings | None, name: str) -> list[Box] | None:
+    """Return the reference boxes of a finding; None where it is somewhere, or where nobody says where."""
     stated = [finding for finding in wanted or () if finding.name == name]
     boxes = [box for finding in stated for box in finding.boxes]
     somewhere = not boxes and any(finding.status in ("present", "uncertain") for finding in stated)
-    if wanted is None or somewhere:
-        return _Cell((), np.nan)
+    return None if wanted is None or somewhere else boxes
+
+
+def _cell(wanted: Findings | None, said: Findings, name: str) -> Sequence[Sequence[float]]:
+    """Return the boxes of one finding on one study, score and rights each."""
+    boxes = _judged(wanted, name)
+    if boxes is None:
+        return ()
     found = [pair for finding in said if finding.name == name for pair in scored_boxes(finding)]
     found = sorted(found, key=lambda pair: -pair[0])[:MOST]
     overlaps = np.array([[box_iou(box, other) for other in boxes] for _, box in found])
     overlaps = overlaps.reshape(len(found), len(boxes))
     rights = [matches(overlaps, threshold) for threshold in AP_THRESHOLDS]
-    return _Cell([(score, *each) for (score, _), *each in zip(found, *rights, strict=True)], len(boxes))
+    return [(score, *each) for (score, _), *each in zip(found, *rights, strict=True)]
 
 
 def scored_boxes(finding: Finding) -> list[tuple[float, Box]]:

@@ -6,21 +6,27 @@ three boxes in one fold and thirty in another alike, and leave both out below te
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from contrastcxr.metrics.detection import AP_THRESHOLDS
 from contrastcxr.metrics.table import OF_FINDINGS, StudyTable
+
+_OF_MARKS = ("pointing", "false_boxes", "boxes_marked")
+"""Quantities of a study table that are None where a system marks, points at or calls nothing."""
 
 
 def joined(tables: Sequence[StudyTable]) -> StudyTable:
     """Return one table of the studies of all folds; a quantity that one of them lacks is left out.
 
-    A finding that a fold does not speak of is unmentioned in its studies, and neither boxed nor marked there.
+    A finding that a fold does not speak of is unmentioned in its studies, and neither boxed nor marked there. A
+    fold in which nothing is marked, pointed at or called has no hit and no false box, if another has any.
     """
+    tables = _with_misses(tables)
     names = tuple(dict.fromkeys(name for table in tables for name in table.names))
     changed: dict[str, Any] = {
         "names": names,
@@ -35,6 +41,22 @@ def joined(tables: Sequence[StudyTable]) -> StudyTable:
     if len(learned) > 1:
         changed["learned_names"] = ()
     return replace(tables[0], **changed)
+
+
+def _with_misses(tables: Sequence[StudyTable]) -> list[StudyTable]:
+    some = {name for table in tables for name in _OF_MARKS if getattr(table, name) is not None}
+    return [table if table.iou is None else replace(table, **_misses(table, some)) for table in tables]
+
+
+def _misses(table: StudyTable, some: Set[str]) -> dict[str, Any]:
+    """Return what a fold's table says where nothing is marked, of the quantities that another fold has."""
+    assert table.iou is not None  # who asks has seen it
+    boxes, judged = np.isfinite(table.iou), table.boxes_wanted
+    found: dict[str, Any] = {"pointing": np.where(boxes, 0.0, np.nan)}
+    if judged is not None:
+        found["boxes_marked"] = np.full((*judged.shape, 0, 1 + len(AP_THRESHOLDS)), np.nan)
+        found["false_boxes"] = np.where(np.isfinite(judged).any(axis=1), 0.0, np.nan)
+    return {name: value for name, value in found.items() if name in some and getattr(table, name) is None}
 
 
 def _stacked(

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from contrastcxr.form import Box, Finding
 from contrastcxr.metrics.bootstrap import Floats, Statistic, divide, mean_of
-from contrastcxr.metrics.detection import AP_THRESHOLDS, Detections, Rectangle, detections
+from contrastcxr.metrics.detection import AP_THRESHOLDS, Detections, Rectangle, detections, judged_boxes
 
 Findings = Sequence[Finding]
 
@@ -102,7 +102,7 @@ class PlaceCounts:
         pointing: `[S, L]` 1 where the peak lies in a reference box, else 0, NaN likewise; None without any peak.
         false_boxes: `[S]`, NaN where the author of the reference gives no boxes; None where nothing is called.
         boxes_marked: of `Detections`, `boxes`; None where nothing is marked.
-        boxes_wanted: its `references`, likewise.
+        boxes_wanted: its `references`.
     """
 
     iou: Floats
@@ -143,7 +143,7 @@ def place_counts(
         pointing=table[..., 2] if peaks else None,
         false_boxes=np.asarray(false, np.float64) if calls else None,
         boxes_marked=None if marked is None else marked.boxes,
-        boxes_wanted=None if marked is None else marked.references,
+        boxes_wanted=judged_boxes(references, names),
     )
 
 

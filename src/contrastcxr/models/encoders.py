@@ -157,7 +157,7 @@ class Encoder(nn.Module):
     def stages_of(self, images: Tensor) -> Tensor:
         """Return the channels of the further stages alone, `[M, N, C']`; without such stages those of its own map.
 
-        They are the last ones that `forward` gives, which goes on to the map that is read.
+        They are the last ones that `forward` gives, which goes on to the map that is read; here nothing goes on.
         """
         if not self.stages:
             return self(images)  # type: ignore[no-any-return]
@@ -166,6 +166,14 @@ class Encoder(nn.Module):
         with torch.set_grad_enabled(self.trainable and torch.is_grad_enabled()):
             maps = _intermediates(self.branch or self.backbone, images.to(self._dtype), self.stages)
             return torch.cat(self._pooled(maps, self.grid), dim=1).flatten(2).transpose(1, 2)  # [M, N, C']
+
+    @torch.no_grad()
+    def branches(self, images: Tensor) -> Tensor:
+        """Return `stages_of` as reading does, `[M, N, C']`: in evaluation mode, and left in the mode it was in."""
+        training = self.training
+        found = self.eval().stages_of(images)
+        self.train(training)
+        return found
 
     def map(self, images: Tensor) -> Tensor:
         """Return the map `[M, C, H, W]` of normalised `images [M, 3, S, S]`, with the gradient to the pictures."""
@@ -205,7 +213,7 @@ class Encoder(nn.Module):
 
 def _intermediates(backbone: nn.Module, images: Tensor, stages: Sequence[int]) -> list[Tensor]:
     maps: list[Tensor] = backbone.forward_intermediates(  # type: ignore[operator]
-        images, indices=list(stages), intermediates_only=True, output_fmt="NCHW"
+        images, indices=list(stages), intermediates_only=True, output_fmt="NCHW", stop_early=True
     )
     return maps
 

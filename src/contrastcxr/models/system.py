@@ -146,7 +146,7 @@ class System(nn.Module):
 
         Args:
             images: `[B, V, 3, S, S]`, normalised.
-            chosen: `[B, V]` bool, the views that can be aligned; one at least.
+            chosen: `[B, V]` bool, the views that can be aligned.
         """
         assert self.aligner is not None  # a system without a head has one
         assert self.encoder is not None  # and an encoder, its perceptual network

@@ -93,7 +93,7 @@ def voted_table(record: Path) -> Path:
     return record.with_name(f"{record.stem}-votes.npz")
 
 
-_OF_BASELINES = ("data", "text", "image", "encoder")
+_OF_BASELINES = ("data", "text", "image", "encoder", "align", "localizer")
 """What baselines depend on, which have no decoder."""
 
 

@@ -20,11 +20,13 @@ from contrastcxr.evaluation.references import References, load_references
 from contrastcxr.evaluation.result import Evaluation, SystemScores
 from contrastcxr.evaluation.run import Bootstrap, Setting, evaluate, scored, tabulated
 from contrastcxr.metrics.scores import Scores
+from contrastcxr.models.align.aligner import Aligner
 from contrastcxr.reading.reader import Reader
 from contrastcxr.reproduce.places import Places, baseline_table, voted_table
 from contrastcxr.reproduce.plan import BASELINES, Row, Task
 from contrastcxr.reproduce.record import Record, read_record
 from contrastcxr.reproduce.twins import twins_of
+from contrastcxr.training.align import trained_aligner, with_trained_aligner
 from contrastcxr.training.run_record import RECORD_FILE, versions
 
 logger = logging.getLogger(__name__)
@@ -179,7 +181,8 @@ def _baselines(task: Task, row: Row, config: SystemConfig, places: Places, limit
     data = data_ref(config.data, split=None)
     references = load_references(data, "test", author=config.data.author, limit=limits.test, cache=places.cache)
     encoder = make_encoder(config, seed=config.train.seed)
-    extractor = FeatureExtractor(encoder, make_preprocess(config, encoder), config.data.max_views, places.cache)
+    preprocess, views = make_preprocess(config, encoder), config.data.max_views
+    extractor = FeatureExtractor(encoder, preprocess, views, places.cache, _aligner_of(config))
     answers, notes = baseline_answers(
         references,
         data,
@@ -199,6 +202,11 @@ def _baselines(task: Task, row: Row, config: SystemConfig, places: Places, limit
         "systems": {name: _scores(system.scores) for name, system in found.items()},
         "seconds": {"training": 0.0, "evaluation": round(time.perf_counter() - began, 1)},
     }
+
+
+def _aligner_of(config: SystemConfig) -> Aligner | None:
+    """Return the aligner of the systems that baselines stand beside, so that both see the same pictures."""
+    return trained_aligner(with_trained_aligner(config))[0]
 
 
 def asked_baselines(task: Task, config: SystemConfig, references: References, *, grid: tuple[int, int]) -> Asked:

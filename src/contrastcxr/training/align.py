@@ -15,7 +15,7 @@ from contrastcxr.config import SystemConfig
 from contrastcxr.data.authors import is_normal
 from contrastcxr.data.pixels import PictureOf
 from contrastcxr.data.transforms import Preprocess
-from contrastcxr.data.views import choose_views
+from contrastcxr.data.views import can_be_aligned, choose_views
 from contrastcxr.errors import DatasetError, IncompatibleError, listed
 from contrastcxr.features.pictures import whole_picture
 from contrastcxr.form import Study, View
@@ -129,7 +129,7 @@ def _chest(
 
 def _frontals(studies: Sequence[Study], *, max_views: int) -> Iterator[View]:
     for study in studies:
-        yield from (v for v in (study.views[i] for i in choose_views(study, max_views)) if v.position != "LATERAL")
+        yield from filter(can_be_aligned, (study.views[i] for i in choose_views(study, max_views)))
 
 
 def _normalised(view: View, preprocess: Preprocess, picture_of: PictureOf) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,11 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from contrastcxr.data.views import choose_views
+from contrastcxr.data.views import can_be_aligned, choose_views
 from contrastcxr.errors import IncompatibleError
 from contrastcxr.features.batch import Sample
 from contrastcxr.features.cache import FeatureCache
 from contrastcxr.features.samples import FromCache, FromPixels
+from contrastcxr.features.view_features import ViewFeatures
 from contrastcxr.form import Study, View
 from contrastcxr.models.contrast.bank import NegativeBank, thumbnails
 from contrastcxr.models.contrast.options import BankOptions
@@ -61,20 +62,14 @@ class TrainingBank:
         """Return kind, sampling, size, view mix and purity, for the run record."""
         return {**self.bank.summary(), "purity": self.purity}
 
-    @torch.no_grad()
-    def raw(self, encoder: Encoder, patches: Callable[[View], Tensor]) -> list[Tensor]:
-        """Return what the encoder gives for each row, `[n, C]` each.
+    def branches(self, encoder: Encoder, features: ViewFeatures) -> Iterator[Tensor]:
+        """Yield for each row `[n, ≥C']`, whose last C' channels a map is made of; nothing is held.
 
         Args:
-            encoder: sees mean pictures; left in the mode it was in.
-            patches: gives `[n, C]` of a view.
+            encoder: sees mean pictures.
+            features: of the rows that are views.
         """
-        if self.pictures is None:
-            return [patches(view) for view in self.views]
-        training = encoder.training
-        found: Tensor = encoder.eval()(self.pictures)
-        encoder.train(training)
-        return list(found)
+        return features.branches(self.views) if self.pictures is None else iter(encoder.branches(self.pictures))
 
 
 def make_bank(
@@ -227,25 +222,25 @@ class WithNegatives:
     Attributes:
         load: gives the sample of a study and its place.
         bank: who the negatives are.
-        kept: `[M, n, C']` of rows that are mean pictures, or their pixels `[M, 3, S, S]`; None where rows are
+        means: `[M, n, C']` of rows that are mean pictures, or their pixels `[M, 3, S, S]`; None where rows are
             views.
         channels: C', the last channels of cached features that are kept of a negative.
     """
 
     load: FromCache | FromPixels
     bank: TrainingBank
-    kept: Tensor | None
+    means: Tensor | None
     channels: int
 
     def __call__(self, study: Study, index: int) -> Sample:
         """Return the sample of the study at `index`."""
         sample, rows = self.load(study, index), self.bank.chosen[index]
-        if self.kept is not None:
+        if self.means is not None:
             still = None if sample.images is None else torch.zeros(len(rows), dtype=torch.bool)
-            return replace(sample, negatives=self.kept[list(rows)], negative_frontal=still)
+            return replace(sample, negatives=self.means[list(rows)], negative_frontal=still)
         views = [self.bank.views[row] for row in rows]
         if isinstance(self.load, FromPixels):
-            frontal = torch.tensor([view.position != "LATERAL" for view in views])
+            frontal = torch.tensor([can_be_aligned(view) for view in views])
             return replace(sample, negatives=self.load.pictures(views, index), negative_frontal=frontal)
         found = [self.load.cache[view_key(view)] for view in views]
         channels = [torch.from_numpy(each.features[:, -self.channels :].copy()) for each in found]

@@ -123,8 +123,8 @@ def refresh_bank(prepared: PreparedRun, system: System) -> None:
         return
     assert system.bank is not None
     assert system.encoder is not None
-    rows = prepared.bank.raw(system.encoder, prepared.features.patches)
-    system.bank.set_maps(torch.stack([system.negative_map(raw) for raw in rows]))
+    rows = prepared.bank.branches(system.encoder, prepared.features)
+    system.bank.set_maps(torch.stack([system.negative_map(row) for row in rows]))
 
 
 @dataclass(frozen=True, eq=False)

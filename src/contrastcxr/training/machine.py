@@ -51,7 +51,7 @@ class EpochData(L.LightningDataModule):
             self.prepared.samples(self.prepared.train, epoch=epoch),
             [share.of(batch) for batch in whole],
             pad=self.prepared.pad,
-            workers=settings.workers if self.prepared.cache is None else 0,
+            workers=self.prepared.workers,
         )
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 import torch
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from contrastcxr.assemble import (
@@ -31,6 +32,7 @@ from contrastcxr.features.batch import Batch, collate
 from contrastcxr.features.box_cells import BoxReader
 from contrastcxr.features.cache import FeatureCache, UnreadableView
 from contrastcxr.features.needs import TargetReader
+from contrastcxr.features.pictures import KeptPictures
 from contrastcxr.features.samples import FromCache, FromPixels, StudySamples, Target, loader, target_of
 from contrastcxr.features.targets import Uncertain
 from contrastcxr.features.view_features import CachedFeatures, EncodedFeatures, ViewFeatures
@@ -120,26 +122,27 @@ class PreparedRun:
 
         Those of training have the boxes that a head is taught with, and the negatives of contrast.
         """
-        load: FromCache | FromPixels | WithNegatives = self._load(epoch)
+        load = self._load(epoch)
         if split is not self.train:
             return StudySamples(split.studies, split.targets, load)
-        if self.bank is not None and self.bank.chosen:
-            load = self._with_negatives(self._load(epoch), self.bank)
-        return StudySamples(split.studies, split.targets, load, boxes=self._boxes())
+        if self.bank is None or not self.bank.chosen:
+            return StudySamples(split.studies, split.targets, load, boxes=self._boxes())
+        compared = WithNegatives(load, self.bank, self._mean_negatives, self.system.projection.branch_channels)
+        return StudySamples(split.studies, split.targets, compared, boxes=self._boxes())
 
     def _boxes(self) -> BoxReader | None:
-        taught, grid = self.config.needs.taught_boxes, self.system.places
-        if taught is None or grid is None:
+        grid = self.system.marked_grid
+        if self.config.needs.taught_boxes is None or grid is None:
             return None
-        rows, columns = (taught.side, taught.side) if taught.side else (grid.rows, grid.columns)
-        return BoxReader(self.labels, rows, columns, self.preprocess.size)
+        return BoxReader(self.labels, grid.rows, grid.columns, self.preprocess.size)
 
-    def _with_negatives(self, load: FromCache | FromPixels, bank: TrainingBank) -> WithNegatives:
-        channels, kept = self.system.projection.branch_channels, bank.pictures
-        if kept is not None and self.cache is not None:
-            assert self.system.encoder is not None  # a system in training always has one
-            kept = torch.stack(bank.raw(self.system.encoder, self.features.patches))[..., -channels:].half()
-        return WithNegatives(load, bank, kept, channels)
+    @cached_property
+    def _mean_negatives(self) -> Tensor | None:
+        """Mean pictures that views are compared with: C' channels of each, or pixels of a trained encoder's."""
+        if self.bank is None or self.bank.pictures is None or self.cache is None:
+            return None if self.bank is None else self.bank.pictures
+        assert self.system.encoder is not None  # a system in training always has one
+        return torch.stack(list(self.bank.branches(self.system.encoder, self.features))).half()
 
     @property
     def features(self) -> ViewFeatures:
@@ -180,15 +183,18 @@ class PreparedRun:
     def _in_order(self, samples: StudySamples) -> DataLoader[Batch]:
         starts = range(0, len(samples), EVALUATION_BATCH)
         order = [list(range(i, min(i + EVALUATION_BATCH, len(samples)))) for i in starts]
-        return loader(samples, order, pad=self.pad, workers=self._workers())
+        return loader(samples, order, pad=self.pad, workers=self.workers)
 
     @property
     def pad(self) -> int:
         """Id of the padding of reports."""
         return 0 if self.tokenizer is None else self.tokenizer.special.pad
 
-    def _workers(self) -> int:
-        return self.config.train.workers if self.cache is None else 0
+    @property
+    def workers(self) -> int:
+        """Processes that read pictures: none where features, or the pictures themselves, are in memory."""
+        at_hand = self.cache is not None or isinstance(self.pictures, KeptPictures)
+        return 0 if at_hand else self.config.train.workers
 
 
 def prepare(config: SystemConfig, *, cache: Path) -> PreparedRun:

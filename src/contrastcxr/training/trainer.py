@@ -87,10 +87,10 @@ def _check_devices(config: SystemConfig, devices: int) -> None:
             f"--devices {devices} with train.batch_size {config.train.batch_size}: "
             "the processes share each batch equally; choose a number that divides it"
         )
-    if devices > 1 and config.encoder.trainable and config.encoder.train_norm:
+    if devices > 1 and (whole := config.whole_batch):
         raise IncompatibleError(
-            f"--devices {devices} with encoder.train_norm: each process would take the norms of its own part of a "
-            "batch, and the run would not be that of one process; train with one, or set encoder.train_norm: false"
+            f"--devices {devices} with {whole}: it is made of a whole batch, of which each process has a part, "
+            "and the run would not be that of one process; train with one"
         )
 
 

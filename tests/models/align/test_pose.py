@@ -13,13 +13,13 @@ from contrastcxr.data.transforms import invert, map_points
 from contrastcxr.models.align.pose import (
     beyond,
     cells_inside,
-    composed,
-    kept,
+    compose,
     pixel_matrix,
     pose_matrix,
     pose_of,
     warp,
     why_beyond,
+    within_bounds,
     without_pose,
 )
 from contrastcxr.models.features import GridPlaces
@@ -88,13 +88,13 @@ def test_a_place_comes_back_from_the_original_to_where_it_was() -> None:
     affine = torch.tensor([[3.1, 0.0, 4.0], [0.0, 2.7, -2.0]], dtype=torch.float64)
     places = np.random.default_rng(0).uniform(0, 128, (50, 2))
     for pose in random_poses(40):
-        there = composed(affine, pose, 128).float()  # as a batch holds it
+        there = compose(affine, pose, 128).float()  # as a batch holds it
         original = map_points(there.double().numpy(), places)
         back = map_points(invert(there.double().numpy()), original)
         assert np.abs(back - places).max() < 1e-9
-        exact = map_points(invert(composed(affine, pose, 128).numpy()), original)
+        exact = map_points(invert(compose(affine, pose, 128).numpy()), original)
         assert np.abs(exact - places).max() < 0.01  # far below a pixel
-        torch.testing.assert_close(without_pose(composed(affine, pose, 128), pose, 128), affine)
+        torch.testing.assert_close(without_pose(compose(affine, pose, 128), pose, 128), affine)
 
 
 def test_a_matrix_that_is_a_pose_gives_it_back() -> None:
@@ -118,7 +118,7 @@ def test_a_matrix_that_is_a_pose_gives_it_back() -> None:
 def test_a_pose_beyond_its_bounds_moves_nothing_and_says_why(pose: tuple[float, ...], words: str) -> None:
     given = torch.tensor(pose, dtype=torch.float64)
     assert bool(beyond(given)) == bool(words)
-    assert kept(given).tolist() == ([0.0] * 5 if words else list(pose))
+    assert within_bounds(given).tolist() == ([0.0] * 5 if words else list(pose))
     assert why_beyond(given).endswith(words)
 
 

@@ -78,8 +78,8 @@ def test_weights_and_features_are_those_of_the_equation(absent: tuple[tuple[int,
     seen = features(mask)
     found = module(seen, own=own, negative=negative)
     wanted = weights_in_loops(own, negative, mask)
-    torch.testing.assert_close(found.evidence["difference"], torch.tensor(wanted).flatten(1))
-    assert found.evidence["difference_map"] is found.evidence["difference"]
+    torch.testing.assert_close(found.evidence["difference_map"], torch.tensor(wanted).flatten(1))
+    assert found.evidence["difference_map"] is found.evidence["difference_map"]
     for b in range(B):
         total, count = torch.zeros(D), 0
         for v in range(V):
@@ -119,7 +119,7 @@ def test_a_negative_that_is_the_picture_itself_leaves_the_features_as_they_are(g
     seen = features(mask)
     found = module(seen, own=own, negative=own + gap)
     assert torch.equal(found.patches, seen.patches)
-    assert torch.equal(found.evidence["difference"], mask.flatten(1).float())
+    assert torch.equal(found.evidence["difference_map"], mask.flatten(1).float())
 
 
 def test_larger_weights_of_the_map_change_nothing() -> None:
@@ -199,7 +199,7 @@ def test_it_stands_before_every_head_and_is_saved_and_loaded_to_the_bit(head: st
         wanted = difference_weights(
             own.unsqueeze(0), system.bank.maps[place].view(1, 1, -1), seen.mask[row].view(1, 1, -1)
         )
-        torch.testing.assert_close(seen.evidence["difference"][row], wanted.flatten(), rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(seen.evidence["difference_map"][row], wanted.flatten(), rtol=1e-4, atol=1e-4)
 
 
 def test_negatives_that_come_with_a_batch_are_used_and_the_bank_is_not() -> None:
@@ -209,10 +209,10 @@ def test_negatives_that_come_with_a_batch_are_used_and_the_bank_is_not() -> None
     pixels = system.features(images=images, view_mask=mask, negatives=others)
     channels = system.projection.branch_channels
     cached = system.features(images=images, view_mask=mask, negatives=system.encode(others)[..., -channels:])
-    torch.testing.assert_close(pixels.evidence["difference"], cached.evidence["difference"])
+    torch.testing.assert_close(pixels.evidence["difference_map"], cached.evidence["difference_map"])
     assert "negative" not in pixels.evidence
     assert torch.equal(
-        system.features(images=images, view_mask=mask, negatives=images).evidence["difference"],
+        system.features(images=images, view_mask=mask, negatives=images).evidence["difference_map"],
         torch.ones(2, pixels.mask.shape[1]),
     )
 
@@ -230,7 +230,7 @@ def test_poses_of_the_bank_say_what_a_negative_shows() -> None:
     wanted = difference_weights(
         own, system.bank.maps[rows.clamp_min(0)], seen.mask.view(own.shape), shown=shown
     ).flatten(1)
-    torch.testing.assert_close(seen.evidence["difference"], wanted, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(seen.evidence["difference_map"], wanted, rtol=1e-4, atol=1e-4)
 
 
 def test_a_view_whose_bank_holds_its_own_patient_alone_is_left_as_it_is() -> None:
@@ -247,7 +247,7 @@ def test_a_view_whose_bank_holds_its_own_patient_alone_is_left_as_it_is() -> Non
         positions=[["PA"]],
     )
     assert seen.evidence["negative"].tolist() == [[-1]]
-    assert torch.equal(seen.evidence["difference"], torch.ones_like(seen.evidence["difference"]))
+    assert torch.equal(seen.evidence["difference_map"], torch.ones_like(seen.evidence["difference_map"]))
 
 
 def test_weight_decay_leaves_the_map_alone() -> None:

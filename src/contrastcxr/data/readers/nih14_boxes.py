@@ -89,9 +89,11 @@ class Nih14Boxes(Source):
         tested = self._tested
         away = {study.study_id for study in tested}
         others = [study for study in self._boxed if study.study_id not in away]
-        patients = {study.patient_id for study in tested} if self._shares.grouped == "patient" else set()
+        grouped = self._shares.grouped == "patient"
+        patients = {study.patient_id for study in tested} if grouped else set()
         plain = [study for study in self._plain if study.patient_id not in patients]
-        validation, *_ = self._folds(plain, HELD_OUT)
+        taught = {study.patient_id for study in others} if grouped else set()
+        validation, *_ = self._folds([study for study in plain if study.patient_id not in taught], HELD_OUT)
         held = {study.study_id for study in validation}
         kept = self._some([s for s in plain if s.study_id not in held], self._shares.unannotated)
         boxed = self._some(others, self._shares.boxed * FOLDS / (FOLDS - 1))  # the others are 80% of them all

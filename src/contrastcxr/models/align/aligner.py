@@ -12,7 +12,8 @@ from torch.nn import functional as F
 
 from contrastcxr.models.align.canonical import CanonicalChest, crop_matrix
 from contrastcxr.models.align.options import AlignOptions
-from contrastcxr.models.align.pose import LENGTH, kept, pose_matrix, pose_of, warp
+from contrastcxr.models.align.pose import LENGTH, pose_matrix, pose_of, warp, within_bounds
+from contrastcxr.models.blocks.precision import FullPrecision
 from contrastcxr.models.encoder_weights import load_weights
 
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -42,7 +43,7 @@ class Normalisation:
         return (grey.unsqueeze(1) - mean[:, None, None]) / std[:, None, None]
 
 
-class Aligner(nn.Module):
+class Aligner(FullPrecision):
     """From a picture to its pose against a canonical chest (paper B §3.1).
 
     ResNet-18 with global pooling and a linear map to five numbers; `small` has four layers and keeps the places of
@@ -67,7 +68,8 @@ class Aligner(nn.Module):
             if options.network == "small"
             else _resnet18("random" if seed is None else options.start, seed)
         )
-        self.pose = nn.Linear(width, LENGTH)
+        with torch.random.fork_rng(devices=[]):  # nothing is drawn for what starts at 0
+            self.pose = nn.Linear(width, LENGTH)
         nn.init.zeros_(self.pose.weight)
         nn.init.zeros_(self.pose.bias)
         if options.from_crop:
@@ -76,6 +78,7 @@ class Aligner(nn.Module):
         self.register_buffer("canonical", chest.picture.clone())
         self.register_buffer("balance", torch.tensor(fixed))
         self.requires_grad_(options.trained_here)
+        self.train(self.training)
 
     @property
     def chest(self) -> CanonicalChest:
@@ -94,10 +97,10 @@ class Aligner(nn.Module):
     def forward(self, grey: Tensor) -> Tensor:
         """Return the poses `[M, 5]` of pictures `[M, H, W]` of grey values in [0, 1]."""
         size = (self.options.size, self.options.size)
-        small = F.interpolate(grey.unsqueeze(1), size, mode="bilinear", antialias=True, align_corners=False)
-        seen = Normalisation(_MEAN, _STD).of_grey(small[:, 0]).to(self.pose.weight.dtype)
-        pose: Tensor = self.pose(self.network(seen))
-        return pose.float()
+        with torch.autocast(grey.device.type, enabled=False):  # a pose is the same in training and in reading
+            small = F.interpolate(grey.unsqueeze(1), size, mode="bilinear", antialias=True, align_corners=False)
+            pose: Tensor = self.pose(self.network(Normalisation(_MEAN, _STD).of_grey(small[:, 0])))
+        return pose
 
     @torch.no_grad()
     def align(
@@ -116,7 +119,7 @@ class Aligner(nn.Module):
         poses = self(normalisation.grey(images.float()))
         if chosen is not None:
             poses = torch.where(chosen.unsqueeze(-1), poses, torch.zeros_like(poses))
-        used, black = kept(poses), normalisation.black(images.float())
+        used, black = within_bounds(poses), normalisation.black(images.float())
         moved = warp(images.float() - black, pose_matrix(used)) + black
         still = (used == 0).all(dim=-1)[:, None, None, None]
         return torch.where(still, images, moved.to(images.dtype)), poses

@@ -87,7 +87,7 @@ def lung_box(mean: NDArray[np.floating[Any]], *, margin: float = 0.0) -> Crop:
         IncompatibleError: at no level there are two.
     """
     nothing = 0, np.zeros(mean.shape, dtype=bool)
-    size, lungs = max(_two_lungs(_darkness(mean)), key=lambda each: each[0], default=nothing)
+    size, lungs = max(_two_lungs(_local_brightness(mean)), key=lambda each: each[0], default=nothing)
     if size < LEAST * mean.size:
         raise IncompatibleError(
             "align.canonical.crop auto: expected two dark lungs inside of the mean picture, found none; give the "
@@ -99,7 +99,7 @@ def lung_box(mean: NDArray[np.floating[Any]], *, margin: float = 0.0) -> Crop:
     return sides[0][0], sides[1][0], sides[0][1], sides[1][1]
 
 
-def _darkness(mean: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+def _local_brightness(mean: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     """Return by how much each place is brighter than its surroundings."""
     side, wide = max(mean.shape), np.asarray(mean, dtype=np.float64)
     fine, coarse = (ndimage.gaussian_filter(wide, sigma * side, mode="nearest") for sigma in (BLUR, 8 * BLUR))

@@ -59,6 +59,11 @@ class AlignOptions(Options):
         return self.weights is None
 
     @property
+    def whole_batch(self) -> str | None:
+        """Batch norm of a network that is trained."""
+        return "network resnet18" if self.trained_here and self.network == "resnet18" else None
+
+    @property
     def term_weights(self) -> dict[str, float]:
         """What each term of its loss weighs; how many poses leave their bounds is shown alone."""
         return {"align_feature": 1.0, "align_pixel": 1.0, "align_beyond": 0.0} if self.trained_here else {}

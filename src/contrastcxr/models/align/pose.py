@@ -50,7 +50,7 @@ def _limits(pose: Tensor) -> Tensor:
     return pose.new_tensor([MOST_SHIFT, MOST_SHIFT, scale, scale, MOST_ANGLE])
 
 
-def kept(pose: Tensor) -> Tensor:
+def within_bounds(pose: Tensor) -> Tensor:
     """Return the poses `[..., 5]`, the identity in place of those beyond their bounds."""
     return torch.where(beyond(pose).unsqueeze(-1), torch.zeros_like(pose), pose)
 
@@ -82,8 +82,9 @@ def warp(images: Tensor, matrix: Tensor, *, size: int | None = None) -> Tensor:
     the pictures' own size, or `size` by `size` pixels.
     """
     shape = images.shape if size is None else (*images.shape[:2], size, size)
-    grid = F.affine_grid(matrix.to(images.dtype), list(shape), align_corners=False)
-    return F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    with torch.autocast(images.device.type, enabled=False):  # places in bfloat16 are pixels apart
+        grid = F.affine_grid(matrix.to(images.dtype), list(shape), align_corners=False)
+        return F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
 
 
 def pixel_matrix(matrix: Tensor, size: float) -> Tensor:
@@ -93,7 +94,7 @@ def pixel_matrix(matrix: Tensor, size: float) -> Tensor:
     return torch.cat([linear, moved.unsqueeze(-1)], dim=-1)
 
 
-def composed(affine: Tensor, pose: Tensor, size: float) -> Tensor:
+def compose(affine: Tensor, pose: Tensor, size: float) -> Tensor:
     """Return the affine `[..., 2, 3]` from pixels of the aligned picture to those of the original view.
 
     Args:
@@ -101,12 +102,12 @@ def composed(affine: Tensor, pose: Tensor, size: float) -> Tensor:
         pose: `[..., 5]`; one beyond its bounds moves nothing.
         size: side of the picture.
     """
-    return _after(affine, pixel_matrix(pose_matrix(kept(pose)), size))
+    return _after(affine, pixel_matrix(pose_matrix(within_bounds(pose)), size))
 
 
 def without_pose(affine: Tensor, pose: Tensor, size: float) -> Tensor:
-    """Return what `composed` was given, of what it gave."""
-    own = pixel_matrix(pose_matrix(kept(pose)), size)
+    """Return what `compose` was given, of what it gave."""
+    own = pixel_matrix(pose_matrix(within_bounds(pose)), size)
     inverse = torch.linalg.inv(own[..., :2])
     return _after(affine, torch.cat([inverse, -inverse @ own[..., 2:]], dim=-1))
 
@@ -127,5 +128,6 @@ def cells_inside(pose: Tensor, grid: GridPlaces) -> Tensor:
     columns = (torch.arange(grid.columns, dtype=pose.dtype, device=pose.device) + 0.5) * (2 / grid.columns) - 1
     y, x = torch.meshgrid(rows, columns, indexing="ij")
     centres = torch.stack([x.flatten(), y.flatten(), torch.ones_like(x).flatten()])  # [3, N]
-    reach = (pose_matrix(kept(pose)) @ centres).abs().amax(dim=-2)  # [..., 2, N] -> [..., N]
+    with torch.autocast(pose.device.type, enabled=False):
+        reach = (pose_matrix(within_bounds(pose)) @ centres).abs().amax(dim=-2)  # [..., 2, N] -> [..., N]
     return (reach <= 1 + _ROUNDING) | (reach == reach.amin(dim=-1, keepdim=True))

@@ -64,7 +64,13 @@ def alignment_losses(aligner: Aligner, encoder: Encoder, images: Tensor) -> tupl
 
 
 def alignment_terms(aligner: Aligner, encoder: Encoder, images: Tensor) -> dict[str, Term]:
-    """Return the terms of pictures `[M, 3, T, T]`: both losses, and the share of poses beyond their bounds."""
+    """Return the terms of pictures `[M, 3, T, T]`: both losses, and the share of poses beyond their bounds.
+
+    Of no picture, where all of a batch are lateral, each is 0 and counts for nothing.
+    """
+    if not len(images):
+        nothing = aligner.pose.bias.sum() * 0
+        return dict.fromkeys(("align_feature", "align_pixel", "align_beyond"), (nothing, images.new_zeros(())))
     feature, pixel, poses = alignment_losses(aligner, encoder, images)
     count = images.new_tensor(len(images))
     return {

@@ -10,10 +10,11 @@ from functools import cached_property
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from contrastcxr.errors import IncompatibleError
+from contrastcxr.models.blocks.precision import FullPrecision
 from contrastcxr.models.contrast.options import BankOptions
 from contrastcxr.models.contrast.pool import UNKNOWN_VIEW, PoolRows
 
@@ -51,7 +52,7 @@ class FoundNegatives:
     same_view: Tensor
 
 
-class NegativeBank(nn.Module):
+class NegativeBank(FullPrecision):
     """Thumbnails and attention maps of normal training pictures, with who they are (paper B, section 4.3.2).
 
     The negative of a view is the picture whose thumbnail has the greatest cosine with its own, never one of its

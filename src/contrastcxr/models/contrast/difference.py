@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from contrastcxr.models.blocks.precision import FullPrecision
 from contrastcxr.models.contrast.base import Contrast
 from contrastcxr.models.contrast.options import ContrastOptions
 from contrastcxr.models.features import VisualFeatures, masked_mean
@@ -14,7 +15,7 @@ LEAST = 1e-6
 """A difference whose sum over a view is below this says nothing: all its places weigh the same (ours)."""
 
 
-class InducedAttention(Contrast):
+class InducedAttention(FullPrecision, Contrast):
     """Features weighed by how far a picture is from its negative at each place (paper B, Eq. 3).
 
     `M = w^T a_k` of the attention branch's channels `a_k` (paper B: layer3, max-pooled to the grid of layer4), one
@@ -59,8 +60,8 @@ class InducedAttention(Contrast):
             shown: `[B, V, n]` bool, True at the patches that show some of that picture; None says all.
 
         Returns:
-            Features with evidence `difference [B, V·n]`, `ΔM` of mean 1 over the patches of a view and 0 where
-            masked, and the same as `difference_map`, which is laid over the picture.
+            Features with evidence `difference_map [B, V·n]`, `ΔM` of mean 1 over the patches of a view and 0 where
+            masked.
         """
         mask = features.mask.view(own.shape)
         weights = difference_weights(own, negative, mask, shown=shown).flatten(1)  # [B, V·n]
@@ -68,7 +69,7 @@ class InducedAttention(Contrast):
         return features.replace(
             patches=patches,
             pooled=masked_mean(patches, features.mask),
-            evidence={**features.evidence, "difference": weights, "difference_map": weights},
+            evidence={**features.evidence, "difference_map": weights},
         )
 
 

@@ -88,7 +88,7 @@ class ContrastOptions(Options):
 
     @property
     def reference(self) -> str:
-        """What a study is compared with, in one word."""
+        """What a study is compared with, and how unless by Contrastive Attention, in words."""
         raise NotImplementedError
 
     def check(self, *, encoder_stage: int | None, projection: ProjectionOptions, start: str) -> None:
@@ -224,7 +224,7 @@ class DifferenceOptions(ContrastOptions):
     @property
     def reference(self) -> str:
         """The kind of its bank."""
-        return self.bank.kind
+        return f"difference from {self.bank.kind}"
 
     def check(self, *, encoder_stage: int | None, projection: ProjectionOptions, start: str) -> None:
         """Refuse a stage that is not finer, a second backbone without one, draws that nothing is drawn for."""

@@ -126,6 +126,11 @@ class HeadOptions(Options):
         """Epochs without a better validation loss of its own after which it is released; None for any number."""
         return None
 
+    @property
+    def whole_batch(self) -> str | None:
+        """An option and its value that make the lesson of a study depend on its whole batch; None for none."""
+        return None
+
     def stated_sizes(self) -> dict[str, int]:
         """Return the options that are a side of some weight, by name, where they have a value."""
         return {name: size for name in self.sizes if (size := getattr(self, name)) is not None}

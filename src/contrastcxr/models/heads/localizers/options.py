@@ -85,6 +85,11 @@ class LiOptions(LocalizerOptions):
         return HeadNeeds(findings=self.labels, uncertain=self.uncertain, taught_boxes=TaughtBoxes(self.upsample))
 
     @property
+    def whole_batch(self) -> str | None:
+        """Batch norm, and sums over a batch."""
+        return "head two" if self.head == "two" else "reduction sum" if self.reduction == "sum" else None
+
+    @property
     def term_weights(self) -> dict[str, float]:
         """Both losses of Eq. 6."""
         return {"mil": self.weight, "box": self.weight * self.box_weight}
