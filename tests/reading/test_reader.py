@@ -225,7 +225,7 @@ def test_a_reading_shows_the_difference_and_the_negative_of_each_view(induced: R
     assert {each.image_id for each in shown.negatives} <= set(induced.system.bank.rows.image_ids)
     assert all(-1 <= each.similarity <= 1 for each in shown.negatives)
     assert [each.note is None for each in shown.negatives] == [True, False]  # a lateral among frontal negatives
-    assert reading.provenance["model"]["contrast"] == "normal"
+    assert reading.provenance["model"]["contrast"] == "difference from normal"
 
 
 def test_a_patients_own_picture_is_never_the_negative(induced: Reader) -> None:

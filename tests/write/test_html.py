@@ -583,7 +583,7 @@ def test_the_strip_shows_the_negative_with_its_picture_only_where_it_may(reading
     assert "n1-0" in visible(shown)
     assert "0.988" in visible(shown)
     assert "of another view position" in visible(shown)
-    assert "normal image n1-0" not in shown
+    assert "negative n1-0" not in shown
     assert "--pool-root" in visible(shown)
     pictures = PictureLoader((lambda name: study.views[0] if name == "n1/n1-0" else None,))
-    assert "normal image n1-0" in to_html(compared(reading), study, pictures)
+    assert "negative n1-0" in to_html(compared(reading), study, pictures)

@@ -194,6 +194,10 @@ def _override(values: dict[str, Any], override: str) -> None:
     part[last] = value
 
 
+HAVE_KINDS = ("align", "contrast", "decoder", "localizer")
+"""The parts whose options are chosen by a `kind`."""
+
+
 def _explain(error: dict[str, Any], values: Mapping[str, Any]) -> str:
     place = [str(key) for key in error["loc"]]
     dotted = ".".join(place)
@@ -203,7 +207,7 @@ def _explain(error: dict[str, Any], values: Mapping[str, Any]) -> str:
     if error["type"] in ("kind_unknown", "kind_missing"):
         return _without_kind(dotted, error)
     if error["type"] in ("model_type", "model_attributes_type", "is_instance_of"):
-        hint = f"; --set {dotted}.kind={error['input']} chooses one" if dotted in ("decoder", "localizer") else ""
+        hint = f"; --set {dotted}.kind={error['input']} chooses one" if dotted in HAVE_KINDS else ""
         return f"{dotted}: expected keys, found {error['input']!r}{hint}"
     if error["type"] == "value_error" and isinstance(error["input"], dict):  # a rule over several options
         return f"{dotted}: {error['msg'].removeprefix('Value error, ')}"

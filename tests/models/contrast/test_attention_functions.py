@@ -14,7 +14,6 @@ from contrastcxr.models.contrast.attention_functions import (
     BilinearScores,
     DotScores,
     build_scores,
-    masked_softmax,
 )
 
 D, REPEATS = 6, 3
@@ -43,25 +42,6 @@ def test_scores_equal_the_formula_for_every_pair(name: str, shared: bool) -> Non
     assert found.shape == (2, REPEATS, 70, 5)
     for b, n, i, j in [(0, 0, 0, 0), (1, 2, 69, 4), (0, 1, 33, 2)]:
         torch.testing.assert_close(found[b, n, i, j], _pair(scores, n, x[b, i], y[j] if shared else y[b, j]))
-
-
-def test_masked_softmax_shares_among_what_is_kept() -> None:
-    weights = masked_softmax(torch.tensor([[1.0, 2.0, 50.0]]), torch.tensor([[True, True, False]]))
-    torch.testing.assert_close(weights, torch.tensor([[1 / (1 + math.e), math.e / (1 + math.e), 0.0]]))
-
-
-def test_masked_softmax_of_nothing_is_zero_with_a_finite_gradient() -> None:
-    scores = torch.zeros(1, 3, requires_grad=True)
-    weights = masked_softmax(scores, torch.zeros(1, 3, dtype=torch.bool))
-    weights.sum().backward()
-    assert weights.eq(0).all()
-    assert scores.grad is not None
-    assert scores.grad.eq(0).all()
-
-
-def test_masked_softmax_survives_bfloat16() -> None:
-    weights = masked_softmax(torch.tensor([[3.0, 4.0]], dtype=torch.bfloat16), torch.tensor([[True, False]]))
-    assert weights.tolist() == [[1.0, 0.0]]
 
 
 def test_an_unknown_attention_function_names_its_neighbour() -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from contrastcxr.models.contrast.attention_functions import masked_softmax
+from contrastcxr.models.blocks.masked_softmax import masked_softmax
 from contrastcxr.models.features import VisualFeatures
 
 

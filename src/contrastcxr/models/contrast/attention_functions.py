@@ -121,18 +121,6 @@ def build_scores(name: str, *, width: int, repeats: int) -> nn.Module:
     return ATTENTIONS[name](width, repeats)
 
 
-def masked_softmax(scores: Tensor, keep: Tensor | None) -> Tensor:
-    """Return the softmax over the last axis in float32, 0 where `keep` is False.
-
-    A row with nothing to keep is all 0.
-    """
-    scores = scores.float()
-    if keep is None:
-        return torch.softmax(scores, dim=-1)
-    weights = torch.softmax(scores.masked_fill(~keep, torch.finfo(scores.dtype).min), dim=-1)
-    return weights.masked_fill(~keep, 0.0)
-
-
 def _against(query: Tensor, keys: Tensor) -> Tensor:
     """Return `query [..., n, X, d]` times `keys [..., Y, d]`.
 

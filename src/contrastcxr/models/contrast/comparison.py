@@ -7,7 +7,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from contrastcxr.errors import IncompatibleError
-from contrastcxr.models.contrast.attention_functions import AttentionName, build_scores, masked_softmax
+from contrastcxr.models.blocks.masked_softmax import masked_softmax
+from contrastcxr.models.contrast.attention_functions import AttentionName, build_scores
 
 _LITTLE = 1e-12
 """A row of scores that leaves less than this to the columns that count is computed again without the others."""

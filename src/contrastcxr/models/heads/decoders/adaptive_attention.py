@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from contrastcxr.models.blocks.additive_attention import AttentionKeys
+from contrastcxr.models.blocks.masked_softmax import masked_softmax
 from contrastcxr.models.blocks.split_lstm import SplitLstmCell
-from contrastcxr.models.contrast.attention_functions import masked_softmax
 from contrastcxr.models.features import VisualFeatures
 from contrastcxr.models.heads.base import HeadInputs
 from contrastcxr.models.heads.decoders.base import ForcedWords

@@ -12,8 +12,8 @@ from torch.nn import functional as F
 
 from contrastcxr.losses.base import Targets, needed
 from contrastcxr.models.blocks.additive_attention import AdditiveAttention
+from contrastcxr.models.blocks.masked_softmax import masked_softmax
 from contrastcxr.models.blocks.sentences import join_sentences, split_sentences
-from contrastcxr.models.contrast.attention_functions import masked_softmax
 from contrastcxr.models.features import VisualFeatures
 from contrastcxr.models.heads.base import HeadInputs
 from contrastcxr.models.heads.decoders.base import ReportDecoder, report_tokens
