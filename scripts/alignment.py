@@ -1,10 +1,12 @@
 """How well an aligner aligns: corners of phantoms whose pose is known, and lungs of pictures that have masks.
 
     python scripts/alignment.py RUN phantoms --studies 100
+    python scripts/alignment.py RUN poses --studies 100
     python scripts/alignment.py RUN lungs --images FOLDER --masks semantic_masks_v7labs_lungs.zip
 
 Each is printed beside what two alignments give that look at no picture: none (`identity`), and the crop of the
-canonical chest (`crop`), which is the same for all. The results are in docs/alignment.md.
+canonical chest (`crop`), which is the same for all. `poses` draws each of a tenth of the phantoms in the poses of
+ten others, so that what is asked for is the pose and not the person. The results are in docs/alignment.md.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import argparse
 import json
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,20 +24,23 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from contrastcxr.checkpoint import load_checkpoint
-from contrastcxr.data.pixels import load_file, original
+from contrastcxr.data.pixels import load_file
 from contrastcxr.data.readers.lung_masks import LungMasks
 from contrastcxr.data.sources import parse_data
 from contrastcxr.data.transforms import resize
 from contrastcxr.files import default_cache
-from contrastcxr.form import View
 from contrastcxr.models.align.aligner import Aligner
 from contrastcxr.models.align.canonical import crop_matrix
 from contrastcxr.models.align.pose import beyond, pose_matrix, pose_of, warp, within_bounds
 from contrastcxr.phantom.grid import pixel_affine
 from contrastcxr.phantom.locators import parse_locator, phantom_parameters
 from contrastcxr.phantom.outlines import outlines
+from contrastcxr.phantom.rendering import render
+from contrastcxr.phantom.truth import PhantomParameters
 from contrastcxr.store.studies import list_studies
 
+POSES = 10
+"""That each person is drawn in."""
 SIDE = 256
 """Pixels that errors are given in, and of masks."""
 HALF_WIDTH, HALF_HEIGHT = 140.0, 150.0
@@ -50,13 +56,11 @@ def poses_of(aligner: Aligner, pictures: Sequence[NDArray[np.float32]]) -> Tenso
     return within_bounds(poses).double()
 
 
-def corners(view: View) -> dict[str, Tensor]:
+def corners(drawn: PhantomParameters) -> dict[str, Tensor]:
     """Return affines `[2, 3]` to the picture's [-1, 1] from those of two boxes, of fixed size and round the lungs.
 
     Lungs are larger or smaller and more or less full, which alignment makes up for, and which no pose is.
     """
-    assert view.locator is not None
-    drawn = phantom_parameters(parse_locator(view.locator)[0])
     places = pixel_affine(drawn.pose, size=2)  # a picture of two pixels a side, whose centres are at 0 and 1
     places[:, 2] -= 0.5
     outline = outlines(drawn.patient, drawn.pose.inspiration_ribs)
@@ -89,34 +93,68 @@ def phantoms(aligner: Aligner, *, source: str, studies: int, level: float) -> di
 
     What looks at no picture has one error, whatever it is: only the identity is printed.
     """
-    found = [s.views[0] for s in list_studies(parse_data(source), cache=default_cache())[:studies]]
-    boxes = [corners(view) for view in found]
-    ways = alignments(aligner, poses_of(aligner, [original(view).pixels for view in found]))
+    found = drawn_of(source, studies)
+    return measured(aligner, found, torch.zeros(len(found), dtype=torch.long), level=level)
+
+
+def poses(aligner: Aligner, *, source: str, studies: int, level: float) -> dict[str, object]:
+    """Measure how far corners lie from where aligned pictures of the same person have them on average.
+
+    Everybody keeps their own breath, which changes lungs.
+    """
+    found = drawn_of(source, studies)
+    people = found[: max(1, studies // POSES)]
+    others = [found[(POSES * n + k) % len(found)].pose for n in range(len(people)) for k in range(POSES)]
+    turned = [
+        replace(person, pose=replace(other, inspiration_ribs=person.pose.inspiration_ribs))
+        for person, other in zip((p for p in people for _ in range(POSES)), others, strict=True)
+    ]
+    return measured(aligner, turned, torch.arange(len(people)).repeat_interleave(POSES), level=level)
+
+
+def drawn_of(source: str, studies: int) -> list[PhantomParameters]:
+    """Return what the first studies of a source of phantoms are drawn from."""
+    views = [study.views[0] for study in list_studies(parse_data(source), cache=default_cache())[:studies]]
+    return [phantom_parameters(parse_locator(str(view.locator))[0]) for view in views]
+
+
+def measured(
+    aligner: Aligner, found: Sequence[PhantomParameters], group: Tensor, *, level: float
+) -> dict[str, object]:
+    """Return the errors of phantoms, as they are and aligned; those of a `group [n]` share the places of corners."""
+    boxes = [corners(drawn) for drawn in found]
+    ways = alignments(aligner, poses_of(aligner, [render(drawn, size=512).pixels for drawn in found]))
     result: dict[str, object] = {"pictures": len(found)}
     for name in ("identity", "aligned"):
         for box in ("pose", "lungs"):
             truth = torch.stack([each[box] for each in boxes])
-            result[f"{name}, {box}"] = corner_errors(ways[name], truth, level=level)
+            result[f"{name}, {box}"] = corner_errors(ways[name], truth, group, level=level)
     return result
 
 
-def corner_errors(matrices: Tensor, truth: Tensor, *, level: float) -> dict[str, object]:
+def mean_of_group(values: Tensor, group: Tensor) -> Tensor:
+    """Return for each of `values [n, ...]` the mean of those of its group."""
+    means = torch.stack([values[group == each].mean(0) for each in range(int(group.max()) + 1)])
+    return means[group]
+
+
+def corner_errors(matrices: Tensor, truth: Tensor, group: Tensor, *, level: float) -> dict[str, object]:
     """Return the mean error of the corners, in pixels, and of each parameter, of affines `[n, 2, 3]`."""
     box = torch.tensor([[-1.0, -1.0], [1.0, -1.0], [-1.0, 1.0], [1.0, 1.0]], dtype=torch.float64)
     seen = applied(truth, box)  # [n, 4, 2]
-    place = applied(_inverted(matrices), seen).mean(0)  # [4, 2], where the aligned pictures have the corners
-    apart = (applied(matrices, place.expand(len(seen), 4, 2)) - seen).norm(dim=-1) * SIDE / 2
+    place = mean_of_group(applied(_inverted(matrices), seen), group)  # where aligned pictures have the corners
+    apart = (applied(matrices, place) - seen).norm(dim=-1) * SIDE / 2
     return {
         "corner error, pixels": round(float(apart.mean()), 2),
         "interval": interval(apart.mean(1), level=level),
-        **parameter_errors(matrices, truth),
+        **parameter_errors(matrices, truth, group),
     }
 
 
-def parameter_errors(matrices: Tensor, truth: Tensor) -> dict[str, float]:
+def parameter_errors(matrices: Tensor, truth: Tensor, group: Tensor) -> dict[str, float]:
     """Return the mean absolute error of each parameter about its own mean: the frame of the chest is nobody's."""
     left = pose_of(_after(_inverted(matrices), truth))  # what is left of the pose once aligned, [n, 5]
-    apart = (left - left.mean(0)).abs().mean(0) * torch.tensor([50, 50, 100, 100, 180 / math.pi])
+    apart = (left - mean_of_group(left, group)).abs().mean(0) * torch.tensor([50, 50, 100, 100, 180 / math.pi])
     return dict(zip(PARAMETERS, (round(float(value), 2) for value in apart), strict=True))
 
 
@@ -169,7 +207,7 @@ def main() -> None:
     """Print one of both measurements as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", help="run folder or checkpoint of an aligner, or of a system with one")
-    parser.add_argument("what", choices=("phantoms", "lungs"))
+    parser.add_argument("what", choices=("phantoms", "poses", "lungs"))
     parser.add_argument("--data", default="phantom:standard/test?seed=1", help="phantoms to measure")
     parser.add_argument("--studies", type=int, default=100)
     parser.add_argument("--images", type=Path, help="folder of radiographs")
@@ -181,6 +219,8 @@ def main() -> None:
         parser.error(f"{asked.run}: its system aligns nothing; give the run of an aligner")
     if asked.what == "phantoms":
         result = phantoms(aligner, source=asked.data, studies=asked.studies, level=asked.level)
+    elif asked.what == "poses":
+        result = poses(aligner, source=asked.data, studies=asked.studies, level=asked.level)
     elif asked.images is None or asked.masks is None:
         parser.error("lungs need --images and --masks")
     else:
