@@ -303,7 +303,7 @@ def reproduce_table(
         run: False runs nothing: what is recorded stands beside what is published.
         out: folder of the records.
         runs: folder of the run folders.
-        cache: folder of encoder features.
+        cache: folder of encoder features, and of what is trained before the rows.
 
     Raises:
         RequestError: no such paper, table, row or data.
@@ -312,9 +312,9 @@ def reproduce_table(
     from contrastcxr.reproduce.shown import write_tables
     from contrastcxr.reproduce.side_by_side import side_by_side
 
-    task = _task(paper, table, data, plan=plan, overrides=overrides)
+    task = _task(paper, table, data, plan=plan, cache=cache, overrides=overrides)
     chosen = task.rows(wanted=rows, seeds=seeds)
-    places = Places(results=out, runs=runs, cache=cache or default_cache())
+    places = Places(results=out, runs=runs, cache=task.cache)
     failed: list[tuple[Row, str]] = []
     if run:  # imported here: what trains loads PyTorch
         from contrastcxr.reproduce.rows import Limits, run_rows
@@ -362,15 +362,17 @@ def estimate_table(
     from contrastcxr.reproduce.estimate import expect
 
     task = _task(paper, table, data, plan=plan, overrides=overrides)
-    done = Places(results=out, runs=Path("runs"), cache=default_cache()).recorded(task, seeds)
+    done = Places(results=out, runs=Path("runs"), cache=task.cache).recorded(task, seeds)
     return expect(task.rows(wanted=rows, seeds=seeds), done), len(done)
 
 
-def _task(paper: str, table: str, data: str, *, plan: Path | None, overrides: Sequence[str]) -> Task:
+def _task(
+    paper: str, table: str, data: str, *, plan: Path | None, overrides: Sequence[str], cache: Path | None = None
+) -> Task:
     from contrastcxr.data.sources import parse_data
     from contrastcxr.reproduce import find_plan, task_of
 
-    return task_of(*find_plan(paper, table, path=plan), parse_data(data), overrides=overrides)
+    return task_of(*find_plan(paper, table, path=plan), parse_data(data), cache=cache, overrides=overrides)
 
 
 def label(text: str) -> tuple[Finding, ...]:

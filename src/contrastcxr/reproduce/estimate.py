@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from contrastcxr.reproduce.plan import BASELINES, Row
 from contrastcxr.reproduce.record import Record
 
-GUESSED_SECONDS: Mapping[str, float] = {BASELINES: 300.0, "nic": 420.0, "transformer": 1800.0, "cam": 600.0}
+GUESSED_SECONDS: Mapping[str, float] = {
+    BASELINES: 300.0,
+    "nic": 420.0,
+    "transformer": 1800.0,
+    "cam": 600.0,
+    "li2018": 900.0,
+    "align": 600.0,
+}
 """Where nothing is recorded: 3,000 reports an epoch at about 140 (nic) and 32 (transformer) a second on two cores,
 fifteen epochs, and reading the test and twin studies; of cam about 40 seconds an epoch, and to choose a cut some
 minutes.  A guess, printed as one."""

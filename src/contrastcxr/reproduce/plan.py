@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,9 +13,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from contrastcxr.config import SystemConfig, load_config, read_with_parents
+from contrastcxr.config import SystemConfig, load_config, read_with_parents, without_folders
 from contrastcxr.data.ref import DataRef
 from contrastcxr.errors import ConfigError, RequestError, UnknownNameError, listed
+from contrastcxr.files import default_cache
 from contrastcxr.models.heads.decoders import DECODERS
 from contrastcxr.options import own_name
 from contrastcxr.published import TABLES
@@ -27,6 +30,7 @@ CONTRAST = "normal"
 """The contrast of the papers, a pool of normal images as their settings have it."""
 _SYSTEM = re.compile(r"[\w.@+]+")
 """A name of a system: it is a part of file names, and ends where a row's contrast follows after a dash."""
+_RUN = re.compile(r"\{run:(\w+)\}")
 _CHECKOUT = Path(__file__).resolve().parents[3]
 PAPERS: Mapping[str, Mapping[str, str]] = {
     "contrastive-attention": {
@@ -49,7 +53,10 @@ PAPERS: Mapping[str, Mapping[str, str]] = {
 
 
 class DataPlan(BaseModel):
-    """What changes with the data: the systems' configuration, their encoder, what a seed changes, any twins."""
+    """What changes with the data: the systems' configuration, their encoder, what a seed changes, any twins.
+
+    A row whose overrides have `{run:NAME}` takes something from a run of `runs`, which is trained before it.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -57,6 +64,9 @@ class DataPlan(BaseModel):
     encoder: str | None = Field(None, description="weights of every row's encoder: a file, relative to the plan")
     seed_overrides: tuple[str, ...] = Field(description="overrides in which {seed} is the seed")
     twins: str | None = Field(None, description="split of four pictures of one anatomy")
+    runs: dict[str, str] = Field(
+        default_factory=dict, description="name of a run: its configuration file, relative to the plan"
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -121,7 +131,9 @@ class Plan(BaseModel):
         (), description="in place of seeds: folds of the data, over which a row is one figure (hits over images)"
     )
     data: dict[str, DataPlan]
-    systems: dict[str, tuple[str, ...]] = Field(description="name of a system: its overrides")
+    systems: dict[str, tuple[str, ...]] = Field(
+        description="name of a system: its overrides, in which {run:NAME} is the folder of a run trained first"
+    )
     judged_by: Literal["words", "knowledge", "localization"] = "words"
     recipe: str = Field(FIRST_RECIPE, description="name of how its rows are trained, which their records carry")
     against: dict[str, str] = Field(
@@ -163,6 +175,19 @@ class Row:
 
 
 @dataclass(frozen=True)
+class FirstRun:
+    """What is trained before the rows that take something from it, such as their aligner.
+
+    Attributes:
+        config: of its system.
+        folder: its run folder.
+    """
+
+    config: SystemConfig
+    folder: Path
+
+
+@dataclass(frozen=True)
 class Task:
     """An experiment on one source of data.
 
@@ -171,6 +196,7 @@ class Task:
         folder: the plan file's folder, which configurations are relative to.
         data: name in the plan, such as `phantom:standard`.
         root: where the data is, for a source with a folder.
+        cache: the cache folder, where what is trained before the rows lives.
         overrides: one value changed in every row, such as `train.epochs=1`, each.
     """
 
@@ -178,6 +204,7 @@ class Task:
     folder: Path
     data: str
     root: str | None
+    cache: Path
     overrides: tuple[str, ...] = ()
 
     @property
@@ -217,18 +244,45 @@ class Task:
 
     def config(self, row: Row) -> SystemConfig:
         """Return the configuration of a row; the baselines have that of the first system without contrast."""
-        system = self.systems[0] if row.system == BASELINES else row.system
         encoder = self.of_data.encoder
         overrides = [
-            *self.plan.systems[system],
+            *self._of_system(row),
             *([f"encoder.weights={(self.folder / encoder).resolve()}"] if encoder else []),
-            *(text.format(seed=row.seed) for text in self.plan.contrasts[row.contrast]),
-            *(text.format(seed=row.seed) for text in self.of_data.seed_overrides),
-            *([f"data.root={self.root}"] if self.root else []),
+            *self.plan.contrasts[row.contrast],
+            *self._of_data,
             f"name={self.plan.name}-{row.name}",
             *self.overrides,
         ]
-        return load_config(self.folder / self.of_data.config, overrides=overrides)
+        return self._loaded(self.of_data.config, overrides, row.seed)
+
+    def _of_system(self, row: Row) -> Sequence[str]:
+        return self.plan.systems[self.systems[0] if row.system == BASELINES else row.system]
+
+    @property
+    def _of_data(self) -> Sequence[str]:
+        return [*self.of_data.seed_overrides, *([f"data.root={self.root}"] if self.root else [])]
+
+    def _loaded(self, file: str, overrides: Sequence[str], seed: int) -> SystemConfig:
+        filled = [text.format(seed=seed, run=_Folders(self, seed)) for text in overrides]
+        return load_config(self.folder / file, overrides=filled)
+
+    def first_runs(self, row: Row) -> list[FirstRun]:
+        """Return what is trained before a row, in the order in which its overrides name it."""
+        overrides = (*self._of_system(row), *self.plan.contrasts[row.contrast])
+        names = dict.fromkeys(name for text in overrides for name in _RUN.findall(text))
+        return [self.first_run(name, row.seed) for name in names]
+
+    def first_run(self, name: str, seed: int) -> FirstRun:
+        """Return a run of the plan's `runs`; another configuration has another folder.
+
+        Raises:
+            UnknownNameError: the plan has no run of this name.
+        """
+        if name not in self.of_data.runs:
+            raise UnknownNameError(f"run of {self.plan.name} on {self.data}", name, self.of_data.runs)
+        config = self._loaded(self.of_data.runs[name], self._of_data, seed)
+        said = json.dumps(without_folders(config.to_dict()), sort_keys=True)
+        return FirstRun(config, self.cache / "runs" / f"{name}-{hashlib.sha256(said.encode()).hexdigest()[:12]}")
 
     def first_configs(self) -> list[SystemConfig]:
         """Return the configuration of each system without contrast, on the first seed."""
@@ -256,6 +310,17 @@ class Task:
         found = self.config(Row(self.systems[0], CONTRAST, self.plan.numbers[0]))
         paths = dict.fromkeys(setting.partition("=")[0] for settings in added.values() for setting in settings)
         return {CONTRAST: [f"{path}={_setting(found, path)}" for path in paths], **added}
+
+
+@dataclass(frozen=True)
+class _Folders:
+    """Stands for `run` in an override, where `{run:NAME}` becomes the folder of a run."""
+
+    task: Task
+    seed: int
+
+    def __format__(self, name: str) -> str:
+        return str(self.task.first_run(name, self.seed).folder.resolve())
 
 
 def _setting(config: SystemConfig, path: str) -> str:
@@ -302,8 +367,12 @@ def _no_plan(paper: str, table: str) -> RequestError:
     )
 
 
-def task_of(plan: Plan, folder: Path, data: DataRef, *, overrides: Sequence[str] = ()) -> Task:
+def task_of(
+    plan: Plan, folder: Path, data: DataRef, *, cache: Path | None = None, overrides: Sequence[str] = ()
+) -> Task:
     """Return the experiment on the data that `--data` names, with `overrides` in every row.
+
+    Without a cache folder it is the one that all commands take.
 
     Raises:
         RequestError: the plan has no rows for this data.
@@ -314,7 +383,8 @@ def task_of(plan: Plan, folder: Path, data: DataRef, *, overrides: Sequence[str]
         raise RequestError(f"{plan.name} has no rows for {data}; it has: {listed(known, near=str(data))}")
     if data.params or data.options or data.split not in (None, "test"):
         raise RequestError(f"{data}: rows are of {name}, split test, as the plan has them; leave the rest out")
-    return Task(plan, folder, name, None if data.kind.root == "level" else data.root, tuple(overrides))
+    root = None if data.kind.root == "level" else data.root
+    return Task(plan, folder, name, root, cache or default_cache(), tuple(overrides))
 
 
 def _located(relative: str) -> Path:

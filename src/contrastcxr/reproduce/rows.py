@@ -23,7 +23,7 @@ from contrastcxr.metrics.scores import Scores
 from contrastcxr.models.align.aligner import Aligner
 from contrastcxr.reading.reader import Reader
 from contrastcxr.reproduce.places import Places, baseline_table, voted_table
-from contrastcxr.reproduce.plan import BASELINES, Row, Task
+from contrastcxr.reproduce.plan import BASELINES, FirstRun, Row, Task
 from contrastcxr.reproduce.record import Record, read_record
 from contrastcxr.reproduce.twins import twins_of
 from contrastcxr.training.align import trained_aligner, with_trained_aligner
@@ -89,6 +89,8 @@ def _is_recorded(task: Task, row: Row, places: Places, limits: Limits) -> bool:
 def run_row(task: Task, row: Row, *, places: Places, limits: Limits) -> Record:
     """Train and score one row (or the baselines of a seed), write its record and return it."""
     config = task.config(row)
+    for first in task.first_runs(row):
+        _train_first(first, places)
     measure = _baselines if row.system == BASELINES else _trained
     record = Record(
         **measure(task, row, config, places, limits),
@@ -103,6 +105,15 @@ def run_row(task: Task, row: Row, *, places: Places, limits: Limits) -> Record:
     )
     record.write(places.record(task, row))
     return record
+
+
+def _train_first(first: FirstRun, places: Places) -> None:
+    """Train what rows take something from, unless it is there and finished."""
+    from contrastcxr.training import run as train  # needs the extra `train`
+
+    resume = (first.folder / "config.yaml").is_file()
+    logger.info(f"before the row: {first.config.name} in {first.folder}")
+    train(first.config, out=first.folder, cache=places.cache, resume=resume, quality=False)
 
 
 Measured = dict[str, Any]
@@ -167,6 +178,7 @@ _TOLD = (
     "vocabulary",
     "data",
     "encoder",
+    "align",
     "calibration",
 )
 
