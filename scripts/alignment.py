@@ -121,7 +121,7 @@ def drawn_of(source: str, studies: int) -> list[PhantomParameters]:
 def measured(
     aligner: Aligner, found: Sequence[PhantomParameters], group: Tensor, *, level: float
 ) -> dict[str, object]:
-    """Return the errors of phantoms as they are and aligned; those of a `group [n]` share the places of corners."""
+    """Return the errors of phantoms as they are and aligned; a `group [n]` shares the places of corners."""
     boxes = [corners(drawn) for drawn in found]
     ways = alignments(aligner, poses_of(aligner, [render(drawn, size=512).pixels for drawn in found]))
     result: dict[str, object] = {"pictures": len(found)}
