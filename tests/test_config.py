@@ -270,13 +270,23 @@ def test_a_configuration_without_folders_keeps_only_names_of_files() -> None:
     values = {
         **SMALL,
         "encoder": {"name": "resnet50", "weights": "/home/me/weights/resnet50.safetensors"},
+        "align": {"kind": "affine", "weights": "/home/me/runs/align", "start": "/home/me/resnet18.pth"},
         "train": {"init_from": "/home/me/runs/first/"},
         "data": {"source": "nih14-cv", "root": "/home/me/nih14"},
     }
     kept = without_folders(parse_config(values, where="here").to_dict())
     assert "/home" not in str(kept)
     assert (kept["encoder"]["weights"], kept["train"]["init_from"]) == ("resnet50.safetensors", "first")
+    assert (kept["align"]["weights"], kept["align"]["start"]) == ("align", "resnet18.pth")
     assert kept["train"]["seed"] == 0
+
+
+def test_a_rule_over_several_options_is_told_in_its_own_words() -> None:
+    values = {**SMALL, "localizer": {"kind": "li2018", "labels": "chexpert", "mil_floor": 1.5, "upsample": 0}}
+    with pytest.raises(ConfigError) as caught:
+        parse_config(values, where="small")
+    assert "Value error" not in str(caught.value)
+    assert "localizer.mil_floor" in str(caught.value)
 
 
 LABELS = {"labels": "chexpert", "uncertain": "ones"}

@@ -95,9 +95,10 @@ def test_a_source_whose_boxes_are_not_parted_refuses_the_parameter(name: str) ->
         load_studies(name)
 
 
-def test_more_than_all_is_refused() -> None:
-    with pytest.raises(RequestError, match=r"boxed=120; expected a whole number from 0 to 100"):
-        load_studies("phantom:smoke/train?boxed=120")
+@pytest.mark.parametrize("share", ["120", "²", "-1", "8O"])
+def test_what_is_no_share_is_refused(share: str) -> None:
+    with pytest.raises(RequestError, match=rf"boxed={share}; expected a whole number from 0 to 100"):
+        load_studies(f"phantom:smoke/train?boxed={share}")
 
 
 def test_ids_of_the_kept_are_those_with_boxes_of_the_training_split() -> None:

@@ -85,7 +85,7 @@ def study(*readings: Reading, views: int = 2) -> Study:
 
 def read(made: Study, view_index: tuple[int, ...] = (0, 1)) -> np.ndarray:
     affines = torch.eye(2, 3).repeat(len(view_index), 1, 1)
-    found = BoxReader(NAMES, 4, 4, SIZE).of(made, affines, view_index)
+    found = BoxReader(NAMES, 4, 4, SIZE).boxes(made, view_index).cells(affines)
     assert found.dtype == torch.bool
     return found.unflatten(2, (4, 4)).numpy()
 

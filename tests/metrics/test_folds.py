@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -78,3 +80,14 @@ def test_what_a_fold_does_not_speak_of_is_empty_there(tables: list[StudyTable]) 
 def test_one_fold_is_itself(tables: list[StudyTable]) -> None:
     found, wanted = (score_table(t, replicates=20) for t in (joined(tables[:1]), tables[0]))
     assert found == wanted
+
+
+def test_a_fold_in_which_nothing_is_marked_counts_as_misses(tables: list[StudyTable]) -> None:
+    marking = [replace(t, pointing=np.where(np.isfinite(t.iou), 1.0, np.nan)) for t in tables[1:]]  # type: ignore[arg-type]
+    silent = replace(tables[0], boxes_marked=None, iou=np.where(np.isnan(tables[0].iou), np.nan, 0.0))  # type: ignore[arg-type]
+    found = statistics(joined([silent, *marking]), minimum=1)
+    boxed = [int(np.isfinite(t.iou[:, t.names.index("Mass")]).sum()) for t in (silent, *marking)]  # type: ignore[index]
+    share = sum(boxed[1:]) / sum(boxed)
+    assert boxed[0] > 0
+    assert found["pointing/Mass"](plain_weights(sum(SIZES))) == pytest.approx([share])
+    assert joined([silent, *marking]).boxes_marked is not None

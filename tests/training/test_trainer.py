@@ -234,10 +234,28 @@ def test_findings_of_reports_that_no_grammar_wrote_are_the_labelers(cache: Path)
     assert grammar.truths == prepared.validation.truths
 
 
-def test_norms_that_are_trained_are_not_shared_between_processes(tmp_path: Path, cache: Path) -> None:
-    config = mini_config(encoder={"name": "test_efficientnet", "trainable": True, "train_norm": True})
-    with pytest.raises(IncompatibleError, match=r"--devices 2 with encoder\.train_norm"):
-        run(config, out=tmp_path / "run", cache=cache, devices=2, progress=False)
+CELLS = {"kind": "li2018", "labels": "phantom"}
+ALONE = {"decoder": None, "finding_head": None, "contrast": None, "projection": {"kind": "none"}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        (
+            {"encoder": {"name": "test_efficientnet", "trainable": True, "train_norm": True}},
+            r"encoder\.train_norm",
+        ),
+        ({"localizer": CELLS}, r"localizer\.head two"),
+        ({"localizer": {**CELLS, "head": "single", "reduction": "sum"}}, r"localizer\.reduction sum"),
+        ({**ALONE, "align": {"kind": "affine", "network": "resnet18"}}, r"align\.network resnet18"),
+    ],
+    ids=["norms", "head", "sums", "aligner"],
+)
+def test_lessons_of_a_whole_batch_are_not_shared_between_processes(
+    tmp_path: Path, cache: Path, changes: dict[str, Any], named: str
+) -> None:
+    with pytest.raises(IncompatibleError, match=rf"--devices 2 with {named}"):
+        run(mini_config(**changes), out=tmp_path / "run", cache=cache, devices=2, progress=False)
 
 
 def test_a_request_that_fails_leaves_the_folder_free(

@@ -34,10 +34,6 @@ class BoxReader:
     columns: int
     size: int
 
-    def of(self, study: Study, affines: Tensor, view_index: Sequence[int]) -> Tensor:
-        """Return the cells `[V, L, n]` of `StudyBoxes`, of `boxes` and of affines `[V, 2, 3]`."""
-        return self.boxes(study, view_index).cells(affines)
-
     def boxes(self, study: Study, view_index: Sequence[int]) -> StudyBoxes:
         """Return the boxes of a study, of whoever drew any.
 

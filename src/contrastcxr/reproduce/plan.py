@@ -263,8 +263,12 @@ class Task:
         return [*self.of_data.seed_overrides, *([f"data.root={self.root}"] if self.root else [])]
 
     def _loaded(self, file: str, overrides: Sequence[str], seed: int) -> SystemConfig:
-        filled = [text.format(seed=seed, run=_Folders(self, seed)) for text in overrides]
-        return load_config(self.folder / file, overrides=filled)
+        return load_config(self.folder / file, overrides=[self._filled(text, seed) for text in overrides])
+
+    def _filled(self, override: str, seed: int) -> str:
+        """Return an override with the seed for `{seed}` and the folder of a run for `{run:NAME}`."""
+        with_seed = override.replace("{seed}", str(seed))
+        return _RUN.sub(lambda found: str(self.first_run(found[1], seed).folder.resolve()), with_seed)
 
     def first_runs(self, row: Row) -> list[FirstRun]:
         """Return what is trained before a row, in the order in which its overrides name it."""
@@ -310,17 +314,6 @@ class Task:
         found = self.config(Row(self.systems[0], CONTRAST, self.plan.numbers[0]))
         paths = dict.fromkeys(setting.partition("=")[0] for settings in added.values() for setting in settings)
         return {CONTRAST: [f"{path}={_setting(found, path)}" for path in paths], **added}
-
-
-@dataclass(frozen=True)
-class _Folders:
-    """Stands for `run` in an override, where `{run:NAME}` becomes the folder of a run."""
-
-    task: Task
-    seed: int
-
-    def __format__(self, name: str) -> str:
-        return str(self.task.first_run(name, self.seed).folder.resolve())
 
 
 def _setting(config: SystemConfig, path: str) -> str:

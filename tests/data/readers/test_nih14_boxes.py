@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -87,6 +88,22 @@ def test_a_share_of_all_boxed_images_is_trained_with_from_the_other_folds(
     patients = {s.patient_id for s in found["test"]}
     assert not patients & {s.patient_id for split in SPLITS[:2] for s in found[split]}
     assert len(found["train"]) == 36 + count  # the boxed images beyond the share are left out
+
+
+def test_no_patient_is_learnt_from_and_validated_on(tmp_path: Path, folder: Path) -> None:
+    mixed = tmp_path / "nih"
+    shutil.copytree(folder, mixed)
+    lines = (folder / "BBox_List_2017.csv").read_text().splitlines()
+    more = [
+        f"{patient:08d}_000.png,Nodule,0,0,128,256,,," for patient in range(0, BOXED, 2)
+    ]  # of the training list
+    (mixed / "BBox_List_2017.csv").write_text("\n".join([*lines, *more]))
+    for fold in range(5):
+        found = cut(mixed, f"?fold={fold}&boxed=80")
+        sides = [{s.patient_id for s in found[split]} for split in SPLITS]
+        assert found["validation"]
+        assert not sides[0] & sides[2]
+        assert not sides[1] & (sides[2] | {s.patient_id for s in boxed(found["train"])})
 
 
 def test_a_larger_share_holds_the_smaller_one_and_the_seed_draws_it(folder: Path) -> None:

@@ -75,3 +75,27 @@ def test_the_fingerprint_tells_what_gives_other_poses(change: dict[str, object])
 def test_a_fixed_weight_of_the_pixel_loss_is_its_own() -> None:
     assert float(small_aligner(pixel_weight=3).balance) == 3.0
     assert float(small_aligner().balance) == 1.0
+
+
+def test_poses_are_the_same_whatever_precision_is_around_it() -> None:
+    grey = grey_pictures(2)
+    aligner = with_pose(small_aligner(), (0.2, -0.1, 0.3, 0.2, 0.4)).eval()
+    torch.nn.init.normal_(aligner.pose.weight, std=0.01)
+    moved, poses = aligner.align(NORMALISATION.of_grey(grey), NORMALISATION)
+    with torch.autocast("cpu", torch.bfloat16):
+        within = aligner.align(NORMALISATION.of_grey(grey), NORMALISATION)
+    assert torch.equal(within[1], poses)
+    assert torch.equal(within[0], moved)
+    cast = aligner.to(torch.bfloat16)
+    assert {value.dtype for value in cast.state_dict().values()} == {torch.float32}
+    rough, same = cast.align(NORMALISATION.of_grey(grey).bfloat16(), NORMALISATION)
+    assert rough.dtype == torch.bfloat16
+    torch.testing.assert_close(same, poses, atol=0.02, rtol=0)  # of pictures that are rounded themselves
+
+
+def test_building_one_draws_nothing_from_the_generator_of_all() -> None:
+    before = torch.random.get_rng_state()
+    small_aligner()
+    small_aligner(network="resnet18")
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert not small_aligner(weights="runs/align").training

@@ -107,3 +107,12 @@ def test_with_the_balanced_weight_both_losses_pull_as_hard(encoder: Encoder) -> 
 def test_distance_takes_one_target_for_all() -> None:
     found = distance(torch.ones(2, 3, 4), torch.zeros(1, 3, 4), squared=False)
     assert found.tolist() == pytest.approx([math.sqrt(12) / 12] * 2)
+
+
+def test_a_batch_without_a_frontal_teaches_nothing_and_has_a_gradient_of_zero(encoder: Encoder) -> None:
+    aligner = small_aligner()
+    terms = alignment_terms(aligner, encoder, pictures(encoder, 2)[:0])
+    assert {(float(loss.detach()), float(count)) for loss, count in terms.values()} == {(0.0, 0.0)}
+    terms["align_feature"][0].backward()
+    assert aligner.pose.bias.grad is not None
+    assert aligner.pose.bias.grad.eq(0).all()

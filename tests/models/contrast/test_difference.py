@@ -318,3 +318,15 @@ def test_its_options_say_what_the_encoder_gives_it() -> None:
     assert (
         make_encoder(parse_config({**SMALL, "contrast": {"stages": [1]}}, where="small")).stage_pooling == "mean"
     )
+
+
+def test_a_system_cast_to_bfloat16_keeps_its_maps_and_its_bank() -> None:
+    system = tiny_checkpoint(tiny_config(contrast={"kind": "difference", "stage": 1})).build()
+    images, mask = drawn(2, 1, 3, 64, 64), torch.ones(2, 1, dtype=torch.bool)
+    fine = system.features(images=images, view_mask=mask, positions=[["PA"], ["PA"]]).evidence["difference_map"]
+    rough = system.to(torch.bfloat16)
+    assert rough.contrast.to_map.weight.dtype == torch.float32
+    assert rough.bank.maps.dtype == torch.float16
+    found = rough.features(images=images.bfloat16(), view_mask=mask, positions=[["PA"], ["PA"]])
+    assert found.evidence["difference_map"].dtype == torch.float32
+    torch.testing.assert_close(found.evidence["difference_map"], fine, atol=0.3, rtol=0.1)
