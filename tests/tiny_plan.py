@@ -40,9 +40,30 @@ PLAN: dict[str, Any] = {
 }
 
 
-def write_plan(folder: Path) -> Path:
+ALIGNED: dict[str, list[str]] = {
+    "nic": [],
+    "nic+align": ["align.kind=affine", "align.weights={run:align}"],
+}
+"""Systems that take an aligner, which is trained before them."""
+ALIGNER = {
+    **TINY,
+    "name": "aligner",
+    "decoder": None,
+    "finding_head": None,
+    "projection": {"kind": "none"},
+    "train": {**TINY["train"], "monitor": "loss"},
+    "align": {"kind": "affine", "network": "small", "size": 64, "canonical": {"crop": [0.1, 0.1, 0.9, 0.9]}},
+}
+
+
+def write_plan(
+    folder: Path, *, systems: dict[str, list[str]] | None = None, runs: dict[str, str] | None = None
+) -> Path:
     (folder / "tiny.yaml").write_text(yaml.safe_dump(TINY))
-    (folder / "plan.yaml").write_text(yaml.safe_dump(PLAN))
+    (folder / "aligner.yaml").write_text(yaml.safe_dump(ALIGNER))
+    data = {"phantom:smoke": {**PLAN["data"]["phantom:smoke"], "runs": runs or {}}}
+    plan = {**PLAN, "systems": systems or PLAN["systems"], "data": data}
+    (folder / "plan.yaml").write_text(yaml.safe_dump(plan))
     return folder / "plan.yaml"
 
 

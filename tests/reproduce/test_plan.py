@@ -9,7 +9,7 @@ from contrastcxr.data.sources import parse_data
 from contrastcxr.errors import ConfigError, RequestError, UnknownNameError
 from contrastcxr.models.encoders import build_encoder
 from contrastcxr.reproduce import Plan, Row, Task, find_plan, task_of
-from tiny_plan import PLAN, TINY, write_plan
+from tiny_plan import ALIGNED, PLAN, write_plan
 
 
 def test_seeds_run_one_after_another_with_the_baselines_first(tmp_path: Path) -> None:
@@ -201,34 +201,24 @@ def test_folds_stand_in_the_place_of_seeds() -> None:
     assert Plan.model_validate(PLAN).numbers == Plan.model_validate(PLAN).seeds
 
 
-ALIGNED = {
-    "cam+align": ["localizer={kind: cam, labels: phantom}", "align.kind=affine", "align.weights={run:align}"],
-    "cam": [],
-}
-
-
-def with_runs(folder: Path, **of_data: object) -> Task:
-    """A plan whose rows take an aligner that is trained before them."""
-    shared = {**PLAN["data"]["phantom:smoke"], "runs": {"align": "aligner.yaml"}, **of_data}
-    path = write_plan(folder)
-    path.write_text(yaml.safe_dump({**PLAN, "systems": ALIGNED, "data": {"phantom:smoke": shared}}))
-    aligner = {**TINY, "name": "aligner", "decoder": None, "finding_head": None, "align": {"kind": "affine"}}
-    (folder / "aligner.yaml").write_text(yaml.safe_dump(aligner))
+def with_runs(folder: Path, runs: dict[str, str] | None = None) -> Task:
+    """A task whose rows take an aligner that is trained before them."""
+    path = write_plan(folder, systems=ALIGNED, runs=runs or {"align": "aligner.yaml"})
     plan, there = find_plan("contrastive-attention", "first", path=path)
     return task_of(plan, there, parse_data("phantom:smoke"), cache=folder / "cache")
 
 
 def test_a_row_takes_the_run_that_is_trained_before_it(tmp_path: Path) -> None:
     task = with_runs(tmp_path)
-    first, second = (task.first_runs(Row("cam+align", "none", seed))[0] for seed in (0, 1))
+    first, second = (task.first_runs(Row("nic+align", "none", seed))[0] for seed in (0, 1))
     assert first.config.name == "aligner"
     assert [run.config.train.seed for run in (first, second)] == [0, 1]
     assert first.folder != second.folder
     assert first.folder.parent == tmp_path / "cache" / "runs"
-    aligned = task.config(Row("cam+align", "none", 0)).align
+    aligned = task.config(Row("nic+align", "none", 0)).align
     assert aligned is not None
     assert aligned.weights == str(first.folder)
-    assert task.first_runs(Row("cam", "normal", 0)) == []
+    assert task.first_runs(Row("nic", "normal", 0)) == []
 
 
 def test_another_configuration_of_that_run_is_another_run(tmp_path: Path) -> None:
@@ -241,4 +231,4 @@ def test_another_configuration_of_that_run_is_another_run(tmp_path: Path) -> Non
 
 def test_a_run_that_a_plan_does_not_have_names_the_nearest(tmp_path: Path) -> None:
     with pytest.raises(UnknownNameError, match="did you mean 'aligner'"):
-        with_runs(tmp_path, runs={"aligner": "aligner.yaml"}).config(Row("cam+align", "none", 0))
+        with_runs(tmp_path, runs={"aligner": "aligner.yaml"}).config(Row("nic+align", "none", 0))

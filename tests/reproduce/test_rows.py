@@ -4,17 +4,19 @@ import logging
 import shutil
 from dataclasses import replace
 from logging.handlers import BufferingHandler
+from pathlib import Path
 
 import pytest
 
 import small_corpus
+from contrastcxr.checkpoint import load_checkpoint
 from contrastcxr.data.sources import parse_data
 from contrastcxr.evaluation import Bootstrap
 from contrastcxr.metrics.table import StudyTable
 from contrastcxr.reproduce import Places, Row, Task, find_plan, read_record, task_of
 from contrastcxr.reproduce.places import voted_table
 from contrastcxr.reproduce.rows import Limits, run_rows
-from tiny_plan import write_plan
+from tiny_plan import ALIGNED, write_plan
 
 
 @pytest.fixture(scope="module")
@@ -148,3 +150,28 @@ def test_a_row_that_cannot_run_is_listed_and_the_others_run(trial: tuple[Task, P
     failed = run_rows(wrong, task.rows(wanted=["nic-none"], seeds=[0, 1]), places=elsewhere)
     assert [row.stem for row, _ in failed] == ["nic-none-seed0", "nic-none-seed1"]
     assert all("decoder" in reason for _, reason in failed)
+
+
+def test_what_rows_take_something_from_is_trained_once_before_them_and_told_in_their_records(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("contrastcxr.phantom.corpus.draw_studies", small_corpus.corpus)
+    path = write_plan(tmp_path, systems=ALIGNED, runs={"align": "aligner.yaml"})
+    plan, folder = find_plan("contrastive-attention", "first", path=path)
+    without_twins = {name: data.model_copy(update={"twins": None}) for name, data in plan.data.items()}
+    plan = plan.model_copy(update={"votes": False, "data": without_twins})
+    task = task_of(plan, folder, parse_data("phantom:smoke"), cache=tmp_path / "cache")
+    places = Places(results=tmp_path / "results", runs=tmp_path / "runs", cache=task.cache)
+    first = task.first_run("align", 0).folder
+    made = []
+    for contrast in ("none", "normal"):
+        row = Row("nic+align", contrast, 0)
+        limits = Limits(test=4, bootstrap=Bootstrap(replicates=10, minimum=2))
+        assert run_rows(task, [row], places=places, limits=limits) == []
+        made.append((first / "checkpoint.safetensors").stat().st_mtime_ns)
+        record = read_record(places.record(task, row))
+        aligner = load_checkpoint(first).aligner()
+        assert aligner is not None
+        assert record.training["align"]["weights"] == aligner.fingerprint()
+        assert record.config["align"]["weights"] == first.name
+    assert made[0] == made[1]
