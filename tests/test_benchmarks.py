@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from contrastcxr.checkpoint import save_checkpoint
+from tiny_system import tiny_checkpoint, tiny_config
+
 ROOT = Path(__file__).resolve().parents[1]
 SMALL = (
     "--tokens",
@@ -32,3 +35,16 @@ def test_cached_and_uncached_searches_are_timed(decoder: str) -> None:
     assert done.returncode == 0, done.stderr
     assert f"{decoder}, fp32, uncached:" in done.stdout
     assert "tokens identical: True" in done.stdout
+
+
+def test_a_reading_is_timed_beside_its_encoder(tmp_path: Path) -> None:
+    difference = {"kind": "difference", "stage": 1}
+    cells = {"kind": "li2018", "labels": "phantom", "upsample": None}
+    aligned = {"kind": "affine", "network": "small", "size": 64, "weights": "runs/align"}
+    config = tiny_config(contrast=difference, localizer=cells, align=aligned, decoder=None, finding_head=None)
+    save_checkpoint(tiny_checkpoint(config), tmp_path / "checkpoint.safetensors")
+    command = [sys.executable, str(ROOT / "benchmarks" / "reading.py"), str(tmp_path), "--repeats", "1"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert all(f"{part} " in done.stdout for part in ("encoder", "features", "heads", "reading"))
+    assert "times two forward passes" in done.stdout

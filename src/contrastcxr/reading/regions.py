@@ -300,7 +300,7 @@ def _blocks(mask: np.ndarray) -> list[tuple[int, int, int, int]]:
     """Return `(x1, y1, x2, y2)` in cells, from the top: each a run of marked cells, over the rows that have it."""
     closed: list[tuple[int, int, int, int]] = []
     open_since: dict[tuple[int, int], int] = {}
-    for y, runs in enumerate([*map(_runs, mask), []]):
+    for y, runs in enumerate([*_runs(mask), []]):
         for x1, x2 in [run for run in open_since if run not in runs]:
             closed.append((x1, open_since.pop((x1, x2)), x2, y))
         for run in runs:
@@ -308,10 +308,14 @@ def _blocks(mask: np.ndarray) -> list[tuple[int, int, int, int]]:
     return closed
 
 
-def _runs(row: np.ndarray) -> list[tuple[int, int]]:
-    """Return the first marked cell of each run, and the first behind it."""
-    steps = np.flatnonzero(np.diff(np.concatenate([[0], np.asarray(row, dtype=bool), [0]]).astype(int)))
-    return [(int(start), int(stop)) for start, stop in steps.reshape(-1, 2)]
+def _runs(mask: np.ndarray) -> list[list[tuple[int, int]]]:
+    """Return for each row the first marked cell of each run, and the first behind it."""
+    padded = np.pad(np.asarray(mask, dtype=bool), ((0, 0), (1, 1)))
+    rows, steps = np.nonzero(padded[:, 1:] != padded[:, :-1])  # where runs begin and end, in turn
+    found: list[list[tuple[int, int]]] = [[] for _ in mask]
+    for row, start, stop in zip(rows[::2].tolist(), steps[::2].tolist(), steps[1::2].tolist(), strict=True):
+        found[row].append((start, stop))
+    return found
 
 
 def _rectangle(first: Sequence[float] | np.ndarray, last: Sequence[float] | np.ndarray) -> Rectangle:

@@ -1,0 +1,74 @@
+"""What a reading of one picture costs beside its encoder: processor time over that of two forward passes.
+
+    python benchmarks/reading.py RUN [RUN …] [--repeats 20]
+
+RUN is a run folder or checkpoint. The picture is a phantom, in memory; one thread. `reading` goes from its pixels to
+the reading with all evidence, and holds the others: `encoder`, one forward pass of whatever the system is made of;
+`features`, what the heads take, aligned and compared with a negative whose map the checkpoint holds; `heads`, what
+they answer. Rounds of all parts follow each other, so that a busy machine slows all alike; the least of each counts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Mapping
+
+import torch
+
+from contrastcxr.api import load_studies
+from contrastcxr.features.batch import Batch, collate
+from contrastcxr.features.extraction import aligned_batch, batch_features, raw_features
+from contrastcxr.form import Study
+from contrastcxr.reading.reader import Reader
+from contrastcxr.reading.samples import measured_sample
+
+ALLOWED = 1.3
+"""Encoder's forward passes, in pairs, that a reading with contrast-induced attention may take."""
+
+
+def parts_of(reader: Reader, study: Study) -> Mapping[str, Callable[[], object]]:
+    """Return the parts of reading a study, whose picture is in memory."""
+    system = reader.system
+    sample = reader.with_inputs(study, measured_sample(study, reader.preprocess, reader.max_views)[0])
+    batch: Batch = collate([sample], pad=reader.pad)
+    moved = aligned_batch(system, batch)
+    features = batch_features(system, batch)
+    return {
+        "encoder": lambda: raw_features(system, moved),
+        "features": lambda: batch_features(system, batch),
+        "heads": lambda: [head.answer(features) for head in system.heads],
+        "reading": lambda: reader.read_features(batch, evidence=True),
+    }
+
+
+def least(parts: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, float]:
+    """Return the least processor seconds of each part."""
+    found = dict.fromkeys(parts, float("inf"))
+    for _ in range(repeats):
+        for name, run in parts.items():
+            began = time.process_time()
+            run()
+            found[name] = min(found[name], time.process_time() - began)
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="run folder or checkpoint")
+    parser.add_argument("--repeats", type=int, default=20)
+    asked = parser.parse_args()
+    torch.set_num_threads(1)
+    study = load_studies("phantom:easy/test?limit=1")[0]
+    for run in asked.runs:
+        reader = Reader.from_checkpoint(run)
+        reader.system.eval()
+        with torch.no_grad():
+            seconds = least(parts_of(reader, study), asked.repeats)
+        pairs = seconds["reading"] / (2 * seconds["encoder"])
+        said = ", ".join(f"{name} {1000 * value:.1f} ms" for name, value in seconds.items())
+        print(f"{run}: {said}; a reading takes {pairs:.2f} times two forward passes (aim: {ALLOWED})")
+
+
+if __name__ == "__main__":
+    main()
