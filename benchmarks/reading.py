@@ -2,10 +2,10 @@
 
     python benchmarks/reading.py RUN [RUN …] [--repeats 20]
 
-RUN is a run folder or checkpoint. The picture is a phantom, in memory; one thread. `reading` goes from its pixels to
-the reading with all evidence, and holds the others: `encoder`, one forward pass of whatever the system is made of;
-`features`, what the heads take, aligned and compared with a negative whose map the checkpoint holds; `heads`, what
-they answer. Rounds of all parts follow each other, so that a busy machine slows all alike; the least of each counts.
+RUN is a run folder or checkpoint. The picture is a phantom in memory; one thread. `reading` goes from pixels to
+the reading with all evidence, and holds the others: `encoder`, one forward pass; `features`, what the heads take,
+aligned and compared with a negative whose map the checkpoint holds; `heads`, what they answer. Parts take turns,
+so that a busy machine slows all alike; the least time of each counts.
 """
 
 from __future__ import annotations

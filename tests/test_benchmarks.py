@@ -41,8 +41,9 @@ def test_a_reading_is_timed_beside_its_encoder(tmp_path: Path) -> None:
     difference = {"kind": "difference", "stage": 1}
     cells = {"kind": "li2018", "labels": "phantom", "upsample": None}
     aligned = {"kind": "affine", "network": "small", "size": 64, "weights": "runs/align"}
-    config = tiny_config(contrast=difference, localizer=cells, align=aligned, decoder=None, finding_head=None)
-    save_checkpoint(tiny_checkpoint(config), tmp_path / "checkpoint.safetensors")
+    alone = {"decoder": None, "finding_head": None, "train": {"monitor": "auc"}}
+    config = tiny_config(contrast=difference, localizer=cells, align=aligned, **alone)
+    save_checkpoint(tmp_path / "checkpoint.safetensors", tiny_checkpoint(config))
     command = [sys.executable, str(ROOT / "benchmarks" / "reading.py"), str(tmp_path), "--repeats", "1"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
