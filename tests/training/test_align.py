@@ -13,7 +13,7 @@ from mini_data import mini_config, mini_study, use_studies
 
 from contrastcxr.assemble import check_pairs
 from contrastcxr.checkpoint import load_checkpoint, read_metadata
-from contrastcxr.errors import DatasetError, IncompatibleError
+from contrastcxr.errors import CheckpointError, DatasetError, IncompatibleError
 from contrastcxr.form import Study
 from contrastcxr.reading.reader import Reader
 from contrastcxr.training import run
@@ -128,6 +128,11 @@ def test_a_checkpoint_without_an_aligner_is_refused(tmp_path: Path, cache: Path)
     assert read_metadata(plain).canonical is None
     with pytest.raises(IncompatibleError, match="its system aligns nothing; give the run of an aligner"):
         with_trained_aligner(mini_config(align={"kind": "affine", "weights": str(plain)}))
+
+
+def test_an_aligner_that_is_not_there_is_told_with_its_option() -> None:
+    with pytest.raises(CheckpointError, match=r"align\.weights: unknown model .* '/nowhere'"):
+        with_trained_aligner(mini_config(align={"kind": "affine", "weights": "/nowhere"}))
 
 
 @pytest.mark.parametrize(

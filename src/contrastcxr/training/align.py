@@ -16,7 +16,7 @@ from contrastcxr.data.authors import is_normal
 from contrastcxr.data.pixels import PictureOf
 from contrastcxr.data.transforms import Preprocess
 from contrastcxr.data.views import can_be_aligned, choose_views
-from contrastcxr.errors import DatasetError, IncompatibleError, listed
+from contrastcxr.errors import CheckpointError, DatasetError, IncompatibleError, RequestError, listed
 from contrastcxr.features.pictures import whole_picture
 from contrastcxr.form import Study, View
 from contrastcxr.models.align.aligner import Aligner, Normalisation
@@ -35,12 +35,16 @@ def with_trained_aligner(config: SystemConfig) -> SystemConfig:
     """Return a configuration whose `align` says what the trained aligner that it names is.
 
     Raises:
+        CheckpointError: there is none, or it cannot be read.
         IncompatibleError: the checkpoint aligns nothing, or an option is given that it contradicts.
     """
     align = config.align
     if align is None or align.weights is None:
         return config
-    trained = read_metadata(align.weights).config.align
+    try:
+        trained = read_metadata(align.weights).config.align
+    except (CheckpointError, RequestError) as error:
+        raise CheckpointError(f"align.weights: {error}") from None
     if trained is None:
         raise IncompatibleError(
             f"align.weights {align.weights}: its system aligns nothing; give the run of an aligner, or of a "
