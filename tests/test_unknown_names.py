@@ -31,7 +31,7 @@ from contrastcxr.phantom.levels import get_level
 from contrastcxr.phantom.locators import split_size
 from contrastcxr.published.tables import published_table
 from contrastcxr.reading.reader import _dtype
-from contrastcxr.reproduce.plan import find_plan
+from contrastcxr.reproduce import find_plan
 from contrastcxr.store.studies import open_source
 from contrastcxr.text.given_labels import finding_columns
 from contrastcxr.text.labeling.rules import _check_names

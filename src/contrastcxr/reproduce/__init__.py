@@ -4,8 +4,9 @@ What is planned and recorded is imported here. `rows`, which trains, loads PyTor
 load what computes scores: they are imported from their modules.
 """
 
+from contrastcxr.reproduce.find_plan import PAPERS, find_plan
 from contrastcxr.reproduce.places import Places
-from contrastcxr.reproduce.plan import PAPERS, Plan, Row, Task, find_plan, task_of
+from contrastcxr.reproduce.plan import Plan, Row, Task, task_of
 from contrastcxr.reproduce.record import Record, read_record
 
 __all__ = [

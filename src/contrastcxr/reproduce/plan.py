@@ -5,21 +5,20 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import reduce
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from contrastcxr.config import SystemConfig, load_config, read_with_parents, without_folders
+from contrastcxr.config import SystemConfig, load_config, without_folders
 from contrastcxr.data.ref import DataRef
-from contrastcxr.errors import ConfigError, RequestError, UnknownNameError, listed
+from contrastcxr.errors import RequestError, UnknownNameError, listed
 from contrastcxr.files import default_cache
 from contrastcxr.models.heads.decoders import DECODERS
 from contrastcxr.options import own_name
-from contrastcxr.published import TABLES
 from contrastcxr.reproduce.judging import JUDGINGS, Judging
 from contrastcxr.reproduce.record import FIRST_RECIPE
 
@@ -28,28 +27,7 @@ PLAIN = "none"
 """The contrast that the others are compared with; every plan has it."""
 CONTRAST = "normal"
 """The contrast of the papers, a pool of normal images as their settings have it."""
-_SYSTEM = re.compile(r"[\w.@+]+")
-"""A name of a system: it is a part of file names, and ends where a row's contrast follows after a dash."""
 _RUN = re.compile(r"\{run:(\w+)\}")
-_CHECKOUT = Path(__file__).resolve().parents[3]
-PAPERS: Mapping[str, Mapping[str, str]] = {
-    "contrastive-attention": {
-        "first": "configs/cpu/experiments/first.yaml",
-        "decoders": "configs/cpu/experiments/decoders.yaml",
-        "recipe": "configs/cpu/experiments/recipe.yaml",
-        "table1": "configs/cpu/experiments/table1.yaml",
-        "table2": "configs/cpu/experiments/table2.yaml",
-        "table4": "configs/cpu/experiments/table4.yaml",
-        "table5": "configs/cpu/experiments/table5.yaml",
-    },
-    "cia-net": {
-        "localizers": "configs/cpu/experiments/localizers.yaml",
-        "parts": "configs/cpu/experiments/parts.yaml",
-    },
-    "wcl": {},
-    "cross-attention": {},
-}
-"""Tables that can be reproduced, by paper, and the file that holds their rows."""
 
 
 class DataPlan(BaseModel):
@@ -196,16 +174,16 @@ class Task:
         folder: the plan file's folder, which configurations are relative to.
         data: name in the plan, such as `phantom:standard`.
         root: where the data is, for a source with a folder.
-        cache: the cache folder, where what is trained before the rows lives.
         overrides: one value changed in every row, such as `train.epochs=1`, each.
+        cache: the cache folder, where what is trained before the rows lives.
     """
 
     plan: Plan
     folder: Path
     data: str
     root: str | None
-    cache: Path
     overrides: tuple[str, ...] = ()
+    cache: Path = field(default_factory=default_cache)
 
     @property
     def of_data(self) -> DataPlan:
@@ -328,38 +306,6 @@ def _by_name(row: str) -> str:
     return f"{own_name(DECODERS, system)}{dash}{contrast}"
 
 
-def find_plan(paper: str, table: str, *, path: Path | None = None) -> tuple[Plan, Path]:
-    """Return the plan of a paper's table and the folder it is in.
-
-    Args:
-        paper: `contrastive-attention`, `cia-net`, `wcl` or `cross-attention`.
-        table: name of the table; `first` is our own first experiment.
-        path: a plan file to take instead.
-
-    Raises:
-        UnknownNameError: no such paper or table.
-        RequestError: a table of the paper whose rows cannot be trained here.
-        ConfigError: the plan file is absent or not a plan.
-    """
-    if paper not in PAPERS:
-        raise UnknownNameError("paper", paper, PAPERS)
-    if path is None:
-        if table not in PAPERS[paper]:
-            raise _no_plan(paper, table)
-        path = _located(PAPERS[paper][table])
-    return _read(path), path.parent
-
-
-def _no_plan(paper: str, table: str) -> RequestError:
-    known = [f"{p} {t}" for p, tables in PAPERS.items() for t in tables]
-    if f"{paper} {table}" not in TABLES:
-        return UnknownNameError("table", f"{paper} {table}", [*known, *TABLES])
-    return RequestError(
-        f"{paper} {table}: its rows cannot be trained here yet, only {listed(known, near=f'{paper} {table}')}; "
-        "--published prints the paper's figures"
-    )
-
-
 def task_of(
     plan: Plan, folder: Path, data: DataRef, *, cache: Path | None = None, overrides: Sequence[str] = ()
 ) -> Task:
@@ -377,40 +323,4 @@ def task_of(
     if data.params or data.options or data.split not in (None, "test"):
         raise RequestError(f"{data}: rows are of {name}, split test, as the plan has them; leave the rest out")
     root = None if data.kind.root == "level" else data.root
-    return Task(plan, folder, name, root, cache or default_cache(), tuple(overrides))
-
-
-def _located(relative: str) -> Path:
-    here = Path(relative)
-    return here if here.is_file() else _CHECKOUT / relative
-
-
-def _read(path: Path) -> Plan:
-    if not path.is_file():
-        raise ConfigError(f"{path}: no such file; run in a checkout, or give the plan with --plan")
-    try:
-        plan = Plan.model_validate(read_with_parents(path))
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise ConfigError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
-    _check_chosen(plan)
-    return plan
-
-
-def _check_chosen(plan: Plan) -> None:
-    if PLAIN not in plan.contrasts:
-        raise ConfigError(f"{plan.name}: no contrast '{PLAIN}', which the others are compared with; add it")
-    for system in (name for pair in plan.against.items() for name in pair):
-        if system not in plan.systems:
-            raise UnknownNameError(f"system of {plan.name}", system, plan.systems)
-    for system in plan.systems:
-        if not _SYSTEM.fullmatch(system):
-            raise ConfigError(f"{plan.name}: system '{system}': expected letters, digits and any of _ . @ +")
-    if plan.rows is None:
-        return
-    for contrast in plan.rows.contrasts:
-        if contrast not in plan.contrasts:
-            raise UnknownNameError(f"contrast of {plan.name}", contrast, plan.contrasts)
-    for system in plan.rows.systems:
-        if system not in plan.systems:
-            raise UnknownNameError(f"system of {plan.name}", system, plan.systems)
+    return Task(plan, folder, name, root, tuple(overrides), cache or default_cache())
