@@ -24,7 +24,7 @@ from contrastcxr.reading.reader import Reader
 from contrastcxr.reading.samples import measured_sample
 
 ALLOWED = 1.3
-"""Encoder's forward passes, in pairs, that a reading with contrast-induced attention may take."""
+"""How many times two forward passes a reading with contrast-induced attention may cost."""
 
 
 def parts_of(reader: Reader, study: Study) -> Mapping[str, Callable[[], object]]:
@@ -54,6 +54,7 @@ def least(parts: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, 
 
 
 def main() -> None:
+    """Print what the readings of the runs cost."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+", metavar="RUN", help="run folder or checkpoint")
     parser.add_argument("--repeats", type=int, default=20)

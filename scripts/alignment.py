@@ -40,7 +40,7 @@ from contrastcxr.phantom.truth import PhantomParameters
 from contrastcxr.store.studies import list_studies
 
 POSES = 10
-"""That each person is drawn in."""
+"""In how many each person is drawn."""
 SIDE = 256
 """Pixels that errors are given in, and of masks."""
 HALF_WIDTH, HALF_HEIGHT = 140.0, 150.0
@@ -88,37 +88,37 @@ def applied(matrix: Tensor, points: Tensor) -> Tensor:
     return points @ matrix[..., :2].mT + matrix[..., None, :, 2]
 
 
-def phantoms(aligner: Aligner, *, source: str, studies: int, level: float) -> dict[str, object]:
+def measure_phantoms(aligner: Aligner, *, source: str, studies: int, level: float) -> dict[str, object]:
     """Measure how far corners lie from where aligned pictures have them on average.
 
     What looks at no picture has one error, whatever it is: only the identity is printed.
     """
-    found = drawn_of(source, studies)
-    return measured(aligner, found, torch.zeros(len(found), dtype=torch.long), level=level)
+    found = read_parameters(source, studies)
+    return measure(aligner, found, torch.zeros(len(found), dtype=torch.long), level=level)
 
 
-def poses(aligner: Aligner, *, source: str, studies: int, level: float) -> dict[str, object]:
+def measure_poses(aligner: Aligner, *, source: str, studies: int, level: float) -> dict[str, object]:
     """Measure how far corners lie from where aligned pictures of the same person have them on average.
 
     Everybody keeps their own breath, which changes lungs.
     """
-    found = drawn_of(source, studies)
+    found = read_parameters(source, studies)
     people = found[: max(1, studies // POSES)]
     others = [found[(POSES * n + k) % len(found)].pose for n in range(len(people)) for k in range(POSES)]
     turned = [
         replace(person, pose=replace(other, inspiration_ribs=person.pose.inspiration_ribs))
         for person, other in zip((p for p in people for _ in range(POSES)), others, strict=True)
     ]
-    return measured(aligner, turned, torch.arange(len(people)).repeat_interleave(POSES), level=level)
+    return measure(aligner, turned, torch.arange(len(people)).repeat_interleave(POSES), level=level)
 
 
-def drawn_of(source: str, studies: int) -> list[PhantomParameters]:
+def read_parameters(source: str, studies: int) -> list[PhantomParameters]:
     """Return what the first studies of a source of phantoms are drawn from."""
     views = [study.views[0] for study in list_studies(parse_data(source), cache=default_cache())[:studies]]
     return [phantom_parameters(parse_locator(str(view.locator))[0]) for view in views]
 
 
-def measured(
+def measure(
     aligner: Aligner, found: Sequence[PhantomParameters], group: Tensor, *, level: float
 ) -> dict[str, object]:
     """Return the errors of phantoms as they are and aligned; a `group [n]` shares the places of corners."""
@@ -132,7 +132,7 @@ def measured(
     return result
 
 
-def mean_of_group(values: Tensor, group: Tensor) -> Tensor:
+def average_by_group(values: Tensor, group: Tensor) -> Tensor:
     """Return for each of `values [n, ...]` the mean of those of its group."""
     means = torch.stack([values[group == each].mean(0) for each in range(int(group.max()) + 1)])
     return means[group]
@@ -142,7 +142,7 @@ def corner_errors(matrices: Tensor, truth: Tensor, group: Tensor, *, level: floa
     """Return the mean error of the corners, in pixels, and of each parameter, of affines `[n, 2, 3]`."""
     box = torch.tensor([[-1.0, -1.0], [1.0, -1.0], [-1.0, 1.0], [1.0, 1.0]], dtype=torch.float64)
     seen = applied(truth, box)  # [n, 4, 2]
-    place = mean_of_group(applied(_inverted(matrices), seen), group)  # where aligned pictures have the corners
+    place = average_by_group(applied(_inverted(matrices), seen), group)  # where aligned pictures have the corners
     apart = (applied(matrices, place) - seen).norm(dim=-1) * SIDE / 2
     return {
         "corner error, pixels": round(float(apart.mean()), 2),
@@ -154,7 +154,7 @@ def corner_errors(matrices: Tensor, truth: Tensor, group: Tensor, *, level: floa
 def parameter_errors(matrices: Tensor, truth: Tensor, group: Tensor) -> dict[str, float]:
     """Return the mean absolute error of each parameter about its own mean: the frame of the chest is nobody's."""
     left = pose_of(_after(_inverted(matrices), truth))  # what is left of the pose once aligned, [n, 5]
-    apart = (left - mean_of_group(left, group)).abs().mean(0) * torch.tensor([50, 50, 100, 100, 180 / math.pi])
+    apart = (left - average_by_group(left, group)).abs().mean(0) * torch.tensor([50, 50, 100, 100, 180 / math.pi])
     return dict(zip(PARAMETERS, (round(float(value), 2) for value in apart), strict=True))
 
 
@@ -167,7 +167,7 @@ def _after(outer: Tensor, inner: Tensor) -> Tensor:
     return torch.cat([outer[..., :2] @ inner[..., :2], outer[..., :2] @ inner[..., 2:] + outer[..., 2:]], dim=-1)
 
 
-def lungs(aligner: Aligner, *, images: Path, masks: Path, level: float) -> dict[str, object]:
+def measure_lungs(aligner: Aligner, *, images: Path, masks: Path, level: float) -> dict[str, object]:
     """Measure how much each picture's lungs overlap with the mean mask of all, as they are and aligned."""
     pictures, found = zip(*_with_masks(images, LungMasks(masks)), strict=True)
     stack = torch.from_numpy(np.stack(found)).double()[:, None]  # [n, 1, SIDE, SIDE]
@@ -204,7 +204,7 @@ def interval(values: Tensor, *, level: float, draws: int = 1000) -> list[float]:
 
 
 def main() -> None:
-    """Print one of both measurements as JSON."""
+    """Print one of the three measurements as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", help="run folder or checkpoint of an aligner, or of a system with one")
     parser.add_argument("what", choices=("phantoms", "poses", "lungs"))
@@ -218,13 +218,13 @@ def main() -> None:
     if aligner is None:
         parser.error(f"{asked.run}: its system aligns nothing; give the run of an aligner")
     if asked.what == "phantoms":
-        result = phantoms(aligner, source=asked.data, studies=asked.studies, level=asked.level)
+        result = measure_phantoms(aligner, source=asked.data, studies=asked.studies, level=asked.level)
     elif asked.what == "poses":
-        result = poses(aligner, source=asked.data, studies=asked.studies, level=asked.level)
+        result = measure_poses(aligner, source=asked.data, studies=asked.studies, level=asked.level)
     elif asked.images is None or asked.masks is None:
         parser.error("lungs need --images and --masks")
     else:
-        result = lungs(aligner, images=asked.images, masks=asked.masks, level=asked.level)
+        result = measure_lungs(aligner, images=asked.images, masks=asked.masks, level=asked.level)
     print(json.dumps(result, indent=1))
 
 

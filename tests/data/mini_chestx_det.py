@@ -1,4 +1,4 @@
-"""A miniature of ChestX-Det in its published layout, beside the NIH miniature of 64×128 pixels."""
+"""A miniature of ChestX-Det in its published layout, beside the NIH miniature of 64×64 pixels."""
 
 from __future__ import annotations
 

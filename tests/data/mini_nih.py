@@ -15,7 +15,7 @@ HEADER = (
 
 
 def write_nih(folder: Path) -> Path:
-    """Write images of 64×128 in `images_001/images` and `images_002/images`, and the tables; return the folder."""
+    """Write images of 64×64 in `images_001/images` and `images_002/images`, and the tables; return the folder."""
     rows = [
         ("00000001_000.png", "Cardiomegaly|Emphysema", 1, "57", "M", "PA"),
         ("00000001_001.png", "No Finding", 1, "058Y", "M", "AP"),
@@ -27,7 +27,7 @@ def write_nih(folder: Path) -> Path:
     for i, row in enumerate(rows):
         images = folder / f"images_00{1 + i % 2}" / "images"
         images.mkdir(parents=True, exist_ok=True)
-        picture = np.roll(ramp(128, 64).astype(np.uint8), i, axis=0)
+        picture = np.roll(ramp(64, 64).astype(np.uint8), i, axis=0)
         Image.fromarray(picture).save(images / row[0])
     lines = [f"{n},{labels},0,{p},{age},{sex},{view},2048,2048,0.1,0.2" for n, labels, p, age, sex, view in rows]
     (folder / "Data_Entry_2017_v2020.csv").write_text("\n".join([HEADER, *lines]) + "\n")

@@ -12,6 +12,7 @@ import torch
 from contrastcxr.errors import ImageError, IncompatibleError, UnknownNameError
 from contrastcxr.features.batch import collate, prepare
 from contrastcxr.form import Reading, Study, View
+from contrastcxr.models.contrast.bank import FoundNegatives
 from contrastcxr.reading.evidence import Abilities, unavailable
 from contrastcxr.reading.reader import Reader
 from contrastcxr.text.tokenizer import Tokenizer
@@ -232,6 +233,19 @@ def test_a_patients_own_picture_is_never_the_negative(induced: Reader) -> None:
     free = induced.read(tiny_study("one")).evidence.negatives[0].image_id
     own = induced.read(tiny_study("one", patient=free.partition("/")[0].replace("normal", "patient")))
     assert own.evidence.negatives[0].image_id != free
+
+
+def test_a_view_without_a_negative_is_told(induced: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(queries: torch.Tensor, **_: object) -> FoundNegatives:
+        nothing = torch.full((len(queries),), -1)
+        return FoundNegatives(nothing, torch.zeros(len(queries)), torch.ones(len(queries), dtype=torch.bool))
+
+    assert not [flag for flag in induced.read(tiny_study("one")).flags if "is compared with no" in flag.message]
+    monkeypatch.setattr(induced.system.bank, "find", none)
+    reading = induced.read(tiny_study("one"))
+    said = [flag.message for flag in reading.flags if "is compared with no picture" in flag.message]
+    assert said[0].startswith("view 1 ")
+    assert reading.evidence.negatives == ()
 
 
 def test_order_size_and_padding_of_a_batch_change_no_negative(induced: Reader) -> None:

@@ -323,7 +323,7 @@ def test_a_region_of_a_rotated_picture_is_drawn_in_the_original(degrees: float, 
     affine = turned(degrees, shape=shape)
     region = ((10.0, 12.0, 22.0, 40.0), (20.0, 30.0, 50.0, 36.0), (0.0, 60.0, 4.0, 64.0))
     found = in_original(region, affine, shape)
-    step = max(max(shape) / 256, 1.0)
+    step = max(max(shape) / 512, 1.0)
     rows, columns = (round(side / step) for side in shape)
     tall, wide = shape[0] / rows, shape[1] / columns
     for row, column in np.random.default_rng(1).integers((0, 0), (rows, columns), size=(400, 2)).tolist():
@@ -342,7 +342,7 @@ def test_cells_of_a_rotated_picture_come_back_within_a_cell(degrees: float) -> N
     heat = overlapping_cells(box, affine, cells, cells, 64).astype(np.float64)
     found = cell_marks(heat, view=0, affine=affine, size=64, shape=shape)
     region = [each.xyxy for each in found.region]
-    step, diagonal = 512 / 256, math.hypot(512 / cells, 512 / cells)
+    step, diagonal = 512 / 512, math.hypot(512 / cells, 512 / cells)
     core = (box[0] + step, box[1] + step, box[2] - step, box[3] - step)
     assert covered_area(region, [core]) == pytest.approx(covered_area([core]))
     wide = (box[0] - diagonal - step, box[1] - diagonal - step, box[2] + diagonal + step, box[3] + diagonal + step)

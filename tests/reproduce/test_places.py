@@ -82,13 +82,19 @@ def test_more_epochs_allowed_change_nothing_when_the_kept_one_is_the_same(
 
 
 @pytest.mark.parametrize(
-    ("table", "data"),
+    ("paper", "table", "data"),
     [
-        *((table, "phantom:standard") for table in PAPERS["contrastive-attention"]),
-        *((table, "nih14-cv:/somewhere") for table in PAPERS["contrastive-attention"] if table != "recipe"),
+        *((paper, table, "phantom:standard") for paper, tables in PAPERS.items() for table in tables),
+        *(
+            ("contrastive-attention", table, "nih14-cv:/somewhere")
+            for table in PAPERS["contrastive-attention"]
+            if table != "recipe"
+        ),
     ],
 )
-def test_every_record_of_this_repository_is_of_the_row_that_its_plan_names(table: str, data: str) -> None:
-    task = task_of(*find_plan("contrastive-attention", table), parse_data(data))
+def test_every_record_of_this_repository_is_of_the_row_that_its_plan_names(
+    paper: str, table: str, data: str
+) -> None:
+    task = task_of(*find_plan(paper, table), parse_data(data))
     places = Places(results=ROOT / "results", runs=ROOT / "none", cache=ROOT / "none")
     assert places.recorded(task, [0, 1, 2])

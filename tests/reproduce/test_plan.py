@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -139,7 +140,7 @@ def with_runs(folder: Path, runs: dict[str, str] | None = None) -> Task:
 
 def test_a_row_takes_the_run_that_is_trained_before_it(tmp_path: Path) -> None:
     task = with_runs(tmp_path)
-    first, second = (task.first_runs(Row("nic+align", "none", seed))[0] for seed in (0, 1))
+    first, second = (task.prior_runs(Row("nic+align", "none", seed))[0] for seed in (0, 1))
     assert first.config.name == "aligner"
     assert [run.config.train.seed for run in (first, second)] == [0, 1]
     assert first.folder != second.folder
@@ -147,17 +148,49 @@ def test_a_row_takes_the_run_that_is_trained_before_it(tmp_path: Path) -> None:
     aligned = task.config(Row("nic+align", "none", 0)).align
     assert aligned is not None
     assert aligned.weights == str(first.folder)
-    assert task.first_runs(Row("nic", "normal", 0)) == []
+    assert task.prior_runs(Row("nic", "normal", 0)) == []
 
 
 def test_another_configuration_of_that_run_is_another_run(tmp_path: Path) -> None:
     task = with_runs(tmp_path)
-    before = task.first_run("align", 0).folder
+    before = task.prior_run("align", 0).folder
     values = yaml.safe_load((tmp_path / "aligner.yaml").read_text())
     (tmp_path / "aligner.yaml").write_text(yaml.safe_dump({**values, "align": {"kind": "affine", "size": 64}}))
-    assert task.first_run("align", 0).folder != before
+    assert task.prior_run("align", 0).folder != before
 
 
 def test_a_run_that_a_plan_does_not_have_names_the_nearest(tmp_path: Path) -> None:
     with pytest.raises(UnknownNameError, match="did you mean 'aligner'"):
         with_runs(tmp_path, runs={"aligner": "aligner.yaml"}).config(Row("nic+align", "none", 0))
+
+
+def test_a_folder_with_a_strange_name_and_an_override_of_all_rows_are_taken_as_they_are(tmp_path: Path) -> None:
+    strange = tmp_path / "my #1"
+    strange.mkdir()
+    task = replace(with_runs(strange), overrides=("align.kind=affine", "align.weights={run:align}"))
+    row = Row("nic", "none", 0)
+    (prior,) = task.prior_runs(row)
+    aligned = task.config(row).align
+    assert aligned is not None
+    assert aligned.weights == str(prior.folder)
+
+
+def test_what_is_not_said_of_a_run_does_not_name_its_folder(tmp_path: Path) -> None:
+    said = with_runs(tmp_path).prior_run("align", 0).config.said()
+    assert set(said["align"]) == {"kind", "network", "size", "canonical"}
+    assert set(said) == {
+        "name",
+        "width",
+        "data",
+        "text",
+        "image",
+        "encoder",
+        "contrast",
+        "decoder",
+        "finding_head",
+    } | {
+        "projection",
+        "align",
+        "generate",
+        "train",
+    }

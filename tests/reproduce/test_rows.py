@@ -162,7 +162,7 @@ def test_what_rows_take_something_from_is_trained_once_before_them_and_told_in_t
     plan = plan.model_copy(update={"votes": False, "data": without_twins})
     task = task_of(plan, folder, parse_data("phantom:smoke"), cache=tmp_path / "cache")
     places = Places(results=tmp_path / "results", runs=tmp_path / "runs", cache=task.cache)
-    first = task.first_run("align", 0).folder
+    first = task.prior_run("align", 0).folder
     made = []
     for contrast in ("none", "normal"):
         row = Row("nic+align", contrast, 0)

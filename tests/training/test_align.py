@@ -51,6 +51,9 @@ def test_an_aligner_learns_alone_and_its_checkpoint_keeps_the_chest(aligner: Pat
     assert both["loss"] == pytest.approx(both["align_feature_loss"] + both["align_pixel_loss"])
     found = load_checkpoint(aligner)
     assert found.canonical == {"crop": CROP, "images": 3}
+    (held,) = [note for note in found.sources if "in this file" in note.name]
+    assert held.name.endswith("the mean of 3 of its normals in this file")
+    assert held.contains_pictures
     assert found.state["aligner.canonical"].shape == (64, 64)
     assert found.quality is None
     system = found.build()

@@ -63,7 +63,7 @@ def test_the_settings_are_those_of_the_paper() -> None:
     assert (contrast.stage, contrast.share_backbone, contrast.bank.sampling) == (3, False, "similar")
     assert isinstance(localizer, LiOptions)
     assert (localizer.upsample, localizer.hidden, localizer.reduction) == (128, 512, "mean")
-    assert (localizer.mil_floor, localizer.box_weight, localizer.threshold) == (0.98, 5.0, 0.5)
+    assert (localizer.mil_floor, localizer.box_weight, localizer.threshold) == (0.98, 500.0, 0.5)
     train = config.train
     assert (train.batch_size, train.epochs) == (6, 15)
     assert train.schedule == ScheduleConfig(factor=0.1, every_epochs=5)

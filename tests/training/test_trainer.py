@@ -247,9 +247,10 @@ ALONE = {"decoder": None, "finding_head": None, "contrast": None, "projection": 
         ),
         ({"localizer": CELLS}, r"localizer\.head two"),
         ({"localizer": {**CELLS, "head": "single", "reduction": "sum"}}, r"localizer\.reduction sum"),
+        ({"decoder": {"kind": "cvse"}}, "decoder.kind cvse"),
         ({**ALONE, "align": {"kind": "affine", "network": "resnet18"}}, r"align\.network resnet18"),
     ],
-    ids=["norms", "head", "sums", "aligner"],
+    ids=["norms", "head", "sums", "ranking", "aligner"],
 )
 def test_lessons_of_a_whole_batch_are_not_shared_between_processes(
     tmp_path: Path, cache: Path, changes: dict[str, Any], named: str

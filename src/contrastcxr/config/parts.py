@@ -250,6 +250,10 @@ class SystemConfig(Options):
         ]
         return {name: weight for each in weights for name, weight in each.items()}
 
+    def said(self) -> dict[str, Any]:
+        """Return plain values of the options that were given, without those that kept their default unasked."""
+        return self.model_dump(mode="json", exclude_unset=True)
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain values that `parse_config` reads back to an equal configuration."""
         return self.model_dump(mode="json")

@@ -1,8 +1,8 @@
 """Configurations from YAML, read strictly: files with parents, overrides, and errors that name the nearest key.
 
 A file may name a parent (`extends: base.yaml`), and `--set a.b=c` changes one value of either. The decoder brings
-its settings from the list `decoders` of the file or a parent. A file of weights that it names is looked for beside
-it first, then from the working folder.
+its settings from the list `decoders` of the file or a parent. A file that an option names is looked for beside it
+first, then from the working folder.
 """
 
 from __future__ import annotations
@@ -194,8 +194,8 @@ def _override(values: dict[str, Any], override: str) -> None:
     part[last] = value
 
 
-HAVE_KINDS = ("align", "contrast", "decoder", "localizer")
-"""The parts whose options are chosen by a `kind`."""
+HAVE_KINDS = ("align", "contrast", "contrast.bank", "contrast.pool", "decoder", "localizer", "projection")
+"""Parts that a user may take for a single value: their `kind` is meant."""
 
 
 def _explain(error: dict[str, Any], values: Mapping[str, Any]) -> str:

@@ -9,9 +9,9 @@ from itertools import chain
 from contrastcxr.form import Study, View
 
 
-def can_be_aligned(view: View) -> bool:
-    """Return whether an aligner is for the view: for any that is not known to be lateral."""
-    return view.position != "LATERAL"
+def can_be_aligned(position: str) -> bool:
+    """Return whether an aligner is for views of a position: for any that is not known to be lateral."""
+    return position != "LATERAL"
 
 
 def choose_views(study: Study, max_views: int) -> tuple[int, ...]:

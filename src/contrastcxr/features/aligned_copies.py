@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from contrastcxr.data.views import can_be_aligned
+from contrastcxr.features.cache import warn_of_poses
 from contrastcxr.form import View
 from contrastcxr.models.align.aligner import Aligner, Normalisation
 
@@ -29,6 +31,10 @@ class AlignedCopies:
     def __call__(self, picture: NDArray[np.float32], view: View) -> tuple[NDArray[np.float32], list[float]]:
         """Return a picture `[S, S]` moved, and its pose."""
         images = torch.from_numpy(picture).expand(1, 3, *picture.shape)
-        moved, poses = self.aligner.align(images, _AS_IT_IS, chosen=torch.tensor([can_be_aligned(view)]))
+        moved, poses = self.aligner.align(images, _AS_IT_IS, chosen=torch.tensor([can_be_aligned(view.position)]))
         values: NDArray[np.float32] = moved[0, 0].numpy()
         return values, poses[0].tolist()
+
+    def warn(self, poses: Sequence[Sequence[float]]) -> None:
+        """Warn of poses that leave their bounds: their pictures stay as they are."""
+        warn_of_poses(poses)

@@ -25,6 +25,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from contrastcxr.data.pixels import PictureOf, original
 from contrastcxr.data.transforms import Preprocess
+from contrastcxr.data.views import can_be_aligned
 from contrastcxr.errors import ImageError, OutputError
 from contrastcxr.features.pictures import whole_picture
 from contrastcxr.files import free_bytes
@@ -388,7 +389,7 @@ def _aligned(
     images = [p.image for p in batch if p.image is not None]
     if not images:
         return batch
-    chosen = torch.tensor([p.position != "LATERAL" for p in batch if p.image is not None], device=device)
+    chosen = torch.tensor([can_be_aligned(p.position) for p in batch if p.image is not None], device=device)
     stacked, normalisation = torch.stack(images).to(device), Normalisation(preprocess.mean, preprocess.std)
     moved, poses = aligner.eval().align(stacked, normalisation, chosen=chosen)
     found = iter(zip(moved, poses.cpu(), strict=True))

@@ -7,6 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from contrastcxr.data.views import can_be_aligned
 from contrastcxr.features.batch import Batch
 from contrastcxr.losses.base import Targets
 from contrastcxr.models.align.pose import compose
@@ -19,7 +20,7 @@ def views_to_align(batch: Batch) -> Tensor:
     found = batch.view_mask.clone()
     for row, names in enumerate(batch.positions):
         for view, name in enumerate(names):
-            found[row, view] &= name != "LATERAL"
+            found[row, view] &= can_be_aligned(name)
     return found
 
 

@@ -114,7 +114,7 @@ class EncodedFeatures:
         image = whole_picture(self.preprocess, read.pixels, shape=read.shape)[0]
         if self.aligner is None:
             return image, None
-        chosen = torch.tensor([can_be_aligned(view)])
+        chosen = torch.tensor([can_be_aligned(view.position)])
         normalisation = Normalisation(self.preprocess.mean, self.preprocess.std)
         images, poses = self.aligner.align(image.unsqueeze(0), normalisation, chosen=chosen)
         return images[0], poses[0]

@@ -334,6 +334,7 @@ class Reader:
                 *disagreements(findings),
                 *self._text_flags(texts, answer.written),
                 *(() if batch.poses is None else pose_flags(batch.poses[row].cpu(), self._view_index(batch, row))),
+                *self._without_negative(batch, row, answer),
             ),
             provenance=self.provenance,
         )
@@ -449,6 +450,14 @@ class Reader:
             for view, place, similarity, same_view in found
             if place >= 0
         )
+
+    def _without_negative(self, batch: Batch, row: int, answer: DecodedStudy) -> Iterator[Flag]:
+        """Yield a flag for each real view that has no negative: nothing weighs more than anything else there."""
+        found = [] if answer.negative is None else answer.negative.tolist()
+        for view, place in zip(self._view_index(batch, row), found, strict=False):  # padded views come last
+            if place < 0:
+                said = f"view {view + 1} is compared with no picture: the bank holds those of its patient alone"
+                yield Flag(kind="quality", message=said)
 
     def _view_index(self, batch: Batch, row: int) -> tuple[int, ...]:
         """Return which view of its study each real one is."""

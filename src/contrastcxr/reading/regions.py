@@ -30,8 +30,9 @@ Rectangle = tuple[float, float, float, float]
 WANG_CUTS = (60.0, 180.0)
 """Of 255: Wang et al. 2017 box what is above each of them."""
 
-RASTER = 256
-"""Places along the longer side of an original on which a rotated region is drawn: half a cell of 128 (ours)."""
+RASTER = 512
+"""Places along the longer side of an original on which a rotated region is drawn, so that edges of originals
+of up to 1,024 pixels move by at most one (ours)."""
 
 _EIGHT = np.ones((3, 3), dtype=bool)
 _DECIMALS = 2

@@ -93,8 +93,8 @@ def voted_table(record: Path) -> Path:
     return record.with_name(f"{record.stem}-votes.npz")
 
 
-_OF_BASELINES = ("data", "text", "image", "encoder", "align", "localizer")
-"""What baselines depend on, which have no decoder."""
+_OF_BASELINES = ("data", "text", "image", "encoder", "align", "marked")
+"""What baselines depend on, which have no decoder; of a localizer it is the cells that it marks."""
 
 
 def _counts(path: Path, row: Row, config: SystemConfig, recipe: str) -> bool:
@@ -136,7 +136,12 @@ def _differing(path: Path, row: Row, config: SystemConfig) -> list[str]:
 def _meant(config: SystemConfig) -> dict[str, Any]:
     """Return plain values, with what an option follows from in place of none."""
     values = without_folders(config.to_dict())
-    return {**values, "encoder": {**values["encoder"], "stage_pooling": config.stage_pooling}}
+    taught = config.needs.taught_boxes
+    return {
+        **values,
+        "encoder": {**values["encoder"], "stage_pooling": config.stage_pooling},
+        "marked": None if taught is None else taught.side,
+    }
 
 
 def _same_epoch(record: Record, *, allowed: int, wanted: int) -> bool:

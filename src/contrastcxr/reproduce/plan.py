@@ -27,7 +27,7 @@ PLAIN = "none"
 """The contrast that the others are compared with; every plan has it."""
 CONTRAST = "normal"
 """The contrast of the papers, a pool of normal images as their settings have it."""
-_RUN = re.compile(r"\{run:(\w+)\}")
+_RUN = re.compile(r"\{run:([^{}]*)\}")
 
 
 class DataPlan(BaseModel):
@@ -153,7 +153,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class FirstRun:
+class PriorRun:
     """What is trained before the rows that take something from it, such as their aligner.
 
     Attributes:
@@ -174,7 +174,8 @@ class Task:
         folder: the plan file's folder, which configurations are relative to.
         data: name in the plan, such as `phantom:standard`.
         root: where the data is, for a source with a folder.
-        overrides: one value changed in every row, such as `train.epochs=1`, each.
+        overrides: one value changed in every row, such as `train.epochs=1`, each; what is trained before the
+            rows keeps its own.
         cache: the cache folder, where what is trained before the rows lives.
     """
 
@@ -222,22 +223,18 @@ class Task:
 
     def config(self, row: Row) -> SystemConfig:
         """Return the configuration of a row; the baselines have that of the first system without contrast."""
-        encoder = self.of_data.encoder
-        overrides = [
-            *self._of_system(row),
-            *([f"encoder.weights={(self.folder / encoder).resolve()}"] if encoder else []),
-            *self.plan.contrasts[row.contrast],
-            *self._of_data,
-            f"name={self.plan.name}-{row.name}",
-            *self.overrides,
-        ]
+        overrides = [*self._overrides(row), f"name={self.plan.name}-{row.name}", *self.overrides]
         return self._loaded(self.of_data.config, overrides, row.seed)
 
-    def _of_system(self, row: Row) -> Sequence[str]:
-        return self.plan.systems[self.systems[0] if row.system == BASELINES else row.system]
+    def _overrides(self, row: Row) -> list[str]:
+        """Return what the plan sets in a row, before anything is filled in."""
+        system = self.systems[0] if row.system == BASELINES else row.system
+        encoder = self.of_data.encoder
+        weights = [f"encoder.weights={(self.folder / encoder).resolve()}"] if encoder else []
+        return [*self.plan.systems[system], *weights, *self.plan.contrasts[row.contrast], *self._of_data]
 
     @property
-    def _of_data(self) -> Sequence[str]:
+    def _of_data(self) -> list[str]:
         return [*self.of_data.seed_overrides, *([f"data.root={self.root}"] if self.root else [])]
 
     def _loaded(self, file: str, overrides: Sequence[str], seed: int) -> SystemConfig:
@@ -246,16 +243,18 @@ class Task:
     def _filled(self, override: str, seed: int) -> str:
         """Return an override with the seed for `{seed}` and the folder of a run for `{run:NAME}`."""
         with_seed = override.replace("{seed}", str(seed))
-        return _RUN.sub(lambda found: str(self.first_run(found[1], seed).folder.resolve()), with_seed)
+        return _RUN.sub(lambda found: json.dumps(str(self.prior_run(found[1], seed).folder.resolve())), with_seed)
 
-    def first_runs(self, row: Row) -> list[FirstRun]:
+    def prior_runs(self, row: Row) -> list[PriorRun]:
         """Return what is trained before a row, in the order in which its overrides name it."""
-        overrides = (*self._of_system(row), *self.plan.contrasts[row.contrast])
+        overrides = (*self._overrides(row), *self.overrides)
         names = dict.fromkeys(name for text in overrides for name in _RUN.findall(text))
-        return [self.first_run(name, row.seed) for name in names]
+        return [self.prior_run(name, row.seed) for name in names]
 
-    def first_run(self, name: str, seed: int) -> FirstRun:
+    def prior_run(self, name: str, seed: int) -> PriorRun:
         """Return a run of the plan's `runs`; another configuration has another folder.
+
+        An option that came later and is not said does not count.
 
         Raises:
             UnknownNameError: the plan has no run of this name.
@@ -263,8 +262,8 @@ class Task:
         if name not in self.of_data.runs:
             raise UnknownNameError(f"run of {self.plan.name} on {self.data}", name, self.of_data.runs)
         config = self._loaded(self.of_data.runs[name], self._of_data, seed)
-        said = json.dumps(without_folders(config.to_dict()), sort_keys=True)
-        return FirstRun(config, self.cache / "runs" / f"{name}-{hashlib.sha256(said.encode()).hexdigest()[:12]}")
+        said = json.dumps(without_folders(config.said()), sort_keys=True)
+        return PriorRun(config, self.cache / "runs" / f"{name}-{hashlib.sha256(said.encode()).hexdigest()[:12]}")
 
     def first_configs(self) -> list[SystemConfig]:
         """Return the configuration of each system without contrast, on the first seed."""

@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from filelock import FileLock
+
 from contrastcxr.assemble import make_encoder, make_preprocess
 from contrastcxr.config import SystemConfig, without_folders
 from contrastcxr.config.data_ref import data_ref
@@ -23,7 +25,7 @@ from contrastcxr.metrics.scores import Scores
 from contrastcxr.models.align.aligner import Aligner
 from contrastcxr.reading.reader import Reader
 from contrastcxr.reproduce.places import Places, baseline_table, voted_table
-from contrastcxr.reproduce.plan import BASELINES, FirstRun, Row, Task
+from contrastcxr.reproduce.plan import BASELINES, PriorRun, Row, Task
 from contrastcxr.reproduce.record import Record, read_record
 from contrastcxr.reproduce.twins import twins_of
 from contrastcxr.training.align import trained_aligner, with_trained_aligner
@@ -89,8 +91,8 @@ def _is_recorded(task: Task, row: Row, places: Places, limits: Limits) -> bool:
 def run_row(task: Task, row: Row, *, places: Places, limits: Limits) -> Record:
     """Train and score one row (or the baselines of a seed), write its record and return it."""
     config = task.config(row)
-    for first in task.first_runs(row):
-        _train_first(first, places)
+    for prior in task.prior_runs(row):
+        _train_prior(prior, places)
     measure = _baselines if row.system == BASELINES else _trained
     record = Record(
         **measure(task, row, config, places, limits),
@@ -107,13 +109,17 @@ def run_row(task: Task, row: Row, *, places: Places, limits: Limits) -> Record:
     return record
 
 
-def _train_first(first: FirstRun, places: Places) -> None:
-    """Train what rows take something from, unless it is there and finished."""
+def _train_prior(prior: PriorRun, places: Places) -> None:
+    """Train what rows take something from, unless it is there; another process that trains it is awaited."""
     from contrastcxr.training import run as train  # needs the extra `train`
 
-    resume = (first.folder / "config.yaml").is_file()
-    logger.info(f"before the row: {first.config.name} in {first.folder}")
-    train(first.config, out=first.folder, cache=places.cache, resume=resume, quality=False)
+    prior.folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(prior.folder.with_suffix(".lock")):
+        if (prior.folder / RECORD_FILE).is_file():
+            return
+        logger.info(f"before the row: {prior.config.name} in {prior.folder}")
+        resume = (prior.folder / "config.yaml").is_file()
+        train(prior.config, out=prior.folder, cache=places.cache, resume=resume, quality=False)
 
 
 Measured = dict[str, Any]
@@ -217,7 +223,7 @@ def _baselines(task: Task, row: Row, config: SystemConfig, places: Places, limit
 
 
 def _aligner_of(config: SystemConfig) -> Aligner | None:
-    """Return the aligner of the systems that baselines stand beside, so that both see the same pictures."""
+    """Return the aligner of the plan's first system, whose pictures baselines see; None where it has none."""
     return trained_aligner(with_trained_aligner(config))[0]
 
 

@@ -22,7 +22,7 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -63,6 +63,9 @@ class Mover(Protocol):
 
     def __call__(self, picture: NDArray[np.float32], view: View) -> tuple[NDArray[np.float32], list[float]]:
         """Return a picture `[S, S]` moved, and five numbers that say how."""
+
+    def warn(self, poses: Sequence[Sequence[float]]) -> None:
+        """Warn of pictures that these numbers could not move."""
 
 
 @dataclass(frozen=True)
@@ -138,6 +141,8 @@ def prepare_source(
     for done, _ in enumerate(_made(plan, todo, workers), start=1):
         logger.info(f"pictures: {done:,} of {len(todo):,} shards")
     unreadable = plan.unreadable() if pictures else ()
+    if mover is not None:
+        mover.warn(plan.poses())
     made = PreparedSource(folder, count, len(plan) if pictures else 0, len(todo), unreadable, tuple(missing))
     _write_about(made, source, side=side if pictures else None)
     return made
@@ -237,6 +242,11 @@ class ShardPlan:
         }
         write_shard(self.stem(shard), squares, said)
         return len(unreadable)
+
+    def poses(self) -> list[list[float]]:
+        """Return what the mover said of the pictures that are there, in order."""
+        shards = (open_shard(self.stem(shard).with_suffix(".json")) for shard in range(self.shards))
+        return [pose for found in shards if found is not None for pose in found.said["poses"]]
 
     def unreadable(self) -> tuple[str, ...]:
         """Return a line for each picture that could not be read, in order; they are also listed in a file."""

@@ -133,7 +133,8 @@ def _chest(
 
 def _frontals(studies: Sequence[Study], *, max_views: int) -> Iterator[View]:
     for study in studies:
-        yield from filter(can_be_aligned, (study.views[i] for i in choose_views(study, max_views)))
+        chosen = (study.views[i] for i in choose_views(study, max_views))
+        yield from (view for view in chosen if can_be_aligned(view.position))
 
 
 def _normalised(view: View, preprocess: Preprocess, picture_of: PictureOf) -> Tensor:

@@ -240,7 +240,7 @@ class WithNegatives:
             return replace(sample, negatives=self.means[list(rows)], negative_frontal=still)
         views = [self.bank.views[row] for row in rows]
         if isinstance(self.load, FromPixels):
-            frontal = torch.tensor([can_be_aligned(view) for view in views])
+            frontal = torch.tensor([can_be_aligned(view.position) for view in views])
             return replace(sample, negatives=self.load.pictures(views, index), negative_frontal=frontal)
         found = [self.load.cache[view_key(view)] for view in views]
         channels = [torch.from_numpy(each.features[:, -self.channels :].copy()) for each in found]

@@ -37,6 +37,7 @@ from contrastcxr.features.samples import FromCache, FromPixels, StudySamples, Ta
 from contrastcxr.features.targets import Uncertain
 from contrastcxr.features.view_features import CachedFeatures, EncodedFeatures, ViewFeatures
 from contrastcxr.form import Finding, Study
+from contrastcxr.models.align.aligner import Aligner
 from contrastcxr.models.encoders import Encoder
 from contrastcxr.models.features import GridPlaces
 from contrastcxr.models.heads.library import SentenceLibrary
@@ -60,6 +61,8 @@ from contrastcxr.training.word_vectors import start_word_vectors
 logger = logging.getLogger(__name__)
 
 EVALUATION_BATCH = 32
+FEW = 20
+"""Pictures of whose mean, when they are fewer, it is said that it shows them (ours)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -241,9 +244,7 @@ def prepare(config: SystemConfig, *, cache: Path) -> PreparedRun:
         pictures=data.pictures,
         library=library,
         encoder_fingerprint=encoder.fingerprint(),
-        sources=source_notes(
-            ref, encoder, keeps_pictures=bank is not None and bank.bank.has_pictures, aligned_on=aligned_on
-        ),
+        sources=source_notes(ref, encoder, pictures=_pictures_in(bank, aligner), aligned_on=aligned_on),
         unreadable=data.unreadable,
         truncated=_truncated(data.train, config, words.tokenizer),
         bank=bank,
@@ -412,29 +413,47 @@ def _bank(config: SystemConfig, data: TrainingData, here: EncodedFeatures) -> Tr
     )
 
 
+def _pictures_in(bank: TrainingBank | None, aligner: Aligner | None) -> list[str]:
+    """Return in words what a checkpoint holds of pictures of the data set that it is trained on."""
+    few = aligner is not None and aligner.trained_here and aligner.images < FEW
+    return [
+        *(["thumbnails of its negatives"] if bank is not None and bank.bank.has_pictures else []),
+        *([f"the mean of {aligner.images} of its normals"] if aligner is not None and few else []),
+    ]
+
+
 def source_notes(
-    ref: DataRef, encoder: Encoder, *, keeps_pictures: bool = False, aligned_on: Sequence[SourceNote] = ()
+    ref: DataRef, encoder: Encoder, *, pictures: Sequence[str] = (), aligned_on: Sequence[SourceNote] = ()
 ) -> tuple[SourceNote, ...]:
     """Return the data set, the encoder's weights and what an aligner was trained on, with their terms.
 
-    The thumbnails of a bank count as pictures of the data set (ours): they have a note of their own, and where the
-    terms forbid to pass pictures on, a warning says that the checkpoint must stay here.
+    Pictures of the data set that the checkpoint holds, such as the thumbnails of a bank (ours), have a note of
+    their own, and where the terms forbid to pass pictures on, a warning says that the checkpoint must stay here.
+
+    Args:
+        ref: the data set.
+        encoder: of the system.
+        pictures: what the checkpoint holds of its pictures, in words.
+        aligned_on: notes of the checkpoint of a trained aligner.
     """
     source = ref.open()
     terms = source.licence
     allowed = terms.redistributable and terms.contains_pictures
-    thumbnails = SourceNote(
-        name=f"{source.name}, thumbnails of its negatives in this file",
-        licence=terms.terms,
-        redistributable=allowed,
-        contains_text=False,
-        contains_pictures=True,
-    )
-    if keeps_pictures and not allowed:
+    kept = [
+        SourceNote(
+            name=f"{source.name}, {held} in this file",
+            licence=terms.terms,
+            redistributable=allowed,
+            contains_text=False,
+            contains_pictures=True,
+        )
+        for held in pictures
+    ]
+    for held in () if allowed else pictures:
         logger.warning(
-            f"contrast.bank with data.source {source.name}: the checkpoint will hold thumbnails of its pictures, "
-            "which may not be passed on, so neither may the checkpoint; to share it, train on nih14 or phantoms, "
-            "or set contrast.bank.kind: zeros"
+            f"data.source {source.name}: the checkpoint will hold {held}, which may not be passed on, so neither "
+            "may the checkpoint; to share it, train on nih14 or phantoms, leave out the bank (contrast.bank.kind: "
+            "zeros) or average more normals (align.canonical.images)"
         )
     own = SourceNote(
         name=source.name,
@@ -450,4 +469,4 @@ def source_notes(
         contains_text=False,
         contains_pictures=False,
     )
-    return tuple(dict.fromkeys((own, weights, *((thumbnails,) if keeps_pictures else ()), *aligned_on)))
+    return tuple(dict.fromkeys((own, weights, *kept, *aligned_on)))

@@ -89,8 +89,8 @@ def _check_devices(config: SystemConfig, devices: int) -> None:
         )
     if devices > 1 and (whole := config.whole_batch):
         raise IncompatibleError(
-            f"--devices {devices} with {whole}: it is made of a whole batch, of which each process has a part, "
-            "and the run would not be that of one process; train with one"
+            f"--devices {devices} with {whole}: what is learnt depends on the whole batch, of which each process "
+            "sees a part, and the run would not be that of one process; train with one"
         )
 
 

@@ -51,12 +51,12 @@ def test_a_picture_in_the_list_has_a_reading_by_people_and_no_other_has_one(mark
 def test_all_boxes_of_a_class_are_one_finding_in_pixels_of_the_file(marked: Path) -> None:
     found = readings(Nih14(marked).studies())
     assert boxes(found["00000001_000"]) == {
-        "Cardiomegaly": [(16, 64, 48, 128)],
-        "Pleural Effusion": [(0, 112, 8, 128)],
+        "Cardiomegaly": [(16, 32, 48, 64)],
+        "Pleural Effusion": [(0, 56, 8, 64)],
     }
     assert boxes(found["00000003_000"]) == {
-        "Pleural Effusion": [(1, 100, 17, 120), (48, 100, 64, 120)],
-        "Fracture": [(6.25, 12.5, 12.5, 20.5)],
+        "Pleural Effusion": [(1, 50, 17, 60), (48, 50, 64, 60)],
+        "Fracture": [(6.25, 6.25, 12.5, 10.25)],
     }
 
 
@@ -78,7 +78,7 @@ def test_neither_side_nor_zone_nor_severity_is_made_up(marked: Path) -> None:
 def test_a_nodule_is_not_denied_beside_diffuse_nodules(marked: Path) -> None:
     found = readings(Nih14(marked).studies())
     assert set(statuses(found["00000003_000"])) == set(NAMES) - {"Nodule"}
-    assert boxes(found["00000004_000"]) == {"Nodule": [(32, 32, 33, 34)]}
+    assert boxes(found["00000004_000"]) == {"Nodule": [(32, 16, 33, 17)]}
 
 
 def test_labels_normals_and_the_first_reading_stay_what_they_were(nih: Path) -> None:
@@ -141,7 +141,7 @@ def test_the_numbers_of_the_release_in_place_of_nih_names_are_told_apart(nih: Pa
 
 def test_a_name_with_the_ending_of_the_resized_file_is_the_same_picture(nih: Path) -> None:
     write_chestx_det(nih, entry("00000001_000.jpg", ("Mass", [0, 0, 16, 8])))
-    assert boxes(readings(Nih14(nih).studies())["00000001_000"]) == {"Mass": [(0, 0, 1, 1)]}
+    assert boxes(readings(Nih14(nih).studies())["00000001_000"]) == {"Mass": [(0, 0, 1, 0.5)]}
 
 
 def test_an_empty_list_says_nothing(nih: Path) -> None:

@@ -30,14 +30,14 @@ def test_every_image_is_a_study_with_its_patient_split_and_view(nih: Path) -> No
     studies = by_id(Nih14(nih))
     first = studies["00000001_000"]
     assert (first.patient_id, first.split, first.age, first.sex) == ("00000001", "train_val", 57, "M")
-    assert (first.views[0].position, first.views[0].width, first.views[0].height) == ("PA", 64, 128)
+    assert (first.views[0].position, first.views[0].width, first.views[0].height) == ("PA", 64, 64)
     assert Counter(s.split for s in studies.values()) == {"train_val": 4, "test": 2}
     assert [s.study_id for s in Nih14(nih).studies("test")] == ["00000004_000", "00000004_001"]
 
 
 def test_spacing_is_that_of_the_resized_pixels(nih: Path) -> None:
     view = by_id(Nih14(nih))["00000001_000"].views[0]
-    assert view.spacing_mm == pytest.approx((0.2 * 2048 / 128, 0.1 * 2048 / 64))
+    assert view.spacing_mm == pytest.approx((0.2 * 2048 / 64, 0.1 * 2048 / 64))
 
 
 def test_ages_of_both_editions_are_understood_and_impossible_ones_dropped(nih: Path) -> None:
@@ -56,8 +56,8 @@ def test_labels_are_one_author_with_canonical_names(nih: Path) -> None:
 def test_boxes_are_scaled_from_the_published_grid_and_clipped_to_the_image(nih: Path) -> None:
     study = by_id(Nih14(nih))["00000004_000"]
     assert boxes(study, "nih14 boxes") == {
-        "Pneumonia": [(32, 32, 48, 96), (0, 0, 4, 8)],
-        "Infiltration": [(0, 0, 64, 12.5)],
+        "Pneumonia": [(32, 16, 48, 48), (0, 0, 4, 4)],
+        "Infiltration": [(0, 0, 64, 6.25)],
     }
 
 
@@ -70,7 +70,9 @@ def test_boxes_are_counted_and_those_of_pictures_that_are_not_there_noted(nih: P
 
 def test_rsna_is_another_author_that_says_pneumonia_or_normal(nih: Path) -> None:
     studies = by_id(Nih14(nih))
-    assert boxes(studies["00000004_000"], "rsna") == {"Pneumonia": [(6.25, 25, 25, 75), (31.25, 25, 50, 75)]}
+    assert boxes(studies["00000004_000"], "rsna") == {
+        "Pneumonia": [(6.25, 12.5, 25, 37.5), (31.25, 12.5, 50, 37.5)]
+    }
     said = {
         name: {f.name: f.status for f in reading.findings}
         for name, study in studies.items()
@@ -261,3 +263,10 @@ def test_each_real_cut_uses_every_training_image_once(shared_data: Path) -> None
     assert (len(ids), len(set(ids))) == (1439, 1439)
     next_cut = Nih14Folds(shared_data / "nih14", fold=0)
     assert [s.study_id for s in cut.studies("validation")] == [s.study_id for s in next_cut.studies("test")]
+
+
+def test_a_box_on_a_picture_that_is_no_copy_of_the_published_square_is_refused(nih: Path) -> None:
+    (picture,) = nih.rglob("00000004_000.png")
+    Image.fromarray(np.zeros((128, 64), dtype=np.uint8)).save(picture)
+    with pytest.raises(DatasetError, match=r"BBox_List_2017\.csv row 2 .*a box on an image of 64×128 pixels"):
+        Nih14(nih).studies()

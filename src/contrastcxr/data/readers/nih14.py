@@ -16,7 +16,7 @@ from pathlib import Path
 from contrastcxr.data.pixels import file_size
 from contrastcxr.data.presence import files_in
 from contrastcxr.data.readers.chestx_det import FILE, TERMS, DetMarks, add_counts, read_chestx_det
-from contrastcxr.data.readers.grid import grid_box
+from contrastcxr.data.readers.grid import GRID, grid_box
 from contrastcxr.data.ref import SourceKind
 from contrastcxr.data.source import Inventory, Licence, OnMissing, Source, unheard
 from contrastcxr.data.tables.files import TableRow, age_in_years, first_existing, read_lines, sex
@@ -260,10 +260,20 @@ def _canonical(row: TableRow, label: str) -> str:
         raise row.error(f"{error}; correct the label") from error
 
 
+def _box(row: TableRow, view: View) -> Box:
+    """Return the box of a row in pixels of the view, which is the published square or a smaller copy of it."""
+    if abs((view.width or GRID) - (view.height or GRID)) > 1:
+        raise row.error(
+            f"a box on an image of {view.width}×{view.height} pixels; boxes are those of the published image of "
+            f"{GRID}×{GRID}, of which this is no copy; put that image, or a smaller square of it, in its place"
+        )
+    return grid_box(row, view)
+
+
 def _box_reading(study_id: str, rows: Iterable[TableRow], view: View) -> Reading:
     boxes: dict[str, list[Box]] = defaultdict(list)
     for row in rows:
-        boxes[_canonical(row, row.cell(1))].append(grid_box(row, view))
+        boxes[_canonical(row, row.cell(1))].append(_box(row, view))
     findings = (
         Finding(name=name, status="present", source=BOXES.name, boxes=tuple(found))
         for name, found in boxes.items()
@@ -276,7 +286,7 @@ def _rsna_reading(study_id: str, rows: list[TableRow], view: View) -> Reading:
     kind = rows[0].cell(1)
     if len(classes) > 1 or kind not in RSNA_CLASSES:
         raise rows[-1].error(f"class {' and '.join(sorted(classes))}; expected one of {', '.join(RSNA_CLASSES)}")
-    boxes = tuple(grid_box(row, view) for row in rows if row.cell(2))
+    boxes = tuple(_box(row, view) for row in rows if row.cell(2))
     if bool(boxes) != (kind == "Lung Opacity"):
         raise rows[0].error(f"class {kind} with {len(boxes)} boxes; only Lung Opacity has boxes; correct the rows")
     return Reading(study_id=study_id, author=RSNA, findings=tuple(rsna_findings(kind, boxes)))

@@ -26,7 +26,7 @@ from contrastcxr.form import Author, Finding, Reading, Study
 JOINT = Author(kind="rule", name="nih14 labels and boxes")
 """The labels of an image and its boxes in one reading, so that a finding that is there without a box is known."""
 HELD_OUT = 10
-"""One part in ten of the images without a box is for validation, which has no boxes (ours)."""
+"""One part in ten of the images without a box, of patients without any, is for validation (ours)."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,13 @@ class Nih14Boxes(Source):
         patients = {study.patient_id for study in tested} if grouped else set()
         plain = [study for study in self._plain if study.patient_id not in patients]
         taught = {study.patient_id for study in others} if grouped else set()
-        validation, *_ = self._folds([study for study in plain if study.patient_id not in taught], HELD_OUT)
+        free = [study for study in plain if study.patient_id not in taught]
+        if len({study.patient_id for study in free} if grouped else free) < HELD_OUT:
+            raise DatasetError(
+                f"{self._images.root}: fewer than {HELD_OUT} patients without a boxed image are left, of which a "
+                "tenth is for validation; give more of the images without a box"
+            )
+        validation, *_ = self._folds(free, HELD_OUT)
         held = {study.study_id for study in validation}
         kept = self._some([s for s in plain if s.study_id not in held], self._shares.unannotated)
         boxed = self._some(others, self._shares.boxed * FOLDS / (FOLDS - 1))  # the others are 80% of them all

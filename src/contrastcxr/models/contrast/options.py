@@ -88,7 +88,7 @@ class ContrastOptions(Options):
 
     @property
     def reference(self) -> str:
-        """What a study is compared with, and how unless by Contrastive Attention, in words."""
+        """What a study is compared with, for the provenance of a reading."""
         raise NotImplementedError
 
     def check(self, *, encoder_stage: int | None, projection: ProjectionOptions, start: str) -> None:
@@ -223,7 +223,7 @@ class DifferenceOptions(ContrastOptions):
 
     @property
     def reference(self) -> str:
-        """The kind of its bank."""
+        """That views are subtracted, and the kind of its bank."""
         return f"difference from {self.bank.kind}"
 
     def check(self, *, encoder_stage: int | None, projection: ProjectionOptions, start: str) -> None:

@@ -220,6 +220,11 @@ class CvseOptions(RecurrentOptions):
         return HeadNeeds(words=True, sentence_flags=True, library=self.library)
 
     @property
+    def whole_batch(self) -> str | None:
+        """The hardest negatives are those of the batch."""
+        return "kind cvse"
+
+    @property
     def term_weights(self) -> dict[str, float]:
         """The ranking alone: it has no probability of a word."""
         return {"ranking": self.ranking_weight}
