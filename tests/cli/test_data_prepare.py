@@ -113,6 +113,17 @@ def test_aligned_copies_are_kept_apart_with_their_poses(command: Any, pictures: 
     assert np.abs(copies[0] / 255.0 - moved.numpy()).max() < 0.02
 
 
+def test_pictures_that_could_not_be_aligned_are_counted(command: Any, pictures: Path, tmp_path: Path) -> None:
+    config = tiny_config(align={"kind": "affine", "network": "small", "size": 64, "weights": "runs/align"})
+    checkpoint = tiny_checkpoint(config)
+    lost = {**checkpoint.state, "aligner.pose.bias": torch.tensor([0.0, 0.0, 1.0, 1.0, 0.0])}  # scale e
+    save_checkpoint(tmp_path / "aligner.safetensors", replace(checkpoint, state=lost), dtype="float32")
+    asked = ("data", "prepare", pictures, "--cache", tmp_path / "cache", "--size", 64)
+    ran = command(*asked, "--align", tmp_path / "aligner.safetensors")
+    assert ran.status == 0
+    assert "2 of 2 pictures are not aligned, since their poses leave the bounds" in ran.err
+
+
 def test_a_run_without_an_aligner_is_refused(command: Any, pictures: Path, tmp_path: Path) -> None:
     ran = command("data", "prepare", pictures, "--cache", tmp_path / "cache", "--align", save_tiny(tmp_path))
     assert ran.status == 2
