@@ -16,7 +16,13 @@ from contrastcxr.reading.reader import Reader
 from contrastcxr.write.html import to_html
 
 CONFIG = Path(__file__).resolve().parents[2] / "configs" / "cpu" / "phantom-li2018.yaml"
-SHORT = ("data.train_limit=400", "data.validation_limit=60", "train.epochs=8", "train.workers=0", "train.seed=0")
+SHORT = (
+    "data.train_limit=400",
+    "data.validation_limit=60",
+    "train.epochs=20",
+    "train.patience=20",
+    "train.workers=0",
+)
 RIGHT = 0.3
 """IoU of region and boxes from which a mass is marked."""
 

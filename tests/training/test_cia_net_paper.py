@@ -90,3 +90,17 @@ def test_a_step_is_taken_and_a_picture_read(folder: Path, tmp_path: Path, contra
     assert {f.name for f in reading.findings} >= {"Mass", "Nodule"}
     assert (reading.evidence.difference != ()) == (not contrast)
     assert [n.view for n in reading.evidence.negatives] == ([] if contrast else [0])
+
+
+@pytest.mark.slow
+def test_a_step_is_taken_at_the_published_size(folder: Path, tmp_path: Path) -> None:
+    """All that differs is the weights to start from, and how many pictures are seen."""
+    few = ("train.epochs=1", "train.batch_size=2", "train.workers=0", "train.monitor=loss")
+    limits = ("data.train_limit=8", "data.validation_limit=2", "encoder.weights=random")
+    config = load_config(PAPER, overrides=(f"data.root={folder}", "data.fold=0", *few, *limits))
+    made = run(config, out=tmp_path / "run", cache=tmp_path, progress=False, quality=False)
+    assert json.loads(made.record.read_text())["epochs"] == 1
+    reader = Reader.from_checkpoint(made.checkpoint)
+    reading = reader.read(load_studies(f"nih14-boxes:{folder}/test?fold=0")[0])
+    assert [len(each.rows) for each in reading.evidence.difference] == [16]
+    assert reader.system.marked_grid.rows == 128
