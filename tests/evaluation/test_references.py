@@ -46,7 +46,7 @@ def test_studies_that_the_author_did_not_read_are_left_out_and_named(data: DataR
 def test_boxes_stay_in_the_references_and_in_what_scores_take(data: DataRef) -> None:
     found = load_references(data, "train_val", author="chestx-det")
     kept = {f.name: [box.xyxy for box in f.boxes] for f in found.readings[0].findings if f.boxes}
-    assert kept == {"Cardiomegaly": [(16, 64, 48, 128)], "Pleural Effusion": [(0, 112, 8, 128)]}
+    assert kept == {"Cardiomegaly": [(16, 32, 48, 64)], "Pleural Effusion": [(0, 56, 8, 64)]}
     answers = found.answers()
     assert [answer.findings for answer in answers] == [reading.findings for reading in found.readings]
     assert found.of(READ[:1]).readings[0] is found.readings[0]
