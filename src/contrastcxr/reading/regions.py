@@ -236,18 +236,23 @@ def _drawn(region: Sequence[Rectangle], affine: Affine, shape: tuple[int, int]) 
     step = max(*shape, RASTER) / RASTER
     rows, columns = (max(round(side / step), 1) for side in shape)
     tall, wide = shape[0] / rows, shape[1] / columns
-    centres = np.stack(np.meshgrid((np.arange(columns) + 0.5) * wide, (np.arange(rows) + 0.5) * tall), axis=-1)
-    inverse = invert(affine)
-    mask = np.zeros((rows, columns), dtype=bool)
-    for rectangle in region:
-        x1, y1, x2, y2 = map_box(affine, rectangle)
-        window = (
-            slice(max(math.floor(y1 / tall), 0), max(math.ceil(y2 / tall), 0)),
-            slice(max(math.floor(x1 / wide), 0), max(math.ceil(x2 / wide), 0)),
-        )
-        places = centres[window] @ inverse[:, :2].T + inverse[:, 2]
-        mask[window] |= ((places >= rectangle[:2]) & (places < rectangle[2:])).all(axis=-1)
-    drawn = np.round(cells_region(mask, shape), _DECIMALS).reshape(-1, 4)
+    if not region:
+        return ()
+    places = np.array([map_box(affine, each) for each in region]) / (wide, tall, wide, tall)
+    low = np.floor(places[:, :2]).clip(0, (columns, rows)).astype(int)
+    high = np.ceil(places[:, 2:]).clip(0, (columns, rows)).astype(int)
+    left, top = low.min(axis=0).tolist()
+    right, bottom = high.max(axis=0).tolist()
+    x, y = (np.arange(left, right) + 0.5) * wide, (np.arange(top, bottom)[:, None] + 0.5) * tall
+    u, v = (
+        row[0] * x + row[1] * y + row[2] for row in invert(affine)
+    )  # where each place lies in the model's picture
+    mask = np.zeros(u.shape, dtype=bool)
+    for (x1, y1, x2, y2), (first, above), (last, below) in zip(region, low.tolist(), high.tolist(), strict=True):
+        window = slice(above - top, below - top), slice(first - left, last - left)
+        mask[window] |= (u[window] >= x1) & (u[window] < x2) & (v[window] >= y1) & (v[window] < y2)
+    blocks = np.array(_blocks(mask)).reshape(-1, 4) + np.array((left, top, left, top))
+    drawn = np.round(blocks * (wide, tall, wide, tall), _DECIMALS)
     return tuple(_rectangle(each[:2], each[2:]) for each in drawn)
 
 
