@@ -161,7 +161,9 @@ def _without_negative(model: Abilities) -> dict[str, str]:
 
 def _without_pool(model: Abilities) -> dict[str, str]:
     if not model.contrasts:
-        instead = "each view is compared with one normal picture" if model.induces else "it compares with nothing"
+        instead = (
+            "each view is compared with one picture of its bank" if model.induces else "it compares with nothing"
+        )
         why = f"the model has no Contrastive Attention: {instead}"
         return dict.fromkeys(("contrast", "closest", "farthest", "repeats"), why)
     if not model.images:

@@ -244,9 +244,8 @@ def _drawn(region: Sequence[Rectangle], affine: Affine, shape: tuple[int, int]) 
     left, top = low.min(axis=0).tolist()
     right, bottom = high.max(axis=0).tolist()
     x, y = (np.arange(left, right) + 0.5) * wide, (np.arange(top, bottom)[:, None] + 0.5) * tall
-    u, v = (
-        row[0] * x + row[1] * y + row[2] for row in invert(affine)
-    )  # where each place lies in the model's picture
+    # where each place lies in the model's picture
+    u, v = (row[0] * x + row[1] * y + row[2] for row in invert(affine))
     mask = np.zeros(u.shape, dtype=bool)
     for (x1, y1, x2, y2), (first, above), (last, below) in zip(region, low.tolist(), high.tolist(), strict=True):
         window = slice(above - top, below - top), slice(first - left, last - left)

@@ -13,12 +13,13 @@ GUESSED_SECONDS: Mapping[str, float] = {
     "nic": 420.0,
     "transformer": 1800.0,
     "cam": 600.0,
-    "li2018": 900.0,
+    "li2018": 600.0,
     "align": 0.0,
 }
 """Where nothing is recorded: 3,000 reports an epoch at about 140 (nic) and 32 (transformer) a second on two cores,
 fifteen epochs, and reading the test and twin studies; of cam about 40 seconds an epoch, and to choose a cut some
-minutes; of li2018 about 15, the rest for boxes of the test studies.  A guess, printed as one."""
+minutes; of li2018 10 to 30 seconds an epoch, and of an aligner nothing, which is no row.
+A guess, printed as one."""
 ENCODING = (
     "before the first row every picture is drawn and encoded once, 0.2 to 0.6 s each on two cores, and an aligner "
     "that a row needs is trained, about ten minutes: not counted"
