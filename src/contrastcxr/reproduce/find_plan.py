@@ -28,7 +28,6 @@ PAPERS: Mapping[str, Mapping[str, str]] = {
     },
     "cia-net": {
         "localizers": "configs/cpu/experiments/localizers.yaml",
-        "parts": "configs/cpu/experiments/parts.yaml",
     },
     "wcl": {},
     "cross-attention": {},
