@@ -33,8 +33,8 @@ ROOT = Path(__file__).resolve().parents[1]
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 FIRST, DECODERS = ("first",), ("decoders", "table5")
 """Tables of paper A, as `reproduce` names them, whose rows stand in one part of the page."""
-LOCALIZERS = ("localizers", "parts")
-"""Tables of paper B, as `reproduce` names them, whose rows stand on the page of localizers."""
+LOCALIZERS = ("localizers",)
+"""The table of paper B, as `reproduce` names it, whose rows stand on the page of localizers."""
 POOLS = {
     "none": "none",
     "normal": "normal images",
@@ -154,12 +154,12 @@ def localizers_table(places: Places) -> str:
     blocks = []
     for plan, folder in (find_plan("cia-net", table) for table in LOCALIZERS):
         for data in plan.data:
-            task = task_of(plan, folder, parse_data(data))
+            task = task_of(plan, folder, parse_data(data if ":" in data else f"{data}:."))
             found = pool(
                 places.paths(task, places.seeds(task)),
                 judging=plan.judging,
-                against=plan.against,
-                folds=bool(plan.folds),
+                compared=task.compared_names,
+                folds=bool(task.of_data.folds),
             )
             if found is not None:
                 said = [f"- {line}" for line in (*conclusions(found), *said_below(found))]

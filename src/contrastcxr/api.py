@@ -336,7 +336,7 @@ def _rows_alone(task: Task, places: Places, seeds: Sequence[int]) -> tuple[Poole
     from contrastcxr.reproduce.row_page import rows_page
 
     plan, paths = task.plan, places.paths(task, seeds)
-    pooled = pool(paths, judging=plan.judging, against=task.against, folds=bool(plan.folds))
+    pooled = pool(paths, judging=plan.judging, compared=task.compared_names, folds=bool(task.of_data.folds))
     return pooled, [] if pooled is None else [rows_page(task, pooled)]
 
 

@@ -34,7 +34,7 @@ def test_a_plan_that_extends_another_has_its_systems_and_contrasts_in_its_own_or
     write_plan(tmp_path)
     child = tmp_path / "child.yaml"
     extra = "title: other\ncontrasts: {zeros: [contrast.pool.kind=zeros]}\n"
-    child.write_text(f"extends: plan.yaml\n{extra}rows: {{systems: [nic], contrasts: [zeros, none]}}\n")
+    child.write_text(f"extends: plan.yaml\n{extra}rows: [{{systems: [nic], contrasts: [zeros, none]}}]\n")
     task = task_of(*find_plan("contrastive-attention", "first", path=child), parse_data("phantom:smoke"))
     assert task.plan.title == "other"
     assert [row.name for row in task.rows(seeds=[0])] == ["baselines", "nic-zeros", "nic-none"]
@@ -45,7 +45,7 @@ def test_a_plan_that_extends_another_has_its_systems_and_contrasts_in_its_own_or
         ("systems: [nix], contrasts: [none]", "nic"),
         ("systems: [nic], contrasts: [nune]", "none"),
     ):
-        child.write_text(f"extends: plan.yaml\nrows: {{{chosen}}}\n")
+        child.write_text(f"extends: plan.yaml\nrows: [{{{chosen}}}]\n")
         with pytest.raises(UnknownNameError, match=f"did you mean '{nearest}'"):
             find_plan("contrastive-attention", "first", path=child)
 

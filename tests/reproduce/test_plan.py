@@ -7,9 +7,9 @@ import pytest
 import yaml
 
 from contrastcxr.data.sources import parse_data
-from contrastcxr.errors import RequestError, UnknownNameError
+from contrastcxr.errors import ConfigError, RequestError, UnknownNameError
 from contrastcxr.models.encoders import build_encoder
-from contrastcxr.reproduce import Plan, Row, Task, find_plan, task_of
+from contrastcxr.reproduce import Row, Task, find_plan, task_of
 from tiny_plan import ALIGNED, PLAN, write_plan
 
 
@@ -100,35 +100,104 @@ def test_the_test_split_may_be_named_and_a_folder_must_be() -> None:
         task_of(plan, folder, parse_data("nih14-cv"))
 
 
-def test_the_localizers_differ_in_their_cuts_and_in_the_decoder_beside_them() -> None:
-    task = task_of(*find_plan("cia-net", "localizers"), parse_data("phantom:standard"))
+def of_paper_b(table: str) -> Task:
+    """The task of a table of paper B on phantoms."""
+    return task_of(*find_plan("cia-net", table), parse_data("phantom:standard"))
+
+
+def test_the_localizers_differ_in_what_their_names_say() -> None:
+    task = of_paper_b("localizers")
     assert task.plan.judging.primary == "tiou_0.3"
-    configs = {system: task.config(Row(system, "none", 0)) for system in task.systems}
-    assert list(configs) == ["cam", "cam@tuned", "cam+nic", "cam@tuned+nic"]
-    assert [config.decoder is not None for config in configs.values()] == [False, False, True, True]
-    for plain in ("cam", "cam+nic"):
-        tuned = configs[plain.replace("cam", "cam@tuned")].to_dict()
-        assert tuned["localizer"]["cuts"] == "tuned"
-        tuned["localizer"]["cuts"], tuned["name"] = "fixed", configs[plain].name
-        assert tuned == configs[plain].to_dict()
-    assert configs["cam+nic"].projection.kind == "linear"
-    assert [row.name for row in task.rows(wanted=["cam@tuned+nic-none"], seeds=[0])] == ["cam@tuned+nic-none"]
+    configs = {system: task.config(Row(system, "none", 0)).to_dict() for system in task.systems}
+    assert configs["cam+nic"]["decoder"] is not None
+    assert configs["cam+nic"]["projection"]["kind"] == "linear"
+    for one, other, part, key in (
+        ("cam@tuned", "cam", "localizer", "cuts"),
+        ("li2018@eq5", "li2018", "localizer", "mil_floor"),
+        ("li2018@0", "li2018", "data", "options"),
+        ("li2018@40", "li2018", "data", "options"),
+        ("li2018+align", "li2018", "align", None),
+        ("cam+align", "cam", "align", None),
+        ("cam", "li2018", "localizer", None),
+    ):
+        first, second = (dict(configs[name]) for name in (one, other))
+        first["name"] = second["name"]
+        if other == "li2018" and one == "cam":
+            second["data"] = first["data"]  # maps never learn a box
+        if key is None:
+            first[part] = second[part]
+        else:
+            assert first[part][key] != second[part][key]
+            first[part] = {**first[part], key: second[part][key]}
+        assert first == second, (one, other)
+    assert [row.name for row in task.rows(wanted=["cam@tuned-none"], seeds=[0])] == ["cam@tuned-none"]
+
+
+def test_contrasts_of_paper_b_differ_in_their_negatives() -> None:
+    task = of_paper_b("localizers")
+    banks = {c: task.config(Row("li2018+align", c, 1)).contrast for c in task.contrasts if c != "none"}
+    said = {name: (found.bank_options.kind, found.bank_options.sampling) for name, found in banks.items() if found}
+    assert said == {
+        "normal": ("normal", "similar"),
+        "unmatched": ("normal", "random"),
+        "canonical": ("normal", "canonical"),
+        "random": ("other", "similar"),
+        "zeros": ("zeros", "similar"),
+    }
+
+
+def test_a_table_of_paper_b_has_the_rows_that_it_names_on_their_own_seeds() -> None:
+    rows = of_paper_b("table3").rows()
+    seeds = {name: [row.seed for row in rows if row.name == name] for name in dict.fromkeys(r.name for r in rows)}
+    assert seeds["baselines"] == seeds["li2018-none"] == seeds["li2018@0+align-zeros"] == [0, 1, 2]
+    assert seeds["li2018@40-none"] == seeds["li2018@40+align-normal"] == [0]
+    assert "li2018-normal" not in seeds
+    asked = of_paper_b("table3").rows(wanted=["li2018@40-none"], seeds=[0, 1])
+    assert [row.seed for row in asked] == [0, 1]
+
+
+def test_the_tables_of_paper_b_share_their_baselines() -> None:
+    baselines = [of_paper_b(table).config(Row("baselines", "none", 0)) for table in ("table2", "table6")]
+    for found in baselines:
+        assert found.localizer is not None
+        assert (found.localizer.kind, found.data.options["boxed"]) == ("li2018", 80)
 
 
 def test_a_table_with_fewer_systems_compares_those_that_it_has(tmp_path: Path) -> None:
     path = write_plan(tmp_path)
     systems: dict[str, list[str]] = {"nic": [], "nic@2": [], "nic@3": []}
-    rows = {"systems": ["nic", "nic@2"], "contrasts": ["none"]}
+    rows = [{"systems": ["nic", "nic@2"], "contrasts": ["none"]}]
     plan = {**PLAN, "systems": systems, "against": {"nic@2": "nic", "nic@3": "nic"}, "rows": rows}
     path.write_text(yaml.safe_dump(plan))
     task = task_of(*find_plan("contrastive-attention", "first", path=path), parse_data("phantom:smoke"))
-    assert task.against == {"nic@2": "nic"}
+    assert task.compared_names == [("nic@2-none", "nic-none")]
 
 
-def test_folds_stand_in_the_place_of_seeds() -> None:
-    plan = Plan.model_validate({**PLAN, "folds": [0, 1, 2, 3, 4]})
-    assert plan.numbers == (0, 1, 2, 3, 4)
-    assert Plan.model_validate(PLAN).numbers == Plan.model_validate(PLAN).seeds
+def test_one_row_may_be_compared_with_one_of_another_contrast(tmp_path: Path) -> None:
+    path = write_plan(tmp_path)
+    plan = {**PLAN, "systems": {"nic": [], "nic@2": []}, "against": {"nic@2-normal": "nic-none"}}
+    path.write_text(yaml.safe_dump(plan))
+    task = task_of(*find_plan("contrastive-attention", "first", path=path), parse_data("phantom:smoke"))
+    assert task.compared_names == [("nic@2-normal", "nic-none")]
+    path.write_text(yaml.safe_dump({**plan, "against": {"nic@2-norml": "nic-none"}}))
+    with pytest.raises(UnknownNameError, match="did you mean 'normal'"):
+        find_plan("contrastive-attention", "first", path=path)
+
+
+def test_a_comparison_names_two_rows_or_two_systems(tmp_path: Path) -> None:
+    path = write_plan(tmp_path)
+    path.write_text(yaml.safe_dump({**PLAN, "systems": {"nic": [], "b": []}, "against": {"b-normal": "nic"}}))
+    with pytest.raises(ConfigError, match="against: 'b-normal' is a row and 'nic' a system"):
+        find_plan("contrastive-attention", "first", path=path)
+
+
+def test_folds_stand_in_the_place_of_seeds(tmp_path: Path) -> None:
+    of_data = PLAN["data"]["phantom:smoke"]
+    path = write_plan(tmp_path)
+    path.write_text(yaml.safe_dump({**PLAN, "data": {"phantom:smoke": {**of_data, "folds": [0, 1, 2, 3, 4]}}}))
+    task = task_of(*find_plan("contrastive-attention", "first", path=path), parse_data("phantom:smoke"))
+    assert task.numbers == (0, 1, 2, 3, 4)
+    assert [row.seed for row in task.rows(wanted=["nic-none"])] == [0, 1, 2, 3, 4]
 
 
 def with_runs(folder: Path, runs: dict[str, str] | None = None) -> Task:

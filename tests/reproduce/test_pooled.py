@@ -184,6 +184,10 @@ def test_rows_without_reports_are_pooled_and_nothing_is_concluded_from_words(tmp
     assert found.intervals == {"cam-none": {}, "cam-normal": {}}
 
 
+TUNED = ("cam@tuned-none", "cam-none")
+"""A row, and the one that it is compared with."""
+
+
 def placed_of(folder: Path, shares: dict[str, float], **options: Any) -> Pooled:
     """Rows that localize so much of sixty boxes, on two seeds."""
     for row, share in shares.items():
@@ -219,7 +223,7 @@ def test_where_localization_decides_contrast_is_concluded_from_places(tmp_path: 
     ],
 )
 def test_a_system_is_compared_with_another_one(share: float, outcome: str, said: str, tmp_path: Path) -> None:
-    found = placed_of(tmp_path, {"cam-none": 0.3, "cam@tuned-none": share}, against={"cam@tuned": "cam"})
+    found = placed_of(tmp_path, {"cam-none": 0.3, "cam@tuned-none": share}, compared=[TUNED])
     (effect,) = found.effects
     assert (effect.row, effect.against, effect.seeds) == ("cam@tuned-none", "cam-none", (0, 1))
     assert effect.outcome() == outcome
@@ -232,7 +236,7 @@ def test_a_reader_that_cannot_see_and_scores_no_less_is_named(tmp_path: Path) ->
     systems = {"mean_box": {"tiou_0.3": {"value": 0.9, "low": 0.8, "high": 1.0, "n": 60}}}
     replace(record("baselines", 0), systems=systems).write(tmp_path / "baselines-seed0.json")
     located(0.9).save(tmp_path / "mean_box-seed0.npz")
-    found = placed_of(tmp_path, {"cam-none": 0.3, "cam@tuned-none": 0.8}, against={"cam@tuned": "cam"})
+    found = placed_of(tmp_path, {"cam-none": 0.3, "cam@tuned-none": 0.8}, compared=[TUNED])
     assert conclusions(found)[0].endswith("mean_box scores 0.900, no less than its 0.805.")
     assert found.intervals["mean_box"]["tiou_0.3"].value == pytest.approx(0.9)
 
@@ -243,7 +247,7 @@ def test_rows_that_were_scored_differently_have_no_effect(tmp_path: Path) -> Non
     for seed in (0, 1):
         path = tmp_path / f"cam-none-seed{seed}.json"
         replace(read_record(path), signature="other").write(path)
-    found = pool(tmp_path.glob("*.json"), judging=LOCALIZATION, against={"cam@tuned": "cam"}, replicates=20)
+    found = pool(tmp_path.glob("*.json"), judging=LOCALIZATION, compared=[TUNED], replicates=20)
     assert found is not None
     assert found.effects == ()
 

@@ -52,7 +52,7 @@ PLAN: dict[str, Any] = {
             "keys": {"iou": "0.3"},
             "score": "tiou_0.3",
             "systems": {"cam": {"method": "X, Wang [30]"}},
-            "contrasts": {"none": {}},
+            "contrasts": {"none": {"negatives": "none"}},
         }
     ],
     "data": {

@@ -399,7 +399,7 @@ def test_systems_are_compared_with_each_other_in_the_scores_that_judge_them(
     assert (row["row"], row["other"]) == ("nic@2-none", "nic-none")
     assert markdown(own).startswith("## rows compared on phantom:smoke")
     assert "Change: row minus the other one, paired" in markdown(own)
-    assert own.to_dict()["lines"][0]["against"] == "nic"
+    assert own.to_dict()["lines"][0]["against"] == "nic-none"
     assert printed.published == "cia-net table1, nih14, iou 0.3"
 
 
@@ -425,7 +425,7 @@ def test_without_any_row_no_table_of_our_own_stands_there(settings: Path, tmp_pa
 
 def test_areas_under_the_curve_stand_beside_those_of_a_table_of_findings(placed: Places, settings: Path) -> None:
     part = {"table": "table4", "data": "nih14", "score": "auc", "contrasts": {"none": {}}}
-    part["systems"] = {"nic": {"method": "Z, Li [14]"}, "nic@2": {"system": "cia_align"}}
+    part["systems"] = {"nic": {"method": "Z, Li [14]"}, "nic@2": {"method": "Ours"}}
     task = Task(localizers(published=[part]), settings, "phantom:smoke", None)
     _, printed = side_by_side(task, placed, **QUICK)
     by_metric = {line.metric: line for line in printed.lines}

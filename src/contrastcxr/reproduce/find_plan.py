@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from contrastcxr.config import read_with_parents
 from contrastcxr.errors import ConfigError, RequestError, UnknownNameError, listed
 from contrastcxr.published import TABLES
-from contrastcxr.reproduce.plan import PLAIN, Plan
+from contrastcxr.reproduce.plan import PLAIN, Plan, RowSelection
 
 _SYSTEM = re.compile(r"[\w.@+]+")
 """A name of a system: it is a part of file names, and ends where a row's contrast follows after a dash."""
@@ -28,6 +28,7 @@ PAPERS: Mapping[str, Mapping[str, str]] = {
     },
     "cia-net": {
         "localizers": "configs/cpu/experiments/localizers.yaml",
+        **{f"table{k}": f"configs/cpu/experiments/cia-net-table{k}.yaml" for k in range(1, 7)},
     },
     "wcl": {},
     "cross-attention": {},
@@ -87,17 +88,21 @@ def _read(path: Path) -> Plan:
 def _check_chosen(plan: Plan) -> None:
     if PLAIN not in plan.contrasts:
         raise ConfigError(f"{plan.name}: no contrast '{PLAIN}', which the others are compared with; add it")
-    for system in (name for pair in plan.against.items() for name in pair):
-        if system not in plan.systems:
-            raise UnknownNameError(f"system of {plan.name}", system, plan.systems)
+    compared = [name.partition("-") for pair in plan.against.items() for name in pair]
+    named = [
+        *plan.rows,
+        RowSelection(systems=[one for one, _, _ in compared], contrasts=[c for *_, c in compared if c]),
+    ]
+    for kind, known in (("systems", plan.systems), ("contrasts", plan.contrasts)):
+        for name in (name for part in named for name in getattr(part, kind)):
+            if name not in known:
+                raise UnknownNameError(f"{kind.removesuffix('s')} of {plan.name}", name, known)
+    for one, other in plan.against.items():
+        if ("-" in one) != ("-" in other):
+            row, system = sorted((one, other), key=lambda name: "-" not in name)
+            raise ConfigError(
+                f"{plan.name}: against: '{row}' is a row and '{system}' a system; name two of a kind"
+            )
     for system in plan.systems:
         if not _SYSTEM.fullmatch(system):
             raise ConfigError(f"{plan.name}: system '{system}': expected letters, digits and any of _ . @ +")
-    if plan.rows is None:
-        return
-    for contrast in plan.rows.contrasts:
-        if contrast not in plan.contrasts:
-            raise UnknownNameError(f"contrast of {plan.name}", contrast, plan.contrasts)
-    for system in plan.rows.systems:
-        if system not in plan.systems:
-            raise UnknownNameError(f"system of {plan.name}", system, plan.systems)

@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING
 
 from contrastcxr.metrics.folds import joined
 from contrastcxr.metrics.table import StudyTable
-from contrastcxr.reproduce.plan import PLAIN, Row, Task
+from contrastcxr.reproduce.plan import PLAIN, Row, Task, Which
 from contrastcxr.reproduce.record import read_record
 
 if TYPE_CHECKING:
     from contrastcxr.reproduce.places import Places
 
-Which = tuple[str, str]
-"""System and contrast."""
 Key = tuple[str, str, int]
 """System, contrast and seed."""
 
@@ -29,21 +27,20 @@ class Pair:
     other: Which
 
     @property
-    def against(self) -> str | None:
-        """The other system, where it is one."""
-        return None if self.plain[0] == self.other[0] else self.plain[0]
+    def against(self) -> Which | None:
+        """What is compared with, where it is not the same system without contrast."""
+        return None if self.plain == (self.other[0], PLAIN) else self.plain
 
 
 def contrast_pairs(task: Task) -> list[Pair]:
-    """Return each system with each contrast, beside the same system without."""
-    others = [contrast for contrast in task.contrasts if contrast != PLAIN]
-    return [Pair((system, PLAIN), (system, contrast)) for system in task.systems for contrast in others]
+    """Return each row with contrast, beside the same system without where the table has that."""
+    every = task.which
+    return [Pair((system, PLAIN), (system, c)) for system, c in every if c != PLAIN and (system, PLAIN) in every]
 
 
 def system_pairs(task: Task) -> list[Pair]:
-    """Return the systems that the plan compares with another one, contrast by contrast."""
-    pairs = task.against.items()
-    return [Pair((other, contrast), (one, contrast)) for one, other in pairs for contrast in task.contrasts]
+    """Return the rows that the plan compares with another one, which is of another system."""
+    return [Pair(other, one) for one, other in task.compared]
 
 
 @dataclass(frozen=True)
@@ -90,18 +87,19 @@ def recorded_rows(task: Task, places: Places, seeds: Sequence[int], *, drawn: Ma
     """Return what is recorded of the rows; without probabilities where no table needs them."""
     tables, signatures = {}, {}
     ranked = _ranks_probabilities(task)
-    for key in product(task.systems, task.contrasts, seeds):
+    for which, number in product(task.which, seeds):
+        key = (*which, number)
         path = places.found(task, Row(*key))
         if path is not None:
             table = StudyTable.load(path.with_suffix(".npz"))
             tables[key] = table if ranked else replace(table, probabilities=None)
             signatures[key] = read_record(path).signature
-    return RecordedRows(tables, signatures, drawn, folds=bool(task.plan.folds))
+    return RecordedRows(tables, signatures, drawn, folds=bool(task.of_data.folds))
 
 
 def _ranks_probabilities(task: Task) -> bool:
     """Return whether a table has an AUC of probabilities, which costs most to compute: most tables have none."""
     parts = task.plan.published
     named = [name for part in parts for names in part.scores.values() for name in names]
-    named += [part.score or "" for part in parts] + (list(task.plan.judging.compared) if task.against else [])
+    named += [part.score or "" for part in parts] + (list(task.plan.judging.compared) if task.compared else [])
     return any(name.startswith(("auc", "calibration", "brier")) for name in named)

@@ -127,6 +127,8 @@ def _differing(path: Path, row: Row, config: SystemConfig) -> list[str]:
     record = read_record(path)
     made = parse_config(record.config, where=str(path))
     was, wanted = (_meant(each) for each in (made, config))
+    if _ran_on(record, allowed=was["train"]["epochs"]) and wanted["train"]["patience"] >= was["train"]["patience"]:
+        was["train"]["patience"] = wanted["train"]["patience"]
     if _same_epoch(record, allowed=was["train"]["epochs"], wanted=wanted["train"]["epochs"]):
         was["train"]["epochs"] = wanted["train"]["epochs"]
     parts = _OF_BASELINES if row.system == BASELINES else [part for part in wanted if part != "name"]
@@ -142,6 +144,11 @@ def _meant(config: SystemConfig) -> dict[str, Any]:
         "encoder": {**values["encoder"], "stage_pooling": config.stage_pooling},
         "marked": None if taught is None else taught.side,
     }
+
+
+def _ran_on(record: Record, *, allowed: int) -> bool:
+    """Return whether no patience ended the record's run: more of it would have changed nothing."""
+    return bool(record.training) and record.training["epochs"] == allowed
 
 
 def _same_epoch(record: Record, *, allowed: int, wanted: int) -> bool:

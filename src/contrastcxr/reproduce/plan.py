@@ -7,7 +7,8 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import reduce
+from functools import cached_property, reduce
+from itertools import product
 from pathlib import Path
 from typing import Literal
 
@@ -23,10 +24,13 @@ from contrastcxr.reproduce.judging import JUDGINGS, Judging
 from contrastcxr.reproduce.record import FIRST_RECIPE
 
 BASELINES = "baselines"
+Which = tuple[str, str]
+"""System and contrast."""
 PLAIN = "none"
 """The contrast that the others are compared with; every plan has it."""
 CONTRAST = "normal"
 """The contrast of the papers, a pool of normal images as their settings have it."""
+BASELINE_ROW: Which = (BASELINES, PLAIN)
 _RUN = re.compile(r"\{run:([^{}]*)\}")
 
 
@@ -40,7 +44,10 @@ class DataPlan(BaseModel):
 
     config: str = Field(description="configuration file, relative to the plan")
     encoder: str | None = Field(None, description="weights of every row's encoder: a file, relative to the plan")
-    seed_overrides: tuple[str, ...] = Field(description="overrides in which {seed} is the seed")
+    seed_overrides: tuple[str, ...] = Field(description="overrides in which {seed} is the seed, or the fold")
+    folds: tuple[int, ...] = Field(
+        (), description="in place of seeds: folds of the data, over which a row is one figure (hits over images)"
+    )
     twins: str | None = Field(None, description="split of four pictures of one anatomy")
     runs: dict[str, str] = Field(
         default_factory=dict, description="name of a run: its configuration file, relative to the plan"
@@ -85,12 +92,15 @@ class PublishedPart(BaseModel):
 
 
 class RowSelection(BaseModel):
-    """The systems and contrasts that a table has of those of the plan it extends, in its own order."""
+    """Systems, each with each of these contrasts, of the plan that a table extends, in the order of the table."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     systems: tuple[str, ...]
     contrasts: tuple[str, ...]
+    seeds: tuple[int, ...] = Field(
+        (), description="on which they run where they are not asked for; none: the plan's"
+    )
 
 
 class Plan(BaseModel):
@@ -105,9 +115,6 @@ class Plan(BaseModel):
         description="name of a contrast: its overrides, in which {seed} is the seed"
     )
     seeds: tuple[int, ...] = (0, 1, 2)
-    folds: tuple[int, ...] = Field(
-        (), description="in place of seeds: folds of the data, over which a row is one figure (hits over images)"
-    )
     data: dict[str, DataPlan]
     systems: dict[str, tuple[str, ...]] = Field(
         description="name of a system: its overrides, in which {run:NAME} is the folder of a run trained first"
@@ -115,17 +122,13 @@ class Plan(BaseModel):
     judged_by: Literal["words", "knowledge", "localization"] = "words"
     recipe: str = Field(FIRST_RECIPE, description="name of how its rows are trained, which their records carry")
     against: dict[str, str] = Field(
-        default_factory=dict, description="name of a system: the system that it is compared with"
+        default_factory=dict,
+        description="name of a system: the system that it is compared with, contrast by contrast; or row: row",
     )
     votes: bool = Field(False, description="whether rows are read by votes of their samples too, beside the beam")
     also: tuple[str, ...] = Field((), description="experiments whose records of rows of the same name count too")
     published: tuple[PublishedPart, ...] = ()
-    rows: RowSelection | None = None
-
-    @property
-    def numbers(self) -> tuple[int, ...]:
-        """What `{seed}` stands for in overrides: the folds, else the seeds."""
-        return self.folds or self.seeds
+    rows: tuple[RowSelection, ...] = ()
 
     @property
     def judging(self) -> Judging:
@@ -197,14 +200,34 @@ class Task:
         return self.data.replace(":", "-")
 
     @property
+    def numbers(self) -> tuple[int, ...]:
+        """What `{seed}` stands for in overrides: the folds of this data, else the seeds."""
+        return self.of_data.folds or self.plan.seeds
+
+    @cached_property
+    def _numbers_of(self) -> dict[Which, tuple[int, ...]]:
+        """Every row of the table in its order, and the seeds or folds that it runs on by default."""
+        every = RowSelection(systems=tuple(self.plan.systems), contrasts=tuple(self.plan.contrasts))
+        return {
+            which: self.of_data.folds or part.seeds or self.plan.seeds
+            for part in self.plan.rows or (every,)
+            for which in product(part.systems, part.contrasts)
+        }
+
+    @property
+    def which(self) -> Sequence[Which]:
+        """System and contrast of every row in the order of the table."""
+        return tuple(self._numbers_of)
+
+    @property
     def systems(self) -> Sequence[str]:
         """The systems in the order of the table."""
-        return self.plan.rows.systems if self.plan.rows else tuple(self.plan.systems)
+        return tuple(dict.fromkeys(system for system, _ in self._numbers_of))
 
     @property
     def contrasts(self) -> Sequence[str]:
         """The contrasts in the order of the table."""
-        return self.plan.rows.contrasts if self.plan.rows else tuple(self.plan.contrasts)
+        return tuple(dict.fromkeys(contrast for _, contrast in self._numbers_of))
 
     def rows(self, *, wanted: Sequence[str] = (), seeds: Sequence[int] = ()) -> list[Row]:
         """Return the rows in the order they run: seed by seed, the baselines of a seed first.
@@ -212,23 +235,24 @@ class Task:
         Raises:
             UnknownNameError: a row that the plan does not have.
         """
-        names = {Row(s, c, 0).name: (s, c) for s in self.systems for c in self.contrasts}
-        every = {BASELINES: (BASELINES, PLAIN), **names}
+        numbers = {BASELINE_ROW: self.numbers, **self._numbers_of}
+        named = {Row(*which, 0).name: which for which in numbers}
         wanted = [_by_name(name) for name in wanted]
         for name in wanted:
-            if name not in every:
-                raise UnknownNameError(f"row of {self.plan.name}", name, every)
-        chosen = [every[name] for name in every if not wanted or name in wanted]
-        return [Row(system, contrast, seed) for seed in seeds or self.plan.numbers for system, contrast in chosen]
+            if name not in named:
+                raise UnknownNameError(f"row of {self.plan.name}", name, named)
+        chosen = [which for name, which in named.items() if not wanted or name in wanted]
+        asked = seeds or sorted({number for which in chosen for number in numbers[which]})
+        return [Row(*which, n) for n in asked for which in chosen if seeds or n in numbers[which]]
 
     def config(self, row: Row) -> SystemConfig:
-        """Return the configuration of a row; the baselines have that of the first system without contrast."""
+        """Return the configuration of a row; the baselines have that of the plan's first system."""
         overrides = [*self._overrides(row), f"name={self.plan.name}-{row.name}", *self.overrides]
         return self._loaded(self.of_data.config, overrides, row.seed)
 
     def _overrides(self, row: Row) -> list[str]:
         """Return what the plan sets in a row, before anything is filled in."""
-        system = self.systems[0] if row.system == BASELINES else row.system
+        system = next(iter(self.plan.systems)) if row.system == BASELINES else row.system
         encoder = self.of_data.encoder
         weights = [f"encoder.weights={(self.folder / encoder).resolve()}"] if encoder else []
         return [*self.plan.systems[system], *weights, *self.plan.contrasts[row.contrast], *self._of_data]
@@ -267,13 +291,22 @@ class Task:
 
     def first_configs(self) -> list[SystemConfig]:
         """Return the configuration of each system without contrast, on the first seed."""
-        return [self.config(Row(system, PLAIN, self.plan.numbers[0])) for system in self.systems]
+        return [self.config(Row(system, PLAIN, self.numbers[0])) for system in self.systems]
 
     @property
-    def against(self) -> dict[str, str]:
-        """The systems of the table that are compared with another one of it."""
-        pairs = self.plan.against.items()
-        return {one: other for one, other in pairs if one in self.systems and other in self.systems}
+    def compared(self) -> tuple[tuple[Which, Which], ...]:
+        """The rows of the table that the plan compares with another one of it, each before the other."""
+        every = [
+            (one, other)
+            for names in self.plan.against.items()
+            for one, other in zip(*(_rows_of(name, self.contrasts) for name in names), strict=True)
+        ]
+        return tuple((one, other) for one, other in every if one in self.which and other in self.which)
+
+    @property
+    def compared_names(self) -> list[tuple[str, str]]:
+        """The names of those rows, whatever the seed."""
+        return [(Row(*one, 0).name, Row(*other, 0).name) for one, other in self.compared]
 
     def variants(self) -> dict[str, list[str]]:
         """Return what contrasts set that only add settings to that of the papers.
@@ -288,7 +321,7 @@ class Task:
         }
         if not added:
             return {}
-        found = self.config(Row(self.systems[0], CONTRAST, self.plan.numbers[0]))
+        found = self.config(Row(self.systems[0], CONTRAST, self.numbers[0]))
         paths = dict.fromkeys(setting.partition("=")[0] for settings in added.values() for setting in settings)
         return {CONTRAST: [f"{path}={_setting(found, path)}" for path in paths], **added}
 
@@ -297,6 +330,12 @@ def _setting(config: SystemConfig, path: str) -> str:
     """Return the value at a path such as `contrast.repeats`, as an override writes it."""
     value: object = reduce(getattr, path.split("."), config)
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _rows_of(name: str, contrasts: Sequence[str]) -> list[Which]:
+    """Return the row of a name such as `nic-normal`, else the rows of a system: one for each of the contrasts."""
+    system, dash, contrast = name.partition("-")
+    return [(system, contrast)] if dash else [(system, each) for each in contrasts]
 
 
 def _by_name(row: str) -> str:

@@ -93,7 +93,7 @@ def pool(
     paths: Iterable[Path],
     *,
     judging: Judging = WORDS,
-    against: Mapping[str, str] | None = None,
+    compared: Iterable[tuple[str, str]] = (),
     folds: bool = False,
     replicates: int = REPLICATES,
     seed: int = 0,
@@ -103,7 +103,7 @@ def pool(
     Args:
         paths: of the records.
         judging: the scores that decide.
-        against: systems, and the one that each is compared with.
+        compared: names of rows, and of the one that each is compared with.
         folds: whether the records of a row are of folds, which are scored as one; comparisons are fold by fold.
         replicates: of the bootstrap.
         seed: of its draws.
@@ -133,7 +133,7 @@ def pool(
         comparisons=_compared(tables, judging, drawn),
         twins=tuple(_twins(records, drawn)),
         intervals={row: seed_means(of, judging.shown, **drawn) for row, of in every.items()},
-        effects=tuple(_effects(records, tables, against or {}, judging, drawn)),
+        effects=tuple(_effects(records, tables, compared, judging, drawn)),
         votes=_compared(votes, judging, drawn),
         judging=judging,
         folds=folds,
@@ -190,16 +190,14 @@ def _over_folds(rows: Mapping[str, Sequence[StudyTable]], tables: Tables) -> dic
 def _effects(
     records: Sequence[Record],
     tables: Tables,
-    against: Mapping[str, str],
+    compared: Iterable[tuple[str, str]],
     judging: Judging,
     drawn: Mapping[str, int],
 ) -> list[SystemEffect]:
-    """Return what systems changed against others, contrast by contrast, where both were scored alike."""
+    """Return what rows changed against others, where both were scored alike."""
     signed = {(record.row, record.seed): record.signature for record in records}
     found = []
-    for row in dict.fromkeys(row for row, _ in tables):
-        system, _, contrast = row.partition("-")
-        other = f"{against.get(system)}-{contrast}"
+    for row, other in compared:
         alike = [n for name, n in tables if name == row and signed[row, n] == signed.get((other, n))]
         seeds = tuple(sorted(alike))
         if seeds:

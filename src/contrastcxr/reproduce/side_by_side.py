@@ -21,9 +21,9 @@ from contrastcxr.metrics.scores import Score, seed_means, statistics
 from contrastcxr.metrics.seeds import SeedDifference, seed_differences
 from contrastcxr.metrics.significance import holm
 from contrastcxr.published import PublishedRow, PublishedTable, published_table
-from contrastcxr.reproduce.pairs import Pair, RecordedRows, Which, contrast_pairs, recorded_rows, system_pairs
+from contrastcxr.reproduce.pairs import Pair, RecordedRows, contrast_pairs, recorded_rows, system_pairs
 from contrastcxr.reproduce.places import Places
-from contrastcxr.reproduce.plan import PLAIN, PublishedPart, Row, Task
+from contrastcxr.reproduce.plan import PLAIN, PublishedPart, Row, Task, Which
 from contrastcxr.vocab.labels import from_nih
 
 SCORES: Mapping[str, tuple[str, ...]] = {
@@ -69,7 +69,7 @@ class SystemLine:
         published: what the paper prints of the plain row and of the other; None where it prints nothing.
         measured: likewise; None where nothing is recorded.
         change: None unless both rows are recorded on a shared seed, scored alike.
-        against: the system in the place of the plain one; None where that is the same without contrast.
+        against: system and contrast in the place of the plain one; None where that is the same without contrast.
     """
 
     system: str
@@ -79,12 +79,12 @@ class SystemLine:
     published: tuple[float | None, float | None]
     measured: tuple[RowScore | None, RowScore | None]
     change: Change | None
-    against: str | None = None
+    against: Which | None = None
 
     @property
     def rows(self) -> tuple[str, str]:
         """Names of the row that is compared with, and of the row itself, whatever the seed."""
-        plain = (self.system, PLAIN) if self.against is None else (self.against, self.contrast)
+        plain = self.against or (self.system, PLAIN)
         return Row(*plain, 0).name, Row(self.system, self.contrast, 0).name
 
     @property
@@ -157,7 +157,7 @@ def side_by_side(
         UnknownNameError: the plan names a published table, column or score that is not there.
     """
     drawn = {"replicates": replicates, "seed": seed}
-    rows = recorded_rows(task, places, seeds or task.plan.numbers, drawn=drawn)
+    rows = recorded_rows(task, places, seeds or task.numbers, drawn=drawn)
     own = [_own(task, rows)] if any(rows.have(pair) for pair in system_pairs(task)) else []
     return [*own, *(_part(task, part, rows) for part in task.plan.published)]
 
@@ -207,7 +207,7 @@ def _printed_systems(task: Task, part: PublishedPart, printed: PublishedTable) -
     return [
         system
         for system in task.systems
-        if any(_printed(printed, part, system, contrast) is not None for contrast in task.contrasts)
+        if any(_printed(printed, part, *which) is not None for which in task.which if which[0] == system)
     ]
 
 
@@ -303,9 +303,10 @@ def _of_finding(metric: str, score: str | None) -> tuple[str, ...]:
 
 
 def _printed(printed: PublishedTable, part: PublishedPart, system: str, contrast: str) -> PublishedRow | None:
-    if contrast not in part.contrasts:
+    columns = printed.rows[0].keys
+    if contrast not in part.contrasts or (system not in part.systems and "system" not in columns):
         return None
-    of_data = {"data": part.data} if "data" in printed.rows[0].keys else {}
+    of_data = {"data": part.data} if "data" in columns else {}
     keys = {**of_data, **part.keys, **part.systems.get(system, {"system": system}), **part.contrasts[contrast]}
     return printed.find(**keys)
 
@@ -341,7 +342,7 @@ def _plain(line: SystemLine) -> dict[str, Any]:
     change = line.change
     return {
         **{name: getattr(line, name) for name in ("system", "contrast", "metric", "score")},
-        **({"against": line.against} if line.against is not None else {}),
+        **({"against": line.rows[0]} if line.against is not None else {}),
         "published": list(line.published),
         "measured": [None if m is None else {**m.score.to_dict(), "seeds": list(m.seeds)} for m in line.measured],
         "published_change": line.published_change,
