@@ -1,13 +1,13 @@
 """The papers' claim on twins: what Contrastive Attention leaves of an image answers to disease more than to pose.
 
 Twins are four phantoms of one anatomy: normal, with a lesion, in another pose, and the lesion mirrored.  With
-`R(f) = ‖f(lesion) − f(normal)‖ / ‖f(pose) − f(normal)‖` the claim holds only if `R(v^d) > R(v̂)` by paired
-bootstrap (docs/design/phantoms.md; the papers only state it).
+`R(f) = ‖f(lesion) − f(normal)‖ / ‖f(pose) − f(normal)‖` the claim holds only if `R(v^d) > R(v̂)`, of paper B
+`R(ΔM) > R(F)`, by paired bootstrap (docs/design/phantoms.md; the papers only state it).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +26,8 @@ from contrastcxr.metrics.bootstrap import (
     study_weights,
 )
 
+PAIRS = (("pooled", "difference"), ("patches", "difference_map"))
+"""What contrast is given, and what it makes of it: `v̂` and `v^d` of paper A, `F` and `ΔM` of paper B."""
 _OPPOSITE: dict[Side, Side] = {"left": "right", "right": "left"}
 
 
@@ -43,12 +45,12 @@ def lesion_to_pose(
 
 @dataclass(frozen=True)
 class Claim:
-    """`R` of the global feature and of the difference, as geometric means over quadruples, with intervals.
+    """`R` before contrast and of what it makes, as geometric means over quadruples, with intervals.
 
     Attributes:
-        pooled: of `v̂`.
-        difference: of `v^d`.
-        gain: `R(v^d) / R(v̂) − 1`, paired; above zero with its whole interval is what the claim asks.
+        pooled: of `v̂`, or of paper B's patches `F`.
+        difference: of `v^d`, or of `ΔM`.
+        gain: the second over the first, less 1, paired; above zero with its whole interval is what is claimed.
     """
 
     pooled: Interval
@@ -61,14 +63,19 @@ class Claim:
         return self.gain.low > 0
 
 
+def pair_of(names: Collection[str]) -> tuple[str, str] | None:
+    """Return the two of these names that the claim compares, as in `PAIRS`; None without contrast."""
+    return next((pair for pair in PAIRS if set(pair) <= set(names)), None)
+
+
 def compare_ratios(
     pooled: Sequence[Floats], difference: Sequence[Floats], *, replicates: int = REPLICATES, seed: int = 0
 ) -> Claim:
-    """Compare `R` of `v̂` and of `v^d` by paired bootstrap over quadruples.
+    """Compare `R` before contrast and of what it makes by paired bootstrap over quadruples.
 
     Args:
-        pooled: `[Q]` ratios of `v̂`, one array per seed, all over the same quadruples.
-        difference: `[Q]` ratios of `v^d`, likewise.
+        pooled: `[Q]` ratios of `v̂` or `F`, one array per seed, all over the same quadruples.
+        difference: `[Q]` ratios of `v^d` or `ΔM`, likewise.
         replicates: bootstrap draws.
         seed: of the draws.
     """

@@ -11,7 +11,7 @@ import numpy as np
 
 from contrastcxr.errors import RequestError
 from contrastcxr.metrics.bootstrap import REPLICATES, Interval, plain_weights
-from contrastcxr.metrics.contrast_claim import Claim, compare_ratios, swap_share
+from contrastcxr.metrics.contrast_claim import Claim, compare_ratios, pair_of, swap_share
 from contrastcxr.metrics.folds import joined
 from contrastcxr.metrics.scores import Score, seed_means, statistics
 from contrastcxr.metrics.seeds import seed_differences
@@ -42,11 +42,12 @@ class Mean:
 
 @dataclass(frozen=True)
 class TwinRow:
-    """The claim on twins for one row, over its seeds."""
+    """The claim on twins for one row, over its seeds, and the two that it compares (`contrast_claim.PAIRS`)."""
 
     row: str
     claim: Claim | None
     swapped: Interval
+    pair: tuple[str, str] | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -268,10 +269,10 @@ def _twin_row(row: str, records: Sequence[Record], drawn: Mapping[str, int]) -> 
     kept = [record.twins for record in records if record.twins is not None]
     sides = np.sum([np.asarray(twins["sides"], np.int64) for twins in kept], axis=0)
     claim = None
-    if all("difference" in twins["ratios"] for twins in kept):
-        parts = {name: [_numbers(twins["ratios"][name]) for twins in kept] for name in ("pooled", "difference")}
-        claim = compare_ratios(parts["pooled"], parts["difference"], **drawn)
-    return TwinRow(row, claim, swap_share(sides, **drawn))
+    if (pair := pair_of(kept[0]["ratios"])) is not None:
+        before, after = ([_numbers(twins["ratios"][name]) for twins in kept] for name in pair)
+        claim = compare_ratios(before, after, **drawn)
+    return TwinRow(row, claim, swap_share(sides, **drawn), pair)
 
 
 def _numbers(values: Sequence[float | None]) -> np.ndarray:

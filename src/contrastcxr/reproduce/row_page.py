@@ -88,6 +88,7 @@ def said_below(pooled: Pooled) -> list[str]:
         *([f"Beside the rows: {beside}."] if beside else []),
         *([f"Images with a box of the finding: {images}."] if images else []),
         *(_chosen(pooled) if _located(pooled) else []),
+        *(_twins(pooled) if _located(pooled) else []),
         *signed(pooled.signatures, pooled.recipe),
     ]
 
@@ -171,3 +172,23 @@ def _chosen(pooled: Pooled) -> list[str]:
             chosen.setdefault(f"{record.row} ({head})", []).append(f"{value:.4g}")
     said = "; ".join(f"{row} {', '.join(values)}" for row, values in chosen.items())
     return [f"Cuts of 255 chosen on validation, seed by seed: {said}."] if said else []
+
+
+_SIGNS: Mapping[str, str] = {"pooled": "v̂", "difference": "v^d", "patches": "F", "difference_map": "ΔM"}
+"""How papers write what twins compare."""
+
+
+def _twins(pooled: Pooled) -> list[str]:
+    """Return what contrast makes of twins: how far a lesion moves it, over how far another pose does."""
+    said = []
+    for row in pooled.twins:
+        if row.claim is None or row.pair is None:
+            continue
+        before, after = (_SIGNS[name] for name in row.pair)
+        gain, holds = row.claim.gain, "holds" if row.claim.holds else "does not hold"
+        said.append(
+            f"{row.row}: R({before}) {row.claim.pooled.value:.3f}, R({after}) {row.claim.difference.value:.3f}, "
+            f"{gain.value:+.0%} ({gain.low:+.0%} to {gain.high:+.0%}), the claim {holds}"
+        )
+    meant = "Twins: R is how far a lesion moves a feature, over how far another pose moves it (geometric mean). "
+    return [meant + "; ".join(said) + "."] if said else []

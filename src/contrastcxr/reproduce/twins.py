@@ -9,17 +9,27 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from contrastcxr.data.ref import DataRef
 from contrastcxr.errors import DatasetError
 from contrastcxr.evaluation.cached import cached_batches, encoded_for
 from contrastcxr.evaluation.references import References, load_references, system_answers
+from contrastcxr.features.batch import Batch
 from contrastcxr.features.cache import FeatureCache
-from contrastcxr.features.extraction import batch_features
+from contrastcxr.features.extraction import batch_features, raw_features
 from contrastcxr.features.readable import all_in
 from contrastcxr.form import Finding, Reading, Study
 from contrastcxr.metrics.bootstrap import Floats, Interval
-from contrastcxr.metrics.contrast_claim import Claim, compare_ratios, lesion_to_pose, swap_share, swapped_sides
+from contrastcxr.metrics.contrast_claim import (
+    Claim,
+    compare_ratios,
+    lesion_to_pose,
+    pair_of,
+    swap_share,
+    swapped_sides,
+)
+from contrastcxr.models.system import System
 from contrastcxr.phantom import ROLES
 from contrastcxr.reading.reader import Reader
 
@@ -53,8 +63,8 @@ def twins_of(reader: Reader, *, data: DataRef, split: str, cache: Path, limit: i
 def summary(ratios: Mapping[str, Floats], sides: NDArray[np.int64]) -> dict[str, Any]:
     """Return the claim (where there is a difference) and the share of swapped side words, with intervals."""
     found: dict[str, Any] = {"swapped_sides": _plain(swap_share(sides))}
-    if "difference" in ratios:
-        found["claim"] = plain_claim(compare_ratios([ratios["pooled"]], [ratios["difference"]]))
+    if (pair := pair_of(ratios)) is not None:
+        found["claim"] = plain_claim(compare_ratios(*([ratios[name]] for name in pair)))
     return found
 
 
@@ -75,17 +85,28 @@ def _quadruples(references: References) -> list[dict[str, Study]]:
 
 @torch.no_grad()
 def _vectors(reader: Reader, studies: Sequence[Study], kept: FeatureCache) -> dict[str, Floats]:
-    """Return `pooled`, the global feature `v̂` before contrast, and `difference`, `v^d`, `[Q, d]` each."""
+    """Return what contrast is given and what it makes of it, `[Q, d]` each, named as in `contrast_claim.PAIRS`.
+
+    A system without contrast has the first alone.
+    """
     system = reader.system.eval()
     rows: dict[str, list[Floats]] = {}
     for batch in cached_batches(reader, studies, kept):
-        found = batch_features(system, batch.to(reader.device))
-        difference, common = found.evidence.get("difference"), found.evidence.get("common")
-        pooled = found.pooled if difference is None or common is None else common + difference
-        rows.setdefault("pooled", []).append(pooled.double().cpu().numpy())
-        if difference is not None:
-            rows.setdefault("difference", []).append(difference.double().cpu().numpy())
+        for name, values in _compared(system, batch.to(reader.device)).items():
+            rows.setdefault(name, []).append(values.flatten(1).double().cpu().numpy())
     return {name: np.concatenate(parts) for name, parts in rows.items()}
+
+
+def _compared(system: System, batch: Batch) -> dict[str, Tensor]:
+    raw = raw_features(system, batch)
+    found = batch_features(system, batch, raw=raw)
+    difference, common = found.evidence.get("difference"), found.evidence.get("common")
+    if difference is not None and common is not None:
+        return {"pooled": common + difference, "difference": difference}
+    if (induced := found.evidence.get("difference_map")) is None:
+        return {"pooled": found.pooled}
+    given = system.projection(raw, batch.view_mask, system.places).patches
+    return {"patches": given.masked_fill(~found.mask.unsqueeze(-1), 0.0), "difference_map": induced}
 
 
 def _sides(
