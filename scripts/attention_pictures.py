@@ -12,8 +12,6 @@ With --page each picture is put behind the marker `<!-- picture DECODER -->` of 
 from __future__ import annotations
 
 import argparse
-import base64
-import io
 import os
 import re
 import sys
@@ -22,20 +20,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
+from tiles import GAP, HEADER, INK, LINE, SIDE, SOFT, TRUTH, encoded, font, frame, grey_tile, lay_over
 
 from contrastcxr.api import load_studies
-from contrastcxr.data.pixels import load_pixels
 from contrastcxr.files import atomic_write
 from contrastcxr.form import Finding, Map, Reading, Study, View
 from contrastcxr.reading.reader import Reader
 from contrastcxr.write.overlay import NEARLY_EVEN, SATURATED_SHARE, attention_uri, cells_of, extremes
 
 ROOT = Path(__file__).resolve().parents[1]
-SIDE, GAP, LINE, HEADER = 232, 12, 15, 28
 SENTENCES, CHARACTERS, LINES = 5, 38, 5
-COLOURS, LIMIT = 255, 400
-BOX, INK, SOFT = (240, 180, 0), (20, 24, 28), (96, 106, 116)
+LIMIT = 400
 
 
 @dataclass(frozen=True)
@@ -120,7 +116,7 @@ def sheet(reading: Reading, study: Study) -> Image.Image:
     height = HEADER + len(views) * (SIDE + GAP) + LINE * (LINES + 2)
     drawn = Image.new("RGB", (width, height), "white")
     pen = ImageDraw.Draw(drawn)
-    pen.text((GAP, 5), _header(reading), fill=INK, font=_font(14))
+    pen.text((GAP, 5), _header(reading), fill=INK, font=font(14))
     bottoms = [_place(drawn, pen, column, left=GAP + n * (SIDE + GAP)) for n, column in enumerate(columns)]
     return drawn.crop((0, 0, width, max(bottoms) + GAP))
 
@@ -139,19 +135,17 @@ def _place(drawn: Image.Image, pen: ImageDraw.ImageDraw, column: Column, *, left
         drawn.paste(tile, (left, top))
         top += SIDE + GAP
     for line in textwrap.wrap(column.caption, CHARACTERS, max_lines=LINES, placeholder=" …"):
-        pen.text((left, top), line, fill=INK, font=_font(12))
+        pen.text((left, top), line, fill=INK, font=font(12))
         top += LINE
-    pen.text((left, top + 2), column.note, fill=SOFT, font=_font(11))
+    pen.text((left, top + 2), column.note, fill=SOFT, font=font(11))
     return top + LINE + 2
 
 
 def _truth(study: Study, views: Sequence[int]) -> Column:
     tiles = []
     for index in views:
-        tile, scale = _grey(study.views[index])
-        pen = ImageDraw.Draw(tile)
-        for box in (box for finding in framed(study) for box in finding.boxes if box.view == index):
-            pen.rectangle([value * scale for value in box.xyxy], outline=BOX, width=2)
+        tile, scale = grey_tile(study.views[index])
+        frame(tile, scale, (b for finding in framed(study) for b in finding.boxes if b.view == index), TRUTH)
         tiles.append(tile)
     names = ", ".join(dict.fromkeys(finding.name for finding in framed(study)))
     return Column(tuple(tiles), f"Truth: {names}", "")
@@ -174,36 +168,10 @@ def _note(maps: Sequence[Map]) -> str:
 
 
 def _overlaid(view: View, map_: Map | None, *, cells: int) -> Image.Image:
-    tile, scale = _grey(view)
-    if map_ is None:
-        return tile
-    content = base64.b64decode(attention_uri(map_, cells=cells).partition(",")[2])
-    x1, y1, x2, y2 = (round(value * scale) for value in map_.extent)
-    colour = Image.open(io.BytesIO(content)).convert("RGBA").resize((x2 - x1, y2 - y1), Image.Resampling.BILINEAR)
-    tile.paste(colour, (x1, y1), colour)
+    tile, scale = grey_tile(view)
+    if map_ is not None:
+        lay_over(tile, scale, map_, attention_uri(map_, cells=cells))
     return tile
-
-
-def _grey(view: View) -> tuple[Image.Image, float]:
-    """The view in a square tile, and pixels of the tile per pixel of the view."""
-    pixels = load_pixels(view)
-    scale = SIDE / max(pixels.shape)
-    size = round(pixels.shape[1] * scale), round(pixels.shape[0] * scale)
-    picture = Image.fromarray((pixels * 255).round().astype("uint8")).resize(size, Image.Resampling.LANCZOS)
-    tile = Image.new("RGB", (SIDE, SIDE), "black")
-    tile.paste(picture.convert("RGB"))
-    return tile, scale
-
-
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(size=size)
-
-
-def encoded(drawn: Image.Image) -> bytes:
-    """A PNG of few colours: fewer bytes, and nothing that an eye would miss."""
-    buffer = io.BytesIO()
-    drawn.quantize(COLOURS).save(buffer, "PNG", optimize=True)
-    return buffer.getvalue()
 
 
 if __name__ == "__main__":
