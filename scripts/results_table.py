@@ -3,8 +3,6 @@
     python scripts/results_table.py                    # docs/results.md, and the README table on standard output
     python scripts/results_table.py --readme README.md # puts the table between the two markers of the README
 
-The table of docs/localizers.md is put between its markers too.
-
 Every figure and every sentence comes from the records; nothing is typed in.
 """
 
@@ -25,16 +23,13 @@ from contrastcxr.reproduce.effects import CONTROLS, ContrastEffect
 from contrastcxr.reproduce.plan import PLAIN
 from contrastcxr.reproduce.pooled import Mean, Pooled, by_votes, pool
 from contrastcxr.reproduce.record import FIRST_RECIPE
-from contrastcxr.reproduce.row_page import SHORT, columns, said_below, score_rows
-from contrastcxr.reproduce.sentences import conclusions, sentence
-from contrastcxr.reproduce.shown import markdown_table
+from contrastcxr.reproduce.row_page import SHORT, columns
+from contrastcxr.reproduce.sentences import sentence
 
 ROOT = Path(__file__).resolve().parents[1]
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 FIRST, DECODERS = ("first",), ("decoders", "table5")
 """Tables of paper A, as `reproduce` names them, whose rows stand in one part of the page."""
-LOCALIZERS = ("localizers",)
-"""The table of paper B, as `reproduce` names it, whose rows stand on the page of localizers."""
 POOLS = {
     "none": "none",
     "normal": "normal images",
@@ -72,7 +67,6 @@ def main() -> None:
     later = _later(places)
     with atomic_write(arguments.out) as file:
         file.write(page(first, _pools(places, DECODERS), later))
-    put(localizers_table(places), arguments.localizers)
     block = readme_table(next(iter(later.values()), first))
     if arguments.readme is None:
         print(block)
@@ -84,7 +78,6 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--results", type=Path, default=ROOT / "results")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "results.md")
-    parser.add_argument("--localizers", type=Path, default=ROOT / "docs" / "localizers.md")
     parser.add_argument("--readme", type=Path)
     return parser.parse_args()
 
@@ -147,25 +140,6 @@ def readme_table(pools: Sequence[Pooled]) -> str:
         *([OLD] if pools[0].recipe == FIRST_RECIPE else []),
     ]
     return "\n".join([*lines, "", *said])
-
-
-def localizers_table(places: Places) -> str:
-    """What follows from the rows of the localizers, and their scores beside those of readers that cannot see."""
-    blocks = []
-    for plan, folder in (find_plan("cia-net", table) for table in LOCALIZERS):
-        for data in plan.data:
-            task = task_of(plan, folder, parse_data(data if ":" in data else f"{data}:."))
-            found = pool(
-                places.paths(task, places.seeds(task)),
-                judging=plan.judging,
-                compared=task.compared_names,
-                folds=bool(task.of_data.folds),
-            )
-            if found is not None:
-                said = [f"- {line}" for line in (*conclusions(found), *said_below(found))]
-                table = markdown_table(score_rows(task, found), names=1)
-                blocks += ["", f"{plan.title}, on `{data}`:", "", *table, "", *said]
-    return "\n".join(blocks)
 
 
 MEANING = "Mean over seeds (95% bootstrap interval over patients) ± standard deviation over seeds"

@@ -115,12 +115,3 @@ def test_without_records_it_says_which_command_makes_them(
     monkeypatch.setattr("sys.argv", ["results_table.py", "--results", str(tmp_path)])
     with pytest.raises(SystemExit, match="no records; run `contrastcxr reproduce contrastive-attention first`"):
         script.main()
-
-
-def test_the_page_of_localizers_has_the_table_of_its_records(script: Any) -> None:
-    root = SCRIPT.parents[1]
-    places = script.Places(root / "results", Path("runs"), Path(".cache"))
-    block = script.localizers_table(places)
-    assert "cam@tuned" in block
-    assert "li2018@0" in block
-    assert f"{script.BEGIN}\n{block}\n{script.END}" in (root / "docs" / "localizers.md").read_text()

@@ -1,0 +1,175 @@
+"""Writes the tables and figures of docs/localization.md from the records of paper B's rows.
+
+    python scripts/localization_page.py
+
+Tables stand between `<!-- NAME -->` and `<!-- /NAME -->`: `phantoms`, of results/localizers, and `trials`, of
+results/localizers/negative_trials.json (scripts/negative_trials.py). Figures go to docs/images.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from contrastcxr.data.sources import parse_data
+from contrastcxr.files import atomic_write
+from contrastcxr.metrics.scores import Score
+from contrastcxr.reproduce import Places, Task, find_plan, task_of
+from contrastcxr.reproduce.pooled import Pooled, pool
+from contrastcxr.reproduce.row_page import said_below, score_rows, verdicts
+from contrastcxr.reproduce.shown import markdown_table
+
+ROOT = Path(__file__).resolve().parents[1]
+TRIALS = "negative_trials.json"
+BLIND, BOUND = "mean_box", "ceiling"
+CONTRASTS = {
+    "none": "none",
+    "normal": "nearest normal",
+    "unmatched": "any normal",
+    "canonical": "canonical chest",
+    "random": "nearest of any kind (control)",
+    "zeros": "zeros (control)",
+}
+"""Contrast of a row, in the words of a figure."""
+SHARES = (("0", "@0"), ("40", "@40"), ("80", ""))
+"""Percent of the boxed training studies whose boxes are learnt, and how the names of systems say it."""
+SCORES = ("tiou_0.3", "tiou_0.5")
+TRIAL_COLUMNS = {
+    "auc": "AUC",
+    "iou": "mean IoU",
+    "tiou_0.3": "IoU > .3",
+    "tiou_0.5": "IoU > .5",
+    "inside": "ΔM inside",
+}
+
+
+def localizers(places: Places) -> tuple[Task, Pooled | None]:
+    """Return the rows of paper B on phantoms and what is recorded of them, on whatever seed."""
+    plan, folder = find_plan("cia-net", "localizers")
+    task = task_of(plan, folder, parse_data("phantom:standard"))
+    paths = places.paths(task, places.seeds(task))
+    return task, pool(paths, judging=plan.judging, compared=task.compared_names)
+
+
+def rows_block(task: Task, pooled: Pooled) -> str:
+    """Return the rows beside those that cannot see, and what follows from them."""
+    said = [f"- {line}" for line in (*verdicts(pooled), *said_below(pooled))]
+    return "\n".join([*markdown_table(score_rows(task, pooled), names=1), "", *said])
+
+
+def trials_block(found: Mapping[str, Mapping[str, float | str]]) -> str:
+    """Return the trials of other negatives, one line each."""
+    lines = [
+        f"| what a picture is compared with | {' | '.join(TRIAL_COLUMNS.values())} |",
+        f"|---|{'---:|' * len(TRIAL_COLUMNS)}",
+    ]
+    for trial in found.values():
+        lines.append(f"| {trial['said']} | {' | '.join(f'{float(trial[name]):.3f}' for name in TRIAL_COLUMNS)} |")
+    return "\n".join(lines)
+
+
+def with_blocks(page: str, blocks: Mapping[str, str]) -> str:
+    """Return the page with every block between its two marks made anew."""
+    for name, block in blocks.items():
+        begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
+        if begin not in page or end not in page:
+            raise SystemExit(f"expected the marks {begin} and {end} on the page; put them where the table belongs")
+        pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
+        page = pattern.sub(lambda _, block=block, ends=(begin, end): f"{ends[0]}\n{block}\n{ends[1]}", page)
+    return page
+
+
+def draw_contrasts(pooled: Pooled, path: Path) -> None:
+    """Draw what contrast adds: a bar for each contrast, on pictures as they are and on aligned ones."""
+    groups = {"as they are": "li2018", "aligned": "li2018+align"}
+    bars = {title: {label: f"{system}-{c}" for c, label in CONTRASTS.items()} for title, system in groups.items()}
+    _draw(pooled, bars, path)
+
+
+def draw_shares(pooled: Pooled, path: Path) -> None:
+    """Draw what boxes add: by the share that is learnt, paper B's base and its whole model with its controls."""
+    rows = {
+        "base": "li2018{}-none",
+        "aligned": "li2018{}+align-none",
+        "aligned, nearest normal": "li2018{}+align-normal",
+        "aligned, zeros (control)": "li2018{}+align-zeros",
+    }
+    bars = {
+        f"boxes of {share}%": {label: row.format(said) for label, row in rows.items()} for share, said in SHARES
+    }
+    _draw(pooled, bars, path)
+
+
+def _draw(pooled: Pooled, groups: Mapping[str, Mapping[str, str]], path: Path) -> None:
+    """Draw groups of bars, `title: {label: row}`, one panel for each score, with intervals over patients."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    labels = list(dict.fromkeys(label for bars in groups.values() for label in bars))
+    figure, axes = plt.subplots(1, len(SCORES), figsize=(13, 3.6), sharey=True)
+    width = 0.8 / len(labels)
+    for axis, score in zip(axes, SCORES, strict=True):
+        for number, label in enumerate(labels):
+            found = [(k, _score(pooled, bars.get(label, ""), score)) for k, bars in enumerate(groups.values())]
+            known = [(k, value) for k, value in found if value is not None]
+            places = [k + (number - (len(labels) - 1) / 2) * width for k, _ in known]
+            values = [value.value for _, value in known]
+            ends = [[v.value - v.low for _, v in known], [v.high - v.value for _, v in known]]
+            axis.bar(
+                places, values, width * 0.92, yerr=ends, label=label, color=f"C{number}", ecolor="0.35", capsize=2
+            )
+        for row, line in ((BLIND, ":"), (BOUND, "--")):
+            if (value := _score(pooled, row, score)) is not None:
+                axis.axhline(value.value, color="0.4", linestyle=line, linewidth=1)
+                axis.text(len(groups) - 0.45, value.value + 0.01, row.replace("_", " "), fontsize=8, ha="right")
+        axis.set_title(f"localized at IoU > {score.rpartition('_')[2]}, mean over findings", fontsize=9)
+        axis.set_xticks(range(len(groups)), list(groups), fontsize=9)
+        axis.tick_params(labelsize=8)
+        axis.spines[["top", "right"]].set_visible(False)
+    axes[-1].legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1.02, 1.0))
+    figure.tight_layout()
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+def _score(pooled: Pooled, row: str, score: str) -> Score | None:
+    return pooled.intervals.get(row, {}).get(score)
+
+
+def blocks_of(places: Places) -> dict[str, str]:
+    """Return every block of the page by its name."""
+    task, pooled = localizers(places)
+    trials = places.results / "localizers" / TRIALS
+    if pooled is None or not trials.is_file():
+        raise SystemExit(
+            f"{places.results}: no rows or no {TRIALS}; run `contrastcxr reproduce cia-net table6` and "
+            "scripts/negative_trials.py"
+        )
+    found = json.loads(trials.read_text(encoding="utf-8"))
+    return {"phantoms": rows_block(task, pooled), "trials": trials_block(found)}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Write the page's tables and its figures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--results", type=Path, default=ROOT / "results")
+    parser.add_argument("--page", type=Path, default=ROOT / "docs" / "localization.md")
+    parser.add_argument("--images", type=Path, default=ROOT / "docs" / "images")
+    asked = parser.parse_args(arguments)
+    places = Places(asked.results, Path("runs"), Path(".cache"))
+    page = with_blocks(asked.page.read_text(encoding="utf-8"), blocks_of(places))
+    with atomic_write(asked.page) as file:
+        file.write(page)
+    pooled = localizers(places)[1]
+    assert pooled is not None  # its blocks are written
+    draw_contrasts(pooled, asked.images / "localization-contrast.png")
+    draw_shares(pooled, asked.images / "localization-boxes.png")
+
+
+if __name__ == "__main__":
+    main()
