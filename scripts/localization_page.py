@@ -2,7 +2,7 @@
 
     python scripts/localization_page.py
 
-Tables stand between `<!-- NAME -->` and `<!-- /NAME -->`: `phantoms`, of results/localizers, and `trials`, of
+Tables stand between `<!-- NAME -->` and `<!-- /NAME -->`: `phantoms`, of results/localizers, `trials`, `poses`, of
 results/localizers/negative_trials.json (scripts/negative_trials.py). Figures go to docs/images.
 """
 
@@ -69,6 +69,12 @@ def trials_block(found: Mapping[str, Mapping[str, float | str]]) -> str:
     for trial in found.values():
         lines.append(f"| {trial['said']} | {' | '.join(f'{float(trial[name]):.3f}' for name in TRIAL_COLUMNS)} |")
     return "\n".join(lines)
+
+
+def poses_block(found: Mapping[str, Mapping[str, float]]) -> str:
+    """Return how far poses of pictures are from those of what they are compared with."""
+    lines = ["| mean difference of pose | nearest thumbnail | any normal |", "|---|---:|---:|"]
+    return "\n".join([*lines, *(f"| {name} | {d['nearest']:.1f} | {d['any']:.1f} |" for name, d in found.items())])
 
 
 def with_blocks(page: str, blocks: Mapping[str, str]) -> str:
@@ -151,7 +157,8 @@ def blocks_of(places: Places) -> dict[str, str]:
             "scripts/negative_trials.py"
         )
     found = json.loads(trials.read_text(encoding="utf-8"))
-    return {"phantoms": rows_block(task, pooled), "trials": trials_block(found)}
+    poses = found.pop("poses")
+    return {"phantoms": rows_block(task, pooled), "trials": trials_block(found), "poses": poses_block(poses)}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -65,6 +65,9 @@ TRIALS: Mapping[str, str] = {
 """What a picture is compared with; names that begin with `half_` weigh a place by half of it."""
 
 
+POSE = ("rotation, degrees", "scale, %", "shift to the side, mm", "shift down, mm", "inspiration, ribs")
+
+
 @dataclass(frozen=True, eq=False)
 class Pictures:
     """The studies of a split, as tensors.
@@ -146,15 +149,15 @@ class Negatives:
             other = kind == "same_person"
             both = (without_disease(self.run, each.views, other_noise=other) for each in self._splits)
             return tuple(branch.unsqueeze(1) for branch in both)  # type: ignore[return-value]
-        rows = [self._nearest(split) if kind == "nearest" else self._alike(split, kind) for split in self._splits]
+        rows = [self.nearest(split) if kind == "nearest" else self._alike(split, kind) for split in self._splits]
         return self.train.branch[rows[0]], self.train.branch[rows[1]]
 
     @property
     def _splits(self) -> tuple[Pictures, Pictures]:
         return self.train, self.validation
 
-    def _nearest(self, split: Pictures) -> Tensor:
-        """Return the training row `[S, 1]` of the bank's own choice."""
+    def nearest(self, split: Pictures) -> Tensor:
+        """Return the training row `[S, 1]` of the negative that the bank chooses."""
         assert self.run.bank is not None
         if split is self.train:
             return self.normals[torch.tensor(self.run.bank.chosen)]
@@ -176,6 +179,24 @@ class Negatives:
         for row, sample in enumerate(split.samples):
             cosines[row, [k for k, patient in enumerate(patients) if patient == sample.patient_id]] = -1
         return self.normals[cosines.topk(NEIGHBOURS if kind == "mean_of_32" else 1, dim=1).indices]
+
+
+def pose_match(negatives: Negatives) -> dict[str, dict[str, float]]:
+    """Return how far the poses of validation pictures are from those of their negatives, and of any normal one."""
+    own, others = (
+        np.array([_pose(view) for view in views]) for views in (negatives.validation.views, negatives.train.views)
+    )
+    chosen = others[negatives.nearest(negatives.validation)[:, 0].numpy()]
+    normals = others[negatives.normals.numpy()]
+    near = np.abs(own - chosen).mean(axis=0)
+    anyone = np.abs(own[:, None] - normals[None]).mean(axis=(0, 1))
+    both = zip(POSE, near, anyone, strict=True)
+    return {name: {"nearest": round(float(a), 2), "any": round(float(b), 2)} for name, a, b in both}
+
+
+def _pose(view: View) -> tuple[float, ...]:
+    pose = phantom_parameters(parse_locator(view.locator or "")[0]).pose
+    return (pose.rotation_deg, 100 * pose.scale, *pose.shift_mm, pose.inspiration_ribs)
 
 
 class Attended(nn.Module):
@@ -289,6 +310,7 @@ def main() -> None:
     run = prepare(config, cache=default_cache())
     train, validation = (pictures_of(run, split) for split in (run.train, run.validation))
     negatives = Negatives(run, train, validation)
+    _keep(arguments.out, "poses", pose_match(negatives))
     box_weight = float(getattr(config.localizer, "box_weight", 1.0))
     for trial in arguments.trials or TRIALS:
         began, (learnt, judged) = time.perf_counter(), negatives.of(trial)
@@ -299,16 +321,16 @@ def main() -> None:
         print(
             trial, {name: round(value, 4) for name, value in found.items()}, f"{time.perf_counter() - began:.0f} s"
         )
-        _keep(arguments.out, trial, found, seed=arguments.seed, studies=len(validation))
+        figures = {name: round(value, 4) for name, value in found.items()}
+        of = {"said": TRIALS[trial], "epochs": EPOCHS, "studies": len(validation), "seed": arguments.seed}
+        _keep(arguments.out, f"{trial}-seed{arguments.seed}", {**of, **figures})
 
 
-def _keep(path: Path, trial: str, found: Mapping[str, float], *, seed: int, studies: int) -> None:
-    """Put a trial into the file beside those that are there."""
+def _keep(path: Path, name: str, found: Mapping[str, object]) -> None:
+    """Put what was found into the file, beside what is there."""
     there = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    rounded = {name: round(value, 4) for name, value in found.items()}
-    there[f"{trial}-seed{seed}"] = {"said": TRIALS[trial], "epochs": EPOCHS, "studies": studies, **rounded}
     with atomic_write(path) as file:
-        json.dump(there, file, indent=1, ensure_ascii=False)
+        json.dump({**there, name: found}, file, indent=1, ensure_ascii=False)
         file.write("\n")
 
 
