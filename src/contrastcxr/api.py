@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from contrastcxr.evaluation import Bootstrap, Evaluation
     from contrastcxr.evaluation.audit.run import Audit
     from contrastcxr.evaluation.compare import SystemComparison
+    from contrastcxr.evaluation.joining import Joined
     from contrastcxr.form import Finding, Reading, Study
     from contrastcxr.metrics.learned.ask import Metric
     from contrastcxr.reading.reader import Reader
@@ -160,6 +161,7 @@ def evaluate(
     protocol: str = "corrected",
     out: Path | None = None,
     reference: str | None = None,
+    joined: Joined | None = None,
     allow_partial: bool = False,
     baselines: bool = True,
     with_meteor: bool = True,
@@ -181,6 +183,8 @@ def evaluate(
         protocol: `corrected` or `as-published`.
         out: folder for the results; nothing is written without one.
         reference: author whose readings are the references; None is each study's first.
+        joined: findings of the system that are heard as one, such as `{"Consolidation": ("Consolidation",
+            "Pneumonia", "Infiltration")}`; references stay as they are.
         allow_partial: score the studies that have a reading although others have none.
         baselines: put the constant report, the nearest neighbour and the bounds beside the system.
         with_meteor: compute METEOR where Java is at hand.
@@ -195,7 +199,8 @@ def evaluate(
 
     Raises:
         UnknownNameError: no such model, protocol, data or split.
-        RequestError: readings of unknown studies or twice of one, studies without a reading, or two splits.
+        RequestError: readings of unknown studies or twice of one, studies without a reading, two splits, or
+            findings that cannot be joined.
         DatasetError: the data departs from its layout.
     """
     from contrastcxr.data.sources import parse_data
@@ -217,6 +222,7 @@ def evaluate(
         protocol=protocol,
         out=out,
         reference=reference,
+        joined=joined,
         allow_partial=allow_partial,
         baselines=baselines,
         with_meteor=with_meteor,
