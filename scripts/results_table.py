@@ -162,7 +162,7 @@ def localizers_table(places: Places) -> str:
                 folds=bool(task.of_data.folds),
             )
             if found is not None:
-                said = [f"- {line}" for line in (*conclusions(found), *said_below(found))]
+                said = [f"- {line}" for line in (*conclusions(found), *said_below(task, found))]
                 table = markdown_table(score_rows(task, found), names=1)
                 blocks += ["", f"{plan.title}, on `{data}`:", "", *table, "", *said]
     return "\n".join(blocks)

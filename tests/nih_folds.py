@@ -13,7 +13,7 @@ HEADER = (
     "Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,Patient Gender,View Position,"
     "OriginalImage[Width,Height],OriginalImagePixelSpacing[x,y]"
 )
-TRAIN, TEST = 40, 8
+TRAIN, TEST = 60, 8
 LABELS = ("No Finding", "Pneumonia", "Effusion", "Consolidation|Infiltration", "Effusion|Pneumonia")
 """Picture by picture, over and over; what ChestX-Det calls Consolidation is mostly labelled otherwise."""
 CLASSES = ((), ("Consolidation",), ("Effusion",), ("Consolidation", "Fracture"), ("Effusion", "Consolidation"))
