@@ -217,6 +217,22 @@ def test_a_fold_whose_model_is_absent_or_another_is_refused_with_the_row_and_the
     assert "another configuration (train)" in why
 
 
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"references": ["rsna"]}, "reference 'chestx-det', the plan has 'rsna'"),
+        ({"joined": {}}, "joined 'Consolidation=Consolidation+Pneumonia+Infiltration', the plan has ''"),
+    ],
+)
+def test_a_record_that_was_scored_otherwise_does_not_count(
+    trial: Trial, changes: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    data = {**PLAN["data"], "nih14-cv": {**PLAN["data"]["nih14-cv"], **changes}}
+    found = trial.run("nih14-cv", rows=["li2018-none"], seeds=[0], plan=write_plan(tmp_path, data=data))
+    ((_, why),) = found.failed
+    assert said in why
+
+
 def test_a_fold_without_a_box_to_be_scored_on_is_refused_before_anything_is_trained(tmp_path: Path) -> None:
     images = write_nih_folds(tmp_path / "nih")
     marks = json.loads((images / "chestx_det.json").read_text())

@@ -31,7 +31,7 @@ def reproduce(
         str, typer.Argument(metavar="PAPER", help="contrastive-attention, cia-net, wcl or cross-attention.")
     ],
     table: Annotated[
-        str, typer.Argument(metavar="TABLE", help="A paper's; ours: first, decoders, recipe, localizers, parts.")
+        str, typer.Argument(metavar="TABLE", help="A paper's; ours: first, decoders, recipe, localizers, nih.")
     ],
     data: Annotated[
         str, typer.Option("--data", help="phantom:standard, or nih14-cv:/path.", autocompletion=complete.sources)

@@ -55,7 +55,7 @@ class Record:
     limit: int | None = None
     recipe: str = FIRST_RECIPE
     agreement: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-    models: Sequence[str] = ()
+    models: Sequence[str] = field(default_factory=list)
     schema: str = SCHEMA
 
     def write(self, path: Path) -> None:

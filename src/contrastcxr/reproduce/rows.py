@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
@@ -19,7 +20,7 @@ from contrastcxr.data.sources import SOURCES, parse_data
 from contrastcxr.errors import ContrastCXRError, RequestError
 from contrastcxr.evaluation.baselines import Asked, baseline_answers
 from contrastcxr.evaluation.feature_extractor import FeatureExtractor
-from contrastcxr.evaluation.joining import check_joined
+from contrastcxr.evaluation.joining import check_joined, signed
 from contrastcxr.evaluation.model_mean import read_by_mean
 from contrastcxr.evaluation.protocols import protocol_of
 from contrastcxr.evaluation.references import References, load_references
@@ -88,11 +89,29 @@ def _is_recorded(task: Task, row: Row, places: Places, limits: Limits) -> bool:
     path = places.found(task, row)
     if path is None:
         return False
-    made = read_record(path).limit
+    record = read_record(path)
+    _check_scoring(task, record, path)
+    made = record.limit
     if made != limits.test:
         said = "the whole test split" if made is None else f"{made:,} test studies (--limit)"
         raise RequestError(f"{path}: a record of {said}; delete it or choose another folder with --out")
     return True
+
+
+def _check_scoring(task: Task, record: Record, path: Path) -> None:
+    """Refuse a record that was scored against another author, or with other findings joined, than the plan says.
+
+    Raises:
+        RequestError: it was.
+    """
+    said = dict(part.partition(":")[::2] for part in record.signature.split("|"))
+    wanted = {"joined": signed(task.of_data.joined)}
+    if task.of_data.references:
+        wanted["reference"] = task.author(task.config(Row(*task.which[0], record.seed))) or ""
+    differing = [name for name, value in wanted.items() if said.get(name, "") != value]
+    if differing:
+        found = "; ".join(f"{name} '{said.get(name, '')}', the plan has '{wanted[name]}'" for name in differing)
+        raise RequestError(f"{path}: a record of {found}; delete it or choose another folder with --out")
 
 
 def run_row(task: Task, row: Row, *, places: Places, limits: Limits) -> Record:
