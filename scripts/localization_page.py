@@ -56,7 +56,7 @@ def localizers(places: Places) -> tuple[Task, Pooled | None]:
 
 def rows_block(task: Task, pooled: Pooled) -> str:
     """Return the rows beside those that cannot see, and what follows from them."""
-    said = [f"- {line}" for line in (*verdicts(pooled), *said_below(pooled))]
+    said = [f"- {line}" for line in (*verdicts(pooled), *said_below(task, pooled))]
     return "\n".join([*markdown_table(score_rows(task, pooled), names=1), "", *said])
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from contrastcxr.evaluation import Bootstrap, Evaluation
     from contrastcxr.evaluation.audit.run import Audit
     from contrastcxr.evaluation.compare import SystemComparison
+    from contrastcxr.evaluation.joining import Joined
     from contrastcxr.form import Finding, Reading, Study
     from contrastcxr.metrics.learned.ask import Metric
     from contrastcxr.reading.reader import Reader
@@ -160,6 +161,7 @@ def evaluate(
     protocol: str = "corrected",
     out: Path | None = None,
     reference: str | None = None,
+    joined: Joined | None = None,
     allow_partial: bool = False,
     baselines: bool = True,
     with_meteor: bool = True,
@@ -181,6 +183,8 @@ def evaluate(
         protocol: `corrected` or `as-published`.
         out: folder for the results; nothing is written without one.
         reference: author whose readings are the references; None is each study's first.
+        joined: findings of the system that are heard as one, such as `{"Consolidation": ("Consolidation",
+            "Pneumonia", "Infiltration")}`; references stay as they are.
         allow_partial: score the studies that have a reading although others have none.
         baselines: put the constant report, the nearest neighbour and the bounds beside the system.
         with_meteor: compute METEOR where Java is at hand.
@@ -195,7 +199,8 @@ def evaluate(
 
     Raises:
         UnknownNameError: no such model, protocol, data or split.
-        RequestError: readings of unknown studies or twice of one, studies without a reading, or two splits.
+        RequestError: readings of unknown studies or twice of one, studies without a reading, two splits, or
+            findings that cannot be joined.
         DatasetError: the data departs from its layout.
     """
     from contrastcxr.data.sources import parse_data
@@ -217,6 +222,7 @@ def evaluate(
         protocol=protocol,
         out=out,
         reference=reference,
+        joined=joined,
         allow_partial=allow_partial,
         baselines=baselines,
         with_meteor=with_meteor,
@@ -263,7 +269,8 @@ class Reproduction:
         failed: name of a row and why it could not be run.
         folder: where the records are.
         task: the experiment on the data.
-        pooled: all rows over their seeds, of an experiment that is judged by localization; else None.
+        pooled: all rows over their seeds, for each author that they are scored against; none of an experiment that
+            is judged by words.
     """
 
     tables: tuple[SideBySide, ...]
@@ -271,7 +278,7 @@ class Reproduction:
     failed: tuple[tuple[str, str], ...]
     folder: Path
     task: Task
-    pooled: Pooled | None = None
+    pooled: tuple[tuple[Task, Pooled], ...] = ()
 
 
 def reproduce_table(
@@ -315,29 +322,35 @@ def reproduce_table(
     task = _task(paper, table, data, plan=plan, cache=cache, overrides=overrides)
     chosen = task.rows(wanted=rows, seeds=seeds)
     places = Places(results=out, runs=runs, cache=task.cache)
-    failed: list[tuple[Row, str]] = []
+    failed: list[tuple[Task, Row, str]] = []
     if run:  # imported here: what trains loads PyTorch
         from contrastcxr.reproduce.rows import Limits, run_rows
 
-        failed = run_rows(task, chosen, places=places, limits=Limits(test=limit, twins=limit))
-    done, tables = places.recorded(task, seeds), side_by_side(task, places, seeds=seeds)
-    pooled, pages = _rows_alone(task, places, seeds)
-    if (tables or pages) and done:
+        limits = Limits(test=limit, twins=limit)
+        failed = [(p, *why) for p in task.parts for why in run_rows(p, chosen, places=places, limits=limits)]
+    done = [record for part in task.parts for record in places.recorded(part, seeds)]
+    compared = task.parts if task.of_data.mean_of is None else []
+    tables = [found for part in compared for found in side_by_side(part, places, seeds=seeds)]
+    pooled = _rows_alone(task, places, seeds)
+    if (tables or pooled) and done:
+        from contrastcxr.reproduce.row_page import rows_page
+
+        pages = [rows_page(*found) for found in pooled]
         write_tables(tables, places.folder(task) / f"{table}.md", first=pages)
-    reasons = tuple((row.stem, why) for row, why in failed)
-    return Reproduction(tuple(tables), tuple(done), reasons, places.folder(task), task, pooled)
+    reasons = tuple((row.stem if p == task else f"{p.title}: {row.stem}", why) for p, row, why in failed)
+    return Reproduction(tuple(tables), tuple(done), reasons, places.folder(task), task, tuple(pooled))
 
 
-def _rows_alone(task: Task, places: Places, seeds: Sequence[int]) -> tuple[Pooled | None, list[str]]:
-    """Return the recorded rows over their seeds and their part of the page, but for rows judged by words."""
+def _rows_alone(task: Task, places: Places, seeds: Sequence[int]) -> list[tuple[Task, Pooled]]:
+    """Return the recorded rows over their seeds, author by author; nothing of rows that are judged by words."""
     if task.plan.judged_by == "words":
-        return None, []
+        return []
     from contrastcxr.reproduce.pooled import pool
-    from contrastcxr.reproduce.row_page import rows_page
 
-    plan, paths = task.plan, places.paths(task, seeds)
-    pooled = pool(paths, judging=plan.judging, compared=task.compared_names, folds=bool(task.of_data.folds))
-    return pooled, [] if pooled is None else [rows_page(task, pooled)]
+    judging, compared, folds = task.plan.judging, task.compared_names, bool(task.of_data.folds)
+    paths = [(part, places.paths(part, seeds)) for part in task.parts]
+    found = [(part, pool(of, judging=judging, compared=compared, folds=folds)) for part, of in paths]
+    return [(part, pooled) for part, pooled in found if pooled is not None]
 
 
 def estimate_table(
@@ -362,8 +375,10 @@ def estimate_table(
     from contrastcxr.reproduce.estimate import expect
 
     task = _task(paper, table, data, plan=plan, overrides=overrides)
-    done = Places(results=out, runs=Path("runs"), cache=task.cache).recorded(task, seeds)
-    return expect(task.rows(wanted=rows, seeds=seeds), done), len(done)
+    places, wanted = Places(results=out, runs=Path("runs"), cache=task.cache), task.rows(wanted=rows, seeds=seeds)
+    trained = task.of_data.mean_of is None
+    done = [places.recorded(part, seeds) for part in task.parts]
+    return [each for of in done for each in expect(wanted, of, trained=trained)], sum(map(len, done))
 
 
 def _task(

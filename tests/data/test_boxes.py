@@ -1,4 +1,4 @@
-"""Shares of boxes: exact, nested, drawn by a seed; only training loses boxes, and loses nothing else."""
+"""Whose boxes are learnt, and shares of them: exact, nested, drawn by a seed; training loses nothing else."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from contrastcxr.api import load_studies
+from contrastcxr.api import load_studies, open_source
 from contrastcxr.data.boxes import is_boxed, share, trained_with_boxes, with_boxes_of
 from contrastcxr.errors import DatasetError, RequestError, UnknownNameError
 from contrastcxr.form import Study
+from nih_folds import write_nih_folds
 
 IDS = [f"s{i}" for i in range(25)]
 
@@ -105,3 +106,52 @@ def test_ids_of_the_kept_are_those_with_boxes_of_the_training_split() -> None:
     studies = load_studies("phantom:smoke/train?limit=6")
     boxed = {s.study_id for s in studies if is_boxed(s)}
     assert trained_with_boxes(studies, 100, seed=0, where="here") == boxed
+
+
+@pytest.fixture(scope="module")
+def nih(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_nih_folds(tmp_path_factory.mktemp("nih"))
+
+
+def authors(studies: list[Study]) -> set[str]:
+    return {r.author.name for s in studies for r in s.readings for f in r.findings if f.boxes}
+
+
+@pytest.mark.parametrize("author", ["chestx-det", "rsna"])
+def test_boxes_of_one_author_are_learnt_and_the_test_fold_keeps_all(nih: Path, author: str) -> None:
+    whole, one = (load_studies(f"nih14-cv:{nih}?fold=1{query}") for query in ("", f"&boxed_by={author}"))
+    assert [s.study_id for s in one] == [s.study_id for s in whole]
+    for split in ("train", "validation"):
+        assert authors([s for s in whole if s.split == split]) == {"chestx-det", "rsna"}
+        assert authors([s for s in one if s.split == split]) == {author}
+    assert [s for s in one if s.split == "test"] == [s for s in whole if s.split == "test"]
+    for before, after in zip(whole, one, strict=True):
+        assert [r.present() for r in after.readings] == [r.present() for r in before.readings]
+        assert after.reading_by(author) == before.reading_by(author)
+
+
+def test_a_share_is_of_the_studies_that_the_author_boxed(nih: Path) -> None:
+    whole, half = (load_studies(f"nih14-cv:{nih}/train?boxed_by=rsna{query}") for query in ("", "&boxed=50"))
+    count = sum(map(is_boxed, whole))
+    assert count > 3
+    assert sum(map(is_boxed, half)) == int(count / 2 + 0.5)
+
+
+@pytest.mark.parametrize(("author", "near"), [("chestx-dat", "boxes are by chestx-det"), ("nih14 boxes", "by ")])
+def test_an_author_without_a_box_in_training_is_refused_with_those_who_drew_some(
+    nih: Path, author: str, near: str
+) -> None:
+    with pytest.raises(DatasetError, match=rf"fold 2: boxed_by={author}, and no training study has a box.*{near}"):
+        load_studies(f"nih14-cv:{nih}/train?fold=2&boxed_by={author}")
+
+
+def test_a_fold_without_boxes_says_so(tmp_path: Path) -> None:
+    folder = write_nih_folds(tmp_path, det=False)
+    (folder / "rsna_pneumonia.csv").unlink()
+    with pytest.raises(DatasetError, match="boxes are by nobody"):
+        load_studies(f"nih14-cv:{folder}/train?boxed_by=chestx-det")
+
+
+def test_weights_that_learn_boxes_of_rsna_may_not_be_passed_on(nih: Path) -> None:
+    assert not open_source(f"nih14-cv:{nih}?boxed_by=rsna").licence.redistributable
+    assert open_source(f"nih14-cv:{nih}?boxed_by=chestx-det").licence.redistributable

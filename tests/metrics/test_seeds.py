@@ -12,7 +12,7 @@ from scipy import stats
 
 from contrastcxr.metrics.bootstrap import study_weights
 from contrastcxr.metrics.scores import differences
-from contrastcxr.metrics.seeds import over_seeds, seed_differences
+from contrastcxr.metrics.seeds import fold_differences, over_seeds, seed_differences
 from contrastcxr.metrics.table import StudyTable
 
 STUDIES = 60
@@ -145,3 +145,41 @@ def test_other_studies_and_scores_that_one_side_lacks() -> None:
     assert list(seed_differences(first, second, ["rouge_l", "auc_mean"], replicates=20)) == ["rouge_l"]
     with pytest.raises(ValueError, match="same studies"):
         seed_differences(first, both([0.1, 0.0], folds=True)[1], ["rouge_l"])
+
+
+def marked(hits: list[list[float]], *, fold: int) -> StudyTable:
+    """A fold whose images have a box of one finding each, localized or not: `hits[k]` of finding `k`."""
+    images = [(k, hit) for k, found in enumerate(hits) for hit in found]
+    iou = np.full((len(images), len(hits)), np.nan)
+    for row, (k, hit) in enumerate(images):
+        iou[row, k] = hit
+    ids: Any = tuple(f"{fold}-{row}" for row in range(len(images)))
+    return StudyTable(tuple("AB"[: len(hits)]), ids, ids, iou=iou, iobb=iou)
+
+
+def test_a_difference_over_folds_is_that_of_all_images_with_the_jackknife_of_folds() -> None:
+    one = [[[1, 1, 1], [0, 1, 1, 1]], [[1, 0, 1, 1], [1, 1, 0]], [[0, 1, 1], [1, 1, 1]]]
+    two = [[[0, 1, 1], [0, 0, 1, 1]], [[1, 0, 0, 1], [1, 0, 0]], [[0, 0, 1], [1, 1, 0]]]
+    tables = [[marked(hits, fold=k) for k, hits in enumerate(side)] for side in (one, two)]
+    found = fold_differences(*tables, ["tiou_0.3"], replicates=200)["tiou_0.3"]
+
+    def over(folds: list[int]) -> float:
+        sides = [[np.mean([h for f in folds for h in side[f][k]]) for k in (0, 1)] for side in (one, two)]
+        return float(np.mean(sides[0]) - np.mean(sides[1]))
+
+    pseudo = [3 * over([0, 1, 2]) - 2 * over([f for f in range(3) if f != k]) for k in range(3)]
+    assert found.by_seed == pytest.approx(pseudo)
+    assert found.value == pytest.approx(mean(pseudo))
+    assert found.value == pytest.approx(over([0, 1, 2]), abs=0.02)
+    assert found.low < found.value < found.high
+    assert found.high - found.value >= stats.t.ppf(0.975, 2) * stdev(pseudo) / math.sqrt(3) - 1e-9
+    assert seed_differences(*tables, ["tiou_0.3"], replicates=20) == {}  # no fold alone has ten images of one
+
+
+def test_one_fold_says_nothing_beyond_its_patients() -> None:
+    sides = [[marked([[float(k > cut) for k in range(12)]], fold=0)] for cut in (3, 7)]
+    found = fold_differences(*sides, ["tiou_0.3"], replicates=50)["tiou_0.3"]
+    assert found.by_seed == pytest.approx((4 / 12,))
+    assert not found.known
+    with pytest.raises(ValueError, match="not scored on the same studies"):
+        fold_differences(sides[0], [marked([[1.0] * 12], fold=1)], ["tiou_0.3"])

@@ -168,8 +168,9 @@ def test_the_page_has_rows_baselines_comparisons_and_published_figures(shown: Re
 
 
 def test_rows_stand_in_the_order_of_the_plan_with_intervals(shown: Reproduction) -> None:
-    assert shown.pooled is not None
-    rows = score_rows(shown.task, shown.pooled)
+    ((task, pooled),) = shown.pooled
+    assert task == shown.task
+    rows = score_rows(task, pooled)
     assert [row["row"] for row in rows] == [
         *("cam-none", "cam@tuned-none", "cam@tuned+nic-none"),
         *("constant", "neighbour", "mean_box", "ceiling"),
@@ -177,7 +178,7 @@ def test_rows_stand_in_the_order_of_the_plan_with_intervals(shown: Reproduction)
     assert {row["seeds"] for row in rows} == {"1"}
     assert rows[-2]["IoU > 0.1"] == "1.000 (1.000–1.000)"
     assert rows[-1]["IoU > 0.1"].startswith(".792 (.")
-    by_finding = finding_rows(shown.task, shown.pooled)
+    by_finding = finding_rows(task, pooled)
     assert len(by_finding) == 4 * len(rows)
     assert list(by_finding[0]) == ["IoU >", "row", "Pleural Effusion", "Nodule", "mean"]
 

@@ -38,6 +38,10 @@ Metrics = Annotated[
         help="A learned score, weights here: bertscore=DIR[,layer=N], chexbert=DIR, radgraph=DIR|FILE.jsonl.",
     ),
 ]
+Joins = Annotated[
+    list[str] | None,
+    typer.Option("--join", metavar="NAME=A,B", help="Hear A and B of the system as NAME, by the maximum."),
+]
 
 
 @output.verb
@@ -59,6 +63,7 @@ def evaluate(
     reference: Annotated[
         str | None, typer.Option("--reference", help="Author of the references; default each study's first.")
     ] = None,
+    join: Joins = None,
     allow_partial: Annotated[
         bool, typer.Option("--allow-partial", help="Score the studies that have a reading, and say how many.")
     ] = False,
@@ -80,6 +85,7 @@ def evaluate(
         raise RequestError(f"--set {set_[0]} with --readings: readings are not searched for; give a MODEL")
     # Imported here: PyTorch takes seconds, and neither --help nor a wrong name must wait for it.
     from contrastcxr.evaluation import Bootstrap, load_readings
+    from contrastcxr.evaluation.joining import parse_joined
     from contrastcxr.metrics.learned import ask
 
     learned = ask(metric or (), allow_pickle=allow_pickle)  # before hours of reading, not after
@@ -90,6 +96,7 @@ def evaluate(
         protocol=protocol,
         out=out,
         reference=reference,
+        joined=parse_joined(join or ()),
         allow_partial=allow_partial,
         baselines=baselines,
         learned=learned,

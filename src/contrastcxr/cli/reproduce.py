@@ -31,7 +31,7 @@ def reproduce(
         str, typer.Argument(metavar="PAPER", help="contrastive-attention, cia-net, wcl or cross-attention.")
     ],
     table: Annotated[
-        str, typer.Argument(metavar="TABLE", help="A paper's; ours: first, decoders, recipe, localizers.")
+        str, typer.Argument(metavar="TABLE", help="A paper's; ours: first, decoders, recipe, localizers, nih.")
     ],
     data: Annotated[
         str, typer.Option("--data", help="phantom:standard, or nih14-cv:/path.", autocompletion=complete.sources)
@@ -107,15 +107,15 @@ def _print_tables(said: output.Output, found: api.Reproduction) -> None:
 
 
 def _print_rows(said: output.Output, found: api.Reproduction) -> None:
-    """Print the rows beside those that cannot see, where they have a table of their own."""
-    if found.pooled is None:
+    """Print the rows beside those that cannot see, where they have tables of their own."""
+    if not found.pooled:
         return
-    from contrastcxr.reproduce.row_page import finding_rows, said_below, score_rows, verdicts
+    from contrastcxr.reproduce.row_page import said_below, tables_of, verdicts
 
-    said.result(f"{found.task.plan.name} on {found.pooled.data}: {found.task.plan.title}")
-    tables = (score_rows(found.task, found.pooled), finding_rows(found.task, found.pooled))
-    shown = (output.table(rows) for rows in tables if rows)
-    said.result("\n".join((*verdicts(found.pooled), *shown, *said_below(found.pooled), "")))
+    for task, pooled in found.pooled:
+        said.result(f"{task.plan.name} on {pooled.data}: {task.plan.title}")
+        shown = (output.table(rows) for _, rows, _ in tables_of(task, pooled) if rows)
+        said.result("\n".join((*verdicts(task, pooled), *shown, *said_below(task, pooled), "")))
 
 
 def _print_published(said: output.Output, paper: str, table: str) -> None:

@@ -1,11 +1,11 @@
-"""Training with the boxes of some studies only: which ones, drawn so that a share holds the smaller ones."""
+"""Training with some boxes only: of one author, and of a share of the studies; a share holds the smaller ones."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence, Set
 
-from contrastcxr.errors import DatasetError
+from contrastcxr.errors import DatasetError, listed
 from contrastcxr.form import Reading, Study
 
 TRAINED = ("train", "train_val")
@@ -14,7 +14,7 @@ TRAINED = ("train", "train_val")
 
 def is_boxed(study: Study) -> bool:
     """Return True where anybody drew a box."""
-    return any(finding.boxes for reading in study.readings for finding in reading.findings)
+    return any(map(_draws, study.readings))
 
 
 def trained_with_boxes(studies: Iterable[Study], percent: int, *, seed: int, where: object) -> Set[str]:
@@ -30,6 +30,32 @@ def trained_with_boxes(studies: Iterable[Study], percent: int, *, seed: int, whe
             "leave boxed out"
         )
     return frozenset(share(boxed, percent, seed=seed))
+
+
+def with_boxes_by(studies: Iterable[Study], author: str, *, where: object) -> list[Study]:
+    """Return studies with the boxes that this author drew, and no others.
+
+    Raises:
+        DatasetError: the author drew none on a training study; `where` names the data, the error who did.
+    """
+    given = list(studies)
+    found = [_keeping(study, author) for study in given]
+    if not any(study.split in TRAINED and is_boxed(study) for study in found):
+        drew = sorted({r.author.name for s in given if s.split in TRAINED for r in s.readings if _draws(r)})
+        raise DatasetError(
+            f"{where}: boxed_by={author}, and no training study has a box by '{author}'; boxes are by "
+            f"{listed(drew, near=author, none='nobody')}; name one of these, or learn labels alone (boxed=0)"
+        )
+    return found
+
+
+def _draws(reading: Reading) -> bool:
+    return any(finding.boxes for finding in reading.findings)
+
+
+def _keeping(study: Study, author: str) -> Study:
+    readings = tuple(r if r.author.name == author or not _draws(r) else _bare(r) for r in study.readings)
+    return study.model_copy(update={"readings": readings})
 
 
 def with_boxes_of(study: Study, kept: Set[str]) -> Study:

@@ -16,6 +16,7 @@ from contrastcxr.evaluation.cached import read_cached
 from contrastcxr.evaluation.exchange import Exchange, exchange_pictures, with_exchange
 from contrastcxr.evaluation.feature_extractor import FeatureExtractor
 from contrastcxr.evaluation.folder import write_evaluation
+from contrastcxr.evaluation.joining import Joined, check_joined, signed, with_joined
 from contrastcxr.evaluation.matching import matched, unread, unwritten
 from contrastcxr.evaluation.place_baselines import grid_of
 from contrastcxr.evaluation.protocols import CORRECTED, in_words, words_of
@@ -66,6 +67,7 @@ class Setting:
     protocol: str = CORRECTED
     words: ScoredWords = PLAIN
     bootstrap: Bootstrap = field(default_factory=Bootstrap)
+    joined: Joined = field(default_factory=dict)
 
     def signature(self, references: References) -> str:
         """Return all of it in one line."""
@@ -79,6 +81,7 @@ class Setting:
                 f"cut:{self.words.cut or 'none'}",
                 f"tokens:{self.words.name}",
                 f"labels:{references.labelled_by}",
+                *([f"joined:{signed(self.joined)}"] if self.joined else []),
                 f"bootstrap:{self.bootstrap.replicates}/patient/{self.bootstrap.seed}",
                 f"n:{len(references.studies)}",
             )
@@ -93,6 +96,7 @@ def evaluate(
     protocol: str = "corrected",
     out: Path | None = None,
     reference: str | None = None,
+    joined: Joined | None = None,
     allow_partial: bool = False,
     baselines: bool = True,
     with_meteor: bool = True,
@@ -110,6 +114,7 @@ def evaluate(
         protocol: `corrected` or `as-published`.
         out: folder for the results; nothing is written without one.
         reference: author whose readings are the references; each study's first by default.
+        joined: findings of the system that are heard as one, by its name; references stay as they are.
         allow_partial: score the studies that have a reading although others have none.
         baselines: put the constant report, the nearest neighbour and the bounds beside the system.
         with_meteor: compute METEOR where Java is at hand.
@@ -120,15 +125,17 @@ def evaluate(
 
     Raises:
         UnknownNameError: no such protocol, data or split.
-        RequestError: readings of unknown studies or twice of one, studies without a reading, or two splits.
+        RequestError: readings of unknown studies or twice of one, studies without a reading, two splits, or
+            findings that cannot be joined.
         DatasetError: the data departs from its layout.
     """
+    check_joined(joined or {})
     store = cache or default_cache()
     data, split = _scored_data(system, data, split, store)
     words = words_of(protocol, data, author=reference, cache=store)
-    setting = Setting(data, split, protocol, words, bootstrap or Bootstrap())
+    setting = Setting(data, split, protocol, words, bootstrap or Bootstrap(), joined or {})
     references = load_references(data, split, author=reference, limit=limit, cache=store)
-    heard = _hear(system, references, allow_partial=allow_partial, cache=store)
+    heard = _hear(system, references, joined=joined or {}, allow_partial=allow_partial, cache=store)
     if baselines:
         heard = _with_baselines(heard, system, data, author=reference, cache=store)
     found = _judge(heard, setting, with_meteor=with_meteor, learned=learned)
@@ -162,11 +169,16 @@ class _Heard:
 
 
 def _hear(
-    system: Reader | Sequence[Reading], references: References, *, allow_partial: bool, cache: Path
+    system: Reader | Sequence[Reading],
+    references: References,
+    *,
+    joined: Joined,
+    allow_partial: bool,
+    cache: Path,
 ) -> _Heard:
     given, failures = _readings(system, references, cache=cache)
     kept, readings, notes = matched(references, given, failures, allow_partial=allow_partial)
-    answers = {"system": system_answers(readings, kept)}
+    answers = {"system": system_answers(with_joined(readings, joined) if joined else readings, kept)}
     if marks_places(readings) and not kept.boxing_authors():
         author = kept.readings[0].author.name
         notes.append(f"the reference author {author} gives no boxes: localization is not scored")

@@ -19,6 +19,8 @@ HEAD = "finding head"
 REPORT = "report"
 LOCALIZER = "localizer"
 DEFAULT_THRESHOLD = 0.5
+_DIGITS = 4
+"""Significant digits of a probability: a rare finding keeps its rank, and sums in another order do not show."""
 _PLACE = ("side", "zone", "size_mm")
 _SAID = ("status", "severity", *_PLACE)
 _APART_FROM_THAT = re.compile(r"\b(otherwise|elsewhere|(remainder|rest) of|remaining lungs?)\b", re.IGNORECASE)
@@ -103,6 +105,11 @@ def _agree(one: Finding, other: Finding) -> bool:
 
 def _mention(sentence: int, said: Finding) -> Mention:
     return Mention(sentence=sentence, **{field: getattr(said, field) for field in _SAID})
+
+
+def rounded(probability: float) -> float:
+    """Return a probability as a reading has it."""
+    return float(f"{probability:.{_DIGITS}g}")
 
 
 def merge(

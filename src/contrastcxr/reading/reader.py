@@ -45,10 +45,12 @@ from contrastcxr.reading.findings import (
     disagreements,
     merge,
     not_assessed,
+    rounded,
     side_conflicts,
     stated_findings,
     with_places,
 )
+from contrastcxr.reading.model_mean import StudyHeat
 from contrastcxr.reading.plan import planned, predicted_tags
 from contrastcxr.reading.provenance import describe, writes_grammar
 from contrastcxr.reading.regions import marks_of
@@ -63,8 +65,6 @@ from contrastcxr.version import __version__ as contrastcxr_version
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 _REPORTS = 320
 """Reports that are written together at most, where a study gets several: bounds the memory of their states."""
-_DIGITS = 4
-"""Significant digits of a probability: a rare finding keeps its rank, and sums in another order do not show."""
 
 
 class Reader:
@@ -264,12 +264,35 @@ class Reader:
 
     def samples(self, batch: Batch) -> list[tuple[SampledReport, ...]]:
         """Return the reports drawn for each study of a batch, in its own order, by a search that votes."""
-        samples: dict[int, tuple[SampledReport, ...]] = {}
+        return [answer.samples for _, _, answer in self._answered(batch)]
+
+    def heat(self, batch: Batch) -> list[StudyHeat]:
+        """Return what the localizer sees of each study of a batch, in its own order, before anything is marked."""
+        return [self._heat(part, row, answer) for part, row, answer in self._answered(batch)]
+
+    def _answered(self, batch: Batch) -> list[tuple[Batch, int, DecodedStudy]]:
+        """Return the answer to each study of a batch, in its own order, with the part and row it was in."""
+        found: dict[int, tuple[Batch, int, DecodedStudy]] = {}
         with _evaluating(self.system):
             for chosen, part in self._parts(batch):
                 part = aligned_batch(self.system, part.to(self.device))
-                samples |= zip(chosen, (answer.samples for answer in self._answers(part)), strict=True)
-        return [samples[i] for i in range(len(batch))]
+                found |= {
+                    i: (part, row, answer)
+                    for row, (i, answer) in enumerate(zip(chosen, self._answers(part), strict=True))
+                }
+        return [found[i] for i in range(len(batch))]
+
+    def _heat(self, batch: Batch, row: int, answer: DecodedStudy) -> StudyHeat:
+        return StudyHeat(
+            batch.study_ids[row],
+            answer.probabilities,
+            answer.heat,
+            self._places(batch, row, self.system.marked_grid),
+            batch.affines[row].cpu().numpy(),
+            self.preprocess.size,
+            answer.cuts,
+            answer.marking,
+        )
 
     def _parts(self, batch: Batch) -> Iterator[tuple[list[int], Batch]]:
         """Yield what goes through the system together, with its rows: studies with equal numbers of views."""
@@ -310,7 +333,7 @@ class Reader:
         sentences = self._sentences(answer.written)
         texts = tuple(sentence.text for sentence in sentences)
         said = stated_findings(texts, self.parse)
-        probabilities = {name: _rounded(value) for name, value in answer.probabilities.items()}
+        probabilities = {name: rounded(value) for name, value in answer.probabilities.items()}
         source = LOCALIZER if self.system.finding_head is None else HEAD
         written = self.tokenizer is not None
         findings = merge(said, probabilities, thresholds=self.thresholds, source=source, written=written)
@@ -518,10 +541,6 @@ def _labels(system: System, wanted: Sequence[str] | None) -> tuple[str, ...]:
     if wanted is not None and system.identifier is not None and tuple(wanted) != own:
         raise IncompatibleError(f"labels {tuple(wanted)} are not those of the finding head, {own}")
     return own
-
-
-def _rounded(probability: float) -> float:
-    return float(f"{probability:.{_DIGITS}g}")
 
 
 @contextmanager

@@ -20,6 +20,8 @@ GUESSED_SECONDS: Mapping[str, float] = {
 fifteen epochs, and reading the test and twin studies; of cam about 40 seconds an epoch, and to choose a cut some
 minutes; of li2018 10 to 30 seconds an epoch, and of an aligner nothing, which is no row.
 A guess, printed as one."""
+READING = 60.0
+"""Likewise, to read some tens of pictures with the models of five folds."""
 ENCODING = (
     "before the first row every picture is drawn and encoded once, 0.2 to 0.6 s each on two cores, and an aligner "
     "that a row needs is trained, about ten minutes: not counted"
@@ -35,10 +37,10 @@ class Expectation:
     basis: str
 
 
-def expect(rows: Sequence[Row], records: Sequence[Record]) -> list[Expectation]:
-    """Return the expected seconds of each row that is not among the records."""
+def expect(rows: Sequence[Row], records: Sequence[Record], *, trained: bool = True) -> list[Expectation]:
+    """Return the expected seconds of each row that is not among the records; untrained ones are read alone."""
     done = {(record.row, record.seed) for record in records}
-    return [_expect(row, records) for row in rows if (row.name, row.seed) not in done]
+    return [_expect(row, records, trained=trained) for row in rows if (row.name, row.seed) not in done]
 
 
 def in_words(expected: Sequence[Expectation], recorded: int) -> list[str]:
@@ -52,13 +54,13 @@ def in_words(expected: Sequence[Expectation], recorded: int) -> list[str]:
     return [*lines, said + (f"; {guessed} of them by guess" if guessed else ", from recorded rows")]
 
 
-def _expect(row: Row, records: Sequence[Record]) -> Expectation:
+def _expect(row: Row, records: Sequence[Record], *, trained: bool) -> Expectation:
     same = [r for r in records if r.row == row.name]
     like = same or [r for r in records if _kind(r.row.partition("-")[0]) == _kind(row.system)]
     if like:
         mean = sum(sum(r.seconds.values()) for r in like) / len(like)
         return Expectation(row, mean, f"mean of {len(like)} recorded {'rows' if len(like) > 1 else 'row'} like it")
-    return Expectation(row, _guess(_kind(row.system)), "guess, nothing recorded")
+    return Expectation(row, _guess(_kind(row.system)) if trained else READING, "guess, nothing recorded")
 
 
 def _kind(system: str) -> str:

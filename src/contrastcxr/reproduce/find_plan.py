@@ -28,6 +28,7 @@ PAPERS: Mapping[str, Mapping[str, str]] = {
     },
     "cia-net": {
         "localizers": "configs/cpu/experiments/localizers.yaml",
+        "nih": "configs/cpu/experiments/cia-net-nih.yaml",
         **{f"table{k}": f"configs/cpu/experiments/cia-net-table{k}.yaml" for k in range(1, 7)},
     },
     "wcl": {},
@@ -82,7 +83,18 @@ def _read(path: Path) -> Plan:
         first = error.errors()[0]
         raise ConfigError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
     _check_chosen(plan)
+    _check_means(plan)
     return plan
+
+
+def _check_means(plan: Plan) -> None:
+    for name, data in plan.data.items():
+        if data.mean_of is not None and not (data.mean_of in plan.data and plan.data[data.mean_of].folds):
+            with_folds = [each for each, found in plan.data.items() if found.folds]
+            raise ConfigError(
+                f"{plan.name}: data {name}: mean_of: {data.mean_of}; expected data of this plan with folds, "
+                f"{listed(with_folds, none='of which there is none')}"
+            )
 
 
 def _check_chosen(plan: Plan) -> None:

@@ -6,11 +6,11 @@ import hashlib
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, reduce
 from itertools import product
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -42,13 +42,26 @@ class DataPlan(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    config: str = Field(description="configuration file, relative to the plan")
+    config: str = Field("", description="configuration file, relative to the plan; none with mean_of")
     encoder: str | None = Field(None, description="weights of every row's encoder: a file, relative to the plan")
-    seed_overrides: tuple[str, ...] = Field(description="overrides in which {seed} is the seed, or the fold")
+    seed_overrides: tuple[str, ...] = Field((), description="overrides in which {seed} is the seed, or the fold")
     folds: tuple[int, ...] = Field(
         (), description="in place of seeds: folds of the data, over which a row is one figure (hits over images)"
     )
     twins: str | None = Field(None, description="split of four pictures of one anatomy")
+    references: tuple[str, ...] = Field(
+        (),
+        description="authors whose readings rows are scored against, each in tables of its own; none: as learnt",
+    )
+    joined: dict[str, tuple[str, ...]] = Field(
+        default_factory=dict, description="finding: the findings of a row that are heard as it when it is scored"
+    )
+    mean_of: str | None = Field(
+        None,
+        description="data with folds whose models read this one by their mean: nothing is trained, so that "
+        "config, encoder, seed_overrides, folds, twins and runs are those of that data",
+    )
+    notes: tuple[str, ...] = Field((), description="what a reader of the tables must know, a sentence each")
     runs: dict[str, str] = Field(
         default_factory=dict, description="name of a run: its configuration file, relative to the plan"
     )
@@ -60,6 +73,16 @@ class DataPlan(BaseModel):
             now = "`config: FILE` here and `systems: {nic: [decoder.kind=nic]}` beside `data`"
             raise ValueError(f"`configs`, a file per system, is now {now}")
         return values
+
+    @model_validator(mode="after")
+    def _has_one_way_to_its_models(self) -> Self:
+        if bool(self.config) == bool(self.mean_of):
+            raise ValueError("either config, which rows are trained by, or mean_of, whose models are averaged")
+        if self.mean_of and (self.encoder or self.seed_overrides or self.folds or self.twins or self.runs):
+            raise ValueError(
+                "with mean_of nothing is trained: take encoder, seed_overrides, folds, twins and runs away"
+            )
+        return self
 
 
 class PublishedPart(BaseModel):
@@ -180,6 +203,7 @@ class Task:
         overrides: one value changed in every row, such as `train.epochs=1`, each; what is trained before the
             rows keeps its own.
         cache: the cache folder, where what is trained before the rows lives.
+        reference: of several authors that rows are scored against, the one of these tables.
     """
 
     plan: Plan
@@ -188,6 +212,7 @@ class Task:
     root: str | None
     overrides: tuple[str, ...] = ()
     cache: Path = field(default_factory=default_cache)
+    reference: str | None = None
 
     @property
     def of_data(self) -> DataPlan:
@@ -196,8 +221,30 @@ class Task:
 
     @property
     def place(self) -> str:
-        """The folder name of this data below the experiment's."""
-        return self.data.replace(":", "-")
+        """The folder of this data below the experiment's, and in it that of the author of several."""
+        folder = self.data.replace(":", "-")
+        return folder if self.reference is None else f"{folder}/{self.reference.replace(' ', '-')}"
+
+    @property
+    def title(self) -> str:
+        """The data, and the author of several that rows are scored against."""
+        return self.data if self.reference is None else f"{self.data}, boxes by {self.reference}"
+
+    @property
+    def parts(self) -> list[Task]:
+        """The experiment by author that rows are scored against, where there are several; else itself."""
+        authors = self.of_data.references
+        return [replace(self, reference=author) for author in authors] if len(authors) > 1 else [self]
+
+    def author(self, config: SystemConfig) -> str | None:
+        """Return whose readings rows are scored against: as the plan says, else the one that is learnt."""
+        return self.reference or next(iter(self.of_data.references), config.data.author)
+
+    @property
+    def of_folds(self) -> Task:
+        """The experiment on the data whose fold models read this one."""
+        assert self.of_data.mean_of is not None  # who asks has seen it
+        return replace(self, data=self.of_data.mean_of, root=None, reference=None)
 
     @property
     def numbers(self) -> tuple[int, ...]:
@@ -246,7 +293,13 @@ class Task:
         return [Row(*which, n) for n in asked for which in chosen if seeds or n in numbers[which]]
 
     def config(self, row: Row) -> SystemConfig:
-        """Return the configuration of a row; the baselines have that of the plan's first system."""
+        """Return the configuration of a row; the baselines have that of the plan's first system.
+
+        Of fold models that are averaged it is that of the first fold.
+        """
+        if self.of_data.mean_of is not None:
+            folds = self.of_folds
+            return folds.config(replace(row, seed=folds.numbers[0]))
         overrides = [*self._overrides(row), f"name={self.plan.name}-{row.name}", *self.overrides]
         return self._loaded(self.of_data.config, overrides, row.seed)
 
@@ -271,6 +324,8 @@ class Task:
 
     def prior_runs(self, row: Row) -> list[PriorRun]:
         """Return what is trained before a row, in the order in which its overrides name it."""
+        if self.of_data.mean_of is not None:
+            return []
         overrides = (*self._overrides(row), *self.overrides)
         names = dict.fromkeys(name for text in overrides for name in _RUN.findall(text))
         return [self.prior_run(name, row.seed) for name in names]
@@ -361,4 +416,30 @@ def task_of(
     if data.params or data.options or data.split not in (None, "test"):
         raise RequestError(f"{data}: rows are of {name}, split test, as the plan has them; leave the rest out")
     root = None if data.kind.root == "level" else data.root
-    return Task(plan, folder, name, root, tuple(overrides), cache or default_cache())
+    task = Task(plan, folder, name, root, tuple(overrides), cache or default_cache())
+    _check_one_grid(task)
+    return task
+
+
+def _check_one_grid(task: Task) -> None:
+    """Refuse a table whose rows mark cells of several grids: one ceiling cannot stand beside them.
+
+    Raises:
+        RequestError: names a row of each grid.
+    """
+    if task.plan.judged_by != "localization":
+        return
+    found: dict[object, str] = {}
+    for which in task.which:
+        row = Row(*which, task.numbers[0])
+        config = task.config(row)
+        taught = config.needs.taught_boxes
+        if taught is not None:
+            own = (config.image.size, config.encoder.name, config.encoder.stage) if taught.side is None else None
+            found.setdefault((taught.side, own), row.name)
+    if len(found) > 1:
+        one, other, *_ = found.values()
+        raise RequestError(
+            f"{task.plan.name}: {one} and {other} mark cells of different grids, and one table has one ceiling; "
+            "give them one localizer.upsample and one picture, or put them into two plans"
+        )

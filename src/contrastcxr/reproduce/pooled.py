@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from contrastcxr.metrics.bootstrap import REPLICATES, Interval, plain_weights
 from contrastcxr.metrics.contrast_claim import Claim, compare_ratios, pair_of, swap_share
 from contrastcxr.metrics.folds import joined
 from contrastcxr.metrics.scores import Score, seed_means, statistics
-from contrastcxr.metrics.seeds import seed_differences
+from contrastcxr.metrics.seeds import SeedDifference, fold_differences, seed_differences
 from contrastcxr.metrics.table import StudyTable
 from contrastcxr.reproduce.effects import CONTROLS, ContrastEffect, SystemEffect
 from contrastcxr.reproduce.judging import WORDS, Judging
@@ -24,6 +25,8 @@ from contrastcxr.reproduce.record import VOTES, Record, read_record, votes_table
 
 Tables = Mapping[tuple[str, int], StudyTable]
 """By row, whatever the seed, and seed."""
+Differ = Callable[[Sequence[StudyTable], Sequence[StudyTable], Sequence[str]], dict[str, SeedDifference]]
+"""How two rows are compared, score by score: over seeds, or over folds that are scored as one."""
 
 
 def by_votes(row: str) -> str:
@@ -105,7 +108,7 @@ def pool(
         paths: of the records.
         judging: the scores that decide.
         compared: names of rows, and of the one that each is compared with.
-        folds: whether the records of a row are of folds, which are scored as one; comparisons are fold by fold.
+        folds: whether the records of a row are of folds, which are scored as one, in comparisons too.
         replicates: of the bootstrap.
         seed: of its draws.
 
@@ -125,17 +128,18 @@ def pool(
     }
     votes = _votes_tables(found)
     drawn = {"replicates": replicates, "seed": seed}
+    differ = partial(fold_differences if folds else seed_differences, replicates=replicates, seed=seed)
     named = {(by_votes(row), number): table for (row, number), table in votes.items()}
     every = _by_row({**_baseline_tables(found), **tables, **named}, folds=folds)
     return Pooled(
         data=records[0].data,
         records=records,
         means=_over_folds(every, tables) if folds else _means(records),
-        comparisons=_compared(tables, judging, drawn),
+        comparisons=_compared(tables, judging, differ),
         twins=tuple(_twins(records, drawn)),
         intervals={row: seed_means(of, judging.shown, **drawn) for row, of in every.items()},
-        effects=tuple(_effects(records, tables, compared, judging, drawn)),
-        votes=_compared(votes, judging, drawn),
+        effects=tuple(_effects(records, tables, compared, judging, differ)),
+        votes=_compared(votes, judging, differ),
         judging=judging,
         folds=folds,
     )
@@ -193,7 +197,7 @@ def _effects(
     tables: Tables,
     compared: Iterable[tuple[str, str]],
     judging: Judging,
-    drawn: Mapping[str, int],
+    differ: Differ,
 ) -> list[SystemEffect]:
     """Return what rows changed against others, where both were scored alike."""
     signed = {(record.row, record.seed): record.signature for record in records}
@@ -203,7 +207,7 @@ def _effects(
         seeds = tuple(sorted(alike))
         if seeds:
             one, two = ([tables[name, number] for number in seeds] for name in (row, other))
-            over = seed_differences(one, two, judging.compared, **drawn)
+            over = differ(one, two, judging.compared)
             found.append(SystemEffect(row, other, seeds, over, judging))
     return found
 
@@ -236,12 +240,12 @@ def _mean(values: Sequence[float]) -> Mean:
     return Mean(float(np.mean(values)), deviation, len(values))
 
 
-def _compared(tables: Tables, judging: Judging, drawn: Mapping[str, int]) -> tuple[ContrastEffect, ...]:
+def _compared(tables: Tables, judging: Judging, differ: Differ) -> tuple[ContrastEffect, ...]:
     systems = dict.fromkeys(row.partition("-")[0] for row, _ in tables)
-    return tuple(_effect(system, tables, judging, drawn) for system in systems)
+    return tuple(_effect(system, tables, judging, differ) for system in systems)
 
 
-def _effect(system: str, tables: Tables, judging: Judging, drawn: Mapping[str, int]) -> ContrastEffect:
+def _effect(system: str, tables: Tables, judging: Judging, differ: Differ) -> ContrastEffect:
     def seeds_of(contrast: str) -> set[int]:
         return {number for row, number in tables if row == f"{system}-{contrast}"}
 
@@ -251,7 +255,7 @@ def _effect(system: str, tables: Tables, judging: Judging, drawn: Mapping[str, i
     both = {name: tuple(sorted(seeds_of(name) & seeds_of(CONTRAST))) for name in (PLAIN, *CONTROLS)}
     shared = {name: seeds for name, seeds in both.items() if seeds}
     over = {
-        name: seed_differences(tables_of(CONTRAST, seeds), tables_of(name, seeds), judging.compared, **drawn)
+        name: differ(tables_of(CONTRAST, seeds), tables_of(name, seeds), judging.compared)
         for name, seeds in shared.items()
     }
     return ContrastEffect(system, shared, over, judging)

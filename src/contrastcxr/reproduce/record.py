@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,9 @@ class Record:
         versions: of the packages that made it.
         limit: test studies of a rehearsal; None where all were scored.
         recipe: how it was trained, by name; records of two recipes are not compared.
+        agreement: of the baselines, on how many of the scored studies each finding is boxed, labelled, and both,
+            where the boxes are by another author than the labels (`agreement.agreed`).
+        models: fingerprints of the models whose mean was scored.
     """
 
     experiment: str
@@ -51,6 +54,8 @@ class Record:
     versions: Mapping[str, str] = field(default_factory=dict)
     limit: int | None = None
     recipe: str = FIRST_RECIPE
+    agreement: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    models: Sequence[str] = field(default_factory=list)
     schema: str = SCHEMA
 
     def write(self, path: Path) -> None:

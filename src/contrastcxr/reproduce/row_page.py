@@ -1,13 +1,20 @@
-"""The rows of an experiment as text: every row beside those that cannot see and the ceiling, and what follows."""
+"""The rows of an experiment as text: every row beside those that cannot see and the ceiling, and what follows.
+
+Rows of few pictures, which the mean of fold models reads, stand finding by finding, each with its images and
+intervals, and nothing follows from them.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from contrastcxr.evaluation.baselines import FINDINGS, ORDER, PLACES, WORDS
 from contrastcxr.metrics.detection import AP_THRESHOLDS
+from contrastcxr.metrics.identification import MINIMUM_POSITIVES
 from contrastcxr.metrics.localization import THRESHOLDS
 from contrastcxr.metrics.scores import Score
+from contrastcxr.reproduce.agreement import together
 from contrastcxr.reproduce.plan import BASELINES, PLAIN, Task
 from contrastcxr.reproduce.pooled import Mean, Pooled, by_votes
 from contrastcxr.reproduce.sentences import conclusions, sentence
@@ -43,6 +50,14 @@ MEANING: Mapping[bool, str] = {
 """What a figure is, by whether rows are over folds."""
 
 
+FEW = f"n < {MINIMUM_POSITIVES}"
+OF_MEANS = (
+    "The mean of the models of all folds, of probabilities and of heat in the frame of the original; hits over "
+    f"images (95% bootstrap interval over patients). † fewer than {MINIMUM_POSITIVES} images: read the interval."
+)
+_OF_PICTURES = (*(f"tiou_{t}" for t in THRESHOLDS), "pointing")
+
+
 def columns(pooled: Pooled) -> list[str]:
     """Return the scores that tables of rows show: of those that are to be shown the ones that any row has."""
     return [score for score in pooled.judging.shown if any(score in means for means in pooled.means.values())]
@@ -64,13 +79,18 @@ def score_rows(task: Task, pooled: Pooled) -> list[dict[str, str]]:
 
 
 def finding_rows(task: Task, pooled: Pooled) -> list[dict[str, str]]:
-    """Return one row of text per threshold and row: the share localized of each finding, and their mean."""
+    """Return one row of text per threshold and row: the share localized of each finding, and their mean.
+
+    A finding with boxes on fewer than ten images has no share and is in no mean.
+    """
     findings = list(dict.fromkeys(name for threshold in THRESHOLDS for name in _findings(pooled, threshold)))
+    few = _few(pooled)
     return [
         {
             "IoU >": str(threshold),
             "row": name,
             **{finding: _plain(pooled, name, f"tiou_{threshold}/{finding}") for finding in findings},
+            **dict.fromkeys(few, FEW),
             "mean": _plain(pooled, name, f"tiou_{threshold}"),
         }
         for threshold in THRESHOLDS
@@ -78,23 +98,80 @@ def finding_rows(task: Task, pooled: Pooled) -> list[dict[str, str]]:
     ]
 
 
-def said_below(pooled: Pooled) -> list[str]:
-    """Return what a reader of both tables must know, a sentence or two a line."""
+def picture_rows(task: Task, pooled: Pooled) -> list[dict[str, str]]:
+    """Return one row of text per row and finding, of few pictures: hits over images, however few these are."""
+    found = []
+    for name, scores in _recorded(task, pooled).items():
+        for key in (key for key in scores if key.startswith(f"{_OF_PICTURES[0]}/")):
+            finding, images = key.partition("/")[2], int(scores[key]["n"])
+            marked = f"{images} †" if images < MINIMUM_POSITIVES else str(images)
+            figures = {SHORT[each]: _text(scores.get(f"{each}/{finding}")) for each in _OF_PICTURES}
+            found.append({"row": name, "finding": finding, "images": marked, **figures})
+    return found
+
+
+def _recorded(task: Task, pooled: Pooled) -> dict[str, Mapping[str, Any]]:
+    """Return the scores of each row in the order of the plan, then of the baselines."""
+    rows = {record.row: record.systems for record in pooled.records}
+    trained = {row.name: rows[row.name]["system"] for row in task.rows() if "system" in rows.get(row.name, {})}
+    beside = rows.get(BASELINES, {})
+    return {**trained, **{name: beside[name] for name in ORDER if name in beside}}
+
+
+def _text(score: Mapping[str, Any] | None) -> str:
+    """Return a recorded figure with its interval."""
+    if score is None or score["value"] is None:
+        return NOTHING
+    return Score("", score["value"], score["low"], score["high"], score["n"]).text()
+
+
+def tables_of(task: Task, pooled: Pooled) -> list[tuple[str, list[dict[str, str]], int]]:
+    """Return the tables of the rows: what stands above each, its rows, and how many columns are names."""
+    if task.of_data.mean_of is not None:
+        return [("", picture_rows(task, pooled), 2)]
+    located = [("Finding by finding:", finding_rows(task, pooled), 2)] if _located(pooled) else []
+    return [("", score_rows(task, pooled), 1), *located]
+
+
+def said_below(task: Task, pooled: Pooled) -> list[str]:
+    """Return what a reader of the tables must know, a sentence or two a line."""
     of = PLACES if _located(pooled) else {**WORDS, **FINDINGS}
     beside = "; ".join(f"{name}: {of[name]}" for name in ORDER if name in of and name in pooled.means)
     images = ", ".join(f"{name} {count}" for name, count in _images(pooled).items())
+    few = ", ".join(f"{name} {_images(pooled)[name]}" for name in _few(pooled))
+    means = task.of_data.mean_of is not None
     return [
-        MEANING[pooled.folds],
+        OF_MEANS if means else MEANING[pooled.folds],
         *([f"Beside the rows: {beside}."] if beside else []),
-        *([f"Images with a box of the finding: {images}."] if images else []),
+        *([f"Images with a box of the finding: {images}."] if images and not means else []),
+        *([f"In no mean ({FEW}): {few}."] if few and not means else []),
+        *_agreement(pooled),
+        *_joined(task),
+        *task.of_data.notes,
         *(_chosen(pooled) if _located(pooled) else []),
         *(_twins(pooled) if _located(pooled) else []),
         *signed(pooled.signatures, pooled.recipe),
     ]
 
 
-def verdicts(pooled: Pooled) -> list[str]:
+def _agreement(pooled: Pooled) -> list[str]:
+    """Return how far the labels agree with the boxes of the pictures that are scored, where they are of two."""
+    found = together(record for record in pooled.records if record.row == BASELINES)
+    each = "; ".join(
+        f"{name} {counts['boxed']}, {counts['labelled']}, {counts['both']}" for name, counts in found.items()
+    )
+    return [f"Scored images with a box, with the label that is learnt, and with both: {each}."] if each else []
+
+
+def _joined(task: Task) -> list[str]:
+    said = "; ".join(f"{name} is the maximum over {', '.join(of)}" for name, of in task.of_data.joined.items())
+    return [f"Of every row, as declared before any ran: {said}."] if said else []
+
+
+def verdicts(task: Task, pooled: Pooled) -> list[str]:
     """Return what follows from the rows, in sentences: on contrast, and on systems that are compared."""
+    if task.of_data.mean_of is not None:
+        return []
     contrasted = any(PLAIN in effect.over for effect in pooled.comparisons)
     return [*([sentence([pooled])] if contrasted else []), *conclusions(pooled)]
 
@@ -102,11 +179,10 @@ def verdicts(pooled: Pooled) -> list[str]:
 def rows_page(task: Task, pooled: Pooled) -> str:
     """Return the part of the page before published tables: what follows, and the tables of the rows."""
     lines = [f"## {task.plan.name} on {pooled.data}", "", f"{task.plan.title}.", ""]
-    lines += [*(f"- {said}" for said in found), ""] if (found := verdicts(pooled)) else []
-    lines += [*markdown_table(score_rows(task, pooled), names=1), ""]
-    if _located(pooled):
-        lines += ["Finding by finding:", "", *markdown_table(finding_rows(task, pooled), names=2), ""]
-    return "\n".join([*lines, *(f"- {said}" for said in said_below(pooled)), ""])
+    lines += [*(f"- {said}" for said in found), ""] if (found := verdicts(task, pooled)) else []
+    for above, rows, names in tables_of(task, pooled):
+        lines += [*([above, ""] if above else []), *markdown_table(rows, names=names), ""]
+    return "\n".join([*lines, *(f"- {said}" for said in said_below(task, pooled)), ""])
 
 
 def _names(task: Task, pooled: Pooled) -> list[str]:
@@ -148,20 +224,27 @@ def _plain(pooled: Pooled, name: str, score: str) -> str:
 
 
 def _images(pooled: Pooled) -> dict[str, str]:
-    """Return on how many images each finding has a box, of the trained rows: fewest to most where seeds differ.
+    """Return on how many images each finding has a box, as text: fewest to most where seeds differ."""
+    return {name: "–".join(map(str, dict.fromkeys(ends))) for name, ends in _counts(pooled).items()}
 
-    Of folds it is their sum.
-    """
+
+def _few(pooled: Pooled) -> list[str]:
+    """Return the findings with boxes on fewer than ten images, whatever the row."""
+    return [name for name, (_, most) in _counts(pooled).items() if most < MINIMUM_POSITIVES]
+
+
+def _counts(pooled: Pooled) -> dict[str, tuple[int, int]]:
+    """Return the fewest and the most images with a box of each finding, over seeds; of folds twice their sum."""
     counts: dict[str, dict[int, list[int]]] = {}
     for record in pooled.records:
-        for score, found in record.systems.get("system", {}).items():
+        for score, found in (pair for scores in record.systems.values() for pair in scores.items()):
             family, _, finding = score.partition("/")
             if family == "tiou_0.3" and finding:
                 counts.setdefault(finding, {}).setdefault(record.seed, []).append(found["n"])
     if pooled.folds:
-        return {name: str(sum(max(n) for n in folds.values())) for name, folds in counts.items()}
+        return {name: (sum(max(n) for n in f.values()),) * 2 for name, f in counts.items()}
     every = {name: [n for found in seeds.values() for n in found] for name, seeds in counts.items()}
-    return {name: "–".join(map(str, sorted({min(n), max(n)}))) for name, n in every.items()}
+    return {name: (min(n), max(n)) for name, n in every.items()}
 
 
 def _chosen(pooled: Pooled) -> list[str]:

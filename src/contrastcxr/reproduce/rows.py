@@ -6,7 +6,8 @@ import json
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
@@ -14,16 +15,23 @@ from filelock import FileLock
 from contrastcxr.assemble import make_encoder, make_preprocess
 from contrastcxr.config import SystemConfig, without_folders
 from contrastcxr.config.data_ref import data_ref
+from contrastcxr.data.ref import DataRef
+from contrastcxr.data.sources import SOURCES, parse_data
 from contrastcxr.errors import ContrastCXRError, RequestError
 from contrastcxr.evaluation.baselines import Asked, baseline_answers
 from contrastcxr.evaluation.feature_extractor import FeatureExtractor
+from contrastcxr.evaluation.joining import check_joined, signed
+from contrastcxr.evaluation.model_mean import read_by_mean
 from contrastcxr.evaluation.protocols import protocol_of
 from contrastcxr.evaluation.references import References, load_references
 from contrastcxr.evaluation.result import Evaluation, SystemScores
 from contrastcxr.evaluation.run import Bootstrap, Setting, evaluate, scored, tabulated
+from contrastcxr.form import Reading
 from contrastcxr.metrics.scores import Scores
 from contrastcxr.models.align.aligner import Aligner
 from contrastcxr.reading.reader import Reader
+from contrastcxr.reproduce.agreement import agreed
+from contrastcxr.reproduce.fold_models import fold_models, with_few
 from contrastcxr.reproduce.places import Places, baseline_table, voted_table
 from contrastcxr.reproduce.plan import BASELINES, PriorRun, Row, Task
 from contrastcxr.reproduce.record import Record, read_record
@@ -81,23 +89,44 @@ def _is_recorded(task: Task, row: Row, places: Places, limits: Limits) -> bool:
     path = places.found(task, row)
     if path is None:
         return False
-    made = read_record(path).limit
+    record = read_record(path)
+    _check_scoring(task, record, path)
+    made = record.limit
     if made != limits.test:
         said = "the whole test split" if made is None else f"{made:,} test studies (--limit)"
         raise RequestError(f"{path}: a record of {said}; delete it or choose another folder with --out")
     return True
 
 
+def _check_scoring(task: Task, record: Record, path: Path) -> None:
+    """Refuse a record that was scored against another author, or with other findings joined, than the plan says.
+
+    Raises:
+        RequestError: it was.
+    """
+    said = dict(part.partition(":")[::2] for part in record.signature.split("|"))
+    wanted = {"joined": signed(task.of_data.joined)}
+    if task.of_data.references:
+        wanted["reference"] = task.author(task.config(Row(*task.which[0], record.seed))) or ""
+    differing = [name for name, value in wanted.items() if said.get(name, "") != value]
+    if differing:
+        found = "; ".join(f"{name} '{said.get(name, '')}', the plan has '{wanted[name]}'" for name in differing)
+        raise RequestError(f"{path}: a record of {found}; delete it or choose another folder with --out")
+
+
 def run_row(task: Task, row: Row, *, places: Places, limits: Limits) -> Record:
     """Train and score one row (or the baselines of a seed), write its record and return it."""
     config = task.config(row)
+    check_joined(task.of_data.joined)
+    if task.plan.judged_by == "localization":
+        _check_boxed(task, row, config, places, limits)
     for prior in task.prior_runs(row):
         _train_prior(prior, places)
-    measure = _baselines if row.system == BASELINES else _trained
+    measure = _baselines if row.system == BASELINES else _trained if task.of_data.mean_of is None else _averaged
     record = Record(
         **measure(task, row, config, places, limits),
         experiment=task.plan.name,
-        data=task.data,
+        data=task.title,
         row=row.name,
         seed=row.seed,
         config=without_folders(config.to_dict()),
@@ -107,6 +136,29 @@ def run_row(task: Task, row: Row, *, places: Places, limits: Limits) -> Record:
     )
     record.write(places.record(task, row))
     return record
+
+
+def _check_boxed(task: Task, row: Row, config: SystemConfig, places: Places, limits: Limits) -> None:
+    """Refuse to spend hours on a row whose test pictures nobody boxed.
+
+    Raises:
+        RequestError: no picture that is scored has a box by the author of the references.
+    """
+    data, author = _scored_data(task, config), task.author(config)
+    references = load_references(data, "test", author=author, limit=limits.test, cache=places.cache)
+    if not references.boxing_authors():
+        raise RequestError(
+            f"{row.stem}: none of its {len(references.studies)} test studies has a box by "
+            f"'{references.readings[0].author.name}', so that it has nothing to be scored on; leave this fold out "
+            "of the plan, name another author (references), or raise --limit"
+        )
+
+
+def _scored_data(task: Task, config: SystemConfig) -> DataRef:
+    """Return the data that rows are scored on: those that they learn from, unless fold models are averaged."""
+    if task.of_data.mean_of is None:
+        return data_ref(config.data, split=None)
+    return parse_data(task.data) if task.root is None else DataRef(SOURCES[task.data], task.root)
 
 
 def _train_prior(prior: PriorRun, places: Places) -> None:
@@ -136,7 +188,7 @@ def _trained(task: Task, row: Row, config: SystemConfig, places: Places, limits:
     began = time.perf_counter()
     reader = Reader.from_checkpoint(done.checkpoint)
     data = data_ref(config.data, split=None)
-    found = _evaluated(reader, config, places, limits)
+    found = _evaluated(reader, task, config, places, limits)
     twins = None
     if task.of_data.twins is not None:
         twins = twins_of(reader, data=data, split=task.of_data.twins, cache=places.cache, limit=limits.twins)
@@ -147,7 +199,7 @@ def _trained(task: Task, row: Row, config: SystemConfig, places: Places, limits:
     if task.plan.votes and config.decoder is not None and config.decoder.word_probabilities:
         began = time.perf_counter()
         voting = Reader.from_checkpoint(done.checkpoint, overrides=["generate.method=votes"])
-        voted = _evaluated(voting, config, places, limits)
+        voted = _evaluated(voting, task, config, places, limits)
         voted.systems["system"].table.save(voted_table(places.record(task, row)))
         systems["votes"] = _scores(voted.scores)
         seconds["votes"] = round(time.perf_counter() - began, 1)
@@ -160,13 +212,45 @@ def _trained(task: Task, row: Row, config: SystemConfig, places: Places, limits:
     }
 
 
-def _evaluated(reader: Reader, config: SystemConfig, places: Places, limits: Limits) -> Evaluation:
-    data = data_ref(config.data, split=None)
+def _averaged(task: Task, row: Row, config: SystemConfig, places: Places, limits: Limits) -> Measured:
+    """Score the mean of a row's fold models on pictures that no fold holds."""
+    began = time.perf_counter()
+    files = fold_models(task, row, places)
+    readers = [Reader.from_checkpoint(file) for file in files]
+    references = load_references(
+        _scored_data(task, config), "test", author=task.author(config), limit=limits.test, cache=places.cache
+    )
+    readings, failures = read_by_mean(readers, references.studies, cache=places.cache)
+    for failure in failures:
+        logger.info(f"failed: {failure}")
+    found = _evaluated(readings, task, config, places, limits, partial=bool(failures))
+    table = found.systems["system"].table
+    table.save(places.table(task, row))
+    return {
+        "signature": found.signature,
+        "systems": {"system": _scores(with_few(table, found.scores, limits.bootstrap))},
+        "seconds": {"training": 0.0, "evaluation": round(time.perf_counter() - began, 1)},
+        "models": [reader.provenance["model"]["checkpoint_sha256"] for reader in readers],
+    }
+
+
+def _evaluated(
+    system: Reader | Sequence[Reading],
+    task: Task,
+    config: SystemConfig,
+    places: Places,
+    limits: Limits,
+    *,
+    partial: bool = False,
+) -> Evaluation:
+    data = _scored_data(task, config)
     return evaluate(
-        reader,
+        system,
         data=data,
         protocol=protocol_of(data),
-        reference=config.data.author,
+        reference=task.author(config),
+        joined=task.of_data.joined,
+        allow_partial=partial,
         baselines=False,
         limit=limits.test,
         bootstrap=limits.bootstrap,
@@ -196,15 +280,19 @@ def _chosen(said: Mapping[str, Any]) -> dict[str, Any]:
 
 def _baselines(task: Task, row: Row, config: SystemConfig, places: Places, limits: Limits) -> Measured:
     began = time.perf_counter()
-    data = data_ref(config.data, split=None)
-    references = load_references(data, "test", author=config.data.author, limit=limits.test, cache=places.cache)
+    data, author = _scored_data(task, config), task.author(config)
+    references = load_references(data, "test", author=author, limit=limits.test, cache=places.cache)
+    placed = task.plan.judged_by == "localization"
+    if placed:  # what no row looks for is in no mean beside the rows
+        known = config.needs.finding_names
+        references = replace(references, names=tuple(name for name in references.names if name in known))
     encoder = make_encoder(config, seed=config.train.seed)
     preprocess, views = make_preprocess(config, encoder), config.data.max_views
     extractor = FeatureExtractor(encoder, preprocess, views, places.cache, _aligner_of(config))
     answers, notes = baseline_answers(
         references,
         data,
-        author=config.data.author,
+        author=author,
         extractor=extractor,
         cache=places.cache,
         asked=asked_baselines(task, config, references, grid=encoder.grid),
@@ -212,13 +300,19 @@ def _baselines(task: Task, row: Row, config: SystemConfig, places: Places, limit
     for note in notes:
         logger.info(note)
     found: Mapping[str, SystemScores] = scored(tabulated(references, answers), answers, {}, limits.bootstrap)
-    if task.plan.judged_by == "localization":
-        for name, system in found.items():
-            system.table.save(baseline_table(places.record(task, row), name))
+    for name, system in found.items() if placed else ():
+        system.table.save(baseline_table(places.record(task, row), name))
+    joined, few = task.of_data.joined, task.of_data.mean_of is not None
+    setting = Setting(data, "test", protocol_of(data), bootstrap=limits.bootstrap, joined=joined)
+    scores = {
+        name: with_few(system.table, system.scores, limits.bootstrap) if few else system.scores
+        for name, system in found.items()
+    }
     return {
-        "signature": Setting(data, "test", protocol_of(data), bootstrap=limits.bootstrap).signature(references),
-        "systems": {name: _scores(system.scores) for name, system in found.items()},
+        "signature": setting.signature(references),
+        "systems": {name: _scores(each) for name, each in scores.items()},
         "seconds": {"training": 0.0, "evaluation": round(time.perf_counter() - began, 1)},
+        "agreement": agreed(references, references.names, joined) if placed else {},
     }
 
 

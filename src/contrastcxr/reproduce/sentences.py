@@ -47,7 +47,8 @@ def _verdict(pools: Sequence[Pooled], score: str, label: str) -> str:
     of = {outcome: [setting for setting in decided if setting[2] == outcome] for outcome in _MEANS}
     parts = "; it ".join(f"{_MEANS[outcome]} with {_places(found)}" for outcome, found in of.items() if found)
     beaten = [line for setting in decided for line in _no_better(*setting, score)]
-    return " ".join([f"{lead} ({label}, over seeds and patients): it {parts}.", *alone, *beaten])
+    unit = "folds" if pools[0].folds else "seeds"
+    return " ".join([f"{lead} ({label}, over {unit} and patients): it {parts}.", *alone, *beaten])
 
 
 def _places(settings: Sequence[_Setting]) -> str:
@@ -75,7 +76,8 @@ def conclusions(pooled: Pooled) -> list[str]:
 def _conclusion(pooled: Pooled, effect: SystemEffect, score: str, label: str) -> str:
     found, verdict = effect.over[score], effect.outcome(score)
     said = "shows no difference to" if verdict == "no difference" else f"is {verdict} than"
-    low, high, over = found.low, found.high, f"over {len(effect.seeds)} seeds and patients"
+    unit = "folds" if pooled.folds else "seeds"
+    low, high, over = found.low, found.high, f"over {len(effect.seeds)} {unit} and patients"
     if verdict == "one seed":
         said, over = "is compared with", f"over patients; {ONE_SEED}"
         low, high = found.patients.low, found.patients.high

@@ -68,9 +68,11 @@ def meaning(found: SideBySide) -> list[str]:
     those = f"as many as named of {every}" if len(sets) > 1 else every
     tested = f"{found.tests} tests" if found.tests != 1 else "one test"
     change = "row minus the other one" if _compares_systems(found) else f"with minus without contrast ({PLAIN})"
+    unit = "folds" if found.folds else "seeds"
+    ours = f"all recorded folds ({those}) as one" if found.folds else f"mean over the recorded seeds ({those})"
     return [
-        f"Ours: mean over the recorded seeds ({those}) with a 95% bootstrap interval over patients. Change: "
-        f"{change}, paired on the same patients and seeds, with a 95% interval over seeds and patients and its "
+        f"Ours: {ours} with a 95% bootstrap interval over patients. Change: "
+        f"{change}, paired on the same patients and {unit}, with a 95% interval over {unit} and patients and its "
         f"p-value, Holm over {tested}.",
         *([_ALONE] if any(_is_alone(line) for line in found.lines) else []),
         *found.notes,

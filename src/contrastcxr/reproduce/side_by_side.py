@@ -18,7 +18,7 @@ from typing import Any
 from contrastcxr.errors import UnknownNameError
 from contrastcxr.metrics.bootstrap import REPLICATES
 from contrastcxr.metrics.scores import Score, seed_means, statistics
-from contrastcxr.metrics.seeds import SeedDifference, seed_differences
+from contrastcxr.metrics.seeds import SeedDifference, fold_differences, seed_differences
 from contrastcxr.metrics.significance import holm
 from contrastcxr.published import PublishedRow, PublishedTable, published_table
 from contrastcxr.reproduce.pairs import Pair, RecordedRows, contrast_pairs, recorded_rows, system_pairs
@@ -107,6 +107,7 @@ class SideBySide:
         signatures: of the rows that stand in it.
         recipe: how these rows were trained.
         notes: what a reader must know.
+        folds: whether the rows are over folds in place of seeds, which are scored as one.
     """
 
     title: str
@@ -117,6 +118,7 @@ class SideBySide:
     signatures: tuple[str, ...]
     recipe: str
     notes: tuple[str, ...]
+    folds: bool = False
 
     @property
     def tests(self) -> int:
@@ -176,6 +178,7 @@ def _own(task: Task, rows: RecordedRows) -> SideBySide:
         signatures=tuple(sorted(set(rows.signatures.values()))),
         recipe=task.plan.recipe,
         notes=(*_variants(task), *_encoder(task)),
+        folds=rows.folds,
     )
 
 
@@ -199,6 +202,7 @@ def _part(task: Task, part: PublishedPart, rows: RecordedRows) -> SideBySide:
         signatures=tuple(sorted(set(rows.signatures.values()))),
         recipe=task.plan.recipe,
         notes=(*_variants(task), _levels(task, part), *_encoder(task), *printed.notes),
+        folds=rows.folds,
     )
 
 
@@ -271,7 +275,7 @@ def _changes(rows: RecordedRows, pair: Pair, names: Sequence[str]) -> dict[str, 
     if not seeds:
         return {}
     other, plain = (rows.of(row, seeds) for row in (pair.other, pair.plain))
-    found = seed_differences(other, plain, names, **rows.drawn)
+    found = (fold_differences if rows.folds else seed_differences)(other, plain, names, **rows.drawn)
     return {name: Change(difference, seeds, math.nan) for name, difference in found.items()}
 
 

@@ -7,22 +7,25 @@ label with a fixed seed: fold f is `test`, the next one `validation`, the other 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
 from contrastcxr.data.authors import label_reading
-from contrastcxr.data.boxes import trained_with_boxes, with_boxes_of
+from contrastcxr.data.boxes import trained_with_boxes, with_boxes_by, with_boxes_of
 from contrastcxr.data.readers.chestx_det import add_counts
-from contrastcxr.data.readers.nih14 import LICENCE, Nih14
+from contrastcxr.data.readers.nih14 import LICENCE, RSNA, Nih14
 from contrastcxr.data.readers.nih_plain import PLAIN_LICENCE, with_plain_reports
 from contrastcxr.data.ref import DataRef, SourceKind
-from contrastcxr.data.source import Inventory, Source
+from contrastcxr.data.source import Inventory, Licence, Source
 from contrastcxr.data.splits import fold_split, patient_folds
 from contrastcxr.errors import RequestError
 from contrastcxr.form import Study
 
 FOLDS = 5
 FOLD_SEED = 0
+LEARNT = ("train", "validation")
+"""Splits whose boxes are those of one author where one is named: they teach, and cuts are chosen on them."""
 
 
 class Nih14Folds(Source):
@@ -33,16 +36,24 @@ class Nih14Folds(Source):
     splits = ("train", "validation", "test")
 
     def __init__(
-        self, root: Path, *, fold: int = 0, plain_reports: bool = False, seed: int = 0, boxed: int = 100
+        self,
+        root: Path,
+        *,
+        fold: int = 0,
+        plain_reports: bool = False,
+        seed: int = 0,
+        boxed: int = 100,
+        boxed_by: str | None = None,
     ) -> None:
         if not 0 <= fold < FOLDS:
             raise RequestError(f"fold {fold} of nih14-cv; expected 0 to {FOLDS - 1}")
-        self.licence = PLAIN_LICENCE if plain_reports else self.licence
+        self.licence = _terms(PLAIN_LICENCE if plain_reports else self.licence, boxed_by)
         self._images = Nih14(root)
         self._fold = fold
         self._plain = plain_reports
         self._seed = seed
         self._boxed = boxed
+        self._boxed_by = boxed_by
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -64,11 +75,24 @@ class Nih14Folds(Source):
             self._images.studies("train_val"), folds=FOLDS, seed=FOLD_SEED, strata=view_and_labels
         )
         cut = fold_split(folds, self._fold)
+        where = f"{self._images.root}, fold {self._fold}"
+        if self._boxed_by is not None:
+            kept_by = with_boxes_by([study for name in LEARNT for study in cut[name]], self._boxed_by, where=where)
+            cut |= {name: [study for study in kept_by if study.split == name] for name in LEARNT}
         if self._boxed != 100:
-            where = f"{self._images.root}, fold {self._fold}"
             kept = trained_with_boxes(cut["train"], self._boxed, seed=self._seed, where=where)
             cut["train"] = [with_boxes_of(study, kept) for study in cut["train"]]
         return cut
+
+
+def _terms(licence: Licence, boxed_by: str | None) -> Licence:
+    """Return the terms of what learns these boxes: weights that learnt RSNA's may not be passed on."""
+    if boxed_by != RSNA.name:
+        return licence
+    terms = (
+        f"taught with RSNA's boxes (non-commercial terms of the challenge): not to be passed on; {licence.terms}"
+    )
+    return replace(licence, terms=terms, redistributable=False)
 
 
 def view_and_labels(study: Study) -> list[str]:
@@ -86,6 +110,7 @@ def _open(ref: DataRef) -> Nih14Folds:
         plain_reports=plain,
         seed=ref.integer("seed", 0),
         boxed=ref.percent("boxed", 100),
+        boxed_by=dict(ref.params).get("boxed_by"),
     )
 
 
@@ -94,6 +119,6 @@ KIND = SourceKind(
     open=_open,
     summary="five patient-grouped folds of the NIH training list",
     splits=Nih14Folds.splits,
-    params=("fold", "report", "seed", "boxed", "limit"),
-    training=("boxed",),
+    params=("fold", "report", "seed", "boxed", "boxed_by", "limit"),
+    training=("boxed", "boxed_by"),
 )
