@@ -12,6 +12,7 @@ from PIL import Image
 from contrastcxr.data.authors import is_normal
 from contrastcxr.data.readers.nih14 import Nih14
 from contrastcxr.data.readers.nih14_cv import Nih14Folds
+from contrastcxr.data.sources import parse_data
 from contrastcxr.errors import DatasetError, RequestError, UnknownNameError
 from contrastcxr.form import Study
 
@@ -88,6 +89,15 @@ def test_rsna_is_another_author_that_says_pneumonia_or_normal(nih: Path) -> None
 def test_a_normal_image_that_radiologists_called_abnormal_is_not_normal(nih: Path) -> None:
     normal = [name for name, study in by_id(Nih14(nih)).items() if is_normal(study)]
     assert normal == ["00000001_001", "00000004_001"]
+
+
+def test_without_rsna_its_word_counts_for_nothing(nih: Path) -> None:
+    studies = list(parse_data(f"nih14:{nih}?rsna=off").open().studies())
+    assert not any(study.reading_by("rsna") for study in studies)
+    normal = [study.study_id for study in studies if is_normal(study)]
+    assert normal == ["00000001_001", "00000002_000", "00000004_001"]
+    with pytest.raises(UnknownNameError, match="rsna of nih14"):
+        parse_data(f"nih14:{nih}?rsna=no").open()
 
 
 def test_one_folder_of_jpegs_under_the_names_of_the_table_reads_the_same(nih: Path, tmp_path: Path) -> None:

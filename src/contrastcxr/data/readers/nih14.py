@@ -17,7 +17,7 @@ from contrastcxr.data.pixels import file_size
 from contrastcxr.data.presence import files_in
 from contrastcxr.data.readers.chestx_det import FILE, TERMS, DetMarks, add_counts, read_chestx_det
 from contrastcxr.data.readers.grid import GRID, grid_box
-from contrastcxr.data.ref import SourceKind
+from contrastcxr.data.ref import DataRef, SourceKind
 from contrastcxr.data.source import Inventory, Licence, OnMissing, Source, unheard
 from contrastcxr.data.tables.files import TableRow, age_in_years, first_existing, read_lines, sex
 from contrastcxr.data.tables.places import stem_of
@@ -56,8 +56,9 @@ class Nih14(Source):
     name = "nih14"
     licence = LICENCE
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, rsna: bool = True) -> None:
         self.root = root
+        self._heeds_rsna = rsna
         self._unreadable: dict[str, str] = {}
         if not root.is_dir():
             raise DatasetError(f"{root}: is not a folder; give the folder that holds {_TABLES[0]}")
@@ -172,7 +173,7 @@ class Nih14(Source):
 
     @cached_property
     def _rsna(self) -> dict[str, list[TableRow]]:
-        return _by_image(self.root / _RSNA_TABLE)
+        return _by_image(self.root / _RSNA_TABLE) if self._heeds_rsna else {}
 
     def _study(self, row: TableRow) -> Study | None:
         """Return the study of an image that is there; None of one that cannot be read."""
@@ -300,11 +301,21 @@ def rsna_findings(kind: str, boxes: tuple[Box, ...]) -> Iterator[Finding]:
         yield Finding(name=NO_FINDING, status="present" if kind == "Normal" else "absent", source=source)
 
 
+def heeds_rsna(ref: DataRef) -> bool:
+    """Return whether classes and boxes of the RSNA challenge are read; else it is as if there were none.
+
+    They say which "No Finding" is no normal picture (`data.authors.is_normal`); under its terms they may decide
+    nothing that is passed on, such as which pictures are in the pool of a checkpoint.
+    """
+    return ref.choice("rsna", ("on", "off")) == "on"
+
+
 KIND = SourceKind(
     Nih14,
-    open=lambda ref: Nih14(ref.path),
+    open=lambda ref: Nih14(ref.path, rsna=heeds_rsna(ref)),
     summary="NIH ChestX-ray14: labels, and boxes of NIH, RSNA and ChestX-Det, in its published split",
     splits=("train_val", "test"),
-    params=("limit",),
+    params=("rsna", "limit"),
+    training=("rsna",),
     signs=("Data_Entry_2017_v2020.csv", "Data_Entry_2017.csv"),
 )

@@ -14,7 +14,7 @@ from pathlib import Path
 from contrastcxr.data.authors import label_reading
 from contrastcxr.data.boxes import trained_with_boxes, with_boxes_by, with_boxes_of
 from contrastcxr.data.readers.chestx_det import add_counts
-from contrastcxr.data.readers.nih14 import LICENCE, RSNA, Nih14
+from contrastcxr.data.readers.nih14 import LICENCE, RSNA, Nih14, heeds_rsna
 from contrastcxr.data.readers.nih_plain import PLAIN_LICENCE, with_plain_reports
 from contrastcxr.data.ref import DataRef, SourceKind
 from contrastcxr.data.source import Inventory, Licence, Source
@@ -44,11 +44,12 @@ class Nih14Folds(Source):
         seed: int = 0,
         boxed: int = 100,
         boxed_by: str | None = None,
+        rsna: bool = True,
     ) -> None:
         if not 0 <= fold < FOLDS:
             raise RequestError(f"fold {fold} of nih14-cv; expected 0 to {FOLDS - 1}")
         self.licence = _terms(PLAIN_LICENCE if plain_reports else self.licence, boxed_by)
-        self._images = Nih14(root)
+        self._images = Nih14(root, rsna=rsna)
         self._fold = fold
         self._plain = plain_reports
         self._seed = seed
@@ -111,6 +112,7 @@ def _open(ref: DataRef) -> Nih14Folds:
         seed=ref.integer("seed", 0),
         boxed=ref.percent("boxed", 100),
         boxed_by=dict(ref.params).get("boxed_by"),
+        rsna=heeds_rsna(ref),
     )
 
 
@@ -119,6 +121,6 @@ KIND = SourceKind(
     open=_open,
     summary="five patient-grouped folds of the NIH training list",
     splits=Nih14Folds.splits,
-    params=("fold", "report", "seed", "boxed", "boxed_by", "limit"),
-    training=("boxed", "boxed_by"),
+    params=("fold", "report", "seed", "boxed", "boxed_by", "rsna", "limit"),
+    training=("boxed", "boxed_by", "rsna"),
 )
