@@ -155,3 +155,18 @@ def test_a_fold_without_boxes_says_so(tmp_path: Path) -> None:
 def test_weights_that_learn_boxes_of_rsna_may_not_be_passed_on(nih: Path) -> None:
     assert not open_source(f"nih14-cv:{nih}?boxed_by=rsna").licence.redistributable
     assert open_source(f"nih14-cv:{nih}?boxed_by=chestx-det").licence.redistributable
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("author", ["chestx-det", "rsna"])
+def test_every_real_fold_has_boxes_of_the_author_to_learn_from_and_of_radiologists_to_be_scored_on(
+    shared_data: Path, author: str
+) -> None:
+    tested = 0
+    for fold in range(5):
+        studies = load_studies(f"nih14-cv:{shared_data / 'nih14'}?fold={fold}&boxed_by={author}")
+        assert authors([s for s in studies if s.split == "train"]) == {author}
+        boxed = [s for s in studies if s.split == "test" and "chestx-det" in authors([s])]
+        assert boxed
+        tested += len(boxed)
+    assert tested == 99

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import boxed_corpus
+from contrastcxr.cli.main import run
 from contrastcxr.data.sources import parse_data
 from contrastcxr.errors import RequestError, UnknownNameError
 from contrastcxr.evaluation import Bootstrap, Evaluation, evaluate
@@ -106,3 +109,15 @@ def test_only_the_named_finding_is_scored_otherwise_and_the_signature_says_so(
     assert joined.scores["tiou_0.7/Nodule"].value == 0  # the middle of the picture is marked too
     assert joined.scores["auc/Nodule"].value < 1
     assert joined.readings == plain.readings
+
+
+def test_the_command_joins_as_the_function_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("contrastcxr.phantom.corpus.draw_studies", boxed_corpus.corpus)
+    monkeypatch.setenv("CONTRASTCXR_CACHE", str(tmp_path / "cache"))
+    readings = [boxed_corpus.localizer(study) for study in boxed_corpus.corpus(split="test")]
+    path = tmp_path / "readings.jsonl"
+    path.write_text("".join(reading.model_dump_json(by_alias=True) + "\n" for reading in readings))
+    asked = ["--readings", str(path), "--data", "phantom:smoke", "--out", str(tmp_path), "--no-baselines"]
+    assert run(["evaluate", *asked, "--join", "Nodule=Nodule,Pleural Effusion"]) == 0
+    said = json.loads((tmp_path / "scores.json").read_text())
+    assert "|joined:Nodule=Nodule+Pleural Effusion|" in said["signature"]

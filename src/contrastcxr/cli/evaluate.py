@@ -38,6 +38,9 @@ Metrics = Annotated[
         help="A learned score, weights here: bertscore=DIR[,layer=N], chexbert=DIR, radgraph=DIR|FILE.jsonl.",
     ),
 ]
+Partial = Annotated[
+    bool, typer.Option("--allow-partial", help="Score the studies that have a reading, and say how many.")
+]
 Joins = Annotated[
     list[str] | None,
     typer.Option("--join", metavar="NAME=A,B", help="Hear A and B of the system as NAME, by the maximum."),
@@ -64,9 +67,7 @@ def evaluate(
         str | None, typer.Option("--reference", help="Author of the references; default each study's first.")
     ] = None,
     join: Joins = None,
-    allow_partial: Annotated[
-        bool, typer.Option("--allow-partial", help="Score the studies that have a reading, and say how many.")
-    ] = False,
+    allow_partial: Partial = False,
     baselines: Annotated[
         bool, typer.Option("--baselines/--no-baselines", help="Constant report, nearest neighbour and bounds.")
     ] = True,

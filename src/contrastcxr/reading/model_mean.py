@@ -1,7 +1,8 @@
 """What a localizer sees before anything is marked, and one reading of what several of them see on average.
 
 Models of different folds that align have pictures in different poses, so that their cells are no cells of each
-other. Their heat is put on one raster over the original picture first, then averaged, then marked.
+other. Their heat is put on one raster over the original picture first, then averaged, then marked: boxes of Wang's
+cuts stand upright in the original, where those of one aligned model stand upright in its own picture.
 """
 
 from __future__ import annotations

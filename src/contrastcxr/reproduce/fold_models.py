@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from contrastcxr.config import SystemConfig, load_config, without_folders
 from contrastcxr.errors import RequestError, listed
-from contrastcxr.evaluation.run import Bootstrap
 from contrastcxr.metrics.localization import BY_FINDING
 from contrastcxr.metrics.scores import Score, Scores, score_table
 from contrastcxr.metrics.table import StudyTable
@@ -16,6 +15,9 @@ from contrastcxr.reproduce.places import Places
 from contrastcxr.reproduce.plan import Row, Task
 from contrastcxr.training.run_folder import CHECKPOINT_FILE, CONFIG_FILE
 from contrastcxr.training.run_record import RECORD_FILE
+
+if TYPE_CHECKING:
+    from contrastcxr.evaluation.run import Bootstrap
 
 
 def fold_models(task: Task, row: Row, places: Places) -> list[Path]:

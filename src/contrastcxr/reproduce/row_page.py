@@ -53,7 +53,8 @@ MEANING: Mapping[bool, str] = {
 FEW = f"n < {MINIMUM_POSITIVES}"
 OF_MEANS = (
     "The mean of the models of all folds, of probabilities and of heat in the frame of the original; hits over "
-    f"images (95% bootstrap interval over patients). † fewer than {MINIMUM_POSITIVES} images: read the interval."
+    f"images (95% bootstrap interval over patients). † fewer than {MINIMUM_POSITIVES} images: the interval is "
+    "too narrow, and has no width at 0 and 1."
 )
 _OF_PICTURES = (*(f"tiou_{t}" for t in THRESHOLDS), "pointing")
 
