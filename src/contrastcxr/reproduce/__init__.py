@@ -6,8 +6,9 @@ load what computes scores: they are imported from their modules.
 
 from contrastcxr.reproduce.find_plan import PAPERS, find_plan
 from contrastcxr.reproduce.places import Places
-from contrastcxr.reproduce.plan import Plan, Row, Task, task_of
+from contrastcxr.reproduce.plan import Plan, Row
 from contrastcxr.reproduce.record import Record, read_record
+from contrastcxr.reproduce.task import Task, task_of
 
 __all__ = [
     "PAPERS",

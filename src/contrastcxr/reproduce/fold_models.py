@@ -12,7 +12,8 @@ from contrastcxr.metrics.localization import BY_FINDING
 from contrastcxr.metrics.scores import Score, Scores, score_table
 from contrastcxr.metrics.table import StudyTable
 from contrastcxr.reproduce.places import Places
-from contrastcxr.reproduce.plan import Row, Task
+from contrastcxr.reproduce.plan import Row
+from contrastcxr.reproduce.task import Task
 from contrastcxr.training.run_folder import CHECKPOINT_FILE, CONFIG_FILE
 from contrastcxr.training.run_record import RECORD_FILE
 

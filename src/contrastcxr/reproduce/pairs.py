@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from contrastcxr.metrics.folds import joined
 from contrastcxr.metrics.table import StudyTable
-from contrastcxr.reproduce.plan import PLAIN, Row, Task, Which
+from contrastcxr.reproduce.plan import PLAIN, Row, Which
 from contrastcxr.reproduce.record import read_record
+from contrastcxr.reproduce.task import Task
 
 if TYPE_CHECKING:
     from contrastcxr.reproduce.places import Places

@@ -10,8 +10,9 @@ from typing import Any
 
 from contrastcxr.config import SystemConfig, parse_config, without_folders
 from contrastcxr.errors import RequestError, listed
-from contrastcxr.reproduce.plan import BASELINES, Row, Task
+from contrastcxr.reproduce.plan import BASELINES, Row
 from contrastcxr.reproduce.record import Record, read_record
+from contrastcxr.reproduce.task import Task
 
 _SEED = re.compile(r"-seed(\d+)$")
 """The end of `Row.stem`."""

@@ -15,10 +15,11 @@ from contrastcxr.metrics.identification import MINIMUM_POSITIVES
 from contrastcxr.metrics.localization import THRESHOLDS
 from contrastcxr.metrics.scores import Score
 from contrastcxr.reproduce.agreement import together
-from contrastcxr.reproduce.plan import BASELINES, PLAIN, Task
+from contrastcxr.reproduce.plan import BASELINES, PLAIN
 from contrastcxr.reproduce.pooled import Mean, Pooled, by_votes
 from contrastcxr.reproduce.sentences import conclusions, sentence
 from contrastcxr.reproduce.shown import NOTHING, markdown_table, signed
+from contrastcxr.reproduce.task import Task
 
 SHORT: Mapping[str, str] = {
     **{f"tiou_{t}": f"IoU > {t}" for t in THRESHOLDS},

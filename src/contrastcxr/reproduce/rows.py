@@ -33,8 +33,9 @@ from contrastcxr.reading.reader import Reader
 from contrastcxr.reproduce.agreement import agreed
 from contrastcxr.reproduce.fold_models import fold_models, with_few
 from contrastcxr.reproduce.places import Places, baseline_table, voted_table
-from contrastcxr.reproduce.plan import BASELINES, PriorRun, Row, Task
+from contrastcxr.reproduce.plan import BASELINES, Row
 from contrastcxr.reproduce.record import Record, read_record
+from contrastcxr.reproduce.task import PriorRun, Task
 from contrastcxr.reproduce.twins import twins_of
 from contrastcxr.training.align import trained_aligner, with_trained_aligner
 from contrastcxr.training.run_record import RECORD_FILE, versions

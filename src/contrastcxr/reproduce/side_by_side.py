@@ -23,7 +23,8 @@ from contrastcxr.metrics.significance import holm
 from contrastcxr.published import PublishedRow, PublishedTable, published_table
 from contrastcxr.reproduce.pairs import Pair, RecordedRows, contrast_pairs, recorded_rows, system_pairs
 from contrastcxr.reproduce.places import Places
-from contrastcxr.reproduce.plan import PLAIN, PublishedPart, Row, Task, Which
+from contrastcxr.reproduce.plan import PLAIN, PublishedPart, Row, Which
+from contrastcxr.reproduce.task import Task
 from contrastcxr.vocab.labels import from_nih
 
 SCORES: Mapping[str, tuple[str, ...]] = {
