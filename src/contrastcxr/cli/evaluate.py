@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -81,9 +81,7 @@ def evaluate(
     seed: output.Seed = 0,
 ) -> None:
     """Score a model or given readings, with intervals, beside readers that cannot read."""
-    checkpoint = _checkpoint(model, readings, data)
-    if readings is not None and set_:
-        raise RequestError(f"--set {set_[0]} with --readings: readings are not searched for; give a MODEL")
+    checkpoint = _checkpoint(model, readings, data, searched=set_ or ())
     # Imported here: PyTorch takes seconds, and neither --help nor a wrong name must wait for it.
     from contrastcxr.evaluation import Bootstrap, load_readings
     from contrastcxr.evaluation.joining import parse_joined
@@ -112,10 +110,12 @@ def evaluate(
     _tell(said, found, out)
 
 
-def _checkpoint(model: str | None, readings: Path | None, data: str) -> Path:
+def _checkpoint(model: str | None, readings: Path | None, data: str, *, searched: Sequence[str]) -> Path:
     """Return the file to score, or that of the readings; refuse a wrong request before anything slow is loaded."""
     from contrastcxr.data.sources import parse_data
 
+    if readings is not None and searched:
+        raise RequestError(f"--set {searched[0]} with --readings: readings are not searched for; give a MODEL")
     if model is None and readings is not None:
         found = readings
     elif model is not None and readings is None:
