@@ -44,7 +44,7 @@ def with_boxes_by(studies: Iterable[Study], author: str, *, where: object) -> li
         drew = sorted({r.author.name for s in given if s.split in TRAINED for r in s.readings if _draws(r)})
         raise DatasetError(
             f"{where}: boxed_by={author}, and no training study has a box by '{author}'; boxes are by "
-            f"{listed(drew, near=author, none='nobody')}; name one of these, or learn labels alone (boxed=0)"
+            f"{listed(drew, near=author, none='nobody')}; name one of these, or take boxed_by away"
         )
     return found
 
