@@ -92,7 +92,7 @@ def test_a_normal_image_that_radiologists_called_abnormal_is_not_normal(nih: Pat
 
 
 def test_without_rsna_its_word_counts_for_nothing(nih: Path) -> None:
-    studies = list(parse_data(f"nih14:{nih}?rsna=off").open().studies())
+    studies = list(parse_data(f"nih14:{nih}?rsna=unread").open().studies())
     assert not any(study.reading_by("rsna") for study in studies)
     normal = [study.study_id for study in studies if is_normal(study)]
     assert normal == ["00000001_001", "00000002_000", "00000004_001"]

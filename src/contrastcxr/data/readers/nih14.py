@@ -307,7 +307,7 @@ def heeds_rsna(ref: DataRef) -> bool:
     They say which "No Finding" is no normal picture (`data.authors.is_normal`); under its terms they may decide
     nothing that is passed on, such as which pictures are in the pool of a checkpoint.
     """
-    return ref.choice("rsna", ("on", "off")) == "on"
+    return ref.choice("rsna", ("read", "unread")) == "read"
 
 
 KIND = SourceKind(
