@@ -149,7 +149,7 @@ class LiLocalizer(IdentifyingHead):
         assert isinstance(patches, GridPlaces)  # `_views` refuses others
         if heat.shape[2] != patches.cells:
             rows, columns = (self.side, self.side) if self.side is not None else views.mask.shape[1:]
-            square = heat.unflatten(2, (rows, columns))
+            square = heat.view(*heat.shape[:2], rows, columns)
             shown = F.adaptive_max_pool2d(square, (patches.rows, patches.columns)).flatten(2)
         maps = FindingMaps(
             self.findings,
