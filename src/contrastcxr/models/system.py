@@ -291,8 +291,9 @@ class System(nn.Module):
         if places is None or fine is None:
             return None
         B, V = source.shape[:2]
-        folded = self.projection.branch(source).flatten(0, 1).transpose(1, 2)  # [B*V, C', N]
-        maps = F.pixel_shuffle(folded.unflatten(2, (places.rows, places.columns)), fine.rows // places.rows)
+        folded = self.projection.branch(source).transpose(2, 3)  # [B, V, C', N]
+        folded = folded.reshape(B * V, -1, places.rows, places.columns)
+        maps = F.pixel_shuffle(folded, fine.rows // places.rows)  # [B*V, c, r, s]
         cells = maps.flatten(2).transpose(1, 2).reshape(B, V * fine.cells, -1)  # [B, V n, c]
         mask = view_mask.bool().repeat_interleave(fine.cells, dim=1)
         if poses is not None:
