@@ -45,6 +45,8 @@ MONITORS = {
     "abnormal_words": "the word loss of abnormal validation sentences",
     "auc": "validation AUC",
 }
+HEADS = {"decoder": None, "finding_head": "finding head", "localizer": None}
+"""What fills a slot; None takes the kind in the configuration."""
 WARNING = (
     "**Research only; not a medical device.** It was made so that every part of contrastcxr can be seen working. "
     "Do not use it to read patients."
@@ -52,7 +54,8 @@ WARNING = (
 
 LEGEND = (
     "Brackets hold 95% bootstrap intervals over patients. *constant*: one report for everybody, chosen on "
-    "training; *neighbour*: the report of the nearest training image; *ceiling*: the truth in other words; "
+    "training; *commonest*: the five commonest findings of training, named for everybody; *neighbour*: the report "
+    "of the nearest training image; *ceiling*: the truth in other words; "
     "*floor*: reports shuffled between images."
 )
 PLACED = (
@@ -70,8 +73,12 @@ def figure(score: dict[str, Any] | None) -> str:
     return f"{score['value']:.3f} ({score['low']:.3f}–{score['high']:.3f})"
 
 
+def _known(scores: dict[str, Any]) -> set[str]:
+    return {key for key, score in scores.items() if score["value"] is not None}
+
+
 def score_table(scores: dict[str, Any]) -> list[str]:
-    names = list(scores["systems"])
+    names = [name for name, system in scores["systems"].items() if SCORES.keys() & _known(system["scores"])]
     lines = [f"| score | {' | '.join(names)} |", f"|---|{'---:|' * len(names)}"]
     for key, title in SCORES.items():
         cells = [scores["systems"][n]["scores"].get(key) for n in names]
@@ -112,12 +119,17 @@ def acceptance_lines(found: dict[str, Any]) -> list[str]:
     ]
 
 
+def _named(head: dict[str, Any]) -> str:
+    stage = head.get("stage")
+    return f"{head['kind']}" if stage is None else f"{head['kind']} on stage {stage}"
+
+
 def training_lines(run: dict[str, Any], config: dict[str, Any]) -> list[str]:
     pool, best, studies = run["pool"], run["best"], {k: v["studies"] for k, v in run["data"].items()}
     encoder, views = run["encoder"], ", ".join(f"{k} {v}" for k, v in pool["views"].items())
     stage = config["encoder"]["stage"]
     read = "last map" if stage is None else f"stage {stage}"
-    heads = [config[slot]["kind"] for slot in ("decoder", "localizer") if config.get(slot)]
+    heads = [HEADS[slot] or _named(config[slot]) for slot in HEADS if config.get(slot)]
     weights = ", ".join(f"{name} {weight:g}" for name, weight in run["loss_weights"].items())
     return [
         f"- {studies['train']} studies to train on, {studies['validation']} to validate; best of {run['epochs']} "

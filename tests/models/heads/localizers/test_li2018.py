@@ -16,6 +16,7 @@ from contrastcxr.data.transforms import resize_affine
 from contrastcxr.errors import IncompatibleError
 from contrastcxr.losses.base import Targets, Term
 from contrastcxr.metrics.localization import covered_area
+from contrastcxr.models.align.pose import cells_inside
 from contrastcxr.models.encoders import build_encoder
 from contrastcxr.models.features import GridPlaces, RegionPlaces, VisualFeatures, masked_mean
 from contrastcxr.models.heads.base import FindingMaps
@@ -457,3 +458,18 @@ def test_patches_that_others_share_have_no_part_in_a_stage_of_its_own() -> None:
     assert torch.equal(head.logits(other), alone.logits(seen))
     assert head.options.encoder_stage == 1
     assert alone.options.encoder_stage is None
+
+
+def test_cells_of_its_stage_that_lie_outside_of_an_aligned_picture_do_not_count() -> None:
+    options = {"kind": "li2018", "labels": "phantom", "hidden": 8, "upsample": 16, "reduction": "mean", "stage": 2}
+    system = tiny_checkpoint(tiny_config(localizer=options, contrast=None)).build()
+    images = torch.randn(1, 2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    poses = torch.zeros(1, 2, 5)
+    poses[0, 1, :2] = 0.3  # the second view is shifted
+    seen = system.features(images=images, view_mask=torch.ones(1, 2, dtype=torch.bool), poses=poses)
+    assert seen.fine is not None
+    inside = cells_inside(poses, GridPlaces(8, 8)).view(1, -1)
+    assert torch.equal(seen.fine.mask, inside)
+    assert inside[0, :64].all()
+    assert 0 < inside[0, 64:].sum() < 64
+    assert not seen.fine.patches[~inside].any()
