@@ -1,10 +1,11 @@
 """Writes the card of a bundled checkpoint from what was recorded: nothing in it is typed by hand but its words.
 
-python scripts/model_card.py RUN EVALUATION NUISANCE.md INTRODUCTION.md OUT
+python scripts/model_card.py RUN EVALUATION NUISANCE.md INTRODUCTION.md OUT [--acceptance FILE]
 
 RUN is the folder `contrastcxr train` made, EVALUATION the one `contrastcxr evaluate` made, NUISANCE.md a table of
-what tells the labels without looking, such as `contrastcxr data audit` finds. OUT gets README.md, reliability.png
-and the records of the figures.
+what tells the labels without looking, such as `contrastcxr data audit` finds. The acceptance of a model with a
+localizer is what `scripts/marked_masses.py` found. OUT gets README.md, reliability.png and the records of the
+figures.
 """
 
 from __future__ import annotations
@@ -12,8 +13,11 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 SCORES = {
     "bleu_4": "BLEU-4",
@@ -25,6 +29,24 @@ SCORES = {
     "auc_mean": "mean AUC of the finding head",
     "distinct_reports": "distinct reports per report",
 }
+PLACES = {
+    **{f"tiou_{t}": f"localized, IoU above {t}" for t in (0.1, 0.3, 0.5, 0.7)},
+    "miou": "mean IoU",
+    "pointing": "peak inside a box",
+    "false_boxes": "false boxes per study",
+}
+"""Means over the findings that have boxes, and what is boxed in vain."""
+PLACERS = ("system", "mean_box", "neighbour", "constant", "ceiling")
+ONE_BY_ONE = "tiou_0.3"
+"""The score that a card gives for each finding too."""
+MONITORS = {
+    "loss": "validation loss",
+    "report_loss": "the loss of validation reports",
+    "abnormal_words": "the word loss of abnormal validation sentences",
+    "auc": "validation AUC",
+}
+HEADS = {"decoder": None, "finding_head": "finding head", "localizer": None}
+"""What fills a slot; None takes the kind in the configuration."""
 WARNING = (
     "**Research only; not a medical device.** It was made so that every part of contrastcxr can be seen working. "
     "Do not use it to read patients."
@@ -32,8 +54,13 @@ WARNING = (
 
 LEGEND = (
     "Brackets hold 95% bootstrap intervals over patients. *constant*: one report for everybody, chosen on "
-    "training; *neighbour*: the report of the nearest training image; *ceiling*: the truth in other words; "
+    "training; *commonest*: the five commonest findings of training, named for everybody; *neighbour*: the report "
+    "of the nearest training image; *ceiling*: the truth in other words; "
     "*floor*: reports shuffled between images."
+)
+PLACED = (
+    "*mean box*: the mean of each finding's training boxes, whatever the picture; *constant*: the whole picture; "
+    "*ceiling*: a perfect labelling of the cells that are marked."
 )
 NUISANCE = "The same labels predicted from things that are no finding:"
 
@@ -46,8 +73,12 @@ def figure(score: dict[str, Any] | None) -> str:
     return f"{score['value']:.3f} ({score['low']:.3f}–{score['high']:.3f})"
 
 
+def _known(scores: dict[str, Any]) -> set[str]:
+    return {key for key, score in scores.items() if score["value"] is not None}
+
+
 def score_table(scores: dict[str, Any]) -> list[str]:
-    names = list(scores["systems"])
+    names = [name for name, system in scores["systems"].items() if SCORES.keys() & _known(system["scores"])]
     lines = [f"| score | {' | '.join(names)} |", f"|---|{'---:|' * len(names)}"]
     for key, title in SCORES.items():
         cells = [scores["systems"][n]["scores"].get(key) for n in names]
@@ -56,13 +87,56 @@ def score_table(scores: dict[str, Any]) -> list[str]:
     return lines
 
 
-def training_lines(run: dict[str, Any]) -> list[str]:
+def place_tables(scores: dict[str, Any]) -> list[str]:
+    """Return how well findings are marked, over all of them and one by one; nothing where nothing is marked."""
+    own = scores["systems"]["system"]["scores"]
+    if ONE_BY_ONE not in own:
+        return []
+    readers = [name for name in PLACERS if name in scores["systems"]]
+    found = {name: scores["systems"][name]["scores"] for name in readers}
+    head = [name.replace("_", " ") for name in readers]
+    lines = [f"| score | {' | '.join(head)} |", f"|---|{'---:|' * len(head)}"]
+    for key, title in PLACES.items():
+        lines.append(f"| {title} | {' | '.join(figure(found[n].get(key)) for n in readers)} |")
+    lines += ["", f"Images with a box where {PLACES[ONE_BY_ONE].removeprefix('localized, ')}, by finding:", ""]
+    lines += [f"| finding | images | {' | '.join(head)} |", f"|---|---:|{'---:|' * len(head)}"]
+    for key in [key for key in own if key.startswith(f"{ONE_BY_ONE}/")]:
+        cells = [figure(found[n].get(key)) for n in readers]
+        lines.append(f"| {key.partition('/')[2]} | {own[key]['n']} | {' | '.join(cells)} |")
+    return [*lines, "", PLACED]
+
+
+def acceptance_lines(found: dict[str, Any]) -> list[str]:
+    """Return what was asked of the marks beforehand and what came out."""
+    share, (hits, first) = found["marked"] / found["studies"], found["first_draw"]
+    verdict = "met" if share >= found["wanted"] else "not met"
+    return [
+        f"Asked beforehand, on validation: an IoU of at least {found['right']} on {found['wanted']:.0%} of "
+        f"{found['studies']} boxed cases of {found['finding']}. Found: {found['marked']} of {found['studies']} "
+        f"({share:.0%}), mean IoU {found['mean_iou']:.2f}; {verdict}. Studies: the first of "
+        f"{', '.join(f'`{draw}`' for draw in found['draws'])}; of the first of these draws, on which the epoch "
+        f"was chosen, {hits} of {first}.",
+    ]
+
+
+def _named(head: dict[str, Any]) -> str:
+    stage = head.get("stage")
+    return f"{head['kind']}" if stage is None else f"{head['kind']} on stage {stage}"
+
+
+def training_lines(run: dict[str, Any], config: dict[str, Any]) -> list[str]:
     pool, best, studies = run["pool"], run["best"], {k: v["studies"] for k, v in run["data"].items()}
     encoder, views = run["encoder"], ", ".join(f"{k} {v}" for k, v in pool["views"].items())
+    stage = config["encoder"]["stage"]
+    read = "last map" if stage is None else f"stage {stage}"
+    heads = [HEADS[slot] or _named(config[slot]) for slot in HEADS if config.get(slot)]
+    weights = ", ".join(f"{name} {weight:g}" for name, weight in run["loss_weights"].items())
     return [
         f"- {studies['train']} studies to train on, {studies['validation']} to validate; best of {run['epochs']} "
-        f"epochs by validation loss: epoch {best['epoch']:.0f}.",
-        f"- Encoder: {encoder['name']}, frozen; {encoder['weights']}.",
+        f"epochs by {MONITORS[config['train']['monitor']]}: epoch {best['epoch']:.0f}.",
+        f"- Encoder: {encoder['name']}, frozen, {read} of pictures of {config['image']['size']} pixels; "
+        f"{encoder['weights']}.",
+        f"- Heads: {', '.join(heads)}; losses weighed {weights}.",
         f"- {run['parameters']:,} trained parameters, {run['vocabulary']} words, seed {run['seed']}.",
         f"- Contrastive Attention over a pool of {pool['size']} {pool['kind']} images of "
         f"{pool['patients']} patients; views {views}; purity {pool['purity']:.2f}.",
@@ -96,16 +170,42 @@ def calibration_lines(calibration: dict[str, Any]) -> list[str]:
     ]
 
 
-def card(run: dict[str, Any], scores: dict[str, Any], nuisance: str, introduction: str) -> str:
-    title, _, rest = introduction.strip().partition("\n")
+@dataclass(frozen=True)
+class Records:
+    """What a card is written from.
+
+    Attributes:
+        run: `run_record.json` of the run.
+        config: its `config.yaml`.
+        scores: `scores.json` of the evaluation.
+        nuisance: a table in Markdown.
+        introduction: a title, a blank line and what the model is, in Markdown.
+        acceptance: what `scripts/marked_masses.py` found, if anything was asked.
+    """
+
+    run: dict[str, Any]
+    config: dict[str, Any]
+    scores: dict[str, Any]
+    nuisance: str
+    introduction: str
+    acceptance: dict[str, Any] | None = None
+
+
+def card(records: Records) -> str:
+    """Return the card as Markdown."""
+    title, _, rest = records.introduction.strip().partition("\n")
+    run, scores, places = records.run, records.scores, place_tables(records.scores)
+    files = ["run_record.json", "config.yaml", "scores.json", *(["acceptance.json"] if records.acceptance else [])]
     parts = [
         [title, "", WARNING, "", rest.strip()],
-        ["## Training", "", *training_lines(run)],
+        ["## Training", "", *training_lines(run, records.config)],
         ["## Measured", "", f"Signature `{scores['signature']}`.", "", *score_table(scores)],
         [LEGEND],
-        ["## What knows as much without looking", "", NUISANCE, "", nuisance.strip()],
+        *([["## Where findings are", "", *places]] if places else []),
+        *([acceptance_lines(records.acceptance)] if records.acceptance else []),
+        ["## What knows as much without looking", "", NUISANCE, "", records.nuisance.strip()],
         ["## Calibration", "", *calibration_lines(run["calibration"])],
-        ["The records behind every figure: `run_record.json`, `config.yaml`, `scores.json`."],
+        [f"The records behind every figure: {', '.join(f'`{name}`' for name in files)}."],
     ]  # fmt: skip
     return "\n\n".join("\n".join(part) for part in parts) + "\n"
 
@@ -114,14 +214,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name in ("run", "evaluation", "nuisance", "introduction", "out"):
         parser.add_argument(name, type=Path)
+    parser.add_argument("--acceptance", type=Path, help="what scripts/marked_masses.py found")
     a = parser.parse_args()
-    run = json.loads((a.run / "run_record.json").read_text())
-    scores = json.loads((a.evaluation / "scores.json").read_text())
+    records = Records(
+        run=json.loads((a.run / "run_record.json").read_text()),
+        config=yaml.safe_load((a.run / "config.yaml").read_text()),
+        scores=json.loads((a.evaluation / "scores.json").read_text()),
+        nuisance=a.nuisance.read_text(),
+        introduction=a.introduction.read_text(),
+        acceptance=None if a.acceptance is None else json.loads(a.acceptance.read_text()),
+    )
     a.out.mkdir(parents=True, exist_ok=True)
-    (a.out / "README.md").write_text(card(run, scores, a.nuisance.read_text(), a.introduction.read_text()))
-    reliability_plot(run["calibration"], a.out / "reliability.png")
+    (a.out / "README.md").write_text(card(records))
+    reliability_plot(records.run["calibration"], a.out / "reliability.png")
     for source in (a.run / "run_record.json", a.run / "config.yaml", a.evaluation / "scores.json"):
         shutil.copy(source, a.out / source.name)
+    if a.acceptance is not None:
+        shutil.copy(a.acceptance, a.out / "acceptance.json")
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ SMALL: dict[str, Any] = {
 
 
 FINDINGS: dict[str, Any] = {"finding_head": {"labels": "phantom"}}
+ON_STAGE: dict[str, Any] = {"kind": "li2018", "labels": "phantom"}
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +104,17 @@ def pool_of(encoder: Encoder) -> NormalityPool:
         (
             {"decoder": None, **FINDINGS, "train": {"monitor": "auc"}, "generate": {"method": "votes"}},
             r"generate\.method votes with decoder\.kind null",
+        ),
+        *(
+            (
+                {"localizer": {**ON_STAGE, "stage": 1}, "contrast": contrast},
+                r"^localizer\.stage 1 with contrast\.kind",
+            )
+            for contrast in ({"stages": [0]}, {"kind": "difference"})
+        ),
+        (
+            {"localizer": {**ON_STAGE, "stage": 1}, "encoder": {**SMALL["encoder"], "stage": 1}},
+            r"^localizer\.stage 1 with encoder\.stage 1: it is finer",
         ),
         ({"generate": {"guidance": 0.5}}, r"generate\.guidance 0\.5 with contrast: null"),
         (

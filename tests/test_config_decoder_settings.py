@@ -65,7 +65,7 @@ def test_a_decoder_brings_what_the_list_of_its_corpus_says(
 
 def test_settings_of_the_bundled_checkpoints_are_their_own() -> None:
     small = load_config(CONFIGS / "cpu" / "phantom-small.yaml")
-    assert (small.name, small.train.epochs, small.decoder.model_dump()["feed_forward"]) == ("phantom", 25, 256)
+    assert (small.name, small.train.epochs, small.decoder.model_dump()["feed_forward"]) == ("phantom", 20, 256)
 
 
 def test_overrides_lie_above_the_settings_of_the_decoder_whatever_their_order() -> None:

@@ -99,7 +99,7 @@ read = read_metadata("phantom")
 print(read.config.name, read.preprocess.size, len(read.tokenizer) > 100, read.sources[0].name)
 """
     )
-    assert done.stdout == "phantom 224 True phantom\n", done.stdout + done.stderr
+    assert done.stdout == "phantom 256 True phantom\n", done.stdout + done.stderr
 
 
 def test_every_known_checkpoint_is_listed_without_torch() -> None:

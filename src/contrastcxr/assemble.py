@@ -58,6 +58,7 @@ def check_pairs(config: SystemConfig) -> None:
     _check_teachers(config)
     if contrast is not None:
         _check_contrast(contrast, config)
+    _check_own_stage(config)
     if not config.projection.keeps_channels:
         _check_width(config, config.width)
     if config.needs.tags == "mesh" and config.data.kind == "phantom":
@@ -136,6 +137,22 @@ def check_search(settings: GenerationSettings, decoder: DecoderOptions | None, p
 def _check_width(config: SystemConfig, width: int) -> None:
     for slot, head in config.heads.items():
         head.check_width(width, slot)
+
+
+def _check_own_stage(config: SystemConfig) -> None:
+    stage, read, contrast = config.own_stage, config.encoder.stage, config.contrast
+    if stage is None:
+        return
+    if read is not None and stage >= read:
+        raise IncompatibleError(
+            f"localizer.stage {stage} with encoder.stage {read}: it is finer than the one that is read; give a "
+            "smaller number, or localizer.stage: null"
+        )
+    if contrast is not None and (contrast.encoder_stages or contrast.bank_options is not None):
+        raise IncompatibleError(
+            f"localizer.stage {stage} with contrast.kind {contrast.kind} of maps and stages of its own: the "
+            "encoder has further channels for one of the two; set localizer.stage: null or take them away"
+        )
 
 
 def _check_contrast(contrast: ContrastOptions, config: SystemConfig) -> None:
@@ -243,7 +260,7 @@ def make_encoder(config: SystemConfig, *, weights: str | None = None, seed: int 
         config.encoder.name,
         weights=weights or config.encoder.weights,
         stage=config.encoder.stage,
-        stages=contrast.encoder_stages if contrast is not None else (),
+        stages=config.encoder_stages,
         separate_stages=contrast is not None and contrast.separate_backbone,
         image_size=config.image.size,
         trainable=config.encoder.trainable,
@@ -331,11 +348,11 @@ def _assembled(config: SystemConfig, parts: SystemParts, *, losses: bool) -> Sys
         config.width,
         config.projection.kind,
         stage_channels=encoder.stage_channels,
-        map_stages=bank is None,
+        map_stages=bank is None and config.own_stage is None,
         standardize=config.projection.standardize,
     )
     _check_width(config, projection.width)
-    inputs = _head_inputs(config, parts, projection)
+    inputs = _head_inputs(config, parts, projection, encoder)
     heads = {slot: build_head(HEADS[slot], options, inputs) for slot, options in config.heads.items()}
     return System(
         encoder=encoder,
@@ -353,7 +370,9 @@ def _assembled(config: SystemConfig, parts: SystemParts, *, losses: bool) -> Sys
     )
 
 
-def _head_inputs(config: SystemConfig, parts: SystemParts, projection: PatchProjection) -> HeadInputs:
+def _head_inputs(
+    config: SystemConfig, parts: SystemParts, projection: PatchProjection, encoder: Encoder
+) -> HeadInputs:
     needs, marks = config.needs, parts.marks
     if (parts.library is None) == (needs.library is not None):
         raise IncompatibleError(
@@ -362,6 +381,7 @@ def _head_inputs(config: SystemConfig, parts: SystemParts, projection: PatchProj
         )
     return HeadInputs(
         width=projection.width,
+        stage_width=None if config.own_stage is None else encoder.stage_width,
         vocabulary=parts.vocabulary,
         sentence_end=None if marks is None else marks.sentence_end,
         end_of_report=2 if marks is None else marks.end_of_report,

@@ -40,7 +40,8 @@ def _equal(found: Any, wanted: Any, rel: float, least: float) -> bool:
 def same_text(found: str, wanted: str) -> bool:
     """Whether the words are equal and no figure is off by more than one unit of its last digit.
 
-    Figures without a point are counts, places and names: they are equal.
+    Figures without a point are counts, places and names: they are equal. Of two figures the one with more digits
+    has the last; the other may have lost its zeros.
     """
     if FIGURE.split(found) != FIGURE.split(wanted):
         return False
@@ -49,7 +50,7 @@ def same_text(found: str, wanted: str) -> bool:
 
 
 def _one_unit(one: str, other: str) -> bool:
-    places = {len(text.partition(".")[2]) for text in (one, other)}
-    if len(places) > 1 or 0 in places:
+    places = [len(text.partition(".")[2]) for text in (one, other)]
+    if 0 in places or float(one) == float(other):  # counts and names; the same figure, written otherwise
         return False
-    return abs(float(one) - float(other)) < 1.5 * 10.0 ** -places.pop()
+    return abs(float(one) - float(other)) < 1.5 * 10.0 ** -max(places)

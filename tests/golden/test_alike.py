@@ -37,6 +37,10 @@ def test_each_place_that_differs_is_said(found: Any, wanted: Any, count: int) ->
         ("share 9.1%", "share 9.3%", False),
         ("view 1", "view 2", False),
         ("0.5", "0.50", False),
+        ("0.6", "0.6001", True),
+        ("0.6", "0.6002", False),
+        ("0.6", "0.601", True),
+        ("1", "0.9999", False),
         ("-0.01", "0.01", False),
     ],
 )

@@ -303,3 +303,29 @@ def test_the_stages_alone_are_the_last_channels_of_the_whole(stages: tuple[int, 
     )
     whole, alone = encoder(images), encoder.stages_of(images)
     torch.testing.assert_close(alone, whole[..., -(sum(encoder.stage_channels) or encoder.channels) :])
+
+
+def test_an_unfolded_stage_stands_whole_beside_the_map_that_is_read() -> None:
+    images = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    last = build_encoder(SMALL, weights="random", image_size=64)
+    stage = build_encoder(SMALL, weights="random", image_size=64, stage=1)
+    both = build_encoder(SMALL, weights="random", image_size=64, stages=(1,), stage_pooling="unfold")
+    rows, columns = both.grid
+    fine = stage.grid[0]
+    assert fine > rows
+    factor = fine // rows
+    assert (both.stage_grids, both.stage_width) == ((stage.grid,), stage.channels)
+    assert both.stage_channels == (stage.channels * factor**2,)
+    found, wanted = both(images), stage(images).unflatten(1, (fine, fine))
+    torch.testing.assert_close(found[..., : last.channels], last(images))
+    cells = found[..., last.channels :].unflatten(1, (rows, columns)).unflatten(-1, (-1, factor, factor))
+    for y in range(fine):
+        for x in range(fine):
+            here = cells[:, y // factor, x // factor, :, y % factor, x % factor]
+            torch.testing.assert_close(here, wanted[:, y, x])
+    assert len({last.fingerprint(), both.fingerprint()}) == 2
+
+
+def test_a_stage_whose_cells_the_grid_does_not_divide_is_refused() -> None:
+    with pytest.raises(IncompatibleError, match=r"5×5 cells are not divided by 3×3"):
+        build_encoder(SMALL, weights="random", image_size=72, stages=(3,), stage_pooling="unfold")

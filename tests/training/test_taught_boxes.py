@@ -86,6 +86,12 @@ COMPANY: dict[str, dict[str, Any]] = {
         "decoder": {"kind": "visual_attention"},
         "contrast": {"repeats": 2, "pool": {"size": 4}},
     },
+    "on a stage of its own": {
+        "localizer": {**LI, "stage": 3},
+        "finding_head": {"labels": "phantom"},
+        "decoder": {"kind": "visual_attention"},
+        "contrast": {"repeats": 2, "pool": {"size": 4}},
+    },
     "with a trained encoder": {"encoder": {**ENCODER, "trainable": True}, "image": {"size": 64, "augment": True}},
 }
 

@@ -211,8 +211,22 @@ class SystemConfig(Options):
         return {slot: head for slot in SLOTS if (head := getattr(self, slot)) is not None}
 
     @property
-    def stage_pooling(self) -> Literal["mean", "max"]:
-        """How further stages of the encoder are brought to its grid: as it says, else as the contrast does."""
+    def own_stage(self) -> int | None:
+        """The stage of the encoder that a head stands on by itself; None where all take the patches."""
+        return next((stage for head in self.heads.values() if (stage := head.encoder_stage) is not None), None)
+
+    @property
+    def encoder_stages(self) -> tuple[int, ...]:
+        """Further, finer stages of the encoder that are read: for a head, or for the contrast."""
+        if self.own_stage is not None:
+            return (self.own_stage,)
+        return () if self.contrast is None else self.contrast.encoder_stages
+
+    @property
+    def stage_pooling(self) -> Literal["mean", "max", "unfold"]:
+        """How they are brought to its grid: whole for a head, else as it says, else as the contrast does."""
+        if self.own_stage is not None:
+            return "unfold"
         return self.encoder.stage_pooling or ("mean" if self.contrast is None else self.contrast.stage_pooling)
 
     @property

@@ -22,10 +22,25 @@ from contrastcxr.models.encoder_weights import WeightsSource, first_line, load_w
 from contrastcxr.models.options import ENCODERS
 
 DEFAULT_ENCODER = "tf_efficientnet_lite0"
-StagePooling = Literal["mean", "max"]
+StagePooling = Literal["mean", "max", "unfold"]
+
+
+def _unfolded(maps: Tensor, grid: tuple[int, int]) -> Tensor:
+    """Return `[M, C, kH, kW]` as `[M, C k², H, W]` on a grid of H by W: each of its cells has all that lie in it.
+
+    Raises:
+        ValueError: no whole number of cells lies in each.
+    """
+    factor = maps.shape[2] // grid[0]
+    if (maps.shape[2], maps.shape[3]) != (factor * grid[0], factor * grid[1]):
+        raise ValueError(f"{maps.shape[2]}×{maps.shape[3]} cells are not divided by {grid[0]}×{grid[1]}")
+    return F.pixel_unshuffle(maps, factor)
+
+
 POOLINGS: Mapping[str, Callable[[Tensor, tuple[int, int]], Tensor]] = {
     "mean": F.adaptive_avg_pool2d,
     "max": F.adaptive_max_pool2d,
+    "unfold": _unfolded,
 }
 
 
@@ -42,10 +57,11 @@ class Encoder(nn.Module):
             intermediate stage.
         stages: indices of further stages, finer than the map that is read (`contrast.stages`, ours). Each is
             brought to the same grid and its channels follow the map's own.
-        stage_pooling: how, by mean or by max.
+        stage_pooling: how, by mean, by max, or with all their cells (`localizer.stage`).
         branch: a second backbone, which the further stages are of (`contrast.share_backbone: false`); None where
             all maps are of one.
         stage_channels: how many channels each of them adds.
+        stage_grids: rows and columns of each of them, at `image_size`.
         channels: C, all of them together.
         image_size: side in pixels at which `grid` holds.
         grid: rows and columns of patches at `image_size`.
@@ -78,6 +94,7 @@ class Encoder(nn.Module):
         self.stage_pooling = stage_pooling
         self.branch = branch
         self.stage_channels: tuple[int, ...] = ()
+        self.stage_grids: tuple[tuple[int, int], ...] = ()
         self.image_size = image_size
         self.mean = mean
         self.std = std
@@ -95,14 +112,22 @@ class Encoder(nn.Module):
         try:
             with torch.no_grad():
                 own, *further = self._maps(torch.zeros(1, 3, side, side, dtype=self._dtype))
+                pooled = self._pooled(further, (own.shape[2], own.shape[3]))
         except (AttributeError, AssertionError, IndexError, ValueError, RuntimeError) as error:
             wanted = f"stage {self.stage}" + (f" and {list(self.stages)}" if self.stages else "")
             raise IncompatibleError(
                 f"encoder '{self.name}' gives no feature map at {wanted} for {side} pixels "
                 f"({first_line(error)}); choose another stage, image size or encoder"
             ) from error
-        self.stage_channels = tuple(part.shape[1] for part in further)
+        self.stage_channels = tuple(part.shape[1] for part in pooled)
+        self.stage_grids = tuple((part.shape[2], part.shape[3]) for part in further)
         return own.shape[1] + sum(self.stage_channels), (own.shape[2], own.shape[3])
+
+    @property
+    def stage_width(self) -> int:
+        """Channels of one cell of its first further stage."""
+        rows, columns = self.stage_grids[0]
+        return self.stage_channels[0] * self.grid[0] * self.grid[1] // (rows * columns)
 
     def _map(self, images: Tensor) -> Tensor:
         """Return the feature map `[M, C, H, W]`, the channels of further stages behind its own."""
@@ -200,7 +225,8 @@ class Encoder(nn.Module):
             said["stages"] = list(self.stages)
         if self.branch is not None:
             said["separate_stages"] = True
-        return {**said, "stage_pooling": "max"} if self.stages and self.stage_pooling == "max" else said
+        pooled = self.stages and self.stage_pooling != "mean"
+        return {**said, "stage_pooling": self.stage_pooling} if pooled else said
 
     def fingerprint(self) -> str:
         """Return the SHA-256 over configuration and weights: equal fingerprints give equal features."""
@@ -240,7 +266,8 @@ def build_encoder(
             `random`, `checkpoint` (nothing is loaded: a state dict follows) or the path of a local file.
         stage: None for the last map before pooling, else the index of an intermediate stage (0 is the finest).
         stages: indices of further stages, increasing, whose channels follow (`contrast.stages`, ours).
-        stage_pooling: how they are brought to the grid of the one that is read, by `mean` or `max`.
+        stage_pooling: how they are brought to the grid of the one that is read: by `mean`, by `max`, or with all
+            their cells, `unfold`, whose channels then stand side by side.
         separate_stages: whether they are those of a second backbone with the same weights to start from (`random`
             draws others).
         image_size: side of the square input in pixels.

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from contrastcxr.errors import IncompatibleError
 from contrastcxr.losses.base import SystemLoss, Targets, Term
@@ -19,7 +21,7 @@ from contrastcxr.models.contrast.base import Contrast
 from contrastcxr.models.contrast.difference import InducedAttention
 from contrastcxr.models.contrast.pool import NormalityPool
 from contrastcxr.models.encoders import Encoder
-from contrastcxr.models.features import GridPlaces, VisualFeatures
+from contrastcxr.models.features import GridPlaces, VisualFeatures, masked_mean
 from contrastcxr.models.heads.base import Head, IdentifyingHead, PartialReading
 from contrastcxr.models.heads.decoders.base import ReportDecoder
 from contrastcxr.models.heads.writing import Search
@@ -47,6 +49,7 @@ class System(nn.Module):
         aligner: brings pictures into one pose before they are encoded; without a head it is all that is taught.
 
     Attributes:
+        fine_places: the grid of the stage of the encoder that a head stands on by itself; None where none does.
         marked_grid: the grid over a view whose cells the localizer's maps have; None where nobody knows.
 
     Raises:
@@ -88,9 +91,10 @@ class System(nn.Module):
         self.localizer = localizer
         self.match_views = match_views
         self.places = places or (GridPlaces(*encoder.grid) if encoder is not None else None)
+        self.fine_places = _fine_places(localizer, self.places, projection)
         self.marked_grid = self.places
         if localizer is not None and self.places is not None:
-            self.marked_grid = localizer.marked_grid(self.places)
+            self.marked_grid = localizer.marked_grid(self.fine_places or self.places)
         self.losses = nn.ModuleDict(dict(losses or {}))
         if not self.heads and (aligner is None or not aligner.trained_here):
             raise IncompatibleError("a system without a head: nothing teaches it and it answers nothing")
@@ -237,7 +241,9 @@ class System(nn.Module):
         assert source is not None  # one of the two was given
         inside = self._inside(poses)
         features: VisualFeatures = self.projection(source, view_mask, self.places, inside=inside)
-        features = features.replace(indication=indication, indication_mask=indication_mask)
+        features = features.replace(
+            indication=indication, indication_mask=indication_mask, fine=self._fine(source, view_mask, poses)
+        )
         if self.bank is not None:
             own = self.negative_map(source)  # [B, V, n]
             if negatives is not None:
@@ -261,7 +267,7 @@ class System(nn.Module):
         assert self.contrast is not None  # a pool is there
         assert self.pool is not None  # asked for only then
         stages = None
-        if self.projection.stage_channels:
+        if self.projection.stages:
             by_view = self.projection.project_stages(source.mean(dim=2))  # [B, V, S, d]
             stages = StageFeatures(by_view, self.projection.project_stages(self.pool.raw))
         # The pool is projected anew at every step, so that gradient reaches W_I through it too.
@@ -278,6 +284,22 @@ class System(nn.Module):
     def _inside(self, poses: Tensor | None) -> Tensor | None:
         """Return `[B, V, N]` bool, which cells show some of pictures with `poses [B, V, 5]`; None says all."""
         return None if poses is None or self.places is None else cells_inside(poses, self.places)
+
+    def _fine(self, source: Tensor, view_mask: Tensor, poses: Tensor | None) -> VisualFeatures | None:
+        """Return the stage that a head stands on, of `source [B, V, N, C]`, in cells of its own grid."""
+        places, fine = self.places, self.fine_places
+        if places is None or fine is None:
+            return None
+        B, V = source.shape[:2]
+        folded = self.projection.branch(source).transpose(2, 3)  # [B, V, C', N]
+        folded = folded.reshape(B * V, -1, places.rows, places.columns)
+        maps = F.pixel_shuffle(folded, fine.rows // places.rows)  # [B*V, c, r, s]
+        cells = maps.flatten(2).transpose(1, 2).reshape(B, V * fine.cells, -1)  # [B, V n, c]
+        mask = view_mask.bool().repeat_interleave(fine.cells, dim=1)
+        if poses is not None:
+            mask = mask & cells_inside(poses, fine).flatten(1)
+        cells = cells.masked_fill(~mask.unsqueeze(-1), 0.0)
+        return VisualFeatures(cells, masked_mean(cells, mask), mask, fine)
 
     def _induced(
         self, features: VisualFeatures, own: Tensor, negative: Tensor, poses: Tensor | None = None
@@ -398,8 +420,16 @@ def _check(
             "contrast view by view with a pool of whole studies: a view has no row to be compared with; "
             "set pool.unit: image or pool.views: all"
         )
-    if len(contrast.of_stages) != len(projection.stage_channels):
+    if len(contrast.of_stages) != len(projection.stages):
         raise IncompatibleError(
             f"contrast over {len(contrast.of_stages)} further stages with a projection of "
-            f"{len(projection.stage_channels)}; give both the same contrast.stages"
+            f"{len(projection.stages)}; give both the same contrast.stages"
         )
+
+
+def _fine_places(head: Head | None, places: GridPlaces | None, projection: PatchProjection) -> GridPlaces | None:
+    """Return the grid of the further stage that a head stands on, all cells of which lie in those of `places`."""
+    if head is None or head.stage_width is None or places is None:
+        return None
+    factor = math.isqrt(projection.branch_channels // head.stage_width)
+    return GridPlaces(places.rows * factor, places.columns * factor)

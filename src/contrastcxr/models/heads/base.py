@@ -30,6 +30,7 @@ class HeadInputs:
 
     Attributes:
         width: d of the features.
+        stage_width: channels of the map of the encoder's stage that a head stands on by itself.
         vocabulary: V, of a head with words.
         sentence_end: id of the mark that ends a sentence; None where the vocabulary has none.
         end_of_report: id of EOS.
@@ -40,6 +41,7 @@ class HeadInputs:
     """
 
     width: int
+    stage_width: int | None = None
     vocabulary: int = 0
     sentence_end: int | None = None
     end_of_report: int = 2
@@ -145,9 +147,12 @@ class Head(nn.Module, ABC):
         options: what it was built with.
         reads_indication: whether `VisualFeatures.indication` changes what it answers.
         released: whether it learns from the features without shaping them: no gradient of its loss reaches them.
+        stage_width: channels of the map of the encoder's stage that it stands on (`VisualFeatures.fine`); None
+            for a head that takes the patches.
     """
 
     reads_indication: bool = False
+    stage_width: int | None = None
 
     def __init__(self, options: HeadOptions, kind: str) -> None:
         super().__init__()
@@ -173,7 +178,7 @@ class Head(nn.Module, ABC):
         return None
 
     def marked_grid(self, patches: GridPlaces) -> GridPlaces:
-        """Return the grid over a view whose cells its maps have: that of the patches, or a finer one.
+        """Return the grid over a view whose cells its maps have: that of the patches it takes, or a finer one.
 
         Raises:
             IncompatibleError: it cannot mark patches of this grid.

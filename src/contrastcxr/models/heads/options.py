@@ -122,6 +122,11 @@ class HeadOptions(Options):
         }
 
     @property
+    def encoder_stage(self) -> int | None:
+        """The stage of the encoder whose own map it stands on; None for the patches that all heads share."""
+        return None
+
+    @property
     def own_patience(self) -> int | None:
         """Epochs without a better validation loss of its own after which it is released; None for any number."""
         return None

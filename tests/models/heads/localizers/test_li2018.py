@@ -16,6 +16,8 @@ from contrastcxr.data.transforms import resize_affine
 from contrastcxr.errors import IncompatibleError
 from contrastcxr.losses.base import Targets, Term
 from contrastcxr.metrics.localization import covered_area
+from contrastcxr.models.align.pose import cells_inside
+from contrastcxr.models.encoders import build_encoder
 from contrastcxr.models.features import GridPlaces, RegionPlaces, VisualFeatures, masked_mean
 from contrastcxr.models.heads.base import FindingMaps
 from contrastcxr.models.heads.localizers.li2018 import RARE, TOGETHER, LiLocalizer
@@ -24,6 +26,7 @@ from contrastcxr.models.heads.options import TaughtBoxes
 from contrastcxr.reading.regions import cell_marks
 from models.tiny_heads import FINDINGS, TARGETS, N, tiny_features, tiny_head
 from plain_floats import sigmoid
+from tiny_system import tiny_checkpoint, tiny_config
 
 ROWS, COLUMNS, SIDE, VIEWS = 2, 3, 4, 2
 Grid = list[list[list[float]]]
@@ -415,3 +418,58 @@ def test_it_learns_to_mark_a_box(options: dict[str, object]) -> None:
     assert np.less((48, 32), marked.peak.xy).all()
     assert np.less(marked.peak.xy, (112, 80)).all()
     assert not (heat[1] > 0.5).any()
+
+
+def test_on_a_stage_of_its_own_it_takes_that_map_and_shapes_nothing_else() -> None:
+    options = {"kind": "li2018", "labels": "phantom", "hidden": 8, "upsample": 16, "reduction": "mean", "stage": 2}
+    system = tiny_checkpoint(tiny_config(localizer=options)).build().train()
+    images = torch.randn(2, 2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    view_mask = torch.tensor([[True, True], [True, False]])
+    stage = build_encoder("test_resnet", weights="random", image_size=64, stage=2)
+    seen = system.features(images=images, view_mask=view_mask)
+    assert seen.fine is not None
+    assert (seen.places, seen.fine.places) == (GridPlaces(2, 2), GridPlaces(8, 8))
+    assert system.marked_grid == GridPlaces(16, 16)
+    cells = seen.fine.patches.view(2, 2, 64, -1)
+    for study, view in itertools.product(range(2), range(2)):
+        wanted = stage(images[study, view : view + 1])[0] if view_mask[study, view] else torch.zeros(64, 48)
+        torch.testing.assert_close(cells[study, view], wanted)
+    assert torch.equal(seen.fine.mask, view_mask.repeat_interleave(64, dim=1))
+
+    localizer = system.localizer
+    assert isinstance(localizer, LiLocalizer)
+    findings = torch.ones(2, len(localizer.findings))
+    terms = localizer.teach(seen, Targets(findings=findings, known=findings.bool())).terms
+    terms["mil"][0].backward()
+    assert system.projection.linear.weight.grad is None
+    assert localizer.last.weight.grad is not None
+    _, maps = maps_of(localizer.eval(), seen)
+    assert maps.heat.shape == (2, len(localizer.findings), 2 * 16**2)
+    assert maps.shown.shape == (2, len(localizer.findings), 2 * 4)
+    heat = maps.heat[0, 0].view(2, 16, 16)[0]
+    assert torch.equal(maps.shown[0, 0, :4].view(2, 2), heat.unfold(0, 8, 8).unfold(1, 8, 8).amax(dim=(2, 3)))
+
+
+def test_patches_that_others_share_have_no_part_in_a_stage_of_its_own() -> None:
+    head, seen = li(stage=1, stage_width=16), features()
+    other = replace(features(), patches=torch.zeros_like(seen.patches), fine=seen)
+    alone = li()
+    alone.load_state_dict(head.state_dict())
+    assert torch.equal(head.logits(other), alone.logits(seen))
+    assert head.options.encoder_stage == 1
+    assert alone.options.encoder_stage is None
+
+
+def test_cells_of_its_stage_that_lie_outside_of_an_aligned_picture_do_not_count() -> None:
+    options = {"kind": "li2018", "labels": "phantom", "hidden": 8, "upsample": 16, "reduction": "mean", "stage": 2}
+    system = tiny_checkpoint(tiny_config(localizer=options, contrast=None)).build()
+    images = torch.randn(1, 2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    poses = torch.zeros(1, 2, 5)
+    poses[0, 1, :2] = 0.3  # the second view is shifted
+    seen = system.features(images=images, view_mask=torch.ones(1, 2, dtype=torch.bool), poses=poses)
+    assert seen.fine is not None
+    inside = cells_inside(poses, GridPlaces(8, 8)).view(1, -1)
+    assert torch.equal(seen.fine.mask, inside)
+    assert inside[0, :64].all()
+    assert 0 < inside[0, 64:].sum() < 64
+    assert not seen.fine.patches[~inside].any()

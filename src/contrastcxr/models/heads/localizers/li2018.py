@@ -64,7 +64,8 @@ class LiLocalizer(IdentifyingHead):
     alone: `head: single`). Where a training study has a box of a finding, λ of Eq. 6 is 1 and its cells are learnt
     in place of its label, whatever that says: in the views that have one of its boxes (ours), at the cells of the
     upsampled features. The same cells are marked where they are above the threshold. Cells where the mask is False
-    stand in no loss, product or mark.
+    stand in no loss, product or mark. With `stage` the cells are those of a finer stage of the encoder, as it
+    gives them, and patches, projection and contrast have no part in it (ours).
 
     Batch norm's own statistics are those of the patches as they are, over all studies of a batch; upsampled maps
     take the running ones, as they do in reading (ours).
@@ -77,9 +78,12 @@ class LiLocalizer(IdentifyingHead):
     def __init__(self, inputs: HeadInputs, options: LiOptions) -> None:
         super().__init__(options, options.kind, inputs.findings)
         two = options.head == "two"
-        self.first = nn.Conv2d(inputs.width, options.hidden, 3, padding=1, bias=False) if two else None
+        if options.stage is not None:
+            self.stage_width = inputs.stage_width
+        width = self.stage_width or inputs.width
+        self.first = nn.Conv2d(width, options.hidden, 3, padding=1, bias=False) if two else None
         self.norm = nn.BatchNorm2d(options.hidden) if two else None
-        self.last = nn.Conv2d(options.hidden if two else inputs.width, len(self.findings), 1)
+        self.last = nn.Conv2d(options.hidden if two else width, len(self.findings), 1)
         if options.mil_floor == 0:
             assert self.last.bias is not None  # it has one
             nn.init.constant_(self.last.bias, RARE)
@@ -141,10 +145,12 @@ class LiLocalizer(IdentifyingHead):
         probabilities = self.scaled(self._pooled(cells, views))
         marked = cells if self.side is None else self._upsampled_cells(views.maps)
         heat = marked.float().sigmoid().masked_fill(~views.mask_at(self.side), 0.0)  # [M,L,n]
-        shown = heat
-        if self.side is not None:
-            square = heat.view(*heat.shape[:2], self.side, self.side)
-            shown = F.adaptive_max_pool2d(square, tuple(views.mask.shape[1:])).flatten(2)
+        shown, patches = heat, features.places
+        assert isinstance(patches, GridPlaces)  # `_views` refuses others
+        if heat.shape[2] != patches.cells:
+            rows, columns = (self.side, self.side) if self.side is not None else views.mask.shape[1:]
+            square = heat.view(*heat.shape[:2], rows, columns)
+            shown = F.adaptive_max_pool2d(square, (patches.rows, patches.columns)).flatten(2)
         maps = FindingMaps(
             self.findings,
             heat=_in_a_row(views.placed(heat)),
@@ -155,6 +161,9 @@ class LiLocalizer(IdentifyingHead):
         return PartialReading(findings=self.findings, probabilities=probabilities, maps=maps)
 
     def _views(self, features: VisualFeatures) -> _Views:
+        if self.stage_width is not None:
+            assert features.fine is not None  # a system gives it to a head that stands on it
+            features = features.fine
         grid = self._grid(features)
         shape = (features.studies, -1, grid.rows, grid.columns)
         mask = features.mask.reshape(shape)  # [B,V,r,c]

@@ -47,7 +47,7 @@ class CamOptions(LocalizerOptions):
 class LiOptions(LocalizerOptions):
     """A probability for each cell, learnt from labels and from boxes (Li 2018; paper B §3.2)."""
 
-    meaning: ClassVar[tuple[str, ...]] = ("labels", "head")
+    meaning: ClassVar[tuple[str, ...]] = ("labels", "head", "stage")
     sizes: ClassVar[tuple[str, ...]] = ("hidden",)
     kind: Literal["li2018"] = "li2018"
     weight: float = Field(1.0, ge=0, description="of its loss: that of labels, and with box_weight that of boxes")
@@ -56,6 +56,12 @@ class LiOptions(LocalizerOptions):
         description="two: a 3×3 convolution, batch norm, ReLU and a 1×1 convolution; single: the last alone",
     )
     hidden: int = Field(512, ge=1, description="width behind the 3×3 convolution; nothing with head: single")
+    stage: int | None = Field(
+        None,
+        ge=0,
+        description="a finer stage of the encoder, whose own map it stands on, before projection and contrast; "
+        "none takes the patches that all heads share (ours)",
+    )
     upsample: int | None = Field(
         128,
         ge=2,
@@ -83,6 +89,11 @@ class LiOptions(LocalizerOptions):
     def needs(self) -> HeadNeeds:
         """Labels, and boxes of training studies where there are any."""
         return HeadNeeds(findings=self.labels, uncertain=self.uncertain, taught_boxes=TaughtBoxes(self.upsample))
+
+    @property
+    def encoder_stage(self) -> int | None:
+        """The option."""
+        return self.stage
 
     @property
     def whole_batch(self) -> str | None:
