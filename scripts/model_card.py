@@ -1,11 +1,11 @@
 """Writes the card of a bundled checkpoint from what was recorded: nothing in it is typed by hand but its words.
 
-python scripts/model_card.py RUN EVALUATION NUISANCE.md INTRODUCTION.md OUT [--acceptance FILE]
+python scripts/model_card.py RUN EVALUATION NUISANCE INTRODUCTION.md OUT [--acceptance FILE] [--places EVALUATION]
 
-RUN is the folder `contrastcxr train` made, EVALUATION the one `contrastcxr evaluate` made, NUISANCE.md a table of
-what tells the labels without looking, such as `contrastcxr data audit` finds. The acceptance of a model with a
-localizer is what `scripts/marked_masses.py` found. OUT gets README.md, reliability.png and the records of the
-figures.
+RUN is the folder `contrastcxr train` made, EVALUATION the one `contrastcxr evaluate` made, NUISANCE the
+`audit.json` of `contrastcxr data audit` or a table in Markdown of what tells the labels without looking. Places
+may be of another evaluation, against those who drew boxes. The acceptance of a model with a localizer is what
+`scripts/marked_masses.py` found. OUT gets README.md, reliability.png and the records of the figures.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from typing import Any
 
 import yaml
 
+from contrastcxr.config import without_folders
+
 SCORES = {
     "bleu_4": "BLEU-4",
     "rouge_l": "ROUGE-L",
@@ -26,7 +28,7 @@ SCORES = {
     "positive_f1": "positive-finding F1",
     "missed_abnormality": "abnormal studies with no abnormality called",
     "invented_abnormality": "studies with an invented abnormality",
-    "auc_mean": "mean AUC of the finding head",
+    "auc_mean": "mean AUC of findings",
     "distinct_reports": "distinct reports per report",
 }
 PLACES = {
@@ -44,6 +46,10 @@ MONITORS = {
     "report_loss": "the loss of validation reports",
     "abnormal_words": "the word loss of abnormal validation sentences",
     "auc": "validation AUC",
+}
+CONTRASTS = {
+    "attention": "Contrastive Attention over a pool of",
+    "difference": "Contrast-induced attention, each picture compared with the nearest of",
 }
 HEADS = {"decoder": None, "finding_head": "finding head", "localizer": None}
 """What fills a slot; None takes the kind in the configuration."""
@@ -82,7 +88,7 @@ def score_table(scores: dict[str, Any]) -> list[str]:
     lines = [f"| score | {' | '.join(names)} |", f"|---|{'---:|' * len(names)}"]
     for key, title in SCORES.items():
         cells = [scores["systems"][n]["scores"].get(key) for n in names]
-        if any(cells):
+        if any(cell and cell["value"] is not None for cell in cells):
             lines.append(f"| {title} | {' | '.join(figure(c) for c in cells)} |")
     return lines
 
@@ -138,9 +144,28 @@ def training_lines(run: dict[str, Any], config: dict[str, Any]) -> list[str]:
         f"{encoder['weights']}.",
         f"- Heads: {', '.join(heads)}; losses weighed {weights}.",
         f"- {run['parameters']:,} trained parameters, {run['vocabulary']} words, seed {run['seed']}.",
-        f"- Contrastive Attention over a pool of {pool['size']} {pool['kind']} images of "
+        f"- {CONTRASTS[config['contrast']['kind']]} {pool['size']} {pool['kind']} images of "
         f"{pool['patients']} patients; views {views}; purity {pool['purity']:.2f}.",
+        *([_aligned(run["align"])] if run.get("align") else []),
     ]
+
+
+def _aligned(found: dict[str, Any]) -> str:
+    images = found["canonical"]["images"]
+    return (
+        f"- Aligned ({found['kind']}) to the mean of {images} normal images by an aligner trained before, frozen."
+    )
+
+
+def audit_table(audit: dict[str, Any]) -> str:
+    """Return what an audit found to tell the labels without looking, as Markdown."""
+    (found,) = (check for check in audit["checks"] if check["name"] == "nuisance predictors")
+    lines = ["| predictor | mean AUC | abnormal against normal, AUC |", "| --- | ---: | ---: |"]
+    for row in found["rows"]:
+        lines.append(
+            f"| {row['predictor']} | {row['mean AUC']:.3f} ({row['mean AUC, 95%']}) | {row['abnormal AUC']:.3f} |"
+        )
+    return "\n".join([f"{audit['data']}: {found['message']}.", "", *lines])
 
 
 def reliability_plot(calibration: dict[str, Any], path: Path) -> None:
@@ -166,7 +191,7 @@ def calibration_lines(calibration: dict[str, Any]) -> list[str]:
         f"{calibration['ece_before']:.3f} before and {calibration['ece_after']:.3f} after "
         f"({calibration['pairs']} study × finding pairs).",
         "",
-        "![Reliability of the finding head](reliability.png)",
+        "![Reliability of the probabilities](reliability.png)",
     ]
 
 
@@ -178,6 +203,7 @@ class Records:
         run: `run_record.json` of the run.
         config: its `config.yaml`.
         scores: `scores.json` of the evaluation.
+        places: of another one, against those who drew boxes; None where it is the same.
         nuisance: a table in Markdown.
         introduction: a title, a blank line and what the model is, in Markdown.
         acceptance: what `scripts/marked_masses.py` found, if anything was asked.
@@ -189,19 +215,23 @@ class Records:
     nuisance: str
     introduction: str
     acceptance: dict[str, Any] | None = None
+    places: dict[str, Any] | None = None
 
 
 def card(records: Records) -> str:
     """Return the card as Markdown."""
     title, _, rest = records.introduction.strip().partition("\n")
-    run, scores, places = records.run, records.scores, place_tables(records.scores)
-    files = ["run_record.json", "config.yaml", "scores.json", *(["acceptance.json"] if records.acceptance else [])]
+    run, scores, other = records.run, records.scores, records.places
+    signature = [f"Signature `{other['signature']}`.", ""] if other else []
+    places = place_tables(other or scores)
+    further = {"acceptance.json": records.acceptance, "places.json": other}
+    files = ["run_record.json", "config.yaml", "scores.json", *(name for name, there in further.items() if there)]
     parts = [
         [title, "", WARNING, "", rest.strip()],
         ["## Training", "", *training_lines(run, records.config)],
         ["## Measured", "", f"Signature `{scores['signature']}`.", "", *score_table(scores)],
-        [LEGEND],
-        *([["## Where findings are", "", *places]] if places else []),
+        *([[LEGEND]] if run["vocabulary"] else []),
+        *([["## Where findings are", "", *signature, *places]] if places else []),
         *([acceptance_lines(records.acceptance)] if records.acceptance else []),
         ["## What knows as much without looking", "", NUISANCE, "", records.nuisance.strip()],
         ["## Calibration", "", *calibration_lines(run["calibration"])],
@@ -215,22 +245,32 @@ def main() -> None:
     for name in ("run", "evaluation", "nuisance", "introduction", "out"):
         parser.add_argument(name, type=Path)
     parser.add_argument("--acceptance", type=Path, help="what scripts/marked_masses.py found")
+    parser.add_argument("--places", type=Path, help="another evaluation, against those who drew boxes")
     a = parser.parse_args()
     records = Records(
         run=json.loads((a.run / "run_record.json").read_text()),
         config=yaml.safe_load((a.run / "config.yaml").read_text()),
         scores=json.loads((a.evaluation / "scores.json").read_text()),
-        nuisance=a.nuisance.read_text(),
+        nuisance=_nuisance(a.nuisance),
         introduction=a.introduction.read_text(),
         acceptance=None if a.acceptance is None else json.loads(a.acceptance.read_text()),
+        places=None if a.places is None else json.loads((a.places / "scores.json").read_text()),
     )
     a.out.mkdir(parents=True, exist_ok=True)
     (a.out / "README.md").write_text(card(records))
     reliability_plot(records.run["calibration"], a.out / "reliability.png")
-    for source in (a.run / "run_record.json", a.run / "config.yaml", a.evaluation / "scores.json"):
+    for source in (a.run / "run_record.json", a.evaluation / "scores.json"):
         shutil.copy(source, a.out / source.name)
+    (a.out / "config.yaml").write_text(yaml.safe_dump(without_folders(records.config), sort_keys=False))
     if a.acceptance is not None:
         shutil.copy(a.acceptance, a.out / "acceptance.json")
+    if a.places is not None:
+        shutil.copy(a.places / "scores.json", a.out / "places.json")
+
+
+def _nuisance(path: Path) -> str:
+    text = path.read_text()
+    return audit_table(json.loads(text)) if path.suffix == ".json" else text
 
 
 if __name__ == "__main__":

@@ -83,3 +83,24 @@ def test_acceptance_is_judged_by_what_was_asked(script: Any, records: Any, marke
     assert verdict in line
     assert f"{marked} of 50" in line
     assert "IoU of at least 0.3 on 50% of 50" in line
+
+
+def test_places_of_another_evaluation_have_its_signature(script: Any, records: Any) -> None:
+    made = script.card(replace(records, places={**records.scores, "signature": "boxes of others"}))
+    where = made.partition("## Where findings are")[2]
+    assert "Signature `boxes of others`." in where
+    assert "`places.json`" in where
+
+
+def test_an_audit_becomes_the_table_of_what_knows_as_much(script: Any) -> None:
+    row = {"predictor": "view", "mean AUC": 0.5634, "mean AUC, 95%": "0.536–0.592", "abnormal AUC": 0.646}
+    checks = [{"name": "identical pictures"}, {"name": "nuisance predictors", "message": "said", "rows": [row]}]
+    lines = script.audit_table({"data": "nih14-cv", "checks": checks}).splitlines()
+    assert lines[0] == "nih14-cv: said."
+    assert lines[-1] == "| view | 0.563 (0.536–0.592) | 0.646 |"
+
+
+def test_a_model_without_words_has_no_row_of_words(script: Any) -> None:
+    scores = json.loads((ROOT / "models" / "cia-nih-small" / "scores.json").read_text())
+    titles = [line.split(" | ")[0] for line in script.score_table(scores)[2:]]
+    assert titles == ["| mean AUC of findings"]
