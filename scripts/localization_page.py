@@ -2,8 +2,9 @@
 
     python scripts/localization_page.py
 
-Tables stand between `<!-- NAME -->` and `<!-- /NAME -->`: `phantoms`, of results/localizers, `trials`, `poses`, of
-results/localizers/negative_trials.json (scripts/negative_trials.py). Figures go to docs/images.
+Tables stand between `<!-- NAME -->` and `<!-- /NAME -->`: `phantoms`, of results/localizers, `real`, of
+results/localizers-nih, `trials` and `poses`, of results/localizers/negative_trials.json, which
+scripts/negative_trials.py makes. Figures go to docs/images.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from contrastcxr.reproduce.shown import markdown_table
 
 ROOT = Path(__file__).resolve().parents[1]
 TRIALS = "negative_trials.json"
+REAL = {"table": "nih", "data": "nih14-cv:."}
+"""The rows on real pictures: a table of the paper's, and data without a folder, since nothing is read."""
 BLIND, BOUND = "mean_box", "ceiling"
 CONTRASTS = {
     "none": "none",
@@ -46,17 +49,19 @@ TRIAL_COLUMNS = {
 }
 
 
-def localizers(places: Places) -> tuple[Task, Pooled | None]:
-    """Return the rows of paper B on phantoms and what is recorded of them, on whatever seed."""
-    plan, folder = find_plan("cia-net", "localizers")
-    task = task_of(plan, folder, parse_data("phantom:standard"))
-    paths = places.paths(task, places.seeds(task))
-    return task, pool(paths, judging=plan.judging, compared=task.compared_names)
+def localizers(
+    places: Places, *, table: str = "localizers", data: str = "phantom:standard"
+) -> tuple[Task, Pooled | None]:
+    """Return rows of paper B and what is recorded of them, on whatever seed or fold."""
+    plan, folder = find_plan("cia-net", table)
+    task = task_of(plan, folder, parse_data(data))
+    folds, paths = bool(task.of_data.folds), places.paths(task, places.seeds(task))
+    return task, pool(paths, judging=plan.judging, compared=task.compared_names, folds=folds)
 
 
 def rows_block(task: Task, pooled: Pooled) -> str:
     """Return the rows beside those that cannot see, and what follows from them."""
-    said = [f"- {line}" for line in (*verdicts(pooled), *said_below(task, pooled))]
+    said = [f"- {line}" for line in (*verdicts(task, pooled), *said_below(task, pooled))]
     return "\n".join([*markdown_table(score_rows(task, pooled), names=1), "", *said])
 
 
@@ -109,6 +114,20 @@ def draw_shares(pooled: Pooled, path: Path) -> None:
     _draw(pooled, bars, path)
 
 
+def draw_real(pooled: Pooled, path: Path) -> None:
+    """Draw what real boxes say, of the rows that are recorded on all folds."""
+    systems = {
+        "maps": "cam",
+        "labels alone": "li2018@0",
+        "with boxes": "li2018",
+        "with boxes, aligned": "li2018+align",
+    }
+    shown = [contrast for contrast in CONTRASTS if contrast not in ("unmatched", "canonical")]
+    bars = {title: {CONTRASTS[c]: f"{system}-{c}" for c in shown} for title, system in systems.items()}
+    kept = {title: rows for title, rows in bars.items() if any(row in pooled.intervals for row in rows.values())}
+    _draw(pooled, kept, path)
+
+
 def _draw(pooled: Pooled, groups: Mapping[str, Mapping[str, str]], path: Path) -> None:
     """Draw groups of bars, `title: {label: row}`, one panel for each score, with intervals over patients."""
     import matplotlib as mpl
@@ -116,8 +135,9 @@ def _draw(pooled: Pooled, groups: Mapping[str, Mapping[str, str]], path: Path) -
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
-    labels = list(dict.fromkeys(label for bars in groups.values() for label in bars))
-    figure, axes = plt.subplots(1, len(SCORES), figsize=(13, 3.6), sharey=True)
+    drawn = (label for bars in groups.values() for label, row in bars.items() if row in pooled.intervals)
+    labels = list(dict.fromkeys(drawn))
+    figure, axes = plt.subplots(1, len(SCORES), figsize=(13, 3.6), sharey=True, layout="constrained")
     width = 0.8 / len(labels)
     for axis, score in zip(axes, SCORES, strict=True):
         for number, label in enumerate(labels):
@@ -132,13 +152,13 @@ def _draw(pooled: Pooled, groups: Mapping[str, Mapping[str, str]], path: Path) -
         for row, line in ((BLIND, ":"), (BOUND, "--")):
             if (value := _score(pooled, row, score)) is not None:
                 axis.axhline(value.value, color="0.4", linestyle=line, linewidth=1)
-                axis.text(len(groups) - 0.45, value.value + 0.01, row.replace("_", " "), fontsize=8, ha="right")
+                at = axis.get_yaxis_transform()
+                axis.text(0.99, value.value + 0.01, row.replace("_", " "), fontsize=8, ha="right", transform=at)
         axis.set_title(f"localized at IoU > {score.rpartition('_')[2]}, mean over findings", fontsize=9)
         axis.set_xticks(range(len(groups)), list(groups), fontsize=9)
         axis.tick_params(labelsize=8)
         axis.spines[["top", "right"]].set_visible(False)
-    axes[-1].legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1.02, 1.0))
-    figure.tight_layout()
+    figure.legend(*axes[0].get_legend_handles_labels(), fontsize=8, frameon=False, loc="outside right upper")
     figure.savefig(path, dpi=110)
     plt.close(figure)
 
@@ -149,16 +169,21 @@ def _score(pooled: Pooled, row: str, score: str) -> Score | None:
 
 def blocks_of(places: Places) -> dict[str, str]:
     """Return every block of the page by its name."""
-    task, pooled = localizers(places)
+    (task, pooled), (folds, real) = localizers(places), localizers(places, **REAL)
     trials = places.results / "localizers" / TRIALS
-    if pooled is None or not trials.is_file():
+    if pooled is None or real is None or not trials.is_file():
         raise SystemExit(
-            f"{places.results}: no rows or no {TRIALS}; run `contrastcxr reproduce cia-net table6` and "
-            "scripts/negative_trials.py"
+            f"{places.results}: no rows or no {TRIALS}; run `contrastcxr reproduce cia-net table6`, "
+            "`contrastcxr reproduce cia-net nih --data nih14-cv:…` and scripts/negative_trials.py"
         )
     found = json.loads(trials.read_text(encoding="utf-8"))
     poses = found.pop("poses")
-    return {"phantoms": rows_block(task, pooled), "trials": trials_block(found), "poses": poses_block(poses)}
+    return {
+        "phantoms": rows_block(task, pooled),
+        "real": rows_block(folds, real),
+        "trials": trials_block(found),
+        "poses": poses_block(poses),
+    }
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -176,6 +201,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     assert pooled is not None  # its blocks are written
     draw_contrasts(pooled, asked.images / "localization-contrast.png")
     draw_shares(pooled, asked.images / "localization-boxes.png")
+    real = localizers(places, **REAL)[1]
+    assert real is not None  # likewise
+    draw_real(real, asked.images / "localization-real.png")
 
 
 if __name__ == "__main__":

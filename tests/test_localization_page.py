@@ -26,6 +26,7 @@ def test_the_page_has_the_tables_of_its_records(script: Any) -> None:
     places = script.Places(ROOT / "results", Path("runs"), Path(".cache"))
     blocks = script.blocks_of(places)
     assert "li2018+align-normal" in blocks["phantoms"]
+    assert "li2018-none" in blocks["real"]
     assert script.with_blocks(page, blocks) == page, "run python scripts/localization_page.py"
 
 
