@@ -104,7 +104,11 @@ def place_tables(scores: dict[str, Any]) -> list[str]:
     lines = [f"| score | {' | '.join(head)} |", f"|---|{'---:|' * len(head)}"]
     for key, title in PLACES.items():
         lines.append(f"| {title} | {' | '.join(figure(found[n].get(key)) for n in readers)} |")
-    lines += ["", f"Images with a box where {PLACES[ONE_BY_ONE].removeprefix('localized, ')}, by finding:", ""]
+    lines += [
+        "",
+        f"Share of the images with a box, {PLACES[ONE_BY_ONE].removeprefix('localized, ')}, finding by finding:",
+        "",
+    ]
     lines += [f"| finding | images | {' | '.join(head)} |", f"|---|---:|{'---:|' * len(head)}"]
     for key in [key for key in own if key.startswith(f"{ONE_BY_ONE}/")]:
         cells = [figure(found[n].get(key)) for n in readers]

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import boxed_corpus
@@ -19,6 +20,7 @@ from contrastcxr.evaluation.feature_extractor import FeatureExtractor
 from contrastcxr.evaluation.place_baselines import grid_of
 from contrastcxr.form import Author, Reading, Study
 from contrastcxr.metrics.table import StudyTable
+from contrastcxr.models.encoders import build_encoder
 from contrastcxr.reading.reader import Reader
 from tiny_system import save_tiny, tiny_config
 
@@ -200,6 +202,21 @@ def test_extents_are_those_of_the_cached_affines(reader: Reader, tmp_path: Path)
     assert (
         extractor.extents(boxed_corpus.corpus(split="test", limit=2)) == [{0: pytest.approx((0, 0, 64, 64))}] * 2
     )
+
+
+def test_a_picture_is_near_by_the_map_that_is_read_whatever_stages_stand_behind_it(
+    reader: Reader, tmp_path: Path
+) -> None:
+    studies = boxed_corpus.corpus(split="test", limit=3)
+    further: list[dict[str, Any]] = [{}, {"stages": (1,), "stage_pooling": "unfold"}, {"stages": (0, 1)}]
+    made = [build_encoder("test_resnet", weights="random", image_size=64, **each) for each in further]
+    assert len({encoder.channels for encoder in made}) == 3
+    found = [FeatureExtractor(encoder, reader.preprocess, 1, tmp_path).pooled(studies) for encoder in made]
+    assert found[0][0].shape == (3, made[0].channels)
+    assert found[0][0].any()
+    for rows, readable in found:
+        assert readable == [0, 1, 2]
+        assert np.array_equal(rows, found[0][0])
 
 
 def test_the_folder_holds_the_places_and_two_folders_compare(

@@ -45,17 +45,20 @@ class FeatureExtractor:
         return cls(encoder, Preprocess(size=224, mean=_three(encoder.mean), std=_three(encoder.std)), 1, cache)
 
     def pooled(self, studies: Sequence[Study]) -> tuple[NDArray[np.float32], list[int]]:
-        """Return the mean feature of each readable study `[K, C]` and the K indices of those studies."""
+        """Return the mean feature of each readable study `[K, C]` and the K indices of those studies.
+
+        It is that of the map that is read: many channels of a further stage would outweigh those.
+        """
         kept = self._kept(studies)
         readable = [i for i, study in enumerate(studies) if all_in(study, kept, self.max_views)]
         rows = [self._mean(studies[i], kept) for i in readable]
-        return np.asarray(rows, np.float32).reshape(len(rows), self.encoder.channels), readable
+        return np.asarray(rows, np.float32).reshape(len(rows), self.encoder.own_channels), readable
 
     def _mean(self, study: Study, kept: FeatureCache) -> NDArray[np.float32]:
         features = CachedFeatures(kept, GridPlaces(*self.encoder.grid))
         views = [features.pooled(study.views[i]).numpy() for i in choose_views(study, self.max_views)]
         mean: NDArray[np.float32] = np.mean(views, axis=0)
-        return mean
+        return mean[: self.encoder.own_channels]
 
     def extents(self, studies: Sequence[Study]) -> list[dict[int, Rectangle]]:
         """Return by view of each study the encoder's picture in the original's pixels; readable views alone.

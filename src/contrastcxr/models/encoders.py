@@ -124,6 +124,11 @@ class Encoder(nn.Module):
         return own.shape[1] + sum(self.stage_channels), (own.shape[2], own.shape[3])
 
     @property
+    def own_channels(self) -> int:
+        """Channels of the map that is read, which come first."""
+        return self.channels - sum(self.stage_channels)
+
+    @property
     def stage_width(self) -> int:
         """Channels of one cell of its first further stage."""
         rows, columns = self.stage_grids[0]
