@@ -15,8 +15,8 @@ from filelock import FileLock
 from contrastcxr.assemble import make_encoder, make_preprocess
 from contrastcxr.config import SystemConfig, without_folders
 from contrastcxr.config.data_ref import data_ref
+from contrastcxr.config.parts import DataConfig
 from contrastcxr.data.ref import DataRef
-from contrastcxr.data.sources import SOURCES, parse_data
 from contrastcxr.errors import ContrastCXRError, RequestError
 from contrastcxr.evaluation.baselines import Asked, baseline_answers
 from contrastcxr.evaluation.feature_extractor import FeatureExtractor
@@ -157,9 +157,8 @@ def _check_boxed(task: Task, row: Row, config: SystemConfig, places: Places, lim
 
 def _scored_data(task: Task, config: SystemConfig) -> DataRef:
     """Return the data that rows are scored on: those that they learn from, unless fold models are averaged."""
-    if task.of_data.mean_of is None:
-        return data_ref(config.data, split=None)
-    return parse_data(task.data) if task.root is None else DataRef(SOURCES[task.data], task.root)
+    own = config.data if task.of_data.mean_of is None else DataConfig(source=task.data, root=task.root)
+    return data_ref(own, split=None)
 
 
 def _train_prior(prior: PriorRun, places: Places) -> None:
