@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from contrastcxr.config import load_config
+from contrastcxr.config.parts import TrainConfig
 from contrastcxr.data.views import choose_views
 from contrastcxr.features.batch import Sample
 from contrastcxr.features.box_cells import BoxReader
@@ -227,14 +229,16 @@ class Attended(nn.Module):
         return VisualFeatures(patches, masked_mean(patches, mask), mask, GridPlaces(SIDE, SIDE)), weights
 
 
-def learn(model: Attended, train: Pictures, negatives: Tensor | None, *, box_weight: float, seed: int) -> None:
-    """Train for `EPOCHS` epochs by the optimizer of the configuration."""
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
-    schedule = torch.optim.lr_scheduler.StepLR(optimizer, 3, 0.8)
+def learn(
+    model: Attended, train: Pictures, negatives: Tensor | None, *, told: TrainConfig, box_weight: float, seed: int
+) -> None:
+    """Train for `EPOCHS` epochs with the rates and the batches of the configuration."""
+    optimizer = torch.optim.Adam(model.parameters(), lr=told.optimizer.lr)
+    schedule = torch.optim.lr_scheduler.StepLR(optimizer, told.schedule.every_epochs, told.schedule.factor)
     generator = torch.Generator().manual_seed(seed)
     empty = torch.zeros_like(train.truth[0])
     for _ in range(EPOCHS):
-        for rows in torch.randperm(len(train), generator=generator).split(BATCH):
+        for rows in torch.randperm(len(train), generator=generator).split(told.batch_size):
             chosen = [train.samples[row] for row in rows.tolist()]
             taught = [empty if s.box_cells is None else s.box_cells[0] for s in chosen]
             with torch.autocast("cpu", torch.bfloat16):
@@ -248,7 +252,7 @@ def learn(model: Attended, train: Pictures, negatives: Tensor | None, *, box_wei
                 loss = terms["mil"][0] + box_weight * terms["box"][0]
             optimizer.zero_grad()
             loss.backward()
-            nn.utils.clip_grad_norm_(model.parameters(), 5.0)
+            nn.utils.clip_grad_norm_(model.parameters(), told.optimizer.clip_norm or math.inf)
             optimizer.step()
         schedule.step()
 
@@ -316,7 +320,7 @@ def main() -> None:
         began, (learnt, judged) = time.perf_counter(), negatives.of(trial)
         torch.manual_seed(arguments.seed)
         model = Attended(run, trial)
-        learn(model, train, learnt, box_weight=box_weight, seed=arguments.seed)
+        learn(model, train, learnt, told=config.train, box_weight=box_weight, seed=arguments.seed)
         found = scored(model, validation, judged)
         print(
             trial, {name: round(value, 4) for name, value in found.items()}, f"{time.perf_counter() - began:.0f} s"

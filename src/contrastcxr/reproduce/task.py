@@ -284,13 +284,11 @@ def _check_one_grid(task: Task) -> None:
     if task.plan.judged_by != "localization":
         return
     found: dict[object, str] = {}
-    for which in task.which:
-        row = Row(*which, task.numbers[0])
-        config = task.config(row)
+    for system, config in zip(task.systems, task.first_configs(), strict=True):  # contrast moves no cell
         taught = config.needs.taught_boxes
         if taught is not None:
             own = (config.image.size, config.encoder.name, config.encoder.stage) if taught.side is None else None
-            found.setdefault((taught.side, own), row.name)
+            found.setdefault((taught.side, own), system)
     if len(found) > 1:
         one, other, *_ = found.values()
         raise RequestError(
