@@ -53,7 +53,7 @@ def resize_affine(shape: tuple[int, ...], side: int, *, top: int = 0, left: int 
 
 
 def map_points(affine: Affine, points: np.ndarray) -> np.ndarray:
-    """Return `[n, 2]` points (x, y) of the model's picture in pixels of the original."""
+    """Return `[..., 2]` points (x, y) of the model's picture in pixels of the original."""
     mapped: np.ndarray = np.asarray(points, dtype=np.float64) @ affine[:, :2].T + affine[:, 2]
     return mapped
 
@@ -69,7 +69,11 @@ def map_box(affine: Affine, xyxy: tuple[float, float, float, float]) -> tuple[fl
 
     Where the affine rotates, it is the bounding box of what the box becomes.
     """
-    left, upper, right, lower = xyxy
-    corners = map_points(affine, np.array([(left, upper), (right, upper), (right, lower), (left, lower)]))
-    (x1, y1), (x2, y2) = corners.min(axis=0), corners.max(axis=0)
+    ((x1, y1, x2, y2),) = map_boxes(affine, np.array([xyxy]))
     return float(x1), float(y1), float(x2), float(y2)
+
+
+def map_boxes(affine: Affine, boxes: np.ndarray) -> np.ndarray:
+    """Return `[n, 4]` boxes of the model's picture in pixels of the original, each as `map_box` does."""
+    corners = map_points(affine, boxes[:, [[0, 1], [2, 1], [2, 3], [0, 3]]])  # [n,4] -> [n,4,2], corners in turn
+    return np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from contrastcxr.data.transforms import Affine, invert, map_box, map_points
+from contrastcxr.data.transforms import Affine, invert, map_box, map_boxes, map_points
 from contrastcxr.form import Box, Point
 from contrastcxr.metrics.detection import components
 from contrastcxr.reading.evidence import PatchGrid
@@ -221,9 +221,10 @@ def in_original(region: Sequence[Rectangle], affine: Affine, shape: tuple[int, i
     """
     if not _straight(affine):
         return _drawn(region, affine, shape)
-    mapped = (map_box(affine, each) for each in region)
-    limits = np.array((shape[1], shape[0], shape[1], shape[0]), dtype=np.float64)
-    clipped = (np.clip(np.round(each, _DECIMALS), 0.0, limits) for each in mapped)
+    if not region:
+        return ()
+    mapped = np.round(map_boxes(affine, np.array(region)), _DECIMALS)
+    clipped = mapped.clip(0.0, (shape[1], shape[0], shape[1], shape[0]))
     return tuple(_rectangle(each[:2], each[2:]) for each in clipped if (each[:2] < each[2:]).all())
 
 
@@ -238,7 +239,7 @@ def _drawn(region: Sequence[Rectangle], affine: Affine, shape: tuple[int, int]) 
     tall, wide = shape[0] / rows, shape[1] / columns
     if not region:
         return ()
-    places = np.array([map_box(affine, each) for each in region]) / (wide, tall, wide, tall)
+    places = map_boxes(affine, np.array(region)) / (wide, tall, wide, tall)
     low = np.floor(places[:, :2]).clip(0, (columns, rows)).astype(int)
     high = np.ceil(places[:, 2:]).clip(0, (columns, rows)).astype(int)
     left, top = low.min(axis=0).tolist()
@@ -278,6 +279,8 @@ def peak(heat: np.ndarray, shape: tuple[int, int]) -> tuple[float, float] | None
 
 def upsampled(heat: np.ndarray, shape: tuple[int, int]) -> NDArray[np.float64]:
     """Return `heat [rows, columns]` as `[H, W]`: linear between the centres of cells, level beyond the last."""
+    if heat.shape == shape:
+        return heat.astype(np.float64)
     rows, columns = (_weights(cells, side) for cells, side in zip(heat.shape, shape, strict=True))
     picture: NDArray[np.float64] = rows @ heat.astype(np.float64) @ columns.T  # [H,r] [r,c] [c,W] -> [H,W]
     return picture
