@@ -449,20 +449,24 @@ def load_studies(data: str, *, cache: Path | None = None) -> list[Study]:
     return load_studies(parse_data(data), cache=cache or named_cache())
 
 
-def check_data(data: str, *, listed: int | None = 10) -> dict[str, Any]:
+def check_data(data: str, *, listed: int | None = 10, attributes: str | None = None) -> dict[str, Any]:
     """Return what a source holds and lacks: studies, patients, splits, views, authors, missing images.
 
     Args:
         data: the source, such as `nih14:/data/nih`.
         listed: so many of the missing images are named; None names all.
+        attributes: a list of `vocab.attribute_words` to count in the reports; None counts none.
 
     Raises:
-        UnknownNameError: no such source.
-        DatasetError: the data is not there or departs from its layout.
+        UnknownNameError: no such source or list.
+        DatasetError: the data is not there or departs from its layout, or has no report to count in.
     """
+    from contrastcxr.data.attribute_counts import count_attributes
     from contrastcxr.data.check import check_source
 
-    return check_source(open_source(data), listed=listed)
+    source = open_source(data)
+    counted = {} if attributes is None else {"attributes": count_attributes(source, attributes)}
+    return {**check_source(source, listed=listed), **counted}
 
 
 def audit_data(data: str, *, reference: str | None = None, seed: int = 0) -> Audit:

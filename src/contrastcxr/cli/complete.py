@@ -38,6 +38,13 @@ def parts(incomplete: str) -> list[Offer]:
     return [offer for offer in named if offer[0].startswith(incomplete)]
 
 
+def attribute_lists(incomplete: str) -> list[Offer]:
+    """Return names of lists of attributes."""
+    from contrastcxr.vocab.attribute_words import attribute_lists as lists
+
+    return [(name, ", ".join(each.mentioned)) for name, each in lists().items() if name.startswith(incomplete)]
+
+
 def _levels() -> tuple[str, ...]:
     from contrastcxr.data.readers.phantom import LEVELS
 

@@ -70,10 +70,19 @@ def _block(row: dict[str, str]) -> list[str]:
 def check(
     said: output.Output,
     source: Source,
+    attributes: Annotated[
+        str | None,
+        typer.Option(
+            "--attributes",
+            metavar="LIST",
+            help="Count attributes in the reports: pneumonia, phantom-opacity or phantom-effusion.",
+            autocompletion=complete.attribute_lists,
+        ),
+    ] = None,
 ) -> None:
     """Say what a source holds and lacks (every missing image with -v); exit status 1 when images are missing."""
-    report = api.check_data(source, listed=None if said.verbose else SHOWN)
-    said.result("\n".join(_lines(report)))
+    report = api.check_data(source, listed=None if said.verbose else SHOWN, attributes=attributes)
+    said.result("\n".join([*_lines(report), *_attribute_lines(report.get("attributes"))]))
     said.result_json(report)
     said.fail_if(report["missing"])
 
@@ -154,11 +163,27 @@ def audit(
 
 
 def _lines(report: dict[str, Any]) -> list[str]:
-    plain = {key: value for key, value in report.items() if key not in ("notes", "first missing")}
+    plain = {key: value for key, value in report.items() if key not in ("notes", "first missing", "attributes")}
     wide = max(len(key) for key in plain)
     lines = [f"{key:<{wide}}  {_words(value)}" for key, value in plain.items()]
     notes = [f"  note     {line}" for line in report["notes"]]
     return [*lines, *notes, *(f"  missing  {line}" for line in report["first missing"])]
+
+
+def _attribute_lines(counts: dict[str, Any] | None) -> list[str]:
+    if counts is None:
+        return []
+    rows = [
+        {
+            "attribute": name,
+            "reports that state it": f"{number:,}",
+            "that write it": f"{counts['written'][name]:,}",
+        }
+        for name, number in counts["stated"].items()
+    ]
+    plain = {key: value for key, value in counts.items() if key not in ("list", "stated", "written")}
+    said = "; ".join(f"{key} {_words(value)}" for key, value in plain.items())
+    return ["", f"attributes of the list {counts['list']}: {said}", output.table(rows)]
 
 
 def _words(value: Any) -> str:

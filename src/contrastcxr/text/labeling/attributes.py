@@ -18,9 +18,9 @@ def attach(mentions: Sequence[TermMention], signs: Sequence[Sign]) -> None:
     between; else the next after all.  The second of two alternatives shares what was said before the first.
     """
     placed = sorted(mentions, key=lambda mention: mention.first)
-    for at, sign in enumerate(signs):
+    for sign in signs:
         if sign.kind in ("side", "severity"):
-            owner = _owner(placed, signs, at)
+            owner = owner_of(sign.first, placed, signs)
             if owner is not None:
                 _give(owner, sign)
     for mention in placed:
@@ -29,24 +29,20 @@ def attach(mentions: Sequence[TermMention], signs: Sequence[Sign]) -> None:
             mention.side = partner.side
 
 
-def _owner(mentions: Sequence[TermMention], signs: Sequence[Sign], at: int) -> TermMention | None:
-    place = signs[at].first
+def owner_of(place: int, mentions: Sequence[TermMention], signs: Sequence[Sign]) -> TermMention | None:
+    """Return the mention that the word at a place describes; mentions stand in the order of the sentence."""
     after = next((mention for mention in mentions if mention.last > place), None)
     before = next((mention for mention in reversed(mentions) if mention.last <= place), None)
-    if after is not None and (after.first <= place or not _between(signs, at, after.first, _BORDERS)):
+    if after is not None and (after.first <= place or not _between(signs, place, after.first, _BORDERS)):
         return after
-    if before is not None and not any(sign.kind == "stop" for sign in signs[:at] if sign.first >= before.last):
+    if before is not None and not _between(signs, before.last - 1, place, frozenset({"stop"})):
         return before
     return after
 
 
-def _between(signs: Sequence[Sign], at: int, end: int, kinds: frozenset[str]) -> bool:
-    for sign in signs[at + 1 :]:
-        if sign.first >= end:
-            return False
-        if sign.kind in kinds:
-            return True
-    return False
+def _between(signs: Sequence[Sign], first: int, last: int, kinds: frozenset[str]) -> bool:
+    """Return whether a sign of these kinds begins behind one word and before another."""
+    return any(first < sign.first < last and sign.kind in kinds for sign in signs)
 
 
 def _give(mention: TermMention, sign: Sign) -> None:
