@@ -201,7 +201,8 @@ class LiLocalizer(IdentifyingHead):
             return upsampled_maps(self.last(maps), self.side)
         scale, shift = _scale_and_shift(self.norm)
         weight = self.first.weight * scale[:, None, None, None]
-        hidden = upsampled_convolution(maps, weight, self.side) + shift[:, None, None]
+        hidden = upsampled_convolution(maps, weight, self.side)
+        hidden = hidden + shift.to(hidden.dtype)[:, None, None]  # in bf16 it stays in bf16, half as much to move
         logits: Tensor = self.last(hidden.relu_())
         return logits
 
