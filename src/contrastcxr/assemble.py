@@ -140,17 +140,17 @@ def _check_width(config: SystemConfig, width: int) -> None:
 
 
 def _check_own_stage(config: SystemConfig) -> None:
-    stage, read, contrast = config.own_stage, config.encoder.stage, config.contrast
-    if stage is None:
+    stages, read, contrast = config.own_stages, config.encoder.stage, config.contrast
+    if not stages:
         return
-    if read is not None and stage >= read:
+    if read is not None and stages[-1] >= read:
         raise IncompatibleError(
-            f"localizer.stage {stage} with encoder.stage {read}: it is finer than the one that is read; give a "
+            f"localizer.stage {stages[-1]} with encoder.stage {read}: it is finer than the one that is read; give a "
             "smaller number, or localizer.stage: null"
         )
     if contrast is not None and (contrast.encoder_stages or contrast.bank_options is not None):
         raise IncompatibleError(
-            f"localizer.stage {stage} with contrast.kind {contrast.kind} of maps and stages of its own: the "
+            f"localizer.stage {stages[-1]} with contrast.kind {contrast.kind} of maps and stages of its own: the "
             "encoder has further channels for one of the two; set localizer.stage: null or take them away"
         )
 
@@ -348,7 +348,7 @@ def _assembled(config: SystemConfig, parts: SystemParts, *, losses: bool) -> Sys
         config.width,
         config.projection.kind,
         stage_channels=encoder.stage_channels,
-        map_stages=bank is None and config.own_stage is None,
+        map_stages=bank is None and not config.own_stages,
         standardize=config.projection.standardize,
     )
     _check_width(config, projection.width)
@@ -381,7 +381,7 @@ def _head_inputs(
         )
     return HeadInputs(
         width=projection.width,
-        stage_width=None if config.own_stage is None else encoder.stage_width,
+        stage_widths=encoder.stage_widths if config.own_stages else (),
         vocabulary=parts.vocabulary,
         sentence_end=None if marks is None else marks.sentence_end,
         end_of_report=2 if marks is None else marks.end_of_report,

@@ -314,7 +314,7 @@ def test_an_unfolded_stage_stands_whole_beside_the_map_that_is_read() -> None:
     fine = stage.grid[0]
     assert fine > rows
     factor = fine // rows
-    assert (both.stage_grids, both.stage_width) == ((stage.grid,), stage.channels)
+    assert (both.stage_grids, both.stage_widths) == ((stage.grid,), (stage.channels,))
     assert both.stage_channels == (stage.channels * factor**2,)
     found, wanted = both(images), stage(images).unflatten(1, (fine, fine))
     torch.testing.assert_close(found[..., : last.channels], last(images))

@@ -211,21 +211,21 @@ class SystemConfig(Options):
         return {slot: head for slot in SLOTS if (head := getattr(self, slot)) is not None}
 
     @property
-    def own_stage(self) -> int | None:
-        """The stage of the encoder that a head stands on by itself; None where all take the patches."""
-        return next((stage for head in self.heads.values() if (stage := head.encoder_stage) is not None), None)
+    def own_stages(self) -> tuple[int, ...]:
+        """The stages of the encoder that a head stands on by itself; none where all take the patches."""
+        return next((stages for head in self.heads.values() if (stages := head.encoder_stages)), ())
 
     @property
     def encoder_stages(self) -> tuple[int, ...]:
         """Further, finer stages of the encoder that are read: for a head, or for the contrast."""
-        if self.own_stage is not None:
-            return (self.own_stage,)
+        if self.own_stages:
+            return self.own_stages
         return () if self.contrast is None else self.contrast.encoder_stages
 
     @property
     def stage_pooling(self) -> Literal["mean", "max", "unfold"]:
         """How they are brought to its grid: whole for a head, else as it says, else as the contrast does."""
-        if self.own_stage is not None:
+        if self.own_stages:
             return "unfold"
         return self.encoder.stage_pooling or ("mean" if self.contrast is None else self.contrast.stage_pooling)
 

@@ -129,10 +129,11 @@ class Encoder(nn.Module):
         return self.channels - sum(self.stage_channels)
 
     @property
-    def stage_width(self) -> int:
-        """Channels of one cell of its first further stage."""
-        rows, columns = self.stage_grids[0]
-        return self.stage_channels[0] * self.grid[0] * self.grid[1] // (rows * columns)
+    def stage_widths(self) -> tuple[int, ...]:
+        """Channels of one cell of each further stage, of stages that are unfolded."""
+        cells = self.grid[0] * self.grid[1]
+        sizes = zip(self.stage_channels, self.stage_grids, strict=True)
+        return tuple(channels * cells // (rows * columns) for channels, (rows, columns) in sizes)
 
     def _map(self, images: Tensor) -> Tensor:
         """Return the feature map `[M, C, H, W]`, the channels of further stages behind its own."""

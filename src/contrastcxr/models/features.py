@@ -53,8 +53,8 @@ class VisualFeatures:
         indication: `[B, T]` token ids of why the picture was taken, for decoders that read it; None where nobody
             asks.
         indication_mask: `[B, T]` bool, True for its real words; a study without indication has none.
-        fine: the same views on the map of a finer stage of the encoder, as it gives it, for a head that stands on
-            that; None where there is no such head.
+        fine: the same views on the maps of finer stages of the encoder, as it gives them, for a head that stands
+            on those; none where there is no such head.
     """
 
     patches: Tensor
@@ -64,7 +64,7 @@ class VisualFeatures:
     evidence: Mapping[str, Tensor] = field(default_factory=dict)
     indication: Tensor | None = None
     indication_mask: Tensor | None = None
-    fine: VisualFeatures | None = None
+    fine: tuple[VisualFeatures, ...] = ()
 
     def __post_init__(self) -> None:
         B, N, d = self.patches.shape
@@ -87,7 +87,7 @@ class VisualFeatures:
 
     def detach(self) -> VisualFeatures:
         """Return the same features, which no gradient goes through."""
-        fine = None if self.fine is None else self.fine.detach()
+        fine = tuple(each.detach() for each in self.fine)
         return self.replace(patches=self.patches.detach(), pooled=self.pooled.detach(), fine=fine)
 
 

@@ -49,7 +49,7 @@ class System(nn.Module):
         aligner: brings pictures into one pose before they are encoded; without a head it is all that is taught.
 
     Attributes:
-        fine_places: the grid of the stage of the encoder that a head stands on by itself; None where none does.
+        fine_places: the grids of the stages of the encoder that a head stands on by itself.
         marked_grid: the grid over a view whose cells the localizer's maps have; None where nobody knows.
 
     Raises:
@@ -94,7 +94,7 @@ class System(nn.Module):
         self.fine_places = _fine_places(localizer, self.places, projection)
         self.marked_grid = self.places
         if localizer is not None and self.places is not None:
-            self.marked_grid = localizer.marked_grid(self.fine_places or self.places)
+            self.marked_grid = localizer.marked_grid(self.fine_places[0] if self.fine_places else self.places)
         self.losses = nn.ModuleDict(dict(losses or {}))
         if not self.heads and (aligner is None or not aligner.trained_here):
             raise IncompatibleError("a system without a head: nothing teaches it and it answers nothing")
@@ -285,15 +285,24 @@ class System(nn.Module):
         """Return `[B, V, N]` bool, which cells show some of pictures with `poses [B, V, 5]`; None says all."""
         return None if poses is None or self.places is None else cells_inside(poses, self.places)
 
-    def _fine(self, source: Tensor, view_mask: Tensor, poses: Tensor | None) -> VisualFeatures | None:
-        """Return the stage that a head stands on, of `source [B, V, N, C]`, in cells of its own grid."""
-        places, fine = self.places, self.fine_places
-        if places is None or fine is None:
-            return None
-        B, V = source.shape[:2]
-        folded = self.projection.branch(source).transpose(2, 3)  # [B, V, C', N]
-        folded = folded.reshape(B * V, -1, places.rows, places.columns)
-        maps = F.pixel_shuffle(folded, fine.rows // places.rows)  # [B*V, c, r, s]
+    def _fine(self, source: Tensor, view_mask: Tensor, poses: Tensor | None) -> tuple[VisualFeatures, ...]:
+        """Return the stages that a head stands on, of `source [B, V, N, C]`, each in cells of its own grid."""
+        if not self.fine_places:
+            return ()
+        stages = torch.split(self.projection.branch(source), list(self.projection.stage_channels), dim=-1)
+        return tuple(
+            self._unfolded(stage, fine, view_mask, poses)
+            for stage, fine in zip(stages, self.fine_places, strict=True)
+        )
+
+    def _unfolded(
+        self, stage: Tensor, fine: GridPlaces, view_mask: Tensor, poses: Tensor | None
+    ) -> VisualFeatures:
+        """Return a stage `[B, V, N, c k²]`, k² of whose cells stand side by side in each patch, in its own cells."""
+        assert self.places is not None  # which `fine_places` are made of
+        B, V = stage.shape[:2]
+        folded = stage.transpose(2, 3).reshape(B * V, -1, self.places.rows, self.places.columns)
+        maps = F.pixel_shuffle(folded, fine.rows // self.places.rows)  # [B*V, c, r, s]
         cells = maps.flatten(2).transpose(1, 2).reshape(B, V * fine.cells, -1)  # [B, V n, c]
         mask = view_mask.bool().repeat_interleave(fine.cells, dim=1)
         if poses is not None:
@@ -427,9 +436,12 @@ def _check(
         )
 
 
-def _fine_places(head: Head | None, places: GridPlaces | None, projection: PatchProjection) -> GridPlaces | None:
-    """Return the grid of the further stage that a head stands on, all cells of which lie in those of `places`."""
-    if head is None or head.stage_width is None or places is None:
-        return None
-    factor = math.isqrt(projection.branch_channels // head.stage_width)
-    return GridPlaces(places.rows * factor, places.columns * factor)
+def _fine_places(
+    head: Head | None, places: GridPlaces | None, projection: PatchProjection
+) -> tuple[GridPlaces, ...]:
+    """Return the grids of the further stages that a head stands on, whose cells lie in those of `places`."""
+    if head is None or not head.stage_widths or places is None:
+        return ()
+    stages = zip(projection.stage_channels, head.stage_widths, strict=True)
+    factors = [math.isqrt(channels // width) for channels, width in stages]
+    return tuple(GridPlaces(places.rows * factor, places.columns * factor) for factor in factors)

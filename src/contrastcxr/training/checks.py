@@ -139,7 +139,7 @@ def _taught_boxes(config: SystemConfig, train: Sequence[Study], *, labels: Seque
 
 def warn_of_coarse_grid(config: SystemConfig, encoder: Encoder) -> None:
     """Warn where a localizer has so few patches that its marks are coarse."""
-    rows, columns = encoder.grid if config.own_stage is None else encoder.stage_grids[0]
+    rows, columns = encoder.stage_grids[0] if config.own_stages else encoder.grid
     if config.localizer is None or min(rows, columns) >= FINE_GRID:
         return
     logger.warning(

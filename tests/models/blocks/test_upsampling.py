@@ -25,14 +25,14 @@ def weight(seed: int = 1) -> torch.Tensor:
 def test_the_order_of_convolution_and_upsampling_changes_nothing(rows: int, columns: int, side: int) -> None:
     small = maps(rows, columns)
     wanted = conv2d(upsampled_maps(small, side), weight(), padding=1)
-    torch.testing.assert_close(upsampled_convolution(small, weight(), side), wanted)
+    torch.testing.assert_close(upsampled_convolution(small, weight(), side).movedim(-1, 1), wanted)
 
 
 def test_neither_do_its_gradients_change() -> None:
     found = []
     for apply in (
         lambda x, w: conv2d(upsampled_maps(x, 9), w, padding=1),
-        lambda x, w: upsampled_convolution(x, w, 9),
+        lambda x, w: upsampled_convolution(x, w, 9).movedim(-1, 1),
     ):
         x, w = maps(4, 3).requires_grad_(), weight().requires_grad_()
         (apply(x, w) * torch.linspace(0, 1, 9)).square().sum().backward()
@@ -43,7 +43,7 @@ def test_neither_do_its_gradients_change() -> None:
 
 def test_it_is_the_sum_over_taps_of_upsampled_cells_in_plain_loops() -> None:
     small, taps, side = maps(2, 3), weight(), 6
-    found = upsampled_convolution(small, taps, side)
+    found = upsampled_convolution(small, taps, side).movedim(-1, 1)
 
     def upsampled(channel: int, row: int, column: int) -> float:
         if not (0 <= row < side and 0 <= column < side):

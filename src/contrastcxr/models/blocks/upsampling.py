@@ -15,12 +15,13 @@ def upsampled_maps(maps: Tensor, side: int) -> Tensor:
 
 
 def upsampled_convolution(maps: Tensor, weight: Tensor, side: int) -> Tensor:
-    """Return the 3×3 convolution, padded with zeros, of the upsampled maps, `[M, h, side, side]` without a bias.
+    """Return the 3×3 convolution, padded with zeros, of the upsampled maps, `[M, side, side, h]` without a bias.
 
-    It is `conv2d(upsampled_maps(maps, side), weight, padding=1)`, in another order: both steps are linear, so each
-    of the nine taps is applied to the small maps, and what it gives is upsampled along columns and rows, one cell
-    further for each tap. From 16×16 to 128×128 that is a twelfth of the arithmetic, and the large maps have h
-    channels and not d.
+    It is `conv2d(upsampled_maps(maps, side), weight, padding=1)`, channels last, in another order: both steps are
+    linear, so each of the nine taps is applied to the small maps, and what it gives is upsampled along columns and
+    rows, one cell further for each tap. From 16×16 to 128×128 that is a twelfth of the arithmetic, and the large
+    maps have h channels and not d. All of it is products of matrices with the channels last, which learn twice as
+    fast in bf16 as with the channels first.
 
     Args:
         maps: `[M, d, r, c]`.
@@ -28,11 +29,14 @@ def upsampled_convolution(maps: Tensor, weight: Tensor, side: int) -> Tensor:
         side: of the upsampled maps.
     """
     M, channels, rows, columns = maps.shape
-    by_tap = weight.permute(0, 2, 3, 1).reshape(-1, channels, 1, 1)  # [h,d,3,3] -> [h*3*3,d,1,1]
-    taps = F.conv2d(maps, by_tap).view(M, -1, TAPS, TAPS, rows, columns)  # [M,h,3,3,r,c]
-    lines = taps.transpose(3, 4).reshape(-1, TAPS * columns)  # [M*h*3*r,3*c]
-    wide = (lines @ _shifted(columns, side, maps)).view(M, -1, TAPS * rows, side)  # [M,h,3*r,side]
-    return torch.matmul(_shifted(rows, side, maps).T, wide)
+    width = len(weight)
+    by_tap = weight.permute(1, 2, 3, 0).reshape(channels, -1)  # [h,d,3,3] -> [d,3*3*h]
+    taps = maps.flatten(2).transpose(1, 2) @ by_tap  # [M,r*c,3*3*h]
+    lines = taps.view(M, rows, columns, TAPS, TAPS, width).permute(0, 1, 4, 2, 3, 5)  # [M,r,3,c,3,h]
+    wide = _shifted(columns, side, maps).T @ lines.reshape(M * rows, TAPS * columns, TAPS * width)  # [M*r,side,3*h]
+    tall = wide.view(M, rows, side, TAPS, width).permute(0, 3, 1, 2, 4)  # [M,3,r,side,h]
+    found = _shifted(rows, side, maps).T @ tall.reshape(M, TAPS * rows, side * width)  # [M,side,side*h]
+    return found.view(M, side, side, width)
 
 
 def _shifted(cells: int, side: int, like: Tensor) -> Tensor:

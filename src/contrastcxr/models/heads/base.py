@@ -30,7 +30,7 @@ class HeadInputs:
 
     Attributes:
         width: d of the features.
-        stage_width: channels of the map of the encoder's stage that a head stands on by itself.
+        stage_widths: channels of the maps of the encoder's stages that a head stands on by itself.
         vocabulary: V, of a head with words.
         sentence_end: id of the mark that ends a sentence; None where the vocabulary has none.
         end_of_report: id of EOS.
@@ -41,7 +41,7 @@ class HeadInputs:
     """
 
     width: int
-    stage_width: int | None = None
+    stage_widths: tuple[int, ...] = ()
     vocabulary: int = 0
     sentence_end: int | None = None
     end_of_report: int = 2
@@ -147,12 +147,12 @@ class Head(nn.Module, ABC):
         options: what it was built with.
         reads_indication: whether `VisualFeatures.indication` changes what it answers.
         released: whether it learns from the features without shaping them: no gradient of its loss reaches them.
-        stage_width: channels of the map of the encoder's stage that it stands on (`VisualFeatures.fine`); None
+        stage_widths: channels of the maps of the encoder's stages that it stands on (`VisualFeatures.fine`); none
             for a head that takes the patches.
     """
 
     reads_indication: bool = False
-    stage_width: int | None = None
+    stage_widths: tuple[int, ...] = ()
 
     def __init__(self, options: HeadOptions, kind: str) -> None:
         super().__init__()

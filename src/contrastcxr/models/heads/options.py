@@ -122,9 +122,9 @@ class HeadOptions(Options):
         }
 
     @property
-    def encoder_stage(self) -> int | None:
-        """The stage of the encoder whose own map it stands on; None for the patches that all heads share."""
-        return None
+    def encoder_stages(self) -> tuple[int, ...]:
+        """Finer stages of the encoder whose own maps it stands on; none for the patches that all heads share."""
+        return ()
 
     @property
     def own_patience(self) -> int | None:

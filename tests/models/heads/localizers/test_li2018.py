@@ -427,14 +427,14 @@ def test_on_a_stage_of_its_own_it_takes_that_map_and_shapes_nothing_else() -> No
     view_mask = torch.tensor([[True, True], [True, False]])
     stage = build_encoder("test_resnet", weights="random", image_size=64, stage=2)
     seen = system.features(images=images, view_mask=view_mask)
-    assert seen.fine is not None
-    assert (seen.places, seen.fine.places) == (GridPlaces(2, 2), GridPlaces(8, 8))
+    (fine,) = seen.fine
+    assert (seen.places, fine.places) == (GridPlaces(2, 2), GridPlaces(8, 8))
     assert system.marked_grid == GridPlaces(16, 16)
-    cells = seen.fine.patches.view(2, 2, 64, -1)
+    cells = fine.patches.view(2, 2, 64, -1)
     for study, view in itertools.product(range(2), range(2)):
         wanted = stage(images[study, view : view + 1])[0] if view_mask[study, view] else torch.zeros(64, 48)
         torch.testing.assert_close(cells[study, view], wanted)
-    assert torch.equal(seen.fine.mask, view_mask.repeat_interleave(64, dim=1))
+    assert torch.equal(fine.mask, view_mask.repeat_interleave(64, dim=1))
 
     localizer = system.localizer
     assert isinstance(localizer, LiLocalizer)
@@ -451,13 +451,13 @@ def test_on_a_stage_of_its_own_it_takes_that_map_and_shapes_nothing_else() -> No
 
 
 def test_patches_that_others_share_have_no_part_in_a_stage_of_its_own() -> None:
-    head, seen = li(stage=1, stage_width=16), features()
-    other = replace(features(), patches=torch.zeros_like(seen.patches), fine=seen)
+    head, seen = li(stage=1, stage_widths=(16,)), features()
+    other = replace(features(), patches=torch.zeros_like(seen.patches), fine=(seen,))
     alone = li()
     alone.load_state_dict(head.state_dict())
     assert torch.equal(head.logits(other), alone.logits(seen))
-    assert head.options.encoder_stage == 1
-    assert alone.options.encoder_stage is None
+    assert head.options.encoder_stages == (1,)
+    assert alone.options.encoder_stages == ()
 
 
 def test_cells_of_its_stage_that_lie_outside_of_an_aligned_picture_do_not_count() -> None:
@@ -467,9 +467,9 @@ def test_cells_of_its_stage_that_lie_outside_of_an_aligned_picture_do_not_count(
     poses = torch.zeros(1, 2, 5)
     poses[0, 1, :2] = 0.3  # the second view is shifted
     seen = system.features(images=images, view_mask=torch.ones(1, 2, dtype=torch.bool), poses=poses)
-    assert seen.fine is not None
+    (fine,) = seen.fine
     inside = cells_inside(poses, GridPlaces(8, 8)).view(1, -1)
-    assert torch.equal(seen.fine.mask, inside)
+    assert torch.equal(fine.mask, inside)
     assert inside[0, :64].all()
     assert 0 < inside[0, 64:].sum() < 64
-    assert not seen.fine.patches[~inside].any()
+    assert not fine.patches[~inside].any()

@@ -79,8 +79,8 @@ class LiLocalizer(IdentifyingHead):
         super().__init__(options, options.kind, inputs.findings)
         two = options.head == "two"
         if options.stage is not None:
-            self.stage_width = inputs.stage_width
-        width = self.stage_width or inputs.width
+            self.stage_widths = inputs.stage_widths
+        width = self.stage_widths[0] if self.stage_widths else inputs.width
         self.first = nn.Conv2d(width, options.hidden, 3, padding=1, bias=False) if two else None
         self.norm = nn.BatchNorm2d(options.hidden) if two else None
         self.last = nn.Conv2d(options.hidden if two else width, len(self.findings), 1)
@@ -161,9 +161,8 @@ class LiLocalizer(IdentifyingHead):
         return PartialReading(findings=self.findings, probabilities=probabilities, maps=maps)
 
     def _views(self, features: VisualFeatures) -> _Views:
-        if self.stage_width is not None:
-            assert features.fine is not None  # a system gives it to a head that stands on it
-            features = features.fine
+        if self.stage_widths:
+            (features,) = features.fine  # a system gives it to a head that stands on it
         grid = self._grid(features)
         shape = (features.studies, -1, grid.rows, grid.columns)
         mask = features.mask.reshape(shape)  # [B,V,r,c]
@@ -201,9 +200,9 @@ class LiLocalizer(IdentifyingHead):
             return upsampled_maps(self.last(maps), self.side)
         scale, shift = _scale_and_shift(self.norm)
         weight = self.first.weight * scale[:, None, None, None]
-        hidden = upsampled_convolution(maps, weight, self.side)
-        hidden = hidden + shift.to(hidden.dtype)[:, None, None]  # in bf16 it stays in bf16, half as much to move
-        logits: Tensor = self.last(hidden.relu_())
+        hidden = upsampled_convolution(maps, weight, self.side)  # [M,s,s,h]
+        hidden = (hidden + shift.to(hidden.dtype)).relu_()  # in bf16 it stays in bf16, half as much to move
+        logits: Tensor = F.linear(hidden, self.last.weight.flatten(1), self.last.bias).movedim(-1, 1)
         return logits
 
     def _pooled(self, cells: Tensor, views: _Views) -> Tensor:

@@ -91,9 +91,9 @@ class LiOptions(LocalizerOptions):
         return HeadNeeds(findings=self.labels, uncertain=self.uncertain, taught_boxes=TaughtBoxes(self.upsample))
 
     @property
-    def encoder_stage(self) -> int | None:
+    def encoder_stages(self) -> tuple[int, ...]:
         """The option."""
-        return self.stage
+        return () if self.stage is None else (self.stage,)
 
     @property
     def whole_batch(self) -> str | None:
