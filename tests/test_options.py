@@ -29,7 +29,7 @@ CONFIG = [part for part in vars(config_module).values() if isinstance(part, type
 
 def required(part: type[BaseModel]) -> dict[str, str]:
     """A value for each field that has no default."""
-    values = {"labels": "nih14", "name": "any"}
+    values = {"labels": "nih14", "name": "any", "attributes": "pneumonia"}
     return {name: values[name] for name, field in part.model_fields.items() if field.is_required()}
 
 

@@ -145,8 +145,8 @@ def _check_own_stage(config: SystemConfig) -> None:
         return
     if read is not None and stages[-1] >= read:
         raise IncompatibleError(
-            f"localizer.stage {stages[-1]} with encoder.stage {read}: it is finer than the one that is read; give a "
-            "smaller number, or localizer.stage: null"
+            f"localizer.stage {stages[-1]} with encoder.stage {read}: it is finer than the one that is read; give "
+            "a smaller number, or localizer.stage: null"
         )
     if contrast is not None and (contrast.encoder_stages or contrast.bank_options is not None):
         raise IncompatibleError(
@@ -381,6 +381,7 @@ def _head_inputs(
         )
     return HeadInputs(
         width=projection.width,
+        image_size=config.image.size,
         stage_widths=encoder.stage_widths if config.own_stages else (),
         vocabulary=parts.vocabulary,
         sentence_end=None if marks is None else marks.sentence_end,

@@ -12,11 +12,11 @@ from contrastcxr.losses.base import Targets
 from contrastcxr.models.features import VisualFeatures
 from contrastcxr.models.heads.base import FindingMaps, HeadInputs, IdentifyingHead, Lesson, PartialReading
 from contrastcxr.models.heads.findings import label_loss
-from contrastcxr.models.heads.localizers.options import LocalizerOptions
+from contrastcxr.models.heads.localizers.options import LabelLocalizerOptions
 from contrastcxr.models.heads.writing import Search
 
 
-class ToyLocalizerOptions(LocalizerOptions):
+class ToyLocalizerOptions(LabelLocalizerOptions):
     """The highest patch (a toy)."""
 
     kind: Literal["toy_map"] = "toy_map"

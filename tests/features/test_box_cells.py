@@ -144,3 +144,51 @@ def test_a_batch_pads_views_without_boxes_and_its_rows_lose_them_again() -> None
     alone = rows_of(batch, [1]).box_cells
     assert alone is not None
     assert alone.shape == (1, 1, 3, 4)
+
+
+# Corners
+
+
+def corners(made: Study, affine: np.ndarray, view_index: tuple[int, ...] = (0, 1)) -> torch.Tensor:
+    affines = torch.from_numpy(affine).float().repeat(len(view_index), 1, 1)
+    return BoxReader(NAMES, 1, 1, SIZE, as_corners=True).boxes(made, view_index).corners(affines)
+
+
+def test_corners_are_those_of_the_models_picture_and_nan_behind_them() -> None:
+    made = study(reading("a", Mass=[Box(xyxy=(0, 0, 20, 30)), Box(xyxy=(64, 64, 128, 96))], Nodule=[]))
+    found = corners(made, resize_affine((128, 128), SIZE))
+    assert found.shape == (2, 2, 4)
+    assert found[0].tolist() == [[0.0, 0.0, 10.0, 15.0], [32.0, 32.0, 64.0, 48.0]]
+    assert bool(found[1].isnan().all())
+
+
+def test_corners_are_cut_at_the_sides_and_what_is_outside_or_thin_is_none() -> None:
+    boxes = [(-20.0, 10.0, 8.0, 20.0), (70.0, 0.0, 90.0, 9.0), (3.0, 3.0, 3.5, 30.0)]
+    made = study(reading("a", Mass=[Box(xyxy=xyxy) for xyxy in boxes]), views=1)
+    found = corners(made, np.eye(2, 3), (0,))
+    assert found.tolist() == [[[0.0, 10.0, 8.0, 20.0]]]
+
+
+def test_a_box_in_a_turned_picture_has_the_corners_that_bound_it() -> None:
+    made = study(reading("a", Mass=[Box(xyxy=(20.0, 20.0, 40.0, 30.0))]), views=1)
+    found = corners(made, rotated(90.0, scale=(1.0, 1.0), shift=(64.0, 0.0)), (0,))
+    assert found[0, 0].tolist() == pytest.approx([20.0, 24.0, 30.0, 44.0], abs=1e-4)
+
+
+def test_samples_have_corners_where_the_reader_gives_them() -> None:
+    made = study(reading("a", Mass=[Box(xyxy=(0, 0, 9, 9))]), views=1)
+    one = sample(1)
+    samples = StudySamples([made], [Target()], lambda *_: one, boxes=BoxReader(NAMES, 4, 4, SIZE, as_corners=True))
+    assert samples[0].box_cells is None
+    assert samples[0].box_corners is not None
+    assert samples[0].box_corners.tolist() == [[[0.0, 0.0, 9.0, 9.0]]]
+
+
+def test_a_batch_pads_corners_with_nan_and_its_rows_lose_absent_views() -> None:
+    batch = collate([sample(2, box_corners=torch.ones(2, 1, 4)), sample(1, box_corners=torch.ones(1, 3, 4))])
+    assert batch.box_corners is not None
+    assert batch.box_corners.shape == (2, 2, 3, 4)
+    assert batch.box_corners.isfinite().all(dim=3).sum(dim=2).tolist() == [[1, 1], [3, 0]]
+    alone = rows_of(batch, [1]).box_corners
+    assert alone is not None
+    assert alone.shape == (1, 1, 3, 4)

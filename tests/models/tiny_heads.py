@@ -20,6 +20,8 @@ V, WIDTH, N = 24, 16, 6
 FINDINGS = ("Pleural Effusion", "Nodule", "Pneumothorax")
 SIDE = 4
 """Cells a side that boxes are taught at."""
+IMAGE = 96
+"""Pixels a side of the pictures that the features are of."""
 RECURRENT = {"embedding": 16, "hidden": 32, "dropout": 0.0}
 SENTENCES = {**RECURRENT, "sentence_end": STOP, "end_of_report": EOS, "sentences": 4, "words": 6}
 LIBRARY = SentenceLibrary(
@@ -64,6 +66,14 @@ TINY: dict[str, dict[str, dict[str, Any]]] = {
             "upsample": SIDE,
             "reduction": "mean",
         },
+        "retinanet": {
+            "attributes": "phantom-opacity",
+            "pyramid": 8,
+            "regions": 5,
+            "smallest_anchor": 8,
+            "stage_widths": (6, 4),
+            "image_size": IMAGE,
+        },
     },
 }
 """Options of each head by its slot and kind, and what it is built for."""
@@ -86,6 +96,15 @@ def _box_cells() -> torch.Tensor:
     return cells.flatten(3)
 
 
+def _box_corners() -> torch.Tensor:
+    """Boxes of two studies: of one in both views, of another in the first alone."""
+    corners = torch.full((4, 2, 2, 4), torch.nan)
+    corners[0, 0, 0] = torch.tensor([4.0, 8.0, 30.0, 40.0])
+    corners[0, 1] = torch.tensor([[10.0, 8.0, 24.0, 20.0], [50.0, 40.0, 90.0, 90.0]])
+    corners[3, 0, 0] = torch.tensor([0.0, 60.0, 20.0, 96.0])
+    return corners
+
+
 TARGETS = Targets(
     token_ids=REPORTS,
     mask=REPORTS[:, 1:] != PAD,
@@ -94,27 +113,28 @@ TARGETS = Targets(
     findings=torch.tensor([[1, 0, 1], [0, 1, torch.nan], [0, 0, 0], [torch.nan, 1, 0]]),
     known=torch.tensor([[1, 1, 1], [1, 1, 0], [1, 1, 1], [0, 1, 1]]).bool(),
     box_cells=_box_cells(),
+    box_corners=_box_corners(),
 )
 
 
 def tiny_features() -> VisualFeatures:
     """Four studies; the second half of the patches belongs to a view that studies 1 and 3 do not have.
 
-    Study 2 comes without an indication.
+    Two finer stages have four and two cells along each side of a patch. Study 2 comes without an indication.
     """
-    patches = torch.randn(4, N, WIDTH, generator=torch.Generator().manual_seed(0))
-    mask = torch.ones(4, N, dtype=torch.bool)
-    mask[1::2, N // 2 :] = False
-    patches = patches.masked_fill(~mask.unsqueeze(-1), 0.0)
     indication = torch.tensor([[5, 6, 7], [8, PAD, PAD], [PAD, PAD, PAD], [9, 10, PAD]])
-    return VisualFeatures(
-        patches,
-        masked_mean(patches, mask),
-        mask,
-        GridPlaces(1, N // 2),
-        indication=indication,
-        indication_mask=indication != PAD,
+    fine = tuple(_cells(GridPlaces(k, k * N // 2), width, seed=k) for k, width in ((4, 6), (2, 4)))
+    return _cells(GridPlaces(1, N // 2), WIDTH, seed=0).replace(
+        indication=indication, indication_mask=indication != PAD, fine=fine
     )
+
+
+def _cells(places: GridPlaces, width: int, *, seed: int) -> VisualFeatures:
+    patches = torch.randn(4, 2 * places.cells, width, generator=torch.Generator().manual_seed(seed))
+    mask = torch.ones(4, 2 * places.cells, dtype=torch.bool)
+    mask[1::2, places.cells :] = False
+    patches = patches.masked_fill(~mask.unsqueeze(-1), 0.0)
+    return VisualFeatures(patches, masked_mean(patches, mask), mask, places)
 
 
 def tiny_head(slot: str, kind: str, *, seed: int = 0, **changes: Any) -> Head:

@@ -20,11 +20,13 @@ from contrastcxr.reading.regions import (
     Rectangle,
     cell_marks,
     cells_region,
+    chosen_regions,
     components,
     covered,
     in_original,
     marks_of,
     peak,
+    region_marks,
     together,
     upsampled,
     wang_marks,
@@ -372,3 +374,59 @@ def test_the_bounds_of_a_rotated_box_are_those_of_all_its_corners() -> None:
     assert map_box(turned(45.0, shape=(64, 64)), (16.0, 16.0, 48.0, 48.0)) == pytest.approx(
         (32 - 16 * 2**0.5, 32 - 16 * 2**0.5, 32 + 16 * 2**0.5, 32 + 16 * 2**0.5)
     )
+
+
+BOXES = np.array(
+    [
+        [0.0, 0.0, 10.0, 10.0],
+        [1.0, 0.0, 11.0, 10.0],
+        [30.0, 30.0, 50.0, 40.0],
+        [5.0, 50.0, 9.0, 60.0],
+        [20.0, 0.0, 30.0, 9.0],
+    ]
+)
+
+
+@pytest.mark.parametrize(
+    ("weights", "chosen"),
+    [
+        ((0.9, 0.8, 0.5, 0.44, 0.0), [0, 2]),  # the second lies on the first, the fourth weighs too little
+        ((0.8, 0.9, 0.5, 0.45, 0.6), [1, 4, 2]),  # three at most
+        ((0.0, 0.0, 0.0, 0.0, 0.0), []),
+        ((0.1, 0.0, 0.0, 0.0, 0.0), [0]),
+    ],
+)
+def test_regions_are_chosen_by_one_rule(weights: tuple[float, ...], chosen: list[int]) -> None:
+    views = np.zeros(len(BOXES), dtype=np.int64)
+    assert chosen_regions(BOXES, np.array(weights), views).tolist() == chosen
+
+
+def test_regions_of_two_views_do_not_stand_in_each_others_way() -> None:
+    views = np.array([0, 1, 0, 0, 0])
+    assert chosen_regions(BOXES, np.array([0.9, 0.8, 0.0, 0.0, 0.0]), views).tolist() == [0, 1]
+
+
+def test_no_region_at_all_marks_nothing() -> None:
+    nothing = np.zeros((0, 4)), np.zeros(0), np.zeros(0, dtype=np.int64)
+    assert chosen_regions(*nothing).tolist() == []
+    assert region_marks(*nothing, view_index=(0,), affines=STRAIGHT[None], size=64) == MarkedPlaces()
+
+
+def test_chosen_regions_are_boxes_of_the_original_with_the_heaviest_first() -> None:
+    weights, views = np.array([0.5, 0.0, 0.9, 0.0, 0.0]), np.array([0, 0, 1, 0, 0])
+    marks = region_marks(BOXES, weights, views, view_index=(3, 5), affines=np.stack([STRAIGHT, STRAIGHT]), size=64)
+    assert marks.boxes == (Box(view=5, xyxy=(120.0, 60.0, 200.0, 80.0)), Box(view=3, xyxy=(0.0, 0.0, 40.0, 20.0)))
+    assert marks.region == marks.boxes
+    assert marks.peak == Point(view=5, xy=(160.0, 70.0))
+    assert marks.height == 0.9
+
+
+def test_a_region_of_a_turned_picture_has_one_box_round_its_pieces() -> None:
+    weights, views = np.array([0.0, 0.0, 1.0, 0.0, 0.0]), np.zeros(5, dtype=np.int64)
+    affine = turned(20.0)
+    marks = region_marks(
+        BOXES, weights, views, view_index=(0,), affines=affine[None], size=64, shapes=[(128, 256)]
+    )
+    (box,) = marks.boxes
+    assert len(marks.region) > 1
+    assert box.xyxy == pytest.approx(map_box(affine, tuple(BOXES[2])), abs=1.5)

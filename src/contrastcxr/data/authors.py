@@ -52,6 +52,20 @@ def boxed_reading(study: Study, names: Collection[str]) -> Reading | None:
     return next((r for r in readings if any(f.boxes and f.name in names for f in r.findings)), None)
 
 
+def knows_places(study: Study, names: Collection[str]) -> bool:
+    """Return whether it is known where these findings are on a study: somebody boxed one, or none is there.
+
+    A study with one of them that nobody boxed says neither.
+    """
+    if boxed_reading(study, names) is not None:
+        return True
+    reading = label_reading(study)
+    if reading is None:
+        return False
+    there = [f for f in reading.findings if f.status in ("present", "uncertain") and f.name in names]
+    return not there and (reading.author.name in COMPLETE or is_normal(study))
+
+
 def report_text(reading: Reading, *, sections: Sequence[str]) -> str:
     """Return the sections of a report that are written, one after another."""
     texts = (getattr(reading.report, section) for section in sections)

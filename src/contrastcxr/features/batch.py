@@ -40,6 +40,7 @@ class Sample:
     abnormal: Tensor | None = None  # [S] bool, of each sentence of the report
     tags: Tensor | None = None  # [L] float, 1 for each tag
     box_cells: Tensor | None = None  # [V,L,n] bool, cells of each view that overlap a box of each finding
+    box_corners: Tensor | None = None  # [V,K,4], boxes of each view in the model's picture, NaN behind the last
     boxes: StudyBoxes | None = None  # what they were made of, beside images, which an aligner may yet move
     thumbnails: Tensor | None = None  # [V,256] uint8, beside cached features: what negatives are found by
     negatives: Tensor | None = None  # [V,3,S,S] or [V,N,C'], in training: what each view is compared with
@@ -78,6 +79,7 @@ class Batch:
     abnormal: Tensor | None = None  # [B,S] bool
     tags: Tensor | None = None  # [B,L] float
     box_cells: Tensor | None = None  # [B,V,L,n] bool
+    box_corners: Tensor | None = None  # [B,V,K,4] float, NaN where there is no box
     thumbnails: Tensor | None = None  # [B,V,256] uint8
     negatives: Tensor | None = None  # [B,V,3,S,S] or [B,V,N,C']
     negative_frontal: Tensor | None = None  # [B,V] bool
@@ -158,6 +160,7 @@ def collate(samples: Sequence[Sample], *, pad: int = 0) -> Batch:
         abnormal=_tokens([s.abnormal for s in samples], 0),
         tags=_stacked([s.tags for s in samples], "tags"),
         box_cells=_padded([s.box_cells for s in samples], views, "box_cells"),
+        box_corners=corners_of([s.box_corners for s in samples], views),
         thumbnails=_thumbnails([s.thumbnails for s in samples], views),
         negatives=_padded([s.negatives for s in samples], views, "negatives"),
         negative_frontal=_padded([s.negative_frontal for s in samples], views, "negative_frontal"),
@@ -183,6 +186,18 @@ def _padded(values: Sequence[Tensor | None], length: int, name: str) -> Tensor |
     out = found[0].new_zeros(len(found), length, *found[0].shape[1:])
     for row, value in zip(out, found, strict=True):
         row[: len(value)] = value
+    return out
+
+
+def corners_of(values: Sequence[Tensor | None], length: int) -> Tensor | None:
+    """Return `[B, V, K, 4]` of `[v, k, 4]` each, NaN where a study has no view or a view no box."""
+    found = _present(values, "box_corners")
+    if found is None:
+        return None
+    most = max(value.shape[1] for value in found)
+    out = found[0].new_full((len(found), length, most, 4), torch.nan)
+    for row, value in zip(out, found, strict=True):
+        row[: value.shape[0], : value.shape[1]] = value
     return out
 
 
@@ -222,6 +237,7 @@ _BY_VIEW = (
     "affines",
     "poses",
     "box_cells",
+    "box_corners",
     "thumbnails",
     "negatives",
     "negative_frontal",

@@ -1,4 +1,4 @@
-"""Boxes of a study as the cells of its views that they overlap, for heads that are taught where findings are."""
+"""Boxes of a study in its views, as cells or as corners, for heads that are taught where findings are."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from contrastcxr.data.authors import boxed_reading
-from contrastcxr.data.transforms import Affine, invert, map_points
+from contrastcxr.data.transforms import Affine, invert, map_boxes, map_points
 from contrastcxr.form import XYXY, Study
 
 _ROUNDING = 1e-3
@@ -27,12 +27,14 @@ class BoxReader:
         rows: of cells of a view.
         columns: of cells of a view.
         size: side of the model's picture.
+        as_corners: whether boxes are learnt as corners, not as cells.
     """
 
     names: tuple[str, ...]
     rows: int
     columns: int
     size: int
+    as_corners: bool = False
 
     def boxes(self, study: Study, view_index: Sequence[int]) -> StudyBoxes:
         """Return the boxes of a study, of whoever drew any.
@@ -77,6 +79,25 @@ class StudyBoxes:
         for view, finding, box in self.drawn:
             cells[view, finding] |= overlapping_cells(box, places[view], reader.rows, reader.columns, reader.size)
         return torch.from_numpy(cells).flatten(2)
+
+    def corners(self, affines: Tensor) -> Tensor:
+        """Return `[V, K, 4]` float32: the boxes of each view in the model's picture, NaN behind the last of them.
+
+        A box is cut at the sides of the picture; one that lies outside of it, or is thinner than a pixel, is none.
+
+        Args:
+            affines: `[V, 2, 3]`, model pixels to original pixels.
+        """
+        places = affines.double().cpu().numpy()
+        found: list[list[np.ndarray]] = [[] for _ in range(self.views)]
+        for view, _, box in self.drawn:
+            inside = map_boxes(invert(places[view]), np.array([box]))[0].clip(0, self.reader.size)
+            if (inside[2:] - inside[:2] >= 1).all():
+                found[view].append(inside)
+        corners = np.full((self.views, max(map(len, found)), 4), np.nan, dtype=np.float32)
+        for view, boxes in enumerate(found):
+            corners[view, : len(boxes)] = np.reshape(boxes, (-1, 4))
+        return torch.from_numpy(corners)
 
 
 def overlapping_cells(box: XYXY, affine: Affine, rows: int, columns: int, size: int) -> NDArray[np.bool_]:

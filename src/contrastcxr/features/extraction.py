@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from contrastcxr.data.views import can_be_aligned
-from contrastcxr.features.batch import Batch
+from contrastcxr.features.batch import Batch, corners_of
 from contrastcxr.losses.base import Targets
 from contrastcxr.models.align.pose import compose
 from contrastcxr.models.features import VisualFeatures
@@ -45,6 +45,7 @@ def aligned_batch(system: System, batch: Batch) -> Batch:
         affines=affines,
         poses=poses,
         box_cells=_cells_again(batch, affines),
+        box_corners=_corners_again(batch, affines),
         negatives=negatives,
         negative_poses=negative_poses,
     )
@@ -58,6 +59,16 @@ def _cells_again(batch: Batch, affines: Tensor) -> Tensor | None:
     for row, boxes in enumerate(batch.boxes):
         found[row, : boxes.views] = boxes.cells(affines[row, : boxes.views]).to(found.device)
     return found
+
+
+def _corners_again(batch: Batch, affines: Tensor) -> Tensor | None:
+    """Return the corners `[B, V, K, 4]` of boxes, with other affines `[B, V, 2, 3]`."""
+    if batch.box_corners is None or not batch.boxes:
+        return batch.box_corners
+    made = [boxes.corners(affines[row, : boxes.views]) for row, boxes in enumerate(batch.boxes)]
+    found = corners_of(made, affines.shape[1])
+    assert found is not None  # every study has its own
+    return found.to(batch.box_corners.device)
 
 
 def raw_features(system: System, batch: Batch) -> Tensor:
@@ -130,6 +141,7 @@ def batch_targets(batch: Batch, *, own_words: float = 0.0) -> Targets:
         findings=batch.finding_targets,
         known=batch.finding_mask,
         box_cells=batch.box_cells,
+        box_corners=batch.box_corners,
     )
 
 

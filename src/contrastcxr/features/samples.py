@@ -86,7 +86,8 @@ class StudySamples(Dataset[Sample]):
         boxes = None if self.boxes is None else self.boxes.boxes(study, sample.view_index)
         return replace(
             sample,
-            box_cells=None if boxes is None else boxes.cells(sample.affines),
+            box_cells=None if boxes is None or boxes.reader.as_corners else boxes.cells(sample.affines),
+            box_corners=boxes.corners(sample.affines) if boxes is not None and boxes.reader.as_corners else None,
             boxes=None if sample.images is None else boxes,
             token_ids=target.token_ids,
             finding_targets=target.finding_targets,

@@ -298,7 +298,7 @@ class System(nn.Module):
     def _unfolded(
         self, stage: Tensor, fine: GridPlaces, view_mask: Tensor, poses: Tensor | None
     ) -> VisualFeatures:
-        """Return a stage `[B, V, N, c k²]`, k² of whose cells stand side by side in each patch, in its own cells."""
+        """Return a stage `[B, V, N, c k²]`, k² of whose cells stand in each patch, in its own cells."""
         assert self.places is not None  # which `fine_places` are made of
         B, V = stage.shape[:2]
         folded = stage.transpose(2, 3).reshape(B * V, -1, self.places.rows, self.places.columns)

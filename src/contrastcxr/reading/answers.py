@@ -14,7 +14,7 @@ from contrastcxr.decode.report import ReportSearch
 from contrastcxr.decode.settings import GenerationSettings
 from contrastcxr.decode.votes import SampledReport
 from contrastcxr.models.features import VisualFeatures
-from contrastcxr.models.heads.base import Marking, PartialReading
+from contrastcxr.models.heads.base import Marking, PartialReading, RegionMarks
 from contrastcxr.models.heads.writing import GeneratedReports
 from contrastcxr.text.tokenizer import SpecialTokens
 
@@ -41,6 +41,16 @@ NO_REPORT = DecodedReport((), ended=True, attention=None)
 
 
 @dataclass(frozen=True, eq=False)
+class StudyRegions:
+    """The regions of one study that a localizer chooses from for one finding, as in `RegionMarks`."""
+
+    finding: str
+    boxes: np.ndarray  # [R, 4]
+    weights: np.ndarray  # [R]
+    views: np.ndarray  # [R]
+
+
+@dataclass(frozen=True, eq=False)
 class DecodedStudy:
     """Everything one study's reading is made of."""
 
@@ -51,6 +61,7 @@ class DecodedStudy:
     maps: Mapping[str, np.ndarray] = field(default_factory=dict)  # [N] of a localizer in [0, 1], by finding
     cuts: tuple[float, ...] = ()  # of the heat, see `FindingMaps`
     marking: Marking = "range"  # what the cuts are heights of
+    regions: StudyRegions | None = None  # of a localizer that chooses among regions
     contrast: np.ndarray | None = None  # [N]
     difference: np.ndarray | None = None  # [N]
     negative: np.ndarray | None = None  # [V] rows of the bank, -1 for none
@@ -110,11 +121,19 @@ def by_study(
             maps={} if maps is None else _by_finding(maps.findings, maps.shown[row]),
             cuts=() if maps is None else maps.cuts,
             marking="range" if maps is None else maps.marking,
+            regions=_regions(answer.regions, row),
             **{name: _row(values, row) for name, values in shown.items()},
             samples=samples[row] if samples else (),
         )
         for row in range(studies)
     ]
+
+
+def _regions(marks: RegionMarks | None, row: int) -> StudyRegions | None:
+    if marks is None:
+        return None
+    boxes, weights, views = (each[row].cpu().numpy() for each in (marks.boxes, marks.weights, marks.views))
+    return StudyRegions(marks.finding, boxes.astype(np.float64), weights.astype(np.float64), views)
 
 
 def _by_finding(names: Sequence[str], values: Tensor) -> dict[str, np.ndarray]:

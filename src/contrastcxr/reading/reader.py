@@ -53,7 +53,7 @@ from contrastcxr.reading.findings import (
 from contrastcxr.reading.model_mean import StudyHeat
 from contrastcxr.reading.plan import planned, predicted_tags
 from contrastcxr.reading.provenance import describe, writes_grammar
-from contrastcxr.reading.regions import marks_of
+from contrastcxr.reading.regions import MarkedPlaces, marks_of, region_marks
 from contrastcxr.reading.samples import measured_sample
 from contrastcxr.reading.sentences import Sentence, ending_ids, sentences_of
 from contrastcxr.reading.voting import vote
@@ -346,7 +346,7 @@ class Reader:
             cuts=answer.cuts,
             marking=answer.marking,
         )
-        findings = with_places(findings, marked)
+        findings = with_places(findings, marked | self._regions(batch, row, answer))
         return Reading(
             study_id=batch.study_ids[row],
             author=self.author,
@@ -361,6 +361,22 @@ class Reader:
             ),
             provenance=self.provenance,
         )
+
+    def _regions(self, batch: Batch, row: int, answer: DecodedStudy) -> dict[str, MarkedPlaces]:
+        """Return what is marked by a localizer that chooses among regions, by finding."""
+        found = answer.regions
+        if found is None:
+            return {}
+        marks = region_marks(
+            found.boxes,
+            found.weights,
+            found.views,
+            view_index=self._view_index(batch, row),
+            affines=batch.affines[row].cpu().numpy(),
+            size=self.preprocess.size,
+            shapes=[place.shape for place in self._places(batch, row, self.system.places)],
+        )
+        return {found.finding: marks}
 
     def _text_flags(self, texts: Sequence[str], written: DecodedReport) -> tuple[Flag, ...]:
         if self.tokenizer is None:
@@ -439,7 +455,7 @@ class Reader:
             repeats=0 if weights is None else len(weights),
             induces=bank is not None,
             negatives=len(bank) if bank is not None and bank.has_pictures else 0,
-            localizes=bool(answer.heat),
+            localizes=bool(answer.heat) or answer.regions is not None,
         )
 
     def _sources(self) -> Sequence[Sequence[str]]:

@@ -34,6 +34,9 @@ RASTER = 512
 """Places along the longer side of an original on which a rotated region is drawn, so that edges of originals
 of up to 1,024 pixels move by at most one (ours)."""
 
+KEPT_SHARE, KEPT_OVERLAP, KEPT_MOST = 0.5, 0.3, 3
+"""Of the regions that are marked: weight in shares of the heaviest, overlap of any two, number."""
+
 _EIGHT = np.ones((3, 3), dtype=bool)
 _DECIMALS = 2
 _TIE = 1e-6
@@ -139,6 +142,75 @@ def marks_of(
         )
         for name, values in heat.items()
     }
+
+
+def chosen_regions(boxes: np.ndarray, weights: np.ndarray, views: np.ndarray) -> NDArray[np.int64]:
+    """Return which regions are marked, the heaviest first: one rule for every localizer that weighs some (ours).
+
+    Those that weigh at least half of the heaviest, no two of one view with an IoU above .3, three at most.
+
+    Args:
+        boxes: `[R, 4]`.
+        weights: `[R]`; 0 where there is no region.
+        views: `[R]`, which view each is in.
+    """
+    kept: list[int] = []
+    order = np.argsort(-weights, kind="stable")
+    for place in order[(weights[order] > 0) & (weights[order] >= KEPT_SHARE * weights.max(initial=0.0))].tolist():
+        here = [other for other in kept if views[other] == views[place]]
+        if all(_iou(boxes[place], boxes[other]) <= KEPT_OVERLAP for other in here):
+            kept.append(place)
+        if len(kept) == KEPT_MOST:
+            break
+    return np.array(kept, dtype=np.int64)
+
+
+def region_marks(
+    boxes: np.ndarray,
+    weights: np.ndarray,
+    views: np.ndarray,
+    *,
+    view_index: Sequence[int],
+    affines: np.ndarray,
+    size: int,
+    shapes: Sequence[tuple[int, int] | None] = (),
+) -> MarkedPlaces:
+    """Return what is marked of one finding by a localizer that weighs regions: the chosen ones, heaviest first.
+
+    Args:
+        boxes: `[R, 4]`, in pixels of the model's pictures.
+        weights: `[R]`; 0 where there is no region.
+        views: `[R]`, which of the V views each is in.
+        view_index: which view of the study each of the V is.
+        affines: `[V, 2, 3]`, model pixels to original pixels.
+        size: side of the model's picture.
+        shapes: (H, W) of the originals; none where the model's pictures cover all of them.
+    """
+    region: list[Box] = []
+    bounds: list[Box] = []
+    for place in chosen_regions(boxes, weights, views).tolist():
+        at = int(views[place])
+        x1, y1, x2, y2 = map(float, boxes[place])
+        affine = affines[at]
+        shape = (shapes[at] if shapes else None) or covered(affine, size)
+        pieces = in_original([(x1, y1, x2, y2)], affine, shape)
+        if not pieces:
+            continue
+        corners = np.array(pieces)
+        whole = _rectangle(corners[:, :2].min(axis=0), corners[:, 2:].max(axis=0))
+        region += [Box(view=view_index[at], xyxy=piece) for piece in pieces]
+        bounds.append(Box(view=view_index[at], xyxy=whole))
+    if not bounds:
+        return MarkedPlaces()
+    x1, y1, x2, y2 = bounds[0].xyxy
+    peak_there = Point(view=bounds[0].view, xy=((x1 + x2) / 2, (y1 + y2) / 2))
+    return MarkedPlaces(tuple(region), tuple(bounds), peak_there, float(weights.max()))
+
+
+def _iou(one: np.ndarray, other: np.ndarray) -> float:
+    sides = np.minimum(one[2:], other[2:]) - np.maximum(one[:2], other[:2])
+    shared = float(sides.clip(0).prod())
+    return shared / (float((one[2:] - one[:2]).prod() + (other[2:] - other[:2]).prod()) - shared)
 
 
 def _placed(

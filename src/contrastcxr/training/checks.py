@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from contrastcxr.assemble import Marks
 from contrastcxr.config import SystemConfig
-from contrastcxr.data.authors import boxed_reading
+from contrastcxr.data.authors import boxed_reading, knows_places
 from contrastcxr.errors import IncompatibleError, listed
 from contrastcxr.features.targets import Uncertain, finding_targets
 from contrastcxr.form import Study
@@ -28,8 +28,8 @@ def check_studies(config: SystemConfig, train: Sequence[Study], validation: Sequ
     How many training studies have boxes is said where a head is taught these.
 
     Raises:
-        IncompatibleError: no training study has any of the findings; no validation study has a box of one of them;
-            no training report has a sentence to be put in order.
+        IncompatibleError: no training study has any of the findings, or a box where boxes are all that is learnt;
+            no validation study has a box of one of them; no training report has a sentence to be put in order.
     """
     needs = config.needs
     if config.text.order != "as_written":
@@ -38,8 +38,9 @@ def check_studies(config: SystemConfig, train: Sequence[Study], validation: Sequ
         _check_labels(config, train, labels=needs.finding_names, uncertain=needs.uncertain)
     if needs.boxes:
         _check_boxes(config, validation, labels=needs.finding_names)
-    if needs.taught_boxes is not None:
-        logger.info(_taught_boxes(config, train, labels=needs.finding_names))
+    taught = needs.taught_boxes
+    if taught is not None:
+        logger.info(_taught_boxes(config, train, labels=taught.findings or needs.finding_names))
 
 
 def _check_sentences(config: SystemConfig, train: Sequence[Study]) -> None:
@@ -123,15 +124,28 @@ def _check_boxes(config: SystemConfig, validation: Sequence[Study], *, labels: S
 
 def _taught_boxes(config: SystemConfig, train: Sequence[Study], *, labels: Sequence[str]) -> str:
     """Return on how many training studies the boxes are that a head is taught, and the findings without any."""
-    slot = next(slot for slot, head in config.heads.items() if head.needs.taught_boxes is not None)
+    slot, taught = next((s, t) for s, head in config.heads.items() if (t := head.needs.taught_boxes) is not None)
     studies, found = 0, set()
     for study in train:
         reading = boxed_reading(study, labels)
         if reading is not None:
             studies += 1
             found |= {finding.name for finding in reading.findings if finding.boxes}
+    learns_corners = taught is not None and taught.corners
+    if not studies and learns_corners:
+        raise IncompatibleError(
+            f"{slot}.attributes with data.source {config.data.source}: none of its {len(train):,} training "
+            f"studies has a box of {listed(labels)}, and boxes are all that it learns; choose data with boxes of "
+            "these, such as phantom:standard"
+        )
     if not studies:
         return f"{slot}: none of {len(train):,} training studies has a box of a finding; it learns labels alone"
+    if learns_corners:
+        known = sum(knows_places(study, labels) for study in train)
+        return (
+            f"{slot}: {studies:,} of {len(train):,} training studies have boxes, {known - studies:,} none of "
+            f"these findings; the other {len(train) - known:,} have one that nobody boxed and are left out"
+        )
     missing = [name for name in labels if name not in found]
     rest = f"; of {listed(missing)} it learns labels alone" if missing else ""
     return f"{slot}: {studies:,} of {len(train):,} training studies have boxes{rest}"

@@ -123,21 +123,25 @@ class PreparedRun:
     def samples(self, split: Split, *, epoch: int | None = None) -> StudySamples:
         """Return the samples of a split; with an epoch, cropped at random where the configuration augments.
 
-        Those of training have the boxes that a head is taught with, and the negatives of contrast.
+        Those of training have the boxes that a head is taught with, and the negatives of contrast; those of others
+        have the corners of boxes, which are all that such a head is scored by.
         """
         load = self._load(epoch)
         if split is not self.train:
-            return StudySamples(split.studies, split.targets, load)
+            taught = self.config.needs.taught_boxes
+            scored = self._boxes() if taught is not None and taught.corners else None
+            return StudySamples(split.studies, split.targets, load, boxes=scored)
         if self.bank is None or not self.bank.chosen:
             return StudySamples(split.studies, split.targets, load, boxes=self._boxes())
         compared = WithNegatives(load, self.bank, self._mean_negatives, self.system.projection.branch_channels)
         return StudySamples(split.studies, split.targets, compared, boxes=self._boxes())
 
     def _boxes(self) -> BoxReader | None:
-        grid = self.system.marked_grid
-        if self.config.needs.taught_boxes is None or grid is None:
+        taught, grid = self.config.needs.taught_boxes, self.system.marked_grid
+        if taught is None or grid is None:
             return None
-        return BoxReader(self.labels, grid.rows, grid.columns, self.preprocess.size)
+        names = taught.findings or self.labels
+        return BoxReader(names, grid.rows, grid.columns, self.preprocess.size, as_corners=taught.corners)
 
     @cached_property
     def _mean_negatives(self) -> Tensor | None:

@@ -10,11 +10,12 @@ from pathlib import Path
 import torch
 
 from contrastcxr.config import SystemConfig
+from contrastcxr.data.authors import knows_places
 from contrastcxr.data.pixels import PictureOf, original
 from contrastcxr.data.ref import DataRef
 from contrastcxr.data.transforms import Preprocess
 from contrastcxr.data.views import ChosenViews
-from contrastcxr.errors import DatasetError
+from contrastcxr.errors import DatasetError, listed
 from contrastcxr.features.cache import FeatureCache, NoFeatures, UnreadableView, encode_views
 from contrastcxr.features.pictures import KeptPictures
 from contrastcxr.features.readable import all_in, try_pictures
@@ -64,6 +65,7 @@ def load_data(
     """
     parts = [_studies(config, ref.of_split(split), cache=cache) for split in ("train", "validation")]
     check_studies(config, *parts)
+    parts = [_placed(part, config) for part in parts]
     views = ChosenViews(parts, config.data.max_views)
     workers = config.train.workers
     features: FeatureCache | None = None
@@ -110,6 +112,20 @@ def _studies(config: SystemConfig, ref: DataRef, *, cache: Path) -> Sequence[Stu
     # A seeded draw: the first ones of a table may be of one patient or one year.
     order = torch.randperm(len(studies), generator=torch.Generator().manual_seed(config.data.seed))
     return some_of(studies, sorted(order[:limit].tolist()))
+
+
+def _placed(studies: Sequence[Study], config: SystemConfig) -> Sequence[Study]:
+    """Return the studies, for a head that learns corners of boxes those of which places are known."""
+    taught = config.needs.taught_boxes
+    if taught is None or not taught.corners:
+        return studies
+    known = [n for n, study in enumerate(studies) if knows_places(study, taught.findings)]
+    if not known:
+        raise DatasetError(
+            f"{config.data.source}: of none of {len(studies):,} studies it is known where "
+            f"{listed(taught.findings)} are, or that they are absent; choose data with boxes"
+        )
+    return some_of(studies, known)
 
 
 def _pictures(views: ChosenViews, config: SystemConfig, preprocess: Preprocess, root: Path) -> PictureCache | None:

@@ -22,6 +22,7 @@ class AttributeList:
 
     Attributes:
         name: of the list.
+        finding: what a region with attributes is called.
         mentioned: findings, as the labeler names them, whose words count.
         boxed: findings whose boxes they describe.
         unless: words of sentences that are about something else.
@@ -30,6 +31,7 @@ class AttributeList:
     """
 
     name: str
+    finding: str
     mentioned: frozenset[str]
     boxed: tuple[str, ...]
     unless: frozenset[str]
@@ -74,6 +76,7 @@ def _made(name: str, data: Mapping[str, Any]) -> AttributeList:
     forms = {word: tuple(forms) for kind in KINDS for word, forms in data[kind].items()}
     return AttributeList(
         name,
+        data["finding"],
         frozenset(data["mentioned"]),
         tuple(data["boxed"]),
         frozenset(data.get("unless", ())),

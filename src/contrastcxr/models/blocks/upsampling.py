@@ -33,7 +33,9 @@ def upsampled_convolution(maps: Tensor, weight: Tensor, side: int) -> Tensor:
     by_tap = weight.permute(1, 2, 3, 0).reshape(channels, -1)  # [h,d,3,3] -> [d,3*3*h]
     taps = maps.flatten(2).transpose(1, 2) @ by_tap  # [M,r*c,3*3*h]
     lines = taps.view(M, rows, columns, TAPS, TAPS, width).permute(0, 1, 4, 2, 3, 5)  # [M,r,3,c,3,h]
-    wide = _shifted(columns, side, maps).T @ lines.reshape(M * rows, TAPS * columns, TAPS * width)  # [M*r,side,3*h]
+    wide = _shifted(columns, side, maps).T @ lines.reshape(
+        M * rows, TAPS * columns, TAPS * width
+    )  # [M*r,side,3*h]
     tall = wide.view(M, rows, side, TAPS, width).permute(0, 3, 1, 2, 4)  # [M,3,r,side,h]
     found = _shifted(rows, side, maps).T @ tall.reshape(M, TAPS * rows, side * width)  # [M,side,side*h]
     return found.view(M, side, side, width)

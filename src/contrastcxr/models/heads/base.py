@@ -30,6 +30,7 @@ class HeadInputs:
 
     Attributes:
         width: d of the features.
+        image_size: side of the model's picture in pixels.
         stage_widths: channels of the maps of the encoder's stages that a head stands on by itself.
         vocabulary: V, of a head with words.
         sentence_end: id of the mark that ends a sentence; None where the vocabulary has none.
@@ -41,6 +42,7 @@ class HeadInputs:
     """
 
     width: int
+    image_size: int = 0
     stage_widths: tuple[int, ...] = ()
     vocabulary: int = 0
     sentence_end: int | None = None
@@ -99,6 +101,23 @@ class FindingMaps:
 
 
 @dataclass(frozen=True, eq=False)
+class RegionMarks:
+    """Regions that a localizer chooses from for one finding; `reading.regions.chosen_regions` has the rule.
+
+    Attributes:
+        finding: its name.
+        boxes: `[B, R, 4]`, in pixels of the model's picture.
+        weights: `[B, R]`, at least 0; 0 where there is no region.
+        views: `[B, R]` int64, which view of the study each is in.
+    """
+
+    finding: str
+    boxes: Tensor
+    weights: Tensor
+    views: Tensor
+
+
+@dataclass(frozen=True, eq=False)
 class PartialReading:
     """A partial reading of a batch, in tensors: what one head knows, or several together.
 
@@ -106,19 +125,25 @@ class PartialReading:
         reports: the words.
         findings: names of the findings that have a probability.
         probabilities: `[B, L]`, float32.
-        maps: where findings are.
+        maps: where findings are, on a grid.
+        regions: where a finding is, of a localizer that chooses among regions.
     """
 
     reports: GeneratedReports | None = None
     findings: tuple[str, ...] = ()
     probabilities: Tensor | None = None
     maps: FindingMaps | None = None
+    regions: RegionMarks | None = None
 
     def with_rest_of(self, other: PartialReading) -> PartialReading:
         """Return this answer, with what another has to say of what this one leaves open."""
         own = self if self.probabilities is not None else other
         return PartialReading(
-            self.reports or other.reports, own.findings, own.probabilities, self.maps or other.maps
+            self.reports or other.reports,
+            own.findings,
+            own.probabilities,
+            self.maps or other.maps,
+            self.regions or other.regions,
         )
 
 

@@ -22,13 +22,18 @@ _WEIGHT = "_weight"
 
 @dataclass(frozen=True)
 class TaughtBoxes:
-    """Boxes of training studies, each as the cells of a view that it overlaps.
+    """Boxes of training studies, each as the cells of a view that it overlaps, or as its corners.
 
     Attributes:
         side: cells a side; None for the grid of the patches.
+        corners: whether it is corners that are learnt. A study without a box then says that there is nothing, so
+            that one with a finding of these that nobody boxed teaches nothing and is left out.
+        findings: whose boxes they are; none for the findings that are learnt.
     """
 
-    side: int | None
+    side: int | None = None
+    corners: bool = False
+    findings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,20 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from contrastcxr.models.heads.options import HeadNeeds, LabelOptions, TaughtBoxes
+from contrastcxr.models.heads.options import HeadNeeds, HeadOptions, LabelOptions, TaughtBoxes
+from contrastcxr.vocab.attribute_words import attribute_list
+
+AttributeListName = Literal["pneumonia", "phantom-opacity", "phantom-effusion"]
 
 
-class LocalizerOptions(LabelOptions):
+class LocalizerOptions(HeadOptions):
     """What every localizer states."""
 
     kind: str
+
+
+class LabelLocalizerOptions(LabelOptions, LocalizerOptions):
+    """What a localizer states that learns from labels of whole studies."""
 
     @property
     def term_weights(self) -> dict[str, float]:
@@ -20,7 +27,7 @@ class LocalizerOptions(LabelOptions):
         return {self.kind: self.weight}
 
 
-class CamOptions(LocalizerOptions):
+class CamOptions(LabelLocalizerOptions):
     """Class activation maps of a linear classifier (Zhou 2016, Wang 2017)."""
 
     kind: Literal["cam"] = "cam"
@@ -44,7 +51,7 @@ class CamOptions(LocalizerOptions):
         return HeadNeeds(findings=self.labels, uncertain=self.uncertain, boxes=self.cuts == "tuned")
 
 
-class LiOptions(LocalizerOptions):
+class LiOptions(LabelLocalizerOptions):
     """A probability for each cell, learnt from labels and from boxes (Li 2018; paper B §3.2)."""
 
     meaning: ClassVar[tuple[str, ...]] = ("labels", "head", "stage")
@@ -108,3 +115,28 @@ class LiOptions(LocalizerOptions):
     def stated_sizes(self) -> dict[str, int]:
         """Return the width behind the first convolution, where there is one."""
         return super().stated_sizes() if self.head == "two" else {}
+
+
+class RetinaNetOptions(LocalizerOptions):
+    """Boxes of one class on the maps of three stages (Lin 2017; paper D's detector)."""
+
+    meaning: ClassVar[tuple[str, ...]] = ("attributes", "smallest_anchor")
+    sizes: ClassVar[tuple[str, ...]] = ("pyramid",)
+    kind: Literal["retinanet"] = "retinanet"
+    attributes: AttributeListName = Field(description="list whose findings, as one class, are boxed")
+    pyramid: int = Field(256, ge=8, description="width of the feature pyramid and of its heads")
+    regions: int = Field(100, ge=1, le=1000, description="boxes of a picture, at most")
+    smallest_anchor: int = Field(32, ge=4, description="pixels a side; each of five levels doubles it")
+    region_class_weight: float = Field(1.0, ge=0, description="of the focal loss")
+    region_box_weight: float = Field(1.0, ge=0, description="of the loss of corners")
+
+    @property
+    def needs(self) -> HeadNeeds:
+        """Boxes of training studies as corners."""
+        boxed = attribute_list(self.attributes).boxed
+        return HeadNeeds(taught_boxes=TaughtBoxes(corners=True, findings=boxed))
+
+    @property
+    def encoder_stages(self) -> tuple[int, ...]:
+        """Those with strides 8 and 16, before one with a stride of 32."""
+        return (2, 3)
