@@ -163,9 +163,9 @@ def test_corners_are_those_of_the_models_picture_and_nan_behind_them() -> None:
 
 
 def test_corners_are_cut_at_the_sides_and_what_is_outside_or_thin_is_none() -> None:
-    boxes = [(-20.0, 10.0, 8.0, 20.0), (70.0, 0.0, 90.0, 9.0), (3.0, 3.0, 3.5, 30.0)]
+    boxes = [(10.0, 10.0, 38.0, 20.0), (100.0, 0.0, 120.0, 9.0), (33.0, 3.0, 33.5, 30.0)]
     made = study(reading("a", Mass=[Box(xyxy=xyxy) for xyxy in boxes]), views=1)
-    found = corners(made, np.eye(2, 3), (0,))
+    found = corners(made, np.array([[1.0, 0.0, 30.0], [0.0, 1.0, 0.0]]), (0,))
     assert found.tolist() == [[[0.0, 10.0, 8.0, 20.0]]]
 
 
