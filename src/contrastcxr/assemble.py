@@ -141,6 +141,9 @@ def _check_width(config: SystemConfig, width: int) -> None:
 
 def _check_own_stage(config: SystemConfig) -> None:
     stages, read, contrast = config.own_stages, config.encoder.stage, config.contrast
+    if config.encoder.regions is not None:
+        _check_regions(config)
+        return
     if not stages:
         return
     if read is not None and stages[-1] >= read:
@@ -152,6 +155,23 @@ def _check_own_stage(config: SystemConfig) -> None:
         raise IncompatibleError(
             f"localizer.stage {stages[-1]} with contrast.kind {contrast.kind} of maps and stages of its own: the "
             "encoder has further channels for one of the two; set localizer.stage: null or take them away"
+        )
+
+
+def _check_regions(config: SystemConfig) -> None:
+    """Refuse parts that need a grid, or learn what a detector keeps, where patches are regions."""
+    localizer = config.localizer
+    wanting = {
+        "contrast": config.contrast is not None,
+        "encoder.trainable": config.encoder.trainable,
+        f"projection.kind {config.projection.kind}": not config.projection.keeps_channels,
+        "a localizer on stages of its own": localizer is not None and bool(config.own_stages),
+    }
+    wrong = next((name for name, there in wanting.items() if there), None)
+    if wrong is not None:
+        raise IncompatibleError(
+            f"{wrong} with encoder.regions: patches are the regions of a frozen detector; take it away, and set "
+            "projection.kind: none"
         )
 
 
@@ -255,8 +275,8 @@ def _check_scst(config: SystemConfig) -> None:
 
 def make_encoder(config: SystemConfig, *, weights: str | None = None, seed: int = 0) -> Encoder:
     """Return the configured encoder with its weights, or with others (see `build_encoder`)."""
-    contrast = config.contrast
-    return build_encoder(
+    contrast, regions = config.contrast, config.encoder.regions
+    encoder = build_encoder(
         config.encoder.name,
         weights=weights or config.encoder.weights,
         stage=config.encoder.stage,
@@ -268,6 +288,9 @@ def make_encoder(config: SystemConfig, *, weights: str | None = None, seed: int 
         train_norm=config.encoder.train_norm,
         seed=seed,
     )
+    if regions is not None:
+        encoder.find_regions(width=regions.pyramid, count=regions.count, smallest_anchor=regions.smallest_anchor)
+    return encoder
 
 
 def make_preprocess(config: SystemConfig, encoder: Encoder) -> Preprocess:

@@ -69,7 +69,7 @@ TINY: dict[str, dict[str, dict[str, Any]]] = {
         "retinanet": {
             "attributes": "phantom-opacity",
             "pyramid": 8,
-            "regions": 5,
+            "count": 5,
             "smallest_anchor": 8,
             "stage_widths": (6, 4),
             "image_size": IMAGE,

@@ -23,7 +23,7 @@ from contrastcxr.models.heads.decoders.options import DecoderOptions
 from contrastcxr.models.heads.localizers import LOCALIZERS
 from contrastcxr.models.heads.localizers.options import LocalizerOptions
 from contrastcxr.models.heads.options import SLOTS, FindingHeadOptions, HeadNeeds, HeadOptions, all_needs
-from contrastcxr.models.options import EncoderOptions, ProjectionOptions
+from contrastcxr.models.options import REGION_STAGES, EncoderOptions, ProjectionOptions
 from contrastcxr.options import KindOf, Options
 from contrastcxr.text.sentence_order import SentenceOrder
 
@@ -218,6 +218,8 @@ class SystemConfig(Options):
     @property
     def encoder_stages(self) -> tuple[int, ...]:
         """Further, finer stages of the encoder that are read: for a head, or for the contrast."""
+        if self.encoder.regions is not None:
+            return REGION_STAGES
         if self.own_stages:
             return self.own_stages
         return () if self.contrast is None else self.contrast.encoder_stages
@@ -225,7 +227,7 @@ class SystemConfig(Options):
     @property
     def stage_pooling(self) -> Literal["mean", "max", "unfold"]:
         """How they are brought to its grid: whole for a head, else as it says, else as the contrast does."""
-        if self.own_stages:
+        if self.own_stages or self.encoder.regions is not None:
             return "unfold"
         return self.encoder.stage_pooling or ("mean" if self.contrast is None else self.contrast.stage_pooling)
 

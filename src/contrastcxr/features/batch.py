@@ -39,6 +39,7 @@ class Sample:
     indication_ids: Tensor | None = None  # [T] int64, for decoders that read it; may be empty
     abnormal: Tensor | None = None  # [S] bool, of each sentence of the report
     tags: Tensor | None = None  # [L] float, 1 for each tag
+    attributes: Tensor | None = None  # [A] bool, which the report states
     box_cells: Tensor | None = None  # [V,L,n] bool, cells of each view that overlap a box of each finding
     box_corners: Tensor | None = None  # [V,K,4], boxes of each view in the model's picture, NaN behind the last
     boxes: StudyBoxes | None = None  # what they were made of, beside images, which an aligner may yet move
@@ -78,6 +79,7 @@ class Batch:
     indication_mask: Tensor | None = None  # [B,T] bool
     abnormal: Tensor | None = None  # [B,S] bool
     tags: Tensor | None = None  # [B,L] float
+    attributes: Tensor | None = None  # [B,A] bool
     box_cells: Tensor | None = None  # [B,V,L,n] bool
     box_corners: Tensor | None = None  # [B,V,K,4] float, NaN where there is no box
     thumbnails: Tensor | None = None  # [B,V,256] uint8
@@ -159,6 +161,7 @@ def collate(samples: Sequence[Sample], *, pad: int = 0) -> Batch:
         indication_mask=_lengths_mask([s.indication_ids for s in samples]),
         abnormal=_tokens([s.abnormal for s in samples], 0),
         tags=_stacked([s.tags for s in samples], "tags"),
+        attributes=_stacked([s.attributes for s in samples], "attributes"),
         box_cells=_padded([s.box_cells for s in samples], views, "box_cells"),
         box_corners=corners_of([s.box_corners for s in samples], views),
         thumbnails=_thumbnails([s.thumbnails for s in samples], views),

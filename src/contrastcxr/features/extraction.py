@@ -142,6 +142,7 @@ def batch_targets(batch: Batch, *, own_words: float = 0.0) -> Targets:
         known=batch.finding_mask,
         box_cells=batch.box_cells,
         box_corners=batch.box_corners,
+        attributes=batch.attributes,
     )
 
 

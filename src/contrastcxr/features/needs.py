@@ -9,12 +9,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from contrastcxr.data.authors import reading_of
 from contrastcxr.errors import DatasetError
 from contrastcxr.features.targets import abnormal_sentences, indexing_terms, indication_ids, tag_targets
 from contrastcxr.form import Study
 from contrastcxr.models.heads.options import HeadNeeds
+from contrastcxr.text.attribute_words import AttributeReader
 from contrastcxr.text.labeler import Labeler
 from contrastcxr.text.tokenizer import Tokenizer
+from contrastcxr.vocab.attribute_words import attribute_list
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,6 +27,7 @@ class HeadTargets:
     indication_ids: Tensor | None = None  # [T] int64
     abnormal: Tensor | None = None  # [S] bool
     tags: Tensor | None = None  # [L] float
+    attributes: Tensor | None = None  # [A] bool
 
 
 TERM_STUDIES = 5
@@ -41,18 +45,25 @@ class TargetReader:
         terms: those of them that are indexing terms of the training studies.
         indication: whether the indication is read.
         labeler: says which sentences are abnormal, where somebody has to know.
+        attributes: reads those that a report states, where they are learnt.
+        author: whose report that is; None takes the study's first.
     """
 
     tags: tuple[str, ...] = ()
     terms: tuple[str, ...] = ()
     indication: bool = False
     labeler: Labeler | None = None
+    attributes: AttributeReader | None = None
+    author: str | None = None
 
     @classmethod
-    def by(cls, needs: HeadNeeds, studies: Sequence[Study], *, terms: Sequence[str] = ()) -> TargetReader:
+    def by(
+        cls, needs: HeadNeeds, studies: Sequence[Study], *, terms: Sequence[str] = (), author: str | None = None
+    ) -> TargetReader:
         """Return the reader for heads, of training studies that know which indexing terms there are.
 
-        `terms` are those of the run that one starts from, whose outputs stand for them.
+        `terms` are those of the run that one starts from, whose outputs stand for them; `author` is whose reports
+        are read.
 
         Raises:
             DatasetError: tags are indexing terms, and no study has one often enough.
@@ -63,7 +74,20 @@ class TargetReader:
             terms=known,
             indication=needs.indication,
             labeler=Labeler() if needs.sentence_flags else None,
+            attributes=None if needs.attributes is None else AttributeReader(attribute_list(needs.attributes)),
+            author=author,
         )
+
+    def without_words(self, study: Study) -> HeadTargets:
+        """Return the fields of a study's sample that need no vocabulary."""
+        return HeadTargets(attributes=self.stated(study))
+
+    def stated(self, study: Study) -> Tensor | None:
+        """Return which attributes the report of a study states, `[A]` bool; None where nobody learns any."""
+        if self.attributes is None:
+            return None
+        found = set(self.attributes.stated(reading_of(study, author=self.author).report))
+        return torch.tensor([name in found for name in self.attributes.attributes.attributes])
 
     def of(self, study: Study, *, token_ids: Sequence[int], tokenizer: Tokenizer) -> HeadTargets:
         """Return the fields of a study's sample, whose report is `token_ids`.
@@ -77,6 +101,7 @@ class TargetReader:
             indication_ids=indication_ids(study, tokenizer) if self.indication else None,
             abnormal=abnormal_sentences(token_ids, tokenizer, self.labeler) if self.labeler else None,
             tags=self._tags(study),
+            attributes=self.stated(study),
         )
 
     def _tags(self, study: Study) -> Tensor | None:

@@ -55,7 +55,8 @@ def target_of(
     """
     targets, mask = finding_targets(study, labels, uncertain=uncertain) if labels else (None, None)
     if tokenizer is None:
-        return Target(finding_targets=targets, finding_mask=mask)
+        further = reader.without_words(study) if reader else NOTHING_FURTHER
+        return Target(finding_targets=targets, finding_mask=mask, further=further)
     ids = tokenizer.encode(written, max_tokens=max_tokens)
     further = reader.of(study, token_ids=ids, tokenizer=tokenizer) if reader else NOTHING_FURTHER
     return Target(torch.tensor(ids), finding_targets=targets, finding_mask=mask, further=further)

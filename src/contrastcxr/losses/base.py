@@ -32,6 +32,7 @@ class Targets:
         findings: `[B, L]`, 1 for each finding of the study, else 0; anything where it is not known.
         known: `[B, L]` bool, True where `findings` is known.
         box_cells: `[B, V, L, n]` bool, which cells of each view overlap a box of each finding.
+        attributes: `[B, A]` bool, which attributes of findings the report states.
         box_corners: `[B, V, K, 4]`, the boxes of each view in pixels of the model's picture, NaN behind the last.
     """
 
@@ -45,6 +46,7 @@ class Targets:
     known: Tensor | None = None
     box_cells: Tensor | None = None
     box_corners: Tensor | None = None
+    attributes: Tensor | None = None
 
 
 def needed(value: T | None, what: str) -> T:

@@ -20,6 +20,7 @@ from torch.nn import functional as F
 from contrastcxr.errors import IncompatibleError, RequestError, UnknownNameError
 from contrastcxr.models.encoder_weights import WeightsSource, first_line, load_weights
 from contrastcxr.models.options import ENCODERS
+from contrastcxr.models.regions import MAPS, RegionDetector
 
 DEFAULT_ENCODER = "tf_efficientnet_lite0"
 StagePooling = Literal["mean", "max", "unfold"]
@@ -60,11 +61,13 @@ class Encoder(nn.Module):
         stage_pooling: how, by mean, by max, or with all their cells (`localizer.stage`).
         branch: a second backbone, which the further stages are of (`contrast.share_backbone: false`); None where
             all maps are of one.
-        stage_channels: how many channels each of them adds.
+        detector: finds regions on the maps of the further stages and on its own, which are then its patches; None
+            where patches are the cells of its own map.
+        stage_channels: how many channels each of them adds; none with a detector, which takes them all.
         stage_grids: rows and columns of each of them, at `image_size`.
         channels: C, all of them together.
         image_size: side in pixels at which `grid` holds.
-        grid: rows and columns of patches at `image_size`.
+        grid: rows and columns of patches at `image_size`; of regions one row.
         mean: per channel, of pixels in [0, 1].
         std: per channel.
         weights_note: what was loaded, in words.
@@ -93,6 +96,7 @@ class Encoder(nn.Module):
         self.stages = tuple(stages)
         self.stage_pooling = stage_pooling
         self.branch = branch
+        self.detector: RegionDetector | None = None
         self.stage_channels: tuple[int, ...] = ()
         self.stage_grids: tuple[tuple[int, int], ...] = ()
         self.image_size = image_size
@@ -134,6 +138,25 @@ class Encoder(nn.Module):
         cells = self.grid[0] * self.grid[1]
         sizes = zip(self.stage_channels, self.stage_grids, strict=True)
         return tuple(channels * cells // (rows * columns) for channels, (rows, columns) in sizes)
+
+    def find_regions(self, *, width: int, count: int, smallest_anchor: int) -> None:
+        """Let its patches be regions, which a detector finds on its further stages and its own map.
+
+        Raises:
+            IncompatibleError: it is not read at two finer stages beside its own.
+        """
+        if len(self.stages) + 1 != MAPS:
+            raise IncompatibleError(
+                f"encoder.regions with {len(self.stages)} further stages of '{self.name}': a detector stands on "
+                f"{MAPS} maps; leave encoder.regions out"
+            )
+        channels = (*self.stage_widths, self.own_channels)
+        self.detector = RegionDetector(
+            channels, image_size=self.image_size, width=width, count=count, smallest_anchor=smallest_anchor
+        ).requires_grad_(False)
+        self.detector.eval()
+        self.stage_channels = ()
+        self.channels, self.grid = self.detector.channels, (1, count)
 
     def _map(self, images: Tensor) -> Tensor:
         """Return the feature map `[M, C, H, W]`, the channels of further stages behind its own."""
@@ -179,10 +202,16 @@ class Encoder(nn.Module):
         return self
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return patches `[M, N, C]` of normalised `images [M, 3, S, S]`, row by row from the top left."""
+        """Return patches `[M, N, C]` of normalised `images [M, 3, S, S]`, row by row from the top left.
+
+        With a detector they are its regions, the highest score first.
+        """
         if self.trainable:
             images = images.contiguous(memory_format=torch.channels_last)
         with torch.set_grad_enabled(self.trainable and torch.is_grad_enabled()):
+            if self.detector is not None:
+                own, *further = self._maps(images.to(self._dtype))
+                return self.detector([*further, own])  # type: ignore[no-any-return]
             return self._map(images.to(self._dtype)).flatten(2).transpose(1, 2)  # [M, N, C]
 
     def stages_of(self, images: Tensor) -> Tensor:
@@ -231,6 +260,9 @@ class Encoder(nn.Module):
             said["stages"] = list(self.stages)
         if self.branch is not None:
             said["separate_stages"] = True
+        if self.detector is not None:
+            said["regions"] = self.detector.config()
+            return said
         pooled = self.stages and self.stage_pooling != "mean"
         return {**said, "stage_pooling": self.stage_pooling} if pooled else said
 

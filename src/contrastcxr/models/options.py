@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import Field
 
 from contrastcxr.options import Options
+from contrastcxr.vocab.attribute_words import AttributeListName
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,24 @@ ENCODERS: Mapping[str, EncoderSpec] = {
 """Encoders that this project has settings for; any other of timm that gives a map is one too."""
 
 
+class RegionOptions(Options):
+    """Regions as patches: the boxes of a trained detector and what it sees in them, all frozen (paper D)."""
+
+    weights: str | None = Field(
+        None, description="run or checkpoint whose localizer is the detector; it says all that is left out"
+    )
+    attributes: AttributeListName | None = Field(None, description="list whose findings it boxes")
+    pyramid: int = Field(256, ge=8, description="width of its feature pyramid")
+    count: int = Field(100, ge=1, le=1000, description="regions of a picture, at most")
+    smallest_anchor: int = Field(32, ge=4, description="pixels a side of its smallest anchor")
+
+
+REGION_STAGES = (2, 3)
+"""Stages of the encoder with strides 8 and 16, which a detector takes beside the one with 32 that is read."""
+
+
 class EncoderOptions(Options):
-    """The network from pixels to a grid of features."""
+    """The network from pixels to a grid of features, or to regions."""
 
     name: str = Field("tf_efficientnet_lite0", description="any model of timm that gives a map, by its timm name")
     weights: str = Field("package", description="`package`, `hub`, `random` or a file")
@@ -44,6 +61,7 @@ class EncoderOptions(Options):
     )
     trainable: bool = Field(False, description="learn its weights too; a frozen one sees each picture once")
     train_norm: bool = Field(False, description="a trainable encoder updates its batch-norm statistics")
+    regions: RegionOptions | None = Field(None, description="patches are the regions of a detector; none: a grid")
 
 
 class ProjectionOptions(Options):

@@ -14,9 +14,11 @@ from torchvision.models.detection.retinanet import RetinaNet
 from torchvision.ops import FeaturePyramidNetwork, MultiScaleRoIAlign, box_iou
 from torchvision.ops.feature_pyramid_network import LastLevelP6P7
 
+from contrastcxr.models.features import RegionPlaces
+
 OCTAVES = tuple(2 ** (step / 3) for step in range(3))
 RATIOS = (0.5, 1.0, 2.0)
-LEVELS = 5
+MAPS, LEVELS = 3, 5
 NMS = 0.5
 CANDIDATES = 1000
 """Boxes of each level that enter non-maximum suppression, those with the highest scores."""
@@ -66,6 +68,7 @@ class RegionDetector(nn.Module):
         self.image_size = image_size
         self.width = width
         self.count = count
+        self.smallest_anchor = smallest_anchor
         sizes = tuple(
             tuple(round(smallest_anchor * 2**level * octave) for octave in OCTAVES) for level in range(LEVELS)
         )
@@ -79,6 +82,15 @@ class RegionDetector(nn.Module):
             topk_candidates=CANDIDATES,
         )
         self.roi_align = MultiScaleRoIAlign(["0", "1", "2"], ROI_SIDE, sampling_ratio=2)
+
+    def config(self) -> dict[str, int]:
+        """Return what decides its regions apart from the weights."""
+        return {
+            "width": self.width,
+            "count": self.count,
+            "smallest_anchor": self.smallest_anchor,
+            "image_size": self.image_size,
+        }
 
     @property
     def channels(self) -> int:
@@ -149,3 +161,16 @@ class RegionDetector(nn.Module):
             by_level, [list(torch.split(each, counts)) for each in anchors], shapes
         )
         return found
+
+
+def are_regions(rows: Tensor) -> Tensor:
+    """Return `[...]` bool of `rows [..., C]`, False where there is no region."""
+    return rows[..., -1] >= 0
+
+
+def region_places(rows: Tensor, image_size: int, views: int) -> RegionPlaces:
+    """Return where the regions of `rows [B, V N, C]` of so many views are; boxes in pixels of the picture."""
+    B, total, _ = rows.shape
+    numbers = torch.arange(views, device=rows.device).repeat_interleave(total // views)
+    places = rows[..., -PLACE_CHANNELS:].float()
+    return RegionPlaces(places[..., :4] * image_size, places[..., 4].clamp_min(0.0), numbers.expand(B, -1))

@@ -22,10 +22,11 @@ from contrastcxr.models.contrast.difference import InducedAttention
 from contrastcxr.models.contrast.pool import NormalityPool
 from contrastcxr.models.encoders import Encoder
 from contrastcxr.models.features import GridPlaces, VisualFeatures, masked_mean
-from contrastcxr.models.heads.base import Head, IdentifyingHead, PartialReading
+from contrastcxr.models.heads.base import AttributeVectors, Head, IdentifyingHead, PartialReading
 from contrastcxr.models.heads.decoders.base import ReportDecoder
 from contrastcxr.models.heads.writing import Search
 from contrastcxr.models.projection import PatchProjection
+from contrastcxr.models.regions import are_regions, region_places
 
 
 class System(nn.Module):
@@ -49,6 +50,7 @@ class System(nn.Module):
         aligner: brings pictures into one pose before they are encoded; without a head it is all that is taught.
 
     Attributes:
+        finds_regions: whether patches are the regions of the encoder's detector.
         fine_places: the grids of the stages of the encoder that a head stands on by itself.
         marked_grid: the grid over a view whose cells the localizer's maps have; None where nobody knows.
 
@@ -90,7 +92,10 @@ class System(nn.Module):
         self.finding_head = finding_head
         self.localizer = localizer
         self.match_views = match_views
-        self.places = places or (GridPlaces(*encoder.grid) if encoder is not None else None)
+        self.finds_regions = encoder is not None and encoder.detector is not None
+        self.places = places
+        if encoder is not None and places is None and not self.finds_regions:
+            self.places = GridPlaces(*encoder.grid)
         self.fine_places = _fine_places(localizer, self.places, projection)
         self.marked_grid = self.places
         if localizer is not None and self.places is not None:
@@ -103,6 +108,11 @@ class System(nn.Module):
     def heads(self) -> tuple[Head, ...]:
         """The heads that are there; of two that know a finding, the first one counts."""
         return tuple(head for head in (self.decoder, self.finding_head, self.localizer) if head is not None)
+
+    def take_vectors(self, vectors: AttributeVectors) -> None:
+        """Give the heads that need them the word vectors of attributes."""
+        for head in self.heads:
+            head.take_vectors(vectors)
 
     def without_decoder(self) -> System:
         """Return the same system, its weights shared, that writes nothing."""
@@ -239,8 +249,13 @@ class System(nn.Module):
             raise IncompatibleError("features need either images or raw features, not both")
         source = self.encode(images) if images is not None else raw
         assert source is not None  # one of the two was given
-        inside = self._inside(poses)
+        inside = are_regions(source) if self.finds_regions else self._inside(poses)
         features: VisualFeatures = self.projection(source, view_mask, self.places, inside=inside)
+        if self.finds_regions:
+            assert self.encoder is not None  # which finds them
+            return features.replace(
+                places=region_places(features.patches, self.encoder.image_size, len(source[0]))
+            )
         features = features.replace(
             indication=indication, indication_mask=indication_mask, fine=self._fine(source, view_mask, poses)
         )

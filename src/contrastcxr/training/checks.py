@@ -154,7 +154,7 @@ def _taught_boxes(config: SystemConfig, train: Sequence[Study], *, labels: Seque
 def warn_of_coarse_grid(config: SystemConfig, encoder: Encoder) -> None:
     """Warn where a localizer has so few patches that its marks are coarse."""
     rows, columns = encoder.stage_grids[0] if config.own_stages else encoder.grid
-    if config.localizer is None or min(rows, columns) >= FINE_GRID:
+    if config.localizer is None or encoder.detector is not None or min(rows, columns) >= FINE_GRID:
         return
     logger.warning(
         f"localizer.kind {config.localizer.kind} on a grid of {rows}×{columns} patches of a picture of "

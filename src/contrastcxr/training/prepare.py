@@ -23,7 +23,7 @@ from contrastcxr.assemble import (
 from contrastcxr.checkpoint import Checkpoint, SourceNote, load_checkpoint
 from contrastcxr.config import SystemConfig
 from contrastcxr.config.data_ref import data_ref
-from contrastcxr.data.authors import label_reading, reading_of
+from contrastcxr.data.authors import label_reading, reading_of, report_text
 from contrastcxr.data.pixels import PictureOf, original
 from contrastcxr.data.ref import DataRef
 from contrastcxr.data.transforms import Preprocess
@@ -47,10 +47,12 @@ from contrastcxr.store.study_lines import made_of
 from contrastcxr.text.labeler import default_labeler
 from contrastcxr.text.tokenizer import Tokenizer
 from contrastcxr.training.align import new_aligner, trained_aligner
+from contrastcxr.training.attribute_vectors import attribute_vectors
 from contrastcxr.training.bank import TrainingBank, WithNegatives, make_bank, poses_in, thumbnails_in
 from contrastcxr.training.checks import check_vocabulary, warn_of_coarse_grid
 from contrastcxr.training.library import make_library
 from contrastcxr.training.pool import TrainingPool, make_pool
+from contrastcxr.training.regions import load_regions
 from contrastcxr.training.report_texts import learnt_text, written_text
 from contrastcxr.training.scaling import STUDIES, center_zeros, draw, scale_contrast, standardize
 from contrastcxr.training.start import start_from
@@ -61,6 +63,8 @@ from contrastcxr.training.word_vectors import start_word_vectors
 logger = logging.getLogger(__name__)
 
 EVALUATION_BATCH = 32
+SECTIONS = ("findings", "impression")
+"""Of reports, from which vectors of attributes are learnt."""
 FEW = 20
 """Pictures of whose mean, when they are fewer, it is said that it shows them (ours)."""
 
@@ -215,6 +219,7 @@ def prepare(config: SystemConfig, *, cache: Path) -> PreparedRun:
     check_pairs(config)
     ref = data_ref(config.data, split=None)
     encoder = make_encoder(config, seed=config.train.seed)
+    boxed_on = load_regions(config, encoder)
     logger.info(f"encoder {encoder.name}: {encoder.weights_note}")
     warn_of_coarse_grid(config, encoder)
     preprocess = make_preprocess(config, encoder)
@@ -241,14 +246,14 @@ def prepare(config: SystemConfig, *, cache: Path) -> PreparedRun:
         preprocess=preprocess,
         system=system,
         target_reader=words.reader,
-        train=_split(data.train, config, words, labels, uncertain=config.needs.uncertain),
+        train=_train_split(data.train, config, words, labels),
         validation=validation,
         pool=pool,
         cache=data.features,
         pictures=data.pictures,
         library=library,
         encoder_fingerprint=encoder.fingerprint(),
-        sources=source_notes(ref, encoder, pictures=_pictures_in(bank, aligner), aligned_on=aligned_on),
+        sources=source_notes(ref, encoder, pictures=_pictures_in(bank, aligner), made_on=(*aligned_on, *boxed_on)),
         unreadable=data.unreadable,
         truncated=_truncated(data.train, config, words.tokenizer),
         bank=bank,
@@ -294,7 +299,7 @@ class _Words:
 
 def _words(config: SystemConfig, train: Sequence[Study]) -> _Words:
     start = None if config.train.init_from is None else load_checkpoint(config.train.init_from)
-    reader = TargetReader.by(config.needs, train, terms=start.terms if start else ())
+    reader = TargetReader.by(config.needs, train, terms=start.terms if start else (), author=config.data.author)
     if not config.needs.words:
         return _Words(None, reader, start)
     tokenizer = start.tokenizer if start else make_tokenizer(config, train, reader)
@@ -313,6 +318,12 @@ def _start(system: System, words: _Words, train: Sequence[Study], config: System
         texts = [learnt_text(study, config) for study in train]
         deviation = system.decoder.word_deviation
         start_word_vectors(embedding, words.tokenizer, texts, seed=config.train.seed, deviation=deviation)
+    if words.start is None and words.reader.attributes is not None:
+        author, width = config.data.author, config.needs.attribute_width
+        reports = [report_text(reading_of(study, author=author), sections=SECTIONS) for study in train]
+        system.take_vectors(
+            attribute_vectors(reports, words.reader.attributes, width=width, seed=config.train.seed)
+        )
 
 
 def _truncated(studies: Sequence[Study], config: SystemConfig, tokenizer: Tokenizer | None) -> int:
@@ -346,6 +357,20 @@ def _split(
         truths=made_of(studies, partial(_truth, config=config)),
         targets=made_of(studies, target),
     )
+
+
+def _train_split(studies: Sequence[Study], config: SystemConfig, words: _Words, labels: Sequence[str]) -> Split:
+    """Return the training split; of a control each study has the attributes of another one."""
+    split = _split(studies, config, words, labels, uncertain=config.needs.uncertain)
+    if not config.needs.shuffled:
+        return split
+    own = list(split.targets)
+    order = torch.randperm(len(own), generator=torch.Generator().manual_seed(config.train.seed)).tolist()
+    given = [
+        replace(target, further=replace(target.further, attributes=own[other].further.attributes))
+        for target, other in zip(own, order, strict=True)
+    ]
+    return replace(split, targets=given)
 
 
 def _target(
@@ -427,7 +452,7 @@ def _pictures_in(bank: TrainingBank | None, aligner: Aligner | None) -> list[str
 
 
 def source_notes(
-    ref: DataRef, encoder: Encoder, *, pictures: Sequence[str] = (), aligned_on: Sequence[SourceNote] = ()
+    ref: DataRef, encoder: Encoder, *, pictures: Sequence[str] = (), made_on: Sequence[SourceNote] = ()
 ) -> tuple[SourceNote, ...]:
     """Return the data set, the encoder's weights and what an aligner was trained on, with their terms.
 
@@ -438,7 +463,7 @@ def source_notes(
         ref: the data set.
         encoder: of the system.
         pictures: what the checkpoint holds of its pictures, in words.
-        aligned_on: notes of the checkpoint of a trained aligner.
+        made_on: notes of the checkpoints of a trained aligner and of a detector.
     """
     source = ref.open()
     terms = source.licence
@@ -473,4 +498,4 @@ def source_notes(
         contains_text=False,
         contains_pictures=False,
     )
-    return tuple(dict.fromkeys((own, weights, *kept, *aligned_on)))
+    return tuple(dict.fromkeys((own, weights, *kept, *made_on)))

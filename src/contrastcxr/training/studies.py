@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from contrastcxr.config import SystemConfig
-from contrastcxr.data.authors import knows_places
+from contrastcxr.data.authors import knows_places, reading_of
 from contrastcxr.data.pixels import PictureOf, original
 from contrastcxr.data.ref import DataRef
 from contrastcxr.data.transforms import Preprocess
@@ -25,8 +25,10 @@ from contrastcxr.models.encoders import Encoder
 from contrastcxr.store.picture_cache import PictureCache, find_pictures
 from contrastcxr.store.studies import list_studies
 from contrastcxr.store.study_lines import some_of
+from contrastcxr.text.attribute_words import AttributeReader
 from contrastcxr.training.checks import check_studies
 from contrastcxr.version import __version__
+from contrastcxr.vocab.attribute_words import attribute_list
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +67,7 @@ def load_data(
     """
     parts = [_studies(config, ref.of_split(split), cache=cache) for split in ("train", "validation")]
     check_studies(config, *parts)
-    parts = [_placed(part, config) for part in parts]
+    parts = [_with_attributes(_placed(part, config), config) for part in parts]
     views = ChosenViews(parts, config.data.max_views)
     workers = config.train.workers
     features: FeatureCache | None = None
@@ -126,6 +128,24 @@ def _placed(studies: Sequence[Study], config: SystemConfig) -> Sequence[Study]:
             f"{listed(taught.findings)} are, or that they are absent; choose data with boxes"
         )
     return some_of(studies, known)
+
+
+def _with_attributes(studies: Sequence[Study], config: SystemConfig) -> Sequence[Study]:
+    """Return the studies, for a head that learns attributes those whose reports state one."""
+    name = config.needs.attributes
+    if name is None:
+        return studies
+    reader, author = AttributeReader(attribute_list(name)), config.data.author
+    stating = [n for n, study in enumerate(studies) if reader.stated(reading_of(study, author=author).report)]
+    logger.info(
+        f"attributes: {len(stating):,} of {len(studies):,} reports state one of {name}; the others are left out"
+    )
+    if not stating:
+        raise DatasetError(
+            f"{config.data.source}: none of {len(studies):,} reports states an attribute of {name}; choose "
+            "another list, or data whose reports do"
+        )
+    return some_of(studies, stating)
 
 
 def _pictures(views: ChosenViews, config: SystemConfig, preprocess: Preprocess, root: Path) -> PictureCache | None:

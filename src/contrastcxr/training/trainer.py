@@ -16,6 +16,7 @@ from contrastcxr.errors import IncompatibleError
 from contrastcxr.files import atomic_write, default_cache
 from contrastcxr.metrics.cider_d import CiderD
 from contrastcxr.training.align import with_trained_aligner
+from contrastcxr.training.regions import with_trained_regions
 from contrastcxr.training.epochs import EpochKeeper, EpochRules, Refresh
 from contrastcxr.training.finish import close_run, trained_parameters
 from contrastcxr.training.hooks import KeepBest, RefreshPool, ScoreSystem
@@ -65,7 +66,7 @@ def run(
         IncompatibleError: parts that cannot work together, or a batch that the processes cannot share.
         DatasetError: no studies, or studies without readings.
     """
-    out, config = Path(out), with_trained_aligner(config)
+    out, config = Path(out), with_trained_regions(with_trained_aligner(config))
     check_pairs(config)
     _check_devices(config, devices)
     check_folder(out, config, resume=resume)

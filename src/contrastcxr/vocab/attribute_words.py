@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
 from contrastcxr.errors import UnknownNameError
 
+AttributeListName = Literal["pneumonia", "phantom-opacity", "phantom-effusion"]
 KINDS = ("location", "character")
 
 

@@ -118,6 +118,21 @@ class RegionMarks:
 
 
 @dataclass(frozen=True, eq=False)
+class AttributeAnswer:
+    """Words for what a localizer marks.
+
+    Attributes:
+        names: of the A attributes.
+        probabilities: `[B, A]`, float32.
+        lit: `[B, R, A]`, b_ij of paper D: how much of each attribute stands in each region of `RegionMarks`.
+    """
+
+    names: tuple[str, ...]
+    probabilities: Tensor
+    lit: Tensor
+
+
+@dataclass(frozen=True, eq=False)
 class PartialReading:
     """A partial reading of a batch, in tensors: what one head knows, or several together.
 
@@ -127,6 +142,7 @@ class PartialReading:
         probabilities: `[B, L]`, float32.
         maps: where findings are, on a grid.
         regions: where a finding is, of a localizer that chooses among regions.
+        attributes: words for these regions.
     """
 
     reports: GeneratedReports | None = None
@@ -134,6 +150,7 @@ class PartialReading:
     probabilities: Tensor | None = None
     maps: FindingMaps | None = None
     regions: RegionMarks | None = None
+    attributes: AttributeAnswer | None = None
 
     def with_rest_of(self, other: PartialReading) -> PartialReading:
         """Return this answer, with what another has to say of what this one leaves open."""
@@ -144,7 +161,23 @@ class PartialReading:
             own.probabilities,
             self.maps or other.maps,
             self.regions or other.regions,
+            self.attributes or other.attributes,
         )
+
+
+@dataclass(frozen=True, eq=False)
+class AttributeVectors:
+    """Word vectors of A attributes, of width d.
+
+    Attributes:
+        words: `[A, d]`; zeros of an attribute that no report has.
+        neighbours: `[A, A, d]`, the words nearest to each attribute by cosine, itself left out.
+        neighbour_attribute: `[A, A]` int64, which attribute each of these is; −1 for another word.
+    """
+
+    words: Tensor
+    neighbours: Tensor
+    neighbour_attribute: Tensor
 
 
 class Threshold(Protocol):
@@ -201,6 +234,10 @@ class Head(nn.Module, ABC):
     def threshold(self) -> Threshold | None:
         """What of it is chosen on validation studies; None for nothing."""
         return None
+
+    def take_vectors(self, vectors: AttributeVectors) -> None:
+        """Keep word vectors of attributes, where its options need any; another head leaves them."""
+        del vectors
 
     def marked_grid(self, patches: GridPlaces) -> GridPlaces:
         """Return the grid over a view whose cells its maps have: that of the patches it takes, or a finer one.

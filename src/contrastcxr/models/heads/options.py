@@ -9,7 +9,9 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from contrastcxr.errors import IncompatibleError
+from contrastcxr.models.options import RegionOptions
 from contrastcxr.options import Options
+from contrastcxr.vocab.attribute_words import AttributeListName
 from contrastcxr.vocab.labels import label_set
 
 LabelSet = Literal["phantom", "nih14", "chexpert"]
@@ -51,6 +53,9 @@ class HeadNeeds:
         taught_boxes: where a finding is, on those training studies that say so.
         library: how many sentences of the training reports it chooses from.
         word_vectors: word vectors of the training reports to start from.
+        attributes: the list whose attributes its report states, and their word vectors.
+        attribute_width: of the word vectors of attributes.
+        shuffled: whether training studies have the attributes of others (a control).
     """
 
     words: bool = False
@@ -63,6 +68,9 @@ class HeadNeeds:
     taught_boxes: TaughtBoxes | None = None
     library: int | None = None
     word_vectors: bool = False
+    attributes: AttributeListName | None = None
+    attribute_width: int = 0
+    shuffled: bool = False
 
     @property
     def finding_names(self) -> tuple[str, ...]:
@@ -125,6 +133,11 @@ class HeadOptions(Options):
             for name in type(self).model_fields
             if name.endswith(_WEIGHT)
         }
+
+    @property
+    def regions(self) -> RegionOptions | None:
+        """The regions that it finds, as an encoder whose patches they are states them; None for none."""
+        return None
 
     @property
     def encoder_stages(self) -> tuple[int, ...]:

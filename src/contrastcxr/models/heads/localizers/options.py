@@ -7,9 +7,8 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from contrastcxr.models.heads.options import HeadNeeds, HeadOptions, LabelOptions, TaughtBoxes
-from contrastcxr.vocab.attribute_words import attribute_list
-
-AttributeListName = Literal["pneumonia", "phantom-opacity", "phantom-effusion"]
+from contrastcxr.models.options import REGION_STAGES, RegionOptions
+from contrastcxr.vocab.attribute_words import AttributeListName, attribute_list
 
 
 class LocalizerOptions(HeadOptions):
@@ -125,7 +124,7 @@ class RetinaNetOptions(LocalizerOptions):
     kind: Literal["retinanet"] = "retinanet"
     attributes: AttributeListName = Field(description="list whose findings, as one class, are boxed")
     pyramid: int = Field(256, ge=8, description="width of the feature pyramid and of its heads")
-    regions: int = Field(100, ge=1, le=1000, description="boxes of a picture, at most")
+    count: int = Field(100, ge=1, le=1000, description="boxes of a picture, at most")
     smallest_anchor: int = Field(32, ge=4, description="pixels a side; each of five levels doubles it")
     region_class_weight: float = Field(1.0, ge=0, description="of the focal loss")
     region_box_weight: float = Field(1.0, ge=0, description="of the loss of corners")
@@ -137,6 +136,46 @@ class RetinaNetOptions(LocalizerOptions):
         return HeadNeeds(taught_boxes=TaughtBoxes(corners=True, findings=boxed))
 
     @property
+    def regions(self) -> RegionOptions:
+        """Its own."""
+        return RegionOptions(
+            attributes=self.attributes,
+            pyramid=self.pyramid,
+            count=self.count,
+            smallest_anchor=self.smallest_anchor,
+        )
+
+    @property
     def encoder_stages(self) -> tuple[int, ...]:
-        """Those with strides 8 and 16, before one with a stride of 32."""
-        return (2, 3)
+        """Those before the one that is read."""
+        return REGION_STAGES
+
+
+class CrossAttentionOptions(LocalizerOptions):
+    """Regions weighed by how well they say the words of the report (paper D)."""
+
+    meaning: ClassVar[tuple[str, ...]] = ("attributes", "alpha", "axes")
+    sizes: ClassVar[tuple[str, ...]] = ("width",)
+    kind: Literal["cross_attention"] = "cross_attention"
+    attributes: AttributeListName = Field(description="list whose words, as reports state them, are learnt")
+    width: int = Field(200, ge=8, multiple_of=2, description="of regions and of word vectors")
+    count: int = Field(20, ge=1, description="N: regions of a study that are weighed, those with the best scores")
+    alpha: Literal["learnt", "scores"] = Field(
+        "learnt", description="weights of regions; scores: the softmax of the detector's scores (a control, ours)"
+    )
+    shuffled: bool = Field(False, description="training studies have the attributes of others (a control, ours)")
+    axes: Literal["paper", "scan"] = Field(
+        "paper",
+        description="paper: a sums to 1 over words and b over regions, as printed; scan: the other way round",
+    )
+    word_sharpness: float = Field(4.0, gt=0, description="λ_a, of the softmax over words")
+    region_sharpness: float = Field(9.0, gt=0, description="λ_b, of the softmax over regions")
+    margin: float = Field(0.2, ge=0, description="β of both triplets")
+    match_text_weight: float = Field(1.0, ge=0, description="of the triplet of words")
+    match_region_weight: float = Field(1.0, ge=0, description="of the triplet of regions")
+    attribute_weight: float = Field(1.0, ge=0, description="of the attributes' binary cross-entropy; 0: without")
+
+    @property
+    def needs(self) -> HeadNeeds:
+        """Attributes of the reports, and word vectors of them."""
+        return HeadNeeds(attributes=self.attributes, attribute_width=self.width, shuffled=self.shuffled)

@@ -13,7 +13,7 @@ from contrastcxr.models.features import GridPlaces, VisualFeatures
 from contrastcxr.models.heads.base import Head, HeadInputs, Lesson, PartialReading, RegionMarks
 from contrastcxr.models.heads.localizers.options import RetinaNetOptions
 from contrastcxr.models.heads.writing import Search
-from contrastcxr.models.regions import RegionDetector
+from contrastcxr.models.regions import RegionDetector, region_places
 from contrastcxr.vocab.attribute_words import attribute_list
 
 
@@ -35,7 +35,7 @@ class RetinaNetLocalizer(Head):
             (*inputs.stage_widths, inputs.width),
             image_size=inputs.image_size,
             width=options.pyramid,
-            count=options.regions,
+            count=options.count,
             smallest_anchor=options.smallest_anchor,
         )
 
@@ -67,12 +67,9 @@ class RetinaNetLocalizer(Head):
         found: Tensor = self.detector(maps)  # [M,N,C]
         rows = found.new_zeros(*real.shape, *found.shape[1:])
         rows[real] = found
-        views = torch.arange(real.shape[1], device=real.device).view(1, -1, 1).expand(rows.shape[:3])
-        scores = rows[..., -1].clamp_min(0.0).flatten(1)  # [B,V*N]
-        marks = RegionMarks(
-            self.finding, rows[..., -5:-1].flatten(1, 2) * self.detector.image_size, scores, views.flatten(1)
-        )
-        probabilities = scores.amax(dim=1, keepdim=True).float()
+        places = region_places(rows.flatten(1, 2), self.detector.image_size, real.shape[1])
+        marks = RegionMarks(self.finding, places.boxes, places.scores, places.views)
+        probabilities = places.scores.amax(dim=1, keepdim=True)
         return PartialReading(findings=(self.finding,), probabilities=probabilities, regions=marks)
 
     def _maps(self, features: VisualFeatures) -> tuple[Sequence[Tensor], Tensor]:
