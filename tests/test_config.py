@@ -120,8 +120,11 @@ def test_an_unknown_key_like_none_lists_the_known_ones() -> None:
             {"localizer": {"kind": "cams", "labels": "nih14"}},
             r"unknown localizer\.kind 'cams'; did you mean 'cam'\?",
         ),
-        ({"localizer": {"kind": "zzz"}}, r"unknown localizer\.kind 'zzz'; known: cam, li2018, retinanet$"),
-        ({"localizer": {}}, r"no 'localizer\.kind'; known: cam, li2018, retinanet$"),
+        (
+            {"localizer": {"kind": "zzz"}},
+            r"unknown localizer\.kind 'zzz'; known: cam, cross_attention, li2018, retinanet$",
+        ),
+        ({"localizer": {}}, r"no 'localizer\.kind'; known: cam, cross_attention, li2018, retinanet$"),
         ({"localizer": {"kind": "cam"}}, r"no 'localizer\.labels'; every "),
         ({"localizer": {"kind": "cam", "labels": "nih"}}, r"localizer\.labels: .*found 'nih'"),
         ({"localizer": "cam"}, r"localizer: expected keys, found 'cam'"),

@@ -11,15 +11,22 @@ import torch
 from contrastcxr.losses.base import Targets
 from contrastcxr.models.features import GridPlaces, VisualFeatures, masked_mean
 from contrastcxr.models.heads import HEADS
-from contrastcxr.models.heads.base import Head, HeadInputs
+from contrastcxr.models.heads.base import AttributeVectors, Head, HeadInputs
 from contrastcxr.models.heads.build import build_head
 from contrastcxr.models.heads.library import SentenceLibrary
+from contrastcxr.models.regions import region_places
+from contrastcxr.vocab.attribute_words import attribute_list
 
 PAD, BOS, EOS, UNK, STOP = 0, 1, 2, 3, 4
 V, WIDTH, N = 24, 16, 6
 FINDINGS = ("Pleural Effusion", "Nodule", "Pneumothorax")
 SIDE = 4
 """Cells a side that boxes are taught at."""
+VECTOR = 8
+"""Width of vectors of attributes."""
+REGIONS = 4
+"""Regions of a view."""
+ATTRIBUTES = attribute_list("phantom-opacity").attributes
 IMAGE = 96
 """Pixels a side of the pictures that the features are of."""
 RECURRENT = {"embedding": 16, "hidden": 32, "dropout": 0.0}
@@ -66,6 +73,12 @@ TINY: dict[str, dict[str, dict[str, Any]]] = {
             "upsample": SIDE,
             "reduction": "mean",
         },
+        "cross_attention": {
+            "attributes": "phantom-opacity",
+            "embedding": VECTOR,
+            "count": 3,
+            "image_size": IMAGE,
+        },
         "retinanet": {
             "attributes": "phantom-opacity",
             "pyramid": 8,
@@ -105,6 +118,14 @@ def _box_corners() -> torch.Tensor:
     return corners
 
 
+def _stated() -> torch.Tensor:
+    """Attributes of three studies, the fourth states none."""
+    stated = torch.zeros(4, len(ATTRIBUTES), dtype=torch.bool)
+    for study, names in enumerate((("left", "lower", "mass"), ("right",), ("bilateral", "edema"))):
+        stated[study, [ATTRIBUTES.index(name) for name in names]] = True
+    return stated
+
+
 TARGETS = Targets(
     token_ids=REPORTS,
     mask=REPORTS[:, 1:] != PAD,
@@ -114,6 +135,7 @@ TARGETS = Targets(
     known=torch.tensor([[1, 1, 1], [1, 1, 0], [1, 1, 1], [0, 1, 1]]).bool(),
     box_cells=_box_cells(),
     box_corners=_box_corners(),
+    attributes=_stated(),
 )
 
 
@@ -127,6 +149,36 @@ def tiny_features() -> VisualFeatures:
     return _cells(GridPlaces(1, N // 2), WIDTH, seed=0).replace(
         indication=indication, indication_mask=indication != PAD, fine=fine
     )
+
+
+def tiny_regions() -> VisualFeatures:
+    """The same four studies as regions of two views, of which studies 1 and 3 have one."""
+    draw = torch.Generator().manual_seed(5)
+    total = 2 * REGIONS
+    corners = torch.rand(4, total, 2, generator=draw) * 0.6
+    shares = torch.cat([corners, corners + 0.1 + 0.3 * torch.rand(4, total, 2, generator=draw)], dim=2)
+    scores = torch.rand(4, total, generator=draw) * 0.9 + 0.05
+    mask = torch.ones(4, total, dtype=torch.bool)
+    mask[1::2, REGIONS:] = False
+    seen = torch.randn(4, total, WIDTH - 5, generator=draw)
+    rows = torch.cat([seen, shares, scores.unsqueeze(2)], dim=2).masked_fill(~mask.unsqueeze(2), 0.0)
+    return VisualFeatures(rows, masked_mean(rows, mask), mask, region_places(rows, IMAGE, 2))
+
+
+def tiny_vectors() -> AttributeVectors:
+    """Vectors of the attributes; the nearest word of an attribute is the next attribute, then words of no list."""
+    A, draw = len(ATTRIBUTES), torch.Generator().manual_seed(6)
+    which = torch.full((A, A), -1)
+    which[:, 0] = (torch.arange(A) + 1) % A
+    words = torch.randn(A, VECTOR, generator=draw)
+    neighbours = torch.randn(A, A, VECTOR, generator=draw)
+    neighbours[:, 0] = words[which[:, 0]]
+    return AttributeVectors(words, neighbours, which)
+
+
+def features_for(kind: str) -> VisualFeatures:
+    """What a head is shown: regions where it weighs these, else a grid."""
+    return tiny_regions() if kind == "cross_attention" else tiny_features()
 
 
 def _cells(places: GridPlaces, width: int, *, seed: int) -> VisualFeatures:
@@ -146,4 +198,5 @@ def tiny_head(slot: str, kind: str, *, seed: int = 0, **changes: Any) -> Head:
     torch.manual_seed(seed)
     known = {name: value for name, value in given.items() if name in inputs}
     head: Head = build_head(HEADS[slot], options, HeadInputs(width=WIDTH, vocabulary=V, **known))
+    head.take_vectors(tiny_vectors())
     return head.eval()

@@ -6,7 +6,7 @@ serves it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -236,16 +236,21 @@ class Reader:
                 readings.append(self._flagged(reading, part[row], batch.view_index[row], pictures))
         return readings
 
-    def read_features(self, batch: Batch, *, evidence: bool = False) -> list[Reading]:
+    def read_features(
+        self, batch: Batch, *, evidence: bool = False, marked: Sequence[Collection[str]] | None = None
+    ) -> list[Reading]:
         """Read a batch of pixels or of cached encoder features, in its own order.
 
         Flags on the pictures themselves are left to `read`, which sees the studies. Without `evidence` a reading
         keeps the plan and the tags of its decoder alone. The system is called for `batch_size` studies at a time,
-        those with equal numbers of views together.
+        those with equal numbers of views together. `marked` says of which findings of each study the places are
+        wanted, most of the time of a localizer's reading; None wants all.
         """
-        return [reading for reading, _ in self._read(batch, evidence)]
+        return [reading for reading, _ in self._read(batch, evidence, marked)]
 
-    def _read(self, batch: Batch, evidence: bool) -> list[tuple[Reading, Tensor]]:
+    def _read(
+        self, batch: Batch, evidence: bool, marked: Sequence[Collection[str]] | None = None
+    ) -> list[tuple[Reading, Tensor]]:
         """Return the reading of each study, and the encoder's features `[V, C]` of its views.
 
         The features are averaged over the patches.
@@ -256,8 +261,8 @@ class Reader:
                 part = aligned_batch(self.system, part.to(self.device))
                 answers = self._answers(part)
                 made = (
-                    (self._reading(part, row, answer, evidence), answer.pooled)
-                    for row, answer in enumerate(answers)
+                    (self._reading(part, row, answer, evidence, wanted), answer.pooled)
+                    for row, (answer, wanted) in enumerate(zip(answers, _of(marked, chosen), strict=True))
                 )
                 readings |= zip(chosen, made, strict=True)
         return [readings[i] for i in range(len(batch))]
@@ -329,7 +334,9 @@ class Reader:
             return sample
         return replace(sample, indication_ids=indication_ids(study, self.tokenizer))
 
-    def _reading(self, batch: Batch, row: int, answer: DecodedStudy, evidence: bool) -> Reading:
+    def _reading(
+        self, batch: Batch, row: int, answer: DecodedStudy, evidence: bool, wanted: Collection[str] | None
+    ) -> Reading:
         sentences = self._sentences(answer.written)
         texts = tuple(sentence.text for sentence in sentences)
         said = stated_findings(texts, self.parse)
@@ -338,8 +345,9 @@ class Reader:
         written = self.tokenizer is not None
         findings = merge(said, probabilities, thresholds=self.thresholds, source=source, written=written)
         affines = batch.affines[row].cpu().numpy()
+        heat = answer.heat if wanted is None else {n: h for n, h in answer.heat.items() if n in wanted}
         marked = marks_of(
-            answer.heat,
+            heat,
             self._places(batch, row, self.system.marked_grid),
             affines,
             size=self.preprocess.size,
@@ -513,6 +521,11 @@ class Reader:
         )
         indication = reading.report.model_copy(update={"indication": study.indication})
         return reading.model_copy(update={"flags": flags, "report": indication})
+
+
+def _of(marked: Sequence[Collection[str]] | None, chosen: Sequence[int]) -> Sequence[Collection[str] | None]:
+    """Return what is wanted of the chosen studies; None wants all of a study."""
+    return [None] * len(chosen) if marked is None else [marked[i] for i in chosen]
 
 
 def _by_view(raw: Tensor, mask: Tensor | None) -> Tensor:

@@ -16,7 +16,6 @@ from contrastcxr.errors import IncompatibleError
 from contrastcxr.files import atomic_write, default_cache
 from contrastcxr.metrics.cider_d import CiderD
 from contrastcxr.training.align import with_trained_aligner
-from contrastcxr.training.regions import with_trained_regions
 from contrastcxr.training.epochs import EpochKeeper, EpochRules, Refresh
 from contrastcxr.training.finish import close_run, trained_parameters
 from contrastcxr.training.hooks import KeepBest, RefreshPool, ScoreSystem
@@ -24,6 +23,7 @@ from contrastcxr.training.machine import EpochData, make_trainer, precision_of, 
 from contrastcxr.training.messages import Relay, run_log
 from contrastcxr.training.order import epoch_batches
 from contrastcxr.training.prepare import PreparedRun, prepare
+from contrastcxr.training.regions import with_trained_regions
 from contrastcxr.training.run_folder import (
     CONFIG_FILE,
     LOG_FILE,

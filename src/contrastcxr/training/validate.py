@@ -108,7 +108,13 @@ class Validation:
         return found
 
     def _readings(self, reader: Reader) -> list[Reading]:
-        return [reading for batch in self.batches for reading in reader.read_features(batch)]
+        """Return what the system makes of each study; of places those that `iou` is of."""
+        found: list[Reading] = []
+        for batch in self.batches:
+            here = self.places[len(found) : len(found) + len(batch)]
+            boxed = [{place.name for place in study if place.boxes} for study in here]
+            found += reader.read_features(batch, marked=boxed)
+        return found
 
     def _bleu4(self, readings: Sequence[Reading]) -> float:
         if not self.writes:
@@ -125,7 +131,7 @@ class Validation:
 
     def _iou(self, readings: Sequence[Reading]) -> float:
         """Return the mean IoU of what is marked over the studies and findings that have a box."""
-        if not any(finding.region for reading in readings for finding in reading.findings):
+        if not any(finding.region or finding.peak for reading in readings for finding in reading.findings):
             return math.nan
         names = sorted({f.name for place in self.places for f in place if f.boxes} & set(self.labels))
         counts = place_counts(self.places, [reading.findings for reading in readings], names)

@@ -34,7 +34,7 @@ from models.tiny_heads import (
     TINY,
     WIDTH,
     N,
-    tiny_features,
+    features_for,
     tiny_head,
 )
 
@@ -63,6 +63,10 @@ def fresh(case: Case, *, seed: int = 0) -> Head:
     return tiny_head(case[0], case[1], seed=seed, **case[2])
 
 
+def seen(case: Case) -> VisualFeatures:
+    return features_for(case[1])
+
+
 @torch.no_grad()
 def answered(head: Head, features: VisualFeatures, *, method: str = "greedy") -> PartialReading:
     settings = GenerationSettings(method=method, max_tokens=8)  # type: ignore[arg-type]
@@ -84,6 +88,8 @@ def tensors(answer: PartialReading) -> dict[str, Tensor]:
         found |= {"heat": answer.maps.heat, "shown": answer.maps.shown, "cuts": torch.tensor(answer.maps.cuts)}
     if answer.regions is not None:
         found |= {name: getattr(answer.regions, name) for name in ("boxes", "weights", "views")}
+    if answer.attributes is not None:
+        found |= {"attributes": answer.attributes.probabilities, "lit": answer.attributes.lit}
     if answer.reports is not None:
         reports = answer.reports
         found |= {"words": reports.token_ids, "log_probs": reports.log_probs, "lengths": reports.lengths}
@@ -112,7 +118,7 @@ def test_it_is_what_it_was_built_as(case: Case) -> None:
 @every
 def test_its_terms_are_finite_and_are_those_that_its_options_weigh(case: Case) -> None:
     head = fresh(case)
-    terms = terms_of(head, tiny_features())
+    terms = terms_of(head, seen(case))
     assert set(terms) == set(head.options.term_weights)
     for mean, count in terms.values():
         assert mean.shape == count.shape == ()
@@ -143,7 +149,7 @@ def test_terms_of_heads_that_stand_together_have_different_names() -> None:
 @every
 def test_gradient_reaches_every_parameter(case: Case) -> None:
     head = fresh(case)
-    total(terms_of(head, tiny_features())).backward()
+    total(terms_of(head, seen(case))).backward()
     assert list(head.parameters())
     dead = [name for name, p in head.named_parameters() if p.grad is None or p.grad.abs().sum() == 0]
     assert dead == []
@@ -156,11 +162,11 @@ def test_it_saves_and_loads_bit_equal(case: Case, tmp_path: Path) -> None:
     if isinstance(head, IdentifyingHead):
         head.set_temperature(1.7)
     if head.threshold is not None:
-        head.threshold.set(float(head.threshold.candidates([tiny_features()])[2]))
+        head.threshold.set(float(head.threshold.candidates([seen(case)])[2]))
     save_file(head.state_dict(), tmp_path / "head.safetensors")
     other.load_state_dict(load_file(tmp_path / "head.safetensors"))
-    assert torch.equal(total(terms_of(other, tiny_features())), total(terms_of(head, tiny_features())))
-    ours, back = (tensors(answered(each, tiny_features())) for each in (head, other))
+    assert torch.equal(total(terms_of(other, seen(case))), total(terms_of(head, seen(case))))
+    ours, back = (tensors(answered(each, seen(case))) for each in (head, other))
     assert ours.keys() == back.keys()
     for name, value in ours.items():
         assert torch.equal(value.nan_to_num(), back[name].nan_to_num()), name
@@ -169,12 +175,12 @@ def test_it_saves_and_loads_bit_equal(case: Case, tmp_path: Path) -> None:
 @every
 def test_what_it_needs_is_missed(case: Case) -> None:
     with pytest.raises(IncompatibleError, match=r"needs|without"):
-        fresh(case).teach(tiny_features(), Targets())
+        fresh(case).teach(seen(case), Targets())
 
 
 @every
 def test_it_answers_what_its_slot_is_for_and_leaves_the_rest_open(case: Case) -> None:
-    slot, answer = case[0], answered(fresh(case), tiny_features())
+    slot, answer = case[0], answered(fresh(case), seen(case))
     assert (answer.reports is not None) is (slot == "decoder")
     assert (answer.maps is not None or answer.regions is not None) is (slot == "localizer")
     assert (answer.probabilities is not None) is (slot != "decoder")
@@ -200,14 +206,14 @@ def same(found: PartialReading, expected: PartialReading, rows: Tensor) -> None:
 @pytest.mark.parametrize("order", [[3, 1, 0, 2], [2], [1, 1, 0]], ids=["order", "alone", "repeated"])
 def test_order_and_size_of_the_batch_change_no_answer(case: Case, order: list[int]) -> None:
     head, rows = fresh(case), torch.tensor(order)
-    same(answered(head, select(tiny_features(), rows)), answered(head, tiny_features()), rows)
+    same(answered(head, select(seen(case), rows)), answered(head, seen(case)), rows)
 
 
 @every
 def test_absent_views_change_no_answer(case: Case) -> None:
     """Studies 1 and 3 have one view: cutting the padding off, or filling it with noise, changes nothing."""
     head, rows = fresh(case), torch.tensor([1, 3])
-    features, expected = select(tiny_features(), rows), answered(head, tiny_features())
+    features, expected = select(seen(case), rows), answered(head, seen(case))
     same(answered(head, first_view(features)), expected, rows)
     same(answered(head, filled(features, 7.0)), expected, rows)
 
@@ -224,7 +230,7 @@ def lesson_of(study: int) -> Targets:
 @every
 def test_what_is_taught_of_a_batch_is_the_mean_of_what_is_taught_of_each_study(case: Case) -> None:
     """Each term is a mean, beside the number of things it is the mean of: so that processes may share a batch."""
-    head, features = fresh(case), tiny_features()
+    head, features = fresh(case), seen(case)
     whole = terms_of(head, features)
     if case[1] == "cvse":  # its sentences stand against those of other studies
         return
@@ -237,7 +243,7 @@ def test_what_is_taught_of_a_batch_is_the_mean_of_what_is_taught_of_each_study(c
 
 @every
 def test_states_are_those_of_every_real_word_where_a_decoder_has_any(case: Case) -> None:
-    head, features = fresh(case), tiny_features()
+    head, features = fresh(case), seen(case)
     assert head.teach(features, TARGETS).states is None  # nobody asked
     states = head.teach(features, TARGETS, states=True).states
     if not isinstance(head, ReportDecoder) or head.word_width is None:
@@ -262,7 +268,7 @@ def test_options_of_a_decoder_state_whether_it_has_a_state_for_each_word(kind: s
 
 @every
 def test_states_do_not_change_what_is_taught(case: Case) -> None:
-    head, features = fresh(case), tiny_features()
+    head, features = fresh(case), seen(case)
     with_states = head.teach(features, TARGETS, states=True).terms
     assert torch.equal(total(with_states), total(terms_of(head, features)))
 
@@ -273,7 +279,7 @@ def test_a_threshold_is_kept_in_the_weights_and_scored_by_what_validation_knows(
     if head.threshold is None:
         return
     assert head.threshold.score in ("bleu4", "positive_f1", "auc", "iou")
-    values = head.threshold.candidates([tiny_features(), tiny_features()])
+    values = head.threshold.candidates([seen(case), seen(case)])
     assert len(values) > 1
     before = {name: value.clone() for name, value in head.state_dict().items()}
     head.threshold.set(float(values[1]))

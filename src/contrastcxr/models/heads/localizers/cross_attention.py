@@ -78,7 +78,7 @@ class CrossAttentionLocalizer(Head):
         self.learns_alpha = options.alpha == "learnt"
         self.margin = options.margin
         self.attention = CrossAttention(options.word_sharpness, options.region_sharpness, options.axes)
-        width, half = options.width, options.width // 2
+        width, half = options.embedding, options.embedding // 2
         self.seen = nn.Linear(inputs.width - PLACE_CHANNELS, width)
         self.place = nn.Sequential(nn.Linear(GEOMETRY, half), nn.LayerNorm(half))
         self.score = nn.Sequential(nn.Linear(1, half), nn.LayerNorm(half))

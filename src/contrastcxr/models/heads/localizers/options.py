@@ -155,10 +155,10 @@ class CrossAttentionOptions(LocalizerOptions):
     """Regions weighed by how well they say the words of the report (paper D)."""
 
     meaning: ClassVar[tuple[str, ...]] = ("attributes", "alpha", "axes")
-    sizes: ClassVar[tuple[str, ...]] = ("width",)
+    sizes: ClassVar[tuple[str, ...]] = ("embedding",)
     kind: Literal["cross_attention"] = "cross_attention"
     attributes: AttributeListName = Field(description="list whose words, as reports state them, are learnt")
-    width: int = Field(200, ge=8, multiple_of=2, description="of regions and of word vectors")
+    embedding: int = Field(200, ge=8, multiple_of=2, description="of regions and of word vectors")
     count: int = Field(20, ge=1, description="N: regions of a study that are weighed, those with the best scores")
     alpha: Literal["learnt", "scores"] = Field(
         "learnt", description="weights of regions; scores: the softmax of the detector's scores (a control, ours)"
@@ -178,4 +178,4 @@ class CrossAttentionOptions(LocalizerOptions):
     @property
     def needs(self) -> HeadNeeds:
         """Attributes of the reports, and word vectors of them."""
-        return HeadNeeds(attributes=self.attributes, attribute_width=self.width, shuffled=self.shuffled)
+        return HeadNeeds(attributes=self.attributes, attribute_width=self.embedding, shuffled=self.shuffled)
