@@ -16,11 +16,16 @@ def with_trained_regions(config: SystemConfig) -> SystemConfig:
 
     Raises:
         CheckpointError: there is none, or it cannot be read.
-        IncompatibleError: the checkpoint detects nothing, or an option is given that it contradicts.
+        IncompatibleError: none is named, it detects nothing, or an option is given that it contradicts.
     """
     regions = config.encoder.regions
-    if regions is None or regions.weights is None:
+    if regions is None:
         return config
+    if regions.weights is None:
+        raise IncompatibleError(
+            "encoder.regions without encoder.regions.weights: its patches are the regions of a trained detector; "
+            "train one, as with configs/cpu/phantom-retinanet.yaml, and give its run"
+        )
     try:
         trained = read_metadata(regions.weights).config
     except (CheckpointError, RequestError) as error:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
 from contrastcxr.errors import IncompatibleError
-from contrastcxr.models.options import RegionOptions
 from contrastcxr.options import Options
 from contrastcxr.vocab.attribute_words import AttributeListName
 from contrastcxr.vocab.labels import label_set
+
+if TYPE_CHECKING:
+    from contrastcxr.models.options import RegionOptions
 
 LabelSet = Literal["phantom", "nih14", "chexpert"]
 Uncertain = Literal["ignore", "ones", "zeros"]

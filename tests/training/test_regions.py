@@ -1,0 +1,193 @@
+"""From boxes to a detector, from its regions to attributes: both runs, and what is refused between them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from mini_data import mini_config, mini_study, use_studies
+
+from contrastcxr.checkpoint import load_checkpoint
+from contrastcxr.config import SystemConfig
+from contrastcxr.errors import CheckpointError, DatasetError, IncompatibleError
+from contrastcxr.form import Box, Study
+from contrastcxr.reading.reader import Reader
+from contrastcxr.training import run
+from contrastcxr.training.prepare import prepare
+from contrastcxr.training.regions import with_trained_regions
+
+ALONE: dict[str, Any] = {
+    "decoder": None,
+    "finding_head": None,
+    "contrast": None,
+    "projection": {"kind": "none"},
+    "encoder": {"name": "test_efficientnet", "weights": "random", "stage": 4},
+}
+DETECTOR = {
+    "kind": "retinanet",
+    "attributes": "phantom-effusion",
+    "pyramid": 8,
+    "count": 10,
+    "smallest_anchor": 8,
+}
+WORDS = {"kind": "cross_attention", "attributes": "phantom-effusion", "embedding": 8, "count": 4}
+SIZES = {"train": 12, "validation": 6, "test": 4}
+
+
+def boxed_study(index: int, *, split: str, boxed: bool = True) -> Study:
+    """Every second picture has an effusion, boxed where it is bright."""
+    study = mini_study(index, split=split)
+    if index % 2 == 0 or not boxed:
+        return study
+    (reading,) = study.readings
+    (finding,) = reading.findings
+    finding = finding.model_copy(update={"boxes": (Box(view=0, xyxy=(32.0, 40.0, 64.0, 64.0)),)})
+    return study.model_copy(update={"readings": (reading.model_copy(update={"findings": (finding,)}),)})
+
+
+@pytest.fixture(autouse=True)
+def _boxed(monkeypatch: pytest.MonkeyPatch) -> None:
+    use_studies(monkeypatch, lambda split: [boxed_study(i, split=split) for i in range(SIZES[split])])
+
+
+def detector_config(**changes: Any) -> SystemConfig:
+    return mini_config(**{**ALONE, "localizer": DETECTOR, **changes})
+
+
+def words_config(detector: Path, **changes: Any) -> SystemConfig:
+    encoder = {"regions": {"weights": str(detector)}}
+    return mini_config(**{**ALONE, "encoder": encoder, "localizer": WORDS, **changes})
+
+
+@pytest.fixture(scope="module")
+def detector(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("detector")
+    with pytest.MonkeyPatch.context() as patch:
+        use_studies(patch, lambda split: [boxed_study(i, split=split) for i in range(SIZES[split])])
+        run(detector_config(), out=folder / "run", cache=folder / "cache", quality=False)
+    return folder / "run"
+
+
+def test_a_detector_is_trained_and_marks_boxes_in_a_reading(detector: Path) -> None:
+    lines = [json.loads(line) for line in (detector / "metrics.jsonl").read_text().splitlines()]
+    assert set(lines[0]["train"]) == {"region_class", "region_box"}
+    assert lines[-1]["validation"]["region_box_loss"] > 0
+    reader = Reader.from_checkpoint(detector)
+    reading = reader.read(boxed_study(1, split="test"))
+    finding = reading.finding("Pleural Effusion")
+    assert finding is not None
+    assert finding.probability is not None
+    assert 1 <= len(finding.region) <= 3
+    assert finding.peak is not None
+
+
+def test_the_regions_of_a_run_are_patches_of_another(detector: Path, cache: Path) -> None:
+    config = with_trained_regions(words_config(detector))
+    assert config.encoder.regions is not None
+    assert config.encoder.regions.attributes == "phantom-effusion"
+    assert (config.encoder.name, config.encoder.stage) == ("test_efficientnet", 4)
+    prepared = prepare(config, cache=cache)
+    encoder = prepared.system.encoder
+    assert encoder is not None
+    trained = load_checkpoint(detector).build()
+    assert trained.localizer is not None
+    for name, value in trained.localizer.detector.state_dict().items():  # type: ignore[union-attr]
+        assert torch.equal(encoder.detector.state_dict()[name], value), name  # type: ignore[union-attr]
+    assert not any(p.requires_grad for p in encoder.parameters())
+    batch = next(iter(prepared.batches(prepared.train)))
+    assert batch.features is not None
+    assert batch.features.shape[2:] == (10, 8 + 5)
+    assert batch.attributes is not None
+    assert bool(batch.attributes.any(dim=1).all())
+    assert len(prepared.train) == SIZES["train"] // 2  # the others state no attribute
+
+
+def test_words_are_learnt_from_regions_and_read_again(detector: Path, tmp_path: Path, cache: Path) -> None:
+    run(words_config(detector), out=tmp_path / "run", cache=cache, quality=False)
+    system = load_checkpoint(tmp_path / "run").build()
+    assert system.finds_regions
+    pictures = torch.randn(2, 1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    features = system.features(images=pictures, view_mask=torch.ones(2, 1, dtype=torch.bool))
+    with torch.no_grad():
+        answer = system.answer(features)
+    assert answer.attributes is not None
+    assert answer.attributes.probabilities.shape == (2, 6)
+    assert answer.regions is not None
+    assert torch.allclose(answer.regions.weights.sum(dim=1), torch.ones(2))
+    notes = [note.name for note in load_checkpoint(tmp_path / "run").sources]
+    assert notes.count("mini") == 1
+
+
+def test_a_control_has_the_attributes_of_other_studies(detector: Path, cache: Path) -> None:
+    config = with_trained_regions(words_config(detector, localizer={**WORDS, "shuffled": True}))
+    plain = with_trained_regions(words_config(detector))
+    shuffled, own = (prepare(each, cache=cache).train.targets for each in (config, plain))
+    given = [target.further.attributes for target in shuffled]
+    assert all(attributes is not None for attributes in given)
+    assert sorted(str(a) for a in given) == sorted(str(t.further.attributes) for t in own)
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"image": {"size": 96}}, "image.size 96 with encoder.regions.weights"),
+        ({"encoder": {"stage": 3}}, "encoder.stage with encoder.regions.weights"),
+        ({"encoder": {"regions": {"pyramid": 16}}}, "encoder.regions.pyramid with encoder.regions.weights"),
+    ],
+)
+def test_what_contradicts_the_detector_is_refused(detector: Path, changes: dict[str, Any], match: str) -> None:
+    encoder = changes.get("encoder", {})
+    regions = {"weights": str(detector), **encoder.get("regions", {})}
+    config = mini_config(**{**ALONE, "localizer": WORDS, **changes, "encoder": {**encoder, "regions": regions}})
+    with pytest.raises(IncompatibleError, match=match):
+        with_trained_regions(config)
+
+
+def test_regions_of_no_run_are_refused() -> None:
+    with pytest.raises(IncompatibleError, match=r"encoder\.regions without encoder\.regions\.weights"):
+        with_trained_regions(mini_config(**{**ALONE, "encoder": {"regions": {}}, "localizer": WORDS}))
+
+
+def test_a_run_that_detects_nothing_is_refused(tmp_path: Path, cache: Path) -> None:
+    run(mini_config(decoder=None, contrast=None), out=tmp_path / "plain", cache=cache, quality=False)
+    with pytest.raises(IncompatibleError, match="its system detects no boxes"):
+        with_trained_regions(words_config(tmp_path / "plain"))
+    with pytest.raises(CheckpointError, match="encoder.regions.weights"):
+        with_trained_regions(words_config(tmp_path / "none"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"contrast": {"repeats": 2}}, "contrast with encoder.regions"),
+        ({"localizer": DETECTOR}, "a localizer on stages of its own with encoder.regions"),
+        ({"projection": {"kind": "linear"}}, "projection.kind linear with encoder.regions"),
+    ],
+)
+def test_parts_that_need_a_grid_are_refused(
+    detector: Path, cache: Path, changes: dict[str, Any], match: str
+) -> None:
+    with pytest.raises(IncompatibleError, match=match):
+        prepare(with_trained_regions(words_config(detector, **changes)), cache=cache)
+
+
+def test_studies_whose_boxes_nobody_drew_are_left_out_and_no_box_at_all_is_refused(
+    monkeypatch: pytest.MonkeyPatch, cache: Path
+) -> None:
+    use_studies(monkeypatch, lambda split: [boxed_study(i, split=split, boxed=i % 4 == 1) for i in range(12)])
+    prepared = prepare(detector_config(), cache=cache)
+    assert len(prepared.train) == 9  # three have an effusion without a box
+    use_studies(monkeypatch, lambda split: [boxed_study(i, split=split, boxed=False) for i in range(6)])
+    with pytest.raises(IncompatibleError, match="boxes are all that it learns"):
+        prepare(detector_config(), cache=cache)
+
+
+def test_reports_without_an_attribute_teach_no_words(
+    detector: Path, monkeypatch: pytest.MonkeyPatch, cache: Path
+) -> None:
+    use_studies(monkeypatch, lambda split: [mini_study(2 * i, split=split) for i in range(4)])
+    with pytest.raises(DatasetError, match="none of 4 reports states an attribute of phantom-effusion"):
+        prepare(with_trained_regions(words_config(detector)), cache=cache)
