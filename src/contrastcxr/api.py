@@ -162,6 +162,7 @@ def evaluate(
     out: Path | None = None,
     reference: str | None = None,
     joined: Joined | None = None,
+    attributes: str | None = None,
     allow_partial: bool = False,
     baselines: bool = True,
     with_meteor: bool = True,
@@ -185,6 +186,7 @@ def evaluate(
         reference: author whose readings are the references; None is each study's first.
         joined: findings of the system that are heard as one, such as `{"Consolidation": ("Consolidation",
             "Pneumonia", "Infiltration")}`; references stay as they are.
+        attributes: a list of `vocab.attribute_words`, whose findings are heard as one on both sides.
         allow_partial: score the studies that have a reading although others have none.
         baselines: put the constant report, the nearest neighbour and the bounds beside the system.
         with_meteor: compute METEOR where Java is at hand.
@@ -198,7 +200,7 @@ def evaluate(
         overrides: changes to the search of a model named here, such as `generate.method=votes`, each.
 
     Raises:
-        UnknownNameError: no such model, protocol, data or split.
+        UnknownNameError: no such model, protocol, data, split or list.
         RequestError: readings of unknown studies or twice of one, studies without a reading, two splits, or
             findings that cannot be joined.
         DatasetError: the data departs from its layout.
@@ -223,6 +225,7 @@ def evaluate(
         out=out,
         reference=reference,
         joined=joined,
+        attributes=attributes,
         allow_partial=allow_partial,
         baselines=baselines,
         with_meteor=with_meteor,

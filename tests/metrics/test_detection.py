@@ -16,6 +16,7 @@ from contrastcxr.form import Box, Finding, Status
 from contrastcxr.metrics.bootstrap import plain_weights
 from contrastcxr.metrics.detection import (
     AP_THRESHOLDS,
+    MET_THRESHOLDS,
     Detections,
     Rectangle,
     box_iou,
@@ -287,3 +288,39 @@ def test_iou_and_peaks_are_those_of_chexlocalize_on_painted_masks() -> None:
     found = score_table(table, replicates=10)
     assert found["miou"].value == pytest.approx(np.mean(ious))
     assert found["pointing"].value == pytest.approx(np.mean(hits))
+
+
+# Reference boxes that are met
+
+
+@pytest.mark.parametrize("threshold", MET_THRESHOLDS)
+@pytest.mark.parametrize("seed", range(4))
+def test_met_boxes_are_those_that_one_marked_box_each_meets(seed: int, threshold: float) -> None:
+    wanted, said = random_findings(seed)
+    found = detections(wanted, said, NAMES)
+    assert found is not None
+    for k, name in enumerate(NAMES):
+        met = there = 0
+        for truth, given in zip(wanted, said, strict=True):
+            boxes = [box for finding in truth or () if finding.name == name for box in finding.boxes]
+            marked = sorted(
+                (pair for finding in given if finding.name == name for pair in scored_boxes(finding)),
+                key=lambda pair: -pair[0],
+            )
+            left = list(range(len(boxes)))
+            for _, box in marked:
+                overlaps = [(box_iou(box, boxes[i]), i) for i in left]
+                best, place = max(overlaps, default=(0.0, -1), key=lambda pair: pair[0])
+                if best >= threshold:
+                    left.remove(place)
+            met, there = met + len(boxes) - len(left), there + len(boxes)
+        assert float(found.met(k, threshold)(plain_weights(len(wanted)))[0]) == pytest.approx(met / there)
+
+
+def test_a_table_of_an_older_version_has_no_share_of_met_boxes() -> None:
+    wanted, said = random_findings(0)
+    found = detections(wanted, said, NAMES)
+    assert found is not None
+    older = Detections(found.boxes[..., :3], found.references)
+    assert [older.judges(t) for t in (0.3, 0.5, 0.25, 0.75)] == [True, True, False, False]
+    assert all(found.judges(t) for t in MET_THRESHOLDS)

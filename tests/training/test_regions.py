@@ -155,7 +155,7 @@ def test_a_run_that_detects_nothing_is_refused(tmp_path: Path, cache: Path) -> N
     run(mini_config(decoder=None, contrast=None), out=tmp_path / "plain", cache=cache, quality=False)
     with pytest.raises(IncompatibleError, match="its system detects no boxes"):
         with_trained_regions(words_config(tmp_path / "plain"))
-    with pytest.raises(CheckpointError, match="encoder.regions.weights"):
+    with pytest.raises(CheckpointError, match=r"encoder\.regions\.weights"):
         with_trained_regions(words_config(tmp_path / "none"))
 
 

@@ -45,6 +45,18 @@ Joins = Annotated[
     list[str] | None,
     typer.Option("--join", metavar="NAME=A,B", help="Hear A and B of the system as NAME, by the maximum."),
 ]
+Split = Annotated[
+    str | None, typer.Option("--split", help="Split of the data; default that of its name, else test.")
+]
+Attributes = Annotated[
+    str | None,
+    typer.Option(
+        "--attributes",
+        metavar="LIST",
+        help="Hear all findings of a list of attributes as one, on both sides.",
+        autocompletion=complete.attribute_lists,
+    ),
+]
 
 
 @output.verb
@@ -58,15 +70,14 @@ def evaluate(
         Path | None,
         typer.Option("--readings", help="Readings instead of a model: JSON or a table of study_id and text."),
     ] = None,
-    split: Annotated[
-        str | None, typer.Option("--split", help="Split of the data; default that of its name, else test.")
-    ] = None,
+    split: Split = None,
     protocol: Annotated[str, typer.Option("--protocol", help="corrected or as-published.")] = "corrected",
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the evaluation.")] = Path("evaluation"),
     reference: Annotated[
         str | None, typer.Option("--reference", help="Author of the references; default each study's first.")
     ] = None,
     join: Joins = None,
+    attributes: Attributes = None,
     allow_partial: Partial = False,
     baselines: Annotated[
         bool, typer.Option("--baselines/--no-baselines", help="Constant report, nearest neighbour and bounds.")
@@ -96,6 +107,7 @@ def evaluate(
         out=out,
         reference=reference,
         joined=parse_joined(join or ()),
+        attributes=attributes,
         allow_partial=allow_partial,
         baselines=baselines,
         learned=learned,

@@ -132,7 +132,9 @@ def _from_training(
     words, references = beside.asked.words, beside.references
     none = f"no baselines from training {'reports' if words else 'studies'}"
     try:
-        training = load_references(data, training_split(data), author=author, cache=cache)
+        training = load_references(
+            data, training_split(data), author=author, cache=cache, attributes=references.attributes
+        )
     except ContrastCXRError as error:
         return {}, [f"{none}: {error}"]
     if _overlap(training, references):

@@ -10,11 +10,13 @@ from contrastcxr.data.authors import reading_of, report_text
 from contrastcxr.data.ref import DataRef
 from contrastcxr.data.tables.files import split_named
 from contrastcxr.errors import DatasetError, RequestError, listed
+from contrastcxr.evaluation.one_finding import as_one
 from contrastcxr.form import Finding, Reading, Study
 from contrastcxr.metrics.table import Answer
 from contrastcxr.store.studies import open_source
 from contrastcxr.text.grammar.parsing import parse
 from contrastcxr.text.labeler import NAME, VERSION, default_labeler
+from contrastcxr.vocab.attribute_words import AttributeList
 from contrastcxr.vocab.labels import CHEXPERT, NIH14, NO_FINDING, PHANTOM
 
 SECTIONS = ("findings",)
@@ -32,12 +34,14 @@ class References:
         readings: of the reference author, one a study.
         names: the findings that are scored, in the order of their label set.
         silent: ids of studies of the split that the author did not read, which are left out.
+        attributes: the list whose findings are heard as one; None hears each by its name.
     """
 
     studies: tuple[Study, ...]
     readings: tuple[Reading, ...]
     names: tuple[str, ...]
     silent: tuple[str, ...] = ()
+    attributes: AttributeList | None = None
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -135,7 +139,13 @@ def training_split(data: DataRef) -> str:
 
 
 def load_references(
-    data: DataRef, split: str, *, author: str | None = None, limit: int | None = None, cache: Path | None = None
+    data: DataRef,
+    split: str,
+    *,
+    author: str | None = None,
+    limit: int | None = None,
+    cache: Path | None = None,
+    attributes: AttributeList | None = None,
 ) -> References:
     """Return the studies of a split with the readings they are scored against.
 
@@ -148,6 +158,7 @@ def load_references(
         author: of the readings; None is each study's first.
         limit: the first so many studies only.
         cache: the cache folder, where drawn studies are kept.
+        attributes: a list whose findings are one; None keeps each by itself.
 
     Raises:
         DatasetError: no studies, none with a reading by the author, or one without any reading.
@@ -160,8 +171,12 @@ def load_references(
     if not read:
         raise _unread(studies, author, f"{data}, '{split}'")
     readings = tuple(reading_of(study, author=author) for study in read)
+    if attributes is not None:
+        readings = tuple(as_one(reading, attributes) for reading in readings)
     silent = tuple(study.study_id for study in studies if author and not study.reading_by(author))
-    found = References(tuple(read), readings, finding_names(readings), silent)
+    found = References(tuple(read), readings, finding_names(readings), silent, attributes)
+    if attributes is not None:
+        return replace(found, names=(attributes.finding,))
     return replace(found, names=CHEXPERT) if found.labelled_by == LABELER else found
 
 

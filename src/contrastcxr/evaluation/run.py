@@ -18,6 +18,7 @@ from contrastcxr.evaluation.feature_extractor import FeatureExtractor
 from contrastcxr.evaluation.folder import write_evaluation
 from contrastcxr.evaluation.joining import Joined, check_joined, signed, with_joined
 from contrastcxr.evaluation.matching import matched, unread, unwritten
+from contrastcxr.evaluation.one_finding import heard_as_one
 from contrastcxr.evaluation.place_baselines import grid_of
 from contrastcxr.evaluation.protocols import CORRECTED, in_words, words_of
 from contrastcxr.evaluation.references import (
@@ -47,6 +48,7 @@ from contrastcxr.metrics.table import Answer, StudyTable, tabulate, writes
 from contrastcxr.metrics.words import PLAIN, ScoredWords
 from contrastcxr.reading.reader import Reader
 from contrastcxr.version import __version__
+from contrastcxr.vocab.attribute_words import AttributeList, attribute_list
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ class Setting:
     words: ScoredWords = PLAIN
     bootstrap: Bootstrap = field(default_factory=Bootstrap)
     joined: Joined = field(default_factory=dict)
+    attributes: AttributeList | None = None
 
     def signature(self, references: References) -> str:
         """Return all of it in one line."""
@@ -82,6 +85,7 @@ class Setting:
                 f"tokens:{self.words.name}",
                 f"labels:{references.labelled_by}",
                 *([f"joined:{signed(self.joined)}"] if self.joined else []),
+                *([f"attributes:{self.attributes.name}"] if self.attributes else []),
                 f"bootstrap:{self.bootstrap.replicates}/patient/{self.bootstrap.seed}",
                 f"n:{len(references.studies)}",
             )
@@ -97,6 +101,7 @@ def evaluate(
     out: Path | None = None,
     reference: str | None = None,
     joined: Joined | None = None,
+    attributes: str | None = None,
     allow_partial: bool = False,
     baselines: bool = True,
     with_meteor: bool = True,
@@ -115,6 +120,7 @@ def evaluate(
         out: folder for the results; nothing is written without one.
         reference: author whose readings are the references; each study's first by default.
         joined: findings of the system that are heard as one, by its name; references stay as they are.
+        attributes: a list of attributes, whose findings are heard as one on both sides.
         allow_partial: score the studies that have a reading although others have none.
         baselines: put the constant report, the nearest neighbour and the bounds beside the system.
         with_meteor: compute METEOR where Java is at hand.
@@ -124,17 +130,18 @@ def evaluate(
         cache: folder of encoder features.
 
     Raises:
-        UnknownNameError: no such protocol, data or split.
+        UnknownNameError: no such protocol, data, split or list.
         RequestError: readings of unknown studies or twice of one, studies without a reading, two splits, or
             findings that cannot be joined.
         DatasetError: the data departs from its layout.
     """
     check_joined(joined or {})
+    one = None if attributes is None else attribute_list(attributes)
     store = cache or default_cache()
     data, split = _scored_data(system, data, split, store)
     words = words_of(protocol, data, author=reference, cache=store)
-    setting = Setting(data, split, protocol, words, bootstrap or Bootstrap(), joined or {})
-    references = load_references(data, split, author=reference, limit=limit, cache=store)
+    setting = Setting(data, split, protocol, words, bootstrap or Bootstrap(), joined or {}, one)
+    references = load_references(data, split, author=reference, limit=limit, cache=store, attributes=one)
     heard = _hear(system, references, joined=joined or {}, allow_partial=allow_partial, cache=store)
     if baselines:
         heard = _with_baselines(heard, system, data, author=reference, cache=store)
@@ -178,16 +185,19 @@ def _hear(
 ) -> _Heard:
     given, failures = _readings(system, references, cache=cache)
     kept, readings, notes = matched(references, given, failures, allow_partial=allow_partial)
-    answers = {"system": system_answers(with_joined(readings, joined) if joined else readings, kept)}
+    said = with_joined(readings, joined) if joined else readings
+    if references.attributes is not None:
+        said = heard_as_one(said, references.attributes)
+    answers = {"system": system_answers(said, kept)}
     if marks_places(readings) and not kept.boxing_authors():
         author = kept.readings[0].author.name
         notes.append(f"the reference author {author} gives no boxes: localization is not scored")
     notes += unwritten(kept)
     if len(set(kept.patients)) == 1:
         notes.append("all studies are of one patient: no figure has an interval")
-    said = (*unread(references), *notes)
+    remarks = (*unread(references), *notes)
     exchange = exchange_pictures(system, kept, cache=cache)
-    return _Heard(kept, tuple(readings), answers, tuple(failures), said, exchange)
+    return _Heard(kept, tuple(readings), answers, tuple(failures), remarks, exchange)
 
 
 def _with_baselines(

@@ -23,7 +23,11 @@ Rectangle = tuple[float, float, float, float]
 Findings = Sequence[Finding]
 
 AP_THRESHOLDS = (0.3, 0.5)
-"""T: a box is right from this IoU on, itself included."""
+"""T of average precision: a box is right from this IoU on, itself included."""
+MET_THRESHOLDS = (0.25, 0.5, 0.75)
+"""T of the share of reference boxes that a box meets (paper D's IoU@T)."""
+JUDGED_AT = (*AP_THRESHOLDS, *(t for t in MET_THRESHOLDS if t not in AP_THRESHOLDS))
+"""All of them, in the order in which a table keeps what is right; an older table has the first two alone."""
 MOST = 100
 """Boxes of a finding on a study that count, those with the highest scores."""
 RECALLS = np.linspace(0.0, 1.0, 101)
@@ -50,9 +54,19 @@ class Detections:
         study, place = np.nonzero(np.isfinite(boxes[..., 0]))
         values = boxes[study, place]  # [D, 1 + K]
         order = np.argsort(-values[:, 0], kind="stable")
-        right = values[order, 1 + AP_THRESHOLDS.index(threshold)]  # [D]
+        right = values[order, 1 + JUDGED_AT.index(threshold)]  # [D]
         wanted = np.nan_to_num(self.references[:, column])
         return _AveragePrecision(study[order], right, wanted)
+
+    def judges(self, threshold: float) -> bool:
+        """Return whether it is kept which boxes are right at this T."""
+        return bool(JUDGED_AT.index(threshold) < self.boxes.shape[-1] - 1)
+
+    def met(self, column: int, threshold: float) -> Statistic:
+        """Return the share of one finding's reference boxes that a box meets, one each, of study weights."""
+        rights = np.nan_to_num(self.boxes[:, column, :, 1 + JUDGED_AT.index(threshold)]).sum(axis=1)  # [S]
+        wanted = np.nan_to_num(self.references[:, column])
+        return lambda weights: divide(weights @ rights, weights @ wanted)
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +115,7 @@ def detections(
     most = max((len(cell) for row in cells for cell in row), default=0)
     if not most:
         return None
-    boxes = np.full((len(cells), len(names), most, 1 + len(AP_THRESHOLDS)), np.nan)
+    boxes = np.full((len(cells), len(names), most, 1 + len(JUDGED_AT)), np.nan)
     for s, row in enumerate(cells):
         for k, cell in enumerate(row):
             if cell:
@@ -133,7 +147,7 @@ def _cell(wanted: Findings | None, said: Findings, name: str) -> Sequence[Sequen
     found = sorted(found, key=lambda pair: -pair[0])[:MOST]
     overlaps = np.array([[box_iou(box, other) for other in boxes] for _, box in found])
     overlaps = overlaps.reshape(len(found), len(boxes))
-    rights = [matches(overlaps, threshold) for threshold in AP_THRESHOLDS]
+    rights = [matches(overlaps, threshold) for threshold in JUDGED_AT]
     return [(score, *each) for (score, _), *each in zip(found, *rights, strict=True)]
 
 

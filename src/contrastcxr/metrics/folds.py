@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from contrastcxr.metrics.detection import AP_THRESHOLDS
+from contrastcxr.metrics.detection import JUDGED_AT
 from contrastcxr.metrics.table import OF_FINDINGS, StudyTable
 
 _OF_MARKS = ("pointing", "false_boxes", "boxes_marked")
@@ -54,7 +54,7 @@ def _misses(table: StudyTable, some: Set[str]) -> dict[str, Any]:
     boxes, judged = np.isfinite(table.iou), table.boxes_wanted
     found: dict[str, Any] = {"pointing": np.where(boxes, 0.0, np.nan)}
     if judged is not None:
-        found["boxes_marked"] = np.full((*judged.shape, 0, 1 + len(AP_THRESHOLDS)), np.nan)
+        found["boxes_marked"] = np.full((*judged.shape, 0, 1 + len(JUDGED_AT)), np.nan)
         found["false_boxes"] = np.where(np.isfinite(judged).any(axis=1), 0.0, np.nan)
     return {name: value for name, value in found.items() if name in some and getattr(table, name) is None}
 
@@ -65,6 +65,9 @@ def _stacked(
     if field not in OF_FINDINGS:
         return np.concatenate(parts)
     most = max(part.shape[2] for part in parts) if parts[0].ndim > 2 else 0
+    if most:  # an older table judges its boxes at fewer IoUs
+        least = min(part.shape[3] for part in parts)
+        parts = [part[..., :least] for part in parts]
     return np.concatenate([_spread(p, t.names, names, most) for p, t in zip(parts, tables, strict=True)])
 
 

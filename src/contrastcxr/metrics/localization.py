@@ -17,7 +17,14 @@ from numpy.typing import NDArray
 
 from contrastcxr.form import Box, Finding
 from contrastcxr.metrics.bootstrap import Floats, Statistic, divide, mean_of
-from contrastcxr.metrics.detection import AP_THRESHOLDS, Detections, Rectangle, detections, judged_boxes
+from contrastcxr.metrics.detection import (
+    AP_THRESHOLDS,
+    MET_THRESHOLDS,
+    Detections,
+    Rectangle,
+    detections,
+    judged_boxes,
+)
 
 Findings = Sequence[Finding]
 
@@ -29,6 +36,8 @@ ACCURACIES = (*(f"tiou_{t}" for t in THRESHOLDS), *(f"tiobb_{t}" for t in THRESH
 """Means over images, of each finding, `tiou_0.3/Mass`, and the mean over findings, `tiou_0.3`."""
 PRECISIONS = {f"map_{t}": t for t in AP_THRESHOLDS}
 """Average precision at an IoU of T; of one finding, `map_0.5/Mass`, and the mean over findings."""
+MET = {f"met_{t}": t for t in MET_THRESHOLDS}
+"""Share of reference boxes that a marked box meets at an IoU of T, one to one; by finding, and their mean."""
 BY_FINDING = (*ACCURACIES, *PRECISIONS)
 FALSE_BOXES = "false_boxes"
 
@@ -226,7 +235,9 @@ class Localization:
     @property
     def by_finding(self) -> tuple[str, ...]:
         """The scores that have a value for each finding."""
-        return (*self.accuracies(), *(PRECISIONS if self.counts.detections is not None else ()))
+        boxes = self.counts.detections
+        met = [] if boxes is None else [score for score, threshold in MET.items() if boxes.judges(threshold)]
+        return (*self.accuracies(), *(PRECISIONS if boxes is not None else ()), *met)
 
     def statistics(self, minimum: int) -> dict[str, Statistic]:
         """Return every score by name; a mean is over the findings with boxes on `minimum` images."""
@@ -242,6 +253,11 @@ class Localization:
                 each = [boxes.precision(k, threshold) for k in columns]
                 found[score] = _mean_of_statistics(each)
                 found |= {f"{score}/{name}": one for name, one in zip(scored, each, strict=True)}
+            for score, threshold in MET.items():
+                if boxes.judges(threshold):
+                    met = [boxes.met(k, threshold) for k in columns]
+                    found[score] = _mean_of_statistics(met)
+                    found |= {f"{score}/{name}": one for name, one in zip(scored, met, strict=True)}
         if self.counts.false_boxes is not None:
             found[FALSE_BOXES] = mean_of(self.counts.false_boxes)
         return found
@@ -278,6 +294,8 @@ def counted_places(name: str) -> str:
     average = f"finding:{finding}" if finding else "average:findings with enough images"
     if family in PRECISIONS:
         return f"correct:box IoU>={PRECISIONS[family]}|precision:101 recalls|{average}"
+    if family in MET:
+        return f"correct:reference box met at IoU>={MET[family]}, one to one|{average}"
     if family not in ACCURACIES:
         return ""
     if family == "miou":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from contrastcxr.metrics.detection import AP_THRESHOLDS
+from contrastcxr.metrics.detection import AP_THRESHOLDS, MET_THRESHOLDS
 from contrastcxr.metrics.localization import THRESHOLDS
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ ROWS: Mapping[str, str] = {
     "pointing": "peak inside a box (hit rate), mean over findings",
     "miou": "mean IoU (mIoU), mean over findings",
     **{f"map_{t}": f"average precision of boxes at IoU {t} (mAP), mean over findings" for t in AP_THRESHOLDS},
+    **{f"met_{t}": f"reference boxes met at IoU {t}, mean over findings" for t in MET_THRESHOLDS},
     "false_boxes": "false boxes per study",
     "distinct_reports": "distinct reports per report",
     "most_common_report": "share of the most common report",

@@ -363,8 +363,10 @@ def _judged_alike(table: StudyTable, other: StudyTable) -> StudyTable:
     assert table.boxes_wanted is not None
     kept = table.boxes_wanted == other.boxes_wanted  # NaN on either side is not judged
     most = max(table.boxes_marked.shape[2], other.boxes_marked.shape[2])
+    least = min(table.boxes_marked.shape[3], other.boxes_marked.shape[3])  # an older table judges at fewer IoUs
     room = [(0, 0), (0, 0), (0, most - table.boxes_marked.shape[2]), (0, 0)]
-    boxes = np.pad(np.where(kept[..., None, None], table.boxes_marked, np.nan), room, constant_values=np.nan)
+    marked = np.where(kept[..., None, None], table.boxes_marked[..., :least], np.nan)
+    boxes = np.pad(marked, room, constant_values=np.nan)
     return replace(table, boxes_marked=boxes, boxes_wanted=np.where(kept, table.boxes_wanted, np.nan))
 
 

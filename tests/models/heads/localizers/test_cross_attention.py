@@ -148,7 +148,7 @@ def test_reading_needs_no_report_and_training_does() -> None:
     answered(head())
     with pytest.raises(IncompatibleError, match="a training batch needs attributes"):
         head().teach(tiny_regions(), replace(TARGETS, attributes=None))
-    with pytest.raises(IncompatibleError, match="without encoder.regions"):
+    with pytest.raises(IncompatibleError, match=r"without encoder\.regions"):
         head().teach(tiny_features(), TARGETS)
 
 
@@ -167,4 +167,4 @@ def test_vectors_are_kept_in_the_weights() -> None:
     state = head().state_dict()
     assert torch.equal(state["words"], vectors().words)
     assert state["neighbours"].shape == (len(ATTRIBUTES), len(ATTRIBUTES), VECTOR)
-    assert IMAGE == head().image_size
+    assert head().image_size == IMAGE
