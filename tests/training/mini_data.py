@@ -14,7 +14,7 @@ from contrastcxr.data.readers.phantom import LICENCE
 from contrastcxr.data.ref import SourceKind
 from contrastcxr.data.source import Source
 from contrastcxr.data.sources import SOURCES
-from contrastcxr.form import Author, Finding, Reading, Report, Study, View
+from contrastcxr.form import Author, Box, Finding, Reading, Report, Study, View
 
 Load = Callable[[str], list[Study]]
 """Gives the studies of a split."""
@@ -40,6 +40,17 @@ def mini_study(index: int, *, split: str) -> Study:
     )
     view = View(view_id=f"{study_id}-0", pixels=pixels, position="PA" if index % 3 else "AP", width=64, height=64)
     return Study(study_id=study_id, patient_id=f"p{index // 2}", views=(view,), readings=(reading,), split=split)
+
+
+def boxed_study(index: int, *, split: str, boxed: bool = True) -> Study:
+    """The same study, its finding boxed where the picture is bright."""
+    study = mini_study(index, split=split)
+    if index % 2 == 0 or not boxed:
+        return study
+    (reading,) = study.readings
+    (finding,) = reading.findings
+    finding = finding.model_copy(update={"boxes": (Box(view=0, xyxy=(32.0, 40.0, 64.0, 64.0)),)})
+    return study.model_copy(update={"readings": (reading.model_copy(update={"findings": (finding,)}),)})
 
 
 class MiniSource(Source):

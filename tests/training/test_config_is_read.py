@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mini_data import mini_config, mini_study, use_studies
+from mini_data import boxed_study, mini_config, use_studies
 from pydantic import BaseModel
 
 from contrastcxr import config as config_module
@@ -18,7 +18,7 @@ from contrastcxr.models.align.options import AlignOptions, CanonicalOptions
 from contrastcxr.models.contrast.options import AttentionOptions, BankOptions, DifferenceOptions, PoolOptions
 from contrastcxr.models.heads import HEADS
 from contrastcxr.models.heads.decoders import DECODERS
-from contrastcxr.models.options import EncoderOptions, ProjectionOptions
+from contrastcxr.models.options import EncoderOptions, ProjectionOptions, RegionOptions
 from contrastcxr.reading.reader import Reader
 from contrastcxr.training import run
 
@@ -35,7 +35,7 @@ def parts() -> list[type[BaseModel]]:
     """Every part of a configuration."""
     settings = [value for value in vars(config_module).values() if isinstance(value, type)]
     heads = [entry.options for registry in HEADS.values() for entry in registry.values()]
-    between = [AlignOptions, CanonicalOptions, EncoderOptions, ProjectionOptions]
+    between = [AlignOptions, CanonicalOptions, EncoderOptions, ProjectionOptions, RegionOptions]
     between += [AttentionOptions, PoolOptions, DifferenceOptions, BankOptions]
     return [part for part in (*settings, *between, *heads) if issubclass(part, BaseModel) and part.model_fields]
 
@@ -85,6 +85,9 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
             if not config.heads:  # an aligner reads nothing: a system that takes it does
                 config = aligned_by(folder.path)
                 folder = run(config, out=place / "aligned", cache=place / "cache", progress=False)
+            if config.localizer is not None and config.localizer.regions is not None:
+                config = with_regions_of(folder.path)
+                folder = run(config, out=place / "regions", cache=place / "cache", progress=False)
             searches = [None, GenerationSettings(method="nucleus", max_tokens=4)]
             if config.decoder is not None and config.decoder.word_probabilities:
                 guidance = 0.5 if config.contrast is not None and config.contrast.pool_options else 0.0
@@ -95,7 +98,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
 
 
 def small(split: str) -> list[Any]:
-    return [mini_study(i, split=split) for i in range(4)]
+    return [boxed_study(i, split=split) for i in range(4)]
 
 
 def systems() -> list[SystemConfig]:
@@ -112,6 +115,11 @@ def systems() -> list[SystemConfig]:
         mini_config(train=train, generate={"method": "beam", "max_tokens": 4, "block_trigrams": True}),
         mini_config(decoder=None, localizer={"kind": "cam", "labels": "phantom", "transition": 8}, **short),
         mini_config(decoder=None, localizer={"kind": "li2018", "labels": "phantom", "upsample": 4}, **short),
+        mini_config(
+            **{**alone, **short},
+            encoder={**encoder, "stage": 4},
+            localizer={"kind": "retinanet", "attributes": "phantom-effusion", "pyramid": 8},
+        ),
         mini_config(**{**short, "train": {**train, "optimizer": {"kind": "sgd"}}}),
         mini_config(align={"kind": "affine", "size": 64, "canonical": {"crop": [0, 0, 1, 1]}}, **alone, **short),
         mini_config(decoder={"kind": "att2in"}, **{**short, "train": {**train, "scheduled_sampling": {}}}),
@@ -125,6 +133,18 @@ def systems() -> list[SystemConfig]:
             generate={"method": "greedy", "max_tokens": 4},
         ),
     ]
+
+
+def with_regions_of(detector: Path) -> SystemConfig:
+    return mini_config(
+        decoder=None,
+        finding_head=None,
+        contrast=None,
+        projection={"kind": "none"},
+        encoder={"regions": {"weights": str(detector)}},
+        localizer={"kind": "cross_attention", "attributes": "phantom-effusion", "embedding": 8},
+        train={"batch_size": 4, "epochs": 1, "monitor": "loss", "precision": "fp32"},
+    )
 
 
 def aligned_by(aligner: Path) -> SystemConfig:

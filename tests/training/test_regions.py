@@ -8,12 +8,11 @@ from typing import Any
 
 import pytest
 import torch
-from mini_data import mini_config, mini_study, use_studies
+from mini_data import boxed_study, mini_config, mini_study, use_studies
 
 from contrastcxr.checkpoint import load_checkpoint
 from contrastcxr.config import SystemConfig
 from contrastcxr.errors import CheckpointError, DatasetError, IncompatibleError
-from contrastcxr.form import Box, Study
 from contrastcxr.reading.reader import Reader
 from contrastcxr.training import run
 from contrastcxr.training.prepare import prepare
@@ -35,17 +34,6 @@ DETECTOR = {
 }
 WORDS = {"kind": "cross_attention", "attributes": "phantom-effusion", "embedding": 8, "count": 4}
 SIZES = {"train": 12, "validation": 6, "test": 4}
-
-
-def boxed_study(index: int, *, split: str, boxed: bool = True) -> Study:
-    """Every second picture has an effusion, boxed where it is bright."""
-    study = mini_study(index, split=split)
-    if index % 2 == 0 or not boxed:
-        return study
-    (reading,) = study.readings
-    (finding,) = reading.findings
-    finding = finding.model_copy(update={"boxes": (Box(view=0, xyxy=(32.0, 40.0, 64.0, 64.0)),)})
-    return study.model_copy(update={"readings": (reading.model_copy(update={"findings": (finding,)}),)})
 
 
 @pytest.fixture(autouse=True)
@@ -135,6 +123,7 @@ def test_a_control_has_the_attributes_of_other_studies(detector: Path, cache: Pa
     [
         ({"image": {"size": 96}}, "image.size 96 with encoder.regions.weights"),
         ({"encoder": {"stage": 3}}, "encoder.stage with encoder.regions.weights"),
+        ({"localizer": {**WORDS, "attributes": "pneumonia"}}, "localizer.attributes pneumonia with encoder"),
         ({"encoder": {"regions": {"pyramid": 16}}}, "encoder.regions.pyramid with encoder.regions.weights"),
     ],
 )

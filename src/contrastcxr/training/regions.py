@@ -36,6 +36,12 @@ def with_trained_regions(config: SystemConfig) -> SystemConfig:
             f"encoder.regions.weights {regions.weights}: its system detects no boxes; give the run of a localizer "
             "that does"
         )
+    words = config.needs.attributes
+    if words is not None and words != found.attributes:
+        raise IncompatibleError(
+            f"localizer.attributes {words} with encoder.regions.weights {regions.weights}, whose detector boxes "
+            f"findings of {found.attributes}; give both the same list"
+        )
     said = found.model_dump(exclude={"weights"})
     encoder = {"name": trained.encoder.name, "stage": trained.encoder.stage}
     other = [
