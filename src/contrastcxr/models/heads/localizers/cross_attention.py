@@ -53,12 +53,12 @@ class _Regions:
 class CrossAttentionLocalizer(Head):
     """Cross-attention between regions of a detector and attributes of reports (paper D).
 
-    Regions are `φ_i = W_1 r_i + W_2 [LN(W_g g_i) | LN(W_s s_i)]`,
-    weights `α = softmax_i(w^T tanh(W φ_i))`, attributes `σ(W_a Σ α_i φ_i)`. `L = L_trip + L_BCE` has the triplets of `S_text` and `S_roi`. Regions I are
-    the N with the best scores, `I_n` the last N that are not among them; `T_n` has for each word its nearest one
-    that is no attribute of the study. The probability of the finding is the best score. The form of α, N, the
-    margin and both λ are ours, and `W_g` and `W_s` have a bias: without one LN would take every score for the same
-    (ours).
+    Regions are `φ_i = W_1 r_i + W_2 [LN(W_g g_i) | LN(W_s s_i)]`, their weights
+    `α = softmax_i(w^T tanh(W φ_i))`, attributes `σ(W_a Σ α_i φ_i)`. `L = L_trip + L_BCE` has the triplets of
+    `S_text` and `S_roi`. Regions I are the N with the best scores, `I_n` the last N that are not among them; `T_n`
+    has for each word its nearest one that is no attribute of the study. The probability of the finding is the best
+    score. The form of α, N, the margin and both λ are ours, and `W_g` and `W_s` have a bias: without one LN would
+    take every score for the same (ours).
 
     Args:
         inputs: what it is built for; its width is that of a region's row.
