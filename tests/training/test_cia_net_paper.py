@@ -74,7 +74,7 @@ def test_the_settings_are_those_of_the_paper() -> None:
 
 def test_the_sums_that_the_paper_prints_diverge_and_say_so(folder: Path, tmp_path: Path) -> None:
     overrides = (f"data.root={folder}", "data.fold=0", *SMALLER, "contrast=null", "localizer.reduction=sum")
-    with pytest.raises(DivergedError, match=r"training diverged in epoch 1"):
+    with pytest.raises(DivergedError, match=r"training diverged"):
         run(load_config(PAPER, overrides=overrides), out=tmp_path / "run", cache=tmp_path, progress=False)
 
 

@@ -12,6 +12,7 @@ import torch
 
 from contrastcxr.checkpoint import Checkpoint, save_checkpoint
 from contrastcxr.data.authors import boxed_reading
+from contrastcxr.errors import DivergedError
 from contrastcxr.features.view_features import EncodedFeatures
 from contrastcxr.form import Author, Finding, Study
 from contrastcxr.models.system import System
@@ -96,8 +97,13 @@ class KeepBest:
     folder: Path
 
     def __call__(self, system: System, best: Mapping[str, float]) -> None:
-        """Write the checkpoint, with the scores that made it the best."""
+        """Write the checkpoint, with the scores that made it the best.
+
+        Raises:
+            DivergedError: a weight is larger than the checkpoint can hold.
+        """
         prepared = self.prepared
+        _refuse_too_large(system, prepared.config.train.checkpoint_dtype)
         made = Checkpoint(
             config=prepared.config,
             tokenizer=prepared.tokenizer,
@@ -114,6 +120,17 @@ class KeepBest:
             record={"best": dict(best), "seed": prepared.config.train.seed},
         )
         save_checkpoint(self.folder / CHECKPOINT_FILE, made, dtype=prepared.config.train.checkpoint_dtype)
+
+
+def _refuse_too_large(system: System, dtype: str) -> None:
+    """Refuse weights that are not finite in the type of a checkpoint, though losses may still be."""
+    largest = torch.finfo(getattr(torch, dtype)).max
+    for name, value in system.state_dict().items():
+        if value.is_floating_point() and not bool((value.abs() <= largest).all()):
+            raise DivergedError(
+                f"training diverged: {name} has weights beyond {largest:.3g}, the most that a checkpoint of "
+                f"{dtype} holds; train anew with a lower train.optimizer.lr or train.optimizer.clip_norm"
+            )
 
 
 @torch.no_grad()
