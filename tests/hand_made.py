@@ -6,6 +6,7 @@ import numpy as np
 
 from contrastcxr.form import (
     XYXY,
+    Attribute,
     Author,
     Box,
     Evidence,
@@ -169,6 +170,28 @@ def localized(reading: Reading, *, wordless: bool = False) -> Reading:
         model = {**reading.provenance["model"], "decoder": None}
         update |= {"report": Report(), "evidence": empty, "provenance": {**reading.provenance, "model": model}}
     return reading.model_copy(update=update)
+
+
+def worded(reading: Reading) -> Reading:
+    """The reading of a model that marks boxes of a finding and says words of them; of one that is absent too."""
+    boxes = (
+        Box(xyxy=(60.0, 150.0, 160.0, 240.0), score=0.61),
+        Box(xyxy=(240.0, 120.0, 330.0, 200.0), score=0.4),
+    )
+    said = (("left", 0.2, (0.1, 0.4)), ("right", 0.9, (0.6, 0.05)), ("lower", 0.7, (0.3, 0.02)))
+    words = tuple(Attribute(name=name, probability=p, weights=weights) for name, p, weights in said)
+    found = Finding(
+        name="Lung Opacity",
+        status="present",
+        probability=0.61,
+        source="localizer",
+        region=boxes,
+        boxes=boxes,
+        attributes=words,
+    )
+    silent = found.model_copy(update={"name": "Mass", "status": "absent", "boxes": (), "probability": 0.2})
+    plain = localized(reading, wordless=True)
+    return plain.model_copy(update={"findings": (found, silent), "evidence": Evidence()})
 
 
 def _marked(finding: Finding, places: tuple[XYXY, ...], wordless: bool) -> Finding:

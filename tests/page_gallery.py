@@ -36,7 +36,7 @@ from contrastcxr.form import (
 )
 from contrastcxr.write.html import HtmlWriter, write_index
 from golden.command import typed
-from hand_made import hand_made_reading, hand_made_study, localized
+from hand_made import hand_made_reading, hand_made_study, localized, worded
 
 RAMP = np.tile(np.linspace(0, 1, 400, dtype=np.float32), (300, 1))
 NORMAL = "The heart is normal in size. The lungs are clear. No pleural effusion or pneumothorax."
@@ -62,6 +62,7 @@ def readings(folder: Path) -> list[Path]:
         "whole": whole,
         "localized": localized(whole),
         "wordless": localized(whole, wordless=True),
+        "worded": worded(whole),
         "planned": _planned(whole),
         "induced": _induced(whole),
         "bare": _bare(whole),

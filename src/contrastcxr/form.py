@@ -74,6 +74,17 @@ class Mention(_Form):
     size_mm: float | None = Field(None, gt=0)
 
 
+class Attribute(_Form):
+    """A word for what a localizer marks of a finding, such as where it is or what it is like (paper D)."""
+
+    name: str
+    probability: float = Field(ge=0, le=1)
+    weights: tuple[float, ...] = Field(
+        (),
+        description="for each of the finding's boxes how much of the word stands in it, of all regions looked at",
+    )
+
+
 class Finding(_Form):
     """What one author says of one finding; a probability only where one was computed."""
 
@@ -94,6 +105,9 @@ class Finding(_Form):
         (), description="rectangles whose union a localizer marked, whatever the status; what is scored"
     )
     peak: Point | None = Field(None, description="where a localizer sees it most strongly")
+    attributes: tuple[Attribute, ...] = Field(
+        (), description="words for what is marked, of a localizer that knows some, in the order of its list"
+    )
     sentences: tuple[int, ...] = Field((), description="indices into Report.sentences")
     mentions: tuple[Mention, ...] = Field((), description="sentences that say something else of it than the above")
     spans: tuple[Span, ...] = ()

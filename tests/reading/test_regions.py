@@ -12,8 +12,9 @@ from torch.nn.functional import interpolate
 
 from contrastcxr.data.transforms import invert, map_box, resize, resize_affine
 from contrastcxr.features.box_cells import overlapping_cells
-from contrastcxr.form import Box, Point
+from contrastcxr.form import Attribute, Box, Point
 from contrastcxr.metrics.localization import covered_area
+from contrastcxr.reading.answers import RegionWords, StudyRegions
 from contrastcxr.reading.evidence import grids
 from contrastcxr.reading.regions import (
     MarkedPlaces,
@@ -409,24 +410,49 @@ def test_regions_of_two_views_do_not_stand_in_each_others_way() -> None:
 def test_no_region_at_all_marks_nothing() -> None:
     nothing = np.zeros((0, 4)), np.zeros(0), np.zeros(0, dtype=np.int64)
     assert chosen_regions(*nothing).tolist() == []
-    assert region_marks(*nothing, view_index=(0,), affines=STRAIGHT[None], size=64) == MarkedPlaces()
+    regions = StudyRegions("Mass", *nothing)
+    assert (
+        region_marks(regions, probability=0.9, view_index=(0,), affines=STRAIGHT[None], size=64) == MarkedPlaces()
+    )
 
 
 def test_chosen_regions_are_boxes_of_the_original_with_the_heaviest_first() -> None:
-    weights, views = np.array([0.5, 0.0, 0.9, 0.0, 0.0]), np.array([0, 0, 1, 0, 0])
-    marks = region_marks(BOXES, weights, views, view_index=(3, 5), affines=np.stack([STRAIGHT, STRAIGHT]), size=64)
-    assert marks.boxes == (Box(view=5, xyxy=(120.0, 60.0, 200.0, 80.0)), Box(view=3, xyxy=(0.0, 0.0, 40.0, 20.0)))
+    regions = StudyRegions("Mass", BOXES, np.array([0.5, 0.0, 0.9, 0.0, 0.0]), np.array([0, 0, 1, 0, 0]))
+    affines = np.stack([STRAIGHT, STRAIGHT])
+    marks = region_marks(regions, probability=0.72, view_index=(3, 5), affines=affines, size=64)
+    first = Box(view=5, xyxy=(120.0, 60.0, 200.0, 80.0), score=0.72)
+    assert marks.boxes == (first, Box(view=3, xyxy=(0.0, 0.0, 40.0, 20.0), score=0.4))
     assert marks.region == marks.boxes
     assert marks.peak == Point(view=5, xy=(160.0, 70.0))
     assert marks.height == 0.9
+    assert marks.attributes == ()
+
+
+def test_words_stand_in_the_boxes_in_the_order_of_these() -> None:
+    attention = np.arange(10, dtype=np.float32).reshape(5, 2) / 10
+    words = RegionWords(("left", "patchy"), np.array([0.25, 0.75], dtype=np.float32), attention)
+    regions = StudyRegions("Mass", BOXES, np.array([0.5, 0.0, 0.9, 0.0, 0.0]), np.zeros(5, dtype=np.int64), words)
+    marks = region_marks(regions, probability=1.0, view_index=(0,), affines=STRAIGHT[None], size=64)
+    assert marks.attributes == (
+        Attribute(name="left", probability=0.25, weights=(0.4, 0.0)),
+        Attribute(name="patchy", probability=0.75, weights=(0.5, 0.1)),
+    )
+
+
+def test_words_are_said_where_nothing_is_marked() -> None:
+    words = RegionWords(("left",), np.array([0.25]), np.zeros((1, 1)))
+    regions = StudyRegions("Mass", BOXES[:1], np.zeros(1), np.zeros(1, dtype=np.int64), words)
+    marks = region_marks(regions, probability=0.0, view_index=(0,), affines=STRAIGHT[None], size=64)
+    assert marks == MarkedPlaces(attributes=(Attribute(name="left", probability=0.25),))
 
 
 def test_a_region_of_a_turned_picture_has_one_box_round_its_pieces() -> None:
-    weights, views = np.array([0.0, 0.0, 1.0, 0.0, 0.0]), np.zeros(5, dtype=np.int64)
+    regions = StudyRegions("Mass", BOXES, np.array([0.0, 0.0, 1.0, 0.0, 0.0]), np.zeros(5, dtype=np.int64))
     affine = turned(20.0)
     marks = region_marks(
-        BOXES, weights, views, view_index=(0,), affines=affine[None], size=64, shapes=[(128, 256)]
+        regions, probability=0.5, view_index=(0,), affines=affine[None], size=64, shapes=[(128, 256)]
     )
     (box,) = marks.boxes
     assert len(marks.region) > 1
+    assert {piece.score for piece in marks.region} == {None}
     assert box.xyxy == pytest.approx(map_box(affine, tuple(BOXES[2])), abs=1.5)

@@ -11,7 +11,7 @@ import pytest
 from browser import Browser
 from contrastcxr.form import PlannedSentence, Reading, Study, TagShare
 from contrastcxr.write.html import HtmlWriter, write_index
-from hand_made import hand_made_reading, localized
+from hand_made import hand_made_reading, localized, worded
 
 
 @pytest.fixture
@@ -199,3 +199,50 @@ def test_keys_switch_region_and_map(browser: Browser, localized_page: Path) -> N
     for key in "rm":
         press(browser, key)
     assert browser.run(hidden) == [True, True]
+
+
+@pytest.fixture
+def worded_page(two_views: Study, tmp_path: Path) -> Path:
+    return HtmlWriter().write(worded(hand_made_reading(two_views)), two_views, tmp_path)
+
+
+LIT = (
+    "[...document.querySelectorAll('.lit')].map(e => [e.textContent.trim(), e.style.getPropertyValue('--share')])"
+)
+
+
+def point(browser: Browser, selector: str, place: int, event: str) -> None:
+    browser.run(f"document.querySelectorAll('{selector}')[{place}].dispatchEvent(new PointerEvent('{event}'))")
+
+
+def test_the_likely_words_of_what_is_present_are_said_the_likeliest_first(
+    browser: Browser, worded_page: Path
+) -> None:
+    browser.open(worded_page, width=1280, height=800)
+    words = "[...document.querySelectorAll('.attribute')].map(e => e.textContent)"
+    assert browser.run(words) == ["right 0.90", "lower 0.70"]
+
+
+def test_a_word_lights_the_boxes_that_it_stands_in_and_a_box_its_words(
+    browser: Browser, worded_page: Path
+) -> None:
+    browser.open(worded_page, width=1280, height=800)
+    assert browser.run(LIT) == []
+    point(browser, ".attribute", 0, "pointerenter")
+    found = browser.run(LIT)
+    assert [text for text, _ in found] == ["Lung Opacity 0.61 (0.60)", "Lung Opacity 0.40 (0.05)"]
+    assert [float(share) for _, share in found] == pytest.approx([1.0, 0.05 / 0.6])
+    point(browser, ".attribute", 0, "pointerleave")
+    assert browser.run(LIT) == []
+    point(browser, ".boxes g", 0, "pointerenter")
+    assert browser.run(LIT) == [["right 0.90", "1"], ["lower 0.70", "0.5"]]
+    point(browser, ".boxes g", 0, "pointerleave")
+    labels = "[...document.querySelectorAll('.boxes text')].map(e => e.textContent)"
+    assert browser.run(labels) == ["Lung Opacity 0.61", "Lung Opacity 0.40"]
+
+
+def test_a_page_with_words_fits_the_screen_and_the_telephone(browser: Browser, worded_page: Path) -> None:
+    browser.open(worded_page, width=1280, height=800)
+    assert browser.run("(w => w.scrollHeight - w.clientHeight)(document.querySelector('.words'))") == 0
+    browser.open(worded_page, width=390, height=844)
+    assert browser.run("document.documentElement.scrollWidth") == 390

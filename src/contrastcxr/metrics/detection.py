@@ -152,10 +152,14 @@ def _cell(wanted: Findings | None, said: Findings, name: str) -> Sequence[Sequen
 
 
 def scored_boxes(finding: Finding) -> list[tuple[float, Box]]:
-    """Return the boxes of a finding with their scores: as shown, else round the pieces of its region."""
+    """Return the boxes of a finding with their scores: as shown, else round the pieces of its region.
+
+    Where all of a region's boxes have scores they are no pieces but what is marked.
+    """
     instead = 1.0 if finding.probability is None else finding.probability
-    if finding.boxes:
-        return [(instead if box.score is None else box.score, box) for box in finding.boxes]
+    whole = finding.region if all(box.score is not None for box in finding.region) else ()
+    if boxes := finding.boxes or whole:
+        return [(instead if box.score is None else box.score, box) for box in boxes]
     views: Mapping[int, list[Rectangle]] = {box.view: [] for box in finding.region}
     for box in finding.region:
         views[box.view].append(box.xyxy)

@@ -14,7 +14,7 @@ from contrastcxr.decode.report import ReportSearch
 from contrastcxr.decode.settings import GenerationSettings
 from contrastcxr.decode.votes import SampledReport
 from contrastcxr.models.features import VisualFeatures
-from contrastcxr.models.heads.base import Marking, PartialReading, RegionMarks
+from contrastcxr.models.heads.base import Marking, PartialReading
 from contrastcxr.models.heads.writing import GeneratedReports
 from contrastcxr.text.tokenizer import SpecialTokens
 
@@ -41,6 +41,15 @@ NO_REPORT = DecodedReport((), ended=True, attention=None)
 
 
 @dataclass(frozen=True, eq=False)
+class RegionWords:
+    """Words for the regions of one study, as in `AttributeAnswer`."""
+
+    names: tuple[str, ...]
+    probabilities: np.ndarray  # [A]
+    attention: np.ndarray  # [R, A]
+
+
+@dataclass(frozen=True, eq=False)
 class StudyRegions:
     """The regions of one study that a localizer chooses from for one finding, as in `RegionMarks`."""
 
@@ -48,6 +57,7 @@ class StudyRegions:
     boxes: np.ndarray  # [R, 4]
     weights: np.ndarray  # [R]
     views: np.ndarray  # [R]
+    words: RegionWords | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,7 +131,7 @@ def by_study(
             maps={} if maps is None else _by_finding(maps.findings, maps.shown[row]),
             cuts=() if maps is None else maps.cuts,
             marking="range" if maps is None else maps.marking,
-            regions=_regions(answer.regions, row),
+            regions=_regions(answer, row),
             **{name: _row(values, row) for name, values in shown.items()},
             samples=samples[row] if samples else (),
         )
@@ -129,11 +139,17 @@ def by_study(
     ]
 
 
-def _regions(marks: RegionMarks | None, row: int) -> StudyRegions | None:
+def _regions(answer: PartialReading, row: int) -> StudyRegions | None:
+    marks, told = answer.regions, answer.attributes
     if marks is None:
         return None
     boxes, weights, views = (each[row].cpu().numpy() for each in (marks.boxes, marks.weights, marks.views))
-    return StudyRegions(marks.finding, boxes.astype(np.float64), weights.astype(np.float64), views)
+    words = None
+    if told is not None:
+        words = RegionWords(
+            told.names, *(each[row].cpu().numpy() for each in (told.probabilities, told.attention))
+        )
+    return StudyRegions(marks.finding, boxes.astype(np.float64), weights.astype(np.float64), views, words)
 
 
 def _by_finding(names: Sequence[str], values: Tensor) -> dict[str, np.ndarray]:

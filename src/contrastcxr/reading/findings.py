@@ -191,15 +191,18 @@ def _disagreement(finding: Finding) -> Flag | None:
 def with_places(findings: Sequence[Finding], marked: Mapping[str, MarkedPlaces]) -> tuple[Finding, ...]:
     """Return findings with what a localizer marks of each; of one that stands twice the first has it.
 
-    Boxes, which are for people, are those of findings that are present.
+    Boxes, which are for people, are those of findings that are present; so is what weighs words by them.
     """
     rest = dict(marked)
     return tuple(_with_places(each, rest.pop(each.name)) if each.name in rest else each for each in findings)
 
 
 def _with_places(finding: Finding, marked: MarkedPlaces) -> Finding:
-    boxes = marked.boxes if finding.status == "present" else ()
-    return finding.model_copy(update={"region": marked.region, "boxes": boxes, "peak": marked.peak})
+    marks = {"region": marked.region, "peak": marked.peak}
+    if finding.status == "present":
+        return finding.model_copy(update={**marks, "boxes": marked.boxes, "attributes": marked.attributes})
+    words = tuple(each.model_copy(update={"weights": ()}) for each in marked.attributes)
+    return finding.model_copy(update={**marks, "boxes": (), "attributes": words})
 
 
 def side_conflicts(findings: Sequence[Finding], views: Sequence[View]) -> tuple[Flag, ...]:

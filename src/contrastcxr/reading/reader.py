@@ -376,9 +376,8 @@ class Reader:
         if found is None:
             return {}
         marks = region_marks(
-            found.boxes,
-            found.weights,
-            found.views,
+            found,
+            probability=answer.probabilities.get(found.finding, 1.0),
             view_index=self._view_index(batch, row),
             affines=batch.affines[row].cpu().numpy(),
             size=self.preprocess.size,

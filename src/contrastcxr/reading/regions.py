@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from contrastcxr.data.transforms import Affine, invert, map_box, map_boxes, map_points
-from contrastcxr.form import Box, Point
+from contrastcxr.form import Attribute, Box, Point
 from contrastcxr.metrics.detection import components
 from contrastcxr.reading.evidence import PatchGrid
 
 if TYPE_CHECKING:
     from contrastcxr.models.heads.base import Marking
+    from contrastcxr.reading.answers import RegionWords, StudyRegions
 
 Rectangle = tuple[float, float, float, float]
 """`[x1, y1, x2, y2]` in pixels of a picture: the model's, until `in_original` maps it."""
@@ -39,6 +40,7 @@ KEPT_SHARE, KEPT_OVERLAP, KEPT_MOST = 0.5, 0.3, 3
 
 _EIGHT = np.ones((3, 3), dtype=bool)
 _DECIMALS = 2
+_SCORE_DECIMALS = 4
 _TIE = 1e-6
 _STRAIGHT = 1e-6
 """Radians below which an affine does not rotate: a few thousandths of a pixel."""
@@ -53,12 +55,14 @@ class MarkedPlaces:
         boxes: bounding boxes of the region's components, for people.
         peak: the highest place; None where the heat is the same everywhere.
         height: the heat there, before it is scaled; compares the views of a study.
+        attributes: words for the boxes.
     """
 
     region: tuple[Box, ...] = ()
     boxes: tuple[Box, ...] = ()
     peak: Point | None = None
     height: float = -math.inf
+    attributes: tuple[Attribute, ...] = ()
 
 
 def wang_marks(
@@ -154,22 +158,19 @@ def chosen_regions(boxes: np.ndarray, weights: np.ndarray, views: np.ndarray) ->
         weights: `[R]`; 0 where there is no region.
         views: `[R]`, which view each is in.
     """
-    kept: list[int] = []
-    order = np.argsort(-weights, kind="stable")
-    for place in order[(weights[order] > 0) & (weights[order] >= KEPT_SHARE * weights.max(initial=0.0))].tolist():
-        here = [other for other in kept if views[other] == views[place]]
-        if all(_iou(boxes[place], boxes[other]) <= KEPT_OVERLAP for other in here):
-            kept.append(place)
-        if len(kept) == KEPT_MOST:
-            break
-    return np.array(kept, dtype=np.int64)
+    import torch
+    from torchvision.ops import batched_nms
+
+    heavy = np.flatnonzero((weights > 0) & (weights >= KEPT_SHARE * weights.max(initial=0.0)))
+    of_heavy = (torch.from_numpy(each[heavy]) for each in (boxes, weights, views))
+    kept: NDArray[np.int64] = heavy[batched_nms(*of_heavy, KEPT_OVERLAP).numpy()[:KEPT_MOST]]
+    return kept
 
 
 def region_marks(
-    boxes: np.ndarray,
-    weights: np.ndarray,
-    views: np.ndarray,
+    regions: StudyRegions,
     *,
+    probability: float,
     view_index: Sequence[int],
     affines: np.ndarray,
     size: int,
@@ -177,10 +178,12 @@ def region_marks(
 ) -> MarkedPlaces:
     """Return what is marked of one finding by a localizer that weighs regions: the chosen ones, heaviest first.
 
+    The score of the heaviest is the probability of the finding, and of another one its share of that by weight
+    (ours). A region that is drawn on the original in pieces has no score.
+
     Args:
-        boxes: `[R, 4]`, in pixels of the model's pictures.
-        weights: `[R]`; 0 where there is no region.
-        views: `[R]`, which of the V views each is in.
+        regions: of a study, in pixels of the model's pictures, with their words if they have any.
+        probability: of the finding.
         view_index: which view of the study each of the V is.
         affines: `[V, 2, 3]`, model pixels to original pixels.
         size: side of the model's picture.
@@ -188,29 +191,38 @@ def region_marks(
     """
     region: list[Box] = []
     bounds: list[Box] = []
-    for place in chosen_regions(boxes, weights, views).tolist():
-        at = int(views[place])
-        x1, y1, x2, y2 = map(float, boxes[place])
-        affine = affines[at]
-        shape = (shapes[at] if shapes else None) or covered(affine, size)
-        pieces = in_original([(x1, y1, x2, y2)], affine, shape)
+    placed: list[int] = []
+    for place in chosen_regions(regions.boxes, regions.weights, regions.views).tolist():
+        at = int(regions.views[place])
+        shape = (shapes[at] if shapes else None) or covered(affines[at], size)
+        corners = _rectangle(regions.boxes[place, :2], regions.boxes[place, 2:])
+        pieces = in_original([corners], affines[at], shape)
         if not pieces:
             continue
-        corners = np.array(pieces)
-        whole = _rectangle(corners[:, :2].min(axis=0), corners[:, 2:].max(axis=0))
-        region += [Box(view=view_index[at], xyxy=piece) for piece in pieces]
-        bounds.append(Box(view=view_index[at], xyxy=whole))
+        score = round(float(probability * regions.weights[place] / regions.weights.max()), _SCORE_DECIMALS)
+        whole = np.array(pieces)
+        bound = _rectangle(whole[:, :2].min(axis=0), whole[:, 2:].max(axis=0))
+        shown = score if len(pieces) == 1 else None
+        region += [Box(view=view_index[at], xyxy=piece, score=shown) for piece in pieces]
+        bounds.append(Box(view=view_index[at], xyxy=bound, score=score))
+        placed.append(place)
     if not bounds:
-        return MarkedPlaces()
+        return MarkedPlaces(attributes=_attributes(regions.words, placed))
     x1, y1, x2, y2 = bounds[0].xyxy
     peak_there = Point(view=bounds[0].view, xy=((x1 + x2) / 2, (y1 + y2) / 2))
-    return MarkedPlaces(tuple(region), tuple(bounds), peak_there, float(weights.max()))
+    height = float(regions.weights.max())
+    return MarkedPlaces(tuple(region), tuple(bounds), peak_there, height, _attributes(regions.words, placed))
 
 
-def _iou(one: np.ndarray, other: np.ndarray) -> float:
-    sides = np.minimum(one[2:], other[2:]) - np.maximum(one[:2], other[:2])
-    shared = float(sides.clip(0).prod())
-    return shared / (float((one[2:] - one[:2]).prod() + (other[2:] - other[:2]).prod()) - shared)
+def _attributes(words: RegionWords | None, places: Sequence[int]) -> tuple[Attribute, ...]:
+    """Return the words of a study, with how much of each stands in the regions at these places."""
+    if words is None:
+        return ()
+    shares = np.round(words.attention[list(places)].T.astype(np.float64), _SCORE_DECIMALS)  # [A, chosen]
+    return tuple(
+        Attribute(name=name, probability=round(float(p), _SCORE_DECIMALS), weights=tuple(of.tolist()))
+        for name, p, of in zip(words.names, words.probabilities, shares, strict=True)
+    )
 
 
 def _placed(

@@ -25,7 +25,7 @@ from contrastcxr.write.as_sentences import (
     signed,
     writes_no_report,
 )
-from contrastcxr.write.marks import box_values, map_values, maps_said, region_values, where
+from contrastcxr.write.marks import attribute_values, box_values, map_values, maps_said, region_values, where
 from contrastcxr.write.overlay import (
     FULL_CONTRAST,
     FULL_DIFFERENCE,
@@ -198,6 +198,7 @@ def _finding_lines(ordered: Sequence[Finding], reading: Reading, views: Sequence
             "number": number,
             "where": where(same[finding.name], views),
             "map": said.get(finding.name, ""),
+            "attributes": attribute_values(finding),
             "placed": finding.name in said or any(f.boxes or f.region for f in same[finding.name]),
         }
         for number, finding in enumerate(ordered)

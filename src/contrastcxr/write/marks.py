@@ -41,25 +41,48 @@ def box_values(
     taken: list[XYXY] = []
     named: set[str] = set()
     drawn = []
-    for finding, box, sentences in _boxes_once(view, findings):
+    for finding, place, sentences in _boxes_once(view, findings):
+        box = finding.boxes[place]
         label = _label(finding, box) if finding.name not in named or box.score is not None else ""
         named.add(finding.name)
         drawn.append(
-            _box(finding, box, sentences, label, taken, width, height) | {"finding": numbers[finding.name]}
+            _box(finding, box, sentences, label, taken, width, height)
+            | {"finding": numbers[finding.name], "place": place}
         )
     return drawn
 
 
-def _boxes_once(view: int, findings: Iterable[Finding]) -> list[tuple[Finding, Box, tuple[int, ...]]]:
-    """Return the boxes to be drawn; a finding that the report places twice has each of its boxes twice."""
-    found: dict[tuple[str, XYXY], tuple[Finding, Box, tuple[int, ...]]] = {}
+def _boxes_once(view: int, findings: Iterable[Finding]) -> list[tuple[Finding, int, tuple[int, ...]]]:
+    """Return the boxes to be drawn, by their places in a finding, each with the sentences that state it.
+
+    A finding that the report places twice has each of its boxes twice.
+    """
+    found: dict[tuple[str, XYXY], tuple[Finding, int, tuple[int, ...]]] = {}
     for finding in findings:
-        for box in finding.boxes:
+        for place, box in enumerate(finding.boxes):
             if box.view == view and finding.status in SHOWN:
                 key = (finding.name, box.xyxy)
-                first, _, sentences = found.get(key, (finding, box, ()))
-                found[key] = first, box, (*sentences, *finding.sentences)
+                first, own, sentences = found.get(key, (finding, place, ()))
+                found[key] = first, own, (*sentences, *finding.sentences)
     return list(found.values())
+
+
+def attribute_values(finding: Finding) -> list[Values]:
+    """Return the words that are said of what is marked, the likeliest first, with their weights by box.
+
+    Said are those with a probability above a half (paper D), of a finding whose boxes are drawn.
+    """
+    if finding.status not in SHOWN or not finding.boxes:
+        return []
+    said = sorted((a for a in finding.attributes if a.probability > 0.5), key=lambda a: -a.probability)
+    return [
+        {
+            "name": each.name,
+            "probability": f"{each.probability:.2f}",
+            "weights": " ".join(f"{weight:g}" for weight in each.weights),
+        }
+        for each in said
+    ]
 
 
 def _label(finding: Finding, box: Box) -> str:

@@ -124,12 +124,12 @@ class AttributeAnswer:
     Attributes:
         names: of the A attributes.
         probabilities: `[B, A]`, float32.
-        lit: `[B, R, A]`, b_ij of paper D: how much of each attribute stands in each region of `RegionMarks`.
+        attention: `[B, R, A]`, b_ij of paper D: how much of each attribute stands in each region of `RegionMarks`.
     """
 
     names: tuple[str, ...]
     probabilities: Tensor
-    lit: Tensor
+    attention: Tensor
 
 
 @dataclass(frozen=True, eq=False)

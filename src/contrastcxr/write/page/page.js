@@ -47,6 +47,34 @@
     });
   });
 
+  // A word lights the boxes that it stands in, and a box the words that stand in it, by their weights (paper D's b_ij).
+  const words = all("button.attribute").map((button) => ({
+    button, finding: button.dataset.finding, weights: button.dataset.weights.split(" ").map(Number),
+  }));
+  const boxes = all(".boxes g").map((group) => ({ group, finding: group.dataset.finding, place: Number(group.dataset.place) }));
+  const light = (element, weight, most) => {
+    element.classList.toggle("lit", weight !== null);
+    element.style.setProperty("--share", weight === null || most === 0 ? 0 : weight / most);
+    const label = element.querySelector("text");
+    if (!label) return;
+    label.dataset.own ??= label.textContent;
+    label.textContent = weight === null ? label.dataset.own : `${label.dataset.own} (${weight.toFixed(2)})`;
+  };
+  const most = (finding) => Math.max(0, ...words.filter((word) => word.finding === finding).flatMap((word) => word.weights));
+  words.forEach((word) => {
+    const own = boxes.filter((box) => box.finding === word.finding);
+    const on = () => own.forEach((box) => light(box.group, word.weights[box.place], most(word.finding)));
+    const off = () => own.forEach((box) => light(box.group, null));
+    for (const event of ["pointerenter", "focus"]) word.button.addEventListener(event, on);
+    for (const event of ["pointerleave", "blur"]) word.button.addEventListener(event, off);
+  });
+  boxes.forEach((box) => {
+    const own = words.filter((word) => word.finding === box.finding);
+    box.group.classList.toggle("worded", own.length > 0);
+    box.group.addEventListener("pointerenter", () => own.forEach((word) => light(word.button, word.weights[box.place], most(box.finding))));
+    box.group.addEventListener("pointerleave", () => own.forEach((word) => light(word.button, null)));
+  });
+
   const boxesOf = (layer) => all(`.layer.${layer}`);
   const toggle = (input) => {
     boxesOf(input.dataset.layer).forEach((group) => { group.toggleAttribute("hidden", !input.checked); });

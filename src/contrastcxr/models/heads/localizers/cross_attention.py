@@ -132,7 +132,7 @@ class CrossAttentionLocalizer(Head):
         alpha = self._alpha(best)
         everything = torch.ones(len(alpha), len(self.attributes), dtype=torch.bool, device=alpha.device)
         words = self.words.expand(len(alpha), -1, -1)
-        _, lit = self.attention.weights(best.phi, words, best.mask, everything)
+        _, attention = self.attention.weights(best.phi, words, best.mask, everything)
         marks = RegionMarks(self.finding, best.boxes, alpha.float(), best.views)
         probability = best.scores.masked_fill(~best.mask, 0.0).amax(dim=1, keepdim=True).float()
         told = torch.sigmoid(self._told(best, alpha).float())
@@ -140,7 +140,7 @@ class CrossAttentionLocalizer(Head):
             findings=(self.finding,),
             probabilities=probability,
             regions=marks,
-            attributes=AttributeAnswer(self.attributes, told, lit.float()),
+            attributes=AttributeAnswer(self.attributes, told, attention.float()),
         )
 
     def _best(self, features: VisualFeatures) -> _Regions:
