@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from contrastcxr.metrics.alike import alike
 from contrastcxr.metrics.exchange import EXCHANGED_F1, RISE, WORD_LOSSES, exchange_reasons
 from contrastcxr.metrics.scores import counted_how, score_table
 from contrastcxr.metrics.sheet import LOWER_IS_BETTER, ROWS
-from contrastcxr.metrics.table import StudyTable, alike
+from contrastcxr.metrics.table import StudyTable
 
 LOSSES = np.asarray(
     [

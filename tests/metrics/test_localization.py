@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from contrastcxr.form import Box, Finding, Point, Status
+from contrastcxr.metrics.alike import alike
 from contrastcxr.metrics.bootstrap import plain_weights
 from contrastcxr.metrics.detection import Rectangle
 from contrastcxr.metrics.localization import (
@@ -22,7 +23,7 @@ from contrastcxr.metrics.localization import (
 )
 from contrastcxr.metrics.scores import Score, counted_how, differences, score_table, seed_means, statistics
 from contrastcxr.metrics.significance import randomisation_p_values
-from contrastcxr.metrics.table import StudyTable, alike
+from contrastcxr.metrics.table import StudyTable
 
 SIDE = 24
 

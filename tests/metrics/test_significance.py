@@ -6,9 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from contrastcxr.metrics.alike import alike
 from contrastcxr.metrics.scores import differences
 from contrastcxr.metrics.significance import holm, randomisation_p_values
-from contrastcxr.metrics.table import StudyTable, alike
+from contrastcxr.metrics.table import StudyTable
 
 
 def table(rouge: np.ndarray, *, groups: tuple[str, ...] | None = None) -> StudyTable:

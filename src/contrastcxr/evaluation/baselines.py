@@ -36,6 +36,7 @@ from contrastcxr.metrics.detection import Rectangle
 from contrastcxr.metrics.table import Answer, writes
 from contrastcxr.metrics.text import tokenise
 from contrastcxr.text.grammar.writing import write_report
+from contrastcxr.vocab.box_words import BOX_WORDS, words_of_boxes
 from contrastcxr.vocab.labels import NO_FINDING
 
 WORDS: Mapping[str, str] = {
@@ -57,11 +58,17 @@ PROBABILITIES: Mapping[str, str] = {
     "neighbour": "the findings of the training study with the nearest picture as probabilities",
 }
 """What each baseline says of findings where it writes nothing."""
+ATTRIBUTES: Mapping[str, str] = {
+    "constant": "how often training reports state each attribute",
+    "neighbour": "the attributes of the training study with the nearest picture",
+    "geometry": "side and zone of the box that the system weighs most, other attributes as often as in training",
+}
+"""What each baseline says of attributes."""
 FINDINGS: Mapping[str, str] = {
     "commonest": f"the {COMMONEST} commonest findings of training, named of every study"
 }
 """What each baseline states that has neither words nor probabilities."""
-ORDER = ("constant", "commonest", "neighbour", "mean_box", "ceiling", "floor")
+ORDER = ("constant", "commonest", "neighbour", "mean_box", "geometry", "ceiling", "floor")
 
 
 @dataclass(frozen=True)
@@ -74,6 +81,8 @@ class Asked:
         places: boxes.
         grid: rows and columns of the localizer's map; None leaves out the perfect labelling.
         max_views: of a study that the localizer reads; None is all of them.
+        marked: of each study what the system marks of the finding whose attributes are scored; none where it
+            marks no place.
     """
 
     words: bool = True
@@ -81,6 +90,7 @@ class Asked:
     places: bool = False
     grid: tuple[int, int] | None = None
     max_views: int | None = None
+    marked: tuple[Finding | None, ...] = ()
 
 
 def described(name: str, answers: Sequence[Answer]) -> str:
@@ -89,6 +99,7 @@ def described(name: str, answers: Sequence[Answer]) -> str:
     marks = any(answer.places is not None for answer in answers)
     parts = [WORDS.get(name)] if written else [PROBABILITIES.get(name) or FINDINGS.get(name)]
     parts += [PLACES.get(name)] if marks else []
+    parts += [ATTRIBUTES.get(name)] if any(answer.attributes is not None for answer in answers) else []
     return "; ".join(part for part in parts if part)
 
 
@@ -155,6 +166,10 @@ def _from_training(
             answers["neighbour"] = beside.neighbour(training)
         except DatasetError as error:
             notes.append(f"no nearest neighbour: {error}")
+    if references.attributes is not None and (shares := attribute_shares(training)) is not None:
+        answers["constant"] = [replace(answer, attributes=shares) for answer in answers["constant"]]
+        if beside.asked.marked:
+            answers["geometry"] = geometry(references.studies, beside.asked.marked, shares)
     if beside.asked.places:
         found = beside.mean_box(training)
         answers |= {"mean_box": found} if found else {}
@@ -320,7 +335,34 @@ def neighbour(references: References, training: References, near: Sequence[int |
 
 
 def _as_said(near: Answer, references: References) -> Answer:
-    return Answer(near.words, references.findings_in(near.words), _as_probabilities(near, references.names))
+    said = Answer(near.words, references.findings_in(near.words), _as_probabilities(near, references.names))
+    if references.attributes is None:
+        return said
+    return replace(said, attributes=near.attributes or dict.fromkeys(references.attributes.attributes, 0.0))
+
+
+def attribute_shares(training: References) -> dict[str, float] | None:
+    """Return how many of the training reports with an attribute state each; None where none has any."""
+    stated = [answer.attributes for answer in training.answers() if answer.attributes is not None]
+    if not stated:
+        return None
+    return {name: sum(each[name] for each in stated) / len(stated) for name in stated[0]}
+
+
+def geometry(
+    studies: Sequence[Study], marked: Sequence[Finding | None], shares: Mapping[str, float]
+) -> list[Answer]:
+    """Return the words of the first box that a system marks of each study as attributes (ours).
+
+    Words that no rule has are given as often as in training; a study without a box gets that for all.
+    """
+    found = []
+    for study, finding in zip(studies, marked, strict=True):
+        boxes = () if finding is None else (finding.boxes or finding.region)[:1]
+        words = words_of_boxes(boxes, study.views)
+        ruled = {name: float(name in words) for name in shares if boxes and name in BOX_WORDS}
+        found.append(Answer(None, attributes={**shares, **ruled}))
+    return found
 
 
 def bounds(references: References, *, seed: int = 0) -> dict[str, list[Answer]]:

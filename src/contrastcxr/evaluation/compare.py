@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 
 from contrastcxr.errors import DatasetError, RequestError, UnknownNameError, listed
+from contrastcxr.metrics.alike import alike
 from contrastcxr.metrics.bootstrap import REPLICATES, Interval
 from contrastcxr.metrics.exchange import WORD_LOSSES, foreseen_words
 from contrastcxr.metrics.scores import Score, Scores, differences, score_table, statistics
 from contrastcxr.metrics.sheet import ROWS, reasons
 from contrastcxr.metrics.significance import SHUFFLES, holm, randomisation_p_values
-from contrastcxr.metrics.table import StudyTable, alike
+from contrastcxr.metrics.table import StudyTable
 
 SIGNIFICANT = 0.05
 

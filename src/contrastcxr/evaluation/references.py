@@ -14,6 +14,7 @@ from contrastcxr.evaluation.one_finding import as_one
 from contrastcxr.form import Finding, Reading, Study
 from contrastcxr.metrics.table import Answer
 from contrastcxr.store.studies import open_source
+from contrastcxr.text.attribute_words import AttributeReader
 from contrastcxr.text.grammar.parsing import parse
 from contrastcxr.text.labeler import NAME, VERSION, default_labeler
 from contrastcxr.vocab.attribute_words import AttributeList
@@ -64,6 +65,12 @@ class References:
             said = [replace(answer, report=None) for answer in said]
         if self.labelled_by == LABELER:
             said = [replace(a, findings=self._stated(a)) for a in said]
+        if self.attributes is not None:
+            reader = AttributeReader(self.attributes)
+            said = [
+                replace(answer, attributes=_stated_attributes(r, reader))
+                for answer, r in zip(said, self.readings, strict=True)
+            ]
         boxing = self.boxing_authors()
         return [
             replace(answer, places=r.findings) if r.author.name in boxing else answer
@@ -210,6 +217,26 @@ def answer_of(reading: Reading, *, findings: Sequence[Finding] | None) -> Answer
     return Answer(said, None if findings is None else tuple(findings), given or None)
 
 
+def _stated_attributes(reading: Reading, reader: AttributeReader) -> dict[str, float] | None:
+    """Return 1 for each attribute that a report states and 0 for the others; None where it states none."""
+    stated = reader.stated(reading.report)
+    return {name: float(name in stated) for name in reader.attributes.attributes} if stated else None
+
+
+def attributes_said(readings: Sequence[Reading], attributes: AttributeList) -> list[Mapping[str, float] | None]:
+    """Return the attributes that a system gives the finding of a list.
+
+    They are probabilities of a localizer that has some, else 1 and 0 as its reports state them.
+    """
+    own = [reading.finding(attributes.finding) for reading in readings]
+    if any(finding is not None and finding.attributes for finding in own):
+        return [None if f is None else {each.name: each.probability for each in f.attributes} for f in own]
+    if not writes_reports(readings):
+        return [None] * len(readings)
+    reader, none = AttributeReader(attributes), dict.fromkeys(attributes.attributes, 0.0)
+    return [_stated_attributes(reading, reader) or none for reading in readings]
+
+
 def system_answers(readings: Sequence[Reading], references: References) -> list[Answer]:
     """Return what a system says: its findings from the words of its report, its places from the form.
 
@@ -224,6 +251,9 @@ def system_answers(readings: Sequence[Reading], references: References) -> list[
             replace(a, report=None, findings=reading.findings if stated else None)
             for a, reading in zip(plain, readings, strict=True)
         ]
+    if references.attributes is not None:
+        words = attributes_said(readings, references.attributes)
+        plain = [replace(a, attributes=each) for a, each in zip(plain, words, strict=True)]
     if not marks_places(readings):
         return plain
     return [replace(a, places=reading.findings) for a, reading in zip(plain, readings, strict=True)]

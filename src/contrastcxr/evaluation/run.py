@@ -215,9 +215,13 @@ def _asked(heard: _Heard, system: Reader | Sequence[Reading]) -> Asked:
     words = heard.references.written and writes_reports(heard.readings)
     findings = words or states_labels(heard.readings)
     places = marks_places(heard.readings) and bool(heard.references.boxing_authors())
+    attributes = heard.references.attributes
+    marked = (
+        () if attributes is None or not places else tuple(r.finding(attributes.finding) for r in heard.readings)
+    )
     if not isinstance(system, Reader):
-        return Asked(words, findings, places)
-    return Asked(words, findings, places, grid_of(system), system.max_views)
+        return Asked(words, findings, places, marked=marked)
+    return Asked(words, findings, places, grid_of(system), system.max_views, marked)
 
 
 def _judge(heard: _Heard, setting: Setting, *, with_meteor: bool, learned: Sequence[Metric]) -> Evaluation:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from contrastcxr.metrics import meteor
+from contrastcxr.metrics.alike import alike
 from contrastcxr.metrics.bootstrap import (
     REPLICATES,
     Floats,
@@ -27,7 +28,7 @@ from contrastcxr.metrics.efficacy import GRID, PRESETS, efficacy
 from contrastcxr.metrics.exchange import counted_words, exchange_reasons, exchange_statistics
 from contrastcxr.metrics.identification import MINIMUM_POSITIVES, Identification
 from contrastcxr.metrics.localization import FALSE_BOXES, PRECISIONS, Localization, PlaceCounts, counted_places
-from contrastcxr.metrics.table import StudyTable, alike
+from contrastcxr.metrics.table import StudyTable
 from contrastcxr.metrics.text import BLEU_ORDERS, bleu_statistic
 from contrastcxr.metrics.undefined import of_nothing, undefined
 from contrastcxr.vocab.labels import CHEXPERT, NO_FINDING
@@ -78,6 +79,7 @@ def statistics(table: StudyTable, *, minimum: int = MINIMUM_POSITIVES) -> dict[s
     """Return every score of the table as a statistic of study weights, by name."""
     found = _texts(table) | _clinical(table) | _agreement(table, minimum) | _identification(table, minimum)
     found |= exchange_statistics(table)
+    found |= {} if table.attributes is None else table.attributes.statistics(minimum)
     places = _localization(table)
     return found if places is None else found | places.statistics(minimum)
 
@@ -148,6 +150,7 @@ def score_table(
     found |= {k: Score(k, None, None, None, len(table), why) for k, why in undefined(table).items() if k in found}
     few = {**_too_few(table, minimum), **_too_few_boxes(table, minimum)}
     more = {**_empty(table, minimum), **few, **_attributed(found, table, minimum), **_boxed(found, table)}
+    more |= _worded(found, table, minimum)
     return _of_texts({**found, **more}, table)
 
 
@@ -346,6 +349,16 @@ def _boxed(found: Scores, table: StudyTable) -> dict[str, Score]:
     images, note = data.images(), "n counts images with a box of the finding"
     each = [f"{score}/{name}" for score in data.by_finding for name in data.names]
     return {k: replace(found[k], n=images[k.partition("/")[2]], note=note) for k in each if k in found}
+
+
+def _worded(found: Scores, table: StudyTable, minimum: int) -> dict[str, Score]:
+    """Return the scores of attributes with the number of studies that state some, or why they are empty."""
+    data = table.attributes
+    if data is None:
+        return {}
+    scored = {k: replace(v, n=data.studies) for k, v in found.items() if k.startswith("attribute_")}
+    empty = data.reasons(minimum).items()
+    return scored | {k: Score(k, None, None, None, data.studies, why) for k, why in empty}
 
 
 def _empty(table: StudyTable, minimum: int) -> dict[str, Score]:

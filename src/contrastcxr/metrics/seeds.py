@@ -36,6 +36,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri, stdtrit
 
+from contrastcxr.metrics.alike import alike
 from contrastcxr.metrics.bootstrap import (
     REPLICATES,
     Floats,
@@ -49,7 +50,7 @@ from contrastcxr.metrics.bootstrap import (
 from contrastcxr.metrics.folds import joined
 from contrastcxr.metrics.identification import MINIMUM_POSITIVES
 from contrastcxr.metrics.scores import statistics
-from contrastcxr.metrics.table import StudyTable, alike
+from contrastcxr.metrics.table import StudyTable
 
 _NOTHING = 1e-12
 """Below it a difference is rounding."""

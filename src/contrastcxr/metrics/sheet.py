@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from contrastcxr.metrics.attributes import ATTRIBUTE_SCORES
 from contrastcxr.metrics.detection import AP_THRESHOLDS, MET_THRESHOLDS
 from contrastcxr.metrics.localization import THRESHOLDS
 
@@ -58,6 +59,7 @@ ROWS: Mapping[str, str] = {
     **{f"map_{t}": f"average precision of boxes at IoU {t} (mAP), mean over findings" for t in AP_THRESHOLDS},
     **{f"met_{t}": f"reference boxes met at IoU {t}, mean over findings" for t in MET_THRESHOLDS},
     "false_boxes": "false boxes per study",
+    **ATTRIBUTE_SCORES,
     "distinct_reports": "distinct reports per report",
     "most_common_report": "share of the most common report",
     "mean_words": "words per report",
@@ -78,6 +80,7 @@ HEADLINE: tuple[str, ...] = (
     "tiou_0.3",
     "pointing",
     "false_boxes",
+    "attribute_auc",
 )
 """The scores that stand on top, and that are compared with the baselines."""
 LOWER_IS_BETTER = frozenset(
@@ -86,7 +89,7 @@ LOWER_IS_BETTER = frozenset(
         *("word_loss_abnormal", "word_loss_normal", "word_loss"),
     )
 )
-TRIVIAL = ("constant", "commonest", "neighbour", "mean_box")
+TRIVIAL = ("constant", "commonest", "neighbour", "mean_box", "geometry")
 """The readers that a system must beat to be worth anything."""
 
 

@@ -15,10 +15,11 @@ from typing import Any
 
 import numpy as np
 
+from contrastcxr.metrics.alike import alike
 from contrastcxr.metrics.bootstrap import Floats, Statistic, plain_weights
 from contrastcxr.metrics.identification import MINIMUM_POSITIVES
 from contrastcxr.metrics.scores import statistics
-from contrastcxr.metrics.table import StudyTable, alike
+from contrastcxr.metrics.table import StudyTable
 
 SHUFFLES = 9_999
 

@@ -19,6 +19,7 @@ from contrastcxr.errors import DatasetError
 from contrastcxr.files import atomic_write
 from contrastcxr.form import Finding
 from contrastcxr.metrics import meteor, text
+from contrastcxr.metrics.attributes import AttributeCounts, attribute_counts
 from contrastcxr.metrics.bootstrap import Floats
 from contrastcxr.metrics.clinical import Codes, agreement_counts, status_codes
 from contrastcxr.metrics.localization import place_counts
@@ -47,14 +48,18 @@ _ARRAYS = (
     "boxes_wanted",
     "word_losses",
     "claimed_exchanged",
+    "attributes_stated",
+    "attributes_told",
 )
-_OF_PLACES = ("iou", "iobb", "pointing")
+OF_PLACES = ("iou", "iobb", "pointing")
 """Arrays `[S, L]` with a value where the reference has a box of the finding."""
 _OF_DETECTIONS = ("boxes_marked", "boxes_wanted")
-OF_FINDINGS = ("truth", "claimed", "claimed_exchanged", "probabilities", *_OF_PLACES, *_OF_DETECTIONS)
+OF_FINDINGS = ("truth", "claimed", "claimed_exchanged", "probabilities", *OF_PLACES, *_OF_DETECTIONS)
 """Arrays `[S, L]`, and `[S, L, …]`."""
 
 
+_LISTS = ("learned_names", "attribute_names")
+"""Names of columns that not every table has."""
 NO_REPORT = "no report is written"
 
 
@@ -67,12 +72,14 @@ class Answer:
         findings: what the report states; None where that cannot be had (a language without a parser).
         probabilities: by name.
         places: findings with boxes or regions, as the form has them; None of an author who marks no places.
+        attributes: of one list, probabilities, or 1 and 0 as they are stated; None of an author who states none.
     """
 
     report: str | None
     findings: tuple[Finding, ...] | None = None
     probabilities: Mapping[str, float] | None = None
     places: tuple[Finding, ...] | None = None
+    attributes: Mapping[str, float] | None = None
 
     @property
     def words(self) -> str:
@@ -110,6 +117,9 @@ class StudyTable:
             that name an abnormality, both of its other sentences, and all four again with another patient's
             picture; these are NaN where none is at hand.
         claimed_exchanged: `[S, L]` status codes of the report that is written from that picture.
+        attributes_stated: `[S, A]`, of `AttributeCounts`.
+        attributes_told: `[S, A]`, likewise.
+        attribute_names: of the A attributes.
         notes: why a quantity is None; of a family of learned scores, which weights made it.
     """
 
@@ -137,9 +147,19 @@ class StudyTable:
     boxes_wanted: Floats | None = None
     word_losses: Floats | None = None
     claimed_exchanged: Codes | None = None
+    attributes_stated: Floats | None = None
+    attributes_told: Floats | None = None
+    attribute_names: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.studies)
+
+    @property
+    def attributes(self) -> AttributeCounts | None:
+        """What attributes are scored by."""
+        if self.attributes_stated is None or self.attributes_told is None:
+            return None
+        return AttributeCounts(self.attribute_names, self.attributes_stated, self.attributes_told)
 
     @property
     def scored_texts(self) -> NDArray[np.bool_]:
@@ -161,7 +181,7 @@ class StudyTable:
             "groups": self.groups,
             "studies": self.studies,
             "notes": dict(self.notes or {}),
-            **({"learned_names": self.learned_names} if self.learned_names else {}),
+            **{name: getattr(self, name) for name in _LISTS if getattr(self, name)},
         }
         with atomic_write(path, "wb") as file:
             np.savez_compressed(file, said=np.asarray(json.dumps(said)), **arrays)
@@ -180,8 +200,8 @@ class StudyTable:
         except (OSError, KeyError, ValueError) as error:
             raise DatasetError(f"{path}: expected a study table (.npz), found: {error}; evaluate again") from None
         lists: dict[str, Any] = {name: tuple(said[name]) for name in ("names", "groups", "studies")}
-        names = tuple(said.get("learned_names", ()))
-        return cls(**lists, **arrays, notes=said["notes"], learned_names=names)
+        lists |= {name: tuple(said.get(name, ())) for name in _LISTS}
+        return cls(**lists, **arrays, notes=said["notes"])
 
 
 def tabulate(
@@ -210,7 +230,8 @@ def tabulate(
     table = StudyTable(names=tuple(names), groups=tuple(groups), studies=tuple(studies), notes={})
     table = _with_texts(table, references, candidates, words)
     table = _with_counted(table, meteor_counts, learned)
-    return _with_places(_with_findings(table, references, candidates), references, candidates)
+    table = _with_places(_with_findings(table, references, candidates), references, candidates)
+    return _with_attributes(table, references, candidates)
 
 
 def _with_texts(
@@ -304,6 +325,13 @@ def _with_places(table: StudyTable, references: Sequence[Answer], candidates: Se
     return replace(table, **vars(place_counts(wanted, said, table.names)))
 
 
+def _with_attributes(table: StudyTable, references: Sequence[Answer], candidates: Sequence[Answer]) -> StudyTable:
+    found = attribute_counts([a.attributes for a in references], [a.attributes for a in candidates])
+    if found is None:
+        return table
+    return replace(table, attributes_stated=found.stated, attributes_told=found.told, attribute_names=found.names)
+
+
 def _probabilities(given: Sequence[Mapping[str, float] | None], names: Sequence[str]) -> Floats | None:
     if all(row is None for row in given):
         return None
@@ -326,6 +354,8 @@ def _small(name: str, values: NDArray[Any]) -> NDArray[Any]:
         "false_boxes",
         "boxes_wanted",
         "word_losses",
+        "attributes_stated",
+        "attributes_told",
     ):
         return values.astype(np.float32)
     return values if values.dtype == np.int8 else values.astype(np.int32)
@@ -333,64 +363,3 @@ def _small(name: str, values: NDArray[Any]) -> NDArray[Any]:
 
 def _whole(values: NDArray[Any]) -> NDArray[Any]:
     return values if values.dtype == np.int8 else values.astype(np.float64)
-
-
-def alike(one: StudyTable, other: StudyTable) -> tuple[StudyTable, StudyTable]:
-    """Return two tables cut to what both have, in one order: findings, probabilities, learned scores, places."""
-    names = tuple(name for name in one.names if name in other.names)
-    learned = tuple(name for name in one.learned_names if name in other.learned_names)
-    first, second = (_cut(table, names, learned) for table in (one, other))
-    both = _given(first) & _given(second)
-    first, second = _with_probabilities(first, both), _with_probabilities(second, both)
-    first, second = _on_boxes_of(first, second), _on_boxes_of(second, first)
-    return _judged_alike(first, second), _judged_alike(second, first)
-
-
-def _on_boxes_of(table: StudyTable, other: StudyTable) -> StudyTable:
-    """Return the table without what it marks of findings of which the other's references have no box."""
-    if table.iou is None or other.iou is None or np.array_equal(np.isnan(table.iou), np.isnan(other.iou)):
-        return table
-    parts = {name: getattr(table, name) for name in _OF_PLACES}
-    kept = np.isfinite(other.iou)
-    changed: dict[str, Any] = {k: np.where(kept, part, np.nan) for k, part in parts.items() if part is not None}
-    return replace(table, **changed)
-
-
-def _judged_alike(table: StudyTable, other: StudyTable) -> StudyTable:
-    """Return the table with boxes judged where the other's are too, and with room for as many of a finding."""
-    if table.boxes_marked is None or other.boxes_marked is None:
-        return table
-    assert table.boxes_wanted is not None
-    kept = table.boxes_wanted == other.boxes_wanted  # NaN on either side is not judged
-    most = max(table.boxes_marked.shape[2], other.boxes_marked.shape[2])
-    least = min(table.boxes_marked.shape[3], other.boxes_marked.shape[3])  # an older table judges at fewer IoUs
-    room = [(0, 0), (0, 0), (0, most - table.boxes_marked.shape[2]), (0, 0)]
-    marked = np.where(kept[..., None, None], table.boxes_marked[..., :least], np.nan)
-    boxes = np.pad(marked, room, constant_values=np.nan)
-    return replace(table, boxes_marked=boxes, boxes_wanted=np.where(kept, table.boxes_wanted, np.nan))
-
-
-def _given(table: StudyTable) -> NDArray[np.bool_]:
-    """Return True `[L]` for the findings of which there is a probability."""
-    if table.probabilities is None:
-        return np.zeros(len(table.names), dtype=bool)
-    return np.asarray(np.isfinite(table.probabilities).any(axis=0), dtype=bool)
-
-
-def _with_probabilities(table: StudyTable, kept: NDArray[np.bool_]) -> StudyTable:
-    if table.probabilities is None or np.array_equal(_given(table), kept):
-        return table
-    return replace(table, probabilities=np.where(kept, table.probabilities, np.nan) if kept.any() else None)
-
-
-def _cut(table: StudyTable, names: tuple[str, ...], learned: tuple[str, ...]) -> StudyTable:
-    changed: dict[str, Any] = {}
-    if names != table.names:
-        columns = [table.names.index(name) for name in names]
-        parts = {name: getattr(table, name) for name in OF_FINDINGS}
-        changed = {"names": names} | {k: part[:, columns] for k, part in parts.items() if part is not None}
-    if learned != table.learned_names:
-        assert table.learned is not None
-        columns = [table.learned_names.index(name) for name in learned]
-        changed |= {"learned_names": learned, "learned": table.learned[:, columns] if learned else None}
-    return replace(table, **changed) if changed else table
