@@ -7,6 +7,7 @@ from typing import Any
 
 from iu_files import samples, write_r2gen
 from mini_chexpert import write_chexpert
+from mini_coco import box, coco, image
 
 from bad_input.case import CHECK_MANIFEST, LABEL, READ, SOME_FAILED, WRONG_REQUEST, Case, Make
 from bad_input.files import binary, changed, json_lines, nothing, picture, same, text
@@ -39,6 +40,11 @@ def boxed(box: dict[str, Any], *, name: str = "Nodule", **view: Any) -> dict[str
     finding = {"name": name, "status": "present", "boxes": [box]}
     reading = {"study_id": "s1", "author": {"kind": "human", "name": "reader"}, "findings": [finding]}
     return {**WHOLE, "views": [{"view_id": "v", "locator": "chest.png", **view}], "readings": [reading]}
+
+
+def marks(content: Any) -> Make:
+    """A folder with a radiograph of 64×48 pixels, and a COCO file of boxes on it."""
+    return same(".", picture(), text("marks.json", content if isinstance(content, str) else json.dumps(content)))
 
 
 def refused(name: str, make: Make, says: str = "", command: str = CHECK_MANIFEST) -> Case:
@@ -754,4 +760,43 @@ REPORTS = (
     ),
 )
 
-TABLES = (*MANIFESTS, *ANNOTATIONS, *DATA_SETS, *READINGS, *REPORTS)
+BOX_FILES = (
+    refused(
+        "a COCO file cut off",
+        marks('{"images": ['),
+        (
+            "{bad}/marks.json: is not JSON; expected an object with the lists images, annotations and categories; "
+            "download it again"
+        ),
+        command="data check {bad},coco={bad}/marks.json",
+    ),
+    refused(
+        "a COCO file of results",
+        marks([box(1, 1, [1, 2, 3, 4], score=0.5)]),
+        (
+            "{bad}/marks.json: holds a list; expected an object with the lists images, annotations and categories "
+            "(COCO's results are a list, and name no picture); give a file of annotations"
+        ),
+        command="data check {bad},coco={bad}/marks.json",
+    ),
+    refused(
+        "a COCO file with a misspelt category",
+        marks(coco([image(1, "chest.png")], [box(1, 7, [1, 2, 3, 4])], [{"id": 7, "name": "Pneumothroax"}])),
+        (
+            "{bad}/marks.json categories entry 1: unknown finding 'Pneumothroax'; did you mean 'Pneumothorax'?; "
+            "annotations entry 1 has a box of it; rename the category, or leave it out with its boxes"
+        ),
+        command="data check {bad},coco={bad}/marks.json",
+    ),
+    refused(
+        "a COCO box that leaves its picture",
+        marks(coco([image(1, "chest.png")], [box(1, 1, [60, 2, 30, 4])])),
+        (
+            "{bad}/marks.json annotations entry 1 (chest.png): bbox [60, 2, 30, 4]; expected [x, y, width, "
+            "height] inside the picture of 64×48 pixels; correct the box, or the size of the picture"
+        ),
+        command="data check {bad},coco={bad}/marks.json",
+    ),
+)
+
+TABLES = (*MANIFESTS, *ANNOTATIONS, *DATA_SETS, *BOX_FILES, *READINGS, *REPORTS)

@@ -50,3 +50,31 @@ def test_a_pneumonia_is_everything_it_is_a_kind_of() -> None:
     )
     assert labels.kinds_of("Edema") == ("Edema",)
     assert {labels.to_chexpert(name) for name in labels.PNEUMONIAS} == {"Pneumonia"}
+
+
+@pytest.mark.parametrize(
+    ("written", "name"),
+    [
+        ("Pneumothorax", "Pneumothorax"),
+        (" pneumonia ", "Pneumonia"),
+        ("PLEURAL_EFFUSION", "Pleural Effusion"),
+        ("effusion", "Pleural Effusion"),
+        ("Pleural-Thickening", "Pleural Thickening"),
+        ("nodule/mass", "Lung Lesion"),
+        ("infiltrate", "Infiltration"),
+        ("covid-19", "COVID-19"),
+        ("No finding", labels.NO_FINDING),
+    ],
+)
+def test_a_finding_is_known_however_it_is_spelt(written: str, name: str) -> None:
+    assert labels.from_any(written) == name
+
+
+@pytest.mark.parametrize("name", labels.CANONICAL)
+def test_a_canonical_name_stands_for_itself(name: str) -> None:
+    assert labels.from_any(name) == labels.from_any(name.upper().replace(" ", "_")) == name
+
+
+def test_what_is_no_finding_names_the_nearest() -> None:
+    with pytest.raises(UnknownNameError, match="unknown finding 'Pnuemonia'; did you mean 'Pneumonia'"):
+        labels.from_any("Pnuemonia")

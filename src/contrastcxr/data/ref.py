@@ -16,6 +16,7 @@ from urllib.parse import parse_qsl, quote_plus
 
 from contrastcxr.data.source import Licence, Source
 from contrastcxr.data.tables.files import split_named
+from contrastcxr.data.tables.places import file_name
 from contrastcxr.errors import RequestError, UnknownNameError, listed, nearest
 
 Pairs = tuple[tuple[str, str], ...]
@@ -24,6 +25,8 @@ PATHS = "paths"
 T = TypeVar("T", bound=str)
 _IN_QUERIES = "/:,;@$!*'()[]{}~^|\\ "
 """What the value of a parameter may hold unescaped; percent, plus, ampersand and hash are escaped."""
+_IN_NAMES = ":;@$!*'()[]{}~^ "
+"""What the name of a file may hold unescaped where it stands in a portable name; a bar parts signatures."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,7 @@ class SourceKind:
         params: known behind the `?`.
         training: those of them that change what is trained with, and nothing that is scored.
         options: further roots and settings after the first root, `name:root,key=value`.
+        authors: those of them that name the file of a further author, which changes what may be scored.
         signs: files and folders of which its root has one, tables compressed or not; none is recognised by none.
         split_folders: the data set itself has folders called as its splits: `root/train` is a split, not a root.
     """
@@ -51,6 +55,7 @@ class SourceKind:
     params: tuple[str, ...] = ("images", "limit")
     training: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
+    authors: tuple[str, ...] = ()
     signs: tuple[str, ...] = ()
     split_folders: bool = False
 
@@ -130,8 +135,13 @@ class DataRef:
         return self.kind.open(self)
 
     def portable(self) -> str:
-        """Return the name without split, options and folders of this machine: `nih14-cv?fold=1`."""
-        return f"{self.source}{_query(self.params)}"
+        """Return the name without split, options and folders of this machine: `nih14-cv?fold=1`.
+
+        The file of a further author stays, by its name alone: `mimic_cxr,coco=boxes.json`.
+        """
+        named = ((key, file_name(value)) for key, value in self.options if key in self.kind.authors)
+        authors = "".join(f",{key}={quote_plus(name, safe=_IN_NAMES)}" for key, name in named)
+        return f"{self.source}{authors}{_query(self.params)}"
 
     def scored(self) -> DataRef:
         """Return the name without parameters that concern training alone: two trainings are scored on one data."""

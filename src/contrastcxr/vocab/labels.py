@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import re
+
 from contrastcxr.errors import UnknownNameError
 
 NO_FINDING = "No Finding"
@@ -217,6 +219,35 @@ def from_covid(name: str) -> str:
     if name not in _FROM_COVID:
         raise UnknownNameError("finding of the COVID-19 collection", name, _FROM_COVID)
     return _FROM_COVID[name]
+
+
+def from_any(name: str) -> str:
+    """Return the canonical name of a finding as whoever drew boxes wrote it.
+
+    It is one of `CANONICAL`, or a word of NIH or VinDr-CXR, in any case and with spaces, underscores or hyphens.
+
+    >>> from_any("pleural_effusion"), from_any("Nodule/Mass")
+    ('Pleural Effusion', 'Lung Lesion')
+    """
+    if _spelt(name) not in _FROM_ANY:
+        raise UnknownNameError("finding", name, CANONICAL)
+    return _FROM_ANY[_spelt(name)]
+
+
+def _spelt(name: str) -> str:
+    return re.sub(r"[\s_-]+", " ", name.casefold()).strip()
+
+
+_FROM_ANY = {
+    _spelt(original): canonical
+    for names in (
+        _FROM_VINDR,
+        _FROM_NIH,
+        {"Infiltrate": "Infiltration"},
+        dict(zip(CANONICAL, CANONICAL, strict=True)),
+    )
+    for original, canonical in names.items()
+}
 
 
 def kinds_of(name: str) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from unicodedata import normalize
 
 import pytest
 
-from contrastcxr.data.tables.places import NamedFiles, stem_of
+from contrastcxr.data.tables.places import NamedFiles, file_name, stem_of
 
 COMPOSED, DECOMPOSED = (normalize(form, "images/Müller é.png") for form in ("NFC", "NFD"))
 
@@ -93,3 +93,4 @@ def test_a_folder_is_listed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize("name", ["00001_000.png", "images/00001_000.jpg", "C:\\nih\\00001_000.png"])
 def test_the_stem_of_a_name_with_either_slash(name: str) -> None:
     assert stem_of(name) == "00001_000"
+    assert file_name(name) == "00001_000" + name[-4:]

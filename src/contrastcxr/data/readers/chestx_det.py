@@ -10,7 +10,6 @@ pneumonia, edema, hernia or devices. Pictures that are not in the list have no r
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -20,6 +19,7 @@ from typing import Any
 from contrastcxr.data.readers.grid import GRID, corners_on_grid, on_view
 from contrastcxr.data.source import Inventory
 from contrastcxr.data.tables.files import read_json
+from contrastcxr.data.tables.json_values import is_number, kind_of, plain
 from contrastcxr.data.tables.places import stem_of
 from contrastcxr.errors import DatasetError, UnknownNameError
 from contrastcxr.form import XYXY, Author, Finding, Reading, Status, View
@@ -33,7 +33,6 @@ TERMS = (
 )
 
 _LAYOUT = "a list of pictures, each with file_name, syms and boxes"
-_SHOWN = 60
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,7 @@ def read_chestx_det(path: Path) -> dict[str, DetMarks]:
         return {}
     content = read_json(path, _LAYOUT)
     if not isinstance(content, list):
-        raise DatasetError(f"{path}: holds {_kind(content)}; expected {_LAYOUT}; download it again")
+        raise DatasetError(f"{path}: holds {kind_of(content)}; expected {_LAYOUT}; download it again")
     found: dict[str, DetMarks] = {}
     places: dict[str, int] = {}
     for entry in (_Entry(path, place, value) for place, value in enumerate(content, start=1)):
@@ -119,7 +118,7 @@ def _left_out(boxes: Mapping[DetClass, int]) -> Iterator[str]:
 def _unmatched(absent: list[DetMarks], entries: int) -> Iterator[str]:
     if absent:
         hint = "" if len(absent) < entries else "; expected names of NIH ChestX-ray14, such as 00000004_000.png"
-        name = _plain(absent[0].file_name)
+        name = plain(absent[0].file_name)
         yield f"{FILE}: {len(absent)} of {entries} pictures are no study here, such as {name}{hint}"
 
 
@@ -134,16 +133,16 @@ class _Entry:
     def error(self, message: str) -> DatasetError:
         """Return an error that names the file, the entry and its picture."""
         name = self.value.get("file_name") if isinstance(self.value, dict) else None
-        about = f" ({_plain(name)})" if isinstance(name, str) and name else ""
+        about = f" ({plain(name)})" if isinstance(name, str) and name else ""
         return DatasetError(f"{self.file} entry {self.place}{about}: {message}")
 
     def marks(self) -> DetMarks:
         """Return what the entry says, once all of it is as published."""
         if not isinstance(self.value, dict):
-            raise self.error(f"holds {_kind(self.value)}; expected file_name, syms and boxes; correct the entry")
+            raise self.error(f"holds {kind_of(self.value)}; expected file_name, syms and boxes; correct the entry")
         name = self.value.get("file_name")
         if not isinstance(name, str) or not stem_of(name):
-            raise self.error(f"file_name {_plain(name)}; expected a name such as 00000004_000.png; correct it")
+            raise self.error(f"file_name {plain(name)}; expected a name such as 00000004_000.png; correct it")
         classes, boxes = self._list("syms"), self._list("boxes")
         if len(classes) != len(boxes):
             raise self.error(
@@ -156,41 +155,24 @@ class _Entry:
         value = self.value.get(key)
         if not isinstance(value, list):
             raise self.error(
-                f"{key} is {_kind(value) if key in self.value else 'not there'}; expected a list, empty where "
+                f"{key} is {kind_of(value) if key in self.value else 'not there'}; expected a list, empty where "
                 "nothing is marked; correct the entry"
             )
         return value
 
     def _class(self, original: Any) -> DetClass:
         try:
-            return det_class(_plain(original))
+            return det_class(plain(original))
         except UnknownNameError as error:
             raise self.error(f"{error}; correct the class") from error
 
     def _corners(self, box: Any) -> XYXY:
-        if not isinstance(box, list) or len(box) != 4 or not all(map(_is_number, box)):
-            raise self.error(f"box {_plain(box)}; expected four numbers x1, y1, x2, y2; correct the box")
+        if not isinstance(box, list) or len(box) != 4 or not all(map(is_number, box)):
+            raise self.error(f"box {plain(box)}; expected four numbers x1, y1, x2, y2; correct the box")
         x1, y1, x2, y2 = box
         if x1 >= x2 or y1 >= y2:
-            raise self.error(f"box {_plain(box)}; expected x1 < x2 and y1 < y2; correct the box")
+            raise self.error(f"box {plain(box)}; expected x1 < x2 and y1 < y2; correct the box")
         corners = corners_on_grid(x1, y1, x2, y2)
         if corners is None:
-            raise self.error(f"box {_plain(box)}; expected it inside the {GRID}×{GRID} grid; correct the box")
+            raise self.error(f"box {plain(box)}; expected it inside the {GRID}×{GRID} grid; correct the box")
         return corners
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _kind(value: Any) -> str:
-    """Return what a value of a JSON file is, in words."""
-    kinds = {dict: "an object", list: "a list", str: "a text", bool: "true or false", type(None): "null"}
-    return kinds.get(type(value), "a number")
-
-
-def _plain(value: Any) -> str:
-    """Return a value in few characters that any terminal prints."""
-    plain = isinstance(value, str) and value and value.isprintable()
-    text = value if plain else json.dumps(value)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

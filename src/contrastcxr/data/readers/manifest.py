@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -19,9 +19,10 @@ from pydantic import ValidationError
 from contrastcxr.data.boxes import trained_with_boxes, with_boxes_of
 from contrastcxr.data.pixels import file_size
 from contrastcxr.data.presence import is_there, without_views
+from contrastcxr.data.readers.coco_boxed import COCO, CocoAuthor, coco_author
 from contrastcxr.data.readers.manifest_columns import study_fields
 from contrastcxr.data.readers.manifest_records import ManifestRecord, is_whole, records
-from contrastcxr.data.ref import SourceKind
+from contrastcxr.data.ref import DataRef, SourceKind
 from contrastcxr.data.source import Failure, Inventory, Licence, OnMissing, Source, unheard
 from contrastcxr.data.tables.files import split_named
 from contrastcxr.data.tables.places import NamedFiles
@@ -78,10 +79,19 @@ class Manifest(Source):
     name = "manifest"
     licence = LICENCE
 
-    def __init__(self, path: Path, *, images: Literal["there", "any"] = "there", boxed: int = 100) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        images: Literal["there", "any"] = "there",
+        boxed: int = 100,
+        coco: CocoAuthor | None = None,
+    ) -> None:
         self.path = path
         self.images = images
         self._boxed = boxed
+        self._coco = coco
+        self.licence = coco.terms(LICENCE) if coco else LICENCE
         self._missing: list[str] = []
         splits = dict.fromkeys(self._checked_splits())
         usual = ("train", "train_val", "validation", "test")
@@ -89,36 +99,46 @@ class Manifest(Source):
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """Images named that are not there, and what is wrong with rows that give no study."""
-        return tuple(self._missing)
+        """Images named that are not there, and what is wrong with rows without a study and with boxed images."""
+        return (*self._missing, *(self._coco.unreadable if self._coco else ()))
 
     def inventory(self) -> Inventory:
         """Count images, texts, and the boxes of each author."""
-        images = 0 if self.images == "any" else len(self._missing)
-        reports = 0
+        images = reports = 0
         boxes: Counter[str] = Counter()
         for study in self.stream():
             images += len(study.views)
             for reading in study.readings:
                 reports += bool(reading.report.findings or reading.report.impression)
                 boxes[f"boxes by {reading.author.name}"] += sum(len(finding.boxes) for finding in reading.findings)
-        return Inventory(images=images, reports=reports or None, counts={n: c for n, c in boxes.items() if c})
+        images += 0 if self.images == "any" else len(self.missing)
+        held = Inventory(images=images, reports=reports or None, counts={n: c for n, c in boxes.items() if c})
+        return self._coco.counted(held) if self._coco else held
 
     def stream(self, split: str | None = None, *, on_missing: OnMissing = unheard) -> Iterator[Study]:
         """Yield the studies row by row, keeping none of them."""
         self.check_split(split)
-        for line in each_row(self.path, images=self.images):
+        for line in self._rows(on_missing):
             for name in line.left_out:
                 on_missing(name)
             if line.study is not None and (split is None or line.study.split == split):
                 yield line.study if self._kept is None else with_boxes_of(line.study, self._kept)
+
+    def _rows(self, on_missing: OnMissing = unheard) -> Iterator[ManifestRow]:
+        """Yield what each row gives, read by the author of a COCO file too where there is one."""
+        for line in each_row(self.path, images=self.images):
+            if self._coco is None or line.study is None:
+                yield line
+            else:
+                read = self._coco.read(line.study, keep=self.images == "any", on_missing=on_missing)
+                yield replace(line, study=read)
 
     @cached_property
     def _kept(self) -> Set[str] | None:
         """Ids of the training studies that keep their boxes; None where all do."""
         if self._boxed == 100:
             return None
-        studies = (line.study for line in each_row(self.path, images=self.images) if line.study is not None)
+        studies = (line.study for line in self._rows() if line.study is not None)
         return trained_with_boxes(studies, self._boxed, seed=_SEED, where=self.path)
 
     def _load(self, split: str | None) -> Iterable[Study]:
@@ -264,12 +284,18 @@ def _sized(view: View, where: str) -> View:
     return view.model_copy(update={"width": width, "height": height})
 
 
+def _open(ref: DataRef) -> Manifest:
+    return Manifest(ref.path, images=ref.images, boxed=ref.percent("boxed", 100), coco=coco_author(ref))
+
+
 KIND = SourceKind(
     Manifest,
-    open=lambda ref: Manifest(ref.path, images=ref.images, boxed=ref.percent("boxed", 100)),
+    open=_open,
     summary="your own studies, as JSON, CSV or Parquet; splits as its rows state them",
     root="file",
     splits=("train", "train_val", "validation", "test"),
     params=("images", "boxed", "limit"),
     training=("boxed",),
+    options=(COCO,),
+    authors=(COCO,),
 )

@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Literal
 
 from contrastcxr.data.readers import mimic_cxr
+from contrastcxr.data.readers.coco_boxed import with_coco
 from contrastcxr.data.readers.mimic_cxr import MimicCxr, MimicRoots, roots_of, unit_of
 from contrastcxr.data.ref import SourceKind
 from contrastcxr.data.source import Inventory, OnMissing, Source, unheard
@@ -112,10 +113,12 @@ def _abnormal(finding: Finding) -> bool:
     return finding.name != NO_FINDING and finding.status in ("present", "uncertain")
 
 
-KIND = SourceKind(
-    MimicAbn,
-    open=lambda ref: MimicAbn(roots_of(ref, "list"), unit=unit_of(ref), images=ref.images),
-    summary="MIMIC-ABN: the abnormal sentences of MIMIC-CXR's reports, from its list or derived",
-    splits=mimic_cxr.SPLITS,
-    options=("reports", "tables", "list", "unit"),
+KIND = with_coco(
+    SourceKind(
+        MimicAbn,
+        open=lambda ref: MimicAbn(roots_of(ref, "list"), unit=unit_of(ref), images=ref.images),
+        summary="MIMIC-ABN: the abnormal sentences of MIMIC-CXR's reports, from its list or derived",
+        splits=mimic_cxr.SPLITS,
+        options=("reports", "tables", "list", "unit"),
+    )
 )

@@ -16,6 +16,7 @@ from typing import Literal
 from contrastcxr.data.presence import files_in
 from contrastcxr.data.readers import mimic_tables
 from contrastcxr.data.readers.annotation import Annotation, AnnotationEntry, read_annotation
+from contrastcxr.data.readers.coco_boxed import with_coco
 from contrastcxr.data.readers.mimic_reports import Reports, files_folder, study_folder
 from contrastcxr.data.readers.mimic_tables import METADATA, RECORDS, SPLIT, StudyRecord
 from contrastcxr.data.ref import DataRef, SourceKind
@@ -341,16 +342,18 @@ def unit_of(ref: DataRef) -> Literal["study", "image"]:
     return ref.choice("unit", ("study", "image"))
 
 
-KIND = SourceKind(
-    MimicCxr,
-    open=lambda ref: MimicCxr(
-        roots_of(ref, "annotation"),
-        subset=ref.choice("subset", ("all", "findings")),
-        unit=unit_of(ref),
-        images=ref.images,
-    ),
-    summary="MIMIC-CXR, JPEG or DICOM: texts, official split, CheXpert and NegBio labels, prior studies",
-    splits=SPLITS,
-    options=("reports", "tables", "annotation", "subset", "unit"),
-    signs=("mimic-cxr-2.0.0-metadata.csv", "cxr-record-list.csv"),
+KIND = with_coco(
+    SourceKind(
+        MimicCxr,
+        open=lambda ref: MimicCxr(
+            roots_of(ref, "annotation"),
+            subset=ref.choice("subset", ("all", "findings")),
+            unit=unit_of(ref),
+            images=ref.images,
+        ),
+        summary="MIMIC-CXR, JPEG or DICOM: texts, official split, CheXpert and NegBio labels, prior studies",
+        splits=SPLITS,
+        options=("reports", "tables", "annotation", "subset", "unit"),
+        signs=("mimic-cxr-2.0.0-metadata.csv", "cxr-record-list.csv"),
+    )
 )

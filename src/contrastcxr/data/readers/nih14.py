@@ -16,6 +16,7 @@ from pathlib import Path
 from contrastcxr.data.pixels import file_size
 from contrastcxr.data.presence import files_in
 from contrastcxr.data.readers.chestx_det import FILE, TERMS, DetMarks, add_counts, read_chestx_det
+from contrastcxr.data.readers.coco_boxed import with_coco
 from contrastcxr.data.readers.grid import GRID, grid_box
 from contrastcxr.data.ref import DataRef, SourceKind
 from contrastcxr.data.source import Inventory, Licence, OnMissing, Source, unheard
@@ -310,12 +311,14 @@ def heeds_rsna(ref: DataRef) -> bool:
     return ref.choice("rsna", ("read", "unread")) == "read"
 
 
-KIND = SourceKind(
-    Nih14,
-    open=lambda ref: Nih14(ref.path, rsna=heeds_rsna(ref)),
-    summary="NIH ChestX-ray14: labels, and boxes of NIH, RSNA and ChestX-Det, in its published split",
-    splits=("train_val", "test"),
-    params=("rsna", "limit"),
-    training=("rsna",),
-    signs=("Data_Entry_2017_v2020.csv", "Data_Entry_2017.csv"),
+KIND = with_coco(
+    SourceKind(
+        Nih14,
+        open=lambda ref: Nih14(ref.path, rsna=heeds_rsna(ref)),
+        summary="NIH ChestX-ray14: labels, and boxes of NIH, RSNA and ChestX-Det, in its published split",
+        splits=("train_val", "test"),
+        params=("rsna", "limit"),
+        training=("rsna",),
+        signs=("Data_Entry_2017_v2020.csv", "Data_Entry_2017.csv"),
+    )
 )

@@ -14,6 +14,7 @@ from pathlib import Path
 from contrastcxr.data.authors import label_reading
 from contrastcxr.data.boxes import trained_with_boxes, with_boxes_by, with_boxes_of
 from contrastcxr.data.readers.chestx_det import add_counts
+from contrastcxr.data.readers.coco_boxed import COCO, CocoAuthor, CocoBoxed, coco_author
 from contrastcxr.data.readers.nih14 import LICENCE, RSNA, Nih14, heeds_rsna
 from contrastcxr.data.readers.nih_plain import PLAIN_LICENCE, with_plain_reports
 from contrastcxr.data.ref import DataRef, SourceKind
@@ -45,11 +46,15 @@ class Nih14Folds(Source):
         boxed: int = 100,
         boxed_by: str | None = None,
         rsna: bool = True,
+        coco: CocoAuthor | None = None,
     ) -> None:
         if not 0 <= fold < FOLDS:
             raise RequestError(f"fold {fold} of nih14-cv; expected 0 to {FOLDS - 1}")
-        self.licence = _terms(PLAIN_LICENCE if plain_reports else self.licence, boxed_by)
-        self._images = Nih14(root, rsna=rsna)
+        terms = _terms(PLAIN_LICENCE if plain_reports else self.licence, boxed_by)
+        self.licence = coco.terms(terms) if coco else terms
+        self._nih = Nih14(root, rsna=rsna)
+        self._images = CocoBoxed(self._nih, coco) if coco else self._nih
+        self._coco = coco
         self._fold = fold
         self._plain = plain_reports
         self._seed = seed
@@ -62,9 +67,10 @@ class Nih14Folds(Source):
         return self._images.missing
 
     def inventory(self) -> Inventory:
-        """Count what the tables name, and what ChestX-Det marked on the pictures of the folds."""
+        """Count what the tables name, and what ChestX-Det and a COCO file marked on the pictures of the folds."""
         there = {study.study_id for study in self._images.studies("train_val")}
-        return add_counts(super().inventory(), self._images.chestx_det, there)
+        held = add_counts(super().inventory(), self._nih.chestx_det, there)
+        return self._coco.counted(held) if self._coco else held
 
     def _load(self, split: str | None) -> Iterable[Study]:
         chosen = [study for name in ((split,) if split else self.splits) for study in self._cut[name]]
@@ -76,7 +82,7 @@ class Nih14Folds(Source):
             self._images.studies("train_val"), folds=FOLDS, seed=FOLD_SEED, strata=view_and_labels
         )
         cut = fold_split(folds, self._fold)
-        where = f"{self._images.root}, fold {self._fold}"
+        where = f"{self._nih.root}, fold {self._fold}"
         if self._boxed_by is not None:
             kept_by = with_boxes_by([study for name in LEARNT for study in cut[name]], self._boxed_by, where=where)
             cut |= {name: [study for study in kept_by if study.split == name] for name in LEARNT}
@@ -113,6 +119,7 @@ def _open(ref: DataRef) -> Nih14Folds:
         boxed=ref.percent("boxed", 100),
         boxed_by=dict(ref.params).get("boxed_by"),
         rsna=heeds_rsna(ref),
+        coco=coco_author(ref),
     )
 
 
@@ -123,4 +130,6 @@ KIND = SourceKind(
     splits=Nih14Folds.splits,
     params=("fold", "report", "seed", "boxed", "boxed_by", "rsna", "limit"),
     training=("boxed", "boxed_by", "rsna"),
+    options=(COCO,),
+    authors=(COCO,),
 )

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from contrastcxr.data.authors import label_reading
+from contrastcxr.data.readers.coco_boxed import with_coco
 from contrastcxr.data.readers.nih14 import LICENCE, Nih14
 from contrastcxr.data.ref import SourceKind
 from contrastcxr.data.source import Inventory, Licence, Source
@@ -107,10 +108,12 @@ def _stable_rng(author: str, study_id: str, seed: int) -> np.random.Generator:
     return np.random.default_rng(int.from_bytes(digest[:16], "little"))
 
 
-KIND = SourceKind(
-    NihPlain,
-    open=lambda ref: NihPlain(ref.path, seed=ref.integer("seed", 0)),
-    summary="NIH images with reports that the grammar wrote from their labels",
-    splits=("train_val", "test"),
-    params=("seed", "limit"),
+KIND = with_coco(
+    SourceKind(
+        NihPlain,
+        open=lambda ref: NihPlain(ref.path, seed=ref.integer("seed", 0)),
+        summary="NIH images with reports that the grammar wrote from their labels",
+        splits=("train_val", "test"),
+        params=("seed", "limit"),
+    )
 )

@@ -12,6 +12,7 @@ from pathlib import Path
 from contrastcxr.data.folders import DIRECTORY, OnPassed, kind_in_words, passed_in_words, walk
 from contrastcxr.data.images import image_size
 from contrastcxr.data.presence import without_views
+from contrastcxr.data.readers.coco_boxed import with_coco
 from contrastcxr.data.readers.manifest import LICENCE, Manifest, parse_manifest
 from contrastcxr.data.readers.manifest_records import SUFFIXES as MANIFEST_SUFFIXES
 from contrastcxr.data.ref import PATHS, SourceKind
@@ -290,10 +291,12 @@ def _distinct(studies: Iterable[tuple[object, Study]], failures: list[Failure]) 
     return list(taken.values())
 
 
-KIND = SourceKind(
-    Paths,
-    open=lambda ref: (Manifest if ending(ref.path) in MANIFEST_SUFFIXES else Paths)(ref.path),
-    summary="DICOM, PNG and JPEG files, or folders of them",
-    root="path",
-    params=("limit",),
+KIND = with_coco(
+    SourceKind(
+        Paths,
+        open=lambda ref: (Manifest if ending(ref.path) in MANIFEST_SUFFIXES else Paths)(ref.path),
+        summary="DICOM, PNG and JPEG files, or folders of them",
+        root="path",
+        params=("limit",),
+    )
 )

@@ -99,6 +99,11 @@ def posix_name(name: str) -> str:
     return name.replace("\\", "/")
 
 
+def file_name(path: str) -> str:
+    """Return the name of a file without its folders, written with either slash."""
+    return PurePosixPath(posix_name(path)).name
+
+
 def stem_of(name: str) -> str:
     """Return the name of a file without its folders, written with either slash, and without its ending."""
     return PurePosixPath(posix_name(name)).stem
