@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
+from contrastcxr.data.authors import reading_of
+from contrastcxr.data.sources import parse_data
 from contrastcxr.errors import RequestError
+from contrastcxr.evaluation import evaluate
+from contrastcxr.evaluation.baselines import geometry
 from contrastcxr.evaluation.one_finding import as_one, heard_as_one
-from contrastcxr.form import Author, Box, Finding, Reading, Status
+from contrastcxr.evaluation.references import attributes_said
+from contrastcxr.form import Attribute, Author, Box, Finding, Reading, Report, Status, Study, View
 from contrastcxr.vocab.attribute_words import attribute_list
 
 OPACITY = attribute_list("phantom-opacity")
@@ -69,3 +75,56 @@ def test_another_one_is_heard_by_the_maximum_over_the_parts_that_it_knows() -> N
 def test_a_system_that_knows_none_of_them_is_refused() -> None:
     with pytest.raises(RequestError, match="the system says nothing of Lung Opacity, nor of Consolidation"):
         heard_as_one([reading(finding("Hernia"))], OPACITY)
+
+
+def worded(name: str, report: str, *findings: Finding) -> Reading:
+    author = Author(kind="model" if name == "m" else "rule", name=name)
+    return Reading(study_id="s", author=author, report=Report(findings=report), findings=findings)
+
+
+def test_a_reference_states_attributes_and_a_localizer_gives_them_probabilities() -> None:
+    words = (Attribute(name="left", probability=0.8), Attribute(name="upper", probability=0.1))
+    own = [reading(finding("Lung Opacity", attributes=words))]
+    assert attributes_said(own, OPACITY) == [{"left": 0.8, "upper": 0.1}]
+
+
+def test_a_system_that_writes_is_heard_by_what_its_reports_state() -> None:
+    said = [
+        worded("m", "There is a mass in the left upper zone."),
+        worded("m", "The lungs are clear."),
+    ]
+    (first, second) = attributes_said(said, OPACITY)
+    assert first is not None
+    assert second is not None
+    assert {name for name, value in first.items() if value == 1.0} == {"left", "upper", "mass"}
+    assert set(second.values()) == {0.0}
+
+
+def test_a_system_without_words_and_attributes_says_none() -> None:
+    silent = [reading(finding("Mass", region=(FIRST,)))]
+    assert attributes_said(silent, OPACITY) == [None]
+
+
+def test_the_geometry_of_the_first_box_is_words_and_the_rest_is_the_prior() -> None:
+    view = View(view_id="v", locator="v.png", position="PA", width=100, height=100)
+    study = Study(study_id="s", views=(view,))
+    shares = {"left": 0.3, "right": 0.4, "upper": 0.2, "mass": 0.15}
+    box = Box(xyxy=(60.0, 10.0, 90.0, 30.0))
+    marked = finding("Lung Opacity", "absent", region=(box, Box(xyxy=(5.0, 70.0, 20.0, 90.0))))
+    found = geometry([study, study], [marked, None], shares)
+    assert found[0].attributes == {"left": 1.0, "right": 0.0, "upper": 1.0, "mass": 0.15}
+    assert found[1].attributes == shares
+
+
+def test_an_evaluation_by_a_list_scores_its_attributes_beside_prior_and_neighbour(tmp_path: Path) -> None:
+    data = parse_data("phantom:smoke?limit=80")
+    truth = [reading_of(study, author=None) for study in data.open().studies("test")[:40]]
+    own = [r.model_copy(update={"author": Author(kind="model", name="m")}) for r in truth]
+    found = evaluate(own, data=data, attributes="phantom-opacity", limit=40, cache=tmp_path, with_meteor=False)
+    scores = {name: system.scores for name, system in found.systems.items()}
+    auc = {name: of["attribute_auc"].value for name, of in scores.items() if "attribute_auc" in of}
+    assert auc["system"] == 1.0
+    assert scores["system"]["positive_f1"].value == 1.0
+    assert "ceiling" not in scores
+    assert 0.5 < (auc["constant"] or 0) < 1.0
+    assert "attributes:phantom-opacity" in found.signature

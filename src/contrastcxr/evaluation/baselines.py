@@ -366,9 +366,14 @@ def geometry(
 
 
 def bounds(references: References, *, seed: int = 0) -> dict[str, list[Answer]]:
-    """Return the ceiling and floor, where the grammar wrote the references; nothing elsewhere."""
+    """Return the ceiling and floor, where the grammar wrote the references; nothing elsewhere.
+
+    Findings that are heard as one cannot be written again: then there is no ceiling.
+    """
     if not references.parses() or len(references.studies) < 2:
         return {}
+    if references.attributes is not None:
+        return {"floor": _written(_moved([a.words for a in references.answers()], seed), references)}
     if references.readings[0].author.name == "nih-plain":
         ceiling = [answer_of(r, findings=()).words for r in oracle_readings(references.studies, seed=seed)]
         floor = [answer_of(r, findings=()).words for r in shuffled_readings(references.studies, seed=seed)]

@@ -7,7 +7,7 @@ findings of the list.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from contrastcxr.errors import RequestError, listed
 from contrastcxr.evaluation.joining import with_joined
@@ -19,12 +19,19 @@ _RANK: tuple[Status, ...] = ("unmentioned", "absent", "uncertain", "present")
 
 def as_one(reading: Reading, attributes: AttributeList) -> Reading:
     """Return a reading of a reference author with the finding of the list alone."""
-    parts = [finding for finding in reading.findings if finding.name in attributes.boxed]
-    if not parts:
-        return reading.model_copy(update={"findings": ()})
-    boxes = tuple(dict.fromkeys(box for part in parts for box in part.boxes))
-    status = max((part.status for part in parts), key=_RANK.index)
-    return reading.model_copy(update={"findings": (Finding(name=attributes.finding, status=status, boxes=boxes),)})
+    return reading.model_copy(update={"findings": one_finding(reading.findings, attributes.boxed, attributes)})
+
+
+def one_finding(
+    findings: Sequence[Finding], parts: Collection[str], attributes: AttributeList
+) -> tuple[Finding, ...]:
+    """Return the finding of the list, with the boxes of its parts and the most that is said of any; or nothing."""
+    found = [finding for finding in findings if finding.name in parts]
+    if not found:
+        return ()
+    boxes = tuple(dict.fromkeys(box for part in found for box in part.boxes))
+    status = max((part.status for part in found), key=_RANK.index)
+    return (Finding(name=attributes.finding, status=status, boxes=boxes),)
 
 
 def heard_as_one(readings: Sequence[Reading], attributes: AttributeList) -> list[Reading]:

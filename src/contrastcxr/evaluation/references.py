@@ -10,7 +10,7 @@ from contrastcxr.data.authors import reading_of, report_text
 from contrastcxr.data.ref import DataRef
 from contrastcxr.data.tables.files import split_named
 from contrastcxr.errors import DatasetError, RequestError, listed
-from contrastcxr.evaluation.one_finding import as_one
+from contrastcxr.evaluation.one_finding import as_one, one_finding
 from contrastcxr.form import Finding, Reading, Study
 from contrastcxr.metrics.table import Answer
 from contrastcxr.store.studies import open_source
@@ -101,10 +101,16 @@ class References:
         return self.labelled_by != NOBODY
 
     def findings_in(self, report: str) -> tuple[Finding, ...] | None:
-        """Return the findings that a report states; None where nothing here can read it."""
-        if self.labelled_by == GRAMMAR:
-            return parse(report)
-        return default_labeler().label(report) if self.labelled_by == LABELER else None
+        """Return the findings that a report states; None where nothing here can read it.
+
+        Those of a list are one.
+        """
+        if self.labelled_by == NOBODY:
+            return None
+        said = parse(report) if self.labelled_by == GRAMMAR else default_labeler().label(report)
+        if self.attributes is None:
+            return said
+        return one_finding(said, {*self.attributes.boxed, *self.attributes.mentioned}, self.attributes)
 
     def of(self, ids: Iterable[str]) -> References:
         """Return the references of these studies alone, in our order."""

@@ -14,8 +14,8 @@ from contrastcxr.vocab.laterality import picture_side, width_of
 
 BOX_WORDS = ("left", "right", "bilateral", "upper", "middle", "lower", "multifocal")
 """All words that the rule knows."""
-ZONE_ENDS = (0.37, 0.53)
-"""Shares of a picture's height where the upper and the middle zone of the lungs end; see `tests/vocab`."""
+ZONE_ENDS = (0.4, 0.565)
+"""Shares of a picture's height where the upper and the middle zone of the lungs end: of drawn chests (ours)."""
 _ZONES = ("upper", "middle", "lower")
 _OTHER: dict[Side, Side] = {"left": "right", "right": "left", "bilateral": "bilateral"}
 
