@@ -25,7 +25,7 @@ EXTRAS = {
     "radgraph": ("radgraph",),
     "parquet": ("pyarrow",),
     "attributes": ("gensim",),
-    "metrics": ("pycocoevalcap", "scikit-learn", "matplotlib"),
+    "metrics": ("pycocoevalcap", "pycocotools", "torchmetrics", "scikit-learn", "matplotlib"),
 }
 """The extras of pyproject.toml that a user chooses from."""
 CORE = ("numpy", "scipy", "pillow", "pydicom", "pydantic", "safetensors", "torch", "torchvision", "timm")

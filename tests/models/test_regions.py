@@ -11,7 +11,6 @@ from contrastcxr.models.regions import PLACE_CHANNELS, RegionDetector
 SIDE, WIDTH, COUNT = 128, 8, 12
 GRIDS = (16, 8, 4)
 CHANNELS = (4, 6, 10)
-LEVELS = [(side, side) for side in (16, 8, 4, 2, 1)]
 BOX = torch.tensor([[20.0, 24.0, 60.0, 70.0]])
 NONE = torch.zeros(0, 4)
 
@@ -85,6 +84,6 @@ def test_it_learns_a_box() -> None:
 @pytest.mark.parametrize(("side", "fits"), [(16.0, True), (40.0, True), (3.0, False)])
 def test_anchors_fit_boxes_of_their_sizes_and_no_smaller_ones(side: float, fits: bool) -> None:
     box = torch.tensor([[30.0, 40.0, 30.0 + side, 40.0 + side]])
-    best = detector().best_anchors(box, LEVELS)
+    best = detector().best_anchors(box)
     assert best.shape == (1,)
     assert (float(best) > 0.5) is fits

@@ -27,6 +27,8 @@ from contrastcxr.models.options import REGION_STAGES, EncoderOptions, Projection
 from contrastcxr.options import KindOf, Options
 from contrastcxr.text.sentence_order import SentenceOrder
 
+Monitor = Literal["bleu4", "positive_f1", "auc", "map", "loss", "report_loss", "abnormal_words", "last"]
+
 
 class DataConfig(Options):
     """Where the studies come from and whose reading of them is learnt."""
@@ -159,7 +161,7 @@ class TrainConfig(Options):
     )
     optimizer: OptimizerConfig = OptimizerConfig()
     schedule: ScheduleConfig = ScheduleConfig()
-    monitor: Literal["bleu4", "positive_f1", "auc", "loss", "report_loss", "abnormal_words", "last"] = Field(
+    monitor: Monitor = Field(
         "bleu4",
         description="validation score that picks the checkpoint; last: the last epoch, whatever its scores",
     )

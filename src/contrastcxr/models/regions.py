@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,6 +20,8 @@ from contrastcxr.models.features import RegionPlaces
 OCTAVES = tuple(2 ** (step / 3) for step in range(3))
 RATIOS = (0.5, 1.0, 2.0)
 MAPS, LEVELS = 3, 5
+FINEST_STRIDE = 8
+"""Pixels from one place of the finest map to the next; each level doubles it."""
 NMS = 0.5
 CANDIDATES = 1000
 """Boxes of each level that enter non-maximum suppression, those with the highest scores."""
@@ -124,14 +127,10 @@ class RegionDetector(nn.Module):
         )
         return torch.stack([self._filled(row) for row in rows])
 
-    def best_anchors(self, boxes: Tensor, levels: Sequence[tuple[int, int]]) -> Tensor:
-        """Return for each of `boxes [n, 4]` in pixels the IoU with the anchor that fits it best, `[n]`.
-
-        Args:
-            boxes: of any picture.
-            levels: rows and columns of each level of the pyramid.
-        """
-        (anchors,) = self._anchors([boxes.new_zeros(1, 1, *level) for level in levels])
+    def best_anchors(self, boxes: Tensor) -> Tensor:
+        """Return for each of `boxes [n, 4]` in pixels the IoU with the anchor that fits it best, `[n]`."""
+        sides = [math.ceil(self.image_size / (FINEST_STRIDE * 2**level)) for level in range(LEVELS)]
+        (anchors,) = self._anchors([boxes.new_zeros(1, 1, side, side) for side in sides])
         best: Tensor = box_iou(boxes, anchors).amax(dim=1)
         return best
 

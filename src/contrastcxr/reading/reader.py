@@ -37,7 +37,7 @@ from contrastcxr.quality.flags import empty_flag, length_flags, measure_flags, s
 from contrastcxr.quality.measures import MeasureValue, PictureMeasures, QualityReference
 from contrastcxr.reading import evidence as shown
 from contrastcxr.reading.alignment import pose_flags
-from contrastcxr.reading.answers import DecodedReport, DecodedStudy, by_study, report_search
+from contrastcxr.reading.answers import DecodedReport, DecodedStudy, StudyRegions, by_study, report_search
 from contrastcxr.reading.findings import (
     HEAD,
     LOCALIZER,
@@ -274,6 +274,13 @@ class Reader:
     def heat(self, batch: Batch) -> list[StudyHeat]:
         """Return what the localizer sees of each study of a batch, in its own order, before anything is marked."""
         return [self._heat(part, row, answer) for part, row, answer in self._answered(batch)]
+
+    def regions(self, batch: Batch) -> list[StudyRegions | None]:
+        """Return the regions of each study of a batch, in its own order, before any is chosen.
+
+        None of a localizer that chooses among none.
+        """
+        return [answer.regions for _, _, answer in self._answered(batch)]
 
     def _answered(self, batch: Batch) -> list[tuple[Batch, int, DecodedStudy]]:
         """Return the answer to each study of a batch, in its own order, with the part and row it was in."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from contrastcxr.metrics.detection import MET_THRESHOLDS
+
 
 @dataclass(frozen=True)
 class Judging:
@@ -14,11 +16,13 @@ class Judging:
         primaries: the scores that decide, each by itself, in their order; and what each is in a sentence.
         compared: scores whose paired differences are computed, those that decide among them.
         shown: scores whose intervals over patients stand in tables.
+        places: whether rows mark places and need no word.
     """
 
     primaries: Mapping[str, str]
     compared: tuple[str, ...]
     shown: tuple[str, ...]
+    places: bool = False
 
     @property
     def primary(self) -> str:
@@ -43,8 +47,25 @@ KNOWLEDGE = Judging(
 )
 """By what a decoder knows of abnormal sentences, which no decision rule touches, then by what its report says."""
 LOCALIZATION = Judging(
-    {"tiou_0.3": "localized at IoU above 0.3, mean over findings"}, _PLACES, (*_PLACES, "miou", "map_0.5")
+    {"tiou_0.3": "localized at IoU above 0.3, mean over findings"},
+    _PLACES,
+    (*_PLACES, "miou", "map_0.5"),
+    places=True,
 )
 """By T(IoU) = 0.3, which papers print first; rows need no word."""
-JUDGINGS: Mapping[str, Judging] = {"words": WORDS, "knowledge": KNOWLEDGE, "localization": LOCALIZATION}
+_BOXES = (*(f"met_{t}" for t in MET_THRESHOLDS), "false_boxes", "map_0.5", "pointing", "auc_mean")
+_ATTRIBUTES = ("attribute_auc", "attribute_auc_macro", "attribute_accuracy")
+BOXES = Judging(
+    {"met_0.5": "reference boxes met at an IoU of 0.5"},
+    (*_BOXES, *_ATTRIBUTES),
+    (*_BOXES, *_ATTRIBUTES, "attribute_accuracy_none"),
+    places=True,
+)
+"""By the share of reference boxes that a marked box meets at an IoU of .5 (paper D), one to one."""
+JUDGINGS: Mapping[str, Judging] = {
+    "words": WORDS,
+    "knowledge": KNOWLEDGE,
+    "localization": LOCALIZATION,
+    "boxes": BOXES,
+}
 """By the name that a plan gives it (`judged_by`)."""

@@ -89,11 +89,6 @@ def baseline_table(record: Path, name: str) -> Path:
     return record.with_name(f"{name}{record.stem.removeprefix(BASELINES)}.npz")
 
 
-def voted_table(record: Path) -> Path:
-    """Return where the study table of a row read by votes is, beside its record: `nic-none-seed0-votes.npz`."""
-    return record.with_name(f"{record.stem}-votes.npz")
-
-
 _OF_BASELINES = ("data", "text", "image", "encoder", "align", "marked")
 """What baselines depend on, which have no decoder; of a localizer it is the cells that it marks."""
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from contrastcxr.reproduce.judging import JUDGINGS, Judging
 from contrastcxr.reproduce.record import FIRST_RECIPE
+from contrastcxr.vocab.attribute_words import AttributeListName
 
 BASELINES = "baselines"
 Which = tuple[str, str]
@@ -41,6 +42,9 @@ class DataPlan(BaseModel):
     )
     joined: dict[str, tuple[str, ...]] = Field(
         default_factory=dict, description="finding: the findings of a row that are heard as it when it is scored"
+    )
+    attributes: AttributeListName | None = Field(
+        None, description="list whose findings are one when rows are scored, and whose words are scored"
     )
     mean_of: str | None = Field(
         None,
@@ -128,7 +132,7 @@ class Plan(BaseModel):
     systems: dict[str, tuple[str, ...]] = Field(
         description="name of a system: its overrides, in which {run:NAME} is the folder of a run trained first"
     )
-    judged_by: Literal["words", "knowledge", "localization"] = "words"
+    judged_by: Literal["words", "knowledge", "localization", "boxes"] = "words"
     recipe: str = Field(FIRST_RECIPE, description="name of how its rows are trained, which their records carry")
     against: dict[str, str] = Field(
         default_factory=dict,

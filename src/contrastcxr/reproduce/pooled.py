@@ -21,7 +21,7 @@ from contrastcxr.reproduce.effects import CONTROLS, ContrastEffect, SystemEffect
 from contrastcxr.reproduce.judging import WORDS, Judging
 from contrastcxr.reproduce.places import baseline_table
 from contrastcxr.reproduce.plan import BASELINES, CONTRAST, PLAIN
-from contrastcxr.reproduce.record import VOTES, Record, read_record, votes_table
+from contrastcxr.reproduce.record import GEOMETRY, VOTES, Record, read_record, table_beside
 
 Tables = Mapping[tuple[str, int], StudyTable]
 """By row, whatever the seed, and seed."""
@@ -32,6 +32,15 @@ Differ = Callable[[Sequence[StudyTable], Sequence[StudyTable], Sequence[str]], d
 def by_votes(row: str) -> str:
     """Return the name of a row's second line, whose reports are chosen by votes."""
     return f"{row} by votes"
+
+
+def by_geometry(row: str) -> str:
+    """Return the name of a row's second line, whose attributes are words of its first box by rule."""
+    return f"{row} by geometry"
+
+
+_BESIDE: Mapping[str, Callable[[str], str]] = {VOTES: by_votes, GEOMETRY: by_geometry}
+"""Names of second lines, by system of a record."""
 
 
 @dataclass(frozen=True)
@@ -126,10 +135,14 @@ def pool(
         for record, path in found
         if record.row != BASELINES
     }
-    votes = _votes_tables(found)
+    votes = _tables_beside(found, VOTES)
     drawn = {"replicates": replicates, "seed": seed}
     differ = partial(fold_differences if folds else seed_differences, replicates=replicates, seed=seed)
-    named = {(by_votes(row), number): table for (row, number), table in votes.items()}
+    named = {
+        (name(row), number): table
+        for system, name in _BESIDE.items()
+        for (row, number), table in (votes if system == VOTES else _tables_beside(found, system)).items()
+    }
     every = _by_row({**_baseline_tables(found), **tables, **named}, folds=folds)
     return Pooled(
         data=records[0].data,
@@ -154,12 +167,12 @@ def _check_recipes(found: Sequence[tuple[Record, Path]]) -> None:
         )
 
 
-def _votes_tables(found: Iterable[tuple[Record, Path]]) -> dict[tuple[str, int], StudyTable]:
-    """Return the study tables of reports chosen by votes, of rows that have them."""
+def _tables_beside(found: Iterable[tuple[Record, Path]], system: str) -> dict[tuple[str, int], StudyTable]:
+    """Return the study tables of another system of rows, of those that have it."""
     return {
-        (record.row, record.seed): StudyTable.load(votes_table(path))
+        (record.row, record.seed): StudyTable.load(table_beside(path, system))
         for record, path in found
-        if record.row != BASELINES and VOTES in record.systems
+        if record.row != BASELINES and system in record.systems
     }
 
 
@@ -227,7 +240,7 @@ def _name(record: Record, system: str) -> str:
     """Return the name of the row that a system of a record stands in."""
     if record.row == BASELINES:
         return system
-    return by_votes(record.row) if system == VOTES else record.row
+    return _BESIDE[system](record.row) if system in _BESIDE else record.row
 
 
 def _mean_scores(seeds: Sequence[Mapping[str, float]]) -> dict[str, Mean]:

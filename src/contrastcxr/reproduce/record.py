@@ -16,6 +16,8 @@ FIRST_RECIPE = "first"
 """The recipe of every record made before recipes had names (docs/recipe.md)."""
 VOTES = "votes"
 """The system of a trained row whose reports are chosen by votes, beside `system`, whose search is as published."""
+GEOMETRY = "geometry"
+"""The system of a trained row whose attributes are words of its first box by rule, beside `system`."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,8 @@ class Record:
         seed: of the row.
         signature: what two figures must share to be compared.
         config: of the system, without folders; of the baselines that of the system whose pictures they see.
-        systems: scores by system; of a trained row `system`, and `votes` where it was read by votes too.
+        systems: scores by system; of a trained row `system`, `votes` where it was read by votes too, and
+            `geometry` where attributes are scored.
         seconds: of training, of evaluation, and of that by votes.
         training: epochs, best validation, pool, parameters, precision, calibration.
         twins: the claim on twins, where the data have them.
@@ -85,6 +88,6 @@ def read_record(path: Path) -> Record:
         raise DatasetError(f"{path}: expected a record of schema {SCHEMA} ({error}); run the row again") from None
 
 
-def votes_table(record: Path) -> Path:
-    """Return where the study table of a record's votes is: `nic-none-seed0-votes.npz`."""
-    return record.with_name(f"{record.stem}-{VOTES}.npz")
+def table_beside(record: Path, system: str) -> Path:
+    """Return where the study table of a row's other system is: `nic-none-seed0-votes.npz`."""
+    return record.with_name(f"{record.stem}-{system}.npz")

@@ -10,16 +10,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from contrastcxr.evaluation.baselines import FINDINGS, ORDER, PLACES, WORDS
-from contrastcxr.metrics.detection import AP_THRESHOLDS
+from contrastcxr.metrics.detection import AP_THRESHOLDS, MET_THRESHOLDS
 from contrastcxr.metrics.identification import MINIMUM_POSITIVES
 from contrastcxr.metrics.localization import THRESHOLDS
 from contrastcxr.metrics.scores import Score
 from contrastcxr.reproduce.agreement import together
 from contrastcxr.reproduce.plan import BASELINES, PLAIN
-from contrastcxr.reproduce.pooled import Mean, Pooled, by_votes
+from contrastcxr.reproduce.pooled import Mean, Pooled, by_geometry, by_votes
 from contrastcxr.reproduce.sentences import conclusions, sentence
 from contrastcxr.reproduce.shown import NOTHING, markdown_table, signed
 from contrastcxr.reproduce.task import Task
+from contrastcxr.vocab.attribute_words import attribute_list
 
 SHORT: Mapping[str, str] = {
     **{f"tiou_{t}": f"IoU > {t}" for t in THRESHOLDS},
@@ -27,6 +28,11 @@ SHORT: Mapping[str, str] = {
     "pointing": "peak in box",
     "miou": "mIoU",
     **{f"map_{t}": f"mAP at {t}" for t in AP_THRESHOLDS},
+    **{f"met_{t}": f"boxes met at {t}" for t in MET_THRESHOLDS},
+    "attribute_auc": "AUC of words",
+    "attribute_auc_macro": "macro AUC",
+    "attribute_accuracy": "words right",
+    "attribute_accuracy_none": "saying none",
     "false_boxes": "false boxes",
     "auc_mean": "AUC",
     "positive_f1": "positive F1",
@@ -131,7 +137,8 @@ def tables_of(task: Task, pooled: Pooled) -> list[tuple[str, list[dict[str, str]
     """Return the tables of the rows: what stands above each, its rows, and how many columns are names."""
     if task.of_data.mean_of is not None:
         return [("", picture_rows(task, pooled), 2)]
-    located = [("Finding by finding:", finding_rows(task, pooled), 2)] if _located(pooled) else []
+    several = _located(pooled) and task.of_data.attributes is None
+    located = [("Finding by finding:", finding_rows(task, pooled), 2)] if several else []
     return [("", score_rows(task, pooled), 1), *located]
 
 
@@ -149,6 +156,7 @@ def said_below(task: Task, pooled: Pooled) -> list[str]:
         *([f"In no mean ({FEW}): {few}."] if few and not means else []),
         *_agreement(pooled),
         *_joined(task),
+        *_attributes(task),
         *task.of_data.notes,
         *(_chosen(pooled) if _located(pooled) else []),
         *(_twins(pooled) if _located(pooled) else []),
@@ -168,6 +176,18 @@ def _agreement(pooled: Pooled) -> list[str]:
 def _joined(task: Task) -> list[str]:
     said = "; ".join(f"{name} is the maximum over {', '.join(of)}" for name, of in task.of_data.joined.items())
     return [f"Of every row, as declared before any ran: {said}."] if said else []
+
+
+def _attributes(task: Task) -> list[str]:
+    name = task.of_data.attributes
+    if name is None:
+        return []
+    found = attribute_list(name)
+    return [
+        f"All findings of {name} ({', '.join(found.boxed)}) are one, {found.finding}; so are their boxes. Words "
+        "are scored on studies whose report states one of the list; 'saying none' is how many are right of whoever "
+        "says none. A row by geometry says side and zone of its first box, and other words as often as training."
+    ]
 
 
 def verdicts(task: Task, pooled: Pooled) -> list[str]:
@@ -190,17 +210,17 @@ def rows_page(task: Task, pooled: Pooled) -> str:
 def _names(task: Task, pooled: Pooled) -> list[str]:
     """Return the rows that have a score to show: the plan's in its order, then the baselines."""
     rows = dict.fromkeys(row.name for row in task.rows() if row.system != BASELINES)
-    lines = (line for name in rows for line in (name, by_votes(name)))
+    lines = (line for name in rows for line in (name, by_votes(name), by_geometry(name)))
     return [name for name in (*lines, *ORDER) if set(pooled.judging.shown) & set(pooled.means.get(name, {}))]
 
 
 def _located(pooled: Pooled) -> bool:
     """Return True for rows that mark places."""
-    return any(score.startswith("tiou") for score in columns(pooled))
+    return any(score.startswith(("tiou", "met_")) for score in columns(pooled))
 
 
 def _seeds(pooled: Pooled, name: str) -> set[int]:
-    trained = (name, name.removesuffix(by_votes("")))
+    trained = (name, name.removesuffix(by_votes("")), name.removesuffix(by_geometry("")))
     return {r.seed for r in pooled.records if r.row in trained or (r.row == BASELINES and name in r.systems)}
 
 

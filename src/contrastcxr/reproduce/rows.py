@@ -18,12 +18,12 @@ from contrastcxr.config.data_ref import data_ref
 from contrastcxr.config.parts import DataConfig
 from contrastcxr.data.ref import DataRef
 from contrastcxr.errors import ContrastCXRError, RequestError
-from contrastcxr.evaluation.baselines import Asked, baseline_answers
+from contrastcxr.evaluation.baselines import Asked, attribute_shares, baseline_answers, geometry
 from contrastcxr.evaluation.feature_extractor import FeatureExtractor
 from contrastcxr.evaluation.joining import check_joined, signed
 from contrastcxr.evaluation.model_mean import read_by_mean
 from contrastcxr.evaluation.protocols import protocol_of
-from contrastcxr.evaluation.references import References, load_references
+from contrastcxr.evaluation.references import References, load_references, training_split
 from contrastcxr.evaluation.result import Evaluation, SystemScores
 from contrastcxr.evaluation.run import Bootstrap, Setting, evaluate, scored, tabulated
 from contrastcxr.form import Reading
@@ -32,13 +32,14 @@ from contrastcxr.models.align.aligner import Aligner
 from contrastcxr.reading.reader import Reader
 from contrastcxr.reproduce.agreement import agreed
 from contrastcxr.reproduce.fold_models import fold_models, with_few
-from contrastcxr.reproduce.places import Places, baseline_table, voted_table
+from contrastcxr.reproduce.places import Places, baseline_table
 from contrastcxr.reproduce.plan import BASELINES, Row
-from contrastcxr.reproduce.record import Record, read_record
+from contrastcxr.reproduce.record import GEOMETRY, VOTES, Record, read_record, table_beside
 from contrastcxr.reproduce.task import PriorRun, Task
 from contrastcxr.reproduce.twins import twins_of
 from contrastcxr.training.align import trained_aligner, with_trained_aligner
 from contrastcxr.training.run_record import RECORD_FILE, versions
+from contrastcxr.vocab.attribute_words import attribute_list
 
 logger = logging.getLogger(__name__)
 
@@ -119,7 +120,7 @@ def run_row(task: Task, row: Row, *, places: Places, limits: Limits) -> Record:
     """Train and score one row (or the baselines of a seed), write its record and return it."""
     config = task.config(row)
     check_joined(task.of_data.joined)
-    if task.plan.judged_by == "localization":
+    if task.plan.judging.places:
         _check_boxed(task, row, config, places, limits)
     for prior in task.prior_runs(row):
         _train_prior(prior, places)
@@ -200,9 +201,13 @@ def _trained(task: Task, row: Row, config: SystemConfig, places: Places, limits:
         began = time.perf_counter()
         voting = Reader.from_checkpoint(done.checkpoint, overrides=["generate.method=votes"])
         voted = _evaluated(voting, task, config, places, limits)
-        voted.systems["system"].table.save(voted_table(places.record(task, row)))
-        systems["votes"] = _scores(voted.scores)
+        voted.systems["system"].table.save(table_beside(places.record(task, row), VOTES))
+        systems[VOTES] = _scores(voted.scores)
         seconds["votes"] = round(time.perf_counter() - began, 1)
+    if task.of_data.attributes is not None:
+        ruled = _by_geometry(found.readings, task, config, places, limits)
+        ruled.table.save(table_beside(places.record(task, row), GEOMETRY))
+        systems[GEOMETRY] = _scores(ruled.scores)
     return {
         "signature": found.signature,
         "systems": systems,
@@ -210,6 +215,22 @@ def _trained(task: Task, row: Row, config: SystemConfig, places: Places, limits:
         "training": {name: said[name] for name in _TOLD if name in said} | _chosen(said),
         "twins": twins,
     }
+
+
+def _by_geometry(
+    readings: Sequence[Reading], task: Task, config: SystemConfig, places: Places, limits: Limits
+) -> SystemScores:
+    """Score the words of the first box of each reading, which anybody can say who sees no more than that."""
+    data, author, name = _scored_data(task, config), task.author(config), task.of_data.attributes
+    assert name is not None  # who asks has seen it
+    attributes = attribute_list(name)
+    of = {"author": author, "attributes": attributes, "cache": places.cache}
+    references = load_references(data, "test", limit=limits.test, **of)
+    shares = attribute_shares(load_references(data, training_split(data), **of))
+    by_id = {reading.study_id: reading.finding(attributes.finding) for reading in readings}
+    marked = [by_id.get(study.study_id) for study in references.studies]
+    answers = {GEOMETRY: geometry(references.studies, marked, shares or {})}
+    return scored(tabulated(references, answers), answers, {}, limits.bootstrap)[GEOMETRY]
 
 
 def _averaged(task: Task, row: Row, config: SystemConfig, places: Places, limits: Limits) -> Measured:
@@ -250,6 +271,7 @@ def _evaluated(
         protocol=protocol_of(data),
         reference=task.author(config),
         joined=task.of_data.joined,
+        attributes=task.of_data.attributes,
         allow_partial=partial,
         baselines=False,
         limit=limits.test,
@@ -281,9 +303,13 @@ def _chosen(said: Mapping[str, Any]) -> dict[str, Any]:
 def _baselines(task: Task, row: Row, config: SystemConfig, places: Places, limits: Limits) -> Measured:
     began = time.perf_counter()
     data, author = _scored_data(task, config), task.author(config)
-    references = load_references(data, "test", author=author, limit=limits.test, cache=places.cache)
-    placed = task.plan.judged_by == "localization"
-    if placed:  # what no row looks for is in no mean beside the rows
+    name = task.of_data.attributes
+    one = None if name is None else attribute_list(name)
+    references = load_references(
+        data, "test", author=author, limit=limits.test, cache=places.cache, attributes=one
+    )
+    placed = task.plan.judging.places
+    if placed and one is None:  # what no row looks for is in no mean beside the rows
         known = config.needs.finding_names
         references = replace(references, names=tuple(name for name in references.names if name in known))
     encoder = make_encoder(config, seed=config.train.seed)
@@ -303,7 +329,7 @@ def _baselines(task: Task, row: Row, config: SystemConfig, places: Places, limit
     for name, system in found.items() if placed else ():
         system.table.save(baseline_table(places.record(task, row), name))
     joined, few = task.of_data.joined, task.of_data.mean_of is not None
-    setting = Setting(data, "test", protocol_of(data), bootstrap=limits.bootstrap, joined=joined)
+    setting = Setting(data, "test", protocol_of(data), bootstrap=limits.bootstrap, joined=joined, attributes=one)
     scores = {
         name: with_few(system.table, system.scores, limits.bootstrap) if few else system.scores
         for name, system in found.items()
@@ -312,7 +338,7 @@ def _baselines(task: Task, row: Row, config: SystemConfig, places: Places, limit
         "signature": setting.signature(references),
         "systems": {name: _scores(each) for name, each in scores.items()},
         "seconds": {"training": 0.0, "evaluation": round(time.perf_counter() - began, 1)},
-        "agreement": agreed(references, references.names, joined) if placed else {},
+        "agreement": agreed(references, references.names, joined) if placed and one is None else {},
     }
 
 
@@ -326,11 +352,13 @@ def asked_baselines(task: Task, config: SystemConfig, references: References, *,
 
     `grid` has the rows and columns of the patches.
     """
-    if task.plan.judged_by != "localization":
+    if not task.plan.judging.places:
         return Asked()
     words = references.written and any(config.decoder is not None for config in task.first_configs())
     taught = config.needs.taught_boxes  # the cells that boxes teach are those that are marked
     marked = (taught.side, taught.side) if taught is not None and taught.side else grid
+    if taught is not None and taught.corners:  # boxes that lie anywhere have no ceiling
+        marked = None
     return Asked(words=words, findings=words, places=True, grid=marked, max_views=config.data.max_views)
 
 

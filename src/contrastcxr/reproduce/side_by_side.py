@@ -332,7 +332,7 @@ def _encoder(task: Task) -> list[str]:
 
 def _levels(task: Task, part: PublishedPart) -> str:
     said = f"Published on {part.data}, measured on {task.data}: other pictures, "
-    if task.plan.judged_by == "localization":
+    if task.plan.judging.places:
         return (
             f"{said}boxes and findings, so the levels are not comparable. The published mean is over the paper's "
             "findings, ours over those with boxes on enough of our images."

@@ -281,12 +281,12 @@ def _check_one_grid(task: Task) -> None:
     Raises:
         RequestError: names a row of each grid.
     """
-    if task.plan.judged_by != "localization":
+    if not task.plan.judging.places:
         return
     found: dict[object, str] = {}
     for system, config in zip(task.systems, task.first_configs(), strict=True):  # contrast moves no cell
         taught = config.needs.taught_boxes
-        if taught is not None:
+        if taught is not None and not taught.corners:
             own = (config.image.size, config.encoder.name, config.encoder.stage) if taught.side is None else None
             found.setdefault((taught.side, own), system)
     if len(found) > 1:

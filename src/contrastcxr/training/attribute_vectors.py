@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import logging
-import zlib
 from collections.abc import Sequence
 
 import numpy as np
 import torch
 
-from contrastcxr.errors import IncompatibleError, MissingExtraError, listed
+from contrastcxr.errors import IncompatibleError, listed
 from contrastcxr.models.heads.base import AttributeVectors
 from contrastcxr.text.attribute_words import AttributeReader
+from contrastcxr.training.word_vectors import skip_gram
 
 logger = logging.getLogger(__name__)
-
-WINDOW, EPOCHS = 5, 20
-"""Of skip-gram (ours)."""
 
 
 def attribute_vectors(
@@ -24,17 +21,12 @@ def attribute_vectors(
 ) -> AttributeVectors:
     """Return vectors by skip-gram (word2vec) of the reports' sentences, forms of an attribute as one word.
 
-    One thread and a hash of its own, so that a seed gives the same vectors. As many neighbours are kept as there
-    are attributes, so that one of them is none of a study's.
+    As many neighbours are kept as there are attributes, so that one of them is none of a study's.
 
     Raises:
         MissingExtraError: gensim is not installed.
         IncompatibleError: no report has any of the attributes.
     """
-    try:
-        from gensim.models import Word2Vec
-    except ImportError:
-        raise MissingExtraError("gensim", "attributes", "word vectors of attributes") from None
     sentences = [sentence for report in reports for sentence in reader.words(report)]
     names = reader.attributes.attributes
     found = {word for sentence in sentences for word in sentence}
@@ -46,18 +38,8 @@ def attribute_vectors(
         )
     if unknown:
         logger.warning(f"localizer.attributes: no training report has {listed(unknown)}, which are not learnt")
-    model = Word2Vec(
-        sentences,
-        vector_size=width,
-        window=WINDOW,
-        sg=1,
-        min_count=1,
-        epochs=EPOCHS,
-        seed=seed,
-        workers=1,
-        hashfxn=_hash,
-    )
-    return _of_vocabulary(list(model.wv.index_to_key), np.asarray(model.wv.vectors, dtype=np.float64), names)
+    vectors = skip_gram(sentences, width=width, seed=seed, why="word vectors of attributes")
+    return _of_vocabulary(list(vectors), np.stack(list(vectors.values())).astype(np.float64), names)
 
 
 def _of_vocabulary(vocabulary: Sequence[str], vectors: np.ndarray, names: Sequence[str]) -> AttributeVectors:
@@ -79,7 +61,3 @@ def _of_vocabulary(vocabulary: Sequence[str], vectors: np.ndarray, names: Sequen
     return AttributeVectors(
         torch.from_numpy(words).float(), torch.from_numpy(neighbours).float(), torch.from_numpy(which)
     )
-
-
-def _hash(word: str) -> int:
-    return zlib.crc32(word.encode())

@@ -28,6 +28,7 @@ HIGHER_IS_BETTER: Mapping[str, bool] = {
     "bleu4": True,
     "positive_f1": True,
     "auc": True,
+    "map": True,
     "loss": False,
     "report_loss": False,
     "abnormal_words": False,
@@ -35,7 +36,7 @@ HIGHER_IS_BETTER: Mapping[str, bool] = {
 """The figures that a checkpoint can be chosen by."""
 LAST = "last"
 """The monitor that takes the last epoch, whatever its figures."""
-LOGGED = ("loss", "report_loss", "bleu4", "positive_f1", "auc", "iou", "exchange_rise")
+LOGGED = ("loss", "report_loss", "bleu4", "positive_f1", "auc", "iou", "map", "map_50", "exchange_rise")
 """The validation scores in the log's line of an epoch; all of them are in the metrics."""
 
 Score = Callable[[System], dict[str, float]]

@@ -111,6 +111,7 @@ def _record(
         seconds=round(keeper.seconds, 1),
         calibration=calibration.to_dict() if calibration else None,
         thresholds=thresholds,
+        anchored=prepared.anchored,
     )
 
 

@@ -52,7 +52,7 @@ from contrastcxr.training.bank import TrainingBank, WithNegatives, make_bank, po
 from contrastcxr.training.checks import check_vocabulary, warn_of_coarse_grid
 from contrastcxr.training.library import make_library
 from contrastcxr.training.pool import TrainingPool, make_pool
-from contrastcxr.training.regions import load_regions
+from contrastcxr.training.regions import WELL_ANCHORED, anchored_share, load_regions
 from contrastcxr.training.report_texts import learnt_text, written_text
 from contrastcxr.training.scaling import STUDIES, center_zeros, draw, scale_contrast, standardize
 from contrastcxr.training.start import start_from
@@ -142,10 +142,19 @@ class PreparedRun:
 
     def _boxes(self) -> BoxReader | None:
         taught, grid = self.config.needs.taught_boxes, self.system.marked_grid
-        if taught is None or grid is None:
+        if taught is None or (grid is None and not taught.corners):
             return None
+        rows, columns = (0, 0) if grid is None else (grid.rows, grid.columns)
         names = taught.findings or self.labels
-        return BoxReader(names, grid.rows, grid.columns, self.preprocess.size, as_corners=taught.corners)
+        return BoxReader(names, rows, columns, self.preprocess.size, as_corners=taught.corners)
+
+    @cached_property
+    def anchored(self) -> float | None:
+        """Share of the training boxes with an anchor that fits; None of a head without anchors."""
+        reader, localizer = self._boxes(), self.system.localizer
+        if reader is None or localizer is None or not reader.as_corners:
+            return None
+        return anchored_share(localizer, reader, self.train.studies)
 
     @cached_property
     def _mean_negatives(self) -> Tensor | None:
@@ -259,6 +268,10 @@ def prepare(config: SystemConfig, *, cache: Path) -> PreparedRun:
         bank=bank,
     )
     _scale(prepared, of_views, fresh=words.start is None)
+    if (share := prepared.anchored) is not None:
+        logger.info(
+            f"localizer: {share:.1%} of the boxes it learns have an anchor with an IoU above {WELL_ANCHORED}"
+        )
     return prepared
 
 
@@ -366,9 +379,10 @@ def _train_split(studies: Sequence[Study], config: SystemConfig, words: _Words, 
         return split
     own = list(split.targets)
     order = torch.randperm(len(own), generator=torch.Generator().manual_seed(config.train.seed)).tolist()
+    other = dict(zip(order, [*order[1:], *order[:1]], strict=True))  # one cycle, so that nobody keeps its own
     given = [
-        replace(target, further=replace(target.further, attributes=own[other].further.attributes))
-        for target, other in zip(own, order, strict=True)
+        replace(target, further=replace(target.further, attributes=own[other[place]].further.attributes))
+        for place, target in enumerate(own)
     ]
     return replace(split, targets=given)
 

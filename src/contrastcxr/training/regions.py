@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
 from contrastcxr.checkpoint import Checkpoint, SourceNote, load_checkpoint, read_metadata
 from contrastcxr.checkpoint.system import tensors_of
 from contrastcxr.config import SystemConfig
+from contrastcxr.data.transforms import resize_affine
 from contrastcxr.errors import CheckpointError, IncompatibleError, RequestError, listed
+from contrastcxr.features.box_cells import BoxReader
+from contrastcxr.form import Study
 from contrastcxr.models.encoders import Encoder
+from contrastcxr.models.heads.base import Head
+from contrastcxr.options import Options
 
+WELL_ANCHORED = 0.5
+"""An anchor fits a box whose IoU with it is above this."""
 ENCODER_KEY, DETECTOR_KEY = "encoder.", "localizer.detector."
 
 
@@ -44,23 +58,12 @@ def with_trained_regions(config: SystemConfig) -> SystemConfig:
         )
     said = found.model_dump(exclude={"weights"})
     encoder = {"name": trained.encoder.name, "stage": trained.encoder.stage}
-    other = [
-        *(
-            f"regions.{name}"
-            for name in regions.model_fields_set & said.keys()
-            if getattr(regions, name) != said[name]
-        ),
-        *(
-            name
-            for name in config.encoder.model_fields_set & encoder.keys()
-            if getattr(config.encoder, name) != encoder[name]
-        ),
-    ]
     if config.image.size != trained.image.size:
         raise IncompatibleError(
             f"image.size {config.image.size} with encoder.regions.weights {regions.weights}, whose detector sees "
             f"pictures of {trained.image.size}; set image.size: {trained.image.size}"
         )
+    other = [*(f"regions.{name}" for name in _unlike(regions, said)), *_unlike(config.encoder, encoder)]
     if other:
         raise IncompatibleError(
             f"{listed(f'encoder.{name}' for name in sorted(other))} with encoder.regions.weights "
@@ -72,6 +75,11 @@ def with_trained_regions(config: SystemConfig) -> SystemConfig:
             "encoder": config.encoder.model_copy(update={**encoder, "weights": "checkpoint", "regions": whole})
         }
     )
+
+
+def _unlike(options: Options, trained: Mapping[str, Any]) -> list[str]:
+    """Return the names of options that are said and are not as they were trained."""
+    return [name for name in options.model_fields_set & trained.keys() if getattr(options, name) != trained[name]]
 
 
 def load_regions(config: SystemConfig, encoder: Encoder) -> tuple[SourceNote, ...]:
@@ -95,3 +103,24 @@ def load_regions(config: SystemConfig, encoder: Encoder) -> tuple[SourceNote, ..
     encoder.load_state_dict(held)
     encoder.weights_note = f"{system.encoder.weights_note}; regions of {checkpoint.config.name}"
     return checkpoint.sources
+
+
+def anchored_share(localizer: Head, reader: BoxReader, studies: Sequence[Study]) -> float | None:
+    """Return the share of the boxes of studies that have an anchor that fits; None without anchors or boxes.
+
+    Each box is taken at the size that it has in the model's picture, of views whose own size is known.
+    """
+    corners = [
+        reader.boxes(study, range(len(study.views))).corners(_resized(study, reader.size)).flatten(0, 1)
+        for study in studies
+    ]
+    boxes = torch.cat(corners)
+    best = localizer.best_anchors(boxes[boxes.isfinite().all(dim=1)])
+    return None if best is None or not len(best) else float((best > WELL_ANCHORED).float().mean())
+
+
+def _resized(study: Study, size: int) -> Tensor:
+    """Return affines `[V, 2, 3]` of views resized whole to a side; NaN of one whose size is not known."""
+    shapes = [(view.height, view.width) for view in study.views]
+    unknown = np.full((2, 3), np.nan)
+    return torch.from_numpy(np.stack([resize_affine((h, w), size) if h and w else unknown for h, w in shapes]))

@@ -46,6 +46,7 @@ class RunRecord:
         seconds: of training, feature encoding not counted, over all resumed parts.
         calibration: temperature, and expected calibration error before and after; None without a finding head.
         thresholds: what heads chose on validation, by their kind.
+        anchored: share of the boxes that a detector learns with an anchor whose IoU is above .5; None of others.
         versions: of the packages that made it.
     """
 
@@ -67,6 +68,7 @@ class RunRecord:
     seconds: float = 0.0
     calibration: Mapping[str, Any] | None = None
     thresholds: Mapping[str, float] = field(default_factory=dict)
+    anchored: float | None = None
     versions: Mapping[str, str] = field(default_factory=lambda: versions())
 
     def write(self, folder: Path) -> None:

@@ -22,6 +22,7 @@ from contrastcxr.metrics.text import bleu, tokenise
 from contrastcxr.models.system import System
 from contrastcxr.reading.exchange import WordLosses, foresees_words, word_losses
 from contrastcxr.reading.reader import Reader
+from contrastcxr.training.region_scores import region_scores
 from contrastcxr.training.task import loss_terms
 from contrastcxr.vocab.labels import NO_FINDING
 
@@ -66,14 +67,16 @@ class Validation:
 
         - `loss`, weighted; `report_loss`, the part of it that is about writing a report; `TERM_loss`, unweighted;
         - `bleu4`; `positive_f1` of what the report states, with its `precision` and `recall`; `auc` of the
-          findings; `iou` of what is marked;
+          findings; `iou` of what is marked; `map` and `map_50` of all boxes of a detector, as COCO counts them;
         - what no search touches: `abnormal_words` and `normal_words`, the cross-entropy per word on sentences that
           name an abnormality and on others; `exchange_rise`, by how much that of all of them rises with the
           pictures of other patients.
         """
-        readings = self._readings(self.make_reader(system)) if system.heads else []
+        reader = self.make_reader(system)
+        readings = self._readings(reader) if self.writes or self.labels else []
         found = {
             **self._losses(system),
+            **self._regions(reader),
             **{name: score(readings) for name, score in self._by_name().items()},
             **(self._stated(readings) if self.writes else {}),
             **(self._foreseen(system) if foresees_words(system) else {}),
@@ -106,6 +109,16 @@ class Validation:
             other = _all_word_losses(system, self.exchanged)
             found["exchange_rise"] = _share(other[[0, 2]].sum() - own[[0, 2]].sum(), words)
         return found
+
+    def _regions(self, reader: Reader) -> dict[str, float]:
+        """Return how good all boxes of a detector are, where validation studies have corners to score them by."""
+        pairs = [
+            (regions, corners)
+            for batch in self.batches
+            if batch.box_corners is not None
+            for regions, corners in zip(reader.regions(batch), batch.box_corners, strict=True)
+        ]
+        return region_scores([(regions, corners) for regions, corners in pairs if regions is not None])
 
     def _readings(self, reader: Reader) -> list[Reading]:
         """Return what the system makes of each study; of places those that `iou` is of."""

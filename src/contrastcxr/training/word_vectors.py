@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,10 +16,16 @@ WINDOW = 5
 EPOCHS = 20
 
 
-def word_vectors(reports: Sequence[str], words: Sequence[str], *, width: int, seed: int) -> dict[str, np.ndarray]:
-    """Return the vectors `[width]` of those of `words` that the reports have, by skip-gram (word2vec).
+def skip_gram(sentences: Sequence[Sequence[str]], *, width: int, seed: int, why: str) -> dict[str, np.ndarray]:
+    """Return the vectors `[width]` of all words of the sentences by skip-gram (word2vec), the commonest first.
 
-    Window and epochs are ours; one thread, so that a seed gives the same vectors.
+    Window and epochs are ours. One thread and a hash of its own, so that a seed gives the same vectors.
+
+    Args:
+        sentences: words of each.
+        width: of a vector.
+        seed: of the start and of what is drawn.
+        why: what needs them, for who lacks the package.
 
     Raises:
         MissingExtraError: gensim is not installed.
@@ -26,13 +33,35 @@ def word_vectors(reports: Sequence[str], words: Sequence[str], *, width: int, se
     try:
         from gensim.models import Word2Vec
     except ImportError:
-        raise MissingExtraError("gensim", "attributes", "starting from word2vec") from None
+        raise MissingExtraError("gensim", "attributes", why) from None
+    model = Word2Vec(
+        sentences,
+        vector_size=width,
+        window=WINDOW,
+        sg=1,
+        min_count=1,
+        epochs=EPOCHS,
+        seed=seed,
+        workers=1,
+        hashfxn=_hash,
+    )
+    return dict(zip(model.wv.index_to_key, np.asarray(model.wv.vectors), strict=True))
+
+
+def _hash(word: str) -> int:
+    return zlib.crc32(word.encode())
+
+
+def word_vectors(reports: Sequence[str], words: Sequence[str], *, width: int, seed: int) -> dict[str, np.ndarray]:
+    """Return the vectors `[width]` of those of `words` that the reports have, by skip-gram (word2vec).
+
+    Raises:
+        MissingExtraError: gensim is not installed.
+    """
     known = set(words)
     sentences = [[word for word in tokenize(report) if word in known] for report in reports]
-    model = Word2Vec(
-        sentences, vector_size=width, window=WINDOW, sg=1, min_count=1, epochs=EPOCHS, seed=seed, workers=1
-    )
-    return {word: np.asarray(model.wv[word]) for word in words if word in model.wv}
+    found = skip_gram(sentences, width=width, seed=seed, why="starting from word2vec")
+    return {word: found[word] for word in words if word in found}
 
 
 @torch.no_grad()

@@ -239,8 +239,19 @@ class Head(nn.Module, ABC):
         """Keep word vectors of attributes, where its options need any; another head leaves them."""
         del vectors
 
-    def marked_grid(self, patches: GridPlaces) -> GridPlaces:
+    def best_anchors(self, corners: Tensor) -> Tensor | None:
+        """Return the IoU `[n]` of boxes with the anchor that fits each best; None of a head without anchors.
+
+        Args:
+            corners: `[n, 4]`, in pixels of the model's picture.
+        """
+        del corners
+        return None
+
+    def marked_grid(self, patches: GridPlaces) -> GridPlaces | None:
         """Return the grid over a view whose cells its maps have: that of the patches it takes, or a finer one.
+
+        None of a head that marks no cells.
 
         Raises:
             IncompatibleError: it cannot mark patches of this grid.

@@ -72,6 +72,14 @@ class RetinaNetLocalizer(Head):
         probabilities = places.scores.amax(dim=1, keepdim=True)
         return PartialReading(findings=(self.finding,), probabilities=probabilities, regions=marks)
 
+    def best_anchors(self, corners: Tensor) -> Tensor:
+        """Return the IoU `[n]` of boxes with the anchor that fits each best."""
+        return self.detector.best_anchors(corners)
+
+    def marked_grid(self, patches: GridPlaces) -> None:
+        """Return none: its boxes lie anywhere."""
+        del patches
+
     def _maps(self, features: VisualFeatures) -> tuple[Sequence[Tensor], Tensor]:
         """Return the maps `[M, c, h, w]` of the M real views, the finest first, and `[B, V]`, which are real."""
         stages = (*features.fine, features)
