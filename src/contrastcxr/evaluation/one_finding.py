@@ -1,7 +1,7 @@
 """All findings of a list of attributes as one: what a detector of one class, and paper D, are scored by.
 
-References change here, of training studies as well, so that baselines are of the same finding: its boxes are those
-of all findings of the list. A system that knows the finding is heard as it is; another one by the maximum over the
+References change too, of training studies as well, so that baselines are of the same finding
+(`data.authors.as_one`). A system that knows the finding is heard as it is; another one by the maximum over the
 findings of the list.
 """
 
@@ -11,20 +11,8 @@ from collections.abc import Sequence
 
 from contrastcxr.errors import RequestError, listed
 from contrastcxr.evaluation.joining import with_joined
-from contrastcxr.form import Finding, Reading, Status
+from contrastcxr.form import Reading
 from contrastcxr.vocab.attribute_words import AttributeList
-
-_RANK: tuple[Status, ...] = ("unmentioned", "absent", "uncertain", "present")
-
-
-def as_one(reading: Reading, attributes: AttributeList) -> Reading:
-    """Return a reading of a reference author with the finding of the list alone."""
-    parts = [finding for finding in reading.findings if finding.name in attributes.boxed]
-    if not parts:
-        return reading.model_copy(update={"findings": ()})
-    boxes = tuple(dict.fromkeys(box for part in parts for box in part.boxes))
-    status = max((part.status for part in parts), key=_RANK.index)
-    return reading.model_copy(update={"findings": (Finding(name=attributes.finding, status=status, boxes=boxes),)})
 
 
 def heard_as_one(readings: Sequence[Reading], attributes: AttributeList) -> list[Reading]:

@@ -144,8 +144,15 @@ class PreparedRun:
         taught, grid = self.config.needs.taught_boxes, self.system.marked_grid
         if taught is None or grid is None:
             return None
-        names = taught.findings or self.labels
-        return BoxReader(names, grid.rows, grid.columns, self.preprocess.size, as_corners=taught.corners)
+        needs = self.config.needs
+        return BoxReader(
+            taught.findings or needs.study_names,
+            grid.rows,
+            grid.columns,
+            self.preprocess.size,
+            as_corners=taught.corners,
+            as_one=needs.one_class is not None,
+        )
 
     @cached_property
     def _mean_negatives(self) -> Tensor | None:
@@ -388,6 +395,7 @@ def _target(
         max_tokens=config.text.max_tokens,
         labels=labels,
         uncertain=uncertain,
+        one_class=config.needs.one_class,
         reader=words.reader,
     )
 
