@@ -122,9 +122,9 @@ def test_an_unknown_key_like_none_lists_the_known_ones() -> None:
         ),
         (
             {"localizer": {"kind": "zzz"}},
-            r"unknown localizer\.kind 'zzz'; known: cam, li2018, retinanet, cross_attention$",
+            r"unknown localizer\.kind 'zzz'; known: cam, gradcam, li2018, retinanet, cross_attention$",
         ),
-        ({"localizer": {}}, r"no 'localizer\.kind'; known: cam, li2018, retinanet, cross_attention$"),
+        ({"localizer": {}}, r"no 'localizer\.kind'; known: cam, gradcam, li2018, retinanet, cross_attention$"),
         ({"localizer": {"kind": "cam"}}, r"no 'localizer\.labels'; every "),
         ({"localizer": {"kind": "cam", "labels": "nih"}}, r"localizer\.labels: .*found 'nih'"),
         ({"localizer": "cam"}, r"localizer: expected keys, found 'cam'"),
@@ -339,6 +339,7 @@ def test_heads_come_in_the_order_of_their_slots_and_what_is_not_there_is_none() 
             HeadNeeds(words=True),
         ),
         ({"finding_head": {"labels": "phantom"}}, HeadNeeds(findings="phantom")),
+        ({"localizer": {"kind": "cam", "labels": "pneumonia"}}, HeadNeeds(findings="pneumonia")),
         ({"localizer": CAM}, HeadNeeds(findings="chexpert", uncertain="ones", boxes=True)),
         (
             {"localizer": {**CAM, "cuts": "fixed"}, "finding_head": LABELS, "decoder": {"kind": "r2gen"}},

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 from mini_data import mini_study
 
-from contrastcxr.data.authors import knows_places, reading_of, report_text
+from contrastcxr.data.authors import as_one, knows_places, reading_of, report_text
 from contrastcxr.errors import DatasetError
 from contrastcxr.form import Author, Box, Finding, Reading, Report, Status, Study
+from contrastcxr.vocab.attribute_words import attribute_list
 
 
 def test_the_named_author_is_learnt_and_an_unknown_one_refused_with_those_there() -> None:
@@ -53,3 +56,44 @@ def opacity(status: Status = "present", *, boxed: bool = False) -> Finding:
 )
 def test_places_are_known_where_they_are_boxed_or_there_are_none(study: Study, known: bool) -> None:
     assert knows_places(study, ("Consolidation", "Mass")) is known
+
+
+OPACITY = attribute_list("phantom-opacity")
+FIRST, SECOND = Box(xyxy=(0.0, 0.0, 10.0, 10.0)), Box(xyxy=(20.0, 0.0, 40.0, 30.0))
+
+
+def told(*findings: Finding) -> Reading:
+    return Reading(study_id="s", author=Author(kind="rule", name="phantom truth"), findings=findings)
+
+
+def boxed(name: str, status: Status = "present", boxes: Sequence[Box] = ()) -> Finding:
+    return Finding(name=name, status=status, boxes=tuple(boxes))
+
+
+def test_as_one_findings_of_a_list_have_the_boxes_of_all() -> None:
+    whole = told(
+        boxed("Mass", boxes=[FIRST]),
+        boxed("Edema", boxes=[SECOND, FIRST]),
+        boxed("Pneumothorax", boxes=[Box(xyxy=(5.0, 5.0, 6.0, 6.0))]),
+    )
+    (one,) = as_one(whole, OPACITY).findings
+    assert (one.name, one.status, one.boxes) == ("Lung Opacity", "present", (FIRST, SECOND))
+
+
+@pytest.mark.parametrize(
+    ("statuses", "status"),
+    [
+        (("absent", "present"), "present"),
+        (("absent", "uncertain"), "uncertain"),
+        (("absent", "absent"), "absent"),
+        (("unmentioned", "absent"), "absent"),
+    ],
+)
+def test_the_one_finding_is_there_where_one_of_them_is(statuses: tuple[Status, Status], status: Status) -> None:
+    parts = [boxed(name, each) for name, each in zip(("Mass", "Nodule"), statuses, strict=True)]
+    (one,) = as_one(told(*parts), OPACITY).findings
+    assert (one.status, one.boxes) == (status, ())
+
+
+def test_a_reading_without_any_of_them_says_nothing() -> None:
+    assert as_one(told(boxed("Hernia")), OPACITY).findings == ()

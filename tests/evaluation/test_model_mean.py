@@ -19,6 +19,7 @@ from tiny_system import save_tiny, tiny_config, tiny_study
 
 LI = {"kind": "li2018", "labels": "phantom", "hidden": 8, "upsample": 8, "threshold": 0.5}
 CAM = {"kind": "cam", "labels": "phantom"}
+REGIONS = {**CAM, "marks": "regions"}
 ALIGN = {"kind": "affine", "network": "small", "size": 64, "weights": "runs/none"}
 
 
@@ -44,7 +45,7 @@ def areas(reading: Reading) -> dict[str, tuple[Box, ...]]:
     return {finding.name: finding.region for finding in reading.findings}
 
 
-@pytest.mark.parametrize("localizer", [LI, CAM])
+@pytest.mark.parametrize("localizer", [LI, CAM, REGIONS])
 def test_the_mean_of_one_model_is_what_it_reads(tmp_path: Path, localizer: dict[str, Any]) -> None:
     one = reader(tmp_path, localizer)
     own, _ = read_cached(one, studies(), cache=tmp_path / "cache")

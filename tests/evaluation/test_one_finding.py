@@ -12,7 +12,7 @@ from contrastcxr.data.sources import parse_data
 from contrastcxr.errors import RequestError
 from contrastcxr.evaluation import evaluate
 from contrastcxr.evaluation.baselines import geometry
-from contrastcxr.evaluation.one_finding import as_one, heard_as_one
+from contrastcxr.evaluation.one_finding import heard_as_one
 from contrastcxr.evaluation.references import attributes_said
 from contrastcxr.form import Attribute, Author, Box, Finding, Reading, Report, Status, Study, View
 from contrastcxr.vocab.attribute_words import attribute_list
@@ -27,35 +27,6 @@ def reading(*findings: Finding) -> Reading:
 
 def finding(name: str, status: Status = "present", boxes: Sequence[Box] = (), **more: object) -> Finding:
     return Finding(name=name, status=status, boxes=tuple(boxes), **more)  # type: ignore[arg-type]
-
-
-def test_a_reference_has_the_boxes_of_all_findings_of_the_list() -> None:
-    whole = reading(
-        finding("Mass", boxes=[FIRST]),
-        finding("Edema", boxes=[SECOND, FIRST]),
-        finding("Pneumothorax", boxes=[Box(xyxy=(5.0, 5.0, 6.0, 6.0))]),
-    )
-    (one,) = as_one(whole, OPACITY).findings
-    assert (one.name, one.status, one.boxes) == ("Lung Opacity", "present", (FIRST, SECOND))
-
-
-@pytest.mark.parametrize(
-    ("statuses", "status"),
-    [
-        (("absent", "present"), "present"),
-        (("absent", "uncertain"), "uncertain"),
-        (("absent", "absent"), "absent"),
-        (("unmentioned", "absent"), "absent"),
-    ],
-)
-def test_it_is_there_where_one_of_them_is(statuses: tuple[Status, Status], status: Status) -> None:
-    parts = [finding(name, each) for name, each in zip(("Mass", "Nodule"), statuses, strict=True)]
-    (one,) = as_one(reading(*parts), OPACITY).findings
-    assert (one.status, one.boxes) == (status, ())
-
-
-def test_a_reference_without_any_of_them_says_nothing() -> None:
-    assert as_one(reading(finding("Hernia")), OPACITY).findings == ()
 
 
 def test_a_system_that_knows_the_finding_is_heard_as_it_is() -> None:

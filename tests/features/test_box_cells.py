@@ -90,6 +90,23 @@ def read(made: Study, view_index: tuple[int, ...] = (0, 1)) -> np.ndarray:
     return found.unflatten(2, (4, 4)).numpy()
 
 
+def test_boxes_of_all_findings_may_be_of_one() -> None:
+    """Cells of both findings, and of no third one, in one row of one finding."""
+    made = study(
+        reading(
+            "a",
+            Mass=[Box(xyxy=(0, 0, 10, 10))],
+            Nodule=[Box(xyxy=(40, 50, 50, 60))],
+            Edema=[Box(xyxy=(60, 0, 64, 4))],
+        )
+    )
+    reader = BoxReader(NAMES, 4, 4, SIZE, as_one=True)
+    found = reader.boxes(made, (0, 1)).cells(torch.eye(2, 3).repeat(2, 1, 1))
+    assert found.shape == (2, 1, 16)
+    assert torch.equal(found[:, 0], torch.from_numpy(read(made)).flatten(2).any(dim=1))
+    assert bool(found[0].any())
+
+
 def test_each_view_has_the_union_of_a_findings_boxes_in_it() -> None:
     first, second, other = (0, 0, 10, 10), (40, 50, 50, 60), (20, 0, 30, 10)
     boxes = [Box(xyxy=first), Box(xyxy=second), Box(view=1, xyxy=other)]

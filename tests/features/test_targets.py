@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contrastcxr.data.authors import is_normal, label_reading
+from contrastcxr.data.authors import as_one, is_normal, label_reading
 from contrastcxr.features.targets import (
     Uncertain,
     abnormal_sentences,
@@ -20,6 +20,7 @@ from contrastcxr.features.targets import (
 from contrastcxr.form import Author, Finding, Reading, Report, Status, Study, View
 from contrastcxr.text.labeler import Labeler
 from contrastcxr.text.tokenizer import Tokenizer
+from contrastcxr.vocab.attribute_words import AttributeList, attribute_list
 from contrastcxr.vocab.labels import CHEXPERT, NIH14, PHANTOM
 
 
@@ -134,6 +135,39 @@ def test_among_several_names_of_one_label_present_outranks_doubt_and_doubt_outra
     assert lesion(Nodule="uncertain", Mass="present") == [1]
     assert lesion(Nodule="uncertain", Mass="absent") == [None]
     assert lesion(Nodule="absent", Mass="absent") == [0]
+
+
+OPACITY, PNEUMONIA = attribute_list("phantom-opacity"), attribute_list("pneumonia")
+
+
+def opacity(
+    *readings: Reading, one_class: AttributeList = OPACITY, uncertain: Uncertain = "ignore"
+) -> float | None:
+    values, known = finding_targets(study(*readings), ("Lung Opacity",), uncertain=uncertain, one_class=one_class)
+    assert values.shape == known.shape == (1,)
+    return float(values[0]) if known[0] else None
+
+
+def test_findings_of_a_list_are_one_label() -> None:
+    assert opacity(reading("manifest", Nodule="absent", Mass="present")) == 1
+    assert opacity(reading("manifest", Nodule="absent", Mass="uncertain")) is None
+    assert opacity(reading("manifest", Nodule="absent", Mass="uncertain"), uncertain="ones") == 1
+    assert opacity(reading("manifest", Nodule="absent", Mass="uncertain"), uncertain="zeros") == 0
+    assert opacity(reading("manifest", Nodule="absent", Mass="unmentioned")) == 0
+    assert opacity(reading("manifest", Pneumothorax="present")) is None
+    assert opacity(reading("manifest", No_Finding="present")) == 0
+    assert opacity(reading("phantom truth", Pneumothorax="present")) == 0
+    assert opacity(reading("phantom truth", Edema="present")) == 1
+    assert opacity() is None
+
+
+def test_a_list_counts_its_findings_under_their_own_names_alone() -> None:
+    """Fibrosis is CheXpert's Lung Opacity, which the list has, and no pneumonia; scores count the same."""
+    fibrosis = reading("nih14 labels", Fibrosis="present")
+    assert opacity(fibrosis, one_class=PNEUMONIA) == 0
+    assert as_one(fibrosis, PNEUMONIA).findings == ()
+    assert targets(study(fibrosis), "Lung Opacity") == [1]
+    assert opacity(reading("nih14 labels", Infiltration="present"), one_class=PNEUMONIA) == 1
 
 
 def test_tags_count_what_is_unknown_as_not_there() -> None:

@@ -66,6 +66,7 @@ TINY: dict[str, dict[str, dict[str, Any]]] = {
     "finding_head": {"finding head": {"labels": "phantom", "dropout": 0.0, "findings": FINDINGS}},
     "localizer": {
         "cam": {"labels": "phantom", "findings": FINDINGS},
+        "gradcam": {"labels": "phantom", "findings": FINDINGS, "hidden": 8},
         "li2018": {
             "labels": "phantom",
             "findings": FINDINGS,

@@ -120,7 +120,7 @@ def test_marks_are_in_pixels_of_the_original(tmp_path: Path) -> None:
         assert finding.peak is None or finding.peak.xy in cells
 
 
-@pytest.mark.parametrize("marking", ["cells", "range"])
+@pytest.mark.parametrize("marking", ["cells", "range", "regions"])
 @pytest.mark.parametrize("pose", [(0.2, -0.1, -0.2, -0.1, 0.25), (-0.1, 0.15, 0.3, 0.2, -0.4), (0.0,) * 5])
 def test_a_box_comes_back_within_a_cell(pose: Sequence[float], marking: Marking) -> None:
     """The cells that a box overlaps, as heat, are marked where the box is, in the original."""
@@ -132,7 +132,7 @@ def test_a_box_comes_back_within_a_cell(pose: Sequence[float], marking: Marking)
     cuts = (0.5,) if marking == "cells" else (127.0,)
     marked = marks_of({"Mass": heat.ravel()}, places, affines, size=size, cuts=cuts, marking=marking)["Mass"]
     steps = np.abs(affines[0][:, :2]).sum(axis=1) * size / cells + 800 / 256  # a cell, and a place of the raster
-    if marking == "range":  # which boxes what it marks, in the picture that is turned
+    if marking != "cells":  # which boxes what it marks, in the picture that is turned
         corners = map_points(np.linalg.inv(np.vstack([affines[0], (0, 0, 1)]))[:2], _corners(box))
         turned = map_points(affines[0], _corners((*corners.min(axis=0), *corners.max(axis=0))))
     else:

@@ -1,38 +1,35 @@
-"""Regions, boxes and peaks against plain loops, PyTorch's upsampling, and there and back between pictures."""
+"""Regions, boxes and peaks in the original, there and back between pictures, and which regions are chosen."""
 
 from __future__ import annotations
 
-import itertools
 import math
 
 import numpy as np
 import pytest
-import torch
-from torch.nn.functional import interpolate
 
 from contrastcxr.data.transforms import invert, map_box, resize, resize_affine
 from contrastcxr.features.box_cells import overlapping_cells
 from contrastcxr.form import Attribute, Box, Point
+from contrastcxr.metrics.detection import components
 from contrastcxr.metrics.localization import covered_area
-from contrastcxr.reading.answers import RegionWords, StudyRegions
 from contrastcxr.reading.evidence import grids
+from contrastcxr.reading.heat import Rectangle
 from contrastcxr.reading.regions import (
     MarkedPlaces,
-    Rectangle,
+    RegionWords,
+    StudyRegions,
+    ViewHeat,
     cell_marks,
-    cells_region,
     chosen_regions,
-    components,
+    component_marks,
     covered,
     in_original,
     marks_of,
-    peak,
     region_marks,
     together,
-    upsampled,
     wang_marks,
-    wang_region,
 )
+from painted_regions import flooded, painted
 
 STRAIGHT = resize_affine((128, 256), 64)
 
@@ -46,112 +43,11 @@ def turned(degrees: float, *, shape: tuple[int, int] = (128, 256)) -> np.ndarray
     return np.concatenate([linear, middle[:, None]], axis=1)
 
 
-def random_heat(seed: int, rows: int = 7, columns: int = 7) -> np.ndarray:
-    return np.random.default_rng(seed).normal(size=(rows, columns)) * 3 - 1
-
-
-def flooded(mask: np.ndarray) -> list[Rectangle]:
-    """Bounding boxes of 8-connected components, found by walking from pixel to pixel."""
-    left = {(int(y), int(x)) for y, x in np.argwhere(mask)}
-    boxes = []
-    while left:
-        waiting, seen = [left.pop()], []
-        while waiting:
-            y, x = waiting.pop()
-            seen.append((y, x))
-            near = {(y + dy, x + dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1)} & left
-            left -= near
-            waiting += near
-        ys, xs = [y for y, _ in seen], [x for _, x in seen]
-        boxes.append((float(min(xs)), float(min(ys)), float(max(xs) + 1), float(max(ys) + 1)))
-    return boxes
-
-
-def painted(region: tuple[Rectangle, ...], shape: tuple[int, int]) -> np.ndarray:
-    """The pixels whose centre a union covers, one by one."""
-    mask = np.zeros(shape, dtype=bool)
-    for y, x in np.ndindex(shape):
-        mask[y, x] = any(a <= x + 0.5 < c and b <= y + 0.5 < d for a, b, c, d in region)
-    return mask
-
-
-@pytest.mark.parametrize(("cells", "shape"), [((7, 7), (224, 224)), ((16, 16), (100, 130)), ((3, 5), (11, 4))])
-def test_upsampling_is_that_of_pytorch(cells: tuple[int, int], shape: tuple[int, int]) -> None:
-    heat = random_heat(0, *cells)
-    wanted = interpolate(torch.from_numpy(heat)[None, None], shape, mode="bilinear", align_corners=False)[0, 0]
-    assert upsampled(heat, shape) == pytest.approx(wanted.numpy(), abs=1e-12)
-
-
-def test_upsampling_is_linear_between_the_centres_of_cells() -> None:
-    heat = random_heat(1, 4, 3)
-    tall, wide = 20, 18
-    shown = upsampled(heat, (tall, wide))
-    for row, column in itertools.product(range(tall), range(wide)):
-        y = min(max((row + 0.5) * 4 / tall - 0.5, 0), 3)
-        x = min(max((column + 0.5) * 3 / wide - 0.5, 0), 2)
-        top, left = min(int(y), 2), min(int(x), 1)
-        dy, dx = y - top, x - left
-        wanted = (1 - dy) * ((1 - dx) * heat[top, left] + dx * heat[top, left + 1]) + dy * (
-            (1 - dx) * heat[top + 1, left] + dx * heat[top + 1, left + 1]
-        )
-        assert shown[row, column] == pytest.approx(wanted)
-
-
-@pytest.mark.parametrize("seed", range(6))
-def test_a_wang_region_is_the_boxes_above_each_cut(seed: int) -> None:
-    heat = random_heat(seed)
-    scaled = upsampled(heat, (56, 56))
-    scaled = (scaled - scaled.min()) / (scaled.max() - scaled.min()) * 255
-    wanted = [box for cut in (60, 180) for box in flooded(scaled > cut)]
-    assert sorted(wang_region(heat, (56, 56))) == sorted(wanted)
-
-
-def test_the_scale_of_the_heat_does_not_matter() -> None:
-    heat = random_heat(3)
-    assert wang_region(heat, (64, 64)) == wang_region(heat * 40 - 7, (64, 64))
-
-
-def test_a_grid_finer_than_the_picture_may_show_it_nothing() -> None:
-    heat = np.zeros((9, 9))
-    heat[0, 0] = 1.0
-    assert wang_region(heat, (3, 3)) == ()
-    assert peak(heat, (3, 3)) is not None
-
-
-def test_cuts_may_be_others() -> None:
-    heat = random_heat(3)
-    assert set(wang_region(heat, (64, 64), cuts=(60,))) < set(wang_region(heat, (64, 64)))
-    assert wang_region(heat, (64, 64), cuts=(255,)) == ()
-
-
-def test_pixels_that_meet_at_a_corner_are_one_component() -> None:
-    assert len(wang_region(np.eye(2), (2, 2), cuts=(100,))) == 1
-
-
 @pytest.mark.parametrize("value", [0.0, 0.4, -3.0, math.nan, math.inf])
 def test_heat_that_is_the_same_everywhere_marks_nothing(value: float) -> None:
-    heat = np.full((7, 7), value)
-    assert wang_region(heat, (224, 224)) == ()
-    assert peak(heat, (224, 224)) is None
-    assert wang_marks(heat, view=0, affine=resize_affine((300, 400), 224), size=224) == MarkedPlaces()
-
-
-@pytest.mark.parametrize("seed", range(8))
-def test_cells_are_covered_once_and_no_others(seed: int) -> None:
-    mask = np.random.default_rng(seed).random((9, 12)) < 0.2 + seed / 12
-    region = cells_region(mask, (27, 48))
-    wanted = mask.repeat(3, axis=0).repeat(4, axis=1)
-    assert (painted(region, (27, 48)) == wanted).all()
-    assert sum((c - a) * (d - b) for a, b, c, d in region) == wanted.sum()
-
-
-def test_a_block_of_cells_is_one_rectangle() -> None:
-    mask = np.zeros((16, 16), dtype=bool)
-    mask[4:9, 2:14] = True
-    assert cells_region(mask, (512, 512)) == ((64.0, 128.0, 448.0, 288.0),)
-    mask[12, 5] = True
-    assert cells_region(mask, (512, 512))[1:] == ((160.0, 384.0, 192.0, 416.0),)
-    assert cells_region(np.zeros((16, 16), dtype=bool), (512, 512)) == ()
+    heat, affine = np.full((7, 7), value), resize_affine((300, 400), 224)
+    assert wang_marks(heat, view=0, affine=affine, size=224) == MarkedPlaces()
+    assert component_marks([ViewHeat(heat, 0, affine, None)], size=224) == MarkedPlaces()
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -213,42 +109,6 @@ def test_what_lies_outside_the_original_is_cut_off() -> None:
     padded = np.array([[2.0, 0.0, -40.0], [0.0, 2.0, 0.0]])  # 20 model pixels of padding on the left
     region = ((0.0, 0.0, 20.0, 50.0), (10.0, 10.0, 30.0, 30.0), (90.0, 90.0, 140.0, 140.0))
     assert in_original(region, padded, (200, 200)) == ((0.0, 20.0, 20.0, 60.0), (140.0, 180.0, 200.0, 200.0))
-
-
-def test_the_peak_is_the_middle_of_the_highest_cell() -> None:
-    heat = np.zeros((7, 7))
-    heat[2, 5] = 1.0
-    place = peak(heat, (224, 224))
-    assert place is not None
-    assert place == pytest.approx((5.5 * 32, 2.5 * 32), abs=0.5)
-
-
-@pytest.mark.parametrize("cell", [(0, 0), (0, 6), (6, 0), (6, 6), (3, 0)])
-def test_at_the_border_the_peak_is_the_middle_of_the_level_part(cell: tuple[int, int]) -> None:
-    heat = np.zeros((7, 7))
-    heat[cell] = 1.0
-    picture = upsampled(heat, (224, 224))
-    rows, columns = np.nonzero(picture > picture.max() - 1e-9)
-    place = peak(heat, (224, 224))
-    assert place is not None
-    assert place == pytest.approx((columns.mean() + 0.5, rows.mean() + 0.5), abs=0.5)
-
-
-def test_the_peak_is_never_beside_the_highest_place() -> None:
-    heat = np.zeros((7, 7))
-    heat[[1, 2, 3, 4, 5, 5, 5, 5], [1, 1, 1, 1, 1, 2, 3, 4]] = 1.0  # an L
-    place = peak(heat, (77, 77))
-    assert place is not None
-    assert upsampled(heat, (77, 77))[int(place[1]), int(place[0])] == pytest.approx(1.0)
-
-
-@pytest.mark.parametrize("seed", range(6))
-def test_the_peak_is_the_highest_pixel(seed: int) -> None:
-    heat = random_heat(seed, 5, 6)
-    picture = upsampled(heat, (61, 83))
-    x, y = peak(heat, (61, 83)) or (0.0, 0.0)
-    assert (x % 1, y % 1) == (0.5, 0.5)
-    assert picture[int(y), int(x)] == pytest.approx(picture.max())
 
 
 def test_the_covered_original_is_known_from_the_affine_in_single_precision_too() -> None:
@@ -410,18 +270,16 @@ def test_regions_of_two_views_do_not_stand_in_each_others_way() -> None:
 def test_no_region_at_all_marks_nothing() -> None:
     nothing = np.zeros((0, 4)), np.zeros(0), np.zeros(0, dtype=np.int64)
     assert chosen_regions(*nothing).tolist() == []
-    regions = StudyRegions("Mass", *nothing)
-    assert (
-        region_marks(regions, probability=0.9, view_index=(0,), affines=STRAIGHT[None], size=64) == MarkedPlaces()
-    )
+    regions = StudyRegions(*nothing)
+    assert region_marks(regions, view_index=(0,), affines=STRAIGHT[None], size=64) == MarkedPlaces()
 
 
 def test_chosen_regions_are_boxes_of_the_original_with_the_heaviest_first() -> None:
-    regions = StudyRegions("Mass", BOXES, np.array([0.5, 0.0, 0.9, 0.0, 0.0]), np.array([0, 0, 1, 0, 0]))
+    regions = StudyRegions(BOXES, np.array([0.5, 0.0, 0.9, 0.0, 0.0]), np.array([0, 0, 1, 0, 0]))
     affines = np.stack([STRAIGHT, STRAIGHT])
-    marks = region_marks(regions, probability=0.72, view_index=(3, 5), affines=affines, size=64)
-    first = Box(view=5, xyxy=(120.0, 60.0, 200.0, 80.0), score=0.72)
-    assert marks.boxes == (first, Box(view=3, xyxy=(0.0, 0.0, 40.0, 20.0), score=0.4))
+    marks = region_marks(regions, view_index=(3, 5), affines=affines, size=64)
+    first = Box(view=5, xyxy=(120.0, 60.0, 200.0, 80.0), score=1.0)
+    assert marks.boxes == (first, Box(view=3, xyxy=(0.0, 0.0, 40.0, 20.0), score=pytest.approx(5 / 9)))
     assert marks.region == marks.boxes
     assert marks.peak == Point(view=5, xy=(160.0, 70.0))
     assert marks.height == 0.9
@@ -431,8 +289,8 @@ def test_chosen_regions_are_boxes_of_the_original_with_the_heaviest_first() -> N
 def test_words_stand_in_the_boxes_in_the_order_of_these() -> None:
     attention = np.arange(10, dtype=np.float32).reshape(5, 2) / 10
     words = RegionWords(("left", "patchy"), np.array([0.25, 0.75], dtype=np.float32), attention)
-    regions = StudyRegions("Mass", BOXES, np.array([0.5, 0.0, 0.9, 0.0, 0.0]), np.zeros(5, dtype=np.int64), words)
-    marks = region_marks(regions, probability=1.0, view_index=(0,), affines=STRAIGHT[None], size=64)
+    regions = StudyRegions(BOXES, np.array([0.5, 0.0, 0.9, 0.0, 0.0]), np.zeros(5, dtype=np.int64), words)
+    marks = region_marks(regions, view_index=(0,), affines=STRAIGHT[None], size=64)
     assert marks.attributes == (
         Attribute(name="left", probability=0.25, weights=(0.4, 0.0)),
         Attribute(name="patchy", probability=0.75, weights=(0.5, 0.1)),
@@ -441,18 +299,74 @@ def test_words_stand_in_the_boxes_in_the_order_of_these() -> None:
 
 def test_words_are_said_where_nothing_is_marked() -> None:
     words = RegionWords(("left",), np.array([0.25]), np.zeros((1, 1)))
-    regions = StudyRegions("Mass", BOXES[:1], np.zeros(1), np.zeros(1, dtype=np.int64), words)
-    marks = region_marks(regions, probability=0.0, view_index=(0,), affines=STRAIGHT[None], size=64)
+    regions = StudyRegions(BOXES[:1], np.zeros(1), np.zeros(1, dtype=np.int64), words)
+    marks = region_marks(regions, view_index=(0,), affines=STRAIGHT[None], size=64)
     assert marks == MarkedPlaces(attributes=(Attribute(name="left", probability=0.25),))
 
 
 def test_a_region_of_a_turned_picture_has_one_box_round_its_pieces() -> None:
-    regions = StudyRegions("Mass", BOXES, np.array([0.0, 0.0, 1.0, 0.0, 0.0]), np.zeros(5, dtype=np.int64))
+    regions = StudyRegions(BOXES, np.array([0.0, 0.0, 1.0, 0.0, 0.0]), np.zeros(5, dtype=np.int64))
     affine = turned(20.0)
-    marks = region_marks(
-        regions, probability=0.5, view_index=(0,), affines=affine[None], size=64, shapes=[(128, 256)]
-    )
+    marks = region_marks(regions, view_index=(0,), affines=affine[None], size=64, shapes=[(128, 256)])
     (box,) = marks.boxes
     assert len(marks.region) > 1
     assert {piece.score for piece in marks.region} == {None}
     assert box.xyxy == pytest.approx(map_box(affine, tuple(BOXES[2])), abs=1.5)
+
+
+def hills(*places: tuple[int, int, float]) -> np.ndarray:
+    """Heat of 16×16 cells with a square of 3×3 cells of a height round each place (row, column, height)."""
+    heat = np.zeros((16, 16))
+    for row, column, height in places:
+        heat[row - 1 : row + 2, column - 1 : column + 2] = height
+    return heat
+
+
+def middles(marks: MarkedPlaces) -> list[tuple[int, float, float]]:
+    return [(b.view, (b.xyxy[0] + b.xyxy[2]) / 2, (b.xyxy[1] + b.xyxy[3]) / 2) for b in marks.region]
+
+
+def test_components_of_all_views_are_chosen_together_by_their_mean_heat() -> None:
+    """Each view in its own range: of five components above the cut the three with the highest means are marked."""
+    first = hills((2, 2, 1.0), (2, 8, 0.9), (8, 8, 0.6), (13, 13, 0.4))
+    second = 50 * hills((5, 5, 1.0), (12, 12, 0.7))
+    views = [ViewHeat(first, 3, STRAIGHT, None), ViewHeat(second, 5, STRAIGHT, None)]
+    marks = component_marks(views, size=64)
+    found = middles(marks)  # a cell is 16 by 8 pixels of the original
+    assert [view for view, _, _ in found[:2]] == [3, 5]
+    assert found == [(3, 40.0, 20.0), (5, 88.0, 44.0), (3, 136.0, 20.0)]
+    assert marks.boxes == marks.region
+    assert marks.height == 50.0
+    assert marks.peak is not None
+    assert (marks.peak.view, marks.peak.xy) == (5, pytest.approx((88, 44), abs=3))
+
+
+def test_the_peak_is_the_highest_place_and_not_the_middle_of_the_heaviest_component() -> None:
+    """A wide slope has the highest place; a flat hill has the higher mean."""
+    heat = hills((3, 3, 0.9))
+    heat[8:15, 8:10] = np.linspace(0.55, 1.0, 7)[:, None]
+    marks = component_marks([ViewHeat(heat, 0, STRAIGHT, None)], size=64)
+    (_, x, y), *_ = middles(marks)
+    assert (x, y) == (56.0, 28.0)
+    assert marks.peak is not None
+    assert marks.peak.xy == pytest.approx((9 * 16, 14.5 * 8), abs=4)
+
+
+def test_a_lower_cut_leaves_out_what_weighs_less_than_half_of_the_heaviest() -> None:
+    heat = hills((3, 3, 1.0), (12, 12, 0.3))
+    both = component_marks([ViewHeat(heat, 0, STRAIGHT, None)], size=64, cut=30.0)
+    assert middles(both) == [(0, 56.0, 28.0)]
+    near = hills((3, 3, 1.0), (12, 12, 0.8))
+    assert len(component_marks([ViewHeat(near, 0, STRAIGHT, None)], size=64, cut=30.0).region) == 2
+
+
+def test_regions_are_marked_by_the_rule_of_their_name() -> None:
+    places = grids(rows=16, columns=16, affines=np.stack([STRAIGHT] * 2), view_index=(1, 0), size=64)
+    one, other = hills((3, 3, 1.0), (12, 12, 0.8)), hills((8, 8, 1.0))
+    heat = {"Mass": np.concatenate([one.ravel(), other.ravel()])}
+    affines = np.stack([STRAIGHT] * 3)  # the last view is padding
+    found = marks_of(heat, places, affines, size=64, cuts=(127.5,), marking="regions")["Mass"]
+    views = [ViewHeat(one, 1, STRAIGHT, places[0].shape), ViewHeat(other, 0, STRAIGHT, places[1].shape)]
+    assert found == component_marks(views, size=64)
+    assert [box.view for box in found.region] == [1, 0, 1]
+    assert component_marks([], size=64) == MarkedPlaces()

@@ -114,6 +114,7 @@ def systems() -> list[SystemConfig]:
         *(mini_config(decoder={"kind": kind, **SMALL.get(kind, {})}, **short) for kind in kinds if kind != "nic"),
         mini_config(train=train, generate={"method": "beam", "max_tokens": 4, "block_trigrams": True}),
         mini_config(decoder=None, localizer={"kind": "cam", "labels": "phantom", "transition": 8}, **short),
+        mini_config(decoder=None, localizer={"kind": "gradcam", "labels": "phantom", "hidden": 8}, **short),
         mini_config(decoder=None, localizer={"kind": "li2018", "labels": "phantom", "upsample": 4}, **short),
         mini_config(
             **{**alone, **short},

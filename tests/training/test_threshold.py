@@ -12,7 +12,7 @@ import torch
 import boxed_corpus
 from contrastcxr.checkpoint import load_checkpoint
 from contrastcxr.config import SystemConfig, parse_config
-from contrastcxr.models.heads.localizers.cam import CANDIDATES, WANG_CUTS, CamLocalizer
+from contrastcxr.models.heads.localizers.maps import CANDIDATES, WANG_CUTS, MapLocalizer
 from contrastcxr.reading.reader import Reader
 from contrastcxr.training import run
 from contrastcxr.training.hooks import ScoreSystem
@@ -48,15 +48,18 @@ def thresholds_of(folder: RunFolder) -> dict[str, float]:
     return found
 
 
-def test_a_tuned_cut_is_the_best_on_validation_boxes_and_travels_with_the_checkpoint(tmp_path: Path) -> None:
-    folder = trained(tmp_path, cuts="tuned")
+@pytest.mark.parametrize("changes", [{}, {"marks": "regions"}, {"kind": "gradcam", "hidden": 8}], ids=str)
+def test_a_tuned_cut_is_the_best_on_validation_boxes_and_travels_with_the_checkpoint(
+    changes: dict[str, Any], tmp_path: Path
+) -> None:
+    folder = trained(tmp_path, cuts="tuned", **changes)
     checkpoint = load_checkpoint(folder.path)
     system = checkpoint.build()
     localizer = system.localizer
-    assert isinstance(localizer, CamLocalizer)
+    assert isinstance(localizer, MapLocalizer)
     assert localizer.threshold is not None
     chosen = float(checkpoint.state["localizer.cut"])
-    assert thresholds_of(folder) == {"cam": pytest.approx(chosen)}
+    assert thresholds_of(folder) == {localizer.kind: pytest.approx(chosen)}
     validation = ScoreSystem(prepare(checkpoint.config, cache=tmp_path / "cache")).validation()
     scores = {}
     for cut in CANDIDATES:

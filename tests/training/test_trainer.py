@@ -247,10 +247,11 @@ ALONE = {"decoder": None, "finding_head": None, "contrast": None, "projection": 
         ),
         ({"localizer": CELLS}, r"localizer\.head two"),
         ({"localizer": {**CELLS, "head": "single", "reduction": "sum"}}, r"localizer\.reduction sum"),
+        ({"localizer": {"kind": "gradcam", "labels": "phantom"}}, r"localizer\.kind gradcam"),
         ({"decoder": {"kind": "cvse"}}, "decoder.kind cvse"),
         ({**ALONE, "align": {"kind": "affine", "network": "resnet18"}}, r"align\.network resnet18"),
     ],
-    ids=["norms", "head", "sums", "ranking", "aligner"],
+    ids=["norms", "head", "sums", "stage", "ranking", "aligner"],
 )
 def test_lessons_of_a_whole_batch_are_not_shared_between_processes(
     tmp_path: Path, cache: Path, changes: dict[str, Any], named: str

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 from contrastcxr.errors import DatasetError, listed
-from contrastcxr.form import Reading, Study
+from contrastcxr.form import Finding, Reading, Status, Study
+from contrastcxr.vocab.attribute_words import AttributeList
 from contrastcxr.vocab.labels import NIH14, NO_FINDING, PHANTOM, SUPPORT_DEVICES
 
 COMPLETE: Mapping[str, tuple[str, ...]] = {"nih14 labels": NIH14, "phantom truth": PHANTOM}
@@ -13,6 +14,8 @@ COMPLETE: Mapping[str, tuple[str, ...]] = {"nih14 labels": NIH14, "phantom truth
 
 RADIOLOGISTS = ("rsna",)
 """Authors whose word that a study is not normal outweighs a label table's."""
+
+_RANK: tuple[Status, ...] = ("unmentioned", "absent", "uncertain", "present")
 
 
 def label_reading(study: Study) -> Reading | None:
@@ -50,6 +53,23 @@ def boxed_reading(study: Study, names: Collection[str]) -> Reading | None:
     """
     readings = [reading for reading in (label_reading(study), *study.readings) if reading is not None]
     return next((r for r in readings if any(f.boxes and f.name in names for f in r.findings)), None)
+
+
+def as_one(reading: Reading, attributes: AttributeList) -> Reading:
+    """Return a reading with the finding of a list of attributes alone: all findings of the list as one."""
+    return reading.model_copy(update={"findings": one_finding(reading.findings, attributes.boxed, attributes)})
+
+
+def one_finding(
+    findings: Sequence[Finding], parts: Collection[str], attributes: AttributeList
+) -> tuple[Finding, ...]:
+    """Return the finding of the list, with the boxes of its parts and the most that is said of any; or nothing."""
+    found = [finding for finding in findings if finding.name in parts]
+    if not found:
+        return ()
+    boxes = tuple(dict.fromkeys(box for part in found for box in part.boxes))
+    status = max((part.status for part in found), key=_RANK.index)
+    return (Finding(name=attributes.finding, status=status, boxes=boxes),)
 
 
 def knows_places(study: Study, names: Collection[str]) -> bool:

@@ -18,7 +18,8 @@ from contrastcxr.data.transforms import Affine, invert, map_points
 from contrastcxr.features.box_cells import overlapping_cells
 from contrastcxr.form import Box, Finding, Point, Reading, Status, Study
 from contrastcxr.metrics.detection import Rectangle
-from contrastcxr.reading.regions import cells_region, in_original
+from contrastcxr.reading.heat import cells_region
+from contrastcxr.reading.regions import in_original
 
 if TYPE_CHECKING:
     from contrastcxr.evaluation.references import References

@@ -6,11 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from contrastcxr.data.authors import reading_of, report_text
+from contrastcxr.data.authors import as_one, one_finding, reading_of, report_text
 from contrastcxr.data.ref import DataRef
 from contrastcxr.data.tables.files import split_named
 from contrastcxr.errors import DatasetError, RequestError, listed
-from contrastcxr.evaluation.one_finding import as_one, one_finding
 from contrastcxr.form import Finding, Reading, Study
 from contrastcxr.metrics.table import Answer
 from contrastcxr.store.studies import open_source

@@ -23,11 +23,12 @@ class BoxReader:
     """Reads where findings are out of a study whose views have been brought to the model's size.
 
     Attributes:
-        names: of the L findings that are learnt; boxes of others are passed over.
+        names: of the findings whose boxes are read; those of others are passed over.
         rows: of cells of a view.
         columns: of cells of a view.
         size: side of the model's picture.
         as_corners: whether boxes are learnt as corners, not as cells.
+        as_one: whether all of them are of one finding.
     """
 
     names: tuple[str, ...]
@@ -35,6 +36,12 @@ class BoxReader:
     columns: int
     size: int
     as_corners: bool = False
+    as_one: bool = False
+
+    @property
+    def classes(self) -> int:
+        """L, how many findings are learnt."""
+        return 1 if self.as_one else len(self.names)
 
     def boxes(self, study: Study, view_index: Sequence[int]) -> StudyBoxes:
         """Return the boxes of a study, of whoever drew any.
@@ -46,7 +53,7 @@ class BoxReader:
         reading = boxed_reading(study, self.names)
         findings = () if reading is None else (f for f in reading.findings if f.name in self.names)
         drawn = tuple(
-            (view_index.index(box.view), self.names.index(finding.name), box.xyxy)
+            (view_index.index(box.view), 0 if self.as_one else self.names.index(finding.name), box.xyxy)
             for finding in findings
             for box in finding.boxes
             if box.view in view_index
@@ -75,7 +82,7 @@ class StudyBoxes:
             affines: `[V, 2, 3]`, model pixels to original pixels.
         """
         reader, places = self.reader, affines.double().cpu().numpy()
-        cells = np.zeros((self.views, len(reader.names), reader.rows, reader.columns), dtype=bool)
+        cells = np.zeros((self.views, reader.classes, reader.rows, reader.columns), dtype=bool)
         for view, finding, box in self.drawn:
             cells[view, finding] |= overlapping_cells(box, places[view], reader.rows, reader.columns, reader.size)
         return torch.from_numpy(cells).flatten(2)

@@ -22,6 +22,7 @@ from contrastcxr.features.targets import Uncertain, finding_targets
 from contrastcxr.form import Study, View
 from contrastcxr.store.keys import view_key
 from contrastcxr.text.tokenizer import Tokenizer
+from contrastcxr.vocab.attribute_words import AttributeList
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,13 +48,16 @@ def target_of(
     max_tokens: int,
     labels: Sequence[str],
     uncertain: Uncertain = "ignore",
+    one_class: AttributeList | None = None,
     reader: TargetReader | None = None,
 ) -> Target:
     """Return the token ids of the report, and a target and mask for each label that is learnt.
 
     What else the heads ask for is there too. Without a tokenizer no word is learnt.
     """
-    targets, mask = finding_targets(study, labels, uncertain=uncertain) if labels else (None, None)
+    targets, mask = None, None
+    if labels:
+        targets, mask = finding_targets(study, labels, uncertain=uncertain, one_class=one_class)
     if tokenizer is None:
         further = reader.without_words(study) if reader else NOTHING_FURTHER
         return Target(finding_targets=targets, finding_mask=mask, further=further)

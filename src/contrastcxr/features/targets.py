@@ -11,6 +11,7 @@ from torch import Tensor
 from contrastcxr.data.authors import COMPLETE, label_reading
 from contrastcxr.form import Reading, Study
 from contrastcxr.text.tokenizer import Tokenizer
+from contrastcxr.vocab.attribute_words import AttributeList
 from contrastcxr.vocab.labels import NO_FINDING, SUPPORT_DEVICES, to_chexpert
 
 if TYPE_CHECKING:
@@ -27,27 +28,37 @@ _COUNTS_AS = {"ignore": None, "ones": 1.0, "zeros": 0.0}
 
 
 def finding_targets(
-    study: Study, labels: Sequence[str], *, uncertain: Uncertain = "ignore"
+    study: Study, labels: Sequence[str], *, uncertain: Uncertain = "ignore", one_class: AttributeList | None = None
 ) -> tuple[Tensor, Tensor]:
     """Return the targets of a finding head, `[L]` float, and where they are known, `[L]` bool.
 
     Present is 1 and absent 0; uncertain is unknown unless `uncertain` says otherwise. Unmentioned is 0 where the
     author went through a list that has the finding, or called the study normal, and otherwise unknown (ours). A
     finding that `labels` has only under CheXpert's name counts there.
+
+    With `one_class` the one label is that of its list: of the findings of the list, under their own names, present
+    outranks doubt and doubt denial, as in what `evaluate --attributes` compares with (ours).
     """
     reading = label_reading(study)
-    values = [_target(reading, label, _COUNTS_AS[uncertain]) if reading else None for label in labels]
+    names = None if one_class is None else one_class.boxed
+    values = [_target(reading, label, names, _COUNTS_AS[uncertain]) if reading else None for label in labels]
     targets = torch.tensor([float(v or 0) for v in values])
     return targets, torch.tensor([v is not None for v in values])
 
 
-def _target(reading: Reading, label: str, uncertain: float | None) -> float | None:
-    statuses = {f.status for f in reading.findings if label in (f.name, to_chexpert(f.name))}
+def _target(reading: Reading, label: str, names: Sequence[str] | None, uncertain: float | None) -> float | None:
+    """Return the target of a label, or of all `names` as one; None where it is not known."""
+    statuses = {f.status for f in reading.findings if _counts(f.name, label, names)}
     if "present" in statuses:
         return 1.0
     if "uncertain" in statuses:
         return uncertain
-    return 0.0 if "absent" in statuses or _denied_by_silence(reading, label) else None
+    silent = any(_denied_by_silence(reading, name) for name in names or (label,))
+    return 0.0 if "absent" in statuses or silent else None
+
+
+def _counts(finding: str, label: str, names: Sequence[str] | None) -> bool:
+    return label in (finding, to_chexpert(finding)) if names is None else finding in names
 
 
 def _denied_by_silence(reading: Reading, label: str) -> bool:

@@ -16,6 +16,7 @@ from contrastcxr.decode.votes import SampledReport
 from contrastcxr.models.features import VisualFeatures
 from contrastcxr.models.heads.base import Marking, PartialReading
 from contrastcxr.models.heads.writing import GeneratedReports
+from contrastcxr.reading.regions import RegionWords, StudyRegions
 from contrastcxr.text.tokenizer import SpecialTokens
 
 
@@ -41,26 +42,6 @@ NO_REPORT = DecodedReport((), ended=True, attention=None)
 
 
 @dataclass(frozen=True, eq=False)
-class RegionWords:
-    """Words for the regions of one study, as in `AttributeAnswer`."""
-
-    names: tuple[str, ...]
-    probabilities: np.ndarray  # [A]
-    attention: np.ndarray  # [R, A]
-
-
-@dataclass(frozen=True, eq=False)
-class StudyRegions:
-    """The regions of one study that a localizer chooses from for one finding, as in `RegionMarks`."""
-
-    finding: str
-    boxes: np.ndarray  # [R, 4]
-    weights: np.ndarray  # [R]
-    views: np.ndarray  # [R]
-    words: RegionWords | None = None
-
-
-@dataclass(frozen=True, eq=False)
 class DecodedStudy:
     """Everything one study's reading is made of."""
 
@@ -71,7 +52,7 @@ class DecodedStudy:
     maps: Mapping[str, np.ndarray] = field(default_factory=dict)  # [N] of a localizer in [0, 1], by finding
     cuts: tuple[float, ...] = ()  # of the heat, see `FindingMaps`
     marking: Marking = "range"  # what the cuts are heights of
-    regions: StudyRegions | None = None  # of a localizer that chooses among regions
+    regions: Mapping[str, StudyRegions] = field(default_factory=dict)  # that a localizer chooses from, by finding
     contrast: np.ndarray | None = None  # [N]
     difference: np.ndarray | None = None  # [N]
     negative: np.ndarray | None = None  # [V] rows of the bank, -1 for none
@@ -139,17 +120,17 @@ def by_study(
     ]
 
 
-def _regions(answer: PartialReading, row: int) -> StudyRegions | None:
+def _regions(answer: PartialReading, row: int) -> dict[str, StudyRegions]:
     marks, told = answer.regions, answer.attributes
     if marks is None:
-        return None
+        return {}
     boxes, weights, views = (each[row].cpu().numpy() for each in (marks.boxes, marks.weights, marks.views))
     words = None
     if told is not None:
         words = RegionWords(
             told.names, *(each[row].cpu().numpy() for each in (told.probabilities, told.attention))
         )
-    return StudyRegions(marks.finding, boxes.astype(np.float64), weights.astype(np.float64), views, words)
+    return {marks.finding: StudyRegions(boxes.astype(np.float64), weights.astype(np.float64), views, words)}
 
 
 def _by_finding(names: Sequence[str], values: Tensor) -> dict[str, np.ndarray]:

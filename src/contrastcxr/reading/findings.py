@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 
-from contrastcxr.form import Finding, Flag, Mention, Side, Status, View
+from contrastcxr.form import Box, Finding, Flag, Mention, Side, Status, View
 from contrastcxr.reading.regions import MarkedPlaces
 from contrastcxr.reading.sentences import END_MARKS
 from contrastcxr.vocab.labels import CHEXPERT, NIH14, NO_FINDING, to_chexpert
@@ -191,18 +191,28 @@ def _disagreement(finding: Finding) -> Flag | None:
 def with_places(findings: Sequence[Finding], marked: Mapping[str, MarkedPlaces]) -> tuple[Finding, ...]:
     """Return findings with what a localizer marks of each; of one that stands twice the first has it.
 
-    Boxes, which are for people, are those of findings that are present; so is what weighs words by them.
+    Boxes, which are for people, are those of findings that are present; so is what weighs words by them. A box
+    that has a share of the heaviest as its score gets that of the finding's probability (ours).
     """
     rest = dict(marked)
     return tuple(_with_places(each, rest.pop(each.name)) if each.name in rest else each for each in findings)
 
 
 def _with_places(finding: Finding, marked: MarkedPlaces) -> Finding:
-    marks = {"region": marked.region, "peak": marked.peak}
+    marks = {"region": _scored(marked.region, finding), "peak": marked.peak}
     if finding.status == "present":
-        return finding.model_copy(update={**marks, "boxes": marked.boxes, "attributes": marked.attributes})
+        boxes = _scored(marked.boxes, finding)
+        return finding.model_copy(update={**marks, "boxes": boxes, "attributes": marked.attributes})
     words = tuple(each.model_copy(update={"weights": ()}) for each in marked.attributes)
     return finding.model_copy(update={**marks, "boxes": (), "attributes": words})
+
+
+def _scored(boxes: Sequence[Box], finding: Finding) -> tuple[Box, ...]:
+    """Return boxes with scores out of the finding's probability, which the heaviest has."""
+    whole = 1.0 if finding.probability is None else finding.probability
+    return tuple(
+        box if box.score is None else box.model_copy(update={"score": rounded(whole * box.score)}) for box in boxes
+    )
 
 
 def side_conflicts(findings: Sequence[Finding], views: Sequence[View]) -> tuple[Flag, ...]:

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from contrastcxr.data.transforms import Affine, resize_affine
+from contrastcxr.data.transforms import resize_affine
 from contrastcxr.errors import IncompatibleError
 from contrastcxr.form import Author, Reading
 from contrastcxr.reading.evidence import PatchGrid
 from contrastcxr.reading.findings import DEFAULT_THRESHOLD, LOCALIZER, merge, rounded, with_places
-from contrastcxr.reading.regions import MarkedPlaces, cell_marks, covered, together, upsampled, wang_marks
+from contrastcxr.reading.heat import upsampled
+from contrastcxr.reading.regions import ViewHeat, covered, view_marks
 from contrastcxr.reading.upright import upright
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class StudyHeat:
         """
         at, affine = self.places[view], self.affines[view]
         cells, outside = at.cells(self.heat[finding]).astype(np.float64), 0.0
-        if self.marking == "range":
+        if self.marking != "cells":
             cells, outside = upsampled(cells, (SIDE, SIDE)), float(cells.min())
         shape = self.shape(view)
         return upright(cells, affine, size=self.size, shape=shape, grid=(SIDE, SIDE), outside=outside)
@@ -102,8 +103,12 @@ def mean_reading(
     }
     probabilities = {name: rounded(value) for name, value in means.items()}
     findings = merge((), probabilities, thresholds=present, source=LOCALIZER, written=False)
+    views = range(len(first.places))
     marked = {
-        name: together([_marked(seen, name, view) for view in range(len(first.places))]) for name in first.heat
+        name: view_marks(
+            [_mean_heat(seen, name, view) for view in views], size=SIDE, cuts=first.cuts, marking=first.marking
+        )
+        for name in first.heat
     }
     return Reading(
         study_id=first.study_id,
@@ -113,11 +118,7 @@ def mean_reading(
     )
 
 
-def _marked(seen: Sequence[StudyHeat], finding: str, view: int) -> MarkedPlaces:
+def _mean_heat(seen: Sequence[StudyHeat], finding: str, view: int) -> ViewHeat:
     first, shape = seen[0], seen[0].shape(view)
     heat = np.mean([each.on_original(finding, view) for each in seen], axis=0)
-    affine: Affine = resize_affine(shape, SIDE)
-    at = first.places[view].view
-    if first.marking == "cells":
-        return cell_marks(heat, view=at, affine=affine, size=SIDE, shape=shape, cut=first.cuts[0])
-    return wang_marks(heat, view=at, affine=affine, size=SIDE, shape=shape, cuts=first.cuts)
+    return ViewHeat(heat, first.places[view].view, resize_affine(shape, SIDE), shape)

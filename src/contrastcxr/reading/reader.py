@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ from contrastcxr.quality.flags import empty_flag, length_flags, measure_flags, s
 from contrastcxr.quality.measures import MeasureValue, PictureMeasures, QualityReference
 from contrastcxr.reading import evidence as shown
 from contrastcxr.reading.alignment import pose_flags
-from contrastcxr.reading.answers import DecodedReport, DecodedStudy, StudyRegions, by_study, report_search
+from contrastcxr.reading.answers import DecodedReport, DecodedStudy, by_study, report_search
 from contrastcxr.reading.findings import (
     HEAD,
     LOCALIZER,
@@ -53,7 +54,7 @@ from contrastcxr.reading.findings import (
 from contrastcxr.reading.model_mean import StudyHeat
 from contrastcxr.reading.plan import planned, predicted_tags
 from contrastcxr.reading.provenance import describe, writes_grammar
-from contrastcxr.reading.regions import MarkedPlaces, marks_of, region_marks
+from contrastcxr.reading.regions import MarkedPlaces, StudyRegions, marks_of, region_marks
 from contrastcxr.reading.samples import measured_sample
 from contrastcxr.reading.sentences import Sentence, ending_ids, sentences_of
 from contrastcxr.reading.voting import vote
@@ -275,11 +276,8 @@ class Reader:
         """Return what the localizer sees of each study of a batch, in its own order, before anything is marked."""
         return [self._heat(part, row, answer) for part, row, answer in self._answered(batch)]
 
-    def regions(self, batch: Batch) -> list[StudyRegions | None]:
-        """Return the regions of each study of a batch, in its own order, before any is chosen.
-
-        None of a localizer that chooses among none.
-        """
+    def regions(self, batch: Batch) -> list[Mapping[str, StudyRegions]]:
+        """Return the regions of each study of a batch by finding, in its own order, before any is chosen."""
         return [answer.regions for _, _, answer in self._answered(batch)]
 
     def _answered(self, batch: Batch) -> list[tuple[Batch, int, DecodedStudy]]:
@@ -379,18 +377,16 @@ class Reader:
 
     def _regions(self, batch: Batch, row: int, answer: DecodedStudy) -> dict[str, MarkedPlaces]:
         """Return what is marked by a localizer that chooses among regions, by finding."""
-        found = answer.regions
-        if found is None:
+        if not answer.regions:
             return {}
-        marks = region_marks(
-            found,
-            probability=answer.probabilities.get(found.finding, 1.0),
+        marked = partial(
+            region_marks,
             view_index=self._view_index(batch, row),
             affines=batch.affines[row].cpu().numpy(),
             size=self.preprocess.size,
             shapes=[place.shape for place in self._places(batch, row, self.system.places)],
         )
-        return {found.finding: marks}
+        return {finding: marked(regions) for finding, regions in answer.regions.items()}
 
     def _text_flags(self, texts: Sequence[str], written: DecodedReport) -> tuple[Flag, ...]:
         if self.tokenizer is None:
@@ -469,7 +465,7 @@ class Reader:
             repeats=0 if weights is None else len(weights),
             induces=bank is not None,
             negatives=len(bank) if bank is not None and bank.has_pictures else 0,
-            localizes=bool(answer.heat) or answer.regions is not None,
+            localizes=bool(answer.heat or answer.regions),
         )
 
     def _sources(self) -> Sequence[Sequence[str]]:

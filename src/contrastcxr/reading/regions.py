@@ -1,35 +1,36 @@
 """From the heat of a localizer to what a reading marks: a region, its components as boxes, and the highest place.
 
-A region is rectangles whose union is meant; they may overlap.  Coordinates are continuous, as in
-`data.transforms`: pixel `i` covers `[i, i + 1)` and its centre is `i + 0.5`; cells share a picture evenly.
+A region is rectangles whose union is meant; they may overlap.  Coordinates are those of `heat`.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from contrastcxr.data.transforms import Affine, invert, map_box, map_boxes, map_points
 from contrastcxr.form import Attribute, Box, Point
 from contrastcxr.metrics.detection import components
 from contrastcxr.reading.evidence import PatchGrid
+from contrastcxr.reading.heat import (
+    HALF,
+    WANG_CUTS,
+    Rectangle,
+    blocks,
+    cells_region,
+    components_above,
+    peak,
+    wang_region,
+)
 
 if TYPE_CHECKING:
     from contrastcxr.models.heads.base import Marking
-    from contrastcxr.reading.answers import RegionWords, StudyRegions
-
-Rectangle = tuple[float, float, float, float]
-"""`[x1, y1, x2, y2]` in pixels of a picture: the model's, until `in_original` maps it."""
-
-WANG_CUTS = (60.0, 180.0)
-"""Of 255: Wang et al. 2017 box what is above each of them."""
 
 RASTER = 512
 """Places along the longer side of an original on which a rotated region is drawn, so that edges of originals
@@ -38,12 +39,29 @@ of up to 1,024 pixels move by at most one (ours)."""
 KEPT_SHARE, KEPT_OVERLAP, KEPT_MOST = 0.5, 0.3, 3
 """Of the regions that are marked: weight in shares of the heaviest, overlap of any two, number."""
 
-_EIGHT = np.ones((3, 3), dtype=bool)
 _DECIMALS = 2
 _SCORE_DECIMALS = 4
-_TIE = 1e-6
 _STRAIGHT = 1e-6
 """Radians below which an affine does not rotate: a few thousandths of a pixel."""
+
+
+@dataclass(frozen=True, eq=False)
+class RegionWords:
+    """Words for the regions of one study, as in `AttributeAnswer`."""
+
+    names: tuple[str, ...]
+    probabilities: np.ndarray  # [A]
+    attention: np.ndarray  # [R, A]
+
+
+@dataclass(frozen=True, eq=False)
+class StudyRegions:
+    """The regions of one study that a localizer chooses from for one finding, as in `RegionMarks`."""
+
+    boxes: np.ndarray  # [R, 4]
+    weights: np.ndarray  # [R]
+    views: np.ndarray  # [R]
+    words: RegionWords | None = None
 
 
 @dataclass(frozen=True)
@@ -139,13 +157,82 @@ def marks_of(
         marking: of what they are heights.
     """
     views = list(zip(places, affines, strict=False))  # padded views have no place
-    marked = partial(cell_marks, cut=cuts[0]) if marking == "cells" else partial(wang_marks, cuts=cuts)
     return {
-        name: together(
-            [marked(at.cells(values), view=at.view, affine=a, size=size, shape=at.shape) for at, a in views]
+        name: view_marks(
+            [ViewHeat(at.cells(values), at.view, affine, at.shape) for at, affine in views],
+            size=size,
+            cuts=cuts,
+            marking=marking,
         )
         for name, values in heat.items()
     }
+
+
+@dataclass(frozen=True, eq=False)
+class ViewHeat:
+    """Heat of one finding over one view.
+
+    Attributes:
+        heat: `[rows, columns]`, of any scale.
+        view: index into the study's views.
+        affine: `[2, 3]`, model pixels to original pixels.
+        shape: (H, W) of the original; None where the model's picture covers all of it.
+    """
+
+    heat: np.ndarray
+    view: int
+    affine: Affine
+    shape: tuple[int, int] | None
+
+
+def view_marks(views: Sequence[ViewHeat], *, size: int, cuts: Sequence[float], marking: Marking) -> MarkedPlaces:
+    """Return what is marked of one finding in the views of a study; the rest is as of `marks_of`."""
+    if marking == "regions":
+        return component_marks(views, size=size, cut=cuts[0])
+    marked = partial(cell_marks, cut=cuts[0]) if marking == "cells" else partial(wang_marks, cuts=cuts)
+    return together([marked(v.heat, view=v.view, affine=v.affine, size=size, shape=v.shape) for v in views])
+
+
+def component_marks(views: Sequence[ViewHeat], *, size: int, cut: float = HALF) -> MarkedPlaces:
+    """Return the chosen ones of the components above a cut, each of which weighs its mean heat.
+
+    Heat is in the range of its view, and they are chosen over all views together (`chosen_regions`). The peak is
+    the highest place, as in `wang_marks`, and not the middle of the first.
+
+    Args:
+        views: of a study.
+        size: side of the model's picture.
+        cut: of 255 of a view's range.
+    """
+    found = [components_above(view.heat, (size, size), cut=cut) for view in views]
+    if not found:
+        return MarkedPlaces()
+    highest = together([_placed_peak(view, size) for view in views])
+    regions = StudyRegions(
+        np.concatenate([boxes for boxes, _ in found]),
+        np.concatenate([weights for _, weights in found]),
+        np.repeat(np.arange(len(found)), [len(weights) for _, weights in found]),
+    )
+    chosen = region_marks(
+        regions,
+        view_index=[view.view for view in views],
+        affines=np.stack([view.affine for view in views]),
+        size=size,
+        shapes=[view.shape for view in views],
+    )
+    return replace(chosen, peak=highest.peak, height=highest.height)
+
+
+def _placed_peak(view: ViewHeat, size: int) -> MarkedPlaces:
+    """Return the highest place of a view, and no region."""
+    return _placed(
+        (),
+        peak(view.heat, (size, size)),
+        float(np.max(view.heat)),
+        view=view.view,
+        affine=view.affine,
+        shape=view.shape or covered(view.affine, size),
+    )
 
 
 def chosen_regions(boxes: np.ndarray, weights: np.ndarray, views: np.ndarray) -> NDArray[np.int64]:
@@ -170,7 +257,6 @@ def chosen_regions(boxes: np.ndarray, weights: np.ndarray, views: np.ndarray) ->
 def region_marks(
     regions: StudyRegions,
     *,
-    probability: float,
     view_index: Sequence[int],
     affines: np.ndarray,
     size: int,
@@ -178,12 +264,11 @@ def region_marks(
 ) -> MarkedPlaces:
     """Return what is marked of one finding by a localizer that weighs regions: the chosen ones, heaviest first.
 
-    The score of the heaviest is the probability of the finding, and of another one its share of that by weight
-    (ours). A region that is drawn on the original in pieces has no score.
+    The score of a box is its weight in shares of the heaviest. A region that is drawn on the original in pieces
+    has none.
 
     Args:
         regions: of a study, in pixels of the model's pictures, with their words if they have any.
-        probability: of the finding.
         view_index: which view of the study each of the V is.
         affines: `[V, 2, 3]`, model pixels to original pixels.
         size: side of the model's picture.
@@ -199,7 +284,7 @@ def region_marks(
         pieces = in_original([corners], affines[at], shape)
         if not pieces:
             continue
-        score = round(float(probability * regions.weights[place] / regions.weights.max()), _SCORE_DECIMALS)
+        score = float(regions.weights[place] / regions.weights.max())
         whole = np.array(pieces)
         bound = _rectangle(whole[:, :2].min(axis=0), whole[:, 2:].max(axis=0))
         shown = score if len(pieces) == 1 else None
@@ -255,43 +340,6 @@ def together(views: Sequence[MarkedPlaces]) -> MarkedPlaces:
     )
 
 
-def wang_region(
-    heat: np.ndarray, shape: tuple[int, int], *, cuts: Sequence[float] = WANG_CUTS
-) -> tuple[Rectangle, ...]:
-    """Return the bounding boxes of the 8-connected components above each cut, in pixels of the model's picture.
-
-    The heat is upsampled bilinearly to `shape` and scaled from its least and greatest value to [0, 255] (Wang et
-    al. 2017).  Heat that is the same everywhere, or not a number somewhere, marks nothing.
-
-    Args:
-        heat: `[rows, columns]`, of any scale.
-        shape: (H, W) of the model's picture.
-        cuts: of 255; a pixel is above one, not at it.
-    """
-    if not _varies(heat):
-        return ()
-    picture = upsampled(heat, shape)
-    low, high = float(picture.min()), float(picture.max())
-    if low == high:  # a fine grid that varies only between the pixels
-        return ()
-    scaled = (picture - low) * (255 / (high - low))
-    return tuple(box for cut in cuts for box in _bounding_boxes(scaled > cut))
-
-
-def cells_region(mask: np.ndarray, shape: tuple[int, int]) -> tuple[Rectangle, ...]:
-    """Return marked cells as few rectangles that do not overlap, in pixels of the model's picture.
-
-    Runs along a row are joined with equal runs of the rows right below.
-
-    Args:
-        mask: `[rows, columns]` bool.
-        shape: (H, W) of the model's picture, which the cells share evenly.
-    """
-    rows, columns = mask.shape
-    y, x = shape[0] / rows, shape[1] / columns
-    return tuple((x * x1, y * y1, x * x2, y * y2) for x1, y1, x2, y2 in _blocks(mask))
-
-
 def in_original(region: Sequence[Rectangle], affine: Affine, shape: tuple[int, int]) -> tuple[Rectangle, ...]:
     """Return rectangles of the model's picture in pixels of the original, without what lies outside of it.
 
@@ -335,8 +383,8 @@ def _drawn(region: Sequence[Rectangle], affine: Affine, shape: tuple[int, int]) 
     for (x1, y1, x2, y2), (first, above), (last, below) in zip(region, low.tolist(), high.tolist(), strict=True):
         window = slice(above - top, below - top), slice(first - left, last - left)
         mask[window] |= (u[window] >= x1) & (u[window] < x2) & (v[window] >= y1) & (v[window] < y2)
-    blocks = np.array(_blocks(mask)).reshape(-1, 4) + np.array((left, top, left, top))
-    drawn = np.round(blocks * (wide, tall, wide, tall), _DECIMALS)
+    pieces = np.array(blocks(mask)).reshape(-1, 4) + np.array((left, top, left, top))
+    drawn = np.round(pieces * (wide, tall, wide, tall), _DECIMALS)
     return tuple(_rectangle(each[:2], each[2:]) for each in drawn)
 
 
@@ -344,70 +392,6 @@ def covered(affine: Affine, size: int) -> tuple[int, int]:
     """Return the (H, W) of an original that the model's picture covers exactly."""
     _, _, width, height = map_box(affine, (0.0, 0.0, float(size), float(size)))
     return round(height), round(width)
-
-
-def peak(heat: np.ndarray, shape: tuple[int, int]) -> tuple[float, float] | None:
-    """Return the highest place (x, y) of the upsampled heat, in pixels of the model's picture.
-
-    It is the centre of a pixel; of several connected ones that are equally high, the one nearest their middle.
-    None where the heat is the same everywhere.
-    """
-    if not _varies(heat):
-        return None
-    picture = upsampled(heat, shape)
-    labels, _ = ndimage.label(picture >= picture.max() - _TIE * np.ptp(picture), _EIGHT)
-    places = np.argwhere(labels == labels.flat[picture.argmax()])  # [n,2], row and column
-    row, column = places[((places - places.mean(axis=0)) ** 2).sum(axis=1).argmin()]
-    return float(column) + 0.5, float(row) + 0.5
-
-
-def upsampled(heat: np.ndarray, shape: tuple[int, int]) -> NDArray[np.float64]:
-    """Return `heat [rows, columns]` as `[H, W]`: linear between the centres of cells, level beyond the last."""
-    if heat.shape == shape:
-        return heat.astype(np.float64)
-    rows, columns = (_weights(cells, side) for cells, side in zip(heat.shape, shape, strict=True))
-    picture: NDArray[np.float64] = rows @ heat.astype(np.float64) @ columns.T  # [H,r] [r,c] [c,W] -> [H,W]
-    return picture
-
-
-def _varies(heat: np.ndarray) -> bool:
-    return bool(np.isfinite(heat).all() and np.ptp(heat) > 0)
-
-
-def _weights(cells: int, side: int) -> NDArray[np.float64]:
-    """Return `[side, cells]`: how much of each cell a pixel takes along one axis."""
-    places = np.clip((np.arange(side) + 0.5) * cells / side - 0.5, 0, cells - 1)
-    apart: NDArray[np.float64] = np.abs(places[:, None] - np.arange(cells))  # [side,1] and [cells] -> [side,cells]
-    return (1 - apart).clip(0)
-
-
-def _bounding_boxes(mask: np.ndarray) -> list[Rectangle]:
-    labels, _ = ndimage.label(mask, _EIGHT)
-    return [
-        (float(x.start), float(y.start), float(x.stop), float(y.stop)) for y, x in ndimage.find_objects(labels)
-    ]
-
-
-def _blocks(mask: np.ndarray) -> list[tuple[int, int, int, int]]:
-    """Return `(x1, y1, x2, y2)` in cells, from the top: each a run of marked cells, over the rows that have it."""
-    closed: list[tuple[int, int, int, int]] = []
-    open_since: dict[tuple[int, int], int] = {}
-    for y, runs in enumerate([*_runs(mask), []]):
-        for x1, x2 in [run for run in open_since if run not in runs]:
-            closed.append((x1, open_since.pop((x1, x2)), x2, y))
-        for run in runs:
-            open_since.setdefault(run, y)
-    return closed
-
-
-def _runs(mask: np.ndarray) -> list[list[tuple[int, int]]]:
-    """Return for each row the first marked cell of each run, and the first behind it."""
-    padded = np.pad(np.asarray(mask, dtype=bool), ((0, 0), (1, 1)))
-    rows, steps = np.nonzero(padded[:, 1:] != padded[:, :-1])  # where runs begin and end, in turn
-    found: list[list[tuple[int, int]]] = [[] for _ in mask]
-    for row, start, stop in zip(rows[::2].tolist(), steps[::2].tolist(), steps[1::2].tolist(), strict=True):
-        found[row].append((start, stop))
-    return found
 
 
 def _rectangle(first: Sequence[float] | np.ndarray, last: Sequence[float] | np.ndarray) -> Rectangle:

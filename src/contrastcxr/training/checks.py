@@ -15,6 +15,7 @@ from contrastcxr.models.encoders import Encoder
 from contrastcxr.text.sentence_order import has_sentences
 from contrastcxr.text.tokenizer import Tokenizer
 from contrastcxr.training.report_texts import written_text
+from contrastcxr.vocab.attribute_words import AttributeList
 
 logger = logging.getLogger(__name__)
 
@@ -37,10 +38,10 @@ def check_studies(config: SystemConfig, train: Sequence[Study], validation: Sequ
     if needs.findings is not None:
         _check_labels(config, train, labels=needs.finding_names, uncertain=needs.uncertain)
     if needs.boxes:
-        _check_boxes(config, validation, labels=needs.finding_names)
+        _check_boxes(config, validation, labels=needs.study_names)
     taught = needs.taught_boxes
     if taught is not None:
-        logger.info(_taught_boxes(config, train, labels=taught.findings or needs.finding_names))
+        logger.info(_taught_boxes(config, train, labels=taught.findings or needs.study_names))
 
 
 def _check_sentences(config: SystemConfig, train: Sequence[Study]) -> None:
@@ -72,7 +73,7 @@ def check_vocabulary(config: SystemConfig, tokenizer: Tokenizer | None) -> None:
 def _check_labels(
     config: SystemConfig, train: Sequence[Study], *, labels: Sequence[str], uncertain: Uncertain
 ) -> None:
-    said, missing = _seen(train, labels, uncertain=uncertain)
+    said, missing = _seen(train, labels, uncertain=uncertain, one_class=config.needs.one_class)
     option, source = _labels_option(config), f"{config.data.source}, {len(train):,} training studies"
     if not said:
         raise IncompatibleError(
@@ -96,11 +97,13 @@ def _labels_option(config: SystemConfig) -> str:
     return f"{slot}.labels {head.needs.findings}"
 
 
-def _seen(studies: Iterable[Study], labels: Sequence[str], *, uncertain: Uncertain) -> tuple[bool, list[str]]:
+def _seen(
+    studies: Iterable[Study], labels: Sequence[str], *, uncertain: Uncertain, one_class: AttributeList | None
+) -> tuple[bool, list[str]]:
     """Return whether anything is known of a label, and the labels that no study has; stop once all were seen."""
     said, missing = False, list(labels)
     for study in studies:
-        targets, known = finding_targets(study, missing, uncertain=uncertain)
+        targets, known = finding_targets(study, missing, uncertain=uncertain, one_class=one_class)
         said = said or bool(known.any())
         missing = [
             name for name, target, there in zip(missing, targets, known, strict=True) if not (there and target > 0)

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 import torch
 
 from contrastcxr.checkpoint import Checkpoint, save_checkpoint
-from contrastcxr.data.authors import boxed_reading
+from contrastcxr.data.authors import as_one, boxed_reading
 from contrastcxr.errors import DivergedError
 from contrastcxr.features.view_features import EncodedFeatures
 from contrastcxr.form import Author, Finding, Study
+from contrastcxr.models.heads.options import HeadNeeds
 from contrastcxr.models.system import System
 from contrastcxr.reading.provenance import writes_grammar
 from contrastcxr.reading.reader import Reader
@@ -65,7 +66,9 @@ class ScoreSystem:
 
     def _places(self) -> Sequence[Sequence[Finding]]:
         """Return what the author who is believed of the boxes of each study says."""
-        return made_of(self.prepared.validation.studies, partial(_boxed_findings, labels=self.prepared.labels))
+        return made_of(
+            self.prepared.validation.studies, partial(_boxed_findings, needs=self.prepared.config.needs)
+        )
 
     def _findings_in(self, report: str) -> Sequence[Finding]:
         return parse(report) if writes_grammar(self.prepared.config) else default_labeler().label(report)
@@ -84,9 +87,11 @@ class ScoreSystem:
         )
 
 
-def _boxed_findings(study: Study, labels: Sequence[str]) -> tuple[Finding, ...]:
-    reading = boxed_reading(study, labels)
-    return () if reading is None else reading.findings
+def _boxed_findings(study: Study, needs: HeadNeeds) -> tuple[Finding, ...]:
+    reading = boxed_reading(study, needs.study_names)
+    if reading is None:
+        return ()
+    return (reading if needs.one_class is None else as_one(reading, needs.one_class)).findings
 
 
 @dataclass(frozen=True, eq=False)

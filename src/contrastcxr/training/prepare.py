@@ -145,8 +145,15 @@ class PreparedRun:
         if taught is None or (grid is None and not taught.corners):
             return None
         rows, columns = (0, 0) if grid is None else (grid.rows, grid.columns)
-        names = taught.findings or self.labels
-        return BoxReader(names, rows, columns, self.preprocess.size, as_corners=taught.corners)
+        needs = self.config.needs
+        return BoxReader(
+            taught.findings or needs.study_names,
+            rows,
+            columns,
+            self.preprocess.size,
+            as_corners=taught.corners,
+            as_one=needs.one_class is not None,
+        )
 
     @cached_property
     def anchored(self) -> float | None:
@@ -402,6 +409,7 @@ def _target(
         max_tokens=config.text.max_tokens,
         labels=labels,
         uncertain=uncertain,
+        one_class=config.needs.one_class,
         reader=words.reader,
     )
 

@@ -9,7 +9,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from contrastcxr.reading.answers import StudyRegions
+from contrastcxr.reading.regions import StudyRegions
 
 logger = logging.getLogger(__name__)
 

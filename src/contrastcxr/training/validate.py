@@ -112,13 +112,15 @@ class Validation:
 
     def _regions(self, reader: Reader) -> dict[str, float]:
         """Return how good all boxes of a detector are, where validation studies have corners to score them by."""
-        pairs = [
-            (regions, corners)
-            for batch in self.batches
-            if batch.box_corners is not None
-            for regions, corners in zip(reader.regions(batch), batch.box_corners, strict=True)
-        ]
-        return region_scores([(regions, corners) for regions, corners in pairs if regions is not None])
+        return region_scores(
+            [
+                (regions, corners)
+                for batch in self.batches
+                if batch.box_corners is not None
+                for found, corners in zip(reader.regions(batch), batch.box_corners, strict=True)
+                for regions in found.values()
+            ]
+        )
 
     def _readings(self, reader: Reader) -> list[Reading]:
         """Return what the system makes of each study; of places those that `iou` is of."""

@@ -44,6 +44,8 @@ VARIANTS: list[tuple[str, str, dict[str, Any]]] = [
     ("decoder", "multi_attention", {"background": "none"}),
     ("localizer", "cam", {"pooling": "log_sum_exp", "transition": 8}),
     ("localizer", "cam", {"cuts": "tuned"}),
+    ("localizer", "cam", {"marks": "regions"}),
+    ("localizer", "gradcam", {"cuts": "tuned"}),
     ("localizer", "li2018", {"head": "single", "mil_floor": 0.0}),
     ("localizer", "li2018", {"box_loss": "li2018"}),
 ]

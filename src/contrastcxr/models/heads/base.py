@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from contrastcxr.models.heads.writing import GeneratedReports, Search
 
 
-Marking = Literal["range", "cells"]
-"""What cuts are heights of: a map's own range, or the heat of a cell."""
+Marking = Literal["range", "regions", "cells"]
+"""What cuts are heights of, a map's own range or the heat of a cell, and whether all above them is marked."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -89,8 +89,9 @@ class FindingMaps:
         shown: `[B, L, N]` over the patches, which are a grid, in [0, 1], for people.
         cuts: heights above which a place is marked.
         marking: `range`: a view's map is drawn at the size of the picture and its least and greatest value are 0
-            and 255; the boxes round the 8-connected places above each cut are marked. `cells`: the cells whose
-            heat is above the one cut.
+            and 255; the boxes round the 8-connected places above each cut are marked. `regions`: of those boxes
+            above the one cut, each of which weighs the mean of its heat, those that
+            `reading.regions.chosen_regions` chooses. `cells`: the cells whose heat is above the one cut.
     """
 
     findings: tuple[str, ...]

@@ -10,13 +10,15 @@ from pydantic import Field
 
 from contrastcxr.errors import IncompatibleError
 from contrastcxr.options import Options
-from contrastcxr.vocab.attribute_words import AttributeListName
+from contrastcxr.vocab.attribute_words import AttributeList, AttributeListName, attribute_lists
 from contrastcxr.vocab.labels import label_set
 
 if TYPE_CHECKING:
     from contrastcxr.models.options import RegionOptions
 
 LabelSet = Literal["phantom", "nih14", "chexpert"]
+FindingSet = Literal[LabelSet, AttributeListName]
+"""What heads learn from labels: the findings of a label set, or those of a list of attributes as one."""
 Uncertain = Literal["ignore", "ones", "zeros"]
 
 SLOTS = ("decoder", "finding_head", "localizer")
@@ -49,7 +51,7 @@ class HeadNeeds:
         sentence_flags: which sentences of the report name an abnormality.
         tags: the label set whose labels are tags, or `mesh`, the indexing terms of the training studies.
         indication: why the picture was taken; when reading too.
-        findings: the label set whose labels are learnt.
+        findings: the label set whose labels are learnt, or the list of attributes whose findings are, as one.
         uncertain: what an uncertain one of these labels counts as in training.
         boxes: where a finding is, on validation studies, which choose a threshold.
         taught_boxes: where a finding is, on those training studies that say so.
@@ -64,7 +66,7 @@ class HeadNeeds:
     sentence_flags: bool = False
     tags: str | None = None
     indication: bool = False
-    findings: LabelSet | None = None
+    findings: FindingSet | None = None
     uncertain: Uncertain = "ignore"
     boxes: bool = False
     taught_boxes: TaughtBoxes | None = None
@@ -77,7 +79,19 @@ class HeadNeeds:
     @property
     def finding_names(self) -> tuple[str, ...]:
         """The findings that are learnt, in the order of the outputs; empty where none is."""
+        if self.one_class is not None:
+            return (self.one_class.finding,)
         return () if self.findings is None else label_set(self.findings)
+
+    @property
+    def one_class(self) -> AttributeList | None:
+        """The list of attributes whose findings are learnt as one; None where each is learnt by itself."""
+        return None if self.findings is None else attribute_lists().get(self.findings)
+
+    @property
+    def study_names(self) -> tuple[str, ...]:
+        """The findings whose labels and boxes are read out of a study: those that are learnt, or learnt as one."""
+        return self.finding_names if self.one_class is None else self.one_class.boxed
 
     def tag_names(self, *, terms: Sequence[str] = ()) -> tuple[str, ...]:
         """Return the tags that are predicted, in the order of the outputs; empty where none is.
@@ -179,7 +193,9 @@ class LabelOptions(HeadOptions):
     """What every head states that learns from labels of whole studies."""
 
     meaning: ClassVar[tuple[str, ...]] = ("labels",)
-    labels: LabelSet = Field(description="findings that are learnt")
+    labels: FindingSet = Field(
+        description="findings that are learnt: a label set, or a list of attributes, whose findings are one"
+    )
     weight: float = Field(1.0, ge=0, description="of its binary cross-entropy")
     uncertain: Uncertain = Field(
         "ignore", description="what an uncertain training label counts as: U-Ignore, U-Ones, U-Zeros"

@@ -14,7 +14,8 @@ from contrastcxr.errors import IncompatibleError
 from contrastcxr.losses.base import Targets
 from contrastcxr.models.features import GridPlaces, VisualFeatures
 from contrastcxr.models.heads.base import FindingMaps, PartialReading
-from contrastcxr.models.heads.localizers.cam import CANDIDATES, SHARPNESS, WANG_CUTS, CamLocalizer
+from contrastcxr.models.heads.localizers.cam import SHARPNESS, CamLocalizer
+from contrastcxr.models.heads.localizers.maps import CANDIDATES, REGION_CUT, WANG_CUTS
 from contrastcxr.models.heads.localizers.options import CamOptions
 from models.studies import select
 from models.tiny_heads import FINDINGS, TARGETS, N, tiny_features, tiny_head
@@ -180,6 +181,20 @@ def test_a_tuned_cut_is_one_of_the_candidates_and_stands_in_place_of_both() -> N
     threshold.set(values[3])
     _, maps = answered(head, tiny_features())
     assert maps.cuts == pytest.approx((values[3],))
+
+
+def test_regions_are_what_is_above_half_of_the_range_or_a_tuned_cut_and_nothing_else_changes() -> None:
+    union, regions = (answered(cam(marks=marks), tiny_features()) for marks in ("union", "regions"))
+    assert (union[1].marking, regions[1].marking) == ("range", "regions")
+    assert regions[1].cuts == (REGION_CUT,) == (127.5,)
+    assert torch.equal(union[1].heat, regions[1].heat)
+    assert torch.equal(union[1].shown, regions[1].shown)
+    assert torch.equal(torch.as_tensor(union[0].probabilities), torch.as_tensor(regions[0].probabilities))
+    head = cam(marks="regions", cuts="tuned")
+    assert answered(head, tiny_features())[1].cuts == (127.5,)
+    assert head.threshold is not None
+    head.threshold.set(CANDIDATES[1])
+    assert answered(head, tiny_features())[1].cuts == pytest.approx((CANDIDATES[1],))
 
 
 @every

@@ -26,7 +26,20 @@ class LabelLocalizerOptions(LabelOptions, LocalizerOptions):
         return {self.kind: self.weight}
 
 
-class CamOptions(LabelLocalizerOptions):
+class MapOptions(LabelLocalizerOptions):
+    """What a localizer states whose maps are cut at heights of their own range."""
+
+    cuts: Literal["fixed", "tuned"] = Field(
+        "fixed", description="fixed: above half of a map's range; tuned: above one cut, chosen on validation boxes"
+    )
+
+    @property
+    def needs(self) -> HeadNeeds:
+        """Labels; with tuned cuts, boxes of validation studies."""
+        return HeadNeeds(findings=self.labels, uncertain=self.uncertain, boxes=self.cuts == "tuned")
+
+
+class CamOptions(MapOptions):
     """Class activation maps of a linear classifier (Zhou 2016, Wang 2017)."""
 
     kind: Literal["cam"] = "cam"
@@ -41,13 +54,27 @@ class CamOptions(LabelLocalizerOptions):
     dropout: float = Field(0.0, ge=0, lt=1, description="before the classifier")
     cuts: Literal["fixed", "tuned"] = Field(
         "fixed",
-        description="fixed: above 60 and 180 of 255; tuned: above one cut, chosen on validation boxes",
+        description="fixed: above 60 and 180 of 255, of regions above half of the range; tuned: above one cut, "
+        "chosen on validation boxes",
+    )
+    marks: Literal["union", "regions"] = Field(
+        "union",
+        description="union: all boxes above the cuts (paper B); regions: at most three of those above one cut, by "
+        "the rule of localizers that weigh regions (paper D)",
     )
 
+
+class GradCamOptions(MapOptions):
+    """Grad-CAM on the map before a stage of its own (Selvaraju 2017; paper D, Table 1)."""
+
+    sizes: ClassVar[tuple[str, ...]] = ("hidden",)
+    kind: Literal["gradcam"] = "gradcam"
+    hidden: int = Field(256, ge=1, description="width of both 3×3 convolutions of its stage (ours)")
+
     @property
-    def needs(self) -> HeadNeeds:
-        """Labels; with tuned cuts, boxes of validation studies."""
-        return HeadNeeds(findings=self.labels, uncertain=self.uncertain, boxes=self.cuts == "tuned")
+    def whole_batch(self) -> str:
+        """Batch norm."""
+        return f"kind {self.kind}"
 
 
 class LiOptions(LabelLocalizerOptions):
