@@ -332,7 +332,7 @@ def reproduce_table(
         limits = Limits(test=limit, twins=limit)
         failed = [(p, *why) for p in task.parts for why in run_rows(p, chosen, places=places, limits=limits)]
     done = [record for part in task.parts for record in places.recorded(part, seeds)]
-    compared = task.parts if task.of_data.mean_of is None else []
+    compared = [] if task.averages else task.parts
     tables = [found for part in compared for found in side_by_side(part, places, seeds=seeds)]
     pooled = _rows_alone(task, places, seeds)
     if (tables or pooled) and done:
@@ -379,7 +379,7 @@ def estimate_table(
 
     task = _task(paper, table, data, plan=plan, overrides=overrides)
     places, wanted = Places(results=out, runs=Path("runs"), cache=task.cache), task.rows(wanted=rows, seeds=seeds)
-    trained = task.of_data.mean_of is None
+    trained = task.trains
     done = [places.recorded(part, seeds) for part in task.parts]
     return [each for of in done for each in expect(wanted, of, trained=trained)], sum(map(len, done))
 

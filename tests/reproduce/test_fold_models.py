@@ -42,7 +42,7 @@ PLAN: dict[str, Any] = {
             "notes": ["Nothing here is shipped."],
         },
         "nih14": {
-            "mean_of": "nih14-cv",
+            "read_by": "nih14-cv",
             "references": ["chestx-det", "nih14 boxes", "rsna"],
             "joined": {"Consolidation": JOINED},
         },
@@ -265,9 +265,9 @@ def test_rows_that_mark_cells_of_two_grids_are_refused_by_name(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"mean_of": "nih14"}, "mean_of: nih14; expected data of this plan with folds, nih14-cv"),
-        ({"config": "real.yaml"}, "either config, .* or mean_of"),
-        ({"folds": [0, 1]}, "with mean_of nothing is trained"),
+        ({"read_by": "nih14"}, "read_by: nih14; expected data of this plan that rows are trained on, nih14-cv"),
+        ({"config": "real.yaml"}, "either config, .* or read_by"),
+        ({"folds": [0, 1]}, "with read_by nothing is trained"),
     ],
 )
 def test_a_mean_of_models_that_is_none_is_refused(changes: dict[str, Any], said: str, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from contrastcxr.metrics.table import StudyTable
 from contrastcxr.reproduce import read_record
 from contrastcxr.reproduce.judging import LOCALIZATION
 from contrastcxr.reproduce.pooled import Pooled, by_votes, pool
-from contrastcxr.reproduce.record import votes_table
+from contrastcxr.reproduce.record import VOTES, table_beside
 from contrastcxr.reproduce.sentences import conclusions, sentence
 from tiny_plan import record
 
@@ -149,10 +149,10 @@ def test_votes_are_a_second_line_of_their_row_with_differences_of_their_own(tmp_
         votes = {"bleu_4": {"value": 0.3, "low": 0.2, "high": 0.4, "n": 60}}
         kept = read_record(path)
         replace(kept, systems={**kept.systems, "votes": votes}).write(path)
-        table(SKILLS[contrast], seed).save(votes_table(path))
+        table(SKILLS[contrast], seed).save(table_beside(path, VOTES))
     found = pool(tmp_path.glob("*.json"), replicates=100)
     assert found is not None
-    assert votes_table(tmp_path / "nic-none-seed0.json").name == "nic-none-seed0-votes.npz"
+    assert table_beside(tmp_path / "nic-none-seed0.json", VOTES).name == "nic-none-seed0-votes.npz"
     assert found.means[by_votes("nic-none")]["bleu_4"].mean == pytest.approx(0.3)
     assert found.means["nic-none"]["bleu_4"].mean == pytest.approx(0.2)
     (beam,), (votes_,) = found.comparisons, found.votes

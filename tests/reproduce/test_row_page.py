@@ -25,7 +25,7 @@ from contrastcxr.evaluation.references import load_references
 from contrastcxr.metrics.table import StudyTable
 from contrastcxr.reproduce import Places, Plan, Row, Task, find_plan, task_of
 from contrastcxr.reproduce.pooled import pool
-from contrastcxr.reproduce.record import votes_table
+from contrastcxr.reproduce.record import VOTES, table_beside
 from contrastcxr.reproduce.row_page import finding_rows, rows_page, score_rows
 from contrastcxr.reproduce.rows import Limits, asked_baselines, run_rows
 from tiny_plan import TINY, record
@@ -253,7 +253,7 @@ def test_rows_judged_by_what_they_know_have_both_lines_and_the_scores_that_any_h
         replace(record(f"cam-{contrast}", seed), systems=systems, recipe="fair").write(path)
         empty = StudyTable((), ("p", "q"), ("p", "q"))
         empty.save(path.with_suffix(".npz"))
-        empty.save(votes_table(path))
+        empty.save(table_beside(path, VOTES))
     pooled = pool(tmp_path.glob("*.json"), judging=made.judging, replicates=20)
     assert pooled is not None
     rows = score_rows(task, pooled)

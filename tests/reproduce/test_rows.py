@@ -14,7 +14,7 @@ from contrastcxr.data.sources import parse_data
 from contrastcxr.evaluation import Bootstrap
 from contrastcxr.metrics.table import StudyTable
 from contrastcxr.reproduce import Places, Row, Task, find_plan, read_record, task_of
-from contrastcxr.reproduce.places import voted_table
+from contrastcxr.reproduce.record import VOTES, table_beside
 from contrastcxr.reproduce.rows import Limits, run_rows
 from tiny_plan import ALIGNED, write_plan
 
@@ -99,7 +99,7 @@ def test_a_row_that_is_read_by_votes_too_keeps_their_scores_and_their_table_besi
     task, places, _ = trial
     path = places.record(task, Row("nic", "normal", 0))
     record = read_record(path)
-    table = StudyTable.load(voted_table(path))
+    table = StudyTable.load(table_beside(path, VOTES))
     assert table.studies == StudyTable.load(path.with_suffix(".npz")).studies
     again = score_table(table, replicates=50, minimum=2)
     for name in ("bleu_4", "rouge_l"):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contrastcxr.training.order import Share, epoch_batches
+from contrastcxr.training.order import Share, donors, epoch_batches
 
 
 @given(count=st.integers(1, 60), size=st.integers(1, 9), seed=st.integers(0, 5), epoch=st.integers(0, 5))
@@ -58,3 +59,15 @@ def test_the_shares_of_a_batch_are_the_batch(batch: list[int], world: int) -> No
     shares = [Share(rank, world).of(batch) for rank in range(world)]
     assert sorted(i for share in shares for i in share) == sorted(batch)
     assert max(map(len, shares)) - min(map(len, shares)) <= 1
+
+
+@pytest.mark.parametrize("count", [2, 3, 50])
+def test_donors_are_one_cycle_through_all_places(count: int) -> None:
+    found = donors(count, seed=3)
+    seen, place = [], 0
+    for _ in range(count):
+        seen.append(place)
+        place = found[place]
+    assert sorted(seen) == list(range(count))
+    assert place == 0
+    assert donors(count, seed=3) == found

@@ -12,7 +12,9 @@ from mini_data import boxed_study, mini_config, mini_study, use_studies
 
 from contrastcxr.checkpoint import load_checkpoint
 from contrastcxr.config import SystemConfig
-from contrastcxr.errors import CheckpointError, DatasetError, IncompatibleError
+from contrastcxr.data.sources import parse_data
+from contrastcxr.errors import CheckpointError, DatasetError, IncompatibleError, RequestError
+from contrastcxr.evaluation import evaluate
 from contrastcxr.reading.reader import Reader
 from contrastcxr.training import run
 from contrastcxr.training.prepare import prepare
@@ -180,3 +182,25 @@ def test_reports_without_an_attribute_teach_no_words(
     use_studies(monkeypatch, lambda split: [mini_study(2 * i, split=split) for i in range(4)])
     with pytest.raises(DatasetError, match="none of 4 reports states an attribute of phantom-effusion"):
         prepare(with_trained_regions(words_config(detector)), cache=cache)
+
+
+def test_a_run_says_how_good_its_boxes_are_how_they_fit_and_whose_taught_it(detector: Path) -> None:
+    said = json.loads((detector / "run_record.json").read_text())
+    assert 0.0 <= said["anchored"] <= 1.0
+    assert all(0.0 <= epoch["validation"][name] <= 1.0 for epoch in said["curves"] for name in ("map", "map_50"))
+    assert "have an anchor with an IoU above 0.5" in (detector / "log.txt").read_text()
+    assert len(said["boxed_patients"]) == len(set(said["boxed_patients"])) > 0
+    assert load_checkpoint(detector).record["boxed_patients"] == said["boxed_patients"]
+
+
+def test_a_detector_is_not_scored_on_the_patients_whose_boxes_taught_it(
+    detector: Path, tmp_path: Path, cache: Path
+) -> None:
+    words = run(words_config(detector), out=tmp_path / "words", cache=cache, quality=False)
+    for model in (detector, words.folder):
+        reader = Reader.from_checkpoint(model)
+        data, options = parse_data("mini:memory"), {"attributes": "phantom-effusion", "with_meteor": False}
+        with pytest.raises(RequestError, match="boxes of 6 of its 6 patients with boxes taught the detector of"):
+            evaluate(reader, data=data, split="train", **options, baselines=False, cache=cache)
+        found = evaluate(reader, data=data, split="test", **options, baselines=False, cache=cache)
+        assert found.scores["met_0.5"].n > 0

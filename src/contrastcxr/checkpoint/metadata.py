@@ -52,6 +52,10 @@ class SourceNote(BaseModel):
     contains_pictures: bool
 
 
+BOXED_PATIENTS = "boxed_patients"
+"""Of the record: marks of the patients whose boxes a detector learnt (`data.patients`)."""
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class CheckpointMetadata:
     """All that reading needs but the weights, as it is in the file.

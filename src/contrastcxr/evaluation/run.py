@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from contrastcxr.data.patients import boxed_patients
 from contrastcxr.data.ref import DataRef
-from contrastcxr.errors import MissingExtraError
+from contrastcxr.errors import MissingExtraError, RequestError
 from contrastcxr.evaluation.audit.run import quick_checks
 from contrastcxr.evaluation.baselines import Asked, baseline_answers, described
 from contrastcxr.evaluation.cached import read_cached
@@ -142,6 +143,8 @@ def evaluate(
     words = words_of(protocol, data, author=reference, cache=store)
     setting = Setting(data, split, protocol, words, bootstrap or Bootstrap(), joined or {}, one)
     references = load_references(data, split, author=reference, limit=limit, cache=store, attributes=one)
+    if isinstance(system, Reader) and system.boxed_patients:
+        _check_patients(system, data, references)
     heard = _hear(system, references, joined=joined or {}, allow_partial=allow_partial, cache=store)
     if baselines:
         heard = _with_baselines(heard, system, data, author=reference, cache=store)
@@ -149,6 +152,23 @@ def evaluate(
     if out is not None:
         write_evaluation(found, out, _material(heard, found, setting, author=reference, cache=store))
     return found
+
+
+def _check_patients(system: Reader, data: DataRef, references: References) -> None:
+    """Refuse boxes of patients whose boxes taught the detector.
+
+    Raises:
+        RequestError: there are any; names the first of them.
+    """
+    names = references.names if references.attributes is None else references.attributes.boxed
+    boxed = boxed_patients(references.studies, names, where=data.open().licence.where)
+    taught = sorted(patient for mark, patient in boxed.items() if mark in system.boxed_patients)
+    if taught:
+        raise RequestError(
+            f"{data}: boxes of {len(taught):,} of its {len(boxed):,} patients with boxes taught the detector of "
+            f"{system.author.name}, such as {', '.join(taught[:3])}; score studies of other patients, or train "
+            "the detector without them"
+        )
 
 
 def _scored_data(

@@ -111,6 +111,7 @@ class Abilities:
         induces: whether it has contrast-induced attention.
         negatives: how many images the bank of that has; 0 of the control that holds zeros.
         localizes: whether it marks where a finding is.
+        maps: whether it does so by maps.
     """
 
     decoder: str | None
@@ -124,6 +125,7 @@ class Abilities:
     induces: bool = False
     negatives: int = 0
     localizes: bool = False
+    maps: bool = False
 
 
 def unavailable(model: Abilities) -> dict[str, str]:
@@ -138,8 +140,9 @@ def unavailable(model: Abilities) -> dict[str, str]:
         reasons["plan"] = _decoder_has(model, "plans no sentences before it writes")
     if not model.tags:
         reasons["tags"] = _decoder_has(model, "predicts no tags")
-    if not model.localizes:
-        reasons["finding_maps"] = "the model has no localizer"
+    if not model.maps:
+        boxes = "the localizer finds boxes, which have no map"
+        reasons["finding_maps"] = boxes if model.localizes else "the model has no localizer"
     return reasons
 
 

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from contrastcxr.assemble import check_search
 from contrastcxr.checkpoint import load_checkpoint
+from contrastcxr.checkpoint.metadata import BOXED_PATIENTS
 from contrastcxr.config import with_search
 from contrastcxr.data.transforms import Preprocess
 from contrastcxr.decode.report import ReportSearch
@@ -114,6 +115,7 @@ class Reader:
         pool_source: str | None = None,
         max_views: int = 2,
         quality: QualityReference | None = None,
+        boxed_patients: Collection[str] = (),
         device: str | torch.device = "cpu",
         dtype: str | None = None,
         seed: int = 0,
@@ -143,6 +145,7 @@ class Reader:
         self.pool_source = pool_source
         self.max_views = max_views
         self.quality = quality
+        self.boxed_patients = frozenset(boxed_patients)
         self.seed = seed
         self.batch_size = batch_size
         self._ends = frozenset[int]() if tokenizer is None else ending_ids(tokenizer)
@@ -203,6 +206,7 @@ class Reader:
             pool_source=config.data.source,
             max_views=config.data.max_views,
             quality=checkpoint.quality,
+            boxed_patients=checkpoint.record.get(BOXED_PATIENTS, ()),
             device=device,
             dtype=dtype,
             seed=seed,
@@ -466,6 +470,7 @@ class Reader:
             induces=bank is not None,
             negatives=len(bank) if bank is not None and bank.has_pictures else 0,
             localizes=bool(answer.heat or answer.regions),
+            maps=bool(answer.heat),
         )
 
     def _sources(self) -> Sequence[Sequence[str]]:

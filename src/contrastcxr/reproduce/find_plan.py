@@ -32,7 +32,7 @@ PAPERS: Mapping[str, Mapping[str, str]] = {
         **{f"table{k}": f"configs/cpu/experiments/cia-net-table{k}.yaml" for k in range(1, 7)},
     },
     "wcl": {},
-    "cross-attention": {},
+    "cross-attention": {"table1": "configs/cpu/experiments/cross-attention-table1.yaml"},
 }
 """Tables that can be reproduced, by paper, and the file that holds their rows."""
 
@@ -83,17 +83,17 @@ def _read(path: Path) -> Plan:
         first = error.errors()[0]
         raise ConfigError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
     _check_chosen(plan)
-    _check_means(plan)
+    _check_read(plan)
     return plan
 
 
-def _check_means(plan: Plan) -> None:
+def _check_read(plan: Plan) -> None:
     for name, data in plan.data.items():
-        if data.mean_of is not None and not (data.mean_of in plan.data and plan.data[data.mean_of].folds):
-            with_folds = [each for each, found in plan.data.items() if found.folds]
+        if data.read_by is not None and not (data.read_by in plan.data and plan.data[data.read_by].config):
+            trained = [each for each, found in plan.data.items() if found.config]
             raise ConfigError(
-                f"{plan.name}: data {name}: mean_of: {data.mean_of}; expected data of this plan with folds, "
-                f"{listed(with_folds, none='of which there is none')}"
+                f"{plan.name}: data {name}: read_by: {data.read_by}; expected data of this plan that rows are "
+                f"trained on, {listed(trained, none='of which there is none')}"
             )
 
 

@@ -21,31 +21,33 @@ if TYPE_CHECKING:
     from contrastcxr.evaluation.run import Bootstrap
 
 
-def fold_models(task: Task, row: Row, places: Places) -> list[Path]:
-    """Return the checkpoints of a row's models, fold by fold.
+def models_of(task: Task, row: Row, places: Places) -> list[Path]:
+    """Return the checkpoints of a row's models on the data that they were trained on: one, or one a fold.
 
     Raises:
-        RequestError: a fold's run is not there, is not finished or is of another configuration; names the row and
-            the command that trains it.
+        RequestError: a run is not there, is not finished or is of another configuration; names the row and the
+            command that trains it.
     """
-    folds = task.of_folds
-    return [_model(folds, replace(row, seed=fold), places) for fold in folds.numbers]
+    trained = task.of_models
+    return [_model(trained, replace(row, seed=n), places) for n in trained.of_data.folds or (row.seed,)]
 
 
 def _model(task: Task, row: Row, places: Places) -> Path:
     folder = places.run(task, row)
-    command = f"the same command with --data {task.data}:PATH --rows {row.name} --seeds {row.seed}"
+    which = f"fold {row.seed}" if task.of_data.folds else f"seed {row.seed}"
+    data = f"{task.data}:PATH" if ":" not in task.data else task.data
+    command = f"the same command with --data {data} --rows {row.name} --seeds {row.seed}"
     if not ((folder / CHECKPOINT_FILE).is_file() and (folder / RECORD_FILE).is_file()):
-        raise RequestError(
-            f"{row.name}: no model of fold {row.seed} in {folder}, and the mean is of all folds; train it first: "
-            f"{command}"
-        )
-    made, wanted = (_told(config) for config in (load_config(folder / CONFIG_FILE), task.config(row)))
+        all_of = ", and the mean is of all folds" if task.of_data.folds else ""
+        raise RequestError(f"{row.name}: no model of {which} in {folder}{all_of}; train it first: {command}")
+    prior = task.same_run(row)
+    wanted_config = task.config(row) if prior is None else prior.config
+    made, wanted = (_told(config) for config in (load_config(folder / CONFIG_FILE), wanted_config))
     differing = [part for part in wanted if made[part] != wanted[part]]
     if differing:
         raise RequestError(
-            f"{row.name}: the model of fold {row.seed} in {folder} is of another configuration "
-            f"({listed(differing)}); delete the folder and train it again: {command}"
+            f"{row.name}: the model of {which} in {folder} is of another configuration ({listed(differing)}); "
+            f"delete the folder and train it again: {command}"
         )
     return folder / CHECKPOINT_FILE
 

@@ -80,8 +80,9 @@ class Places:
         return self.record(task, row).with_suffix(".npz")
 
     def run(self, task: Task, row: Row) -> Path:
-        """Return the row's run folder."""
-        return self.runs / task.plan.name / task.place / row.stem
+        """Return the row's run folder: of a row that is a run of the plan too, that of the run."""
+        prior = task.same_run(row)
+        return prior.folder if prior is not None else self.runs / task.plan.name / task.place / row.stem
 
 
 def baseline_table(record: Path, name: str) -> Path:

@@ -29,7 +29,7 @@ class DataPlan(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    config: str = Field("", description="configuration file, relative to the plan; none with mean_of")
+    config: str = Field("", description="configuration file, relative to the plan; none with read_by")
     encoder: str | None = Field(None, description="weights of every row's encoder: a file, relative to the plan")
     seed_overrides: tuple[str, ...] = Field((), description="overrides in which {seed} is the seed, or the fold")
     folds: tuple[int, ...] = Field(
@@ -46,10 +46,10 @@ class DataPlan(BaseModel):
     attributes: AttributeListName | None = Field(
         None, description="list whose findings are one when rows are scored, and whose words are scored"
     )
-    mean_of: str | None = Field(
+    read_by: str | None = Field(
         None,
-        description="data with folds whose models read this one by their mean: nothing is trained, so that "
-        "config, encoder, seed_overrides, folds, twins and runs are those of that data",
+        description="data whose models read this one, seed by seed, and of data with folds their mean: nothing is "
+        "trained, so that config, encoder, seed_overrides, folds, twins and runs are those of that data",
     )
     notes: tuple[str, ...] = Field((), description="what a reader of the tables must know, a sentence each")
     runs: dict[str, str] = Field(
@@ -66,11 +66,11 @@ class DataPlan(BaseModel):
 
     @model_validator(mode="after")
     def _has_one_way_to_its_models(self) -> Self:
-        if bool(self.config) == bool(self.mean_of):
-            raise ValueError("either config, which rows are trained by, or mean_of, whose models are averaged")
-        if self.mean_of and (self.encoder or self.seed_overrides or self.folds or self.twins or self.runs):
+        if bool(self.config) == bool(self.read_by):
+            raise ValueError("either config, which rows are trained by, or read_by, whose models read them")
+        if self.read_by and (self.encoder or self.seed_overrides or self.folds or self.twins or self.runs):
             raise ValueError(
-                "with mean_of nothing is trained: take encoder, seed_overrides, folds, twins and runs away"
+                "with read_by nothing is trained: take encoder, seed_overrides, folds, twins and runs away"
             )
         return self
 

@@ -135,7 +135,7 @@ def _text(score: Mapping[str, Any] | None) -> str:
 
 def tables_of(task: Task, pooled: Pooled) -> list[tuple[str, list[dict[str, str]], int]]:
     """Return the tables of the rows: what stands above each, its rows, and how many columns are names."""
-    if task.of_data.mean_of is not None:
+    if task.averages:
         return [("", picture_rows(task, pooled), 2)]
     several = _located(pooled) and task.of_data.attributes is None
     located = [("Finding by finding:", finding_rows(task, pooled), 2)] if several else []
@@ -148,7 +148,7 @@ def said_below(task: Task, pooled: Pooled) -> list[str]:
     beside = "; ".join(f"{name}: {of[name]}" for name in ORDER if name in of and name in pooled.means)
     images = ", ".join(f"{name} {count}" for name, count in _images(pooled).items())
     few = ", ".join(f"{name} {_images(pooled)[name]}" for name in _few(pooled))
-    means = task.of_data.mean_of is not None
+    means = task.averages
     return [
         OF_MEANS if means else MEANING[pooled.folds],
         *([f"Beside the rows: {beside}."] if beside else []),
@@ -185,14 +185,14 @@ def _attributes(task: Task) -> list[str]:
     found = attribute_list(name)
     return [
         f"All findings of {name} ({', '.join(found.boxed)}) are one, {found.finding}; so are their boxes. Words "
-        "are scored on studies whose report states one of the list; 'saying none' is how many are right of whoever "
-        "says none. A row by geometry says side and zone of its first box, and other words as often as training."
+        "are scored on studies whose report states one; 'saying none' is how many are right of whoever says "
+        "none. A row by geometry says side and zone of its first box, and other words as often as training."
     ]
 
 
 def verdicts(task: Task, pooled: Pooled) -> list[str]:
     """Return what follows from the rows, in sentences: on contrast, and on systems that are compared."""
-    if task.of_data.mean_of is not None:
+    if task.averages:
         return []
     contrasted = any(PLAIN in effect.over for effect in pooled.comparisons)
     return [*([sentence([pooled])] if contrasted else []), *conclusions(pooled)]

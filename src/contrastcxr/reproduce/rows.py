@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ from contrastcxr.metrics.scores import Scores
 from contrastcxr.models.align.aligner import Aligner
 from contrastcxr.reading.reader import Reader
 from contrastcxr.reproduce.agreement import agreed
-from contrastcxr.reproduce.fold_models import fold_models, with_few
+from contrastcxr.reproduce.fold_models import models_of, with_few
 from contrastcxr.reproduce.places import Places, baseline_table
 from contrastcxr.reproduce.plan import BASELINES, Row
 from contrastcxr.reproduce.record import GEOMETRY, VOTES, Record, read_record, table_beside
@@ -124,7 +125,7 @@ def run_row(task: Task, row: Row, *, places: Places, limits: Limits) -> Record:
         _check_boxed(task, row, config, places, limits)
     for prior in task.prior_runs(row):
         _train_prior(prior, places)
-    measure = _baselines if row.system == BASELINES else _trained if task.of_data.mean_of is None else _averaged
+    measure = _baselines if row.system == BASELINES else _trained if task.trains else _read_elsewhere
     record = Record(
         **measure(task, row, config, places, limits),
         experiment=task.plan.name,
@@ -157,9 +158,10 @@ def _check_boxed(task: Task, row: Row, config: SystemConfig, places: Places, lim
 
 
 def _scored_data(task: Task, config: SystemConfig) -> DataRef:
-    """Return the data that rows are scored on: those that they learn from, unless fold models are averaged."""
-    own = config.data if task.of_data.mean_of is None else DataConfig(source=task.data, root=task.root)
-    return data_ref(own, split=None)
+    """Return the data that rows are scored on, whatever they learn from."""
+    if not task.trains:
+        return data_ref(DataConfig(source=task.data, root=task.root, seed=config.data.seed), split=None)
+    return data_ref(config.data.model_copy(update={"source": task.data}), split=None)
 
 
 def _train_prior(prior: PriorRun, places: Places) -> None:
@@ -182,21 +184,23 @@ Measured = dict[str, Any]
 def _trained(task: Task, row: Row, config: SystemConfig, places: Places, limits: Limits) -> Measured:
     from contrastcxr.training import run as train  # needs the extra `train`
 
+    if (prior := task.same_run(row)) is not None:
+        _train_prior(prior, places)
     folder = places.run(task, row)
     # A record holds scores, no readings: what pictures look like is not measured again for every row.
     resume = (folder / "config.yaml").is_file()
-    done = train(config, out=folder, cache=places.cache, resume=resume, quality=False)
+    done = train(prior.config if prior else config, out=folder, cache=places.cache, resume=resume, quality=False)
     began = time.perf_counter()
     reader = Reader.from_checkpoint(done.checkpoint)
-    data = data_ref(config.data, split=None)
+    data = _scored_data(task, config)
     found = _evaluated(reader, task, config, places, limits)
     twins = None
     if task.of_data.twins is not None:
         twins = twins_of(reader, data=data, split=task.of_data.twins, cache=places.cache, limit=limits.twins)
-    found.systems["system"].table.save(places.table(task, row))
+    measured = _scored_row(found, task, row, config, places, limits)
     said = json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))
     seconds = {"training": said["seconds"], "evaluation": round(time.perf_counter() - began, 1)}
-    systems = {"system": _scores(found.scores)}
+    systems = measured["systems"]
     if task.plan.votes and config.decoder is not None and config.decoder.word_probabilities:
         began = time.perf_counter()
         voting = Reader.from_checkpoint(done.checkpoint, overrides=["generate.method=votes"])
@@ -204,17 +208,25 @@ def _trained(task: Task, row: Row, config: SystemConfig, places: Places, limits:
         voted.systems["system"].table.save(table_beside(places.record(task, row), VOTES))
         systems[VOTES] = _scores(voted.scores)
         seconds["votes"] = round(time.perf_counter() - began, 1)
-    if task.of_data.attributes is not None:
-        ruled = _by_geometry(found.readings, task, config, places, limits)
-        ruled.table.save(table_beside(places.record(task, row), GEOMETRY))
-        systems[GEOMETRY] = _scores(ruled.scores)
     return {
-        "signature": found.signature,
-        "systems": systems,
+        **measured,
         "seconds": seconds,
         "training": {name: said[name] for name in _TOLD if name in said} | _chosen(said),
         "twins": twins,
     }
+
+
+def _scored_row(
+    found: Evaluation, task: Task, row: Row, config: SystemConfig, places: Places, limits: Limits
+) -> Measured:
+    """Save the study tables of a row and return its scores; where attributes are, those by geometry too."""
+    found.systems["system"].table.save(places.table(task, row))
+    systems = {"system": _scores(found.scores)}
+    if task.of_data.attributes is not None:
+        ruled = _by_geometry(found.readings, task, config, places, limits)
+        ruled.table.save(table_beside(places.record(task, row), GEOMETRY))
+        systems[GEOMETRY] = _scores(ruled.scores)
+    return {"signature": found.signature, "systems": systems}
 
 
 def _by_geometry(
@@ -224,20 +236,23 @@ def _by_geometry(
     data, author, name = _scored_data(task, config), task.author(config), task.of_data.attributes
     assert name is not None  # who asks has seen it
     attributes = attribute_list(name)
-    of = {"author": author, "attributes": attributes, "cache": places.cache}
-    references = load_references(data, "test", limit=limits.test, **of)
-    shares = attribute_shares(load_references(data, training_split(data), **of))
+    load = partial(load_references, author=author, attributes=attributes, cache=places.cache)
+    references = load(data, "test", limit=limits.test)
+    shares = attribute_shares(load(data, training_split(data)))
     by_id = {reading.study_id: reading.finding(attributes.finding) for reading in readings}
     marked = [by_id.get(study.study_id) for study in references.studies]
     answers = {GEOMETRY: geometry(references.studies, marked, shares or {})}
     return scored(tabulated(references, answers), answers, {}, limits.bootstrap)[GEOMETRY]
 
 
-def _averaged(task: Task, row: Row, config: SystemConfig, places: Places, limits: Limits) -> Measured:
-    """Score the mean of a row's fold models on pictures that no fold holds."""
+def _read_elsewhere(task: Task, row: Row, config: SystemConfig, places: Places, limits: Limits) -> Measured:
+    """Score a row's model of other data, or the mean of its fold models on pictures that no fold holds."""
     began = time.perf_counter()
-    files = fold_models(task, row, places)
-    readers = [Reader.from_checkpoint(file) for file in files]
+    readers = [Reader.from_checkpoint(file) for file in models_of(task, row, places)]
+    if not task.averages:
+        (reader,) = readers
+        measured = _scored_row(_evaluated(reader, task, config, places, limits), task, row, config, places, limits)
+        return {**measured, **_timed(began), "models": _fingerprints(readers)}
     references = load_references(
         _scored_data(task, config), "test", author=task.author(config), limit=limits.test, cache=places.cache
     )
@@ -250,9 +265,17 @@ def _averaged(task: Task, row: Row, config: SystemConfig, places: Places, limits
     return {
         "signature": found.signature,
         "systems": {"system": _scores(with_few(table, found.scores, limits.bootstrap))},
-        "seconds": {"training": 0.0, "evaluation": round(time.perf_counter() - began, 1)},
-        "models": [reader.provenance["model"]["checkpoint_sha256"] for reader in readers],
+        **_timed(began),
+        "models": _fingerprints(readers),
     }
+
+
+def _timed(began: float) -> Measured:
+    return {"seconds": {"training": 0.0, "evaluation": round(time.perf_counter() - began, 1)}}
+
+
+def _fingerprints(readers: Sequence[Reader]) -> list[str]:
+    return [reader.provenance["model"]["checkpoint_sha256"] for reader in readers]
 
 
 def _evaluated(
@@ -303,8 +326,8 @@ def _chosen(said: Mapping[str, Any]) -> dict[str, Any]:
 def _baselines(task: Task, row: Row, config: SystemConfig, places: Places, limits: Limits) -> Measured:
     began = time.perf_counter()
     data, author = _scored_data(task, config), task.author(config)
-    name = task.of_data.attributes
-    one = None if name is None else attribute_list(name)
+    listed = task.of_data.attributes
+    one = None if listed is None else attribute_list(listed)
     references = load_references(
         data, "test", author=author, limit=limits.test, cache=places.cache, attributes=one
     )
@@ -328,7 +351,7 @@ def _baselines(task: Task, row: Row, config: SystemConfig, places: Places, limit
     found: Mapping[str, SystemScores] = scored(tabulated(references, answers), answers, {}, limits.bootstrap)
     for name, system in found.items() if placed else ():
         system.table.save(baseline_table(places.record(task, row), name))
-    joined, few = task.of_data.joined, task.of_data.mean_of is not None
+    joined, few = task.of_data.joined, task.averages
     setting = Setting(data, "test", protocol_of(data), bootstrap=limits.bootstrap, joined=joined, attributes=one)
     scores = {
         name: with_few(system.table, system.scores, limits.bootstrap) if few else system.scores
@@ -356,9 +379,9 @@ def asked_baselines(task: Task, config: SystemConfig, references: References, *,
         return Asked()
     words = references.written and any(config.decoder is not None for config in task.first_configs())
     taught = config.needs.taught_boxes  # the cells that boxes teach are those that are marked
-    marked = (taught.side, taught.side) if taught is not None and taught.side else grid
-    if taught is not None and taught.corners:  # boxes that lie anywhere have no ceiling
-        marked = None
+    marked: tuple[int, int] | None = grid
+    if taught is not None and (taught.side or taught.corners):  # boxes that lie anywhere have no ceiling
+        marked = (taught.side, taught.side) if taught.side else None
     return Asked(words=words, findings=words, places=True, grid=marked, max_views=config.data.max_views)
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property, reduce
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 from contrastcxr.config import SystemConfig, load_config, without_folders
 from contrastcxr.data.ref import DataRef
@@ -95,10 +96,20 @@ class Task:
         return self.reference or next(iter(self.of_data.references), config.data.author)
 
     @property
-    def of_folds(self) -> Task:
-        """The experiment on the data whose fold models read this one."""
-        assert self.of_data.mean_of is not None  # who asks has seen it
-        return replace(self, data=self.of_data.mean_of, root=None, reference=None)
+    def trains(self) -> bool:
+        """Whether rows are trained on this data, and not on others whose models read it."""
+        return self.of_data.read_by is None
+
+    @property
+    def averages(self) -> bool:
+        """Whether rows are the mean of fold models of other data."""
+        return not self.trains and bool(self.of_models.of_data.folds)
+
+    @property
+    def of_models(self) -> Task:
+        """The experiment on the data whose models read this one."""
+        assert self.of_data.read_by is not None  # who asks has seen it
+        return replace(self, data=self.of_data.read_by, root=None, reference=None)
 
     @property
     def numbers(self) -> tuple[int, ...]:
@@ -149,11 +160,11 @@ class Task:
     def config(self, row: Row) -> SystemConfig:
         """Return the configuration of a row; the baselines have that of the plan's first system.
 
-        Of fold models that are averaged it is that of the first fold.
+        Of models of other data it is theirs, of fold models that of the first fold.
         """
-        if self.of_data.mean_of is not None:
-            folds = self.of_folds
-            return folds.config(replace(row, seed=folds.numbers[0]))
+        if not self.trains:
+            trained = self.of_models
+            return trained.config(replace(row, seed=next(iter(trained.of_data.folds), row.seed)))
         overrides = [*self._overrides(row), f"name={self.plan.name}-{row.name}", *self.overrides]
         return self._loaded(self.of_data.config, overrides, row.seed)
 
@@ -178,7 +189,7 @@ class Task:
 
     def prior_runs(self, row: Row) -> list[PriorRun]:
         """Return what is trained before a row, in the order in which its overrides name it."""
-        if self.of_data.mean_of is not None:
+        if not self.trains:
             return []
         overrides = (*self._overrides(row), *self.overrides)
         names = dict.fromkeys(name for text in overrides for name in _RUN.findall(text))
@@ -197,6 +208,16 @@ class Task:
         config = self._loaded(self.of_data.runs[name], self._of_data, seed)
         said = json.dumps(without_folders(config.said()), sort_keys=True)
         return PriorRun(config, self.cache / "runs" / f"{name}-{hashlib.sha256(said.encode()).hexdigest()[:12]}")
+
+    def same_run(self, row: Row) -> PriorRun | None:
+        """Return the run of the plan that a row is too, by another name: it is trained once for both."""
+        own = self._told_without_name(self.config(row))
+        runs = (self.prior_run(name, row.seed) for name in self.of_data.runs)
+        return next((run for run in runs if self._told_without_name(run.config) == own), None)
+
+    @staticmethod
+    def _told_without_name(config: SystemConfig) -> dict[str, Any]:
+        return {k: v for k, v in without_folders(config.to_dict()).items() if k != "name"}
 
     def first_configs(self) -> list[SystemConfig]:
         """Return the configuration of each system without contrast, on the first seed."""

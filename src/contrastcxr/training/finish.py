@@ -112,6 +112,7 @@ def _record(
         calibration=calibration.to_dict() if calibration else None,
         thresholds=thresholds,
         anchored=prepared.anchored,
+        boxed_patients=prepared.boxed_patients,
     )
 
 

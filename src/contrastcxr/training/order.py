@@ -46,3 +46,10 @@ class Share:
     def of(self, batch: Sequence[int]) -> list[int]:
         """Return every `world`-th index from `rank` on."""
         return list(batch[self.rank :: self.world])
+
+
+def donors(count: int, *, seed: int) -> list[int]:
+    """Return for each of so many places another one, along one random cycle, so that nobody keeps its own."""
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(seed)).tolist()
+    found = dict(zip(order, [*order[1:], *order[:1]], strict=True))
+    return [found[place] for place in range(count)]

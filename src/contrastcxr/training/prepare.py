@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -24,6 +24,7 @@ from contrastcxr.checkpoint import Checkpoint, SourceNote, load_checkpoint
 from contrastcxr.config import SystemConfig
 from contrastcxr.config.data_ref import data_ref
 from contrastcxr.data.authors import label_reading, reading_of, report_text
+from contrastcxr.data.patients import boxed_patients
 from contrastcxr.data.pixels import PictureOf, original
 from contrastcxr.data.ref import DataRef
 from contrastcxr.data.transforms import Preprocess
@@ -51,8 +52,9 @@ from contrastcxr.training.attribute_vectors import attribute_vectors
 from contrastcxr.training.bank import TrainingBank, WithNegatives, make_bank, poses_in, thumbnails_in
 from contrastcxr.training.checks import check_vocabulary, warn_of_coarse_grid
 from contrastcxr.training.library import make_library
+from contrastcxr.training.order import donors
 from contrastcxr.training.pool import TrainingPool, make_pool
-from contrastcxr.training.regions import WELL_ANCHORED, anchored_share, load_regions
+from contrastcxr.training.regions import anchored_share, load_regions
 from contrastcxr.training.report_texts import learnt_text, written_text
 from contrastcxr.training.scaling import STUDIES, center_zeros, draw, scale_contrast, standardize
 from contrastcxr.training.start import start_from
@@ -123,6 +125,7 @@ class PreparedRun:
     unreadable: tuple[UnreadableView, ...]
     truncated: int
     bank: TrainingBank | None = None
+    boxed_patients: tuple[str, ...] = ()
 
     def samples(self, split: Split, *, epoch: int | None = None) -> StudySamples:
         """Return the samples of a split; with an epoch, cropped at random where the configuration augments.
@@ -235,7 +238,7 @@ def prepare(config: SystemConfig, *, cache: Path) -> PreparedRun:
     check_pairs(config)
     ref = data_ref(config.data, split=None)
     encoder = make_encoder(config, seed=config.train.seed)
-    boxed_on = load_regions(config, encoder)
+    regions = load_regions(config, encoder)
     logger.info(f"encoder {encoder.name}: {encoder.weights_note}")
     warn_of_coarse_grid(config, encoder)
     preprocess = make_preprocess(config, encoder)
@@ -269,17 +272,24 @@ def prepare(config: SystemConfig, *, cache: Path) -> PreparedRun:
         pictures=data.pictures,
         library=library,
         encoder_fingerprint=encoder.fingerprint(),
-        sources=source_notes(ref, encoder, pictures=_pictures_in(bank, aligner), made_on=(*aligned_on, *boxed_on)),
+        sources=source_notes(
+            ref, encoder, pictures=_pictures_in(bank, aligner), made_on=(*aligned_on, *regions.sources)
+        ),
         unreadable=data.unreadable,
         truncated=_truncated(data.train, config, words.tokenizer),
         bank=bank,
+        boxed_patients=(*regions.boxed_patients, *_boxed_patients(config, ref, data.train)),
     )
     _scale(prepared, of_views, fresh=words.start is None)
-    if (share := prepared.anchored) is not None:
-        logger.info(
-            f"localizer: {share:.1%} of the boxes it learns have an anchor with an IoU above {WELL_ANCHORED}"
-        )
     return prepared
+
+
+def _boxed_patients(config: SystemConfig, ref: DataRef, train: Sequence[Study]) -> Iterable[str]:
+    """Return the marks of the patients whose boxes teach a detector; none of another system."""
+    taught = config.needs.taught_boxes
+    if taught is None or not taught.corners:
+        return ()
+    return boxed_patients(train, taught.findings or config.needs.study_names, where=ref.open().licence.where)
 
 
 def _parts(encoder: Encoder, words: _Words, pool: TrainingPool | None, bank: TrainingBank | None) -> SystemParts:
@@ -385,11 +395,9 @@ def _train_split(studies: Sequence[Study], config: SystemConfig, words: _Words, 
     if not config.needs.shuffled:
         return split
     own = list(split.targets)
-    order = torch.randperm(len(own), generator=torch.Generator().manual_seed(config.train.seed)).tolist()
-    other = dict(zip(order, [*order[1:], *order[:1]], strict=True))  # one cycle, so that nobody keeps its own
     given = [
-        replace(target, further=replace(target.further, attributes=own[other[place]].further.attributes))
-        for place, target in enumerate(own)
+        replace(target, further=replace(target.further, attributes=own[other].further.attributes))
+        for target, other in zip(own, donors(len(own), seed=config.train.seed), strict=True)
     ]
     return replace(split, targets=given)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 
 from contrastcxr.checkpoint import Checkpoint, SourceNote, load_checkpoint, read_metadata
+from contrastcxr.checkpoint.metadata import BOXED_PATIENTS
 from contrastcxr.checkpoint.system import tensors_of
 from contrastcxr.config import SystemConfig
 from contrastcxr.data.transforms import resize_affine
@@ -82,17 +84,28 @@ def _unlike(options: Options, trained: Mapping[str, Any]) -> list[str]:
     return [name for name in options.model_fields_set & trained.keys() if getattr(options, name) != trained[name]]
 
 
-def load_regions(config: SystemConfig, encoder: Encoder) -> tuple[SourceNote, ...]:
-    """Give an encoder of regions the weights of the trained run that its configuration names.
+@dataclass(frozen=True)
+class LearntRegions:
+    """What the detector of a run's regions was made of; nothing where the patches are a grid.
 
-    Returns what the run was trained on; nothing where the patches are a grid.
+    Attributes:
+        sources: the data.
+        boxed_patients: marks of the patients whose boxes it learnt.
+    """
+
+    sources: tuple[SourceNote, ...] = ()
+    boxed_patients: tuple[str, ...] = ()
+
+
+def load_regions(config: SystemConfig, encoder: Encoder) -> LearntRegions:
+    """Give an encoder of regions the weights of the trained run that its configuration names.
 
     Raises:
         CheckpointError: the checkpoint cannot be read, or its weights are not those of its configuration.
     """
     regions = config.encoder.regions
     if regions is None or regions.weights is None:
-        return ()
+        return LearntRegions()
     checkpoint: Checkpoint = load_checkpoint(regions.weights)
     system = checkpoint.build()
     assert system.encoder is not None  # a system in a file has one
@@ -102,7 +115,7 @@ def load_regions(config: SystemConfig, encoder: Encoder) -> tuple[SourceNote, ..
     held |= {f"detector.{name}": value for name, value in tensors_of(state, DETECTOR_KEY).items()}
     encoder.load_state_dict(held)
     encoder.weights_note = f"{system.encoder.weights_note}; regions of {checkpoint.config.name}"
-    return checkpoint.sources
+    return LearntRegions(checkpoint.sources, tuple(checkpoint.record.get(BOXED_PATIENTS, ())))
 
 
 def anchored_share(localizer: Head, reader: BoxReader, studies: Sequence[Study]) -> float | None:

@@ -47,6 +47,7 @@ class RunRecord:
         calibration: temperature, and expected calibration error before and after; None without a finding head.
         thresholds: what heads chose on validation, by their kind.
         anchored: share of the boxes that a detector learns with an anchor whose IoU is above .5; None of others.
+        boxed_patients: marks of the patients whose boxes a detector learnt, this run's or that of its regions.
         versions: of the packages that made it.
     """
 
@@ -69,6 +70,7 @@ class RunRecord:
     calibration: Mapping[str, Any] | None = None
     thresholds: Mapping[str, float] = field(default_factory=dict)
     anchored: float | None = None
+    boxed_patients: Sequence[str] = ()
     versions: Mapping[str, str] = field(default_factory=lambda: versions())
 
     def write(self, folder: Path) -> None:

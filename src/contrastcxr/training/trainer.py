@@ -23,7 +23,7 @@ from contrastcxr.training.machine import EpochData, make_trainer, precision_of, 
 from contrastcxr.training.messages import Relay, run_log
 from contrastcxr.training.order import epoch_batches
 from contrastcxr.training.prepare import PreparedRun, prepare
-from contrastcxr.training.regions import with_trained_regions
+from contrastcxr.training.regions import WELL_ANCHORED, with_trained_regions
 from contrastcxr.training.run_folder import (
     CONFIG_FILE,
     LOG_FILE,
@@ -78,6 +78,8 @@ def run(
     with atomic_write(out / CONFIG_FILE) as file:
         file.write(config.to_yaml())
     with run_log(out / LOG_FILE):
+        if (share := prepared.anchored) is not None:
+            logger.info(f"localizer: {share:.1%} of its boxes have an anchor with an IoU above {WELL_ANCHORED}")
         keeper = _fit(prepared, out=out, resume=resume, devices=devices, progress=progress)
         return close_run(prepared, keeper, out=out, quality=quality)
 

@@ -10,10 +10,12 @@ from collections.abc import Iterable
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 from contrastcxr.data.authors import label_reading
 from contrastcxr.data.boxes import trained_with_boxes, with_boxes_by, with_boxes_of
-from contrastcxr.data.readers.chestx_det import add_counts
+from contrastcxr.data.readers.box_reports import with_box_reports
+from contrastcxr.data.readers.chestx_det import CHESTX_DET_AUTHOR, add_counts
 from contrastcxr.data.readers.coco_boxed import COCO, CocoAuthor, CocoBoxed, coco_author
 from contrastcxr.data.readers.nih14 import LICENCE, RSNA, Nih14, heeds_rsna
 from contrastcxr.data.readers.nih_plain import PLAIN_LICENCE, with_plain_reports
@@ -29,6 +31,11 @@ LEARNT = ("train", "validation")
 """Splits whose boxes are those of one author where one is named: they teach, and cuts are chosen on them."""
 
 
+Report = Literal["none", "plain", "boxes"]
+BOXING = (CHESTX_DET_AUTHOR.name, RSNA.name)
+"""Whose boxes are put into words, the first in front."""
+
+
 class Nih14Folds(Source):
     """One of the five cuts of the NIH training list into train, validation and test."""
 
@@ -41,7 +48,7 @@ class Nih14Folds(Source):
         root: Path,
         *,
         fold: int = 0,
-        plain_reports: bool = False,
+        report: Report = "none",
         seed: int = 0,
         boxed: int = 100,
         boxed_by: str | None = None,
@@ -50,13 +57,13 @@ class Nih14Folds(Source):
     ) -> None:
         if not 0 <= fold < FOLDS:
             raise RequestError(f"fold {fold} of nih14-cv; expected 0 to {FOLDS - 1}")
-        terms = _terms(PLAIN_LICENCE if plain_reports else self.licence, boxed_by)
+        terms = _terms(PLAIN_LICENCE if report == "plain" else self.licence, boxed_by)
         self.licence = coco.terms(terms) if coco else terms
         self._nih = Nih14(root, rsna=rsna)
         self._images = CocoBoxed(self._nih, coco) if coco else self._nih
         self._coco = coco
         self._fold = fold
-        self._plain = plain_reports
+        self._report = report
         self._seed = seed
         self._boxed = boxed
         self._boxed_by = boxed_by
@@ -74,7 +81,9 @@ class Nih14Folds(Source):
 
     def _load(self, split: str | None) -> Iterable[Study]:
         chosen = [study for name in ((split,) if split else self.splits) for study in self._cut[name]]
-        return with_plain_reports(chosen, seed=self._seed) if self._plain else chosen
+        if self._report == "boxes":
+            return with_box_reports(chosen, [self._boxed_by] if self._boxed_by else BOXING)
+        return with_plain_reports(chosen, seed=self._seed) if self._report == "plain" else chosen
 
     @cached_property
     def _cut(self) -> dict[str, list[Study]]:
@@ -110,11 +119,10 @@ def view_and_labels(study: Study) -> list[str]:
 
 
 def _open(ref: DataRef) -> Nih14Folds:
-    plain = ref.choice("report", ("none", "plain")) == "plain"
     return Nih14Folds(
         ref.path,
         fold=ref.integer("fold", 0),
-        plain_reports=plain,
+        report=ref.choice("report", ("none", "plain", "boxes")),
         seed=ref.integer("seed", 0),
         boxed=ref.percent("boxed", 100),
         boxed_by=dict(ref.params).get("boxed_by"),
