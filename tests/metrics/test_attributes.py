@@ -104,3 +104,15 @@ def test_attributes_of_another_list_are_not_compared() -> None:
 def test_nothing_stated_or_nothing_told_is_not_scored() -> None:
     assert attribute_counts([None, None], [{"left": 0.3}, None]) is None
     assert attribute_counts([{"left": 1.0}, None], [None, None]) is None
+
+
+def test_a_side_is_told_where_one_alone_is_stated_and_a_tie_is_half_right() -> None:
+    names = ("left", "right", "bilateral")
+    stated = np.array([[1, 0, 0], [1, 0, 0], [0, 1, 0], [1, 1, 0], [1, 0, 1], [np.nan] * 3, [0, 0, 0]], np.float64)
+    told = np.array(
+        [[0.9, 0.1, 0], [0.2, 0.3, 0], [0.4, 0.4, 0], [0.9, 0, 0], [0, 1, 0], [1, 0, 0], [1, 0, 0]], float
+    )
+    counts = AttributeCounts(names, stated, told)
+    assert float(counts.statistics(1)["attribute_side"](plain_weights(7))[0]) == pytest.approx(1.5 / 3)
+    assert "attribute_side" not in AttributeCounts(("left", "lower", "upper"), stated, told).statistics(1)
+    assert "attribute_side" not in AttributeCounts(names, stated[3:], told[3:]).statistics(1)

@@ -81,6 +81,10 @@ def test_more_epochs_allowed_change_nothing_when_the_kept_one_is_the_same(
             places.found(needs, ROW)
 
 
+UNRECORDED = {("cia-net", "nih"), ("cross-attention", "table1")}
+"""Tables of other data, and those whose rows have not run yet."""
+
+
 @pytest.mark.parametrize(
     ("paper", "table", "data"),
     [
@@ -88,7 +92,7 @@ def test_more_epochs_allowed_change_nothing_when_the_kept_one_is_the_same(
             (paper, table, "phantom:standard")
             for paper, tables in PAPERS.items()
             for table in tables
-            if table != "nih"
+            if (paper, table) not in UNRECORDED
         ),
         *(
             ("contrastive-attention", table, "nih14-cv:/somewhere")

@@ -23,6 +23,7 @@ ATTRIBUTE_SCORES: Mapping[str, str] = {
     "attribute_auc_macro": "AUC of attributes, mean over words",
     "attribute_accuracy": "attributes right, of all studies and words",
     "attribute_accuracy_none": "attributes right of whoever says none",
+    "attribute_side": "the one side that is stated told from the other",
 }
 
 
@@ -56,9 +57,28 @@ class AttributeCounts:
             "attribute_accuracy": _share(right & known, known),
             "attribute_accuracy_none": _share((self.stated < SAID_ABOVE) & known, known),
         }
+        if (sides := self._sides()) is not None:
+            found["attribute_side"] = _share(*sides)
         if scored:
             found["attribute_auc_macro"] = each.mean_statistic(scored)
         return found | {f"attribute_auc/{name}": each.statistic(name) for name in scored}
+
+    def _sides(self) -> tuple[Floats, Floats] | None:
+        """Return `[S, 1]` twice: whether the side that is stated is told from the other, and where one is stated.
+
+        A tie is half right. None without both words, or without a study that states one of them alone.
+        """
+        if not {"left", "right"} <= set(self.names):
+            return None
+        places = [self.names.index(name) for name in ("left", "right")]
+        stated, told = self.stated[:, places], self.told[:, places]
+        both = (
+            self.stated[:, self.names.index("bilateral")] if "bilateral" in self.names else np.zeros(len(stated))
+        )
+        one = (stated.sum(axis=1) == 1) & (both == 0) & np.isfinite(told).all(axis=1)
+        lead = np.where(stated[:, 0] > SAID_ABOVE, told[:, 0] - told[:, 1], told[:, 1] - told[:, 0])
+        right = np.where(one, (np.sign(np.where(one, lead, 0.0)) + 1) / 2, 0.0)
+        return (right[:, None], one[:, None].astype(np.float64)) if one.any() else None
 
     def reasons(self, minimum: int) -> dict[str, str]:
         """Return why scores are empty: of single words, and of their mean where no word is scored."""

@@ -54,7 +54,7 @@ LOCALIZATION = Judging(
 )
 """By T(IoU) = 0.3, which papers print first; rows need no word."""
 _BOXES = (*(f"met_{t}" for t in MET_THRESHOLDS), "false_boxes", "map_0.5", "pointing", "auc_mean")
-_ATTRIBUTES = ("attribute_auc", "attribute_auc_macro", "attribute_accuracy")
+_ATTRIBUTES = ("attribute_auc", "attribute_auc_macro", "attribute_accuracy", "attribute_side")
 BOXES = Judging(
     {"met_0.5": "reference boxes met at an IoU of 0.5"},
     (*_BOXES, *_ATTRIBUTES),

@@ -33,6 +33,7 @@ SHORT: Mapping[str, str] = {
     "attribute_auc_macro": "macro AUC",
     "attribute_accuracy": "words right",
     "attribute_accuracy_none": "saying none",
+    "attribute_side": "side told",
     "false_boxes": "false boxes",
     "auc_mean": "AUC",
     "positive_f1": "positive F1",

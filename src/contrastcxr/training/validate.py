@@ -72,11 +72,11 @@ class Validation:
           name an abnormality and on others; `exchange_rise`, by how much that of all of them rises with the
           pictures of other patients.
         """
-        reader = self.make_reader(system)
-        readings = self._readings(reader) if self.writes or self.labels else []
+        reader = self.make_reader(system) if system.heads else None
+        readings = [] if reader is None or not (self.writes or self.labels) else self._readings(reader)
         found = {
             **self._losses(system),
-            **self._regions(reader),
+            **({} if reader is None else self._regions(reader)),
             **{name: score(readings) for name, score in self._by_name().items()},
             **(self._stated(readings) if self.writes else {}),
             **(self._foreseen(system) if foresees_words(system) else {}),
