@@ -15,7 +15,7 @@ from contrastcxr.files import atomic_write
 from contrastcxr.form import Study
 
 OF_MODELS: Any = {
-    "findings": {"__all__": {"region", "peak"}},
+    "findings": {"__all__": {"region", "peak", "attributes"}},
     "evidence": {"difference", "negatives", "finding_maps", "votes"},
 }
 """What only a model fills in, and no reading that is learnt from: the fingerprint of data is made without it."""
