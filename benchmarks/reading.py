@@ -1,18 +1,19 @@
 """What a reading of one picture costs beside its encoder: processor time over that of two forward passes.
 
-    python benchmarks/reading.py RUN [RUN …] [--repeats 20]
+    python benchmarks/reading.py RUN [RUN …] [--repeats 20] [--beside DETECTOR]
 
 RUN is a run folder or checkpoint. The picture is a phantom in memory; one thread. `reading` goes from pixels to
 the reading with all evidence, and holds the others: `encoder`, one forward pass; `features`, what the heads take,
 aligned and compared with a negative whose map the checkpoint holds; `heads`, what they answer. Parts take turns,
-so that a busy machine slows all alike; the least time of each counts.
+so that a busy machine slows all alike; the least time of each counts. `--beside` takes the run of a detector, of
+whose readings those of a system on its regions are so many times as long.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 
@@ -25,6 +26,8 @@ from contrastcxr.reading.samples import measured_sample
 
 ALLOWED = 1.3
 """How many times two forward passes a reading with contrast-induced attention may cost."""
+ALLOWED_BESIDE = 2.0
+"""How many times a reading by the detector alone one by words of its regions may cost."""
 
 
 def parts_of(reader: Reader, study: Study) -> Mapping[str, Callable[[], object]]:
@@ -53,14 +56,31 @@ def least(parts: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, 
     return found
 
 
+def beside(runs: Sequence[str], detector: str, study: Study, repeats: int) -> None:
+    """Print how many times a reading by the detector those of the runs cost; they take turns."""
+    readers = {run: Reader.from_checkpoint(run) for run in (detector, *runs)}
+    for reader in readers.values():
+        reader.system.eval()
+    with torch.no_grad():
+        parts = {run: parts_of(reader, study)["reading"] for run, reader in readers.items()}
+        seconds = least(parts, repeats)
+    for run in runs:
+        times = seconds[run] / seconds[detector]
+        print(f"{run}: {1000 * seconds[run]:.1f} ms, {times:.2f} times {detector} (aim: {ALLOWED_BESIDE})")
+
+
 def main() -> None:
     """Print what the readings of the runs cost."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+", metavar="RUN", help="run folder or checkpoint")
     parser.add_argument("--repeats", type=int, default=20)
+    parser.add_argument("--beside", metavar="DETECTOR", help="run folder of the detector whose regions they read")
     asked = parser.parse_args()
     torch.set_num_threads(1)
     study = load_studies("phantom:easy/test?limit=1")[0]
+    if asked.beside:
+        beside(asked.runs, asked.beside, study, asked.repeats)
+        return
     for run in asked.runs:
         reader = Reader.from_checkpoint(run)
         reader.system.eval()

@@ -384,3 +384,9 @@ def test_heads_that_learn_different_labels_have_no_common_needs(changes: dict[st
 )
 def test_each_term_weighs_what_its_head_says(values: dict[str, Any], weights: dict[str, float]) -> None:
     assert parse_config({"name": "weighed", **values}, where="weighed").term_weights == weights
+
+
+def test_the_run_of_regions_keeps_its_name_alone_in_a_record() -> None:
+    values = {"data": {}, "encoder": {"regions": {"weights": "/somewhere/runs/detector-1", "pyramid": 8}}}
+    assert without_folders(values)["encoder"] == {"regions": {"weights": "detector-1", "pyramid": 8}}
+    assert without_folders({"data": {}, "encoder": {"regions": None}})["encoder"] == {"regions": None}

@@ -190,6 +190,11 @@ def _check_choice_of_checkpoint(config: SystemConfig) -> None:
     train, needs, decoder = config.train, config.needs, config.decoder
     if train.monitor == "auc" and needs.findings is None:
         raise IncompatibleError("train.monitor auc without a finding_head; add one or choose another metric")
+    taught = needs.taught_boxes
+    if train.monitor == "map" and (taught is None or not taught.corners):
+        raise IncompatibleError(
+            "train.monitor map without a detector, such as localizer.kind retinanet; choose loss"
+        )
     if train.monitor in ("bleu4", "positive_f1", "report_loss", "abnormal_words") and decoder is None:
         raise IncompatibleError(
             f"train.monitor {train.monitor} without a decoder: nothing writes a report; set it to auc or loss"

@@ -71,20 +71,34 @@ def test_a_system_that_writes_is_heard_by_what_its_reports_state() -> None:
     assert set(second.values()) == {0.0}
 
 
+def test_a_finding_that_one_report_names_is_not_what_a_localizer_looks_for() -> None:
+    named = reading(finding("Mass", probability=0.9, region=(FIRST,)), finding("Lung Opacity"))
+    other = reading(finding("Mass", probability=0.8, region=(SECOND,)))
+    ones = [each.finding("Lung Opacity") for each in heard_as_one([named, other], OPACITY)]
+    assert [one.probability for one in ones if one is not None] == [0.9, 0.8]
+
+
 def test_a_system_without_words_and_attributes_says_none() -> None:
     silent = [reading(finding("Mass", region=(FIRST,)))]
     assert attributes_said(silent, OPACITY) == [None]
 
 
-def test_the_geometry_of_the_first_box_is_words_and_the_rest_is_the_prior() -> None:
-    view = View(view_id="v", locator="v.png", position="PA", width=100, height=100)
-    study = Study(study_id="s", views=(view,))
-    shares = {"left": 0.3, "right": 0.4, "upper": 0.2, "mass": 0.15}
-    box = Box(xyxy=(60.0, 10.0, 90.0, 30.0))
-    marked = finding("Lung Opacity", "absent", region=(box, Box(xyxy=(5.0, 70.0, 20.0, 90.0))))
-    found = geometry([study, study], [marked, None], shares)
-    assert found[0].attributes == {"left": 1.0, "right": 0.0, "upper": 1.0, "mass": 0.15}
-    assert found[1].attributes == shares
+def test_the_geometry_of_the_first_frontal_box_is_words_and_the_rest_is_the_prior() -> None:
+    sizes = {"width": 100, "height": 100}
+    frontal = View(view_id="v", locator="v.png", position="PA", **sizes)
+    lateral = View(view_id="w", locator="w.png", position="LATERAL", **sizes)
+    study = Study(study_id="s", views=(frontal, lateral))
+    shares = {"left": 0.3, "right": 0.4, "upper": 0.2, "multifocal": 0.25, "mass": 0.15}
+    first, second = Box(xyxy=(60.0, 10.0, 90.0, 30.0)), Box(xyxy=(5.0, 70.0, 20.0, 90.0))
+    behind = Box(view=1, xyxy=(5.0, 70.0, 20.0, 90.0))
+    marks = [
+        finding("Lung Opacity", "absent", region=(behind, first, second)),
+        finding("Lung Opacity", "absent", region=(behind,)),
+        None,
+    ]
+    found = geometry([study] * 3, marks, shares)
+    assert found[0].attributes == {"left": 1.0, "right": 0.0, "upper": 1.0, "multifocal": 0.25, "mass": 0.15}
+    assert found[1].attributes == found[2].attributes == shares
 
 
 def test_an_evaluation_by_a_list_scores_its_attributes_beside_prior_and_neighbour(tmp_path: Path) -> None:

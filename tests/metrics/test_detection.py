@@ -300,7 +300,7 @@ def test_met_boxes_are_those_that_one_marked_box_each_meets(seed: int, threshold
     found = detections(wanted, said, NAMES)
     assert found is not None
     for k, name in enumerate(NAMES):
-        met = there = 0
+        met = there = by_first = 0
         for truth, given in zip(wanted, said, strict=True):
             boxes = [box for finding in truth or () if finding.name == name for box in finding.boxes]
             marked = sorted(
@@ -308,13 +308,16 @@ def test_met_boxes_are_those_that_one_marked_box_each_meets(seed: int, threshold
                 key=lambda pair: -pair[0],
             )
             left = list(range(len(boxes)))
-            for _, box in marked:
+            for rank, (_, box) in enumerate(marked):
                 overlaps = [(box_iou(box, boxes[i]), i) for i in left]
                 best, place = max(overlaps, default=(0.0, -1), key=lambda pair: pair[0])
                 if best >= threshold:
                     left.remove(place)
+                    by_first += rank == 0
             met, there = met + len(boxes) - len(left), there + len(boxes)
-        assert float(found.met(k, threshold)(plain_weights(len(wanted)))[0]) == pytest.approx(met / there)
+        plain = plain_weights(len(wanted))
+        assert float(found.met(k, threshold)(plain)[0]) == pytest.approx(met / there)
+        assert float(found.met(k, threshold, first=True)(plain)[0]) == pytest.approx(by_first / there)
 
 
 def test_a_table_of_an_older_version_has_no_share_of_met_boxes() -> None:

@@ -150,3 +150,17 @@ def test_an_undefined_p_value_is_no_test_of_the_family() -> None:
     found = holm({"a": 1e-4, "m": math.nan, "c": 2e-4})
     assert math.isnan(found.pop("m"))
     assert found == pytest.approx({"a": 2e-4, "c": 2e-4})
+
+
+def test_attributes_of_two_systems_are_exchanged_too() -> None:
+    rng = np.random.default_rng(0)
+    stated = (rng.random((30, 2)) < 0.5).astype(np.float64)
+    good, blind = stated * 0.5 + rng.random((30, 2)) * 0.4, rng.random((30, 2))
+    plain = table(np.ones(30))
+    one, other = (
+        replace(plain, attributes_stated=stated, attributes_told=told, attribute_names=("left", "lower"))
+        for told in (good, blind)
+    )
+    found = randomisation_p_values(one, other, ["attribute_auc", "attribute_accuracy"], shuffles=200, seed=0)
+    assert found["attribute_auc"] < 0.02
+    assert all(0 < p <= 1 for p in found.values())

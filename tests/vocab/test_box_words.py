@@ -55,3 +55,8 @@ def test_zones_are_mostly_those_that_phantoms_were_drawn_in() -> None:
                 right += said == {finding.zone}
     assert all_of > 15
     assert right / all_of > 0.85
+
+
+def test_a_lesion_on_two_views_is_not_at_several_places() -> None:
+    boxes = [Box(view=0, xyxy=(100, 100, 300, 300)), Box(view=1, xyxy=(100, 100, 300, 300))]
+    assert words_of_boxes(boxes, [view(), view()]) == {"right", "upper"}

@@ -5,7 +5,7 @@ Every value has the default of the paper it comes from, or ours where the papers
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, Self
 
 import yaml
@@ -51,8 +51,11 @@ class DataConfig(Options):
         return self.source.partition(":")[0]
 
 
-FILES = (("encoder", "weights"), ("align", "weights"), ("align", "start"), ("train", "init_from"))
-"""Parts and their options that may name a file."""
+FILES = (
+    *(("encoder", "weights"), ("encoder", "regions", "weights")),
+    *(("align", "weights"), ("align", "start"), ("train", "init_from")),
+)
+"""Options that may name a file, part by part."""
 
 
 def without_places(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -67,11 +70,17 @@ def without_places(data: Mapping[str, Any]) -> dict[str, Any]:
 def without_folders(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return a whole configuration, as plain values, without folders of this machine: only names of files stay."""
     found = {**config, "data": without_places(config["data"])}
-    for part, option in FILES:
-        values = found.get(part) or {}
-        if values.get(option):
-            found[part] = {**values, option: _file_name(values[option])}
+    for place in FILES:
+        found = _with_name_alone(found, place)
     return found
+
+
+def _with_name_alone(values: Mapping[str, Any], place: Sequence[str]) -> dict[str, Any]:
+    name, *rest = place
+    held = values.get(name)
+    if not held:
+        return dict(values)
+    return {**values, name: _with_name_alone(held, rest) if rest else _file_name(held)}
 
 
 def _file_name(path: str) -> str:

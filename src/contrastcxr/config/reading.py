@@ -123,13 +123,18 @@ def _with_parents(path: Path, *, seen: tuple[Path, ...] = ()) -> list[dict[str, 
     return [*_with_parents(path.parent / str(parent), seen=(*seen, path.resolve())), values]
 
 
-def _with_file_beside(values: dict[str, Any], place: tuple[str, str], *, folder: Path) -> dict[str, Any]:
-    name, option = place
-    part = values.get(name)
+def _with_file_beside(values: dict[str, Any], place: Sequence[str], *, folder: Path) -> dict[str, Any]:
+    *parts, option = place
+    part: Any = values
+    for name in parts:
+        part = part.get(name) if isinstance(part, dict) else None
     file = part.get(option) if isinstance(part, dict) else None
     beside = os.path.normpath(folder / file) if isinstance(file, str) else ""
     is_there = os.path.isfile(beside)  # noqa: PTH113 - which says no of a name that is too long, and Path raises
-    return _merge(values, {name: {option: beside}}) if is_there else values
+    named: Any = beside
+    for name in reversed(place):
+        named = {name: named}
+    return _merge(values, named) if is_there else values
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:

@@ -36,7 +36,7 @@ from contrastcxr.metrics.detection import Rectangle
 from contrastcxr.metrics.table import Answer, writes
 from contrastcxr.metrics.text import tokenise
 from contrastcxr.text.grammar.writing import write_report
-from contrastcxr.vocab.box_words import BOX_WORDS, words_of_boxes
+from contrastcxr.vocab.box_words import SPOTS, words_of_boxes
 from contrastcxr.vocab.labels import NO_FINDING
 
 WORDS: Mapping[str, str] = {
@@ -349,18 +349,24 @@ def attribute_shares(training: References) -> dict[str, float] | None:
     return {name: sum(each[name] for each in stated) / len(stated) for name in stated[0]}
 
 
+def marked_of(answer: Answer, name: str) -> Finding | None:
+    """Return what a system marks of a finding on a study; None where it marks nothing of it."""
+    return next((finding for finding in answer.places or () if finding.name == name), None)
+
+
 def geometry(
     studies: Sequence[Study], marked: Sequence[Finding | None], shares: Mapping[str, float]
 ) -> list[Answer]:
-    """Return the words of the first box that a system marks of each study as attributes (ours).
+    """Return the words of the first frontal box that a system marks of each study as attributes (ours).
 
-    Words that no rule has are given as often as in training; a study without a box gets that for all.
+    Side and zone are said where both are known; other words are given as often as in training, and so are all of a
+    study without such a box.
     """
     found = []
     for study, finding in zip(studies, marked, strict=True):
-        boxes = () if finding is None else (finding.boxes or finding.region)[:1]
-        words = words_of_boxes(boxes, study.views)
-        ruled = {name: float(name in words) for name in shares if boxes and name in BOX_WORDS}
+        boxes = [] if finding is None else [*(finding.boxes or finding.region)]
+        words = next((said for box in boxes if (said := words_of_boxes([box], study.views))), frozenset())
+        ruled = {name: float(name in words) for name in shares if words and name in SPOTS}
         found.append(Answer(None, attributes={**shares, **ruled}))
     return found
 

@@ -21,7 +21,9 @@ def heard_as_one(readings: Sequence[Reading], attributes: AttributeList) -> list
     Raises:
         RequestError: it says nothing of the finding, and nothing of one of the list.
     """
-    known = {finding.name for reading in readings for finding in reading.findings}
+    every = [finding for reading in readings for finding in reading.findings]
+    looked_for = {f.name for f in every if f.probability is not None or f.region or f.peak is not None}
+    known = looked_for or {finding.name for finding in every}
     if attributes.finding in known:
         return list(readings)
     parts = [name for name in attributes.boxed if name in known]

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from contrastcxr.data.patients import boxed_patients
+from contrastcxr.data.patients import NO_ADDRESS, boxed_patients
 from contrastcxr.data.ref import DataRef
 from contrastcxr.errors import MissingExtraError, RequestError
 from contrastcxr.evaluation.audit.run import quick_checks
-from contrastcxr.evaluation.baselines import Asked, baseline_answers, described
+from contrastcxr.evaluation.baselines import Asked, baseline_answers, described, marked_of
 from contrastcxr.evaluation.cached import read_cached
 from contrastcxr.evaluation.exchange import Exchange, exchange_pictures, with_exchange
 from contrastcxr.evaluation.feature_extractor import FeatureExtractor
@@ -143,9 +143,9 @@ def evaluate(
     words = words_of(protocol, data, author=reference, cache=store)
     setting = Setting(data, split, protocol, words, bootstrap or Bootstrap(), joined or {}, one)
     references = load_references(data, split, author=reference, limit=limit, cache=store, attributes=one)
-    if isinstance(system, Reader) and system.boxed_patients:
-        _check_patients(system, data, references)
+    doubts = _taught_patients(system, data, references)
     heard = _hear(system, references, joined=joined or {}, allow_partial=allow_partial, cache=store)
+    heard = replace(heard, notes=(*heard.notes, *doubts))
     if baselines:
         heard = _with_baselines(heard, system, data, author=reference, cache=store)
     found = _judge(heard, setting, with_meteor=with_meteor, learned=learned)
@@ -154,21 +154,29 @@ def evaluate(
     return found
 
 
-def _check_patients(system: Reader, data: DataRef, references: References) -> None:
-    """Refuse boxes of patients whose boxes taught the detector.
+def _taught_patients(system: Reader | Sequence[Reading], data: DataRef, references: References) -> list[str]:
+    """Return what is to be said of patients whose boxes taught a detector and are scored; nothing of most systems.
+
+    Ids of data without an address, such as a manifest, may be those of other people: then it is a note.
 
     Raises:
-        RequestError: there are any; names the first of them.
+        RequestError: there are such patients in data with an address; names the first of them.
     """
+    if not isinstance(system, Reader) or not system.boxed_patients:
+        return []
     names = references.names if references.attributes is None else references.attributes.boxed
-    boxed = boxed_patients(references.studies, names, where=data.open().licence.where)
+    where = data.open().licence.where
+    boxed = boxed_patients(references.studies, names, where=where)
     taught = sorted(patient for mark, patient in boxed.items() if mark in system.boxed_patients)
-    if taught:
-        raise RequestError(
-            f"{data}: boxes of {len(taught):,} of its {len(boxed):,} patients with boxes taught the detector of "
-            f"{system.author.name}, such as {', '.join(taught[:3])}; score studies of other patients, or train "
-            "the detector without them"
-        )
+    if not taught:
+        return []
+    said = (
+        f"boxes of {len(taught):,} of its {len(boxed):,} patients with boxes taught the detector of "
+        f"{system.author.name}, such as {', '.join(taught[:3])}"
+    )
+    if where == NO_ADDRESS:
+        return [f"{said}, unless these are other people's ids"]
+    raise RequestError(f"{data}: {said}; score studies of other patients, or train the detector without them")
 
 
 def _scored_data(
@@ -236,9 +244,8 @@ def _asked(heard: _Heard, system: Reader | Sequence[Reading]) -> Asked:
     findings = words or states_labels(heard.readings)
     places = marks_places(heard.readings) and bool(heard.references.boxing_authors())
     attributes = heard.references.attributes
-    marked = (
-        () if attributes is None or not places else tuple(r.finding(attributes.finding) for r in heard.readings)
-    )
+    said = heard.answers["system"] if attributes is not None and places else ()
+    marked = tuple(marked_of(answer, attributes.finding) for answer in said) if attributes is not None else ()
     if not isinstance(system, Reader):
         return Asked(words, findings, places, marked=marked)
     return Asked(words, findings, places, grid_of(system), system.max_views, marked)

@@ -62,9 +62,13 @@ class Detections:
         """Return whether it is kept which boxes are right at this T."""
         return bool(JUDGED_AT.index(threshold) < self.boxes.shape[-1] - 1)
 
-    def met(self, column: int, threshold: float) -> Statistic:
-        """Return the share of one finding's reference boxes that a box meets, one each, of study weights."""
-        rights = np.nan_to_num(self.boxes[:, column, :, 1 + JUDGED_AT.index(threshold)]).sum(axis=1)  # [S]
+    def met(self, column: int, threshold: float, *, first: bool = False) -> Statistic:
+        """Return the share of one finding's reference boxes that a box meets, one each, of study weights.
+
+        With `first` only the box of a study with the highest score counts.
+        """
+        judged = self.boxes[:, column, :, 1 + JUDGED_AT.index(threshold)]
+        rights = np.nan_to_num(judged[:, :1] if first else judged).sum(axis=1)  # [S]
         wanted = np.nan_to_num(self.references[:, column])
         return lambda weights: divide(weights @ rights, weights @ wanted)
 

@@ -36,8 +36,12 @@ ACCURACIES = (*(f"tiou_{t}" for t in THRESHOLDS), *(f"tiobb_{t}" for t in THRESH
 """Means over images, of each finding, `tiou_0.3/Mass`, and the mean over findings, `tiou_0.3`."""
 PRECISIONS = {f"map_{t}": t for t in AP_THRESHOLDS}
 """Average precision at an IoU of T; of one finding, `map_0.5/Mass`, and the mean over findings."""
-MET = {f"met_{t}": t for t in MET_THRESHOLDS}
-"""Share of reference boxes that a marked box meets at an IoU of T, one to one; by finding, and their mean."""
+FIRST = "_first"
+MET = {f"met_{t}{which}": t for which in ("", FIRST) for t in MET_THRESHOLDS}
+"""Share of reference boxes that a marked box meets at an IoU of T, one to one; by finding, and their mean.
+
+`met_0.5_first` is that of the one box of a study with the highest score.
+"""
 BY_FINDING = (*ACCURACIES, *PRECISIONS)
 FALSE_BOXES = "false_boxes"
 
@@ -255,7 +259,7 @@ class Localization:
                 found |= {f"{score}/{name}": one for name, one in zip(scored, each, strict=True)}
             for score, threshold in MET.items():
                 if boxes.judges(threshold):
-                    met = [boxes.met(k, threshold) for k in columns]
+                    met = [boxes.met(k, threshold, first=score.endswith(FIRST)) for k in columns]
                     found[score] = _mean_of_statistics(met)
                     found |= {f"{score}/{name}": one for name, one in zip(scored, met, strict=True)}
         if self.counts.false_boxes is not None:
@@ -295,7 +299,8 @@ def counted_places(name: str) -> str:
     if family in PRECISIONS:
         return f"correct:box IoU>={PRECISIONS[family]}|precision:101 recalls|{average}"
     if family in MET:
-        return f"correct:reference box met at IoU>={MET[family]}, one to one|{average}"
+        of = ", by the first box of a study" if family.endswith(FIRST) else ""
+        return f"correct:reference box met at IoU>={MET[family]}, one to one{of}|{average}"
     if family not in ACCURACIES:
         return ""
     if family == "miou":

@@ -58,6 +58,7 @@ ROWS: Mapping[str, str] = {
     "miou": "mean IoU (mIoU), mean over findings",
     **{f"map_{t}": f"average precision of boxes at IoU {t} (mAP), mean over findings" for t in AP_THRESHOLDS},
     **{f"met_{t}": f"reference boxes met at IoU {t}, mean over findings" for t in MET_THRESHOLDS},
+    **{f"met_{t}_first": f"the same of one box a study, IoU {t}" for t in MET_THRESHOLDS},
     "false_boxes": "false boxes per study",
     **ATTRIBUTE_SCORES,
     "distinct_reports": "distinct reports per report",

@@ -106,6 +106,6 @@ def _side_by_side(first: StudyTable, second: StudyTable) -> StudyTable:
             joined[field.name] = np.concatenate([one, other])
         elif field.name in ("groups", "studies"):
             joined[field.name] = (*one, *other)
-        elif field.name not in ("names", "notes", "learned_names"):
+        elif field.name not in ("names", "notes", "learned_names", "attribute_names"):
             joined[field.name] = None
     return replace(first, **joined)

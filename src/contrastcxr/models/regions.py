@@ -26,6 +26,8 @@ NMS = 0.5
 CANDIDATES = 1000
 """Boxes of each level that enter non-maximum suppression, those with the highest scores."""
 ROI_SIDE = 7
+BOXES_TOGETHER = 128
+"""Boxes that are compared with all anchors together, which at 320 pixels takes 90 MB."""
 PLACE_CHANNELS = 5
 """Behind what is seen in a region: its box in shares of the sides, and its score; −1 where there is none."""
 
@@ -131,8 +133,8 @@ class RegionDetector(nn.Module):
         """Return for each of `boxes [n, 4]` in pixels the IoU with the anchor that fits it best, `[n]`."""
         sides = [math.ceil(self.image_size / (FINEST_STRIDE * 2**level)) for level in range(LEVELS)]
         (anchors,) = self._anchors([boxes.new_zeros(1, 1, side, side) for side in sides])
-        best: Tensor = box_iou(boxes, anchors).amax(dim=1)
-        return best
+        best = [box_iou(part, anchors).amax(dim=1) for part in torch.split(boxes, BOXES_TOGETHER)]
+        return torch.cat(best)
 
     def _filled(self, rows: Tensor) -> Tensor:
         """Return `rows [n, C]` with rows of nothing behind, `[N, C]`."""

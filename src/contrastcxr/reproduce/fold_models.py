@@ -14,6 +14,7 @@ from contrastcxr.metrics.table import StudyTable
 from contrastcxr.reproduce.places import Places
 from contrastcxr.reproduce.plan import Row
 from contrastcxr.reproduce.task import Task
+from contrastcxr.training.regions import with_trained_regions
 from contrastcxr.training.run_folder import CHECKPOINT_FILE, CONFIG_FILE
 from contrastcxr.training.run_record import RECORD_FILE
 
@@ -41,8 +42,8 @@ def _model(task: Task, row: Row, places: Places) -> Path:
         all_of = ", and the mean is of all folds" if task.of_data.folds else ""
         raise RequestError(f"{row.name}: no model of {which} in {folder}{all_of}; train it first: {command}")
     prior = task.same_run(row)
-    wanted_config = task.config(row) if prior is None else prior.config
-    made, wanted = (_told(config) for config in (load_config(folder / CONFIG_FILE), wanted_config))
+    asked = with_trained_regions(task.config(row) if prior is None else prior.config)
+    made, wanted = (_told(config) for config in (load_config(folder / CONFIG_FILE), asked))
     differing = [part for part in wanted if made[part] != wanted[part]]
     if differing:
         raise RequestError(

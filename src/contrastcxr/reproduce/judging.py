@@ -58,7 +58,7 @@ _ATTRIBUTES = ("attribute_auc", "attribute_auc_macro", "attribute_accuracy", "at
 BOXES = Judging(
     {"met_0.5": "reference boxes met at an IoU of 0.5"},
     (*_BOXES, *_ATTRIBUTES),
-    (*_BOXES, *_ATTRIBUTES, "attribute_accuracy_none"),
+    (*_BOXES, *(f"met_{t}_first" for t in MET_THRESHOLDS), *_ATTRIBUTES, "attribute_accuracy_none"),
     places=True,
 )
 """By the share of reference boxes that a marked box meets at an IoU of .5 (paper D), one to one."""

@@ -29,6 +29,7 @@ SHORT: Mapping[str, str] = {
     "miou": "mIoU",
     **{f"map_{t}": f"mAP at {t}" for t in AP_THRESHOLDS},
     **{f"met_{t}": f"boxes met at {t}" for t in MET_THRESHOLDS},
+    **{f"met_{t}_first": f"by one box, {t}" for t in MET_THRESHOLDS},
     "attribute_auc": "AUC of words",
     "attribute_auc_macro": "macro AUC",
     "attribute_accuracy": "words right",

@@ -23,6 +23,7 @@ from contrastcxr.evaluation.baselines import Asked, attribute_shares, baseline_a
 from contrastcxr.evaluation.feature_extractor import FeatureExtractor
 from contrastcxr.evaluation.joining import check_joined, signed
 from contrastcxr.evaluation.model_mean import read_by_mean
+from contrastcxr.evaluation.one_finding import heard_as_one
 from contrastcxr.evaluation.protocols import protocol_of
 from contrastcxr.evaluation.references import References, load_references, training_split
 from contrastcxr.evaluation.result import Evaluation, SystemScores
@@ -108,7 +109,7 @@ def _check_scoring(task: Task, record: Record, path: Path) -> None:
         RequestError: it was.
     """
     said = dict(part.partition(":")[::2] for part in record.signature.split("|"))
-    wanted = {"joined": signed(task.of_data.joined)}
+    wanted = {"joined": signed(task.of_data.joined), "attributes": task.of_data.attributes or ""}
     if task.of_data.references:
         wanted["reference"] = task.author(task.config(Row(*task.which[0], record.seed))) or ""
     differing = [name for name, value in wanted.items() if said.get(name, "") != value]
@@ -239,7 +240,8 @@ def _by_geometry(
     load = partial(load_references, author=author, attributes=attributes, cache=places.cache)
     references = load(data, "test", limit=limits.test)
     shares = attribute_shares(load(data, training_split(data)))
-    by_id = {reading.study_id: reading.finding(attributes.finding) for reading in readings}
+    heard = heard_as_one(readings, attributes)
+    by_id = {reading.study_id: reading.finding(attributes.finding) for reading in heard}
     marked = [by_id.get(study.study_id) for study in references.studies]
     answers = {GEOMETRY: geometry(references.studies, marked, shares or {})}
     return scored(tabulated(references, answers), answers, {}, limits.bootstrap)[GEOMETRY]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from contrastcxr.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from contrastcxr.checkpoint.metadata import BOXED_PATIENTS
 from contrastcxr.models.system import System
 from contrastcxr.training.align import record_of
 from contrastcxr.training.calibrate import Calibration, calibrate
@@ -40,7 +41,7 @@ def close_run(prepared: PreparedRun, keeper: EpochKeeper, *, out: Path, quality:
         best,
         temperature=calibration.temperature if calibration else 1.0,
         thresholds=calibration.thresholds if calibration else {},
-        record={**best.record, "data": dict(record.data), "versions": dict(record.versions)},
+        record={**best.record, "data": dict(record.data), "versions": dict(record.versions), **_taught(record)},
         quality=quality_reference(prepared, best) if quality else None,
     )
     size = save_checkpoint(out / CHECKPOINT_FILE, finished, dtype=prepared.config.train.checkpoint_dtype)
@@ -49,6 +50,11 @@ def close_run(prepared: PreparedRun, keeper: EpochKeeper, *, out: Path, quality:
         logger.info(f"left out: {line}")
     logger.info(f"best: epoch {keeper.best.get('epoch', 0):.0f}; checkpoint {size / 1e6:.1f} MB in {out}")
     return RunFolder(out, dict(keeper.best), unreadable)
+
+
+def _taught(record: RunRecord) -> dict[str, list[str]]:
+    """Return whose boxes a detector learnt, as the checkpoint keeps it; nothing of another system."""
+    return {BOXED_PATIENTS: list(record.boxed_patients)} if record.boxed_patients else {}
 
 
 def _with_thresholds(prepared: PreparedRun, best: Checkpoint) -> tuple[Checkpoint, dict[str, float]]:

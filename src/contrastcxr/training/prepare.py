@@ -21,6 +21,7 @@ from contrastcxr.assemble import (
     make_preprocess,
 )
 from contrastcxr.checkpoint import Checkpoint, SourceNote, load_checkpoint
+from contrastcxr.checkpoint.metadata import BOXED_PATIENTS
 from contrastcxr.config import SystemConfig
 from contrastcxr.config.data_ref import data_ref
 from contrastcxr.data.authors import label_reading, reading_of, report_text
@@ -54,7 +55,7 @@ from contrastcxr.training.checks import check_vocabulary, warn_of_coarse_grid
 from contrastcxr.training.library import make_library
 from contrastcxr.training.order import donors
 from contrastcxr.training.pool import TrainingPool, make_pool
-from contrastcxr.training.regions import anchored_share, load_regions
+from contrastcxr.training.regions import LearntRegions, anchored_share, load_regions
 from contrastcxr.training.report_texts import learnt_text, written_text
 from contrastcxr.training.scaling import STUDIES, center_zeros, draw, scale_contrast, standardize
 from contrastcxr.training.start import start_from
@@ -278,18 +279,22 @@ def prepare(config: SystemConfig, *, cache: Path) -> PreparedRun:
         unreadable=data.unreadable,
         truncated=_truncated(data.train, config, words.tokenizer),
         bank=bank,
-        boxed_patients=(*regions.boxed_patients, *_boxed_patients(config, ref, data.train)),
+        boxed_patients=_boxed_patients(config, ref, data.train, regions, words.start),
     )
     _scale(prepared, of_views, fresh=words.start is None)
     return prepared
 
 
-def _boxed_patients(config: SystemConfig, ref: DataRef, train: Sequence[Study]) -> Iterable[str]:
-    """Return the marks of the patients whose boxes teach a detector; none of another system."""
-    taught = config.needs.taught_boxes
-    if taught is None or not taught.corners:
-        return ()
-    return boxed_patients(train, taught.findings or config.needs.study_names, where=ref.open().licence.where)
+def _boxed_patients(
+    config: SystemConfig, ref: DataRef, train: Sequence[Study], regions: LearntRegions, start: Checkpoint | None
+) -> tuple[str, ...]:
+    """Return the marks of the patients whose boxes teach a detector, or taught what this run starts from."""
+    before = () if start is None else start.record.get(BOXED_PATIENTS, ())
+    taught, names = config.needs.taught_boxes, config.needs.study_names
+    own: Iterable[str] = ()
+    if taught is not None and taught.corners:
+        own = boxed_patients(train, taught.findings or names, where=ref.open().licence.where)
+    return tuple(dict.fromkeys((*regions.boxed_patients, *before, *own)))
 
 
 def _parts(encoder: Encoder, words: _Words, pool: TrainingPool | None, bank: TrainingBank | None) -> SystemParts:

@@ -7,12 +7,15 @@ picture's right.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from contrastcxr.form import Box, Side, View
 from contrastcxr.vocab.laterality import picture_side, width_of
 
-BOX_WORDS = ("left", "right", "bilateral", "upper", "middle", "lower", "multifocal")
+SPOTS = ("left", "right", "bilateral", "upper", "middle", "lower")
+"""What one box says."""
+BOX_WORDS = (*SPOTS, "multifocal")
 """All words that the rule knows."""
 ZONE_ENDS = (0.4, 0.565)
 """Shares of a picture's height where the upper and the middle zone of the lungs end: of drawn chests (ours)."""
@@ -21,7 +24,7 @@ _OTHER: dict[Side, Side] = {"left": "right", "right": "left", "bilateral": "bila
 
 
 def words_of_boxes(boxes: Sequence[Box], views: Sequence[View]) -> frozenset[str]:
-    """Return the side and the zones of boxes, and whether there are several.
+    """Return the side and the zones of boxes, and whether there are several in one view.
 
     Boxes on lateral views, and on views whose size nobody knows, say nothing.
 
@@ -29,12 +32,23 @@ def words_of_boxes(boxes: Sequence[Box], views: Sequence[View]) -> frozenset[str
         boxes: of one finding.
         views: of the study, which the boxes refer to.
     """
-    frontal = [box for box in boxes if box.view < len(views) and views[box.view].position != "LATERAL"]
-    sides = {side for box in frontal if (side := _side(box, views[box.view])) is not None}
-    zones = {zone for box in frontal if (zone := _zone(box, views[box.view])) is not None}
+    sides, zones, counts = set(), set(), Counter[int]()
+    for box in boxes:
+        side, zone = _spot(box, views)
+        if side is not None and zone is not None:
+            sides.add(side)
+            zones.add(zone)
+            counts[box.view] += 1
     both = len(sides) > 1 or "bilateral" in sides
-    several = {"multifocal"} if len(frontal) > 1 else set()
+    several = {"multifocal"} if max(counts.values(), default=0) > 1 else set()
     return frozenset({*({"bilateral"} if both else sides), *zones, *several})
+
+
+def _spot(box: Box, views: Sequence[View]) -> tuple[Side | None, str | None]:
+    view = views[box.view] if box.view < len(views) else None
+    if view is None or view.position == "LATERAL":
+        return None, None
+    return _side(box, view), _zone(box, view)
 
 
 def _side(box: Box, view: View) -> Side | None:

@@ -100,3 +100,11 @@ def test_folds_of_nih_have_them_when_asked(tmp_path: Path) -> None:
     told = [s for s in by_rsna if s.readings[0].author == BOX_REPORTS]
     assert told
     assert all("opacity" in s.readings[0].report.findings for s in told)
+
+
+@pytest.mark.parametrize(
+    ("more", "free"), [("", True), ("&report=boxes", False), ("&report=boxes&boxed_by=chestx-det", True)]
+)
+def test_words_of_rsnas_boxes_have_its_terms(tmp_path: Path, more: str, *, free: bool) -> None:
+    root = write_nih_folds(tmp_path)
+    assert parse_data(f"nih14-cv:{root}?fold=0{more}").open().licence.redistributable is free

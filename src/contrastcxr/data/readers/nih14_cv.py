@@ -57,7 +57,8 @@ class Nih14Folds(Source):
     ) -> None:
         if not 0 <= fold < FOLDS:
             raise RequestError(f"fold {fold} of nih14-cv; expected 0 to {FOLDS - 1}")
-        terms = _terms(PLAIN_LICENCE if report == "plain" else self.licence, boxed_by)
+        learns_rsna = boxed_by == RSNA.name or (report == "boxes" and rsna and boxed_by is None)
+        terms = _terms(PLAIN_LICENCE if report == "plain" else self.licence, learns_rsna=learns_rsna)
         self.licence = coco.terms(terms) if coco else terms
         self._nih = Nih14(root, rsna=rsna)
         self._images = CocoBoxed(self._nih, coco) if coco else self._nih
@@ -101,9 +102,9 @@ class Nih14Folds(Source):
         return cut
 
 
-def _terms(licence: Licence, boxed_by: str | None) -> Licence:
+def _terms(licence: Licence, *, learns_rsna: bool) -> Licence:
     """Return the terms of what learns these boxes: weights that learnt RSNA's may not be passed on."""
-    if boxed_by != RSNA.name:
+    if not learns_rsna:
         return licence
     terms = (
         f"taught with RSNA's boxes (non-commercial terms of the challenge): not to be passed on; {licence.terms}"

@@ -63,7 +63,7 @@
   const most = (finding) => Math.max(0, ...words.filter((word) => word.finding === finding).flatMap((word) => word.weights));
   words.forEach((word) => {
     const own = boxes.filter((box) => box.finding === word.finding);
-    const on = () => own.forEach((box) => light(box.group, word.weights[box.place], most(word.finding)));
+    const on = () => own.forEach((box) => light(box.group, word.weights[box.place] ?? 0, most(word.finding)));
     const off = () => own.forEach((box) => light(box.group, null));
     for (const event of ["pointerenter", "focus"]) word.button.addEventListener(event, on);
     for (const event of ["pointerleave", "blur"]) word.button.addEventListener(event, off);
@@ -71,7 +71,7 @@
   boxes.forEach((box) => {
     const own = words.filter((word) => word.finding === box.finding);
     box.group.classList.toggle("worded", own.length > 0);
-    box.group.addEventListener("pointerenter", () => own.forEach((word) => light(word.button, word.weights[box.place], most(box.finding))));
+    box.group.addEventListener("pointerenter", () => own.forEach((word) => light(word.button, word.weights[box.place] ?? 0, most(box.finding))));
     box.group.addEventListener("pointerleave", () => own.forEach((word) => light(word.button, null)));
   });
 

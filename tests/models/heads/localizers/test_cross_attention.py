@@ -74,7 +74,7 @@ def test_weights_and_words_are_those_of_the_equations() -> None:
         assert said.probabilities[study].tolist() == pytest.approx(told.tolist(), abs=1e-5)
         unit = torch.nn.functional.normalize
         alike = 9.0 * unit(phi, dim=1) @ unit(made.words, dim=1).T
-        assert torch.allclose(said.lit[study], torch.softmax(alike, dim=0), atol=1e-5)
+        assert torch.allclose(said.attention[study], torch.softmax(alike, dim=0), atol=1e-5)
     assert said.names == ATTRIBUTES
     assert answer.findings == ("Lung Opacity",)
 
@@ -142,6 +142,17 @@ def test_an_attribute_without_a_vector_is_neither_matched_nor_told() -> None:
     terms = made.teach(tiny_regions(), TARGETS).terms
     assert int(terms["match_text"][1]) == 2  # "right" was all that study 1 states
     assert int(terms["attribute"][1]) == 4 * (len(ATTRIBUTES) - 1)
+    _, _, said = answered(made)
+    assert said.names == ATTRIBUTES
+    assert not said.probabilities[:, at].any()
+    assert (said.probabilities.sum(dim=1) > 0).all()
+
+
+def test_without_the_loss_of_attributes_no_word_is_told() -> None:
+    with torch.no_grad():
+        answer = head(attribute_weight=0.0).answer(tiny_regions())
+    assert answer.attributes is None
+    assert answer.regions is not None
 
 
 def test_reading_needs_no_report_and_training_does() -> None:

@@ -77,6 +77,7 @@ class CrossAttentionLocalizer(Head):
         self.count = options.count
         self.learns_alpha = options.alpha == "learnt"
         self.margin = options.margin
+        self.tells = options.attribute_weight > 0
         self.attention = CrossAttention(options.word_sharpness, options.region_sharpness, options.axes)
         width, half = options.embedding, options.embedding // 2
         self.seen = nn.Linear(inputs.width - PLACE_CHANNELS, width)
@@ -126,7 +127,10 @@ class CrossAttentionLocalizer(Head):
         )
 
     def answer(self, features: VisualFeatures, *, search: Search | None = None) -> PartialReading:
-        """Return the weight of each region, the attributes, and how much of each stands in each region."""
+        """Return the weight of each region, the attributes, and how much of each stands in each region.
+
+        A word that no training report had is never told, and without the loss of attributes none is.
+        """
         del search
         best = self._best(features)
         alpha = self._alpha(best)
@@ -135,13 +139,9 @@ class CrossAttentionLocalizer(Head):
         _, attention = self.attention.weights(best.phi, words, best.mask, everything)
         marks = RegionMarks(self.finding, best.boxes, alpha.float(), best.views)
         probability = best.scores.masked_fill(~best.mask, 0.0).amax(dim=1, keepdim=True).float()
-        told = torch.sigmoid(self._told(best, alpha).float())
-        return PartialReading(
-            findings=(self.finding,),
-            probabilities=probability,
-            regions=marks,
-            attributes=AttributeAnswer(self.attributes, told, attention.float()),
-        )
+        told = torch.sigmoid(self._told(best, alpha).float()).masked_fill(~self.words.any(dim=1), 0.0)
+        said = AttributeAnswer(self.attributes, told, attention.float()) if self.tells else None
+        return PartialReading(findings=(self.finding,), probabilities=probability, regions=marks, attributes=said)
 
     def _best(self, features: VisualFeatures) -> _Regions:
         """Return I: the N regions of each study with the best scores."""
