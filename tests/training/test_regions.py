@@ -15,6 +15,7 @@ from contrastcxr.config import SystemConfig
 from contrastcxr.data.sources import parse_data
 from contrastcxr.errors import CheckpointError, DatasetError, IncompatibleError, RequestError
 from contrastcxr.evaluation import evaluate
+from contrastcxr.form import Study
 from contrastcxr.reading.reader import Reader
 from contrastcxr.training import run
 from contrastcxr.training.prepare import prepare
@@ -194,13 +195,22 @@ def test_a_run_says_how_good_its_boxes_are_how_they_fit_and_whose_taught_it(dete
 
 
 def test_a_detector_is_not_scored_on_the_patients_whose_boxes_taught_it(
-    detector: Path, tmp_path: Path, cache: Path
+    detector: Path, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    words = run(words_config(detector), out=tmp_path / "words", cache=cache, quality=False)
-    for model in (detector, words.folder):
-        reader = Reader.from_checkpoint(model)
-        data, options = parse_data("mini:memory"), {"attributes": "phantom-effusion", "with_meteor": False}
+    run(words_config(detector), out=tmp_path / "words", cache=cache, quality=False)
+    data, options = parse_data("mini:memory"), {"attributes": "phantom-effusion", "with_meteor": False}
+    readers = [Reader.from_checkpoint(model) for model in (detector, tmp_path / "words")]
+    for reader in readers:
         with pytest.raises(RequestError, match="boxes of 6 of its 6 patients with boxes taught the detector of"):
             evaluate(reader, data=data, split="train", **options, baselines=False, cache=cache)
-        found = evaluate(reader, data=data, split="test", **options, baselines=False, cache=cache)
-        assert found.scores["met_0.5"].n > 0
+
+    def others(split: str) -> list[Study]:
+        studies = [boxed_study(i, split=split) for i in range(SIZES[split])]
+        return [s.model_copy(update={"patient_id": f"other {s.study_id}"}) for s in studies]
+
+    use_studies(monkeypatch, others)
+    for reader in readers:
+        found = evaluate(
+            reader, data=parse_data("mini:memory"), split="test", **options, baselines=False, cache=cache
+        )
+        assert found.facts["boxes"].startswith("2 on 2 studies")

@@ -207,7 +207,7 @@ def worded_page(two_views: Study, tmp_path: Path) -> Path:
 
 
 LIT = (
-    "[...document.querySelectorAll('.attention')].map(e => [e.textContent.trim(), e.style.getPropertyValue('--share')])"
+    "[...document.querySelectorAll('.lit')].map(e => [e.textContent.trim(), e.style.getPropertyValue('--share')])"
 )
 
 

@@ -53,7 +53,7 @@ class SourceNote(BaseModel):
 
 
 BOXED_PATIENTS = "boxed_patients"
-"""Of the record: marks of the patients whose boxes a detector learnt (`data.patients`)."""
+"""What the record calls them."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -93,6 +93,11 @@ class CheckpointMetadata:
     canonical: Mapping[str, Any] | None = None
     record: Mapping[str, Any] = field(default_factory=dict)
     where: str = "the checkpoint"
+
+    @property
+    def boxed_patients(self) -> tuple[str, ...]:
+        """Marks of the patients whose boxes a detector learnt, or that of its regions (`data.patients`)."""
+        return tuple(self.record.get(BOXED_PATIENTS, ()))
 
 
 def read_metadata(name_or_path: str | Path) -> CheckpointMetadata:

@@ -19,7 +19,6 @@ from torch import Tensor, nn
 
 from contrastcxr.assemble import check_search
 from contrastcxr.checkpoint import load_checkpoint
-from contrastcxr.checkpoint.metadata import BOXED_PATIENTS
 from contrastcxr.config import with_search
 from contrastcxr.data.transforms import Preprocess
 from contrastcxr.decode.report import ReportSearch
@@ -206,7 +205,7 @@ class Reader:
             pool_source=config.data.source,
             max_views=config.data.max_views,
             quality=checkpoint.quality,
-            boxed_patients=checkpoint.record.get(BOXED_PATIENTS, ()),
+            boxed_patients=checkpoint.boxed_patients,
             device=device,
             dtype=dtype,
             seed=seed,

@@ -21,7 +21,6 @@ from contrastcxr.assemble import (
     make_preprocess,
 )
 from contrastcxr.checkpoint import Checkpoint, SourceNote, load_checkpoint
-from contrastcxr.checkpoint.metadata import BOXED_PATIENTS
 from contrastcxr.config import SystemConfig
 from contrastcxr.config.data_ref import data_ref
 from contrastcxr.data.authors import label_reading, reading_of, report_text
@@ -289,7 +288,7 @@ def _boxed_patients(
     config: SystemConfig, ref: DataRef, train: Sequence[Study], regions: LearntRegions, start: Checkpoint | None
 ) -> tuple[str, ...]:
     """Return the marks of the patients whose boxes teach a detector, or taught what this run starts from."""
-    before = () if start is None else start.record.get(BOXED_PATIENTS, ())
+    before = () if start is None else start.boxed_patients
     taught, names = config.needs.taught_boxes, config.needs.study_names
     own: Iterable[str] = ()
     if taught is not None and taught.corners:

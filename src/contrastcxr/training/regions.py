@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from contrastcxr.checkpoint import Checkpoint, SourceNote, load_checkpoint, read_metadata
-from contrastcxr.checkpoint.metadata import BOXED_PATIENTS
 from contrastcxr.checkpoint.system import tensors_of
 from contrastcxr.config import SystemConfig
 from contrastcxr.data.transforms import resize_affine
@@ -115,7 +114,7 @@ def load_regions(config: SystemConfig, encoder: Encoder) -> LearntRegions:
     held |= {f"detector.{name}": value for name, value in tensors_of(state, DETECTOR_KEY).items()}
     encoder.load_state_dict(held)
     encoder.weights_note = f"{system.encoder.weights_note}; regions of {checkpoint.config.name}"
-    return LearntRegions(checkpoint.sources, tuple(checkpoint.record.get(BOXED_PATIENTS, ())))
+    return LearntRegions(checkpoint.sources, checkpoint.boxed_patients)
 
 
 def anchored_share(localizer: Head, reader: BoxReader, studies: Sequence[Study]) -> float | None:
