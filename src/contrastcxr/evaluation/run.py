@@ -36,7 +36,7 @@ from contrastcxr.evaluation.references import (
 from contrastcxr.evaluation.report import Material
 from contrastcxr.evaluation.result import Evaluation, SystemScores, paired_differences
 from contrastcxr.files import default_cache
-from contrastcxr.form import Reading
+from contrastcxr.form import Finding, Reading
 from contrastcxr.metrics import meteor
 from contrastcxr.metrics.bootstrap import REPLICATES
 from contrastcxr.metrics.diversity import diversity
@@ -242,10 +242,11 @@ def _asked(heard: _Heard, system: Reader | Sequence[Reading]) -> Asked:
     """Return what baselines are asked for: reports, places only where both sides have them."""
     words = heard.references.written and writes_reports(heard.readings)
     findings = words or states_labels(heard.readings)
-    places = marks_places(heard.readings) and bool(heard.references.boxing_authors())
-    attributes = heard.references.attributes
-    said = heard.answers["system"] if attributes is not None and places else ()
-    marked = tuple(marked_of(answer, attributes.finding) for answer in said) if attributes is not None else ()
+    marks, attributes = marks_places(heard.readings), heard.references.attributes
+    places = marks and bool(heard.references.boxing_authors())
+    marked: tuple[Finding | None, ...] = ()
+    if attributes is not None and marks:
+        marked = tuple(marked_of(answer, attributes.finding) for answer in heard.answers["system"])
     if not isinstance(system, Reader):
         return Asked(words, findings, places, marked=marked)
     return Asked(words, findings, places, grid_of(system), system.max_views, marked)
