@@ -267,3 +267,20 @@ def test_rows_judged_by_what_they_know_have_both_lines_and_the_scores_that_any_h
     assert "(word loss of abnormal sentences)" in page
     assert "- signature: s; recipe: fair" in page
     assert "Finding by finding" not in page
+
+
+def test_rows_that_took_another_training_of_the_aligner_are_named(shown: Reproduction) -> None:
+    ((task, pooled),) = shown.pooled
+    rows = ["cam-none", "cam@tuned-none"]
+    kept = [record for record in pooled.records if record.row in rows]
+
+    def said(*weights: str) -> str:
+        aligned = [
+            replace(record, training={**record.training, "align": {"weights": weights[rows.index(record.row)]}})
+            for record in kept
+        ]
+        return rows_page(task, replace(pooled, records=tuple(aligned)))
+
+    assert "cam@tuned-none took the aligner of another training than cam-none" in said("a", "b")
+    assert "another training" not in said("a", "a")
+    assert "another training" not in rows_page(task, pooled)

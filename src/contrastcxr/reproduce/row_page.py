@@ -160,6 +160,7 @@ def said_below(task: Task, pooled: Pooled) -> list[str]:
         *_joined(task),
         *_attributes(task),
         *task.of_data.notes,
+        *_aligners(task, pooled),
         *(_chosen(pooled) if _located(pooled) else []),
         *(_twins(pooled) if _located(pooled) else []),
         *signed(pooled.signatures, pooled.recipe),
@@ -279,6 +280,26 @@ def _chosen(pooled: Pooled) -> list[str]:
             chosen.setdefault(f"{record.row} ({head})", []).append(f"{value:.4g}")
     said = "; ".join(f"{row} {', '.join(values)}" for row, values in chosen.items())
     return [f"Cuts of 255 chosen on validation, seed by seed: {said}."] if said else []
+
+
+def _aligners(task: Task, pooled: Pooled) -> list[str]:
+    """Return which rows took another training of their seed's aligner than the first row that took one."""
+    taken: dict[int, dict[str, str]] = {}
+    for record in pooled.records:
+        if weights := (record.training.get("align") or {}).get("weights"):
+            taken.setdefault(record.seed, {})[record.row] = weights
+    names = list(dict.fromkeys(row.name for row in task.rows()))
+    others = {
+        name: first
+        for rows in taken.values()
+        if (first := next((name for name in names if name in rows), None)) is not None
+        for name in names
+        if rows.get(name, rows[first]) != rows[first]
+    }
+    if not others:
+        return []
+    said = f"{', '.join(others)} took the aligner of another training than {next(iter(others.values()))}"
+    return [f"Of one configuration and seed, {said}: two machines do not repeat one to the last digit."]
 
 
 _SIGNS: Mapping[str, str] = {"pooled": "v̂", "difference": "v^d", "patches": "F", "difference_map": "ΔM"}
