@@ -74,7 +74,7 @@ def test_weights_and_words_are_those_of_the_equations() -> None:
         assert said.probabilities[study].tolist() == pytest.approx(told.tolist(), abs=1e-5)
         unit = torch.nn.functional.normalize
         alike = 9.0 * unit(phi, dim=1) @ unit(made.words, dim=1).T
-        assert torch.allclose(said.lit[study], torch.softmax(alike, dim=0), atol=1e-5)
+        assert torch.allclose(said.attention[study], torch.softmax(alike, dim=0), atol=1e-5)
     assert said.names == ATTRIBUTES
     assert answer.findings == ("Lung Opacity",)
 
@@ -113,6 +113,17 @@ def test_negatives_are_the_last_regions_and_the_nearest_word_of_no_other_attribu
     assert int(terms["match_text"][1]) == int(terms["match_region"][1]) == 3
     assert float(terms["match_text"][0]) == pytest.approx(sum(text_terms) / 3, abs=1e-5)
     assert float(terms["match_region"][0]) == pytest.approx(sum(roi_terms) / 3, abs=1e-5)
+
+
+def test_a_word_that_no_training_report_has_is_never_said() -> None:
+    made = head()
+    _, _, before = answered(made)
+    made.words[1] = 0.0  # as `take_vectors` leaves it
+    _, _, said = answered(made)
+    assert said.probabilities[:, 1].tolist() == [0.0] * 4
+    others = [j for j in range(len(ATTRIBUTES)) if j != 1]
+    assert torch.equal(said.probabilities[:, others], before.probabilities[:, others])
+    assert bool((before.probabilities > 0).all())
 
 
 def test_the_control_weighs_by_scores_alone() -> None:

@@ -126,7 +126,10 @@ class CrossAttentionLocalizer(Head):
         )
 
     def answer(self, features: VisualFeatures, *, search: Search | None = None) -> PartialReading:
-        """Return the weight of each region, the attributes, and how much of each stands in each region."""
+        """Return the weight of each region, the attributes, and how much of each stands in each region.
+
+        An attribute that no training report has was not learnt: it has probability 0, as often as it was seen.
+        """
         del search
         best = self._best(features)
         alpha = self._alpha(best)
@@ -135,7 +138,7 @@ class CrossAttentionLocalizer(Head):
         _, attention = self.attention.weights(best.phi, words, best.mask, everything)
         marks = RegionMarks(self.finding, best.boxes, alpha.float(), best.views)
         probability = best.scores.masked_fill(~best.mask, 0.0).amax(dim=1, keepdim=True).float()
-        told = torch.sigmoid(self._told(best, alpha).float())
+        told = torch.sigmoid(self._told(best, alpha).float()).masked_fill(~self.words.any(dim=1), 0.0)
         return PartialReading(
             findings=(self.finding,),
             probabilities=probability,
