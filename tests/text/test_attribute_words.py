@@ -32,6 +32,9 @@ PNEUMONIA = AttributeReader(attribute_list("pneumonia"))
         ("Lingular infiltrate.", ("left", "lingula", "infiltrate")),
         ("Right upper lobe consolidation has resolved.", ()),
         ("The lungs are clear bilaterally.", ()),
+        ("A middle-aged man with pneumonia of the middle lobe.", ("middle", "lobe")),
+        ("A middle-aged man with pneumonia.", ()),
+        ("Left lateral chest x-ray with areas of consolidation.", ("consolidation",)),
         ("INDICATION: right lower lobe pneumonia. FINDINGS: The lungs are clear.", ()),
         ("", ()),
     ],
@@ -42,6 +45,16 @@ def test_an_attribute_counts_where_it_describes_a_finding_that_is_there(
     assert PNEUMONIA.stated(Report(findings=text)) == attributes
 
 
+def test_words_are_found_where_they_stand() -> None:
+    text = "FINDINGS: No focal opacity. Middle-aged.\nBibasilar air-space opacities.  Clear apices."
+    found = PNEUMONIA.stated_words(text)
+    assert [(text[word.start : word.end], word.attributes) for word in found] == [
+        ("Bibasilar", ("bilateral", "basilar")),
+        ("air-space", ("airspace",)),
+        ("opacities", ("opacity",)),
+    ]
+
+
 def test_both_sections_count_once_and_in_the_order_of_the_list() -> None:
     report = Report(findings="Patchy opacity in the right lung.", impression="Right lower lobe pneumonia.")
     assert PNEUMONIA.stated(report) == ("right", "lower", "lobe", "opacity", "patchy")
@@ -50,6 +63,11 @@ def test_both_sections_count_once_and_in_the_order_of_the_list() -> None:
 def test_what_is_written_may_be_denied() -> None:
     report = Report(findings="No focal consolidation.")
     assert PNEUMONIA.written(report) == {"focal", "consolidation"}
+
+
+def test_phrases_about_something_else_are_not_written_either_and_stay_words() -> None:
+    assert PNEUMONIA.written(Report(findings="A middle-aged man.")) == frozenset()
+    assert PNEUMONIA.words("A middle-aged man.") == [["a", "middle", "aged", "man"]]
 
 
 def test_words_have_one_name_for_all_forms() -> None:

@@ -9,6 +9,7 @@ from contrastcxr.data.tables.files import number
 from contrastcxr.errors import DatasetError, RequestError, listed
 from contrastcxr.evaluation.references import References, writes_reports
 from contrastcxr.form import Reading
+from contrastcxr.text.attribute_words import AttributeReader
 
 SHOWN = 3
 """Ids that a message names at most."""
@@ -76,6 +77,19 @@ def unwritten(references: References) -> list[str]:
     whole = len(references.ids)
     note = f"{len(blank)} of {whole} references hold no report: words are scored on the others ({_some(blank)})"
     return [note] if blank else []
+
+
+def unstated(references: References) -> list[str]:
+    """Return a note where no reference states an attribute of the list; none of references without reports."""
+    if references.attributes is None or not references.written:
+        return []
+    reader = AttributeReader(references.attributes)
+    if any(reader.stated(reading.report) for reading in references.readings):
+        return []
+    author = references.readings[0].author.name
+    return [
+        f"no reading by {author} states an attribute of {references.attributes.name}: attributes are not scored"
+    ]
 
 
 def _refuse_twice(given: Sequence[Reading]) -> None:

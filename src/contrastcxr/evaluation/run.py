@@ -18,7 +18,7 @@ from contrastcxr.evaluation.exchange import Exchange, exchange_pictures, with_ex
 from contrastcxr.evaluation.feature_extractor import FeatureExtractor
 from contrastcxr.evaluation.folder import write_evaluation
 from contrastcxr.evaluation.joining import Joined, check_joined, signed, with_joined
-from contrastcxr.evaluation.matching import matched, unread, unwritten
+from contrastcxr.evaluation.matching import matched, unread, unstated, unwritten
 from contrastcxr.evaluation.one_finding import heard_as_one
 from contrastcxr.evaluation.place_baselines import grid_of
 from contrastcxr.evaluation.protocols import CORRECTED, in_words, words_of
@@ -220,7 +220,7 @@ def _hear(
     if marks_places(readings) and not kept.boxing_authors():
         author = kept.readings[0].author.name
         notes.append(f"the reference author {author} gives no boxes: localization is not scored")
-    notes += unwritten(kept)
+    notes += [*unwritten(kept), *unstated(kept)]
     if len(set(kept.patients)) == 1:
         notes.append("all studies are of one patient: no figure has an interval")
     remarks = (*unread(references), *notes)

@@ -29,6 +29,7 @@ class AttributeList:
         unless: words of sentences that are about something else.
         forms: of each attribute, in the order of the list; a form may have several words.
         locations: the attributes that say where a finding is.
+        other: phrases with a form in them that say something else.
     """
 
     name: str
@@ -38,6 +39,7 @@ class AttributeList:
     unless: frozenset[str]
     forms: Mapping[str, tuple[str, ...]]
     locations: frozenset[str]
+    other: tuple[str, ...] = ()
 
     @property
     def attributes(self) -> tuple[str, ...]:
@@ -83,4 +85,5 @@ def _made(name: str, data: Mapping[str, Any]) -> AttributeList:
         frozenset(data.get("unless", ())),
         MappingProxyType(forms),
         frozenset(data["location"]),
+        tuple(data.get("other", ())),
     )

@@ -91,7 +91,7 @@ def tensors(answer: PartialReading) -> dict[str, Tensor]:
     if answer.regions is not None:
         found |= {name: getattr(answer.regions, name) for name in ("boxes", "weights", "views")}
     if answer.attributes is not None:
-        found |= {"attributes": answer.attributes.probabilities, "lit": answer.attributes.attention}
+        found |= {"attributes": answer.attributes.probabilities, "attention": answer.attributes.attention}
     if answer.reports is not None:
         reports = answer.reports
         found |= {"words": reports.token_ids, "log_probs": reports.log_probs, "lengths": reports.lengths}

@@ -115,6 +115,17 @@ def test_negatives_are_the_last_regions_and_the_nearest_word_of_no_other_attribu
     assert float(terms["match_region"][0]) == pytest.approx(sum(roi_terms) / 3, abs=1e-5)
 
 
+def test_a_word_that_no_training_report_has_is_never_said() -> None:
+    made = head()
+    _, _, before = answered(made)
+    made.words[1] = 0.0  # as `take_vectors` leaves it
+    _, _, said = answered(made)
+    assert said.probabilities[:, 1].tolist() == [0.0] * 4
+    others = [j for j in range(len(ATTRIBUTES)) if j != 1]
+    assert torch.equal(said.probabilities[:, others], before.probabilities[:, others])
+    assert bool((before.probabilities > 0).all())
+
+
 def test_the_control_weighs_by_scores_alone() -> None:
     made = head(alpha="scores")
     _, marks, _ = answered(made)
