@@ -81,7 +81,7 @@ def test_more_epochs_allowed_change_nothing_when_the_kept_one_is_the_same(
             places.found(needs, ROW)
 
 
-UNRECORDED = {("cia-net", "nih"), ("cross-attention", "table1")}
+UNRECORDED = {("cia-net", "nih"), ("cross-attention", "table1"), ("cross-attention", "nih")}
 """Tables of other data, and those whose rows have not run yet."""
 
 

@@ -32,7 +32,10 @@ PAPERS: Mapping[str, Mapping[str, str]] = {
         **{f"table{k}": f"configs/cpu/experiments/cia-net-table{k}.yaml" for k in range(1, 7)},
     },
     "wcl": {},
-    "cross-attention": {"table1": "configs/cpu/experiments/cross-attention-table1.yaml"},
+    "cross-attention": {
+        "table1": "configs/cpu/experiments/cross-attention-table1.yaml",
+        "nih": "configs/cpu/experiments/cross-attention-nih.yaml",
+    },
 }
 """Tables that can be reproduced, by paper, and the file that holds their rows."""
 
