@@ -587,7 +587,7 @@ CONFIGS = (
         "a checkpoint chosen by what is not measured",
         shipped("phantom-cam"),
         TRAIN + " --set train.monitor=iou",
-        "{bad}: train.monitor: Input should be 'bleu4', 'positive_f1', 'auc', 'loss', 'report_loss', "
+        "{bad}: train.monitor: Input should be 'bleu4', 'positive_f1', 'auc', 'map', 'loss', 'report_loss', "
         "'abnormal_words' or 'last', found 'iou'",
     ),
     wrong(
