@@ -69,7 +69,7 @@ def test_one_study_cannot_be_shuffled(nih: Path) -> None:
 @pytest.mark.data
 def test_folds_carry_the_same_reports_as_the_whole_set(shared_data: Path) -> None:
     root = shared_data / "nih14"
-    fold = Nih14Folds(root, fold=1, plain_reports=True).studies("test")[:20]
+    fold = Nih14Folds(root, fold=1, report="plain").studies("test")[:20]
     wanted = {s.study_id for s in fold}
     images = [s for s in Nih14(root).studies("train_val") if s.study_id in wanted]
     alone = {s.study_id: s.readings[0] for s in with_plain_reports(images)}
