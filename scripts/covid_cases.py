@@ -28,7 +28,7 @@ from contrastcxr.data.readers.lung_masks import LungMasks
 from contrastcxr.data.sources import parse_data
 from contrastcxr.data.tables.named import PACKAGE
 from contrastcxr.errors import ContrastCXRError, RequestError
-from contrastcxr.evaluation.baselines import geometry
+from contrastcxr.evaluation.attribute_baselines import geometry
 from contrastcxr.evaluation.cached import read_cached
 from contrastcxr.evaluation.one_finding import heard_as_one
 from contrastcxr.files import atomic_write, default_cache

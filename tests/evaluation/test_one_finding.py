@@ -11,7 +11,7 @@ from contrastcxr.data.authors import reading_of
 from contrastcxr.data.sources import parse_data
 from contrastcxr.errors import RequestError
 from contrastcxr.evaluation import evaluate
-from contrastcxr.evaluation.baselines import geometry
+from contrastcxr.evaluation.attribute_baselines import geometry
 from contrastcxr.evaluation.one_finding import heard_as_one
 from contrastcxr.evaluation.references import attributes_said
 from contrastcxr.form import Attribute, Author, Box, Finding, Reading, Report, Status, Study, View

@@ -53,7 +53,7 @@ Attributes = Annotated[
     typer.Option(
         "--attributes",
         metavar="LIST",
-        help="Hear all findings of a list of attributes as one, on both sides.",
+        help="Hear all findings of a list as one, on both sides, and score its words.",
         autocompletion=complete.attribute_lists,
     ),
 ]

@@ -11,8 +11,9 @@ import numpy as np
 from contrastcxr.data.patients import NO_ADDRESS, boxed_patients
 from contrastcxr.data.ref import DataRef
 from contrastcxr.errors import MissingExtraError, RequestError
+from contrastcxr.evaluation.attribute_baselines import marked_of
 from contrastcxr.evaluation.audit.run import quick_checks
-from contrastcxr.evaluation.baselines import Asked, baseline_answers, described, marked_of
+from contrastcxr.evaluation.baselines import Asked, baseline_answers, described
 from contrastcxr.evaluation.cached import read_cached
 from contrastcxr.evaluation.exchange import Exchange, exchange_pictures, with_exchange
 from contrastcxr.evaluation.feature_extractor import FeatureExtractor

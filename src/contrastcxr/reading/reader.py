@@ -167,7 +167,7 @@ class Reader:
         Args:
             name_or_path: a checkpoint file, a run folder or the name of a bundled model.
             device: where the tensors go.
-            dtype: `float32`, `bfloat16` or `float16`; None is float32.
+            dtype: `float32` (None), `bfloat16` or `float16`.
             seed: of sampling.
             batch_size: studies that go through the system together.
             settings: of the search, in place of the checkpoint's own.

@@ -135,13 +135,13 @@ def pool(
         for record, path in found
         if record.row != BASELINES
     }
-    votes = _tables_beside(found, VOTES)
+    beside = {system: _tables_beside(found, system) for system in _BESIDE}
     drawn = {"replicates": replicates, "seed": seed}
     differ = partial(fold_differences if folds else seed_differences, replicates=replicates, seed=seed)
     named = {
-        (name(row), number): table
-        for system, name in _BESIDE.items()
-        for (row, number), table in (votes if system == VOTES else _tables_beside(found, system)).items()
+        (_BESIDE[system](row), number): table
+        for system, of in beside.items()
+        for (row, number), table in of.items()
     }
     every = _by_row({**_baseline_tables(found), **tables, **named}, folds=folds)
     return Pooled(
@@ -152,7 +152,7 @@ def pool(
         twins=tuple(_twins(records, drawn)),
         intervals={row: seed_means(of, judging.shown, **drawn) for row, of in every.items()},
         effects=tuple(_effects(records, tables, compared, judging, differ)),
-        votes=_compared(votes, judging, differ),
+        votes=_compared(beside[VOTES], judging, differ),
         judging=judging,
         folds=folds,
     )

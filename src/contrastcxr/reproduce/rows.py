@@ -19,7 +19,8 @@ from contrastcxr.config.data_ref import data_ref
 from contrastcxr.config.parts import DataConfig
 from contrastcxr.data.ref import DataRef
 from contrastcxr.errors import ContrastCXRError, RequestError
-from contrastcxr.evaluation.baselines import Asked, attribute_shares, baseline_answers, geometry
+from contrastcxr.evaluation.attribute_baselines import attribute_shares, geometry
+from contrastcxr.evaluation.baselines import Asked, baseline_answers
 from contrastcxr.evaluation.feature_extractor import FeatureExtractor
 from contrastcxr.evaluation.joining import check_joined, signed
 from contrastcxr.evaluation.model_mean import read_by_mean

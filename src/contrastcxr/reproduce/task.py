@@ -211,6 +211,8 @@ class Task:
 
     def same_run(self, row: Row) -> PriorRun | None:
         """Return the run of the plan that a row is too, by another name: it is trained once for both."""
+        if not self.of_data.runs:
+            return None
         own = self._told_without_name(self.config(row))
         runs = (self.prior_run(name, row.seed) for name in self.of_data.runs)
         return next((run for run in runs if self._told_without_name(run.config) == own), None)
