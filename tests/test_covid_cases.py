@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import sys
 from pathlib import Path
@@ -22,8 +21,8 @@ from contrastcxr.form import Attribute, Author, Box, Finding, Reading, Report, S
 from contrastcxr.text.attribute_words import AttributeReader
 from contrastcxr.training import run
 from contrastcxr.vocab.attribute_words import attribute_list
+from load_script import load_script
 
-ROOT = Path(__file__).resolve().parents[1]
 PNEUMONIA = attribute_list("pneumonia")
 MODEL = Author(kind="model", name="hand-made")
 LEFT, RIGHT = (0.0, 0.0, 40.0, 60.0), (40.0, 0.0, 80.0, 60.0)
@@ -32,13 +31,7 @@ WIDE, TALL = 80, 60
 
 @pytest.fixture(scope="module")
 def script() -> Any:
-    spec = importlib.util.spec_from_file_location("covid_cases", ROOT / "scripts" / "covid_cases.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return load_script("covid_cases")
 
 
 def study(name: str, *, patient: str, notes: str = "", position: str = "PA", **row: str) -> Study:

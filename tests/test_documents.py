@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import shutil
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 from contrastcxr.models.heads.decoders import DECODERS
 from contrastcxr.models.heads.localizers import LOCALIZERS
 from contrastcxr.phantom.export import write_studies
+from load_script import load_script
 
 ROOT = Path(__file__).resolve().parents[1]
 FIRST_SCREEN = 40
@@ -63,11 +63,7 @@ def test_every_file_a_page_points_at_is_there(page: str) -> None:
 
 
 def test_the_page_of_options_is_what_the_classes_say() -> None:
-    spec = importlib.util.spec_from_file_location("options_page", ROOT / "scripts" / "options_page.py")
-    assert spec is not None
-    assert spec.loader is not None
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
+    script = load_script("options_page")
     made = script.page()
     assert (ROOT / "docs" / "options.md").read_text() == made, "run python scripts/options_page.py"
     assert all(f"\n### {kind}\n" in made for kind in (*DECODERS, *LOCALIZERS))

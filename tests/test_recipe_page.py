@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
-from types import ModuleType
+from typing import Any
 
 import pytest
+
+from load_script import load_script
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="module")
-def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("recipe_page", ROOT / "scripts" / "recipe_page.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def script() -> Any:
+    return load_script("recipe_page")
 
 
-def test_the_page_has_the_tables_that_the_script_makes(script: ModuleType) -> None:
+def test_the_page_has_the_tables_that_the_script_makes(script: Any) -> None:
     page = (ROOT / "docs" / "recipe.md").read_text(encoding="utf-8")
     assert script.with_tables(page) == page
     assert page.count("<!-- /") == 4
 
 
-def test_a_monitor_picks_its_own_epoch_and_pairs_are_compared_at_the_same(script: ModuleType) -> None:
+def test_a_monitor_picks_its_own_epoch_and_pairs_are_compared_at_the_same(script: Any) -> None:
     plain = [
         {"epoch": 1, "loss": 2.0, "report_loss": 1.5, "abnormal_words": 1.4, "bleu4": 0.2, "positive_f1": 0.1},
         {"epoch": 2, "loss": 1.0, "report_loss": 1.6, "abnormal_words": 1.2, "bleu4": 0.1, "positive_f1": 0.3},

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,18 +13,12 @@ from contrastcxr.metrics.scores import seed_means
 from contrastcxr.metrics.table import StudyTable
 from contrastcxr.reproduce import Record
 from contrastcxr.reproduce.pooled import Pooled, pool
-
-SCRIPT = Path(__file__).resolve().parents[1] / "scripts" / "results_table.py"
+from load_script import load_script
 
 
 @pytest.fixture(scope="module")
 def script() -> Any:
-    spec = importlib.util.spec_from_file_location("results_table", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script("results_table")
 
 
 CONFIG = {"encoder": {"name": "lite0", "weights": "own.safetensors", "trainable": False}}

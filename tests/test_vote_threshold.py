@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from contrastcxr.decode.votes import SampledReport, best_supported
-
-SCRIPT = Path(__file__).resolve().parents[1] / "scripts" / "vote_threshold.py"
+from load_script import load_script
 
 
 @pytest.fixture(scope="module")
 def script() -> Any:
-    spec = importlib.util.spec_from_file_location("vote_threshold", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script("vote_threshold")
 
 
 def drawn(said: int, of: int, name: str = "Mass") -> list[SampledReport]:

@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch.nn.functional import interpolate
 
+from contrastcxr.models.heads.localizers.maps import REGION_CUT, WANG_CUTS
 from contrastcxr.reading.heat import (
-    HALF,
     Rectangle,
     cells_region,
     components_above,
@@ -54,24 +54,24 @@ def test_a_wang_region_is_the_boxes_above_each_cut(seed: int) -> None:
     scaled = upsampled(heat, (56, 56))
     scaled = (scaled - scaled.min()) / (scaled.max() - scaled.min()) * 255
     wanted = [box for cut in (60, 180) for box in flooded(scaled > cut)]
-    assert sorted(wang_region(heat, (56, 56))) == sorted(wanted)
+    assert sorted(wang_region(heat, (56, 56), cuts=WANG_CUTS)) == sorted(wanted)
 
 
 def test_the_scale_of_the_heat_does_not_matter() -> None:
     heat = random_heat(3)
-    assert wang_region(heat, (64, 64)) == wang_region(heat * 40 - 7, (64, 64))
+    assert wang_region(heat, (64, 64), cuts=WANG_CUTS) == wang_region(heat * 40 - 7, (64, 64), cuts=WANG_CUTS)
 
 
 def test_a_grid_finer_than_the_picture_may_show_it_nothing() -> None:
     heat = np.zeros((9, 9))
     heat[0, 0] = 1.0
-    assert wang_region(heat, (3, 3)) == ()
+    assert wang_region(heat, (3, 3), cuts=WANG_CUTS) == ()
     assert peak(heat, (3, 3)) is not None
 
 
 def test_cuts_may_be_others() -> None:
     heat = random_heat(3)
-    assert set(wang_region(heat, (64, 64), cuts=(60,))) < set(wang_region(heat, (64, 64)))
+    assert set(wang_region(heat, (64, 64), cuts=(60,))) < set(wang_region(heat, (64, 64), cuts=WANG_CUTS))
     assert wang_region(heat, (64, 64), cuts=(255,)) == ()
 
 
@@ -136,9 +136,9 @@ def test_the_peak_is_the_highest_pixel(seed: int) -> None:
 @pytest.mark.parametrize("value", [0.0, 0.4, -3.0, math.nan, math.inf])
 def test_heat_that_is_the_same_everywhere_marks_nothing(value: float) -> None:
     heat = np.full((7, 7), value)
-    assert wang_region(heat, (224, 224)) == ()
+    assert wang_region(heat, (224, 224), cuts=WANG_CUTS) == ()
     assert peak(heat, (224, 224)) is None
-    assert [len(each) for each in components_above(heat, (224, 224))] == [0, 0]
+    assert [len(each) for each in components_above(heat, (224, 224), cut=REGION_CUT)] == [0, 0]
 
 
 def weighed(heat: np.ndarray, side: int, cut: float) -> list[tuple[Rectangle, float]]:
@@ -168,7 +168,7 @@ def alone(mask: np.ndarray, y: int, x: int) -> np.ndarray | None:
     return found if (int(np.argwhere(found)[0][0]), int(np.argwhere(found)[0][1])) == (y, x) else None
 
 
-@pytest.mark.parametrize("cut", [60.0, HALF, 230.0])
+@pytest.mark.parametrize("cut", [60.0, REGION_CUT, 230.0])
 @pytest.mark.parametrize("seed", range(3))
 def test_components_weigh_their_mean_heat(seed: int, cut: float) -> None:
     heat = random_heat(seed)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -19,6 +17,7 @@ from contrastcxr.form import XYXY, Finding
 from contrastcxr.metrics.localization import covered_area
 from contrastcxr.reading.reader import Reader
 from contrastcxr.write.html import to_html
+from load_script import load_script
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = ROOT / "configs" / "cpu" / "phantom-li2018.yaml"
@@ -70,13 +69,7 @@ def test_masses_of_unseen_phantoms_are_marked_in_the_reading_and_on_its_page(tmp
 
 @pytest.fixture
 def script() -> Any:
-    spec = importlib.util.spec_from_file_location("marked_masses", ROOT / "scripts" / "marked_masses.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return load_script("marked_masses")
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ from contrastcxr.features.box_cells import overlapping_cells
 from contrastcxr.form import Attribute, Box, Point
 from contrastcxr.metrics.detection import components
 from contrastcxr.metrics.localization import covered_area
+from contrastcxr.models.heads.localizers.maps import REGION_CUT, WANG_CUTS
 from contrastcxr.reading.evidence import grids
 from contrastcxr.reading.heat import Rectangle
 from contrastcxr.reading.regions import (
@@ -46,8 +47,8 @@ def turned(degrees: float, *, shape: tuple[int, int] = (128, 256)) -> np.ndarray
 @pytest.mark.parametrize("value", [0.0, 0.4, -3.0, math.nan, math.inf])
 def test_heat_that_is_the_same_everywhere_marks_nothing(value: float) -> None:
     heat, affine = np.full((7, 7), value), resize_affine((300, 400), 224)
-    assert wang_marks(heat, view=0, affine=affine, size=224) == MarkedPlaces()
-    assert component_marks([ViewHeat(heat, 0, affine, None)], size=224) == MarkedPlaces()
+    assert wang_marks(heat, view=0, affine=affine, size=224, cuts=WANG_CUTS) == MarkedPlaces()
+    assert component_marks([ViewHeat(heat, 0, affine, None)], size=224, cut=REGION_CUT) == MarkedPlaces()
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -120,7 +121,9 @@ def test_the_marks_of_two_views_are_one_with_the_hotter_peak() -> None:
     affine = resize_affine((100, 100), 50)
     cold, hot = np.zeros((5, 5)), np.zeros((5, 5))
     cold[1, 1], hot[3, 3] = 1.0, 2.0
-    views = [wang_marks(heat, view=i, affine=affine, size=50) for i, heat in enumerate((hot, cold))]
+    views = [
+        wang_marks(heat, view=i, affine=affine, size=50, cuts=WANG_CUTS) for i, heat in enumerate((hot, cold))
+    ]
     both = together(views)
     assert both.peak == views[0].peak
     assert both.peak is not None
@@ -166,7 +169,7 @@ def test_cells_are_marked_by_their_own_height_and_ranges_by_theirs() -> None:
     by_cell = marks_of(heat, places, affines, size=64, cuts=(0.5,), marking="cells")["Mass"]
     assert {box.view for box in by_cell.region} == {1}
     assert by_cell == cell_marks(HEAT, view=1, affine=STRAIGHT, size=64)
-    by_range = marks_of(heat, places, affines, size=64)["Mass"]
+    by_range = marks_of(heat, places, affines, size=64, cuts=WANG_CUTS, marking="range")["Mass"]
     assert {box.view for box in by_range.region} == {0, 1}
 
 
@@ -331,7 +334,7 @@ def test_components_of_all_views_are_chosen_together_by_their_mean_heat() -> Non
     first = hills((2, 2, 1.0), (2, 8, 0.9), (8, 8, 0.6), (13, 13, 0.4))
     second = 50 * hills((5, 5, 1.0), (12, 12, 0.7))
     views = [ViewHeat(first, 3, STRAIGHT, None), ViewHeat(second, 5, STRAIGHT, None)]
-    marks = component_marks(views, size=64)
+    marks = component_marks(views, size=64, cut=REGION_CUT)
     found = middles(marks)  # a cell is 16 by 8 pixels of the original
     assert [view for view, _, _ in found[:2]] == [3, 5]
     assert found == [(3, 40.0, 20.0), (5, 88.0, 44.0), (3, 136.0, 20.0)]
@@ -345,7 +348,7 @@ def test_the_peak_is_the_highest_place_and_not_the_middle_of_the_heaviest_compon
     """A wide slope has the highest place; a flat hill has the higher mean."""
     heat = hills((3, 3, 0.9))
     heat[8:15, 8:10] = np.linspace(0.55, 1.0, 7)[:, None]
-    marks = component_marks([ViewHeat(heat, 0, STRAIGHT, None)], size=64)
+    marks = component_marks([ViewHeat(heat, 0, STRAIGHT, None)], size=64, cut=REGION_CUT)
     (_, x, y), *_ = middles(marks)
     assert (x, y) == (56.0, 28.0)
     assert marks.peak is not None
@@ -367,6 +370,6 @@ def test_regions_are_marked_by_the_rule_of_their_name() -> None:
     affines = np.stack([STRAIGHT] * 3)  # the last view is padding
     found = marks_of(heat, places, affines, size=64, cuts=(127.5,), marking="regions")["Mass"]
     views = [ViewHeat(one, 1, STRAIGHT, places[0].shape), ViewHeat(other, 0, STRAIGHT, places[1].shape)]
-    assert found == component_marks(views, size=64)
+    assert found == component_marks(views, size=64, cut=REGION_CUT)
     assert [box.view for box in found.region] == [1, 0, 1]
-    assert component_marks([], size=64) == MarkedPlaces()
+    assert component_marks([], size=64, cut=REGION_CUT) == MarkedPlaces()

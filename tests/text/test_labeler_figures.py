@@ -3,29 +3,17 @@
 from __future__ import annotations
 
 import csv
-import importlib.util
 import json
-import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
 from contrastcxr.form import Report
 from contrastcxr.text.labeler import Labeler
+from load_script import load_script
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-def script(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="module")
@@ -36,12 +24,12 @@ def recorded() -> dict[str, Any]:
 
 def test_the_page_prints_what_was_recorded(recorded: dict[str, Any]) -> None:
     page = (ROOT / "docs" / "labeler.md").read_text(encoding="utf-8")
-    assert script("labeler_page").written(page, recorded) == page
+    assert load_script("labeler_page").written(page, recorded) == page
 
 
 @pytest.mark.data
 def test_the_labeler_gets_the_recorded_figures_on_iu_reports(shared_data: Path, recorded: dict[str, Any]) -> None:
-    measure = script("labeler_iu")
+    measure = load_script("labeler_iu")
     labeler = Labeler()
     rows: dict[str, Any] = {}
     indexed: list[tuple[str, Any]] = []
@@ -61,7 +49,7 @@ def test_the_labeler_gets_the_recorded_figures_on_iu_reports(shared_data: Path, 
 
 
 def test_attributes_are_read_from_qualifiers_and_joined() -> None:
-    of = script("labeler_iu").indexed_attributes
+    of = load_script("labeler_iu").indexed_attributes
     mesh = "Pleural Effusion/left/small;Pleural Effusion/right/large;Opacity/lung/left"
     assert of(mesh, "Pleural Effusion") == ("bilateral", "severe")
     assert of(mesh, "Lung Opacity") == ("left", None)

@@ -15,19 +15,11 @@ from scipy import ndimage
 Rectangle = tuple[float, float, float, float]
 """`[x1, y1, x2, y2]` in pixels of a picture: the model's, until `regions.in_original` maps it."""
 
-WANG_CUTS = (60.0, 180.0)
-"""Of 255: Wang et al. 2017 box what is above each of them."""
-
-HALF = 127.5
-"""Of 255: regions that are weighed against each other are what is above it (paper D's baselines)."""
-
 _EIGHT = np.ones((3, 3), dtype=bool)
 _TIE = 1e-6
 
 
-def wang_region(
-    heat: np.ndarray, shape: tuple[int, int], *, cuts: Sequence[float] = WANG_CUTS
-) -> tuple[Rectangle, ...]:
+def wang_region(heat: np.ndarray, shape: tuple[int, int], *, cuts: Sequence[float]) -> tuple[Rectangle, ...]:
     """Return the bounding boxes of the 8-connected components above each cut, in pixels of the model's picture.
 
     The heat is upsampled bilinearly to `shape` and scaled from its least and greatest value to [0, 255] (Wang et
@@ -45,7 +37,7 @@ def wang_region(
 
 
 def components_above(
-    heat: np.ndarray, shape: tuple[int, int], *, cut: float = HALF
+    heat: np.ndarray, shape: tuple[int, int], *, cut: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the boxes `[R, 4]` of `wang_region` above one cut, and the mean scaled heat of each component, `[R]`.
 

@@ -19,8 +19,6 @@ from contrastcxr.form import Attribute, Box, Point
 from contrastcxr.metrics.detection import components
 from contrastcxr.reading.evidence import PatchGrid
 from contrastcxr.reading.heat import (
-    HALF,
-    WANG_CUTS,
     Rectangle,
     blocks,
     cells_region,
@@ -89,8 +87,8 @@ def wang_marks(
     view: int,
     affine: Affine,
     size: int,
+    cuts: Sequence[float],
     shape: tuple[int, int] | None = None,
-    cuts: Sequence[float] = WANG_CUTS,
 ) -> MarkedPlaces:
     """Return what Wang et al. 2017 mark of one finding in one view.
 
@@ -99,8 +97,8 @@ def wang_marks(
         view: index into the study's views.
         affine: `[2, 3]`, model pixels to original pixels.
         size: side of the model's picture.
-        shape: (H, W) of the original; None where the model's picture covers all of it.
         cuts: of 255.
+        shape: (H, W) of the original; None where the model's picture covers all of it.
     """
     return _placed(
         wang_region(heat, (size, size), cuts=cuts),
@@ -143,8 +141,8 @@ def marks_of(
     affines: np.ndarray,
     *,
     size: int,
-    cuts: Sequence[float] = WANG_CUTS,
-    marking: Marking = "range",
+    cuts: Sequence[float],
+    marking: Marking,
 ) -> dict[str, MarkedPlaces]:
     """Return what is marked of each finding in all views of a study.
 
@@ -193,7 +191,7 @@ def view_marks(views: Sequence[ViewHeat], *, size: int, cuts: Sequence[float], m
     return together([marked(v.heat, view=v.view, affine=v.affine, size=size, shape=v.shape) for v in views])
 
 
-def component_marks(views: Sequence[ViewHeat], *, size: int, cut: float = HALF) -> MarkedPlaces:
+def component_marks(views: Sequence[ViewHeat], *, size: int, cut: float) -> MarkedPlaces:
     """Return the chosen ones of the components above a cut, each of which weighs its mean heat.
 
     Heat is in the range of its view, and they are chosen over all views together (`chosen_regions`). The peak is
