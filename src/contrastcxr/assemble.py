@@ -12,6 +12,7 @@ from contrastcxr.decode.settings import GenerationSettings
 from contrastcxr.errors import IncompatibleError, listed
 from contrastcxr.losses import SYSTEM_LOSSES
 from contrastcxr.losses.base import StateWidths, SystemLoss
+from contrastcxr.losses.options import SystemLossOptions
 from contrastcxr.models.align.aligner import Aligner
 from contrastcxr.models.contrast import CONTRASTS
 from contrastcxr.models.contrast.bank import NegativeBank
@@ -256,6 +257,40 @@ def _check_losses(config: SystemConfig) -> None:
         raise IncompatibleError(
             f"losses {listed(kinds)} with decoder.kind {_kind(config.decoder)}: it has no state of each word; "
             "choose a decoder that writes word by word, or take the losses away"
+        )
+    for loss in config.losses:
+        _check_loss(loss, config)
+
+
+def _check_loss(loss: SystemLossOptions, config: SystemConfig) -> None:
+    """Refuse a loss of the whole system that this one, or its batches, cannot give what it needs."""
+    decoder, train = config.decoder, config.train
+    assert decoder is not None  # `_check_losses` refuses losses without one
+    if loss.needs_slopes and not decoder.words_of_states:
+        raise IncompatibleError(
+            f"losses {loss.kind} with decoder.kind {decoder.kind}: the adversarial variant moves the states "
+            "that words are made of, and its words are made of more; choose another variant, or a decoder such as "
+            "transformer"
+        )
+    if train.batch_size < loss.smallest_batch:
+        raise IncompatibleError(
+            f"train.batch_size {train.batch_size} with losses {loss.kind}: each study is told from the others of "
+            f"its batch, of which there are too few; set it to {loss.smallest_batch} or more"
+        )
+    if loss.alone and (train.init_from is None or train.monitor != "last"):
+        raise IncompatibleError(
+            f"losses {loss.kind} with frozen: only its own weights learn, of a system that was trained before, and "
+            "no validation score moves; set train.init_from, and train.monitor: last"
+        )
+    if loss.weak_labels is not None and train.group_by_length:
+        raise IncompatibleError(
+            f"train.group_by_length with losses {loss.kind}: reports would be told apart by their length alone; "
+            "set it to false"
+        )
+    if loss.weak_labels is not None and train.scst:
+        raise IncompatibleError(
+            f"train.scst with losses {loss.kind}: a stage of rewards forces no words, whose states it compares; "
+            "take one of them away"
         )
 
 

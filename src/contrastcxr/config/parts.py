@@ -5,6 +5,7 @@ Every value has the default of the paper it comes from, or ours where the papers
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, Self
 
@@ -275,7 +276,12 @@ class SystemConfig(Options):
             *(head.term_weights for head in self.heads.values()),
             *(loss.term_weights for loss in self.losses),
         ]
-        return {name: weight for each in weights for name, weight in each.items()}
+        found = {name: weight for each in weights for name, weight in each.items()}
+        return {**found, **({"word": self._word_share * found["word"]} if "word" in found else {})}
+
+    @property
+    def _word_share(self) -> float:
+        return math.prod(loss.word_share for loss in self.losses)
 
     def said(self) -> dict[str, Any]:
         """Return plain values of the options that were given, without those that kept their default unasked."""

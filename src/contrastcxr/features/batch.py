@@ -40,6 +40,8 @@ class Sample:
     abnormal: Tensor | None = None  # [S] bool, of each sentence of the report
     tags: Tensor | None = None  # [L] float, 1 for each tag
     attributes: Tensor | None = None  # [A] bool, which the report states
+    clusters: Tensor | None = None  # [] int64, that of the training report
+    meanings: Tensor | None = None  # [] int64, equal where training reports have equal labels
     box_cells: Tensor | None = None  # [V,L,n] bool, cells of each view that overlap a box of each finding
     box_corners: Tensor | None = None  # [V,K,4], boxes of each view in the model's picture, NaN behind the last
     boxes: StudyBoxes | None = None  # what they were made of, beside images, which an aligner may yet move
@@ -80,6 +82,8 @@ class Batch:
     abnormal: Tensor | None = None  # [B,S] bool
     tags: Tensor | None = None  # [B,L] float
     attributes: Tensor | None = None  # [B,A] bool
+    clusters: Tensor | None = None  # [B] int64
+    meanings: Tensor | None = None  # [B] int64
     box_cells: Tensor | None = None  # [B,V,L,n] bool
     box_corners: Tensor | None = None  # [B,V,K,4] float, NaN where there is no box
     thumbnails: Tensor | None = None  # [B,V,256] uint8
@@ -162,6 +166,8 @@ def collate(samples: Sequence[Sample], *, pad: int = 0) -> Batch:
         abnormal=_tokens([s.abnormal for s in samples], 0),
         tags=_stacked([s.tags for s in samples], "tags"),
         attributes=_stacked([s.attributes for s in samples], "attributes"),
+        clusters=_stacked([s.clusters for s in samples], "clusters"),
+        meanings=_stacked([s.meanings for s in samples], "meanings"),
         box_cells=_padded([s.box_cells for s in samples], views, "box_cells"),
         box_corners=corners_of([s.box_corners for s in samples], views),
         thumbnails=_thumbnails([s.thumbnails for s in samples], views),

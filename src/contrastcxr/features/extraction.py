@@ -143,6 +143,8 @@ def batch_targets(batch: Batch, *, own_words: float = 0.0) -> Targets:
         box_cells=batch.box_cells,
         box_corners=batch.box_corners,
         attributes=batch.attributes,
+        clusters=batch.clusters,
+        meanings=batch.meanings,
     )
 
 

@@ -28,6 +28,8 @@ class HeadTargets:
     abnormal: Tensor | None = None  # [S] bool
     tags: Tensor | None = None  # [L] float
     attributes: Tensor | None = None  # [A] bool
+    clusters: Tensor | None = None  # [] int64
+    meanings: Tensor | None = None  # [] int64
 
 
 TERM_STUDIES = 5

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from contrastcxr.losses.options import SystemLossOptions
+from contrastcxr.losses import options
 from contrastcxr.options import Registered
 
-SYSTEM_LOSSES: Mapping[str, Registered[SystemLossOptions]] = {}
+SYSTEM_LOSSES: Mapping[str, Registered[options.SystemLossOptions]] = {
+    "wcl": Registered(options.WeakContrastOptions, f"{__name__}.weak_contrast:WeakContrast", "C §3"),
+}
 """Losses of the whole system, by name, for `losses` of a configuration."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
+import torch
 from torch import Tensor, nn
 
 from contrastcxr.errors import IncompatibleError
@@ -33,6 +34,8 @@ class Targets:
         known: `[B, L]` bool, True where `findings` is known.
         box_cells: `[B, V, L, n]` bool, which cells of each view overlap a box of each finding.
         attributes: `[B, A]` bool, which attributes of findings the report states.
+        clusters: `[B]`, the cluster of each training report (paper C).
+        meanings: `[B]`, equal where reports have equal labels.
         box_corners: `[B, V, K, 4]`, the boxes of each view in pixels of the model's picture, NaN behind the last.
     """
 
@@ -47,6 +50,8 @@ class Targets:
     box_cells: Tensor | None = None
     box_corners: Tensor | None = None
     attributes: Tensor | None = None
+    clusters: Tensor | None = None
+    meanings: Tensor | None = None
 
 
 def needed(value: T | None, what: str) -> T:
@@ -69,12 +74,25 @@ class States:
         patch_mask: `[B, N]` bool, True for real patches.
         words: `[M, h]`, of the real words of all reports in one list.
         study: `[M]`, the study each of them is of.
+        said: `[M]`, the log-probability of each word, of a decoder that makes it of `read` alone.
+        read: what `words` are taken out of, `[B, T-1, h]` where `real` is True, or `words` itself.
+        real: `[B, T-1]` bool; None where `read` is `words`.
     """
 
     patches: Tensor
     patch_mask: Tensor
     words: Tensor
     study: Tensor
+    said: Tensor | None = None
+    read: Tensor | None = None
+    real: Tensor | None = None
+
+    def slope(self) -> Tensor:
+        """Return `∇ log p(Y|X)` of each report by the states of its words, `[M, h]`, with no graph of its own."""
+        assert self.said is not None  # `check_pairs` refuses a loss that asks for it of another decoder
+        assert self.read is not None
+        (slope,) = torch.autograd.grad(self.said.sum(), self.read, retain_graph=True)
+        return slope if self.real is None else slope[self.real]
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from contrastcxr.training.epochs import EpochKeeper, read_metrics
 from contrastcxr.training.hooks import ScoreSystem
 from contrastcxr.training.machine import precision_of
 from contrastcxr.training.quality import quality_reference
-from contrastcxr.training.run_folder import CHECKPOINT_FILE, METRICS_FILE, RunFolder
+from contrastcxr.training.run_folder import CHECKPOINT_FILE, CLUSTERS_FILE, METRICS_FILE, RunFolder
 from contrastcxr.training.run_record import RunRecord, data_fingerprint
 from contrastcxr.training.task import loss_weights
 from contrastcxr.training.threshold import choose_threshold
@@ -46,6 +46,8 @@ def close_run(prepared: PreparedRun, keeper: EpochKeeper, *, out: Path, quality:
     )
     size = save_checkpoint(out / CHECKPOINT_FILE, finished, dtype=prepared.config.train.checkpoint_dtype)
     record.write(out)
+    if prepared.clusters is not None:
+        prepared.clusters.write(out / CLUSTERS_FILE)
     for line in unreadable:
         logger.info(f"left out: {line}")
     logger.info(f"best: epoch {keeper.best.get('epoch', 0):.0f}; checkpoint {size / 1e6:.1f} MB in {out}")
@@ -119,6 +121,7 @@ def _record(
         thresholds=thresholds,
         anchored=prepared.anchored,
         boxed_patients=prepared.boxed_patients,
+        clusters=None if prepared.clusters is None else prepared.clusters.summary(),
     )
 
 

@@ -46,18 +46,20 @@ from contrastcxr.models.system import System
 from contrastcxr.reading.exchange import ExchangedPictures, exchange_order, patients_of
 from contrastcxr.store.study_lines import made_of
 from contrastcxr.text.labeler import default_labeler
+from contrastcxr.text.report_clusters import ReportClusters
 from contrastcxr.text.tokenizer import Tokenizer
 from contrastcxr.training.align import new_aligner, trained_aligner
 from contrastcxr.training.attribute_vectors import attribute_vectors
 from contrastcxr.training.bank import TrainingBank, WithNegatives, make_bank, poses_in, thumbnails_in
 from contrastcxr.training.checks import check_vocabulary, warn_of_coarse_grid
+from contrastcxr.training.clusters import training_clusters, with_weak_labels
 from contrastcxr.training.library import make_library
 from contrastcxr.training.order import donors
 from contrastcxr.training.pool import TrainingPool, make_pool
 from contrastcxr.training.regions import LearntRegions, anchored_share, load_regions
 from contrastcxr.training.report_texts import learnt_text, written_text
 from contrastcxr.training.scaling import STUDIES, center_zeros, draw, scale_contrast, standardize
-from contrastcxr.training.start import start_from
+from contrastcxr.training.start import freeze, start_from
 from contrastcxr.training.studies import TrainingData, load_data
 from contrastcxr.training.validate import check_monitor
 from contrastcxr.training.word_vectors import start_word_vectors
@@ -106,6 +108,7 @@ class PreparedRun:
         sources: what the checkpoint says of the data it was made from.
         truncated: training reports that `text.max_tokens` cuts.
         bank: negatives of the training views, of a system that is compared with some.
+        clusters: of the training reports, where a loss needs them.
     """
 
     config: SystemConfig
@@ -125,6 +128,7 @@ class PreparedRun:
     unreadable: tuple[UnreadableView, ...]
     truncated: int
     bank: TrainingBank | None = None
+    clusters: ReportClusters | None = None
     boxed_patients: tuple[str, ...] = ()
 
     def samples(self, split: Split, *, epoch: int | None = None) -> StudySamples:
@@ -255,9 +259,12 @@ def prepare(config: SystemConfig, *, cache: Path) -> PreparedRun:
     pool = _pool(config, data.train, of_views)
     bank = _bank(config, data, here)
     library = _library(config, data.train, words.tokenizer)
+    clusters = training_clusters(config, data.train, cache=cache)
     parts = replace(_parts(encoder, words, pool, bank), findings=labels, library=library, aligner=aligner)
     system = build_system(config, parts, seed=config.train.seed)
     _start(system, words, data.train, config)
+    if any(loss.alone for loss in config.losses):
+        freeze(system)
     prepared = PreparedRun(
         config=config,
         tokenizer=words.tokenizer,
@@ -265,7 +272,7 @@ def prepare(config: SystemConfig, *, cache: Path) -> PreparedRun:
         preprocess=preprocess,
         system=system,
         target_reader=words.reader,
-        train=_train_split(data.train, config, words, labels),
+        train=_train_split(data.train, config, words, labels, clusters),
         validation=validation,
         pool=pool,
         cache=data.features,
@@ -278,6 +285,7 @@ def prepare(config: SystemConfig, *, cache: Path) -> PreparedRun:
         unreadable=data.unreadable,
         truncated=_truncated(data.train, config, words.tokenizer),
         bank=bank,
+        clusters=clusters,
         boxed_patients=_boxed_patients(config, ref, data.train, regions, words.start),
     )
     _scale(prepared, of_views, fresh=words.start is None)
@@ -393,9 +401,17 @@ def _split(
     )
 
 
-def _train_split(studies: Sequence[Study], config: SystemConfig, words: _Words, labels: Sequence[str]) -> Split:
+def _train_split(
+    studies: Sequence[Study],
+    config: SystemConfig,
+    words: _Words,
+    labels: Sequence[str],
+    clusters: ReportClusters | None,
+) -> Split:
     """Return the training split; of a control each study has the attributes of another one."""
     split = _split(studies, config, words, labels, uncertain=config.needs.uncertain)
+    if clusters is not None:
+        split = replace(split, targets=with_weak_labels(split.targets, studies, clusters, config))
     if not config.needs.shuffled:
         return split
     own = list(split.targets)

@@ -13,6 +13,7 @@ from contrastcxr.errors import ConfigError
 from contrastcxr.training.run_record import RECORD_FILE
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
+CLUSTERS_FILE = "clusters.json"
 CONFIG_FILE = "config.yaml"
 LOG_FILE = "log.txt"
 METRICS_FILE = "metrics.jsonl"

@@ -48,6 +48,7 @@ class RunRecord:
         thresholds: what heads chose on validation, by their kind.
         anchored: share of the boxes that a detector learns with an anchor whose IoU is above .5; None of others.
         boxed_patients: marks of the patients whose boxes a detector learnt, this run's or that of its regions.
+        clusters: of the training reports, as `ReportClusters.summary` has them; None where no loss needs any.
         versions: of the packages that made it.
     """
 
@@ -71,6 +72,7 @@ class RunRecord:
     thresholds: Mapping[str, float] = field(default_factory=dict)
     anchored: float | None = None
     boxed_patients: Sequence[str] = ()
+    clusters: Mapping[str, Any] | None = None
     versions: Mapping[str, str] = field(default_factory=lambda: versions())
 
     def write(self, folder: Path) -> None:

@@ -57,6 +57,12 @@ def start_from(system: System, start: Checkpoint, config: SystemConfig) -> None:
     system.load_state_dict({name: value.to(own[name].dtype) for name, value in given.items()}, strict=False)
 
 
+def freeze(system: System) -> None:
+    """Let nothing of a system learn but the losses over it."""
+    for name, parameter in system.named_parameters():
+        parameter.requires_grad_(name.startswith(LOSSES_KEY))
+
+
 def _has_losses(names: Iterable[str]) -> bool:
     return any(name.startswith(LOSSES_KEY) for name in names)
 

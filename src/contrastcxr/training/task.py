@@ -22,10 +22,15 @@ if TYPE_CHECKING:
 ADAMS: Mapping[str, type[torch.optim.Adam]] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
 
 
-def loss_weights(config: SystemConfig) -> dict[str, float]:
-    """Return the weight of each named loss term; of a second stage's rewards, which are only shown, it is 0."""
+def loss_weights(config: SystemConfig, *, epoch: int | None = None) -> dict[str, float]:
+    """Return the weight of each named loss term; of a second stage's rewards, which are only shown, it is 0.
+
+    In an `epoch`, counted from 0, losses of the whole system that start later weigh nothing; None has them all.
+    """
     second = {"scst": 1.0, **dict.fromkeys(REWARDS, 0.0)} if config.train.scst else {}
-    return {**config.term_weights, **second}
+    started = [loss for loss in config.losses if epoch is None or loss.starts(epoch)]
+    later = {name: 0.0 for loss in config.losses if loss not in started for name in loss.term_weights}
+    return {**config.model_copy(update={"losses": tuple(started)}).term_weights, **later, **second}
 
 
 def loss_terms(
@@ -123,12 +128,13 @@ class ReportTask(L.LightningModule):
         self.config = config
         self.steps_per_epoch = steps_per_epoch
         self.second = second
-        self.weights = loss_weights(config)
+        self.weights = loss_weights(config, epoch=0)
         self.step_losses: list[dict[str, float]] = []
 
     def on_train_epoch_start(self) -> None:
-        """Forget the losses of the epoch before."""
+        """Forget the losses of the epoch before, and weigh those of this one."""
         self.step_losses = []
+        self.weights = loss_weights(self.config, epoch=self.current_epoch)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Seed dropout by step and process, so that a run resumed at an epoch border goes on as it would have.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
@@ -91,19 +91,26 @@ class ReportDecoder(Head):
     def teach(self, features: VisualFeatures, targets: Targets, *, states: bool = False) -> Lesson:
         """Return the terms of its loss, and its states where it has a state for each word."""
         outputs = self.outputs(features, targets)
-        return Lesson(taught_terms(outputs), _states(features, outputs) if states else None)
+        return Lesson(taught_terms(outputs), self._states(features, outputs) if states else None)
 
     def answer(self, features: VisualFeatures, *, search: Search | None = None) -> PartialReading:
         """Return the report of each study."""
         assert search is not None  # whoever reads with a decoder has one
         return PartialReading(reports=self.write(features, search))
 
+    def states(self, features: VisualFeatures, targets: Targets) -> States | None:
+        """Return its states on the reports of a batch, by teacher forcing; None where it has none of each word."""
+        return self._states(features, self.forced_words(features, targets))
 
-def _states(features: VisualFeatures, outputs: DecoderOutputs) -> States | None:
-    if outputs.hidden is None or outputs.study is None:
-        return None
-    patches = features.patches if outputs.patches is None else outputs.patches
-    return States(patches, features.mask, outputs.hidden, outputs.study)
+    def _states(self, features: VisualFeatures, outputs: DecoderOutputs) -> States | None:
+        if outputs.hidden is None or outputs.study is None:
+            return None
+        patches = features.patches if outputs.patches is None else outputs.patches
+        found = States(patches, features.mask, outputs.hidden, outputs.study)
+        if not self.options.words_of_states:
+            return found
+        read, real = (outputs.hidden, None) if outputs.all_hidden is None else outputs.all_hidden
+        return replace(found, said=outputs.chosen(), read=read, real=real)
 
 
 def report_tokens(targets: Targets) -> tuple[Tensor, Tensor]:
@@ -153,6 +160,7 @@ class TokenDecoder(ReportDecoder):
             study=mask.nonzero()[:, 0],
             sentence=sentence[mask],
             hidden=forced.hidden[mask],
+            all_hidden=(forced.hidden, mask),
             patches=forced.patches,
         )
 

@@ -18,6 +18,7 @@ class DecoderOptions(HeadOptions):
     Attributes:
         own_words: whether it is taught word after word, so that a word may be its own (scheduled sampling).
         word_states: whether it has a state for each word, which a loss of the whole system compares.
+        words_of_states: whether the probability of a word is made of its state alone.
         word_probabilities: whether it has the probability of a word, which a reward can raise.
         report_terms: the terms of its loss that are about writing a report, of `report_loss`.
         most_tokens: tokens that a report may have, BOS included; None for any number.
@@ -25,6 +26,7 @@ class DecoderOptions(HeadOptions):
 
     own_words: ClassVar[bool] = False
     word_states: ClassVar[bool] = True
+    words_of_states: ClassVar[bool] = False
     word_probabilities: ClassVar[bool] = True
     report_terms: ClassVar[tuple[str, ...]] = ("word",)
     most_tokens: ClassVar[int | None] = None
@@ -79,6 +81,7 @@ class LstmOptions(RecurrentOptions):
 class NicOptions(LstmOptions):
     """LSTM shown the image once, before the first word (Vinyals 2015)."""
 
+    words_of_states: ClassVar[bool] = True
     kind: Literal["nic"] = "nic"
 
     @property
@@ -139,6 +142,7 @@ class PlanOptions(LstmOptions):
 class HlstmOptions(PlanOptions):
     """Sentence LSTM on the global feature, word LSTM on its topics (Krause 2017, Jing 2018)."""
 
+    words_of_states: ClassVar[bool] = True
     kind: Literal["hlstm"] = "hlstm"
     layers: int = Field(2, ge=1, le=64, description="of the word LSTM")
     pool: Literal["mean", "max"] = Field(
@@ -168,6 +172,7 @@ class HlstmDualOptions(PlanOptions):
 class CoAttentionOptions(PlanOptions):
     """Attention over patches and predicted tags (Jing 2018)."""
 
+    words_of_states: ClassVar[bool] = True
     meaning: ClassVar[tuple[str, ...]] = (*PlanOptions.meaning, "tags")
     kind: Literal["co_attention"] = "co_attention"
     tags: Literal["phantom", "nih14", "chexpert", "mesh"] = Field(
@@ -185,6 +190,7 @@ class CoAttentionOptions(PlanOptions):
 class MultiAttentionOptions(PlanOptions):
     """Channel and space attention; the indication shifts every word (Huang 2019)."""
 
+    words_of_states: ClassVar[bool] = True
     kind: Literal["multi_attention"] = "multi_attention"
     background: Literal["indication", "none"] = Field(
         "indication", description="what shifts the words; none reads no indication"
@@ -233,6 +239,7 @@ class CvseOptions(RecurrentOptions):
 class TransformerOptions(DecoderOptions):
     """Pre-norm transformer over the patches, as R2Gen's baseline has it (Chen 2020)."""
 
+    words_of_states: ClassVar[bool] = True
     meaning: ClassVar[tuple[str, ...]] = ("heads",)
     sizes: ClassVar[tuple[str, ...]] = ("feed_forward",)
     divisors: ClassVar[tuple[str, ...]] = ("heads",)

@@ -23,6 +23,8 @@ class DecoderOutputs:
         study: `[M]`, the study each of them is of.
         sentence: `[M]`, the sentence of its report that each of them is in, from 0; -1 for the end of the report.
         hidden: `[M, h]`, the word-level states behind them (paper C, `H_Y`).
+        all_hidden: `[B, T-1, h]`, which `log_probs` were made of, and `[B, T-1]` bool, True at those in `hidden`;
+            None where they were made of `hidden` itself.
         patches: `[B, N, ·]`, the patches attended to (paper C, `H_X`); None for those of the features.
         attention: `[B, N]`, the attention each patch got over all real steps, for doubly stochastic
             regularisation; one per attention of the decoder, with the mask of what could be attended to.
@@ -38,6 +40,7 @@ class DecoderOutputs:
     study: Tensor | None = None
     sentence: Tensor | None = None
     hidden: Tensor | None = None
+    all_hidden: tuple[Tensor, Tensor] | None = None
     patches: Tensor | None = None
     attention: Mapping[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
     stop: tuple[Tensor, Tensor] | None = None

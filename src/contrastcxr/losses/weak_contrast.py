@@ -1,0 +1,162 @@
+"""The weakly supervised contrastive loss: pictures near their own reports, far from others' (paper C §3).
+
+Reports of one cluster are weak labels of one another: those that say much the same are harder negatives.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.distributed import get_rank, get_world_size, is_available, is_initialized
+from torch.nn import functional as F
+
+from contrastcxr.losses.base import States, StateWidths, SystemLoss, Targets, Term, needed
+from contrastcxr.losses.options import WeakContrastOptions
+
+
+def weak_contrast(
+    pictures: Tensor,
+    reports: Tensor,
+    clusters: Tensor,
+    *,
+    own: Tensor,
+    alpha: float,
+    temperature: float,
+    meanings: Tensor | None = None,
+    perturbed: Tensor | None = None,
+) -> Tensor:
+    """Return the loss `[B]` of each picture among K reports, its own one of them (paper C, Eq. 4, corrected).
+
+    With `s_ij = cos(z_x^i, z_y^j) / τ` it is `−log( e^{s_ii} / (Σ_{l_j≠l_i} e^{s_ij} + α Σ_{j≠i, l_j=l_i} e^{s_ij}
+    + e^{s_ii}) )`. As printed it has no minus sign, and the own report would weigh α as well; the authors' code
+    gives it 1.
+
+    Args:
+        pictures: `[B, w]`, of unit length.
+        reports: `[K, w]`, of unit length.
+        clusters: l, `[K]`, of the reports.
+        own: `[B]`, which of the reports is each picture's own.
+        alpha: what another report of the same cluster weighs; 0 leaves it out.
+        temperature: τ.
+        meanings: `[K]`, equal where reports say the same; such a report is no negative (ours). None keeps all.
+        perturbed: `[B, w]`, of unit length, one further negative for each picture, which weighs 1.
+    """
+    scores = pictures @ reports.T / temperature  # [B, K]
+    itself = F.one_hot(own, len(reports)).bool()
+    same = (clusters[own].unsqueeze(1) == clusters) & ~itself
+    scores = scores + same * math.log(alpha) if alpha else scores.masked_fill(same, -math.inf)
+    if meanings is not None:
+        scores = scores.masked_fill((meanings[own].unsqueeze(1) == meanings) & ~itself, -math.inf)
+    against = [scores]
+    if perturbed is not None:
+        against.append((pictures * perturbed).sum(dim=1, keepdim=True) / temperature)
+    return torch.cat(against, dim=1).logsumexp(dim=1) - scores[itself]
+
+
+class WeakContrast(SystemLoss):
+    """Weakly supervised contrastive loss between the states of encoder and decoder (paper C).
+
+    `z_x = φ_x(mean H_X)`, `z_y = φ_y(mean H_Y)`, of unit length, with `φ` Linear-ReLU-Linear; means are over
+    what is real (the authors' code takes the padding in). Negatives are the reports of the whole batch, those on
+    other processes included. A batch without clusters, as in validation, has no such term.
+
+    Args:
+        widths: of the states.
+        options: its own.
+    """
+
+    def __init__(self, widths: StateWidths, options: WeakContrastOptions) -> None:
+        super().__init__()
+        self.options = options
+        self.of_pictures = _projector(widths.patches, options.width)
+        self.of_reports = _projector(widths.words, options.width)
+
+    def forward(self, states: States, targets: Targets) -> Mapping[str, Term]:
+        """Return the mean over studies, and how many there are."""
+        options = self.options
+        if targets.clusters is None:
+            return {}
+        reports = self.reports(states)
+        B = len(reports)
+        each = weak_contrast(
+            self.pictures(states),
+            gathered(reports),
+            gathered(targets.clusters),
+            own=torch.arange(B, device=reports.device) + _rank() * B,
+            alpha=options.own_cluster_weight,
+            temperature=options.divisor,
+            meanings=self._meanings(targets),
+            perturbed=self._perturbed(states) if options.variant == "adversarial" else None,
+        )
+        return {options.kind: (each.mean(), torch.as_tensor(B, device=reports.device))}
+
+    def _meanings(self, targets: Targets) -> Tensor | None:
+        if not self.options.needs_meanings:
+            return None
+        return gathered(needed(targets.meanings, "the variant distinct needs the labels of the training reports"))
+
+    def pictures(self, states: States) -> Tensor:
+        """Return `z_x [B, w]`, of unit length."""
+        patches = states.patches.detach() if self.options.frozen else states.patches
+        mask = states.patch_mask.unsqueeze(-1).to(patches.dtype)
+        mean = (patches * mask).sum(dim=1) / mask.sum(dim=1).clamp_min(1)
+        return _unit(self.of_pictures(mean))
+
+    def reports(self, states: States) -> Tensor:
+        """Return `z_y [B, w]`, of unit length."""
+        words = states.words.detach() if self.options.frozen else states.words
+        return self._embedded(words, states)
+
+    def _embedded(self, words: Tensor, states: States) -> Tensor:
+        return _unit(self.of_reports(by_study(words, states) / _lengths(states)))
+
+    def _perturbed(self, states: States) -> Tensor:
+        """Return `z̃_y [B, w]` of states moved against what makes their words likely (Lee 2020 °).
+
+        `H̃_Y = H_Y − ε g/‖g‖` with `g = ∇_{H_Y} log p(Y|X)`, whose norm is over a report; H_Y gets no gradient.
+        """
+        slope = states.slope()
+        norms = by_study(slope.square().sum(dim=-1, keepdim=True), states).sqrt()
+        step = slope / norms.clamp_min(torch.finfo(slope.dtype).tiny)[states.study]
+        return self._embedded(states.words.detach() - self.options.epsilon * step, states)
+
+
+def by_study(values: Tensor, states: States) -> Tensor:
+    """Return the sums `[B, h]` of `values [M, h]` over the words of each report."""
+    return values.new_zeros(len(states.patches), values.shape[-1]).index_add(0, states.study, values)
+
+
+def _lengths(states: States) -> Tensor:
+    """Return how many words each report has, `[B, 1]`, and 1 where it has none."""
+    return by_study(torch.ones_like(states.words[:, :1]), states).clamp_min(1)
+
+
+def _projector(width: int, out: int) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, out))
+
+
+def _unit(values: Tensor) -> Tensor:
+    return F.normalize(values.float(), dim=-1)
+
+
+def gathered(values: Tensor) -> Tensor:
+    """Return the rows of all processes, the first one's first; gradients go back to where rows came from.
+
+    Processes have equal shares of a batch. Alone it is `values`.
+    """
+    if not _several():
+        return values
+    from torch.distributed.nn.functional import all_gather
+
+    return torch.cat(all_gather(values.contiguous()))  # type: ignore[no-untyped-call]
+
+
+def _several() -> bool:
+    return is_available() and is_initialized() and get_world_size() > 1
+
+
+def _rank() -> int:
+    return get_rank() if _several() else 0

@@ -1,0 +1,230 @@
+"""Clusters of reports: the weak labels of paper C's contrastive loss, and what can be said of them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from contrastcxr.errors import DatasetError, MissingExtraError
+from contrastcxr.files import atomic_write
+from contrastcxr.text.report_vectors import Embedding, report_vectors
+from contrastcxr.text.tokenizer import tokenize
+
+logger = logging.getLogger(__name__)
+
+FORMAT = 1
+STARTS = 10
+"""Times that K-Means starts, of which the best is kept (ours)."""
+SILHOUETTE_REPORTS = 2_000
+"""Reports of which the silhouette is the mean, drawn where there are more."""
+TOP_WORDS = 8
+MOST = 0.5
+"""A cluster with a larger share of the reports says little of them."""
+
+
+@dataclass(frozen=True)
+class ReportClusters:
+    """A cluster for each report of a corpus, by K-Means.
+
+    Attributes:
+        k: clusters, without that of the empty reports.
+        embedding: what the reports were compared by, in words.
+        seed: of K-Means.
+        fingerprint: of the corpus.
+        numbers: cluster of each report, by study; empty reports are a cluster of their own, number k.
+    """
+
+    k: int
+    embedding: str
+    seed: int
+    fingerprint: str
+    numbers: Mapping[str, int]
+
+    @classmethod
+    def of(
+        cls,
+        reports: Mapping[str, str],
+        *,
+        k: int,
+        embedding: Embedding = "tfidf",
+        weights: str | Path | None = None,
+        seed: int = 0,
+    ) -> ReportClusters:
+        """Return clusters of reports, by study: K-Means of unit vectors, k-means++, the best of ten starts.
+
+        Raises:
+            DatasetError: more clusters than reports that differ.
+            MissingExtraError: a package is not installed.
+            CheckpointError: no weights, or others than expected.
+        """
+        studies = sorted(reports)
+        texts = [reports[study] for study in studies]
+        written = [place for place, text in enumerate(texts) if text.strip()]
+        different = len({" ".join(texts[place].split()) for place in written})
+        if k > different:
+            raise DatasetError(
+                f"clusters.k {k}: there are {different:,} reports that differ ({len(written):,} of {len(texts):,} "
+                "are not empty); lower it, or take more studies"
+            )
+        vectors = report_vectors([texts[place] for place in written], embedding, weights=weights, seed=seed)
+        found = np.full(len(texts), k)
+        found[written] = _k_means(vectors, k=k, seed=seed)
+        name = embedding if weights is None else f"{embedding} {Path(weights).name}"
+        numbers = dict(zip(studies, found.tolist(), strict=True))
+        clusters = cls(k, name, seed, cls.fingerprint_of(reports), numbers)
+        clusters._warn()
+        return clusters
+
+    @staticmethod
+    def fingerprint_of(reports: Mapping[str, str]) -> str:
+        """Return a hash over the studies of a corpus and what their reports say, whatever their order."""
+        digest = hashlib.blake2b(digest_size=16)
+        for study in sorted(reports):
+            digest.update(json.dumps([study, reports[study]]).encode())
+        return digest.hexdigest()
+
+    def _warn(self) -> None:
+        sizes = Counter(self.numbers.values())
+        if empty := sizes.pop(self.k, 0):
+            logger.warning(f"clusters: {empty:,} reports are empty, a cluster of their own")
+        number, most = sizes.most_common(1)[0]
+        if most > MOST * len(self.numbers):
+            logger.warning(
+                f"clusters: {most / len(self.numbers):.0%} of the reports are in cluster {number}, so that it "
+                "says little of them; raise clusters.k, or choose another embedding"
+            )
+
+    def check(self, reports: Mapping[str, str], where: str) -> None:
+        """Refuse clusters of other reports.
+
+        Raises:
+            DatasetError: these are not the reports that were clustered.
+        """
+        found = self.fingerprint_of(reports)
+        if found != self.fingerprint:
+            raise DatasetError(
+                f"{where}: clusters of another corpus ({len(self.numbers):,} reports, fingerprint "
+                f"{self.fingerprint[:12]}), expected those of the {len(reports):,} training reports "
+                f"({found[:12]}); make them of these with contrastcxr data clusters"
+            )
+
+    def summary(self) -> dict[str, Any]:
+        """Return what was made of how many reports, without their ids."""
+        sizes = Counter(self.numbers.values())
+        made = {name: value for name, value in vars(self).items() if name != "numbers"}
+        return {**made, "sizes": [sizes[number] for number in range(max(sizes) + 1)]}
+
+    def write(self, path: Path) -> None:
+        """Write the clusters as JSON; ids of studies are in it, and no text."""
+        with atomic_write(path) as file:
+            json.dump({"format": FORMAT, **vars(self), "numbers": dict(self.numbers)}, file, indent=1)
+            file.write("\n")
+
+    @classmethod
+    def read(cls, path: str | Path) -> ReportClusters:
+        """Return the clusters of a file.
+
+        Raises:
+            DatasetError: it cannot be read, or is no such file.
+        """
+        try:
+            found = json.loads(Path(path).read_text(encoding="utf-8"))
+            if found.pop("format") != FORMAT:
+                raise ValueError(f"another format than {FORMAT}")
+            numbers = {str(study): int(number) for study, number in found.pop("numbers").items()}
+            return cls(numbers=numbers, **found)
+        except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:
+            raise DatasetError(
+                f"{path}: no clusters of reports ({error}); make them with contrastcxr data clusters"
+            ) from None
+
+
+def _k_means(vectors: np.ndarray, *, k: int, seed: int) -> np.ndarray:
+    try:
+        from sklearn.cluster import KMeans
+    except ImportError:
+        raise MissingExtraError("scikit-learn", "train", "clusters of reports") from None
+    found: np.ndarray = KMeans(k, n_init=STARTS, random_state=seed).fit(vectors).labels_
+    return found
+
+
+@dataclass(frozen=True)
+class ClusterSummary:
+    """What one cluster holds.
+
+    Attributes:
+        number: of the cluster.
+        reports: how many.
+        normal: share of them that state no abnormality.
+        words: that its reports have more often than others.
+        findings: the commonest that are stated to be present or uncertain, with their shares.
+    """
+
+    number: int
+    reports: int
+    normal: float
+    words: tuple[str, ...]
+    findings: Mapping[str, float]
+
+
+def summaries(
+    clusters: ReportClusters, reports: Mapping[str, str], findings: Mapping[str, Sequence[str]], *, shown: int = 3
+) -> list[ClusterSummary]:
+    """Return what each cluster holds, the largest first.
+
+    Args:
+        clusters: of the reports.
+        reports: by study.
+        findings: by study, the abnormal ones that its report states.
+        shown: findings of each.
+    """
+    having = {study: frozenset(tokenize(text)) for study, text in reports.items()}
+    everywhere = Counter(word for words in having.values() for word in words)
+    found = []
+    for number, members in _members(clusters).items():
+        inside = Counter(word for study in members for word in having[study])
+        stated = Counter(finding for study in members for finding in set(findings[study]))
+        rest = len(reports) - len(members)
+        excess = {
+            word: count / len(members) - (everywhere[word] - count) / max(rest, 1)
+            for word, count in inside.items()
+        }
+        found.append(
+            ClusterSummary(
+                number,
+                len(members),
+                sum(not findings[study] for study in members) / len(members),
+                tuple(sorted(excess, key=lambda word: (-excess[word], word))[:TOP_WORDS]),
+                {name: count / len(members) for name, count in stated.most_common(shown)},
+            )
+        )
+    return sorted(found, key=lambda each: -each.reports)
+
+
+def _members(clusters: ReportClusters) -> dict[int, list[str]]:
+    found: dict[int, list[str]] = {}
+    for study, number in clusters.numbers.items():
+        found.setdefault(number, []).append(study)
+    return dict(sorted(found.items()))
+
+
+def silhouette(
+    clusters: ReportClusters, reports: Mapping[str, str], *, weights: str | Path | None = None
+) -> float:
+    """Return the mean silhouette of reports by the embedding that clustered them, from -1 to 1; empty ones out."""
+    from sklearn.metrics import silhouette_score
+
+    studies = [study for study in sorted(reports) if clusters.numbers[study] != clusters.k]
+    kind: Any = clusters.embedding.partition(" ")[0]
+    vectors = report_vectors([reports[study] for study in studies], kind, weights=weights, seed=clusters.seed)
+    numbers = [clusters.numbers[study] for study in studies]
+    drawn = min(SILHOUETTE_REPORTS, len(studies))
+    return float(silhouette_score(vectors, numbers, sample_size=drawn, random_state=clusters.seed))

@@ -1,0 +1,103 @@
+"""Weak labels of the training reports: their clusters, and which of them say the same (paper C)."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from contrastcxr.config import SystemConfig
+from contrastcxr.errors import DatasetError
+from contrastcxr.features.samples import Target
+from contrastcxr.form import Study
+from contrastcxr.losses.options import ClusterOptions
+from contrastcxr.text.labeler import label
+from contrastcxr.text.report_clusters import ReportClusters
+from contrastcxr.training.report_texts import written_text
+
+logger = logging.getLogger(__name__)
+
+FOLDER = "clusters"
+
+
+def training_clusters(config: SystemConfig, studies: Sequence[Study], *, cache: Path) -> ReportClusters | None:
+    """Return the clusters of the training reports, made once and kept in the cache; None where no loss needs them.
+
+    Raises:
+        DatasetError: fewer reports than clusters, a file of clusters of other reports, or two studies of one id.
+        CheckpointError: no weights of the embedding, or others than expected.
+        MissingExtraError: a package is not installed.
+    """
+    options = next((loss.weak_labels for loss in config.losses if loss.weak_labels is not None), None)
+    if options is None:
+        return None
+    reports = {study.study_id: written_text(study, config) for study in studies}
+    if len(reports) < len(studies):
+        raise DatasetError(f"{len(studies) - len(reports)} training studies have the id of another one")
+    found = _given(options, reports) or _kept(options, reports, seed=config.train.seed, cache=cache)
+    expected = (config.train.batch_size - 1) / found.k
+    if expected < 1:
+        logger.warning(
+            f"losses wcl: a batch of {config.train.batch_size} has {expected:.2f} other reports of a study's "
+            f"cluster on average ({found.k} clusters), so α rarely counts; "
+            "raise train.batch_size, or lower clusters.k"
+        )
+    return found
+
+
+def _given(options: ClusterOptions, reports: Mapping[str, str]) -> ReportClusters | None:
+    if options.file is None:
+        return None
+    found = ReportClusters.read(options.file)
+    found.check(reports, options.file)
+    return found
+
+
+def _kept(options: ClusterOptions, reports: Mapping[str, str], *, seed: int, cache: Path) -> ReportClusters:
+    """Return clusters that were made of these reports before, or make them."""
+    made = {"k": options.k, "embedding": options.embedding, "weights": options.weights, "seed": seed}
+    clusters = ReportClusters.fingerprint_of(reports)
+    key = hashlib.blake2b(f"{clusters} {sorted(made.items())}".encode(), digest_size=12).hexdigest()
+    file = cache / FOLDER / f"{key}.json"
+    if file.is_file():
+        return ReportClusters.read(file)
+    logger.info(f"clusters: {options.k} of {len(reports):,} training reports by {options.embedding}")
+    found = ReportClusters.of(
+        reports, k=options.k, embedding=options.embedding, weights=options.weights, seed=seed
+    )
+    file.parent.mkdir(parents=True, exist_ok=True)
+    found.write(file)
+    return found
+
+
+def with_weak_labels(
+    targets: Sequence[Target], studies: Sequence[Study], clusters: ReportClusters, config: SystemConfig
+) -> list[Target]:
+    """Return targets of training studies with the cluster of each report and, where a loss asks, its meaning."""
+    meanings = None
+    if any(loss.needs_meanings for loss in config.losses):
+        meanings = _meanings([written_text(study, config) for study in studies])
+    found = []
+    for place, (study, target) in enumerate(zip(studies, targets, strict=True)):
+        further = replace(
+            target.further,
+            clusters=torch.tensor(clusters.numbers[study.study_id]),
+            meanings=None if meanings is None else torch.tensor(meanings[place]),
+        )
+        found.append(replace(target, further=further))
+    return found
+
+
+def _meanings(texts: Sequence[str]) -> list[int]:
+    """Return a number for each report, equal where the labeler's findings are, and say how often they are."""
+    numbers: dict[tuple[str, ...], int] = {}
+    found = [numbers.setdefault(tuple(f.status for f in label(text)), len(numbers)) for text in texts]
+    counts = torch.bincount(torch.tensor(found)).double()
+    pairs = len(found) * (len(found) - 1)
+    same = float((counts * (counts - 1)).sum()) / max(pairs, 1)
+    logger.info(f"losses wcl: {same:.1%} of the pairs of training reports have equal labels and are no negatives")
+    return found

@@ -1,0 +1,171 @@
+"""Weak labels through a run: made once, kept, taught with, and refused where they are of other reports."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from mini_data import mini_config, mini_study, use_studies
+
+from contrastcxr.checkpoint import load_checkpoint
+from contrastcxr.errors import DatasetError, IncompatibleError
+from contrastcxr.form import Report, Study
+from contrastcxr.text.report_clusters import ReportClusters
+from contrastcxr.training import run
+from contrastcxr.training.prepare import prepare
+from contrastcxr.training.run_folder import RunFolder
+
+TRAIN: dict[str, Any] = {"batch_size": 8, "epochs": 1, "monitor": "loss", "precision": "fp32"}
+SAID = (
+    "There is a small left effusion.",
+    "There is a right opacity.",
+    "The lungs are clear.",
+    "Normal heart size.",
+)
+
+
+def study(index: int, *, split: str, said: str | None = None) -> Study:
+    """A miniature study that says one of four things."""
+    made = mini_study(index, split=split)
+    (reading,) = made.readings
+    report = Report(findings=SAID[index % 4] if said is None else said)
+    return made.model_copy(update={"readings": (reading.model_copy(update={"report": report}),)})
+
+
+@pytest.fixture(autouse=True)
+def _studies(monkeypatch: pytest.MonkeyPatch) -> None:
+    counts = {"train": 24, "validation": 4, "test": 4}
+    use_studies(monkeypatch, lambda split: [study(index, split=split) for index in range(counts[split])])
+
+
+def wcl(**options: Any) -> dict[str, Any]:
+    return {"kind": "wcl", "width": 8, "clusters": {"k": 3}, **options}
+
+
+def config(*, train: dict[str, Any] | None = None, **options: Any) -> Any:
+    decoder = options.pop("decoder", {"kind": "nic", "dropout": 0.0})
+    return mini_config(decoder=decoder, losses=[wcl(**options)], train={**TRAIN, **(train or {})})
+
+
+def trained(out: Path, made: Any, **kwargs: Any) -> RunFolder:
+    return run(made, out=out, cache=out.parent / "cache", progress=False, **kwargs)
+
+
+def epochs(folder: RunFolder) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder.path / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_a_run_keeps_its_clusters_and_what_they_were_made_of(tmp_path: Path) -> None:
+    folder = trained(tmp_path / "run", config())
+    kept = ReportClusters.read(folder.path / "clusters.json")
+    assert set(kept.numbers) == {f"train-{index:03d}" for index in range(24)}
+    assert len({kept.numbers[f"train-{index:03d}"] for index in range(0, 24, 4)}) == 1
+    record = json.loads((folder.path / "run_record.json").read_text())
+    assert record["clusters"]["k"] == 3
+    assert record["clusters"]["embedding"] == "tfidf"
+    assert sum(record["clusters"]["sizes"]) == 24
+    assert record["loss_weights"] == pytest.approx({"word": 0.8, "wcl": 0.2, "finding": 1.0})
+    assert set(epochs(folder)[0]["train"]) == {"word", "wcl", "finding"}
+    assert len(list((tmp_path / "cache" / "clusters").iterdir())) == 1
+
+
+@pytest.mark.parametrize("variant", ["wcl", "adversarial", "distinct"])
+def test_two_processes_equal_one_with_the_same_global_batch(variant: str, tmp_path: Path) -> None:
+    made = config(variant=variant, train={"epochs": 2})
+    one, two = trained(tmp_path / "one", made), trained(tmp_path / "two", made, devices=2)
+    for ours, theirs in zip(epochs(one), epochs(two), strict=True):
+        assert ours["train"] == pytest.approx(theirs["train"], abs=1e-4)
+    states = [load_checkpoint(folder.path).state for folder in (one, two)]
+    assert any(name.startswith("losses.wcl.") for name in states[0])
+    for name, value in states[0].items():
+        assert torch.allclose(value, states[1][name], atol=2e-4), name
+
+
+def test_it_starts_when_it_is_told_to(tmp_path: Path) -> None:
+    late = trained(tmp_path / "late", config(start_epoch=1, train={"epochs": 2}))
+    without = mini_config(decoder={"kind": "nic", "dropout": 0.0}, train={**TRAIN, "epochs": 2})
+    never = trained(tmp_path / "never", without)
+    first, second = zip(epochs(late), epochs(never), strict=True)
+    assert first[0]["train"]["word"] == pytest.approx(first[1]["train"]["word"], abs=1e-6)
+    assert second[0]["train"]["word"] != pytest.approx(second[1]["train"]["word"], abs=1e-6)
+
+
+def test_of_a_frozen_system_only_its_own_weights_learn(tmp_path: Path) -> None:
+    base = trained(tmp_path / "base", config())
+    start = {"init_from": str(base.path), "monitor": "last"}
+    heads = trained(tmp_path / "heads", config(frozen=True, weight=1.0, train=start))
+    before, after = load_checkpoint(base.path).state, load_checkpoint(heads.path).state
+    moved = {name for name, value in after.items() if not torch.equal(value, before[name])}
+    assert moved == {name for name in after if name.startswith("losses.")}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"train": {"batch_size": 4}}, r"train\.batch_size 4 with losses wcl: .* set it to 8 or more"),
+        ({"train": {"group_by_length": True}}, r"train\.group_by_length with losses wcl"),
+        ({"decoder": {"kind": "cvse"}}, r"losses wcl with decoder\.kind cvse: it has no state of each word"),
+        (
+            {"decoder": {"kind": "up_down"}, "variant": "adversarial"},
+            r"losses wcl with decoder\.kind up_down: the adversarial variant",
+        ),
+        ({"frozen": True}, r"losses wcl with frozen: .* train\.init_from"),
+    ],
+)
+def test_what_cannot_be_taught_with_it_is_refused(changes: dict[str, Any], said: str, tmp_path: Path) -> None:
+    with pytest.raises(IncompatibleError, match=said):
+        trained(tmp_path / "run", config(**changes))
+    assert not (tmp_path / "run").exists()
+
+
+def test_more_clusters_than_different_reports_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match=r"clusters\.k 5: there are 4 reports that differ \(24 of 24"):
+        prepare(config(clusters={"k": 5}), cache=tmp_path)
+
+
+def test_clusters_of_a_file_are_taken_and_of_other_reports_refused(tmp_path: Path) -> None:
+    own = {f"train-{index:03d}": SAID[index % 4] for index in range(24)}
+    file = tmp_path / "clusters.json"
+    made = ReportClusters.of(own, k=2)
+    made.write(file)
+    given = {"k": 3, "file": str(file)}
+    assert prepare(config(clusters=given), cache=tmp_path).clusters == made
+    ReportClusters.of({**own, "train-000": "Something else."}, k=2).write(file)
+    with pytest.raises(
+        DatasetError, match=r"clusters\.json: clusters of another corpus \(24 reports, fingerprint"
+    ):
+        prepare(config(clusters=given), cache=tmp_path)
+    file.write_text("{}")
+    with pytest.raises(DatasetError, match=r"clusters\.json: no clusters of reports"):
+        prepare(config(clusters=given), cache=tmp_path)
+
+
+def test_few_own_negatives_empty_reports_and_one_large_cluster_are_warned_of(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    texts = ["", *(f"Clear lungs {'indeed ' * (index % 3)}." for index in range(20)), *SAID[:3]]
+    use_studies(
+        monkeypatch, lambda split: [study(index, split=split, said=said) for index, said in enumerate(texts)]
+    )
+    caplog.set_level(logging.WARNING, logger="contrastcxr")
+    prepare(config(clusters={"k": 4}), cache=tmp_path)
+    said = " ".join(caplog.messages)
+    assert "1 reports are empty, a cluster of their own" in said
+    assert "of the reports are in cluster" in said
+    caplog.clear()
+    prepare(config(clusters={"k": 6}, train={"batch_size": 8}), cache=tmp_path)
+    assert "other reports of a study's cluster" not in " ".join(caplog.messages)
+
+
+def test_reports_with_equal_labels_have_equal_meanings(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, logger="contrastcxr")
+    prepared = prepare(config(variant="distinct"), cache=tmp_path)
+    found = [target.further.meanings for target in prepared.train.targets]
+    numbers = [int(each) for each in found if each is not None]
+    assert numbers[:4] == numbers[4:8]
+    assert len(set(numbers)) == len(set(numbers[:4])) >= 3
+    assert any("of the pairs of training reports have equal labels" in line for line in caplog.messages)
