@@ -167,6 +167,7 @@ def evaluate(
     baselines: bool = True,
     with_meteor: bool = True,
     learned: Sequence[Metric] = (),
+    retrieval: bool = False,
     limit: int | None = None,
     bootstrap: Bootstrap | None = None,
     cache: Path | None = None,
@@ -191,6 +192,7 @@ def evaluate(
         baselines: put the constant report, the nearest neighbour and the bounds beside the system.
         with_meteor: compute METEOR where Java is at hand.
         learned: metrics of `metrics.learned.ask`, from weights on this machine.
+        retrieval: measure how pictures and reports find each other, of a system trained with `losses: wcl`.
         limit: the first so many studies only.
         bootstrap: replicates and seed of the intervals.
         cache: folder of encoder features.
@@ -213,7 +215,13 @@ def evaluate(
         seed = bootstrap.seed if bootstrap else 0
         file = find_checkpoint(system)
         system = open_reader(
-            file, device=device, dtype=dtype, seed=seed, allow_pickle=allow_pickle, overrides=overrides
+            file,
+            device=device,
+            dtype=dtype,
+            seed=seed,
+            allow_pickle=allow_pickle,
+            overrides=overrides,
+            losses=retrieval,
         )
     from contrastcxr.evaluation import evaluate
 
@@ -230,6 +238,7 @@ def evaluate(
         baselines=baselines,
         with_meteor=with_meteor,
         learned=learned,
+        retrieval=retrieval,
         limit=limit,
         bootstrap=bootstrap,
         cache=cache,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -279,8 +280,8 @@ def _check_loss(loss: SystemLossOptions, config: SystemConfig) -> None:
         )
     if loss.alone and (train.init_from is None or train.monitor != "last"):
         raise IncompatibleError(
-            f"losses {loss.kind} with frozen: only its own weights learn, of a system that was trained before, and "
-            "no validation score moves; set train.init_from, and train.monitor: last"
+            f"losses {loss.kind} with frozen: only its own weights learn, of a system that was trained before, "
+            "and no validation score moves; set train.init_from, and train.monitor: last"
         )
     if loss.weak_labels is not None and train.group_by_length:
         raise IncompatibleError(
@@ -427,7 +428,7 @@ def _assembled(config: SystemConfig, parts: SystemParts, *, losses: bool) -> Sys
         match_views=contrast is not None
         and contrast.pool_options is not None
         and contrast.pool_options.match == "view",
-        losses=_losses(config, heads.get("decoder"), projection.width) if losses else {},
+        losses=_losses(config, heads.get("decoder"), projection, parts.encoder) if losses else {},
         aligner=parts.aligner,
         **heads,
     )
@@ -456,12 +457,15 @@ def _head_inputs(
     )
 
 
-def _losses(config: SystemConfig, decoder: ReportDecoder | None, width: int) -> dict[str, SystemLoss]:
+def _losses(
+    config: SystemConfig, decoder: ReportDecoder | None, projection: PatchProjection, encoder: Encoder
+) -> dict[str, SystemLoss]:
     if not config.losses:
         return {}
     assert decoder is not None  # `check_pairs` refuses losses without a decoder,
     assert decoder.word_width is not None  # and with one that has no state of each word
-    widths = StateWidths(width, decoder.word_width)
+    cells = 0 if encoder.detector is not None else math.prod(encoder.grid)
+    widths = StateWidths(projection.width, decoder.word_width, (cells, projection.channels))
     return {options.kind: SYSTEM_LOSSES[options.kind].load()(widths, options) for options in config.losses}
 
 

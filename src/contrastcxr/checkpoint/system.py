@@ -29,7 +29,7 @@ WORD_VECTORS = ("decoder.embedding.weight", "decoder.words.embedding.weight")
 """Where decoders keep the vectors of their words, one of the two."""
 LIBRARY_KEY = "decoder.library."
 LOSSES_KEY = "losses."
-"""Weights of the losses of the whole system, which only training loads."""
+"""Weights of the losses of the whole system, which reading does not load."""
 _CHANGED = "the file was changed or written by another version: train or download it again"
 
 
@@ -45,16 +45,20 @@ class Checkpoint(CheckpointMetadata):
     state: Mapping[str, Tensor]
     quality: QualityReference | None = None
 
-    def build(self) -> System:
+    def build(self, *, losses: bool = False) -> System:
         """Return the system with its weights, float32 on the CPU, in eval mode.
+
+        With `losses` it has those of the whole system, which reading does not need.
 
         Raises:
             CheckpointError: the configuration makes no system, or the weights are not those of it.
         """
         try:
             self._check_sizes()
-            system = self._assembled()
-            state = {name: value for name, value in self.state.items() if not name.startswith(LOSSES_KEY)}
+            system = self._assembled(losses=losses)
+            state = {
+                name: value for name, value in self.state.items() if losses or not name.startswith(LOSSES_KEY)
+            }
             _load_state(system, state, self.where)
             if system.identifier is not None:
                 system.identifier.set_temperature(self.temperature)
@@ -82,8 +86,8 @@ class Checkpoint(CheckpointMetadata):
             if size not in held:
                 raise _misfit_error(self.where, f"none of them has the {name} {size:,}")
 
-    def _assembled(self) -> System:
-        """Return the system without its weights, and without the losses that reading does not need."""
+    def _assembled(self, *, losses: bool) -> System:
+        """Return the system without its weights."""
         parts = SystemParts(
             encoder=make_encoder(self.config, weights="checkpoint"),
             pool=self._rebuilt(self.pool, POOL_KEY),
@@ -96,7 +100,7 @@ class Checkpoint(CheckpointMetadata):
             terms=self.terms,
             aligner=self.aligner(),
         )
-        return build_system(self.config, parts, losses=False)
+        return build_system(self.config, parts, losses=losses)
 
     def _bank(self) -> NegativeBank | None:
         options = None if self.config.contrast is None else self.config.contrast.bank_options

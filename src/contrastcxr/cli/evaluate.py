@@ -22,6 +22,8 @@ WITHOUT_WORDS = ("positive_f1", "auc_mean", "calibration_error", "brier", *SHOWN
 """What is said first, with and without reports on both sides."""
 BESIDE = ("mean_box", "constant", "ceiling")
 """Readers whose localization stands below the system's."""
+RETRIEVAL = "retrieval"
+"""The metric that needs no weights but the model's own."""
 
 
 Model = Annotated[
@@ -34,8 +36,9 @@ Metrics = Annotated[
     list[str] | None,
     typer.Option(
         "--metric",
-        metavar="NAME=PATH",
-        help="A learned score, weights here: bertscore=DIR[,layer=N], chexbert=DIR, radgraph=DIR|FILE.jsonl.",
+        metavar="NAME[=PATH]",
+        help="A learned score, weights here: bertscore=DIR[,layer=N], chexbert=DIR, radgraph=DIR|FILE.jsonl; or "
+        "retrieval, of a model trained with losses wcl.",
     ),
 ]
 Partial = Annotated[
@@ -98,7 +101,8 @@ def evaluate(
     from contrastcxr.evaluation.joining import parse_joined
     from contrastcxr.metrics.learned import ask
 
-    learned = ask(metric or (), allow_pickle=allow_pickle)  # before hours of reading, not after
+    weighed = [name for name in metric or () if name != RETRIEVAL]
+    learned = ask(weighed, allow_pickle=allow_pickle)  # before hours of reading, not after
     found = api.evaluate(
         checkpoint if readings is None else load_readings(readings),
         data=data,
@@ -111,6 +115,7 @@ def evaluate(
         allow_partial=allow_partial,
         baselines=baselines,
         learned=learned,
+        retrieval=RETRIEVAL in (metric or ()),
         limit=limit,
         bootstrap=Bootstrap(seed=seed),
         cache=cache,

@@ -36,6 +36,7 @@ from contrastcxr.evaluation.references import (
 )
 from contrastcxr.evaluation.report import Material
 from contrastcxr.evaluation.result import Evaluation, SystemScores, paired_differences
+from contrastcxr.evaluation.retrieval import retrieval_scores
 from contrastcxr.files import default_cache
 from contrastcxr.form import Finding, Reading
 from contrastcxr.metrics import meteor
@@ -46,7 +47,7 @@ from contrastcxr.metrics.learned import LearnedScores, learned_scores
 from contrastcxr.metrics.learned.ask import Metric
 from contrastcxr.metrics.learned.radgraph import RadGraphFile
 from contrastcxr.metrics.scores import Score, Scores, score_table
-from contrastcxr.metrics.table import Answer, StudyTable, tabulate, writes
+from contrastcxr.metrics.table import Answer, StudyTable, tabulate, with_learned, writes
 from contrastcxr.metrics.words import PLAIN, ScoredWords
 from contrastcxr.reading.reader import Reader
 from contrastcxr.version import __version__
@@ -108,6 +109,7 @@ def evaluate(
     baselines: bool = True,
     with_meteor: bool = True,
     learned: Sequence[Metric] = (),
+    retrieval: bool = False,
     limit: int | None = None,
     bootstrap: Bootstrap | None = None,
     cache: Path | None = None,
@@ -127,6 +129,7 @@ def evaluate(
         baselines: put the constant report, the nearest neighbour and the bounds beside the system.
         with_meteor: compute METEOR where Java is at hand.
         learned: metrics of `metrics.learned.ask`, from weights on this machine.
+        retrieval: measure the space of a system that was trained with a contrastive loss.
         limit: the first so many studies only.
         bootstrap: replicates and seed of the intervals.
         cache: folder of encoder features.
@@ -149,7 +152,8 @@ def evaluate(
     heard = replace(heard, notes=(*heard.notes, *doubts))
     if baselines:
         heard = _with_baselines(heard, system, data, author=reference, cache=store)
-    found = _judge(heard, setting, with_meteor=with_meteor, learned=learned)
+    found_again = retrieval_scores(system, heard.references, cache=store) if retrieval else None
+    found = _judge(heard, setting, with_meteor=with_meteor, learned=learned, retrieval=found_again)
     if out is not None:
         write_evaluation(found, out, _material(heard, found, setting, author=reference, cache=store))
     return found
@@ -253,10 +257,17 @@ def _asked(heard: _Heard, system: Reader | Sequence[Reading]) -> Asked:
     return Asked(words, findings, places, grid_of(system), system.max_views, marked)
 
 
-def _judge(heard: _Heard, setting: Setting, *, with_meteor: bool, learned: Sequence[Metric]) -> Evaluation:
+def _judge(
+    heard: _Heard,
+    setting: Setting,
+    *,
+    with_meteor: bool,
+    learned: Sequence[Metric],
+    retrieval: LearnedScores | None = None,
+) -> Evaluation:
     references, words = heard.references, setting.words
     tables = tabulated(references, heard.answers, words=words, with_meteor=with_meteor, learned=learned)
-    tables["system"] = with_exchange(tables["system"], heard.exchange)
+    tables["system"] = with_learned(with_exchange(tables["system"], heard.exchange), retrieval)
     return Evaluation(
         data=setting.data.portable(),
         split=setting.split,

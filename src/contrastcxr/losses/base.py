@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -97,10 +97,33 @@ class States:
 
 @dataclass(frozen=True)
 class StateWidths:
-    """The widths of `States`, for the weights that a loss has."""
+    """The widths of `States`, for the weights that a loss has, and the size of a view's raw features.
+
+    Attributes:
+        patches: d.
+        words: h.
+        picture: n places and C channels.
+    """
 
     patches: int
     words: int
+    picture: tuple[int, int] = (0, 0)
+
+
+class Space(Protocol):
+    """Where pictures and reports meet as vectors of unit length.
+
+    Attributes:
+        mean_picture: `[n, C]`, the mean raw features of the training views.
+    """
+
+    mean_picture: Tensor
+
+    def pictures(self, states: States) -> Tensor:
+        """Return the vectors of the pictures, `[B, w]`."""
+
+    def reports(self, states: States) -> Tensor:
+        """Return the vectors of the reports, `[B, w]`."""
 
 
 class SystemLoss(nn.Module, ABC):
@@ -109,6 +132,11 @@ class SystemLoss(nn.Module, ABC):
     Its weights are learnt with the system's and kept in the checkpoint; reading does not load them. It is built
     from the widths of the states and its options, whose `term_weights` weigh what it returns.
     """
+
+    @property
+    def space(self) -> Space | None:
+        """Where it compares pictures with reports; None of a loss that does not."""
+        return None
 
     @abstractmethod
     def forward(self, states: States, targets: Targets) -> Mapping[str, Term]:

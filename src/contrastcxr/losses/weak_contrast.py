@@ -66,13 +66,24 @@ class WeakContrast(SystemLoss):
     Args:
         widths: of the states.
         options: its own.
+
+    Attributes:
+        mean_picture: `[n, C]`, the mean raw features of the training views; 0 until a run has ended.
     """
+
+    mean_picture: Tensor
 
     def __init__(self, widths: StateWidths, options: WeakContrastOptions) -> None:
         super().__init__()
         self.options = options
         self.of_pictures = _projector(widths.patches, options.width)
         self.of_reports = _projector(widths.words, options.width)
+        self.register_buffer("mean_picture", torch.zeros(widths.picture))
+
+    @property
+    def space(self) -> WeakContrast:
+        """Its own."""
+        return self
 
     def forward(self, states: States, targets: Targets) -> Mapping[str, Term]:
         """Return the mean over studies, and how many there are."""

@@ -288,11 +288,18 @@ def _with_counted(
     noted = {**(table.notes or {}), **({"meteor": counted.reason} if counted.reason else {})}
     scored = table.scored_texts[:, None]
     counts = None if counted.counts is None else np.where(scored, counted.counts, 0)
+    return with_learned(replace(table, meteor=counts, notes=noted), learned)
+
+
+def with_learned(table: StudyTable, learned: LearnedScores | None) -> StudyTable:
+    """Return the table with further learned scores, of studies whose texts are scored; None adds none."""
     if learned is None:
-        return replace(table, meteor=counts, notes=noted)
-    noted |= learned.signatures
-    values = np.where(scored, learned.values, np.nan)
-    return replace(table, meteor=counts, notes=noted, learned=values, learned_names=learned.names)
+        return table
+    values = np.where(table.scored_texts[:, None], learned.values, np.nan)
+    if table.learned is not None:
+        values = np.hstack([table.learned, values])
+    noted = {**(table.notes or {}), **learned.signatures}
+    return replace(table, notes=noted, learned=values, learned_names=(*table.learned_names, *learned.names))
 
 
 def _with_findings(table: StudyTable, references: Sequence[Answer], candidates: Sequence[Answer]) -> StudyTable:

@@ -161,6 +161,7 @@ class Reader:
         settings: GenerationSettings | None = None,
         overrides: Sequence[str] = (),
         allow_pickle: bool = False,
+        losses: bool = False,
     ) -> Reader:
         """Return the reader that a checkpoint describes.
 
@@ -173,6 +174,7 @@ class Reader:
             settings: of the search, in place of the checkpoint's own.
             overrides: changes to it, `generate.a=b` each.
             allow_pickle: read a training state too, weights only.
+            losses: with the losses of the whole system, whose space retrieval is measured in.
 
         Raises:
             UnknownNameError: no such file or name.
@@ -182,7 +184,7 @@ class Reader:
         path = find_checkpoint(name_or_path)
         checkpoint = load_checkpoint(path, allow_pickle=allow_pickle)
         config = with_search(checkpoint.config, overrides)
-        system = checkpoint.build()
+        system = checkpoint.build(losses=losses)
         return cls(
             system,
             checkpoint.tokenizer,

@@ -193,8 +193,9 @@ def open_reader(
     seed: int,
     allow_pickle: bool,
     overrides: Sequence[str] = (),
+    losses: bool = False,
 ) -> Reader:
-    """Return the reader of a checkpoint file on a device that this machine has.
+    """Return the reader of a checkpoint file on a device that this machine has; `losses` as `Reader` has it.
 
     Raises:
         RequestError: the device cannot be used.
@@ -204,7 +205,13 @@ def open_reader(
 
     check_device(device)
     return Reader.from_checkpoint(
-        file, device=device, dtype=dtype, seed=seed, allow_pickle=allow_pickle, overrides=overrides
+        file,
+        device=device,
+        dtype=dtype,
+        seed=seed,
+        allow_pickle=allow_pickle,
+        overrides=overrides,
+        losses=losses,
     )
 
 

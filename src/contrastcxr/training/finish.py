@@ -20,6 +20,7 @@ from contrastcxr.training.machine import precision_of
 from contrastcxr.training.quality import quality_reference
 from contrastcxr.training.run_folder import CHECKPOINT_FILE, CLUSTERS_FILE, METRICS_FILE, RunFolder
 from contrastcxr.training.run_record import RunRecord, data_fingerprint
+from contrastcxr.training.scaling import mean_picture
 from contrastcxr.training.task import loss_weights
 from contrastcxr.training.threshold import choose_threshold
 
@@ -33,6 +34,7 @@ def close_run(prepared: PreparedRun, keeper: EpochKeeper, *, out: Path, quality:
     """Calibrate the best checkpoint on all validation studies, and write the run record."""
     unreadable = tuple(f"{u.view_id}: {u.message}" for u in prepared.unreadable)
     best, thresholds = _with_thresholds(prepared, load_checkpoint(out / CHECKPOINT_FILE))
+    best = _with_mean_picture(prepared, best)
     calibration = _calibrated(prepared, best)
     record = _record(
         prepared, keeper, out=out, calibration=calibration, thresholds=thresholds, unreadable=unreadable
@@ -73,6 +75,15 @@ def _with_thresholds(prepared: PreparedRun, best: Checkpoint) -> tuple[Checkpoin
         logger.info(f"{kind}: threshold {chosen[kind]:.3f}, the best {threshold.score} on validation")
     kept = {name: value for name, value in system.state_dict().items() if name in best.state}
     return replace(best, state={**best.state, **kept}), chosen
+
+
+def _with_mean_picture(prepared: PreparedRun, best: Checkpoint) -> Checkpoint:
+    """Return the checkpoint with the mean raw features of the training views, of a system with a space."""
+    spaces = [f"losses.{kind}." for kind, loss in prepared.system.losses.items() if loss.space is not None]
+    if not spaces:
+        return best
+    mean = mean_picture(best.build(), prepared.batches(prepared.train))
+    return replace(best, state={**best.state, **{f"{space}mean_picture": mean for space in spaces}})
 
 
 def _calibrated(prepared: PreparedRun, best: Checkpoint) -> Calibration | None:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from contrastcxr.features.batch import Batch
-from contrastcxr.features.extraction import batch_features
+from contrastcxr.features.extraction import batch_features, raw_features
 from contrastcxr.features.view_features import ViewFeatures
 from contrastcxr.form import View
 from contrastcxr.models.contrast.start import scale_start
@@ -57,3 +57,13 @@ def draw(count: int, most: int, *, seed: int) -> list[int]:
     order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
     places: list[int] = sorted(order[:most].tolist())
     return places
+
+
+@torch.no_grad()
+def mean_picture(system: System, batches: Iterable[Batch]) -> Tensor:
+    """Return the mean raw features `[n, C]` of all views, place by place."""
+    total, views = torch.zeros(()), 0
+    for batch in batches:
+        raw = raw_features(system, batch)[batch.view_mask].float()  # [k, n, C]
+        total, views = total + raw.sum(dim=0), views + len(raw)
+    return total / max(views, 1)

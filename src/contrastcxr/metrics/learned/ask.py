@@ -97,7 +97,7 @@ def ask(wanted: Sequence[str], *, allow_pickle: bool = False) -> list[Metric]:
 def _one(text: str, *, allow_pickle: bool) -> Metric:
     name, _, rest = text.partition("=")
     if name not in LEARNED:
-        raise UnknownNameError("learned metric", name, LEARNED)
+        raise UnknownNameError("learned metric", name, (*LEARNED, "retrieval"))
     load, known = LEARNED[name]
     path, *pairs = re.split(r",(?=[a-z_]+=)", rest)
     if not path:

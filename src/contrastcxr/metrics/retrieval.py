@@ -1,0 +1,27 @@
+"""Recall of retrieval between pictures and reports, with ties shared (paper C's space, measured; ours)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from contrastcxr.metrics.bootstrap import Floats
+
+RANKS = (1, 5, 10)
+"""Recall is of the own one among so many."""
+_TIE = 1e-9
+
+
+def expected_hits(similar: Floats, ranks: tuple[int, ...] = RANKS) -> Floats:
+    """Return the chance `[S, K]` that each row's own column is among its k most similar, ties in random order.
+
+    Reports that say the same are embedded alike, and none of them may be counted as the only right one.
+
+    Args:
+        similar: `[S, S]`, own pairs on the diagonal.
+        ranks: the k.
+    """
+    own = similar.diagonal()[:, None]
+    above = (similar > own + _TIE).sum(axis=1)[:, None]
+    ties = (np.abs(similar - own) <= _TIE).sum(axis=1)[:, None]  # its own among them
+    found: Floats = np.clip((np.asarray(ranks) - above) / ties, 0.0, 1.0)
+    return found
