@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from contrastcxr.reproduce.pooled import Pooled
     from contrastcxr.reproduce.side_by_side import SideBySide
     from contrastcxr.store.preparing import Mover, PreparedSource
+    from contrastcxr.text.report_clusters import ClusterReport
+    from contrastcxr.text.report_vectors import Embedding
     from contrastcxr.training.run_folder import RunFolder
 
 DEFAULT_MODEL = "phantom"
@@ -479,6 +481,39 @@ def check_data(data: str, *, listed: int | None = 10, attributes: str | None = N
     source = open_source(data)
     counted = {} if attributes is None else {"attributes": count_attributes(source, attributes)}
     return {**check_source(source, listed=listed), **counted}
+
+
+def cluster_reports(
+    data: str,
+    *,
+    k: int,
+    embedding: Embedding = "tfidf",
+    weights: str | Path | None = None,
+    sections: Sequence[str] = ("findings",),
+    seed: int = 0,
+) -> ClusterReport:
+    """Return clusters of the training reports of a source, the weak labels of `losses: wcl`, and what they hold.
+
+    Args:
+        data: the source; without a split it is that of training.
+        k: clusters.
+        embedding: `tfidf`, `sentence` or `chexbert`.
+        weights: folder of a sentence encoder or of CheXbert.
+        sections: of the reports that are compared, those of `text.sections`.
+        seed: of K-Means.
+
+    Raises:
+        RequestError: the text does not name a source.
+        DatasetError: the data departs from its layout, or has fewer reports that differ than clusters.
+        MissingExtraError: a package is not installed.
+        CheckpointError: no weights, or others than expected.
+    """
+    from contrastcxr.data.sources import parse_data
+    from contrastcxr.training.clusters import cluster_source
+
+    return cluster_source(
+        parse_data(data), k=k, embedding=embedding, weights=weights, sections=sections, seed=seed
+    )
 
 
 def audit_data(data: str, *, reference: str | None = None, seed: int = 0) -> Audit:

@@ -1,15 +1,18 @@
-"""`contrastcxr data list`, `check D`, `prepare D`, `manifest D`: sources, what they hold, cache and export."""
+"""`contrastcxr data list`, `check D`, `clusters D`, `prepare D` …: sources, what they hold, cache and export."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from contrastcxr import api
 from contrastcxr.cli import complete, output
+
+if TYPE_CHECKING:
+    from contrastcxr.text.report_clusters import ClusterReport
 
 SHOWN = 10
 Source = Annotated[
@@ -85,6 +88,58 @@ def check(
     said.result("\n".join([*_lines(report), *_attribute_lines(report.get("attributes"))]))
     said.result_json(report)
     said.fail_if(report["missing"])
+
+
+@data.command()
+@output.verb
+def clusters(
+    said: output.Output,
+    source: Source,
+    k: Annotated[int, typer.Option("--clusters", "-k", min=2, help="How many.")] = 13,
+    embedding: Annotated[
+        Literal["tfidf", "sentence", "chexbert"], typer.Option("--embedding", help="What reports are compared by.")
+    ] = "tfidf",
+    weights: Annotated[
+        Path | None, typer.Option("--weights", help="Folder of a sentence encoder, or of CheXbert.")
+    ] = None,
+    sections: Annotated[
+        Literal["findings", "impression", "findings,impression"],
+        typer.Option("--sections", help="Of the reports, as text.sections has them."),
+    ] = "findings",
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="File for the clusters, for losses.clusters.file.")
+    ] = None,
+    seed: output.Seed = 0,
+) -> None:
+    """Cluster the training reports of a source (paper C's weak labels), and say what each cluster holds."""
+    found = api.cluster_reports(
+        source,
+        k=k,
+        embedding=embedding,
+        weights=weights,
+        sections=sections.split(","),
+        seed=seed,
+    )
+    if out is not None:
+        found.clusters.write(out)
+    said.result("\n".join([*_cluster_lines(found), *([str(out)] if out else [])]))
+    said.result_json(found.to_dict())
+
+
+def _cluster_lines(found: ClusterReport) -> list[str]:
+    made = found.clusters
+    rows = [
+        {
+            "cluster": each.number,
+            "reports": f"{each.reports:,}",
+            "normal": f"{each.normal:.0%}",
+            "words": ", ".join(each.words),
+            "findings": ", ".join(f"{name} {share:.0%}" for name, share in each.findings.items()),
+        }
+        for each in found.summaries
+    ]
+    said = f"{len(made.numbers):,} reports, {made.k} clusters by {made.embedding}, seed {made.seed}"
+    return [f"{said}; silhouette {found.silhouette:.3f}; fingerprint {made.fingerprint}", output.table(rows)]
 
 
 @data.command()

@@ -55,6 +55,7 @@ class DataConfig(Options):
 FILES = (
     *(("encoder", "weights"), ("encoder", "regions", "weights")),
     *(("align", "weights"), ("align", "start"), ("train", "init_from")),
+    *(("losses", "clusters", "weights"), ("losses", "clusters", "file")),
 )
 """Options that may name a file, part by part."""
 
@@ -81,6 +82,8 @@ def _with_name_alone(values: Mapping[str, Any], place: Sequence[str]) -> dict[st
     held = values.get(name)
     if not held:
         return dict(values)
+    if isinstance(held, list):
+        return {**values, name: [_with_name_alone(each, rest) for each in held]}
     return {**values, name: _with_name_alone(held, rest) if rest else _file_name(held)}
 
 

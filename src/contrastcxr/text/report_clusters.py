@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ STARTS = 10
 SILHOUETTE_REPORTS = 2_000
 """Reports of which the silhouette is the mean, drawn where there are more."""
 TOP_WORDS = 8
+_WORD = re.compile(r"[a-z]")
 MOST = 0.5
 """A cluster with a larger share of the reports says little of them."""
 
@@ -186,7 +188,7 @@ def summaries(
         findings: by study, the abnormal ones that its report states.
         shown: findings of each.
     """
-    having = {study: frozenset(tokenize(text)) for study, text in reports.items()}
+    having = {study: frozenset(filter(_WORD.match, tokenize(text))) for study, text in reports.items()}
     everywhere = Counter(word for words in having.values() for word in words)
     found = []
     for number, members in _members(clusters).items():
@@ -207,6 +209,29 @@ def summaries(
             )
         )
     return sorted(found, key=lambda each: -each.reports)
+
+
+@dataclass(frozen=True)
+class ClusterReport:
+    """Clusters of reports, and what can be said of them.
+
+    Attributes:
+        clusters: themselves.
+        summaries: what each holds, the largest first.
+        silhouette: the mean over reports.
+    """
+
+    clusters: ReportClusters
+    summaries: Sequence[ClusterSummary]
+    silhouette: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, without the ids of studies."""
+        return {
+            **self.clusters.summary(),
+            "silhouette": round(self.silhouette, 4),
+            "clusters": [asdict(each) for each in self.summaries],
+        }
 
 
 def _members(clusters: ReportClusters) -> dict[int, list[str]]:

@@ -120,10 +120,12 @@ def _sentence_encoder(folder: Path) -> Encode:
     """Return the mean over a report's word pieces of the last layer, as all-MiniLM-L6-v2 is meant to be read."""
     try:
         from transformers import AutoModel, AutoTokenizer
+        from transformers.utils import logging
     except ImportError:
         raise MissingExtraError("transformers", "hf", "a sentence encoder") from None
     import torch
 
+    logging.disable_progress_bar()
     try:
         tokenizer: Any = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
         model: Any = AutoModel.from_pretrained(str(folder), local_files_only=True).eval()

@@ -11,17 +11,22 @@ from pathlib import Path
 import torch
 
 from contrastcxr.config import SystemConfig
-from contrastcxr.errors import DatasetError
+from contrastcxr.data.authors import report_text
+from contrastcxr.data.ref import DataRef
+from contrastcxr.errors import DatasetError, listed
 from contrastcxr.features.samples import Target
 from contrastcxr.form import Study
 from contrastcxr.losses.options import ClusterOptions
 from contrastcxr.text.labeler import label
-from contrastcxr.text.report_clusters import ReportClusters
+from contrastcxr.text.report_clusters import ClusterReport, ReportClusters, silhouette, summaries
+from contrastcxr.text.report_vectors import Embedding
 from contrastcxr.training.report_texts import written_text
+from contrastcxr.vocab.labels import NO_FINDING, SUPPORT_DEVICES
 
 logger = logging.getLogger(__name__)
 
 FOLDER = "clusters"
+BENIGN = (NO_FINDING, SUPPORT_DEVICES)
 
 
 def training_clusters(config: SystemConfig, studies: Sequence[Study], *, cache: Path) -> ReportClusters | None:
@@ -72,6 +77,42 @@ def _kept(options: ClusterOptions, reports: Mapping[str, str], *, seed: int, cac
     file.parent.mkdir(parents=True, exist_ok=True)
     found.write(file)
     return found
+
+
+def cluster_source(
+    data: DataRef,
+    *,
+    k: int,
+    embedding: Embedding,
+    weights: str | Path | None,
+    sections: Sequence[str],
+    seed: int,
+) -> ClusterReport:
+    """Return clusters of the reports of a source's split, by default that of training, and what they hold.
+
+    Raises:
+        DatasetError: no study has a report, or fewer differ than there are clusters.
+    """
+    source = data.open()
+    split = data.split or ("train" if "train" in source.splits else None)
+    reports = {
+        study.study_id: report_text(study.readings[0], sections=sections)
+        for study in source.stream(split)
+        if study.readings
+    }
+    if not any(text.strip() for text in reports.values()):
+        raise DatasetError(f"{data}: no study has a report in {listed(sections)}; choose data with reports")
+    clusters = ReportClusters.of(reports, k=k, embedding=embedding, weights=weights, seed=seed)
+    found = {study: _abnormal(text) for study, text in reports.items()}
+    return ClusterReport(
+        clusters, summaries(clusters, reports, found), silhouette(clusters, reports, weights=weights)
+    )
+
+
+def _abnormal(text: str) -> list[str]:
+    """Return the findings that the labeler holds to be present or uncertain."""
+    found = (f for f in label(text) if f.status in ("present", "uncertain"))
+    return [finding.name for finding in found if finding.name not in BENIGN]
 
 
 def with_weak_labels(
