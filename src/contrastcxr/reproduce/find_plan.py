@@ -31,7 +31,10 @@ PAPERS: Mapping[str, Mapping[str, str]] = {
         "nih": "configs/cpu/experiments/cia-net-nih.yaml",
         **{f"table{k}": f"configs/cpu/experiments/cia-net-table{k}.yaml" for k in range(1, 7)},
     },
-    "wcl": {},
+    "wcl": {
+        "table1": "configs/cpu/experiments/wcl-table1.yaml",
+        "table2": "configs/cpu/experiments/wcl-table2.yaml",
+    },
     "cross-attention": {
         "table1": "configs/cpu/experiments/cross-attention-table1.yaml",
         "nih": "configs/cpu/experiments/cross-attention-nih.yaml",

@@ -21,6 +21,20 @@ CONTRAST = "normal"
 BASELINE_ROW: Which = (BASELINES, PLAIN)
 
 
+class PlannedRun(BaseModel):
+    """A run that is trained before the rows that take something from it; a file alone is its configuration."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    config: str = Field(description="configuration file, relative to the plan")
+    set: tuple[str, ...] = Field((), description="overrides, in which {run:NAME} is the folder of another run")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_file(cls, value: object) -> object:
+        return {"config": value} if isinstance(value, str) else value
+
+
 class DataPlan(BaseModel):
     """What changes with the data: the systems' configuration, their encoder, what a seed changes, any twins.
 
@@ -35,6 +49,7 @@ class DataPlan(BaseModel):
     folds: tuple[int, ...] = Field(
         (), description="in place of seeds: folds of the data, over which a row is one figure (hits over images)"
     )
+    split: Literal["test", "validation"] = Field("test", description="which rows are scored on")
     twins: str | None = Field(None, description="split of four pictures of one anatomy")
     references: tuple[str, ...] = Field(
         (),
@@ -52,9 +67,7 @@ class DataPlan(BaseModel):
         "trained, so that config, encoder, seed_overrides, folds, twins and runs are those of that data",
     )
     notes: tuple[str, ...] = Field((), description="what a reader of the tables must know, a sentence each")
-    runs: dict[str, str] = Field(
-        default_factory=dict, description="name of a run: its configuration file, relative to the plan"
-    )
+    runs: dict[str, PlannedRun] = Field(default_factory=dict, description="name of a run: what it is")
 
     @model_validator(mode="before")
     @classmethod
@@ -132,7 +145,7 @@ class Plan(BaseModel):
     systems: dict[str, tuple[str, ...]] = Field(
         description="name of a system: its overrides, in which {run:NAME} is the folder of a run trained first"
     )
-    judged_by: Literal["words", "knowledge", "localization", "boxes"] = "words"
+    judged_by: Literal["words", "knowledge", "localization", "boxes", "retrieval"] = "words"
     recipe: str = Field(FIRST_RECIPE, description="name of how its rows are trained, which their records carry")
     against: dict[str, str] = Field(
         default_factory=dict,

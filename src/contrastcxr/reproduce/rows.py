@@ -28,6 +28,7 @@ from contrastcxr.evaluation.one_finding import heard_as_one
 from contrastcxr.evaluation.protocols import protocol_of
 from contrastcxr.evaluation.references import References, load_references, training_split
 from contrastcxr.evaluation.result import Evaluation, SystemScores
+from contrastcxr.evaluation.retrieval import has_space
 from contrastcxr.evaluation.run import Bootstrap, Setting, evaluate, scored, tabulated
 from contrastcxr.form import Reading
 from contrastcxr.metrics.scores import Scores
@@ -150,7 +151,7 @@ def _check_boxed(task: Task, row: Row, config: SystemConfig, places: Places, lim
         RequestError: no picture that is scored has a box by the author of the references.
     """
     data, author = _scored_data(task, config), task.author(config)
-    references = load_references(data, "test", author=author, limit=limits.test, cache=places.cache)
+    references = load_references(data, task.of_data.split, author=author, limit=limits.test, cache=places.cache)
     if not references.boxing_authors():
         raise RequestError(
             f"{row.stem}: none of its {len(references.studies)} test studies has a box by "
@@ -193,7 +194,7 @@ def _trained(task: Task, row: Row, config: SystemConfig, places: Places, limits:
     resume = (folder / "config.yaml").is_file()
     done = train(prior.config if prior else config, out=folder, cache=places.cache, resume=resume, quality=False)
     began = time.perf_counter()
-    reader = Reader.from_checkpoint(done.checkpoint)
+    reader = Reader.from_checkpoint(done.checkpoint, losses=True)
     data = _scored_data(task, config)
     found = _evaluated(reader, task, config, places, limits)
     twins = None
@@ -239,7 +240,7 @@ def _by_geometry(
     assert name is not None  # who asks has seen it
     attributes = attribute_list(name)
     load = partial(load_references, author=author, attributes=attributes, cache=places.cache)
-    references = load(data, "test", limit=limits.test)
+    references = load(data, task.of_data.split, limit=limits.test)
     shares = attribute_shares(load(data, training_split(data)))
     heard = heard_as_one(readings, attributes)
     by_id = {reading.study_id: reading.finding(attributes.finding) for reading in heard}
@@ -257,7 +258,11 @@ def _read_elsewhere(task: Task, row: Row, config: SystemConfig, places: Places, 
         measured = _scored_row(_evaluated(reader, task, config, places, limits), task, row, config, places, limits)
         return {**measured, **_timed(began), "models": _fingerprints(readers)}
     references = load_references(
-        _scored_data(task, config), "test", author=task.author(config), limit=limits.test, cache=places.cache
+        _scored_data(task, config),
+        task.of_data.split,
+        author=task.author(config),
+        limit=limits.test,
+        cache=places.cache,
     )
     readings, failures = read_by_mean(readers, references.studies, cache=places.cache)
     for failure in failures:
@@ -294,12 +299,14 @@ def _evaluated(
     return evaluate(
         system,
         data=data,
+        split=task.of_data.split,
         protocol=protocol_of(data),
         reference=task.author(config),
         joined=task.of_data.joined,
         attributes=task.of_data.attributes,
         allow_partial=partial,
         baselines=False,
+        retrieval=isinstance(system, Reader) and has_space(system),
         limit=limits.test,
         bootstrap=limits.bootstrap,
         cache=places.cache,
@@ -332,7 +339,7 @@ def _baselines(task: Task, row: Row, config: SystemConfig, places: Places, limit
     listed = task.of_data.attributes
     one = None if listed is None else attribute_list(listed)
     references = load_references(
-        data, "test", author=author, limit=limits.test, cache=places.cache, attributes=one
+        data, task.of_data.split, author=author, limit=limits.test, cache=places.cache, attributes=one
     )
     placed = task.plan.judging.places
     if placed and one is None:  # what no row looks for is in no mean beside the rows
@@ -355,7 +362,9 @@ def _baselines(task: Task, row: Row, config: SystemConfig, places: Places, limit
     for name, system in found.items() if placed else ():
         system.table.save(baseline_table(places.record(task, row), name))
     joined, few = task.of_data.joined, task.averages
-    setting = Setting(data, "test", protocol_of(data), bootstrap=limits.bootstrap, joined=joined, attributes=one)
+    setting = Setting(
+        data, task.of_data.split, protocol_of(data), bootstrap=limits.bootstrap, joined=joined, attributes=one
+    )
     scores = {
         name: with_few(system.table, system.scores, limits.bootstrap) if few else system.scores
         for name, system in found.items()

@@ -25,6 +25,7 @@ from contrastcxr.reproduce.plan import (
     PLAIN,
     DataPlan,
     Plan,
+    PlannedRun,
     Row,
     RowSelection,
     Which,
@@ -82,8 +83,9 @@ class Task:
 
     @property
     def title(self) -> str:
-        """The data, and the author of several that rows are scored against."""
-        return self.data if self.reference is None else f"{self.data}, boxes by {self.reference}"
+        """The data, the split where it is not test, and the author of several that rows are scored against."""
+        split = "" if self.of_data.split == "test" else f", {self.of_data.split}"
+        return f"{self.data}{split}" + ("" if self.reference is None else f", boxes by {self.reference}")
 
     @property
     def parts(self) -> list[Task]:
@@ -188,12 +190,35 @@ class Task:
         return _RUN.sub(lambda found: json.dumps(str(self.prior_run(found[1], seed).folder.resolve())), with_seed)
 
     def prior_runs(self, row: Row) -> list[PriorRun]:
-        """Return what is trained before a row, in the order in which its overrides name it."""
+        """Return what is trained before a row, each run behind those that it starts from."""
         if not self.trains:
             return []
-        overrides = (*self._overrides(row), *self.overrides)
-        names = dict.fromkeys(name for text in overrides for name in _RUN.findall(text))
+        names = self._with_their_own(_RUN.findall(" ".join((*self._overrides(row), *self.overrides))), ())
         return [self.prior_run(name, row.seed) for name in names]
+
+    def _with_their_own(self, names: Sequence[str], behind: Sequence[str]) -> list[str]:
+        """Return runs by name, each behind those that its overrides name.
+
+        Raises:
+            RequestError: a run that starts from itself.
+        """
+        found: dict[str, None] = {}
+        for name in names:
+            if name in behind:
+                raise RequestError(f"{self.plan.name}: the run {name} starts from itself; see runs of {self.data}")
+            own = _RUN.findall(" ".join(self._planned(name).set))
+            found |= dict.fromkeys([*self._with_their_own(own, (*behind, name)), name])
+        return list(found)
+
+    def _planned(self, name: str) -> PlannedRun:
+        """Return what the plan says of a run.
+
+        Raises:
+            UnknownNameError: the plan has no run of this name.
+        """
+        if name not in self.of_data.runs:
+            raise UnknownNameError(f"run of {self.plan.name} on {self.data}", name, self.of_data.runs)
+        return self.of_data.runs[name]
 
     def prior_run(self, name: str, seed: int) -> PriorRun:
         """Return a run of the plan's `runs`; another configuration has another folder.
@@ -203,9 +228,8 @@ class Task:
         Raises:
             UnknownNameError: the plan has no run of this name.
         """
-        if name not in self.of_data.runs:
-            raise UnknownNameError(f"run of {self.plan.name} on {self.data}", name, self.of_data.runs)
-        config = self._loaded(self.of_data.runs[name], self._of_data, seed)
+        planned = self._planned(name)
+        config = self._loaded(planned.config, [*planned.set, *self._of_data], seed)
         said = json.dumps(without_folders(config.said()), sort_keys=True)
         return PriorRun(config, self.cache / "runs" / f"{name}-{hashlib.sha256(said.encode()).hexdigest()[:12]}")
 

@@ -1,0 +1,130 @@
+"""Second stages with and without the contrastive loss: from one first stage, and scored by retrieval."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from contrastcxr.api import Reproduction, reproduce_table
+from contrastcxr.checkpoint import load_checkpoint
+from contrastcxr.data.sources import parse_data
+from contrastcxr.errors import RequestError, UnknownNameError
+from contrastcxr.reproduce.find_plan import find_plan
+from contrastcxr.reproduce.places import Places
+from contrastcxr.reproduce.plan import Row
+from contrastcxr.reproduce.record import read_record
+from contrastcxr.reproduce.task import Task, task_of
+from tiny_plan import TINY
+
+SECOND = ["train.init_from={run:first}", "train.batch_size=16", "name=second"]
+WCL = "losses=[{kind: wcl, width: 8, clusters: {k: 3}%s}]"
+FROZEN = [WCL % ", weight: 1.0, frozen: true", "train.init_from={run:base}", "train.monitor=last"]
+PLAN: dict[str, Any] = {
+    "name": "spaces",
+    "paper": "wcl",
+    "title": "a trial",
+    "judged_by": "retrieval",
+    "contrasts": {"none": [], "wcl": [WCL % ""], "space": FROZEN},
+    "systems": {"mdt": SECOND},
+    "against": {"mdt-wcl": "mdt-space"},
+    "seeds": [0],
+    "data": {
+        "phantom:smoke": {
+            "config": "tiny.yaml",
+            "split": "validation",
+            "seed_overrides": ["train.seed={seed}"],
+            "runs": {"first": "tiny.yaml", "base": {"config": "tiny.yaml", "set": SECOND}},
+        }
+    },
+}
+
+
+def planned(folder: Path, **runs: Any) -> tuple[Path, Task]:
+    """The plan as a file, with further runs, and its task."""
+    of_data = PLAN["data"]["phantom:smoke"]
+    (folder / "tiny.yaml").write_text(yaml.safe_dump(TINY))
+    plan = {**PLAN, "data": {"phantom:smoke": {**of_data, "runs": {**of_data["runs"], **runs}}}}
+    (folder / "plan.yaml").write_text(yaml.safe_dump(plan))
+    found, there = find_plan("wcl", "table1", path=folder / "plan.yaml")
+    return folder / "plan.yaml", task_of(found, there, parse_data("phantom:smoke"), cache=folder / "cache")
+
+
+def places(folder: Path) -> Places:
+    return Places(results=folder / "out", runs=folder / "runs", cache=folder / "cache")
+
+
+@pytest.fixture(scope="module")
+def trial(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Task, Reproduction]:
+    folder = tmp_path_factory.mktemp("spaces")
+    plan, task = planned(folder)
+    kept = {name: folder / name for name in ("out", "runs", "cache")}
+    return folder, task, reproduce_table("wcl", "table1", data="phantom:smoke", plan=plan, **kept)
+
+
+def test_all_rows_run_and_the_base_is_trained_once(trial: tuple[Path, Task, Reproduction]) -> None:
+    folder, task, found = trial
+    assert found.failed == ()
+    assert {record.row for record in found.recorded} == {"baselines", "mdt-none", "mdt-wcl", "mdt-space"}
+    prior = task.same_run(Row("mdt", "none", 0))
+    assert prior is not None
+    assert places(folder).run(task, Row("mdt", "none", 0)) == prior.folder
+    assert sorted(path.name.partition("-")[0] for path in (folder / "cache" / "runs").glob("*/")) == [
+        "base",
+        "first",
+    ]
+
+
+def test_rows_with_a_space_are_scored_by_retrieval_on_the_split_of_the_plan(
+    trial: tuple[Path, Task, Reproduction],
+) -> None:
+    folder, task, _ = trial
+    records = {c: read_record(places(folder).record(task, Row("mdt", c, 0))) for c in ("none", "wcl", "space")}
+    scored = {name: record.systems["system"] for name, record in records.items()}
+    assert "retrieval/image_to_text_10" not in scored["none"]
+    for name in ("wcl", "space"):
+        assert scored[name]["retrieval/image_to_text_10"]["n"] > 0
+        assert "retrieval/text_to_image_10_seen" in scored[name]
+    assert all("split:validation" in record.signature for record in records.values())
+    assert task.title == "phantom:smoke, validation"
+    words = {name: scored[name]["bleu_1"]["value"] for name in scored}
+    assert words["space"] == words["none"]
+
+
+def test_the_heads_alone_have_learnt_from_the_base(trial: tuple[Path, Task, Reproduction]) -> None:
+    folder, task, _ = trial
+    base, space = (load_checkpoint(places(folder).run(task, Row("mdt", c, 0))).state for c in ("none", "space"))
+    assert all((space[name] == value).all() for name, value in base.items())
+    assert set(space) - set(base) == {name for name in space if name.startswith("losses.wcl.")}
+
+
+def test_runs_stand_behind_those_that_they_start_from(tmp_path: Path) -> None:
+    _, task = planned(tmp_path)
+    names = [run.folder.name.partition("-")[0] for run in task.prior_runs(Row("mdt", "space", 0))]
+    assert names == ["first", "base"]
+    base = task.prior_run("base", 0)
+    assert base.config.train.init_from == str(task.prior_run("first", 0).folder)
+
+
+def test_a_run_that_starts_from_itself_or_from_none_is_refused(tmp_path: Path) -> None:
+    round_trip = {"config": "tiny.yaml", "set": ["train.init_from={run:base}"]}
+    _, task = planned(tmp_path, first=round_trip)
+    with pytest.raises(RequestError, match="the run (first|base) starts from itself"):
+        task.prior_runs(Row("mdt", "none", 0))
+    _, task = planned(tmp_path, first={"config": "tiny.yaml", "set": ["train.init_from={run:bases}"]})
+    with pytest.raises(UnknownNameError, match="did you mean 'base'"):
+        task.prior_runs(Row("mdt", "none", 0))
+
+
+def test_the_tables_of_the_paper_have_plans() -> None:
+    for table in ("table1", "table2"):
+        plan, folder = find_plan("wcl", table)
+        task = task_of(plan, folder, parse_data("phantom:standard"))
+        for row in task.rows(seeds=[0]):
+            assert task.config(row).train.seed == 0
+        variants = {
+            config.losses[0].variant for row in task.rows(seeds=[0]) if (config := task.config(row)).losses
+        }
+        assert variants == ({"wcl"} if table == "table1" else set(task.contrasts) - {"none"})
