@@ -111,7 +111,7 @@ def test_runs_stand_behind_those_that_they_start_from(tmp_path: Path) -> None:
 def test_a_run_that_starts_from_itself_or_from_none_is_refused(tmp_path: Path) -> None:
     round_trip = {"config": "tiny.yaml", "set": ["train.init_from={run:base}"]}
     _, task = planned(tmp_path, first=round_trip)
-    with pytest.raises(RequestError, match="the run (first|base) starts from itself"):
+    with pytest.raises(RequestError, match=r"the run (first|base) starts from itself"):
         task.prior_runs(Row("mdt", "none", 0))
     _, task = planned(tmp_path, first={"config": "tiny.yaml", "set": ["train.init_from={run:bases}"]})
     with pytest.raises(UnknownNameError, match="did you mean 'base'"):
