@@ -17,7 +17,7 @@ from contrastcxr.features.batch import Batch, Sample
 from contrastcxr.features.extraction import batch_features, batch_targets, raw_features
 from contrastcxr.features.samples import FromCache
 from contrastcxr.form import Study
-from contrastcxr.losses.base import Space
+from contrastcxr.losses.base import Space, SystemLoss
 from contrastcxr.metrics.learned.ask import LearnedScores
 from contrastcxr.metrics.retrieval import RANKS, expected_hits
 from contrastcxr.reading.exchange import with_report
@@ -66,7 +66,8 @@ def has_space(reader: Reader) -> bool:
 
 
 def _found(reader: Reader) -> Space | None:
-    return next((space for loss in reader.system.losses.values() if (space := loss.space) is not None), None)
+    losses = [loss for loss in reader.system.losses.values() if isinstance(loss, SystemLoss)]
+    return next((loss.space for loss in losses if loss.space is not None), None)
 
 
 def _space(system: object) -> Space:

@@ -125,7 +125,7 @@ def _sentence_encoder(folder: Path) -> Encode:
         raise MissingExtraError("transformers", "hf", "a sentence encoder") from None
     import torch
 
-    logging.disable_progress_bar()
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         tokenizer: Any = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
         model: Any = AutoModel.from_pretrained(str(folder), local_files_only=True).eval()
