@@ -244,6 +244,25 @@ def test_overrides_change_values_make_parts_and_take_parts_away(tmp_path: Path) 
     assert read.finding_head is None
 
 
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("losses.1.weight=0.1", "no place '1' in a list of 1, counted from 0"),
+        ("losses.first.weight=0.1", "no place 'first' in a list of 1"),
+        ("losses.weight=0.1", "`losses` is a list; name an option of one of its places"),
+    ],
+)
+def test_a_place_of_a_list_is_its_number(tmp_path: Path, override: str, said: str) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text("{name: x, decoder: {kind: nic}, losses: [{kind: wcl, clusters: {k: 3}}]}")
+    (loss,) = load_config(path, overrides=["losses.0.weight=0.1", "losses.0.clusters.k=4"]).losses
+    assert loss.weight == 0.1
+    assert loss.weak_labels is not None
+    assert loss.weak_labels.k == 4
+    with pytest.raises(ConfigError, match=said):
+        load_config(path, overrides=[override])
+
+
 @pytest.mark.parametrize("override", ["width", "=3", "name.first=x"])
 def test_an_override_without_a_place_or_a_value_is_refused(tmp_path: Path, override: str) -> None:
     path = write(tmp_path / "c.yaml", "name: c\ndecoder: {kind: nic}\n")

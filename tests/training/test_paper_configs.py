@@ -10,6 +10,7 @@ from mini_data import mini_config, mini_study
 
 from contrastcxr.checkpoint import load_checkpoint
 from contrastcxr.config import OptimizerConfig, ScheduleConfig, load_config
+from contrastcxr.losses.options import WeakContrastOptions
 from contrastcxr.models.heads.decoders import DECODERS
 from contrastcxr.reading.reader import Reader
 from contrastcxr.training import run
@@ -93,3 +94,30 @@ def test_the_published_alignment_takes_a_training_step_and_another_system_reads_
     taking = mini_config(align={"kind": "affine", "weights": str(folder.path)})
     taken = run(taking, out=tmp_path / "run", cache=tmp_path / "cache", progress=False)
     assert Reader.from_checkpoint(taken.path).read(mini_study(0, split="test")).report.sentences
+
+
+@pytest.mark.usefixtures("mini_data")
+@pytest.mark.parametrize(
+    ("name", "k", "temperature", "tokens", "count"), [("wcl", 14, 0.1, 100, 10), ("wcl-abn", 13, 1.0, 64, 3)]
+)
+def test_the_contrastive_loss_takes_a_step_as_published(
+    name: str, k: int, temperature: float, tokens: int, count: int, tmp_path: Path
+) -> None:
+    published = load_config(PAPER / f"{name}.yaml", overrides=["losses.0.clusters.weights=/chexbert"])
+    (loss,) = published.losses
+    assert isinstance(loss, WeakContrastOptions)
+    assert (loss.clusters.k, loss.clusters.embedding, loss.clusters.weights) == (k, "chexbert", "/chexbert")
+    assert (loss.weight, loss.alpha, loss.temperature) == (0.2, 2.0, temperature)
+    assert (published.train.batch_size, published.contrast, published.train.monitor) == (128, None, "bleu4")
+    assert (published.text.max_tokens, published.generate.max_tokens, published.text.min_count) == (
+        tokens,
+        tokens,
+        count,
+    )
+    small = ("losses.0.clusters.k=2", "losses.0.clusters.embedding=tfidf", *SMALLER["r2gen"])
+    config = load_config(PAPER / f"{name}.yaml", overrides=(*MINIATURE, *small))
+    folder = run(config, out=tmp_path / name, cache=tmp_path / "cache", progress=False)
+    record = json.loads(folder.record.read_text())
+    assert record["loss_weights"] == pytest.approx({"word": 0.8, "wcl": 0.2})
+    assert record["clusters"]["k"] == 2
+    assert record["curves"][0]["train"]["wcl"] > 0

@@ -189,14 +189,25 @@ def _override(values: dict[str, Any], override: str) -> None:
     except (yaml.YAMLError, ValueError, RecursionError):
         raise ConfigError(f"--set {override}: the value is not YAML") from None
     *parents, last = name.split(".")
-    part = values
+    part: Any = values
     for parent in parents:
-        if part.get(parent) is None:
-            part[parent] = {}
-        part = part[parent]
-        if not isinstance(part, dict):
-            raise ConfigError(f"--set {override}: `{parent}` holds a single value, not keys")
+        part = _part(part, parent, override)
+    if not isinstance(part, dict):
+        raise ConfigError(f"--set {override}: `{parents[-1]}` is a list; name an option of one of its places")
     part[last] = value
+
+
+def _part(held: dict[str, Any] | list[Any], name: str, override: str) -> Any:
+    """Return what stands at a key, made where it lacks, or at a place of a list, counted from 0."""
+    if isinstance(held, list):
+        if not name.isdecimal() or int(name) >= len(held):
+            raise ConfigError(f"--set {override}: no place '{name}' in a list of {len(held)}, counted from 0")
+        return held[int(name)]
+    if held.get(name) is None:
+        held[name] = {}
+    if not isinstance(held[name], dict | list):
+        raise ConfigError(f"--set {override}: `{name}` holds a single value, not keys")
+    return held[name]
 
 
 HAVE_KINDS = ("align", "contrast", "contrast.bank", "contrast.pool", "decoder", "localizer", "projection")
