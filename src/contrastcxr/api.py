@@ -490,7 +490,9 @@ def cluster_reports(
     embedding: Embedding = "tfidf",
     weights: str | Path | None = None,
     sections: Sequence[str] = ("findings",),
+    author: str | None = None,
     seed: int = 0,
+    allow_pickle: bool = False,
 ) -> ClusterReport:
     """Return clusters of the training reports of a source, the weak labels of `losses: wcl`, and what they hold.
 
@@ -500,7 +502,9 @@ def cluster_reports(
         embedding: `tfidf`, `sentence` or `chexbert`.
         weights: folder of a sentence encoder or of CheXbert.
         sections: of the reports that are compared, those of `text.sections`.
+        author: whose reports they are; None takes each study's first.
         seed: of K-Means.
+        allow_pickle: read CheXbert's weights from a pickle, weights only.
 
     Raises:
         RequestError: the text does not name a source.
@@ -512,7 +516,14 @@ def cluster_reports(
     from contrastcxr.training.clusters import cluster_source
 
     return cluster_source(
-        parse_data(data), k=k, embedding=embedding, weights=weights, sections=sections, seed=seed
+        parse_data(data),
+        k=k,
+        embedding=embedding,
+        weights=weights,
+        sections=sections,
+        author=author,
+        seed=seed,
+        allow_pickle=allow_pickle,
     )
 
 

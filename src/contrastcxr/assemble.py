@@ -278,17 +278,45 @@ def _check_loss(loss: SystemLossOptions, config: SystemConfig) -> None:
             f"train.batch_size {train.batch_size} with losses {loss.kind}: each study is told from the others of "
             f"its batch, of which there are too few; set it to {loss.smallest_batch} or more"
         )
+    _check_weak_labels(loss, config)
+    if loss.alone and (loss.needs_slopes or config.encoder.trainable):
+        other = "encoder.trainable" if config.encoder.trainable else "a variant that moves its states"
+        raise IncompatibleError(
+            f"losses {loss.kind} with frozen beside {other}: the system stays as it is; take one away"
+        )
     if loss.alone and (train.init_from is None or train.monitor != "last"):
         raise IncompatibleError(
             f"losses {loss.kind} with frozen: only its own weights learn, of a system that was trained before, "
             "and no validation score moves; set train.init_from, and train.monitor: last"
         )
-    if loss.weak_labels is not None and train.group_by_length:
+    if not loss.starts(train.epochs - 1):
+        raise IncompatibleError(
+            f"losses {loss.kind} starts after the last of train.epochs {train.epochs}, and is never "
+            "taught; start it earlier"
+        )
+
+
+def _check_weak_labels(loss: SystemLossOptions, config: SystemConfig) -> None:
+    """Refuse what reports cannot be clustered by, and batches or patches that a loss on clusters cannot take."""
+    labels, train = loss.weak_labels, config.train
+    if labels is None:
+        return
+    if labels.lacks_weights:
+        raise IncompatibleError(
+            f"losses {loss.kind}: clusters.embedding chexbert without clusters.weights: they are not shipped; "
+            "give the folder with them, or choose tfidf or sentence"
+        )
+    if config.encoder.regions is not None:
+        raise IncompatibleError(
+            f"losses {loss.kind} with encoder.regions: pictures are compared place by place, and regions have "
+            "none; take one of them away"
+        )
+    if train.group_by_length:
         raise IncompatibleError(
             f"train.group_by_length with losses {loss.kind}: reports would be told apart by their length alone; "
             "set it to false"
         )
-    if loss.weak_labels is not None and train.scst:
+    if train.scst:
         raise IncompatibleError(
             f"train.scst with losses {loss.kind}: a stage of rewards forces no words, whose states it compares; "
             "take one of them away"

@@ -13,9 +13,13 @@ from mini_data import mini_config, mini_study, use_studies
 
 from contrastcxr import api
 from contrastcxr.checkpoint import load_checkpoint
+from contrastcxr.data.sources import parse_data
 from contrastcxr.errors import RequestError
+from contrastcxr.evaluation.references import load_references
+from contrastcxr.evaluation.retrieval import _embedded, check_retrieval
 from contrastcxr.form import Report, Study
 from contrastcxr.metrics.retrieval import RANKS
+from contrastcxr.reading.reader import Reader
 from contrastcxr.training import run
 from contrastcxr.training.prepare import prepare
 
@@ -43,7 +47,8 @@ def _studies(monkeypatch: pytest.MonkeyPatch) -> None:
 def trained(out: Path, *, losses: Any = None, **changes: Any) -> Path:
     wcl = {"kind": "wcl", "width": 8, "temperature": 0.1, "clusters": {"k": 3}}
     train = {"batch_size": 8, "epochs": 4, "monitor": "last", "precision": "fp32", "optimizer": {"lr": 0.01}}
-    config = mini_config(losses=[wcl] if losses is None else losses, contrast=None, train=train, **changes)
+    made = {"contrast": None, "losses": [wcl] if losses is None else losses, **changes}
+    config = mini_config(train=train, **made)
     return run(config, out=out, cache=out.parent / "cache", progress=False).path
 
 
@@ -112,3 +117,20 @@ def test_the_command_takes_it_beside_other_metrics_and_writes_it(
     assert "gallery:12|reports beside:the mean training picture" in said
     assert command(["evaluate", str(folder), "--data", "mini:memory", "--metric", "retrievel"]) != 0
     assert "retrieval" in capsys.readouterr().err
+
+
+def test_a_report_beside_the_mean_picture_knows_nothing_of_its_own(tmp_path: Path) -> None:
+    """Studies that say the same are embedded alike, whatever their pictures, positions and patients are."""
+    contrast = {"repeats": 2, "pool": {"size": 5}}
+    decoder = {"kind": "transformer", "layers": 1, "heads": 2, "feed_forward": 16}
+    folder = trained(tmp_path / "run", decoder=decoder, contrast=contrast)
+    reader = Reader.from_checkpoint(folder, losses=True)
+    references = load_references(parse_data("mini:memory"), "test", cache=tmp_path / "cache")
+    space = check_retrieval(reader, references)
+    batches = list(_embedded(reader, space, references, tmp_path / "cache"))
+    blind, seen = (torch.cat([batch[place] for batch in batches]) for place in (1, 2))
+    assert {study.views[0].position for study in references.studies} == {"PA", "AP"}
+    for number in range(4):
+        same = blind[number::4]
+        assert torch.allclose(same, same[:1].expand_as(same), atol=1e-6)
+        assert not torch.allclose(seen[number::4], seen[number : number + 1].expand_as(same), atol=1e-6)

@@ -128,6 +128,26 @@ def term(loss: WeakContrast, targets: Targets = TARGETS, **kwargs: Any) -> Tenso
     return mean
 
 
+@pytest.mark.parametrize("variant", ["wcl", "excluding", "adversarial"])
+def test_it_is_computed_in_float32_whatever_the_system_is(variant: str) -> None:
+    loss = loss_of(variant=variant)
+    wanted = term(loss, graph=True)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = term(loss, graph=True)
+    assert found.dtype == torch.float32
+    assert float(found.detach()) == pytest.approx(float(wanted.detach()), rel=1e-6)
+
+
+def test_how_far_the_adversary_moves_a_report_is_shown_and_weighs_nothing() -> None:
+    loss, given = loss_of(variant="adversarial", epsilon=2.0), states(graph=True)
+    assert loss.options.term_weights == {"wcl": 0.2, "wcl_moved": 0.0}
+    moved = 1 - (loss.reports(given) * loss._perturbed(given)).sum(dim=1)
+    shown, count = loss(given, TARGETS)["wcl_moved"]
+    assert float(shown) == pytest.approx(float(moved.mean().detach()), abs=1e-6)
+    assert not shown.requires_grad
+    assert int(count) == 4
+
+
 def test_states_are_means_over_what_is_real_through_the_projection_heads() -> None:
     loss, given = loss_of(), states()
     for heads, found, parts in (
@@ -218,6 +238,10 @@ def test_gradients_reach_both_states_and_of_a_frozen_system_neither() -> None:
         ({"variant": "excluding", "alpha": 0.0}, "alpha means nothing with variant excluding"),
         ({"variant": "as_released", "temperature": 0.1}, "temperature means nothing with variant as_released"),
         ({"epsilon": 0.1}, "epsilon means nothing with variant wcl"),
+        ({"clusters": {"file": "here", "k": 3}}, "k means nothing beside file"),
+        ({"clusters": {"weights": "here"}}, "weights mean nothing with embedding tfidf"),
+        ({"clusters": {"allow_pickle": True}}, "allow_pickle means nothing with embedding tfidf"),
+        ({"weight": 0.0}, "greater than 0"),
     ],
 )
 def test_an_option_that_a_variant_does_not_read_is_refused(options: dict[str, Any], said: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -59,8 +60,17 @@ def test_more_clusters_than_reports_that_differ_are_refused() -> None:
         ReportClusters.of(REPORTS, k=4)
 
 
+def test_as_many_clusters_as_reports_have_no_silhouette() -> None:
+    reports = dict(zip("abc", SAID, strict=True))
+    clusters = ReportClusters.of(reports, k=3)
+    assert math.isnan(silhouette(clusters, reports))
+    with pytest.raises(DatasetError, match="there are 1 reports that differ"):
+        ReportClusters.of({"a": "Clear lungs.", "b": "CLEAR LUNGS."}, k=2)
+
+
 def test_clusters_of_other_reports_are_refused() -> None:
     clusters = ReportClusters.of(REPORTS, k=2)
     clusters.check(REPORTS, "here")
+    clusters.check({"s00": REPORTS["s00"]}, "here")
     with pytest.raises(DatasetError, match="here: clusters of another corpus"):
         clusters.check({**REPORTS, "s00": "Something else."}, "here")

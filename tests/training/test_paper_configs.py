@@ -114,7 +114,7 @@ def test_the_contrastive_loss_takes_a_step_as_published(
         tokens,
         count,
     )
-    small = ("losses.0.clusters.k=2", "losses.0.clusters.embedding=tfidf", *SMALLER["r2gen"])
+    small = ("train.batch_size=8", "losses.0.clusters.k=2", "losses.0.clusters.embedding=tfidf", *SMALLER["r2gen"])
     config = load_config(PAPER / f"{name}.yaml", overrides=(*MINIATURE, *small))
     folder = run(config, out=tmp_path / name, cache=tmp_path / "cache", progress=False)
     record = json.loads(folder.record.read_text())

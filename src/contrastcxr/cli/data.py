@@ -109,7 +109,11 @@ def clusters(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="File for the clusters, for losses.clusters.file.")
     ] = None,
+    author: Annotated[
+        str | None, typer.Option("--author", help="Whose reports; default each study's first.")
+    ] = None,
     seed: output.Seed = 0,
+    allow_pickle: output.AllowPickle = False,
 ) -> None:
     """Cluster the training reports of a source (paper C's weak labels), and say what each cluster holds."""
     found = api.cluster_reports(
@@ -118,7 +122,9 @@ def clusters(
         embedding=embedding,
         weights=weights,
         sections=sections.split(","),
+        author=author,
         seed=seed,
+        allow_pickle=allow_pickle,
     )
     if out is not None:
         found.clusters.write(out)

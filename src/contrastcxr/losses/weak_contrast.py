@@ -90,19 +90,24 @@ class WeakContrast(SystemLoss):
         options = self.options
         if targets.clusters is None:
             return {}
-        reports = self.reports(states)
-        B = len(reports)
-        each = weak_contrast(
-            self.pictures(states),
-            gathered(reports),
-            gathered(targets.clusters),
-            own=torch.arange(B, device=reports.device) + _rank() * B,
-            alpha=options.own_cluster_weight,
-            temperature=options.divisor,
-            meanings=self._meanings(targets),
-            perturbed=self._perturbed(states) if options.variant == "adversarial" else None,
-        )
-        return {options.kind: (each.mean(), torch.as_tensor(B, device=reports.device))}
+        with _exactly(states):
+            reports = self.reports(states)
+            B = len(reports)
+            moved = self._perturbed(states) if options.needs_slopes else None
+            each = weak_contrast(
+                self.pictures(states),
+                gathered(reports),
+                gathered(targets.clusters),
+                own=torch.arange(B, device=reports.device) + _rank() * B,
+                alpha=options.own_cluster_weight,
+                temperature=options.divisor,
+                meanings=self._meanings(targets),
+                perturbed=moved,
+            )
+            means = {options.kind: each.mean()}
+            if moved is not None:
+                means[options.moved] = (1 - (reports * moved).sum(dim=1)).detach().mean()
+        return {name: (mean, torch.as_tensor(B, device=mean.device)) for name, mean in means.items()}
 
     def _meanings(self, targets: Targets) -> Tensor | None:
         if not self.options.needs_meanings:
@@ -111,28 +116,30 @@ class WeakContrast(SystemLoss):
 
     def pictures(self, states: States) -> Tensor:
         """Return `z_x [B, w]`, of unit length."""
-        patches = states.patches.detach() if self.options.frozen else states.patches
-        mask = states.patch_mask.unsqueeze(-1).to(patches.dtype)
-        mean = (patches * mask).sum(dim=1) / mask.sum(dim=1).clamp_min(1)
-        return _unit(self.of_pictures(mean))
+        with _exactly(states):
+            patches = (states.patches.detach() if self.options.frozen else states.patches).float()
+            mask = states.patch_mask.unsqueeze(-1)
+            mean = (patches * mask).sum(dim=1) / mask.sum(dim=1).clamp_min(1)
+            return F.normalize(self.of_pictures(mean), dim=-1)
 
     def reports(self, states: States) -> Tensor:
         """Return `z_y [B, w]`, of unit length."""
-        words = states.words.detach() if self.options.frozen else states.words
-        return self._embedded(words, states)
+        with _exactly(states):
+            return self._embedded((states.words.detach() if self.options.frozen else states.words).float(), states)
 
     def _embedded(self, words: Tensor, states: States) -> Tensor:
-        return _unit(self.of_reports(by_study(words, states) / _lengths(states)))
+        lengths = by_study(torch.ones_like(words[:, :1]), states).clamp_min(1)
+        return F.normalize(self.of_reports(by_study(words, states) / lengths), dim=-1)
 
     def _perturbed(self, states: States) -> Tensor:
         """Return `z̃_y [B, w]` of states moved against what makes their words likely (Lee 2020 °).
 
         `H̃_Y = H_Y − ε g/‖g‖` with `g = ∇_{H_Y} log p(Y|X)`, whose norm is over a report; H_Y gets no gradient.
         """
-        slope = states.slope()
+        slope = states.slope().float()
         norms = by_study(slope.square().sum(dim=-1, keepdim=True), states).sqrt()
         step = slope / norms.clamp_min(torch.finfo(slope.dtype).tiny)[states.study]
-        return self._embedded(states.words.detach() - self.options.epsilon * step, states)
+        return self._embedded(states.words.detach().float() - self.options.epsilon * step, states)
 
 
 def by_study(values: Tensor, states: States) -> Tensor:
@@ -140,17 +147,13 @@ def by_study(values: Tensor, states: States) -> Tensor:
     return values.new_zeros(len(states.patches), values.shape[-1]).index_add(0, states.study, values)
 
 
-def _lengths(states: States) -> Tensor:
-    """Return how many words each report has, `[B, 1]`, and 1 where it has none."""
-    return by_study(torch.ones_like(states.words[:, :1]), states).clamp_min(1)
-
-
 def _projector(width: int, out: int) -> nn.Sequential:
     return nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, out))
 
 
-def _unit(values: Tensor) -> Tensor:
-    return F.normalize(values.float(), dim=-1)
+def _exactly(states: States) -> torch.autocast:
+    """Compute in float32: at a small τ, and of reports that are near each other, bf16 loses what is compared."""
+    return torch.autocast(states.patches.device.type, enabled=False)
 
 
 def gathered(values: Tensor) -> Tensor:

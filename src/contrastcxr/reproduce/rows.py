@@ -112,6 +112,7 @@ def _check_scoring(task: Task, record: Record, path: Path) -> None:
     """
     said = dict(part.partition(":")[::2] for part in record.signature.split("|"))
     wanted = {"joined": signed(task.of_data.joined), "attributes": task.of_data.attributes or ""}
+    wanted["split"] = task.of_data.split
     if task.of_data.references:
         wanted["reference"] = task.author(task.config(Row(*task.which[0], record.seed))) or ""
     differing = [name for name, value in wanted.items() if said.get(name, "") != value]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -42,6 +43,7 @@ class ReportClusters:
         seed: of K-Means.
         fingerprint: of the corpus.
         numbers: cluster of each report, by study; empty reports are a cluster of their own, number k.
+        digests: of what each report says, by study.
     """
 
     k: int
@@ -49,6 +51,7 @@ class ReportClusters:
     seed: int
     fingerprint: str
     numbers: Mapping[str, int]
+    digests: Mapping[str, str]
 
     @classmethod
     def of(
@@ -59,6 +62,7 @@ class ReportClusters:
         embedding: Embedding = "tfidf",
         weights: str | Path | None = None,
         seed: int = 0,
+        allow_pickle: bool = False,
     ) -> ReportClusters:
         """Return clusters of reports, by study: K-Means of unit vectors, k-means++, the best of ten starts.
 
@@ -70,18 +74,21 @@ class ReportClusters:
         studies = sorted(reports)
         texts = [reports[study] for study in studies]
         written = [place for place, text in enumerate(texts) if text.strip()]
-        different = len({" ".join(texts[place].split()) for place in written})
+        vectors = report_vectors(
+            [texts[place] for place in written], embedding, weights=weights, seed=seed, allow_pickle=allow_pickle
+        )
+        different = len(np.unique(vectors.round(6), axis=0)) if written else 0
         if k > different:
             raise DatasetError(
                 f"clusters.k {k}: there are {different:,} reports that differ ({len(written):,} of {len(texts):,} "
                 "are not empty); lower it, or take more studies"
             )
-        vectors = report_vectors([texts[place] for place in written], embedding, weights=weights, seed=seed)
         found = np.full(len(texts), k)
         found[written] = _k_means(vectors, k=k, seed=seed)
         name = embedding if weights is None else f"{embedding} {Path(weights).name}"
         numbers = dict(zip(studies, found.tolist(), strict=True))
-        clusters = cls(k, name, seed, cls.fingerprint_of(reports), numbers)
+        digests = {study: _digest(text) for study, text in reports.items()}
+        clusters = cls(k, name, seed, cls.fingerprint_of(reports), numbers, dict(sorted(digests.items())))
         clusters._warn()
         return clusters
 
@@ -105,29 +112,29 @@ class ReportClusters:
             )
 
     def check(self, reports: Mapping[str, str], where: str) -> None:
-        """Refuse clusters of other reports.
+        """Refuse clusters that lack a report, or have another text of it; further reports do no harm.
 
         Raises:
-            DatasetError: these are not the reports that were clustered.
+            DatasetError: there is such a report.
         """
-        found = self.fingerprint_of(reports)
-        if found != self.fingerprint:
+        other = [study for study, text in reports.items() if self.digests.get(study) != _digest(text)]
+        if other:
             raise DatasetError(
-                f"{where}: clusters of another corpus ({len(self.numbers):,} reports, fingerprint "
-                f"{self.fingerprint[:12]}), expected those of the {len(reports):,} training reports "
-                f"({found[:12]}); make them of these with contrastcxr data clusters"
+                f"{where}: clusters of another corpus (fingerprint {self.fingerprint[:12]}): {len(other):,} of "
+                f"the {len(reports):,} training reports are not among its {len(self.numbers):,}, or say something "
+                f"else, such as that of {other[0]}; make them of these with contrastcxr data clusters"
             )
 
     def summary(self) -> dict[str, Any]:
         """Return what was made of how many reports, without their ids."""
         sizes = Counter(self.numbers.values())
-        made = {name: value for name, value in vars(self).items() if name != "numbers"}
+        made = {name: value for name, value in vars(self).items() if name not in ("numbers", "digests")}
         return {**made, "sizes": [sizes[number] for number in range(max(sizes) + 1)]}
 
     def write(self, path: Path) -> None:
         """Write the clusters as JSON; ids of studies are in it, and no text."""
         with atomic_write(path) as file:
-            json.dump({"format": FORMAT, **vars(self), "numbers": dict(self.numbers)}, file, indent=1)
+            json.dump({"format": FORMAT, **vars(self)}, file, indent=1)
             file.write("\n")
 
     @classmethod
@@ -142,11 +149,18 @@ class ReportClusters:
             if found.pop("format") != FORMAT:
                 raise ValueError(f"another format than {FORMAT}")
             numbers = {str(study): int(number) for study, number in found.pop("numbers").items()}
-            return cls(numbers=numbers, **found)
+            made = cls(numbers=numbers, **found)
+            if made.digests.keys() != numbers.keys():
+                raise ValueError("clusters and digests of other studies")
+            return made
         except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:
             raise DatasetError(
                 f"{path}: no clusters of reports ({error}); make them with contrastcxr data clusters"
             ) from None
+
+
+def _digest(text: str) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
 def _k_means(vectors: np.ndarray, *, k: int, seed: int) -> np.ndarray:
@@ -229,7 +243,7 @@ class ClusterReport:
         """Return plain values, without the ids of studies."""
         return {
             **self.clusters.summary(),
-            "silhouette": round(self.silhouette, 4),
+            "silhouette": None if math.isnan(self.silhouette) else round(self.silhouette, 4),
             "clusters": [asdict(each) for each in self.summaries],
         }
 
@@ -242,14 +256,24 @@ def _members(clusters: ReportClusters) -> dict[int, list[str]]:
 
 
 def silhouette(
-    clusters: ReportClusters, reports: Mapping[str, str], *, weights: str | Path | None = None
+    clusters: ReportClusters,
+    reports: Mapping[str, str],
+    *,
+    weights: str | Path | None = None,
+    allow_pickle: bool = False,
 ) -> float:
-    """Return the mean silhouette of reports by the embedding that clustered them, from -1 to 1; empty ones out."""
+    """Return the mean silhouette of reports by the embedding that clustered them, from -1 to 1; empty ones out.
+
+    It is not a number where there are as many clusters as reports, or but one.
+    """
     from sklearn.metrics import silhouette_score
 
     studies = [study for study in sorted(reports) if clusters.numbers[study] != clusters.k]
     kind: Any = clusters.embedding.partition(" ")[0]
-    vectors = report_vectors([reports[study] for study in studies], kind, weights=weights, seed=clusters.seed)
     numbers = [clusters.numbers[study] for study in studies]
+    if not 1 < len(set(numbers)) < len(numbers):
+        return math.nan
+    texts = [reports[study] for study in studies]
+    vectors = report_vectors(texts, kind, weights=weights, seed=clusters.seed, allow_pickle=allow_pickle)
     drawn = min(SILHOUETTE_REPORTS, len(studies))
     return float(silhouette_score(vectors, numbers, sample_size=drawn, random_state=clusters.seed))

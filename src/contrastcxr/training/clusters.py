@@ -11,9 +11,9 @@ from pathlib import Path
 import torch
 
 from contrastcxr.config import SystemConfig
-from contrastcxr.data.authors import report_text
+from contrastcxr.data.authors import reading_of, report_text
 from contrastcxr.data.ref import DataRef
-from contrastcxr.errors import DatasetError, listed
+from contrastcxr.errors import DatasetError, IncompatibleError, listed
 from contrastcxr.features.samples import Target
 from contrastcxr.form import Study
 from contrastcxr.losses.options import ClusterOptions
@@ -26,6 +26,8 @@ from contrastcxr.vocab.labels import NO_FINDING, SUPPORT_DEVICES
 logger = logging.getLogger(__name__)
 
 FOLDER = "clusters"
+MADE = 1
+"""Version of how clusters are made: another one makes them anew."""
 BENIGN = (NO_FINDING, SUPPORT_DEVICES)
 
 
@@ -43,6 +45,7 @@ def training_clusters(config: SystemConfig, studies: Sequence[Study], *, cache: 
     reports = {study.study_id: written_text(study, config) for study in studies}
     if len(reports) < len(studies):
         raise DatasetError(f"{len(studies) - len(reports)} training studies have the id of another one")
+    _check_batches(config, len(studies))
     found = _given(options, reports) or _kept(options, reports, seed=config.train.seed, cache=cache)
     expected = (config.train.batch_size - 1) / found.k
     if expected < 1:
@@ -52,6 +55,19 @@ def training_clusters(config: SystemConfig, studies: Sequence[Study], *, cache: 
             "raise train.batch_size, or lower clusters.k"
         )
     return found
+
+
+def _check_batches(config: SystemConfig, studies: int) -> None:
+    """Refuse fewer studies than a batch: its reports would be too few, and processes could not share it equally.
+
+    Raises:
+        IncompatibleError: there are fewer.
+    """
+    if studies < config.train.batch_size:
+        raise IncompatibleError(
+            f"train.batch_size {config.train.batch_size} with losses wcl and {studies:,} training studies: they "
+            "make no whole batch; lower it, or take more studies"
+        )
 
 
 def _given(options: ClusterOptions, reports: Mapping[str, str]) -> ReportClusters | None:
@@ -64,19 +80,32 @@ def _given(options: ClusterOptions, reports: Mapping[str, str]) -> ReportCluster
 
 def _kept(options: ClusterOptions, reports: Mapping[str, str], *, seed: int, cache: Path) -> ReportClusters:
     """Return clusters that were made of these reports before, or make them."""
-    made = {"k": options.k, "embedding": options.embedding, "weights": options.weights, "seed": seed}
-    clusters = ReportClusters.fingerprint_of(reports)
-    key = hashlib.blake2b(f"{clusters} {sorted(made.items())}".encode(), digest_size=12).hexdigest()
+    made = (MADE, options.k, options.embedding, _weights_key(options.weights), seed)
+    key = hashlib.blake2b(f"{ReportClusters.fingerprint_of(reports)} {made}".encode(), digest_size=12).hexdigest()
     file = cache / FOLDER / f"{key}.json"
     if file.is_file():
         return ReportClusters.read(file)
     logger.info(f"clusters: {options.k} of {len(reports):,} training reports by {options.embedding}")
     found = ReportClusters.of(
-        reports, k=options.k, embedding=options.embedding, weights=options.weights, seed=seed
+        reports,
+        k=options.k,
+        embedding=options.embedding,
+        weights=options.weights,
+        seed=seed,
+        allow_pickle=options.allow_pickle,
     )
     file.parent.mkdir(parents=True, exist_ok=True)
     found.write(file)
     return found
+
+
+def _weights_key(weights: str | None) -> list[tuple[str, int, int]]:
+    """Return name, size and time of the files in a folder of weights, or of the file."""
+    if weights is None:
+        return []
+    place = Path(weights)
+    files = sorted(place.iterdir()) if place.is_dir() else [place]
+    return [(file.name, (found := file.stat()).st_size, found.st_mtime_ns) for file in files if file.is_file()]
 
 
 def cluster_source(
@@ -86,7 +115,9 @@ def cluster_source(
     embedding: Embedding,
     weights: str | Path | None,
     sections: Sequence[str],
+    author: str | None,
     seed: int,
+    allow_pickle: bool,
 ) -> ClusterReport:
     """Return clusters of the reports of a source's split, by default that of training, and what they hold.
 
@@ -96,16 +127,20 @@ def cluster_source(
     source = data.open()
     split = data.split or ("train" if "train" in source.splits else None)
     reports = {
-        study.study_id: report_text(study.readings[0], sections=sections)
+        study.study_id: report_text(reading_of(study, author=author), sections=sections)
         for study in source.stream(split)
         if study.readings
     }
     if not any(text.strip() for text in reports.values()):
         raise DatasetError(f"{data}: no study has a report in {listed(sections)}; choose data with reports")
-    clusters = ReportClusters.of(reports, k=k, embedding=embedding, weights=weights, seed=seed)
+    clusters = ReportClusters.of(
+        reports, k=k, embedding=embedding, weights=weights, seed=seed, allow_pickle=allow_pickle
+    )
     found = {study: _abnormal(text) for study, text in reports.items()}
     return ClusterReport(
-        clusters, summaries(clusters, reports, found), silhouette(clusters, reports, weights=weights)
+        clusters,
+        summaries(clusters, reports, found),
+        silhouette(clusters, reports, weights=weights, allow_pickle=allow_pickle),
     )
 
 

@@ -12,7 +12,7 @@ from contrastcxr.errors import IncompatibleError
 from contrastcxr.models.heads.options import SLOTS
 from contrastcxr.models.system import System
 
-OF_THE_DATA = ("pool.", "patch_pool.", "bank.", "decoder.library.", "aligner.")
+OF_THE_DATA = ("pool.", "patch_pool.", "bank.", "decoder.library.", "aligner.", "losses.wcl.mean_picture")
 """What a run draws anew from its own training studies, or takes from elsewhere."""
 
 

@@ -156,7 +156,9 @@ class ReportTask(L.LightningModule):
         scaled = {name: mean * self._share(count) for name, (mean, count) in terms.items()}
         self.step_losses.append({name: float(value.detach()) for name, value in scaled.items()})
         self._check_finite(self.step_losses[-1], batch_idx)
-        return torch.stack([self.weights[name] * value for name, value in scaled.items()]).sum()
+        # What weighs nothing yet has no gradient at all: an optimiser counts steps of a zero one.
+        weighed = [self.weights[name] * value for name, value in scaled.items() if self.weights[name]]
+        return torch.stack(weighed or [0.0 * value for value in scaled.values()]).sum()
 
     def _check_finite(self, losses: Mapping[str, float], step: int) -> None:
         if not all(map(math.isfinite, losses.values())):

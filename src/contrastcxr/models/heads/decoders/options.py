@@ -114,6 +114,7 @@ class Att2inOptions(LstmOptions):
     """Attention enters the cell of the LSTM only (Rennie 2017)."""
 
     own_words: ClassVar[bool] = True
+    words_of_states: ClassVar[bool] = True
     kind: Literal["att2in"] = "att2in"
 
 
@@ -122,6 +123,7 @@ class UpDownOptions(LstmOptions):
 
     own_words: ClassVar[bool] = True
     sizes: ClassVar[tuple[str, ...]] = (*RecurrentOptions.sizes, "attention")
+    words_of_states: ClassVar[bool] = True
     kind: Literal["up_down"] = "up_down"
     attention: int | None = Field(None, ge=1, description="width inside the attention; none takes width")
 

@@ -129,8 +129,9 @@ class RecurrentDecoder(LstmDecoder):
             answers.append(looked.answer)
             hidden.append(self.hidden_state(looked))
             attention.append(looked.attention)
-        said = self.log_probs(torch.stack(answers, dim=1))
-        return ForcedWords(said, torch.stack(hidden, dim=1), attention=torch.stack(attention, dim=1))
+        said = torch.stack(answers, dim=1)
+        states = said if self.options.words_of_states else torch.stack(hidden, dim=1)
+        return ForcedWords(self.log_probs(said), states, attention=torch.stack(attention, dim=1))
 
     def _at_times_own(self, word: Tensor, brings: Tensor, *, said: Tensor, share: float) -> tuple[Tensor, Tensor]:
         """Return `word [B, e]` and what it brings, at random places replaced.
