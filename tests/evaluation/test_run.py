@@ -45,7 +45,7 @@ def copies() -> list[Reading]:
 
 def scored(readings: list[Reading], **options: object) -> Evaluation:
     given = {"data": DATA, "baselines": False, "with_meteor": False, "bootstrap": QUICK, **options}
-    return evaluate(readings, **given)  # type: ignore[arg-type]
+    return evaluate(readings, **given)
 
 
 def test_a_copy_of_the_references_is_perfect() -> None:
@@ -230,6 +230,37 @@ def test_the_folder_holds_scores_readings_and_pages(evaluation: tuple[Evaluation
     assert "positive-finding F1" in page
     assert "://" not in page
     assert not list(out.glob(".*"))
+
+
+def test_the_folder_holds_how_long_reports_are_on_both_sides(evaluation: tuple[Evaluation, Path]) -> None:
+    found, out = evaluation
+    said = json.loads((out / "scores.json").read_text())
+    references = [study.readings[0] for study in small_corpus.corpus(split="test")]
+    counted = []
+    for readings in (references, found.readings):
+        assert all(r.report is not None for r in readings)
+        words = [len(tokenise(r.report.findings).split()) for r in readings if r.report is not None]
+        counts = Counter(min(n // 5, 19) for n in words if n <= 100)
+        counted.append({"counts": [counts[k] for k in range(20)], "longer": sum(n > 100 for n in words)})
+    assert said["lengths"]["edges"] == list(range(0, 101, 5))
+    assert [said["lengths"]["references"], said["lengths"]["systems"]["system"]] == counted
+    assert sum(counted[0]["counts"]) == 12
+    assert said["lengths"]["systems"].keys() == said["systems"].keys() - {"commonest"}
+    distance = found.scores["length_distance"]
+    assert distance.text().split()[0] in (out / "report.md").read_text()
+    page = " ".join((out / "report.html").read_text().split())
+    assert f"Wasserstein distance between the two: {distance.text().split()[0]} <small>" in page
+
+
+def test_the_folder_holds_studies_side_by_side(evaluation: tuple[Evaluation, Path]) -> None:
+    found, out = evaluation
+    page = (out / "samples.md").read_text()
+    chosen = [line.removeprefix("## ") for line in page.splitlines() if line.startswith("## ")]
+    assert chosen == [f"test-{k:03}" for k in (0, 2, 3, 5, 6, 8, 9, 11)]
+    for reading in found.readings:
+        assert reading.report is not None
+        assert (f"| {reading.report.findings} |" in page) or reading.study_id not in chosen
+    assert "Keep this file" not in page  # phantoms may be passed on
 
 
 def test_readings_of_a_model_scored_again_from_their_file_score_the_same(

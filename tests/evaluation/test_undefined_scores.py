@@ -29,7 +29,7 @@ from contrastcxr.form import SCHEMA, Author, Reading, Report
 from contrastcxr.reading.reader import Reader
 from tiny_system import save_tiny, smooth
 
-OF_WORDS = ("bleu_1", "bleu_2", "bleu_3", "bleu_4", "meteor", "rouge_l", "cider", "mean_words")
+OF_WORDS = ("bleu_1", "bleu_2", "bleu_3", "bleu_4", "meteor", "rouge_l", "cider", "mean_words", "length_distance")
 QUICK = Bootstrap(replicates=30, minimum=2)
 NOTHING = re.compile(r"\b(?:nan|NaN|None|inf)\b")
 TEXTS = ("The heart is normal.", "There is a small left pleural effusion.", "A nodule is in the right lung.")

@@ -9,6 +9,7 @@ from typing import Any
 from contrastcxr.form import Reading
 from contrastcxr.metrics.bootstrap import Interval
 from contrastcxr.metrics.exchange import foreseen_words
+from contrastcxr.metrics.lengths import length_distribution
 from contrastcxr.metrics.scores import Score, Scores, counted_how, differences
 from contrastcxr.metrics.sheet import HEADLINE, TRIVIAL
 from contrastcxr.metrics.table import StudyTable
@@ -65,12 +66,14 @@ class Evaluation:
             }
             for name, s in self.systems.items()
         }
+        lengths = length_distribution({name: s.table.lengths for name, s in self.systems.items()})
         return {
             "schema": SCHEMA,
             "signature": self.signature,
             **{key: getattr(self, key) for key in ("data", "split", "protocol")},
             "facts": dict(self.facts),
             "systems": systems,
+            **({"lengths": lengths} if lengths else {}),
             "failures": list(self.failures),
             "notes": list(self.notes),
         }

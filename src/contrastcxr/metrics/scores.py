@@ -27,6 +27,7 @@ from contrastcxr.metrics.clinical import MEASURES, POLICIES, SUFFIX, ClinicalCou
 from contrastcxr.metrics.efficacy import GRID, PRESETS, efficacy
 from contrastcxr.metrics.exchange import counted_words, exchange_reasons, exchange_statistics
 from contrastcxr.metrics.identification import MINIMUM_POSITIVES, Identification
+from contrastcxr.metrics.lengths import LENGTH_DISTANCE, length_distance
 from contrastcxr.metrics.localization import FALSE_BOXES, PRECISIONS, Localization, PlaceCounts, counted_places
 from contrastcxr.metrics.table import StudyTable
 from contrastcxr.metrics.text import BLEU_ORDERS, bleu_statistic
@@ -39,6 +40,7 @@ TEXT_SCORES = (
     "rouge_l",
     "cider",
     "mean_words",
+    LENGTH_DISTANCE,
 )
 """Scores that are empty, with the reason, where there is no report on both sides."""
 
@@ -96,6 +98,8 @@ def _texts(table: StudyTable) -> dict[str, Statistic]:
         found["meteor"] = lambda weights: meteor.score_from_totals(weights @ counts)
     if table.words is not None:
         found["mean_words"] = mean_of(table.words)
+    if table.lengths is not None:
+        found[LENGTH_DISTANCE] = length_distance(*table.lengths)
     if table.learned is not None:
         found |= {name: mean_of(table.learned[:, k]) for k, name in enumerate(table.learned_names)}
     return found

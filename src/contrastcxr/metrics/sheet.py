@@ -64,6 +64,7 @@ ROWS: Mapping[str, str] = {
     "distinct_reports": "distinct reports per report",
     "most_common_report": "share of the most common report",
     "mean_words": "words per report",
+    "length_distance": "Wasserstein distance of the lengths to the references', in words",
 }
 """The rows of the table, in order, with their names; scores of one finding stand elsewhere."""
 
@@ -88,6 +89,7 @@ LOWER_IS_BETTER = frozenset(
     (
         *("missed_abnormality", "invented_abnormality", "calibration_error", "brier", "false_boxes"),
         *("word_loss_abnormal", "word_loss_normal", "word_loss"),
+        "length_distance",
     )
 )
 TRIVIAL = ("constant", "commonest", "neighbour", "mean_box", "geometry")

@@ -22,6 +22,7 @@ from contrastcxr.metrics import meteor, text
 from contrastcxr.metrics.attributes import AttributeCounts, attribute_counts
 from contrastcxr.metrics.bootstrap import Floats
 from contrastcxr.metrics.clinical import Codes, agreement_counts, status_codes
+from contrastcxr.metrics.lengths import Lengths
 from contrastcxr.metrics.localization import place_counts
 from contrastcxr.metrics.words import PLAIN, ScoredWords
 
@@ -167,6 +168,17 @@ class StudyTable:
         if self.rouge_l is None:
             return np.zeros(len(self), dtype=bool)
         return np.isfinite(self.rouge_l)
+
+    @property
+    def lengths(self) -> Lengths | None:
+        """Words `[S]` of each reference and of each report, as they are scored; None where texts are not compared.
+
+        Both are NaN where the reference holds no word.
+        """
+        if self.bleu is None:
+            return None
+        written, wanted = np.where(self.scored_texts, self.bleu[:, -2:].T, np.nan)
+        return wanted, written
 
     def save(self, path: Path) -> None:
         """Write the table as `.npz`; figures are kept in 32 bits, which loses nothing that is printed.

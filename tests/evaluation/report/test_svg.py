@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from contrastcxr.evaluation.report.charts import bin_width, lengths, reliability_plot
+from contrastcxr.evaluation.report.charts import lengths, reliability_plot
 from contrastcxr.evaluation.report.forest import Mark, axis, key, row
 from contrastcxr.evaluation.report.svg import Scale, nice, tag, top
 from contrastcxr.metrics.calibration import ReliabilityBin
@@ -74,7 +74,15 @@ def test_bars_of_lengths_add_up_to_all_references() -> None:
 
 def test_one_report_of_no_words_can_be_drawn() -> None:
     assert ET.fromstring(lengths([0], [0])).findtext("title") == "Words per report"
-    assert bin_width([0]) == 1
+
+
+def test_reports_beyond_the_last_bin_lower_the_bars_and_are_not_drawn() -> None:
+    alone, among = (
+        list(ET.fromstring(lengths(side, [100])).iter("rect")) for side in ([7, 100], [7, 100, 101, 300])
+    )
+    heights = [[float(bar.get("height", 0)) for bar in bars] for bars in (alone, among)]
+    assert heights == [[pytest.approx(heights[0][0])] * 2, [pytest.approx(heights[0][0] / 2)] * 2]
+    assert [float(bar.get("x", 0)) for bar in among] == [float(bar.get("x", 0)) for bar in alone]
 
 
 def test_points_of_calibration_lie_at_their_bins() -> None:

@@ -7,30 +7,28 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from contrastcxr.evaluation.report.svg import Scale, chart, nice, tag, top
+from contrastcxr.evaluation.report.svg import Scale, chart, tag, top
 from contrastcxr.metrics.calibration import ReliabilityBin
+from contrastcxr.metrics.lengths import LONGEST, WIDE, length_counts
 
 WIDTH, HEIGHT = 420, 256
 LEFT, RIGHT, UPPER, LOWER = 40, 408, 24, 216
-BARS = 24
 
 
 def lengths(references: Sequence[int], system: Sequence[int]) -> Markup:
     """Return a chart of the words per report of the references (filled) and of the system (line).
 
-    Heights are shares of reports (paper C, Figure 2).
+    Heights are shares of all reports, in the bins of paper C, Figure 2; what is longer has no place on it.
 
     Args:
         references: words of each reference, at least one report.
         system: words of each report of the system, at least one.
     """
-    wide = bin_width([*references, *system])
-    bins = max([*references, *system]) // wide + 1
-    shares = [_shares(counts, wide, bins) for counts in (references, system)]
-    x = Scale(0, bins * wide, LEFT, RIGHT)
+    shares = [_shares(values) for values in (references, system)]
+    x = Scale(0, LONGEST, LEFT, RIGHT)
     y = Scale(0, top([max(max(found) for found in shares)]), LOWER, UPPER)
     bars = [
-        tag("rect", x=x(k * wide), y=y(s), width=x(wide) - x(0) - 0.6, height=LOWER - y(s), class_="column")
+        tag("rect", x=x(k * WIDE), y=y(s), width=x(WIDE) - x(0) - 0.6, height=LOWER - y(s), class_="column")
         for k, s in enumerate(shares[0])
         if s
     ]
@@ -38,11 +36,11 @@ def lengths(references: Sequence[int], system: Sequence[int]) -> Markup:
         WIDTH,
         HEIGHT,
         "Words per report",
-        f"Shares of reports by length, {wide} words a bin; {_ends(references)} in references, {_ends(system)} in "
+        f"Shares of reports by length, {WIDE} words a bin; {_ends(references)} in references, {_ends(system)} in "
         "the system's reports",
         *_frame(x, y, ("words per report", "reports"), percent=True),
         *bars,
-        tag("path", d=_steps(shares[1], wide, x, y), class_="steps"),
+        tag("path", d=_steps(shares[1], x, y), class_="steps"),
     )
 
 
@@ -67,23 +65,16 @@ def reliability_plot(table: Sequence[ReliabilityBin]) -> Markup:
     return chart(LEFT + 210, HEIGHT, "Reliability of the probabilities", said, *frame, even, *points)
 
 
-def bin_width(values: Sequence[int]) -> int:
-    """Return a round number of words that gives at most `BARS` bins."""
-    return max(1, math.ceil(nice((max(values) + 1) / BARS)))
-
-
 def _point(row: ReliabilityBin) -> str:
     return f"{row.count:,} pairs of mean probability {row.mean_probability:.2f}: {row.share_positive:.0%} present"
 
 
-def _shares(values: Sequence[int], wide: int, bins: int) -> list[float]:
-    counts = [0] * bins
-    for value in values:
-        counts[value // wide] += 1
+def _shares(values: Sequence[int]) -> list[float]:
+    counts, _ = length_counts(values)
     return [count / len(values) for count in counts]
 
 
-def _steps(shares: Sequence[float], wide: int, x: Scale, y: Scale) -> str:
+def _steps(shares: Sequence[float], x: Scale, y: Scale) -> str:
     """Return the outline of a histogram, from the ground to the ground.
 
     It is only as long as there is something to draw.
@@ -92,8 +83,8 @@ def _steps(shares: Sequence[float], wide: int, x: Scale, y: Scale) -> str:
     if not filled:
         return ""
     first, last = filled[0], filled[-1]
-    path = [f"M{x(first * wide):.1f} {LOWER}"]
-    path += [f"V{y(shares[k]):.1f}H{x((k + 1) * wide):.1f}" for k in range(first, last + 1)]
+    path = [f"M{x(first * WIDE):.1f} {LOWER}"]
+    path += [f"V{y(shares[k]):.1f}H{x((k + 1) * WIDE):.1f}" for k in range(first, last + 1)]
     return "".join([*path, f"V{LOWER}"])
 
 

@@ -67,6 +67,7 @@ def _figures(found: Evaluation, material: Material | None) -> Values:
         "axis": axis(),
         "rates": findings.abnormality_rates(found.systems),
         "calibration": findings.calibration(system.table),
+        "lengths": texts.length_values(system.table, system.scores),
         "bins": BINS,
         "notes": found.notes,
         "failures": found.failures,
@@ -74,7 +75,7 @@ def _figures(found: Evaluation, material: Material | None) -> Values:
 
 
 def _words_and_studies(found: Evaluation, material: Material | None) -> Values:
-    empty: Values = {"lengths": None, "sentences": [], "groups": [], "constant": "", "checks": [], "terms": ""}
+    empty: Values = {"sentences": [], "groups": [], "constant": "", "checks": [], "terms": ""}
     if material is None:
         return {**empty, "ranked_by": "", "restricted": False, "case_marks": cases.MARKS}
     table, said = found.systems["system"].table, material.answers["system"]
@@ -82,7 +83,6 @@ def _words_and_studies(found: Evaluation, material: Material | None) -> Values:
     written = both and any(answer.report for answer in (*material.wanted, *said))
     constant = material.answers.get("constant")
     return {
-        "lengths": texts.length_values(material.wanted, said) if written else None,
         "sentences": texts.sentence_values(material.wanted, said) if written else [],
         "groups": cases.case_values(table, material),
         "ranked_by": cases.ranked_by(table),

@@ -7,8 +7,13 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
+import numpy as np
+
 from contrastcxr.evaluation.report.charts import lengths
-from contrastcxr.metrics.table import Answer
+from contrastcxr.evaluation.report.headline import cell
+from contrastcxr.metrics.lengths import LENGTH_DISTANCE, LONGEST, length_counts
+from contrastcxr.metrics.scores import Scores
+from contrastcxr.metrics.table import Answer, StudyTable
 from contrastcxr.metrics.text import tokenise
 from contrastcxr.text.clean import split_sentences
 
@@ -17,12 +22,21 @@ SHOWN = 10
 Values = dict[str, Any]
 
 
-def length_values(references: Sequence[Answer], system: Sequence[Answer]) -> Values:
-    """Return the chart of words per report, and its summary for both sides."""
-    counts = {"references": _words(references), "this system": _words(system)}
+def length_values(table: StudyTable, scores: Scores) -> Values | None:
+    """Return the chart of words per report, its summary for both sides, and how far the lengths differ.
+
+    None where texts are not compared. Lengths are those of `scores.json`: of words as they are scored, of studies
+    whose reference holds some.
+    """
+    if table.lengths is None:
+        return None
+    wanted, written = ([int(v) for v in side[np.isfinite(side)]] for side in table.lengths)
+    sides = {"references": wanted, "this system": written}
     return {
-        "chart": lengths(counts["references"], counts["this system"]),
-        "rows": [{"name": name, **_summary(values)} for name, values in counts.items()],
+        "chart": lengths(wanted, written),
+        "rows": [{"name": name, **_summary(values)} for name, values in sides.items()],
+        "beyond": _beyond(wanted, written),
+        "distance": cell(scores.get(LENGTH_DISTANCE)),
     }
 
 
@@ -63,8 +77,12 @@ class SentenceShares:
         return sorted(self.share, key=lambda words: (-self.share[words], words))[:count]
 
 
-def _words(answers: Sequence[Answer]) -> list[int]:
-    return [len(answer.words.split()) for answer in answers]
+def _beyond(wanted: Sequence[int], written: Sequence[int]) -> str:
+    """Return how many reports the chart has no place for; empty where there are none."""
+    longer = [length_counts(lengths)[1] for lengths in (wanted, written)]
+    if not any(longer):
+        return ""
+    return f"More than {LONGEST} words, and not drawn: references {longer[0]:,}, this system {longer[1]:,}."
 
 
 def _summary(values: Sequence[int]) -> Values:
