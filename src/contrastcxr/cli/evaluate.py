@@ -101,8 +101,8 @@ def evaluate(
     from contrastcxr.evaluation.joining import parse_joined
     from contrastcxr.metrics.learned import ask
 
-    weighed = [name for name in metric or () if name != RETRIEVAL]
-    learned = ask(weighed, allow_pickle=allow_pickle)  # before hours of reading, not after
+    # Before hours of reading, not after.
+    learned = ask([name for name in metric or () if name != RETRIEVAL], allow_pickle=allow_pickle)
     found = api.evaluate(
         checkpoint if readings is None else load_readings(readings),
         data=data,
