@@ -41,6 +41,9 @@ Metrics = Annotated[
         "retrieval, of a model trained with losses wcl.",
     ),
 ]
+Reference = Annotated[
+    str | None, typer.Option("--reference", help="Author of the references; default each study's first.")
+]
 Partial = Annotated[
     bool, typer.Option("--allow-partial", help="Score the studies that have a reading, and say how many.")
 ]
@@ -76,9 +79,7 @@ def evaluate(
     split: Split = None,
     protocol: Annotated[str, typer.Option("--protocol", help="corrected or as-published.")] = "corrected",
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the evaluation.")] = Path("evaluation"),
-    reference: Annotated[
-        str | None, typer.Option("--reference", help="Author of the references; default each study's first.")
-    ] = None,
+    reference: Reference = None,
     join: Joins = None,
     attributes: Attributes = None,
     allow_partial: Partial = False,
