@@ -2,7 +2,7 @@
 
     python scripts/localization_page.py
 
-Tables stand between `<!-- NAME -->` and `<!-- /NAME -->`: `phantoms`, of results/localizers, `real`, of
+Tables stand between `<!-- NAME -->` and `<!-- /NAME -->`: `phantoms`, of results/localizers, `real` and `list`, of
 results/localizers-nih, `trials` and `poses`, of results/localizers/negative_trials.json, which
 scripts/negative_trials.py makes. Figures go to docs/images.
 """
@@ -20,13 +20,15 @@ from contrastcxr.files import atomic_write
 from contrastcxr.metrics.scores import Score
 from contrastcxr.reproduce import Places, Task, find_plan, task_of
 from contrastcxr.reproduce.pooled import Pooled, pool
-from contrastcxr.reproduce.row_page import said_below, score_rows, verdicts
+from contrastcxr.reproduce.row_page import said_below, tables_of, verdicts
 from contrastcxr.reproduce.shown import markdown_table
 
 ROOT = Path(__file__).resolve().parents[1]
 TRIALS = "negative_trials.json"
 REAL = {"table": "nih", "data": "nih14-cv:."}
 """The rows on real pictures: a table of the paper's, and data without a folder, since nothing is read."""
+LIST = {"table": "nih", "data": "nih14:."}
+"""The same on the pictures of the test list, by the mean of the models of all folds, author by author of boxes."""
 BLIND, BOUND = "mean_box", "ceiling"
 CONTRASTS = {
     "none": "none",
@@ -62,7 +64,19 @@ def localizers(
 def rows_block(task: Task, pooled: Pooled) -> str:
     """Return the rows beside those that cannot see, and what follows from them."""
     said = [f"- {line}" for line in (*verdicts(task, pooled), *said_below(task, pooled))]
-    return "\n".join([*markdown_table(score_rows(task, pooled), names=1), "", *said])
+    _, rows, names = tables_of(task, pooled)[0]  # those behind it go through every finding
+    return "\n".join([*markdown_table(rows, names=names), "", *said])
+
+
+def list_block(places: Places) -> str:
+    """Return the rows on pictures of the test list, a table for each author of boxes that is recorded."""
+    plan, folder = find_plan("cia-net", LIST["table"])
+    found = []
+    for part in task_of(plan, folder, parse_data(LIST["data"])).parts:
+        pooled = pool(places.paths(part, places.seeds(part)), judging=plan.judging, compared=part.compared_names)
+        if pooled is not None:
+            found += ["", f"**{part.title}**", "", rows_block(part, pooled)]
+    return "\n".join(found[1:])
 
 
 def trials_block(found: Mapping[str, Mapping[str, float | str]]) -> str:
@@ -181,6 +195,7 @@ def blocks_of(places: Places) -> dict[str, str]:
     return {
         "phantoms": rows_block(task, pooled),
         "real": rows_block(folds, real),
+        "list": list_block(places),
         "trials": trials_block(found),
         "poses": poses_block(poses),
     }
