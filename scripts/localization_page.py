@@ -42,6 +42,8 @@ CONTRASTS = {
 SHARES = (("0", "@0"), ("40", "@40"), ("80", ""))
 """Percent of the boxed training studies whose boxes are learnt, and how the names of systems say it."""
 SCORES = ("tiou_0.3", "tiou_0.5")
+FEW = "†"
+"""The mark of a finding with fewer pictures than an interval needs, whose rows `reproduce --show` has."""
 TRIAL_COLUMNS = {
     "auc": "AUC",
     "iou": "mean IoU",
@@ -65,6 +67,7 @@ def rows_block(task: Task, pooled: Pooled) -> str:
     """Return the rows beside those that cannot see, and what follows from them."""
     said = [f"- {line}" for line in (*verdicts(task, pooled), *said_below(task, pooled))]
     _, rows, names = tables_of(task, pooled)[0]  # those behind it go through every finding
+    rows = [row for row in rows if FEW not in row.get("images", "")]
     return "\n".join([*markdown_table(rows, names=names), "", *said])
 
 

@@ -104,6 +104,7 @@ UNRECORDED = {
             for table in PAPERS["contrastive-attention"]
             if table != "recipe"
         ),
+        ("cia-net", "nih", "nih14-cv:/somewhere"),
     ],
 )
 def test_every_record_of_this_repository_is_of_the_row_that_its_plan_names(
@@ -112,3 +113,10 @@ def test_every_record_of_this_repository_is_of_the_row_that_its_plan_names(
     task = task_of(*find_plan(paper, table), parse_data(data))
     places = Places(results=ROOT / "results", runs=ROOT / "none", cache=ROOT / "none")
     assert places.recorded(task, [0, 1, 2])
+
+
+def test_rows_of_the_test_list_are_recorded_for_every_author_of_boxes() -> None:
+    task = task_of(*find_plan("cia-net", "nih"), parse_data("nih14:/somewhere"))
+    places = Places(results=ROOT / "results", runs=ROOT / "none", cache=ROOT / "none")
+    for part in task.parts:
+        assert {record.row for record in places.recorded(part)} == {row.name for row in part.rows()}
