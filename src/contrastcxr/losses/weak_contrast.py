@@ -104,7 +104,7 @@ class WeakContrast(SystemLoss):
                 meanings=self._meanings(targets),
                 perturbed=moved,
             )
-            means = {options.kind: each.mean()}
+            means: dict[str, Tensor] = {options.kind: each.mean()}
             if moved is not None:
                 means[options.moved] = (1 - (reports * moved).sum(dim=1)).detach().mean()
         return {name: (mean, torch.as_tensor(B, device=mean.device)) for name, mean in means.items()}
