@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from contrastcxr.reproduce.pooled import Pooled
     from contrastcxr.reproduce.side_by_side import SideBySide
     from contrastcxr.store.preparing import Mover, PreparedSource
-    from contrastcxr.text.report_clusters import ClusterReport
-    from contrastcxr.text.report_vectors import Embedding
+    from contrastcxr.training.report_clusters import ClusterReport
+    from contrastcxr.training.report_vectors import Embedding
     from contrastcxr.training.run_folder import RunFolder
 
 DEFAULT_MODEL = "phantom"

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from contrastcxr.text.report_clusters import ReportClusters
+from contrastcxr.training.report_clusters import ReportClusters
 
 REPORTS = ("Small left pleural effusion.", "The lungs are clear.", "Right lower lobe opacity.")
 

@@ -14,9 +14,9 @@ from mini_data import mini_config, mini_study, use_studies
 from contrastcxr.checkpoint import load_checkpoint
 from contrastcxr.errors import DatasetError, IncompatibleError
 from contrastcxr.form import Report, Study
-from contrastcxr.text.report_clusters import ReportClusters
 from contrastcxr.training import run
 from contrastcxr.training.prepare import prepare
+from contrastcxr.training.report_clusters import ReportClusters
 from contrastcxr.training.run_folder import RunFolder
 
 TRAIN: dict[str, Any] = {"batch_size": 8, "epochs": 1, "monitor": "loss", "precision": "fp32"}

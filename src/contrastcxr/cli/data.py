@@ -12,7 +12,7 @@ from contrastcxr import api
 from contrastcxr.cli import complete, output
 
 if TYPE_CHECKING:
-    from contrastcxr.text.report_clusters import ClusterReport
+    from contrastcxr.training.report_clusters import ClusterReport
 
 SHOWN = 10
 Source = Annotated[

@@ -18,9 +18,9 @@ from contrastcxr.features.samples import Target
 from contrastcxr.form import Study
 from contrastcxr.losses.options import ClusterOptions
 from contrastcxr.text.labeler import label
-from contrastcxr.text.report_clusters import ClusterReport, ReportClusters, silhouette, summaries
-from contrastcxr.text.report_vectors import Embedding
+from contrastcxr.training.report_clusters import ClusterReport, ReportClusters, silhouette, summaries
 from contrastcxr.training.report_texts import written_text
+from contrastcxr.training.report_vectors import Embedding
 from contrastcxr.vocab.labels import NO_FINDING, SUPPORT_DEVICES
 
 logger = logging.getLogger(__name__)

@@ -46,7 +46,6 @@ from contrastcxr.models.system import System
 from contrastcxr.reading.exchange import ExchangedPictures, exchange_order, patients_of
 from contrastcxr.store.study_lines import made_of
 from contrastcxr.text.labeler import default_labeler
-from contrastcxr.text.report_clusters import ReportClusters
 from contrastcxr.text.tokenizer import Tokenizer
 from contrastcxr.training.align import new_aligner, trained_aligner
 from contrastcxr.training.attribute_vectors import attribute_vectors
@@ -57,6 +56,7 @@ from contrastcxr.training.library import make_library
 from contrastcxr.training.order import donors
 from contrastcxr.training.pool import TrainingPool, make_pool
 from contrastcxr.training.regions import LearntRegions, anchored_share, load_regions
+from contrastcxr.training.report_clusters import ReportClusters
 from contrastcxr.training.report_texts import learnt_text, written_text
 from contrastcxr.training.scaling import STUDIES, center_zeros, draw, scale_contrast, standardize
 from contrastcxr.training.start import freeze, start_from

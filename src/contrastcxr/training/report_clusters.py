@@ -17,8 +17,8 @@ import numpy as np
 
 from contrastcxr.errors import DatasetError, MissingExtraError
 from contrastcxr.files import atomic_write
-from contrastcxr.text.report_vectors import Embedding, report_vectors
 from contrastcxr.text.tokenizer import tokenize
+from contrastcxr.training.report_vectors import Embedding, report_vectors
 
 logger = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from contrastcxr.errors import DatasetError
-from contrastcxr.text.report_clusters import ReportClusters, silhouette, summaries
+from contrastcxr.training.report_clusters import ReportClusters, silhouette, summaries
 
 SAID = ("A small left effusion is seen.", "There is a right opacity.", "The lungs are clear.")
 REPORTS = {f"s{index:02d}": SAID[index % 3] for index in range(30)} | {"empty": "  "}

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from contrastcxr.errors import CheckpointError, MissingExtraError
-from contrastcxr.text import report_vectors as module
-from contrastcxr.text.report_vectors import report_vectors
+from contrastcxr.training import report_vectors as module
+from contrastcxr.training.report_vectors import report_vectors
 
 REPORTS = [
     "small left effusion",
