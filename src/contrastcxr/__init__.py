@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 from contrastcxr.version import __version__ as __version__
 
 _MODULES = {
-    "contrastcxr.api": "audit_data check_data compare describe_part doctor draw_phantoms estimate_table evaluate "
-    "import_r2gen label list_data list_models load_studies open_source prepare_data read reproduce_table train "
-    "write_manifest",
+    "contrastcxr.api": "audit_data check_data cluster_reports compare describe_part doctor draw_phantoms "
+    "estimate_table evaluate import_r2gen label list_data list_models load_studies open_source prepare_data read "
+    "reproduce_table train write_manifest",
     "contrastcxr.form": "Box Evidence Finding Reading Report Study View",
     "contrastcxr.text.labeler": "Labeler",
     "contrastcxr.reading.reader": "Reader",
@@ -33,6 +33,7 @@ __all__ = ["__version__", *_NAMES]
 if TYPE_CHECKING:  # as type checkers read it, `import name as name` is public
     from contrastcxr.api import audit_data as audit_data
     from contrastcxr.api import check_data as check_data
+    from contrastcxr.api import cluster_reports as cluster_reports
     from contrastcxr.api import compare as compare
     from contrastcxr.api import describe_part as describe_part
     from contrastcxr.api import doctor as doctor

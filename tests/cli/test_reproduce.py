@@ -36,9 +36,9 @@ def test_published_figures_go_to_json_as_printed(command: Any) -> None:
 
 
 def test_a_published_table_without_rows_to_train_says_so(command: Any) -> None:
-    ran = command("reproduce", "wcl", "table2")
+    ran = command("reproduce", "contrastive-attention", "table3")
     assert ran.status == 2
-    assert "wcl table2: its rows cannot be trained here yet" in ran.err
+    assert "contrastive-attention table3: its rows cannot be trained here yet" in ran.err
     assert "--published" in ran.err
 
 
