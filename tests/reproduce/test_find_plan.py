@@ -70,7 +70,10 @@ def test_a_plan_that_is_none_is_refused_by_file(tmp_path: Path) -> None:
     [
         ({"against": {"nic": "nik"}}, "did you mean 'nic'"),
         ({"systems": {"nic-x": []}}, "system 'nic-x': expected letters"),
-        ({"judged_by": "places"}, "judged_by: Input should be 'words', 'knowledge', 'localization', 'boxes' or 'retrieval'"),
+        (
+            {"judged_by": "places"},
+            "judged_by: Input should be 'words', 'knowledge', 'localization', 'boxes' or 'retrieval'",
+        ),
     ],
 )
 def test_systems_that_cannot_be_compared_or_named_are_refused(
