@@ -83,7 +83,6 @@ def test_more_epochs_allowed_change_nothing_when_the_kept_one_is_the_same(
 
 UNRECORDED = {
     ("cia-net", "nih"),
-    ("cross-attention", "table1"),
     ("cross-attention", "nih"),
     *(("wcl", table) for table in PAPERS["wcl"]),
 }
