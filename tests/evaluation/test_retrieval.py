@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +113,9 @@ def test_the_command_takes_it_beside_other_metrics_and_writes_it(
     folder, out = trained(tmp_path / "run"), tmp_path / "scores"
     asked = ["--metric", "retrieval", "--no-baselines", "--cache", str(tmp_path / "cache"), "--out", str(out)]
     assert command(["evaluate", str(folder), "--data", "mini:memory", *asked]) == 0
+    assert re.search(r"^system: .*retrieval/image_to_text_10 \S+ \(", capsys.readouterr().out, re.MULTILINE)
+    for page in ("report.md", "report.html"):
+        assert "own report found by the picture, of the 10 nearest" in (out / page).read_text()
     said = json.dumps(json.loads((out / "scores.json").read_text()))
     assert "retrieval/image_to_text_10" in said
     assert "gallery:12|reports beside:the mean training picture" in said

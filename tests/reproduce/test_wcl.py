@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ from contrastcxr.errors import RequestError, UnknownNameError
 from contrastcxr.reproduce.find_plan import find_plan
 from contrastcxr.reproduce.places import Places
 from contrastcxr.reproduce.plan import Row
+from contrastcxr.reproduce.pooled import pool
 from contrastcxr.reproduce.record import read_record
+from contrastcxr.reproduce.row_page import rows_page
 from contrastcxr.reproduce.task import Task, task_of
 from tiny_plan import TINY
 
@@ -91,6 +94,17 @@ def test_rows_with_a_space_are_scored_by_retrieval_on_the_split_of_the_plan(
     assert task.title == "phantom:smoke, validation"
     words = {name: scored[name]["bleu_1"]["value"] for name in scored}
     assert words["space"] == words["none"]
+
+
+def test_the_page_of_rows_has_recall_beside_what_the_report_says(trial: tuple[Path, Task, Reproduction]) -> None:
+    folder, task, _ = trial
+    pooled = pool(places(folder).paths(task, [0]), judging=task.plan.judging, compared=task.compared_names)
+    assert pooled is not None
+    page = rows_page(task, pooled)
+    assert re.search(r"^- mdt-wcl is compared with mdt-space \(own report among ten", page, re.MULTILINE)
+    head = next(line for line in page.splitlines() if line.startswith("| row"))
+    assert "| image to text 10 |" in head
+    assert "positive F1" in head
 
 
 def test_the_heads_alone_have_learnt_from_the_base(trial: tuple[Path, Task, Reproduction]) -> None:

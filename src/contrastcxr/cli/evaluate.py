@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from contrastcxr.evaluation import Evaluation, SystemScores
     from contrastcxr.metrics.scores import Score
 
-SHOWN = ("bleu_4", "rouge_l", "cider", "positive_f1", "auc_mean", "tiou_0.3", "pointing", "false_boxes")
-WITHOUT_WORDS = ("positive_f1", "auc_mean", "calibration_error", "brier", *SHOWN[-3:])
+PLACED = ("tiou_0.3", "pointing", "false_boxes")
+RETRIEVED = ("retrieval/image_to_text_10", "retrieval/text_to_image_10")
+SHOWN = ("bleu_4", "rouge_l", "cider", "positive_f1", "auc_mean", *PLACED, *RETRIEVED)
+WITHOUT_WORDS = ("positive_f1", "auc_mean", "calibration_error", "brier", *PLACED)
 """What is said first, with and without reports on both sides."""
 BESIDE = ("mean_box", "constant", "ceiling")
 """Readers whose localization stands below the system's."""

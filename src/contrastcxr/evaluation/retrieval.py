@@ -20,13 +20,9 @@ from contrastcxr.features.samples import FromCache
 from contrastcxr.form import Position, Study
 from contrastcxr.losses.base import Space, SystemLoss
 from contrastcxr.metrics.learned.ask import LearnedScores
-from contrastcxr.metrics.retrieval import RANKS, expected_hits
+from contrastcxr.metrics.retrieval import RETRIEVAL_SCORES, expected_hits
 from contrastcxr.reading.exchange import with_report
 from contrastcxr.reading.reader import Reader
-
-WAYS = ("image_to_text", "text_to_image")
-LEAKING = "_seen"
-"""Behind scores whose reports were embedded beside their own picture, which cross-attention lets them see."""
 
 
 def retrieval_scores(system: object, references: References, *, cache: Path) -> LearnedScores:
@@ -49,14 +45,10 @@ def retrieval_scores(system: object, references: References, *, cache: Path) -> 
     pictures, blind, seeing = (
         torch.cat(each) for each in zip(*_embedded(system, space, references, cache), strict=True)
     )
-    columns, names = [], []
-    for reports, suffix in ((blind, ""), (seeing, LEAKING)):
-        similar = (pictures @ reports.T).double().cpu().numpy()
-        for way, table in zip(WAYS, (similar, similar.T), strict=True):
-            columns.append(expected_hits(table))
-            names += [f"retrieval/{way}_{k}{suffix}" for k in RANKS]
+    similar = [(pictures @ reports.T).double().cpu().numpy() for reports in (blind, seeing)]
+    hits = np.hstack([expected_hits(each) for table in similar for each in (table, table.T)])
     signature = f"gallery:{len(pictures)}|reports beside:the mean training picture"
-    return LearnedScores(tuple(names), np.concatenate(columns, axis=1), {"retrieval": signature})
+    return LearnedScores(tuple(RETRIEVAL_SCORES), hits, {"retrieval": signature})
 
 
 def has_space(reader: Reader) -> bool:

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from contrastcxr.metrics.bootstrap import Floats
 
 RANKS = (1, 5, 10)
 """Recall is of the own one among so many."""
+WAYS = {"image_to_text": "own report found by the picture", "text_to_image": "own picture found by the report"}
+SEEN = "_seen"
+"""Behind scores whose reports were embedded beside their own picture, which cross-attention lets them see."""
+RETRIEVAL_SCORES: Mapping[str, str] = {
+    f"retrieval/{way}_{k}{seen}": f"{said}, of the {k} nearest{note}"
+    for seen, note in (("", ""), (SEEN, ", reports having seen their picture"))
+    for way, said in WAYS.items()
+    for k in RANKS
+}
+"""The scores in the order of their columns, and what each is."""
 _TIE = 1e-5
 """Cosines of the same report in batches of other lengths differ by less, in float32."""
 

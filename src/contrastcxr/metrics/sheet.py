@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from contrastcxr.metrics.attributes import ATTRIBUTE_SCORES
 from contrastcxr.metrics.detection import AP_THRESHOLDS, MET_THRESHOLDS
 from contrastcxr.metrics.localization import THRESHOLDS
+from contrastcxr.metrics.retrieval import RETRIEVAL_SCORES
 
 if TYPE_CHECKING:
     from contrastcxr.metrics.scores import Score, Scores
@@ -49,6 +50,7 @@ ROWS: Mapping[str, str] = {
     "bertscore/precision": "BERTScore, precision",
     "bertscore/recall": "BERTScore, recall",
     "bertscore/f1": "BERTScore, F1",
+    **RETRIEVAL_SCORES,
     "auc_mean": "mean AUC",
     "calibration_error": "expected calibration error",
     "brier": "Brier score",

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from contrastcxr.metrics.detection import MET_THRESHOLDS
+from contrastcxr.metrics.retrieval import RETRIEVAL_SCORES, SEEN
 
 
 @dataclass(frozen=True)
@@ -62,14 +63,14 @@ BOXES = Judging(
     places=True,
 )
 """By the share of reference boxes that a marked box meets at an IoU of .5 (paper D), one to one."""
-_RETRIEVED = tuple(f"retrieval/{way}_{k}" for way in ("image_to_text", "text_to_image") for k in (1, 5, 10))
+_RETRIEVED = tuple(name for name in RETRIEVAL_SCORES if not name.endswith(SEEN))
 RETRIEVAL = Judging(
     {
         "retrieval/image_to_text_10": "own report among ten, found by the picture",
         "positive_f1": "positive-finding F1",
     },
     (*_RETRIEVED, *_F1, *_KNOWN, *_WORDS[1:]),
-    (*_RETRIEVED, *(f"{name}_seen" for name in _RETRIEVED[2::3]), *_SHOWN),
+    (*_RETRIEVED, *(f"{name}{SEEN}" for name in _RETRIEVED if name.endswith("_10")), *_SHOWN),
 )
 """By the space that paper C's loss makes, then by what the report says."""
 JUDGINGS: Mapping[str, Judging] = {

@@ -13,6 +13,7 @@ from contrastcxr.evaluation.baselines import FINDINGS, ORDER, PLACES, WORDS
 from contrastcxr.metrics.detection import AP_THRESHOLDS, MET_THRESHOLDS
 from contrastcxr.metrics.identification import MINIMUM_POSITIVES
 from contrastcxr.metrics.localization import THRESHOLDS
+from contrastcxr.metrics.retrieval import RETRIEVAL_SCORES
 from contrastcxr.metrics.scores import Score
 from contrastcxr.reproduce.agreement import together
 from contrastcxr.reproduce.plan import BASELINES, PLAIN
@@ -48,6 +49,7 @@ SHORT: Mapping[str, str] = {
     "cider": "CIDEr",
     "rouge_l": "ROUGE-L",
     "meteor": "METEOR",
+    **{name: name.partition("/")[2].replace("_", " ") for name in RETRIEVAL_SCORES},
 }
 """Heads of columns."""
 

@@ -12,7 +12,7 @@ from contrastcxr.errors import IncompatibleError
 from contrastcxr.models.heads.options import SLOTS
 from contrastcxr.models.system import System
 
-OF_THE_DATA = ("pool.", "patch_pool.", "bank.", "decoder.library.", "aligner.", "losses.wcl.mean_picture")
+OF_THE_DATA = ("pool.", "patch_pool.", "bank.", "decoder.library.", "aligner.")
 """What a run draws anew from its own training studies, or takes from elsewhere."""
 
 
@@ -37,7 +37,9 @@ def start_from(system: System, start: Checkpoint, config: SystemConfig) -> None:
                 f"set {part}: {theirs}, or start from another run"
             )
     all_own = system.state_dict()
-    skipped = (*OF_THE_DATA, *([] if _has_losses(start.state) and _has_losses(all_own) else [LOSSES_KEY]))
+    kept = [f"{LOSSES_KEY}{name}" for name, _ in system.losses.named_buffers()]  # of this run's pictures
+    both = _has_losses(start.state) and _has_losses(all_own)
+    skipped = (*OF_THE_DATA, *(kept if both else [LOSSES_KEY]))
     own = {name: value for name, value in all_own.items() if not name.startswith(skipped)}
     given = {name: value for name, value in start.state.items() if not name.startswith(skipped)}
     for name, value in own.items():
