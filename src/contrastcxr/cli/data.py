@@ -107,13 +107,16 @@ def clusters(
         typer.Option("--sections", help="Of the reports, as text.sections has them."),
     ] = "findings",
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="File for the clusters, for losses.clusters.file.")
+        Path | None,
+        typer.Option("--out", "-o", help="File for the clusters, which --set losses.0.clusters.file takes."),
     ] = None,
     author: Annotated[
         str | None, typer.Option("--author", help="Whose reports; default each study's first.")
     ] = None,
     seed: output.Seed = 0,
-    allow_pickle: output.AllowPickle = False,
+    allow_pickle: Annotated[
+        bool, typer.Option("--allow-pickle", help="Read CheXbert's weights from a pickle too, weights only.")
+    ] = False,
 ) -> None:
     """Cluster the training reports of a source (paper C's weak labels), and say what each cluster holds."""
     found = api.cluster_reports(
