@@ -86,15 +86,21 @@ def test_printing_is_the_inverse_of_parsing_for_the_data_of_every_configuration(
     assert ref.split == split
 
 
+ELSEWHERE = {("cross-attention", "retinanet-none", "phantom:standard"): "phantom:easy"}
+"""What a row learns from that is not what it is scored on, as its plan says: paper D's detector."""
+
+
 @pytest.mark.parametrize("path", RECORDS, ids=lambda p: f"{p.parent.name}-{p.stem}")
 def test_the_portable_name_is_that_of_the_recorded_signature_letter_for_letter(path: Path) -> None:
     record = json.loads(path.read_text(encoding="utf-8"))
     if record.get("schema") != "contrastcxr.row/1":
         pytest.skip("not a row")
     config = parse_config(record["config"], where=str(path)).data
+    learnt = ELSEWHERE.get((record["experiment"], record["row"], record["data"]), record["data"])
+    assert config.source == learnt
+    config = config.model_copy(update={"source": record["data"]})  # which it is scored on
     ref = data_ref(config.model_copy(update={} if ":" in config.source else {"root": "/x"}), split=None)
     assert f"|data:{ref.scored().portable()}|" in record["signature"]
-    assert ref.source == record["data"]
 
 
 ROOTS = st.text(st.characters(exclude_characters="?,", exclude_categories=("C", "Z")), min_size=1, max_size=30)
