@@ -37,6 +37,7 @@ PAPERS: Mapping[str, Mapping[str, str]] = {
     },
     "cross-attention": {
         "table1": "configs/cpu/experiments/cross-attention-table1.yaml",
+        "effusion": "configs/cpu/experiments/cross-attention-effusion.yaml",
         "nih": "configs/cpu/experiments/cross-attention-nih.yaml",
     },
 }
