@@ -75,10 +75,10 @@ class Trial:
         (folder / "plan.yaml").write_text(yaml.safe_dump(PLAN))
         self.found = {name: self.run(name) for name in ("phantom:smoke", "phantom:easy")}
 
-    def run(self, data: str, **more: Any) -> Reproduction:
+    def run(self, data: str, *, plan: str = "plan.yaml", **more: Any) -> Reproduction:
         places = {name: self.folder / name for name in ("out", "runs", "cache")}
-        plan = self.folder / "plan.yaml"
-        return reproduce_table("cross-attention", "table1", data=data, plan=plan, **places, **more)
+        file = self.folder / plan
+        return reproduce_table("cross-attention", "table1", data=data, plan=file, **places, **more)
 
     def task(self, data: str) -> Task:
         path = self.folder / "plan.yaml"
@@ -163,3 +163,27 @@ def test_a_record_with_another_list_is_refused(trial: Trial) -> None:
     finally:
         path.write_text(yaml.safe_dump(PLAN))
     assert "attributes 'phantom-effusion', the plan has 'phantom-opacity'" in failed[1]
+
+
+def test_rows_on_the_detector_of_another_run_are_judged_by_words_alone(trial: Trial) -> None:
+    plan = {
+        **PLAN,
+        "name": "captions",
+        "judged_by": "attributes",
+        "systems": {
+            "words": [f"localizer={WORDS}"],
+            "words@scores": [f"localizer={WORDS}", "localizer.alpha=scores"],
+        },
+        "against": {"words@scores": "words"},
+        "data": {"phantom:smoke": {"config": "tiny.yaml", "attributes": "phantom-effusion"}},
+    }
+    (trial.folder / "captions.yaml").write_text(yaml.safe_dump(plan))
+    detector = trial.task("phantom:smoke").prior_run("detector", 0).folder
+    found = trial.run("phantom:smoke", plan="captions.yaml", overrides=[f"encoder.regions.weights={detector}"])
+    assert found.failed == ()
+    page = (found.folder / "table1.md").read_text()
+    assert "| words@scores-none by geometry |" in page
+    assert "- Beside the rows: constant: how often training reports state each attribute; neighbour: " in page
+    (baselines,) = (record for record in found.recorded if record.row == "baselines")
+    assert set(baselines.systems) == {"constant", "neighbour"}
+    assert baselines.systems["neighbour"]["bleu_4"]["value"] is None

@@ -72,7 +72,7 @@ def test_a_plan_that_is_none_is_refused_by_file(tmp_path: Path) -> None:
         ({"systems": {"nic-x": []}}, "system 'nic-x': expected letters"),
         (
             {"judged_by": "places"},
-            "judged_by: Input should be 'words', 'knowledge', 'localization', 'boxes' or 'retrieval'",
+            "judged_by: Input should be 'words', 'knowledge', 'localization', 'boxes', 'attributes' or ",
         ),
     ],
 )

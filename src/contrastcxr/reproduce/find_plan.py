@@ -39,6 +39,7 @@ PAPERS: Mapping[str, Mapping[str, str]] = {
         "table1": "configs/cpu/experiments/cross-attention-table1.yaml",
         "effusion": "configs/cpu/experiments/cross-attention-effusion.yaml",
         "nih": "configs/cpu/experiments/cross-attention-nih.yaml",
+        "captions": "configs/cpu/experiments/cross-attention-captions.yaml",
     },
 }
 """Tables that can be reproduced, by paper, and the file that holds their rows."""

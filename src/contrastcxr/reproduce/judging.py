@@ -63,6 +63,12 @@ BOXES = Judging(
     places=True,
 )
 """By the share of reference boxes that a marked box meets at an IoU of .5 (paper D), one to one."""
+ATTRIBUTES = Judging(
+    {"attribute_auc": "AUC of words, of all cells as one", "attribute_side": "side told, of what names one"},
+    _ATTRIBUTES,
+    (*_ATTRIBUTES, "attribute_accuracy_none"),
+)
+"""By the words alone, where nobody drew a box."""
 _RETRIEVED = tuple(name for name in RETRIEVAL_SCORES if not name.endswith(SEEN))
 RETRIEVAL = Judging(
     {
@@ -78,6 +84,7 @@ JUDGINGS: Mapping[str, Judging] = {
     "knowledge": KNOWLEDGE,
     "localization": LOCALIZATION,
     "boxes": BOXES,
+    "attributes": ATTRIBUTES,
     "retrieval": RETRIEVAL,
 }
 """By the name that a plan gives it (`judged_by`)."""

@@ -145,7 +145,7 @@ class Plan(BaseModel):
     systems: dict[str, tuple[str, ...]] = Field(
         description="name of a system: its overrides, in which {run:NAME} is the folder of a run trained first"
     )
-    judged_by: Literal["words", "knowledge", "localization", "boxes", "retrieval"] = "words"
+    judged_by: Literal["words", "knowledge", "localization", "boxes", "attributes", "retrieval"] = "words"
     recipe: str = Field(FIRST_RECIPE, description="name of how its rows are trained, which their records carry")
     against: dict[str, str] = Field(
         default_factory=dict,

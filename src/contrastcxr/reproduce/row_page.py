@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from contrastcxr.evaluation.baselines import FINDINGS, ORDER, PLACES, WORDS
+from contrastcxr.evaluation.baselines import ATTRIBUTES, FINDINGS, ORDER, PLACES, WORDS
 from contrastcxr.metrics.detection import AP_THRESHOLDS, MET_THRESHOLDS
 from contrastcxr.metrics.identification import MINIMUM_POSITIVES
 from contrastcxr.metrics.localization import THRESHOLDS
@@ -148,8 +148,8 @@ def tables_of(task: Task, pooled: Pooled) -> list[tuple[str, list[dict[str, str]
 
 def said_below(task: Task, pooled: Pooled) -> list[str]:
     """Return what a reader of the tables must know, a sentence or two a line."""
-    of = PLACES if _located(pooled) else {**WORDS, **FINDINGS}
-    beside = "; ".join(f"{name}: {of[name]}" for name in ORDER if name in of and name in pooled.means)
+    of = _baselines(task, pooled)
+    beside = "; ".join(f"{name}: {of[name]}" for name in ORDER if of[name] and name in pooled.means)
     images = ", ".join(f"{name} {count}" for name, count in _images(pooled).items())
     few = ", ".join(f"{name} {_images(pooled)[name]}" for name in _few(pooled))
     means = task.averages
@@ -167,6 +167,13 @@ def said_below(task: Task, pooled: Pooled) -> list[str]:
         *(_twins(pooled) if _located(pooled) else []),
         *signed(pooled.signatures, pooled.recipe),
     ]
+
+
+def _baselines(task: Task, pooled: Pooled) -> dict[str, str]:
+    """Return what each baseline is, of what the table scores."""
+    told = [] if task.of_data.attributes is None else [ATTRIBUTES]
+    kinds = [PLACES, *told] if _located(pooled) else told or [WORDS, FINDINGS]
+    return {name: ", and ".join(kind[name] for kind in kinds if name in kind) for name in ORDER}
 
 
 def _agreement(pooled: Pooled) -> list[str]:

@@ -388,6 +388,8 @@ def asked_baselines(task: Task, config: SystemConfig, references: References, *,
 
     `grid` has the rows and columns of the patches.
     """
+    if task.plan.judged_by == "attributes":
+        return Asked(words=False, findings=False)
     if not task.plan.judging.places:
         return Asked()
     words = references.written and any(config.decoder is not None for config in task.first_configs())
