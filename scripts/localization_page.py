@@ -1,10 +1,11 @@
-"""Writes the tables and figures of docs/localization.md from the records of paper B's rows.
+"""Writes the tables and figures of docs/localization.md and docs/cross-attention.md from records of rows.
 
     python scripts/localization_page.py
 
-Tables stand between `<!-- NAME -->` and `<!-- /NAME -->`: `phantoms`, of results/localizers, `real` and `list`, of
-results/localizers-nih, `trials` and `poses`, of results/localizers/negative_trials.json, which
-scripts/negative_trials.py makes. Figures go to docs/images.
+Tables stand between `<!-- NAME -->` and `<!-- /NAME -->`. Of paper B: `phantoms`, of results/localizers, `real`
+and `list`, of results/localizers-nih, `trials` and `poses`, of results/localizers/negative_trials.json, which
+scripts/negative_trials.py makes. Of paper D: those of `WORD_ROWS`, and `weights`, of
+results/cross-attention/weights.json, which scripts/region_weights.py makes. Figures go to docs/images.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from contrastcxr.metrics.scores import Score
 from contrastcxr.reproduce import Places, Task, find_plan, task_of
 from contrastcxr.reproduce.pooled import Pooled, pool
 from contrastcxr.reproduce.row_page import said_below, tables_of, verdicts
-from contrastcxr.reproduce.shown import markdown_table
+from contrastcxr.reproduce.shown import NOTHING, markdown_table
 
 ROOT = Path(__file__).resolve().parents[1]
 TRIALS = "negative_trials.json"
@@ -29,6 +30,16 @@ REAL = {"table": "nih", "data": "nih14-cv:."}
 """The rows on real pictures: a table of the paper's, and data without a folder, since nothing is read."""
 LIST = {"table": "nih", "data": "nih14:."}
 """The same on the pictures of the test list, by the mean of the models of all folds, author by author of boxes."""
+WORD_ROWS = {
+    "standard": ("table1", "phantom:standard"),
+    "easy": ("table1", "phantom:easy"),
+    "effusion": ("effusion", "phantom:standard"),
+    "effusion-easy": ("effusion", "phantom:easy"),
+    "nih": ("nih", "nih14-cv:."),
+    "captions": ("captions", "manifest:."),
+}
+"""Blocks of paper D's page: a table of the plan, and data."""
+WEIGHTS = "weights.json"
 BLIND, BOUND = "mean_box", "ceiling"
 CONTRASTS = {
     "none": "none",
@@ -44,6 +55,14 @@ SHARES = (("0", "@0"), ("40", "@40"), ("80", ""))
 SCORES = ("tiou_0.3", "tiou_0.5")
 FEW = "†"
 """The mark of a finding with fewer pictures than an interval needs, whose rows `reproduce --show` has."""
+WEIGHT_COLUMNS = {
+    "weigh": "regions that weigh",
+    "regions_on": "regions on a box",
+    "on": "weight on a box",
+    "off": "weight off boxes",
+    "first_on": "first region on a box",
+    "word_on": "stated words on a box",
+}
 TRIAL_COLUMNS = {
     "auc": "AUC",
     "iou": "mean IoU",
@@ -54,10 +73,10 @@ TRIAL_COLUMNS = {
 
 
 def localizers(
-    places: Places, *, table: str = "localizers", data: str = "phantom:standard"
+    places: Places, *, paper: str = "cia-net", table: str = "localizers", data: str = "phantom:standard"
 ) -> tuple[Task, Pooled | None]:
-    """Return rows of paper B and what is recorded of them, on whatever seed or fold."""
-    plan, folder = find_plan("cia-net", table)
+    """Return rows of a paper and what is recorded of them, on whatever seed or fold."""
+    plan, folder = find_plan(paper, table)
     task = task_of(plan, folder, parse_data(data))
     folds, paths = bool(task.of_data.folds), places.paths(task, places.seeds(task))
     return task, pool(paths, judging=plan.judging, compared=task.compared_names, folds=folds)
@@ -97,6 +116,23 @@ def poses_block(found: Mapping[str, Mapping[str, float]]) -> str:
     """Return how far poses of pictures are from those of what they are compared with."""
     lines = ["| mean difference of pose | nearest thumbnail | any normal |", "|---|---:|---:|"]
     return "\n".join([*lines, *(f"| {name} | {d['nearest']:.1f} | {d['any']:.1f} |" for name, d in found.items())])
+
+
+def weights_block(found: Mapping[str, Mapping[str, float]]) -> str:
+    """Return what localizers weigh, the mean over the seeds of a system, one line each."""
+    lines = [
+        f"| system | seeds | studies | {' | '.join(WEIGHT_COLUMNS.values())} |",
+        f"|---|{'---:|' * (len(WEIGHT_COLUMNS) + 2)}",
+    ]
+    for system in dict.fromkeys(name.rpartition("-none-seed")[0] for name in found):
+        runs = [values for name, values in found.items() if name.startswith(f"{system}-none-seed")]
+        means = [
+            f"{sum(run[name] for run in runs) / len(runs):.2f}" if name in runs[0] else NOTHING
+            for name in WEIGHT_COLUMNS
+        ]
+        studies = f"{sum(run['n'] for run in runs) / len(runs):.0f}"
+        lines.append(f"| {system} | {len(runs)} | {studies} | {' | '.join(means)} |")
+    return "\n".join(lines)
 
 
 def with_blocks(page: str, blocks: Mapping[str, str]) -> str:
@@ -204,24 +240,44 @@ def blocks_of(places: Places) -> dict[str, str]:
     }
 
 
+def word_blocks(places: Places) -> dict[str, str]:
+    """Return every block of paper D's page by its name."""
+    blocks: dict[str, str] = {}
+    for name, (table, data) in WORD_ROWS.items():
+        task, pooled = localizers(places, paper="cross-attention", table=table, data=data)
+        if pooled is None:
+            raise SystemExit(
+                f"{places.results}: no rows; run `contrastcxr reproduce cross-attention {table}` on {data}"
+            )
+        blocks[name] = rows_block(task, pooled)
+    weights = places.results / "cross-attention" / WEIGHTS
+    if not weights.is_file():
+        raise SystemExit(f"{weights}: not found; scripts/region_weights.py makes it")
+    return {**blocks, "weights": weights_block(json.loads(weights.read_text(encoding="utf-8"))["runs"])}
+
+
+PAGES = {"localization.md": blocks_of, "cross-attention.md": word_blocks}
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Write the page's tables and its figures."""
+    """Write the tables of both pages, and the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--results", type=Path, default=ROOT / "results")
-    parser.add_argument("--page", type=Path, default=ROOT / "docs" / "localization.md")
-    parser.add_argument("--images", type=Path, default=ROOT / "docs" / "images")
+    parser.add_argument("--docs", type=Path, default=ROOT / "docs")
     asked = parser.parse_args(arguments)
     places = Places(asked.results, Path("runs"), Path(".cache"))
-    page = with_blocks(asked.page.read_text(encoding="utf-8"), blocks_of(places))
-    with atomic_write(asked.page) as file:
-        file.write(page)
+    for name, blocks in PAGES.items():
+        page = with_blocks((asked.docs / name).read_text(encoding="utf-8"), blocks(places))
+        with atomic_write(asked.docs / name) as file:
+            file.write(page)
+    images = asked.docs / "images"
     pooled = localizers(places)[1]
     assert pooled is not None  # its blocks are written
-    draw_contrasts(pooled, asked.images / "localization-contrast.png")
-    draw_shares(pooled, asked.images / "localization-boxes.png")
+    draw_contrasts(pooled, images / "localization-contrast.png")
+    draw_shares(pooled, images / "localization-boxes.png")
     real = localizers(places, **REAL)[1]
     assert real is not None  # likewise
-    draw_real(real, asked.images / "localization-real.png")
+    draw_real(real, images / "localization-real.png")
 
 
 if __name__ == "__main__":

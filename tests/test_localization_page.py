@@ -1,4 +1,4 @@
-"""The script that writes the page of localization."""
+"""The script that writes the pages of localization."""
 
 from __future__ import annotations
 
@@ -17,12 +17,18 @@ def script() -> Any:
     return load_script("localization_page")
 
 
-def test_the_page_has_the_tables_of_its_records(script: Any) -> None:
-    page = (ROOT / "docs" / "localization.md").read_text(encoding="utf-8")
-    places = script.Places(ROOT / "results", Path("runs"), Path(".cache"))
-    blocks = script.blocks_of(places)
-    assert "li2018+align-normal" in blocks["phantoms"]
-    assert "li2018-none" in blocks["real"]
+@pytest.mark.parametrize(
+    ("name", "rows"),
+    [
+        ("localization.md", {"phantoms": "li2018+align-normal", "real": "li2018-none"}),
+        ("cross-attention.md", {"standard": "retinanet-none", "weights": "| cross_attention | 3 |"}),
+    ],
+)
+def test_the_page_has_the_tables_of_its_records(script: Any, name: str, rows: dict[str, str]) -> None:
+    page = (ROOT / "docs" / name).read_text(encoding="utf-8")
+    blocks = script.PAGES[name](script.Places(ROOT / "results", Path("runs"), Path(".cache")))
+    for block, row in rows.items():
+        assert row in blocks[block]
     assert script.with_blocks(page, blocks) == page, "run python scripts/localization_page.py"
 
 
@@ -48,6 +54,20 @@ def test_trials_are_one_line_each(script: Any) -> None:
     assert block.splitlines()[-1] == "| a map of zeros | 0.250 | 0.250 | 0.250 | 0.250 | 0.250 |"
 
 
-def test_without_records_it_says_which_commands_make_them(script: Any, tmp_path: Path) -> None:
-    with pytest.raises(SystemExit, match="contrastcxr reproduce cia-net table6"):
-        script.blocks_of(script.Places(tmp_path, tmp_path, tmp_path))
+def test_weights_are_the_mean_of_seeds(script: Any) -> None:
+    runs = {
+        f"cross_attention-none-seed{n}": dict.fromkeys(script.WEIGHT_COLUMNS, n / 2) | {"n": 9} for n in (0, 1)
+    }
+    block = script.weights_block(runs)
+    assert block.splitlines()[-1] == "| cross_attention | 2 | 9 | 0.25 | 0.25 | 0.25 | 0.25 | 0.25 | 0.25 |"
+
+
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [("localization.md", "reproduce cia-net table6"), ("cross-attention.md", "reproduce cross-attention table1")],
+)
+def test_without_records_it_says_which_commands_make_them(
+    script: Any, tmp_path: Path, name: str, command: str
+) -> None:
+    with pytest.raises(SystemExit, match=command):
+        script.PAGES[name](script.Places(tmp_path, tmp_path, tmp_path))
