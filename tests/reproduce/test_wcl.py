@@ -18,7 +18,7 @@ from contrastcxr.reproduce.places import Places
 from contrastcxr.reproduce.plan import Row
 from contrastcxr.reproduce.pooled import pool
 from contrastcxr.reproduce.record import read_record
-from contrastcxr.reproduce.row_page import rows_page
+from contrastcxr.reproduce.row_page import rows_page, tables_of
 from contrastcxr.reproduce.task import Task, task_of
 from tiny_plan import TINY
 
@@ -105,6 +105,24 @@ def test_the_page_of_rows_has_recall_beside_what_the_report_says(trial: tuple[Pa
     head = next(line for line in page.splitlines() if line.startswith("| row"))
     assert "| image to text 10 |" in head
     assert "positive F1" in head
+    assert "length distance" in head
+
+
+def test_the_page_has_the_lengths_of_reports_by_row(trial: tuple[Path, Task, Reproduction]) -> None:
+    folder, task, _ = trial
+    pooled = pool(places(folder).paths(task, [0]), judging=task.plan.judging, compared=task.compared_names)
+    assert pooled is not None
+    found = {above: rows for above, rows, _ in tables_of(task, pooled)}
+    rows = found["Words of a report, shares of the reports (Figure 2):"]
+    assert {"words", "references", "mdt-none", "mdt-wcl", "mdt-space"} == set(rows[0])
+    for name in ("references", "mdt-wcl"):
+        assert sum(float(row[name]) for row in rows) == pytest.approx(1.0, abs=0.001 * len(rows))
+    wanted, _ = pooled.lengths["mdt-wcl"]
+    longest = rows[-1]["words"].partition(" ")[0]
+    assert any(
+        float(row["references"]) > 0 for row in rows if row["words"].startswith(f"{int(min(wanted)) // 5 * 5} ")
+    )
+    assert longest.isdigit()
 
 
 def test_the_heads_alone_have_learnt_from_the_base(trial: tuple[Path, Task, Reproduction]) -> None:

@@ -34,6 +34,7 @@ PAPERS: Mapping[str, Mapping[str, str]] = {
     "wcl": {
         "table1": "configs/cpu/experiments/wcl-table1.yaml",
         "table2": "configs/cpu/experiments/wcl-table2.yaml",
+        "figure2": "configs/cpu/experiments/wcl-table1.yaml",
     },
     "cross-attention": {
         "table1": "configs/cpu/experiments/cross-attention-table1.yaml",

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from contrastcxr.metrics.detection import MET_THRESHOLDS
+from contrastcxr.metrics.lengths import LENGTH_DISTANCE
 from contrastcxr.metrics.retrieval import RETRIEVAL_SCORES, SEEN
 
 
@@ -76,7 +77,7 @@ RETRIEVAL = Judging(
         "positive_f1": "positive-finding F1",
     },
     (*_RETRIEVED, *_F1, *_KNOWN, *_WORDS[1:]),
-    (*_RETRIEVED, *(f"{name}{SEEN}" for name in _RETRIEVED if name.endswith("_10")), *_SHOWN),
+    (*_RETRIEVED, *(f"{name}{SEEN}" for name in _RETRIEVED if name.endswith("_10")), *_SHOWN, LENGTH_DISTANCE),
 )
 """By the space that paper C's loss makes, then by what the report says."""
 JUDGINGS: Mapping[str, Judging] = {

@@ -14,6 +14,7 @@ from contrastcxr.errors import RequestError
 from contrastcxr.metrics.bootstrap import REPLICATES, Interval, plain_weights
 from contrastcxr.metrics.contrast_claim import Claim, compare_ratios, pair_of, swap_share
 from contrastcxr.metrics.folds import joined
+from contrastcxr.metrics.lengths import Lengths
 from contrastcxr.metrics.scores import Score, seed_means, statistics
 from contrastcxr.metrics.seeds import SeedDifference, fold_differences, seed_differences
 from contrastcxr.metrics.table import StudyTable
@@ -80,6 +81,8 @@ class Pooled:
     judging: Judging = WORDS
     folds: bool = False
     """Whether rows are over folds: a figure is that of the studies of all of them together."""
+    lengths: Mapping[str, Lengths] = field(default_factory=dict)
+    """Row: words of each reference and each report, one seed or fold behind another, of rows that write."""
 
     @property
     def recipe(self) -> str:
@@ -155,6 +158,7 @@ def pool(
         votes=_compared(beside[VOTES], judging, differ),
         judging=judging,
         folds=folds,
+        lengths=_lengths(every),
     )
 
 
@@ -193,6 +197,15 @@ def _by_row(tables: Tables, *, folds: bool) -> dict[str, list[StudyTable]]:
     for (row, _), table in tables.items():
         rows.setdefault(row, []).append(table)
     return {row: [joined(found)] if folds else found for row, found in rows.items()}
+
+
+def _lengths(rows: Mapping[str, Sequence[StudyTable]]) -> dict[str, Lengths]:
+    found = {row: [table.lengths for table in of if table.lengths is not None] for row, of in rows.items()}
+    return {
+        row: (np.concatenate([wanted for wanted, _ in of]), np.concatenate([written for _, written in of]))
+        for row, of in found.items()
+        if of
+    }
 
 
 def _over_folds(rows: Mapping[str, Sequence[StudyTable]], tables: Tables) -> dict[str, dict[str, Mean]]:

@@ -10,8 +10,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from contrastcxr.evaluation.baselines import ATTRIBUTES, FINDINGS, ORDER, PLACES, WORDS
+from contrastcxr.metrics.bootstrap import Floats
 from contrastcxr.metrics.detection import AP_THRESHOLDS, MET_THRESHOLDS
 from contrastcxr.metrics.identification import MINIMUM_POSITIVES
+from contrastcxr.metrics.lengths import EDGES, LENGTH_DISTANCE, LONGEST, WIDE, length_counts
 from contrastcxr.metrics.localization import THRESHOLDS
 from contrastcxr.metrics.retrieval import RETRIEVAL_SCORES
 from contrastcxr.metrics.scores import Score
@@ -50,6 +52,7 @@ SHORT: Mapping[str, str] = {
     "rouge_l": "ROUGE-L",
     "meteor": "METEOR",
     **{name: name.partition("/")[2].replace("_", " ") for name in RETRIEVAL_SCORES},
+    LENGTH_DISTANCE: "length distance",
 }
 """Heads of columns."""
 
@@ -143,7 +146,34 @@ def tables_of(task: Task, pooled: Pooled) -> list[tuple[str, list[dict[str, str]
         return [("", picture_rows(task, pooled), 2)]
     several = _located(pooled) and task.of_data.attributes is None
     located = [("Finding by finding:", finding_rows(task, pooled), 2)] if several else []
-    return [("", score_rows(task, pooled), 1), *located]
+    return [("", score_rows(task, pooled), 1), *located, *_lengths(task, pooled)]
+
+
+def _lengths(task: Task, pooled: Pooled) -> list[tuple[str, list[dict[str, str]], int]]:
+    """Return the table of paper C's Figure 2, of rows that its loss is for: how long reports are."""
+    if task.plan.judged_by != "retrieval" or not pooled.lengths:
+        return []
+    rows = [name for name in _names(task, pooled) if name in pooled.lengths]
+    sides = {"references": pooled.lengths[rows[0]][0], **{name: pooled.lengths[name][1] for name in rows}}
+    shares = {name: _shares(lengths) for name, lengths in sides.items()}
+    ends = [*(f"{start} to {start + WIDE - 1}" for start in EDGES[:-2]), f"{EDGES[-2]} to {LONGEST}", "longer"]
+    return [
+        (
+            "Words of a report, shares of the reports (Figure 2):",
+            [
+                {"words": end, **{name: f"{share[at]:.3f}" for name, share in shares.items()}}
+                for at, end in enumerate(ends)
+                if any(share[at] for share in shares.values())
+            ],
+            1,
+        )
+    ]
+
+
+def _shares(lengths: Floats) -> list[float]:
+    counts, longer = length_counts(lengths)
+    every = max(1, sum(counts) + longer)
+    return [count / every for count in (*counts, longer)]
 
 
 def said_below(task: Task, pooled: Pooled) -> list[str]:
