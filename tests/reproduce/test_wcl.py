@@ -132,6 +132,11 @@ def test_the_heads_alone_have_learnt_from_the_base(trial: tuple[Path, Task, Repr
     assert set(space) - set(base) == {name for name in space if name.startswith("losses.wcl.")}
 
 
+def test_a_row_has_the_name_of_the_plan_before_that_of_a_decoder(tmp_path: Path) -> None:
+    _, task = planned(tmp_path)
+    assert [row.name for row in task.rows(wanted=["mdt-none"])] == ["mdt-none"]  # mdt is r2gen by another name
+
+
 def test_runs_stand_behind_those_that_they_start_from(tmp_path: Path) -> None:
     _, task = planned(tmp_path)
     names = [run.folder.name.partition("-")[0] for run in task.prior_runs(Row("mdt", "space", 0))]

@@ -35,6 +35,8 @@ PAPERS: Mapping[str, Mapping[str, str]] = {
         "table1": "configs/cpu/experiments/wcl-table1.yaml",
         "table2": "configs/cpu/experiments/wcl-table2.yaml",
         "figure2": "configs/cpu/experiments/wcl-table1.yaml",
+        "contrast": "configs/cpu/experiments/wcl-contrast.yaml",
+        "captions": "configs/cpu/experiments/wcl-captions.yaml",
     },
     "cross-attention": {
         "table1": "configs/cpu/experiments/cross-attention-table1.yaml",

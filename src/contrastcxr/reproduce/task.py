@@ -151,7 +151,7 @@ class Task:
         """
         numbers = {BASELINE_ROW: self.numbers, **self._numbers_of}
         named = {Row(*which, 0).name: which for which in numbers}
-        wanted = [_by_name(name) for name in wanted]
+        wanted = [name if name in named else _by_name(name) for name in wanted]
         for name in wanted:
             if name not in named:
                 raise UnknownNameError(f"row of {self.plan.name}", name, named)
