@@ -17,7 +17,7 @@ from contrastcxr.errors import CheckpointError, DatasetError, IncompatibleError,
 from contrastcxr.evaluation import evaluate
 from contrastcxr.form import Study
 from contrastcxr.reading.reader import Reader
-from contrastcxr.training import run
+from contrastcxr.training import calibrate, run
 from contrastcxr.training.prepare import prepare
 from contrastcxr.training.regions import with_trained_regions
 
@@ -58,6 +58,7 @@ def detector(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("detector")
     with pytest.MonkeyPatch.context() as patch:
         use_studies(patch, lambda split: [boxed_study(i, split=split) for i in range(SIZES[split])])
+        patch.setattr(calibrate, "MINIMUM_POSITIVES", 3)  # of six validation studies three have a box
         run(detector_config(), out=folder / "run", cache=folder / "cache", quality=False)
     return folder / "run"
 
@@ -73,6 +74,27 @@ def test_a_detector_is_trained_and_marks_boxes_in_a_reading(detector: Path) -> N
     assert finding.probability is not None
     assert 1 <= len(finding.region) <= 3
     assert finding.peak is not None
+
+
+def test_a_finding_counts_as_present_from_the_score_with_the_best_f1(detector: Path) -> None:
+    threshold = load_checkpoint(detector).thresholds["Pleural Effusion"]
+    reader = Reader.from_checkpoint(detector)
+    studies = [boxed_study(i, split="validation") for i in range(SIZES["validation"])]
+    found = [reader.read(study).finding("Pleural Effusion") for study in studies]
+    said = [each.probability for each in found if each is not None and each.probability is not None]
+    boxed = [bool(study.readings[0].findings[0].boxes) for study in studies]  # type: ignore[index]
+
+    def f1(cut: float) -> float:
+        hits = sum(b and p >= cut for b, p in zip(boxed, said, strict=True))
+        return 2 * hits / (sum(p >= cut for p in said) + sum(boxed))
+
+    assert f1(threshold) == max(f1(cut) for cut in said)
+    assert [each.status for each in found if each] == ["present" if p >= threshold else "absent" for p in said]
+
+
+def test_few_boxes_choose_no_threshold(tmp_path: Path, cache: Path) -> None:
+    run(detector_config(), out=tmp_path / "run", cache=cache, quality=False)
+    assert load_checkpoint(tmp_path / "run").thresholds == {}
 
 
 def test_the_regions_of_a_run_are_patches_of_another(detector: Path, cache: Path) -> None:
@@ -108,6 +130,7 @@ def test_words_are_learnt_from_regions_and_read_again(detector: Path, tmp_path: 
     assert answer.attributes.probabilities.shape == (2, 6)
     assert answer.regions is not None
     assert torch.allclose(answer.regions.weights.sum(dim=1), torch.ones(2))
+    assert load_checkpoint(tmp_path / "run").thresholds == load_checkpoint(detector).thresholds != {}
     notes = [note.name for note in load_checkpoint(tmp_path / "run").sources]
     assert notes.count("mini") == 1
 

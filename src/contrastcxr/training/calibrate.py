@@ -1,4 +1,4 @@
-"""Calibration of the finding head on validation studies: a temperature, thresholds, the numbers of the card.
+"""Calibration of findings on validation studies: a temperature, thresholds, the numbers of the card.
 
 After Guo et al. 2017; none of the four papers calibrates, so all of it is ours.
 """
@@ -78,6 +78,27 @@ def head_outputs(system: System, batches: Sequence[Batch]) -> tuple[Table, Table
     system.eval()
     rows = [head.logits(batch_features(system, batch)) for batch in batches]
     return torch.cat(rows).double().numpy(), known_targets(batches)
+
+
+@torch.no_grad()
+def detection_thresholds(system: System, batches: Sequence[Batch]) -> dict[str, float]:
+    """Return the threshold of the finding whose boxes a detector learnt, as `best_thresholds`, by its name.
+
+    A study has the finding where it has a box. Nothing where no study of these has a box or lacks one.
+    """
+    assert system.localizer is not None  # who asks has seen it
+    system.eval()
+    scores, truths = [], []
+    for batch in batches:
+        if batch.box_corners is not None:
+            answer = system.localizer.answer(batch_features(system, batch))
+            assert answer.probabilities is not None  # of the finding that it boxes
+            scores.append(answer.probabilities)
+            truths.append(batch.box_corners.isfinite().flatten(1).any(dim=1, keepdim=True))
+    if not scores:
+        return {}
+    found, truth = (torch.cat(each).double().cpu().numpy() for each in (scores, truths))
+    return best_thresholds(found, truth, labels=answer.findings)
 
 
 def best_thresholds(probabilities: Table, targets: Table, *, labels: Sequence[str]) -> dict[str, float]:

@@ -9,11 +9,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from contrastcxr.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from contrastcxr.checkpoint import Checkpoint, load_checkpoint, read_metadata, save_checkpoint
 from contrastcxr.checkpoint.metadata import BOXED_PATIENTS
 from contrastcxr.models.system import System
 from contrastcxr.training.align import record_of
-from contrastcxr.training.calibrate import Calibration, calibrate
+from contrastcxr.training.calibrate import Calibration, calibrate, detection_thresholds
 from contrastcxr.training.epochs import EpochKeeper, read_metrics
 from contrastcxr.training.hooks import ScoreSystem
 from contrastcxr.training.machine import precision_of
@@ -42,7 +42,7 @@ def close_run(prepared: PreparedRun, keeper: EpochKeeper, *, out: Path, quality:
     finished = replace(
         best,
         temperature=calibration.temperature if calibration else 1.0,
-        thresholds=calibration.thresholds if calibration else {},
+        thresholds=calibration.thresholds if calibration else _detected(prepared, best),
         record={**best.record, "data": dict(record.data), "versions": dict(record.versions), **_taught(record)},
         quality=quality_reference(prepared, best) if quality else None,
     )
@@ -90,6 +90,19 @@ def _calibrated(prepared: PreparedRun, best: Checkpoint) -> Calibration | None:
     if not prepared.labels:
         return None
     return calibrate(best.build(), list(prepared.batches(prepared.validation)), labels=prepared.labels)
+
+
+def _detected(prepared: PreparedRun, best: Checkpoint) -> Mapping[str, float]:
+    """Return from which score the finding of a detector counts as present; on its regions that of its own run."""
+    regions, localizer = prepared.config.encoder.regions, prepared.config.localizer
+    if regions is not None and regions.weights is not None:
+        return read_metadata(regions.weights).thresholds
+    if localizer is None or localizer.regions is None:
+        return {}
+    found = detection_thresholds(best.build(), list(prepared.batches(prepared.validation)))
+    for name, threshold in found.items():
+        logger.info(f"{localizer.kind}: {name} counts as present from {threshold:.3f}, the best F1 on validation")
+    return found
 
 
 def _record(
