@@ -19,8 +19,11 @@ from pathlib import Path
 from contrastcxr.data.sources import parse_data
 from contrastcxr.files import atomic_write
 from contrastcxr.metrics.scores import Score
+from contrastcxr.metrics.seeds import seed_differences
+from contrastcxr.metrics.table import StudyTable
 from contrastcxr.reproduce import Places, Task, find_plan, task_of
 from contrastcxr.reproduce.pooled import Pooled, pool
+from contrastcxr.reproduce.record import GEOMETRY, table_beside
 from contrastcxr.reproduce.row_page import said_below, tables_of, verdicts
 from contrastcxr.reproduce.shown import NOTHING, markdown_table
 
@@ -39,6 +42,8 @@ WORD_ROWS = {
     "captions": ("captions", "manifest:."),
 }
 """Blocks of paper D's page: a table of the plan, and data."""
+FIRST_BOXES = ("cross_attention", "cross_attention@scores")
+"""Systems whose first box is that of the words, and that of the detector's scores."""
 WEIGHTS = "weights.json"
 BLIND, BOUND = "mean_box", "ceiling"
 CONTRASTS = {
@@ -133,6 +138,24 @@ def weights_block(found: Mapping[str, Mapping[str, float]]) -> str:
         studies = f"{sum(run['n'] for run in runs) / len(runs):.0f}"
         lines.append(f"| {system} | {len(runs)} | {studies} | {' | '.join(means)} |")
     return "\n".join(lines)
+
+
+def side_line(task: Task, places: Places) -> str:
+    """Return how much oftener the first box by words lies on the named side than the first one of the detector."""
+    of: dict[str, list[StudyTable]] = {row.name: [] for row in task.rows() if row.system in FIRST_BOXES}
+    for row in task.rows():
+        found = places.found(task, row)
+        if row.name in of and found is not None:
+            of[row.name].append(StudyTable.load(table_beside(found, GEOMETRY)))
+    words, scores = of.values()
+    score = "attribute_side"
+    over = seed_differences(words, scores, [score])[score]
+    low, high = (over.low, over.high) if over.known else (over.patients.low, over.patients.high)
+    return (
+        "- The first box by words lies on the side that a report names with a share that differs by "
+        f"{over.value:+.3f} from that of the detector's first box ({low:+.3f} to {high:+.3f}, paired over "
+        f"{len(over.by_seed)} seeds or folds and patients); chance has .5."
+    )
 
 
 def with_blocks(page: str, blocks: Mapping[str, str]) -> str:
@@ -249,7 +272,7 @@ def word_blocks(places: Places) -> dict[str, str]:
             raise SystemExit(
                 f"{places.results}: no rows; run `contrastcxr reproduce cross-attention {table}` on {data}"
             )
-        blocks[name] = rows_block(task, pooled)
+        blocks[name] = "\n".join([rows_block(task, pooled), side_line(task, places)])
     weights = places.results / "cross-attention" / WEIGHTS
     if not weights.is_file():
         raise SystemExit(f"{weights}: not found; scripts/region_weights.py makes it")
