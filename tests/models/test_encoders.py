@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -168,6 +169,26 @@ def test_a_trainable_encoder_learns_but_keeps_its_norm_statistics() -> None:
     encoder(torch.randn(2, 3, 64, 64)).sum().backward()
     assert all(p.grad is not None for p in encoder.parameters())
     assert all(torch.equal(value, buffers[name]) for name, value in encoder.named_buffers())
+
+
+@pytest.mark.parametrize(("stage", "last"), [(None, "layer4."), (2, "layer2.")])
+def test_the_last_stage_alone_learns(stage: int | None, last: str) -> None:
+    made = partial(build_encoder, SMALL, weights="random", image_size=64, stage=stage)
+    encoder = made(trainable="last", train_norm=True).train()
+    before = {name: value.clone() for name, value in encoder.named_buffers()}
+    encoder(torch.randn(2, 3, 64, 64)).square().sum().backward()
+    learnt = {name for name, p in encoder.named_parameters() if p.grad is not None}
+    assert learnt
+    assert learnt == {name for name, _ in encoder.named_parameters() if name.startswith(f"backbone.{last}")}
+    moved = {name for name, value in encoder.named_buffers() if not torch.equal(value, before[name])}
+    assert moved
+    assert all(name.startswith(f"backbone.{last}") for name in moved)
+    assert encoder.fingerprint() != made().fingerprint()  # its statistics have moved
+
+
+def test_a_first_stage_is_no_last_one() -> None:
+    with pytest.raises(IncompatibleError, match="'test_resnet' at its first stage: no stage before it"):
+        build_encoder(SMALL, weights="random", image_size=64, stage=0, trainable="last")
 
 
 def test_train_norm_lets_the_statistics_move() -> None:

@@ -249,7 +249,7 @@ class SystemConfig(Options):
     @property
     def reads_pictures(self) -> bool:
         """Whether training reads pictures at every step: an encoder that is trained, or an aligner, needs them."""
-        return self.encoder.trainable or not self.heads
+        return bool(self.encoder.trainable) or not self.heads
 
     @property
     def needs(self) -> HeadNeeds:

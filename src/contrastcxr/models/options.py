@@ -59,7 +59,9 @@ class EncoderOptions(Options):
         description="how further, finer stages are brought to the grid (contrast.stages, contrast.stage); none "
         "takes the mean for attention (ours), the maximum for difference (paper B)",
     )
-    trainable: bool = Field(False, description="learn its weights too; a frozen one sees each picture once")
+    trainable: bool | Literal["last"] = Field(
+        False, description="learn its weights too, or those of its last stage; a frozen one sees each picture once"
+    )
     train_norm: bool = Field(False, description="a trainable encoder updates its batch-norm statistics")
     regions: RegionOptions | None = Field(None, description="patches are the regions of a detector; none: a grid")
 
