@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from published_files import save_picture
 
 from contrastcxr.data.authors import reading_of
 from contrastcxr.data.sources import parse_data
@@ -98,7 +99,21 @@ def test_the_geometry_of_the_first_frontal_box_is_words_and_the_rest_is_the_prio
     ]
     found = geometry([study] * 3, marks, shares)
     assert found[0].attributes == {"left": 1.0, "right": 0.0, "upper": 1.0, "multifocal": 0.25, "mass": 0.15}
-    assert found[1].attributes == found[2].attributes == shares
+    neither = {**shares, "left": pytest.approx(0.35), "right": pytest.approx(0.35)}
+    assert found[1].attributes == found[2].attributes == neither
+
+
+def test_a_box_on_a_picture_whose_size_nobody_states_is_measured_in_its_file(tmp_path: Path) -> None:
+    save_picture(tmp_path / "v.png", width=80, height=60)
+    view = View(view_id="v", locator=str(tmp_path / "v.png"))
+    studies = [Study(study_id="s", views=(view,)), Study(study_id="t", views=(view,))]
+    boxes = Box(xyxy=(2.0, 2.0, 20.0, 10.0)), Box(xyxy=(60.0, 40.0, 78.0, 58.0))
+    marks = [finding("Lung Opacity", "absent", region=(box,)) for box in boxes]
+    found = geometry(studies, marks, {"left": 0.3, "right": 0.4, "upper": 0.2, "lower": 0.2})
+    assert [answer.attributes for answer in found] == [
+        {"left": 0.0, "right": 1.0, "upper": 1.0, "lower": 0.0},
+        {"left": 1.0, "right": 0.0, "upper": 0.0, "lower": 1.0},
+    ]
 
 
 def test_an_evaluation_by_a_list_scores_its_attributes_beside_prior_and_neighbour(tmp_path: Path) -> None:

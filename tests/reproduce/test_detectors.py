@@ -76,9 +76,9 @@ class Trial:
         self.found = {name: self.run(name) for name in ("phantom:smoke", "phantom:easy")}
 
     def run(self, data: str, *, plan: str = "plan.yaml", **more: Any) -> Reproduction:
-        places = {name: self.folder / name for name in ("out", "runs", "cache")}
+        places = {**{name: self.folder / name for name in ("out", "runs", "cache")}, **more}
         file = self.folder / plan
-        return reproduce_table("cross-attention", "table1", data=data, plan=file, **places, **more)
+        return reproduce_table("cross-attention", "table1", data=data, plan=file, **places)
 
     def task(self, data: str) -> Task:
         path = self.folder / "plan.yaml"
@@ -187,3 +187,13 @@ def test_rows_on_the_detector_of_another_run_are_judged_by_words_alone(trial: Tr
     (baselines,) = (record for record in found.recorded if record.row == "baselines")
     assert set(baselines.systems) == {"constant", "neighbour"}
     assert baselines.systems["neighbour"]["bleu_4"]["value"] is None
+    # The nearest picture is that of the encoder: another detector changes nothing, and none need be there.
+    elsewhere = trial.run(
+        "phantom:smoke",
+        plan="captions.yaml",
+        rows=["baselines"],
+        overrides=["encoder.regions.weights=nowhere"],
+        out=trial.folder / "other",
+    )
+    assert elsewhere.failed == ()
+    assert elsewhere.recorded[0].systems == baselines.systems

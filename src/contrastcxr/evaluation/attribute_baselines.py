@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from contrastcxr.data.pixels import file_size
+from contrastcxr.data.presence import is_there
 from contrastcxr.evaluation.references import References
-from contrastcxr.form import Finding, Study
+from contrastcxr.form import Finding, Study, View, is_file_locator, locator_path
 from contrastcxr.metrics.table import Answer
 from contrastcxr.vocab.box_words import SPOTS, words_of_boxes
+
+SIDES = ("left", "right")
 
 
 def attribute_shares(training: References) -> dict[str, float] | None:
@@ -29,12 +33,24 @@ def geometry(
     """Return the words of the first frontal box that a system marks of each study as attributes (ours).
 
     Side and zone are said where both are known; other words are given as often as in training, and so are all of a
-    study without such a box.
+    study without such a box, which tells no side from the other. A view whose size nobody states has that of its
+    file.
     """
+    middle = sum(shares.get(name, 0.0) for name in SIDES) / len(SIDES)
+    unknown = {name: middle for name in SIDES if name in shares}
     found = []
     for study, finding in zip(studies, marked, strict=True):
         boxes = [] if finding is None else [*(finding.boxes or finding.region)]
-        words = next((said for box in boxes if (said := words_of_boxes([box], study.views))), frozenset())
-        ruled = {name: float(name in words) for name in shares if words and name in SPOTS}
+        views = [_with_size(view) for view in study.views] if boxes else []
+        words = next((said for box in boxes if (said := words_of_boxes([box], views))), frozenset())
+        ruled = {name: float(name in words) for name in shares if name in SPOTS} if words else unknown
         found.append(Answer(None, attributes={**shares, **ruled}))
     return found
+
+
+def _with_size(view: View) -> View:
+    known = view.pixels is not None or (view.width is not None and view.height is not None)
+    if known or view.locator is None or not is_file_locator(view.locator) or not is_there(view):
+        return view
+    width, height = file_size(locator_path(view.locator))
+    return view.model_copy(update={"width": width, "height": height})

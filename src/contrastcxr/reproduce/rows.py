@@ -346,6 +346,7 @@ def _baselines(task: Task, row: Row, config: SystemConfig, places: Places, limit
     if placed and one is None:  # what no row looks for is in no mean beside the rows
         known = config.needs.finding_names
         references = replace(references, names=tuple(name for name in references.names if name in known))
+    config = _without_regions(config)
     encoder = make_encoder(config, seed=config.train.seed)
     preprocess, views = make_preprocess(config, encoder), config.data.max_views
     extractor = FeatureExtractor(encoder, preprocess, views, places.cache, _aligner_of(config))
@@ -376,6 +377,11 @@ def _baselines(task: Task, row: Row, config: SystemConfig, places: Places, limit
         "seconds": {"training": 0.0, "evaluation": round(time.perf_counter() - began, 1)},
         "agreement": agreed(references, references.names, joined) if placed and one is None else {},
     }
+
+
+def _without_regions(config: SystemConfig) -> SystemConfig:
+    """Return the configuration with the encoder's own map: by it pictures are near, not by what is detected."""
+    return config.model_copy(update={"encoder": config.encoder.model_copy(update={"regions": None})})
 
 
 def _aligner_of(config: SystemConfig) -> Aligner | None:
