@@ -88,8 +88,22 @@ def test_a_finding_counts_as_present_from_the_score_with_the_best_f1(detector: P
         hits = sum(b and p >= cut for b, p in zip(boxed, said, strict=True))
         return 2 * hits / (sum(p >= cut for p in said) + sum(boxed))
 
+    record = json.loads((detector / "run_record.json").read_text())
+    assert record["present_from"] == {"Pleural Effusion": threshold}
     assert f1(threshold) == max(f1(cut) for cut in said)
     assert [each.status for each in found if each] == ["present" if p >= threshold else "absent" for p in said]
+
+
+def test_the_thresholds_of_a_finding_head_are_not_those_of_scores(
+    detector: Path, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calibrate, "MINIMUM_POSITIVES", 3)
+    head = {"labels": "phantom-effusion"}
+    run(detector_config(finding_head=head), out=tmp_path / "headed", cache=cache, quality=False)
+    assert load_checkpoint(tmp_path / "headed").thresholds != {}
+    assert prepare(with_trained_regions(words_config(tmp_path / "headed")), cache=cache).present_from == {}
+    trained = prepare(with_trained_regions(words_config(detector)), cache=cache).present_from
+    assert trained == load_checkpoint(detector).thresholds != {}
 
 
 def test_few_boxes_choose_no_threshold(tmp_path: Path, cache: Path) -> None:

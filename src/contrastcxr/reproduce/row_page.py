@@ -313,12 +313,19 @@ def _counts(pooled: Pooled) -> dict[str, tuple[int, int]]:
 
 def _chosen(pooled: Pooled) -> list[str]:
     """Return what heads chose on validation, such as the cut of a map, seed by seed."""
-    chosen: dict[str, list[str]] = {}
-    for record in pooled.records:
-        for head, value in record.training.get("thresholds", {}).items():
-            chosen.setdefault(f"{record.row} ({head})", []).append(f"{value:.4g}")
-    said = "; ".join(f"{row} {', '.join(values)}" for row, values in chosen.items())
-    return [f"Cuts of 255 chosen on validation, seed by seed: {said}."] if said else []
+    said = {
+        "thresholds": "Cuts of 255 chosen on validation, seed by seed",
+        "present_from": "A finding counts as present from the score with the best F1 on validation, seed by seed",
+    }
+    lines = []
+    for name, above in said.items():
+        chosen: dict[str, list[str]] = {}
+        for record in pooled.records:
+            for of, value in record.training.get(name, {}).items():
+                chosen.setdefault(f"{record.row} ({of})", []).append(f"{value:.4g}")
+        each = "; ".join(f"{row} {', '.join(values)}" for row, values in chosen.items())
+        lines += [f"{above}: {each}."] if each else []
+    return lines
 
 
 def _aligners(task: Task, pooled: Pooled) -> list[str]:

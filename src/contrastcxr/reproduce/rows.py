@@ -331,7 +331,7 @@ _TOLD = (
 
 def _chosen(said: Mapping[str, Any]) -> dict[str, Any]:
     """Return what heads chose on validation, such as the cut of a map; nothing where none did."""
-    return {"thresholds": said["thresholds"]} if said.get("thresholds") else {}
+    return {name: said[name] for name in ("thresholds", "present_from") if said.get(name)}
 
 
 def _baselines(task: Task, row: Row, config: SystemConfig, places: Places, limits: Limits) -> Measured:

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from contrastcxr.checkpoint import Checkpoint, load_checkpoint, read_metadata, save_checkpoint
+from contrastcxr.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from contrastcxr.checkpoint.metadata import BOXED_PATIENTS
 from contrastcxr.models.system import System
 from contrastcxr.training.align import record_of
@@ -35,14 +35,13 @@ def close_run(prepared: PreparedRun, keeper: EpochKeeper, *, out: Path, quality:
     unreadable = tuple(f"{u.view_id}: {u.message}" for u in prepared.unreadable)
     best, thresholds = _with_thresholds(prepared, load_checkpoint(out / CHECKPOINT_FILE))
     best = _with_mean_picture(prepared, best)
-    calibration = _calibrated(prepared, best)
-    record = _record(
-        prepared, keeper, out=out, calibration=calibration, thresholds=thresholds, unreadable=unreadable
-    )
+    calibration, present_from = _calibrated(prepared, best), _present_from(prepared, best)
+    record = _record(prepared, keeper, out=out, calibration=calibration, unreadable=unreadable)
+    record = replace(record, thresholds=thresholds, present_from=present_from)
     finished = replace(
         best,
         temperature=calibration.temperature if calibration else 1.0,
-        thresholds=calibration.thresholds if calibration else _detected(prepared, best),
+        thresholds=calibration.thresholds if calibration else present_from,
         record={**best.record, "data": dict(record.data), "versions": dict(record.versions), **_taught(record)},
         quality=quality_reference(prepared, best) if quality else None,
     )
@@ -92,13 +91,11 @@ def _calibrated(prepared: PreparedRun, best: Checkpoint) -> Calibration | None:
     return calibrate(best.build(), list(prepared.batches(prepared.validation)), labels=prepared.labels)
 
 
-def _detected(prepared: PreparedRun, best: Checkpoint) -> Mapping[str, float]:
+def _present_from(prepared: PreparedRun, best: Checkpoint) -> Mapping[str, float]:
     """Return from which score the finding of a detector counts as present; on its regions that of its own run."""
-    regions, localizer = prepared.config.encoder.regions, prepared.config.localizer
-    if regions is not None and regions.weights is not None:
-        return read_metadata(regions.weights).thresholds
-    if localizer is None or localizer.regions is None:
-        return {}
+    localizer = prepared.config.localizer
+    if prepared.labels or localizer is None or localizer.regions is None:
+        return {} if prepared.labels else prepared.present_from
     found = detection_thresholds(best.build(), list(prepared.batches(prepared.validation)))
     for name, threshold in found.items():
         logger.info(f"{localizer.kind}: {name} counts as present from {threshold:.3f}, the best F1 on validation")
@@ -111,7 +108,6 @@ def _record(
     *,
     out: Path,
     calibration: Calibration | None,
-    thresholds: Mapping[str, float],
     unreadable: tuple[str, ...],
 ) -> RunRecord:
     config = prepared.config
@@ -142,7 +138,6 @@ def _record(
         epochs=len(epochs),
         seconds=round(keeper.seconds, 1),
         calibration=calibration.to_dict() if calibration else None,
-        thresholds=thresholds,
         anchored=prepared.anchored,
         boxed_patients=prepared.boxed_patients,
         clusters=None if prepared.clusters is None else prepared.clusters.summary(),

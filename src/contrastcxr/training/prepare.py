@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -109,6 +109,7 @@ class PreparedRun:
         truncated: training reports that `text.max_tokens` cuts.
         bank: negatives of the training views, of a system that is compared with some.
         clusters: of the training reports, where a loss needs them.
+        present_from: from which score the finding that its regions are of counts as present, by its name.
     """
 
     config: SystemConfig
@@ -130,6 +131,7 @@ class PreparedRun:
     bank: TrainingBank | None = None
     clusters: ReportClusters | None = None
     boxed_patients: tuple[str, ...] = ()
+    present_from: Mapping[str, float] = field(default_factory=dict)
 
     def samples(self, split: Split, *, epoch: int | None = None) -> StudySamples:
         """Return the samples of a split; with an epoch, cropped at random where the configuration augments.
@@ -287,6 +289,7 @@ def prepare(config: SystemConfig, *, cache: Path) -> PreparedRun:
         bank=bank,
         clusters=clusters,
         boxed_patients=_boxed_patients(config, ref, data.train, regions, words.start),
+        present_from=regions.present_from,
     )
     _scale(prepared, of_views, fresh=words.start is None)
     return prepared

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -90,10 +90,12 @@ class LearntRegions:
     Attributes:
         sources: the data.
         boxed_patients: marks of the patients whose boxes it learnt.
+        present_from: from which score the finding that it boxes counts as present, by its name.
     """
 
     sources: tuple[SourceNote, ...] = ()
     boxed_patients: tuple[str, ...] = ()
+    present_from: Mapping[str, float] = field(default_factory=dict)
 
 
 def load_regions(config: SystemConfig, encoder: Encoder) -> LearntRegions:
@@ -114,7 +116,8 @@ def load_regions(config: SystemConfig, encoder: Encoder) -> LearntRegions:
     held |= {f"detector.{name}": value for name, value in tensors_of(state, DETECTOR_KEY).items()}
     encoder.load_state_dict(held)
     encoder.weights_note = f"{system.encoder.weights_note}; regions of {checkpoint.config.name}"
-    return LearntRegions(checkpoint.sources, checkpoint.boxed_patients)
+    of_scores = system.identifier is None  # thresholds of a finding head are of its probabilities
+    return LearntRegions(checkpoint.sources, checkpoint.boxed_patients, checkpoint.thresholds if of_scores else {})
 
 
 def anchored_share(localizer: Head, reader: BoxReader, studies: Sequence[Study]) -> float | None:

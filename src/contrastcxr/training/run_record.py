@@ -46,6 +46,7 @@ class RunRecord:
         seconds: of training, feature encoding not counted, over all resumed parts.
         calibration: temperature, and expected calibration error before and after; None without a finding head.
         thresholds: what heads chose on validation, by their kind.
+        present_from: score from which a detector's finding counts as present, this run's or that of its regions.
         anchored: share of the boxes that a detector learns with an anchor whose IoU is above .5; None of others.
         boxed_patients: marks of the patients whose boxes a detector learnt, this run's or that of its regions.
         clusters: of the training reports, as `ReportClusters.summary` has them; None where no loss needs any.
@@ -70,6 +71,7 @@ class RunRecord:
     seconds: float = 0.0
     calibration: Mapping[str, Any] | None = None
     thresholds: Mapping[str, float] = field(default_factory=dict)
+    present_from: Mapping[str, float] = field(default_factory=dict)
     anchored: float | None = None
     boxed_patients: Sequence[str] = ()
     clusters: Mapping[str, Any] | None = None
