@@ -19,7 +19,7 @@ from pathlib import Path
 from contrastcxr.data.sources import parse_data
 from contrastcxr.files import atomic_write
 from contrastcxr.metrics.scores import Score
-from contrastcxr.metrics.seeds import seed_differences
+from contrastcxr.metrics.seeds import fold_differences, seed_differences
 from contrastcxr.metrics.table import StudyTable
 from contrastcxr.reproduce import Places, Task, find_plan, task_of
 from contrastcxr.reproduce.pooled import Pooled, pool
@@ -140,22 +140,27 @@ def weights_block(found: Mapping[str, Mapping[str, float]]) -> str:
     return "\n".join(lines)
 
 
-def side_line(task: Task, places: Places) -> str:
-    """Return how much oftener the first box by words lies on the named side than the first one of the detector."""
-    of: dict[str, list[StudyTable]] = {row.name: [] for row in task.rows() if row.system in FIRST_BOXES}
+def side_lines(task: Task, places: Places) -> list[str]:
+    """Return how first boxes on the named side differ from words to detector, where both are recorded."""
+    found: dict[str, dict[int, StudyTable]] = {system: {} for system in FIRST_BOXES}
     for row in task.rows():
-        found = places.found(task, row)
-        if row.name in of and found is not None:
-            of[row.name].append(StudyTable.load(table_beside(found, GEOMETRY)))
-    words, scores = of.values()
-    score = "attribute_side"
-    over = seed_differences(words, scores, [score])[score]
+        record = places.found(task, row)
+        if row.system in found and record is not None:
+            found[row.system][row.seed] = StudyTable.load(table_beside(record, GEOMETRY))
+    words, scores = found.values()
+    shared, folds = sorted(words.keys() & scores.keys()), bool(task.of_data.folds)
+    differ = fold_differences if folds else seed_differences
+    sides = (words[n] for n in shared), (scores[n] for n in shared)
+    over = differ(*map(list, sides), ["attribute_side"]).get("attribute_side") if shared else None
+    if over is None:
+        return []
     low, high = (over.low, over.high) if over.known else (over.patients.low, over.patients.high)
-    return (
-        "- The first box by words lies on the side that a report names with a share that differs by "
-        f"{over.value:+.3f} from that of the detector's first box ({low:+.3f} to {high:+.3f}, paired over "
-        f"{len(over.by_seed)} seeds or folds and patients); chance has .5."
-    )
+    unit = "folds" if folds else "seeds"
+    return [
+        "- Of first boxes on the side that the report names, words less the detector's scores: "
+        f"{over.value:+.3f} ({low:+.3f} to {high:+.3f}, paired over {len(shared)} {unit} and patients). Who does "
+        "not look at the picture has .5."
+    ]
 
 
 def with_blocks(page: str, blocks: Mapping[str, str]) -> str:
@@ -272,7 +277,10 @@ def word_blocks(places: Places) -> dict[str, str]:
             raise SystemExit(
                 f"{places.results}: no rows; run `contrastcxr reproduce cross-attention {table}` on {data}"
             )
-        blocks[name] = "\n".join([rows_block(task, pooled), side_line(task, places)])
+        lines = [rows_block(task, pooled), *side_lines(task, places)]
+        for above, rows, names in tables_of(task, pooled)[1:]:
+            lines += ["", above, "", *markdown_table(rows, names=names)]
+        blocks[name] = "\n".join(lines)
     weights = places.results / "cross-attention" / WEIGHTS
     if not weights.is_file():
         raise SystemExit(f"{weights}: not found; scripts/region_weights.py makes it")

@@ -16,9 +16,12 @@ from contrastcxr.data.sources import parse_data
 from contrastcxr.form import Study
 from contrastcxr.metrics.table import StudyTable
 from contrastcxr.reproduce.find_plan import find_plan
+from contrastcxr.reproduce.judging import BOXES
 from contrastcxr.reproduce.places import Places
 from contrastcxr.reproduce.plan import Row
+from contrastcxr.reproduce.pooled import Mean, Pooled
 from contrastcxr.reproduce.record import GEOMETRY, read_record, table_beside
+from contrastcxr.reproduce.row_page import tables_of
 from contrastcxr.reproduce.task import Task, task_of
 
 DETECTOR = "{kind: retinanet, attributes: phantom-effusion, pyramid: 8, count: 10, smallest_anchor: 8}"
@@ -197,3 +200,24 @@ def test_rows_on_the_detector_of_another_run_are_judged_by_words_alone(trial: Tr
     )
     assert elsewhere.failed == ()
     assert elsewhere.recorded[0].systems == baselines.systems
+
+
+def test_the_page_has_the_auc_of_each_word_that_enough_studies_state(trial: Trial) -> None:
+    told = {"attribute_auc": Mean(0.8, None, 1), "attribute_auc/left": Mean(0.9, None, 1)}
+    pooled = Pooled("phantom:smoke", (), {"words-none": told}, (), (), judging=BOXES)
+    tables = {above: rows for above, rows, _ in tables_of(trial.task("phantom:smoke"), pooled)}
+    rows = tables["AUC of each word:"]
+    assert rows[0] == {"word": "left", "words-none": "0.90"}
+    assert {row["words-none"] for row in rows[1:]} == {"n < 10"}
+    assert [row["word"] for row in rows[1:]] == ["right", "bilateral", "small", "moderate", "large"]
+    silent = replace(pooled, means={"words-none": {"attribute_auc": told["attribute_auc"]}})
+    assert [above for above, *_ in tables_of(trial.task("phantom:smoke"), silent)] == [""]
+
+
+def test_a_row_may_be_compared_with_several(trial: Trial) -> None:
+    plan = {**PLAN, "against": {"words": ["retinanet", "words@shuffled"]}}
+    plan["systems"] = {**PLAN["systems"], "words@shuffled": PLAN["systems"]["words"]}
+    (trial.folder / "several.yaml").write_text(yaml.safe_dump(plan))
+    found, folder = find_plan("cross-attention", "table1", path=trial.folder / "several.yaml")
+    task = task_of(found, folder, parse_data("phantom:smoke"))
+    assert task.compared_names == [("words-none", "retinanet-none"), ("words-none", "words@shuffled-none")]

@@ -111,7 +111,7 @@ def _check_read(plan: Plan) -> None:
 def _check_chosen(plan: Plan) -> None:
     if PLAIN not in plan.contrasts:
         raise ConfigError(f"{plan.name}: no contrast '{PLAIN}', which the others are compared with; add it")
-    compared = [name.partition("-") for pair in plan.against.items() for name in pair]
+    compared = [name.partition("-") for pair in plan.pairs for name in pair]
     named = [
         *plan.rows,
         RowSelection(systems=[one for one, _, _ in compared], contrasts=[c for *_, c in compared if c]),
@@ -120,7 +120,7 @@ def _check_chosen(plan: Plan) -> None:
         for name in (name for part in named for name in getattr(part, kind)):
             if name not in known:
                 raise UnknownNameError(f"{kind.removesuffix('s')} of {plan.name}", name, known)
-    for one, other in plan.against.items():
+    for one, other in plan.pairs:
         if ("-" in one) != ("-" in other):
             row, system = sorted((one, other), key=lambda name: "-" not in name)
             raise ConfigError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from contrastcxr.reproduce.judging import JUDGINGS, Judging
 from contrastcxr.reproduce.record import FIRST_RECIPE
@@ -147,14 +147,27 @@ class Plan(BaseModel):
     )
     judged_by: Literal["words", "knowledge", "localization", "boxes", "attributes", "retrieval"] = "words"
     recipe: str = Field(FIRST_RECIPE, description="name of how its rows are trained, which their records carry")
-    against: dict[str, str] = Field(
+    against: dict[str, tuple[str, ...]] = Field(
         default_factory=dict,
-        description="name of a system: the system that it is compared with, contrast by contrast; or row: row",
+        description="name of a system: the system that it is compared with, contrast by contrast, or a list of "
+        "systems; or row: row",
     )
     votes: bool = Field(False, description="whether rows are read by votes of their samples too, beside the beam")
     also: tuple[str, ...] = Field((), description="experiments whose records of rows of the same name count too")
     published: tuple[PublishedPart, ...] = ()
     rows: tuple[RowSelection, ...] = ()
+
+    @field_validator("against", mode="before")
+    @classmethod
+    def _lists(cls, value: object) -> object:
+        if not isinstance(value, dict):
+            return value
+        return {one: (other,) if isinstance(other, str) else other for one, other in value.items()}
+
+    @property
+    def pairs(self) -> list[tuple[str, str]]:
+        """What is compared, each with the one that it is compared with."""
+        return [(one, other) for one, others in self.against.items() for other in others]
 
     @property
     def judging(self) -> Judging:

@@ -146,7 +146,24 @@ def tables_of(task: Task, pooled: Pooled) -> list[tuple[str, list[dict[str, str]
         return [("", picture_rows(task, pooled), 2)]
     several = _located(pooled) and task.of_data.attributes is None
     located = [("Finding by finding:", finding_rows(task, pooled), 2)] if several else []
-    return [("", score_rows(task, pooled), 1), *located, *_lengths(task, pooled)]
+    words = _words(task, pooled)
+    named = [("AUC of each word:", words, 1)] if words else []
+    return [("", score_rows(task, pooled), 1), *located, *named, *_lengths(task, pooled)]
+
+
+def _words(task: Task, pooled: Pooled) -> list[dict[str, str]]:
+    """Return one row of text per attribute of the list that is scored: its AUC in each row of the table."""
+    if task.of_data.attributes is None:
+        return []
+    told = [name for name in _names(task, pooled) if "attribute_auc" in pooled.means[name]]
+    words = attribute_list(task.of_data.attributes).attributes
+    scores = {word: f"attribute_auc/{word}" for word in words}
+    known = {word: score for word, score in scores.items() if any(score in pooled.means[name] for name in told)}
+    found = [
+        {"word": word, **{name: _plain(pooled, name, score) for name in told}} for word, score in known.items()
+    ]
+    few = [{"word": word, **dict.fromkeys(told, FEW)} for word in words if word not in known]
+    return [*found, *few] if found else []
 
 
 def _lengths(task: Task, pooled: Pooled) -> list[tuple[str, list[dict[str, str]], int]]:

@@ -254,7 +254,7 @@ class Task:
         """The rows of the table that the plan compares with another one of it, each before the other."""
         every = [
             (one, other)
-            for names in self.plan.against.items()
+            for names in self.plan.pairs
             for one, other in zip(*(_rows_of(name, self.contrasts) for name in names), strict=True)
         ]
         return tuple((one, other) for one, other in every if one in self.which and other in self.which)
