@@ -247,22 +247,27 @@ def _figure(value: float, sign: str) -> str:
     return said.replace("0.", ".", 1) if abs(value) < 1 else said
 
 
-def told_by(cases: Sequence[Case], attributes: AttributeList) -> dict[str, list[Mapping[str, float]]]:
+def told_by(
+    cases: Sequence[Case], attributes: AttributeList, *, every: Sequence[Case]
+) -> dict[str, list[Mapping[str, float]]]:
     """Return for each of `TOLD` the probability of each attribute in each case; nothing of a model without words.
 
-    Habit is what a model says that looks at no picture; side and zone of the first box go before it.
+    Habit is what a model says that looks at no picture, its mean over `every` case; side and zone of the first box
+    go before it.
     """
-    own = [{each.name: each.probability for each in case.finding.attributes} for case in cases]
+    own, all_said = (
+        [{each.name: each.probability for each in case.finding.attributes} for case in of] for of in (cases, every)
+    )
     if not own or not all(own):
         return {}
-    habit = {name: float(np.mean([said[name] for said in own])) for name in attributes.attributes}
+    habit = {name: float(np.mean([said[name] for said in all_said])) for name in attributes.attributes}
     by_rule = geometry([case.study for case in cases], [case.finding for case in cases], habit)
     return {"model": own, "habit": [habit] * len(own), "box": [answer.attributes or {} for answer in by_rule]}
 
 
-def word_table(cases: Sequence[Case], attributes: AttributeList) -> list[str]:
+def word_table(cases: Sequence[Case], attributes: AttributeList, *, every: Sequence[Case]) -> list[str]:
     """Return a row for each score of attributes, a column for each of `TOLD`; of cases whose notes state any."""
-    told = told_by(cases, attributes)
+    told = told_by(cases, attributes, every=every)
     if not told:
         return ["No words: the model gives none, or no notes state one."]
     stated = [{name: float(name in case.stated) for name in attributes.attributes} for case in cases]
@@ -294,7 +299,12 @@ def markdown(
         lines += lung_table(found)
     lines += ["", *_because(without), "- Figures in brackets are 95% bootstrap intervals over patients.", ""]
     lines += [f"## Words of `{attributes.name}` beside the clinical notes", ""]
-    lines += [f"{_counted(noted)} Their notes state an attribute.", "", *word_table(noted, attributes), ""]
+    lines += [
+        f"{_counted(noted)} Their notes state an attribute.",
+        "",
+        *word_table(noted, attributes, every=cases),
+        "",
+    ]
     lines += [
         "- Notes mix history, course and picture, and are no report: they may be silent on what is there.",
         "- The mean over all pictures is what the model says without a look at one; by rule side and zone of the "

@@ -181,9 +181,10 @@ def test_notes_are_shown_where_they_state_an_attribute_and_denied_words_are_not_
 
 def test_words_stand_beside_their_mean_and_the_box(script: Any) -> None:
     cases = [case(script, "a", RIGHT, left=0.9, hazy=0.2), case(script, "b", LEFT, left=0.5, hazy=0.4)]
-    told = script.told_by(cases, PNEUMONIA)
+    other = case(script, "c", LEFT, left=0.1, hazy=0.3)
+    told = script.told_by(cases, PNEUMONIA, every=[*cases, other])
     assert told["model"][0]["left"] == 0.9
-    assert {said["left"] for said in told["habit"]} == {0.7}
+    assert [said["left"] for said in told["habit"]] == [pytest.approx(0.5)] * 2  # of all three
     assert [(said["left"], said["right"], said["hazy"]) for said in told["box"]] == [
         (1.0, 0.0, pytest.approx(0.3)),
         (0.0, 1.0, pytest.approx(0.3)),
@@ -198,7 +199,7 @@ def test_words_are_scored_against_the_notes(script: Any) -> None:
             study(f"{n}", patient=f"{n}"), 0, finding(LEFT, **{stated: 0.9, other: 0.1}), stated=(stated,)
         )
         cases.append(made)
-    rows = {label: cells for label, *cells in map(cells_of, script.word_table(cases, PNEUMONIA))}
+    rows = {label: cells for label, *cells in map(cells_of, script.word_table(cases, PNEUMONIA, every=cases))}
     assert rows["AUC of attributes, mean over words"][0] == "1.000 (1.000–1.000)"
     side = rows["the one side that is stated told from the other"]
     assert [cell.split(" (")[0] for cell in side] == [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from contrastcxr.form import Study
 from contrastcxr.reading.reader import Reader
 from contrastcxr.training import calibrate, run
 from contrastcxr.training.prepare import prepare
-from contrastcxr.training.regions import with_trained_regions
+from contrastcxr.training.regions import count_few_regions, with_trained_regions
 
 ALONE: dict[str, Any] = {
     "decoder": None,
@@ -173,6 +174,21 @@ def test_what_contradicts_the_detector_is_refused(detector: Path, changes: dict[
     config = mini_config(**{**ALONE, "localizer": WORDS, **changes, "encoder": {**encoder, "regions": regions}})
     with pytest.raises(IncompatibleError, match=match):
         with_trained_regions(config)
+
+
+def test_studies_with_few_regions_are_counted(detector: Path, cache: Path) -> None:
+    prepared = prepare(with_trained_regions(words_config(detector)), cache=cache)
+    batch = next(iter(prepared.batches(prepared.train)))
+    assert batch.features is not None
+    rows = batch.features.clone()
+    for study, kept in enumerate((3, 4, 5)):
+        rows[study, :, kept:, -1] = -1.0
+    assert count_few_regions([replace(batch, features=rows)], 4) == (1, 2)
+
+
+def test_a_detector_of_no_more_regions_than_are_weighed_is_refused(detector: Path) -> None:
+    with pytest.raises(IncompatibleError, match=r"localizer\.count 10 .* none is left to compare with"):
+        with_trained_regions(words_config(detector, localizer={**WORDS, "count": 10}))
 
 
 def test_regions_of_no_run_are_refused() -> None:

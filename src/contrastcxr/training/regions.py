@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,10 +15,12 @@ from contrastcxr.checkpoint.system import tensors_of
 from contrastcxr.config import SystemConfig
 from contrastcxr.data.transforms import resize_affine
 from contrastcxr.errors import CheckpointError, IncompatibleError, RequestError, listed
+from contrastcxr.features.batch import Batch
 from contrastcxr.features.box_cells import BoxReader
 from contrastcxr.form import Study
 from contrastcxr.models.encoders import Encoder
 from contrastcxr.models.heads.base import Head
+from contrastcxr.models.heads.localizers.options import CrossAttentionOptions
 from contrastcxr.options import Options
 
 WELL_ANCHORED = 0.5
@@ -57,6 +59,7 @@ def with_trained_regions(config: SystemConfig) -> SystemConfig:
             f"localizer.attributes {words} with encoder.regions.weights {regions.weights}, whose detector boxes "
             f"findings of {found.attributes}; give both the same list"
         )
+    _check_count(config, found.count)
     said = found.model_dump(exclude={"weights"})
     encoder = {"name": trained.encoder.name, "stage": trained.encoder.stage}
     if config.image.size != trained.image.size:
@@ -76,6 +79,15 @@ def with_trained_regions(config: SystemConfig) -> SystemConfig:
             "encoder": config.encoder.model_copy(update={**encoder, "weights": "checkpoint", "regions": whole})
         }
     )
+
+
+def _check_count(config: SystemConfig, found: int) -> None:
+    localizer = config.localizer
+    if isinstance(localizer, CrossAttentionOptions) and localizer.count >= found * config.data.max_views:
+        raise IncompatibleError(
+            f"localizer.count {localizer.count} with a detector of {found} regions in a picture: none is left to "
+            "compare these with; lower localizer.count"
+        )
 
 
 def _unlike(options: Options, trained: Mapping[str, Any]) -> list[str]:
@@ -118,6 +130,23 @@ def load_regions(config: SystemConfig, encoder: Encoder) -> LearntRegions:
     encoder.weights_note = f"{system.encoder.weights_note}; regions of {checkpoint.config.name}"
     of_scores = system.identifier is None  # thresholds of a finding head are of its probabilities
     return LearntRegions(checkpoint.sources, checkpoint.boxed_patients, checkpoint.thresholds if of_scores else {})
+
+
+def count_few_regions(batches: Iterable[Batch], wanted: int) -> tuple[int, int]:
+    """Return of how many studies fewer regions than wanted were found, and of how many none beyond them.
+
+    Args:
+        batches: with features, whose rows are regions.
+        wanted: regions that a localizer weighs.
+    """
+    fewer = none_beyond = 0
+    for batch in batches:
+        assert batch.features is not None  # a detector of regions is frozen
+        found = (batch.features[..., -1] >= 0) & batch.view_mask.unsqueeze(2)  # [B,V,N], a score of -1 is none
+        counts = found.flatten(1).sum(dim=1)
+        fewer += int((counts < wanted).sum())
+        none_beyond += int((counts <= wanted).sum())
+    return fewer, none_beyond
 
 
 def anchored_share(localizer: Head, reader: BoxReader, studies: Sequence[Study]) -> float | None:

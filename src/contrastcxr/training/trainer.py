@@ -15,6 +15,7 @@ from contrastcxr.config import SystemConfig
 from contrastcxr.errors import IncompatibleError
 from contrastcxr.files import atomic_write, default_cache
 from contrastcxr.metrics.cider_d import CiderD
+from contrastcxr.models.heads.localizers.options import CrossAttentionOptions
 from contrastcxr.training.align import with_trained_aligner
 from contrastcxr.training.epochs import EpochKeeper, EpochRules, Refresh
 from contrastcxr.training.finish import close_run, trained_parameters
@@ -23,7 +24,7 @@ from contrastcxr.training.machine import EpochData, make_trainer, precision_of, 
 from contrastcxr.training.messages import Relay, run_log
 from contrastcxr.training.order import epoch_batches
 from contrastcxr.training.prepare import PreparedRun, prepare
-from contrastcxr.training.regions import WELL_ANCHORED, with_trained_regions
+from contrastcxr.training.regions import WELL_ANCHORED, count_few_regions, with_trained_regions
 from contrastcxr.training.run_folder import (
     CONFIG_FILE,
     LOG_FILE,
@@ -80,8 +81,22 @@ def run(
     with run_log(out / LOG_FILE):
         if (share := prepared.anchored) is not None:
             logger.info(f"localizer: {share:.1%} of its boxes have an anchor with an IoU above {WELL_ANCHORED}")
+        _say_few_regions(prepared)
         keeper = _fit(prepared, out=out, resume=resume, devices=devices, progress=progress)
         return close_run(prepared, keeper, out=out, quality=quality)
+
+
+def _say_few_regions(prepared: PreparedRun) -> None:
+    localizer = prepared.config.localizer
+    if not isinstance(localizer, CrossAttentionOptions):
+        return
+    wanted = localizer.count
+    fewer, none_beyond = count_few_regions(prepared.batches(prepared.train), wanted)
+    if none_beyond:
+        logger.warning(
+            f"localizer: of {len(prepared.train):,} studies {fewer:,} have fewer than {wanted} regions, and "
+            f"{none_beyond:,} none beyond these, whose regions are compared with none"
+        )
 
 
 def _check_devices(config: SystemConfig, devices: int) -> None:
