@@ -42,6 +42,8 @@ PAPERS: Mapping[str, Mapping[str, str]] = {
         "table1": "configs/cpu/experiments/cross-attention-table1.yaml",
         "effusion": "configs/cpu/experiments/cross-attention-effusion.yaml",
         "nih": "configs/cpu/experiments/cross-attention-nih.yaml",
+        "nih-drawn": "configs/cpu/experiments/cross-attention-nih-drawn.yaml",
+        "nih-effusion": "configs/cpu/experiments/cross-attention-nih-effusion.yaml",
         "captions": "configs/cpu/experiments/cross-attention-captions.yaml",
     },
 }
