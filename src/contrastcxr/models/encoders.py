@@ -335,7 +335,7 @@ def build_encoder(
         separate_stages: whether they are those of a second backbone with the same weights to start from (`random`
             draws others).
         image_size: side of the square input in pixels.
-        trainable: whether gradient reaches the backbone, or its `last` stage alone (paper A extracts features: False).
+        trainable: whether gradient reaches the backbone, or its `last` stage alone (paper A: False).
         train_norm: whether a trainable encoder updates its batch-norm statistics.
         allow_pickle: allow a local file that is a pickle (`.pth`, `.pt`, `.bin`); it is read with weights only.
         seed: of `random`.
