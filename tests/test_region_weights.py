@@ -133,9 +133,7 @@ def test_a_run_that_weighs_no_regions_ends_with_what_to_give(script: Any, option
         return SimpleNamespace(system=SimpleNamespace(localizer=localizer))
 
     other = None if options is None else SimpleNamespace(options=options)
-    with pytest.raises(
-        SystemExit, match=r"^runs/a: no localizer that .* localizer\.kind: cross_attention$"
-    ):
+    with pytest.raises(SystemExit, match=r"^runs/a: no localizer that .* localizer\.kind: cross_attention$"):
         script.attributes_of(run_of(other), Path("runs/a"))
     weighs = SimpleNamespace(options=CrossAttentionOptions(attributes="phantom-effusion"))
     assert script.attributes_of(run_of(weighs), Path("runs/a")) is EFFUSION
