@@ -4,7 +4,8 @@
 
 A run is that of a `cross_attention` localizer or of its control `alpha: scores`, which weighs the same regions by
 the scores of their detector. Of the studies with a box of the finding whose report states a word it measures, of
-each run, the mean over studies of what `MEASURES` names. Nothing is chosen by it; see docs/cross-attention.md.
+each run, the mean over studies of what `MEASURES` names; of several views of a study the first that enters, with
+its own regions alone. Nothing is chosen by it; see docs/cross-attention.md.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +26,7 @@ from contrastcxr.evaluation.cached import cached_batches, encoded_for
 from contrastcxr.evaluation.references import studies_of
 from contrastcxr.files import atomic_write, default_cache
 from contrastcxr.form import Study
+from contrastcxr.models.heads.localizers.options import CrossAttentionOptions
 from contrastcxr.reading.reader import Reader
 from contrastcxr.reading.regions import StudyRegions
 from contrastcxr.text.attribute_words import AttributeReader
@@ -70,17 +73,42 @@ def measured(regions: StudyRegions, overlap: np.ndarray, stated: Sequence[str]) 
     return found
 
 
-def of_studies(reader: Reader, studies: Sequence[Study], cache: Path) -> Iterator[dict[str, float]]:
-    """Yield the measures of every study with a box in its first view and a stated word."""
+def in_view(regions: StudyRegions, place: int) -> StudyRegions:
+    """Return the regions of one of the views that entered, their weights in shares of its own.
+
+    How much of a word stands in each stays as it is, with the axes of the paper a share of all regions looked at.
+    """
+    here = (regions.views == place) & (regions.weights > 0)
+    words = regions.words and replace(regions.words, attention=regions.words.attention[here])
+    weights = regions.weights[here]
+    return StudyRegions(regions.boxes[here], weights / weights.sum(), regions.views[here], words)
+
+
+def attributes_of(reader: Reader, run: Path) -> AttributeList:
+    """Return the list of words of a run's localizer, or end where it weighs no regions."""
+    localizer = reader.system.localizer
+    options = None if localizer is None else localizer.options
+    if not isinstance(options, CrossAttentionOptions):
+        raise SystemExit(
+            f"{run}: no localizer that weighs regions by words; give the run of one with "
+            "localizer.kind: cross_attention"
+        )
+    return attribute_list(options.attributes)
+
+
+def of_studies(
+    reader: Reader, attributes: AttributeList, studies: Sequence[Study], cache: Path
+) -> Iterator[dict[str, float]]:
+    """Yield the measures of every study with a stated word and, in its first view that enters, box and region."""
     kept, _ = encoded_for(reader, studies, cache=cache)
-    attributes = attribute_list(reader.system.localizer.options.attributes)
     words, done = AttributeReader(attributes), 0
     for batch in cached_batches(reader, studies, kept):
         here = studies[done : (done := done + len(batch))]
         for row, (study, found) in enumerate(zip(here, reader.regions(batch), strict=True)):
-            stated, wanted = words.stated(study.readings[0].report), boxes_of(study, attributes, view=0)
-            if stated and len(wanted):
-                regions = found[attributes.finding]
+            stated = words.stated(study.readings[0].report)
+            wanted = boxes_of(study, attributes, view=batch.view_index[row][0])
+            regions = in_view(found[attributes.finding], 0)
+            if stated and len(wanted) and len(regions.weights):
                 own = torch.from_numpy(map_boxes(batch.affines[row, 0].numpy(), regions.boxes))
                 overlap = box_iou(own.double(), torch.from_numpy(wanted)).amax(dim=1)
                 yield measured(regions, overlap.numpy(), stated)
@@ -104,7 +132,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     studies = studies_of(parse_data(asked.data), asked.split, cache=asked.cache)
     found: dict[str, dict[str, float]] = {}
     for run in asked.runs:
-        found[run.name] = means([*of_studies(Reader.from_checkpoint(run), studies, asked.cache)])
+        reader = Reader.from_checkpoint(run)
+        found[run.name] = means([*of_studies(reader, attributes_of(reader, run), studies, asked.cache)])
         print(run.name, *(f"{name} {value}" for name, value in found[run.name].items()))
     with atomic_write(asked.out) as file:
         file.write(json.dumps({"data": asked.data, "split": asked.split, "runs": found}, indent=1) + "\n")

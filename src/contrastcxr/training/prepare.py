@@ -55,6 +55,7 @@ from contrastcxr.training.clusters import training_clusters, with_weak_labels
 from contrastcxr.training.library import make_library
 from contrastcxr.training.order import donors
 from contrastcxr.training.pool import TrainingPool, make_pool
+from contrastcxr.training.region_scores import check_scorer
 from contrastcxr.training.regions import LearntRegions, anchored_share, load_regions
 from contrastcxr.training.report_clusters import ReportClusters
 from contrastcxr.training.report_texts import learnt_text, written_text
@@ -240,8 +241,10 @@ def prepare(config: SystemConfig, *, cache: Path) -> PreparedRun:
         IncompatibleError: parts that cannot work together, or studies without what they learn from.
         DatasetError: a split without studies, none of them with a picture that can be read, or studies without
             readings.
+        MissingExtraError: `train.monitor` needs a package that is not installed.
     """
     check_pairs(config)
+    check_scorer(config.train.monitor)
     ref = data_ref(config.data, split=None)
     encoder = make_encoder(config, seed=config.train.seed)
     regions = load_regions(config, encoder)
@@ -255,7 +258,7 @@ def prepare(config: SystemConfig, *, cache: Path) -> PreparedRun:
     labels = config.needs.finding_names
     judged = replace(words, reader=replace(words.reader, labeler=default_labeler()))
     validation = _split(data.validation, config, judged, labels, text=written_text)
-    check_monitor(config.train.monitor, labels, validation.targets)
+    check_monitor(config, validation.studies, validation.targets)
     here = EncodedFeatures(encoder, preprocess, data.pictures or original, aligner)
     of_views = here if data.features is None else CachedFeatures(data.features, GridPlaces(*encoder.grid))
     pool = _pool(config, data.train, of_views)

@@ -5,23 +5,31 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from functools import cache
+from importlib.util import find_spec
 
 import torch
 from torch import Tensor
 
+from contrastcxr.errors import MissingExtraError
 from contrastcxr.reading.regions import StudyRegions
 
 logger = logging.getLogger(__name__)
 
+PACKAGES = ("torchmetrics", "pycocotools")
+"""What counts as COCO does."""
+
 
 def region_scores(found: Sequence[tuple[StudyRegions, Tensor]]) -> dict[str, float]:
-    """Return `map`, the mean over IoU .5 to .95, and `map_50`; nothing without a box, or without pycocotools.
+    """Return `map`, the mean over IoU .5 to .95, and `map_50`; nothing without a box, or without `PACKAGES`.
 
     Args:
         found: of each study its regions, with their weights as scores, and the corners `[V, K, 4]` of boxes of the
             same pictures, NaN where there is none.
     """
-    if not any(corners.isfinite().any() for _, corners in found) or not _has_coco():
+    if not any(corners.isfinite().any() for _, corners in found):
+        return {}
+    if (missing := _missing_package()) is not None:
+        _warn(missing)
         return {}
     from torchmetrics.detection import MeanAveragePrecision
 
@@ -41,11 +49,21 @@ def _labelled(boxes: Tensor, **more: Tensor) -> dict[str, Tensor]:
     return {"boxes": boxes, "labels": torch.zeros(len(boxes), dtype=torch.int64), **more}
 
 
+def check_scorer(monitor: str) -> None:
+    """Refuse a monitor of boxes that cannot be scored here.
+
+    Raises:
+        MissingExtraError: a package is not installed.
+    """
+    if monitor == "map" and (missing := _missing_package()) is not None:
+        raise MissingExtraError(missing, "metrics", "train.monitor map")
+
+
+def _missing_package() -> str | None:
+    return next((name for name in PACKAGES if find_spec(name) is None), None)
+
+
 @cache
-def _has_coco() -> bool:
-    try:
-        import pycocotools  # noqa: F401
-    except ImportError:
-        logger.warning("no mAP of boxes: pycocotools is missing; pip install 'contrastcxr[metrics]'")
-        return False
-    return True
+def _warn(package: str) -> None:
+    """Say once why there is no such score."""
+    logger.warning(f"no mAP of boxes: {package} is missing; pip install 'contrastcxr[metrics]'")

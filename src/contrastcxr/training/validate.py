@@ -9,11 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from contrastcxr.config import SystemConfig
 from contrastcxr.data.authors import report_text
+from contrastcxr.data.views import choose_views
 from contrastcxr.errors import IncompatibleError
 from contrastcxr.features.batch import Batch
+from contrastcxr.features.box_cells import BoxReader
 from contrastcxr.features.samples import Target
-from contrastcxr.form import Finding, Reading
+from contrastcxr.form import Finding, Reading, Study
 from contrastcxr.metrics.bootstrap import plain_weights
 from contrastcxr.metrics.clinical import MEASURES, ClinicalCounts, status_codes
 from contrastcxr.metrics.identification import Identification
@@ -171,12 +174,19 @@ def _share(total: float, count: float) -> float:
     return float(total / count) if count else math.nan
 
 
-def check_monitor(monitor: str, labels: tuple[str, ...], targets: Sequence[Target]) -> None:
+def check_monitor(config: SystemConfig, studies: Sequence[Study], targets: Sequence[Target]) -> None:
     """Refuse, before the first step, a score that the validation studies cannot give.
 
     Raises:
-        IncompatibleError: no finding has enough positive and negative studies; no sentence names an abnormality.
+        IncompatibleError: no finding has enough positive and negative studies; no sentence names an abnormality;
+            no study has a box.
     """
+    monitor, labels = config.train.monitor, config.needs.finding_names
+    if monitor == "map" and not any(_is_boxed(study, config) for study in studies):
+        raise IncompatibleError(
+            f"train.monitor map: none of the {len(studies):,} validation studies has a box that it detects; raise "
+            "data.validation_limit or choose loss"
+        )
     if monitor == "abnormal_words":
         flags = (target.further.abnormal for target in targets)
         if not any(each is not None and bool(each.any()) for each in flags):
@@ -192,6 +202,14 @@ def check_monitor(monitor: str, labels: tuple[str, ...], targets: Sequence[Targe
             f"train.monitor auc: no finding is present in {MINIMUM_POSITIVES} of the {len(targets):,} validation "
             f"studies and absent from as many; raise data.validation_limit or choose another metric"
         )
+
+
+def _is_boxed(study: Study, config: SystemConfig) -> bool:
+    """Return whether the study has a box that a detector is scored by: in a view that enters, of its finding."""
+    taught = config.needs.taught_boxes
+    assert taught is not None  # `check_pairs` has refused the score where nothing detects
+    reader = BoxReader(taught.findings or config.needs.study_names, 0, 0, config.image.size, as_corners=True)
+    return bool(reader.boxes(study, choose_views(study, config.data.max_views)).drawn)
 
 
 def _known(target: Target) -> np.ndarray:

@@ -126,6 +126,24 @@ def test_a_word_that_no_training_report_has_is_never_said() -> None:
     assert bool((before.probabilities > 0).all())
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("axes", ["paper", "scan"])
+def test_a_word_without_a_vector_stands_in_no_region_and_takes_no_share_of_others(axes: str) -> None:
+    made, features = head(axes=axes), tiny_regions()
+    _, _, before = answered(made)
+    made.words[1] = 0.0
+    _, marks, said = answered(made)
+    others = [j for j in range(len(ATTRIBUTES)) if j != 1]
+    assert not said.attention[..., 1].any()
+    if axes == "paper":  # a share over regions, whatever the other words
+        assert torch.equal(said.attention[..., others], before.attention[..., others])
+    for study in range(4):
+        shares = said.attention[study].sum(dim=1 if axes == "scan" else 0)
+        wanted = torch.ones(marks.weights.shape[1]) if axes == "scan" else made.words.any(dim=1).float()
+        assert torch.allclose(shares, wanted, atol=1e-5)
+        assert len(best(features, study)) >= N  # so that every region is a real one
+
+
 def test_the_control_weighs_by_scores_alone() -> None:
     made = head(alpha="scores")
     _, marks, _ = answered(made)

@@ -129,17 +129,18 @@ class CrossAttentionLocalizer(Head):
     def answer(self, features: VisualFeatures, *, search: Search | None = None) -> PartialReading:
         """Return the weight of each region, the attributes, and how much of each stands in each region.
 
-        A word that no training report had is never told, and without the loss of attributes none is.
+        A word that no training report had is never told and stands nowhere, and without the loss of attributes
+        none is told.
         """
         del search
         best = self._best(features)
         alpha = self._alpha(best)
-        everything = torch.ones(len(alpha), len(self.attributes), dtype=torch.bool, device=alpha.device)
-        words = self.words.expand(len(alpha), -1, -1)
-        _, attention = self.attention.weights(best.phi, words, best.mask, everything)
+        known = self.words.any(dim=1)
+        words, learnt = self.words.expand(len(alpha), -1, -1), known.expand(len(alpha), -1)
+        _, attention = self.attention.weights(best.phi, words, best.mask, learnt)
         marks = RegionMarks(self.finding, best.boxes, alpha.float(), best.views)
         probability = best.scores.masked_fill(~best.mask, 0.0).amax(dim=1, keepdim=True).float()
-        told = torch.sigmoid(self._told(best, alpha).float()).masked_fill(~self.words.any(dim=1), 0.0)
+        told = torch.sigmoid(self._told(best, alpha).float()).masked_fill(~known, 0.0)
         said = AttributeAnswer(self.attributes, told, attention.float()) if self.tells else None
         return PartialReading(findings=(self.finding,), probabilities=probability, regions=marks, attributes=said)
 
