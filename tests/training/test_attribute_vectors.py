@@ -50,6 +50,13 @@ def test_neighbours_are_the_nearest_words_and_never_the_attribute_itself(vectors
         assert row not in vectors.neighbour_attribute[row].tolist()
 
 
+def test_of_few_reports_words_are_told_apart() -> None:
+    found = attribute_vectors(REPORTS, READER, width=200, seed=0).words.numpy()
+    units = found / np.linalg.norm(found, axis=1, keepdims=True)
+    alike = (units @ units.T)[~np.eye(len(NAMES), dtype=bool)]
+    assert alike.mean() < 0.9
+
+
 def test_neighbours_that_are_attributes_have_their_vectors(vectors: AttributeVectors) -> None:
     known = vectors.neighbour_attribute >= 0
     assert bool(known.any())

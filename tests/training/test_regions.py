@@ -187,7 +187,7 @@ def test_studies_with_few_regions_are_counted(detector: Path, cache: Path) -> No
 
 
 def test_a_detector_of_no_more_regions_than_are_weighed_is_refused(detector: Path) -> None:
-    with pytest.raises(IncompatibleError, match=r"localizer\.count 10 .* none is left to compare with"):
+    with pytest.raises(IncompatibleError, match=r"localizer\.count 10 .* none is left to compare these with"):
         with_trained_regions(words_config(detector, localizer={**WORDS, "count": 10}))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,9 +12,13 @@ import torch
 from contrastcxr.errors import IncompatibleError, listed
 from contrastcxr.models.heads.base import AttributeVectors
 from contrastcxr.text.attribute_words import AttributeReader
-from contrastcxr.training.word_vectors import skip_gram
+from contrastcxr.training.word_vectors import EPOCHS, skip_gram
 
 logger = logging.getLogger(__name__)
+
+WORDS_READ = 1_500_000
+"""Words that skip-gram reads at least; fewer reports are read so much oftener (ours). Of a hundred sentences read
+twenty times all vectors still point one way, with cosines of .998, so that no triplet tells a word from its nearest."""
 
 
 def attribute_vectors(
@@ -38,7 +43,8 @@ def attribute_vectors(
         )
     if unknown:
         logger.warning(f"localizer.attributes: no training report has {listed(unknown)}, which are not learnt")
-    vectors = skip_gram(sentences, width=width, seed=seed, why="word vectors of attributes")
+    often = math.ceil(WORDS_READ / (EPOCHS * sum(map(len, sentences))))
+    vectors = skip_gram(sentences * often, width=width, seed=seed, why="word vectors of attributes")
     return _of_vocabulary(list(vectors), np.stack(list(vectors.values())).astype(np.float64), names)
 
 
