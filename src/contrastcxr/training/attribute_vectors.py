@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 WORDS_READ = 1_500_000
 """Words that skip-gram reads at least; fewer reports are read so much oftener (ours). Of a hundred sentences read
-twenty times all vectors still point one way, with cosines of .998, so that no triplet tells a word from its nearest."""
+twenty times all vectors still point one way (cosines of .998), and no triplet tells a word from its nearest."""
 
 
 def attribute_vectors(
