@@ -5,7 +5,8 @@
 Tables stand between `<!-- NAME -->` and `<!-- /NAME -->`. Of paper B: `phantoms`, of results/localizers, `real`
 and `list`, of results/localizers-nih, `trials` and `poses`, of results/localizers/negative_trials.json, which
 scripts/negative_trials.py makes. Of paper D: those of `WORD_ROWS`, and `weights`, of
-results/cross-attention/weights.json, which scripts/region_weights.py makes. Figures go to docs/images.
+results/cross-attention/weights.json, which scripts/region_weights.py makes, and `covid`, of
+results/cross-attention-nih/covid.md, which scripts/covid_cases.py makes. Figures go to docs/images.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ WORD_ROWS = {
 """Blocks of paper D's page: a table of the plan, and data."""
 FIRST_BOXES = ("cross_attention", "cross_attention@scores")
 """Systems whose first box is that of the words, and that of the detector's scores."""
-WEIGHTS = "weights.json"
+WEIGHTS, COVID = "weights.json", "covid.md"
 BLIND, BOUND = "mean_box", "ceiling"
 CONTRASTS = {
     "none": "none",
@@ -281,10 +282,13 @@ def word_blocks(places: Places) -> dict[str, str]:
         for above, rows, names in tables_of(task, pooled)[1:]:
             lines += ["", above, "", *markdown_table(rows, names=names)]
         blocks[name] = "\n".join(lines)
-    weights = places.results / "cross-attention" / WEIGHTS
-    if not weights.is_file():
-        raise SystemExit(f"{weights}: not found; scripts/region_weights.py makes it")
-    return {**blocks, "weights": weights_block(json.loads(weights.read_text(encoding="utf-8"))["runs"])}
+    weights, covid = places.results / "cross-attention" / WEIGHTS, places.results / "cross-attention-nih" / COVID
+    for file, script in ((weights, "region_weights.py"), (covid, "covid_cases.py")):
+        if not file.is_file():
+            raise SystemExit(f"{file}: not found; scripts/{script} makes it")
+    blocks["weights"] = weights_block(json.loads(weights.read_text(encoding="utf-8"))["runs"])
+    blocks["covid"] = covid.read_text(encoding="utf-8").partition("\n")[2].replace("\n## ", "\n### ").strip()
+    return blocks
 
 
 PAGES = {"localization.md": blocks_of, "cross-attention.md": word_blocks}
