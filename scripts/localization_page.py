@@ -162,8 +162,8 @@ def side_lines(task: Task, places: Places) -> list[str]:
     unit = "folds" if folds else "seeds"
     return [
         "- Of first boxes on the side that the report names, words less the detector's scores: "
-        f"{over.value:+.3f} ({low:+.3f} to {high:+.3f}, paired over {len(shared)} {unit} and patients). Who does "
-        "not look at the picture has .5."
+        f"{over.value:+.3f} ({low:+.3f} to {high:+.3f}, paired over {len(shared)} {unit} and patients). A coin "
+        "has .5, and whoever names the commoner side has what `constant` has."
     ]
 
 
