@@ -151,6 +151,19 @@ def tables_of(task: Task, pooled: Pooled) -> list[tuple[str, list[dict[str, str]
     return [("", score_rows(task, pooled), 1), *located, *named, *_lengths(task, pooled)]
 
 
+def _rare_words(task: Task, pooled: Pooled) -> list[str]:
+    """Return which attributes of the list are in no table, of rows that tell some."""
+    found = [row["word"] for row in _words(task, pooled)]
+    if not found or task.of_data.attributes is None:
+        return []
+    rare = [word for word in attribute_list(task.of_data.attributes).attributes if word not in found]
+    return (
+        [f"Words without an AUC of their own, stated of too few or of too many ({FEW}): {', '.join(rare)}."]
+        if rare
+        else []
+    )
+
+
 def _words(task: Task, pooled: Pooled) -> list[dict[str, str]]:
     """Return one row of text per attribute of the list that is scored: its AUC in each row of the table."""
     if task.of_data.attributes is None:
@@ -159,11 +172,9 @@ def _words(task: Task, pooled: Pooled) -> list[dict[str, str]]:
     words = attribute_list(task.of_data.attributes).attributes
     scores = {word: f"attribute_auc/{word}" for word in words}
     known = {word: score for word, score in scores.items() if any(score in pooled.means[name] for name in told)}
-    found = [
+    return [
         {"word": word, **{name: _plain(pooled, name, score) for name in told}} for word, score in known.items()
     ]
-    few = [{"word": word, **dict.fromkeys(told, FEW)} for word in words if word not in known]
-    return [*found, *few] if found else []
 
 
 def _lengths(task: Task, pooled: Pooled) -> list[tuple[str, list[dict[str, str]], int]]:
@@ -208,6 +219,7 @@ def said_below(task: Task, pooled: Pooled) -> list[str]:
         *_agreement(pooled),
         *_joined(task),
         *_attributes(task),
+        *_rare_words(task, pooled),
         *task.of_data.notes,
         *_aligners(task, pooled),
         *(_chosen(pooled) if _located(pooled) else []),
