@@ -105,8 +105,8 @@ class EpochKeeper(L.Callback):
         del pl_module, stage
         if self.relay is not None and trainer.is_global_zero:
             self.relay.send()
-        if trainer.world_size > 1:
-            torch.set_num_threads(max(1, torch.get_num_threads() // trainer.world_size))
+        if trainer.num_devices > 1:
+            torch.set_num_threads(max(1, torch.get_num_threads() // trainer.num_devices))
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Start the clock, release heads as before a resume, re-encode the pool where the encoder has moved."""

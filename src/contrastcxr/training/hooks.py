@@ -84,6 +84,7 @@ class ScoreSystem:
             parse=parse if writes_grammar(prepared.config) else None,
             max_views=prepared.config.data.max_views,
             author=Author(kind="model", name=prepared.config.name),
+            device=next(system.parameters()).device,  # a reader moves what it reads with
         )
 
 
@@ -145,8 +146,8 @@ def refresh_bank(prepared: PreparedRun, system: System) -> None:
         return
     assert system.bank is not None
     assert system.encoder is not None
-    rows = prepared.bank.branches(system.encoder, prepared.features)
-    system.bank.set_maps(torch.stack([system.negative_map(row) for row in rows]))
+    rows, device = prepared.bank.branches(system.encoder, prepared.features), system.encoder.device
+    system.bank.set_maps(torch.stack([system.negative_map(row.to(device)) for row in rows]))
 
 
 @dataclass(frozen=True, eq=False)
