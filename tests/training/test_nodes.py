@@ -62,7 +62,7 @@ def torchrun(*, rank: int, nodes: int, port: str) -> dict[str, str]:
 
 @pytest.mark.usefixtures("mini_data")
 def test_two_nodes_equal_one_process_and_only_the_first_one_speaks(tmp_path: Path, cache: Path) -> None:
-    config, port = mini_config(), free_port()
+    config, port = mini_config(train={**mini_config().to_dict()["train"], "logger": "tensorboard"}), free_port()
     (tmp_path / "mini.yaml").write_text(config.to_yaml())
     paths = os.pathsep.join([str(TESTS), str(TESTS / "training"), *sys.path])
     one = run(config, out=tmp_path / "one", cache=tmp_path / "own", progress=False)
@@ -84,6 +84,7 @@ def test_two_nodes_equal_one_process_and_only_the_first_one_speaks(tmp_path: Pat
     assert losses(tmp_path / "two") == pytest.approx(losses(one.path), abs=1e-4)
     assert "epoch 2 of 2" in said[0]
     assert "epoch" not in said[1]
+    assert len(list((tmp_path / "two" / "tensorboard").glob("events.*"))) == 1
     assert "32 on cpu on each of 2 nodes" in (tmp_path / "two" / "log.txt").read_text()
 
 

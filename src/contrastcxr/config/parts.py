@@ -207,6 +207,9 @@ class TrainConfig(Options):
         description="auto: bf16-mixed where GPU or CPU have it, else 16-mixed on a GPU, 32 on a CPU; files call "
         "32 and bf16-mixed by their older names, fp32 and bf16",
     )
+    logger: Literal["none", "tensorboard", "mlflow", "wandb"] = Field(
+        "none", description="keeps figures, sample reports and attention of each epoch, in files of the run folder"
+    )
     workers: int = Field(0, ge=0, description="processes that read and draw pictures")
     checkpoint_dtype: Literal["float32", "float16"] = Field(
         "float32", description="weights in the file; statistics of norms stay float32"

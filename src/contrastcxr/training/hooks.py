@@ -51,7 +51,7 @@ class ScoreSystem:
             places=self._places(),
             findings_in=self._findings_in,
             labels=prepared.labels,
-            make_reader=self._reader,
+            make_reader=self.reader,
             weights=loss_weights(prepared.config),
             writes=prepared.tokenizer is not None,
             exchanged=prepared.exchanged(prepared.validation),
@@ -73,7 +73,8 @@ class ScoreSystem:
     def _findings_in(self, report: str) -> Sequence[Finding]:
         return parse(report) if writes_grammar(self.prepared.config) else default_labeler().label(report)
 
-    def _reader(self, system: System) -> Reader:
+    def reader(self, system: System) -> Reader:
+        """Return the reader that would serve the system as it is now."""
         prepared = self.prepared
         return Reader(
             system,

@@ -97,6 +97,7 @@ def make_trainer(
     placement: Placement,
     *,
     out: Path,
+    logger: Any = False,
     parts: int = 1,
     progress: bool | None = None,
 ) -> L.Trainer:
@@ -107,6 +108,7 @@ def make_trainer(
         keeper: of the epochs.
         placement: where it trains.
         out: the run folder.
+        logger: Lightning's, for others to write to; False for none.
         parts: those that each batch is taken in.
         progress: a bar over the steps; None shows it on a terminal.
     """
@@ -122,7 +124,7 @@ def make_trainer(
         max_epochs=config.train.epochs,
         callbacks=[keeper, *([TQDMProgressBar()] if shown else [])],
         default_root_dir=out,
-        logger=False,
+        logger=logger,
         enable_checkpointing=False,
         enable_progress_bar=shown,
         enable_model_summary=False,

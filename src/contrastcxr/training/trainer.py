@@ -38,6 +38,7 @@ from contrastcxr.training.run_folder import (
 from contrastcxr.training.run_record import RECORD_FILE
 from contrastcxr.training.self_critical import SelfCritical
 from contrastcxr.training.task import ReportTask
+from contrastcxr.training.tracking import EpochTracker, check_logger, make_logger
 
 logger = logging.getLogger(__name__)
 
@@ -76,9 +77,11 @@ def run(
         IncompatibleError: parts that cannot work together, a batch that the processes cannot share or a GPU cannot
             hold, devices or a precision that are not there, or nodes that do not meet.
         DatasetError: no studies, or studies without readings.
+        MissingExtraError: the package of `train.logger` is not installed.
     """
     out, config = Path(out), with_trained_regions(with_trained_aligner(config))
     check_pairs(config)
+    check_logger(config.train.logger)
     placement = _placed(config, accelerator=accelerator, devices=devices, nodes=nodes)
     resume = resume or has_restarted()
     # The first process may have begun the folder before another one looks at it.
@@ -203,7 +206,8 @@ def _attempt(
         relay.receive() if relay else nullcontext(),
         plain_errors(placement),
     ):
-        trainer = make_trainer(config, keeper, placement, out=out, parts=parts, progress=progress)
+        kept = make_logger(config, out)
+        trainer = make_trainer(config, keeper, placement, out=out, logger=kept, parts=parts, progress=progress)
         task = _task(prepared, parts)
         task.train()  # Lightning leaves the mode as it is, and an encoder is built in that of reading
         trainer.fit(task, datamodule=EpochData(prepared, parts=parts), ckpt_path=state, weights_only=True)
@@ -230,6 +234,7 @@ def _keeper(prepared: PreparedRun, out: Path, relay: Relay | None) -> EpochKeepe
         score=ScoreSystem(prepared),
         keep=KeepBest(prepared, out),
         refresh=_refresh(prepared),
+        track=EpochTracker(prepared),
         relay=relay,
     )
 
