@@ -84,7 +84,7 @@ _LOGGERS: Mapping[str, Callable[[str, Path], Any]] = {
 
 
 @dataclass(frozen=True, eq=False)
-class Sample:
+class ShownStudy:
     """One validation study after an epoch.
 
     Attributes:
@@ -129,7 +129,7 @@ class EpochTracker:
         for sample in self.samples(system):
             show(logger, sample, epoch)
 
-    def samples(self, system: System) -> Iterator[Sample]:
+    def samples(self, system: System) -> Iterator[ShownStudy]:
         """Yield the first validation studies as the system reads them now; none of a system without words."""
         prepared = self.prepared
         if prepared.tokenizer is None:
@@ -141,7 +141,7 @@ class EpochTracker:
             wanted = prepared.validation.reports[number]
             text = f"written: {report_text(reading, sections=SECTIONS)}\n\nreference: {wanted}"
             picture = self._attention(prepared.validation.studies[number], reading)
-            yield Sample(f"study {number + 1}", text, picture)
+            yield ShownStudy(f"study {number + 1}", text, picture)
 
     def _attention(self, study: Study, reading: Reading) -> Pixels | None:
         """Return the first view that words look at, and the mean of where they do."""
@@ -173,26 +173,26 @@ def heated(picture: NDArray[np.float32], maps: Sequence[Map], *, to_original: ND
     return shown
 
 
-def _in_tensorboard(logger: Any, sample: Sample, epoch: int) -> None:
+def _in_tensorboard(logger: Any, sample: ShownStudy, epoch: int) -> None:
     logger.experiment.add_text(sample.name, sample.text, epoch)
     if sample.picture is not None:
         logger.experiment.add_image(f"{sample.name} attention", sample.picture, epoch, dataformats="HWC")
 
 
-def _in_mlflow(logger: Any, sample: Sample, epoch: int) -> None:
+def _in_mlflow(logger: Any, sample: ShownStudy, epoch: int) -> None:
     stem = f"epoch {epoch}/{sample.name}"
     logger.experiment.log_text(logger.run_id, sample.text, f"{stem}.md")
     if sample.picture is not None:
         logger.experiment.log_image(logger.run_id, sample.picture, f"{stem}.png")
 
 
-def _in_wandb(logger: Any, sample: Sample, epoch: int) -> None:
+def _in_wandb(logger: Any, sample: ShownStudy, epoch: int) -> None:
     logger.log_text(sample.name, columns=["epoch", "report"], data=[[epoch, sample.text]], step=epoch)
     if sample.picture is not None:
         logger.log_image(f"{sample.name} attention", [sample.picture], step=epoch)
 
 
-_SHOWS: Mapping[str, Callable[[Any, Sample, int], None]] = {
+_SHOWS: Mapping[str, Callable[[Any, ShownStudy, int], None]] = {
     "tensorboard": _in_tensorboard,
     "mlflow": _in_mlflow,
     "wandb": _in_wandb,
