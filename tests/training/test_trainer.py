@@ -17,11 +17,12 @@ from PIL import Image
 from contrastcxr.checkpoint import load_checkpoint
 from contrastcxr.config import load_config
 from contrastcxr.errors import ConfigError, DatasetError, DivergedError, IncompatibleError
+from contrastcxr.features.batch import Batch
 from contrastcxr.form import Study
-from contrastcxr.training import run
+from contrastcxr.models.system import System
+from contrastcxr.training import run, task
 from contrastcxr.training.epochs import read_metrics
 from contrastcxr.training.hooks import ScoreSystem
-from contrastcxr.training.machine import precision_of
 from contrastcxr.training.prepare import prepare
 from contrastcxr.training.task import ReportTask
 
@@ -131,6 +132,63 @@ def test_two_processes_share_a_bank_of_negatives(tmp_path: Path, cache: Path) ->
     ours, theirs = load_checkpoint(one.path).state, load_checkpoint(two.path).state
     assert torch.equal(ours["bank.thumbnails"], theirs["bank.thumbnails"])
     assert torch.allclose(ours["bank.maps"].float(), theirs["bank.maps"].float(), atol=1e-2)
+
+
+def fill_memory(patch: pytest.MonkeyPatch, *, above: int, after: int = 0) -> None:
+    """Let a step of more than so many studies be too large for a GPU, once so many have gone by."""
+    terms, steps = task.loss_terms, [0]
+
+    def limited(system: System, batch: Batch, **more: Any) -> Any:
+        steps[0] += 1
+        if steps[0] > after and len(batch) > above:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.")
+        return terms(system, batch, **more)
+
+    patch.setattr(task, "loss_terms", limited)
+
+
+@pytest.mark.parametrize(("kind", "after"), [("nic", 0), ("nic", 6), ("hlstm_dual", 3)])
+def test_a_batch_that_memory_does_not_hold_is_taken_in_halves_of_the_same_step(
+    kind: str,
+    after: int,
+    tmp_path: Path,
+    cache: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """At once, in the second epoch, or when weights have already moved in the first."""
+    config = mini_config(decoder={"kind": kind, "dropout": 0.0})
+    whole = run(config, out=tmp_path / "whole", cache=cache, progress=False)
+    fill_memory(monkeypatch, above=2, after=after)
+    halves = run(config, out=tmp_path / "halves", cache=cache, progress=False)
+    assert losses(halves.path) == pytest.approx(losses(whole.path), abs=1e-4)
+    ours, theirs = load_checkpoint(whole.path).state, load_checkpoint(halves.path).state
+    for name, value in ours.items():
+        assert torch.allclose(value, theirs[name], atol=1e-4), name
+    assert sum("taken in two halves" in line for line in caplog.messages) == 1
+
+
+WEAK = {"decoder": {"kind": "nic"}, "losses": [{"kind": "wcl", "clusters": {"k": 2}}]}
+
+
+@pytest.mark.parametrize(
+    ("above", "changes", "said"),
+    [
+        (1, {}, "nor does it hold half of one"),
+        (0, {"train": {**TRAIN, "batch_size": 1}}, "which is of one study"),
+        (2, {"train": {**TRAIN, "batch_size": 8}, **WEAK}, r"losses\.wcl needs the whole of it"),
+        (2, {"localizer": {"kind": "gradcam", "labels": "phantom"}}, r"localizer\.kind gradcam needs the whole"),
+    ],
+    ids=["halves", "one", "compared", "whole"],
+)
+def test_what_memory_does_not_hold_in_halves_either_is_refused_in_one_line(
+    above: int, changes: dict[str, Any], said: str, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill_memory(monkeypatch, above=above)
+    with pytest.raises(
+        IncompatibleError, match=rf"batch_size \d: the GPU's memory does not hold a batch, .*{said}"
+    ):
+        run(mini_config(**changes), out=tmp_path / "run", cache=cache, progress=False)
 
 
 def test_early_stopping_waits_for_patience_and_no_longer(tmp_path: Path, cache: Path) -> None:
@@ -311,15 +369,6 @@ def test_the_written_configuration_is_the_one_given(tmp_path: Path, cache: Path)
     written, given = yaml.safe_load((folder.path / "config.yaml").read_text()), config.to_dict()
     assert written.pop("generate").items() <= given.pop("generate").items()  # nothing of another search
     assert written == given
-
-
-@pytest.mark.parametrize(("has", "used"), [(True, "bf16"), (False, "fp32")])
-def test_auto_precision_is_bf16_where_the_cpu_has_it(
-    monkeypatch: pytest.MonkeyPatch, has: bool, used: str
-) -> None:
-    monkeypatch.setattr("contrastcxr.training.machine.cpu_multiplies_bf16", lambda: has)
-    assert precision_of(mini_config(train={"precision": "auto"})) == used
-    assert precision_of(mini_config(train={"precision": "fp32"})) == "fp32"
 
 
 def test_training_in_bf16_gives_nearly_the_losses_of_fp32(

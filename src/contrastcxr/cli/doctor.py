@@ -31,6 +31,7 @@ def _pairs(found: Found, *, verbose: bool) -> Iterator[tuple[str, str]]:
         yield name, found[name]
     yield "cpu", _cpu(found["cpu"])
     yield "devices", ", ".join(found["devices"])
+    yield "gpus", _gpus(found["gpus"])
     yield "packages", _versions(found["packages"])
     for extra, packages in found["extras"].items():
         yield f"extra {extra}", _extra(extra, packages)
@@ -49,6 +50,12 @@ def _pairs(found: Found, *, verbose: bool) -> Iterator[tuple[str, str]]:
 def _cpu(cpu: Found) -> str:
     features = " ".join(cpu["features"]) or "none known"
     return f"{cpu['cores']} cores, {cpu['torch threads']} threads, {features}; bf16 {cpu['bf16']}"
+
+
+def _gpus(gpus: Found) -> str:
+    driver = f"driver {gpus['driver'] or 'none'}, PyTorch's CUDA {gpus['cuda'] or 'none'}"
+    each = [f"{gpu['name']} {gpu['gb']} GB, bf16 {'yes' if gpu['bf16'] else 'no'}" for gpu in gpus["found"]]
+    return "; ".join([driver, *(each or ["none found: training is on the CPU"])])
 
 
 def _versions(packages: Found) -> str:

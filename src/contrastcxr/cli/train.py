@@ -21,7 +21,11 @@ def train(
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="The run folder; default runs/NAME-seedS.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last whole epoch.")] = False,
-    devices: Annotated[int, typer.Option("--devices", min=1, help="Processes that share each batch.")] = 1,
+    accelerator: Annotated[str, typer.Option("--accelerator", help="cpu, cuda, or auto: a GPU if any.")] = "auto",
+    devices: Annotated[
+        int, typer.Option("--devices", min=1, help="Processes, or GPUs, of each node; all share each batch.")
+    ] = 1,
+    nodes: Annotated[int, typer.Option("--nodes", min=1, help="Machines, started by torchrun or srun.")] = 1,
     seed: Annotated[int | None, typer.Option("--seed", help="The same as --set train.seed=N.")] = None,
     cache: output.Cache = None,
 ) -> None:
@@ -33,9 +37,14 @@ def train(
         out=out,
         cache=cache,
         resume=resume,
+        accelerator=accelerator,
         devices=devices,
+        nodes=nodes,
         progress=False if said.quiet else None,
     )
-    said.result(str(folder.path))
-    said.result_json({"run": str(folder.path), "best": dict(folder.best), "unreadable": list(folder.unreadable)})
+    if folder.writes:
+        said.result(str(folder.path))
+        said.result_json(
+            {"run": str(folder.path), "best": dict(folder.best), "unreadable": list(folder.unreadable)}
+        )
     said.fail_if(folder.unreadable)

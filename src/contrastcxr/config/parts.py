@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
+from pydantic import BeforeValidator, Field, PlainSerializer, SerializeAsAny, model_validator
 
 from contrastcxr.decode.settings import MEANT_FOR, GenerationSettings
 from contrastcxr.losses import SYSTEM_LOSSES
@@ -29,6 +29,27 @@ from contrastcxr.options import KindOf, Options
 from contrastcxr.text.sentence_order import SentenceOrder
 
 Monitor = Literal["bleu4", "positive_f1", "auc", "map", "loss", "report_loss", "abnormal_words", "last"]
+
+OLDER_PRECISIONS: Mapping[str, str] = {"32": "fp32", "bf16-mixed": "bf16"}
+"""What precisions were called before; files keep these names, so that runs on record stay the runs they are."""
+
+
+def older_precision(name: str) -> str:
+    """Return what files call a precision."""
+    return OLDER_PRECISIONS.get(name, name)
+
+
+def _newer_precision(value: object) -> object:
+    """Return a precision by its own name; YAML reads 32 as a number."""
+    name = str(value) if type(value) is int else value
+    return next((new for new, old in OLDER_PRECISIONS.items() if old == name), name)
+
+
+Precision = Annotated[
+    Literal["auto", "32", "bf16-mixed", "16-mixed"],
+    BeforeValidator(_newer_precision),
+    PlainSerializer(older_precision, return_type=str),
+]
 
 
 class DataConfig(Options):
@@ -181,7 +202,14 @@ class TrainConfig(Options):
     patience: int = Field(
         5, ge=1, description="epochs without a better validation before stopping; nothing with monitor last"
     )
-    precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto: bf16 where the CPU has it")
+    precision: Precision = Field(
+        "auto",
+        description="auto: bf16-mixed where GPU or CPU have it, else 16-mixed on a GPU, 32 on a CPU; files call "
+        "32 and bf16-mixed by their older names, fp32 and bf16",
+    )
+    logger: Literal["none", "tensorboard", "mlflow", "wandb"] = Field(
+        "none", description="keeps figures, sample reports and attention of each epoch, in files of the run folder"
+    )
     workers: int = Field(0, ge=0, description="processes that read and draw pictures")
     checkpoint_dtype: Literal["float32", "float16"] = Field(
         "float32", description="weights in the file; statistics of norms stay float32"

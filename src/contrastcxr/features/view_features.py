@@ -111,7 +111,7 @@ class EncodedFeatures:
 
     def _seen(self, view: View) -> tuple[Tensor, Tensor | None]:
         read = self.picture_of(view)
-        image = whole_picture(self.preprocess, read.pixels, shape=read.shape)[0]
+        image = whole_picture(self.preprocess, read.pixels, shape=read.shape)[0].to(self.encoder.device)
         if self.aligner is None:
             return image, None
         chosen = torch.tensor([can_be_aligned(view.position)])

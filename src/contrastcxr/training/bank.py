@@ -69,7 +69,9 @@ class TrainingBank:
             encoder: sees mean pictures.
             features: of the rows that are views.
         """
-        return features.branches(self.views) if self.pictures is None else iter(encoder.branches(self.pictures))
+        if self.pictures is None:
+            return features.branches(self.views)
+        return iter(encoder.branches(self.pictures.to(encoder.device)))
 
 
 def make_bank(

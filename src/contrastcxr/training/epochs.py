@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import lightning as L
 import torch
@@ -44,6 +44,21 @@ Keep = Callable[[System, Mapping[str, float]], None]
 Refresh = Callable[[System], None]
 
 
+class Track(Protocol):
+    """Gives a logger what an epoch came to."""
+
+    def __call__(
+        self,
+        logger: Any,
+        system: System,
+        *,
+        epoch: int,
+        losses: Mapping[str, float],
+        scores: Mapping[str, float],
+    ) -> None:
+        """Log losses and scores of an epoch, counted from 1."""
+
+
 @dataclass(frozen=True)
 class EpochRules:
     """What decides, how long to wait for something better, and when to encode the pool again."""
@@ -72,6 +87,7 @@ class EpochKeeper(L.Callback):
         score: from the system to its validation scores.
         keep: writes the checkpoint when a score is the best so far.
         refresh: encodes the pool again when the encoder is trained; None for a frozen one.
+        track: what a logger is given, where there is one.
         relay: takes messages to the process that runs the training, when others do the work.
         best: scores so far, and their epoch.
         releases: of heads that stop shaping the features.
@@ -83,6 +99,7 @@ class EpochKeeper(L.Callback):
     score: Score
     keep: Keep
     refresh: Refresh | None
+    track: Track
     relay: Relay | None
     best: dict[str, float] = field(default_factory=dict)
     releases: HeadReleases = field(default_factory=HeadReleases)
@@ -105,8 +122,8 @@ class EpochKeeper(L.Callback):
         del pl_module, stage
         if self.relay is not None and trainer.is_global_zero:
             self.relay.send()
-        if trainer.world_size > 1:
-            torch.set_num_threads(max(1, torch.get_num_threads() // trainer.world_size))
+        if trainer.num_devices > 1:
+            torch.set_num_threads(max(1, torch.get_num_threads() // trainer.num_devices))
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Start the clock, release heads as before a resume, re-encode the pool where the encoder has moved."""
@@ -135,6 +152,8 @@ class EpochKeeper(L.Callback):
             self._write(epoch, losses=losses, scores=scores, improved=improved)
             for line in released:
                 logger.info(line)
+            for kept in trainer.loggers:
+                self.track(kept, pl_module.system, epoch=epoch, losses=losses, scores=scores)
         save_state(trainer, self.folder / STATE_FILE)
 
     def _note(self, epoch: int, scores: Mapping[str, float]) -> bool:

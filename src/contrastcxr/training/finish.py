@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from contrastcxr.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from contrastcxr.checkpoint.metadata import BOXED_PATIENTS
+from contrastcxr.config.parts import older_precision
 from contrastcxr.models.system import System
 from contrastcxr.training.align import record_of
 from contrastcxr.training.calibrate import Calibration, calibrate, detection_thresholds
 from contrastcxr.training.epochs import EpochKeeper, read_metrics
 from contrastcxr.training.hooks import ScoreSystem
-from contrastcxr.training.machine import precision_of
 from contrastcxr.training.quality import quality_reference
 from contrastcxr.training.run_folder import CHECKPOINT_FILE, CLUSTERS_FILE, METRICS_FILE, RunFolder
 from contrastcxr.training.run_record import RunRecord, data_fingerprint
@@ -30,13 +30,25 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def close_run(prepared: PreparedRun, keeper: EpochKeeper, *, out: Path, quality: bool) -> RunFolder:
-    """Calibrate the best checkpoint on all validation studies, and write the run record."""
-    unreadable = tuple(f"{u.view_id}: {u.message}" for u in prepared.unreadable)
+def close_run(
+    prepared: PreparedRun, keeper: EpochKeeper, *, out: Path, precision: str, quality: bool
+) -> RunFolder:
+    """Calibrate the best checkpoint on all validation studies, and write the run record.
+
+    Args:
+        prepared: the run.
+        keeper: of its epochs.
+        out: the run folder.
+        precision: that it was trained in.
+        quality: measure training pictures.
+    """
+    unreadable = unreadable_lines(prepared)
     best, thresholds = _with_thresholds(prepared, load_checkpoint(out / CHECKPOINT_FILE))
     best = _with_mean_picture(prepared, best)
     calibration, present_from = _calibrated(prepared, best), _present_from(prepared, best)
-    record = _record(prepared, keeper, out=out, calibration=calibration, unreadable=unreadable)
+    record = _record(
+        prepared, keeper, out=out, precision=precision, calibration=calibration, unreadable=unreadable
+    )
     record = replace(record, thresholds=thresholds, present_from=present_from)
     finished = replace(
         best,
@@ -53,6 +65,11 @@ def close_run(prepared: PreparedRun, keeper: EpochKeeper, *, out: Path, quality:
         logger.info(f"left out: {line}")
     logger.info(f"best: epoch {keeper.best.get('epoch', 0):.0f}; checkpoint {size / 1e6:.1f} MB in {out}")
     return RunFolder(out, dict(keeper.best), unreadable)
+
+
+def unreadable_lines(prepared: PreparedRun) -> tuple[str, ...]:
+    """Return a line for each view that was left out."""
+    return tuple(f"{view.view_id}: {view.message}" for view in prepared.unreadable)
 
 
 def _taught(record: RunRecord) -> dict[str, list[str]]:
@@ -107,6 +124,7 @@ def _record(
     keeper: EpochKeeper,
     *,
     out: Path,
+    precision: str,
     calibration: Calibration | None,
     unreadable: tuple[str, ...],
 ) -> RunRecord:
@@ -129,7 +147,7 @@ def _record(
         pool=_reference(prepared),
         align=record_of(prepared.system.aligner),
         loss_weights=loss_weights(config),
-        precision=precision_of(config),
+        precision=older_precision(precision),
         vocabulary=0 if prepared.tokenizer is None else len(prepared.tokenizer),
         truncated_reports=prepared.truncated,
         unreadable=unreadable,

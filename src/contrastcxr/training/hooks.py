@@ -51,7 +51,7 @@ class ScoreSystem:
             places=self._places(),
             findings_in=self._findings_in,
             labels=prepared.labels,
-            make_reader=self._reader,
+            make_reader=self.reader,
             weights=loss_weights(prepared.config),
             writes=prepared.tokenizer is not None,
             exchanged=prepared.exchanged(prepared.validation),
@@ -73,7 +73,8 @@ class ScoreSystem:
     def _findings_in(self, report: str) -> Sequence[Finding]:
         return parse(report) if writes_grammar(self.prepared.config) else default_labeler().label(report)
 
-    def _reader(self, system: System) -> Reader:
+    def reader(self, system: System) -> Reader:
+        """Return the reader that would serve the system as it is now."""
         prepared = self.prepared
         return Reader(
             system,
@@ -84,6 +85,7 @@ class ScoreSystem:
             parse=parse if writes_grammar(prepared.config) else None,
             max_views=prepared.config.data.max_views,
             author=Author(kind="model", name=prepared.config.name),
+            device=next(system.parameters()).device,  # a reader moves what it reads with
         )
 
 
@@ -145,8 +147,8 @@ def refresh_bank(prepared: PreparedRun, system: System) -> None:
         return
     assert system.bank is not None
     assert system.encoder is not None
-    rows = prepared.bank.branches(system.encoder, prepared.features)
-    system.bank.set_maps(torch.stack([system.negative_map(row) for row in rows]))
+    rows, device = prepared.bank.branches(system.encoder, prepared.features), system.encoder.device
+    system.bank.set_maps(torch.stack([system.negative_map(row.to(device)) for row in rows]))
 
 
 @dataclass(frozen=True, eq=False)

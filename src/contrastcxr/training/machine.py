@@ -1,4 +1,4 @@
-"""Lightning set up as this project uses it: the batches of each epoch, processes, precision, silence."""
+"""Lightning set up as this project uses it: the batches of each epoch, processes, what they fail with, silence."""
 
 from __future__ import annotations
 
@@ -7,34 +7,69 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import lightning as L
+import torch
 from lightning.pytorch.callbacks import TQDMProgressBar
+from torch.distributed import DistNetworkError, DistStoreError
+from torch.multiprocessing.spawn import ProcessRaisedException
 from torch.utils.data import DataLoader
 
+from contrastcxr import errors
 from contrastcxr.config import SystemConfig
-from contrastcxr.features.batch import Batch
+from contrastcxr.errors import ContrastCXRError, IncompatibleError, RequestError
+from contrastcxr.features.batch import Batch, rows_of
 from contrastcxr.features.samples import loader
-from contrastcxr.machine import cpu_multiplies_bf16
 from contrastcxr.training.epochs import EpochKeeper
 from contrastcxr.training.order import Share, epoch_batches
+from contrastcxr.training.placement import Placement
 
 if TYPE_CHECKING:
     from contrastcxr.training.prepare import PreparedRun
 
 
-class EpochData(L.LightningDataModule):
-    """Batches of each epoch, in the order that seed and epoch decide, this process's share of them."""
+WAIT = timedelta(hours=1)
+"""How long processes wait for one another: all to start, and the others while the first one validates (ours)."""
+HALVES = 2
+"""Parts that a batch is taken in where the whole of it does not fit into the memory of a GPU."""
 
-    def __init__(self, prepared: PreparedRun) -> None:
+
+@dataclass(frozen=True, eq=False)
+class Halves:
+    """Batches in two halves each: the first one comes with the second behind it, then the second alone."""
+
+    batches: DataLoader[Batch]
+
+    def __len__(self) -> int:
+        return HALVES * len(self.batches)
+
+    def __iter__(self) -> Iterator[list[Batch]]:
+        for batch in self.batches:
+            first, second = (rows_of(batch, range(part, len(batch), HALVES)) for part in range(HALVES))
+            yield [first, second]
+            yield [second]
+
+
+class EpochData(L.LightningDataModule):
+    """Batches of each epoch, in the order that seed and epoch decide, this process's share of them.
+
+    Args:
+        prepared: the run.
+        parts: 2 takes each batch in halves, as `Halves` does.
+    """
+
+    def __init__(self, prepared: PreparedRun, *, parts: int = 1) -> None:
         super().__init__()
         self.prepared = prepared
+        self.parts = parts
         grouped = prepared.config.train.group_by_length
         self.lengths = [target.length for target in prepared.train.targets] if grouped else None
 
-    def train_dataloader(self) -> DataLoader[Batch]:
+    def train_dataloader(self) -> DataLoader[Batch] | Halves:
         """Return the current epoch's batches."""
         assert self.trainer is not None
         settings = self.prepared.config.train
@@ -47,36 +82,49 @@ class EpochData(L.LightningDataModule):
             lengths=self.lengths,
         )
         share = Share(self.trainer.global_rank, self.trainer.world_size)
-        return loader(
+        batches = loader(
             self.prepared.samples(self.prepared.train, epoch=epoch),
             [share.of(batch) for batch in whole],
             pad=self.prepared.pad,
             workers=self.prepared.workers,
         )
-
-
-def precision_of(config: SystemConfig) -> str:
-    """Return `fp32` or `bf16`: what is asked for, and for `auto` bf16 where the CPU multiplies it in hardware."""
-    wanted = config.train.precision
-    if wanted != "auto":
-        return wanted
-    return "bf16" if cpu_multiplies_bf16() else "fp32"
+        return batches if self.parts == 1 else Halves(batches)
 
 
 def make_trainer(
-    config: SystemConfig, keeper: EpochKeeper, *, out: Path, devices: int, progress: bool | None
+    config: SystemConfig,
+    keeper: EpochKeeper,
+    placement: Placement,
+    *,
+    out: Path,
+    logger: Any = False,
+    parts: int = 1,
+    progress: bool | None = None,
 ) -> L.Trainer:
-    """Return a trainer whose only callbacks are the keeper and, where it is shown, a bar."""
+    """Return a trainer whose only callbacks are the keeper and, where it is shown, a bar.
+
+    Args:
+        config: of the system.
+        keeper: of the epochs.
+        placement: where it trains.
+        out: the run folder.
+        logger: Lightning's, for others to write to; False for none.
+        parts: those that each batch is taken in.
+        progress: a bar over the steps; None shows it on a terminal.
+    """
     shown = sys.stderr.isatty() if progress is None else progress
     return L.Trainer(
-        accelerator="cpu",
-        devices=devices,
-        strategy=_strategy(devices),
-        precision="bf16-mixed" if precision_of(config) == "bf16" else "32-true",
+        accelerator=placement.accelerator,
+        devices=placement.devices,
+        num_nodes=placement.nodes,
+        strategy=_strategy(placement),
+        plugins=[placement.environment] if placement.environment else None,
+        precision="32-true" if placement.precision == "32" else placement.precision,
+        accumulate_grad_batches=parts,
         max_epochs=config.train.epochs,
         callbacks=[keeper, *([TQDMProgressBar()] if shown else [])],
         default_root_dir=out,
-        logger=False,
+        logger=logger,
         enable_checkpointing=False,
         enable_progress_bar=shown,
         enable_model_summary=False,
@@ -86,14 +134,46 @@ def make_trainer(
     )
 
 
-def _strategy(devices: int) -> Any:
-    if devices == 1:
+def _strategy(placement: Placement) -> Any:
+    if placement.processes == 1:
         return "auto"
     from lightning.pytorch.strategies import DDPStrategy
 
     # Spawned, not re-executed: `run` may be called from any program, whose command line is not ours to repeat.
+    # What a launcher has started is left as it is by `popen`.
     # A process may have no sentence for one of two writers, no indication, or no stop to learn in a second stage.
-    return DDPStrategy(start_method="spawn", process_group_backend="gloo", find_unused_parameters=True)
+    method: Any = "spawn" if placement.spawns else "popen"
+    return DDPStrategy(start_method=method, timeout=WAIT, find_unused_parameters=True)
+
+
+@contextmanager
+def plain_errors(placement: Placement) -> Iterator[None]:
+    """Raise what other processes failed with as this one would have, and in words that the nodes do not meet.
+
+    Raises:
+        IncompatibleError: the processes did not all start in time.
+    """
+    try:
+        yield
+    except ProcessRaisedException as error:
+        raise _raised_elsewhere(error) from None
+    except (DistStoreError, DistNetworkError):
+        raise IncompatibleError(
+            f"--devices {placement.devices} --nodes {placement.nodes}: {placement.processes} processes did not "
+            f"meet within {WAIT}; start the command on all nodes, with one address and port of the first node "
+            "(MASTER_ADDR, MASTER_PORT) that the others can reach"
+        ) from None
+
+
+def _raised_elsewhere(error: ProcessRaisedException) -> Exception:
+    """Return the error of a spawned process: one of ours, or of memory, by its class, others as they are."""
+    name, _, message = str(error).strip().splitlines()[-1].partition(": ")
+    if name == f"torch.{torch.OutOfMemoryError.__name__}":
+        return torch.OutOfMemoryError(message)
+    kind = getattr(errors, name.rpartition(".")[2], None) if name.startswith(f"{errors.__name__}.") else None
+    if not (isinstance(kind, type) and issubclass(kind, ContrastCXRError)):
+        return error
+    return kind(message) if kind.__init__ is ContrastCXRError.__init__ else RequestError(message)
 
 
 @contextmanager

@@ -32,6 +32,17 @@ def run_log(path: Path) -> Iterator[None]:
             handler.close()
 
 
+@contextmanager
+def silence() -> Iterator[None]:
+    """Let the package log nothing but errors: of several processes only the first one speaks."""
+    level = _PACKAGE.level
+    _PACKAGE.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        _PACKAGE.setLevel(level)
+
+
 class _Onward(logging.Handler):
     """A handler that gives records to the root logger, as propagation does, from its own level on."""
 

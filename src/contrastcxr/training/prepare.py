@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from contrastcxr.assemble import (
@@ -179,7 +180,7 @@ class PreparedRun:
         if self.bank is None or self.bank.pictures is None or self.cache is None:
             return None if self.bank is None else self.bank.pictures
         assert self.system.encoder is not None  # a system in training always has one
-        return torch.stack(list(self.bank.branches(self.system.encoder, self.features))).half()
+        return torch.stack([row.cpu() for row in self.bank.branches(self.system.encoder, self.features)]).half()
 
     @property
     def features(self) -> ViewFeatures:
@@ -234,8 +235,13 @@ class PreparedRun:
         return 0 if at_hand else self.config.train.workers
 
 
-def prepare(config: SystemConfig, *, cache: Path) -> PreparedRun:
+def prepare(config: SystemConfig, *, cache: Path, device: torch.device | str = "cpu") -> PreparedRun:
     """Load the data, encode what the cache lacks, draw the pool and build the system.
+
+    Args:
+        config: of the system.
+        cache: folder of encoder features.
+        device: encodes what the cache lacks; all else is on the CPU.
 
     Raises:
         IncompatibleError: parts that cannot work together, or studies without what they learn from.
@@ -252,7 +258,8 @@ def prepare(config: SystemConfig, *, cache: Path) -> PreparedRun:
     warn_of_coarse_grid(config, encoder)
     preprocess = make_preprocess(config, encoder)
     aligner, aligned_on = trained_aligner(config)
-    data = load_data(config, ref, encoder, preprocess, cache, aligner=aligner)
+    with _on(device, encoder, aligner):
+        data = load_data(config, ref, encoder, preprocess, cache, aligner=aligner)
     aligner = aligner or new_aligner(config, data.train, encoder, preprocess, data.pictures or original)
     words = _words(config, data.train)
     labels = config.needs.finding_names
@@ -296,6 +303,19 @@ def prepare(config: SystemConfig, *, cache: Path) -> PreparedRun:
     )
     _scale(prepared, of_views, fresh=words.start is None)
     return prepared
+
+
+@contextmanager
+def _on(device: torch.device | str, *modules: nn.Module | None) -> Iterator[None]:
+    """Keep modules on a device for a while, and on the CPU afterwards."""
+    there = [module for module in modules if module is not None]
+    for module in there:
+        module.to(device)
+    try:
+        yield
+    finally:
+        for module in there:
+            module.to("cpu")
 
 
 def _boxed_patients(

@@ -28,11 +28,13 @@ class RunFolder:
         path: of the folder.
         best: validation scores of the checkpoint, and its epoch.
         unreadable: lines on views that were left out; a command that got any ends with status 1.
+        writes: whether this process wrote them; of several that a launcher has started only the first one does.
     """
 
     path: Path
     best: Mapping[str, float]
     unreadable: tuple[str, ...] = ()
+    writes: bool = True
 
     @property
     def checkpoint(self) -> Path:

@@ -113,7 +113,15 @@ def own_share(config: ScheduledSamplingConfig | None, *, epoch: int) -> float:
 
 
 class ReportTask(L.LightningModule):
-    """A system in training; Lightning keeps the processes, the precision and the state that resumes."""
+    """A system in training; Lightning keeps the processes, the precision and the state that resumes.
+
+    Args:
+        system: in training.
+        config: of the system.
+        steps_per_epoch: of the optimiser.
+        second: what rewards it in a second stage.
+        parts: those that each batch comes in, whose gradients are summed to that of the whole.
+    """
 
     def __init__(
         self,
@@ -122,12 +130,15 @@ class ReportTask(L.LightningModule):
         config: SystemConfig,
         steps_per_epoch: int,
         second: SelfCritical | None = None,
+        parts: int = 1,
     ) -> None:
         super().__init__()
         self.system = system
         self.config = config
         self.steps_per_epoch = steps_per_epoch
         self.second = second
+        self.parts = parts
+        self.totals: dict[str, Tensor] = {}
         self.weights = loss_weights(config, epoch=0)
         self.step_losses: list[dict[str, float]] = []
 
@@ -136,24 +147,33 @@ class ReportTask(L.LightningModule):
         self.step_losses = []
         self.weights = loss_weights(self.config, epoch=self.current_epoch)
 
-    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+    def on_train_batch_start(self, batch: Batch | Sequence[Batch], batch_idx: int) -> None:
         """Seed dropout by step and process, so that a run resumed at an epoch border goes on as it would have.
 
         Dropout draws from the global generator; `run` restores it afterwards.
         """
         del batch
-        step = self.current_epoch * self.steps_per_epoch + batch_idx
+        step = self.current_epoch * self.steps_per_epoch * self.parts + batch_idx
         torch.manual_seed((self.config.train.seed * 1_000_003 + step) * 1_009 + self.global_rank)
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+    def training_step(self, batch: Batch | Sequence[Batch], batch_idx: int) -> Tensor:
         """Return the weighted loss of this process's share; the mean over processes is the global batch's loss.
+
+        Args:
+            batch: the share, or a part of it, with the other parts behind the first one.
+            batch_idx: number of the batch, or of the part.
 
         Raises:
             DivergedError: the loss is no finite number.
         """
-        own = own_share(self.config.train.scheduled_sampling, epoch=self.current_epoch)
-        terms = loss_terms(self.system, batch, second=self.second, own_words=own)
-        scaled = {name: mean * self._share(count) for name, (mean, count) in terms.items()}
+        share, *others = [batch] if isinstance(batch, Batch) else batch
+        first = batch_idx % self.parts == 0
+        further = [self._counts(other) for other in others]
+        terms = self._terms(share)
+        if first:
+            counts = [{name: count for name, (_, count) in terms.items()}, *further]
+            self.totals = self._over_all(counts)
+        scaled = {name: mean * self._share(count, self.totals[name]) for name, (mean, count) in terms.items()}
         self.step_losses.append({name: float(value.detach()) for name, value in scaled.items()})
         self._check_finite(self.step_losses[-1], batch_idx)
         # What weighs nothing yet has no gradient at all: an optimiser counts steps of a zero one.
@@ -164,20 +184,42 @@ class ReportTask(L.LightningModule):
         if not all(map(math.isfinite, losses.values())):
             found = ", ".join(f"{name} {value:.3g}" for name, value in losses.items())
             raise DivergedError(
-                f"training diverged in epoch {self.current_epoch + 1}, step {step + 1}: expected finite losses, "
-                f"found {found}; train anew with a lower train.optimizer.lr or train.optimizer.clip_norm"
+                f"training diverged in epoch {self.current_epoch + 1}, step {step // self.parts + 1}: expected "
+                f"finite losses, found {found}; train anew with a lower train.optimizer.lr or "
+                "train.optimizer.clip_norm"
             )
 
-    def _share(self, count: Tensor) -> Tensor:
-        """Return what this process's mean weighs: its tokens over the mean number of tokens of the processes.
+    def _terms(self, batch: Batch) -> dict[str, tuple[Tensor, Tensor]]:
+        own = own_share(self.config.train.scheduled_sampling, epoch=self.current_epoch)
+        return loss_terms(self.system, batch, second=self.second, own_words=own)
 
-        Gradients are averaged over processes; without this a process with few tokens would count as much as one
-        with many, and two processes would differ from one with the same global batch.
-        """
+    @torch.no_grad()
+    def _counts(self, batch: Batch) -> dict[str, Tensor]:
+        """Return the numbers of tokens and labels of a part that is learnt from later."""
+        return {name: count for name, (_, count) in self._terms(batch).items()}
+
+    def _over_all(self, counts: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+        """Return the number of tokens or labels of each term, over all parts and processes."""
+        names = dict.fromkeys(name for part in counts for name in part)
+        own = {name: torch.stack([part[name] for part in counts if name in part]).float().sum() for name in names}
         if self.trainer.world_size == 1:
+            return own
+        return {name: self._reduced(value, "sum") for name, value in own.items()}
+
+    def _reduced(self, value: Tensor, by: str) -> Tensor:
+        """Return one value of all processes."""
+        return torch.as_tensor(self.trainer.strategy.reduce(value.to(self.device), reduce_op=by))
+
+    def _share(self, count: Tensor, total: Tensor) -> Tensor:
+        """Return what this mean weighs: its tokens over the mean number of tokens of the processes and parts.
+
+        Gradients are averaged over processes and parts; without this a process with few tokens would count as much
+        as one with many, and two processes would differ from one with the same global batch.
+        """
+        among = self.trainer.world_size * self.parts
+        if among == 1:
             return torch.ones_like(count, dtype=torch.float32)
-        total = self.trainer.strategy.reduce(count.float(), reduce_op="sum")
-        return count * self.trainer.world_size / torch.as_tensor(total).clamp_min(1)
+        return count * among / total.clamp_min(1)
 
     def configure_optimizers(self) -> Any:
         """Return the optimiser and a schedule that moves at every step."""
@@ -204,4 +246,4 @@ class ReportTask(L.LightningModule):
     def _over_processes(self, value: float) -> float:
         if self.trainer.world_size == 1:
             return value
-        return float(self.trainer.strategy.reduce(torch.tensor(value), reduce_op="mean"))
+        return float(self._reduced(torch.tensor(value), "mean"))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock
 
 from contrastcxr.assemble import check_pairs
 from contrastcxr.checkpoint import read_training_state
@@ -18,11 +19,12 @@ from contrastcxr.metrics.cider_d import CiderD
 from contrastcxr.models.heads.localizers.options import CrossAttentionOptions
 from contrastcxr.training.align import with_trained_aligner
 from contrastcxr.training.epochs import EpochKeeper, EpochRules, Refresh
-from contrastcxr.training.finish import close_run, trained_parameters
+from contrastcxr.training.finish import close_run, trained_parameters, unreadable_lines
 from contrastcxr.training.hooks import KeepBest, RefreshPool, ScoreSystem
-from contrastcxr.training.machine import EpochData, make_trainer, precision_of, quiet_lightning
-from contrastcxr.training.messages import Relay, run_log
+from contrastcxr.training.machine import HALVES, EpochData, make_trainer, plain_errors, quiet_lightning
+from contrastcxr.training.messages import Relay, run_log, silence
 from contrastcxr.training.order import epoch_batches
+from contrastcxr.training.placement import Placement, find_placement, has_restarted
 from contrastcxr.training.prepare import PreparedRun, prepare
 from contrastcxr.training.regions import WELL_ANCHORED, count_few_regions, with_trained_regions
 from contrastcxr.training.run_folder import (
@@ -36,6 +38,7 @@ from contrastcxr.training.run_folder import (
 from contrastcxr.training.run_record import RECORD_FILE
 from contrastcxr.training.self_critical import SelfCritical
 from contrastcxr.training.task import ReportTask
+from contrastcxr.training.tracking import EpochTracker, check_logger, make_logger
 
 logger = logging.getLogger(__name__)
 
@@ -46,47 +49,77 @@ def run(
     out: Path | str,
     cache: Path | str | None = None,
     resume: bool = False,
+    accelerator: str = "auto",
     devices: int = 1,
+    nodes: int = 1,
     progress: bool | None = None,
     quality: bool = True,
 ) -> RunFolder:
     """Train a system as configured and leave a run folder.
+
+    Of processes that torchrun or srun have started each calls this; the first one writes and logs.
 
     Args:
         config: of the system.
         out: the run folder; made when absent, refused when it holds another run and `resume` is off.
         cache: folder of encoder features; None is `$CONTRASTCXR_CACHE`, or `.cache/contrastcxr` below the working
             directory.
-        resume: go on from the last whole epoch in `out`.
-        devices: processes on this machine (gloo on the CPU); they share each batch.
+        resume: go on from the last whole epoch in `out`; so does a job that its launcher has started again.
+        accelerator: `cpu`, `cuda`, or `auto`, which is `cuda` where PyTorch finds a GPU.
+        devices: processes on each node (nccl on CUDA, gloo on the CPU); all share each batch.
+        nodes: machines, on each of which torchrun or srun has started the processes.
         progress: a bar over the steps; None shows it on a terminal.
         quality: measure training pictures at the end, for the warnings of readings: hundreds are read again.
 
     Raises:
         ConfigError: `out` holds a run of another configuration, or a run and `resume` is off.
-        IncompatibleError: parts that cannot work together, or a batch that the processes cannot share.
+        UnknownNameError: no such accelerator.
+        IncompatibleError: parts that cannot work together, a batch that the processes cannot share or a GPU cannot
+            hold, devices or a precision that are not there, or nodes that do not meet.
         DatasetError: no studies, or studies without readings.
+        MissingExtraError: the package of `train.logger` is not installed.
     """
     out, config = Path(out), with_trained_regions(with_trained_aligner(config))
     check_pairs(config)
-    _check_devices(config, devices)
-    check_folder(out, config, resume=resume)
+    check_logger(config.train.logger)
+    placement = _placed(config, accelerator=accelerator, devices=devices, nodes=nodes)
+    resume = resume or has_restarted()
+    # The first process may have begun the folder before another one looks at it.
+    check_folder(out, config, resume=resume or not placement.first)
     if resume and (out / RECORD_FILE).is_file():
         logger.info(f"{out}: this run is already finished; nothing to do")
         return finished(out)
-    # Nothing is written into the folder before the data have turned out usable.
-    prepared = prepare(config, cache=Path(cache or default_cache()))
-    with atomic_write(out / CONFIG_FILE) as file:
-        file.write(config.to_yaml())
-    with run_log(out / LOG_FILE):
-        if (share := prepared.anchored) is not None:
-            logger.info(f"localizer: {share:.1%} of its boxes have an anchor with an IoU above {WELL_ANCHORED}")
-        _say_few_regions(prepared)
-        keeper = _fit(prepared, out=out, resume=resume, devices=devices, progress=progress)
-        return close_run(prepared, keeper, out=out, quality=quality)
+    with nullcontext() if placement.first else silence():
+        # Nothing is written into the folder before the data have turned out usable.
+        prepared = _prepared(config, placement, cache=Path(cache or default_cache()))
+        if not placement.first:
+            keeper = _fit(prepared, placement, out=out, resume=resume, progress=progress)
+            return RunFolder(out, dict(keeper.best), unreadable_lines(prepared), writes=False)
+        with atomic_write(out / CONFIG_FILE) as file:
+            file.write(config.to_yaml())
+        with run_log(out / LOG_FILE):
+            _say_regions(prepared)
+            keeper = _fit(prepared, placement, out=out, resume=resume, progress=progress)
+            return close_run(prepared, keeper, out=out, precision=placement.precision, quality=quality)
 
 
-def _say_few_regions(prepared: PreparedRun) -> None:
+def _placed(config: SystemConfig, *, accelerator: str, devices: int, nodes: int) -> Placement:
+    with quiet_lightning():
+        return find_placement(config, accelerator=accelerator, devices=devices, nodes=nodes)
+
+
+def _prepared(config: SystemConfig, placement: Placement, *, cache: Path) -> PreparedRun:
+    """Return what is trained; processes that a launcher has started fill the cache one after the other."""
+    if placement.environment is None or placement.processes == 1:
+        return prepare(config, cache=cache, device=placement.device)
+    cache.mkdir(parents=True, exist_ok=True)
+    with FileLock(cache / "prepare.lock"):
+        return prepare(config, cache=cache, device=placement.device)
+
+
+def _say_regions(prepared: PreparedRun) -> None:
+    if (share := prepared.anchored) is not None:
+        logger.info(f"localizer: {share:.1%} of its boxes have an anchor with an IoU above {WELL_ANCHORED}")
     localizer = prepared.config.localizer
     if not isinstance(localizer, CrossAttentionOptions):
         return
@@ -99,53 +132,111 @@ def _say_few_regions(prepared: PreparedRun) -> None:
         )
 
 
-def _check_devices(config: SystemConfig, devices: int) -> None:
-    if devices < 1 or config.train.batch_size % devices:
-        raise IncompatibleError(
-            f"--devices {devices} with train.batch_size {config.train.batch_size}: "
-            "the processes share each batch equally; choose a number that divides it"
-        )
-    if devices > 1 and (whole := config.whole_batch):
-        raise IncompatibleError(
-            f"--devices {devices} with {whole}: what is learnt depends on the whole batch, of which each process "
-            "sees a part, and the run would not be that of one process; train with one"
-        )
-
-
-def _fit(prepared: PreparedRun, *, out: Path, resume: bool, devices: int, progress: bool | None) -> EpochKeeper:
+def _fit(
+    prepared: PreparedRun, placement: Placement, *, out: Path, resume: bool, progress: bool | None
+) -> EpochKeeper:
+    """Train; where a GPU cannot hold a batch, go on from the last whole epoch with batches in halves."""
     config = prepared.config
-    steps = len(epoch_batches(len(prepared.train), batch_size=config.train.batch_size, seed=0, epoch=0))
-    task = ReportTask(
-        prepared.system,
-        config=config,
-        steps_per_epoch=steps,
-        second=_second_stage(prepared),
+    words = "" if prepared.tokenizer is None else f"{len(prepared.tokenizer):,} words, "
+    logger.info(
+        f"training {config.name}: {len(prepared.train):,} studies, {len(prepared.validation):,} to validate, "
+        f"{words}{trained_parameters(prepared.system):,} parameters, {placement}"
     )
-    relay = Relay() if devices > 1 else None
-    keeper = EpochKeeper(
-        rules=_rules(config),
+    begin = {name: value.clone() for name, value in prepared.system.state_dict().items()}
+    try:
+        return _attempt(prepared, placement, out=out, resume=resume, progress=progress)
+    except torch.OutOfMemoryError:
+        _check_halves(prepared, placement)
+    logger.warning(
+        "the GPU's memory does not hold a batch: each is taken in two halves, whose gradients are summed"
+    )
+    prepared.system.load_state_dict(begin)
+    del begin
+    torch.cuda.empty_cache()
+    try:
+        return _attempt(prepared, placement, out=out, resume=True, parts=HALVES, progress=progress)
+    except torch.OutOfMemoryError:
+        raise _too_large(config, "nor does it hold half of one") from None
+
+
+def _check_halves(prepared: PreparedRun, placement: Placement) -> None:
+    """Refuse to take batches in halves where the steps would be others, or where the processes cannot agree on it.
+
+    Raises:
+        IncompatibleError: they are not taken so.
+    """
+    config = prepared.config
+    compared = next((f"losses.{loss.kind}" for loss in config.losses if loss.smallest_batch > 1), None)
+    if whole := config.whole_batch or compared:
+        raise _too_large(config, f"and {whole} needs the whole of it at once")
+    if min(config.train.batch_size, len(prepared.train)) < HALVES * placement.processes:
+        raise _too_large(config, "which is of one study and has no halves")
+    if placement.environment is not None and placement.processes > 1:
+        raise _too_large(config, "and processes that a launcher has started do not begin anew with halves")
+
+
+def _too_large(config: SystemConfig, why: str) -> IncompatibleError:
+    return IncompatibleError(
+        f"train.batch_size {config.train.batch_size}: the GPU's memory does not hold a batch, {why}; choose a "
+        "smaller train.batch_size, image.size or width, a shorter precision, or more --devices"
+    )
+
+
+def _attempt(
+    prepared: PreparedRun,
+    placement: Placement,
+    *,
+    out: Path,
+    resume: bool,
+    parts: int = 1,
+    progress: bool | None,
+) -> EpochKeeper:
+    """Train from the beginning, or from the last whole epoch, with each batch in so many parts."""
+    config = prepared.config
+    relay = Relay() if placement.spawns else None
+    keeper = _keeper(prepared, out, relay)
+    state = out / STATE_FILE if resume and (out / STATE_FILE).is_file() else None
+    if state is not None:
+        read_training_state(state)  # refuses a damaged or foreign file in one line, before anything is set up
+    for within in out.glob("hpc_ckpt_*.ckpt"):  # saved at SLURM's signal within an epoch, which begins anew
+        within.unlink(missing_ok=True)
+    with (
+        quiet_lightning(),
+        torch.random.fork_rng(devices=[]),
+        relay.receive() if relay else nullcontext(),
+        plain_errors(placement),
+    ):
+        kept = make_logger(config, out)
+        trainer = make_trainer(config, keeper, placement, out=out, logger=kept, parts=parts, progress=progress)
+        task = _task(prepared, parts)
+        task.train()  # Lightning leaves the mode as it is, and an encoder is built in that of reading
+        trainer.fit(task, datamodule=EpochData(prepared, parts=parts), ckpt_path=state, weights_only=True)
+    if placement.spawns:  # the processes kept their own; what they wrote is the truth
+        keeper.load_state_dict(_kept_state(out))
+    return keeper
+
+
+def _task(prepared: PreparedRun, parts: int) -> ReportTask:
+    batch_size = prepared.config.train.batch_size
+    return ReportTask(
+        prepared.system,
+        config=prepared.config,
+        steps_per_epoch=len(epoch_batches(len(prepared.train), batch_size=batch_size, seed=0, epoch=0)),
+        second=_second_stage(prepared),
+        parts=parts,
+    )
+
+
+def _keeper(prepared: PreparedRun, out: Path, relay: Relay | None) -> EpochKeeper:
+    return EpochKeeper(
+        rules=_rules(prepared.config),
         folder=out,
         score=ScoreSystem(prepared),
         keep=KeepBest(prepared, out),
         refresh=_refresh(prepared),
+        track=EpochTracker(prepared),
         relay=relay,
     )
-    words = "" if prepared.tokenizer is None else f"{len(prepared.tokenizer):,} words, "
-    logger.info(
-        f"training {config.name}: {len(prepared.train):,} studies, {len(prepared.validation):,} to validate, "
-        f"{words}{trained_parameters(prepared.system):,} parameters, "
-        f"{precision_of(config)}"
-    )
-    state = out / STATE_FILE if resume and (out / STATE_FILE).is_file() else None
-    if state is not None:
-        read_training_state(state)  # refuses a damaged or foreign file in one line, before anything is set up
-    with quiet_lightning(), torch.random.fork_rng(devices=[]), relay.receive() if relay else nullcontext():
-        trainer = make_trainer(config, keeper, out=out, devices=devices, progress=progress)
-        task.train()  # Lightning leaves the mode as it is, and an encoder is built in that of reading
-        trainer.fit(task, datamodule=EpochData(prepared), ckpt_path=state, weights_only=True)
-    if devices > 1:  # the processes kept their own; what they wrote is the truth
-        keeper.load_state_dict(_kept_state(out))
-    return keeper
 
 
 def _second_stage(prepared: PreparedRun) -> SelfCritical | None:
