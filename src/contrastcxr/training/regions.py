@@ -20,7 +20,6 @@ from contrastcxr.features.box_cells import BoxReader
 from contrastcxr.form import Study
 from contrastcxr.models.encoders import Encoder
 from contrastcxr.models.heads.base import Head
-from contrastcxr.models.heads.localizers.options import CrossAttentionOptions
 from contrastcxr.options import Options
 
 WELL_ANCHORED = 0.5
@@ -82,11 +81,11 @@ def with_trained_regions(config: SystemConfig) -> SystemConfig:
 
 
 def _check_count(config: SystemConfig, found: int) -> None:
-    localizer = config.localizer
-    if isinstance(localizer, CrossAttentionOptions) and localizer.count >= found * config.data.max_views:
+    weighed = 0 if config.localizer is None else config.localizer.weighed_regions
+    if weighed >= found * config.data.max_views:
         raise IncompatibleError(
-            f"localizer.count {localizer.count} with a detector of {found} regions in a picture: none is left to "
-            "compare these with; lower localizer.count"
+            f"localizer.count {weighed} with a detector of {found} regions in a picture: none is left to compare "
+            "these with; lower localizer.count"
         )
 
 

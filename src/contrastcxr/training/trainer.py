@@ -16,7 +16,6 @@ from contrastcxr.config import SystemConfig
 from contrastcxr.errors import IncompatibleError
 from contrastcxr.files import atomic_write, default_cache
 from contrastcxr.metrics.cider_d import CiderD
-from contrastcxr.models.heads.localizers.options import CrossAttentionOptions
 from contrastcxr.training.align import with_trained_aligner
 from contrastcxr.training.epochs import EpochKeeper, EpochRules, Refresh
 from contrastcxr.training.finish import close_run, trained_parameters, unreadable_lines
@@ -121,9 +120,9 @@ def _say_regions(prepared: PreparedRun) -> None:
     if (share := prepared.anchored) is not None:
         logger.info(f"localizer: {share:.1%} of its boxes have an anchor with an IoU above {WELL_ANCHORED}")
     localizer = prepared.config.localizer
-    if not isinstance(localizer, CrossAttentionOptions):
+    wanted = 0 if localizer is None else localizer.weighed_regions
+    if not wanted:
         return
-    wanted = localizer.count
     fewer, none_beyond = count_few_regions(prepared.batches(prepared.train), wanted)
     if none_beyond:
         logger.warning(

@@ -156,6 +156,11 @@ class HeadOptions(Options):
         return None
 
     @property
+    def weighed_regions(self) -> int:
+        """How many regions of a study it weighs, those with the best scores; 0 for one that weighs none."""
+        return 0
+
+    @property
     def encoder_stages(self) -> tuple[int, ...]:
         """Finer stages of the encoder whose own maps it stands on; none for the patches that all heads share."""
         return ()

@@ -206,3 +206,8 @@ class CrossAttentionOptions(LocalizerOptions):
     def needs(self) -> HeadNeeds:
         """Attributes of the reports, and word vectors of them."""
         return HeadNeeds(attributes=self.attributes, attribute_width=self.embedding, shuffled=self.shuffled)
+
+    @property
+    def weighed_regions(self) -> int:
+        """N."""
+        return self.count
