@@ -159,7 +159,7 @@ def side_lines(task: Task, places: Places) -> list[str]:
     if over is None:
         return []
     low, high = (over.low, over.high) if over.known else (over.patients.low, over.patients.high)
-    unit = "folds" if folds else "seeds"
+    unit = f"{'fold' if folds else 'seed'}{'s' * (len(shared) > 1)}"
     return [
         "- Of first boxes on the side that the report names, words less the detector's scores: "
         f"{over.value:+.3f} ({low:+.3f} to {high:+.3f}, paired over {len(shared)} {unit} and patients). A coin "
