@@ -58,6 +58,12 @@ def test_a_dry_run_prints_hours_and_does_nothing(tmp_path: Path, command: Any) -
     assert not (tmp_path / "results").exists()
 
 
+def test_rows_that_are_not_recorded_are_said_to_be_missing(tmp_path: Path, command: Any) -> None:
+    ran = command("reproduce", "cross-attention", "table1", "--show", "--out", tmp_path)
+    assert ran.status == 0
+    assert f"no row is recorded in {tmp_path / 'cross-attention' / 'phantom-standard'}; the same" in ran.out
+
+
 def test_seeds_that_are_no_numbers_are_refused(tmp_path: Path, command: Any) -> None:
     ran = command(*FIRST, "--plan", write_plan(tmp_path), "--data", "phantom:smoke", "--seeds", "a,1")
     assert ran.status == 2

@@ -93,8 +93,7 @@ ELSEWHERE = {
     for row in ("retinanet-none", "baselines")
     for level in ("standard", "easy")
 }
-"""What a row learns from that is not what it is scored on, as its plan says: paper D's detector, which the
-baselines have the configuration of."""
+"""What a row learns from that is not what it is scored on: paper D's detector, whose settings baselines have."""
 READ_BY = {(name, "phantom:easy"): "phantom:standard" for name in _OF_D}
 """Data that the models of other data read, as the plan says."""
 

@@ -31,7 +31,7 @@ def reproduce(
         str, typer.Argument(metavar="PAPER", help="contrastive-attention, cia-net, wcl or cross-attention.")
     ],
     table: Annotated[
-        str, typer.Argument(metavar="TABLE", help="A paper's; ours: first, decoders, recipe, localizers, nih.")
+        str, typer.Argument(metavar="TABLE", help="A paper's; ours: first, decoders, localizers, nih, captions …")
     ],
     data: Annotated[
         str, typer.Option("--data", help="phantom:standard, or nih14-cv:/path.", autocompletion=complete.sources)
@@ -82,6 +82,8 @@ def reproduce(
     _print_tables(said, found)
     if not show:
         said.result(str(found.folder))
+    elif not found.recorded:
+        said.result(f"no row is recorded in {found.folder}; the same command without --show runs them")
     for row, reason in found.failed:
         said.complain(f"failed: {row}: {reason}")
     said.fail_if(found.failed)
@@ -114,7 +116,8 @@ def _print_rows(said: output.Output, found: api.Reproduction) -> None:
 
     for task, pooled in found.pooled:
         said.result(f"{task.plan.name} on {pooled.data}: {task.plan.title}")
-        shown = (output.table(rows) for _, rows, _ in tables_of(task, pooled) if rows)
+        tables = ((above, output.table(rows)) for above, rows, _ in tables_of(task, pooled) if rows)
+        shown = (f"{above}\n{table}" if above else table for above, table in tables)
         said.result("\n".join((*verdicts(task, pooled), *shown, *said_below(task, pooled), "")))
 
 

@@ -122,7 +122,7 @@ def values_of(annotation: Any, metadata: Sequence[Any] = ()) -> str:
     """Return in words what an option may be: its type or choices, and its bounds."""
     origin, inner = get_origin(annotation), get_args(annotation)
     if origin is Literal:
-        return ", ".join(map(str, inner))
+        return ", ".join(str(value).lower() if isinstance(value, bool) else str(value) for value in inner)
     if type(None) in inner:
         return f"{values_of(next(each for each in inner if each is not type(None)), metadata)}; or null"
     if hasattr(annotation, "__metadata__"):

@@ -24,7 +24,7 @@ from contrastcxr.models.regions import MAPS, RegionDetector
 
 DEFAULT_ENCODER = "tf_efficientnet_lite0"
 StagePooling = Literal["mean", "max", "unfold"]
-Trainable = bool | Literal["last"]
+Trainable = Literal[True, False, "last"]
 """Whether gradient reaches a backbone; `last`: only what stands behind the stage before the one that is read."""
 
 

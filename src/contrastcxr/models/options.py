@@ -59,7 +59,7 @@ class EncoderOptions(Options):
         description="how further, finer stages are brought to the grid (contrast.stages, contrast.stage); none "
         "takes the mean for attention (ours), the maximum for difference (paper B)",
     )
-    trainable: bool | Literal["last"] = Field(
+    trainable: Literal[True, False, "last"] = Field(
         False, description="learn its weights too, or those of its last stage; a frozen one sees each picture once"
     )
     train_norm: bool = Field(False, description="a trainable encoder updates its batch-norm statistics")

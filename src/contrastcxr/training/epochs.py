@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import lightning as L
 import torch
@@ -42,21 +42,8 @@ LOGGED = ("loss", "report_loss", "bleu4", "positive_f1", "auc", "iou", "map", "m
 Score = Callable[[System], dict[str, float]]
 Keep = Callable[[System, Mapping[str, float]], None]
 Refresh = Callable[[System], None]
-
-
-class Track(Protocol):
-    """Gives a logger what an epoch came to."""
-
-    def __call__(
-        self,
-        logger: Any,
-        system: System,
-        *,
-        epoch: int,
-        losses: Mapping[str, float],
-        scores: Mapping[str, float],
-    ) -> None:
-        """Log losses and scores of an epoch, counted from 1."""
+Track = Callable[[Any, System, int, Mapping[str, float], Mapping[str, float]], None]
+"""Gives a logger what an epoch, counted from 1, came to: of the system its losses and its validation scores."""
 
 
 @dataclass(frozen=True)
@@ -153,7 +140,7 @@ class EpochKeeper(L.Callback):
             for line in released:
                 logger.info(line)
             for kept in trainer.loggers:
-                self.track(kept, pl_module.system, epoch=epoch, losses=losses, scores=scores)
+                self.track(kept, pl_module.system, epoch, losses, scores)
         save_state(trainer, self.folder / STATE_FILE)
 
     def _note(self, epoch: int, scores: Mapping[str, float]) -> bool:

@@ -108,7 +108,6 @@ class EpochTracker:
         self,
         logger: Any,
         system: System,
-        *,
         epoch: int,
         losses: Mapping[str, float],
         scores: Mapping[str, float],

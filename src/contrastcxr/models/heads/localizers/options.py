@@ -209,5 +209,5 @@ class CrossAttentionOptions(LocalizerOptions):
 
     @property
     def weighed_regions(self) -> int:
-        """N."""
+        """N of the equations: `count`."""
         return self.count
