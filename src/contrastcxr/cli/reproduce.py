@@ -80,13 +80,17 @@ def reproduce(
         cache=cache,
     )
     _print_tables(said, found)
-    if not show:
-        said.result(str(found.folder))
-    elif not found.recorded:
-        said.result(f"no row is recorded in {found.folder}; the same command without --show runs them")
+    said.result(_ending(found, show=show))
     for row, reason in found.failed:
         said.complain(f"failed: {row}: {reason}")
     said.fail_if(found.failed)
+
+
+def _ending(found: api.Reproduction, *, show: bool) -> str:
+    """Return where the records are, or that there is none to show."""
+    if show and not found.recorded:
+        return f"no row is recorded in {found.folder}; the same command without --show runs them"
+    return str(found.folder)
 
 
 def _print_hours(said: output.Output, expected: Sequence[Expectation], records: int) -> None:
