@@ -15,6 +15,8 @@ import argparse
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from contrastcxr.data.sources import parse_data
@@ -50,6 +52,17 @@ FIRST_BOXES = ("cross_attention", "cross_attention@scores")
 """Systems whose first box is that of the words, and that of the detector's scores."""
 WEIGHTS, COVID = "weights.json", "covid.md"
 BLIND, BOUND = "mean_box", "ceiling"
+STROKES = {BLIND: ":", BOUND: "--"}
+WORD_BARS = {
+    "detector's scores": "retinanet-none",
+    "words": "cross_attention-none",
+    "words of others (control)": "cross_attention@shuffled-none",
+    "maps": "cam-none",
+    "nearest picture": "neighbour",
+}
+WORD_SOURCES = {"phantom:standard": "standard", "phantom:easy": "easy", "NIH, five folds": "nih"}
+"""Groups of the figure of words, and the blocks that they are of."""
+WORD_SCORES = {"met_0.5": "boxes met at an IoU of 0.5", "attribute_auc_macro": "words told, mean AUC over words"}
 CONTRASTS = {
     "none": "none",
     "normal": "nearest normal",
@@ -81,6 +94,7 @@ TRIAL_COLUMNS = {
 }
 
 
+@cache
 def localizers(
     places: Places, *, paper: str = "cia-net", table: str = "localizers", data: str = "phantom:standard"
 ) -> tuple[Task, Pooled | None]:
@@ -182,7 +196,7 @@ def draw_contrasts(pooled: Pooled, path: Path) -> None:
     """Draw what contrast adds: a bar for each contrast, on pictures as they are and on aligned ones."""
     groups = {"as they are": "li2018", "aligned": "li2018+align"}
     bars = {title: {label: f"{system}-{c}" for c, label in CONTRASTS.items()} for title, system in groups.items()}
-    _draw(pooled, bars, path)
+    _draw(_by_score(pooled, bars), path)
 
 
 def draw_shares(pooled: Pooled, path: Path) -> None:
@@ -196,7 +210,7 @@ def draw_shares(pooled: Pooled, path: Path) -> None:
     bars = {
         f"boxes of {share}%": {label: row.format(said) for label, row in rows.items()} for share, said in SHARES
     }
-    _draw(pooled, bars, path)
+    _draw(_by_score(pooled, bars), path)
 
 
 def draw_real(pooled: Pooled, path: Path) -> None:
@@ -210,40 +224,79 @@ def draw_real(pooled: Pooled, path: Path) -> None:
     shown = [contrast for contrast in CONTRASTS if contrast not in ("unmatched", "canonical")]
     bars = {title: {CONTRASTS[c]: f"{system}-{c}" for c in shown} for title, system in systems.items()}
     kept = {title: rows for title, rows in bars.items() if any(row in pooled.intervals for row in rows.values())}
-    _draw(pooled, kept, path)
+    _draw(_by_score(pooled, kept), path)
 
 
-def _draw(pooled: Pooled, groups: Mapping[str, Mapping[str, str]], path: Path) -> None:
-    """Draw groups of bars, `title: {label: row}`, one panel for each score, with intervals over patients."""
+def draw_words(pooled: Mapping[str, Pooled], path: Path) -> None:
+    """Draw paper D's rows: boxes that are met and words that are told, a group of bars for each source."""
+    panels = {}
+    for score, title in WORD_SCORES.items():
+        groups = {
+            source: {label: _score(each, row, score) for label, row in WORD_BARS.items()}
+            for source, each in pooled.items()
+        }
+        panels[title] = Panel(groups, {})
+    _draw(panels, path)
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Groups of bars, `title: {label: score}`, and lines across all of them by name; None is not drawn."""
+
+    groups: Mapping[str, Mapping[str, Score | None]]
+    lines: Mapping[str, Score | None]
+
+
+def _by_score(pooled: Pooled, groups: Mapping[str, Mapping[str, str]]) -> dict[str, Panel]:
+    """Return a panel for each share of boxes that are met, of groups `title: {label: row}`."""
+    return {
+        f"localized at IoU > {score.rpartition('_')[2]}, mean over findings": Panel(
+            {
+                title: {label: _score(pooled, row, score) for label, row in bars.items()}
+                for title, bars in groups.items()
+            },
+            {row: _score(pooled, row, score) for row in (BLIND, BOUND)},
+        )
+        for score in SCORES
+    }
+
+
+def _draw(panels: Mapping[str, Panel], path: Path) -> None:
+    """Draw panels side by side, with intervals over patients."""
     import matplotlib as mpl
 
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
-    drawn = (label for bars in groups.values() for label, row in bars.items() if row in pooled.intervals)
-    labels = list(dict.fromkeys(drawn))
-    figure, axes = plt.subplots(1, len(SCORES), figsize=(13, 3.6), sharey=True, layout="constrained")
+    drawn = [bars for panel in panels.values() for bars in panel.groups.values()]
+    labels = list(dict.fromkeys(label for bars in drawn for label, value in bars.items() if value is not None))
+    figure, axes = plt.subplots(1, len(panels), figsize=(13, 3.6), sharey=True, layout="constrained")
     width = 0.8 / len(labels)
-    for axis, score in zip(axes, SCORES, strict=True):
+    for axis, (title, panel) in zip(axes, panels.items(), strict=True):
         for number, label in enumerate(labels):
-            found = [(k, _score(pooled, bars.get(label, ""), score)) for k, bars in enumerate(groups.values())]
+            found = [(k, bars.get(label)) for k, bars in enumerate(panel.groups.values())]
             known = [(k, value) for k, value in found if value is not None]
+            if not known:
+                continue
             places = [k + (number - (len(labels) - 1) / 2) * width for k, _ in known]
             values = [value.value for _, value in known]
             ends = [[v.value - v.low for _, v in known], [v.high - v.value for _, v in known]]
             axis.bar(
                 places, values, width * 0.92, yerr=ends, label=label, color=f"C{number}", ecolor="0.35", capsize=2
             )
-        for row, line in ((BLIND, ":"), (BOUND, "--")):
-            if (value := _score(pooled, row, score)) is not None:
-                axis.axhline(value.value, color="0.4", linestyle=line, linewidth=1)
+        for name, value in panel.lines.items():
+            if value is not None:
+                axis.axhline(value.value, color="0.4", linestyle=STROKES[name], linewidth=1)
                 at = axis.get_yaxis_transform()
-                axis.text(0.99, value.value + 0.01, row.replace("_", " "), fontsize=8, ha="right", transform=at)
-        axis.set_title(f"localized at IoU > {score.rpartition('_')[2]}, mean over findings", fontsize=9)
-        axis.set_xticks(range(len(groups)), list(groups), fontsize=9)
+                axis.text(0.99, value.value + 0.01, name.replace("_", " "), fontsize=8, ha="right", transform=at)
+        axis.set_title(title, fontsize=9)
+        axis.set_xticks(range(len(panel.groups)), list(panel.groups), fontsize=9)
         axis.tick_params(labelsize=8)
         axis.spines[["top", "right"]].set_visible(False)
-    figure.legend(*axes[0].get_legend_handles_labels(), fontsize=8, frameon=False, loc="outside right upper")
+    handles = {
+        label: handle for axis in axes for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(handles.values(), handles.keys(), fontsize=8, frameon=False, loc="outside right upper")
     figure.savefig(path, dpi=110)
     plt.close(figure)
 
@@ -272,11 +325,17 @@ def blocks_of(places: Places) -> dict[str, str]:
     }
 
 
+def word_rows(places: Places, block: str) -> tuple[Task, Pooled | None]:
+    """Return paper D's rows of a block, and what is recorded of them."""
+    table, data = WORD_ROWS[block]
+    return localizers(places, paper="cross-attention", table=table, data=data)
+
+
 def word_blocks(places: Places) -> dict[str, str]:
     """Return every block of paper D's page by its name."""
     blocks: dict[str, str] = {}
-    for name, (table, data) in WORD_ROWS.items():
-        task, pooled = localizers(places, paper="cross-attention", table=table, data=data)
+    for name in WORD_ROWS:
+        task, pooled = word_rows(places, name)
         if pooled is None:
             blocks[name] = NOT_RUN
             continue
@@ -317,6 +376,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     real = localizers(places, **REAL)[1]
     assert real is not None  # likewise
     draw_real(real, images / "localization-real.png")
+    told = {title: each for title, block in WORD_SOURCES.items() if (each := word_rows(places, block)[1])}
+    draw_words(told, images / "localization-words.png")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
-"""Draws docs/pictures/localization-*.png: what paper B's Figures 4, 5 and 6 show, of phantoms.
+"""Draws docs/pictures/localization-*.png, of phantoms: what Figures 4 to 6 of paper B and Figure 2 of D show.
 
     python scripts/localization_pictures.py boxes RUN RUN        # Figure 4: what rows mark, beside the truth
     python scripts/localization_pictures.py aligned RUN          # Figure 5: pictures, and as they are aligned
     python scripts/localization_pictures.py difference RUN       # Figure 6: a picture, its negative, ΔM
+    python scripts/localization_pictures.py words DETECTOR RUN   # paper D: regions and words that they say
 
 Studies are the first of the test split that show the findings, so that nobody has chosen them by what a model made
 of them. Truth is yellow; what is marked is blue.
@@ -50,6 +51,10 @@ FINDINGS = (
     *("Nodule", "Consolidation", "Atelectasis", "Fibrosis"),
 )
 """Columns of the picture of boxes; paper B has NIH's eight, of which phantoms lack Infiltration and Pneumonia."""
+OPACITIES = ("Consolidation", "Atelectasis", "Edema", "Mass", "Nodule", "Fibrosis")
+"""Columns of the picture of words: what is one finding, Lung Opacity, for paper D."""
+SAID = 4
+"""Words below a picture at most, the most probable ones."""
 DIFFERENT = ("Cardiomegaly", "Pleural Effusion", "Mass", "Consolidation")
 PAIRS = 5
 LINES = 3
@@ -60,7 +65,7 @@ Tile = tuple[Image.Image, str]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("boxes", "aligned", "difference"))
+    parser.add_argument("what", choices=tuple(DRAWN))
     parser.add_argument("runs", nargs="+", help="run folders or checkpoint files")
     parser.add_argument(
         "--source", default="phantom:standard/test?seed=1&limit=120", help="where studies are from"
@@ -69,10 +74,9 @@ def main() -> None:
     arguments = parser.parse_args()
     studies = load_studies(arguments.source)
     readers = [Reader.from_checkpoint(run) for run in arguments.runs]
-    draw = {"boxes": boxes, "aligned": aligned, "difference": difference}[arguments.what]
     path = arguments.out / f"localization-{arguments.what}.png"
     with atomic_write(path, "wb") as file:
-        file.write(encoded(sheet(*draw(readers, studies))))
+        file.write(encoded(sheet(*DRAWN[arguments.what](readers, studies))))
     print(path)
 
 
@@ -106,6 +110,29 @@ def _marked(study: Study, truth: Finding, reading: Reading) -> Tile:
     frame(tile, scale, (box for box in truth.boxes if box.view == 0), TRUTH)
     said = "" if found is None or found.probability is None else f", probability {found.probability:.2f}"
     return tile, f"{truth.name}{said}"
+
+
+def words(readers: Sequence[Reader], studies: Sequence[Study]) -> tuple[str, list[list[Tile]]]:
+    """A row of tiles for each reader: the regions that it marks, and the words that it says of them."""
+    chosen = list(first_with(studies, OPACITIES))
+    rows = []
+    for reader in readers:
+        readings = reader.read_batch([study for study, _ in chosen], evidence=False)
+        rows.append([_worded(*pair, reading) for pair, reading in zip(chosen, readings, strict=True)])
+    names = " / ".join(reader.author.name for reader in readers)
+    return f"{names}, row by row: marked regions blue, boxes of the truth yellow", rows
+
+
+def _worded(study: Study, truth: Finding, reading: Reading) -> Tile:
+    tile, scale = grey_tile(study.views[0])
+    (found,) = reading.findings
+    opaque = (study.readings[0].finding(name) for name in OPACITIES)
+    frame(tile, scale, (box for box in found.region if box.view == 0), MARKED)
+    frame(tile, scale, (box for each in opaque if each for box in each.boxes if box.view == 0), TRUTH)
+    if not found.attributes:
+        return tile, f"truth: {' '.join(filter(None, (truth.side, truth.zone, truth.name.lower())))}"
+    likely = sorted(found.attributes, key=lambda word: -word.probability)[:SAID]
+    return tile, ", ".join(f"{word.name} {word.probability:.2f}" for word in likely)
 
 
 def aligned(readers: Sequence[Reader], studies: Sequence[Study]) -> tuple[str, list[list[Tile]]]:
@@ -164,6 +191,9 @@ def _inside(rows: Sequence[Sequence[float]], truth: Finding, extent: tuple[float
     for left, top, right, bottom in (box.xyxy for box in truth.boxes if box.view == 0):
         inside |= ((y >= top) & (y <= bottom))[:, None] & ((x >= left) & (x <= right))[None]
     return f"difference inside the box {values[inside].mean():.2f}" if inside.any() else "box smaller than a cell"
+
+
+DRAWN = {"boxes": boxes, "aligned": aligned, "difference": difference, "words": words}
 
 
 def sheet(title: str, rows: Sequence[Sequence[Tile]]) -> Image.Image:

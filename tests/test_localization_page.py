@@ -48,6 +48,13 @@ def test_every_contrast_of_the_plan_has_a_name_in_the_figure(script: Any) -> Non
     assert {f"li2018{said}" for _, said in script.SHARES} <= set(task.systems)
 
 
+def test_every_bar_of_the_figure_of_words_is_a_row_of_its_plans(script: Any) -> None:
+    for block in script.WORD_SOURCES.values():
+        task, _ = script.word_rows(script.Places(ROOT / "none", Path("runs"), Path(".cache")), block)
+        systems = {row.rpartition("-")[0] for row in script.WORD_BARS.values()} - {""}
+        assert systems <= set(task.systems)
+
+
 def test_trials_are_one_line_each(script: Any) -> None:
     values = dict.fromkeys(script.TRIAL_COLUMNS, 0.25)
     block = script.trials_block({"zeros-seed0": {"said": "a map of zeros", **values}})

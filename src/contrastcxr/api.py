@@ -369,9 +369,19 @@ def _rows_alone(task: Task, places: Places, seeds: Sequence[int]) -> list[tuple[
         return []
     from contrastcxr.reproduce.pooled import pool
 
-    judging, compared, folds = task.plan.judging, task.compared_names, bool(task.of_data.folds)
-    paths = [(part, places.paths(part, seeds)) for part in task.parts]
-    found = [(part, pool(of, judging=judging, compared=compared, folds=folds)) for part, of in paths]
+    found = [
+        (
+            part,
+            pool(
+                places.paths(part, seeds),
+                judging=task.plan.judging,
+                compared=task.compared_names,
+                crossed=task.crossed_names,
+                folds=bool(task.of_data.folds),
+            ),
+        )
+        for part in task.parts
+    ]
     return [(part, pooled) for part, pooled in found if pooled is not None]
 
 

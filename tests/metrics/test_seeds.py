@@ -147,6 +147,19 @@ def test_other_studies_and_scores_that_one_side_lacks() -> None:
         seed_differences(first, both([0.1, 0.0], folds=True)[1], ["rouge_l"])
 
 
+@pytest.mark.parametrize("folds", [False, True])
+def test_what_two_changes_do_together_is_a_difference_of_differences(folds: bool) -> None:
+    differ = fold_differences if folds else seed_differences
+    (one, two), (three, four) = both([0.4, 0.5, 0.6], folds=folds), both([0.1, 0.2, 0.1], folds=folds, noise=0.2)
+    found = differ(one, two, ["rouge_l"], beyond=(three, four), replicates=200)["rouge_l"]
+    alone = [differ(*pair, ["rouge_l"], replicates=200)["rouge_l"] for pair in ((one, two), (three, four))]
+    assert found.by_seed == pytest.approx([a - b for a, b in zip(*(each.by_seed for each in alone), strict=True)])
+    assert found.value == pytest.approx(alone[0].value - alone[1].value)
+    assert found.low < found.value < found.high
+    same = differ(one, two, ["rouge_l"], beyond=(one, two), replicates=200)["rouge_l"]
+    assert (same.value, same.low, same.high, same.p) == (0.0, 0.0, 0.0, 1.0)
+
+
 def marked(hits: list[list[float]], *, fold: int) -> StudyTable:
     """A fold whose images have a box of one finding each, localized or not: `hits[k]` of finding `k`."""
     images = [(k, hit) for k, found in enumerate(hits) for hit in found]

@@ -232,6 +232,19 @@ def test_a_system_is_compared_with_another_one(share: float, outcome: str, said:
     assert "paired over 2 seeds and patients)" in conclusions(found)[0]
 
 
+def test_two_changes_are_looked_at_together(tmp_path: Path) -> None:
+    rows = {"mdt-both": 0.9, "mdt-one": 0.2, "mdt-other": 0.3, "mdt-none": 0.2}
+    found = placed_of(tmp_path, rows, crossed=[tuple(rows)])
+    (effect,) = found.effects
+    assert effect.over["tiou_0.3"].value == pytest.approx(0.6, abs=0.05)
+    said = "what mdt-both adds to mdt-one is better than what mdt-other adds to mdt-none"
+    assert conclusions(found)[0].startswith(said)
+    (tmp_path / "mdt-none-seed1.json").unlink()
+    left = pool(tmp_path.glob("*.json"), judging=LOCALIZATION, crossed=[tuple(rows)], replicates=20)
+    assert left is not None
+    assert left.effects[0].seeds == (0,)
+
+
 def test_a_reader_that_cannot_see_and_scores_no_less_is_named(tmp_path: Path) -> None:
     systems = {"mean_box": {"tiou_0.3": {"value": 0.9, "low": 0.8, "high": 1.0, "n": 60}}}
     replace(record("baselines", 0), systems=systems).write(tmp_path / "baselines-seed0.json")

@@ -165,3 +165,11 @@ def test_the_tables_of_the_paper_have_plans() -> None:
             config.losses[0].variant for row in task.rows(seeds=[0]) if (config := task.config(row)).losses
         }
         assert variants == ({"wcl"} if table == "table1" else set(task.contrasts) - {"none"})
+
+
+def test_both_contrasts_are_looked_at_together_where_all_four_rows_are_asked_for() -> None:
+    plan, folder = find_plan("wcl", "contrast")
+    task = task_of(plan, folder, parse_data("phantom:standard"))
+    assert task.crossed_names == [("mdt-normal_wcl", "mdt-normal", "mdt-wcl", "mdt-none")]
+    compared = set(task.compared_names)
+    assert {("mdt-normal_wcl", "mdt-normal"), ("mdt-wcl", "mdt-none")} <= compared

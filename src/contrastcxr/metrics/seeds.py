@@ -52,6 +52,8 @@ from contrastcxr.metrics.identification import MINIMUM_POSITIVES
 from contrastcxr.metrics.scores import statistics
 from contrastcxr.metrics.table import StudyTable
 
+Pair = tuple[Sequence[StudyTable], Sequence[StudyTable]]
+"""Study tables of two systems, one a seed or fold each."""
 _NOTHING = 1e-12
 """Below it a difference is rounding."""
 _HALVINGS = 40
@@ -94,6 +96,7 @@ def seed_differences(
     second: Sequence[StudyTable],
     names: Iterable[str],
     *,
+    beyond: Pair | None = None,
     replicates: int = REPLICATES,
     seed: int = 0,
     minimum: int = MINIMUM_POSITIVES,
@@ -104,6 +107,7 @@ def seed_differences(
         first: one system's study tables, one a seed.
         second: the other's, on the same seeds in the same order.
         names: of scores; one that a side lacks is left out.
+        beyond: two further systems, whose difference is taken off: what two changes do together beyond each alone.
         replicates: draws of patients; a patient in the test set of several seeds is drawn with all of them.
         seed: of the draws.
         minimum: positives and negatives that a finding needs to enter the mean AUC.
@@ -111,18 +115,20 @@ def seed_differences(
     Raises:
         ValueError: the tables are not of the same studies, seed by seed.
     """
-    if [t.studies for t in first] != [t.studies for t in second]:
-        raise ValueError("the two systems were not scored on the same studies; a paired comparison needs that")
+    pairs = _pairs(first, second, beyond)
     weights = study_weights([group for t in first for group in t.groups], replicates=replicates, seed=seed)
     ends = np.cumsum([len(table) for table in first])
     places = [slice(int(end) - len(table), int(end)) for table, end in zip(first, ends, strict=True)]
-    pairs = [alike(one, other) for one, other in zip(first, second, strict=True)]
-    sides = [[statistics(table, minimum=minimum) for table in pair] for pair in pairs]
+    sides = [
+        [[statistics(table, minimum=minimum) for table in alike(*each)] for each in zip(*pair, strict=True)]
+        for pair in pairs
+    ]
+    known = [side for pair in sides for each in pair for side in each]
     found = {}
-    for name in (name for name in names if all(name in side for pair in sides for side in pair)):
-        parts = [(one[name], other[name]) for one, other in sides]
+    for name in (name for name in names if all(name in side for side in known)):
+        parts = [[(one[name], other[name]) for one, other in pair] for pair in sides]
         by_seed = _by_seed(parts, places, plain_weights(weights.shape[1]))[:, 0]
-        draws = np.full((len(parts), 1), np.nan) if all_alike(weights) else _by_seed(parts, places, weights)
+        draws = np.full((len(places), 1), np.nan) if all_alike(weights) else _by_seed(parts, places, weights)
         found[name] = over_seeds(by_seed, draws, weights.shape[1])
     return found
 
@@ -132,6 +138,7 @@ def fold_differences(
     second: Sequence[StudyTable],
     names: Iterable[str],
     *,
+    beyond: Pair | None = None,
     replicates: int = REPLICATES,
     seed: int = 0,
     minimum: int = MINIMUM_POSITIVES,
@@ -143,20 +150,36 @@ def fold_differences(
     Raises:
         ValueError: the tables are not of the same studies, fold by fold.
     """
-    if [t.studies for t in first] != [t.studies for t in second]:
-        raise ValueError("the two systems were not scored on the same studies; a paired comparison needs that")
-    sides = [statistics(table, minimum=minimum) for table in alike(joined(first), joined(second))]
+    pairs = _pairs(first, second, beyond)
+    sides = [
+        [statistics(table, minimum=minimum) for table in alike(joined(one), joined(other))] for one, other in pairs
+    ]
     weights = study_weights([group for t in first for group in t.groups], replicates=replicates, seed=seed)
     fold = np.repeat(np.arange(len(first), dtype=np.intp), [len(table) for table in first])
     found = {}
-    for name in (name for name in names if all(name in side for side in sides)):
-        one, other = (side[name] for side in sides)
-        by_fold = _pseudo_values(one, other, plain_weights(len(fold)), fold)[:, 0]
+    for name in (name for name in names if all(name in side for pair in sides for side in pair)):
+        parts = [(one[name], other[name]) for one, other in sides]
+        by_fold = _less(_pseudo_values(*part, plain_weights(len(fold)), fold) for part in parts)[:, 0]
         draws = (
-            np.full((len(first), 1), np.nan) if all_alike(weights) else _pseudo_values(one, other, weights, fold)
+            np.full((len(first), 1), np.nan)
+            if all_alike(weights)
+            else _less(_pseudo_values(*part, weights, fold) for part in parts)
         )
         found[name] = over_seeds(by_fold, draws, len(fold))
     return found
+
+
+def _pairs(first: Sequence[StudyTable], second: Sequence[StudyTable], beyond: Pair | None) -> list[Pair]:
+    pairs = [(first, second), *([] if beyond is None else [beyond])]
+    if any([t.studies for t in side] != [t.studies for t in first] for pair in pairs for side in pair):
+        raise ValueError("the systems were not scored on the same studies; a paired comparison needs that")
+    return pairs
+
+
+def _less(differences: Iterable[Floats]) -> Floats:
+    """Return the first difference less the others."""
+    lead, *others = differences
+    return np.asarray(lead - sum(others)) if others else lead
 
 
 def _pseudo_values(one: Statistic, other: Statistic, weights: Floats, fold: NDArray[np.intp]) -> Floats:
@@ -168,10 +191,15 @@ def _pseudo_values(one: Statistic, other: Statistic, weights: Floats, fold: NDAr
     return np.stack([folds * whole - (folds - 1) * (one(kept) - other(kept)) for kept in without])
 
 
-def _by_seed(parts: Sequence[tuple[Statistic, Statistic]], places: Sequence[slice], weights: Floats) -> Floats:
-    """Return the difference on each seed in each draw, `[K, R]`."""
-    return np.stack(
-        [one(weights[:, at]) - other(weights[:, at]) for (one, other), at in zip(parts, places, strict=True)]
+def _by_seed(
+    pairs: Sequence[Sequence[tuple[Statistic, Statistic]]], places: Sequence[slice], weights: Floats
+) -> Floats:
+    """Return the difference on each seed in each draw, `[K, R]`, less that of a second pair where there is one."""
+    return _less(
+        np.stack(
+            [one(weights[:, at]) - other(weights[:, at]) for (one, other), at in zip(parts, places, strict=True)]
+        )
+        for parts in pairs
     )
 
 

@@ -113,7 +113,7 @@ def _check_read(plan: Plan) -> None:
 def _check_chosen(plan: Plan) -> None:
     if PLAIN not in plan.contrasts:
         raise ConfigError(f"{plan.name}: no contrast '{PLAIN}', which the others are compared with; add it")
-    compared = [name.partition("-") for pair in plan.pairs for name in pair]
+    compared = [name.partition("-") for rows in (*plan.pairs, *plan.crossed) for name in rows]
     named = [
         *plan.rows,
         RowSelection(systems=[one for one, _, _ in compared], contrasts=[c for *_, c in compared if c]),

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import TYPE_CHECKING
+from typing import Any
 
 from contrastcxr.metrics.folds import joined
 from contrastcxr.metrics.table import StudyTable
@@ -57,7 +58,7 @@ class RecordedRows:
 
     tables: Mapping[Key, StudyTable]
     signatures: Mapping[Key, str]
-    drawn: Mapping[str, int]
+    drawn: Mapping[str, Any]
     folds: bool = False
 
     def seeds(self, row: Which) -> tuple[int, ...]:
@@ -84,7 +85,7 @@ class RecordedRows:
         return tuple(number for number in self.seeds(one) if signed[*one, number] == signed.get((*other, number)))
 
 
-def recorded_rows(task: Task, places: Places, seeds: Sequence[int], *, drawn: Mapping[str, int]) -> RecordedRows:
+def recorded_rows(task: Task, places: Places, seeds: Sequence[int], *, drawn: Mapping[str, Any]) -> RecordedRows:
     """Return what is recorded of the rows; without probabilities where no table needs them."""
     tables, signatures = {}, {}
     ranked = _ranks_probabilities(task)

@@ -18,6 +18,8 @@ PLAIN = "none"
 """The contrast that the others are compared with; every plan has it."""
 CONTRAST = "normal"
 """The contrast of the papers, a pool of normal images as their settings have it."""
+Crossed = tuple[str, str, str, str]
+"""Names of rows: both changes, without the second, without the first, neither."""
 BASELINE_ROW: Which = (BASELINES, PLAIN)
 
 
@@ -151,6 +153,11 @@ class Plan(BaseModel):
         default_factory=dict,
         description="name of a system: the system that it is compared with, contrast by contrast, or a list of "
         "systems; or row: row",
+    )
+    crossed: tuple[Crossed, ...] = Field(
+        (),
+        description="rows of two changes with and without each other: both, without the second, without the "
+        "first, neither; asked is whether the second change does as much with the first as without it",
     )
     votes: bool = Field(False, description="whether rows are read by votes of their samples too, beside the beam")
     also: tuple[str, ...] = Field((), description="experiments whose records of rows of the same name count too")

@@ -21,12 +21,12 @@ from contrastcxr.metrics.table import StudyTable
 from contrastcxr.reproduce.effects import CONTROLS, ContrastEffect, SystemEffect
 from contrastcxr.reproduce.judging import WORDS, Judging
 from contrastcxr.reproduce.places import baseline_table
-from contrastcxr.reproduce.plan import BASELINES, CONTRAST, PLAIN
+from contrastcxr.reproduce.plan import BASELINES, CONTRAST, PLAIN, Crossed
 from contrastcxr.reproduce.record import GEOMETRY, VOTES, Record, read_record, table_beside
 
 Tables = Mapping[tuple[str, int], StudyTable]
 """By row, whatever the seed, and seed."""
-Differ = Callable[[Sequence[StudyTable], Sequence[StudyTable], Sequence[str]], dict[str, SeedDifference]]
+Differ = Callable[..., dict[str, SeedDifference]]
 """How two rows are compared, score by score: over seeds, or over folds that are scored as one."""
 
 
@@ -110,6 +110,7 @@ def pool(
     *,
     judging: Judging = WORDS,
     compared: Iterable[tuple[str, str]] = (),
+    crossed: Iterable[Crossed] = (),
     folds: bool = False,
     replicates: int = REPLICATES,
     seed: int = 0,
@@ -120,6 +121,7 @@ def pool(
         paths: of the records.
         judging: the scores that decide.
         compared: names of rows, and of the one that each is compared with.
+        crossed: names of rows of two changes with and without each other.
         folds: whether the records of a row are of folds, which are scored as one, in comparisons too.
         replicates: of the bootstrap.
         seed: of its draws.
@@ -154,7 +156,10 @@ def pool(
         comparisons=_compared(tables, judging, differ),
         twins=tuple(_twins(records, drawn)),
         intervals={row: seed_means(of, judging.shown, **drawn) for row, of in every.items()},
-        effects=tuple(_effects(records, tables, compared, judging, differ)),
+        effects=(
+            *_effects(records, tables, compared, judging, differ),
+            *_crossings(records, tables, crossed, judging, differ),
+        ),
         votes=_compared(beside[VOTES], judging, differ),
         judging=judging,
         folds=folds,
@@ -226,16 +231,38 @@ def _effects(
     differ: Differ,
 ) -> list[SystemEffect]:
     """Return what rows changed against others, where both were scored alike."""
-    signed = {(record.row, record.seed): record.signature for record in records}
     found = []
     for row, other in compared:
-        alike = [n for name, n in tables if name == row and signed[row, n] == signed.get((other, n))]
-        seeds = tuple(sorted(alike))
-        if seeds:
+        if seeds := _seeds_alike(records, (row, other)):
             one, two = ([tables[name, number] for number in seeds] for name in (row, other))
             over = differ(one, two, judging.compared)
             found.append(SystemEffect(row, other, seeds, over, judging))
     return found
+
+
+def _crossings(
+    records: Sequence[Record],
+    tables: Tables,
+    crossed: Iterable[Crossed],
+    judging: Judging,
+    differ: Differ,
+) -> list[SystemEffect]:
+    """Return what a change does beside another one against what it does alone, where all were scored alike."""
+    found = []
+    for rows in crossed:
+        if seeds := _seeds_alike(records, rows):
+            both, first, second, neither = ([tables[name, number] for number in seeds] for name in rows)
+            over = differ(both, first, judging.compared, beyond=(second, neither))
+            added = [f"{more} adds to {less}" for more, less in (rows[:2], rows[2:])]
+            found.append(SystemEffect(f"what {added[0]}", f"what {added[1]}", seeds, over, judging))
+    return found
+
+
+def _seeds_alike(records: Sequence[Record], rows: Sequence[str]) -> tuple[int, ...]:
+    """Return the seeds on which all rows were scored alike."""
+    signed = {(record.row, record.seed): record.signature for record in records}
+    of_first = sorted(number for name, number in signed if name == rows[0])
+    return tuple(n for n in of_first if all(signed.get((row, n)) == signed[rows[0], n] for row in rows))
 
 
 def _means(records: Sequence[Record]) -> dict[str, dict[str, Mean]]:

@@ -23,6 +23,7 @@ from contrastcxr.reproduce.plan import (
     BASELINES,
     CONTRAST,
     PLAIN,
+    Crossed,
     DataPlan,
     Plan,
     PlannedRun,
@@ -263,6 +264,12 @@ class Task:
     def compared_names(self) -> list[tuple[str, str]]:
         """The names of those rows, whatever the seed."""
         return [(Row(*one, 0).name, Row(*other, 0).name) for one, other in self.compared]
+
+    @property
+    def crossed_names(self) -> list[Crossed]:
+        """The names of rows of two changes with and without each other, of those whose four are in the table."""
+        known = {Row(*which, 0).name for which in self.which}
+        return [rows for rows in self.plan.crossed if known.issuperset(rows)]
 
     def variants(self) -> dict[str, list[str]]:
         """Return what contrasts set that only add settings to that of the papers.
