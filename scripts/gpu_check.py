@@ -49,8 +49,8 @@ class PaperRow:
     Attributes:
         config: file in configs/paper.
         overrides: what it needs to learn from phantoms, and no more.
-        pictures: of an epoch: MIMIC-CXR's images with findings, or all; three of five folds of NIH's training list;
-            for CIA-Net half of NIH's images without a box and four fifths of those with one.
+        pictures: of an epoch: MIMIC-CXR's images with findings, or all; three of five folds of NIH's list of
+            training; for CIA-Net half of NIH's images without a box and four fifths of those with one.
     """
 
     config: str
