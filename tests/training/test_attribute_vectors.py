@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import torch
 from contrastcxr.errors import IncompatibleError
 from contrastcxr.models.heads.base import AttributeVectors
 from contrastcxr.text.attribute_words import AttributeReader
-from contrastcxr.training.attribute_vectors import attribute_vectors
+from contrastcxr.training.attribute_vectors import _of_vocabulary, attribute_vectors
 from contrastcxr.vocab.attribute_words import attribute_list
 
 READER = AttributeReader(attribute_list("phantom-effusion"))
@@ -48,6 +49,26 @@ def test_neighbours_are_the_nearest_words_and_never_the_attribute_itself(vectors
         alike = near[real] @ own / (np.linalg.norm(near[real], axis=1) * np.linalg.norm(own))
         assert (np.diff(alike) <= 1e-6).all(), name
         assert row not in vectors.neighbour_attribute[row].tolist()
+
+
+def test_a_vocabulary_is_searched_whole_for_neighbours() -> None:
+    rng = np.random.default_rng(5)
+    vocabulary = [*NAMES[1:], "of", "the", "and", "lung", "is", "seen", "there", NAMES[0]]
+    table = rng.normal(size=(len(vocabulary), WIDTH)) * rng.uniform(0.5, 2.0, size=(len(vocabulary), 1))
+    found = _of_vocabulary(vocabulary, table, NAMES)
+    for row, name in enumerate(NAMES):
+        own = table[vocabulary.index(name)]
+        alike = {
+            word: float(own @ vector) / math.sqrt(float(own @ own) * float(vector @ vector))
+            for word, vector in zip(vocabulary, table, strict=True)
+            if word != name
+        }
+        nearest = sorted(alike, key=lambda word: -alike[word])[: len(NAMES)]
+        expected = np.stack([table[vocabulary.index(word)] for word in nearest])
+        assert found.neighbours[row].numpy() == pytest.approx(expected, abs=1e-6)
+        assert found.neighbour_attribute[row].tolist() == [
+            NAMES.index(word) if word in NAMES else -1 for word in nearest
+        ]
 
 
 def test_of_few_reports_words_are_told_apart() -> None:

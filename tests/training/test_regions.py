@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from mini_data import boxed_study, mini_config, mini_study, use_studies
@@ -16,11 +17,14 @@ from contrastcxr.config import SystemConfig
 from contrastcxr.data.sources import parse_data
 from contrastcxr.errors import CheckpointError, DatasetError, IncompatibleError, RequestError
 from contrastcxr.evaluation import evaluate
-from contrastcxr.form import Study
+from contrastcxr.features.box_cells import BoxReader
+from contrastcxr.form import Author, Box, Finding, Reading, Study, View
 from contrastcxr.reading.reader import Reader
 from contrastcxr.training import calibrate, run
-from contrastcxr.training.prepare import prepare
-from contrastcxr.training.regions import count_few_regions, with_trained_regions
+from contrastcxr.training.order import donors
+from contrastcxr.training.prepare import Split, prepare
+from contrastcxr.training.regions import anchored_share, count_few_regions, with_trained_regions
+from models.tiny_heads import tiny_head
 
 ALONE: dict[str, Any] = {
     "decoder": None,
@@ -150,13 +154,32 @@ def test_words_are_learnt_from_regions_and_read_again(detector: Path, tmp_path: 
     assert notes.count("mini") == 1
 
 
-def test_a_control_has_the_attributes_of_other_studies(detector: Path, cache: Path) -> None:
+def attributes_of(split: Split) -> list[list[bool]]:
+    """What the report of each study states."""
+    found = [target.further.attributes for target in split.targets]
+    return [attributes.tolist() for attributes in found if attributes is not None]
+
+
+def sided_study(index: int, *, split: str) -> Study:
+    """A study whose report names the right side where its number says so."""
+    study = boxed_study(index, split=split)
+    (reading,) = study.readings
+    said = reading.report.findings.replace("left", "right" if index % 3 else "left")
+    report = reading.report.model_copy(update={"findings": said})
+    return study.model_copy(update={"readings": (reading.model_copy(update={"report": report}),)})
+
+
+def test_a_control_has_the_attributes_of_other_studies(
+    detector: Path, monkeypatch: pytest.MonkeyPatch, cache: Path
+) -> None:
+    use_studies(monkeypatch, lambda split: [sided_study(i, split=split) for i in range(SIZES[split])])
     config = with_trained_regions(words_config(detector, localizer={**WORDS, "shuffled": True}))
     plain = with_trained_regions(words_config(detector))
-    shuffled, own = (prepare(each, cache=cache).train.targets for each in (config, plain))
-    given = [target.further.attributes for target in shuffled]
-    assert all(attributes is not None for attributes in given)
-    assert sorted(str(a) for a in given) == sorted(str(t.further.attributes) for t in own)
+    shuffled, own = (prepare(each, cache=cache) for each in (config, plain))
+    given, stated = attributes_of(shuffled.train), attributes_of(own.train)
+    assert given == [stated[other] for other in donors(len(stated), seed=config.train.seed)]
+    assert given != stated
+    assert attributes_of(shuffled.validation) == attributes_of(own.validation)
 
 
 @pytest.mark.parametrize(
@@ -245,6 +268,31 @@ def test_a_run_says_how_good_its_boxes_are_how_they_fit_and_whose_taught_it(dete
     assert "have an anchor with an IoU above 0.5" in (detector / "log.txt").read_text()
     assert len(said["boxed_patients"]) == len(set(said["boxed_patients"])) > 0
     assert load_checkpoint(detector).record["boxed_patients"] == said["boxed_patients"]
+
+
+@pytest.mark.parametrize(
+    ("boxes", "share"),
+    [
+        ([(20, 40, 70, 140)], 1.0),  # 32×32 pixels of the model's picture of 64
+        ([(20, 40, 24, 48)], 0.0),  # 2.6×2.6
+        ([(20, 40, 70, 140), (20, 40, 24, 48), (0, 0, 3, 9)], 1 / 3),
+        ([(20, 40, 70, 140), (20, 40, 21, 41)], 1.0),  # thinner than a pixel there, and no box
+        ([], None),
+    ],
+)
+def test_boxes_are_held_against_anchors_at_the_size_that_the_model_sees(
+    boxes: list[tuple[int, ...]], share: float | None
+) -> None:
+    localizer = tiny_head("localizer", "retinanet")
+    reader = BoxReader(("Mass",), 8, 8, 64, as_corners=True)
+    view = View(view_id="v", width=100, height=200, pixels=np.zeros((200, 100), np.float32))
+    finding = Finding(name="Mass", status="present", boxes=tuple(Box(view=0, xyxy=xyxy) for xyxy in boxes))
+    author = Author(kind="human", name="a")
+    reading = Reading(study_id="s", author=author, findings=(finding,))
+    study = Study(study_id="s", views=(view,), readings=(reading,))
+    assert anchored_share(localizer, reader, [study, study]) == pytest.approx(share)
+    unknown = study.model_copy(update={"views": (view.model_copy(update={"width": None, "height": None}),)})
+    assert anchored_share(localizer, reader, [unknown]) is None
 
 
 def test_a_detector_is_not_scored_on_the_patients_whose_boxes_taught_it(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from contrastcxr.errors import DatasetError, listed
 from contrastcxr.form import Finding, Reading, Status, Study
@@ -44,6 +44,16 @@ def reading_of(study: Study, *, author: str | None) -> Reading:
             "set data.author to one of these or choose data with reports"
         )
     return reading
+
+
+BOX_TERMS: Mapping[str, str] = {"rsna": "boxes under the non-commercial terms of RSNA's challenge"}
+"""By author, the terms of boxes that forbid to pass on what has learnt them."""
+
+
+def box_authors(studies: Iterable[Study], names: Collection[str]) -> tuple[str, ...]:
+    """Return the names of the authors whose boxes of these findings teach, in the order of the studies."""
+    found = (boxed_reading(study, names) for study in studies)
+    return tuple(dict.fromkeys(reading.author.name for reading in found if reading is not None))
 
 
 def boxed_reading(study: Study, names: Collection[str]) -> Reading | None:

@@ -24,7 +24,7 @@ from contrastcxr.assemble import (
 from contrastcxr.checkpoint import Checkpoint, SourceNote, load_checkpoint
 from contrastcxr.config import SystemConfig
 from contrastcxr.config.data_ref import data_ref
-from contrastcxr.data.authors import label_reading, reading_of, report_text
+from contrastcxr.data.authors import BOX_TERMS, box_authors, label_reading, reading_of, report_text
 from contrastcxr.data.patients import boxed_patients
 from contrastcxr.data.pixels import PictureOf, original
 from contrastcxr.data.ref import DataRef
@@ -292,7 +292,10 @@ def prepare(config: SystemConfig, *, cache: Path, device: torch.device | str = "
         library=library,
         encoder_fingerprint=encoder.fingerprint(),
         sources=source_notes(
-            ref, encoder, pictures=_pictures_in(bank, aligner), made_on=(*aligned_on, *regions.sources)
+            ref,
+            encoder,
+            pictures=_pictures_in(bank, aligner),
+            made_on=(*aligned_on, *regions.sources, *_before(words.start), *_box_notes(config, data.train)),
         ),
         unreadable=data.unreadable,
         truncated=_truncated(data.train, config, words.tokenizer),
@@ -328,6 +331,25 @@ def _boxed_patients(
     if taught is not None and taught.corners:
         own = boxed_patients(train, taught.findings or names, where=ref.open().licence.where)
     return tuple(dict.fromkeys((*regions.boxed_patients, *before, *own)))
+
+
+def _before(start: Checkpoint | None) -> tuple[SourceNote, ...]:
+    """Return what the run that this one starts from was made of."""
+    return () if start is None else start.sources
+
+
+def _box_notes(config: SystemConfig, train: Sequence[Study]) -> Iterator[SourceNote]:
+    """Yield a note of each author whose boxes teach a localizer and whose terms are not those of the pictures."""
+    taught = config.needs.taught_boxes
+    for author in () if taught is None else box_authors(train, taught.findings or config.needs.study_names):
+        if author in BOX_TERMS:
+            yield SourceNote(
+                name=f"boxes of {author}",
+                licence=BOX_TERMS[author],
+                redistributable=False,
+                contains_text=False,
+                contains_pictures=False,
+            )
 
 
 def _parts(encoder: Encoder, words: _Words, pool: TrainingPool | None, bank: TrainingBank | None) -> SystemParts:
@@ -539,7 +561,7 @@ def source_notes(
         ref: the data set.
         encoder: of the system.
         pictures: what the checkpoint holds of its pictures, in words.
-        made_on: notes of the checkpoints of a trained aligner and of a detector.
+        made_on: notes of the checkpoints that it is made of or starts from, and of whose boxes taught it.
     """
     source = ref.open()
     terms = source.licence

@@ -82,7 +82,7 @@ def with_trained_regions(config: SystemConfig) -> SystemConfig:
 
 def _check_count(config: SystemConfig, found: int) -> None:
     weighed = 0 if config.localizer is None else config.localizer.weighed_regions
-    if weighed >= found * config.data.max_views:
+    if weighed >= found:  # a study may have one view, however many are allowed
         raise IncompatibleError(
             f"localizer.count {weighed} with a detector of {found} regions in a picture: none is left to compare "
             "these with; lower localizer.count"

@@ -177,6 +177,32 @@ def test_an_attribute_without_a_vector_is_neither_matched_nor_told() -> None:
     assert (said.probabilities.sum(dim=1) > 0).all()
 
 
+def test_the_loss_of_attributes_is_a_cross_entropy_of_what_is_told() -> None:
+    made, stated = head(), TARGETS.attributes
+    assert stated is not None
+    _, _, said = answered(made)
+    terms = [
+        -math.log(p if stated[study, j] else 1 - p)
+        for study, told in enumerate(said.probabilities.tolist())
+        for j, p in enumerate(told)
+    ]
+    with torch.no_grad():
+        mean, count = made.teach(tiny_regions(), TARGETS).terms["attribute"]
+    assert float(mean) == pytest.approx(sum(terms) / len(terms), rel=1e-4)
+    assert int(count) == len(terms)
+
+
+def test_a_word_without_a_free_neighbour_is_not_matched() -> None:
+    made, given = head(), vectors()
+    at = ATTRIBUTES.index("right")
+    given.neighbours[at] = 0.0
+    given.neighbour_attribute[at] = -1
+    made.take_vectors(given)
+    terms = made.teach(tiny_regions(), TARGETS).terms
+    assert int(terms["match_text"][1]) == int(terms["match_region"][1]) == 2  # study 1 states nothing else
+    assert int(terms["attribute"][1]) == 4 * len(ATTRIBUTES)
+
+
 def test_without_the_loss_of_attributes_no_word_is_told() -> None:
     with torch.no_grad():
         answer = head(attribute_weight=0.0).answer(tiny_regions())

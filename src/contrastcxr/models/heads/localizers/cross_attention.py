@@ -185,12 +185,16 @@ class CrossAttentionLocalizer(Head):
         return told
 
     def _words_of(self, stated: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return m `[B, A, d]`, `[B, A]` bool where a study states it and it has a vector, and m of `T_n`."""
+        """Return m `[B, A, d]`, `[B, A]` bool where a study states it and it has a vector, and m of `T_n`.
+
+        A word none of whose neighbours is free, of very few reports, counts as one without a vector.
+        """
         B, A = stated.shape
-        known = stated & self.words.any(dim=1)
         which = self.neighbour_attribute  # [A, K]
         taken = stated[:, which.clamp_min(0)] & (which >= 0)  # [B, A, K]
-        nearest = (~taken).int().argmax(dim=2)  # [B, A], the first that is no attribute of the study
+        free = ~taken & self.neighbours.any(dim=2)  # a vocabulary may have fewer words than neighbours are wanted
+        known = stated & self.words.any(dim=1) & free.any(dim=2)
+        nearest = free.int().argmax(dim=2)  # [B, A], the first that is no attribute of the study
         others = self.neighbours[torch.arange(A, device=stated.device), nearest]
         return self.words.expand(B, -1, -1), known, others
 
