@@ -53,6 +53,10 @@ def reproduce(
         int | None, typer.Option("--limit", min=1, help="A rehearsal: so many test studies and twins only.")
     ] = None,
     cache: output.Cache = None,
+    device: Annotated[
+        str | None,
+        typer.Option("--device", help="cpu or cuda, where rows train and read; default cuda where there is a GPU."),
+    ] = None,
 ) -> None:
     """Run the rows of a table that are not recorded yet, then print published and measured side by side."""
     if published:
@@ -78,6 +82,7 @@ def reproduce(
         out=out,
         runs=runs,
         cache=cache,
+        device=device,
     )
     _print_tables(said, found)
     said.result(_ending(found, show=show))
