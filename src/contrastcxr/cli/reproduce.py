@@ -55,7 +55,9 @@ def reproduce(
     cache: output.Cache = None,
     device: Annotated[
         str | None,
-        typer.Option("--device", help="cpu or cuda, where rows train and read; default cuda where there is a GPU."),
+        typer.Option(
+            "--device", help="cpu or cuda, where rows train and read; default cuda where there is a GPU."
+        ),
     ] = None,
 ) -> None:
     """Run the rows of a table that are not recorded yet, then print published and measured side by side."""

@@ -12,7 +12,7 @@ _TURN = threading.RLock()
 
 @contextmanager
 def no_warnings() -> Iterator[None]:
-    """Ignore all warnings inside of the block, one thread at a time: the filters are those of the whole process."""
+    """Ignore all warnings inside of the block, one thread at a time: filters are those of the whole process."""
     with _TURN, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

@@ -185,9 +185,7 @@ def _train(config: SystemConfig, folder: Path, places: Places, *, resume: bool) 
     from contrastcxr.training import run as train  # needs the extra `train`
 
     # A record holds scores, no readings: what pictures look like is not measured again for every row.
-    return train(
-        config, out=folder, cache=places.cache, resume=resume, accelerator=places.device, quality=False
-    )
+    return train(config, out=folder, cache=places.cache, resume=resume, accelerator=places.device, quality=False)
 
 
 Measured = dict[str, Any]
@@ -213,9 +211,7 @@ def _trained(task: Task, row: Row, config: SystemConfig, places: Places, limits:
     systems = measured["systems"]
     if task.plan.votes and config.decoder is not None and config.decoder.word_probabilities:
         began = time.perf_counter()
-        voting = Reader.from_checkpoint(
-            done.checkpoint, device=places.device, overrides=["generate.method=votes"]
-        )
+        voting = Reader.from_checkpoint(done.checkpoint, device=places.device, overrides=["generate.method=votes"])
         voted = _evaluated(voting, task, config, places, limits)
         voted.systems["system"].table.save(table_beside(places.record(task, row), VOTES))
         systems[VOTES] = _scores(voted.scores)

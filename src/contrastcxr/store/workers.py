@@ -1,4 +1,4 @@
-"""Worker processes that read pictures, the word for one that is gone, and threads that read while a GPU computes."""
+"""Worker processes that read pictures, the word for one that is gone, and threads that read beside a GPU."""
 
 from __future__ import annotations
 

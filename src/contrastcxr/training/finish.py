@@ -49,9 +49,7 @@ def close_run(
     best, thresholds = _with_thresholds(prepared, load_checkpoint(out / CHECKPOINT_FILE), device)
     best = _with_mean_picture(prepared, best, device)
     calibration, present_from = _calibrated(prepared, best, device), _present_from(prepared, best, device)
-    record = _record(
-        prepared, keeper, placement, out=out, calibration=calibration, unreadable=unreadable
-    )
+    record = _record(prepared, keeper, placement, out=out, calibration=calibration, unreadable=unreadable)
     record = replace(record, thresholds=thresholds, present_from=present_from)
     finished = replace(
         best,

@@ -29,9 +29,7 @@ AT_MOST = 500
 """Pictures of each split that are measured at the end of a run: reading them again is what costs."""
 
 
-def quality_reference(
-    prepared: PreparedRun, best: Checkpoint, *, device: torch.device
-) -> QualityReference | None:
+def quality_reference(prepared: PreparedRun, best: Checkpoint, *, device: torch.device) -> QualityReference | None:
     """Measure frontal views of a run's two splits as the best system, on a device, sees them; fit a reference.
 
     Returns:
