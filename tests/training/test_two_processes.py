@@ -1,4 +1,4 @@
-"""Runs of other kinds than a report writer's whose batches two processes share: what they learn is one process's."""
+"""Runs of other kinds than a report writer that two processes share: what they learn is one process's."""
 
 from __future__ import annotations
 
@@ -22,7 +22,12 @@ ALONE: dict[str, Any] = {
     "projection": {"kind": "none"},
     "train": ONE_EPOCH,
 }
-ALIGN = {"kind": "affine", "network": "small", "size": 64, "canonical": {"images": 3, "crop": [0.1, 0.2, 0.9, 0.8]}}
+ALIGN = {
+    "kind": "affine",
+    "network": "small",
+    "size": 64,
+    "canonical": {"images": 3, "crop": [0.1, 0.2, 0.9, 0.8]},
+}
 DETECTOR = {
     "kind": "retinanet",
     "attributes": "phantom-effusion",
@@ -67,7 +72,13 @@ def test_two_processes_equal_one_with_the_same_global_batch(
 @pytest.mark.usefixtures("mini_data")
 def test_two_processes_reward_a_batch_as_one_does_but_for_what_is_drawn(tmp_path: Path) -> None:
     """Each process draws its reports by itself; what the greedy search writes before the only step is the same."""
-    second = {**ONE_EPOCH, "batch_size": 16, "monitor": "bleu4", "scst": True, "init_from": str(tmp_path / "first")}
+    second = {
+        **ONE_EPOCH,
+        "batch_size": 16,
+        "monitor": "bleu4",
+        "scst": True,
+        "init_from": str(tmp_path / "first"),
+    }
     trained(mini_config(contrast=None, train=ONE_EPOCH), tmp_path / "first")
     config = mini_config(contrast=None, train=second)
     one, two = trained(config, tmp_path / "one"), trained(config, tmp_path / "two", devices=2)
