@@ -154,7 +154,8 @@ def test_a_device_that_cannot_move_pictures_is_refused_first(
 
 
 def test_an_aligner_on_another_device_moves_pictures_as_on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    picture, view = np.linspace(0, 1, 64 * 64, dtype=np.float32).reshape(64, 64), View(view_id="a", position="PA")
+    picture = np.linspace(0, 1, 64 * 64, dtype=np.float32).reshape(64, 64)
+    view = View(view_id="a", pixels=picture, position="PA")
     aligner = with_pose(small_aligner(side=64), (0.1, 0.0, 0.2, 0.2, 0.1))
     moved, pose = AlignedCopies(aligner)(picture, view)
     with second_device(monkeypatch) as there:
