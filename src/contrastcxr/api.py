@@ -317,6 +317,7 @@ def reproduce_table(
     out: Path = Path("results"),
     runs: Path = Path("runs"),
     cache: Path | None = None,
+    device: str | None = None,
 ) -> Reproduction:
     """Train and score the rows of a published table that are not recorded yet; keep `TABLE.md` among the records.
 
@@ -333,9 +334,10 @@ def reproduce_table(
         out: folder of the records.
         runs: folder of the run folders.
         cache: folder of encoder features, and of what is trained before the rows.
+        device: `cpu` or `cuda`, on which rows train and read; None is `cuda` where PyTorch finds a GPU.
 
     Raises:
-        RequestError: no such paper, table, row or data.
+        RequestError: no such paper, table, row or data, or a device that is not there.
     """
     from contrastcxr.reproduce import Places
     from contrastcxr.reproduce.shown import write_tables
@@ -343,7 +345,7 @@ def reproduce_table(
 
     task = _task(paper, table, data, plan=plan, cache=cache, overrides=overrides)
     chosen = task.rows(wanted=rows, seeds=seeds)
-    places = Places(results=out, runs=runs, cache=task.cache)
+    places = Places(results=out, runs=runs, cache=task.cache, device=_device_of_rows(device) if run else "cpu")
     failed: list[tuple[Task, Row, str]] = []
     if run:  # imported here: what trains loads PyTorch
         from contrastcxr.reproduce.rows import Limits, run_rows
@@ -361,6 +363,19 @@ def reproduce_table(
         write_tables(tables, places.folder(task) / f"{table}.md", first=pages)
     reasons = tuple((row.stem if p == task else f"{p.title}: {row.stem}", why) for p, row, why in failed)
     return Reproduction(tuple(tables), tuple(done), reasons, places.folder(task), task, tuple(pooled))
+
+
+def _device_of_rows(device: str | None) -> str:
+    from contrastcxr.reading.session import check_device
+
+    if device is None:
+        import torch
+
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if device not in ("cpu", "cuda"):
+        raise RequestError(f"--device {device}: rows train and read on cpu or cuda; choose one of these")
+    check_device(device)
+    return device
 
 
 def _rows_alone(task: Task, places: Places, seeds: Sequence[int]) -> list[tuple[Task, Pooled]]:
@@ -571,6 +586,7 @@ def prepare_data(
     pictures: bool = True,
     workers: int = 0,
     align: str | None = None,
+    device: str = "cpu",
 ) -> PreparedSource:
     """Write the tables of a source, and its pictures resized once, so that training streams them.
 
@@ -581,9 +597,11 @@ def prepare_data(
         pictures: False writes the tables alone.
         workers: processes that read pictures; 0 reads them here.
         align: run or checkpoint of an aligner; copies in the pose of its canonical chest are kept, and no others.
+        device: where that aligner moves pictures.
 
     Raises:
-        RequestError: the text does not name a source, or the system of `align` aligns nothing.
+        RequestError: the text does not name a source, the system of `align` aligns nothing, or the device is not
+            there or would be shared by `workers`.
         CheckpointError: `align` cannot be read.
         DatasetError: the data is not there or departs from its layout.
         OutputError: the disk cannot hold the pictures, or a file cannot be written.
@@ -591,20 +609,33 @@ def prepare_data(
     from contrastcxr.data.sources import parse_data
     from contrastcxr.store.preparing import prepare_source
 
-    mover = None if align is None else _mover(align)
+    if device != "cpu":
+        _check_mover(device, workers, align)
+    mover = None if align is None else _mover(align, device)
     return prepare_source(
         parse_data(data), root=cache or default_cache(), side=size, pictures=pictures, workers=workers, mover=mover
     )
 
 
-def _mover(run: str) -> Mover:
+def _check_mover(device: str, workers: int, align: str | None) -> None:
+    from contrastcxr.reading.session import check_device
+
+    check_device(device)
+    if align is not None and workers:
+        raise RequestError(
+            f"--device {device} with --workers {workers}: pictures are moved by the process that reads them, and "
+            "one alone has the device; leave one of the two out"
+        )
+
+
+def _mover(run: str, device: str) -> Mover:
     from contrastcxr.checkpoint import load_checkpoint
     from contrastcxr.features.aligned_copies import AlignedCopies
 
     aligner = load_checkpoint(run).aligner()
     if aligner is None:
         raise RequestError(f"--align {run}: its system aligns nothing; give the run of an aligner")
-    return AlignedCopies(aligner.eval())
+    return AlignedCopies(aligner.eval().to(device))
 
 
 def write_manifest(data: str, out: str | Path) -> tuple[int, tuple[str, ...]]:

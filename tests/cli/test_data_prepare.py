@@ -10,7 +10,11 @@ import pytest
 import torch
 
 from contrastcxr.checkpoint import save_checkpoint
+from contrastcxr.features.aligned_copies import AlignedCopies
+from contrastcxr.form import View
 from contrastcxr.models.align.pose import pose_matrix, warp
+from second_device import second_device
+from tiny_aligner import small_aligner, with_pose
 from tiny_system import save_tiny, tiny_checkpoint, tiny_config
 
 
@@ -128,3 +132,33 @@ def test_a_run_without_an_aligner_is_refused(command: Any, pictures: Path, tmp_p
     ran = command("data", "prepare", pictures, "--cache", tmp_path / "cache", "--align", save_tiny(tmp_path))
     assert ran.status == 2
     assert "its system aligns nothing; give the run of an aligner" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (("--device", "quantum"), "device 'quantum' cannot be used"),
+        (
+            ("--device", "meta", "--workers", 2),
+            "--device meta with --workers 2: pictures are moved by the process",
+        ),
+    ],
+)
+def test_a_device_that_cannot_move_pictures_is_refused_first(
+    command: Any, pictures: Path, tmp_path: Path, asked: tuple[object, ...], said: str
+) -> None:
+    ran = command("data", "prepare", pictures, "--cache", tmp_path / "cache", "--align", tmp_path / "none", *asked)
+    assert ran.status == 2
+    assert said in ran.err
+    assert not (tmp_path / "cache").exists()
+
+
+def test_an_aligner_on_another_device_moves_pictures_as_on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    picture = np.linspace(0, 1, 64 * 64, dtype=np.float32).reshape(64, 64)
+    view = View(view_id="a", pixels=picture, position="PA")
+    aligner = with_pose(small_aligner(side=64), (0.1, 0.0, 0.2, 0.2, 0.1))
+    moved, pose = AlignedCopies(aligner)(picture, view)
+    with second_device(monkeypatch) as there:
+        again, found = AlignedCopies(aligner.to(there))(picture, view)
+    assert np.array_equal(moved, again)
+    assert pose == found

@@ -79,3 +79,40 @@ def test_a_wrong_request_is_refused_without_loading_pytorch() -> None:
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert ran.returncode == 2, ran.stderr
     assert "did you mean 'nic-none'" in ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ("mps", "--device mps: rows train and read on cpu or cuda; choose one of these"),
+        ("cuda:1", "--device cuda:1: rows train and read on cpu or cuda"),
+        ("cuda", "device 'cuda' cannot be used"),
+    ],
+)
+def test_a_device_that_is_not_there_is_refused_before_a_row_is_run(
+    command: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: str, said: str
+) -> None:
+    def absent(*_: object, device: str) -> None:
+        raise RuntimeError(f"no {device}")
+
+    monkeypatch.setattr("torch.empty", absent)
+    ran = command(*FIRST, "--plan", write_plan(tmp_path), "--data", "phantom:smoke", "--device", asked)
+    assert ran.status == 2
+    assert said in ran.err
+
+
+@pytest.mark.parametrize(
+    ("gpu", "asked", "used"), [(True, (), "cuda"), (False, (), "cpu"), (True, ("--device", "cpu"), "cpu")]
+)
+def test_rows_run_on_a_gpu_where_there_is_one_unless_another_device_is_asked_for(
+    command: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gpu: bool, asked: tuple[str, ...], used: str
+) -> None:
+    heard: list[str] = []
+    monkeypatch.setattr("torch.cuda.is_available", lambda: gpu)
+    monkeypatch.setattr(
+        "contrastcxr.reproduce.rows.run_rows", lambda *_, places, **__: heard.append(places.device) or []
+    )
+    folders = ("--out", tmp_path / "results", "--runs", tmp_path / "runs", "--cache", tmp_path / "cache")
+    ran = command(*FIRST, "--plan", write_plan(tmp_path), "--data", "phantom:smoke", *folders, *asked)
+    assert ran.status == 0
+    assert heard == [used]

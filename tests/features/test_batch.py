@@ -12,6 +12,7 @@ from contrastcxr.data.transforms import Preprocess
 from contrastcxr.data.views import choose_views
 from contrastcxr.errors import ImageError
 from contrastcxr.features.batch import Sample, collate, prepare, rows_of
+from contrastcxr.features.samples import loader
 from contrastcxr.form import Position, Study, View
 
 
@@ -209,3 +210,27 @@ def test_a_view_that_cannot_be_read_ends_the_preparing_of_its_study() -> None:
     lost = Study(study_id="s", views=(View(view_id="v", locator="/nowhere/gone.png"),))
     with pytest.raises(ImageError, match=r"gone\.png"):
         prepare(lost, SMALL)
+
+
+def test_only_a_copy_to_cuda_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What goes to the CPU must be there before it is read."""
+    batch, asked = collate([prepare(study("a", "PA"), SMALL)]), set()
+
+    def to(tensor: torch.Tensor, device: object, *, non_blocking: bool = False) -> torch.Tensor:
+        asked.add((str(device), non_blocking))
+        return tensor
+
+    monkeypatch.setattr(torch.Tensor, "to", to)
+    for device in ("cuda:1", torch.device("cuda", 0), "cpu", "meta"):
+        batch.to(device)
+    assert asked == {("cuda:1", True), ("cuda:0", True), ("cpu", False), ("meta", False)}
+
+
+def test_all_of_a_batch_is_pinned_where_a_loader_is_asked_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    samples = [prepare(study(name, "PA"), SMALL) for name in "ab"]
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: torch.zeros_like(tensor))
+    batch, pinned = collate(samples), collate(samples).pin_memory()
+    assert pinned.study_ids == batch.study_ids
+    assert not any(value.any() for value in vars(pinned).values() if isinstance(value, torch.Tensor))
+    assert batch.view_mask.all()
+    assert [loader(samples, [[0, 1]], pin=pin).pin_memory for pin in (False, True)] == [False, True]  # type: ignore[arg-type]

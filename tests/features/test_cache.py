@@ -231,3 +231,22 @@ def test_features_with_and_without_thumbnails_make_a_batch_without(encoder: Enco
     samples = [FromCache(made, 1)(mini_study(i, split="train"), i) for i in range(2)]
     assert collate(samples).thumbnails.shape == (2, 1, 256)
     assert collate([samples[0], replace(samples[1], thumbnails=None)]).thumbnails is None
+
+
+@pytest.mark.parametrize("kind", ["xpu", "cuda"])
+def test_threads_read_beside_a_gpu_what_one_process_reads(
+    kind: str, encoder: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pinned: list[torch.Size] = []
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: pinned.append(tensor.shape) or tensor)
+    monkeypatch.setattr(cached, "ENCODE_BATCH", 2)
+    gone = View(view_id="gone", locator=str(tmp_path / "gone.png"))
+    named = [(f"{place}", view) for place, view in enumerate([*views(4), gone])]
+    pictures = cached._Pictures(named, make_preprocess(mini_config(), encoder), cached.original)
+    plain, beside = (list(cached._loader(pictures, 0, torch.device(device))) for device in ("cpu", kind))
+    assert len(pinned) == (3 if kind == "cuda" else 0)
+    for (read, images), (again, seen) in zip(plain, beside, strict=True):
+        assert [vars(picture) for picture in read] == [vars(picture) for picture in again]
+        assert torch.equal(images, seen)
+    assert [len(images) for _, images in plain] == [2, 2, 0]
+    assert plain[2][0][0].error is not None

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from contrastcxr.data.source import Failure, pseudonym
@@ -32,6 +33,8 @@ from tiny_system import save_tiny, smooth, tiny_study
 
 class Echo:
     """A reader that says which studies it was given together."""
+
+    device = torch.device("cpu")
 
     def __init__(self, errors: Mapping[str, Exception] | None = None) -> None:
         self.batches: list[list[str]] = []
@@ -324,3 +327,18 @@ def test_a_root_of_pool_pictures_is_opened_only_when_a_picture_is_wanted(model: 
     missing = parse_data(f"manifest:{tmp_path / 'gone.jsonl'}")
     made = opened(model, pool_roots=(missing, parse_data(str(tmp_path))))
     assert [writer.name for writer in made.writers] == ["html"]
+
+
+def test_beside_a_gpu_studies_are_loaded_ahead_and_come_in_the_same_order() -> None:
+    studies = [*in_memory(9), lost("gone"), *in_memory(2), lost("lost")]
+    plain, ahead = session(), session()
+    ahead.reader.device = torch.device("cuda")
+    heard: list[list[tuple[str, str]]] = []
+    for made in (plain, ahead):
+        events: list[tuple[str, str]] = []
+        for done in made.read(studies, on_failure=lambda failure: events.append(("failed", failure.where))):  # noqa: B023
+            events.append(("read", done.reading.study_id))
+        heard.append(events)
+    assert heard[0] == heard[1]
+    assert len(heard[0]) == 13
+    assert batches(plain) == batches(ahead)

@@ -11,6 +11,7 @@ import pytest
 import small_corpus
 from contrastcxr.checkpoint import load_checkpoint
 from contrastcxr.data.sources import parse_data
+from contrastcxr.errors import RequestError
 from contrastcxr.evaluation import Bootstrap
 from contrastcxr.metrics.table import StudyTable
 from contrastcxr.reproduce import Places, Row, Task, find_plan, read_record, task_of
@@ -54,6 +55,7 @@ def test_every_row_leaves_one_record_with_config_scores_seconds_and_versions(
     assert set(plain.seconds) == {"training", "evaluation", "votes"}
     assert list(plain.systems) == ["system", "votes"]
     assert plain.training["epochs"] == 1
+    assert {plain.training["device"], *(found.device for found in records.values())} == {"cpu"}
     assert "torch" in plain.versions
     assert {found.recipe for found in records.values()} == {"first"}
     assert plain.signature == contrast.signature == records["baselines"].signature
@@ -175,3 +177,16 @@ def test_what_rows_take_something_from_is_trained_once_before_them_and_told_in_t
         assert record.training["align"]["weights"] == aligner.fingerprint()
         assert record.config["align"]["weights"] == first.name
     assert made[0] == made[1]
+
+
+def test_rows_are_trained_where_they_are_told_to_run(
+    trial: tuple[Task, Places, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refusing(*_: object, accelerator: str, **__: object) -> None:
+        raise RequestError(f"on {accelerator}")
+
+    task, places, _ = trial
+    monkeypatch.setattr("contrastcxr.training.run", refusing)
+    elsewhere = replace(places, results=tmp_path / "results", runs=tmp_path / "runs", device="cuda")
+    ((_, reason),) = run_rows(task, task.rows(wanted=["nic-none"], seeds=[0]), places=elsewhere)
+    assert reason == "on cuda"

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from mini_data import mini_config
+from torch.utils.data import DataLoader
 
 from contrastcxr.config import parse_config
 from contrastcxr.errors import IncompatibleError, UnknownNameError
 from contrastcxr.training import run
+from contrastcxr.training.machine import EpochData
 from contrastcxr.training.placement import Placement, find_placement, has_restarted
 
 TORCHRUN = {"TORCHELASTIC_RUN_ID": "run", "RANK": "3", "LOCAL_RANK": "1", "GROUP_RANK": "1", "WORLD_SIZE": "4"}
@@ -182,3 +185,19 @@ def test_older_names_of_a_precision_are_read_and_stay_in_files(said: object, nam
 def test_no_code_calls_cuda_on_a_tensor_or_a_module() -> None:
     source = Path(__file__).resolve().parents[2] / "src"
     assert not [path for path in source.rglob("*.py") if ".cuda()" in path.read_text(encoding="utf-8")]
+
+
+@pytest.mark.parametrize(("device", "pinned"), [("cpu", False), ("cuda", True)])
+def test_batches_are_pinned_where_a_run_is_on_a_gpu(device: str, pinned: bool) -> None:
+    split = SimpleNamespace(targets=[])
+    prepared = SimpleNamespace(
+        config=learning(), train=range(16), samples=lambda *_, **__: split, pad=0, workers=0
+    )
+    data = EpochData.__new__(EpochData)
+    data.__dict__.update(prepared=prepared, parts=1, lengths=None)
+    data.trainer = SimpleNamespace(  # type: ignore[assignment]
+        current_epoch=0, global_rank=0, world_size=1, strategy=SimpleNamespace(root_device=torch.device(device))
+    )
+    batches = data.train_dataloader()
+    assert isinstance(batches, DataLoader)
+    assert batches.pin_memory == pinned

@@ -167,9 +167,14 @@ def prepare(
         str | None,
         typer.Option("--align", metavar="RUN", help="Write copies aligned by the aligner of this run instead."),
     ] = None,
+    device: Annotated[
+        str, typer.Option("--device", help="For --align, where pictures are moved: cpu, cuda, cuda:1, mps …")
+    ] = "cpu",
 ) -> None:
     """Write a source's tables and its pictures, resized once; exit status 1 when some cannot be read."""
-    made = api.prepare_data(source, cache=cache, size=size, pictures=not tables, workers=workers, align=align)
+    made = api.prepare_data(
+        source, cache=cache, size=size, pictures=not tables, workers=workers, align=align, device=device
+    )
     said.result(str(made.folder))
     said.result_json({**vars(made), "folder": str(made.folder)})
     for kind, lines in (("unreadable", made.unreadable), ("missing", made.missing)):

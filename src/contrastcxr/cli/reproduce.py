@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 Published = Annotated[
     bool, typer.Option("--published", help="Print the paper's own figures and what is known of them; run nothing.")
 ]
+Device = Annotated[
+    str | None,
+    typer.Option("--device", help="cpu or cuda, where rows train and read; default cuda where there is a GPU."),
+]
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="A.B=C", help="Change one value in every row.")
 ]
@@ -53,6 +57,7 @@ def reproduce(
         int | None, typer.Option("--limit", min=1, help="A rehearsal: so many test studies and twins only.")
     ] = None,
     cache: output.Cache = None,
+    device: Device = None,
 ) -> None:
     """Run the rows of a table that are not recorded yet, then print published and measured side by side."""
     if published:
@@ -78,6 +83,7 @@ def reproduce(
         out=out,
         runs=runs,
         cache=cache,
+        device=device,
     )
     _print_tables(said, found)
     said.result(_ending(found, show=show))

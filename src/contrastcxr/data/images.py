@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
+from contrastcxr.data.no_warnings import no_warnings
 from contrastcxr.data.sniff import sniff
 from contrastcxr.errors import ImageError
 
@@ -92,8 +93,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
     if kind not in ("png", "jpeg"):
         raise ImageError(f"{path}: is not a PNG, JPEG or DICOM file, whatever its name says; convert it first")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with no_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path, formats=("PNG", "JPEG")) as image:
                 check_size(*image.size, where=str(path))

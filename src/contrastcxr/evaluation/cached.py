@@ -16,6 +16,7 @@ from contrastcxr.features.samples import FromCache
 from contrastcxr.form import Reading, Study
 from contrastcxr.reading.exchange import Load
 from contrastcxr.reading.reader import Reader
+from contrastcxr.store.workers import ahead
 
 logger = logging.getLogger(__name__)
 
@@ -53,9 +54,13 @@ def cached_batches(reader: Reader, studies: Sequence[Study], kept: FeatureCache)
 
 def load_batches(reader: Reader, studies: Sequence[Study], load: Load) -> Iterator[Batch]:
     """Yield batches of the samples that `load` gives of each study and its place."""
-    for start in range(0, len(studies), READ_BATCH):
+
+    def made(start: int) -> Batch:
         part = enumerate(studies[start : start + READ_BATCH], start)
-        yield collate([reader.with_inputs(study, load(study, place)) for place, study in part], pad=reader.pad)
+        batch = collate([reader.with_inputs(study, load(study, place)) for place, study in part], pad=reader.pad)
+        return batch.pin_memory() if reader.device.type == "cuda" else batch
+
+    yield from ahead(made, range(0, len(studies), READ_BATCH), device=reader.device.type)
 
 
 def encoded_for(reader: Reader, studies: Sequence[Study], *, cache: Path) -> tuple[FeatureCache, list[str]]:

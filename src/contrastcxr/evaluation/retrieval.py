@@ -101,7 +101,7 @@ def _embedded(
         return with_report(load(study, index), reports[index], tokenizer, max_tokens=longest)
 
     for batch in load_batches(reader, references.studies, with_words):
-        here = batch.to(next(reader.system.parameters()).device)
+        here = batch.to(reader.device)
         yield _of_batch(reader, space, here)
 
 

@@ -30,9 +30,9 @@ class AlignedCopies:
 
     def __call__(self, picture: NDArray[np.float32], view: View) -> tuple[NDArray[np.float32], list[float]]:
         """Return a picture `[S, S]` moved, and its pose."""
-        images = torch.from_numpy(picture).expand(1, 3, *picture.shape)
+        images = torch.from_numpy(picture).to(self.aligner.canonical.device).expand(1, 3, *picture.shape)
         moved, poses = self.aligner.align(images, _AS_IT_IS, chosen=torch.tensor([can_be_aligned(view.position)]))
-        values: NDArray[np.float32] = moved[0, 0].numpy()
+        values: NDArray[np.float32] = moved[0, 0].cpu().numpy()
         return values, poses[0].tolist()
 
     def warn(self, poses: Sequence[Sequence[float]]) -> None:

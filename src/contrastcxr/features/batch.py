@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -97,10 +97,18 @@ class Batch:
         return len(self.study_ids)
 
     def to(self, device: torch.device | str) -> Batch:
-        """Return the batch with every tensor on `device`."""
+        """Return the batch with every tensor on `device`; a copy to CUDA from pinned memory is not waited for."""
+        waits = torch.device(device).type != "cuda"  # what a CPU reads must have arrived
+        return self._each(lambda tensor: tensor.to(device, non_blocking=not waits))
+
+    def pin_memory(self) -> Batch:
+        """Return the batch in pinned memory, where CUDA is; a `DataLoader` that pins calls it."""
+        return self._each(Tensor.pin_memory)
+
+    def _each(self, made: Callable[[Tensor], Tensor]) -> Batch:
         values = {field.name: getattr(self, field.name) for field in fields(self)}
-        moved: dict[str, Any] = {k: v.to(device) for k, v in values.items() if isinstance(v, Tensor)}
-        return replace(self, **moved)
+        changed: dict[str, Any] = {k: made(v) for k, v in values.items() if isinstance(v, Tensor)}
+        return replace(self, **changed)
 
 
 def prepare(

@@ -36,14 +36,18 @@ from contrastcxr.models.contrast.bank import thumbnails
 from contrastcxr.store.keys import view_key
 from contrastcxr.store.picture_cache import PictureCache, find_pictures
 from contrastcxr.store.shards import Shard, ShardIndex, open_shard, write_shard
-from contrastcxr.store.workers import from_workers
+from contrastcxr.store.workers import ahead, from_workers
 
 logger = logging.getLogger(__name__)
 
 SHARD_ROWS = 256
 ENCODE_BATCH = 16
+THREADS = 4
+"""That read pictures while a GPU encodes, where no processes do (ours)."""
 
 Half = NDArray[np.float16]
+_Stacked = tuple[list["_Picture"], Tensor]
+"""Pictures without their images, and those `[m, 3, S, S]` of the m that could be read."""
 
 
 class PictureEncoder(Protocol):
@@ -301,12 +305,11 @@ def encode_views(
     _announce(len(missing), encoder=encoder, folder=kept.folder)
     if pictures is not None:
         logger.info(f"features: pixels are {pictures.name}")
-    loader = _loader(_Pictures(missing, preprocess, pictures or original), workers)
-    batches = from_workers(loader, into=kept.folder)
-    if aligner is not None:
-        batches = (_aligned(batch, aligner, preprocess, encoder.device) for batch in batches)
+    batches = from_workers(
+        _loader(_Pictures(missing, preprocess, pictures or original), workers, encoder.device), into=kept.folder
+    )
     done = 0
-    for read, features in _encoded_shards(batches, encoder, preprocess):
+    for read, features in _encoded_shards(batches, encoder, preprocess, aligner):
         encoded = [p for p in read if p.error is None]
         unreadable.extend(UnreadableView(names[p.key], p.error) for p in read if p.error is not None)
         if encoded:
@@ -349,16 +352,19 @@ def _announce(count: int, *, encoder: PictureEncoder, folder: Path) -> None:
 
 
 def _encoded_shards(
-    batches: Iterable[list[_Picture]], encoder: PictureEncoder, preprocess: Preprocess
+    batches: Iterable[_Stacked], encoder: PictureEncoder, preprocess: Preprocess, aligner: Aligner | None
 ) -> Iterator[tuple[list[_Picture], Half]]:
     """Yield pictures, readable or not, and the features `[n, N, C]` of the readable ones, shard by shard."""
     pictures: list[_Picture] = []
     rows: list[Half] = []
-    for batch in batches:
-        images = [p.image for p in batch if p.image is not None]
-        pictures.extend(_without_image(p, preprocess) for p in batch)
-        if images:
-            rows.append(_encode(encoder, torch.stack(images).to(encoder.device)))
+    for read, images in batches:
+        if len(images):
+            images = images.to(encoder.device, non_blocking=encoder.device.type == "cuda")
+            if aligner is not None:
+                read, images = _aligned(read, images, aligner, preprocess)
+            read = _with_thumbnails(read, images, preprocess)
+            rows.append(_encode(encoder, images))
+        pictures.extend(read)
         if len(pictures) >= SHARD_ROWS:
             yield pictures, _joined(rows)
             pictures, rows = [], []
@@ -366,39 +372,51 @@ def _encoded_shards(
         yield pictures, _joined(rows)
 
 
-def _without_image(picture: _Picture, preprocess: Preprocess) -> _Picture:
-    """Return a picture as it is indexed: with the thumbnail of what the encoder sees in place of that."""
-    if picture.image is None:
-        return picture
-    small = thumbnails(picture.image.unsqueeze(0), mean=preprocess.mean, std=preprocess.std)
-    return replace(picture, image=None, thumbnail=small.cpu().numpy().tobytes())
+def _with_thumbnails(read: Sequence[_Picture], images: Tensor, preprocess: Preprocess) -> list[_Picture]:
+    """Return pictures as they are indexed, with the thumbnails of `images`, what the encoder sees of them."""
+    small = iter(thumbnails(images, mean=preprocess.mean, std=preprocess.std).cpu().numpy())
+    return [replace(p, thumbnail=next(small).tobytes()) if p.error is None else p for p in read]
 
 
 def _joined(rows: list[Half]) -> Half:
     return np.concatenate(rows) if rows else np.empty((0, 0, 0), np.float16)
 
 
-def _loader(pictures: _Pictures, workers: int) -> Iterable[list[_Picture]]:
-    return DataLoader(pictures, batch_size=ENCODE_BATCH, num_workers=workers, collate_fn=list)
+def _loader(pictures: _Pictures, workers: int, device: torch.device) -> Iterable[_Stacked]:
+    """Return batches in order, read by processes, or while the device computes by threads; pinned for a GPU."""
+    pin = device.type == "cuda"
+    if workers or device.type == "cpu":
+        return DataLoader(
+            pictures, batch_size=ENCODE_BATCH, num_workers=workers, collate_fn=_stacked, pin_memory=pin
+        )
+
+    def read(first: int) -> _Stacked:
+        batch, images = _stacked([pictures[i] for i in range(first, len(pictures))[:ENCODE_BATCH]])
+        return batch, images.pin_memory() if pin else images
+
+    return ahead(read, range(0, len(pictures), ENCODE_BATCH), device=device.type, threads=THREADS)
+
+
+def _stacked(batch: Sequence[_Picture]) -> _Stacked:
+    images = [p.image for p in batch if p.image is not None]
+    return [replace(p, image=None) for p in batch], torch.stack(images) if images else torch.empty(0)
 
 
 def _aligned(
-    batch: list[_Picture], aligner: Aligner, preprocess: Preprocess, device: torch.device
-) -> list[_Picture]:
+    read: Sequence[_Picture], images: Tensor, aligner: Aligner, preprocess: Preprocess
+) -> tuple[list[_Picture], Tensor]:
     """Return pictures moved by an aligner, with their poses and the affines from where they are now."""
-    images = [p.image for p in batch if p.image is not None]
-    if not images:
-        return batch
-    chosen = torch.tensor([can_be_aligned(p.position) for p in batch if p.image is not None], device=device)
-    stacked, normalisation = torch.stack(images).to(device), Normalisation(preprocess.mean, preprocess.std)
-    moved, poses = aligner.eval().align(stacked, normalisation, chosen=chosen)
-    found = iter(zip(moved, poses.cpu(), strict=True))
-    return [p if p.image is None else _with_pose(p, *next(found)) for p in batch]
+    chosen = torch.tensor([can_be_aligned(p.position) for p in read if p.error is None])
+    there, normalisation = aligner.canonical.device, Normalisation(preprocess.mean, preprocess.std)
+    moved, poses = aligner.eval().align(images.to(there), normalisation, chosen=chosen)
+    found = iter(poses.cpu())
+    posed = [_with_pose(p, next(found), images.shape[-1]) if p.error is None else p for p in read]
+    return posed, moved.to(images.device)
 
 
-def _with_pose(picture: _Picture, moved: Tensor, pose: Tensor) -> _Picture:
-    affine = compose(torch.tensor(picture.affine, dtype=torch.float64), pose.double(), moved.shape[-1])
-    return replace(picture, image=moved, affine=affine.tolist(), pose=pose.tolist())
+def _with_pose(picture: _Picture, pose: Tensor, side: int) -> _Picture:
+    affine = compose(torch.tensor(picture.affine, dtype=torch.float64), pose.double(), side)
+    return replace(picture, affine=affine.tolist(), pose=pose.tolist())
 
 
 def warn_of_poses(poses: Sequence[Sequence[float]]) -> None:

@@ -158,12 +158,18 @@ class FromPixels:
 
 
 def loader(
-    samples: Dataset[Sample], batches: Sequence[list[int]], *, pad: int = 0, workers: int = 0
+    samples: Dataset[Sample],
+    batches: Sequence[list[int]],
+    *,
+    pad: int = 0,
+    workers: int = 0,
+    pin: bool = False,
 ) -> DataLoader[Batch]:
-    """Return batches of samples in the given order."""
+    """Return batches of samples in the given order; `pin` puts them into memory that a GPU copies from."""
     return DataLoader(
         samples,  # type: ignore[arg-type]
         batch_sampler=batches,
         num_workers=workers,
+        pin_memory=pin,
         collate_fn=partial(collate, pad=pad),
     )

@@ -105,6 +105,11 @@ class System(nn.Module):
             raise IncompatibleError("a system without a head: nothing teaches it and it answers nothing")
 
     @property
+    def device(self) -> torch.device:
+        """Where its weights are, and what it is given should be."""
+        return next(self.parameters()).device
+
+    @property
     def heads(self) -> tuple[Head, ...]:
         """The heads that are there; of two that know a finding, the first one counts."""
         return tuple(head for head in (self.decoder, self.finding_head, self.localizer) if head is not None)

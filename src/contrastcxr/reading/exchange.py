@@ -45,7 +45,7 @@ def word_losses(system: System, batch: Batch) -> WordLosses:
     decoder, training = system.decoder, system.training
     assert decoder is not None  # see `foresees_words`
     system.eval()
-    here = batch.to(next(system.parameters()).device)
+    here = batch.to(system.device)
     said = decoder.forced_words(batch_features(system, here), batch_targets(here))
     system.train(training)
     assert said.study is not None  # a decoder with words

@@ -35,7 +35,7 @@ from contrastcxr.models.features import GridPlaces
 from contrastcxr.models.system import System
 from contrastcxr.quality.assess import assess, thumbnails
 from contrastcxr.quality.flags import empty_flag, length_flags, measure_flags, source_flags, view_flags
-from contrastcxr.quality.measures import MeasureValue, PictureMeasures, QualityReference
+from contrastcxr.quality.measures import GreyValues, MeasureValue, PictureMeasures, QualityReference
 from contrastcxr.reading import evidence as shown
 from contrastcxr.reading.alignment import pose_flags
 from contrastcxr.reading.answers import DecodedReport, DecodedStudy, by_study, report_search
@@ -58,6 +58,7 @@ from contrastcxr.reading.regions import MarkedPlaces, StudyRegions, marks_of, re
 from contrastcxr.reading.samples import measured_sample
 from contrastcxr.reading.sentences import Sentence, ending_ids, sentences_of
 from contrastcxr.reading.voting import vote
+from contrastcxr.store.workers import ahead
 from contrastcxr.text.grammar.parsing import parse
 from contrastcxr.text.sentence_order import SentenceOrder
 from contrastcxr.text.tokenizer import Tokenizer
@@ -229,18 +230,23 @@ class Reader:
             ImageError: a view cannot be read; nothing is returned then.
         """
         readings: list[Reading] = []
-        for start in range(0, len(studies), self.batch_size):
-            part = studies[start : start + self.batch_size]
-            prepared = [measured_sample(study, self.preprocess, self.max_views) for study in part]
-            batch = collate(
-                [self.with_inputs(study, sample) for study, (sample, _) in zip(part, prepared, strict=True)],
-                pad=self.pad,
-            )
+        starts = range(0, len(studies), self.batch_size)
+        parts = [studies[start : start + self.batch_size] for start in starts]
+        loaded = ahead(self._loaded, parts, device=self.device.type)
+        for part, (batch, measured) in zip(parts, loaded, strict=True):
             for row, (reading, pooled) in enumerate(self._read(batch, evidence)):
-                greys, small = prepared[row][1], _thumbnails(batch, row)
+                greys, small = measured[row], _thumbnails(batch, row)
                 pictures = PictureMeasures(greys, small, pooled[: len(greys)])
                 readings.append(self._flagged(reading, part[row], batch.view_index[row], pictures))
         return readings
+
+    def _loaded(self, studies: Sequence[Study]) -> tuple[Batch, list[tuple[GreyValues, ...]]]:
+        """Return studies as a batch, and the grey values of the views of each."""
+        prepared = [measured_sample(study, self.preprocess, self.max_views) for study in studies]
+        samples = [self.with_inputs(study, sample) for study, (sample, _) in zip(studies, prepared, strict=True)]
+        batch = collate(samples, pad=self.pad)
+        pinned = batch.pin_memory() if self.device.type == "cuda" else batch
+        return pinned, [greys for _, greys in prepared]
 
     def read_features(
         self, batch: Batch, *, evidence: bool = False, marked: Sequence[Collection[str]] | None = None
@@ -315,7 +321,7 @@ class Reader:
         together = min(self.batch_size, max(1, _REPORTS // self.settings.reports))
         for start in range(0, len(order), together):
             chosen = order[start : start + together]
-            yield chosen, rows_of(batch, chosen)
+            yield chosen, batch if chosen == list(range(len(batch))) else rows_of(batch, chosen)
 
     @property
     def pad(self) -> int:

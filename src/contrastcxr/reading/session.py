@@ -6,7 +6,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,16 +49,14 @@ class _Loaded:
         return self.study.views[0].locator or self.study.study_id
 
 
-def _load(study: Study, window: str | None, on_failure: OnFailure) -> list[_Loaded]:
+def _load(study: Study, window: str | None) -> tuple[list[_Loaded], Sequence[Failure]]:
     from contrastcxr.data.pixels import with_pixels
     from contrastcxr.form import Flag
 
     found, failures = with_pixels(study, window=window)
-    for failure in failures:
-        on_failure(failure)
     message = f"{len(failures)} of the study's {len(study.views)} views could not be read"
     flags = (Flag(kind="quality", message=message),) if failures else ()
-    return [] if found is None else [_Loaded(found, flags)]
+    return [] if found is None else [_Loaded(found, flags)], failures
 
 
 @dataclass(frozen=True)
@@ -94,9 +92,17 @@ class ReadingSession:
 
     def read(self, studies: Iterable[Study], *, on_failure: OnFailure) -> Iterator[WrittenReading]:
         """Yield each study that was read and written; the others go to `on_failure`, and the rest goes on."""
+        from contrastcxr.store.workers import ahead
+
         waiting: list[_Loaded] = []
-        for study in studies:
-            waiting += _load(study, self.window, on_failure)
+        # Where a GPU reads these, the pictures of the next ones are decoded meanwhile.
+        loaded = ahead(
+            partial(_load, window=self.window), studies, device=self.reader.device.type, threads=_TOGETHER
+        )
+        for found, failures in loaded:
+            for failure in failures:
+                on_failure(failure)
+            waiting += found
             if len(waiting) == _TOGETHER:
                 yield from self._finished(waiting, on_failure)
                 waiting = []

@@ -20,17 +20,19 @@ _SEED = re.compile(r"-seed(\d+)$")
 
 @dataclass(frozen=True)
 class Places:
-    """Where rows leave things.
+    """Where rows run, and where they leave things.
 
     Attributes:
         results: folder of the records, kept.
         runs: folder of the run folders, which may be deleted once the rows are recorded.
         cache: folder of encoder features that all rows share.
+        device: `cpu` or `cuda`, on which rows train and read.
     """
 
     results: Path
     runs: Path
     cache: Path
+    device: str = "cpu"
 
     def folder(self, task: Task) -> Path:
         """Return the folder of the experiment's records on this data."""

@@ -42,6 +42,7 @@ class Record:
         agreement: of the baselines, on how many of the scored studies each finding is boxed, labelled, and both,
             where the boxes are by another author than the labels (`agreement.agreed`).
         models: fingerprints of the models whose mean was scored.
+        device: what read the pictures, `cpu` or `cuda`, as `training` says what trained; empty in older records.
     """
 
     experiment: str
@@ -59,6 +60,7 @@ class Record:
     recipe: str = FIRST_RECIPE
     agreement: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     models: Sequence[str] = field(default_factory=list)
+    device: str = ""
     schema: str = SCHEMA
 
     def write(self, path: Path) -> None:

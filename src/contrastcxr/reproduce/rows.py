@@ -42,6 +42,7 @@ from contrastcxr.reproduce.record import GEOMETRY, VOTES, Record, read_record, t
 from contrastcxr.reproduce.task import PriorRun, Task
 from contrastcxr.reproduce.twins import twins_of
 from contrastcxr.training.align import trained_aligner, with_trained_aligner
+from contrastcxr.training.run_folder import RunFolder
 from contrastcxr.training.run_record import RECORD_FILE, versions
 from contrastcxr.vocab.attribute_words import attribute_list
 
@@ -140,6 +141,7 @@ def run_row(task: Task, row: Row, *, places: Places, limits: Limits) -> Record:
         versions=versions(),
         limit=limits.test,
         recipe=task.plan.recipe,
+        device=places.device,
     )
     record.write(places.record(task, row))
     return record
@@ -170,15 +172,20 @@ def _scored_data(task: Task, config: SystemConfig) -> DataRef:
 
 def _train_prior(prior: PriorRun, places: Places) -> None:
     """Train what rows take something from, unless it is there; another process that trains it is awaited."""
-    from contrastcxr.training import run as train  # needs the extra `train`
-
     prior.folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(prior.folder.with_suffix(".lock")):
         if (prior.folder / RECORD_FILE).is_file():
             return
         logger.info(f"before the row: {prior.config.name} in {prior.folder}")
         resume = (prior.folder / "config.yaml").is_file()
-        train(prior.config, out=prior.folder, cache=places.cache, resume=resume, quality=False)
+        _train(prior.config, prior.folder, places, resume=resume)
+
+
+def _train(config: SystemConfig, folder: Path, places: Places, *, resume: bool) -> RunFolder:
+    from contrastcxr.training import run as train  # needs the extra `train`
+
+    # A record holds scores, no readings: what pictures look like is not measured again for every row.
+    return train(config, out=folder, cache=places.cache, resume=resume, accelerator=places.device, quality=False)
 
 
 Measured = dict[str, Any]
@@ -186,16 +193,13 @@ Measured = dict[str, Any]
 
 
 def _trained(task: Task, row: Row, config: SystemConfig, places: Places, limits: Limits) -> Measured:
-    from contrastcxr.training import run as train  # needs the extra `train`
-
     if (prior := task.same_run(row)) is not None:
         _train_prior(prior, places)
     folder = places.run(task, row)
-    # A record holds scores, no readings: what pictures look like is not measured again for every row.
     resume = (folder / "config.yaml").is_file()
-    done = train(prior.config if prior else config, out=folder, cache=places.cache, resume=resume, quality=False)
+    done = _train(prior.config if prior else config, folder, places, resume=resume)
     began = time.perf_counter()
-    reader = Reader.from_checkpoint(done.checkpoint, losses=True)
+    reader = Reader.from_checkpoint(done.checkpoint, device=places.device, losses=True)
     data = _scored_data(task, config)
     found = _evaluated(reader, task, config, places, limits)
     twins = None
@@ -207,7 +211,7 @@ def _trained(task: Task, row: Row, config: SystemConfig, places: Places, limits:
     systems = measured["systems"]
     if task.plan.votes and config.decoder is not None and config.decoder.word_probabilities:
         began = time.perf_counter()
-        voting = Reader.from_checkpoint(done.checkpoint, overrides=["generate.method=votes"])
+        voting = Reader.from_checkpoint(done.checkpoint, device=places.device, overrides=["generate.method=votes"])
         voted = _evaluated(voting, task, config, places, limits)
         voted.systems["system"].table.save(table_beside(places.record(task, row), VOTES))
         systems[VOTES] = _scores(voted.scores)
@@ -253,7 +257,7 @@ def _by_geometry(
 def _read_elsewhere(task: Task, row: Row, config: SystemConfig, places: Places, limits: Limits) -> Measured:
     """Score a row's model of other data, or the mean of its fold models on pictures that no fold holds."""
     began = time.perf_counter()
-    readers = [Reader.from_checkpoint(file) for file in models_of(task, row, places)]
+    readers = [Reader.from_checkpoint(file, device=places.device) for file in models_of(task, row, places)]
     if not task.averages:
         (reader,) = readers
         measured = _scored_row(_evaluated(reader, task, config, places, limits), task, row, config, places, limits)
@@ -321,6 +325,7 @@ _TOLD = (
     "pool",
     "parameters",
     "precision",
+    "device",
     "vocabulary",
     "data",
     "encoder",
@@ -347,9 +352,11 @@ def _baselines(task: Task, row: Row, config: SystemConfig, places: Places, limit
         known = config.needs.finding_names
         references = replace(references, names=tuple(name for name in references.names if name in known))
     config = _without_regions(config)
-    encoder = make_encoder(config, seed=config.train.seed)
+    encoder = make_encoder(config, seed=config.train.seed).to(places.device)
     preprocess, views = make_preprocess(config, encoder), config.data.max_views
-    extractor = FeatureExtractor(encoder, preprocess, views, places.cache, _aligner_of(config))
+    aligner = _aligner_of(config)
+    moving = None if aligner is None else aligner.to(places.device)
+    extractor = FeatureExtractor(encoder, preprocess, views, places.cache, moving)
     answers, notes = baseline_answers(
         references,
         data,

@@ -76,8 +76,8 @@ def head_outputs(system: System, batches: Sequence[Batch]) -> tuple[Table, Table
     head = system.identifier
     assert head is not None  # there are labels
     system.eval()
-    rows = [head.logits(batch_features(system, batch)) for batch in batches]
-    return torch.cat(rows).double().numpy(), known_targets(batches)
+    rows = [head.logits(batch_features(system, batch.to(system.device))) for batch in batches]
+    return torch.cat(rows).double().cpu().numpy(), known_targets(batches)
 
 
 @torch.no_grad()
@@ -89,7 +89,7 @@ def detection_thresholds(system: System, batches: Sequence[Batch]) -> dict[str, 
     assert system.localizer is not None  # who asks has seen it
     system.eval()
     scores, truths = [], []
-    for batch in batches:
+    for batch in (each.to(system.device) for each in batches):
         if batch.box_corners is not None:
             answer = system.localizer.answer(batch_features(system, batch))
             assert answer.probabilities is not None  # of the finding that it boxes

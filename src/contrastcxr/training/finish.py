@@ -9,6 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from contrastcxr.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from contrastcxr.checkpoint.metadata import BOXED_PATIENTS
 from contrastcxr.config.parts import older_precision
@@ -17,6 +19,7 @@ from contrastcxr.training.align import record_of
 from contrastcxr.training.calibrate import Calibration, calibrate, detection_thresholds
 from contrastcxr.training.epochs import EpochKeeper, read_metrics
 from contrastcxr.training.hooks import ScoreSystem
+from contrastcxr.training.placement import Placement
 from contrastcxr.training.quality import quality_reference
 from contrastcxr.training.run_folder import CHECKPOINT_FILE, CLUSTERS_FILE, METRICS_FILE, RunFolder
 from contrastcxr.training.run_record import RunRecord, data_fingerprint
@@ -31,31 +34,29 @@ logger = logging.getLogger(__name__)
 
 
 def close_run(
-    prepared: PreparedRun, keeper: EpochKeeper, *, out: Path, precision: str, quality: bool
+    prepared: PreparedRun, keeper: EpochKeeper, placement: Placement, *, out: Path, quality: bool
 ) -> RunFolder:
     """Calibrate the best checkpoint on all validation studies, and write the run record.
 
     Args:
         prepared: the run.
         keeper: of its epochs.
+        placement: where it was trained, and computes still.
         out: the run folder.
-        precision: that it was trained in.
         quality: measure training pictures.
     """
-    unreadable = unreadable_lines(prepared)
-    best, thresholds = _with_thresholds(prepared, load_checkpoint(out / CHECKPOINT_FILE))
-    best = _with_mean_picture(prepared, best)
-    calibration, present_from = _calibrated(prepared, best), _present_from(prepared, best)
-    record = _record(
-        prepared, keeper, out=out, precision=precision, calibration=calibration, unreadable=unreadable
-    )
+    unreadable, device = unreadable_lines(prepared), placement.device
+    best, thresholds = _with_thresholds(prepared, load_checkpoint(out / CHECKPOINT_FILE), device)
+    best = _with_mean_picture(prepared, best, device)
+    calibration, present_from = _calibrated(prepared, best, device), _present_from(prepared, best, device)
+    record = _record(prepared, keeper, placement, out=out, calibration=calibration, unreadable=unreadable)
     record = replace(record, thresholds=thresholds, present_from=present_from)
     finished = replace(
         best,
         temperature=calibration.temperature if calibration else 1.0,
         thresholds=calibration.thresholds if calibration else present_from,
         record={**best.record, "data": dict(record.data), "versions": dict(record.versions), **_taught(record)},
-        quality=quality_reference(prepared, best) if quality else None,
+        quality=quality_reference(prepared, best, device=device) if quality else None,
     )
     size = save_checkpoint(out / CHECKPOINT_FILE, finished, dtype=prepared.config.train.checkpoint_dtype)
     record.write(out)
@@ -77,9 +78,11 @@ def _taught(record: RunRecord) -> dict[str, list[str]]:
     return {BOXED_PATIENTS: list(record.boxed_patients)} if record.boxed_patients else {}
 
 
-def _with_thresholds(prepared: PreparedRun, best: Checkpoint) -> tuple[Checkpoint, dict[str, float]]:
+def _with_thresholds(
+    prepared: PreparedRun, best: Checkpoint, device: torch.device
+) -> tuple[Checkpoint, dict[str, float]]:
     """Return the checkpoint with what its heads choose on validation, and that by the kind of head."""
-    system = best.build()
+    system = best.build().to(device)
     tuned = {head.kind: head.threshold for head in system.heads if head.threshold is not None}
     if not tuned:
         return best, {}
@@ -89,31 +92,32 @@ def _with_thresholds(prepared: PreparedRun, best: Checkpoint) -> tuple[Checkpoin
         score = partial(validation.score, name=threshold.score)
         chosen[kind] = choose_threshold(system, threshold, validation.batches, score=score)
         logger.info(f"{kind}: threshold {chosen[kind]:.3f}, the best {threshold.score} on validation")
-    kept = {name: value for name, value in system.state_dict().items() if name in best.state}
+    kept = {name: value.cpu() for name, value in system.state_dict().items() if name in best.state}
     return replace(best, state={**best.state, **kept}), chosen
 
 
-def _with_mean_picture(prepared: PreparedRun, best: Checkpoint) -> Checkpoint:
+def _with_mean_picture(prepared: PreparedRun, best: Checkpoint, device: torch.device) -> Checkpoint:
     """Return the checkpoint with the mean raw features of the training views, of a system with a space."""
     spaces = [f"losses.{kind}." for kind, loss in prepared.system.losses.items() if loss.space is not None]
     if not spaces:
         return best
-    mean = mean_picture(best.build(), prepared.batches(prepared.train))
+    mean = mean_picture(best.build().to(device), prepared.batches(prepared.train)).cpu()
     return replace(best, state={**best.state, **{f"{space}mean_picture": mean for space in spaces}})
 
 
-def _calibrated(prepared: PreparedRun, best: Checkpoint) -> Calibration | None:
+def _calibrated(prepared: PreparedRun, best: Checkpoint, device: torch.device) -> Calibration | None:
     if not prepared.labels:
         return None
-    return calibrate(best.build(), list(prepared.batches(prepared.validation)), labels=prepared.labels)
+    batches = list(prepared.batches(prepared.validation))
+    return calibrate(best.build().to(device), batches, labels=prepared.labels)
 
 
-def _present_from(prepared: PreparedRun, best: Checkpoint) -> Mapping[str, float]:
+def _present_from(prepared: PreparedRun, best: Checkpoint, device: torch.device) -> Mapping[str, float]:
     """Return from which score the finding of a detector counts as present; on its regions that of its own run."""
     localizer = prepared.config.localizer
     if prepared.labels or localizer is None or localizer.regions is None:
         return {} if prepared.labels else prepared.present_from
-    found = detection_thresholds(best.build(), list(prepared.batches(prepared.validation)))
+    found = detection_thresholds(best.build().to(device), list(prepared.batches(prepared.validation)))
     for name, threshold in found.items():
         logger.info(f"{localizer.kind}: {name} counts as present from {threshold:.3f}, the best F1 on validation")
     return found
@@ -122,9 +126,9 @@ def _present_from(prepared: PreparedRun, best: Checkpoint) -> Mapping[str, float
 def _record(
     prepared: PreparedRun,
     keeper: EpochKeeper,
+    placement: Placement,
     *,
     out: Path,
-    precision: str,
     calibration: Calibration | None,
     unreadable: tuple[str, ...],
 ) -> RunRecord:
@@ -147,7 +151,8 @@ def _record(
         pool=_reference(prepared),
         align=record_of(prepared.system.aligner),
         loss_weights=loss_weights(config),
-        precision=older_precision(precision),
+        precision=older_precision(placement.precision),
+        device=placement.accelerator,
         vocabulary=0 if prepared.tokenizer is None else len(prepared.tokenizer),
         truncated_reports=prepared.truncated,
         unreadable=unreadable,

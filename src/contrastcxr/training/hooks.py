@@ -85,7 +85,7 @@ class ScoreSystem:
             parse=parse if writes_grammar(prepared.config) else None,
             max_views=prepared.config.data.max_views,
             author=Author(kind="model", name=prepared.config.name),
-            device=next(system.parameters()).device,  # a reader moves what it reads with
+            device=system.device,  # a reader moves what it reads with
         )
 
 

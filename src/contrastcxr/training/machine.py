@@ -87,6 +87,7 @@ class EpochData(L.LightningDataModule):
             [share.of(batch) for batch in whole],
             pad=self.prepared.pad,
             workers=self.prepared.workers,
+            pin=self.trainer.strategy.root_device.type == "cuda",
         )
         return batches if self.parts == 1 else Halves(batches)
 

@@ -29,8 +29,8 @@ AT_MOST = 500
 """Pictures of each split that are measured at the end of a run: reading them again is what costs."""
 
 
-def quality_reference(prepared: PreparedRun, best: Checkpoint) -> QualityReference | None:
-    """Measure frontal views of a run's two splits as the best system sees them, and fit a reference.
+def quality_reference(prepared: PreparedRun, best: Checkpoint, *, device: torch.device) -> QualityReference | None:
+    """Measure frontal views of a run's two splits as the best system, on a device, sees them; fit a reference.
 
     Returns:
         None when there are too few, which is logged.
@@ -46,17 +46,17 @@ def quality_reference(prepared: PreparedRun, best: Checkpoint) -> QualityReferen
         found = f"{len(seen):,} frontal pictures to train and {len(checked):,} to validate"
         logger.info(f"picture quality: {found}, {MINIMUM} of each needed; readings will not warn of pictures")
         return None
-    features = _features(prepared, best)
+    features = _features(prepared, best, device)
     first, second = (
         measure_views(_drawn(v, seed), preprocess=prepared.preprocess, features=features) for v in (seen, checked)
     )
     return fit_reference(first, second, positions=[view.position for view in views], seed=seed)
 
 
-def _features(prepared: PreparedRun, best: Checkpoint) -> ViewFeatures:
+def _features(prepared: PreparedRun, best: Checkpoint, device: torch.device) -> ViewFeatures:
     if prepared.cache is not None:
         return CachedFeatures(prepared.cache, prepared.system.places)
-    system = best.build()
+    system = best.build().to(device)
     assert system.encoder is not None  # a system in training always has one
     return EncodedFeatures(system.encoder, prepared.preprocess, aligner=system.aligner)
 
@@ -84,5 +84,5 @@ def measure_views(views: Sequence[View], *, preprocess: Preprocess, features: Vi
             continue  # the run has named it already
         greys.append(grey_values(pixels))
         small.append(thumbnails(whole_picture(preprocess, pixels)[0][None])[0])
-        pooled.append(features.pooled(view))
+        pooled.append(features.pooled(view).cpu())
     return PictureMeasures(tuple(greys), torch.stack(small), torch.stack(pooled))

@@ -33,7 +33,8 @@ def region_scores(found: Sequence[tuple[StudyRegions, Tensor]]) -> dict[str, flo
         return {}
     from torchmetrics.detection import MeanAveragePrecision
 
-    metric = MeanAveragePrecision(backend="pycocotools")
+    # The first of several processes scores alone: a metric that waited for the others would wait for ever.
+    metric = MeanAveragePrecision(backend="pycocotools", sync_on_compute=False)
     metric.warn_on_many_detections = False
     for regions, corners in found:
         for view, wanted in enumerate(corners):

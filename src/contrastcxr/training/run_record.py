@@ -37,6 +37,7 @@ class RunRecord:
         align: its kind, the canonical chest and the weight of the pixel loss; None without alignment.
         loss_weights: of each named term.
         precision: that the run used.
+        device: what it was trained on, `cpu` or `cuda`; empty in records of earlier versions.
         vocabulary: number of words.
         truncated_reports: training reports longer than `text.max_tokens`.
         unreadable: views left out, and why.
@@ -63,6 +64,7 @@ class RunRecord:
     precision: str
     vocabulary: int
     truncated_reports: int
+    device: str = ""
     align: Mapping[str, Any] | None = None
     unreadable: Sequence[str] = ()
     best: Mapping[str, float] = field(default_factory=dict)

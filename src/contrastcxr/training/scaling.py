@@ -62,8 +62,8 @@ def draw(count: int, most: int, *, seed: int) -> list[int]:
 @torch.no_grad()
 def mean_picture(system: System, batches: Iterable[Batch]) -> Tensor:
     """Return the mean raw features `[n, C]` of all views, place by place."""
-    total, views = torch.zeros(()), 0
-    for batch in batches:
+    total, views = torch.zeros((), device=system.device), 0
+    for batch in (each.to(system.device) for each in batches):
         raw = raw_features(system, batch)[batch.view_mask].float()  # [k, n, C]
         total, views = total + raw.sum(dim=0), views + len(raw)
     return total / max(views, 1)

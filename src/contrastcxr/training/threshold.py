@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import torch
+
 from contrastcxr.features.batch import Batch
 from contrastcxr.features.extraction import batch_features
 from contrastcxr.models.heads.base import Threshold
@@ -21,7 +23,9 @@ def choose_threshold(
         batches: of the validation studies.
         score: what the system scores with the threshold that is set, more being better.
     """
-    candidates = threshold.candidates([batch_features(system, batch) for batch in batches])
+    with torch.no_grad():
+        features = [batch_features(system, batch.to(system.device)) for batch in batches]
+    candidates = threshold.candidates(features)
     found = []
     for value in candidates:
         threshold.set(value)

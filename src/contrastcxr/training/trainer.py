@@ -99,7 +99,7 @@ def run(
         with run_log(out / LOG_FILE):
             _say_regions(prepared)
             keeper = _fit(prepared, placement, out=out, resume=resume, progress=progress)
-            return close_run(prepared, keeper, out=out, precision=placement.precision, quality=quality)
+            return close_run(prepared, keeper, placement, out=out, quality=quality)
 
 
 def _placed(config: SystemConfig, *, accelerator: str, devices: int, nodes: int) -> Placement:

@@ -239,12 +239,12 @@ def mean_losses(system: System, batches: Sequence[Batch], *, names: Iterable[str
 
     A term that the batches give nothing of is left out.
     """
-    training, device = system.training, next(system.parameters()).device
+    training = system.training
     system.eval()
     sums: dict[str, float] = dict.fromkeys(names, 0.0)
     counts: dict[str, float] = dict.fromkeys(sums, 0.0)
     for batch in batches:
-        for name, (mean, count) in loss_terms(system, batch.to(device)).items():
+        for name, (mean, count) in loss_terms(system, batch.to(system.device)).items():
             sums[name] += float(mean) * float(count)
             counts[name] += float(count)
     system.train(training)

@@ -12,7 +12,6 @@ import logging
 import re
 import struct
 import sys
-import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +26,7 @@ from pydicom.tag import Tag
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
 from contrastcxr.data.dicom.syntax import UnknownSyntaxError, encoding_of, pixel_element
+from contrastcxr.data.no_warnings import no_warnings
 from contrastcxr.data.sniff import GZIP
 from contrastcxr.errors import ImageError
 
@@ -165,8 +165,7 @@ def coded(text: str, *, longest: int = 16) -> str:
 def _silent_pydicom() -> Iterator[None]:
     """Keep pydicom's warnings and log lines to itself: they quote values, which may name the patient."""
     logger = logging.getLogger("pydicom")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with no_warnings():
         logger.addFilter(_nothing)
         try:
             yield

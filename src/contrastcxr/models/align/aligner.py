@@ -118,7 +118,7 @@ class Aligner(FullPrecision):
         """
         poses = self(normalisation.grey(images.float()))
         if chosen is not None:
-            poses = torch.where(chosen.unsqueeze(-1), poses, torch.zeros_like(poses))
+            poses = torch.where(chosen.to(poses.device).unsqueeze(-1), poses, torch.zeros_like(poses))
         used, black = within_bounds(poses), normalisation.black(images.float())
         moved = warp(images.float() - black, pose_matrix(used)) + black
         still = (used == 0).all(dim=-1)[:, None, None, None]
