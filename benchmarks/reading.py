@@ -56,21 +56,24 @@ def least(parts: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, 
     return found
 
 
-def beside(runs: Sequence[str], detector: str, study: Study, repeats: int) -> None:
-    """Print how many times a reading by the detector those of the runs cost; they take turns."""
+def beside(runs: Sequence[str], detector: str, study: Study, repeats: int) -> bool:
+    """Print how many times a reading by the detector those of the runs cost; False where that is too much."""
     readers = {run: Reader.from_checkpoint(run) for run in (detector, *runs)}
     for reader in readers.values():
         reader.system.eval()
     with torch.no_grad():
         parts = {run: parts_of(reader, study)["reading"] for run, reader in readers.items()}
         seconds = least(parts, repeats)
+    times = {run: seconds[run] / seconds[detector] for run in runs}
+    height, width = study.views[0].height, study.views[0].width
     for run in runs:
-        times = seconds[run] / seconds[detector]
-        print(f"{run}: {1000 * seconds[run]:.1f} ms, {times:.2f} times {detector} (aim: {ALLOWED_BESIDE})")
+        took = f"{1000 * seconds[run]:.1f} ms, {times[run]:.2f} times {detector}"
+        print(f"{run}: {took}, of a picture of {width}×{height} (aim: {ALLOWED_BESIDE})")
+    return all(value <= ALLOWED_BESIDE for value in times.values())
 
 
-def main() -> None:
-    """Print what the readings of the runs cost."""
+def main() -> int:
+    """Print what the readings of the runs cost; 1 where one costs more than its detector may."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+", metavar="RUN", help="run folder or checkpoint")
     parser.add_argument("--repeats", type=int, default=20)
@@ -79,8 +82,7 @@ def main() -> None:
     torch.set_num_threads(1)
     study = load_studies("phantom:easy/test?limit=1")[0]
     if asked.beside:
-        beside(asked.runs, asked.beside, study, asked.repeats)
-        return
+        return 0 if beside(asked.runs, asked.beside, study, asked.repeats) else 1
     for run in asked.runs:
         reader = Reader.from_checkpoint(run)
         reader.system.eval()
@@ -89,7 +91,8 @@ def main() -> None:
         pairs = seconds["reading"] / (2 * seconds["encoder"])
         said = ", ".join(f"{name} {1000 * value:.1f} ms" for name, value in seconds.items())
         print(f"{run}: {said}; a reading takes {pairs:.2f} times two forward passes (aim: {ALLOWED})")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

@@ -1,6 +1,6 @@
 """A second device on a machine that has none: tensors on `meta` that hold their values, and mix with no others.
 
-What a GPU refuses is refused here too: an operation on tensors of both devices (but for those without a dimension),
+What a GPU refuses is refused here too: an operation on tensors of both devices (but for those of no dimension),
 and NumPy of what is not on the CPU.
 """
 

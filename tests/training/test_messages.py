@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from contrastcxr.training.messages import Relay, run_log
+from contrastcxr.training.messages import Relay, kept_lines, run_log
 
 PACKAGE = logging.getLogger("contrastcxr")
 LOGGER = logging.getLogger("contrastcxr.training.trainer")
@@ -32,6 +32,21 @@ def test_lines_are_shown_where_they_were_before(tmp_path: Path, caplog: pytest.L
         LOGGER.info("epoch 1")
         LOGGER.debug("not of interest")
     assert caplog.messages == ["epoch 1"]
+
+
+def test_what_was_said_before_there_was_a_file_stands_first(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING, logger="contrastcxr")
+    with kept_lines() as earlier:
+        LOGGER.info("attributes: 3 of 4 reports state one")
+        LOGGER.warning("no training report has right")
+    assert caplog.messages == ["no training report has right"]
+    with run_log(tmp_path / "log.txt", earlier=earlier):
+        LOGGER.info("epoch 1")
+    said = ["attributes: 3 of 4 reports state one", "no training report has right", "epoch 1"]
+    assert (tmp_path / "log.txt").read_text().splitlines() == said
+    assert caplog.messages == ["no training report has right"]
 
 
 def test_a_resumed_run_goes_on_in_the_same_file(tmp_path: Path) -> None:

@@ -15,6 +15,8 @@ import boxed_corpus
 import small_corpus
 from contrastcxr.checkpoint import load_checkpoint
 from contrastcxr.config import SystemConfig
+from contrastcxr.data.authors import BOX_TERMS
+from contrastcxr.data.readers.nih14 import RSNA
 from contrastcxr.errors import IncompatibleError
 from contrastcxr.evaluation.place_baselines import grid_of
 from contrastcxr.features.batch import collate
@@ -26,6 +28,7 @@ from contrastcxr.training.checks import check_studies
 from contrastcxr.training.prepare import prepare
 from contrastcxr.training.release import HeadReleases
 from contrastcxr.vocab.labels import PHANTOM
+from nih_folds import write_nih_folds
 
 ALONE = {"decoder": None, "finding_head": None, "contrast": None}
 LI = {"kind": "li2018", "labels": "phantom", "hidden": 8, "upsample": 8, "reduction": "mean"}
@@ -197,3 +200,24 @@ def test_fewer_cells_than_patches_are_refused_before_the_first_step(tmp_path: Pa
     with pytest.raises(IncompatibleError, match=r"^localizer\.upsample 8 on a grid of 16×16 patches: .*set"):
         run(config_of(encoder=encoder), out=tmp_path / "run", cache=cache, progress=False)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "free"), [({}, False), ({"boxed_by": "chestx-det"}, True), ({"rsna": "unread"}, True)]
+)
+def test_what_rsnas_boxes_have_taught_may_not_be_passed_on(
+    tmp_path: Path, options: dict[str, str], *, free: bool
+) -> None:
+    root = write_nih_folds(tmp_path / "nih")
+    config = mini_config(
+        **ALONE,
+        data={"source": "nih14-cv", "root": str(root), "fold": 0, "options": options},
+        localizer={"kind": "retinanet", "attributes": "pneumonia", "pyramid": 8},
+    )
+    sources = prepare(config, cache=tmp_path / "cache").sources
+    assert all(note.redistributable for note in sources) is free
+    assert ("boxes of rsna" in {note.name for note in sources}) is not free
+
+
+def test_terms_of_boxes_are_kept_by_the_name_of_their_author() -> None:
+    assert set(BOX_TERMS) == {RSNA.name}

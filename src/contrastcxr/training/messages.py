@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from logging.handlers import QueueHandler, QueueListener
 from multiprocessing import get_context
@@ -13,11 +13,28 @@ _PACKAGE = logging.getLogger("contrastcxr")
 
 
 @contextmanager
-def run_log(path: Path) -> Iterator[None]:
-    """Append what the package logs to a file, whether or not it is shown elsewhere too."""
+def run_log(path: Path, *, earlier: Iterable[logging.LogRecord] = ()) -> Iterator[None]:
+    """Append what the package logs to a file, whether or not it is shown elsewhere too, and first what it had."""
+    handler = logging.FileHandler(path, encoding="utf-8")
+    for record in earlier:
+        handler.handle(record)
+    with _heard_by(handler):
+        yield
+
+
+@contextmanager
+def kept_lines() -> Iterator[Sequence[logging.LogRecord]]:
+    """Keep what the package logs, for the log of a run that has no folder yet."""
+    keeper = _Keeper()
+    with _heard_by(keeper):
+        yield keeper.records
+
+
+@contextmanager
+def _heard_by(handler: logging.Handler) -> Iterator[None]:
     level, propagate = _PACKAGE.level, _PACKAGE.propagate
-    # The file needs INFO also where nobody asked to see it; the rest of the program must not see more for that.
-    handlers = [logging.FileHandler(path, encoding="utf-8"), _Onward(_PACKAGE.getEffectiveLevel())]
+    # This one needs INFO also where nobody asked to see it; the rest of the program must not see more for that.
+    handlers = [handler, _Onward(_PACKAGE.getEffectiveLevel())]
     for handler in handlers:
         _PACKAGE.addHandler(handler)
     _PACKAGE.setLevel(logging.INFO)
@@ -48,6 +65,17 @@ class _Onward(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         logging.getLogger().handle(record)
+
+
+class _Keeper(logging.Handler):
+    """A handler that keeps records."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.records.append(record)
 
 
 class Relay:

@@ -21,7 +21,7 @@ from contrastcxr.training.epochs import EpochKeeper, EpochRules, Refresh
 from contrastcxr.training.finish import close_run, trained_parameters, unreadable_lines
 from contrastcxr.training.hooks import KeepBest, RefreshPool, ScoreSystem
 from contrastcxr.training.machine import HALVES, EpochData, make_trainer, plain_errors, quiet_lightning
-from contrastcxr.training.messages import Relay, run_log, silence
+from contrastcxr.training.messages import Relay, kept_lines, run_log, silence
 from contrastcxr.training.order import epoch_batches
 from contrastcxr.training.placement import Placement, find_placement, has_restarted
 from contrastcxr.training.prepare import PreparedRun, prepare
@@ -90,13 +90,14 @@ def run(
         return finished(out)
     with nullcontext() if placement.first else silence():
         # Nothing is written into the folder before the data have turned out usable.
-        prepared = _prepared(config, placement, cache=Path(cache or default_cache()))
+        with kept_lines() as earlier:
+            prepared = _prepared(config, placement, cache=Path(cache or default_cache()))
         if not placement.first:
             keeper = _fit(prepared, placement, out=out, resume=resume, progress=progress)
             return RunFolder(out, dict(keeper.best), unreadable_lines(prepared), writes=False)
         with atomic_write(out / CONFIG_FILE) as file:
             file.write(config.to_yaml())
-        with run_log(out / LOG_FILE):
+        with run_log(out / LOG_FILE, earlier=earlier):
             _say_regions(prepared)
             keeper = _fit(prepared, placement, out=out, resume=resume, progress=progress)
             return close_run(prepared, keeper, placement, out=out, quality=quality)
