@@ -49,5 +49,5 @@ def test_a_reading_is_timed_beside_its_encoder(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert all(f"{part} " in done.stdout for part in ("encoder", "features", "heads", "reading"))
     beside = subprocess.run([*command, "--beside", str(tmp_path)], capture_output=True, text=True, check=True)
-    assert f"times {tmp_path} (aim: 2.0)" in beside.stdout
+    assert f"times {tmp_path}, of a picture of 512×512 (aim: 2.0)" in beside.stdout
     assert "times two forward passes" in done.stdout
