@@ -1,6 +1,6 @@
 """A second device on a machine that has none: tensors on `meta` that hold their values, and mix with no others.
 
-What a GPU refuses is refused here too: an operation on tensors of both devices (but for those of no dimension),
+What a GPU refuses is refused here too: an operation on tensors of both devices, but for those without a dimension,
 and NumPy of what is not on the CPU.
 """
 
@@ -40,6 +40,9 @@ class There(Tensor):
         made.held = held
         return made  # type: ignore[no-any-return]
 
+    def tolist(self) -> Any:
+        return self.held.tolist()
+
     @classmethod
     def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         return _computed(func, args, kwargs or {})
@@ -73,12 +76,26 @@ def _computed(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
 
 @contextmanager
 def second_device(patch: pytest.MonkeyPatch) -> Iterator[torch.device]:
-    """Give `meta` values inside of the block; it has no autocast."""
-    autocast = torch.autocast
+    """Give `meta` values inside of the block; it has no autocast, and what is made of numbers is moved there."""
+    autocast, tensor = torch.autocast, torch.tensor
 
     def cast(kind: str, *args: Any, **kwargs: Any) -> Any:
         return nullcontext() if kind == "meta" else autocast(kind, *args, **kwargs)
 
-    patch.setattr(torch, "autocast", cast)
-    with _Mode():
-        yield torch.device("meta")
+    def of_numbers(data: Any, *, device: Any = None, **kwargs: Any) -> Tensor:
+        return tensor(data, **kwargs).to(device or "cpu")
+
+    def like(own: Tensor, data: Any, **kwargs: Any) -> Tensor:
+        return of_numbers(data, **{"dtype": own.dtype, "device": own.device, **kwargs})
+
+    def as_tensor(data: Any, *, dtype: Any = None, device: Any = None) -> Tensor:
+        made = data if isinstance(data, Tensor) else tensor(data)
+        return made.to(device=device or made.device, dtype=dtype or made.dtype)
+
+    with patch.context() as within:
+        within.setattr(torch, "autocast", cast)
+        within.setattr(torch, "tensor", of_numbers)
+        within.setattr(torch, "as_tensor", as_tensor)
+        within.setattr(Tensor, "new_tensor", like)
+        with _Mode():
+            yield torch.device("meta")
