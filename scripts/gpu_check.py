@@ -156,8 +156,11 @@ def training_pace(row: PaperRow, folder: Path, asked: argparse.Namespace) -> dic
     if device.startswith("cuda"):
         torch.cuda.reset_peak_memory_stats()
     each = seconds_each(step, device, repeats=asked.steps)
+    work = tera_flop(step)
     figures = {
         "steps_per_second": round(1 / each, 2),
+        "tera_flop_per_step": round(work, 3),
+        "tera_flop_per_second": round(work / each, 2),
         "batch": config.train.batch_size,
         "precision": _precisions(device)[-1],
         "peak_memory_gb": _peak_memory(device),
@@ -232,6 +235,15 @@ def training_step(
         return loss.detach()
 
     return step
+
+
+def tera_flop(step: Callable[[], Any]) -> float:
+    """Return the work of a step, forward and backward, as PyTorch counts it: products and convolutions alone."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with FlopCounterMode(display=False) as counted:
+        step()
+    return counted.get_total_flops() / 1e12
 
 
 def seconds_each(step: Callable[[], Any], device: str, *, repeats: int) -> float:
