@@ -190,6 +190,10 @@ def equality(prepared: PreparedRun, device: str) -> dict[str, Any]:
     """Return losses of the same steps on both, in 32 bits, the largest relative difference, and equal reports."""
     from copy import deepcopy
 
+    import torch
+
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+
     both = {}
     for each in ("cpu", device):
         system = deepcopy(prepared.system).to(each)
@@ -202,6 +206,7 @@ def equality(prepared: PreparedRun, device: str) -> dict[str, Any]:
         [reading.report.findings for reading in _reader(prepared, each).read_features(batch)]
         for each in ("cpu", device)
     ]
+    torch.backends.cudnn.allow_tf32 = True  # as PyTorch has it
     same = sum(one == other for one, other in zip(*texts, strict=True))
     return {
         "losses": both,

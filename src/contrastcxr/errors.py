@@ -116,6 +116,11 @@ _COMPARED = 100
 """Characters of a name that are compared with the known ones: a name may be as long as a file."""
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether PyTorch says that a device's memory is full; told by name, so that PyTorch is not loaded."""
+    return type(error).__name__ == "OutOfMemoryError"
+
+
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """Return the known name closest to `name`, or None when none is near."""
     matches = difflib.get_close_matches(name[:_COMPARED], list(known), n=1, cutoff=0.5)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pydicom
 import pytest
+import torch
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
@@ -19,6 +20,7 @@ import contrastcxr
 from contrastcxr.cli.read import summary
 from contrastcxr.data import images
 from contrastcxr.errors import InputError, OutputError
+from contrastcxr.reading.reader import Reader
 from contrastcxr.reading.session import ReadingSession, WrittenReading
 from contrastcxr.write import html
 from contrastcxr.write.as_json import from_json
@@ -223,6 +225,20 @@ def test_an_interruption_is_clean(
     assert ran.status == 130
     assert "Traceback" not in ran.err
     assert files(tmp_path / "out") == []
+
+
+def test_a_gpu_whose_memory_is_full_is_no_fault_of_a_picture(
+    command: Any, model: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fill(*_: object, **__: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    monkeypatch.setattr(Reader, "read_batch", fill)
+    ran = command("read", pictures, "--model", model, "--out", tmp_path / "out")
+    assert ran.status == 1
+    assert ran.err.splitlines()[-1].startswith("error: the memory of the GPU does not hold")
+    assert "cannot be read" not in ran.err
+    assert "Traceback" not in ran.err
 
 
 def test_the_call_returns_readings_and_writes_nothing_unasked(

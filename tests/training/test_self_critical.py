@@ -14,6 +14,7 @@ from contrastcxr.checkpoint import load_checkpoint
 from contrastcxr.errors import IncompatibleError
 from contrastcxr.losses.reinforce import self_critical
 from contrastcxr.metrics.cider_d import CiderD
+from contrastcxr.models.heads.decoders.nic import NicDecoder
 from contrastcxr.models.heads.decoders.outputs import DecoderOutputs
 from contrastcxr.text.tokenizer import Tokenizer
 from contrastcxr.training import run
@@ -70,6 +71,27 @@ def test_a_second_stage_goes_on_from_the_first(kind: str, tmp_path: Path, cache:
     assert not any(name.startswith("encoder.") for name in moved)
     assert after.config.train.init_from == "first"  # no folder of this machine
     assert np.isfinite(after.record["best"]["bleu4"])
+
+
+@pytest.mark.usefixtures("mini_data")
+def test_its_gradient_goes_through_no_cudnn_whose_lstm_is_evaluated(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+    outputs = NicDecoder.outputs
+
+    def looked(decoder: NicDecoder, *given: Any, **named: Any) -> Any:
+        if not decoder.training and torch.is_grad_enabled():
+            seen.append(torch.backends.cudnn.enabled)
+        return outputs(decoder, *given, **named)
+
+    monkeypatch.setattr(NicDecoder, "outputs", looked)
+    first = run(mini_config(decoder={"kind": "nic"}, **STAGE_1), out=tmp_path / "1", cache=cache, progress=False)
+    stage = {**STAGE_2, "init_from": str(first.path)}
+    second = mini_config(decoder={"kind": "nic"}, train=stage, **STAGE_1)
+    run(second, out=tmp_path / "2", cache=cache, progress=False)
+    assert seen
+    assert not any(seen)
 
 
 @pytest.mark.usefixtures("mini_data")

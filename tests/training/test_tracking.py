@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import platform
+import sys
+from functools import partial
+from importlib.metadata import PackageNotFoundError, metadata
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
@@ -62,6 +66,7 @@ class Kept(DummyLogger):
     def __init__(self, **made: Any) -> None:
         super().__init__()
         self.made = made
+        self.ended = False
         self.metrics: list[tuple[int, dict[str, float]]] = []
         self.given: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
 
@@ -91,7 +96,13 @@ def kept_by(kind: str, name: str, patch: pytest.MonkeyPatch) -> list[Kept]:
         return loggers[-1]
 
     patch.setattr(f"lightning.pytorch.loggers.{name}", make)
-    patch.setattr(tracking, "find_spec", lambda package: package if package == kind else None)
+    if kind == "wandb":
+
+        def finish() -> None:
+            loggers[-1].ended = True
+
+        patch.setitem(sys.modules, "wandb", SimpleNamespace(Settings=dict, finish=finish))
+    patch.setattr(tracking, "metadata", lambda package: {} if package == kind else metadata(package))
     return loggers
 
 
@@ -120,7 +131,11 @@ def test_wandb_is_offline_and_a_system_without_attention_has_no_pictures(
     loggers = kept_by("wandb", "WandbLogger", monkeypatch)
     folder = run(logged("wandb", "nic"), out=tmp_path / "run", cache=cache, progress=False).path
     [logger] = loggers
-    assert (logger.made["offline"], logger.made["save_dir"]) == (True, folder)
+    assert (logger.made["offline"], logger.made["save_dir"], logger.ended) == (True, folder, True)
+    untold = logger.made["settings"]
+    assert untold["console"] == "off"
+    assert (untold["host"], untold["username"], untold["program"]) == ("", "", "")
+    assert untold["x_disable_meta"] is untold["x_disable_machine_info"] is untold["disable_git"] is True
     assert [step for step, _ in logger.metrics] == [1, 2]
     assert {method for method, *_ in logger.given} == {"log_text"}
     assert [(key, named["step"]) for _, (key,), named in logger.given[3:5]] == [("study 4", 1), ("study 1", 2)]
@@ -146,11 +161,18 @@ def test_a_system_without_words_has_figures_alone(
     assert loggers[0].given == []
 
 
+def missing(kind: str, package: str) -> Any:
+    """What is known of a package, of which one is not installed."""
+    if package == kind:
+        raise PackageNotFoundError(package)
+    return metadata(package)
+
+
 @pytest.mark.parametrize("kind", ["tensorboard", "mlflow", "wandb"])
 def test_a_missing_package_is_refused_before_data_are_loaded(
     kind: str, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tracking, "find_spec", lambda name: None if name == kind else find_spec(name))
+    monkeypatch.setattr(tracking, "metadata", partial(missing, kind))
     with pytest.raises(MissingExtraError, match=rf"train\.logger {kind} needs .*contrastcxr\[log\]"):
         run(logged(kind), out=tmp_path / "run", cache=cache)
     assert not list(tmp_path.iterdir())
@@ -167,3 +189,18 @@ def test_heat_lies_where_the_map_does() -> None:
     assert (shown[..., 2] == grey).all()
     assert (shown[:, :2, 0] == 255).all()
     assert (shown[:, 2:, 0] == grey[:, 2:]).all()
+
+
+@pytest.mark.skipif(find_spec("wandb") is None, reason="Weights & Biases is not installed (extra log)")
+def test_weights_and_biases_keeps_runs_apart_and_nothing_of_the_machine(tmp_path: Path, cache: Path) -> None:
+    kept = []
+    for name in ("one", "two"):
+        folder = run(logged("wandb", "nic"), out=tmp_path / name, cache=cache, progress=False).path
+        (file,) = folder.glob("wandb/offline-run-*/run-*.wandb")
+        kept.append(file.read_bytes())
+    for content in kept:
+        assert b"study 1" in content
+        assert str(tmp_path).encode() not in content
+        assert platform.node().encode() not in content or len(platform.node()) < 4  # by chance, in what is packed
+        assert b"validation-0" not in content
+    assert kept[0] != kept[1]

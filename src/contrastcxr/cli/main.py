@@ -16,7 +16,7 @@ import typer
 
 from contrastcxr.cli import output
 from contrastcxr.cli.output import SOME_FAILED
-from contrastcxr.errors import ContrastCXRError, RequestError
+from contrastcxr.errors import ContrastCXRError, RequestError, is_out_of_memory
 from contrastcxr.version import __version__
 
 VERBS = {
@@ -87,11 +87,18 @@ def run(arguments: list[str] | None = None) -> int:
         return _run(arguments)
 
 
+NO_MEMORY = "the memory of the GPU does not hold what is computed at once; choose --device cpu, or another GPU"
+
+
 def _run(arguments: list[str] | None) -> int:
     try:
         build_app()(args=arguments, prog_name="contrastcxr")
     except ContrastCXRError as error:
         return _report(error)
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        return _report(ContrastCXRError(NO_MEMORY))
     except KeyboardInterrupt:
         return _interrupted()
     except BrokenPipeError:

@@ -11,7 +11,14 @@ from pathlib import Path
 from traceback import extract_tb
 from typing import Literal
 
-from contrastcxr.errors import ContrastCXRError, ImageError, RequestError, UnknownNameError, one_line
+from contrastcxr.errors import (
+    ContrastCXRError,
+    ImageError,
+    RequestError,
+    UnknownNameError,
+    is_out_of_memory,
+    one_line,
+)
 from contrastcxr.form import Study
 
 
@@ -103,6 +110,8 @@ def one_input(where: object) -> Iterator[None]:
     except ContrastCXRError:
         raise
     except Exception as error:
+        if is_out_of_memory(error):  # no fault of the input
+            raise
         last = extract_tb(error.__traceback__)[-1]
         came_from = f"{type(error).__name__} at line {last.lineno} of {Path(last.filename).name}"
         raise ImageError(

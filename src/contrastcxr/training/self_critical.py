@@ -53,7 +53,8 @@ class SelfCritical:
         decoder.eval()
         sampled = self._written(decoder, features, GenerationSettings(method="nucleus", top_p=1.0, **self._limits))
         greedy = self._written(decoder, features, GenerationSettings(method="greedy", **self._limits))
-        taught = decoder.outputs(features, self._targets(sampled, batch))
+        with torch.backends.cudnn.flags(enabled=False):  # cuDNN differentiates no LSTM that is evaluated
+            taught = decoder.outputs(features, self._targets(sampled, batch))
         decoder.train(training)
         references = [self.reports[study] for study in batch.study_ids]
         rewards = [

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
+from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,14 +43,26 @@ def check_logger(kind: str) -> None:
     Raises:
         MissingExtraError: it is not.
     """
-    if kind != "none" and find_spec(kind) is None:
-        raise MissingExtraError(kind, "log", f"train.logger {kind}")
+    if kind == "none":
+        return
+    try:
+        metadata(kind)  # a folder of that name, as a run folder has one, can be imported too
+    except PackageNotFoundError:
+        raise MissingExtraError(kind, "log", f"train.logger {kind}") from None
 
 
 def make_logger(config: SystemConfig, out: Path) -> Any:
     """Return Lightning's logger of `train.logger`, which writes into the run folder; False for none."""
     kind = config.train.logger
     return False if kind == "none" else _LOGGERS[kind](config.name, out.absolute())
+
+
+def close_logger(config: SystemConfig) -> None:
+    """End what a logger has begun, so that the next run of this process begins its own."""
+    if config.train.logger == "wandb":
+        import wandb
+
+        wandb.finish()
 
 
 def _tensorboard(name: str, out: Path) -> Any:
@@ -71,11 +83,18 @@ def _mlflow(name: str, out: Path) -> Any:
 
 
 def _wandb(name: str, out: Path) -> Any:
+    import wandb
     from lightning.pytorch.loggers import WandbLogger
 
-    return WandbLogger(name=name, save_dir=out, offline=True, project="contrastcxr")
+    # Nothing of the console, which names pictures that cannot be read, of the machine, its user and the command.
+    settings = wandb.Settings(console="off", host="", username="", program="", **_UNTOLD)
+    return WandbLogger(name=name, save_dir=out, offline=True, project="contrastcxr", settings=settings)
 
 
+_UNTOLD = dict.fromkeys(
+    ("disable_git", "disable_code", "disable_job_creation", "x_disable_meta", "x_disable_machine_info"), True
+)
+"""What Weights & Biases would keep of the machine and the program unasked."""
 _LOGGERS: Mapping[str, Callable[[str, Path], Any]] = {
     "tensorboard": _tensorboard,
     "mlflow": _mlflow,

@@ -18,7 +18,7 @@ from contrastcxr.files import atomic_write, default_cache
 from contrastcxr.metrics.cider_d import CiderD
 from contrastcxr.training.align import with_trained_aligner
 from contrastcxr.training.epochs import EpochKeeper, EpochRules, Refresh
-from contrastcxr.training.finish import close_run, trained_parameters, unreadable_lines
+from contrastcxr.training.finish import close_run, trained_parameters
 from contrastcxr.training.hooks import KeepBest, RefreshPool, ScoreSystem
 from contrastcxr.training.machine import HALVES, EpochData, make_trainer, plain_errors, quiet_lightning
 from contrastcxr.training.messages import Relay, kept_lines, run_log, silence
@@ -37,7 +37,7 @@ from contrastcxr.training.run_folder import (
 from contrastcxr.training.run_record import RECORD_FILE
 from contrastcxr.training.self_critical import SelfCritical
 from contrastcxr.training.task import ReportTask
-from contrastcxr.training.tracking import EpochTracker, check_logger, make_logger
+from contrastcxr.training.tracking import EpochTracker, check_logger, close_logger, make_logger
 
 logger = logging.getLogger(__name__)
 
@@ -92,9 +92,12 @@ def run(
         # Nothing is written into the folder before the data have turned out usable.
         with kept_lines() as earlier:
             prepared = _prepared(config, placement, cache=Path(cache or default_cache()))
+        if placement.accelerator == "cuda" and placement.spawns:
+            torch.cuda.empty_cache()  # what this process has encoded with is the first of the others' to use
         if not placement.first:
             keeper = _fit(prepared, placement, out=out, resume=resume, progress=progress)
-            return RunFolder(out, dict(keeper.best), unreadable_lines(prepared), writes=False)
+            # What could not be read is the first one's to say: a launcher ends all once one of them has failed.
+            return RunFolder(out, dict(keeper.best), (), writes=False)
         with atomic_write(out / CONFIG_FILE) as file:
             file.write(config.to_yaml())
         with run_log(out / LOG_FILE, earlier=earlier):
@@ -210,7 +213,10 @@ def _attempt(
         trainer = make_trainer(config, keeper, placement, out=out, logger=kept, parts=parts, progress=progress)
         task = _task(prepared, parts)
         task.train()  # Lightning leaves the mode as it is, and an encoder is built in that of reading
-        trainer.fit(task, datamodule=EpochData(prepared, parts=parts), ckpt_path=state, weights_only=True)
+        try:
+            trainer.fit(task, datamodule=EpochData(prepared, parts=parts), ckpt_path=state, weights_only=True)
+        finally:
+            close_logger(config)
     if placement.spawns:  # the processes kept their own; what they wrote is the truth
         keeper.load_state_dict(_kept_state(out))
     return keeper
