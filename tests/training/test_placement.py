@@ -106,6 +106,11 @@ def test_what_is_not_there_is_refused_before_data_are_loaded(
     assert not list(tmp_path.iterdir())
 
 
+def test_lightnings_word_for_a_gpu_is_answered_with_ours() -> None:
+    with pytest.raises(IncompatibleError, match=r"a GPU is called cuda here"):
+        find_placement(mini_config(), accelerator="gpu")
+
+
 def test_an_accelerator_that_nobody_knows_is_answered_with_the_nearest() -> None:
     with pytest.raises(UnknownNameError, match="unknown accelerator 'cud'; did you mean 'cuda'"):
         find_placement(learning(), accelerator="cud")

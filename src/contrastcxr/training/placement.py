@@ -83,6 +83,8 @@ def find_placement(
         IncompatibleError: a device, a precision or a launcher that is not there, or a batch that the processes
             cannot share.
     """
+    if accelerator == "gpu":
+        raise IncompatibleError("--accelerator gpu: a GPU is called cuda here; choose auto, cpu or cuda")
     if accelerator not in ACCELERATORS:
         raise UnknownNameError("accelerator", accelerator, ACCELERATORS)
     _check_sharing(config, devices, nodes)
