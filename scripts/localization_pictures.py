@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import argparse
 import textwrap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -94,13 +94,21 @@ def _framed(study: Study, name: str) -> Finding | None:
 
 def boxes(readers: Sequence[Reader], studies: Sequence[Study]) -> tuple[str, list[list[Tile]]]:
     """A row of tiles for each reader: what it marks for the finding that each study was chosen by."""
-    chosen = list(first_with(studies, FINDINGS))
+    return _read_by(readers, list(first_with(studies, FINDINGS)), _marked, "places")
+
+
+def _read_by(
+    readers: Sequence[Reader],
+    chosen: Sequence[tuple[Study, Finding]],
+    tile: Callable[[Study, Finding, Reading], Tile],
+    marked: str,
+) -> tuple[str, list[list[Tile]]]:
     rows = []
     for reader in readers:
         readings = reader.read_batch([study for study, _ in chosen], evidence=False)
-        rows.append([_marked(*pair, reading) for pair, reading in zip(chosen, readings, strict=True)])
+        rows.append([tile(*pair, reading) for pair, reading in zip(chosen, readings, strict=True)])
     names = " / ".join(reader.author.name for reader in readers)
-    return f"{names}, row by row: marked places blue, boxes of the truth yellow", rows
+    return f"{names}, row by row: marked {marked} blue, boxes of the truth yellow", rows
 
 
 def _marked(study: Study, truth: Finding, reading: Reading) -> Tile:
@@ -114,13 +122,7 @@ def _marked(study: Study, truth: Finding, reading: Reading) -> Tile:
 
 def words(readers: Sequence[Reader], studies: Sequence[Study]) -> tuple[str, list[list[Tile]]]:
     """A row of tiles for each reader: the regions that it marks, and the words that it says of them."""
-    chosen = list(first_with(studies, OPACITIES))
-    rows = []
-    for reader in readers:
-        readings = reader.read_batch([study for study, _ in chosen], evidence=False)
-        rows.append([_worded(*pair, reading) for pair, reading in zip(chosen, readings, strict=True)])
-    names = " / ".join(reader.author.name for reader in readers)
-    return f"{names}, row by row: marked regions blue, boxes of the truth yellow", rows
+    return _read_by(readers, list(first_with(studies, OPACITIES)), _worded, "regions")
 
 
 def _worded(study: Study, truth: Finding, reading: Reading) -> Tile:
