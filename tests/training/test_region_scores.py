@@ -86,6 +86,25 @@ def test_a_box_that_is_met_exactly_has_a_precision_of_one() -> None:
     assert region_scores.region_scores(found) == {"map": 1.0, "map_50": 1.0}
 
 
+def test_a_false_box_with_a_better_score_costs_precision() -> None:
+    """Two pictures with a box each, one found behind a false box, the other but for a ninth of its width."""
+    wanted = np.array([[0.0, 0.0, 9.0, 9.0]])
+    false_first = np.array([[40.0, 40.0, 49.0, 49.0], [0.0, 0.0, 9.0, 9.0]])
+    close = np.array([[0.0, 0.0, 8.0, 9.0]])  # an IoU of .89: met at eight of the ten thresholds
+    views = np.zeros(2, dtype=int)
+    found = [
+        (StudyRegions(false_first, np.array([0.9, 0.8]), views), torch.from_numpy(wanted)[None]),
+        (StudyRegions(close, np.array([0.7]), views[:1]), torch.from_numpy(wanted)[None]),
+    ]
+    # By falling score false, right, right: a precision of 2/3 at every recall, since it never falls to the right.
+    # From .9 on the last is false too: of 1/2 up to a recall of .5, which 51 of the 101 points are.
+    met, cut = 2 / 3, 1 / 2 * 51 / 101
+    assert region_scores.region_scores(found) == {
+        "map": pytest.approx((8 * met + 2 * cut) / 10, abs=1e-4),
+        "map_50": pytest.approx(met, abs=1e-4),
+    }
+
+
 def test_validation_studies_without_a_box_cannot_pick_by_it(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
     use_studies(monkeypatch, lambda split: [boxed_study(i, split=split, boxed=split == "train") for i in range(6)])
     said = r"^train\.monitor map: none of the 3 validation studies has a box that it .*; raise .* choose loss$"

@@ -98,8 +98,8 @@ class Batch:
 
     def to(self, device: torch.device | str) -> Batch:
         """Return the batch with every tensor on `device`; a copy to CUDA from pinned memory is not waited for."""
-        waits = torch.device(device).type != "cuda"  # what a CPU reads must have arrived
-        return self._each(lambda tensor: tensor.to(device, non_blocking=not waits))
+        to_gpu = torch.device(device).type == "cuda"  # what a CPU reads must have arrived
+        return self._each(lambda tensor: tensor.to(device, non_blocking=to_gpu))
 
     def pin_memory(self) -> Batch:
         """Return the batch in pinned memory, where CUDA is; a `DataLoader` that pins calls it."""

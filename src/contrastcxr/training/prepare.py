@@ -24,7 +24,7 @@ from contrastcxr.assemble import (
 from contrastcxr.checkpoint import Checkpoint, SourceNote, load_checkpoint
 from contrastcxr.config import SystemConfig
 from contrastcxr.config.data_ref import data_ref
-from contrastcxr.data.authors import BOX_TERMS, box_authors, label_reading, reading_of, report_text
+from contrastcxr.data.authors import label_reading, reading_of, report_text
 from contrastcxr.data.patients import boxed_patients
 from contrastcxr.data.pixels import PictureOf, original
 from contrastcxr.data.ref import DataRef
@@ -39,7 +39,6 @@ from contrastcxr.features.samples import FromCache, FromPixels, StudySamples, Ta
 from contrastcxr.features.targets import Uncertain
 from contrastcxr.features.view_features import CachedFeatures, EncodedFeatures, ViewFeatures
 from contrastcxr.form import Finding, Study
-from contrastcxr.models.align.aligner import Aligner
 from contrastcxr.models.encoders import Encoder
 from contrastcxr.models.features import GridPlaces
 from contrastcxr.models.heads.library import SentenceLibrary
@@ -61,6 +60,7 @@ from contrastcxr.training.regions import LearntRegions, anchored_share, load_reg
 from contrastcxr.training.report_clusters import ReportClusters
 from contrastcxr.training.report_texts import learnt_text, written_text
 from contrastcxr.training.scaling import STUDIES, center_zeros, draw, scale_contrast, standardize
+from contrastcxr.training.sources import box_notes, notes_of, pictures_in, source_notes
 from contrastcxr.training.start import freeze, start_from
 from contrastcxr.training.studies import TrainingData, load_data
 from contrastcxr.training.validate import check_monitor
@@ -71,8 +71,6 @@ logger = logging.getLogger(__name__)
 EVALUATION_BATCH = 32
 SECTIONS = ("findings", "impression")
 """Of reports, from which vectors of attributes are learnt."""
-FEW = 20
-"""Pictures of whose mean, when they are fewer, it is said that it shows them (ours)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -294,8 +292,8 @@ def prepare(config: SystemConfig, *, cache: Path, device: torch.device | str = "
         sources=source_notes(
             ref,
             encoder,
-            pictures=_pictures_in(bank, aligner),
-            made_on=(*aligned_on, *regions.sources, *_before(words.start), *_box_notes(config, data.train)),
+            pictures=pictures_in(bank, aligner),
+            made_on=(*aligned_on, *regions.sources, *notes_of(words.start), *box_notes(config, data.train)),
         ),
         unreadable=data.unreadable,
         truncated=_truncated(data.train, config, words.tokenizer),
@@ -331,25 +329,6 @@ def _boxed_patients(
     if taught is not None and taught.corners:
         own = boxed_patients(train, taught.findings or names, where=ref.open().licence.where)
     return tuple(dict.fromkeys((*regions.boxed_patients, *before, *own)))
-
-
-def _before(start: Checkpoint | None) -> tuple[SourceNote, ...]:
-    """Return what the run that this one starts from was made of."""
-    return () if start is None else start.sources
-
-
-def _box_notes(config: SystemConfig, train: Sequence[Study]) -> Iterator[SourceNote]:
-    """Yield a note of each author whose boxes teach a localizer and whose terms are not those of the pictures."""
-    taught = config.needs.taught_boxes
-    for author in () if taught is None else box_authors(train, taught.findings or config.needs.study_names):
-        if author in BOX_TERMS:
-            yield SourceNote(
-                name=f"boxes of {author}",
-                licence=BOX_TERMS[author],
-                redistributable=False,
-                contains_text=False,
-                contains_pictures=False,
-            )
 
 
 def _parts(encoder: Encoder, words: _Words, pool: TrainingPool | None, bank: TrainingBank | None) -> SystemParts:
@@ -538,62 +517,3 @@ def _bank(config: SystemConfig, data: TrainingData, here: EncodedFeatures) -> Tr
         pose=poses_in(data.thumbnails),
         chest=here.canonical_chest,
     )
-
-
-def _pictures_in(bank: TrainingBank | None, aligner: Aligner | None) -> list[str]:
-    """Return in words what a checkpoint holds of pictures of the data set that it is trained on."""
-    few = aligner is not None and aligner.trained_here and aligner.images < FEW
-    return [
-        *(["thumbnails of its negatives"] if bank is not None and bank.bank.has_pictures else []),
-        *([f"the mean of {aligner.images} of its normals"] if aligner is not None and few else []),
-    ]
-
-
-def source_notes(
-    ref: DataRef, encoder: Encoder, *, pictures: Sequence[str] = (), made_on: Sequence[SourceNote] = ()
-) -> tuple[SourceNote, ...]:
-    """Return the data set, the encoder's weights and what an aligner was trained on, with their terms.
-
-    Pictures of the data set that the checkpoint holds, such as the thumbnails of a bank (ours), have a note of
-    their own, and where the terms forbid to pass pictures on, a warning says that the checkpoint must stay here.
-
-    Args:
-        ref: the data set.
-        encoder: of the system.
-        pictures: what the checkpoint holds of its pictures, in words.
-        made_on: notes of the checkpoints that it is made of or starts from, and of whose boxes taught it.
-    """
-    source = ref.open()
-    terms = source.licence
-    allowed = terms.redistributable and terms.contains_pictures
-    kept = [
-        SourceNote(
-            name=f"{source.name}, {held} in this file",
-            licence=terms.terms,
-            redistributable=allowed,
-            contains_text=False,
-            contains_pictures=True,
-        )
-        for held in pictures
-    ]
-    for held in () if allowed else pictures:
-        logger.warning(
-            f"data.source {source.name}: the checkpoint will hold {held}, which may not be passed on, so neither "
-            "may the checkpoint; to share it, train on nih14 or phantoms, leave out the bank (contrast.bank.kind: "
-            "zeros) or average more normals (align.canonical.images)"
-        )
-    own = SourceNote(
-        name=source.name,
-        licence=terms.terms,
-        redistributable=terms.redistributable,
-        contains_text=terms.contains_text,
-        contains_pictures=terms.contains_pictures,
-    )
-    weights = SourceNote(
-        name=f"encoder {encoder.name}",
-        licence=encoder.weights_note,
-        redistributable=True,
-        contains_text=False,
-        contains_pictures=False,
-    )
-    return tuple(dict.fromkeys((own, weights, *kept, *made_on)))

@@ -92,8 +92,6 @@ def run(
         # Nothing is written into the folder before the data have turned out usable.
         with kept_lines() as earlier:
             prepared = _prepared(config, placement, cache=Path(cache or default_cache()))
-        if placement.accelerator == "cuda" and placement.spawns:
-            torch.cuda.empty_cache()  # what this process has encoded with is the first of the others' to use
         if not placement.first:
             keeper = _fit(prepared, placement, out=out, resume=resume, progress=progress)
             # What could not be read is the first one's to say: a launcher ends all once one of them has failed.
@@ -114,7 +112,10 @@ def _placed(config: SystemConfig, *, accelerator: str, devices: int, nodes: int)
 def _prepared(config: SystemConfig, placement: Placement, *, cache: Path) -> PreparedRun:
     """Return what is trained; processes that a launcher has started fill the cache one after the other."""
     if placement.environment is None or placement.processes == 1:
-        return prepare(config, cache=cache, device=placement.device)
+        prepared = prepare(config, cache=cache, device=placement.device)
+        if placement.accelerator == "cuda" and placement.spawns:
+            torch.cuda.empty_cache()  # what this process has encoded with is the first of the others' to use
+        return prepared
     cache.mkdir(parents=True, exist_ok=True)
     with FileLock(cache / "prepare.lock"):
         return prepare(config, cache=cache, device=placement.device)
