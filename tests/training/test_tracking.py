@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import platform
+import sqlite3
 import sys
+from contextlib import closing
 from functools import partial
 from importlib.metadata import PackageNotFoundError, metadata
 from importlib.util import find_spec
@@ -90,6 +93,8 @@ class Kept(DummyLogger):
 def kept_by(kind: str, name: str, patch: pytest.MonkeyPatch) -> list[Kept]:
     """Put loggers that keep in the place of Lightning's; they come into the list."""
     loggers: list[Kept] = []
+    patch.delenv("MLFLOW_DISABLE_TELEMETRY", raising=False)
+    patch.delenv("WANDB_ERROR_REPORTING", raising=False)
 
     def make(**given: Any) -> Kept:
         loggers.append(Kept(**given))
@@ -112,9 +117,12 @@ def test_mlflow_is_kept_in_the_run_folder(tmp_path: Path, cache: Path, monkeypat
     [logger] = loggers
     assert logger.made == {
         "experiment_name": "mini",
+        "run_name": "run",
         "tracking_uri": f"sqlite:///{folder}/mlflow.db",
         "artifact_location": f"file://{folder}/mlflow",
+        "tags": {"mlflow.user": "", "mlflow.source.name": "contrastcxr"},
     }
+    assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == "true"
     assert logger.metrics == list(enumerate(figures(folder), start=1))
     texts = [given for method, given, _ in logger.given if method == "log_text"]
     pictures = [given for method, given, _ in logger.given if method == "log_image"]
@@ -133,6 +141,7 @@ def test_wandb_is_offline_and_a_system_without_attention_has_no_pictures(
     [logger] = loggers
     assert (logger.made["offline"], logger.made["save_dir"], logger.ended) == (True, folder, True)
     untold = logger.made["settings"]
+    assert os.environ["WANDB_ERROR_REPORTING"] == "false"
     assert untold["console"] == "off"
     assert (untold["host"], untold["username"], untold["program"]) == ("", "", "")
     assert untold["x_disable_meta"] is untold["x_disable_machine_info"] is untold["disable_git"] is True
@@ -191,7 +200,12 @@ def test_heat_lies_where_the_map_does() -> None:
     assert (shown[:, 2:, 0] == grey[:, 2:]).all()
 
 
-@pytest.mark.skipif(find_spec("wandb") is None, reason="Weights & Biases is not installed (extra log)")
+def without(package: str) -> pytest.MarkDecorator:
+    """A mark that skips a test of a package that only the extra `log` has."""
+    return pytest.mark.skipif(find_spec(package) is None, reason=f"the extra test is without {package}")
+
+
+@without("wandb")
 def test_weights_and_biases_keeps_runs_apart_and_nothing_of_the_machine(tmp_path: Path, cache: Path) -> None:
     kept = []
     for name in ("one", "two"):
@@ -204,3 +218,22 @@ def test_weights_and_biases_keeps_runs_apart_and_nothing_of_the_machine(tmp_path
         assert platform.node().encode() not in content or len(platform.node()) < 4  # by chance, in what is packed
         assert b"validation-0" not in content
     assert kept[0] != kept[1]
+
+
+@without("mlflow")
+@pytest.mark.parametrize("name", ["one", "two"])
+def test_mlflow_has_the_figures_and_samples_and_nothing_of_who_ran_it(
+    name: str, tmp_path: Path, cache: Path
+) -> None:
+    folder = run(logged("mlflow"), out=tmp_path / name, cache=cache, progress=False).path
+    with closing(sqlite3.connect(folder / "mlflow.db")) as kept:
+        assert list(kept.execute("select name, user_id, status from runs")) == [(name, "", "FINISHED")]
+        tags = dict(kept.execute("select key, value from tags"))
+        metrics = {row[:2]: row[2] for row in kept.execute("select step, key, value from metrics")}
+    assert (tags["mlflow.user"], tags["mlflow.source.name"]) == ("", "contrastcxr")
+    assert metrics == {(e, k): v for e, line in enumerate(figures(folder), start=1) for k, v in line.items()}
+    kinds = [file.relative_to(folder / "mlflow").parts[2:] for file in sorted((folder / "mlflow").rglob("*.*"))]
+    assert ("epoch 2", "study 1.png") in kinds
+    assert ("epoch 1", "study 4.md") in kinds
+    for file in (folder / "mlflow.db", *(folder / "mlflow").rglob("*.md")):
+        assert not any(word in file.read_bytes() for word in (b"validation-0", b"train-0"))

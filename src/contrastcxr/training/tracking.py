@@ -6,6 +6,7 @@ file's name and no path is given away. What a report says is shown as it was wri
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, metadata
@@ -73,16 +74,21 @@ def _tensorboard(name: str, out: Path) -> Any:
 
 
 def _mlflow(name: str, out: Path) -> Any:
+    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"  # it reads this when it is imported
     from lightning.pytorch.loggers import MLFlowLogger
 
     return MLFlowLogger(
         experiment_name=name,
+        run_name=out.name,
         tracking_uri=f"sqlite:///{out / 'mlflow.db'}",
         artifact_location=(out / "mlflow").as_uri(),
+        # Unasked it keeps who ran which file of the machine.
+        tags={"mlflow.user": "", "mlflow.source.name": "contrastcxr"},
     )
 
 
 def _wandb(name: str, out: Path) -> Any:
+    os.environ["WANDB_ERROR_REPORTING"] = "false"  # it reports its own errors from offline runs too
     import wandb
     from lightning.pytorch.loggers import WandbLogger
 
