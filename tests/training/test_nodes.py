@@ -7,33 +7,28 @@ import signal
 import socket
 import subprocess
 import sys
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from mini_data import mini_config
-from torch.multiprocessing.spawn import ProcessRaisedException
+from node_command import COMMAND, TESTS
+from torch.distributed import DistStoreError
+from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedException
 
 from contrastcxr.errors import DivergedError, IncompatibleError, MissingExtraError, RequestError
+from contrastcxr.models.system import System
 from contrastcxr.training import run
 from contrastcxr.training.epochs import read_metrics
+from contrastcxr.training.hooks import ScoreSystem
 from contrastcxr.training.machine import plain_errors
-from contrastcxr.training.placement import Placement
+from contrastcxr.training.placement import Placement, find_placement
+from contrastcxr.training.requeue import requeue_at_signal
 from contrastcxr.training.task import ReportTask
-
-TESTS = Path(__file__).resolve().parents[1]
-COMMAND = """
-import sys
-from pytest import MonkeyPatch
-from mini_data import mini_study, use_studies
-numbers = {"train": range(16), "validation": range(8)}
-use_studies(MonkeyPatch(), lambda split: [mini_study(i, split=split) for i in numbers[split]])
-from contrastcxr.cli.main import run
-sys.exit(run(sys.argv[1:]))
-"""
-"""The command, on the miniature data set."""
 
 
 def losses(folder: Path) -> list[float]:
@@ -103,23 +98,43 @@ def raised(line: str) -> ProcessRaisedException:
     return ProcessRaisedException(f"\n\n-- Process 1 terminated:\nTraceback:\n  File …\n{line}", 1, 7)
 
 
+def ended_by(name: str | None, status: int) -> ProcessExitedException:
+    return ProcessExitedException("ended", error_index=1, error_pid=7, exit_code=status, signal_name=name)
+
+
 @pytest.mark.parametrize(
-    ("line", "kind", "said"),
+    ("met", "error", "kind", "said"),
     [
         (
-            "contrastcxr.errors.DivergedError: training diverged: loss nan",
+            False,
+            raised("contrastcxr.errors.DivergedError: training diverged: loss nan"),
             DivergedError,
             "training diverged: loss",
         ),
-        ("contrastcxr.errors.MissingExtraError: needs 'x'", RequestError, "needs 'x'"),
-        ("torch.OutOfMemoryError: CUDA out of memory. Tried …", torch.OutOfMemoryError, "Tried"),
-        ("KeyError: 'a'", ProcessRaisedException, "KeyError"),
-        ("contrastcxr.errors.one_line: no class of errors", ProcessRaisedException, "no class"),
+        (False, raised("contrastcxr.errors.MissingExtraError: needs 'x'"), RequestError, "needs 'x'"),
+        (False, raised("torch.OutOfMemoryError: CUDA out of memory. Tried …"), torch.OutOfMemoryError, "Tried"),
+        (False, raised("KeyError: 'a'"), ProcessRaisedException, "KeyError"),
+        (False, raised("contrastcxr.errors.one_line: no class of errors"), ProcessRaisedException, "no class"),
+        (False, raised("torch.distributed.DistStoreError: gone"), IncompatibleError, "one .* is lost: .*gone"),
+        (False, ended_by("SIGKILL", -9), IncompatibleError, "process 1 was ended by signal SIGKILL, .* memory is"),
+        (False, ended_by(None, 3), IncompatibleError, "process 1 was ended by exit status 3; .*--resume"),
+        (False, DistStoreError("late"), IncompatibleError, "2 processes did not meet within 1:00:00"),
+        (True, DistStoreError("gone\nfar away"), IncompatibleError, "is lost: gone; what"),
+        (
+            True,
+            RuntimeError("[gloo/pair.cc:5] Connection closed by peer"),
+            IncompatibleError,
+            "is lost: .* closed",
+        ),
+        (True, RuntimeError("shapes differ"), RuntimeError, "shapes differ"),
     ],
 )
-def test_an_error_of_another_process_is_raised_by_its_class(line: str, kind: type[Exception], said: str) -> None:
-    with pytest.raises(kind, match=said) as found, plain_errors(Placement(devices=2)):
-        raise raised(line)
+def test_an_error_of_another_process_is_raised_by_its_class(
+    met: bool, error: Exception, kind: type[Exception], said: str
+) -> None:
+    keeper: Any = SimpleNamespace(met=met)
+    with pytest.raises(kind, match=said) as found, plain_errors(Placement(devices=2), keeper):
+        raise error
     assert not isinstance(found.value, MissingExtraError)
 
 
@@ -127,42 +142,197 @@ class PreemptedError(Exception):
     """Stands for the end that SLURM makes of a process."""
 
 
-@pytest.mark.parametrize("epoch", [0, 1])
 @pytest.mark.usefixtures("mini_data")
+@pytest.mark.parametrize("within", ["prepare", "training", "validation"])
 def test_a_job_that_slurm_requeues_goes_on_by_itself(
-    epoch: int, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+    within: str, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It goes on from the last whole epoch, and not from within one, as Lightning's own state would."""
+    """It goes on from the last whole epoch, and not from within one."""
     config, out = mini_config(), tmp_path / "run"
     whole = run(config, out=tmp_path / "whole", cache=cache, progress=False)
-    requeue(tmp_path, monkeypatch)
-    step = ReportTask.training_step
-
-    def preempted(task: ReportTask, batch: Any, batch_idx: int) -> Any:
-        if task.current_epoch == epoch and batch_idx == 2:
-            os.kill(os.getpid(), signal.SIGUSR1)
-            raise PreemptedError
-        return step(task, batch, batch_idx)
-
+    slurm(tmp_path, monkeypatch)
     with monkeypatch.context() as patch:
-        patch.setattr(ReportTask, "training_step", preempted)
+        preempt(patch, within)
         with pytest.raises(PreemptedError):
             run(config, out=out, cache=cache, progress=False)
     assert (tmp_path / "requeued").read_text() == "requeue 17\n"
-    assert list(out.glob("hpc_ckpt_*.ckpt"))
+    assert signal.getsignal(signal.SIGUSR1) == signal.SIG_DFL
+    begun = len(read_metrics(out / "metrics.jsonl"))
+    assert begun == (0 if within == "prepare" else 1)
+    said = (out / "log.txt").read_text() if begun else "SLURM: job 17 is back in the queue"
+    assert "SLURM: job 17 is back in the queue" in said
     monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
     again = run(config, out=out, cache=cache, progress=False)
     assert losses(again.path) == pytest.approx(losses(whole.path), abs=1e-5)
-    assert not list(out.glob("hpc_ckpt_*.ckpt"))
 
 
-def requeue(folder: Path, patch: pytest.MonkeyPatch) -> None:
+def preempt(patch: pytest.MonkeyPatch, within: str) -> None:
+    """Let the signal come while data are prepared, or within the second epoch."""
+    step, score = ReportTask.training_step, ScoreSystem.__call__
+
+    def end() -> None:
+        os.kill(os.getpid(), signal.SIGUSR1)
+        raise PreemptedError
+
+    def preempted_step(task: ReportTask, batch: Any, batch_idx: int) -> Any:
+        if task.current_epoch == 1 and batch_idx == 2:
+            end()
+        return step(task, batch, batch_idx)
+
+    def preempted_score(scorer: ScoreSystem, system: System) -> dict[str, float]:
+        scored.append(True)
+        if len(scored) == 2:
+            end()
+        return score(scorer, system)
+
+    scored: list[bool] = []
+    if within == "prepare":
+        patch.setattr("contrastcxr.training.prepare.load_data", lambda *_, **__: end())
+    elif within == "training":
+        patch.setattr(ReportTask, "training_step", preempted_step)
+    else:
+        patch.setattr(ScoreSystem, "__call__", preempted_score)
+
+
+def slurm(folder: Path, patch: pytest.MonkeyPatch, *, does: str = "") -> None:
     """Let this be the only task of a SLURM job, whose `scontrol` writes down what it is told."""
     (folder / "bin").mkdir()
     program = folder / "bin" / "scontrol"
-    program.write_text(f'#!/bin/sh\necho "$@" >> {folder}/requeued\n')
+    program.write_text(f'#!/bin/sh\necho "$@" >> {folder}/requeued\n{does}\n')
     program.chmod(0o755)
     patch.setenv("PATH", f"{folder}/bin{os.pathsep}{os.environ['PATH']}")
-    task = {"NTASKS": "1", "JOB_ID": "17", "PROCID": "0", "LOCALID": "0", "NODEID": "0", "JOB_NAME": "train"}
-    for name, value in task.items():
-        patch.setenv(f"SLURM_{name}", value)
+    for name, value in slurm_task(0, tasks=1).items():
+        patch.setenv(name, value)
+
+
+def slurm_task(rank: int, *, tasks: int) -> dict[str, str]:
+    """What srun puts into the environment of a task on a node of its own."""
+    values: dict[str, Any] = {"NTASKS": tasks, "NTASKS_PER_NODE": 1, "PROCID": rank, "LOCALID": 0, "NODEID": rank}
+    values |= {"JOB_ID": 17, "JOB_NAME": "train"}
+    return {f"SLURM_{name}": str(value) for name, value in values.items()}
+
+
+def test_a_job_that_may_not_be_requeued_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    slurm(tmp_path, monkeypatch, does='echo "Access denied" >&2; exit 1')
+    placement = find_placement(mini_config(), accelerator="cpu")
+    term = signal.getsignal(signal.SIGTERM)
+    try:
+        with requeue_at_signal(placement):
+            os.kill(os.getpid(), signal.SIGUSR1)
+            assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGTERM, term)
+    assert "job 17 could not be requeued (Access denied)" in caplog.text
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with requeue_at_signal(placement):
+        os.kill(os.getpid(), signal.SIGUSR1)
+    assert "scontrol" in caplog.records[-1].getMessage()
+
+
+def test_only_the_first_task_requeues_and_a_program_keeps_its_own_handler(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slurm(tmp_path, monkeypatch)
+    own: list[int] = []
+    for rank, handler in ((1, signal.SIG_DFL), (0, lambda number, _: own.append(number))):
+        monkeypatch.setenv("SLURM_PROCID", str(rank))
+        placement = find_placement(mini_config(), accelerator="cpu")
+        before, term = signal.signal(signal.SIGUSR1, handler), signal.getsignal(signal.SIGTERM)
+        try:
+            with requeue_at_signal(placement):
+                os.kill(os.getpid(), signal.SIGUSR1)
+        finally:
+            signal.signal(signal.SIGUSR1, before)
+            signal.signal(signal.SIGTERM, term)
+    assert own == [signal.SIGUSR1]
+    assert not (tmp_path / "requeued").exists()
+
+
+SIGNALLED = f"""
+import os, signal, time
+from pathlib import Path
+from contrastcxr.training.hooks import ScoreSystem
+Path(f"pid-{{os.environ['SLURM_PROCID']}}").write_text(str(os.getpid()))
+score, scored = ScoreSystem.__call__, []
+def signalled(scorer, system):
+    scored.append(True)
+    if len(scored) == 2 and "SLURM_RESTART_COUNT" not in os.environ:
+        for rank in (1, 0):
+            os.kill(int(Path(f"pid-{{rank}}").read_text()), signal.SIGUSR1)
+    return score(scorer, system)
+ScoreSystem.__call__ = signalled
+{COMMAND}
+"""
+"""The command; SLURM's signal comes to both of its tasks while the first one validates and the other one waits."""
+
+
+@pytest.mark.usefixtures("mini_data")
+def test_two_tasks_are_requeued_while_one_validates_and_the_other_one_waits(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = mini_config()
+    (tmp_path / "mini.yaml").write_text(config.to_yaml())
+    one = run(config, out=tmp_path / "one", cache=cache, progress=False)
+    slurm(tmp_path, monkeypatch, does="kill -TERM $(cat pid-0) $(cat pid-1)")
+    ended = started(SIGNALLED, tmp_path, cache)
+    assert ended[0].status == -signal.SIGTERM, ended
+    assert ended[1].status != 0
+    assert (tmp_path / "requeued").read_text() == "requeue 17\n"
+    assert len(read_metrics(tmp_path / "two" / "metrics.jsonl")) == 1
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
+    ended = started(SIGNALLED, tmp_path, cache)
+    assert [task.status for task in ended] == [0, 0], ended
+    assert losses(tmp_path / "two") == pytest.approx(losses(one.path), abs=1e-4)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A process that has ended, and what it wrote to stderr."""
+
+    status: int
+    said: str
+
+
+def started(program: str, folder: Path, cache: Path) -> list[Ended]:
+    """Run a program as the two tasks of a SLURM job, until both have ended."""
+    paths, port = os.pathsep.join([str(TESTS), str(TESTS / "training"), *sys.path]), free_port()
+    asked = ["train", "mini.yaml", "--out", "two", "--cache", str(cache), "--nodes", "2", "--accelerator", "cpu"]
+    where = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "PYTHONPATH": paths}
+    tasks = [
+        subprocess.Popen(
+            [sys.executable, "-c", program, *asked],
+            env={**os.environ, **where, **slurm_task(rank, tasks=2)},
+            cwd=folder,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    return [Ended(task.returncode, said) for task, (_, said) in ((each, each.communicate()) for each in tasks)]
+
+
+FAILS = f"""
+import os
+from contrastcxr.errors import DatasetError
+from contrastcxr.training.hooks import ScoreSystem
+def fails(scorer, system):
+    raise DatasetError("nothing to score")
+ScoreSystem.__call__ = fails
+{COMMAND}
+"""
+
+
+@pytest.mark.usefixtures("mini_data")
+def test_no_process_waits_for_a_first_one_that_has_failed(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the validation, which it does alone, and where the folder holds another run, which all of them see."""
+    (tmp_path / "mini.yaml").write_text(mini_config().to_yaml())
+    slurm(tmp_path, monkeypatch)
+    for status, said in ((1, "nothing to score"), (2, "two holds a run already")):
+        ended = started(FAILS, tmp_path, cache)
+        assert [task.status for task in ended] == [status, status]
+        assert all(said in task.said and "Traceback" not in task.said for task in ended), ended

@@ -13,9 +13,11 @@ from mini_data import boxed_study, mini_config, use_studies
 from contrastcxr.checkpoint import load_checkpoint
 from contrastcxr.evaluation.cached import read_cached
 from contrastcxr.form import Study
+from contrastcxr.models.encoders import Encoder
 from contrastcxr.reading.reader import Reader
 from contrastcxr.training import calibrate, run
 from contrastcxr.training.placement import Placement
+from contrastcxr.training.prepare import prepare
 from second_device import second_device
 from tiny_system import save_tiny, tiny_config, tiny_study
 
@@ -59,6 +61,35 @@ RUNS: dict[str, dict[str, Any]] = {
         },
     },
 }
+
+
+TRAINED: dict[str, Any] = {
+    "encoder": {"name": "test_efficientnet", "weights": "random", "trainable": True},
+    "projection": {"standardize": True},
+}
+
+
+def test_a_trained_encoder_is_asked_before_the_first_step_where_it_will_be_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For the pool, for the scale of features, and for the start of contrast."""
+    use_studies(monkeypatch, studies_of)
+    config = mini_config(train={**TRAIN, "contrast_start": "scaled"}, **TRAINED)
+    expected = prepare(config, cache=tmp_path / "own").system.state_dict()
+    asked: set[str] = set()
+    encoded = Encoder.forward
+
+    def noted(encoder: Encoder, images: torch.Tensor) -> torch.Tensor:
+        asked.add(encoder.device.type)
+        return encoded(encoder, images)
+
+    monkeypatch.setattr(Encoder, "forward", noted)
+    with second_device(monkeypatch) as there:
+        found = prepare(config, cache=tmp_path / "there", device=there).system.state_dict()
+    assert asked == {"meta"}
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        assert torch.equal(value, found[name]), name
 
 
 def studies_of(split: str) -> list[Study]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from mini_data import boxed_study, mini_config, use_studies
+from node_command import COMMAND, TESTS
 
 from contrastcxr.checkpoint import load_checkpoint
 from contrastcxr.config import SystemConfig
@@ -90,3 +94,39 @@ def test_two_processes_reward_a_batch_as_one_does_but_for_what_is_drawn(tmp_path
     moved = {name.partition(".")[0] for name, value in after.items() if not torch.equal(value, first[name])}
     assert {"decoder", "finding_head"} <= moved
     assert "encoder" not in moved
+
+
+KEEPS_WEIGHTS = f"""
+import os, torch
+from contrastcxr.training.task import ReportTask
+def keep(task):
+    torch.save(task.system.state_dict(), f"weights-{{os.environ['RANK']}}.pt")
+ReportTask.on_train_end = keep
+{COMMAND}
+"""
+"""The command; each process leaves the weights that it has after the last step."""
+
+
+@pytest.mark.usefixtures("mini_data")
+def test_processes_of_torchrun_that_are_rewarded_apart_keep_one_set_of_weights(tmp_path: Path) -> None:
+    trained(mini_config(contrast=None, train=ONE_EPOCH), tmp_path / "first")
+    second = {**ONE_EPOCH, "monitor": "bleu4", "scst": True, "init_from": str(tmp_path / "first")}
+    (tmp_path / "second.yaml").write_text(mini_config(contrast=None, train=second).to_yaml())
+    (tmp_path / "command.py").write_text(KEEPS_WEIGHTS)
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    asked = ["train", "second.yaml", "--out", "two", "--cache", "cache", "--devices", "2", "--accelerator", "cpu"]
+    done = subprocess.run(
+        [*torchrun, "command.py", *asked],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS), str(TESTS / "training"), *sys.path])},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "two\n"), done.stderr
+    assert done.stderr.count("epoch 1 of 1") == 1
+    ours, theirs = (torch.load(tmp_path / f"weights-{rank}.pt") for rank in range(2))
+    before = load_checkpoint(tmp_path / "first").state
+    for name, value in ours.items():
+        assert torch.equal(value, theirs[name]), name
+    assert any(not torch.equal(value, before[name]) for name, value in ours.items() if name.startswith("decoder."))

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _TOGETHER = 8
+"""Studies that are read together, and threads that decode pictures ahead of a GPU (ours)."""
 
 OnFailure = Callable[["Failure"], None]
 
@@ -95,15 +96,15 @@ class ReadingSession:
         from contrastcxr.store.workers import ahead
 
         waiting: list[_Loaded] = []
-        # Where a GPU reads these, the pictures of the next ones are decoded meanwhile.
-        loaded = ahead(
-            partial(_load, window=self.window), studies, device=self.reader.device.type, threads=_TOGETHER
-        )
+        device = self.reader.device.type
+        # Of two batches a GPU reads one while the pictures of the other are resized, and those behind decoded.
+        together = _TOGETHER if device == "cpu" else 2 * self.reader.batch_size
+        loaded = ahead(partial(_load, window=self.window), studies, device=device, threads=_TOGETHER)
         for found, failures in loaded:
             for failure in failures:
                 on_failure(failure)
             waiting += found
-            if len(waiting) == _TOGETHER:
+            if len(waiting) == together:
                 yield from self._finished(waiting, on_failure)
                 waiting = []
         yield from self._finished(waiting, on_failure)

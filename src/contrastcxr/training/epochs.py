@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import lightning as L
 import torch
@@ -17,9 +17,9 @@ import torch
 from contrastcxr.errors import DivergedError, IncompatibleError, listed
 from contrastcxr.files import atomic_write
 from contrastcxr.models.system import System
-from contrastcxr.training.messages import Relay
+from contrastcxr.training.messages import Relay, error_line, error_of
 from contrastcxr.training.release import HeadReleases
-from contrastcxr.training.run_folder import METRICS_FILE, STATE_FILE
+from contrastcxr.training.run_folder import CONFIG_FILE, METRICS_FILE, STATE_FILE
 from contrastcxr.training.task import ReportTask
 
 logger = logging.getLogger(__name__)
@@ -39,6 +39,7 @@ LAST = "last"
 LOGGED = ("loss", "report_loss", "bleu4", "positive_f1", "auc", "iou", "map", "map_50", "exchange_rise")
 """The validation scores in the log's line of an epoch; all of them are in the metrics."""
 
+T = TypeVar("T")
 Score = Callable[[System], dict[str, float]]
 Keep = Callable[[System, Mapping[str, float]], None]
 Refresh = Callable[[System], None]
@@ -76,6 +77,7 @@ class EpochKeeper(L.Callback):
         refresh: encodes the pool again when the encoder is trained; None for a frozen one.
         track: what a logger is given, where there is one.
         relay: takes messages to the process that runs the training, when others do the work.
+        met: whether the processes have all started.
         best: scores so far, and their epoch.
         releases: of heads that stop shaping the features.
         seconds: spent so far.
@@ -88,6 +90,7 @@ class EpochKeeper(L.Callback):
     refresh: Refresh | None
     track: Track
     relay: Relay | None
+    met: bool = False
     best: dict[str, float] = field(default_factory=dict)
     releases: HeadReleases = field(default_factory=HeadReleases)
     seconds: float = 0.0
@@ -105,10 +108,18 @@ class EpochKeeper(L.Callback):
             self.releases = HeadReleases.from_dict(state_dict["releases"])
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Send messages to the process that spawned this one, and share the cores, which each would take whole."""
-        del pl_module, stage
-        if self.relay is not None and trainer.is_global_zero:
-            self.relay.send()
+        """Begin the run folder: all processes are here, and each has seen that it may be used.
+
+        Messages go to the process that spawned this one, and the cores are shared, which each would take whole.
+        """
+        del stage
+        assert isinstance(pl_module, ReportTask)
+        self.met = True
+        if trainer.is_global_zero:
+            if self.relay is not None:
+                self.relay.send()
+            with atomic_write(self.folder / CONFIG_FILE) as file:
+                file.write(pl_module.config.to_yaml())
         if trainer.num_devices > 1:
             torch.set_num_threads(max(1, torch.get_num_threads() // trainer.num_devices))
 
@@ -124,24 +135,35 @@ class EpochKeeper(L.Callback):
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Validate, keep the best, write a line of metrics and the resumable state."""
         assert isinstance(pl_module, ReportTask)
-        losses = pl_module.mean_losses()
+        system, losses = pl_module.system, pl_module.mean_losses()
         epoch = trainer.current_epoch + 1
-        scores = self.score(pl_module.system) if trainer.is_global_zero else {}
-        scores = trainer.strategy.broadcast(scores)
+        scores = _by_the_first(trainer, lambda: self._scores(pl_module))
         improved = self._note(epoch, scores)
-        released = self.releases.note(pl_module.system, scores, epoch=epoch)
+        released = self.releases.note(system, scores, epoch=epoch)
         waited = epoch - int(self.best.get("epoch", epoch))
         trainer.should_stop = trainer.should_stop or waited >= self.rules.patience
         self.seconds += time.perf_counter() - self._started
-        if trainer.is_global_zero:
+
+        def write() -> None:
             if improved:
-                self.keep(pl_module.system, self.best)
+                self.keep(system, self.best)
             self._write(epoch, losses=losses, scores=scores, improved=improved)
             for line in released:
                 logger.info(line)
             for kept in trainer.loggers:
-                self.track(kept, pl_module.system, epoch, losses, scores)
+                self.track(kept, system, epoch, losses, scores)
+
+        _by_the_first(trainer, write)
         save_state(trainer, self.folder / STATE_FILE)
+
+    def _scores(self, task: ReportTask) -> dict[str, float]:
+        try:
+            return self.score(task.system)
+        except torch.OutOfMemoryError:
+            raise IncompatibleError(
+                f"train.batch_size {task.config.train.batch_size}: the GPU's memory does not hold a batch while "
+                "validating; choose a smaller one, or fewer generate.beams, and go on with --resume"
+            ) from None
 
     def _note(self, epoch: int, scores: Mapping[str, float]) -> bool:
         """Remember the scores when they are the best so far."""
@@ -170,6 +192,24 @@ class EpochKeeper(L.Callback):
         scored = ", ".join(f"{name} {scores[name]:.3f}" for name in LOGGED if name in scores)
         mark = " (best so far)" if improved and self.rules.monitor != LAST else ""
         logger.info(f"epoch {epoch} of {self.rules.epochs}: {trained}; validation {scored}{mark}")
+
+
+def _by_the_first(trainer: L.Trainer, work: Callable[[], T]) -> T:
+    """Return what the first process makes, in every process; none waits for one that has failed at it."""
+    made: T | None = None
+    failed: Exception | None = None
+    if trainer.is_global_zero:
+        try:
+            made = work()
+        except Exception as error:
+            failed = error
+    said = None if failed is None else error_line(failed)
+    made, said = trainer.strategy.broadcast((made, said))
+    if failed is not None:
+        raise failed
+    if said is not None:
+        raise error_of(said) or RuntimeError(f"the first process failed: {said}")
+    return made  # type: ignore[return-value]
 
 
 def _append(path: Path, line: Mapping[str, Any]) -> None:

@@ -13,18 +13,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import lightning as L
-import torch
 from lightning.pytorch.callbacks import TQDMProgressBar
-from torch.distributed import DistNetworkError, DistStoreError
-from torch.multiprocessing.spawn import ProcessRaisedException
+from torch.distributed import DistBackendError, DistNetworkError, DistStoreError
+from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedException
 from torch.utils.data import DataLoader
 
-from contrastcxr import errors
 from contrastcxr.config import SystemConfig
-from contrastcxr.errors import ContrastCXRError, IncompatibleError, RequestError
+from contrastcxr.errors import IncompatibleError
 from contrastcxr.features.batch import Batch, rows_of
 from contrastcxr.features.samples import loader
 from contrastcxr.training.epochs import EpochKeeper
+from contrastcxr.training.messages import error_of
 from contrastcxr.training.order import Share, epoch_batches
 from contrastcxr.training.placement import Placement
 
@@ -148,33 +147,46 @@ def _strategy(placement: Placement) -> Any:
 
 
 @contextmanager
-def plain_errors(placement: Placement) -> Iterator[None]:
-    """Raise what other processes failed with as this one would have, and in words that the nodes do not meet.
+def plain_errors(placement: Placement, keeper: EpochKeeper) -> Iterator[None]:
+    """Raise what other processes failed with as this one would have, and say in words that they do not meet.
 
     Raises:
-        IncompatibleError: the processes did not all start in time.
+        IncompatibleError: the processes did not all start in time, or one of them ended.
     """
     try:
         yield
     except ProcessRaisedException as error:
-        raise _raised_elsewhere(error) from None
-    except (DistStoreError, DistNetworkError):
-        raise IncompatibleError(
-            f"--devices {placement.devices} --nodes {placement.nodes}: {placement.processes} processes did not "
-            f"meet within {WAIT}; start the command on all nodes, with one address and port of the first node "
-            "(MASTER_ADDR, MASTER_PORT) that the others can reach"
-        ) from None
+        line = str(error).strip().splitlines()[-1]
+        raise error_of(line) or (_lost(line) if line.startswith("torch.distributed.Dist") else error) from None
+    except ProcessExitedException as error:
+        name = error.signal_name
+        how = f"signal {name}" if name else f"exit status {error.exit_code}"
+        full = ", as when the machine's memory is full" if name == "SIGKILL" else ""
+        raise _lost(f"process {error.error_index} was ended by {how}{full}") from None
+    except (DistStoreError, DistNetworkError, DistBackendError) as error:
+        raise (_lost(_first_line(error)) if keeper.met else _unmet(placement)) from None
+    except RuntimeError as error:  # that gloo raises has no class of its own
+        if placement.processes == 1 or "gloo" not in str(error):
+            raise
+        raise _lost(_first_line(error)) from None
 
 
-def _raised_elsewhere(error: ProcessRaisedException) -> Exception:
-    """Return the error of a spawned process: one of ours, or of memory, by its class, others as they are."""
-    name, _, message = str(error).strip().splitlines()[-1].partition(": ")
-    if name == f"torch.{torch.OutOfMemoryError.__name__}":
-        return torch.OutOfMemoryError(message)
-    kind = getattr(errors, name.rpartition(".")[2], None) if name.startswith(f"{errors.__name__}.") else None
-    if not (isinstance(kind, type) and issubclass(kind, ContrastCXRError)):
-        return error
-    return kind(message) if kind.__init__ is ContrastCXRError.__init__ else RequestError(message)
+def _unmet(placement: Placement) -> IncompatibleError:
+    return IncompatibleError(
+        f"--devices {placement.devices} --nodes {placement.nodes}: {placement.processes} processes did not "
+        f"meet within {WAIT}; start the command on all nodes, with one address and port of the first node "
+        "(MASTER_ADDR, MASTER_PORT) that the others can reach"
+    )
+
+
+def _lost(how: str) -> IncompatibleError:
+    return IncompatibleError(
+        f"one of the processes is lost: {how}; what it said stands above, or in its own log; go on with --resume"
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]
 
 
 @contextmanager

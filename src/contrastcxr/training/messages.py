@@ -1,13 +1,19 @@
-"""The lines of a run: all of them in its log file, those of a spawned process in the one that spawned it."""
+"""The lines of a run: all of them in its log file; those of another process, and its errors, in this one."""
 
 from __future__ import annotations
 
 import logging
+import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from logging.handlers import QueueHandler, QueueListener
 from multiprocessing import get_context
 from pathlib import Path
+
+import torch
+
+from contrastcxr import errors
+from contrastcxr.errors import ContrastCXRError, RequestError
 
 _PACKAGE = logging.getLogger("contrastcxr")
 
@@ -15,6 +21,7 @@ _PACKAGE = logging.getLogger("contrastcxr")
 @contextmanager
 def run_log(path: Path, *, earlier: Iterable[logging.LogRecord] = ()) -> Iterator[None]:
     """Append what the package logs to a file, whether or not it is shown elsewhere too, and first what it had."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     handler = logging.FileHandler(path, encoding="utf-8")
     for record in earlier:
         handler.handle(record)
@@ -76,6 +83,22 @@ class _Keeper(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self.records.append(record)
+
+
+def error_line(error: Exception) -> str:
+    """Return an error as the last line of its traceback has it, by which another process can tell what it was."""
+    return "".join(traceback.format_exception_only(error)).strip()
+
+
+def error_of(line: str) -> Exception | None:
+    """Return the error that a line of another process says: one of ours, or of memory; None of any other."""
+    name, _, message = line.partition(": ")
+    if name == f"torch.{torch.OutOfMemoryError.__name__}":
+        return torch.OutOfMemoryError(message)
+    kind = getattr(errors, name.rpartition(".")[2], None) if name.startswith(f"{errors.__name__}.") else None
+    if not (isinstance(kind, type) and issubclass(kind, ContrastCXRError)):
+        return None
+    return kind(message) if kind.__init__ is ContrastCXRError.__init__ else RequestError(message)
 
 
 class Relay:

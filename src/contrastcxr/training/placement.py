@@ -168,6 +168,6 @@ def _launcher(devices: int, nodes: int) -> ClusterEnvironment | None:
 
 def _made(kind: type[TorchElasticEnvironment | SLURMEnvironment]) -> ClusterEnvironment:
     try:
-        return kind()
+        return kind() if kind is TorchElasticEnvironment else SLURMEnvironment(auto_requeue=False)
     except RuntimeError as error:  # of srun's options
         raise IncompatibleError(f"srun: {error}") from None

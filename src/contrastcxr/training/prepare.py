@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -233,13 +233,20 @@ class PreparedRun:
         return 0 if at_hand else self.config.train.workers
 
 
-def prepare(config: SystemConfig, *, cache: Path, device: torch.device | str = "cpu") -> PreparedRun:
+def prepare(
+    config: SystemConfig,
+    *,
+    cache: Path,
+    device: torch.device | str = "cpu",
+    turn: AbstractContextManager[object] | None = None,
+) -> PreparedRun:
     """Load the data, encode what the cache lacks, draw the pool and build the system.
 
     Args:
         config: of the system.
         cache: folder of encoder features.
-        device: encodes what the cache lacks; all else is on the CPU.
+        device: computes; the system is on the CPU before and after.
+        turn: held while the cache is filled, by one of several processes at a time.
 
     Raises:
         IncompatibleError: parts that cannot work together, or studies without what they learn from.
@@ -256,7 +263,7 @@ def prepare(config: SystemConfig, *, cache: Path, device: torch.device | str = "
     warn_of_coarse_grid(config, encoder)
     preprocess = make_preprocess(config, encoder)
     aligner, aligned_on = trained_aligner(config)
-    with _on(device, encoder, aligner):
+    with _on(device, encoder, aligner), turn or nullcontext():
         data = load_data(config, ref, encoder, preprocess, cache, aligner=aligner)
     aligner = aligner or new_aligner(config, data.train, encoder, preprocess, data.pictures or original)
     words = _words(config, data.train)
@@ -266,7 +273,8 @@ def prepare(config: SystemConfig, *, cache: Path, device: torch.device | str = "
     check_monitor(config, validation.studies, validation.targets)
     here = EncodedFeatures(encoder, preprocess, data.pictures or original, aligner)
     of_views = here if data.features is None else CachedFeatures(data.features, GridPlaces(*encoder.grid))
-    pool = _pool(config, data.train, of_views)
+    with _on(device, encoder, aligner):  # a trained encoder has nothing in the cache
+        pool = _pool(config, data.train, of_views)
     bank = _bank(config, data, here)
     library = _library(config, data.train, words.tokenizer)
     clusters = training_clusters(config, data.train, cache=cache)
@@ -302,7 +310,8 @@ def prepare(config: SystemConfig, *, cache: Path, device: torch.device | str = "
         boxed_patients=_boxed_patients(config, ref, data.train, regions, words.start),
         present_from=regions.present_from,
     )
-    _scale(prepared, of_views, fresh=words.start is None)
+    with _on(device, system):
+        _scale(prepared, of_views, fresh=words.start is None)
     return prepared
 
 
@@ -354,7 +363,8 @@ def _scale(prepared: PreparedRun, features: ViewFeatures, *, fresh: bool) -> Non
     if fresh and config.contrast is not None and config.train.contrast_start == "scaled":
         samples = prepared.samples(train)
         chosen = draw(len(train), STUDIES, seed=config.train.seed)
-        scale_contrast(prepared.system, collate([samples[place] for place in chosen], pad=prepared.pad))
+        batch = collate([samples[place] for place in chosen], pad=prepared.pad)
+        scale_contrast(prepared.system, batch.to(prepared.system.device))
 
 
 @dataclass(frozen=True, eq=False)
@@ -493,9 +503,9 @@ def _pool(config: SystemConfig, studies: Sequence[Study], features: ViewFeatures
         config.contrast.pool_options,
         studies,
         max_views=config.data.max_views,
-        pooled=features.pooled,
+        pooled=lambda view: features.pooled(view).cpu(),
         seed=config.train.seed,
-        patches=features.patches if config.contrast.compares_patches else None,
+        patches=(lambda view: features.patches(view).cpu()) if config.contrast.compares_patches else None,
     )
 
 

@@ -14,7 +14,7 @@ from contrastcxr.assemble import check_pairs
 from contrastcxr.checkpoint import read_training_state
 from contrastcxr.config import SystemConfig
 from contrastcxr.errors import IncompatibleError
-from contrastcxr.files import atomic_write, default_cache
+from contrastcxr.files import default_cache
 from contrastcxr.metrics.cider_d import CiderD
 from contrastcxr.training.align import with_trained_aligner
 from contrastcxr.training.epochs import EpochKeeper, EpochRules, Refresh
@@ -26,8 +26,8 @@ from contrastcxr.training.order import epoch_batches
 from contrastcxr.training.placement import Placement, find_placement, has_restarted
 from contrastcxr.training.prepare import PreparedRun, prepare
 from contrastcxr.training.regions import WELL_ANCHORED, count_few_regions, with_trained_regions
+from contrastcxr.training.requeue import requeue_at_signal
 from contrastcxr.training.run_folder import (
-    CONFIG_FILE,
     LOG_FILE,
     STATE_FILE,
     RunFolder,
@@ -83,12 +83,11 @@ def run(
     check_logger(config.train.logger)
     placement = _placed(config, accelerator=accelerator, devices=devices, nodes=nodes)
     resume = resume or has_restarted()
-    # The first process may have begun the folder before another one looks at it.
-    check_folder(out, config, resume=resume or not placement.first)
+    check_folder(out, config, resume=resume)
     if resume and (out / RECORD_FILE).is_file():
         logger.info(f"{out}: this run is already finished; nothing to do")
         return finished(out)
-    with nullcontext() if placement.first else silence():
+    with requeue_at_signal(placement), nullcontext() if placement.first else silence():
         # Nothing is written into the folder before the data have turned out usable.
         with kept_lines() as earlier:
             prepared = _prepared(config, placement, cache=Path(cache or default_cache()))
@@ -96,8 +95,6 @@ def run(
             keeper = _fit(prepared, placement, out=out, resume=resume, progress=progress)
             # What could not be read is the first one's to say: a launcher ends all once one of them has failed.
             return RunFolder(out, dict(keeper.best), (), writes=False)
-        with atomic_write(out / CONFIG_FILE) as file:
-            file.write(config.to_yaml())
         with run_log(out / LOG_FILE, earlier=earlier):
             _say_regions(prepared)
             keeper = _fit(prepared, placement, out=out, resume=resume, progress=progress)
@@ -117,8 +114,7 @@ def _prepared(config: SystemConfig, placement: Placement, *, cache: Path) -> Pre
             torch.cuda.empty_cache()  # what this process has encoded with is the first of the others' to use
         return prepared
     cache.mkdir(parents=True, exist_ok=True)
-    with FileLock(cache / "prepare.lock"):
-        return prepare(config, cache=cache, device=placement.device)
+    return prepare(config, cache=cache, device=placement.device, turn=FileLock(cache / "prepare.lock"))
 
 
 def _say_regions(prepared: PreparedRun) -> None:
@@ -202,13 +198,11 @@ def _attempt(
     state = out / STATE_FILE if resume and (out / STATE_FILE).is_file() else None
     if state is not None:
         read_training_state(state)  # refuses a damaged or foreign file in one line, before anything is set up
-    for within in out.glob("hpc_ckpt_*.ckpt"):  # saved at SLURM's signal within an epoch, which begins anew
-        within.unlink(missing_ok=True)
     with (
         quiet_lightning(),
         torch.random.fork_rng(devices=[]),
         relay.receive() if relay else nullcontext(),
-        plain_errors(placement),
+        plain_errors(placement, keeper),
     ):
         kept = make_logger(config, out)
         trainer = make_trainer(config, keeper, placement, out=out, logger=kept, parts=parts, progress=progress)
