@@ -97,3 +97,22 @@ def test_what_one_command_was_told_is_not_said_to_the_next(
     capsys.readouterr()
     assert run(["data", "list"]) == 0
     assert capsys.readouterr().out.startswith("phantom:")
+
+
+def test_a_table_that_is_too_wide_comes_in_parts_with_the_names_in_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    scores = {f"score {n}": f".5{n} (.400–.600)" for n in range(4)}
+    rows = [{"row": name, "seed": "0", **scores} for name in ("plain", "contrast [x]")]
+    first, second = output.table(rows, names=2).split("\n\n")
+    assert first.splitlines()[0].split() == ["row", "seed", "score", "0", "score", "1"]
+    assert second.splitlines()[2].split("  ")[0] == "contrast [x]"
+    assert all(f".5{n} (.400–.600)" in (first, second)[n // 2] for n in range(4))
+    assert max(map(len, (first + "\n" + second).splitlines())) <= 60
+
+
+def test_long_texts_are_folded_where_each_has_some_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "50")
+    shown = output.table([{"row": "plain", "meaning": "word " * 20, "other": "word " * 20}])
+    assert "\n\n" not in shown
+    assert shown.count("word") == 40
+    assert output.table([]) == ""

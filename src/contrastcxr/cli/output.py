@@ -165,24 +165,36 @@ def parts(text: str) -> tuple[str, ...]:
 
 
 _SHORT, _LEAST = 24, 14
-"""Characters up to which a column of a table is kept whole, and that any other column needs beside it."""
+"""Characters up to which a column of a table is kept whole, and that any other column has at least."""
 
 
-def table(rows: Sequence[Mapping[str, object]]) -> str:
-    """Return rows of equal keys as a table as wide as the terminal; names stay whole, long texts are folded."""
+def table(rows: Sequence[Mapping[str, object]], *, names: int = 1) -> str:
+    """Return rows of equal keys as a table as wide as the terminal, in several where that is too narrow.
+
+    Args:
+        rows: short texts stay whole, long ones are folded.
+        names: how many of the first columns say what a row is of, and stand in each table.
+    """
+    heads = list(rows[0]) if rows else []
+    widths = {head: max(len(head), *(len(str(row[head])) for row in rows)) for head in heads}
+    taken = {head: (width if width <= _SHORT else _LEAST) + 2 for head, width in widths.items()}
+    kept, blocks = heads[:names], [list[str]()]
+    room = _width() - sum(taken[head] for head in kept)
+    for head in heads[names:]:
+        if blocks[-1] and sum(taken[each] for each in (*blocks[-1], head)) > room:
+            blocks.append([])
+        blocks[-1].append(head)
+    return "\n\n".join(_table(rows, [*kept, *block], widths) for block in blocks)
+
+
+def _table(rows: Sequence[Mapping[str, object]], heads: Sequence[str], widths: Mapping[str, int]) -> str:
     from rich.table import Table
 
     made = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    names = list(rows[0]) if rows else []
-    widths = {name: max(len(name), *(len(str(row[name])) for row in rows)) for name in names}
-    whole = {name for name in names if widths[name] <= _SHORT}
-    room = _width() - sum(widths[name] + 2 for name in whole)
-    if room < _LEAST * (len(names) - len(whole)):  # kept whole they would push the others off the edge
-        whole &= set(names[:1])  # what a row is of must be found again
-    for name in names:
-        made.add_column(name, overflow="fold", no_wrap=name in whole)
+    for head in heads:
+        made.add_column(head, overflow="fold", no_wrap=widths[head] <= _SHORT)
     for row in rows:
-        made.add_row(*(escape_markup(str(value)) for value in row.values()))
+        made.add_row(*(escape_markup(str(row[head])) for head in heads))
     return render(made)
 
 

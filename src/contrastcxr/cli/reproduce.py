@@ -108,12 +108,12 @@ def _print_hours(said: output.Output, expected: Sequence[Expectation], records: 
 
 
 def _print_tables(said: output.Output, found: api.Reproduction) -> None:
-    from contrastcxr.reproduce.shown import heading, meaning, table_rows
+    from contrastcxr.reproduce.shown import NAMES, heading, meaning, table_rows
 
     _print_rows(said, found)
     for part in found.tables:
         said.result(f"{heading(part)}: {part.title}")
-        said.result("\n".join((output.table(table_rows(part)), *meaning(part), "")))
+        said.result("\n".join((output.table(table_rows(part), names=NAMES), *meaning(part), "")))
     rows = [{"row": record.row, "seed": record.seed} for record in found.recorded]
     said.result_json({"recorded": rows, "tables": [part.to_dict() for part in found.tables]})
 
@@ -126,7 +126,9 @@ def _print_rows(said: output.Output, found: api.Reproduction) -> None:
 
     for task, pooled in found.pooled:
         said.result(f"{task.plan.name} on {pooled.data}: {task.plan.title}")
-        tables = ((above, output.table(rows)) for above, rows, _ in tables_of(task, pooled) if rows)
+        tables = (
+            (above, output.table(rows, names=names)) for above, rows, names in tables_of(task, pooled) if rows
+        )
         shown = (f"{above}\n{table}" if above else table for above, table in tables)
         said.result("\n".join((*verdicts(task, pooled), *shown, *said_below(task, pooled), "")))
 

@@ -15,6 +15,10 @@ from contrastcxr.reproduce.side_by_side import SCORES, Change, RowScore, SideByS
 NOTHING = "–"
 
 
+NAMES = 3
+"""Columns of such a table that say what a line is of."""
+
+
 def table_rows(found: SideBySide) -> list[dict[str, str]]:
     """Return one row of text per line, equal keys in all of them; all figures are fractions.
 
@@ -113,7 +117,7 @@ def write_tables(tables: Sequence[SideBySide], path: Path, *, first: Sequence[st
 def markdown(found: SideBySide) -> str:
     """Return the table as Markdown, its title above and what it means below."""
     rows = table_rows(found)
-    lines = [f"## {heading(found)}", "", f"{found.title}.", "", *markdown_table(rows, names=3)]
+    lines = [f"## {heading(found)}", "", f"{found.title}.", "", *markdown_table(rows, names=NAMES)]
     return "\n".join([*lines, "", *(f"- {said}" for said in meaning(found)), ""])
 
 
