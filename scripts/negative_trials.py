@@ -7,7 +7,7 @@ Features are those of `configs/cpu/phantom-li2018.yaml` with `contrast.kind: dif
 learns is the localizer and the attention map, for nine epochs, and what is scored are the validation studies.
 `same_person` compares each phantom with itself without its lesions, in its own pose, at another draw of the
 detector's noise; `same_exposure` with the very same noise, so that nothing but the lesion differs. No hospital has
-such negatives. Results go to results/localizers/negative_trials.json; scripts/localization_page.py prints them.
+such negatives. Results go to results/localizers/negative_trials.json; scripts/row_pages.py prints them.
 """
 
 from __future__ import annotations

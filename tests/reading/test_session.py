@@ -35,6 +35,7 @@ class Echo:
     """A reader that says which studies it was given together."""
 
     device = torch.device("cpu")
+    batch_size = 5
 
     def __init__(self, errors: Mapping[str, Exception] | None = None) -> None:
         self.batches: list[list[str]] = []
@@ -339,6 +340,9 @@ def test_beside_a_gpu_studies_are_loaded_ahead_and_come_in_the_same_order() -> N
         for done in made.read(studies, on_failure=lambda failure: events.append(("failed", failure.where))):  # noqa: B023
             events.append(("read", done.reading.study_id))
         heard.append(events)
-    assert heard[0] == heard[1]
+    in_order = [[where for how, where in events if how == "read"] for events in heard]
+    assert in_order[0] == in_order[1]
+    assert sorted(heard[0]) == sorted(heard[1])
     assert len(heard[0]) == 13
-    assert batches(plain) == batches(ahead)
+    assert [len(batch) for batch in batches(plain)] == [8, 3]
+    assert [len(batch) for batch in batches(ahead)] == [10, 1]  # two batches, the second resized beside the first

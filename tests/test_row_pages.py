@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @pytest.fixture(scope="module")
 def script() -> Any:
-    return load_script("localization_page")
+    return load_script("row_pages")
 
 
 @pytest.mark.parametrize(
@@ -22,6 +22,7 @@ def script() -> Any:
     [
         ("localization.md", {"phantoms": "li2018+align-normal", "real": "li2018-none"}),
         ("cross-attention.md", {"standard": "retinanet-none", "weights": "| cross_attention | 3 |"}),
+        ("contrastive-loss.md", {}),
     ],
 )
 def test_the_page_has_the_tables_of_its_records(script: Any, name: str, rows: dict[str, str]) -> None:
@@ -29,7 +30,7 @@ def test_the_page_has_the_tables_of_its_records(script: Any, name: str, rows: di
     blocks = script.PAGES[name](script.Places(ROOT / "results", Path("runs"), Path(".cache")))
     for block, row in rows.items():
         assert row in blocks[block]
-    assert script.with_blocks(page, blocks) == page, "run python scripts/localization_page.py"
+    assert script.with_blocks(page, blocks) == page, "run python scripts/row_pages.py"
 
 
 def test_a_page_without_the_marks_of_a_block_says_which(script: Any) -> None:

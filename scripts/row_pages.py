@@ -1,12 +1,14 @@
-"""Writes the tables and figures of docs/localization.md and docs/cross-attention.md from records of rows.
+"""Writes the tables and figures of pages on papers B, C and D from records of rows.
 
-    python scripts/localization_page.py
+    python scripts/row_pages.py
 
-Tables stand between `<!-- NAME -->` and `<!-- /NAME -->`. Of paper B: `phantoms`, of results/localizers, `real`
-and `list`, of results/localizers-nih, `trials` and `poses`, of results/localizers/negative_trials.json, which
-scripts/negative_trials.py makes. Of paper D: those of `WORD_ROWS`, and `weights`, of
-results/cross-attention/weights.json, which scripts/region_weights.py makes, and `covid`, of
-results/cross-attention-nih/covid.md, which scripts/covid_cases.py makes. Figures go to docs/images.
+Tables stand between `<!-- NAME -->` and `<!-- /NAME -->`. Of docs/localization.md (paper B): `phantoms`, of
+results/localizers, `real` and `list`, of results/localizers-nih, `trials` and `poses`, of
+results/localizers/negative_trials.json, which scripts/negative_trials.py makes. Of docs/cross-attention.md
+(paper D): those of `WORD_ROWS`, and `weights`, of results/cross-attention/weights.json, which
+scripts/region_weights.py makes, and `covid`, of results/cross-attention-nih/covid.md, which scripts/covid_cases.py
+makes. Of docs/contrastive-loss.md (paper C): those of `LOSS_ROWS`, and `found`, of results/wcl/found.json, which
+scripts/found_reports.py makes. Figures go to docs/images.
 """
 
 from __future__ import annotations
@@ -19,15 +21,19 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+import numpy as np
+
 from contrastcxr.data.sources import parse_data
 from contrastcxr.files import atomic_write
+from contrastcxr.metrics.lengths import EDGES, WIDE, length_counts
+from contrastcxr.metrics.retrieval import RETRIEVAL_SCORES
 from contrastcxr.metrics.scores import Score
 from contrastcxr.metrics.seeds import fold_differences, seed_differences
 from contrastcxr.metrics.table import StudyTable
 from contrastcxr.reproduce import Places, Task, find_plan, task_of
 from contrastcxr.reproduce.pooled import Pooled, pool
 from contrastcxr.reproduce.record import GEOMETRY, table_beside
-from contrastcxr.reproduce.row_page import said_below, tables_of, verdicts
+from contrastcxr.reproduce.row_page import SHORT, said_below, score_rows, tables_of, verdicts
 from contrastcxr.reproduce.shown import NOTHING, markdown_table
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -47,6 +53,23 @@ WORD_ROWS = {
     "captions": ("captions", "manifest:."),
 }
 """Blocks of paper D's page: a table of the plan, and data."""
+LOSS_ROWS = {
+    "table1": ("table1", "phantom:standard"),
+    "table1-nih": ("table1", "nih14-cv:."),
+    "table2": ("table2", "phantom:standard"),
+    "contrast": ("contrast", "phantom:standard"),
+    "captions": ("captions", "manifest:."),
+}
+"""Blocks of paper C's page."""
+RETRIEVED = {SHORT[name] for name in RETRIEVAL_SCORES}
+FOUND = "found.json"
+FOUND_COLUMNS = {
+    "beside_mean_picture": "beside the mean picture",
+    "beside_own_picture": "beside its own",
+    "by_probabilities": "by the findings that the run expects",
+    "by_findings": "by the findings that are there",
+    "chance": "by chance",
+}
 NOT_RUN = "These rows have not been run yet."
 FIRST_BOXES = ("cross_attention", "cross_attention@scores")
 """Systems whose first box is that of the words, and that of the detector's scores."""
@@ -354,11 +377,81 @@ def word_blocks(places: Places) -> dict[str, str]:
     return blocks
 
 
-PAGES = {"localization.md": blocks_of, "cross-attention.md": word_blocks}
+def loss_rows(places: Places, block: str) -> tuple[Task, Pooled | None]:
+    """Return paper C's rows of a block, and what is recorded of them."""
+    table, data = LOSS_ROWS[block]
+    return localizers(places, paper="wcl", table=table, data=data)
+
+
+def loss_blocks(places: Places) -> dict[str, str]:
+    """Return every block of paper C's page by its name: retrieval and words have a table each."""
+    blocks: dict[str, str] = {}
+    for name in LOSS_ROWS:
+        task, pooled = loss_rows(places, name)
+        if pooled is None:
+            blocks[name] = NOT_RUN
+            continue
+        rows = score_rows(task, pooled)
+        names = list(rows[0])[:2]
+        found = [column for column in rows[0] if column in RETRIEVED]
+        parts = [[*names, *found], [column for column in rows[0] if column not in found]]
+        lines = [f"- {line}" for line in (*verdicts(task, pooled), *said_below(task, pooled))]
+        for part in parts if found else parts[1:]:
+            kept = [{column: row[column] for column in part} for row in rows]
+            kept = [row for row in kept if set(list(row.values())[2:]) != {NOTHING}]
+            lines = [*markdown_table(kept, names=1), "", *lines]
+        blocks[name] = "\n".join(lines)
+    file = places.results / "wcl" / FOUND
+    if file.is_file():
+        blocks["found"] = found_block(json.loads(file.read_text(encoding="utf-8"))["runs"])
+    return blocks
+
+
+def found_block(found: Mapping[str, Mapping[str, float]]) -> str:
+    """Return how often the own report is among ten, the mean over the seeds of a row, one line each."""
+    lines = [
+        f"| row | seeds | {' | '.join(FOUND_COLUMNS.values())} |",
+        f"|---|{'---:|' * (len(FOUND_COLUMNS) + 1)}",
+    ]
+    for row in dict.fromkeys(name.rpartition("-seed")[0] for name in found):
+        runs = [values for name, values in found.items() if name.rpartition("-seed")[0] == row]
+        means = [f"{sum(run[name] for run in runs) / len(runs):.3f}" for name in FOUND_COLUMNS]
+        lines.append(f"| {row} | {len(runs)} | {' | '.join(means)} |")
+    return "\n".join(lines)
+
+
+def draw_lengths(pooled: Pooled, path: Path) -> None:
+    """Draw paper C's Figure 2: how many of the reports have how many words, of the references and of each row."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    sides = {"references": next(iter(pooled.lengths.values()))[0]}
+    for name, (_, own) in pooled.lengths.items():
+        if not any(
+            np.array_equal(own, other, equal_nan=True) for other in sides.values()
+        ):  # the base has its row's
+            sides[name] = own
+    figure, axis = plt.subplots(figsize=(9, 3.4), layout="constrained")
+    for number, (name, lengths) in enumerate(sides.items()):
+        shares = [count / len(lengths) for count in length_counts(lengths)[0]]
+        style = {"color": "0.2", "linewidth": 2.5} if not number else {"color": f"C{number - 1}"}
+        axis.plot([start + WIDE / 2 for start in EDGES[: len(shares)]], shares, label=name, **style)
+    axis.set_xlabel("words of a report")
+    axis.set_ylabel(f"share of reports, {WIDE} words a step")
+    axis.set_xlim(0, 80)
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.legend(fontsize=8, frameon=False)
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+PAGES = {"localization.md": blocks_of, "cross-attention.md": word_blocks, "contrastive-loss.md": loss_blocks}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Write the tables of both pages, and the figures."""
+    """Write the tables of the pages, and the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--results", type=Path, default=ROOT / "results")
     parser.add_argument("--docs", type=Path, default=ROOT / "docs")
@@ -378,6 +471,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     draw_real(real, images / "localization-real.png")
     told = {title: each for title, block in WORD_SOURCES.items() if (each := word_rows(places, block)[1])}
     draw_words(told, images / "localization-words.png")
+    if (learnt := loss_rows(places, "table1")[1]) is not None:
+        draw_lengths(learnt, images / "wcl-lengths.png")
 
 
 if __name__ == "__main__":
