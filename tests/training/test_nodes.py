@@ -7,6 +7,8 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -15,13 +17,14 @@ from typing import Any
 
 import pytest
 import torch
-from mini_data import mini_config
+from mini_data import mini_config, mini_study, use_studies
 from node_command import COMMAND, TESTS
 from torch.distributed import DistStoreError
 from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedException
 
 from contrastcxr.errors import DivergedError, IncompatibleError, MissingExtraError, RequestError
 from contrastcxr.models.system import System
+from contrastcxr.training import prepare as prepare_module
 from contrastcxr.training import run
 from contrastcxr.training.epochs import read_metrics
 from contrastcxr.training.hooks import ScoreSystem
@@ -115,17 +118,25 @@ def ended_by(name: str | None, status: int) -> ProcessExitedException:
         (False, raised("torch.OutOfMemoryError: CUDA out of memory. Tried …"), torch.OutOfMemoryError, "Tried"),
         (False, raised("KeyError: 'a'"), ProcessRaisedException, "KeyError"),
         (False, raised("contrastcxr.errors.one_line: no class of errors"), ProcessRaisedException, "no class"),
-        (False, raised("torch.distributed.DistStoreError: gone"), IncompatibleError, "one .* is lost: .*gone"),
+        (False, raised("torch.distributed.DistStoreError: gone"), IncompatibleError, "lost one another: .*gone"),
+        (
+            False,
+            raised("torch.distributed.DistBackendError: NCCL error\nncclRemoteError: closed\nLast error:\nsocket"),
+            IncompatibleError,
+            "lost one another: torch.distributed.DistBackendError: NCCL error; .* if an epoch was finished",
+        ),
+        (False, raised("RuntimeError: [gloo/pair.cc:5] closed"), IncompatibleError, "lost one another: .*closed"),
         (False, ended_by("SIGKILL", -9), IncompatibleError, "process 1 was ended by signal SIGKILL, .* memory is"),
         (False, ended_by(None, 3), IncompatibleError, "process 1 was ended by exit status 3; .*--resume"),
         (False, DistStoreError("late"), IncompatibleError, "2 processes did not meet within 1:00:00"),
-        (True, DistStoreError("gone\nfar away"), IncompatibleError, "is lost: gone; what"),
+        (True, DistStoreError("gone\nfar away"), IncompatibleError, "lost one another: .*gone; what"),
         (
             True,
             RuntimeError("[gloo/pair.cc:5] Connection closed by peer"),
             IncompatibleError,
-            "is lost: .* closed",
+            "lost one another: .*closed",
         ),
+        (False, RuntimeError("[gloo/full.cc:9] connectFullMesh failed"), IncompatibleError, "did not meet"),
         (True, RuntimeError("shapes differ"), RuntimeError, "shapes differ"),
     ],
 )
@@ -143,7 +154,7 @@ class PreemptedError(Exception):
 
 
 @pytest.mark.usefixtures("mini_data")
-@pytest.mark.parametrize("within", ["prepare", "training", "validation"])
+@pytest.mark.parametrize("within", ["prepare", "training", "validation", "close"])
 def test_a_job_that_slurm_requeues_goes_on_by_itself(
     within: str, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -158,7 +169,7 @@ def test_a_job_that_slurm_requeues_goes_on_by_itself(
     assert (tmp_path / "requeued").read_text() == "requeue 17\n"
     assert signal.getsignal(signal.SIGUSR1) == signal.SIG_DFL
     begun = len(read_metrics(out / "metrics.jsonl"))
-    assert begun == (0 if within == "prepare" else 1)
+    assert begun == {"prepare": 0, "close": 2}.get(within, 1)
     said = (out / "log.txt").read_text() if begun else "SLURM: job 17 is back in the queue"
     assert "SLURM: job 17 is back in the queue" in said
     monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
@@ -188,6 +199,8 @@ def preempt(patch: pytest.MonkeyPatch, within: str) -> None:
     scored: list[bool] = []
     if within == "prepare":
         patch.setattr("contrastcxr.training.prepare.load_data", lambda *_, **__: end())
+    elif within == "close":
+        patch.setattr("contrastcxr.training.trainer.close_run", lambda *_, **__: end())
     elif within == "training":
         patch.setattr(ReportTask, "training_step", preempted_step)
     else:
@@ -217,13 +230,14 @@ def test_a_job_that_may_not_be_requeued_goes_on(
 ) -> None:
     slurm(tmp_path, monkeypatch, does='echo "Access denied" >&2; exit 1')
     placement = find_placement(mini_config(), accelerator="cpu")
-    term = signal.getsignal(signal.SIGTERM)
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
     try:
         with requeue_at_signal(placement):
             os.kill(os.getpid(), signal.SIGUSR1)
             assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+        assert signal.getsignal(signal.SIGTERM) == signal.SIG_IGN
     finally:
-        signal.signal(signal.SIGTERM, term)
+        signal.signal(signal.SIGTERM, before)
     assert "job 17 could not be requeued (Access denied)" in caplog.text
     monkeypatch.setenv("PATH", str(tmp_path))
     with requeue_at_signal(placement):
@@ -239,15 +253,24 @@ def test_only_the_first_task_requeues_and_a_program_keeps_its_own_handler(
     for rank, handler in ((1, signal.SIG_DFL), (0, lambda number, _: own.append(number))):
         monkeypatch.setenv("SLURM_PROCID", str(rank))
         placement = find_placement(mini_config(), accelerator="cpu")
-        before, term = signal.signal(signal.SIGUSR1, handler), signal.getsignal(signal.SIGTERM)
+        before = signal.signal(signal.SIGUSR1, handler)
         try:
             with requeue_at_signal(placement):
                 os.kill(os.getpid(), signal.SIGUSR1)
         finally:
             signal.signal(signal.SIGUSR1, before)
-            signal.signal(signal.SIGTERM, term)
     assert own == [signal.SIGUSR1]
     assert not (tmp_path / "requeued").exists()
+
+
+def test_of_a_job_array_the_task_alone_is_requeued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The job id of one task of an array is that of the array."""
+    slurm(tmp_path, monkeypatch)
+    monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "17")
+    monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "4")
+    with requeue_at_signal(find_placement(mini_config(), accelerator="cpu")):
+        os.kill(os.getpid(), signal.SIGUSR1)
+    assert (tmp_path / "requeued").read_text() == "requeue 17_4\n"
 
 
 SIGNALLED = f"""
@@ -336,3 +359,30 @@ def test_no_process_waits_for_a_first_one_that_has_failed(
         ended = started(FAILS, tmp_path, cache)
         assert [task.status for task in ended] == [status, status]
         assert all(said in task.said and "Traceback" not in task.said for task in ended), ended
+
+
+def test_processes_fill_the_cache_in_turn_and_do_the_rest_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_studies(monkeypatch, lambda split: [mini_study(i, split=split) for i in range(8)])
+    waiting: list[str] = []
+    heard: dict[str, bool] = {}
+
+    @contextmanager
+    def turn() -> Iterator[None]:
+        waiting.append("held")
+        yield
+        waiting.clear()
+
+    for name in ("load_data", "training_clusters", "build_system"):
+        monkeypatch.setattr(prepare_module, name, noting(name, getattr(prepare_module, name), waiting, heard))
+    prepare_module.prepare(mini_config(), cache=tmp_path, turn=turn())
+    assert heard == {"load_data": True, "training_clusters": True, "build_system": False}
+
+
+def noting(name: str, function: Any, waiting: list[str], heard: dict[str, bool]) -> Any:
+    def noted(*args: Any, **kwargs: Any) -> Any:
+        heard[name] = bool(waiting)
+        return function(*args, **kwargs)
+
+    return noted

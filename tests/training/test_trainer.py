@@ -16,7 +16,7 @@ from PIL import Image
 
 from contrastcxr.checkpoint import load_checkpoint
 from contrastcxr.config import load_config
-from contrastcxr.errors import ConfigError, DatasetError, DivergedError, IncompatibleError
+from contrastcxr.errors import ConfigError, DatasetError, DivergedError, IncompatibleError, OutputError
 from contrastcxr.features.batch import Batch
 from contrastcxr.form import Study
 from contrastcxr.models.system import System
@@ -108,7 +108,7 @@ def test_a_resumed_run_has_the_losses_of_an_uninterrupted_one(tmp_path: Path, ca
 
 @pytest.mark.parametrize("kind", ["nic", "hlstm_dual"])
 def test_two_processes_equal_one_with_the_same_global_batch(
-    kind: str, tmp_path: Path, cache: Path, caplog: pytest.LogCaptureFixture
+    kind: str, tmp_path: Path, cache: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Of two studies a process may have no abnormal sentence, and then no use for one of two writers."""
     config = mini_config(decoder={"kind": kind, "dropout": 0.0})
@@ -122,6 +122,7 @@ def test_two_processes_equal_one_with_the_same_global_batch(
     logged = (two.path / "log.txt").read_text().splitlines()
     assert [line[:12] for line in logged if line.startswith("epoch")] == ["epoch 1 of 2", "epoch 2 of 2"]
     assert logged == caplog.messages[-len(logged) :]
+    assert "lightning" not in capfd.readouterr().err.lower()
 
 
 def test_two_processes_share_a_bank_of_negatives(tmp_path: Path, cache: Path) -> None:
@@ -191,12 +192,42 @@ def test_what_memory_does_not_hold_in_halves_either_is_refused_in_one_line(
         run(mini_config(**changes), out=tmp_path / "run", cache=cache, progress=False)
 
 
+@pytest.mark.parametrize("between", ["hooks.ScoreSystem", "hooks.RefreshPool"])
+def test_memory_that_is_full_between_epochs_is_said_so_and_halves_nothing(
+    between: str,
+    tmp_path: Path,
+    cache: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    monkeypatch.setattr(f"contrastcxr.training.{between}.__call__", full)
+    encoder = {"name": "test_efficientnet", "weights": "random", "trainable": True}
+    with pytest.raises(IncompatibleError, match=r"computed between epochs .* fewer generate\.beams"):
+        run(mini_config(encoder=encoder), out=tmp_path / "run", cache=cache, progress=False)
+    assert not any("halves" in line for line in caplog.messages)
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_data_are_loaded(tmp_path: Path, cache: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for out in (tmp_path / "file", tmp_path / "file" / "run"):
+        with pytest.raises(OutputError, match="file is no folder that can be written; choose another --out"):
+            run(mini_config(), out=out, cache=cache, progress=False)
+    assert not cache.exists()
+
+
 def test_early_stopping_waits_for_patience_and_no_longer(tmp_path: Path, cache: Path) -> None:
     still = {"lr": 1e-12}
     config = mini_config(train={**TRAIN, "epochs": 9, "patience": 2, "monitor": "bleu4", "optimizer": still})
     folder = run(config, out=tmp_path / "run", cache=cache, progress=False)
     assert len(read_metrics(folder.metrics)) == 3
     assert folder.best["epoch"] == 1
+    folder.record.unlink()  # as if stopped while it closed
+    again = run(config, out=tmp_path / "run", cache=cache, resume=True, progress=False)
+    assert len(read_metrics(again.metrics)) == 3
+    assert again.best == folder.best
 
 
 def test_a_training_that_diverges_stops_and_says_where(tmp_path: Path, cache: Path) -> None:

@@ -87,7 +87,7 @@ def run(arguments: list[str] | None = None) -> int:
         return _run(arguments)
 
 
-NO_MEMORY = "the memory of the GPU does not hold what is computed at once; choose --device cpu, or another GPU"
+NO_MEMORY = "the memory of the GPU does not hold what is computed at once; choose the CPU, or another GPU"
 
 
 def _run(arguments: list[str] | None) -> int:

@@ -6,7 +6,9 @@ import json
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -123,6 +125,11 @@ class EpochKeeper(L.Callback):
         if trainer.num_devices > 1:
             torch.set_num_threads(max(1, torch.get_num_threads() // trainer.num_devices))
 
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Train no further where the run had ended with its patience, and was stopped behind it."""
+        del pl_module
+        trainer.should_stop = trainer.should_stop or self._waited(trainer.current_epoch) >= self.rules.patience
+
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Start the clock, release heads as before a resume, re-encode the pool where the encoder has moved."""
         assert isinstance(pl_module, ReportTask)
@@ -130,18 +137,18 @@ class EpochKeeper(L.Callback):
         self.releases.apply(pl_module.system)
         due = trainer.current_epoch % self.rules.refresh_epochs == 0 and trainer.current_epoch > 0
         if due and self.refresh is not None:
-            self.refresh(pl_module.system)
+            with _between_epochs():
+                self.refresh(pl_module.system)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Validate, keep the best, write a line of metrics and the resumable state."""
         assert isinstance(pl_module, ReportTask)
         system, losses = pl_module.system, pl_module.mean_losses()
         epoch = trainer.current_epoch + 1
-        scores = _by_the_first(trainer, lambda: self._scores(pl_module))
+        scores = _by_the_first(trainer, lambda: self.score(system))
         improved = self._note(epoch, scores)
         released = self.releases.note(system, scores, epoch=epoch)
-        waited = epoch - int(self.best.get("epoch", epoch))
-        trainer.should_stop = trainer.should_stop or waited >= self.rules.patience
+        trainer.should_stop = trainer.should_stop or self._waited(epoch) >= self.rules.patience
         self.seconds += time.perf_counter() - self._started
 
         def write() -> None:
@@ -156,14 +163,9 @@ class EpochKeeper(L.Callback):
         _by_the_first(trainer, write)
         save_state(trainer, self.folder / STATE_FILE)
 
-    def _scores(self, task: ReportTask) -> dict[str, float]:
-        try:
-            return self.score(task.system)
-        except torch.OutOfMemoryError:
-            raise IncompatibleError(
-                f"train.batch_size {task.config.train.batch_size}: the GPU's memory does not hold a batch while "
-                "validating; choose a smaller one, or fewer generate.beams, and go on with --resume"
-            ) from None
+    def _waited(self, epoch: int) -> int:
+        """Return the epochs since the best one."""
+        return epoch - int(self.best.get("epoch", epoch))
 
     def _note(self, epoch: int, scores: Mapping[str, float]) -> bool:
         """Remember the scores when they are the best so far."""
@@ -198,18 +200,33 @@ def _by_the_first(trainer: L.Trainer, work: Callable[[], T]) -> T:
     """Return what the first process makes, in every process; none waits for one that has failed at it."""
     made: T | None = None
     failed: Exception | None = None
+    said: tuple[str, str] | None = None
     if trainer.is_global_zero:
         try:
-            made = work()
+            with _between_epochs():
+                made = work()
         except Exception as error:
-            failed = error
-    said = None if failed is None else error_line(failed)
-    made, said = trainer.strategy.broadcast((made, said))
-    if failed is not None:
-        raise failed
+            failed, said = error, (error_line(error), traceback.format_exc())
+    try:
+        made, said = trainer.strategy.broadcast((made, said))
+    finally:
+        if failed is not None:
+            raise failed
     if said is not None:
-        raise error_of(said) or RuntimeError(f"the first process failed: {said}")
+        raise error_of(said[0]) or RuntimeError(f"the first process failed:\n{said[1]}")
     return made  # type: ignore[return-value]
+
+
+@contextmanager
+def _between_epochs() -> Iterator[None]:
+    """Say in words that memory is full: what is computed between epochs is in no batch that could be halved."""
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise IncompatibleError(
+            "the GPU's memory does not hold what is computed between epochs (validation, the pool's pictures, "
+            "those of a logger); train anew with fewer generate.beams, or a smaller image.size or width"
+        ) from None
 
 
 def _append(path: Path, line: Mapping[str, Any]) -> None:

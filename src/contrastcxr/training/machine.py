@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import lightning as L
 from lightning.pytorch.callbacks import TQDMProgressBar
-from torch.distributed import DistBackendError, DistNetworkError, DistStoreError
 from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedException
 from torch.utils.data import DataLoader
 
@@ -23,7 +22,7 @@ from contrastcxr.errors import IncompatibleError
 from contrastcxr.features.batch import Batch, rows_of
 from contrastcxr.features.samples import loader
 from contrastcxr.training.epochs import EpochKeeper
-from contrastcxr.training.messages import error_of
+from contrastcxr.training.messages import LIGHTNING, error_line, error_of, silence_lightning
 from contrastcxr.training.order import Share, epoch_batches
 from contrastcxr.training.placement import Placement
 
@@ -156,19 +155,25 @@ def plain_errors(placement: Placement, keeper: EpochKeeper) -> Iterator[None]:
     try:
         yield
     except ProcessRaisedException as error:
-        line = str(error).strip().splitlines()[-1]
-        raise error_of(line) or (_lost(line) if line.startswith("torch.distributed.Dist") else error) from None
+        said = str(error).strip()
+        lost = next((line for line in said.splitlines() if _is_of_processes(line)), None)
+        raise error_of(said.splitlines()[-1]) or (_lost(lost) if lost else error) from None
     except ProcessExitedException as error:
         name = error.signal_name
         how = f"signal {name}" if name else f"exit status {error.exit_code}"
         full = ", as when the machine's memory is full" if name == "SIGKILL" else ""
         raise _lost(f"process {error.error_index} was ended by {how}{full}") from None
-    except (DistStoreError, DistNetworkError, DistBackendError) as error:
-        raise (_lost(_first_line(error)) if keeper.met else _unmet(placement)) from None
-    except RuntimeError as error:  # that gloo raises has no class of its own
-        if placement.processes == 1 or "gloo" not in str(error):
+    except RuntimeError as error:
+        line = f"{error_line(error)}\n".splitlines()[0]
+        if placement.processes == 1 or not _is_of_processes(line):
             raise
-        raise _lost(_first_line(error)) from None
+        raise (_lost(line) if keeper.met else _unmet(placement)) from None
+
+
+def _is_of_processes(line: str) -> bool:
+    """Return whether a line of a traceback is an error between processes; gloo's have no class of their own."""
+    kind, _, message = line.partition(": ")
+    return kind.startswith("torch.distributed.Dist") or (kind == "RuntimeError" and "gloo" in message)
 
 
 def _unmet(placement: Placement) -> IncompatibleError:
@@ -181,25 +186,19 @@ def _unmet(placement: Placement) -> IncompatibleError:
 
 def _lost(how: str) -> IncompatibleError:
     return IncompatibleError(
-        f"one of the processes is lost: {how}; what it said stands above, or in its own log; go on with --resume"
+        f"the processes have lost one another: {how}; what one of them said stands above, or in its own log; "
+        "if an epoch was finished, go on with --resume"
     )
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0]
 
 
 @contextmanager
 def quiet_lightning() -> Iterator[None]:
     """Silence hints on hardware, loaders and loggers; errors still come through; all is as before afterwards."""
-    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
-    levels = [logger.level for logger in loggers]
+    levels = {name: logging.getLogger(name).level for name in LIGHTNING}
     try:
-        for logger in loggers:
-            logger.setLevel(logging.ERROR)
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module=r"lightning\..*")
+            silence_lightning()
             yield
     finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)

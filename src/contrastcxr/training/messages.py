@@ -4,25 +4,34 @@ from __future__ import annotations
 
 import logging
 import traceback
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from logging.handlers import QueueHandler, QueueListener
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from contrastcxr import errors
-from contrastcxr.errors import ContrastCXRError, RequestError
+from contrastcxr.errors import ContrastCXRError, OutputError, RequestError
 
 _PACKAGE = logging.getLogger("contrastcxr")
 
 
 @contextmanager
 def run_log(path: Path, *, earlier: Iterable[logging.LogRecord] = ()) -> Iterator[None]:
-    """Append what the package logs to a file, whether or not it is shown elsewhere too, and first what it had."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(path, encoding="utf-8")
+    """Append what the package logs to a file, whether or not it is shown elsewhere too, and first what it had.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handler = logging.FileHandler(path, encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {error.strerror}; choose another --out") from error
     for record in earlier:
         handler.handle(record)
     with _heard_by(handler):
@@ -101,11 +110,27 @@ def error_of(line: str) -> Exception | None:
     return kind(message) if kind.__init__ is ContrastCXRError.__init__ else RequestError(message)
 
 
+def silence_lightning() -> None:
+    """Let Lightning say nothing of hardware, loaders and loggers but errors."""
+    for name in LIGHTNING:
+        logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module=r"lightning\..*")
+
+
+LIGHTNING = ("lightning.pytorch", "lightning.fabric")
+"""Its loggers."""
+
+
 class Relay:
     """A queue by which a spawned process logs in the process that spawned it; pickled on the way there."""
 
     def __init__(self) -> None:
         self._queue = get_context("spawn").Queue()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Arrive in a spawned process, before Lightning has said anything in it."""
+        self.__dict__.update(state)
+        silence_lightning()
 
     def send(self) -> None:
         """Send what this process logs from now on; call it in the spawned one."""

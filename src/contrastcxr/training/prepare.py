@@ -265,6 +265,7 @@ def prepare(
     aligner, aligned_on = trained_aligner(config)
     with _on(device, encoder, aligner), turn or nullcontext():
         data = load_data(config, ref, encoder, preprocess, cache, aligner=aligner)
+        clusters = training_clusters(config, data.train, cache=cache)
     aligner = aligner or new_aligner(config, data.train, encoder, preprocess, data.pictures or original)
     words = _words(config, data.train)
     labels = config.needs.finding_names
@@ -277,7 +278,6 @@ def prepare(
         pool = _pool(config, data.train, of_views)
     bank = _bank(config, data, here)
     library = _library(config, data.train, words.tokenizer)
-    clusters = training_clusters(config, data.train, cache=cache)
     parts = replace(_parts(encoder, words, pool, bank), findings=labels, library=library, aligner=aligner)
     system = build_system(config, parts, seed=config.train.seed)
     _start(system, words, data.train, config)

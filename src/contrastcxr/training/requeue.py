@@ -21,9 +21,9 @@ logger = logging.getLogger(__name__)
 def requeue_at_signal(placement: Placement) -> Iterator[None]:
     """Let SIGUSR1, as `#SBATCH --signal=SIGUSR1@120` has it sent to every task, requeue the job.
 
-    The first process asks SLURM for it, and waits for no other, which may be waiting for it to validate. From then
-    on SIGTERM ends a process at once: what is on disk is of the last whole epoch, and the job goes on from there.
-    It does nothing without SLURM, in a thread, or where the program has a handler of its own.
+    The first process asks SLURM for it, and waits for no other, which may be waiting for it to validate. A process
+    that has heard the signal ends at SIGTERM without waiting either: what is on disk is of the last whole epoch,
+    where the job goes on. It does nothing without SLURM, in a thread, or where a program has its own handler.
 
     Lightning's own requeue saves a state first, which all processes have to take part in, between two steps.
     """
@@ -31,11 +31,10 @@ def requeue_at_signal(placement: Placement) -> Iterator[None]:
     if not by_slurm or threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.getsignal(signal.SIGUSR1)
-    if before not in (None, signal.SIG_DFL):
+    if signal.getsignal(signal.SIGUSR1) not in (None, signal.SIG_DFL):
         yield
         return
-    own = os.getpid()
+    own, term = os.getpid(), signal.getsignal(signal.SIGTERM)
 
     def handle(number: int, frame: object) -> None:
         del number, frame
@@ -50,10 +49,13 @@ def requeue_at_signal(placement: Placement) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGUSR1, signal.SIG_DFL)
+        signal.signal(signal.SIGTERM, term)
 
 
 def _requeue() -> None:
     job = os.environ["SLURM_JOB_ID"]
+    if array := os.environ.get("SLURM_ARRAY_JOB_ID"):  # which is the job id of one of its tasks as well
+        job = f"{array}_{os.environ['SLURM_ARRAY_TASK_ID']}"
     try:
         done = subprocess.run(["scontrol", "requeue", job], capture_output=True, text=True, check=False)
         error = done.stderr.strip() if done.returncode else None

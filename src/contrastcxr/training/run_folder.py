@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from contrastcxr.config.parts import SystemConfig
 from contrastcxr.config.reading import parse_config, read_with_parents
-from contrastcxr.errors import ConfigError
+from contrastcxr.errors import ConfigError, OutputError
 from contrastcxr.training.run_record import RECORD_FILE
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
@@ -53,7 +54,10 @@ class RunFolder:
 
 
 def check_folder(out: Path, config: SystemConfig, *, resume: bool) -> None:
-    """Refuse a folder that holds another run, or this one unless it is resumed."""
+    """Refuse a folder that cannot be written, holds another run, or holds this one unless it is resumed."""
+    there = next(each for each in (out, *out.absolute().parents) if each.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise OutputError(f"{out}: {there} is no folder that can be written; choose another --out")
     path = out / CONFIG_FILE
     if not path.is_file():
         return
@@ -66,7 +70,7 @@ def check_folder(out: Path, config: SystemConfig, *, resume: bool) -> None:
         )
 
 
-def finished(out: Path) -> RunFolder:
-    """Return what a finished run left in its folder."""
+def finished(out: Path, *, writes: bool = True) -> RunFolder:
+    """Return what a finished run left in its folder; what could not be read is said by the process that writes."""
     said = json.loads((out / RECORD_FILE).read_text(encoding="utf-8"))
-    return RunFolder(out, said["best"], tuple(said["unreadable"]))
+    return RunFolder(out, said["best"], tuple(said["unreadable"]) if writes else (), writes=writes)

@@ -84,10 +84,10 @@ def run(
     placement = _placed(config, accelerator=accelerator, devices=devices, nodes=nodes)
     resume = resume or has_restarted()
     check_folder(out, config, resume=resume)
-    if resume and (out / RECORD_FILE).is_file():
-        logger.info(f"{out}: this run is already finished; nothing to do")
-        return finished(out)
     with requeue_at_signal(placement), nullcontext() if placement.first else silence():
+        if resume and (out / RECORD_FILE).is_file():
+            logger.info(f"{out}: this run is already finished; nothing to do")
+            return finished(out, writes=placement.first)
         # Nothing is written into the folder before the data have turned out usable.
         with kept_lines() as earlier:
             prepared = _prepared(config, placement, cache=Path(cache or default_cache()))
@@ -204,7 +204,7 @@ def _attempt(
         relay.receive() if relay else nullcontext(),
         plain_errors(placement, keeper),
     ):
-        kept = make_logger(config, out)
+        kept = make_logger(config, out) if placement.first else False
         trainer = make_trainer(config, keeper, placement, out=out, logger=kept, parts=parts, progress=progress)
         task = _task(prepared, parts)
         task.train()  # Lightning leaves the mode as it is, and an encoder is built in that of reading
