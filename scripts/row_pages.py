@@ -403,7 +403,8 @@ def loss_blocks(places: Places) -> dict[str, str]:
         blocks[name] = "\n".join(lines)
     file = places.results / "wcl" / FOUND
     if file.is_file():
-        blocks["found"] = found_block(json.loads(file.read_text(encoding="utf-8"))["runs"])
+        found = found_block(json.loads(file.read_text(encoding="utf-8"))["runs"])
+        blocks["found"] = "\n".join([found, *learning_lines(loss_rows(places, "table1")[1])])
     return blocks
 
 
@@ -418,6 +419,21 @@ def found_block(found: Mapping[str, Mapping[str, float]]) -> str:
         means = [f"{sum(run[name] for run in runs) / len(runs):.3f}" for name in FOUND_COLUMNS]
         lines.append(f"| {row} | {len(runs)} | {' | '.join(means)} |")
     return "\n".join(lines)
+
+
+def learning_lines(pooled: Pooled | None) -> list[str]:
+    """Return how the loss falls in training, epoch by epoch, a line for each row that has it."""
+    curves: dict[str, list[list[float]]] = {}
+    for record in pooled.records if pooled else ():
+        losses = [epoch["train"]["wcl"] for epoch in record.training.get("curves", ()) if "wcl" in epoch["train"]]
+        if losses:
+            curves.setdefault(record.row, []).append(losses)
+    each = (
+        f"{row} {', '.join(f'{np.mean(epoch):.2f}' for epoch in zip(*seeds, strict=True))}"
+        for row, seeds in curves.items()
+    )
+    said = "; ".join(each)
+    return ["", f"- The loss in training, epoch by epoch, mean over seeds: {said}."] if said else []
 
 
 def draw_lengths(pooled: Pooled, path: Path) -> None:
