@@ -267,11 +267,8 @@ def prepare(
         data = load_data(config, ref, encoder, preprocess, cache, aligner=aligner)
         clusters = training_clusters(config, data.train, cache=cache)
     aligner = aligner or new_aligner(config, data.train, encoder, preprocess, data.pictures or original)
-    words = _words(config, data.train)
-    labels = config.needs.finding_names
-    judged = replace(words, reader=replace(words.reader, labeler=default_labeler()))
-    validation = _split(data.validation, config, judged, labels, text=written_text)
-    check_monitor(config, validation.studies, validation.targets)
+    words, labels = _words(config, data.train), config.needs.finding_names
+    validation = _validation_split(data.validation, config, words, labels)
     here = EncodedFeatures(encoder, preprocess, data.pictures or original, aligner)
     of_views = here if data.features is None else CachedFeatures(data.features, GridPlaces(*encoder.grid))
     with _on(device, encoder, aligner):  # a trained encoder has nothing in the cache
@@ -281,8 +278,6 @@ def prepare(
     parts = replace(_parts(encoder, words, pool, bank), findings=labels, library=library, aligner=aligner)
     system = build_system(config, parts, seed=config.train.seed)
     _start(system, words, data.train, config)
-    if any(loss.alone for loss in config.losses):
-        freeze(system)
     prepared = PreparedRun(
         config=config,
         tokenizer=words.tokenizer,
@@ -310,8 +305,7 @@ def prepare(
         boxed_patients=_boxed_patients(config, ref, data.train, regions, words.start),
         present_from=regions.present_from,
     )
-    with _on(device, system):
-        _scale(prepared, of_views, fresh=words.start is None)
+    _scale(prepared, of_views, fresh=words.start is None, device=device)
     return prepared
 
 
@@ -352,19 +346,20 @@ def _parts(encoder: Encoder, words: _Words, pool: TrainingPool | None, bank: Tra
     )
 
 
-def _scale(prepared: PreparedRun, features: ViewFeatures, *, fresh: bool) -> None:
+def _scale(prepared: PreparedRun, features: ViewFeatures, *, fresh: bool, device: torch.device | str) -> None:
     """Set what a fresh system takes from its training studies: the scale of features, the start of contrast."""
-    config, train = prepared.config, prepared.train
-    if config.projection.standardize:
-        if fresh:
-            views = chosen_views(train.studies, max_views=config.data.max_views)
-            standardize(prepared.system, views, features, seed=config.train.seed)
-        center_zeros(prepared.system)
-    if fresh and config.contrast is not None and config.train.contrast_start == "scaled":
-        samples = prepared.samples(train)
-        chosen = draw(len(train), STUDIES, seed=config.train.seed)
-        batch = collate([samples[place] for place in chosen], pad=prepared.pad)
-        scale_contrast(prepared.system, batch.to(prepared.system.device))
+    config, train, system = prepared.config, prepared.train, prepared.system
+    with _on(device, system):
+        if config.projection.standardize:
+            if fresh:
+                views = chosen_views(train.studies, max_views=config.data.max_views)
+                standardize(system, views, features, seed=config.train.seed)
+            center_zeros(system)
+        if fresh and config.contrast is not None and config.train.contrast_start == "scaled":
+            samples = prepared.samples(train)
+            chosen = draw(len(train), STUDIES, seed=config.train.seed)
+            batch = collate([samples[place] for place in chosen], pad=prepared.pad)
+            scale_contrast(system, batch.to(system.device))
 
 
 @dataclass(frozen=True, eq=False)
@@ -387,7 +382,7 @@ def _words(config: SystemConfig, train: Sequence[Study]) -> _Words:
 
 
 def _start(system: System, words: _Words, train: Sequence[Study], config: SystemConfig) -> None:
-    """Put in the weights of the checkpoint to start from, or the word vectors of a decoder that has its own."""
+    """Put in the weights of the checkpoint to start from, or word vectors; freeze what no loss teaches."""
     if words.start is not None:
         start_from(system, words.start, config)
     elif config.needs.word_vectors and words.tokenizer is not None:
@@ -397,6 +392,8 @@ def _start(system: System, words: _Words, train: Sequence[Study], config: System
         texts = [learnt_text(study, config) for study in train]
         deviation = system.decoder.word_deviation
         start_word_vectors(embedding, words.tokenizer, texts, seed=config.train.seed, deviation=deviation)
+    if any(loss.alone for loss in config.losses):
+        freeze(system)
     if words.start is None and words.reader.attributes is not None:
         author, width = config.data.author, config.needs.attribute_width
         reports = [report_text(reading_of(study, author=author), sections=SECTIONS) for study in train]
@@ -436,6 +433,16 @@ def _split(
         truths=made_of(studies, partial(_truth, config=config)),
         targets=made_of(studies, target),
     )
+
+
+def _validation_split(
+    studies: Sequence[Study], config: SystemConfig, words: _Words, labels: Sequence[str]
+) -> Split:
+    """Return the validation split, judged by the default labeler, once it has what `train.monitor` scores."""
+    judged = replace(words, reader=replace(words.reader, labeler=default_labeler()))
+    split = _split(studies, config, judged, labels, text=written_text)
+    check_monitor(config, split.studies, split.targets)
+    return split
 
 
 def _train_split(
