@@ -110,6 +110,13 @@ def test_a_table_that_is_too_wide_comes_in_parts_with_the_names_in_each(monkeypa
     assert max(map(len, (first + "\n" + second).splitlines())) <= 60
 
 
+def test_a_long_name_of_a_row_and_a_figure_with_its_deviation_stay_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    name, figure = "cross_attention@shuffled-none by votes", "1.000 (1.000–1.000) ± 0.000"
+    for part in output.table([{"row": name, "one": figure, "other": figure}]).split("\n\n"):
+        assert part.splitlines()[1].split("  ")[:2] == [name, figure]
+
+
 def test_long_texts_are_folded_where_each_has_some_room(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "50")
     shown = output.table([{"row": "plain", "meaning": "word " * 20, "other": "word " * 20}])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,9 @@ from pathlib import Path
 import pytest
 from mini_data import mini_config
 
+from contrastcxr import api
 from contrastcxr.cli.main import run
+from contrastcxr.training.run_folder import RunFolder
 
 
 @pytest.fixture
@@ -47,6 +50,25 @@ def test_a_wrong_request_is_one_line_and_status_2(
     lines = capsys.readouterr().err.strip().splitlines()
     assert len(lines) == 1
     assert said in lines[0]
+
+
+@pytest.mark.parametrize(("before", "then"), [(None, "ERROR"), ("INFO", "INFO")])
+def test_pytorch_does_not_warn_of_what_several_processes_cost_unless_it_is_asked_to(
+    before: str | None, then: str, config_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It reads the variable when it is imported, in this process and in those that it spawns."""
+    monkeypatch.delenv("TORCH_CPP_LOG_LEVEL", raising=False)
+    if before is not None:
+        monkeypatch.setenv("TORCH_CPP_LOG_LEVEL", before)
+    heard: list[str | None] = []
+
+    def train(*_: object, **__: object) -> RunFolder:
+        heard.append(os.environ.get("TORCH_CPP_LOG_LEVEL"))
+        return RunFolder(config_file.parent, {})
+
+    monkeypatch.setattr(api, "train", train)
+    assert run(["train", str(config_file)]) == 0
+    assert heard == [then]
 
 
 def test_help_does_not_import_torch_or_lightning() -> None:

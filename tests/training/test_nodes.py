@@ -7,10 +7,11 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -45,43 +46,66 @@ def free_port() -> str:
         return str(held.getsockname()[1])
 
 
-def torchrun(*, rank: int, nodes: int, port: str) -> dict[str, str]:
-    """What torchrun puts into the environment of the only process of a node."""
+def torchrun(rank: int) -> dict[str, str]:
+    """What torchrun puts into the environment of the only process of one of two nodes."""
     return {
         "TORCHELASTIC_RUN_ID": "run",
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": port,
         "RANK": str(rank),
         "GROUP_RANK": str(rank),
         "LOCAL_RANK": "0",
-        "WORLD_SIZE": str(nodes),
+        "WORLD_SIZE": "2",
     }
 
 
-@pytest.mark.usefixtures("mini_data")
-def test_two_nodes_equal_one_process_and_only_the_first_one_speaks(tmp_path: Path, cache: Path) -> None:
-    config, port = mini_config(train={**mini_config().to_dict()["train"], "logger": "tensorboard"}), free_port()
-    (tmp_path / "mini.yaml").write_text(config.to_yaml())
-    paths = os.pathsep.join([str(TESTS), str(TESTS / "training"), *sys.path])
-    one = run(config, out=tmp_path / "one", cache=tmp_path / "own", progress=False)
+@dataclass(frozen=True)
+class Ended:
+    """A process that has ended, and what it wrote to stdout and stderr."""
+
+    status: int
+    printed: str
+    said: str
+
+
+def on_two_nodes(
+    program: str, folder: Path, cache: Path, launched: Callable[[int], dict[str, str]]
+) -> list[Ended]:
+    """Run a program as the only process of each of two nodes, until both have ended.
+
+    Args:
+        program: the command, or one that behaves otherwise.
+        folder: has `mini.yaml`, and gets the run folder `two`.
+        cache: of features.
+        launched: what a launcher puts into the environment of the process with this rank.
+    """
     asked = ["train", "mini.yaml", "--out", "two", "--cache", str(cache), "--nodes", "2", "--accelerator", "cpu"]
+    paths = os.pathsep.join([str(TESTS), str(TESTS / "training"), *sys.path])
+    where = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port(), "PYTHONPATH": paths}
     nodes = [
         subprocess.Popen(
-            [sys.executable, "-c", COMMAND, *asked],
-            env={**os.environ, "PYTHONPATH": paths, **torchrun(rank=rank, nodes=2, port=port)},
-            cwd=tmp_path,
+            [sys.executable, "-c", program, *asked],
+            env={**os.environ, **where, **launched(rank)},
+            cwd=folder,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
         for rank in range(2)
     ]
-    printed, said = zip(*(node.communicate() for node in nodes), strict=True)
-    assert [node.returncode for node in nodes] == [0, 0], said
-    assert printed == ("two\n", "")
+    written = [node.communicate() for node in nodes]
+    return [Ended(node.returncode, *each) for node, each in zip(nodes, written, strict=True)]
+
+
+@pytest.mark.usefixtures("mini_data")
+def test_two_nodes_equal_one_process_and_only_the_first_one_speaks(tmp_path: Path, cache: Path) -> None:
+    config = mini_config(train={**mini_config().to_dict()["train"], "logger": "tensorboard"})
+    (tmp_path / "mini.yaml").write_text(config.to_yaml())
+    one = run(config, out=tmp_path / "one", cache=tmp_path / "own", progress=False)
+    first, second = on_two_nodes(COMMAND, tmp_path, cache, torchrun)
+    assert (first.status, second.status) == (0, 0), (first, second)
+    assert (first.printed, second.printed) == ("two\n", "")
     assert losses(tmp_path / "two") == pytest.approx(losses(one.path), abs=1e-4)
-    assert "epoch 2 of 2" in said[0]
-    assert "epoch" not in said[1]
+    assert "epoch 2 of 2" in first.said
+    assert "epoch" not in second.said
     assert len(list((tmp_path / "two" / "tensorboard").glob("events.*"))) == 1
     assert "32 on cpu on each of 2 nodes" in (tmp_path / "two" / "log.txt").read_text()
 
@@ -89,7 +113,8 @@ def test_two_nodes_equal_one_process_and_only_the_first_one_speaks(tmp_path: Pat
 @pytest.mark.usefixtures("mini_data")
 def test_nodes_that_do_not_meet_are_told_so(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("contrastcxr.training.machine.WAIT", timedelta(seconds=1))
-    for name, value in torchrun(rank=0, nodes=2, port=free_port()).items():
+    alone = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port()}
+    for name, value in {**alone, **torchrun(0)}.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(
         IncompatibleError, match=r"--nodes 2: 2 processes did not meet within 0:00:01; .*MASTER_ADDR"
@@ -299,42 +324,15 @@ def test_two_tasks_are_requeued_while_one_validates_and_the_other_one_waits(
     (tmp_path / "mini.yaml").write_text(config.to_yaml())
     one = run(config, out=tmp_path / "one", cache=cache, progress=False)
     slurm(tmp_path, monkeypatch, does="kill -TERM $(cat pid-0) $(cat pid-1)")
-    ended = started(SIGNALLED, tmp_path, cache)
+    ended = on_two_nodes(SIGNALLED, tmp_path, cache, partial(slurm_task, tasks=2))
     assert ended[0].status == -signal.SIGTERM, ended
     assert ended[1].status != 0
     assert (tmp_path / "requeued").read_text() == "requeue 17\n"
     assert len(read_metrics(tmp_path / "two" / "metrics.jsonl")) == 1
     monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
-    ended = started(SIGNALLED, tmp_path, cache)
+    ended = on_two_nodes(SIGNALLED, tmp_path, cache, partial(slurm_task, tasks=2))
     assert [task.status for task in ended] == [0, 0], ended
     assert losses(tmp_path / "two") == pytest.approx(losses(one.path), abs=1e-4)
-
-
-@dataclass(frozen=True)
-class Ended:
-    """A process that has ended, and what it wrote to stderr."""
-
-    status: int
-    said: str
-
-
-def started(program: str, folder: Path, cache: Path) -> list[Ended]:
-    """Run a program as the two tasks of a SLURM job, until both have ended."""
-    paths, port = os.pathsep.join([str(TESTS), str(TESTS / "training"), *sys.path]), free_port()
-    asked = ["train", "mini.yaml", "--out", "two", "--cache", str(cache), "--nodes", "2", "--accelerator", "cpu"]
-    where = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "PYTHONPATH": paths}
-    tasks = [
-        subprocess.Popen(
-            [sys.executable, "-c", program, *asked],
-            env={**os.environ, **where, **slurm_task(rank, tasks=2)},
-            cwd=folder,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(2)
-    ]
-    return [Ended(task.returncode, said) for task, (_, said) in ((each, each.communicate()) for each in tasks)]
 
 
 FAILS = f"""
@@ -356,7 +354,7 @@ def test_no_process_waits_for_a_first_one_that_has_failed(
     (tmp_path / "mini.yaml").write_text(mini_config().to_yaml())
     slurm(tmp_path, monkeypatch)
     for status, said in ((1, "nothing to score"), (2, "two holds a run already")):
-        ended = started(FAILS, tmp_path, cache)
+        ended = on_two_nodes(FAILS, tmp_path, cache, partial(slurm_task, tasks=2))
         assert [task.status for task in ended] == [status, status]
         assert all(said in task.said and "Traceback" not in task.said for task in ended), ended
 

@@ -9,7 +9,7 @@ import json
 import logging
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -164,7 +164,7 @@ def parts(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
-_SHORT, _LEAST = 24, 14
+_SHORT, _LEAST = 28, 14
 """Characters up to which a column of a table is kept whole, and that any other column has at least."""
 
 
@@ -173,26 +173,27 @@ def table(rows: Sequence[Mapping[str, object]], *, names: int = 1) -> str:
 
     Args:
         rows: short texts stay whole, long ones are folded.
-        names: how many of the first columns say what a row is of, and stand in each table.
+        names: how many of the first columns say what a row is of; they stay whole too, and stand in each table.
     """
     heads = list(rows[0]) if rows else []
     widths = {head: max(len(head), *(len(str(row[head])) for row in rows)) for head in heads}
-    taken = {head: (width if width <= _SHORT else _LEAST) + 2 for head, width in widths.items()}
-    kept, blocks = heads[:names], [list[str]()]
-    room = _width() - sum(taken[head] for head in kept)
+    kept = heads[:names]
+    whole = {head for head in heads if widths[head] <= (_width() // 2 if head in kept else _SHORT)}
+    taken = {head: (width if head in whole else _LEAST) + 2 for head, width in widths.items()}
+    room, blocks = _width() - sum(taken[head] for head in kept), [list[str]()]
     for head in heads[names:]:
         if blocks[-1] and sum(taken[each] for each in (*blocks[-1], head)) > room:
             blocks.append([])
         blocks[-1].append(head)
-    return "\n\n".join(_table(rows, [*kept, *block], widths) for block in blocks)
+    return "\n\n".join(_table(rows, [*kept, *block], whole) for block in blocks)
 
 
-def _table(rows: Sequence[Mapping[str, object]], heads: Sequence[str], widths: Mapping[str, int]) -> str:
+def _table(rows: Sequence[Mapping[str, object]], heads: Sequence[str], whole: Collection[str]) -> str:
     from rich.table import Table
 
     made = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     for head in heads:
-        made.add_column(head, overflow="fold", no_wrap=widths[head] <= _SHORT)
+        made.add_column(head, overflow="fold", no_wrap=head in whole)
     for row in rows:
         made.add_row(*(escape_markup(str(row[head])) for head in heads))
     return render(made)

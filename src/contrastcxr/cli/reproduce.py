@@ -126,10 +126,11 @@ def _print_rows(said: output.Output, found: api.Reproduction) -> None:
 
     for task, pooled in found.pooled:
         said.result(f"{task.plan.name} on {pooled.data}: {task.plan.title}")
-        tables = (
-            (above, output.table(rows, names=names)) for above, rows, names in tables_of(task, pooled) if rows
+        shown = (
+            f"{above}\n{output.table(rows, names=names)}\n".lstrip()
+            for above, rows, names in tables_of(task, pooled)
+            if rows
         )
-        shown = (f"{above}\n{table}" if above else table for above, table in tables)
         said.result("\n".join((*verdicts(task, pooled), *shown, *said_below(task, pooled), "")))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -30,6 +31,8 @@ def train(
     cache: output.Cache = None,
 ) -> None:
     """Train a system: a folder with checkpoint, configuration, log, metrics and run record."""
+    # PyTorch reads it when it is imported: with several processes each would be told of a cost that is accepted.
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     overrides = [*(set_ or []), *([f"train.seed={seed}"] if seed is not None else [])]
     folder = api.train(
         config,

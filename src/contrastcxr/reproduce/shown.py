@@ -13,10 +13,8 @@ from contrastcxr.reproduce.plan import PLAIN
 from contrastcxr.reproduce.side_by_side import SCORES, Change, RowScore, SideBySide, SystemLine
 
 NOTHING = "–"
-
-
 NAMES = 3
-"""Columns of such a table that say what a line is of."""
+"""Columns of a published table beside ours that say what a line is of."""
 
 
 def table_rows(found: SideBySide) -> list[dict[str, str]]:

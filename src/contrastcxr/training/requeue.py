@@ -28,10 +28,8 @@ def requeue_at_signal(placement: Placement) -> Iterator[None]:
     Lightning's own requeue saves a state first, which all processes have to take part in, between two steps.
     """
     by_slurm = isinstance(placement.environment, SLURMEnvironment)
-    if not by_slurm or threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    if signal.getsignal(signal.SIGUSR1) not in (None, signal.SIG_DFL):
+    in_thread = threading.current_thread() is not threading.main_thread()
+    if not by_slurm or in_thread or signal.getsignal(signal.SIGUSR1) != signal.SIG_DFL:
         yield
         return
     own, term = os.getpid(), signal.getsignal(signal.SIGTERM)
@@ -49,7 +47,7 @@ def requeue_at_signal(placement: Placement) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGUSR1, signal.SIG_DFL)
-        signal.signal(signal.SIGTERM, term)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL if term is None else term)
 
 
 def _requeue() -> None:
