@@ -79,6 +79,16 @@ def test_the_constant_stands_beside_and_the_neighbour_says_why_not(data: str) ->
     assert any("no nearest neighbour" in note for note in found.notes)
 
 
+def test_the_floor_gives_every_report_to_another_study_and_the_labeler_hears_it_there(data: str) -> None:
+    found = scored(data, [NORMAL, SICK] * 2).systems
+    assert "ceiling" not in found
+    said, wanted = found["floor"].table, found["system"].table
+    assert said.claimed is not None
+    assert wanted.truth is not None
+    assert sorted(map(tuple, said.claimed.tolist())) == sorted(map(tuple, wanted.truth.tolist()))
+    assert found["floor"].scores["positive_f1"].value in (0.0, pytest.approx(0.5))  # no study keeps its own
+
+
 def test_as_published_needs_training_reports(data: str) -> None:
     path = Path(data.removeprefix("manifest:").partition("?")[0])
     rows = [json.loads(line) for line in path.read_text().splitlines()]

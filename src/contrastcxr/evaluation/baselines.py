@@ -1,4 +1,4 @@
-"""Readers beside every system: constant, commonest, neighbour, and on grammar reports ceiling and floor.
+"""Readers beside every system: constant, commonest, neighbour, floor, and on grammar reports the ceiling.
 
 Beside a localizer they mark places too, and the mean box joins them (`place_baselines`).
 """
@@ -342,13 +342,13 @@ def _as_said(near: Answer, references: References) -> Answer:
 
 
 def bounds(references: References, *, seed: int = 0) -> dict[str, list[Answer]]:
-    """Return the ceiling and floor, where the grammar wrote the references; nothing elsewhere.
+    """Return the floor, and the ceiling where the grammar wrote the references; nothing where nobody wrote any.
 
     Findings that are heard as one cannot be written again: then there is no ceiling.
     """
-    if not references.parses() or len(references.studies) < 2:
+    if not references.written or len(references.studies) < 2:
         return {}
-    if references.attributes is not None:
+    if references.attributes is not None or not references.parses():
         return {"floor": _written(_moved([a.words for a in references.answers()], seed), references)}
     if references.readings[0].author.name == "nih-plain":
         ceiling = [answer_of(r, findings=()).words for r in oracle_readings(references.studies, seed=seed)]

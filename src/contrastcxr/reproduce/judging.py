@@ -71,13 +71,14 @@ ATTRIBUTES = Judging(
 )
 """By the words alone, where nobody drew a box."""
 _RETRIEVED = tuple(name for name in RETRIEVAL_SCORES if not name.endswith(SEEN))
+_RETRIEVED_SEEN = tuple(f"{name}{SEEN}" for name in _RETRIEVED if name.endswith("_10"))
 RETRIEVAL = Judging(
     {
         "retrieval/image_to_text_10": "own report among ten, found by the picture",
         "positive_f1": "positive-finding F1",
     },
     (*_RETRIEVED, *_F1, *_KNOWN, *_WORDS[1:]),
-    (*_RETRIEVED, *(f"{name}{SEEN}" for name in _RETRIEVED if name.endswith("_10")), *_SHOWN, LENGTH_DISTANCE),
+    (*_RETRIEVED, *_RETRIEVED_SEEN, *_SHOWN, "side_agreement", LENGTH_DISTANCE),
 )
 """By the space that paper C's loss makes, then by what the report says."""
 JUDGINGS: Mapping[str, Judging] = {

@@ -51,6 +51,7 @@ SHORT: Mapping[str, str] = {
     "cider": "CIDEr",
     "rouge_l": "ROUGE-L",
     "meteor": "METEOR",
+    "side_agreement": "side right",
     **{name: name.partition("/")[2].replace("_", " ") for name in RETRIEVAL_SCORES},
     LENGTH_DISTANCE: "length distance",
 }
