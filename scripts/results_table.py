@@ -92,7 +92,7 @@ def _pools(places: Places, tables: Sequence[str]) -> list[Pooled]:
         plan, folder = find_plan("contrastive-attention", table)
         for data in plan.data:
             task = task_of(plan, folder, parse_data(data if ":" in data else f"{data}:."))
-            paths.setdefault(data, {}).update(dict.fromkeys(places.paths(task, places.seeds(task))))
+            paths.setdefault(data, {}).update(dict.fromkeys(places.paths(task)))
     found = (
         pool(paths[data], judging=plan.judging)
         for data in sorted(paths, key=lambda name: (not name.startswith("phantom"), name))

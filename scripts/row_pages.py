@@ -124,7 +124,7 @@ def localizers(
     """Return rows of a paper and what is recorded of them, on whatever seed or fold."""
     plan, folder = find_plan(paper, table)
     task = task_of(plan, folder, parse_data(data))
-    folds, paths = bool(task.of_data.folds), places.paths(task, places.seeds(task))
+    folds, paths = bool(task.of_data.folds), places.paths(task)
     return task, pool(paths, judging=plan.judging, compared=task.compared_names, folds=folds)
 
 
@@ -141,7 +141,7 @@ def list_block(places: Places) -> str:
     plan, folder = find_plan("cia-net", LIST["table"])
     found = []
     for part in task_of(plan, folder, parse_data(LIST["data"])).parts:
-        pooled = pool(places.paths(part, places.seeds(part)), judging=plan.judging, compared=part.compared_names)
+        pooled = pool(places.paths(part), judging=plan.judging, compared=part.compared_names)
         if pooled is not None:
             found += ["", f"**{part.title}**", "", rows_block(part, pooled)]
     return "\n".join(found[1:])

@@ -326,7 +326,7 @@ def reproduce_table(
         table: of the paper; `first` and `decoders` are our own.
         data: such as `phantom:standard` or `nih14-cv:/path`.
         rows: names of rows; none takes all.
-        seeds: none takes those of the plan.
+        seeds: none runs those of the plan, and shows all that are recorded.
         overrides: `a.b=c`, a value changed in every row.
         plan: another file of rows.
         limit: a rehearsal on so many test studies and twins only.

@@ -43,7 +43,9 @@ def reproduce(
     rows: Annotated[
         str, typer.Option("--rows", help="Comma between rows, such as nic-none,nic-normal; default all.")
     ] = "",
-    seeds: Annotated[str, typer.Option("--seeds", help="Comma between seeds; default those of the plan.")] = "",
+    seeds: Annotated[
+        str, typer.Option("--seeds", help="Comma between seeds; default the plan's, for --show all recorded.")
+    ] = "",
     published: Published = False,
     show: Annotated[
         bool, typer.Option("--show", help="Print published and measured of what is recorded; run nothing.")

@@ -60,12 +60,12 @@ class Places:
         return next((path for path in others if path.is_file() and _counts(path, row, config, recipe)), None)
 
     def paths(self, task: Task, seeds: Sequence[int] = ()) -> list[Path]:
-        """Return where the experiment's rows on this data are recorded, for these seeds or those of the plan."""
-        found = (self.found(task, row) for row in task.rows(seeds=seeds))
+        """Return where the experiment's rows on this data are recorded, for these seeds or all that there are."""
+        found = (self.found(task, row) for row in task.rows(seeds=seeds or self.seeds(task)))
         return [path for path in found if path is not None]
 
     def recorded(self, task: Task, seeds: Sequence[int] = ()) -> list[Record]:
-        """Return the records of the experiment on this data, for these seeds, or those of the plan."""
+        """Return the records of the experiment on this data, for these seeds or all that there are."""
         return [read_record(path) for path in self.paths(task, seeds)]
 
     def seeds(self, task: Task) -> list[int]:

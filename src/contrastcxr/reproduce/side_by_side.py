@@ -151,7 +151,7 @@ def side_by_side(
     Args:
         task: the experiment on one source of data.
         places: where records and study tables are.
-        seeds: training seeds that count; by default those of the plan.
+        seeds: training seeds that count; by default all that are recorded.
         replicates: draws of patients.
         seed: of the draws.
 
@@ -160,7 +160,7 @@ def side_by_side(
         UnknownNameError: the plan names a published table, column or score that is not there.
     """
     drawn = {"replicates": replicates, "seed": seed}
-    rows = recorded_rows(task, places, seeds or task.numbers, drawn=drawn)
+    rows = recorded_rows(task, places, seeds or places.seeds(task), drawn=drawn)
     own = [_own(task, rows)] if any(rows.have(pair) for pair in system_pairs(task)) else []
     return [*own, *(_part(task, part, rows) for part in task.plan.published)]
 
