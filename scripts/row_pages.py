@@ -70,6 +70,14 @@ FOUND_COLUMNS = {
     "by_findings": "by the findings that are there",
     "chance": "by chance",
 }
+BY_EPOCH = ("mdt-none", "mdt-wcl")
+LEARNT = {
+    "word loss in training": ("train", "word"),
+    "positive F1 on validation": ("validation", "positive_f1"),
+    "rise when exchanged": ("validation", "exchange_rise"),
+    "word loss, abnormal": ("validation", "abnormal_words"),
+}
+"""What the log has after each epoch, by its head: the part and the name."""
 NOT_RUN = "These rows have not been run yet."
 FIRST_BOXES = ("cross_attention", "cross_attention@scores")
 """Systems whose first box is that of the words, and that of the detector's scores."""
@@ -405,6 +413,7 @@ def loss_blocks(places: Places) -> dict[str, str]:
     if file.is_file():
         found = found_block(json.loads(file.read_text(encoding="utf-8"))["runs"])
         blocks["found"] = "\n".join([found, *learning_lines(loss_rows(places, "table1")[1])])
+    blocks["epochs"] = "\n".join(epoch_lines(loss_rows(places, "table1")[1])) or NOT_RUN
     return blocks
 
 
@@ -434,6 +443,22 @@ def learning_lines(pooled: Pooled | None) -> list[str]:
     )
     said = "; ".join(each)
     return ["", f"- The loss in training, epoch by epoch, mean over seeds: {said}."] if said else []
+
+
+def epoch_lines(pooled: Pooled | None) -> list[str]:
+    """Return what second stages with and without the loss knew after each epoch, a line each, mean over seeds."""
+    curves: dict[str, list[list[dict[str, dict[str, float]]]]] = {}
+    for record in pooled.records if pooled else ():
+        if record.row in BY_EPOCH:
+            curves.setdefault(record.row, []).append(record.training["curves"])
+    if set(curves) != set(BY_EPOCH):
+        return []
+    heads = [f"{head}, {row}" for head in LEARNT for row in BY_EPOCH]
+    lines = [f"| epoch | {' | '.join(heads)} |", f"|---|{'---:|' * len(heads)}"]
+    for number, epochs in enumerate(zip(*(zip(*curves[row], strict=True) for row in BY_EPOCH), strict=True), 1):
+        means = [np.mean([one[part][name] for one in of]) for part, name in LEARNT.values() for of in epochs]
+        lines.append(f"| {number} | {' | '.join(f'{mean:.3f}' for mean in means)} |")
+    return lines
 
 
 def draw_lengths(pooled: Pooled, path: Path) -> None:
