@@ -35,7 +35,7 @@ class Targets:
         box_cells: `[B, V, L, n]` bool, which cells of each view overlap a box of each finding.
         attributes: `[B, A]` bool, which attributes of findings the report states.
         clusters: `[B]`, the cluster of each training report (paper C).
-        meanings: `[B]`, equal where reports have equal labels.
+        meanings: `[B]`, equal where reports state the same findings.
         box_corners: `[B, V, K, 4]`, the boxes of each view in pixels of the model's picture, NaN behind the last.
     """
 

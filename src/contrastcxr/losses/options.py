@@ -37,7 +37,7 @@ class SystemLossOptions(Options):
 
     @property
     def needs_meanings(self) -> bool:
-        """Whether it needs to know which training reports have equal labels."""
+        """Whether it needs to know which training reports state the same findings."""
         return False
 
     @property
@@ -107,7 +107,8 @@ class WeakContrastOptions(SystemLossOptions):
     variant: Variant = Field(
         "wcl",
         description="wcl; of Table 2 baseline (α = 1), excluding (α = 0) and adversarial (α = 1, and a moved own "
-        "report); distinct (ours): a report with equal labels is no negative; as_released: τ = 1 whatever is set",
+        "report); distinct (ours): a report that states the same findings is no negative; as_released: τ = 1 "
+        "whatever is set",
     )
     alpha: float = Field(2.0, ge=0, description="α, of other reports of the own cluster")
     temperature: float = Field(1.0, gt=0, description="τ: 1 for MIMIC-ABN, 0.1 for MIMIC-CXR")

@@ -112,7 +112,7 @@ class WeakContrast(SystemLoss):
     def _meanings(self, targets: Targets) -> Tensor | None:
         if not self.options.needs_meanings:
             return None
-        return gathered(needed(targets.meanings, "the variant distinct needs the labels of the training reports"))
+        return gathered(needed(targets.meanings, "the variant distinct needs what the training reports state"))
 
     def pictures(self, states: States) -> Tensor:
         """Return `z_x [B, w]`, of unit length."""

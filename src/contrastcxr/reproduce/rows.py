@@ -330,6 +330,7 @@ _TOLD = (
     "data",
     "encoder",
     "align",
+    "started_from",
     "calibration",
 )
 

@@ -28,7 +28,6 @@ logger = logging.getLogger(__name__)
 FOLDER = "clusters"
 MADE = 1
 """Version of how clusters are made: another one makes them anew."""
-BENIGN = (NO_FINDING, SUPPORT_DEVICES)
 
 
 def training_clusters(config: SystemConfig, studies: Sequence[Study], *, cache: Path) -> ReportClusters | None:
@@ -146,8 +145,7 @@ def cluster_source(
 
 def _abnormal(text: str) -> list[str]:
     """Return the findings that the labeler holds to be present or uncertain."""
-    found = (f for f in label(text) if f.status in ("present", "uncertain"))
-    return [finding.name for finding in found if finding.name not in BENIGN]
+    return [name for name, _ in _asserted(text) if name != SUPPORT_DEVICES]
 
 
 def with_weak_labels(
@@ -169,11 +167,20 @@ def with_weak_labels(
 
 
 def _meanings(texts: Sequence[str]) -> list[int]:
-    """Return a number for each report, equal where the labeler's findings are, and say how often they are."""
-    numbers: dict[tuple[str, ...], int] = {}
-    found = [numbers.setdefault(tuple(f.status for f in label(text)), len(numbers)) for text in texts]
+    """Return a number for each report, equal where the labeler's present and uncertain findings are, and say so.
+
+    What a report denies says nothing apart from another that does not speak of it.
+    """
+    numbers: dict[tuple[tuple[str, str], ...], int] = {}
+    found = [numbers.setdefault(_asserted(text), len(numbers)) for text in texts]
     counts = torch.bincount(torch.tensor(found)).double()
     pairs = len(found) * (len(found) - 1)
     same = float((counts * (counts - 1)).sum()) / max(pairs, 1)
-    logger.info(f"losses wcl: {same:.1%} of the pairs of training reports have equal labels and are no negatives")
+    logger.info(f"losses wcl: {same:.1%} of the pairs of training reports state the same and are no negatives")
     return found
+
+
+def _asserted(text: str) -> tuple[tuple[str, str], ...]:
+    """Return the findings that the labeler holds to be present or uncertain, with which of both."""
+    stated = (f for f in label(text) if f.status in ("present", "uncertain") and f.name != NO_FINDING)
+    return tuple((finding.name, finding.status) for finding in stated)

@@ -163,6 +163,7 @@ def _record(
         calibration=calibration.to_dict() if calibration else None,
         anchored=prepared.anchored,
         boxed_patients=prepared.boxed_patients,
+        started_from=prepared.started_from,
         clusters=None if prepared.clusters is None else prepared.clusters.summary(),
     )
 

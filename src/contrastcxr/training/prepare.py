@@ -61,7 +61,7 @@ from contrastcxr.training.report_clusters import ReportClusters
 from contrastcxr.training.report_texts import learnt_text, written_text
 from contrastcxr.training.scaling import STUDIES, center_zeros, draw, scale_contrast, standardize
 from contrastcxr.training.sources import box_notes, notes_of, pictures_in, source_notes
-from contrastcxr.training.start import freeze, start_from
+from contrastcxr.training.start import freeze, start_digest, start_from
 from contrastcxr.training.studies import TrainingData, load_data
 from contrastcxr.training.validate import check_monitor
 from contrastcxr.training.word_vectors import start_word_vectors
@@ -109,6 +109,7 @@ class PreparedRun:
         truncated: training reports that `text.max_tokens` cuts.
         bank: negatives of the training views, of a system that is compared with some.
         clusters: of the training reports, where a loss needs them.
+        started_from: SHA-256 of the checkpoint that weights were taken from; None without one.
         present_from: from which score the finding that its regions are of counts as present, by its name.
     """
 
@@ -131,6 +132,7 @@ class PreparedRun:
     bank: TrainingBank | None = None
     clusters: ReportClusters | None = None
     boxed_patients: tuple[str, ...] = ()
+    started_from: str | None = None
     present_from: Mapping[str, float] = field(default_factory=dict)
 
     def samples(self, split: Split, *, epoch: int | None = None) -> StudySamples:
@@ -303,6 +305,7 @@ def prepare(
         bank=bank,
         clusters=clusters,
         boxed_patients=_boxed_patients(config, ref, data.train, regions, words.start),
+        started_from=start_digest(config),
         present_from=regions.present_from,
     )
     _scale(prepared, of_views, fresh=words.start is None, device=device)

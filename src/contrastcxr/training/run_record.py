@@ -50,6 +50,7 @@ class RunRecord:
         present_from: score from which a detector's finding counts as present, this run's or that of its regions.
         anchored: share of the boxes that a detector learns with an anchor whose IoU is above .5; None of others.
         boxed_patients: marks of the patients whose boxes a detector learnt, this run's or that of its regions.
+        started_from: SHA-256 of the checkpoint that it started from (`train.init_from`); None without one.
         clusters: of the training reports, as `ReportClusters.summary` has them; None where no loss needs any.
         versions: of the packages that made it.
     """
@@ -76,6 +77,7 @@ class RunRecord:
     present_from: Mapping[str, float] = field(default_factory=dict)
     anchored: float | None = None
     boxed_patients: Sequence[str] = ()
+    started_from: str | None = None
     clusters: Mapping[str, Any] | None = None
     versions: Mapping[str, str] = field(default_factory=lambda: versions())
 

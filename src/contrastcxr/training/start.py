@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -9,11 +10,18 @@ from contrastcxr.checkpoint import Checkpoint
 from contrastcxr.checkpoint.system import LOSSES_KEY
 from contrastcxr.config import SystemConfig
 from contrastcxr.errors import IncompatibleError
+from contrastcxr.files import find_checkpoint
 from contrastcxr.models.heads.options import SLOTS
 from contrastcxr.models.system import System
 
 OF_THE_DATA = ("pool.", "patch_pool.", "bank.", "decoder.library.", "aligner.")
 """What a run draws anew from its own training studies, or takes from elsewhere."""
+
+
+def start_digest(config: SystemConfig) -> str | None:
+    """Return the SHA-256 of the checkpoint's file that a run starts from; None without one."""
+    start = config.train.init_from
+    return None if start is None else hashlib.sha256(find_checkpoint(start).read_bytes()).hexdigest()
 
 
 def start_from(system: System, start: Checkpoint, config: SystemConfig) -> None:
