@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from contrastcxr.reproduce.pooled import Pooled
     from contrastcxr.reproduce.side_by_side import SideBySide
     from contrastcxr.store.preparing import Mover, PreparedSource
-    from contrastcxr.training.report_clusters import ClusterReport
+    from contrastcxr.training.report_clusters import ReportClusters
     from contrastcxr.training.report_vectors import Embedding
     from contrastcxr.training.run_folder import RunFolder
 
@@ -526,7 +526,7 @@ def cluster_reports(
     author: str | None = None,
     seed: int = 0,
     allow_pickle: bool = False,
-) -> ClusterReport:
+) -> ReportClusters:
     """Return clusters of the training reports of a source, the weak labels of `losses: wcl`, and what they hold.
 
     Args:

@@ -165,11 +165,25 @@ def test_few_own_negatives_empty_reports_and_one_large_cluster_are_warned_of(
     caplog.set_level(logging.WARNING, logger="contrastcxr")
     prepare(config(clusters={"k": 4}), cache=tmp_path)
     said = " ".join(caplog.messages)
-    assert "1 reports are empty, a cluster of their own" in said
-    assert "of the reports are in cluster" in said
+    for warning in ("1 reports are empty, a cluster of their own", "of the reports are in cluster"):
+        assert warning in said
+    assert "other reports of a study's cluster" not in said
     caplog.clear()
-    prepare(config(clusters={"k": 6}, train={"batch_size": 8}), cache=tmp_path)
-    assert "other reports of a study's cluster" not in " ".join(caplog.messages)
+    monkeypatch.setattr(ReportClusters, "of", None)  # those of the cache are warned of too
+    prepare(config(clusters={"k": 4}), cache=tmp_path)
+    assert " ".join(caplog.messages) == said
+
+
+def test_a_batch_with_less_than_one_report_of_a_cluster_is_warned_of(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    use_studies(
+        monkeypatch,
+        lambda split: [study(index, split=split, said=f"Finding number{index}.") for index in range(24)],
+    )
+    caplog.set_level(logging.WARNING, logger="contrastcxr")
+    prepare(config(clusters={"k": 13}), cache=tmp_path)
+    assert "a batch of 8 has 0.54 other reports of a study's cluster" in " ".join(caplog.messages)
 
 
 def test_reports_that_state_the_same_have_equal_meanings(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -12,7 +12,7 @@ from contrastcxr import api
 from contrastcxr.cli import complete, output
 
 if TYPE_CHECKING:
-    from contrastcxr.training.report_clusters import ClusterReport
+    from contrastcxr.training.report_clusters import ReportClusters
 
 SHOWN = 10
 Source = Annotated[
@@ -130,13 +130,12 @@ def clusters(
         allow_pickle=allow_pickle,
     )
     if out is not None:
-        found.clusters.write(out)
+        found.write(out)
     said.result("\n".join([*_cluster_lines(found), *([str(out)] if out else [])]))
     said.result_json(found.to_dict())
 
 
-def _cluster_lines(found: ClusterReport) -> list[str]:
-    made = found.clusters
+def _cluster_lines(found: ReportClusters) -> list[str]:
     rows = [
         {
             "cluster": each.number,
@@ -147,8 +146,9 @@ def _cluster_lines(found: ClusterReport) -> list[str]:
         }
         for each in found.summaries
     ]
-    said = f"{len(made.numbers):,} reports, {made.k} clusters by {made.embedding}, seed {made.seed}"
-    return [f"{said}; silhouette {found.silhouette:.3f}; fingerprint {made.fingerprint}", output.table(rows)]
+    said = f"{len(found.numbers):,} reports, {found.k} clusters by {found.embedding}, seed {found.seed}"
+    parted = "no silhouette" if found.silhouette is None else f"silhouette {found.silhouette:.3f}"
+    return [f"{said}; {parted}; fingerprint {found.fingerprint}", output.table(rows)]
 
 
 @data.command()

@@ -17,16 +17,14 @@ from contrastcxr.errors import DatasetError, IncompatibleError, listed
 from contrastcxr.features.samples import Target
 from contrastcxr.form import Study
 from contrastcxr.losses.options import ClusterOptions
-from contrastcxr.text.labeler import label
-from contrastcxr.training.report_clusters import ClusterReport, ReportClusters, silhouette, summaries
+from contrastcxr.training.report_clusters import ReportClusters, asserted
 from contrastcxr.training.report_texts import written_text
 from contrastcxr.training.report_vectors import Embedding
-from contrastcxr.vocab.labels import NO_FINDING, SUPPORT_DEVICES
 
 logger = logging.getLogger(__name__)
 
 FOLDER = "clusters"
-MADE = 1
+MADE = 2
 """Version of how clusters are made: another one makes them anew."""
 
 
@@ -46,6 +44,7 @@ def training_clusters(config: SystemConfig, studies: Sequence[Study], *, cache: 
         raise DatasetError(f"{len(studies) - len(reports)} training studies have the id of another one")
     _check_batches(config, len(studies))
     found = _given(options, reports) or _kept(options, reports, seed=config.train.seed, cache=cache)
+    found.warn()
     expected = (config.train.batch_size - 1) / found.k
     if expected < 1:
         logger.warning(
@@ -117,8 +116,8 @@ def cluster_source(
     author: str | None,
     seed: int,
     allow_pickle: bool,
-) -> ClusterReport:
-    """Return clusters of the reports of a source's split, by default that of training, and what they hold.
+) -> ReportClusters:
+    """Return clusters of the reports of a source's split, by default that of training.
 
     Raises:
         DatasetError: no study has a report, or fewer differ than there are clusters.
@@ -132,20 +131,11 @@ def cluster_source(
     }
     if not any(text.strip() for text in reports.values()):
         raise DatasetError(f"{data}: no study has a report in {listed(sections)}; choose data with reports")
-    clusters = ReportClusters.of(
+    found = ReportClusters.of(
         reports, k=k, embedding=embedding, weights=weights, seed=seed, allow_pickle=allow_pickle
     )
-    found = {study: _abnormal(text) for study, text in reports.items()}
-    return ClusterReport(
-        clusters,
-        summaries(clusters, reports, found),
-        silhouette(clusters, reports, weights=weights, allow_pickle=allow_pickle),
-    )
-
-
-def _abnormal(text: str) -> list[str]:
-    """Return the findings that the labeler holds to be present or uncertain."""
-    return [name for name, _ in _asserted(text) if name != SUPPORT_DEVICES]
+    found.warn()
+    return found
 
 
 def with_weak_labels(
@@ -172,15 +162,9 @@ def _meanings(texts: Sequence[str]) -> list[int]:
     What a report denies says nothing apart from another that does not speak of it.
     """
     numbers: dict[tuple[tuple[str, str], ...], int] = {}
-    found = [numbers.setdefault(_asserted(text), len(numbers)) for text in texts]
+    found = [numbers.setdefault(asserted(text), len(numbers)) for text in texts]
     counts = torch.bincount(torch.tensor(found)).double()
     pairs = len(found) * (len(found) - 1)
     same = float((counts * (counts - 1)).sum()) / max(pairs, 1)
     logger.info(f"losses wcl: {same:.1%} of the pairs of training reports state the same and are no negatives")
     return found
-
-
-def _asserted(text: str) -> tuple[tuple[str, str], ...]:
-    """Return the findings that the labeler holds to be present or uncertain, with which of both."""
-    stated = (f for f in label(text) if f.status in ("present", "uncertain") and f.name != NO_FINDING)
-    return tuple((finding.name, finding.status) for finding in stated)

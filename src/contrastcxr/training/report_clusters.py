@@ -5,10 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import math
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,31 +16,54 @@ import numpy as np
 
 from contrastcxr.errors import DatasetError, MissingExtraError
 from contrastcxr.files import atomic_write
+from contrastcxr.text.labeler import label
 from contrastcxr.text.tokenizer import tokenize
 from contrastcxr.training.report_vectors import Embedding, report_vectors
+from contrastcxr.vocab.labels import NO_FINDING, SUPPORT_DEVICES
 
 logger = logging.getLogger(__name__)
 
-FORMAT = 1
+FORMAT = 2
 STARTS = 10
 """Times that K-Means starts, of which the best is kept (ours)."""
 SILHOUETTE_REPORTS = 2_000
 """Reports of which the silhouette is the mean, drawn where there are more."""
-TOP_WORDS = 8
+TOP_WORDS, TOP_FINDINGS = 8, 3
 _WORD = re.compile(r"[a-z]")
 MOST = 0.5
 """A cluster with a larger share of the reports says little of them."""
 
 
 @dataclass(frozen=True)
+class ClusterSummary:
+    """What one cluster holds.
+
+    Attributes:
+        number: of the cluster.
+        reports: how many.
+        normal: share of them that state no abnormality.
+        words: that its reports have more often than others.
+        findings: the commonest that are stated to be present or uncertain, with their shares.
+    """
+
+    number: int
+    reports: int
+    normal: float
+    words: tuple[str, ...]
+    findings: Mapping[str, float]
+
+
+@dataclass(frozen=True)
 class ReportClusters:
-    """A cluster for each report of a corpus, by K-Means.
+    """A cluster for each report of a corpus, by K-Means, and what each holds.
 
     Attributes:
         k: clusters, without that of the empty reports.
         embedding: what the reports were compared by, in words.
         seed: of K-Means.
         fingerprint: of the corpus.
+        silhouette: the mean over reports by that embedding, from -1 to 1; None where there is none.
+        summaries: what each holds, the largest first.
         numbers: cluster of each report, by study; empty reports are a cluster of their own, number k.
         digests: of what each report says, by study.
     """
@@ -50,6 +72,8 @@ class ReportClusters:
     embedding: str
     seed: int
     fingerprint: str
+    silhouette: float | None
+    summaries: tuple[ClusterSummary, ...]
     numbers: Mapping[str, int]
     digests: Mapping[str, str]
 
@@ -74,10 +98,11 @@ class ReportClusters:
         studies = sorted(reports)
         texts = [reports[study] for study in studies]
         written = [place for place, text in enumerate(texts) if text.strip()]
-        vectors = report_vectors(
-            [texts[place] for place in written], embedding, weights=weights, seed=seed, allow_pickle=allow_pickle
-        )
-        different = len(np.unique(vectors.round(6), axis=0)) if written else 0
+        said = [texts[place] for place in written]
+        vectors = np.zeros((0, 1))
+        if written:
+            vectors = report_vectors(said, embedding, weights=weights, seed=seed, allow_pickle=allow_pickle)
+        different = len(np.unique(vectors.round(6), axis=0))
         if k > different:
             raise DatasetError(
                 f"clusters.k {k}: there are {different:,} reports that differ ({len(written):,} of {len(texts):,} "
@@ -87,10 +112,16 @@ class ReportClusters:
         found[written] = _k_means(vectors, k=k, seed=seed)
         name = embedding if weights is None else f"{embedding} {Path(weights).name}"
         numbers = dict(zip(studies, found.tolist(), strict=True))
-        digests = {study: _digest(text) for study, text in reports.items()}
-        clusters = cls(k, name, seed, cls.fingerprint_of(reports), numbers, dict(sorted(digests.items())))
-        clusters._warn()
-        return clusters
+        return cls(
+            k=k,
+            embedding=name,
+            seed=seed,
+            fingerprint=cls.fingerprint_of(reports),
+            silhouette=_silhouette(vectors, found[written], seed=seed),
+            summaries=_summaries(numbers, reports),
+            numbers=numbers,
+            digests={study: _digest(reports[study]) for study in studies},
+        )
 
     @staticmethod
     def fingerprint_of(reports: Mapping[str, str]) -> str:
@@ -100,7 +131,8 @@ class ReportClusters:
             digest.update(json.dumps([study, reports[study]]).encode())
         return digest.hexdigest()
 
-    def _warn(self) -> None:
+    def warn(self) -> None:
+        """Warn of empty reports, and of a cluster that most reports are in."""
         sizes = Counter(self.numbers.values())
         if empty := sizes.pop(self.k, 0):
             logger.warning(f"clusters: {empty:,} reports are empty, a cluster of their own")
@@ -126,15 +158,19 @@ class ReportClusters:
             )
 
     def summary(self) -> dict[str, Any]:
-        """Return what was made of how many reports, without their ids."""
+        """Return what was made of how many reports, without their ids and words."""
         sizes = Counter(self.numbers.values())
-        made = {name: value for name, value in vars(self).items() if name not in ("numbers", "digests")}
+        made = {name: value for name, value in vars(self).items() if name not in _OF_REPORTS}
         return {**made, "sizes": [sizes[number] for number in range(max(sizes) + 1)]}
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, without the ids of studies."""
+        return {**self.summary(), "clusters": [asdict(each) for each in self.summaries]}
+
     def write(self, path: Path) -> None:
-        """Write the clusters as JSON; ids of studies are in it, and no text."""
+        """Write the clusters as JSON; ids of studies are in it, and of their texts the words of the summaries."""
         with atomic_write(path) as file:
-            json.dump({"format": FORMAT, **vars(self)}, file, indent=1)
+            json.dump({"format": FORMAT, **asdict(self)}, file, indent=1)
             file.write("\n")
 
     @classmethod
@@ -149,7 +185,10 @@ class ReportClusters:
             if found.pop("format") != FORMAT:
                 raise ValueError(f"another format than {FORMAT}")
             numbers = {str(study): int(number) for study, number in found.pop("numbers").items()}
-            made = cls(numbers=numbers, **found)
+            summaries = tuple(
+                ClusterSummary(**{**one, "words": tuple(one["words"])}) for one in found.pop("summaries")
+            )
+            made = cls(numbers=numbers, summaries=summaries, **found)
             if made.digests.keys() != numbers.keys():
                 raise ValueError("clusters and digests of other studies")
             return made
@@ -157,6 +196,9 @@ class ReportClusters:
             raise DatasetError(
                 f"{path}: no clusters of reports ({error}); make them with contrastcxr data clusters"
             ) from None
+
+
+_OF_REPORTS = ("summaries", "numbers", "digests")
 
 
 def _digest(text: str) -> str:
@@ -172,108 +214,54 @@ def _k_means(vectors: np.ndarray, *, k: int, seed: int) -> np.ndarray:
     return found
 
 
-@dataclass(frozen=True)
-class ClusterSummary:
-    """What one cluster holds.
-
-    Attributes:
-        number: of the cluster.
-        reports: how many.
-        normal: share of them that state no abnormality.
-        words: that its reports have more often than others.
-        findings: the commonest that are stated to be present or uncertain, with their shares.
-    """
-
-    number: int
-    reports: int
-    normal: float
-    words: tuple[str, ...]
-    findings: Mapping[str, float]
+def asserted(text: str) -> tuple[tuple[str, str], ...]:
+    """Return the findings that the labeler holds to be present or uncertain in a report, with which of both."""
+    stated = (f for f in label(text) if f.status in ("present", "uncertain") and f.name != NO_FINDING)
+    return tuple((finding.name, finding.status) for finding in stated)
 
 
-def summaries(
-    clusters: ReportClusters, reports: Mapping[str, str], findings: Mapping[str, Sequence[str]], *, shown: int = 3
-) -> list[ClusterSummary]:
-    """Return what each cluster holds, the largest first.
-
-    Args:
-        clusters: of the reports.
-        reports: by study.
-        findings: by study, the abnormal ones that its report states.
-        shown: findings of each.
-    """
+def _summaries(numbers: Mapping[str, int], reports: Mapping[str, str]) -> tuple[ClusterSummary, ...]:
+    """Return what each cluster holds, the largest first; devices are no abnormality."""
     having = {study: frozenset(filter(_WORD.match, tokenize(text))) for study, text in reports.items()}
+    findings = {s: {name for name, _ in asserted(text)} - {SUPPORT_DEVICES} for s, text in reports.items()}
     everywhere = Counter(word for words in having.values() for word in words)
     found = []
-    for number, members in _members(clusters).items():
+    for number, members in _members(numbers).items():
         inside = Counter(word for study in members for word in having[study])
-        stated = Counter(finding for study in members for finding in set(findings[study]))
+        stated = Counter(finding for study in members for finding in findings[study])
         rest = len(reports) - len(members)
         excess = {
             word: count / len(members) - (everywhere[word] - count) / max(rest, 1)
             for word, count in inside.items()
         }
+        commonest = sorted(stated, key=lambda name: (-stated[name], name))[:TOP_FINDINGS]
         found.append(
             ClusterSummary(
                 number,
                 len(members),
                 sum(not findings[study] for study in members) / len(members),
                 tuple(sorted(excess, key=lambda word: (-excess[word], word))[:TOP_WORDS]),
-                {name: count / len(members) for name, count in stated.most_common(shown)},
+                {name: stated[name] / len(members) for name in commonest},
             )
         )
-    return sorted(found, key=lambda each: -each.reports)
+    return tuple(sorted(found, key=lambda each: (-each.reports, each.number)))
 
 
-@dataclass(frozen=True)
-class ClusterReport:
-    """Clusters of reports, and what can be said of them.
-
-    Attributes:
-        clusters: themselves.
-        summaries: what each holds, the largest first.
-        silhouette: the mean over reports.
-    """
-
-    clusters: ReportClusters
-    summaries: Sequence[ClusterSummary]
-    silhouette: float
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values, without the ids of studies."""
-        return {
-            **self.clusters.summary(),
-            "silhouette": None if math.isnan(self.silhouette) else round(self.silhouette, 4),
-            "clusters": [asdict(each) for each in self.summaries],
-        }
-
-
-def _members(clusters: ReportClusters) -> dict[int, list[str]]:
+def _members(numbers: Mapping[str, int]) -> dict[int, list[str]]:
     found: dict[int, list[str]] = {}
-    for study, number in clusters.numbers.items():
+    for study, number in numbers.items():
         found.setdefault(number, []).append(study)
     return dict(sorted(found.items()))
 
 
-def silhouette(
-    clusters: ReportClusters,
-    reports: Mapping[str, str],
-    *,
-    weights: str | Path | None = None,
-    allow_pickle: bool = False,
-) -> float:
-    """Return the mean silhouette of reports by the embedding that clustered them, from -1 to 1; empty ones out.
+def _silhouette(vectors: np.ndarray, numbers: np.ndarray, *, seed: int) -> float | None:
+    """Return the mean silhouette of the reports that are written, from -1 to 1, of at most so many of them.
 
-    It is not a number where there are as many clusters as reports, or but one.
+    There is none where there are as many clusters as reports, or but one.
     """
     from sklearn.metrics import silhouette_score
 
-    studies = [study for study in sorted(reports) if clusters.numbers[study] != clusters.k]
-    kind: Any = clusters.embedding.partition(" ")[0]
-    numbers = [clusters.numbers[study] for study in studies]
-    if not 1 < len(set(numbers)) < len(numbers):
-        return math.nan
-    texts = [reports[study] for study in studies]
-    vectors = report_vectors(texts, kind, weights=weights, seed=clusters.seed, allow_pickle=allow_pickle)
-    drawn = min(SILHOUETTE_REPORTS, len(studies))
-    return float(silhouette_score(vectors, numbers, sample_size=drawn, random_state=clusters.seed))
+    if not 1 < len(np.unique(numbers)) < len(numbers):
+        return None
+    drawn = min(SILHOUETTE_REPORTS, len(numbers))
+    return round(float(silhouette_score(vectors, numbers, sample_size=drawn, random_state=seed)), 4)
