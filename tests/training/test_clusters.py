@@ -15,6 +15,7 @@ from mini_data import mini_config, mini_study, use_studies
 from contrastcxr.checkpoint import load_checkpoint
 from contrastcxr.errors import DatasetError, IncompatibleError
 from contrastcxr.form import Report, Study
+from contrastcxr.models.heads.decoders.nic import NicDecoder
 from contrastcxr.training import run
 from contrastcxr.training.prepare import prepare
 from contrastcxr.training.report_clusters import ReportClusters
@@ -93,6 +94,26 @@ def test_it_starts_when_it_is_told_to(tmp_path: Path) -> None:
     first, second = zip(epochs(late), epochs(never), strict=True)
     assert first[0]["train"]["word"] == pytest.approx(first[1]["train"]["word"], abs=1e-6)
     assert second[0]["train"]["word"] != pytest.approx(second[1]["train"]["word"], abs=1e-6)
+
+
+def test_what_it_weighs_changes_what_is_learnt(tmp_path: Path) -> None:
+    light, heavy = (trained(tmp_path / str(weight), config(weight=weight)) for weight in (0.2, 0.5))
+    assert json.loads((heavy.path / "run_record.json").read_text())["loss_weights"]["word"] == 0.5
+    before, after = load_checkpoint(light.path).state, load_checkpoint(heavy.path).state
+    assert any(not torch.equal(value, after[name]) for name, value in before.items() if "decoder." in name)
+
+
+def test_states_come_from_the_pass_that_teaches_the_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    passes: list[bool] = []
+    outputs = NicDecoder.outputs
+
+    def counted(self: NicDecoder, *args: Any, **kwargs: Any) -> Any:
+        passes.append(self.training)
+        return outputs(self, *args, **kwargs)
+
+    monkeypatch.setattr(NicDecoder, "outputs", counted)
+    trained(tmp_path / "run", config())
+    assert sum(passes) == 24 / TRAIN["batch_size"]
 
 
 def test_of_a_frozen_system_only_its_own_weights_learn(tmp_path: Path) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from mimic_files import write_mimic
 from mini_data import mini_config, mini_study
 
 from contrastcxr.checkpoint import load_checkpoint
@@ -14,6 +17,8 @@ from contrastcxr.losses.options import WeakContrastOptions
 from contrastcxr.models.heads.decoders import DECODERS
 from contrastcxr.reading.reader import Reader
 from contrastcxr.training import run
+from contrastcxr.training.report_clusters import ReportClusters
+from contrastcxr.training.run_folder import CLUSTERS_FILE
 
 PAPER = Path(__file__).resolve().parents[2] / "configs" / "paper"
 MINIATURE = (
@@ -96,12 +101,44 @@ def test_the_published_alignment_takes_a_training_step_and_another_system_reads_
     assert Reader.from_checkpoint(taken.path).read(mini_study(0, split="test")).report.sentences
 
 
-@pytest.mark.usefixtures("mini_data")
+@pytest.fixture
+def mimic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], list[str]]:
+    """What finds a miniature MIMIC-CXR of fourteen studies, ten of them to train on; of MIMIC-ABN its list too."""
+    split = ["train"] * 10 + ["validate"] * 2 + ["test"] * 2
+    rows = [
+        (str(10000000 + k), str(50000000 + k), f"{k:04d}{view}", position, "", "21800506", "90500", split[k])
+        for k in range(14)
+        for view, position in (("front", "PA"), ("side", "LATERAL"))
+    ]
+    said = ("Small left pleural effusion.", "Moderate cardiomegaly.", "Right lower lobe opacity.")
+    texts = {
+        str(50000000 + k): f" FINAL REPORT\n FINDINGS:  The lungs are low. {said[k % 3]}\n" for k in range(14)
+    }
+    monkeypatch.setattr("mimic_files.ROWS", rows)
+    monkeypatch.setattr("mimic_files.TEXTS", texts)
+    root = write_mimic(tmp_path / "jpg", texts=tmp_path / "txt")
+    lines: dict[str, list[dict[str, Any]]] = {"train": [], "val": [], "test": []}
+    for subject, study, dicom, *_, part in rows:
+        image = f"p{subject[:2]}/p{subject}/s{study}/{dicom}.jpg"
+        line = {"id": dicom, "study_id": int(study), "subject_id": int(subject), "image_path": [image]}
+        part = "val" if part == "validate" else part
+        lines[part].append({**line, "report": said[int(study) % 3].lower(), "split": part})
+    (tmp_path / "abn.json").write_text(json.dumps(lines))
+    further = {"wcl": f"reports={tmp_path / 'txt'}", "wcl-abn": f"list={tmp_path / 'abn.json'}"}
+    return lambda name: [f"data.root={root}", f"data.options.{further[name]}"]
+
+
 @pytest.mark.parametrize(
     ("name", "k", "temperature", "tokens", "count"), [("wcl", 14, 0.1, 100, 10), ("wcl-abn", 13, 1.0, 64, 3)]
 )
 def test_the_contrastive_loss_takes_a_step_as_published(
-    name: str, k: int, temperature: float, tokens: int, count: int, tmp_path: Path
+    name: str,
+    k: int,
+    temperature: float,
+    tokens: int,
+    count: int,
+    mimic: Callable[[str], list[str]],
+    tmp_path: Path,
 ) -> None:
     published = load_config(PAPER / f"{name}.yaml", overrides=["losses.0.clusters.weights=/chexbert"])
     (loss,) = published.losses
@@ -115,9 +152,11 @@ def test_the_contrastive_loss_takes_a_step_as_published(
         count,
     )
     small = ("train.batch_size=8", "losses.0.clusters.k=2", "losses.0.clusters.embedding=tfidf", *SMALLER["r2gen"])
-    config = load_config(PAPER / f"{name}.yaml", overrides=(*MINIATURE, *small))
+    config = load_config(PAPER / f"{name}.yaml", overrides=(*MINIATURE, *small, *mimic(name)))
     folder = run(config, out=tmp_path / name, cache=tmp_path / "cache", progress=False)
     record = json.loads(folder.record.read_text())
     assert record["loss_weights"] == pytest.approx({"word": 0.8, "wcl": 0.2})
     assert record["clusters"]["k"] == 2
     assert record["curves"][0]["train"]["wcl"] > 0
+    kept = ReportClusters.read(folder.path / CLUSTERS_FILE).numbers
+    assert kept.keys() == {f"{k:04d}{view}" for k in range(10) for view in ("front", "side")}  # an image a sample
