@@ -62,10 +62,12 @@ LOSS_ROWS = {
 }
 """Blocks of paper C's page."""
 RETRIEVED = {SHORT[name] for name in RETRIEVAL_SCORES}
+AMONG_TEN = "retrieval/image_to_text_10"
 FOUND = "found.json"
 FOUND_COLUMNS = {
     "beside_mean_picture": "beside the mean picture",
     "beside_own_picture": "beside its own",
+    "by_fitted_heads": "by heads fitted beside the mean picture",
     "by_probabilities": "by the findings that the run expects",
     "by_findings": "by the findings that are there",
     "chance": "by chance",
@@ -403,7 +405,9 @@ def loss_blocks(places: Places) -> dict[str, str]:
         names = list(rows[0])[:2]
         found = [column for column in rows[0] if column in RETRIEVED]
         parts = [[*names, *found], [column for column in rows[0] if column not in found]]
-        lines = [f"- {line}" for line in (*verdicts(task, pooled), *said_below(task, pooled))]
+        lines = [
+            f"- {line}" for line in (*verdicts(task, pooled), *chance_lines(pooled), *said_below(task, pooled))
+        ]
         for part in parts if found else parts[1:]:
             kept = [{column: row[column] for column in part} for row in rows]
             kept = [row for row in kept if set(list(row.values())[2:]) != {NOTHING}]
@@ -415,6 +419,13 @@ def loss_blocks(places: Places) -> dict[str, str]:
         blocks["found"] = "\n".join([found, *learning_lines(loss_rows(places, "table1")[1])])
     blocks["epochs"] = "\n".join(epoch_lines(loss_rows(places, "table1")[1])) or NOT_RUN
     return blocks
+
+
+def chance_lines(pooled: Pooled) -> list[str]:
+    """Return how often a report is found by chance, where any row's are looked for."""
+    scores = [record.systems[name].get(AMONG_TEN) for record in pooled.records for name in record.systems]
+    shares = dict.fromkeys(f"10 of {score['n']} are {10 / score['n']:.3f}" for score in scores if score)
+    return [f"Own report among ten by chance: {', '.join(shares)}."] if shares else []
 
 
 def found_block(found: Mapping[str, Mapping[str, float]]) -> str:

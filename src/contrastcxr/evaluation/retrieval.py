@@ -43,7 +43,7 @@ def retrieval_scores(system: object, references: References, *, cache: Path) -> 
     space = check_retrieval(system, references)
     assert isinstance(system, Reader)
     pictures, blind, seeing = (
-        torch.cat(each) for each in zip(*_embedded(system, space, references, cache), strict=True)
+        torch.cat(each) for each in zip(*embedded(system, space, references, cache), strict=True)
     )
     similar = [(pictures @ reports.T).double().cpu().numpy() for reports in (blind, seeing)]
     hits = np.hstack([expected_hits(each) for table in similar for each in (table, table.T)])
@@ -87,7 +87,7 @@ def check_retrieval(system: object, references: References) -> Space:
     return found
 
 
-def _embedded(
+def embedded(
     reader: Reader, space: Space, references: References, cache: Path
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """Yield of each batch `[B, w]` of the pictures, the reports beside the mean picture, and beside their own."""
