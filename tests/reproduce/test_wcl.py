@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from pathlib import Path
 from typing import Any
@@ -94,6 +95,17 @@ def test_rows_with_a_space_are_scored_by_retrieval_on_the_split_of_the_plan(
     assert task.title == "phantom:smoke, validation"
     words = {name: scored[name]["bleu_1"]["value"] for name in scored}
     assert words["space"] == words["none"]
+
+
+def test_records_name_the_stage_that_their_rows_started_from_by_its_hash(
+    trial: tuple[Path, Task, Reproduction],
+) -> None:
+    _, task, found = trial
+    stages = {run: task.prior_run(run, 0).folder / "checkpoint.safetensors" for run in ("first", "base")}
+    hashes = {run: hashlib.sha256(file.read_bytes()).hexdigest() for run, file in stages.items()}
+    started = {record.row: record.training.get("started_from") for record in found.recorded}
+    assert started["mdt-none"] == started["mdt-wcl"] == hashes["first"]
+    assert started["mdt-space"] == hashes["base"]
 
 
 def test_the_page_of_rows_has_recall_beside_what_the_report_says(trial: tuple[Path, Task, Reproduction]) -> None:
