@@ -16,7 +16,7 @@ from contrastcxr.data.sources import parse_data
 from contrastcxr.errors import RequestError, UnknownNameError
 from contrastcxr.reproduce.find_plan import find_plan
 from contrastcxr.reproduce.places import Places
-from contrastcxr.reproduce.plan import Row
+from contrastcxr.reproduce.plan import BASELINE_ROW, Row
 from contrastcxr.reproduce.pooled import pool
 from contrastcxr.reproduce.record import read_record
 from contrastcxr.reproduce.row_page import rows_page, tables_of
@@ -155,6 +155,7 @@ def test_runs_stand_behind_those_that_they_start_from(tmp_path: Path) -> None:
     assert names == ["first", "base"]
     base = task.prior_run("base", 0)
     assert base.config.train.init_from == str(task.prior_run("first", 0).folder)
+    assert task.prior_runs(Row(*BASELINE_ROW, 0)) == []  # they start from no other run
 
 
 def test_a_run_that_starts_from_itself_or_from_none_is_refused(tmp_path: Path) -> None:

@@ -191,10 +191,16 @@ class Task:
         return _RUN.sub(lambda found: json.dumps(str(self.prior_run(found[1], seed).folder.resolve())), with_seed)
 
     def prior_runs(self, row: Row) -> list[PriorRun]:
-        """Return what is trained before a row, each run behind those that it starts from."""
+        """Return what is trained before a row, each run behind those that it starts from.
+
+        Baselines see with the encoder and aligner of the rows, and start from no weights of another run.
+        """
         if not self.trains:
             return []
-        names = self._with_their_own(_RUN.findall(" ".join((*self._overrides(row), *self.overrides))), ())
+        said = [*self._overrides(row), *self.overrides]
+        if row.system == BASELINES:
+            said = [one for one in said if not one.startswith("train.init_from=")]
+        names = self._with_their_own(_RUN.findall(" ".join(said)), ())
         return [self.prior_run(name, row.seed) for name in names]
 
     def _with_their_own(self, names: Sequence[str], behind: Sequence[str]) -> list[str]:
