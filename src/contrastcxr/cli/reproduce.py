@@ -43,9 +43,7 @@ def reproduce(
     rows: Annotated[
         str, typer.Option("--rows", help="Comma between rows, such as nic-none,nic-normal; default all.")
     ] = "",
-    seeds: Annotated[
-        str, typer.Option("--seeds", help="Comma between seeds; default the plan's, for --show all recorded.")
-    ] = "",
+    seeds: Annotated[str, typer.Option("--seeds", help="Comma between; default the plan's, to show all.")] = "",
     published: Published = False,
     show: Annotated[
         bool, typer.Option("--show", help="Print published and measured of what is recorded; run nothing.")

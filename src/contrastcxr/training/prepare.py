@@ -280,6 +280,7 @@ def prepare(
     parts = replace(_parts(encoder, words, pool, bank), findings=labels, library=library, aligner=aligner)
     system = build_system(config, parts, seed=config.train.seed)
     _start(system, words, data.train, config)
+    made_on = (*aligned_on, *regions.sources, *notes_of(words.start), *box_notes(config, data.train))
     prepared = PreparedRun(
         config=config,
         tokenizer=words.tokenizer,
@@ -294,12 +295,7 @@ def prepare(
         pictures=data.pictures,
         library=library,
         encoder_fingerprint=encoder.fingerprint(),
-        sources=source_notes(
-            ref,
-            encoder,
-            pictures=pictures_in(bank, aligner),
-            made_on=(*aligned_on, *regions.sources, *notes_of(words.start), *box_notes(config, data.train)),
-        ),
+        sources=source_notes(ref, encoder, pictures=pictures_in(bank, aligner), made_on=made_on),
         unreadable=data.unreadable,
         truncated=_truncated(data.train, config, words.tokenizer),
         bank=bank,
