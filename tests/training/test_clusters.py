@@ -96,6 +96,12 @@ def test_it_starts_when_it_is_told_to(tmp_path: Path) -> None:
     assert second[0]["train"]["word"] != pytest.approx(second[1]["train"]["word"], abs=1e-6)
 
 
+def test_the_report_loss_is_that_of_a_run_without_it(tmp_path: Path) -> None:
+    (epoch,) = epochs(trained(tmp_path / "run", config(weight=0.5)))
+    validation = epoch["validation"]
+    assert validation["report_loss"] == pytest.approx(validation["word_loss"])
+
+
 def test_what_it_weighs_changes_what_is_learnt(tmp_path: Path) -> None:
     light, heavy = (trained(tmp_path / str(weight), config(weight=weight)) for weight in (0.2, 0.5))
     assert json.loads((heavy.path / "run_record.json").read_text())["loss_weights"]["word"] == 0.5

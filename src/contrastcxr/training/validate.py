@@ -68,7 +68,8 @@ class Validation:
     def scores(self, system: System) -> dict[str, float]:
         """Return every score that the system and the studies give, by name.
 
-        - `loss`, weighted; `report_loss`, the part of it that is about writing a report; `TERM_loss`, unweighted;
+        - `loss`, weighted; `report_loss`, the part of the decoder's own loss that is about writing a report,
+          whatever losses of the whole system weigh beside it; `TERM_loss`, unweighted;
         - `bleu4`; `positive_f1` of what the report states, with its `precision` and `recall`; `auc` of the
           findings; `iou` of what is marked; `map` and `map_50` of all boxes of a detector, as COCO counts them;
         - what no search touches: `abnormal_words` and `normal_words`, the cross-entropy per word on sentences that
@@ -96,11 +97,11 @@ class Validation:
 
     def _losses(self, system: System) -> dict[str, float]:
         means = mean_losses(system, self.batches, names=self.weights)
-        decoder = system.decoder
-        terms = () if decoder is None else [name for name in decoder.options.report_terms if name in means]
+        options = None if system.decoder is None else system.decoder.options
+        terms = {} if options is None else {n: options.term_weights[n] for n in options.report_terms if n in means}
         return {
             "loss": _weighted(means, self.weights),
-            **({"report_loss": _weighted(means, {name: self.weights[name] for name in terms})} if terms else {}),
+            **({"report_loss": _weighted(means, terms)} if terms else {}),
             **{f"{name}_loss": mean for name, mean in means.items()},
         }
 
