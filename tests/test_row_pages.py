@@ -22,7 +22,10 @@ def script() -> Any:
     [
         ("localization.md", {"phantoms": "li2018+align-normal", "real": "li2018-none"}),
         ("cross-attention.md", {"standard": "retinanet-none", "weights": "| cross_attention | 3 |"}),
-        ("contrastive-loss.md", {"table1": "mdt-wcl", "found": "| mdt-space |"}),
+        (
+            "contrastive-loss.md",
+            {"table1": "mdt-wcl", "table2": "mdt-distinct", "found": "| mdt-space |", "epochs": "| 6 |"},
+        ),
     ],
 )
 def test_the_page_has_the_tables_of_its_records(script: Any, name: str, rows: dict[str, str]) -> None:
