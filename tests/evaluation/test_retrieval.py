@@ -17,7 +17,7 @@ from contrastcxr.checkpoint import load_checkpoint
 from contrastcxr.data.sources import parse_data
 from contrastcxr.errors import RequestError
 from contrastcxr.evaluation.references import load_references
-from contrastcxr.evaluation.retrieval import _embedded, check_retrieval
+from contrastcxr.evaluation.retrieval import check_retrieval, embedded
 from contrastcxr.form import Report, Study
 from contrastcxr.metrics.retrieval import RANKS
 from contrastcxr.reading.reader import Reader
@@ -131,7 +131,7 @@ def test_a_report_beside_the_mean_picture_knows_nothing_of_its_own(tmp_path: Pat
     reader = Reader.from_checkpoint(folder, losses=True)
     references = load_references(parse_data("mini:memory"), "test", cache=tmp_path / "cache")
     space = check_retrieval(reader, references)
-    batches = list(_embedded(reader, space, references, tmp_path / "cache"))
+    batches = list(embedded(reader, space, references, tmp_path / "cache"))
     blind, seen = (torch.cat([batch[place] for batch in batches]) for place in (1, 2))
     assert {study.views[0].position for study in references.studies} == {"PA", "AP"}
     for number in range(4):
