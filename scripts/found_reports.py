@@ -30,7 +30,7 @@ from contrastcxr.evaluation.references import References, load_references, syste
 from contrastcxr.evaluation.retrieval import check_retrieval, embedded, retrieval_scores
 from contrastcxr.files import atomic_write, default_cache
 from contrastcxr.losses.base import Space, States, StateWidths
-from contrastcxr.losses.weak_contrast import WeakContrast, by_study, weak_contrast
+from contrastcxr.losses.weak_contrast import WeakContrast, mean_patches, mean_words, weak_contrast
 from contrastcxr.metrics.retrieval import expected_hits
 from contrastcxr.reading.reader import Reader
 
@@ -60,16 +60,14 @@ class Means:
 
     def pictures(self, states: States) -> Tensor:
         """Return the mean patch of each study, `[B, C]`."""
-        mask = states.patch_mask.unsqueeze(-1)
-        return (states.patches.float() * mask).sum(dim=1) / mask.sum(dim=1).clamp_min(1)
+        return mean_patches(states.patches.float(), states)
 
     def reports(self, states: States) -> Tensor:
         """Return the mean state of each report's words, `[B, h]`."""
-        words = states.words.float()
-        return by_study(words, states) / by_study(torch.ones_like(words[:, :1]), states).clamp_min(1)
+        return mean_words(states.words.float(), states)
 
 
-def means(reader: Reader, space: Space, references: References, cache: Path) -> tuple[Tensor, Tensor]:
+def pooled_states(reader: Reader, space: Space, references: References, cache: Path) -> tuple[Tensor, Tensor]:
     """Return the means of all pictures and of all reports beside the mean picture, `[S, C]` and `[S, h]`."""
     pictures, reports, _ = zip(*embedded(reader, Means(space.mean_picture), references, cache), strict=True)
     return torch.cat(pictures), torch.cat(reports)
@@ -84,7 +82,7 @@ def by_fitted_heads(
     """
     space, train = check_retrieval(reader, references), config.train
     assert isinstance(space, WeakContrast)
-    (pictures, reports), scored = (means(reader, space, of, cache) for of in (training, references))
+    (pictures, reports), scored = (pooled_states(reader, space, of, cache) for of in (training, references))
     torch.manual_seed(train.seed)
     heads = WeakContrast(StateWidths(pictures.shape[1], reports.shape[1]), space.options)
     optimizer = torch.optim.Adam(heads.parameters(), lr=train.optimizer.lr)

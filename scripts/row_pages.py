@@ -396,8 +396,8 @@ def loss_rows(places: Places, block: str) -> tuple[Task, Pooled | None]:
 def loss_blocks(places: Places) -> dict[str, str]:
     """Return every block of paper C's page by its name: retrieval and words have a table each."""
     blocks: dict[str, str] = {}
-    for name in LOSS_ROWS:
-        task, pooled = loss_rows(places, name)
+    recorded = {name: loss_rows(places, name) for name in LOSS_ROWS}
+    for name, (task, pooled) in recorded.items():
         if pooled is None:
             blocks[name] = NOT_RUN
             continue
@@ -416,8 +416,8 @@ def loss_blocks(places: Places) -> dict[str, str]:
     file = places.results / "wcl" / FOUND
     if file.is_file():
         found = found_block(json.loads(file.read_text(encoding="utf-8"))["runs"])
-        blocks["found"] = "\n".join([found, *learning_lines(loss_rows(places, "table1")[1])])
-    blocks["epochs"] = "\n".join(epoch_lines(loss_rows(places, "table1")[1])) or NOT_RUN
+        blocks["found"] = "\n".join([found, *learning_lines(recorded["table1"][1])])
+    blocks["epochs"] = "\n".join(epoch_lines(recorded["table1"][1])) or NOT_RUN
     return blocks
 
 

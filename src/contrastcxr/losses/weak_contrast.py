@@ -117,10 +117,8 @@ class WeakContrast(SystemLoss):
     def pictures(self, states: States) -> Tensor:
         """Return `z_x [B, w]`, of unit length."""
         with _exactly(states):
-            patches = (states.patches.detach() if self.options.frozen else states.patches).float()
-            mask = states.patch_mask.unsqueeze(-1)
-            mean = (patches * mask).sum(dim=1) / mask.sum(dim=1).clamp_min(1)
-            return F.normalize(self.of_pictures(mean), dim=-1)
+            patches = states.patches.detach() if self.options.frozen else states.patches
+            return F.normalize(self.of_pictures(mean_patches(patches.float(), states)), dim=-1)
 
     def reports(self, states: States) -> Tensor:
         """Return `z_y [B, w]`, of unit length."""
@@ -128,8 +126,7 @@ class WeakContrast(SystemLoss):
             return self._embedded((states.words.detach() if self.options.frozen else states.words).float(), states)
 
     def _embedded(self, words: Tensor, states: States) -> Tensor:
-        lengths = by_study(torch.ones_like(words[:, :1]), states).clamp_min(1)
-        return F.normalize(self.of_reports(by_study(words, states) / lengths), dim=-1)
+        return F.normalize(self.of_reports(mean_words(words, states)), dim=-1)
 
     def _perturbed(self, states: States) -> Tensor:
         """Return `z̃_y [B, w]` of states moved against what makes their words likely (Lee 2020 °).
@@ -140,6 +137,17 @@ class WeakContrast(SystemLoss):
         norms = by_study(slope.square().sum(dim=-1, keepdim=True), states).sqrt()
         step = slope / norms.clamp_min(torch.finfo(slope.dtype).tiny)[states.study]
         return self._embedded(states.words.detach().float() - self.options.epsilon * step, states)
+
+
+def mean_patches(patches: Tensor, states: States) -> Tensor:
+    """Return the means `[B, C]` of the real patches of `patches [B, n, C]`."""
+    mask = states.patch_mask.unsqueeze(-1)
+    return (patches * mask).sum(dim=1) / mask.sum(dim=1).clamp_min(1)
+
+
+def mean_words(words: Tensor, states: States) -> Tensor:
+    """Return the means `[B, h]` of `words [M, h]` over each report."""
+    return by_study(words, states) / by_study(torch.ones_like(words[:, :1]), states).clamp_min(1)
 
 
 def by_study(values: Tensor, states: States) -> Tensor:
