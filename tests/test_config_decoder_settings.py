@@ -47,6 +47,7 @@ def test_every_corpus_has_every_decoder_under_its_own_name(corpus: str, kind: st
         ("cpu/nih-plain", "transformer", {"decoder.layers": 3, "decoder.feed_forward": 1024, "train.epochs": 20}),
         ("cpu/nih-plain", "r2gen", {"decoder.memory_slots": 3, "train.optimizer.lr": 5e-4}),
         ("cpu/phantom", "co_attention", {"decoder.tags": "phantom"}),
+        ("cpu/phantom", "cvse", {"decoder.negatives": "all", "train.monitor": "report_loss"}),
         ("cpu/nih-plain", "co_attention", {"decoder.tags": "nih14"}),
         ("paper/iu", "co_attention", {"decoder.tags": "mesh"}),
         ("paper/mimic", "co_attention", {"decoder.tags": "chexpert"}),

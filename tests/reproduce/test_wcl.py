@@ -118,6 +118,8 @@ def test_the_page_of_rows_has_recall_beside_what_the_report_says(trial: tuple[Pa
     assert "| image to text 10 |" in head
     assert "positive F1" in head
     assert "length distance" in head
+    # Validation is scored here, so that the constant report was chosen on other reports.
+    assert "constant: the normal training report with the best BLEU-4 on training, " in page
 
 
 def test_the_page_has_the_lengths_of_reports_by_row(trial: tuple[Path, Task, Reproduction]) -> None:

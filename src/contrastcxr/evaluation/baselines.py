@@ -40,12 +40,12 @@ from contrastcxr.text.grammar.writing import write_report
 from contrastcxr.vocab.labels import NO_FINDING
 
 WORDS: Mapping[str, str] = {
-    "constant": "the normal training report with the best BLEU-4 on validation, said of every study (AUC .5)",
+    "constant": "the normal training report with the best BLEU-4 on {chosen_on}, said of every study (AUC .5)",
     "neighbour": "report and findings of the training study with the nearest picture (cosine of features)",
     "ceiling": "the true findings written again by the grammar in other words",
     "floor": "reports that move between studies, so that no picture is looked at",
 }
-"""What each baseline writes."""
+"""What each baseline writes; `chosen_on` is validation, or training where validation is scored."""
 PLACES: Mapping[str, str] = {
     "constant": "the whole picture marked for every finding",
     "neighbour": "the boxes of the training study with the nearest picture, in shares of the sides",

@@ -233,7 +233,9 @@ def _baselines(task: Task, pooled: Pooled) -> dict[str, str]:
     """Return what each baseline is, of what the table scores."""
     told = [] if task.of_data.attributes is None else [ATTRIBUTES]
     kinds = [PLACES, *told] if _located(pooled) else told or [WORDS, FINDINGS]
-    return {name: ", and ".join(kind[name] for kind in kinds if name in kind) for name in ORDER}
+    said = {name: ", and ".join(kind[name] for kind in kinds if name in kind) for name in ORDER}
+    chosen_on = "training" if task.of_data.split == "validation" else "validation"
+    return {name: text.format(chosen_on=chosen_on) for name, text in said.items()}
 
 
 def _agreement(pooled: Pooled) -> list[str]:

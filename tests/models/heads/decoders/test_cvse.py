@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import get_args
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from contrastcxr.decode.report import ReportSearch
 from contrastcxr.decode.settings import GenerationSettings
 from contrastcxr.errors import IncompatibleError
 from contrastcxr.losses.base import Targets
+from contrastcxr.losses.ranking import Negatives, ranking_hinge
 from contrastcxr.models.features import VisualFeatures, masked_mean
 from contrastcxr.models.heads.build import build_decoder
 from contrastcxr.models.heads.decoders.cvse import CvseDecoder
@@ -174,6 +176,22 @@ def test_abnormal_sentences_stand_against_those_of_other_studies_with_other_word
     s, margin = scores.tolist(), 0.2
     hinges = [max(0.0, margin + s[0][2] - s[0][0]), max(0.0, margin + s[0][2] - s[2][2])]
     close(taught_terms(taught)["ranking"][0], sum(hinges) / 3)
+
+
+@torch.no_grad()
+def test_its_option_says_which_negatives_count(decoder: CvseDecoder) -> None:
+    """One sentence stands against two of another study: the harder one, or both."""
+    first, second, third = [5, 6, STOP], [7, 8, STOP], [9, STOP]
+    ids = torch.tensor([[BOS, *first, EOS, PAD, PAD], [BOS, *second, *third, EOS]])
+    targets = Targets(ids, ids[:, 1:] != PAD, abnormal=torch.tensor([[True, False], [True, True]]))
+    costs = {}
+    for negatives in get_args(Negatives):
+        decoder.negatives = negatives
+        taught = decoder.outputs(_two_studies(), targets)
+        assert taught.ranking is not None
+        costs[negatives] = taught_terms(taught)["ranking"][0]
+        assert costs[negatives] == ranking_hinge(*taught.ranking, negatives=negatives)[0]
+    assert costs["all"] < costs["hardest"]
 
 
 def test_a_batch_without_an_abnormal_sentence_costs_nothing(decoder: CvseDecoder) -> None:

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from contrastcxr.losses.ranking import hardest_hinge
+from contrastcxr.losses.ranking import ranking_hinge
 from contrastcxr.models.heads.decoders.outputs import DecoderOutputs, taught_terms
 from plain_floats import close, sigmoid
 
@@ -73,7 +73,9 @@ def test_a_decoder_has_the_terms_of_what_it_says_and_no_others() -> None:
     scores = torch.tensor([[0.9, 0.2], [0.1, 0.8]])
     ranking = (scores, ~torch.eye(2, dtype=torch.bool))
     assert set(taught_terms(DecoderOutputs(ranking=ranking))) == {"ranking"}
-    assert taught_terms(DecoderOutputs(ranking=ranking))["ranking"][0] == hardest_hinge(*ranking)[0]
+    for negatives in ("hardest", "all"):
+        term, _ = taught_terms(DecoderOutputs(ranking=ranking, negatives=negatives))["ranking"]
+        assert term == ranking_hinge(*ranking, negatives=negatives)[0]
 
 
 def test_a_batch_without_a_word_costs_nothing() -> None:

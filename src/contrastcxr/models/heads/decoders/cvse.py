@@ -52,6 +52,7 @@ class CvseDecoder(ReportDecoder):
         embedding, hidden = options.embedding or inputs.width, options.hidden or inputs.width
         self.sentence_end = inputs.sentence_mark(options.kind)
         self.max_sentences = options.sentences
+        self.negatives = options.negatives
         self.library = needed(
             inputs.sentence_library, "decoder.kind cvse without a sentence library: it has nothing to say"
         )
@@ -118,7 +119,7 @@ class CvseDecoder(ReportDecoder):
         alike = (ids[:, None] == ids[None]).all(dim=-1).float()
         own = (study[:, None] == study[None]).float()
         said = own @ alike > 0  # [K, K]: the study of row i says sentence j
-        return DecoderOutputs(ranking=(scores[study].float(), ~said))
+        return DecoderOutputs(ranking=(scores[study].float(), ~said), negatives=self.negatives)
 
     def write(self, features: VisualFeatures, search: Search) -> GeneratedReports:
         """Return the best sentences of the library, one after another, as many as there is room for as a whole."""

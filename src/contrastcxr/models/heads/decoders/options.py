@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from contrastcxr.losses.ranking import Negatives
 from contrastcxr.models.heads.options import HeadNeeds, HeadOptions
 
 POSITIONS = 512
@@ -220,7 +221,8 @@ class CvseOptions(RecurrentOptions):
     kind: Literal["cvse"] = "cvse"
     sentences: int = Field(5, ge=1, le=256, description="the most sentences of a report")
     library: int = Field(1000, ge=1, description="sentences it can say, the most frequent abnormal ones")
-    ranking_weight: float = Field(1.0, ge=0, description="of the hinge with the hardest negatives")
+    negatives: Negatives = Field("hardest", description="of the batch, that a pair's hinge is over")
+    ranking_weight: float = Field(1.0, ge=0, description="of the hinge")
 
     @property
     def needs(self) -> HeadNeeds:
@@ -229,7 +231,7 @@ class CvseOptions(RecurrentOptions):
 
     @property
     def whole_batch(self) -> str | None:
-        """The hardest negatives are those of the batch."""
+        """Negatives are those of the batch."""
         return "kind cvse"
 
     @property

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from contrastcxr.losses.base import Term
-from contrastcxr.losses.ranking import hardest_hinge
+from contrastcxr.losses.ranking import Negatives, ranking_hinge
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +33,7 @@ class DecoderOutputs:
         tags: log-probabilities `[B, L]` of tags and the targets `[B, L]`, each row summing to 1 or 0.
         ranking: similarities `[K, K]` of images and sentences, own pairs on the diagonal, and a mask `[K, K]`,
             True where image i and sentence j may stand against each other.
+        negatives: which of these count.
     """
 
     log_probs: Tensor | None = None
@@ -47,6 +48,7 @@ class DecoderOutputs:
     abnormal: tuple[Tensor, Tensor] | None = None
     tags: tuple[Tensor, Tensor] | None = None
     ranking: tuple[Tensor, Tensor] | None = None
+    negatives: Negatives = "hardest"
 
     def chosen(self) -> Tensor:
         """Return the log-probability `[M]` of each word that was to be chosen."""
@@ -63,7 +65,7 @@ def taught_terms(taught: DecoderOutputs) -> dict[str, Term]:
       divided by the number of words, so that beside `word` it weighs what it weighs in a sum over a report.
     - `coverage`: doubly stochastic attention, `Σ_i (1 − Σ_t α_ti)²` (after Xu 2015, Jing 2018): the mean over
       patches and studies; with sentences, where the original sums over patches, divided by the words as above.
-    - `ranking`: hinge with the hardest negatives, of a decoder that retrieves.
+    - `ranking`: hinge against the negatives, of a decoder that retrieves.
     """
     terms: dict[str, Term] = {}
     words = None
@@ -76,7 +78,7 @@ def taught_terms(taught: DecoderOutputs) -> dict[str, Term]:
         if taught.stop is None and taught.attention:
             terms["coverage"] = _mean_coverage(taught)
     if taught.ranking is not None:
-        terms["ranking"] = hardest_hinge(*taught.ranking)
+        terms["ranking"] = ranking_hinge(*taught.ranking, negatives=taught.negatives)
     return terms
 
 
