@@ -52,12 +52,15 @@ def test_pairs_apart_by_the_margin_cost_nothing(negatives: Negatives) -> None:
     assert ranking_hinge(2 * torch.eye(4), OTHERS[:4, :4], negatives=negatives)[0] == 0
 
 
-def test_one_hard_negative_is_all_of_the_first_hinge_and_a_share_of_the_other() -> None:
-    """Sentence 1 is as near to image 0 as its own; all others are apart by the margin."""
-    scores = 2 * torch.eye(4)
-    scores[0, 1] = 2.0
-    costs = [ranking_hinge(scores, OTHERS[:4, :4], negatives=negatives)[0] for negatives in get_args(Negatives)]
-    close(torch.stack(costs), [0.2 * 2 / 4, 0.2 * 2 / 3 / 4])
+def test_the_own_finding_in_other_words_is_all_that_the_hardest_negative_tells() -> None:
+    """Of three findings in two wordings each, scores that know every finding cost as much as equal ones."""
+    finding = torch.tensor([0, 0, 1, 1, 2, 2])
+    others = ~torch.eye(6, dtype=torch.bool)
+    known, equal = (finding[:, None] == finding).float(), torch.ones(6, 6)
+    close(ranking_hinge(known, others, negatives="hardest")[0], 0.4)
+    close(ranking_hinge(equal, others, negatives="hardest")[0], 0.4)
+    close(ranking_hinge(known, others, negatives="all")[0], 0.4 / 5)
+    close(ranking_hinge(equal, others, negatives="all")[0], 0.4)
 
 
 def test_no_pair_costs_nothing_and_keeps_the_gradient() -> None:
