@@ -8,7 +8,8 @@ from typing import get_args
 import pytest
 import torch
 
-from contrastcxr.losses.ranking import Negatives, ranking_hinge
+from contrastcxr.losses.options import Negatives
+from contrastcxr.losses.ranking import ranking_hinge
 from plain_floats import close
 
 SCORES = torch.randn(5, 5, generator=torch.Generator().manual_seed(0))

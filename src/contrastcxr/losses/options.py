@@ -1,4 +1,4 @@
-"""What a loss of the whole system states before it is built; needs no PyTorch."""
+"""What losses state before they are built; needs no PyTorch."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from typing import ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from contrastcxr.options import Options
+
+Negatives = Literal["hardest", "all"]
+"""Which negatives a pair's hinge is over: the one that costs most, or the mean of all."""
 
 
 class SystemLossOptions(Options):

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from torch import Tensor
 
-Negatives = Literal["hardest", "all"]
-"""Which negatives of a pair count: the one that is nearest, or their mean."""
+from contrastcxr.losses.options import Negatives
 
 
 def ranking_hinge(

@@ -13,7 +13,8 @@ from contrastcxr.decode.report import ReportSearch
 from contrastcxr.decode.settings import GenerationSettings
 from contrastcxr.errors import IncompatibleError
 from contrastcxr.losses.base import Targets
-from contrastcxr.losses.ranking import Negatives, ranking_hinge
+from contrastcxr.losses.options import Negatives
+from contrastcxr.losses.ranking import ranking_hinge
 from contrastcxr.models.features import VisualFeatures, masked_mean
 from contrastcxr.models.heads.build import build_decoder
 from contrastcxr.models.heads.decoders.cvse import CvseDecoder

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from contrastcxr.losses.ranking import Negatives
+from contrastcxr.losses.options import Negatives
 from contrastcxr.models.heads.options import HeadNeeds, HeadOptions
 
 POSITIONS = 512

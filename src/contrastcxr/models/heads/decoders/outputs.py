@@ -10,7 +10,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from contrastcxr.losses.base import Term
-from contrastcxr.losses.ranking import Negatives, ranking_hinge
+from contrastcxr.losses.options import Negatives
+from contrastcxr.losses.ranking import ranking_hinge
 
 
 @dataclass(frozen=True, eq=False)
