@@ -14,8 +14,6 @@ from plain_floats import close
 
 SCORES = torch.randn(5, 5, generator=torch.Generator().manual_seed(0))
 OTHERS = ~torch.eye(5, dtype=torch.bool)
-
-
 BOTH = pytest.mark.parametrize("negatives", get_args(Negatives))
 
 

@@ -221,7 +221,9 @@ class CvseOptions(RecurrentOptions):
     kind: Literal["cvse"] = "cvse"
     sentences: int = Field(5, ge=1, le=256, description="the most sentences of a report")
     library: int = Field(1000, ge=1, description="sentences it can say, the most frequent abnormal ones")
-    negatives: Negatives = Field("hardest", description="of the batch, that a pair's hinge is over")
+    negatives: Negatives = Field(
+        "hardest", description="the one of the batch that costs a pair most, or the mean of all"
+    )
     ranking_weight: float = Field(1.0, ge=0, description="of the hinge")
 
     @property
