@@ -345,7 +345,7 @@ def test_what_is_recorded_takes_no_time_and_other_rows_take_that_of_records(tmp_
     assert expected == []
     assert records == len(list((RESULTS / "first-experiment" / "phantom-standard").glob("*.json")))
     (more,), _ = api.estimate_table(*name, rows=["nic-none"], seeds=[7], out=RESULTS)
-    assert (more.row.stem, more.seconds > 0) == ("nic-none-seed7", True)
+    assert (more.name, more.seconds > 0) == ("nic-none-seed7", True)
     assert api.estimate_table(*name, rows=["nic-none"], seeds=[7], out=tmp_path)[1] == 0
 
 

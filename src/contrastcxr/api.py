@@ -410,22 +410,26 @@ def estimate_table(
     overrides: Sequence[str] = (),
     plan: Path | None = None,
     out: Path = Path("results"),
+    cache: Path | None = None,
 ) -> tuple[list[Expectation], int]:
     """Return how long each row of a table is expected to take, and on how many records that rests.
 
-    The arguments are those of `reproduce_table`; nothing is run.
+    Runs that rows start from and the cache lacks stand before the rows. The arguments are those of
+    `reproduce_table`; nothing is run.
 
     Raises:
         RequestError: no such paper, table, row or data.
     """
     from contrastcxr.reproduce import Places
-    from contrastcxr.reproduce.estimate import expect
+    from contrastcxr.reproduce.estimate import expect, expect_before
 
-    task = _task(paper, table, data, plan=plan, overrides=overrides)
+    task = _task(paper, table, data, plan=plan, overrides=overrides, cache=cache)
     places, wanted = Places(results=out, runs=Path("runs"), cache=task.cache), task.rows(wanted=rows, seeds=seeds)
     trained = task.trains
     done = [places.recorded(part, seeds) for part in task.parts]
-    return [each for of in done for each in expect(wanted, of, trained=trained)], sum(map(len, done))
+    left = [each for of in done for each in expect(wanted, of, trained=trained)]
+    names = {each.name for each in left}
+    return [*expect_before(task, [row for row in wanted if row.stem in names]), *left], sum(map(len, done))
 
 
 def _task(

@@ -14,9 +14,10 @@ from contrastcxr.api import Reproduction, reproduce_table
 from contrastcxr.checkpoint import load_checkpoint
 from contrastcxr.data.sources import parse_data
 from contrastcxr.errors import RequestError, UnknownNameError
+from contrastcxr.reproduce.estimate import expect, expect_before, in_words
 from contrastcxr.reproduce.find_plan import find_plan
 from contrastcxr.reproduce.places import Places
-from contrastcxr.reproduce.plan import BASELINE_ROW, Row
+from contrastcxr.reproduce.plan import BASELINE_ROW, BASELINES, Row
 from contrastcxr.reproduce.pooled import pool
 from contrastcxr.reproduce.record import read_record
 from contrastcxr.reproduce.row_page import rows_page, tables_of
@@ -158,6 +159,23 @@ def test_runs_stand_behind_those_that_they_start_from(tmp_path: Path) -> None:
     base = task.prior_run("base", 0)
     assert base.config.train.init_from == str(task.prior_run("first", 0).folder)
     assert task.prior_runs(Row(*BASELINE_ROW, 0)) == []  # they start from no other run
+
+
+def test_what_rows_start_from_is_expected_too_unless_it_is_there_or_a_row_is_it(tmp_path: Path) -> None:
+    _, task = planned(tmp_path)
+    rows = [row for row in task.rows(seeds=[0]) if row.system != BASELINES]
+    (first,) = expect_before(task, rows)  # base is the row mdt-none
+    assert first.name == task.prior_run("first", 0).folder.name
+    assert first.seconds > 0
+    both = expect_before(task, [Row("mdt", "space", 0)])
+    assert [each.name.partition("-")[0] for each in both] == ["first", "base"]
+    lines = in_words([*both, *expect([Row("mdt", "space", 0)], [])], recorded=2)
+    assert lines[0].startswith(f"{first.name}: ")
+    assert lines[-1].startswith("1 row to run, 2 runs to train first, 2 recorded: ")
+    done = task.prior_run("first", 0).folder
+    done.mkdir(parents=True)
+    (done / "run_record.json").write_text("{}")
+    assert expect_before(task, rows) == []
 
 
 def test_a_run_that_starts_from_itself_or_from_none_is_refused(tmp_path: Path) -> None:

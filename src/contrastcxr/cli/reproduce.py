@@ -66,7 +66,7 @@ def reproduce(
     wanted, numbers, changes = output.parts(rows), _numbers(seeds), set_ or ()
     if dry_run:
         expected, records = api.estimate_table(
-            paper, table, data=data, rows=wanted, seeds=numbers, overrides=changes, plan=plan, out=out
+            paper, table, data=data, rows=wanted, seeds=numbers, overrides=changes, plan=plan, out=out, cache=cache
         )
         _print_hours(said, expected, records)
         return
@@ -104,7 +104,7 @@ def _print_hours(said: output.Output, expected: Sequence[Expectation], records: 
 
     for line in in_words(expected, records):
         said.result(line)
-    said.result_json([{"row": e.row.stem, "seconds": e.seconds, "basis": e.basis} for e in expected])
+    said.result_json([{"row": e.name, "seconds": e.seconds, "basis": e.basis} for e in expected])
 
 
 def _print_tables(said: output.Output, found: api.Reproduction) -> None:

@@ -174,7 +174,7 @@ def _train_prior(prior: PriorRun, places: Places) -> None:
     """Train what rows take something from, unless it is there; another process that trains it is awaited."""
     prior.folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(prior.folder.with_suffix(".lock")):
-        if (prior.folder / RECORD_FILE).is_file():
+        if prior.done:
             return
         logger.info(f"before the row: {prior.config.name} in {prior.folder}")
         resume = (prior.folder / "config.yaml").is_file()

@@ -31,6 +31,7 @@ from contrastcxr.reproduce.plan import (
     RowSelection,
     Which,
 )
+from contrastcxr.training.run_record import RECORD_FILE
 
 _RUN = re.compile(r"\{run:([^{}]*)\}")
 
@@ -46,6 +47,11 @@ class PriorRun:
 
     config: SystemConfig
     folder: Path
+
+    @property
+    def done(self) -> bool:
+        """Whether it has been trained to its end."""
+        return (self.folder / RECORD_FILE).is_file()
 
 
 @dataclass(frozen=True)
