@@ -135,7 +135,8 @@ def localizers(
     plan, folder = find_plan(paper, table)
     task = task_of(plan, folder, parse_data(data))
     folds, paths = bool(task.of_data.folds), places.paths(task)
-    return task, pool(paths, judging=plan.judging, compared=task.compared_names, folds=folds)
+    compared, crossed = task.compared_names, task.crossed_names
+    return task, pool(paths, judging=plan.judging, compared=compared, crossed=crossed, folds=folds)
 
 
 def rows_block(task: Task, pooled: Pooled) -> str:
@@ -405,9 +406,8 @@ def loss_blocks(places: Places) -> dict[str, str]:
         names = list(rows[0])[:2]
         found = [column for column in rows[0] if column in RETRIEVED]
         parts = [[*names, *found], [column for column in rows[0] if column not in found]]
-        lines = [
-            f"- {line}" for line in (*verdicts(task, pooled), *chance_lines(pooled), *said_below(task, pooled))
-        ]
+        chance = chance_lines(pooled) if found else []
+        lines = [f"- {line}" for line in (*verdicts(task, pooled), *chance, *said_below(task, pooled))]
         for part in parts if found else parts[1:]:
             kept = [{column: row[column] for column in part} for row in rows]
             kept = [row for row in kept if set(list(row.values())[2:]) != {NOTHING}]
