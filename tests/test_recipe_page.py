@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,18 @@ def test_the_page_has_the_tables_that_the_script_makes(script: Any) -> None:
     page = (ROOT / "docs" / "recipe.md").read_text(encoding="utf-8")
     assert script.with_tables(page) == page
     assert page.count("<!-- /") == 4
+
+
+def test_what_is_said_of_the_negatives_of_cvse_is_in_its_curves() -> None:
+    page = (ROOT / "docs" / "recipe.md").read_text(encoding="utf-8")
+    hardest = json.loads((ROOT / "results" / "recipe" / "cvse-hardest.json").read_text(encoding="utf-8"))
+    row = ROOT / "results" / "wcl" / "phantom-standard" / "cvse-none-seed0.json"
+    curves = hardest["curves"], json.loads(row.read_text(encoding="utf-8"))["training"]["curves"]
+    last, seventh = curves[0][19], curves[1][6]
+    found = [(one["train"]["ranking"], one["validation"]["positive_f1"]) for one in (last, seventh)]
+    (loss, f1), (loss_of_all, f1_of_all) = ((f"{a:.3f}"[1:], f"{b:.2f}"[1:]) for a, b in found)
+    assert f"({loss} after 20 epochs of `phantom:standard`, F1 on validation {f1}, " in page
+    assert f"with all {loss_of_all} after seven, F1 {f1_of_all}, " in page
 
 
 def test_a_monitor_picks_its_own_epoch_and_pairs_are_compared_at_the_same(script: Any) -> None:

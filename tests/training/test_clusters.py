@@ -182,6 +182,17 @@ def test_clusters_of_a_file_are_taken_and_of_other_reports_refused(tmp_path: Pat
         prepare(config(clusters=given), cache=tmp_path)
 
 
+def test_clusters_that_do_not_fit_are_refused_before_pictures_are_encoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("contrastcxr.training.studies.encode_views", None)
+    file = tmp_path / "clusters.json"
+    ReportClusters.of({"another": "Clear lungs.", "one": "An effusion."}, k=2).write(file)
+    for clusters in ({"file": str(file)}, {"k": 5}):
+        with pytest.raises(DatasetError, match=r"clusters of another corpus|reports that differ"):
+            prepare(config(clusters=clusters), cache=tmp_path)
+
+
 def test_few_own_negatives_empty_reports_and_one_large_cluster_are_warned_of(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -27,6 +27,7 @@ from contrastcxr.errors import DivergedError, IncompatibleError, MissingExtraErr
 from contrastcxr.models.system import System
 from contrastcxr.training import prepare as prepare_module
 from contrastcxr.training import run
+from contrastcxr.training import studies as studies_module
 from contrastcxr.training.epochs import read_metrics
 from contrastcxr.training.hooks import ScoreSystem
 from contrastcxr.training.machine import plain_errors
@@ -372,8 +373,10 @@ def test_processes_fill_the_cache_in_turn_and_do_the_rest_at_once(
         yield
         waiting.clear()
 
-    for name in ("load_data", "training_clusters", "build_system"):
-        monkeypatch.setattr(prepare_module, name, noting(name, getattr(prepare_module, name), waiting, heard))
+    of_prepare, of_studies = ("load_data", "build_system"), ("training_clusters",)
+    for module, names in ((prepare_module, of_prepare), (studies_module, of_studies)):
+        for name in names:
+            monkeypatch.setattr(module, name, noting(name, getattr(module, name), waiting, heard))
     prepare_module.prepare(mini_config(), cache=tmp_path, turn=turn())
     assert heard == {"load_data": True, "training_clusters": True, "build_system": False}
 

@@ -75,7 +75,7 @@ def _expect(row: Row, records: Sequence[Record], *, trained: bool) -> Expectatio
 def _expect_before(run: PriorRun) -> Expectation:
     decoder = run.config.decoder
     seconds = WITHOUT_WORDS if decoder is None else _guess(decoder.kind)
-    return Expectation(run.folder.name, seconds, "guess, rows take something from it", before=True)
+    return Expectation(run.folder.name, seconds, "guess, trained before rows that need it", before=True)
 
 
 def _counted(number: int, what: str) -> str:

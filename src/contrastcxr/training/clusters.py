@@ -42,7 +42,7 @@ def training_clusters(config: SystemConfig, studies: Sequence[Study], *, cache: 
     reports = {study.study_id: written_text(study, config) for study in studies}
     if len(reports) < len(studies):
         raise DatasetError(f"{len(studies) - len(reports)} training studies have the id of another one")
-    _check_batches(config, len(studies))
+    check_batches(config, len(studies))
     found = _given(options, reports) or _kept(options, reports, seed=config.train.seed, cache=cache)
     found.warn()
     expected = (config.train.batch_size - 1) / found.k
@@ -55,7 +55,7 @@ def training_clusters(config: SystemConfig, studies: Sequence[Study], *, cache: 
     return found
 
 
-def _check_batches(config: SystemConfig, studies: int) -> None:
+def check_batches(config: SystemConfig, studies: int) -> None:
     """Refuse fewer studies than a batch: its reports would be too few, and processes could not share it equally.
 
     Raises:

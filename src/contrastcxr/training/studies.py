@@ -27,6 +27,8 @@ from contrastcxr.store.studies import list_studies
 from contrastcxr.store.study_lines import some_of
 from contrastcxr.text.attribute_words import AttributeReader
 from contrastcxr.training.checks import check_studies
+from contrastcxr.training.clusters import check_batches, training_clusters
+from contrastcxr.training.report_clusters import ReportClusters
 from contrastcxr.version import __version__
 from contrastcxr.vocab.attribute_words import attribute_list
 
@@ -37,7 +39,8 @@ logger = logging.getLogger(__name__)
 class TrainingData:
     """Studies all of whose pictures can be read, and where what the system sees of them is kept.
 
-    `thumbnails` are there for a system with a bank of negatives: the features where they are cached.
+    `thumbnails` are there for a system with a bank of negatives: the features where they are cached. For a loss
+    that needs them `clusters` are those of all training reports.
     """
 
     train: Sequence[Study]
@@ -46,6 +49,7 @@ class TrainingData:
     pictures: PictureOf | None
     unreadable: tuple[UnreadableView, ...]
     thumbnails: FeatureCache | None = None
+    clusters: ReportClusters | None = None
 
 
 def load_data(
@@ -62,12 +66,15 @@ def load_data(
     A frozen `aligner` moves the pictures before they are encoded.
 
     Raises:
-        IncompatibleError: they lack what a head learns.
-        DatasetError: a split without studies, or none of them with pictures that can be read.
+        IncompatibleError: they lack what a head learns, or are fewer than a loss needs.
+        DatasetError: a split without studies, or none of them with pictures that can be read, or clusters
+            that do not fit their reports.
     """
     parts = [_studies(config, ref.of_split(split), cache=cache) for split in ("train", "validation")]
     check_studies(config, *parts)
     parts = [_with_attributes(_placed(part, config), config) for part in parts]
+    # Before hours of encoding, not after.
+    clusters = training_clusters(config, parts[0], cache=cache)
     views = ChosenViews(parts, config.data.max_views)
     workers = config.train.workers
     features: FeatureCache | None = None
@@ -95,13 +102,15 @@ def load_data(
         )
         kept, small = features, features
     train, validation = (_readable(part, kept, config, unreadable) for part in parts)
+    if clusters is not None:
+        check_batches(config, len(train))
     if finds and features is None:
         seen = ChosenViews([train], config.data.max_views)
         nothing = NoFeatures()
         small, _ = encode_views(
             seen, encoder=nothing, preprocess=preprocess, root=cache, workers=workers, aligner=aligner
         )
-    return TrainingData(train, validation, features, pictures, tuple(unreadable), small)
+    return TrainingData(train, validation, features, pictures, tuple(unreadable), small, clusters)
 
 
 def _studies(config: SystemConfig, ref: DataRef, *, cache: Path) -> Sequence[Study]:
